@@ -1,0 +1,8 @@
+"""Segment medical images with FLoMo-Net, see where it doubts, correct it, and teach it.
+
+Importing this package is cheap: torch, napari and Qt are loaded only by the rooms that use them.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

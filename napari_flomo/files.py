@@ -1,0 +1,204 @@
+"""The one way this project writes a file: all of it or nothing of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from napari_flomo.errors import FlomoError
+
+PathLike = str | os.PathLike[str]
+
+
+@contextmanager
+def atomic_write(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that replaces it only when the block succeeds.
+
+    The temporary file lies in the same folder (a rename across file systems is a copy, and a copy
+    can be cut in half) and keeps the full suffix, because writers such as ITK choose the format by
+    it. It is flushed to the disk before the rename, so that a power cut leaves the old file or the
+    new one, never a torn one. A file that is replaced passes its permissions on; a symbolic link
+    stays a link and its target is replaced.
+
+    Parameters
+    ----------
+    path
+        The file to create or replace. Its folder must exist.
+
+    Yields
+    ------
+    Path
+        The temporary file, empty.
+
+    Raises
+    ------
+    FlomoError
+        If the folder is missing or not writable, the path is not a plain file, or the disk is full.
+    """
+    with atomic_write_all([path]) as temporaries:
+        yield temporaries[0]
+
+
+@contextmanager
+def atomic_write_all(paths: Sequence[PathLike]) -> Iterator[list[Path]]:
+    """Like :func:`atomic_write` for several files that belong together: all of them or none.
+
+    Every file is complete and flushed before the first is renamed. Should a later rename still
+    fail (Windows refuses while another program holds the file open), the earlier ones are undone.
+
+    Parameters
+    ----------
+    paths
+        The files to create or replace, each once.
+
+    Yields
+    ------
+    list of Path
+        One empty temporary file for each path, in order.
+
+    Raises
+    ------
+    FlomoError
+        As :func:`atomic_write`, naming the file that failed.
+    """
+    targets = [_plain_target(path) for path in paths]
+    temporaries: list[Path] = []
+    try:
+        for target in targets:
+            temporaries.append(_create_beside(target))
+        try:
+            yield temporaries
+            for temporary in temporaries:
+                _flush(temporary)
+        except OSError as error:
+            target = _blamed(error, temporaries, targets)
+            if target is None:
+                raise
+            raise _explain(error, target) from error
+        _replace_all(temporaries, targets)
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: PathLike) -> None:
+    """Raise unless ``path`` can be written now, so that nothing is computed in vain.
+
+    A file is really created beside ``path`` and removed again: permission bits alone do not tell
+    of read-only mounts, network shares or an administrator's account.
+
+    Raises
+    ------
+    FlomoError
+        As :func:`atomic_write`.
+    """
+    _create_beside(_plain_target(path)).unlink(missing_ok=True)
+
+
+def _plain_target(path: PathLike) -> Path:
+    """Follow symbolic links to the file that is meant, which is a plain file or not there yet."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise FlomoError(f"{path} is a folder; give the name of a file to write.")
+    if target.exists() and not target.is_file():
+        raise FlomoError(f"{path} is not an ordinary file; give another name to write to.")
+    return target
+
+
+def _create_beside(target: Path) -> Path:
+    """Create an empty file with a fresh name in the folder of ``target``, with its permissions."""
+    compressed = target.name.lower().endswith(".gz")
+    suffix = "".join(target.suffixes[-2:]) if compressed else target.suffix
+    temporary = target.with_name(f".flomo-{secrets.token_hex(6)}{suffix}")
+    try:
+        mode = target.stat().st_mode & 0o777 if target.exists() else None
+        if mode is not None and not mode & 0o222:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        if mode is not None:
+            temporary.chmod(mode)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _explain(error, target) from error
+    return temporary
+
+
+def _replace_all(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Rename each temporary file to its target; undo the earlier renames if one fails."""
+    undo: list[tuple[Path, Path | None]] = []
+    backups: list[Path] = []
+    try:
+        for temporary, target in zip(temporaries, targets, strict=True):
+            existed = target.exists()
+            backup = _second_name(target) if existed and len(targets) > 1 else None
+            if backup is not None:
+                backups.append(backup)
+            try:
+                temporary.replace(target)
+            except OSError as error:
+                raise _explain(error, target) from error
+            if backup is not None or not existed:  # without a backup the new file is kept
+                undo.append((target, backup))
+    except BaseException:
+        for target, backup in undo:
+            with contextlib.suppress(OSError):
+                if backup is None:
+                    target.unlink()
+                else:
+                    backup.replace(target)
+        raise
+    finally:
+        for backup in backups:
+            backup.unlink(missing_ok=True)
+    for folder in {target.parent for target in targets}:
+        with contextlib.suppress(OSError):  # some network folders cannot be flushed
+            _flush(folder)
+
+
+def _second_name(target: Path) -> Path | None:
+    """Link the present content of ``target`` to another name, where the file system can."""
+    backup = target.with_name(f".flomo-{secrets.token_hex(6)}.old")
+    try:
+        os.link(target, backup)
+    except OSError:
+        return None
+    return backup
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or the entries of a folder, onto the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows has no handle on a folder; its rename is already journalled.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _blamed(
+    error: OSError, temporaries: Sequence[Path], targets: Sequence[Path]
+) -> Path | None:
+    """Return the target that the error is about; None if it is about another file."""
+    if error.filename is None:  # a failed write, such as on a full disk, names no file
+        return targets[0]
+    named = dict(zip(map(str, temporaries), targets, strict=True))
+    return named.get(str(error.filename))
+
+
+def _explain(error: OSError, target: Path) -> FlomoError:
+    """Turn an operating system error into one sentence."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return FlomoError(f"The folder {target.parent} does not exist; create it or choose another.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return FlomoError(f"No permission to write {target}; choose another folder.")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return FlomoError(f"The disk is full, so {target} was not written; free some space.")
+    if error.errno == errno.ENAMETOOLONG:
+        return FlomoError(f"The name {target.name} is too long for this disk; choose a shorter one.")
+    return FlomoError(f"{target} could not be written: {error.strerror or error}.")

@@ -1,0 +1,58 @@
+"""Networks: pure torch, nothing of the house.
+
+``build(name, in_channels=..., num_classes=...)`` makes any of them; calling one returns an
+`Output`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from napari_flomo.networks.flomo import count_parameters, flomo
+from napari_flomo.networks.output import Auxiliary, Output
+from napari_flomo.networks.reference import load_reference_weights
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "flomo-b0": flomo(16),
+    "flomo-b1": flomo(32),
+    "flomo-b2": flomo(64),
+}
+"""Builders by name; each takes ``in_channels``, ``num_classes`` and its own arguments."""
+
+
+def build(name: str, *, in_channels: int, num_classes: int, **kwargs: Any) -> nn.Module:
+    """Make a network with new weights.
+
+    Parameters
+    ----------
+    name
+        One of `NETWORKS`.
+    in_channels
+        Channels of the images.
+    num_classes
+        Channels of the logits: classes including background with softmax, structures with sigmoid.
+    **kwargs
+        The network's own arguments, for example the switches of
+        `napari_flomo.networks.flomo_blocks.Form`.
+
+    Raises
+    ------
+    ValueError
+        If no network has that name.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"there is no network {name!r}; there are {', '.join(NETWORKS)}")
+    return NETWORKS[name](in_channels=in_channels, num_classes=num_classes, **kwargs)
+
+
+__all__ = [
+    "NETWORKS",
+    "Auxiliary",
+    "Output",
+    "build",
+    "count_parameters",
+    "load_reference_weights",
+]

@@ -1,0 +1,160 @@
+"""Building blocks shared by the networks: convolutions, experts, pooling, uncertainty maps.
+
+Layers follow the conventions of the official FLoMo-Net code (Keras): every convolution has a bias,
+batch norms use eps 1e-3, stride-2 convolutions and pools use 'same' padding.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name the whole field uses
+from torch import Tensor, nn
+
+KERAS_EPS = 1e-3
+
+
+def depthwise(channels: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
+    """Return a depthwise convolution that keeps the size of its input."""
+    padding = dilation * (kernel - 1) // 2
+    return nn.Conv2d(
+        channels, channels, kernel, padding=padding, dilation=dilation, groups=channels
+    )
+
+
+def pointwise(channels: int, features: int) -> nn.Conv2d:
+    """Return a 1x1 convolution."""
+    return nn.Conv2d(channels, features, 1)
+
+
+def batch_norm(channels: int, momentum: float) -> nn.BatchNorm2d:
+    """Return a batch norm with the reference's eps; ``momentum`` is PyTorch's (1 - Keras')."""
+    return nn.BatchNorm2d(channels, eps=KERAS_EPS, momentum=momentum)
+
+
+def global_average(maps: Tensor) -> Tensor:
+    """Return the mean over rows and columns, ``(N, C)``."""
+    return maps.mean((-2, -1))
+
+
+def global_max(maps: Tensor) -> Tensor:
+    """Return the maximum over rows and columns, ``(N, C)``."""
+    return maps.amax((-2, -1))
+
+
+def average_pool_same(maps: Tensor) -> Tensor:
+    """Average pool 4x4, stride 2, 'same' padding that does not count padded pixels.
+
+    Equal to Keras' ``AveragePooling2D(4, 2, "same")`` for even and odd sizes.
+    """
+    return F.avg_pool2d(
+        maps, 4, stride=2, padding=1, ceil_mode=True, count_include_pad=False
+    )
+
+
+def double_size_bilinear(maps: Tensor) -> Tensor:
+    """Double rows and columns by bilinear interpolation with half-pixel centres."""
+    return F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def pad_to_multiple(maps: Tensor, multiple: int) -> Tensor:
+    """Pad rows and columns with zeros, at the end, up to the next multiple."""
+    height, width = maps.shape[-2:]
+    below, right = -height % multiple, -width % multiple
+    return F.pad(maps, (0, right, 0, below)) if below or right else maps
+
+
+def entropy_map(logits: Tensor) -> Tensor:
+    """Return the entropy of the softmax over channels, divided by its maximum.
+
+    Parameters
+    ----------
+    logits
+        ``(N, C, H, W)`` with ``C >= 2``.
+
+    Returns
+    -------
+    Tensor
+        ``(N, 1, H, W)`` between 0 (certain) and 1 (uniform).
+    """
+    log_p = F.log_softmax(logits, dim=1)
+    entropy = -(log_p.exp() * log_p).sum(1, keepdim=True)
+    return entropy / torch.log(torch.tensor(float(logits.shape[1]), device=logits.device))
+
+
+def cosine_disagreement(first: Tensor, second: Tensor) -> Tensor:
+    """Return one minus the cosine of the angle between two feature maps, pixel by pixel.
+
+    Parameters
+    ----------
+    first, second
+        ``(N, C, H, W)``. Where either is all zero the result is 1.
+
+    Returns
+    -------
+    Tensor
+        ``(N, 1, H, W)``; between 0 and 1 when both maps are non-negative.
+    """
+    product = (first * second).sum(1, keepdim=True)
+    # The squares are clamped before the root, as the reference does: its gradient stays finite.
+    squares = (first.square().sum(1, keepdim=True)).clamp_min(1e-12)
+    squares = squares * (second.square().sum(1, keepdim=True)).clamp_min(1e-12)
+    return 1 - product * squares.rsqrt()
+
+
+class SameDownsample(nn.Conv2d):
+    """A 3x3 convolution with stride 2 and TensorFlow's 'same' padding.
+
+    The output has ``ceil(n / 2)`` rows for ``n`` rows of input. For even ``n`` the only padded row
+    lies at the end, for odd ``n`` there is one at each end.
+    """
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__(channels, features, 3, stride=2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Halve rows and columns."""
+        odd_rows, odd_columns = maps.shape[-2] % 2, maps.shape[-1] % 2
+        return super().forward(F.pad(maps, (odd_columns, 1, odd_rows, 1)))
+
+
+class SpatialNorm(nn.Module):
+    """Normalise a one-channel map over space, image by image.
+
+    The reference normalises such maps over their single channel, which returns the offset
+    whatever the map holds; ``over_space=False`` keeps that behaviour (its gain is then dead and is
+    frozen, so that it neither wanders nor counts as trained).
+
+    Parameters
+    ----------
+    over_space
+        Whether the map keeps its information.
+    eps
+        Added to the variance. The maps vary little (standard deviation near 0.01), so it is small.
+    """
+
+    def __init__(self, over_space: bool, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.over_space = over_space
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(1), requires_grad=over_space)
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return a map of the same shape ``(N, 1, H, W)``."""
+        if not self.over_space:
+            return self.bias.view(1, 1, 1, 1).expand_as(maps)
+        variance, mean = torch.var_mean(maps, (-2, -1), correction=0, keepdim=True)
+        return self.weight * (maps - mean) * torch.rsqrt(variance + self.eps) + self.bias
+
+
+class Expert(nn.Module):
+    """One expert: a depthwise convolution with its own reach, then a 1x1 convolution and ReLU."""
+
+    def __init__(self, channels: int, features: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.depthwise = depthwise(channels, kernel, dilation)
+        self.pointwise = pointwise(channels, features)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map ``(N, channels, H, W)`` to ``(N, features, H, W)``."""
+        return F.relu(self.pointwise(self.depthwise(maps)))

@@ -1,0 +1,56 @@
+"""How the weights of a new network are drawn."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+OPEN = 2.0
+"""Offset of gates that only weaken a signal: they start at sigmoid(2) = 0.88, not at 0.5."""
+
+OPEN_GATES = ("channel_fc2", "spatial_pointwise", "se_fc2", "retention_fc", "gate_fc2")
+
+
+def initialise(network: nn.Module, scheme: str) -> None:
+    """Draw all weights of a network in place.
+
+    Parameters
+    ----------
+    network
+        Its convolutions and dense layers are set; norms keep gain 1 and offset 0.
+    scheme
+        ``"keras"``: Glorot uniform, biases zero, with Keras' fans (those of a depthwise kernel
+        count its channels, so a deep stack of them lets the signal vanish).
+        ``"variance"``: normal with gain sqrt(2) over the true fan-in, which keeps the variance
+        through rectifiers, and gates that start open.
+    """
+    if scheme not in ("keras", "variance"):
+        raise ValueError(f"unknown initialisation {scheme!r}; use 'variance' or 'keras'")
+    for name, module in network.named_modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        if scheme == "keras":
+            _glorot(module)
+        else:
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+            gates = scheme == "variance" and name.rsplit(".", 1)[-1] in OPEN_GATES
+            # DASA's gate per pixel shares its name with FAMSR's 1x1 layer, which is no gate.
+            if gates and not (name.endswith("spatial_pointwise") and module.weight.shape[0] > 1):
+                nn.init.constant_(module.bias, OPEN)
+
+
+def _glorot(module: nn.Conv2d | nn.Linear) -> None:
+    """Draw from Keras' Glorot uniform distribution."""
+    weight = module.weight
+    area = weight[0, 0].numel()
+    if isinstance(module, nn.Conv2d) and module.groups > 1:
+        fan_in, fan_out = area * weight.shape[0], area
+    else:
+        fan_in, fan_out = area * weight.shape[1], area * weight.shape[0]
+    limit = math.sqrt(6 / (fan_in + fan_out))
+    with torch.no_grad():
+        weight.uniform_(-limit, limit)
