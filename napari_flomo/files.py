@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,16 +71,17 @@ def atomic_write_all(paths: Sequence[PathLike]) -> Iterator[list[Path]]:
     temporaries: list[Path] = []
     try:
         for target in targets:
-            temporaries.append(_create_beside(target))
+            # One by one, so that a failure half-way leaves the earlier ones to be removed.
+            temporaries.append(_create_beside(target))  # noqa: PERF401
         try:
             yield temporaries
             for temporary in temporaries:
                 _flush(temporary)
         except OSError as error:
-            target = _blamed(error, temporaries, targets)
-            if target is None:
+            blamed = _blamed(error, temporaries, targets)
+            if blamed is None:
                 raise
-            raise _explain(error, target) from error
+            raise _explain(error, blamed) from error
         _replace_all(temporaries, targets)
     finally:
         for temporary in temporaries:
@@ -102,10 +104,14 @@ def check_writable(path: PathLike) -> None:
 
 def _plain_target(path: PathLike) -> Path:
     """Follow symbolic links to the file that is meant, which is a plain file or not there yet."""
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
+    target = Path(path).resolve()
+    try:
+        kind = target.stat().st_mode if target.exists() else stat.S_IFREG
+    except OSError as error:
+        raise _explain(error, target) from error
+    if stat.S_ISDIR(kind):
         raise FlomoError(f"{path} is a folder; give the name of a file to write.")
-    if target.exists() and not target.is_file():
+    if not stat.S_ISREG(kind):
         raise FlomoError(f"{path} is not an ordinary file; give another name to write to.")
     return target
 
@@ -181,9 +187,7 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _blamed(
-    error: OSError, temporaries: Sequence[Path], targets: Sequence[Path]
-) -> Path | None:
+def _blamed(error: OSError, temporaries: Sequence[Path], targets: Sequence[Path]) -> Path | None:
     """Return the target that the error is about; None if it is about another file."""
     if error.filename is None:  # a failed write, such as on a full disk, names no file
         return targets[0]
@@ -194,11 +198,15 @@ def _blamed(
 def _explain(error: OSError, target: Path) -> FlomoError:
     """Turn an operating system error into one sentence."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return FlomoError(f"The folder {target.parent} does not exist; create it or choose another.")
+        return FlomoError(
+            f"The folder {target.parent} does not exist; create it or choose another."
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return FlomoError(f"No permission to write {target}; choose another folder.")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return FlomoError(f"The disk is full, so {target} was not written; free some space.")
     if error.errno == errno.ENAMETOOLONG:
-        return FlomoError(f"The name {target.name} is too long for this disk; choose a shorter one.")
+        return FlomoError(
+            f"The name {target.name} is too long for this disk; choose a shorter one."
+        )
     return FlomoError(f"{target} could not be written: {error.strerror or error}.")

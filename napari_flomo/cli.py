@@ -1,0 +1,169 @@
+"""The ``flomo`` command: parse, run one subcommand, turn every failure into one sentence.
+
+Exit codes: 0 done, 1 a fault of the program, 2 something the user can mend (bad input, a full
+disk, wrong arguments), 130 interrupted by Ctrl+C, 141 the reader of the output went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from napari_flomo import __version__
+from napari_flomo.commands import doctor, segment
+from napari_flomo.errors import Cancelled, FlomoError
+
+EXIT_FAULT = 1
+EXIT_MENDABLE = 2
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+EXIT_TERMINATED = 143
+
+_TRAINING_ARGUMENTS = "flomo_training.arguments"
+_TRAINING_COMMANDS = {
+    "train": "train a network from a recipe",
+    "evaluate": "measure a model on labelled data",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the ``flomo`` command.
+
+    Parameters
+    ----------
+    arguments
+        What follows ``flomo`` on the command line; ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    SystemExit
+        From argparse: after ``--help`` and ``--version`` (0) and on wrong arguments (2).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that the terminal cannot show must not end the run.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    args = build_parser().parse_args(arguments)
+    try:
+        with _terminated_by_exception():
+            code: int = args.run(args)
+            sys.stdout.flush()
+    except (KeyboardInterrupt, Cancelled) as error:
+        return _fail("Interrupted; no partial file was left.", error, args, EXIT_INTERRUPTED)
+    except FlomoError as error:
+        return _fail(str(error), error, args, EXIT_MENDABLE)
+    except BrokenPipeError:
+        # What is still in the buffer would raise again when Python closes the stream.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        if _out_of_memory(error):
+            sentence = "Not enough memory; close other programs or choose fewer --frames."
+            return _fail(sentence, error, args, EXIT_MENDABLE)
+        sentence = f"Unexpected {type(error).__name__}: {_one_line(error)}"
+        hint = "" if args.debug else " (add --debug to see where)"
+        return _fail(sentence + hint, error, args, EXIT_FAULT)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``flomo`` and all its subcommands; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="flomo",
+        description="Segment medical images with FLoMo-Net and see where it doubts.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"flomo {__version__}")
+    parser.add_argument(
+        "--debug", action="store_true", help="show the traceback when something fails"
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    segment.register(subparsers)
+    doctor.register(subparsers)
+    _register_training(subparsers)
+    for subparser in subparsers.choices.values():
+        # Both places work; SUPPRESS keeps a subcommand from resetting what stood before it.
+        subparser.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+    return parser
+
+
+def _register_training(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the training commands, or stand-ins that say how to get them."""
+    try:
+        found = importlib.util.find_spec(_TRAINING_ARGUMENTS) is not None
+    except ImportError:
+        found = False
+    if found:
+        importlib.import_module(_TRAINING_ARGUMENTS).register(subparsers)
+        return
+    for name, purpose in _TRAINING_COMMANDS.items():
+        stand_in = subparsers.add_parser(name, help=f"{purpose} (not installed)", add_help=False)
+        stand_in.add_argument("rest", nargs=argparse.REMAINDER)
+        stand_in.set_defaults(run=_training_missing)
+
+
+def _training_missing(_: argparse.Namespace) -> int:
+    raise FlomoError(
+        "The training package is not installed; install it with: pip install 'napari-flomo[train]'."
+    )
+
+
+@contextlib.contextmanager
+def _terminated_by_exception() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that temporary files are removed on the way out."""
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        sys.exit(EXIT_TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set signal handlers
+        return
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _fail(sentence: str, error: BaseException, args: argparse.Namespace, code: int) -> int:
+    """Print one sentence on stderr, with the traceback before it under ``--debug``."""
+    with contextlib.suppress(BrokenPipeError):
+        if args.debug:
+            traceback.print_exception(error, file=sys.stderr)
+        print(f"flomo: {sentence}", file=sys.stderr, flush=True)
+    return code
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Tell a lack of memory; torch has its own errors for it, known here without importing it."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (
+            type(error).__name__ == "OutOfMemoryError"
+            or "can't allocate memory" in text
+            or "std::bad_alloc" in text
+        )
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else "no message"

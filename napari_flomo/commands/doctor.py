@@ -1,0 +1,66 @@
+"""``flomo doctor``: what was found on this computer, and what to do about what is missing."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the options of ``flomo doctor``."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="say what was found: versions, device, models, cache",
+        description="Say what was found on this computer and what to do about problems. "
+        "The exit code is 0 when segmentation would work.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON on stdout")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examine, print, and tell by the exit code whether segmentation would work."""
+    from napari_flomo.commands.examination import examine
+
+    findings = examine()
+    if args.json:
+        from napari_flomo.commands.report import print_json
+
+        print_json(findings)
+    else:
+        print("\n".join(_lines(findings)))
+    return 0 if findings["can_segment"] else 2
+
+
+def _lines(findings: dict[str, Any]) -> list[str]:
+    """Return the findings as a person reads them."""
+    computer, torch, cache = findings["computer"], findings["torch"], findings["cache"]
+    lines = ["versions"]
+    lines += [f"  {name}: {version or 'missing'}" for name, version in findings["versions"].items()]
+    lines += [
+        "computer",
+        f"  system: {computer['system']}",
+        f"  cores: {computer['cores']}",
+        f"  vector units: {' '.join(computer['vector_units']) or 'unknown'}",
+    ]
+    if torch:
+        lines += [f"  torch: {torch['threads']} threads, {torch['capability']}"]
+        lines += [f"  GPU: {gpu}" for gpu in torch["gpus"]] or ["  GPU: none that torch can use"]
+        lines += [f"  device used: {torch['device']}"]
+    lines += ["models"]
+    for model in findings["models"]:
+        state = "verified" if model["verified"] else "NOT usable"
+        lines.append(f"  {model['name']}: {state} ({model['folder']})")
+    if not findings["models"]:
+        lines.append("  none")
+    if cache["folder"]:
+        lines += ["cache", f"  folder: {cache['folder']}", f"  free: {cache['free_gb']:.1f} GB"]
+    lines += ["extras"]
+    lines += [
+        f"  {name}: {'installed' if found else 'not installed'}"
+        for name, found in findings["extras"].items()
+    ]
+    lines += [f"problem: {problem}" for problem in findings["problems"]]
+    verdict = "ready to segment" if findings["can_segment"] else "segmentation would not work"
+    return [*lines, f"=> {verdict}"]

@@ -1,0 +1,180 @@
+"""Look at this computer the way ``flomo doctor`` reports it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from napari_flomo import __version__
+from napari_flomo.commands.segment import DEFAULT_MODEL
+from napari_flomo.errors import FlomoError
+
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "SimpleITK",
+    "nibabel",
+    "safetensors",
+    "huggingface-hub",
+    "tqdm",
+)
+# What each extra brings, by the module that shows it is there.
+EXTRAS = {"train": ("lightning", "monai", "yaml")}
+VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+FREE_GB_WANTED = 1.0
+
+
+def examine() -> dict[str, Any]:
+    """Look at versions, processor, GPU, models and cache.
+
+    Returns
+    -------
+    dict
+        Plain values only: ``versions``, ``computer``, ``torch`` (None when it cannot be imported),
+        ``models``, ``cache``, ``extras``, ``problems`` (one sentence each, with what to do) and
+        ``can_segment``.
+    """
+    problems: list[str] = []
+    versions = _versions(problems)
+    torch = _torch(problems)
+    models = _models(problems)
+    cache = _cache(problems)
+    has_model = any(model["verified"] for model in models)
+    if not has_model:
+        problems.append("No usable model was found; reinstall with: pip install napari-flomo.")
+    elif not any(model["name"] == DEFAULT_MODEL and model["verified"] for model in models):
+        problems.append(
+            f"The default model {DEFAULT_MODEL} is not usable; choose another with --model."
+        )
+    complete = all(versions.values())
+    return {
+        "versions": versions,
+        "computer": _computer(),
+        "torch": torch,
+        "models": models,
+        "cache": cache,
+        "extras": {name: all(map(_is_there, modules)) for name, modules in EXTRAS.items()},
+        "problems": problems,
+        "can_segment": bool(complete and torch and has_model),
+    }
+
+
+def _versions(problems: list[str]) -> dict[str, str | None]:
+    """Return versions as installed, without importing anything."""
+    versions: dict[str, str | None] = {
+        "napari-flomo": __version__,
+        "python": platform.python_version(),
+    }
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+            problems.append(f"{package} is missing; install it with: pip install {package}.")
+    return versions
+
+
+def _computer() -> dict[str, Any]:
+    try:
+        cores = len(os.sched_getaffinity(0))  # fewer than the machine has, in a container
+    except AttributeError:
+        cores = os.cpu_count() or 1
+    return {
+        "system": platform.platform(),
+        "cores": cores,
+        "vector_units": _vector_units(Path("/proc/cpuinfo")),
+    }
+
+
+def _vector_units(cpuinfo: Path) -> list[str]:
+    """Return the vector units that decide how fast the processor is here, where Linux tells."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    return [flag for flag in VECTOR_FLAGS if flag in flags]
+
+
+def _torch(problems: list[str]) -> dict[str, Any] | None:
+    try:
+        import torch
+    except Exception as error:
+        if importlib.util.find_spec("torch") is not None:  # a missing one is listed already
+            problems.append(
+                f"torch cannot be imported ({error}); reinstall it with: "
+                "pip install --force-reinstall torch."
+            )
+        return None
+    gpus = []
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            gpus.append(f"{properties.name}, {properties.total_memory / 1e9:.0f} GB")
+    elif torch.version.cuda and Path("/proc/driver/nvidia").exists():
+        problems.append(
+            "There is an NVIDIA driver but torch cannot use the GPU; update the driver "
+            f"(torch wants CUDA {torch.version.cuda})."
+        )
+    return {
+        "version": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "gpus": gpus,
+        "device": "cuda" if gpus else "cpu",
+    }
+
+
+def _models(problems: list[str]) -> list[dict[str, Any]]:
+    """Load every model that is there, which checks its card, its SHA-256 and its tensors."""
+    from napari_flomo.models import available, load_network, locate
+
+    models = []
+    for name in available():
+        try:
+            load_network(name)
+            verified = True
+        except Exception as error:  # whatever is wrong with one must not hide the others
+            verified = False
+            problems.append(
+                str(error)
+                if isinstance(error, FlomoError)
+                else f"The model {name} cannot be loaded ({error}); reinstall napari-flomo."
+            )
+        models.append({"name": name, "folder": str(locate(name)), "verified": verified})
+    return models
+
+
+def _cache(problems: list[str]) -> dict[str, Any]:
+    """Return where downloaded models go and how much room there is."""
+    try:
+        from huggingface_hub.constants import HF_HUB_CACHE
+    except ImportError:
+        return {"folder": None, "free_gb": None}  # listed among the missing packages already
+    folder = Path(HF_HUB_CACHE)
+    present = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    free_gb = shutil.disk_usage(present).free / 1e9
+    if free_gb < FREE_GB_WANTED:
+        problems.append(
+            f"Only {free_gb:.1f} GB are free for downloaded models in {folder}; free some space "
+            "or set HF_HOME to another disk."
+        )
+    if not os.access(present, os.W_OK):
+        problems.append(
+            f"Downloaded models cannot be kept in {folder}; set HF_HOME to a folder you may write."
+        )
+    return {"folder": str(folder), "free_gb": free_gb}
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

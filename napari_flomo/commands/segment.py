@@ -1,0 +1,168 @@
+"""``flomo segment``: one image in; labels, probabilities and uncertainty out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from napari_flomo import __version__
+from napari_flomo.commands.selection import indices
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write_all, check_writable
+
+if TYPE_CHECKING:
+    from napari_flomo.measures import StructureVolume
+    from napari_flomo.segmentation import Segmentation
+
+DEFAULT_MODEL = "flomo-b0-acdc"
+
+EPILOG = """examples:
+  flomo segment heart.nii.gz -o labels.nii.gz
+  flomo segment dicom_folder -o labels.nrrd --uncertainty doubt.nrrd
+  flomo segment cine.nii.gz -o labels.nii.gz --frames 0,9 --json
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the options of ``flomo segment``."""
+    parser = subparsers.add_parser(
+        "segment",
+        help="segment an image",
+        description="Segment an image: NIfTI, NRRD, a DICOM folder, or a photo.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("input", metavar="INPUT", help="image file or DICOM folder")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="label image to write"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME|FOLDER",
+        default=DEFAULT_MODEL,
+        help="name of a model, or a folder with its card (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: the GPU if there is one)",
+    )
+    parser.add_argument(
+        "--frames", metavar="0,3,5-9", type=indices, help="only these frames, counted from 0"
+    )
+    parser.add_argument(
+        "--slices", metavar="0,3,5-9", type=indices, help="only these slices, counted from 0"
+    )
+    parser.add_argument(
+        "--series", metavar="UID", help="which series, where a DICOM folder holds several"
+    )
+    parser.add_argument(
+        "--probabilities", metavar="FILE", help="also write the probability of every class"
+    )
+    parser.add_argument("--uncertainty", metavar="FILE", help="also write the predictive entropy")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment, write all the files asked for or none, and report."""
+    outputs = _outputs(args)
+    _check(args.input, outputs)
+    from napari_flomo.commands.progress import progress_bar
+    from napari_flomo.segmentation import Segmenter
+    from napari_flomo.volumes import read
+
+    volume = read(args.input, series=args.series)
+    segmenter = Segmenter.from_pretrained(args.model, device=args.device)
+    with progress_bar("Segmenting", "slice", args.quiet) as progress:
+        segmentation = segmenter.segment(
+            volume, slices=args.slices, frames=args.frames, progress=progress
+        )
+    _write(outputs, segmentation)
+    structures = _measure(segmentation, segmenter.card.labels, args.frames)
+    if args.json:
+        from napari_flomo.commands.report import print_json
+
+        print_json(_report(args.input, outputs, segmentation, structures))
+    elif not args.quiet:
+        print("\n".join(_summary(outputs, structures)))
+    return 0
+
+
+def _outputs(args: argparse.Namespace) -> dict[str, str]:
+    """Return the files to write as the user named them, by what they hold."""
+    named = {
+        "labels": args.output,
+        "probabilities": args.probabilities,
+        "uncertainty": args.uncertainty,
+    }
+    return {content: path for content, path in named.items() if path is not None}
+
+
+def _check(source: str, outputs: dict[str, str]) -> None:
+    """Find out before any computing whether every file can be written, and none twice."""
+    from napari_flomo.volumes import check_format
+
+    taken = {os.path.realpath(source): "the input"}
+    for content, path in outputs.items():
+        place = os.path.realpath(path)
+        if place in taken:
+            raise FlomoError(
+                f"{path} cannot hold the {content}: it is already {taken[place]}; "
+                "give another name."
+            )
+        taken[place] = f"the file for the {content}"
+        check_format(path)
+        check_writable(path)
+
+
+def _write(outputs: dict[str, str], segmentation: Segmentation) -> None:
+    from napari_flomo.volumes import write
+
+    contents = {
+        "labels": lambda: segmentation.labels,
+        "probabilities": lambda: segmentation.probabilities,
+        "uncertainty": lambda: segmentation.uncertainty["entropy"],
+    }
+    with atomic_write_all(list(outputs.values())) as temporaries:
+        for content, temporary in zip(outputs, temporaries, strict=True):
+            write(contents[content](), temporary)
+
+
+def _measure(segmentation: Segmentation, frames: list[int] | None) -> list[StructureVolume]:
+    from napari_flomo.measures import structure_volumes
+
+    structures = {label.code: label.name for label in segmentation.card.labels if label.code}
+    return structure_volumes(segmentation.labels, structures, frames)
+
+
+def _report(
+    source: str,
+    outputs: dict[str, str],
+    segmentation: Segmentation,
+    structures: list[StructureVolume],
+) -> dict[str, Any]:
+    """Return what ``--json`` prints."""
+    return {
+        "flomo": __version__,
+        "input": source,
+        "outputs": outputs,
+        "volumes_ml": structures,
+        "slice_scores": segmentation.slice_scores,
+        "manifest": segmentation.manifest,
+    }
+
+
+def _summary(outputs: dict[str, str], structures: list[StructureVolume]) -> list[str]:
+    """Return what a person reads after the run: the files and the size of every structure."""
+    lines = [f"Wrote the {content} to {path}" for content, path in outputs.items()]
+    several = len({structure.frame for structure in structures}) > 1
+    for structure in structures:
+        frame = f"frame {structure.frame:3d}  " if several else ""
+        size = f"{structure.voxels} pixels" if structure.ml is None else f"{structure.ml:.1f} ml"
+        lines.append(f"  {frame}{structure.name}: {size}")
+    return lines

@@ -1,0 +1,75 @@
+"""What several rooms' tests need: the reference data and small synthetic images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_flomo.volumes import Geometry, Volume
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data and goldens; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("FLOMO_SHARED") or REPOSITORY.parent / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"the reference data folder {folder} is absent (set FLOMO_SHARED)")
+    return folder
+
+
+@pytest.fixture
+def make_volume() -> Callable[..., Volume]:
+    """Make a small image whose value tells the index of each voxel, on a turned, shifted grid."""
+
+    def make(
+        *,
+        frames: int | None = None,
+        slices: int = 3,
+        rows: int = 20,
+        columns: int = 24,
+        spacing: tuple[float, float, float] = (1.25, 1.5, 8.0),
+        dtype: str = "int16",
+    ) -> Volume:
+        shape = (slices, rows, columns) if frames is None else (frames, slices, rows, columns)
+        axes = (
+            ("slices", "rows", "columns")
+            if frames is None
+            else ("frames", "slices", "rows", "columns")
+        )
+        data = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+        turn = np.deg2rad(30)
+        cos, sin = np.cos(turn), np.sin(turn)
+        direction = (cos, -sin, 0.0, sin, cos, 0.0, 0.0, 0.0, 1.0)
+        geometry = Geometry(spacing, origin=(-12.5, 40.0, 7.25), direction=direction)
+        return Volume(data, geometry, axes, modality="MR", source="synthetic")
+
+    return make
+
+
+@pytest.fixture
+def make_heart() -> Callable[..., Volume]:
+    """Make a short-axis stack in miniature: a bright cavity in a grey wall on a dark ground."""
+
+    def make(slices: int = 3, size: int = 64, seed: int = 0) -> Volume:
+        noise = np.random.default_rng(seed).normal(0, 6, (slices, size, size))
+        row, column = np.mgrid[:size, :size]
+        radius = np.hypot(row - size / 2, column - size / 2)
+        image = 60 + noise
+        image[:, radius < size * 0.28] += 40
+        image[:, radius < size * 0.2] += 120
+        geometry = Geometry((1.5, 1.5, 8.0), origin=(1.0, 2.0, 3.0))
+        return Volume(image.clip(0).astype(np.int16), geometry, modality="MR", source="heart")
+
+    return make

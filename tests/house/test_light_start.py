@@ -1,0 +1,38 @@
+"""Nothing heavy is loaded before it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "nibabel", "SimpleITK", "numpy", "scipy", "skimage", "tqdm", "lightning")
+HEAVY += ("monai", "yaml", "napari", "qtpy", "huggingface_hub", "safetensors")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the heavy packages that a fresh interpreter has loaded after a statement."""
+    program = f"{statement}\nimport sys, json\nprint(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(result.stdout.splitlines()[-1])) & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import napari_flomo",
+        "from napari_flomo.cli import build_parser; build_parser()",
+        "import flomo_training.arguments",
+    ],
+)
+def test_light(statement: str) -> None:
+    assert loaded_by(statement) == set()
+
+
+@pytest.mark.parametrize("room", ["volumes", "models", "measures", "segmentation"])
+def test_rooms_open_without_torch(room: str) -> None:
+    assert "torch" not in loaded_by(f"import napari_flomo.{room}")

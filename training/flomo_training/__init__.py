@@ -1,0 +1,1 @@
+"""Train, tune and measure FLoMo-Net; installs with ``napari-flomo``, runs with ``[train]``."""

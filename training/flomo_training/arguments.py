@@ -1,0 +1,93 @@
+"""The options of ``flomo train`` and ``flomo evaluate``; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+from napari_flomo.errors import FlomoError
+
+# The packages of the [train] extra whose absence deserves a plain sentence.
+_TRAINING_PACKAGES = {"lightning", "monai", "yaml", "tensorboard", "matplotlib"}
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``train`` and ``evaluate`` to the ``flomo`` command.
+
+    Each sets ``run``, a function of the parsed arguments that returns the exit code.
+    """
+    _register_train(subparsers)
+    _register_evaluate(subparsers)
+
+
+def _register_train(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "train",
+        help="train a network from a recipe",
+        description="Train a network as a recipe says. A run that was cut off goes on with "
+        "--resume where its last checkpoint stands.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("recipe", metavar="RECIPE", type=Path, help="YAML file with every number")
+    parser.add_argument(
+        "--fold", metavar="K", type=int, help="fold to hold out (default: the recipe's)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="where checkpoints and the model go"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="folder of the data set (default: the recipe's)"
+    )
+    parser.set_defaults(run=_train)
+
+
+def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure a model on labelled data",
+        description="Segment the cases of a data set and compare with their labels.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--model", metavar="NAME|FOLDER", required=True, help="model name, or folder with a card"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, required=True, help="folder of the data set"
+    )
+    parser.add_argument("--fold", metavar="K", type=int, default=0, help="fold (default: 0)")
+    parser.add_argument(
+        "--split",
+        choices=("validation", "training", "all"),
+        default="validation",
+        help="cases held out in the fold, the others, or all (default: %(default)s)",
+    )
+    parser.add_argument("--out", metavar="FILE", type=Path, help="also write the table (CSV)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    parser.set_defaults(run=_evaluate)
+
+
+def _train(args: argparse.Namespace) -> int:
+    code: int = _import("flomo_training.fit").run_training(args)
+    return code
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    code: int = _import("flomo_training.evaluate").run_evaluation(args)
+    return code
+
+
+def _import(name: str) -> ModuleType:
+    """Import a training module; a missing package of the extra becomes a sentence."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _TRAINING_PACKAGES:
+            raise
+        raise FlomoError(
+            f"Training needs the package {missing}; install it with: "
+            "pip install 'napari-flomo[train]'."
+        ) from error
