@@ -57,7 +57,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--slices", metavar="0,3,5-9", type=indices, help="only these slices, counted from 0"
     )
     parser.add_argument(
-        "--series", metavar="UID", help="which series, where a DICOM folder holds several"
+        "--series",
+        metavar="NUMBER|UID",
+        type=_series,
+        help="which series, where a DICOM folder holds several",
     )
     parser.add_argument(
         "--probabilities", metavar="FILE", help="also write the probability of every class"
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             volume, slices=args.slices, frames=args.frames, progress=progress
         )
     _write(outputs, segmentation)
-    structures = _measure(segmentation, segmenter.card.labels, args.frames)
+    structures = _measure(segmentation, args.frames)
     if args.json:
         from napari_flomo.commands.report import print_json
 
@@ -91,6 +94,11 @@ def run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         print("\n".join(_summary(outputs, structures)))
     return 0
+
+
+def _series(text: str) -> int | str:
+    """A series is named by its number or by its instance UID, which has dots."""
+    return int(text) if text.isdecimal() else text
 
 
 def _outputs(args: argparse.Namespace) -> dict[str, str]:
@@ -105,7 +113,7 @@ def _outputs(args: argparse.Namespace) -> dict[str, str]:
 
 def _check(source: str, outputs: dict[str, str]) -> None:
     """Find out before any computing whether every file can be written, and none twice."""
-    from napari_flomo.volumes import check_format
+    from napari_flomo.volumes import WRITABLE, suffix_of
 
     taken = {os.path.realpath(source): "the input"}
     for content, path in outputs.items():
@@ -116,7 +124,10 @@ def _check(source: str, outputs: dict[str, str]) -> None:
                 "give another name."
             )
         taken[place] = f"the file for the {content}"
-        check_format(path)
+        if suffix_of(path) not in WRITABLE:
+            raise FlomoError(
+                f"{path} cannot be written: choose a name that ends in {', '.join(WRITABLE)}."
+            )
         check_writable(path)
 
 
