@@ -1,0 +1,116 @@
+"""``flomo doctor``: true findings, and every problem with what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from napari_flomo import cli, models
+from napari_flomo.commands import examination
+from napari_flomo.errors import FlomoError
+
+
+def findings(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict]:
+    code = cli.main(["doctor", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shelf with the default model in good order."""
+    name = examination.DEFAULT_MODEL
+    monkeypatch.setattr(models, "available", lambda: [name])
+    monkeypatch.setattr(models, "locate", lambda name: Path("shelf") / name)
+    monkeypatch.setattr(models, "load_network", lambda name: None)
+
+
+@pytest.mark.usefixtures("one_model")
+def test_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = findings(capsys)
+    assert code == 0
+    assert found["can_segment"]
+    assert found["versions"]["torch"] == importlib.metadata.version("torch")
+    assert found["torch"]["device"] in ("cpu", "cuda")
+    assert found["computer"]["cores"] >= 1
+    assert Path(found["cache"]["folder"]).is_absolute()
+    assert found["models"] == [
+        {
+            "name": examination.DEFAULT_MODEL,
+            "folder": str(Path("shelf") / examination.DEFAULT_MODEL),
+            "verified": True,
+        }
+    ]
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().out.endswith("=> ready to segment\n")
+
+
+@pytest.mark.usefixtures("one_model")
+def test_damaged_weights(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def damaged(name: str) -> None:
+        raise FlomoError(f"The weights of {name} are damaged; get the model again.")
+
+    monkeypatch.setattr(models, "load_network", damaged)
+    code, found = findings(capsys)
+    assert code == 2
+    assert not found["can_segment"]
+    assert any("are damaged; get the model again" in problem for problem in found["problems"])
+    assert cli.main(["doctor"]) == 2
+    out = capsys.readouterr().out
+    assert "NOT usable" in out
+    assert "problem: The weights of" in out
+
+
+@pytest.mark.usefixtures("one_model")
+def test_missing_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "nibabel":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    code, found = findings(capsys)
+    assert code == 2
+    assert found["versions"]["nibabel"] is None
+    assert "nibabel is missing; install it with: pip install nibabel." in found["problems"]
+
+
+@pytest.mark.usefixtures("one_model")
+def test_broken_torch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    real = __import__
+
+    def broken(name: str, *rest: object) -> object:
+        if name == "torch":
+            raise OSError("libtorch.so: cannot open shared object file")
+        return real(name, *rest)
+
+    monkeypatch.setattr("builtins.__import__", broken)
+    code, found = findings(capsys)
+    assert code == 2
+    assert found["torch"] is None
+    assert any("torch cannot be imported (libtorch.so" in text for text in found["problems"])
+
+
+@pytest.mark.usefixtures("one_model")
+def test_little_space(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    usage = shutil.disk_usage("/")._replace(free=200_000_000)
+    monkeypatch.setattr(examination.shutil, "disk_usage", lambda path: usage)
+    code, found = findings(capsys)
+    assert code == 0  # what is bundled still works
+    assert any(text.startswith("Only 0.2 GB are free") for text in found["problems"])
+
+
+def test_vector_units(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor : 0\nflags\t\t: fpu avx avx2 avx512f\n")
+    assert examination._vector_units(cpuinfo) == ["avx2", "avx512f"]
+    assert examination._vector_units(tmp_path / "absent") == []
