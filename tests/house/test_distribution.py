@@ -1,0 +1,52 @@
+"""What the installed distribution holds; the automatic check installs the real wheel."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+DISTRIBUTION = "napari-flomo"
+
+
+@pytest.fixture(scope="module")
+def installed() -> set[str]:
+    """The files of the installed wheel, by their paths in site-packages."""
+    try:
+        files = importlib.metadata.files(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip(f"{DISTRIBUTION} is not installed here")
+    names = {path.as_posix() for path in files}
+    if "napari_flomo/__init__.py" not in names:
+        pytest.skip("an editable install: there is no wheel to look into")
+    return names
+
+
+def test_every_source_is_in(installed: set[str], repository: Path) -> None:
+    for root in (repository, repository / "training"):
+        for package in ("napari_flomo", "flomo_training"):
+            wanted = {path.relative_to(root).as_posix() for path in (root / package).rglob("*.py")}
+            assert wanted <= installed, wanted - installed
+
+
+def test_what_is_not_python_is_in(installed: set[str], repository: Path) -> None:
+    assert {"napari_flomo/py.typed", "flomo_training/py.typed"} <= installed
+    bundled = repository / "napari_flomo" / "models" / "bundled"
+    wanted = {path.relative_to(repository).as_posix() for path in bundled.glob("*/*")}
+    assert wanted <= installed, wanted - installed
+    assert any(name.endswith("licenses/LICENSE") for name in installed)
+
+
+def test_nothing_else_is_in(installed: set[str]) -> None:
+    expected = ("napari_flomo/", "flomo_training/", "napari_flomo-", "../../../bin/flomo")
+    strangers = [name for name in installed if not name.startswith(expected)]
+    assert not [name for name in strangers if "Scripts/" not in name]
+
+
+def test_command_is_installed() -> None:
+    try:
+        points = importlib.metadata.distribution(DISTRIBUTION).entry_points
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip(f"{DISTRIBUTION} is not installed here")
+    assert {point.name: point.value for point in points} == {"flomo": "napari_flomo.cli:main"}
