@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from napari_flomo.volumes.formats import READABLE, WRITABLE, read, stem_of, suffix_of, write
 from napari_flomo.volumes.geometry import Geometry
-from napari_flomo.volumes.volume import Volume
+from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
 
-__all__ = ["Geometry", "Volume"]
+__all__ = [
+    "AXES",
+    "READABLE",
+    "SPATIAL_AXES",
+    "WRITABLE",
+    "Geometry",
+    "Volume",
+    "read",
+    "stem_of",
+    "suffix_of",
+    "write",
+]

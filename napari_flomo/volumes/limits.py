@@ -1,0 +1,174 @@
+"""What a reader checks before it believes a header: size, memory, access, finite values."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+
+# Deflate cannot pack more than 1032 bytes into one, so a header that promises more is wrong.
+DEFLATE_LIMIT = 1032
+
+_READ_STEP = 1 << 24
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file for reading, or say in one sentence why that is impossible."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise FlomoError(f"There is no file {path}; check the spelling and the folder.") from None
+    except IsADirectoryError:
+        raise FlomoError(f"{path} is a folder, but an image file is needed.") from None
+    except PermissionError:
+        raise FlomoError(
+            f"No permission to read {path}; ask its owner or copy it to a folder of yours."
+        ) from None
+    except OSError as error:
+        raise FlomoError(f"{path} could not be opened: {error.strerror or error}.") from error
+
+
+def damaged(path: Path, why: str = "it is damaged or cut short") -> FlomoError:
+    """Return the error for a file whose content cannot be read."""
+    return FlomoError(f"{path.name} cannot be read: {why}; copy or export it again.")
+
+
+def check_declared_size(path: Path, shape: Sequence[int], item_bytes: float) -> None:
+    """Refuse an image that cannot fit in memory, before anything is allocated.
+
+    Parameters
+    ----------
+    path
+        File that declares the image; named in the message.
+    shape
+        Declared lengths of all axes.
+    item_bytes
+        Bytes that one element will need at the peak of reading.
+
+    Raises
+    ------
+    FlomoError
+        If an axis is empty, or the image needs more memory than is free.
+    """
+    if not shape or min(shape) <= 0:
+        raise FlomoError(
+            f"{path.name} is empty: its axes have the lengths {_by(shape)}; export it again."
+        )
+    needed = math.prod(int(length) for length in shape) * item_bytes
+    free = available_memory()
+    if free is not None and needed > free:
+        raise FlomoError(
+            f"{path.name} declares {_by(shape)} voxels, which need {_size(needed)} of memory where "
+            f"{_size(free)} are free; crop the image, or export it again if that size is wrong."
+        )
+
+
+def check_packed_size(path: Path, data_bytes: int, stored_bytes: int, ratio: int) -> None:
+    """Refuse a file too short for what its header declares, before reading it.
+
+    Parameters
+    ----------
+    path
+        File to name in the message.
+    data_bytes
+        Size of the data as declared.
+    stored_bytes
+        Bytes in the file that can hold them.
+    ratio
+        Largest factor that the encoding can save: 1 for raw data.
+
+    Raises
+    ------
+    FlomoError
+        If the file cannot hold the data.
+    """
+    if data_bytes > stored_bytes * ratio:
+        raise damaged(
+            path,
+            f"its header declares {_size(data_bytes)} of voxels, but the file ends too early",
+        )
+
+
+def read_elements(stream: BinaryIO, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Read exactly ``count`` elements, straight into the array that is returned.
+
+    Raises
+    ------
+    EOFError
+        If the stream ends too early.
+    """
+    array = np.empty(count, dtype)
+    view = array.view(np.uint8).data
+    filled = 0
+    while filled < len(view):
+        step = stream.readinto(view[filled : filled + _READ_STEP])  # type: ignore[attr-defined]
+        if not step:
+            raise EOFError
+        filled += step
+    return array
+
+
+def drain(stream: BinaryIO) -> None:
+    """Read to the end, so that a compressed stream checks its own checksum."""
+    while stream.read(_READ_STEP):
+        pass
+
+
+def check_finite(data: NDArray[Any], name: str) -> None:
+    """Refuse data with NaN or infinite values, saying how many there are."""
+    if data.dtype.kind != "f":
+        return
+    bad = data.size - int(np.count_nonzero(np.isfinite(data)))
+    if bad:
+        raise FlomoError(
+            f"{name} has {bad} of {data.size} voxels that are not finite numbers (NaN or "
+            "infinite); replace them, for example by 0, and open it again."
+        )
+
+
+def available_memory() -> int | None:
+    """Return the bytes of memory that can be had without swapping, or None when unknown."""
+    if sys.platform == "win32":
+        return _available_on_windows()
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:  # macOS tells only the whole; better than no limit
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _available_on_windows() -> int | None:
+    """Ask Windows for its free physical memory (the structure MEMORYSTATUSEX)."""
+    fields = (ctypes.c_ulonglong * 8)()
+    # The structure starts with two 32-bit fields, its own size and the load in percent.
+    ctypes.cast(fields, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(fields)
+    loader = getattr(ctypes, "windll", None)
+    if loader is None or not loader.kernel32.GlobalMemoryStatusEx(ctypes.byref(fields)):
+        return None
+    return int(fields[2])
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " x ".join(str(int(length)) for length in shape)
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.0f} TB"
