@@ -1,0 +1,286 @@
+"""The model card: everything a stranger needs to run the weights right.
+
+What happens to an image between the file and the labels is decided here and nowhere else: which
+network, which pixel size and intensities it was trained on, which code means which structure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
+
+SCHEMA = 1
+"""Version of the card's layout; raised when a field changes its meaning."""
+
+LARGEST_CODE = 255
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A coded term of SNOMED CT.
+
+    Parameters
+    ----------
+    code, meaning
+        SNOMED CT identifier and its term, for example "87878005" and "Left ventricle".
+    """
+
+    code: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """One class of the network.
+
+    Parameters
+    ----------
+    code
+        Value of its voxels in the label image, 0 to 255; 0 is the background.
+    name
+        What people call it.
+    colour
+        ``"#rrggbb"``, for display.
+    snomed
+        The structure in SNOMED CT, where a term fits.
+    """
+
+    code: int
+    name: str
+    colour: str
+    snomed: Concept | None = None
+
+    def __post_init__(self) -> None:
+        _demand(0 <= self.code <= LARGEST_CODE, f"'code' must be 0 to 255, not {self.code}")
+        _demand(bool(self.name), "'name' of a label must not be empty")
+        _demand(
+            _COLOUR.fullmatch(self.colour) is not None,
+            f"'colour' must look like \"#1f77b4\", not {self.colour!r}",
+        )
+
+
+@dataclass(frozen=True)
+class IntensityRule:
+    """How grey values become numbers between 0 and 1.
+
+    Parameters
+    ----------
+    rule
+        ``"percentile"``: the low percentile becomes 0, the high one 1, the rest is clipped.
+    low, high
+        Percentiles, 0 to 100.
+    per
+        Over which values they are taken: ``"volume"``, all slices of one frame.
+    """
+
+    rule: Literal["percentile"]
+    low: float
+    high: float
+    per: Literal["volume"] = "volume"
+
+    def __post_init__(self) -> None:
+        _demand(
+            0 <= self.low < self.high <= 100,
+            f"'low' and 'high' must be percentiles in ascending order, not {self.low:g} and "
+            f"{self.high:g}",
+        )
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a volume before the network sees it.
+
+    Parameters
+    ----------
+    pixel_mm
+        In-plane pixel size that slices are resampled to; None leaves the pixels as they are.
+    crop
+        Side of the centred field of view in pixels after resampling; None, the careful choice,
+        takes the whole image. What lies outside is called background unseen.
+    intensity
+        The rule for grey values.
+    """
+
+    pixel_mm: float | None
+    crop: int | None
+    intensity: IntensityRule
+
+    def __post_init__(self) -> None:
+        _demand(
+            self.pixel_mm is None or 0.01 <= self.pixel_mm <= 100,
+            f"'pixel_mm' must be null or 0.01 to 100, not {self.pixel_mm}",
+        )
+        _demand(
+            self.crop is None or 16 <= self.crop <= 4096,
+            f"'crop' must be null or 16 to 4096 pixels, not {self.crop}",
+        )
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All that belongs to one set of weights.
+
+    Parameters
+    ----------
+    name
+        Letters, digits, dots, dashes and underscores.
+    network, network_arguments, in_channels
+        What `napari_flomo.networks.build` is asked for.
+    input_kind
+        ``"stack"`` (slices of a medical volume) or ``"photo"``.
+    labels
+        The classes; the first is the background, code 0. With softmax, channel i of the network is
+        ``labels[i]``; with sigmoid the background has none and channel i is ``labels[i + 1]``.
+    preprocessing
+        What is done to an image first.
+    activation
+        ``"softmax"`` for classes that exclude each other, ``"sigmoid"`` for independent ones.
+    temperature
+        Logits are divided by it (calibration).
+    threshold
+        With sigmoid: the smallest probability that makes a pixel part of a structure.
+    licence
+        Of the weights.
+    training_data
+        What they were trained on, with citation.
+    metrics
+        Measured accuracy: names and numbers, nested as needed.
+    protocol
+        How the metrics were measured.
+    parent
+        Name and hash of the model this one was tuned from, or None.
+    created
+        ISO date.
+    sha256
+        Of ``model.safetensors``; empty until the weights are saved.
+    schema
+        Version of this layout.
+
+    Raises
+    ------
+    FlomoError
+        If values contradict each other; the message names the key.
+    """
+
+    name: str
+    network: str
+    network_arguments: Mapping[str, Any]
+    in_channels: int
+    input_kind: Literal["stack", "photo"]
+    labels: tuple[Label, ...]
+    preprocessing: Preprocessing
+    activation: Literal["softmax", "sigmoid"]
+    licence: str
+    training_data: str
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    protocol: str = ""
+    temperature: float = 1.0
+    threshold: float = 0.5
+    parent: str | None = None
+    created: str = ""
+    sha256: str = ""
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        _demand(
+            _NAME.fullmatch(self.name) is not None,
+            f"'name' must be made of letters, digits, '.', '-' and '_', not {self.name!r}",
+        )
+        _demand(1 <= self.in_channels <= 64, f"'in_channels' must be 1 to 64: {self.in_channels}")
+        _demand(len(self.labels) >= 2, "'labels' must hold the background and a structure")
+        _demand(self.labels[0].code == 0, "'labels' must begin with the background, code 0")
+        for key, values in (
+            ("code", [label.code for label in self.labels]),
+            ("name", [label.name for label in self.labels]),
+        ):
+            _demand(len(set(values)) == len(values), f"'labels' must not repeat a {key}: {values}")
+        _demand(0.01 <= self.temperature <= 100, "'temperature' must be 0.01 to 100")
+        _demand(0 < self.threshold < 1, "'threshold' must lie between 0 and 1")
+        _demand(
+            not self.sha256 or _SHA256.fullmatch(self.sha256) is not None,
+            "'sha256' must be 64 hexadecimal digits in lower case",
+        )
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The labels that have a channel in the network, in its order."""
+        return self.labels if self.activation == "softmax" else self.labels[1:]
+
+    @property
+    def num_classes(self) -> int:
+        """Channels of the network's logits."""
+        return len(self.classes)
+
+    @property
+    def card_hash(self) -> str:
+        """SHA-256 of the whole card (so also of the weights), whatever its file's formatting."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_sha256(self, sha256: str) -> ModelCard:
+        """Return this card for weights with that hash."""
+        return replace(self, sha256=sha256)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the card as plain JSON types."""
+        result: dict[str, Any] = encode(self)
+        return result
+
+    @classmethod
+    def from_dict(cls, content: Any) -> ModelCard:
+        """Check and take a card from plain JSON (or YAML) types.
+
+        Raises
+        ------
+        FlomoError
+            If a key is unknown, missing or wrong; the message names it.
+        """
+        schema = content.get("schema", SCHEMA) if isinstance(content, Mapping) else SCHEMA
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise SchemaFault(f"it has the newer layout {schema}, so update napari-flomo first")
+        _demand(schema == SCHEMA, f"'schema' must be {SCHEMA}, not {schema!r}")
+        return decode(cls, content)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read a ``card.json`` whose weights are saved.
+
+    Raises
+    ------
+    FlomoError
+        If the file is missing, unreadable or no valid card; the message names file and key.
+    """
+    try:
+        card = ModelCard.from_dict(read_json(path))
+        _demand(bool(card.sha256), "the key 'sha256' is missing or empty")
+    except FileNotFoundError as error:
+        raise FlomoError(f"The model card {path} is missing; get the model again.") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise FlomoError(f"The model card {path} cannot be read: {reason}.") from error
+    except SchemaFault as fault:
+        raise FlomoError(
+            f"The model card {path} is not valid: {fault}; get the model again or mend the card."
+        ) from fault
+    return card
+
+
+def card_text(card: ModelCard) -> str:
+    """Return a card as people read it in its file."""
+    return json.dumps(card.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _demand(condition: bool, message: str) -> None:
+    if not condition:
+        raise SchemaFault(message)

@@ -1,0 +1,159 @@
+"""Strict reading of JSON into frozen dataclasses: every key known, present and of its type."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from napari_flomo.errors import FlomoError
+
+T = TypeVar("T")
+
+
+class SchemaFault(FlomoError):
+    """A key is unknown, missing or of the wrong type; the message names it."""
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file, refusing NaN, infinity and doubled keys, which JSON leaves undefined.
+
+    Raises
+    ------
+    SchemaFault
+        If the text is not such JSON.
+    OSError
+        If the file cannot be read.
+    """
+    content = path.read_bytes()
+    try:
+        return json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_without_doubles,
+            parse_constant=_no_constant,
+        )
+    except (ValueError, RecursionError) as error:
+        raise SchemaFault(f"it is not JSON ({error})") from error
+
+
+def decode(kind: type[T], value: Any, key: str = "") -> T:
+    """Turn parsed JSON into a dataclass.
+
+    Fields may be ``str``, ``int``, ``float``, ``bool``, ``Literal``, unions with ``None``,
+    ``tuple[X, ...]``, ``Mapping[str, Any]`` and further dataclasses. A field without a default must
+    be there. Whole numbers are accepted for floats, nothing else is converted.
+
+    Parameters
+    ----------
+    kind
+        The dataclass to build.
+    value
+        What JSON gave.
+    key
+        Where ``value`` stood, for messages: ``"labels[2]"``.
+
+    Raises
+    ------
+    SchemaFault
+        Naming the key that is unknown, missing or wrong.
+    """
+    if not isinstance(value, Mapping):
+        raise SchemaFault(f"{_quoted(key)} must be an object, not {_shown(value)}")
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in value:
+        if name not in fields:
+            raise SchemaFault(f"the key {_quoted(_join(key, name))} is unknown")
+    arguments = {}
+    for name, field in fields.items():
+        if name in value:
+            arguments[name] = _convert(hints[name], value[name], _join(key, name))
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise SchemaFault(f"the key {_quoted(_join(key, name))} is missing")
+    try:
+        return kind(**arguments)
+    except SchemaFault as fault:
+        if not key:
+            raise
+        raise SchemaFault(f"in {_quoted(key)}: {fault}") from fault
+
+
+def encode(value: Any) -> Any:
+    """Turn dataclasses, mappings and tuples into what ``json.dumps`` takes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: encode(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(item) for item in value]
+    return value.item() if hasattr(value, "item") else value  # numpy and torch scalars
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        (inner,) = [argument for argument in arguments if argument is not type(None)]
+        return None if value is None else _convert(inner, value, key)
+    if origin is typing.Literal:
+        if value not in arguments or isinstance(value, bool):
+            choices = " or ".join(repr(choice) for choice in arguments)
+            raise SchemaFault(f"{_quoted(key)} must be {choices}, not {_shown(value)}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise SchemaFault(f"{_quoted(key)} must be a list, not {_shown(value)}")
+        return tuple(
+            _convert(arguments[0], item, f"{key}[{index}]") for index, item in enumerate(value)
+        )
+    if origin is not None:  # Mapping[str, Any]
+        if not isinstance(value, Mapping):
+            raise SchemaFault(f"{_quoted(key)} must be an object, not {_shown(value)}")
+        return dict(value)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return decode(hint, value, key)
+    return _scalar(hint, value, key)
+
+
+def _scalar(hint: Any, value: Any, key: str) -> Any:
+    names = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+    accepted = (int, float) if hint is float else hint
+    # A bool is an int to Python, but not to whoever wrote the file.
+    if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
+        raise SchemaFault(f"{_quoted(key)} must be {names[hint]}, not {_shown(value)}")
+    if hint is float:
+        value = float(value)
+        if not math.isfinite(value):
+            raise SchemaFault(f"{_quoted(key)} must be a finite number")
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {doubled!r} occurs twice")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def _quoted(key: str) -> str:
+    return f"'{key}'" if key else "its content"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= 40 else f"{text[:37]}..."
