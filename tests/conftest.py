@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +30,25 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the reference data folder {folder} is absent (set FLOMO_SHARED)")
     return folder
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a fresh interpreter, with the import path of this one, in an empty folder."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120} | options
+        return subprocess.run(
+            [sys.executable, *arguments],
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env=environment,
+            **options,
+        )
+
+    return run
 
 
 @pytest.fixture

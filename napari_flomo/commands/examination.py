@@ -113,6 +113,8 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
                 "pip install --force-reinstall torch."
             )
         return None
+    from napari_flomo.segmentation import choose_device
+
     gpus = []
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
@@ -128,7 +130,7 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
         "threads": torch.get_num_threads(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "gpus": gpus,
-        "device": "cuda" if gpus else "cpu",
+        "device": str(choose_device("auto")),
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_flomo import __version__
 from napari_flomo.commands.selection import indices
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write_all, check_writable
+from napari_flomo.files import check_writable
 
 if TYPE_CHECKING:
     from napari_flomo.measures import StructureVolume
@@ -83,21 +83,25 @@ def run(args: argparse.Namespace) -> int:
     segmenter = Segmenter.from_pretrained(args.model, device=args.device)
     with progress_bar("Segmenting", "slice", args.quiet) as progress:
         segmentation = segmenter.segment(
-            volume, slices=args.slices, frames=args.frames, progress=progress
+            volume,
+            slices=args.slices,
+            frames=args.frames,
+            progress=progress,
+            keep_probabilities=args.probabilities is not None,
         )
-    _write(outputs, segmentation)
-    structures = _measure(segmentation, args.frames)
+    segmentation.save(args.output, probabilities=args.probabilities, uncertainty=args.uncertainty)
+    structures = _measure(segmentation)
     if args.json:
         from napari_flomo.commands.report import print_json
 
         print_json(_report(args.input, outputs, segmentation, structures))
     elif not args.quiet:
-        print("\n".join(_summary(outputs, structures)))
+        print("\n".join(_summary(outputs, segmentation, structures)))
     return 0
 
 
 def _series(text: str) -> int | str:
-    """A series is named by its number or by its instance UID, which has dots."""
+    """Take the number of a series as a number; the other name, its UID, has dots."""
     return int(text) if text.isdecimal() else text
 
 
@@ -131,23 +135,12 @@ def _check(source: str, outputs: dict[str, str]) -> None:
         check_writable(path)
 
 
-def _write(outputs: dict[str, str], segmentation: Segmentation) -> None:
-    from napari_flomo.volumes import write
-
-    contents = {
-        "labels": lambda: segmentation.labels,
-        "probabilities": lambda: segmentation.probabilities,
-        "uncertainty": lambda: segmentation.uncertainty["entropy"],
-    }
-    with atomic_write_all(list(outputs.values())) as temporaries:
-        for content, temporary in zip(outputs, temporaries, strict=True):
-            write(contents[content](), temporary)
-
-
-def _measure(segmentation: Segmentation, frames: list[int] | None) -> list[StructureVolume]:
+def _measure(segmentation: Segmentation) -> list[StructureVolume]:
+    """Measure every structure of the card in the frames that were segmented."""
     from napari_flomo.measures import structure_volumes
 
     structures = {label.code: label.name for label in segmentation.card.labels if label.code}
+    frames = segmentation.manifest["segmented"]["frames"]
     return structure_volumes(segmentation.labels, structures, frames)
 
 
@@ -168,12 +161,16 @@ def _report(
     }
 
 
-def _summary(outputs: dict[str, str], structures: list[StructureVolume]) -> list[str]:
+def _summary(
+    outputs: dict[str, str], segmentation: Segmentation, structures: list[StructureVolume]
+) -> list[str]:
     """Return what a person reads after the run: the files and the size of every structure."""
     lines = [f"Wrote the {content} to {path}" for content, path in outputs.items()]
-    several = len({structure.frame for structure in structures}) > 1
+    if segmentation.manifest["skipped"]["slices"]:
+        lines.append("In the chosen slices only:")
+    several = segmentation.labels.n_frames > 1
     for structure in structures:
-        frame = f"frame {structure.frame:3d}  " if several else ""
+        frame = f"frame {structure.frame}  " if several else ""
         size = f"{structure.voxels} pixels" if structure.ml is None else f"{structure.ml:.1f} ml"
         lines.append(f"  {frame}{structure.name}: {size}")
     return lines

@@ -16,6 +16,7 @@ from napari_flomo import __version__, cli
 from napari_flomo.commands import doctor
 from napari_flomo.errors import Cancelled, FlomoError
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 Fails = Callable[[BaseException], None]
 
 
@@ -109,15 +110,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"flomo {__version__}\n"
 
 
-def test_module_is_the_command() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "napari_flomo", "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert result.stdout == f"flomo {__version__}\n"
+def test_module_is_the_command(run_python: Run) -> None:
+    result = run_python("-m", "napari_flomo", "--version")
+    assert (result.returncode, result.stdout) == (0, f"flomo {__version__}\n")
 
 
 def test_training_commands_are_there() -> None:
@@ -156,7 +151,7 @@ def test_missing_training_dependency_says_how_to_get_it(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
-def test_reader_that_goes_away() -> None:
+def test_reader_that_goes_away(run_python: Run) -> None:
     """``flomo doctor | head -0`` ends quietly."""
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -166,14 +161,7 @@ def test_reader_that_goes_away() -> None:
         "sys.exit(cli.main(['doctor']))"
     )
     with os.fdopen(write_end, "wb") as pipe:
-        result = subprocess.run(
-            [sys.executable, "-c", program],
-            stdout=pipe,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        result = run_python("-c", program, stdout=pipe)
     assert result.returncode == cli.EXIT_BROKEN_PIPE
     assert result.stderr == ""
 

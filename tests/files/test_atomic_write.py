@@ -216,7 +216,13 @@ def run_child(tmp_path: Path) -> subprocess.Popen[str]:
             time.sleep(60)
     """
     arguments = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "a.txt")]
-    child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "writing\n"
     return child

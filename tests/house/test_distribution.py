@@ -13,14 +13,11 @@ DISTRIBUTION = "napari-flomo"
 @pytest.fixture(scope="module")
 def installed() -> set[str]:
     """The files of the installed wheel, by their paths in site-packages."""
-    try:
-        files = importlib.metadata.files(DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip(f"{DISTRIBUTION} is not installed here")
-    names = {path.as_posix() for path in files}
-    if "napari_flomo/__init__.py" not in names:
-        pytest.skip("an editable install: there is no wheel to look into")
-    return names
+    for distribution in importlib.metadata.distributions(name=DISTRIBUTION):
+        names = {path.as_posix() for path in distribution.files or []}
+        if distribution.read_text("RECORD") and "napari_flomo/__init__.py" in names:
+            return names
+    pytest.skip("no wheel is installed here (an editable install has nothing to look into)")
 
 
 def test_every_source_is_in(installed: set[str], repository: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -12,12 +12,14 @@ HEAVY = ("torch", "nibabel", "SimpleITK", "numpy", "scipy", "skimage", "tqdm", "
 HEAVY += ("monai", "yaml", "napari", "qtpy", "huggingface_hub", "safetensors")
 
 
-def loaded_by(statement: str) -> set[str]:
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def loaded_by(run_python: Run, statement: str) -> set[str]:
     """Return the heavy packages that a fresh interpreter has loaded after a statement."""
     program = f"{statement}\nimport sys, json\nprint(json.dumps(sorted(sys.modules)))"
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
+    result = run_python("-c", program)
+    assert result.returncode == 0, result.stderr
     return set(json.loads(result.stdout.splitlines()[-1])) & set(HEAVY)
 
 
@@ -29,10 +31,10 @@ def loaded_by(statement: str) -> set[str]:
         "import flomo_training.arguments",
     ],
 )
-def test_light(statement: str) -> None:
-    assert loaded_by(statement) == set()
+def test_light(run_python: Run, statement: str) -> None:
+    assert loaded_by(run_python, statement) == set()
 
 
 @pytest.mark.parametrize("room", ["volumes", "models", "measures", "segmentation"])
-def test_rooms_open_without_torch(room: str) -> None:
-    assert "torch" not in loaded_by(f"import napari_flomo.{room}")
+def test_rooms_open_without_torch(run_python: Run, room: str) -> None:
+    assert "torch" not in loaded_by(run_python, f"import napari_flomo.{room}")

@@ -10,7 +10,7 @@ from types import ModuleType
 from napari_flomo.errors import FlomoError
 
 # The packages of the [train] extra whose absence deserves a plain sentence.
-_TRAINING_PACKAGES = {"lightning", "monai", "yaml", "tensorboard", "matplotlib"}
+_TRAINING_PACKAGES = {"lightning", "matplotlib", "monai", "numba", "tensorboard", "yaml"}
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
