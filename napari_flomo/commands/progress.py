@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -29,11 +29,17 @@ def progress_bar(label: str, unit: str, quiet: bool) -> Iterator[Callable[[int, 
     """
     from tqdm import tqdm
 
-    disable = True if quiet else None  # None lets tqdm look whether stderr is a terminal
-    with tqdm(desc=label, unit=unit, file=sys.stderr, disable=disable, leave=False, total=0) as bar:
+    bar: tqdm[Any] | None = None
 
-        def report(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+    def report(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:  # not before the total is known: the time left depends on it
+            disable = True if quiet else None  # None: only if stderr is no terminal
+            bar = tqdm(desc=label, unit=unit, total=total, disable=disable, leave=False)
+        bar.update(done - bar.n)
 
+    try:
         yield report
+    finally:
+        if bar is not None:
+            bar.close()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmentation
 
 DEFAULT_MODEL = "flomo-b0-acdc"
+WITH_CLASSES = (".nii.gz", ".nii")  # the formats that can hold one map for each class
 
 EPILOG = """examples:
   flomo segment heart.nii.gz -o labels.nii.gz
@@ -63,7 +64,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="which series, where a DICOM folder holds several",
     )
     parser.add_argument(
-        "--probabilities", metavar="FILE", help="also write the probability of every class"
+        "--probabilities", metavar="FILE", help="also write the probability of every class (NIfTI)"
     )
     parser.add_argument("--uncertainty", metavar="FILE", help="also write the predictive entropy")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
@@ -128,9 +129,11 @@ def _check(source: str, outputs: dict[str, str]) -> None:
                 "give another name."
             )
         taken[place] = f"the file for the {content}"
-        if suffix_of(path) not in WRITABLE:
+        suffixes = WITH_CLASSES if content == "probabilities" else WRITABLE
+        if suffix_of(path) not in suffixes:
             raise FlomoError(
-                f"{path} cannot be written: choose a name that ends in {', '.join(WRITABLE)}."
+                f"{path} cannot hold the {content}: choose a name that ends in "
+                f"{' or '.join(suffixes)}."
             )
         check_writable(path)
 
