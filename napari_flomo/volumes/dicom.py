@@ -47,8 +47,7 @@ def read_dicom_folder(folder: Path, series: str | int | None = None) -> Volume:
         (slices, rows, columns), or (frames, slices, rows, columns) where every slice was taken at
         several phases. Slices run along the normal of the image plane (rows' direction x columns'
         direction), frames in the order of temporal position, trigger time or instance number. The
-        rescale slope and intercept are applied. Values of MONOCHROME1 are turned so that more is
-        brighter.
+        rescale slope and intercept are applied, and ITK turns MONOCHROME1 so that more is brighter.
 
     Raises
     ------
@@ -149,7 +148,7 @@ def _single(header: DicomHeader) -> Volume:
     limits.check_declared_size(
         header.path, (header.frames, header.rows, header.columns, channels), 2
     )
-    data = _upright([_pixels(header)], header)[0]
+    data = _pixels(header)
     geometry = Geometry.unknown()
     if header.pixel_spacing is not None:
         position = header.position or (0.0, 0.0, 0.0)
@@ -162,7 +161,9 @@ def _single(header: DicomHeader) -> Volume:
         )
     axes: tuple[str, ...] = SPATIAL_AXES
     step_seconds = None
-    if header.frames > 1:
+    if header.frames == 1:
+        data = data[np.newaxis]
+    else:
         data = data[:, np.newaxis]
         axes = ("frames", *axes)
         step_seconds = header.frame_time / 1000 if header.frame_time else None
@@ -179,7 +180,7 @@ def _stack(headers: Sequence[DicomHeader]) -> Volume:
     limits.check_declared_size(first.path, (n_frames, n_slices, first.rows, first.columns), 4)
     images = [_pixels(headers[index]) for indices in stack.order for index in indices]
     # Slices may be scaled to different types; numpy finds the one that holds them all.
-    data = np.stack(_upright(images, first))
+    data = np.stack(images)
     if n_frames == 1:
         return Volume(data, stack.geometry, SPATIAL_AXES, first.modality, _source(first))
     data = data.reshape(n_slices, n_frames, first.rows, first.columns)
@@ -198,14 +199,6 @@ def _pixels(header: DicomHeader) -> NDArray[Any]:
     except RuntimeError as error:
         raise limits.damaged(header.path) from error
     return data[0] if header.frames == 1 and data.shape[0] == 1 else data
-
-
-def _upright(images: list[NDArray[Any]], header: DicomHeader) -> list[NDArray[Any]]:
-    """Turn MONOCHROME1, where the smallest value is white, so that more is brighter."""
-    if header.photometric != "MONOCHROME1":
-        return images
-    total = max(image.max() for image in images) + min(image.min() for image in images)
-    return [(total - image).astype(image.dtype) for image in images]
 
 
 def _source(header: DicomHeader) -> str:

@@ -25,6 +25,7 @@ _NOT_IMAGES = (
     "1.2.840.10008.5.1.4.1.1.104.",  # encapsulated documents
     "1.2.840.10008.5.1.4.1.1.481.",  # radiotherapy
 )
+_ENHANCED = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.4.1")  # CT, MR
 _LONG_LENGTH = (b"OB", b"OW", b"OF", b"SQ", b"UT", b"UN")
 
 
@@ -106,22 +107,30 @@ def read_header(path: Path) -> DicomHeader | None:
         return value if value is not None and value > 0 else None
 
     size = reader.GetSize()
-    position = numbers("0020|0032", 3)
+    position, orientation = numbers("0020|0032", 3), numbers("0020|0037", 6)
     # Projection X-rays tell the spacing at the detector instead of in the patient.
     spacing = numbers("0028|0030", 2) or numbers("0018|1164", 2)
+    sop_class = text("0008|0016") or declared
+    if (
+        sop_class in _ENHANCED and position is None
+    ):  # hidden in sequences, which only ITK looks into
+        position = tuple(reader.GetOrigin())
+        matrix = reader.GetDirection()
+        orientation = (*matrix[0::3], *matrix[1::3])
+        spacing = (reader.GetSpacing()[1], reader.GetSpacing()[0])
     return DicomHeader(
         path=path,
         series_uid=text("0020|000e"),
         series_number=text("0020|0011"),
         modality=text("0008|0060") or None,
-        sop_class=text("0008|0016") or declared,
+        sop_class=sop_class,
         rows=int(size[1]),
         columns=int(size[0]),
         frames=int(number("0028|0008") or 1),
         samples=reader.GetNumberOfComponents(),
         photometric=text("0028|0004"),
         position=(position[0], position[1], position[2]) if position else None,
-        orientation=numbers("0020|0037", 6),
+        orientation=orientation,
         pixel_spacing=(spacing[0], spacing[1]) if spacing else None,
         thickness=positive("0018|0050"),
         spacing_between=positive("0018|0088"),

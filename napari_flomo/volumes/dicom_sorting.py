@@ -157,7 +157,8 @@ def _even_step(
         header = headers[0]
         return header.spacing_between or header.thickness or 1.0
     steps = np.diff(centres)
-    usual = float(np.median(steps))
+    # The lower median, so that one gap among two steps is not taken for half of the rule.
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])
     for number, step in enumerate(steps.tolist(), 1):
         if abs(step - usual) <= _STEP_TOLERANCE * usual:
             continue

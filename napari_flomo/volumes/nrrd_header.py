@@ -38,6 +38,7 @@ _SPACES_TO_LPS = {
     "left-anterior-superior": (1, -1, 1),
     "las": (1, -1, 1),
 }
+_SPACE_KINDS = {"domain", "space"}
 _FRAME_KINDS = {"list", "time", "none", "???", ""}
 _TIME_FACTORS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3}
 _LONGEST_HEADER = 1 << 20
@@ -105,23 +106,20 @@ def frame_axis_of(header: NrrdHeader, rank: int, path: Path) -> int | None:
             f"{path.name} is a segmentation with overlapping layers, not an image; export it from "
             "3D Slicer as a label map."
         )
+    for kind in kinds:
+        if kind not in (*_FRAME_KINDS, *_SPACE_KINDS):
+            raise FlomoError(
+                f"{path.name} holds colours or vectors (kind '{kind}'), not one number per voxel; "
+                "save one component as an image of its own."
+            )
     if directions:
         aspatial = [axis for axis, vector in enumerate(directions) if vector is None]
     else:
         aspatial = [axis for axis, kind in enumerate(kinds) if kind in ("list", "time")]
-        if rank == 4 and not aspatial and set(kinds) <= {"", "???", "none", "domain", "space"}:
+        if rank == 4 and not aspatial:
             aspatial = [3]
-        aspatial += [
-            axis
-            for axis, kind in enumerate(kinds)
-            if kind not in (*_FRAME_KINDS, "domain", "space")
-        ]
-    for axis in aspatial:
-        if axis < len(kinds) and kinds[axis] not in _FRAME_KINDS:
-            raise FlomoError(
-                f"{path.name} holds colours or vectors (kind '{kinds[axis]}'), not one number per "
-                "voxel; save one component as an image of its own."
-            )
+    if len(kinds) != rank or any(directions and kinds[axis] in _SPACE_KINDS for axis in aspatial):
+        raise limits.damaged(path, "its NRRD header gives no direction for an axis in space")
     if rank - len(aspatial) not in (2, 3) or len(aspatial) > 1:
         raise FlomoError(
             f"{path.name} is {rank}-dimensional with {rank - len(aspatial)} axes in space, but an "

@@ -1,0 +1,319 @@
+"""DICOM folders: order from positions and phases alone, and every way a series can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import Geometry, read
+
+N_SLICES, N_PHASES, ROWS, COLUMNS = 4, 3, 6, 5
+# A short-axis-like plane: columns, rows and normal all oblique, right-handed.
+ALONG_ROW = np.array([2.0, 1.0, -2.0]) / 3
+ALONG_COLUMN = np.array([-2.0, 2.0, -1.0]) / 3
+NORMAL = np.cross(ALONG_ROW, ALONG_COLUMN)
+ORIGIN = np.array([10.0, -20.0, 30.0])
+STEP = 9.5
+
+
+def plane(slice_: float) -> dict[str, object]:
+    return {
+        "0020,0032": [round(value, 6) for value in ORIGIN + slice_ * STEP * NORMAL],
+        "0020,0037": [round(value, 8) for value in (*ALONG_ROW, *ALONG_COLUMN)],
+        "0028,0030": [1.5, 1.25],  # between rows, between columns
+        "0018,0050": 8,
+        "0008,0008": "ORIGINAL\\PRIMARY\\M",
+    }
+
+
+def pixels(slice_: int, phase: int) -> np.ndarray:
+    image = np.arange(ROWS * COLUMNS, dtype=np.int16).reshape(ROWS, COLUMNS)
+    return image + 1000 * slice_ + 100 * phase
+
+
+@pytest.fixture
+def cine(tmp_path: Path, write_dicom: Callable) -> Path:
+    """A cine in one flat folder, names and instance numbers shuffled against place and time."""
+    folder = tmp_path / "cine"
+    folder.mkdir()
+    names = [f"{number}.dcm" for number in range(N_SLICES * N_PHASES)]
+    random.Random(0).shuffle(names)
+    for slice_ in range(N_SLICES):
+        for phase in range(N_PHASES):
+            tags = plane(slice_) | {
+                # Each slice has its own heartbeat, so times agree only in their order.
+                "0018,1060": 20 + (40 + slice_) * phase,
+                "0020,0013": 100 - phase,
+            }
+            write_dicom(folder / names.pop(), pixels(slice_, phase), tags)
+    return folder
+
+
+def file_at(folder: Path, slice_: int, phase: int) -> Path:
+    wanted = int(pixels(slice_, phase)[0, 0])
+    for file in folder.iterdir():
+        if sitk.GetArrayFromImage(sitk.ReadImage(str(file)))[0, 0, 0] == wanted:
+            return file
+    raise AssertionError
+
+
+def test_slices_and_phases_are_sorted_by_where_and_when(cine: Path) -> None:
+    volume = read(cine)
+    assert volume.axes == ("frames", "slices", "rows", "columns")
+    expected = [[pixels(s, p) for s in range(N_SLICES)] for p in range(N_PHASES)]
+    np.testing.assert_array_equal(volume.data, expected)
+    geometry = volume.geometry
+    np.testing.assert_allclose(geometry.spacing, (1.25, 1.5, STEP), rtol=1e-6)
+    np.testing.assert_allclose(geometry.origin, ORIGIN, atol=1e-6)
+    matrix = np.column_stack([ALONG_ROW, ALONG_COLUMN, NORMAL])
+    np.testing.assert_allclose(geometry.direction_matrix, matrix, atol=1e-7)
+    assert volume.frame_step == pytest.approx(0.0415, abs=0.001)
+    assert volume.modality == "MR"
+
+
+def test_geometry_of_each_file_is_that_of_itk(cine: Path) -> None:
+    geometry = read(cine).geometry
+    for slice_ in range(N_SLICES):
+        image = sitk.ReadImage(str(file_at(cine, slice_, 0)))
+        truth = image.TransformIndexToPhysicalPoint((3, 5, 0))
+        np.testing.assert_allclose(geometry.positions((3, 5, slice_)), truth, atol=1e-5)
+
+
+def test_nothing_of_the_patient_is_kept(cine: Path) -> None:
+    volume = read(cine)
+    text = repr(dataclasses.replace(volume, data=np.zeros((1, 1, 1, 1)))) + repr(volume.extra)
+    assert volume.source.startswith("dicom-")
+    for word in ("Doe", "Jane", "1.2.3", "cine", str(cine)):
+        assert word not in text
+    assert volume.source == read(cine).source
+    assert read(next(cine.iterdir())).source == volume.source
+
+
+def test_other_files_are_ignored(cine: Path, write_dicom: Callable) -> None:
+    (cine / "readme.txt").write_text("Not an image, though it is long enough to be one. " * 20)
+    (cine / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(100))
+    (cine / ".hidden.dcm").write_bytes(b"x")
+    (cine / "more").mkdir()
+    (cine / "empty").touch()
+    report = {"0008,0016": "1.2.840.10008.5.1.4.1.1.88.11", "0020,000e": "9.9", "0008,0060": "SR"}
+    write_dicom(cine / "report.dcm", None, report)
+    assert read(cine).data.shape == (N_PHASES, N_SLICES, ROWS, COLUMNS)
+
+
+def test_phases_fall_back_to_instance_numbers(tmp_path: Path, write_dicom: Callable) -> None:
+    for name, (slice_, phase) in enumerate([(1, 1), (0, 0), (1, 0), (0, 1)]):
+        tags = plane(slice_) | {"0018,1060": 0, "0020,0013": 10 * slice_ + phase}
+        write_dicom(tmp_path / str(name), pixels(slice_, phase), tags)
+    expected = [[pixels(s, p) for s in range(2)] for p in range(2)]
+    np.testing.assert_array_equal(read(tmp_path).data, expected)
+
+
+def test_a_plain_stack_has_no_frames(tmp_path: Path, write_dicom: Callable) -> None:
+    for slice_ in range(3):
+        write_dicom(tmp_path / f"{9 - slice_}", pixels(slice_, 0), plane(slice_))
+    volume = read(tmp_path)
+    assert volume.axes == ("slices", "rows", "columns")
+    np.testing.assert_array_equal(volume.data, [pixels(s, 0) for s in range(3)])
+    assert volume.frame_step is None
+
+
+def test_one_slice_over_time(tmp_path: Path, write_dicom: Callable) -> None:
+    for phase in range(3):
+        write_dicom(tmp_path / f"{phase}", pixels(0, phase), plane(0) | {"0020,0100": 3 - phase})
+    volume = read(tmp_path)
+    np.testing.assert_array_equal(volume.data[:, 0], [pixels(0, p) for p in (2, 1, 0)])
+    assert volume.geometry.spacing == (1.25, 1.5, 8)
+
+
+def test_values_are_rescaled(tmp_path: Path, write_dicom: Callable) -> None:
+    for slice_, slope in enumerate((2, 0.5)):  # as in PET, each slice has its own
+        tags = plane(slice_) | {"0028,1052": -10, "0028,1053": slope}
+        write_dicom(tmp_path / f"{slice_}", pixels(slice_, 0), tags)
+    expected = [pixels(0, 0) * 2.0 - 10, pixels(1, 0) * 0.5 - 10]
+    np.testing.assert_array_equal(read(tmp_path).data, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+def test_more_is_brighter(dtype: type, tmp_path: Path, write_dicom: Callable) -> None:
+    image = np.array([[0, 10], [20, 120]], dtype)
+    tags = {"0028,0004": "MONOCHROME1", "0008,0060": "DX"}  # the smallest value is white
+    write_dicom(tmp_path / "chest.dcm", image, tags)
+    volume = read(tmp_path / "chest.dcm")
+    turned = volume.data[0].astype(int)
+    np.testing.assert_array_equal(turned + image, turned[0, 0])
+    assert volume.modality == "DX"
+    assert volume.geometry == Geometry.unknown()
+
+
+def test_single_files(cine: Path, tmp_path: Path, write_dicom: Callable) -> None:
+    path = file_at(cine, 2, 1)
+    volume = read(path)
+    np.testing.assert_array_equal(volume.data, [pixels(2, 1)])
+    assert volume.geometry.spacing == (1.25, 1.5, 8)
+    np.testing.assert_allclose(volume.geometry.origin, ORIGIN + 2 * STEP * NORMAL, atol=1e-6)
+    nameless = tmp_path / "IM0001"
+    nameless.write_bytes(path.read_bytes())
+    np.testing.assert_array_equal(read(nameless).data, volume.data)
+
+
+def test_ultrasound_film_in_colour(tmp_path: Path, write_dicom: Callable) -> None:
+    film = np.random.default_rng(0).integers(0, 255, (3, 4, 6, 3), np.uint8)
+    tags = {
+        "0008,0016": "1.2.840.10008.5.1.4.1.1.3.1",
+        "0008,0060": "US",
+        "0028,0008": 3,
+        "0018,1063": 40,
+    }
+    write_dicom(tmp_path / "film.dcm", film, tags)
+    volume = read(tmp_path / "film.dcm")
+    assert volume.axes == ("frames", "slices", "rows", "columns", "channels")
+    np.testing.assert_array_equal(volume.data[:, 0], film)
+    assert volume.frame_step == pytest.approx(0.04)
+
+
+def test_enhanced_files_are_refused(tmp_path: Path, write_dicom: Callable) -> None:
+    tags = plane(0) | {"0008,0016": "1.2.840.10008.5.1.4.1.1.4.1", "0028,0008": 3}
+    write_dicom(tmp_path / "enhanced.dcm", np.zeros((3, 4, 6), np.int16), tags)
+    with pytest.raises(FlomoError, match="enhanced multi-frame"):
+        read(tmp_path / "enhanced.dcm")
+
+
+def test_series_saved_by_itk(tmp_path: Path) -> None:
+    """SimpleITK writes each slice as an enhanced object with its position in a sequence."""
+    for slice_ in range(3):
+        image = sitk.GetImageFromArray(pixels(slice_, 0)[np.newaxis])
+        image.SetSpacing((1.25, 1.5, 8))
+        image.SetOrigin((1, 2, 3 + 8 * slice_))
+        for key, value in {"0008|0060": "MR", "0020|000e": "1.2.3", "0020|000d": "1.2"}.items():
+            image.SetMetaData(key, value)
+        writer = sitk.ImageFileWriter()
+        writer.KeepOriginalImageUIDOn()
+        writer.SetFileName(str(tmp_path / f"{slice_}.dcm"))
+        writer.Execute(image)
+    volume = read(tmp_path)
+    np.testing.assert_array_equal(volume.data, [pixels(s, 0) for s in range(3)])
+    assert volume.geometry.same_space(Geometry((1.25, 1.5, 8), (1, 2, 3)), 1e-6)
+
+
+def test_two_series_must_be_told_apart(cine: Path, write_dicom: Callable) -> None:
+    for slice_ in range(2):
+        tags = plane(slice_) | {"0020,000e": "5.6", "0020,0011": 12}
+        write_dicom(cine / f"x{slice_}", pixels(slice_, 0), tags)
+    with pytest.raises(FlomoError) as caught:
+        read(cine)
+    message = str(caught.value)
+    assert "2 series" in message
+    assert "7 (MR, 12 images of 6 x 5)" in message
+    assert "12 (MR, 2 images of 6 x 5)" in message
+    assert read(cine, series=12).data.shape == (2, ROWS, COLUMNS)
+    assert read(cine, series="7").n_frames == N_PHASES
+    assert read(cine, series="5.6").n_slices == 2
+    with pytest.raises(FlomoError, match="no series 8; there is 7 "):
+        read(cine, series=8)
+
+
+def test_a_missing_slice_is_named(cine: Path) -> None:
+    for phase in range(N_PHASES):
+        file_at(cine, 2, phase).unlink()
+    with pytest.raises(FlomoError, match=r"Between slice 2 .* and slice 3 .* 19.00 mm instead of"):
+        read(cine)
+
+
+def test_a_missing_slice_in_a_longer_stack_is_counted(
+    tmp_path: Path, write_dicom: Callable
+) -> None:
+    for slice_ in (0, 1, 2, 5, 6):
+        write_dicom(tmp_path / f"{slice_}.dcm", pixels(slice_, 0), plane(slice_))
+    with pytest.raises(
+        FlomoError, match=r"slice 3 \(2.dcm\) and slice 4 \(5.dcm\).*2 slices are mi"
+    ):
+        read(tmp_path)
+
+
+def test_a_missing_phase_is_named(cine: Path) -> None:
+    file_at(cine, 1, 2).unlink()
+    with pytest.raises(FlomoError, match=r"Slice 2 of 4 .* has 2 images, but most slices have 3"):
+        read(cine)
+
+
+def test_uneven_steps_are_refused(tmp_path: Path, write_dicom: Callable) -> None:
+    for slice_ in (0, 1, 2.4, 3.4):
+        write_dicom(tmp_path / f"{slice_}", pixels(0, 0), plane(slice_))
+    with pytest.raises(FlomoError, match="not evenly spaced"):
+        read(tmp_path)
+
+
+def test_a_shifted_slice_is_refused(tmp_path: Path, write_dicom: Callable) -> None:
+    for slice_ in range(4):
+        tags = plane(slice_)
+        if slice_ == 2:
+            position = ORIGIN + 2 * STEP * NORMAL + 3 * ALONG_ROW
+            tags["0020,0032"] = [round(value, 6) for value in position]
+        write_dicom(tmp_path / f"{slice_}", pixels(0, 0), tags)
+    with pytest.raises(FlomoError, match=r"Slice 3 .* shifted sideways by 3.0 mm"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"0020,0037": "1\\0\\0\\0\\1\\0"}, "differ in direction"),
+        ({"0028,0030": "2\\2"}, "differ in direction or pixel size"),
+        ({"0020,0032": None}, "does not say its position"),
+        ({"0020,0037": None}, "does not say its orientation"),
+        ({"0020,0032": "1\\2"}, "does not say its position"),
+    ],
+)
+def test_images_that_do_not_belong_together(
+    change: dict, words: str, tmp_path: Path, write_dicom: Callable
+) -> None:
+    for slice_ in range(3):
+        tags = plane(slice_) | (change if slice_ == 1 else {})
+        write_dicom(tmp_path / f"{slice_}", pixels(0, 0), tags)
+    with pytest.raises(FlomoError, match=words):
+        read(tmp_path)
+
+
+def test_images_of_two_sizes(tmp_path: Path, write_dicom: Callable) -> None:
+    write_dicom(tmp_path / "a", np.zeros((4, 5), np.int16), plane(0))
+    write_dicom(tmp_path / "b", np.zeros((5, 4), np.int16), plane(1))
+    with pytest.raises(FlomoError, match=r"differ in size \(a: 4 x 5, b: 5 x 4\)"):
+        read(tmp_path)
+
+
+def test_magnitude_and_phase_are_not_frames(tmp_path: Path, write_dicom: Callable) -> None:
+    for number, kind in enumerate("MP"):
+        tags = plane(0) | {"0008,0008": f"ORIGINAL\\PRIMARY\\{kind}", "0020,0013": number}
+        write_dicom(tmp_path / kind, pixels(0, 0), tags)
+    with pytest.raises(FlomoError, match="mixes different images of the same slice"):
+        read(tmp_path)
+
+
+def test_phases_without_any_order(tmp_path: Path, write_dicom: Callable) -> None:
+    for number in range(2):
+        write_dicom(tmp_path / f"{number}", pixels(0, number), plane(0))
+    with pytest.raises(FlomoError, match="tells their order"):
+        read(tmp_path)
+
+
+def test_a_cut_file_is_not_left_out_silently(cine: Path) -> None:
+    last = file_at(cine, N_SLICES - 1, 0)
+    for size in (len(last.read_bytes()) - 10, 300):
+        last.write_bytes(last.read_bytes()[:size])
+        with pytest.raises(FlomoError, match=f"{last.name} cannot be read"):
+            read(cine)
+
+
+def test_folders_without_images(tmp_path: Path) -> None:
+    with pytest.raises(FlomoError, match="holds no DICOM images"):
+        read(tmp_path)
+    (tmp_path / "notes.txt").write_text("x" * 500)
+    with pytest.raises(FlomoError, match="holds no DICOM images"):
+        read(tmp_path)
