@@ -1,0 +1,21 @@
+"""Segmentation: volumes in, labels with honest uncertainty out.
+
+Importing this room is cheap; torch is loaded when a `Segmenter` is made.
+"""
+
+from __future__ import annotations
+
+from napari_flomo.segmentation.device import choose_device
+from napari_flomo.segmentation.preprocessing import Plan, prepare, prepare_labels, restore
+from napari_flomo.segmentation.segmentation import Segmentation
+from napari_flomo.segmentation.segmenter import Segmenter
+
+__all__ = [
+    "Plan",
+    "Segmentation",
+    "Segmenter",
+    "choose_device",
+    "prepare",
+    "prepare_labels",
+    "restore",
+]

@@ -1,0 +1,90 @@
+"""Whether a volume is what a model takes."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.card import ModelCard
+from napari_flomo.volumes import Volume
+
+
+def check_input(volume: Volume, card: ModelCard) -> None:
+    """Raise unless the model can make sense of the volume.
+
+    A single slice of a scanner is a short stack and welcome; a photo is not.
+
+    Raises
+    ------
+    FlomoError
+        If kind, colours or missing spacing do not suit the card.
+    """
+    if "classes" in volume.axes:
+        raise FlomoError("These are probabilities of classes, not an image; give the image itself.")
+    is_photo = volume.modality == "photo"
+    if card.input_kind == "stack" and is_photo:
+        raise FlomoError(
+            f"{card.name} segments slices of medical volumes, but this is a photo; give a NIfTI, "
+            "NRRD or DICOM image, or choose a model for photos."
+        )
+    if card.input_kind == "photo" and not is_photo and volume.n_slices > 1:
+        raise FlomoError(
+            f"{card.name} segments photos, but this is a stack of {volume.n_slices} slices; choose "
+            "a model for volumes."
+        )
+    if card.preprocessing.pixel_mm is not None and not volume.geometry.spacing_known:
+        raise FlomoError(
+            f"{card.name} must know the size of a pixel in mm, but the image does not say; save it "
+            "in a format with spacing, or set the spacing."
+        )
+    channels = volume.length("channels") if "channels" in volume.axes else 1
+    colours = 3 if channels == 4 else channels  # alpha is no colour
+    if colours not in (1, card.in_channels):
+        wanted = "grey images" if card.in_channels == 1 else f"{card.in_channels} channels"
+        raise FlomoError(
+            f"{card.name} takes {wanted}, but this image has {channels} colour channels; convert "
+            "it first or choose another model."
+        )
+
+
+def chosen_indices(wanted: Iterable[int] | None, length: int, noun: str) -> list[int]:
+    """Return the indices to work on, ascending and each once.
+
+    Raises
+    ------
+    FlomoError
+        If there are none, or one lies beyond the volume.
+    """
+    if wanted is None:
+        return list(range(length))
+    indices = sorted({operator.index(index) for index in wanted})
+    if not indices:
+        raise FlomoError(f"No {noun} was chosen; choose at least one.")
+    for index in (indices[0], indices[-1]):
+        if not 0 <= index < length:
+            raise FlomoError(
+                f"There is no {noun} {index}: the volume has {length}, counted from 0."
+            )
+    return indices
+
+
+def with_channels(frame: Volume, card: ModelCard) -> NDArray[Any]:
+    """Return one frame as ``(slices, rows, columns)`` or ``(..., channels)``, as the network wants.
+
+    Alpha is dropped; grey is repeated for a network of several channels, since grey is what equal
+    red, green and blue look like.
+    """
+    data = frame.data
+    if "channels" not in frame.axes:
+        data = data[..., np.newaxis]
+    if data.shape[-1] == 4 and card.in_channels != 4:
+        data = data[..., :3]
+    if data.shape[-1] == 1:
+        shape = (*data.shape[:-1], card.in_channels)
+        data = data[..., 0] if card.in_channels == 1 else np.broadcast_to(data, shape)
+    return data

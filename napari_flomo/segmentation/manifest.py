@@ -1,0 +1,103 @@
+"""The record of one run, so that a result can be explained and repeated later."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import napari_flomo
+from napari_flomo.models.card import ModelCard
+from napari_flomo.volumes import Volume
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Stopwatch:
+    """Seconds by stage, summed over all its turns."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a stage."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
+
+    def report(self) -> dict[str, float]:
+        """Return the seconds of every stage and of everything since the watch was made."""
+        total = perf_counter() - self._start
+        return {name: round(s, 4) for name, s in (*self.seconds.items(), ("total", total))}
+
+
+def run_manifest(
+    volume: Volume,
+    card: ModelCard,
+    device: torch.device,
+    *,
+    frames: Sequence[int],
+    slices: Sequence[int],
+    batch: int,
+    stopwatch: Stopwatch,
+) -> dict[str, Any]:
+    """Describe a finished run in plain JSON types.
+
+    No paths, file names or patient data: a manifest may travel with an anonymous result.
+
+    Parameters
+    ----------
+    volume, card, device
+        What was segmented, by which model, where.
+    frames, slices
+        Indices that were segmented.
+    batch
+        Slices that went through the network together.
+    stopwatch
+        Holds the seconds.
+    """
+    import torch
+
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "napari_flomo": napari_flomo.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "model": {
+            "name": card.name,
+            "card_sha256": card.card_hash,
+            "weights_sha256": card.sha256,
+        },
+        "device": str(device),
+        **gpu,
+        "threads": torch.get_num_threads(),
+        "batch": batch,
+        "input": {
+            "axes": list(volume.axes),
+            "shape": [int(length) for length in volume.data.shape],
+            "dtype": str(volume.data.dtype),
+            "spacing_mm": list(volume.geometry.spacing),
+            "spacing_known": volume.geometry.spacing_known,
+            "modality": volume.modality,
+        },
+        "segmented": {"frames": list(frames), "slices": list(slices)},
+        "skipped": {
+            "frames": sorted(set(range(volume.n_frames)) - set(frames)),
+            "slices": sorted(set(range(volume.n_slices)) - set(slices)),
+        },
+        "seconds": stopwatch.report(),
+    }

@@ -1,0 +1,271 @@
+"""From native pixels to the network's grid, and exactly back.
+
+The model card alone decides what happens. Resampling keeps the extent of the image: its outer edges
+stay where they are and n pixels become m, so the way back is the same map reversed, and nothing
+shifts even when the pixel sizes do not divide. All functions are pure; training uses them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.card import IntensityRule, Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SMALLEST_SIDE = 16
+"""Pixels. Fewer than this on the network's grid cannot show a structure: the spacing is wrong."""
+
+LARGEST_SIDE = 4096
+"""Pixels. More than this on the network's grid is no image of a patient: the spacing is wrong."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one slice travels to the network's grid; enough to travel back.
+
+    Attributes
+    ----------
+    native
+        Rows and columns of the image.
+    resampled
+        Rows and columns at the card's pixel size.
+    network
+        Rows and columns of the field of view that the network sees.
+    offset
+        Row and column of the resampled image where the field of view begins; negative where it
+        begins outside and is filled up.
+    """
+
+    native: tuple[int, int]
+    resampled: tuple[int, int]
+    network: tuple[int, int]
+    offset: tuple[int, int]
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """Pixels to add left, right, above and below; negative ones are cut."""
+        top, left = (-start for start in self.offset)
+        bottom, right = (
+            n - r + start
+            for n, r, start in zip(self.network, self.resampled, self.offset, strict=True)
+        )
+        return left, right, top, bottom
+
+
+def make_plan(
+    shape: tuple[int, int],
+    in_plane_spacing: tuple[float, float],
+    preprocessing: Preprocessing,
+) -> Plan:
+    """Decide sizes for one image.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+    in_plane_spacing
+        Step between rows and step between columns, in mm.
+    preprocessing
+        The card's rule.
+
+    Raises
+    ------
+    FlomoError
+        If the spacing makes an image that is absurdly small or large for the network.
+    """
+    rows, columns = shape
+    resampled = (rows, columns)
+    if preprocessing.pixel_mm is not None:
+        row_step, column_step = in_plane_spacing
+        resampled = (
+            max(1, round(rows * row_step / preprocessing.pixel_mm)),
+            max(1, round(columns * column_step / preprocessing.pixel_mm)),
+        )
+    if min(resampled) < SMALLEST_SIDE or max(resampled) > LARGEST_SIDE:
+        size = f"{resampled[0]} x {resampled[1]} pixels"
+        if preprocessing.pixel_mm is None:
+            raise FlomoError(
+                f"The image has {size}, but the model needs {SMALLEST_SIDE} to {LARGEST_SIDE} on "
+                "each side; crop or resize it."
+            )
+        row_step, column_step = in_plane_spacing
+        raise FlomoError(
+            f"With its spacing of {row_step:g} x {column_step:g} mm the image would have {size} of "
+            f"{preprocessing.pixel_mm:g} mm for the model, which cannot be right; check the "
+            "spacing in its header."
+        )
+    side = preprocessing.crop
+    network = resampled if side is None else (side, side)
+    offset = ((resampled[0] - network[0]) // 2, (resampled[1] - network[1]) // 2)
+    return Plan((rows, columns), resampled, network, offset)
+
+
+def intensity_window(array: NDArray[Any], rule: IntensityRule) -> tuple[float, float]:
+    """Return the grey values that become 0 and 1.
+
+    Parameters
+    ----------
+    array
+        All values of one frame: the percentiles are taken over the whole, so a slice looks the
+        same whichever other slices are asked for.
+    rule
+        The card's rule.
+
+    Raises
+    ------
+    FlomoError
+        If a value is NaN or infinite.
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise FlomoError(
+            "The image holds values that are NaN or infinite; replace them (for example by 0) "
+            "and try again."
+        )
+    low, high = np.percentile(array, (rule.low, rule.high))
+    return float(low), float(high)
+
+
+def to_network(slices: NDArray[Any], window: tuple[float, float], plan: Plan) -> Tensor:
+    """Bring slices to the network's grid, with intensities between 0 and 1.
+
+    Parameters
+    ----------
+    slices
+        ``(slices, rows, columns)`` or, with colours, ``(slices, rows, columns, channels)``.
+    window
+        Grey values that become 0 and 1; values outside are clipped. An image of one value only
+        becomes 0.
+    plan
+        From `make_plan`.
+
+    Returns
+    -------
+    Tensor
+        Float32 ``(slices, channels, rows, columns)`` on the CPU. What the field of view has beyond
+        the image is 0.
+    """
+    import torch
+    import torch.nn.functional as F  # noqa: N812
+
+    low, high = window
+    # In float64 only where float32 would lose grey values (large integers).
+    exact_in_float32 = slices.dtype.itemsize <= 2 or slices.dtype == np.float32
+    values: NDArray[Any] = slices.astype(np.float32 if exact_in_float32 else np.float64)
+    np.subtract(values, low, out=values)
+    np.multiply(values, 1 / (high - low) if high > low else 0, out=values)
+    np.clip(values, 0, 1, out=values)
+    tensor = torch.from_numpy(values.astype(np.float32, copy=False))
+    tensor = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.movedim(-1, 1)
+    return F.pad(_resize(tensor, plan.resampled), plan.padding)
+
+
+def prepare(
+    array: NDArray[Any],
+    in_plane_spacing: tuple[float, float],
+    preprocessing: Preprocessing,
+    slices: Sequence[int] | None = None,
+) -> tuple[Tensor, Plan]:
+    """Do all the card asks for with one frame of a volume.
+
+    Parameters
+    ----------
+    array
+        ``(slices, rows, columns)``, or with channels at the end.
+    in_plane_spacing
+        Step between rows and step between columns, in mm.
+    preprocessing
+        The card's rule.
+    slices
+        Which slices to return; all by default. Intensities are judged over all of them anyway.
+
+    Returns
+    -------
+    images : Tensor
+        Float32 ``(slices, channels, rows, columns)``, 0 to 1.
+    plan : Plan
+        For `restore`.
+
+    Raises
+    ------
+    FlomoError
+        If values are not finite or the spacing is absurd.
+    """
+    plan = make_plan((array.shape[1], array.shape[2]), in_plane_spacing, preprocessing)
+    window = intensity_window(array, preprocessing.intensity)
+    chosen = array if slices is None else array[list(slices)]
+    return to_network(chosen, window, plan), plan
+
+
+def prepare_labels(labels: NDArray[Any], plan: Plan) -> Tensor:
+    """Bring a label image to the network's grid, to train on.
+
+    Every code is resampled as an area of its own and the largest share of a pixel wins: thin walls
+    survive better than with nearest neighbours, and nothing shifts.
+
+    Parameters
+    ----------
+    labels
+        Integers ``(slices, rows, columns)``.
+    plan
+        From `prepare` of the image.
+
+    Returns
+    -------
+    Tensor
+        Uint8 codes ``(slices, rows, columns)``; 0 beyond the image.
+    """
+    import torch
+    import torch.nn.functional as F  # noqa: N812
+
+    codes = np.unique(labels)
+    shares = np.stack([labels == code for code in codes], axis=1).astype(np.float32)
+    winner = _resize(torch.from_numpy(shares), plan.resampled).argmax(1)
+    result = torch.from_numpy(codes.astype(np.uint8))[winner]
+    return F.pad(result, plan.padding)
+
+
+def restore(probabilities: Tensor, plan: Plan, background: int | None = 0) -> Tensor:
+    """Bring class probabilities back to the native rows and columns.
+
+    Parameters
+    ----------
+    probabilities
+        ``(slices, classes, rows, columns)`` on the network's grid, on any device.
+    plan
+        From `prepare` of the image.
+    background
+        Channel of the background, which has probability 1 outside the field of view; None when it
+        has no channel (sigmoid), then all are 0 there.
+
+    Returns
+    -------
+    Tensor
+        ``(slices, classes, rows, columns)`` of the image. Sums over classes stay 1.
+    """
+    import torch.nn.functional as F  # noqa: N812
+
+    back = [-pixels for pixels in plan.padding]
+    whole = F.pad(probabilities, back)
+    if background is not None and any(pixels > 0 for pixels in back):
+        channel = F.pad(probabilities[:, background], back, value=1.0)
+        whole[:, background] = channel
+    return _resize(whole, plan.native)
+
+
+def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Interpolate ``(N, C, rows, columns)`` to another size with the same extent."""
+    import torch.nn.functional as F  # noqa: N812
+
+    if tuple(images.shape[-2:]) == size:
+        return images
+    shrinks = any(new < old for new, old in zip(size, images.shape[-2:], strict=True))
+    # Antialiasing averages where pixels grow; where they shrink it is plain bilinear, but slower.
+    return F.interpolate(images, size=size, mode="bilinear", antialias=shrinks)

@@ -1,0 +1,88 @@
+"""What a segmenter hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import PathLike, atomic_write_all
+from napari_flomo.models.card import ModelCard
+from napari_flomo.volumes import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Labels, probabilities and uncertainty of one volume, on its own grid.
+
+    Attributes
+    ----------
+    labels
+        Uint8 codes of the card, axes as the volume's without channels. Frames and slices that were
+        not asked for are 0 and listed in ``manifest["skipped"]``.
+    probabilities
+        Float32 with the axis "classes" in front, in the order of ``card.classes``; 0 where nothing
+        was segmented. None when not kept.
+    uncertainty
+        Float32 maps by name, shaped like the labels. ``"entropy"``: 0 (certain) to 1 (no idea), 0
+        where nothing was segmented.
+    slice_scores
+        ``(frames, slices)``: width in mm of the band of doubt along the contours (in pixels where
+        the spacing is unknown); NaN where nothing was segmented. Large is doubtful.
+    manifest
+        How it was made: versions, device, model, seconds. Nothing about the patient.
+    card
+        The model's card, with the names of the codes.
+    """
+
+    labels: Volume
+    probabilities: Volume | None
+    uncertainty: Mapping[str, Volume]
+    slice_scores: NDArray[np.float32]
+    manifest: Mapping[str, Any]
+    card: ModelCard
+
+    def save(
+        self,
+        labels: PathLike,
+        *,
+        probabilities: PathLike | None = None,
+        uncertainty: PathLike | None = None,
+    ) -> None:
+        """Write the labels and what else is asked for: all files or none.
+
+        Parameters
+        ----------
+        labels, probabilities
+            Image files, format by suffix. Classes lie along the last axis of a NIfTI file.
+        uncertainty
+            Image file for the entropy.
+
+        Raises
+        ------
+        FlomoError
+            If the probabilities were not kept or a file cannot be written.
+        """
+        from napari_flomo.volumes import write
+
+        jobs: list[tuple[PathLike, Volume]] = [(labels, self.labels)]
+        if probabilities is not None:
+            if self.probabilities is None:
+                raise FlomoError(
+                    "The probabilities were not kept; segment again with keep_probabilities=True."
+                )
+            jobs.append((probabilities, self.probabilities))
+        if uncertainty is not None:
+            jobs.append((uncertainty, self.uncertainty["entropy"]))
+        _write_all(write, jobs)
+
+
+def _write_all(write: Callable[[Volume, Path], None], jobs: list[tuple[PathLike, Volume]]) -> None:
+    with atomic_write_all([path for path, _ in jobs]) as temporaries:
+        for temporary, (_, volume) in zip(temporaries, jobs, strict=True):
+            write(volume, temporary)

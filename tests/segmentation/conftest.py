@@ -1,0 +1,64 @@
+"""A network that sees what anyone would see: classes by brightness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing
+from napari_flomo.segmentation import Segmenter
+
+
+class Brightness(nn.Module):
+    """Class k is most likely where the intensity is nearest to ``k / (classes - 1)``."""
+
+    def __init__(self, classes: int, sharpness: float = 200.0) -> None:
+        super().__init__()
+        self.levels = nn.Parameter(torch.linspace(0, 1, classes))
+        self.sharpness = sharpness
+        self.batches: list[int] = []
+
+    def forward(self, images: Tensor) -> SimpleNamespace:
+        self.batches.append(len(images))
+        distance = (images[:, :1] - self.levels[:, None, None]) ** 2
+        return SimpleNamespace(logits=-self.sharpness * distance)
+
+
+@pytest.fixture
+def card() -> ModelCard:
+    """Three classes by brightness, on the pixels as they are."""
+    return ModelCard(
+        name="brightness",
+        network="brightness",
+        network_arguments={},
+        in_channels=1,
+        input_kind="stack",
+        labels=(
+            Label(0, "ground", "#000000"),
+            Label(7, "wall", "#2ca02c"),
+            Label(200, "cavity", "#d62728"),
+        ),
+        preprocessing=Preprocessing(None, None, IntensityRule("percentile", 0, 100)),
+        activation="softmax",
+        licence="CC0-1.0",
+        training_data="none",
+    )
+
+
+@pytest.fixture
+def make_segmenter(card: ModelCard) -> Callable[..., Segmenter]:
+    """Make a segmenter by brightness; changes go to the card, or to its preprocessing."""
+
+    def make(*, sharpness: float = 200.0, **changes: Any) -> Segmenter:
+        within = {key: changes.pop(key) for key in ("pixel_mm", "crop") if key in changes}
+        preprocessing = replace(card.preprocessing, **within)
+        changed = replace(card, preprocessing=preprocessing, **changes)
+        return Segmenter(Brightness(changed.num_classes, sharpness), changed, "cpu")
+
+    return make

@@ -1,0 +1,295 @@
+"""There and back again: nothing shifts, nothing is lost, whatever the sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import IntensityRule, Preprocessing
+from napari_flomo.segmentation.preprocessing import (
+    Plan,
+    make_plan,
+    prepare,
+    prepare_labels,
+    restore,
+)
+
+RULE = IntensityRule("percentile", 0, 100)
+
+
+def rule(pixel_mm: float | None = None, crop: int | None = None) -> Preprocessing:
+    return Preprocessing(pixel_mm, crop, RULE)
+
+
+def disc(
+    shape: tuple[int, int], spacing: tuple[float, float], centre_mm: tuple[float, float]
+) -> np.ndarray:
+    """A smooth disc of 12 mm radius, one slice; mm are counted from the image's outer corner."""
+    rows = (np.arange(shape[0]) + 0.5) * spacing[0]
+    columns = (np.arange(shape[1]) + 0.5) * spacing[1]
+    distance = np.hypot(rows[:, None] - centre_mm[0], columns[None] - centre_mm[1])
+    return np.clip((12 - distance) / 4 + 0.5, 0, 1)[None]
+
+
+def centroid_mm(image: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    rows, columns = ((np.arange(n) + 0.5) for n in image.shape)
+    weight = image.sum()
+    return np.array(
+        [
+            (image.sum(1) * rows).sum() / weight * spacing[0],
+            (image.sum(0) * columns).sum() / weight * spacing[1],
+        ]
+    )
+
+
+def as_classes(images: torch.Tensor) -> torch.Tensor:
+    return torch.cat([1 - images, images], 1)
+
+
+GRIDS = [
+    ((96, 80), (1.5, 1.5)),
+    ((97, 81), (1.5625, 1.5625)),  # odd
+    ((64, 101), (2.1, 1.3)),  # pixels that are not square
+    ((211, 190), (0.70, 0.72)),
+    ((96, 80), (1.25, 1.25)),  # already right
+]
+
+
+@pytest.mark.parametrize(("shape", "spacing"), GRIDS)
+@pytest.mark.parametrize("crop", [None, 89, 160, 161])
+@pytest.mark.parametrize("pixel_mm", [None, 1.25, 2.0])
+def test_off_centre_structure_stays_in_place(
+    shape: tuple[int, int], spacing: tuple[float, float], crop: int | None, pixel_mm: float | None
+) -> None:
+    extent = np.multiply(shape, spacing)
+    truth = extent / 2 + (-14.3, 17.7)
+    image = disc(shape, spacing, tuple(truth))
+    images, plan = prepare(image, spacing, rule(pixel_mm, crop))
+    assert images.dtype == torch.float32
+    assert images.shape == (1, 1, *plan.network)
+
+    # On the network's grid it lies where it should: a shift must not merely cancel on the way back.
+    step = extent / plan.resampled
+    seen = centroid_mm(images[0, 0].numpy(), tuple(step)) + np.multiply(plan.offset, step)
+    assert np.abs(seen - truth).max() < 0.03 * min(spacing)
+
+    restored = restore(as_classes(images), plan)
+    assert restored.shape == (1, 2, *shape)
+    back = centroid_mm(restored[0, 1].numpy(), spacing)
+    assert np.abs(back - truth).max() < 0.03 * min(spacing)
+
+
+@pytest.mark.parametrize(("shape", "spacing"), GRIDS)
+@pytest.mark.parametrize("pixel_mm", [1.25, 2.0])
+def test_labels_do_not_move_on_average(
+    shape: tuple[int, int], spacing: tuple[float, float], pixel_mm: float
+) -> None:
+    """One label jumps by whole pixels; over many places only a true shift remains."""
+    rng = np.random.default_rng(1)
+    centres = np.multiply(shape, spacing) / 2 + rng.uniform(-25, 25, (40, 2))
+    image = np.concatenate([disc(shape, spacing, tuple(centre)) for centre in centres])
+    images, plan = prepare(image, spacing, rule(pixel_mm))
+    labels = restore(as_classes(images), plan).argmax(1).numpy()
+    found = np.array([centroid_mm(label, spacing) for label in labels])
+    assert np.abs((found - centres).mean(0)).max() < 0.04 * min(spacing)
+
+
+def test_interpolation_that_moves_the_edges_would_be_seen() -> None:
+    shape, spacing = (97, 81), (1.5, 1.5)
+    truth = np.array([18.0, 104.0])
+    images, plan = prepare(disc(shape, spacing, tuple(truth)), spacing, rule(2.0))
+    wrong = torch.nn.functional.interpolate(images, size=shape, mode="bilinear", align_corners=True)
+    assert np.abs(centroid_mm(wrong[0, 0].numpy(), spacing) - truth).max() > 0.1 * min(spacing)
+    assert plan.resampled == (73, 61)
+
+
+@pytest.mark.parametrize("crop", [None, 30, 31, 64, 65])
+def test_without_resampling_the_pixels_are_exact(crop: int | None) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 5000, (3, 45, 51)).astype(np.int16)
+    image[0, 22, 25], image[1, 22, 25] = 0, 5000
+    images, plan = prepare(image, (3.0, 1.0), rule(None, crop))
+    expected = torch.from_numpy(image.astype(np.float32) / 5000)[:, None]
+    if crop is None:
+        assert torch.allclose(images, expected, atol=1e-7)
+    restored = restore(as_classes(images), plan)
+    top, left = (max(offset, 0) for offset in plan.offset)
+    bottom, right = (
+        min(offset + size, whole)
+        for offset, size, whole in zip(plan.offset, plan.network, (45, 51), strict=True)
+    )
+    inside = np.s_[:, :, top:bottom, left:right]
+    assert torch.allclose(restored[:, 1:][inside], expected[inside], atol=1e-7)
+    outside = torch.ones(3, 1, 45, 51)
+    outside[inside] = 0
+    assert torch.equal(restored[:, :1][outside == 1], torch.ones(int(outside.sum())))
+    assert torch.equal(restored[:, 1:][outside == 1], torch.zeros(int(outside.sum())))
+
+
+def test_mixed_field_of_view() -> None:
+    """Cut in one direction, filled up in the other."""
+    image = np.random.default_rng(0).random((2, 40, 80))
+    images, plan = prepare(image, (1, 1), rule(None, 61))
+    assert images.shape == (2, 1, 61, 61)
+    assert plan.offset == (-11, 9)
+    restored = restore(as_classes(images), plan)
+    assert torch.equal(restored[:, 1, :, 9:70], images[:, 0, 11:51])
+    assert (restored[:, 0, :, :9] == 1).all()
+
+
+def test_outside_has_no_class_without_background() -> None:
+    images, plan = prepare(np.random.default_rng(0).random((1, 40, 40)), (1, 1), rule(None, 20))
+    restored = restore(torch.full_like(images, 0.7), plan, background=None)
+    assert (restored[..., :10, :] == 0).all()
+    assert (restored[..., 10:30, 10:30] == 0.7).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(20, 70), st.integers(20, 70)),
+    spacing=st.tuples(st.floats(0.8, 3), st.floats(0.8, 3)),
+    pixel_mm=st.none() | st.floats(0.9, 1.2),
+    crop=st.none() | st.integers(16, 90),
+)
+def test_any_size_comes_back(
+    shape: tuple[int, int],
+    spacing: tuple[float, float],
+    pixel_mm: float | None,
+    crop: int | None,
+) -> None:
+    image = np.arange(2 * shape[0] * shape[1], dtype=np.float32).reshape(2, *shape)
+    try:
+        images, plan = prepare(image, spacing, rule(pixel_mm, crop))
+    except FlomoError:
+        assert pixel_mm is not None
+        assert min(np.multiply(shape, spacing)) / pixel_mm < 16
+        return
+    assert images.min() >= 0
+    assert images.max() <= 1
+    restored = restore(as_classes(images), plan)
+    assert restored.shape == (2, 2, *shape)
+    assert torch.allclose(restored.sum(1), torch.ones(2, *shape), atol=1e-5)
+
+
+def test_downsampling_does_not_alias() -> None:
+    stripes = np.tile([0.0, 1.0], 60)[None, None].repeat(40, 1)  # finer than the network's pixels
+    images, _ = prepare(stripes, (0.5, 0.5), rule(1.25 * 0.999))
+    assert images[..., 3:-3].std() < 0.12
+
+
+class TestIntensity:
+    def test_percentiles_and_clipping(self) -> None:
+        image = np.arange(1001, dtype=np.int16).repeat(32).reshape(1, 143, 224)
+        rule = Preprocessing(None, None, IntensityRule("percentile", 10, 90))
+        images, _ = prepare(image, (1, 1), rule)
+        expected = np.clip((image - 100) / 800, 0, 1)
+        assert np.allclose(images[:, 0], expected, atol=2e-3)
+        assert images.min() == 0
+        assert images.max() == 1
+
+    def test_judged_over_the_whole_volume(self) -> None:
+        image = np.random.default_rng(0).integers(0, 900, (5, 20, 20))
+        whole, _ = prepare(image, (1, 1), rule())
+        some, _ = prepare(image, (1, 1), rule(), slices=[3, 1])
+        assert torch.equal(some, whole[[3, 1]])
+
+    def test_one_value_only(self) -> None:
+        images, _ = prepare(np.full((2, 20, 20), 7), (1, 1), rule())
+        assert torch.equal(images, torch.zeros(2, 1, 20, 20))
+
+    @pytest.mark.parametrize(
+        ("dtype", "offset"),
+        [
+            ("uint8", 0),
+            ("int16", -20000),
+            ("uint16", 60000),
+            ("int32", 2**30),
+            ("uint32", 2**31),
+            ("float16", 0),
+            ("float32", -1e3),
+            ("float64", 1e9),
+            (">i2", 0),
+            (">f4", 0),
+        ],
+    )
+    def test_types(self, dtype: str, offset: float) -> None:
+        steps = np.arange(400).reshape(1, 20, 20) % 200
+        images, _ = prepare((steps + offset).astype(dtype), (1, 1), rule())
+        assert np.allclose(images[0, 0], steps[0] / 199, atol=1e-3)
+
+    def test_scale_does_not_matter(self) -> None:
+        image = np.random.default_rng(0).random((2, 20, 20))
+        reference, _ = prepare(image, (1, 1), rule())
+        other, _ = prepare(image * 4000 - 1000, (1, 1), rule())
+        assert torch.allclose(reference, other, atol=1e-6)
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    @pytest.mark.filterwarnings("error")
+    def test_not_finite(self, value: float) -> None:
+        image = np.zeros((1, 20, 20))
+        image[0, 3, 3] = value
+        rule = Preprocessing(None, None, IntensityRule("percentile", 1, 99))
+        with pytest.raises(FlomoError, match="NaN or infinite"):
+            prepare(image, (1, 1), rule)
+
+    def test_the_image_is_not_changed(self) -> None:
+        image = np.random.default_rng(0).random((2, 20, 20)).astype(np.float32)
+        image.flags.writeable = False
+        prepare(image, (1, 1), rule(1.1, 25))
+
+    def test_colours(self) -> None:
+        image = np.random.default_rng(0).integers(0, 255, (1, 20, 30, 3), dtype=np.uint8)
+        image.flat[:2] = 0, 255
+        images, _ = prepare(image, (1, 1), rule())
+        assert np.allclose(images[0, 2], image[0, :, :, 2] / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "complaint"),
+    [((0.01, 0.01), "2 x 2 pixels of 1.25 mm"), ((100.0, 1.0), "check the spacing")],
+)
+def test_absurd_spacing(spacing: tuple[float, float], complaint: str) -> None:
+    with pytest.raises(FlomoError, match=complaint):
+        make_plan((256, 256), spacing, rule(1.25))
+
+
+def test_too_small_without_spacing() -> None:
+    with pytest.raises(FlomoError, match="15 x 40 pixels, but the model needs 16"):
+        make_plan((15, 40), (1, 1), rule())
+
+
+def test_plan_of_the_usual_case() -> None:
+    plan = make_plan((256, 216), (1.5625, 1.5625), rule(1.25, 160))
+    assert plan == Plan((256, 216), (320, 270), (160, 160), (80, 55))
+
+
+class TestLabels:
+    def test_codes_and_place(self) -> None:
+        shape, spacing, truth = (97, 90), (1.6, 1.5), (80.0, 60.0)
+        image = disc(shape, spacing, truth)
+        labels = np.zeros(image.shape, np.int16)
+        labels[image > 0.2] = 5
+        labels[image > 0.8] = 250
+        _, plan = prepare(image, spacing, rule(1.25, 128))
+        result = prepare_labels(labels, plan)
+        assert result.dtype == torch.uint8
+        assert result.shape == (1, 128, 128)
+        assert result.unique().tolist() == [0, 5, 250]
+        step = np.multiply(shape, spacing) / plan.resampled
+        seen = centroid_mm((result[0] > 0).numpy(), tuple(step)) + np.multiply(plan.offset, step)
+        assert np.abs(seen - truth).max() < 0.1
+
+    def test_background_beyond_the_image(self) -> None:
+        _, plan = prepare(np.random.default_rng(0).random((1, 20, 20)), (1, 1), rule(None, 32))
+        result = prepare_labels(np.full((1, 20, 20), 3), plan)
+        assert (result == 3).sum() == 400
+        assert (result == 0).sum() == 32 * 32 - 400
+
+    def test_exact_without_resampling(self) -> None:
+        labels = np.random.default_rng(0).integers(0, 4, (3, 33, 34))
+        _, plan = prepare(labels, (1, 1), rule())
+        assert np.array_equal(prepare_labels(labels, plan), labels)

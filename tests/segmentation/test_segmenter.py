@@ -1,0 +1,416 @@
+"""The segmenter, on images whose right answer is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import Segmenter, segmenter
+from napari_flomo.volumes import Geometry, Volume
+
+Make = Callable[..., Segmenter]
+
+
+def heart(
+    frames: int | None = None,
+    slices: int = 3,
+    shape: tuple[int, int] = (60, 52),
+    spacing: tuple[float, float, float] = (1.5, 1.5, 8.0),
+    seed: int = 0,
+) -> tuple[Volume, np.ndarray]:
+    """Make rings of three grey values off the centre, and their codes in the card."""
+    rng = np.random.default_rng(seed)
+    codes = np.zeros((frames or 1, slices, *shape), np.uint8)
+    row, column = np.mgrid[: shape[0], : shape[1]]
+    for index in np.ndindex(codes.shape[:2]):
+        centre = np.array(shape) / 2 + rng.uniform(-8, 8, 2)
+        radius = np.hypot((row - centre[0]) * spacing[1], (column - centre[1]) * spacing[0])
+        codes[index][radius < 24 - index[1]] = 7
+        codes[index][radius < 14 - index[1]] = 200
+    grey = np.select([codes == 7, codes == 200], [500, 1000], 0).astype(np.int16)
+    axes = ("slices", "rows", "columns")
+    if frames is None:
+        grey, codes = grey[0], codes[0]
+    else:
+        axes = ("frames", *axes)
+    turned = (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    geometry = Geometry(spacing, (-100.0, 35.5, 12.0), turned)
+    return Volume(grey, geometry, axes, modality="MR", source="Doe_Jane", frame_step=0.03), codes
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
+
+
+def test_labels_are_the_cards_codes_on_the_native_grid(make_segmenter: Make) -> None:
+    volume, codes = heart()
+    result = make_segmenter().segment(volume)
+    assert result.labels.data.dtype == np.uint8
+    assert np.array_equal(result.labels.data, codes)
+    assert result.probabilities is not None
+    for image in (result.labels, result.probabilities, result.uncertainty["entropy"]):
+        assert image.geometry == volume.geometry
+    assert result.labels.axes == volume.axes
+    assert result.probabilities.axes == ("classes", *volume.axes)
+    assert result.probabilities.data.shape == (3, *volume.data.shape)
+    assert np.allclose(result.probabilities.data.sum(0), 1, atol=1e-6)
+    assert result.slice_scores.shape == (1, 3)
+
+
+@pytest.mark.parametrize("pixel_mm", [1.25, 1.0, 1.9])
+@pytest.mark.parametrize("crop", [None, 70])
+@pytest.mark.parametrize("spacing", [(1.5, 1.5, 8.0), (0.9, 1.7, 5.0)])
+def test_resampling_does_not_move_labels(
+    make_segmenter: Make, pixel_mm: float, crop: int | None, spacing: tuple[float, float, float]
+) -> None:
+    volume, codes = heart(slices=8, shape=(61, 87), spacing=spacing)
+    result = make_segmenter(pixel_mm=pixel_mm, crop=crop).segment(volume)
+    for found, structure in (
+        (result.labels.data > 0, codes > 0),
+        (result.labels.data == 200, codes == 200),
+    ):
+        assert dice(found, structure) > (0.96 if pixel_mm < 1.5 else 0.93)
+        # Single contours jump by whole pixels; a fault of the geometry would move all one way.
+        shifts = [
+            np.argwhere(mine).mean(0) - np.argwhere(true).mean(0)
+            for mine, true in zip(found, structure, strict=True)
+        ]
+        assert np.abs(np.mean(shifts, 0)).max() < 0.1
+
+
+def test_frames_stay_apart(make_segmenter: Make) -> None:
+    volume, codes = heart(frames=4)
+    result = make_segmenter(pixel_mm=1.25).segment(volume, keep_probabilities=True)
+    assert result.labels.axes == volume.axes
+    assert result.labels.frame_step == volume.frame_step
+    assert result.slice_scores.shape == (4, 3)
+    assert result.probabilities is not None
+    assert result.probabilities.data.shape == (3, *codes.shape)
+    for frame in range(4):
+        alone = make_segmenter(pixel_mm=1.25).segment(volume.frame(frame))
+        assert np.array_equal(result.labels.data[frame], alone.labels.data)
+        assert dice(result.labels.data[frame] > 0, codes[frame] > 0) > 0.96
+        assert alone.probabilities is not None
+        assert np.array_equal(result.probabilities.data[:, frame], alone.probabilities.data)
+
+
+def test_each_frame_has_its_own_intensities(make_segmenter: Make) -> None:
+    volume, codes = heart(frames=2)
+    darker = volume.data.copy()
+    darker[1] = darker[1] // 4 + 100
+    assert np.array_equal(make_segmenter().segment(volume.with_data(darker)).labels.data, codes)
+
+
+def test_chosen_slices_and_frames(make_segmenter: Make) -> None:
+    volume, codes = heart(frames=3)
+    whole = make_segmenter(pixel_mm=1.25).segment(volume)
+    some = make_segmenter(pixel_mm=1.25).segment(volume, frames=[2, 0, 2], slices=(1,))
+    chosen = np.zeros(codes.shape[:2], bool)
+    chosen[np.ix_([0, 2], [1])] = True
+    assert np.array_equal(some.labels.data[chosen], whole.labels.data[chosen])
+    assert np.array_equal(some.slice_scores[chosen], whole.slice_scores[chosen])
+    assert np.isnan(some.slice_scores[~chosen]).all()
+    assert not some.labels.data[~chosen].any()
+    assert not some.uncertainty["entropy"].data[~chosen].any()
+    assert some.manifest["segmented"] == {"frames": [0, 2], "slices": [1]}
+    assert some.manifest["skipped"] == {"frames": [1], "slices": [0, 2]}
+
+
+def test_probabilities_of_a_cine_are_kept_only_when_asked(make_segmenter: Make) -> None:
+    volume, _ = heart(frames=2)
+    assert make_segmenter().segment(volume).probabilities is None
+    still = replace(volume, data=volume.data[:1])
+    assert make_segmenter().segment(still).probabilities is not None
+    assert make_segmenter().segment(still, keep_probabilities=False).probabilities is None
+
+
+@pytest.mark.parametrize(
+    ("choice", "complaint"),
+    [
+        ({"slices": [3]}, "no slice 3: the volume has 3"),
+        ({"slices": [-1]}, "no slice -1"),
+        ({"frames": [1]}, "no frame 1: the volume has 1"),
+        ({"slices": []}, "No slice was chosen"),
+    ],
+)
+def test_wrong_choice(make_segmenter: Make, choice: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(FlomoError, match=complaint):
+        make_segmenter().segment(heart()[0], **choice)
+
+
+class TestInput:
+    """What a card does not take is refused in one sentence."""
+
+    def test_photo(self, make_segmenter: Make) -> None:
+        photo = Volume.from_array(np.zeros((40, 40), np.uint8), modality="photo")
+        with pytest.raises(FlomoError, match="this is a photo"):
+            make_segmenter().segment(photo)
+
+    def test_one_slice_of_a_scanner_is_a_stack(self, make_segmenter: Make) -> None:
+        volume, codes = heart(slices=1)
+        assert np.array_equal(make_segmenter().segment(volume).labels.data, codes)
+
+    def test_stack_for_a_photo_model(self, make_segmenter: Make) -> None:
+        with pytest.raises(FlomoError, match="stack of 3 slices"):
+            make_segmenter(input_kind="photo").segment(heart()[0])
+
+    def test_colours(self, make_segmenter: Make) -> None:
+        data = np.zeros((1, 40, 40, 3), np.uint8)
+        axes = ("slices", "rows", "columns", "channels")
+        photo = Volume(data, Geometry.unknown(), axes, modality="photo")
+        with pytest.raises(FlomoError, match="takes grey images, but this image has 3 colour"):
+            make_segmenter(input_kind="photo").segment(photo)
+
+    @pytest.mark.parametrize("channels", [None, 1, 3, 4])
+    def test_photos(self, make_segmenter: Make, channels: int | None) -> None:
+        volume, codes = heart(slices=1)
+        data, axes = volume.data, volume.axes
+        if channels is not None:
+            data = data[..., None].repeat(channels, -1)
+            axes = (*axes, "channels")
+            if channels == 4:
+                data[..., 3] = 30000  # alpha must not count
+        photo = Volume(data, Geometry.unknown(), axes, modality="photo")
+        result = make_segmenter(input_kind="photo", in_channels=3).segment(photo)
+        assert result.labels.axes == volume.axes
+        assert np.array_equal(result.labels.data, codes)
+
+    def test_unknown_spacing(self, make_segmenter: Make) -> None:
+        volume = Volume.from_array(heart()[0].data)
+        with pytest.raises(FlomoError, match="size of a pixel in mm"):
+            make_segmenter(pixel_mm=1.25).segment(volume)
+        make_segmenter().segment(volume)
+
+    def test_absurd_spacing(self, make_segmenter: Make) -> None:
+        volume, _ = heart(spacing=(0.01, 0.01, 1.0))
+        with pytest.raises(FlomoError, match="check the spacing"):
+            make_segmenter(pixel_mm=1.25).segment(volume)
+
+    def test_probabilities_are_no_image(self, make_segmenter: Make) -> None:
+        result = make_segmenter().segment(heart()[0])
+        assert result.probabilities is not None
+        with pytest.raises(FlomoError, match="not an image"):
+            make_segmenter().segment(result.probabilities)
+
+    def test_nan(self, make_segmenter: Make) -> None:
+        volume, _ = heart()
+        data = volume.data.astype(np.float32)
+        data[1, 2, 3] = np.nan
+        with pytest.raises(FlomoError, match="NaN"):
+            make_segmenter().segment(volume.with_data(data))
+
+
+class TestSigmoid:
+    def test_threshold_decides(self, make_segmenter: Make) -> None:
+        volume, codes = heart()
+        # At the level of a class its logit is 0, elsewhere far below 0. There are two classes
+        # here, at the levels of ground and cavity; the wall between them is neither.
+        low = make_segmenter(activation="sigmoid", threshold=0.45).segment(volume)
+        high = make_segmenter(activation="sigmoid", threshold=0.55).segment(volume)
+        assert np.array_equal(low.labels.data, np.select([codes == 7, codes == 200], [0, 200], 7))
+        assert not high.labels.data.any()
+        assert low.probabilities is not None
+        assert low.probabilities.data.shape[0] == 2
+        assert float(low.uncertainty["entropy"].data.max()) <= 1
+
+    def test_outside_the_field_of_view(self, make_segmenter: Make) -> None:
+        volume, _ = heart()
+        result = make_segmenter(activation="sigmoid", threshold=0.4, crop=20).segment(volume)
+        assert result.probabilities is not None
+        assert not result.probabilities.data[:, :, :20].any()
+        assert not result.labels.data[:, :20].any()
+
+
+class TestUncertainty:
+    def test_range(self, make_segmenter: Make) -> None:
+        volume, _ = heart()
+        certain = make_segmenter(sharpness=1e4).segment(volume).uncertainty["entropy"].data
+        lost = make_segmenter(sharpness=0.0).segment(volume).uncertainty["entropy"].data
+        assert certain.max() < 1e-3
+        assert np.allclose(lost, 1, atol=1e-5)
+        assert lost.max() <= 1
+
+    def test_temperature_softens(self, make_segmenter: Make) -> None:
+        volume, _ = heart()
+        mean = [
+            make_segmenter(sharpness=20.0, temperature=t).segment(volume).uncertainty["entropy"]
+            for t in (0.5, 1.0, 2.0)
+        ]
+        values = [float(m.data.mean()) for m in mean]
+        assert values == sorted(values)
+        assert values[2] > 2 * values[0]
+
+    def test_spoiled_slice_scores_worst(self, make_segmenter: Make) -> None:
+        volume, _ = heart(slices=5)
+        data = volume.data.astype(np.float32)
+        blurred = data[2]
+        for _ in range(6):
+            blurred = (blurred + np.roll(blurred, 1, 0) + np.roll(blurred, 1, 1)) / 3
+        data[2] = blurred
+        scores = make_segmenter().segment(volume.with_data(data)).slice_scores[0]
+        assert scores.argmax() == 2
+        assert scores[2] > 2 * np.delete(scores, 2).max()
+
+    def test_sure_empty_slice_scores_nothing_and_a_near_miss_something(
+        self, make_segmenter: Make
+    ) -> None:
+        volume, _ = heart(slices=3)
+        data = volume.data.copy()
+        data[0] = 0
+        data[1] = 0
+        data[1, 20:30, 20:30] = 240  # just below the line to class 1
+        result = make_segmenter().segment(volume.with_data(data))
+        assert not result.labels.data[:2].any()
+        assert result.slice_scores[0, 0] < 1e-3
+        assert result.slice_scores[0, 1] > 1
+
+    def test_size_does_not_count(self, make_segmenter: Make) -> None:
+        """The same blurred contour, round a large and a small structure."""
+        row, column = np.mgrid[:160, :160]
+        radius = np.hypot(row - 80, column - 80)
+        data = np.stack([np.clip((r - radius) / 6 + 0.5, 0, 1) for r in (12, 24, 60)])
+        volume = Volume.from_array(data.astype(np.float32), (8, 1, 1))
+        scores = make_segmenter(sharpness=60.0).segment(volume).slice_scores[0]
+        assert scores.max() / scores.min() < 1.15
+
+    def test_score_is_in_mm(self, make_segmenter: Make) -> None:
+        volume, _ = heart(shape=(80, 80))
+        soft = make_segmenter(sharpness=15.0)
+        small = soft.segment(volume).slice_scores
+        doubled = replace(volume, geometry=Geometry((3.0, 3.0, 8.0)))
+        assert np.allclose(soft.segment(doubled).slice_scores, 2 * small, rtol=1e-5)
+
+
+class TestWork:
+    def test_progress(self, make_segmenter: Make) -> None:
+        volume, _ = heart(frames=2, slices=3)
+        seen: list[tuple[int, int]] = []
+        make_segmenter().segment(volume, progress=lambda *both: seen.append(both))
+        assert seen[0] == (0, 6)
+        assert seen[-1] == (6, 6)
+        assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+    def test_cancel(self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(segmenter, "CPU_PIXELS", 1)
+        volume, _ = heart(frames=2, slices=3)
+        made = make_segmenter()
+        answers = iter([False, False, True])
+        with pytest.raises(Cancelled):
+            made.segment(volume, cancelled=lambda: next(answers))
+        assert made.network.batches == [1, 1]
+
+    def test_batch_does_not_matter(
+        self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        volume, _ = heart(slices=5)
+        results = []
+        for pixels in (1, 10**9):
+            monkeypatch.setattr(segmenter, "CPU_PIXELS", pixels)
+            made = make_segmenter(pixel_mm=1.25)
+            results.append(made.segment(volume))
+            assert set(made.network.batches) == ({1} if pixels == 1 else {5})
+        first, last = (result.probabilities for result in results)
+        assert first is not None
+        assert last is not None
+        assert np.allclose(first.data, last.data, atol=1e-6)
+        assert np.array_equal(results[0].labels.data, results[1].labels.data)
+
+    def test_too_little_gpu_memory_halves_the_batch(
+        self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(segmenter, "CPU_PIXELS", 10**9)
+        volume, codes = heart(slices=7)
+        made = make_segmenter()
+        forward = made.network.forward
+
+        def small(images: torch.Tensor) -> Any:
+            if len(images) > 2:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return forward(images)
+
+        monkeypatch.setattr(made.network, "forward", small)
+        seen: list[int] = []
+        result = made.segment(volume, progress=lambda done, _: seen.append(done))
+        assert np.array_equal(result.labels.data, codes)
+        assert made.network.batches == [1] * 7  # 7 -> 3 -> 1
+        assert seen == list(range(8))
+        assert result.manifest["batch"] == 1
+
+    def test_not_even_one_slice_fits(
+        self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = make_segmenter()
+
+        def none(_: torch.Tensor) -> Any:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+        monkeypatch.setattr(made.network, "forward", none)
+        with pytest.raises(FlomoError, match=r"even for one slice; .* choose the device cpu"):
+            made.segment(heart()[0])
+
+    def test_network_sees_what_the_card_says(self, card: ModelCard) -> None:
+        class Spy(nn.Module):
+            def forward(self, images: torch.Tensor) -> Any:
+                assert torch.is_inference_mode_enabled()
+                assert images.is_contiguous(memory_format=torch.channels_last)
+                assert images.dtype == torch.float32
+                assert images.shape[1:] == (1, 72, 62)
+                assert images.min() >= 0
+                assert images.max() <= 1
+                return SimpleNamespace(logits=torch.zeros(len(images), 3, 72, 62))
+
+        preprocessing = replace(card.preprocessing, pixel_mm=1.25)
+        made = Segmenter(Spy(), replace(card, preprocessing=preprocessing), "cpu")
+        made.segment(heart()[0])
+
+    def test_the_volume_is_left_alone(self, make_segmenter: Make) -> None:
+        volume, _ = heart()
+        before = volume.data.copy()
+        volume.data.flags.writeable = False
+        make_segmenter(pixel_mm=1.25).segment(volume)
+        assert np.array_equal(volume.data, before)
+
+
+def test_manifest(make_segmenter: Make) -> None:
+    volume, _ = heart(frames=2)
+    made = make_segmenter()
+    manifest = made.segment(volume).manifest
+    text = json.dumps(manifest)
+    assert "Doe" not in text
+    assert "/" not in text
+    assert manifest["model"]["card_sha256"] == made.card.card_hash
+    assert manifest["versions"]["torch"] == torch.__version__
+    assert manifest["device"] == "cpu"
+    assert manifest["threads"] == torch.get_num_threads()
+    assert manifest["input"]["shape"] == [2, 3, 60, 52]
+    assert manifest["input"]["spacing_mm"] == [1.5, 1.5, 8.0]
+    seconds = manifest["seconds"]
+    assert set(seconds) == {"preprocess", "network", "restore", "total"}
+    parts = sum(value for stage, value in seconds.items() if stage != "total")
+    assert 0 < parts <= seconds["total"] + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("device", "complaint"),
+    [("gpu", "no device called 'gpu'"), ("cuda:99", "CUDA was asked for|no GPU 99")],
+)
+def test_wrong_device(card: ModelCard, device: str, complaint: str) -> None:
+    with pytest.raises(FlomoError, match=complaint):
+        Segmenter(nn.Identity(), card, device)
+
+
+def test_cuda_without_a_gpu(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(FlomoError, match="CUDA was asked for, but"):
+        Segmenter(nn.Identity(), card, "cuda")
+    assert Segmenter(nn.Identity(), card, "auto").device.type == "cpu"
