@@ -105,9 +105,8 @@ class Geometry:
     @classmethod
     def from_affine_ras(cls, affine: ArrayLike) -> Geometry:
         """As `from_affine_lps`, for an affine to RAS mm (NIfTI, nibabel)."""
-        matrix = np.asarray(affine, dtype=np.float64)
-        if matrix.shape == (4, 4):
-            matrix = _LPS_TO_RAS @ matrix
+        matrix = np.array(affine, dtype=np.float64)
+        matrix[:2] *= -1
         return cls.from_affine_lps(matrix)
 
     @property

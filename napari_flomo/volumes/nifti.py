@@ -34,6 +34,7 @@ _SCANNER = 1  # the code of a form that says where the patient lay in the scanne
 _SPACE_FACTORS = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}  # unknown, metre, mm, micrometre -> mm
 _TIME_FACTORS = {8: 1.0, 16: 1e-3, 24: 1e-6}  # s, ms, us -> s
 _LARGEST_NIFTI1_AXIS = 32767
+_LARGEST_OFFSET = 1 << 40
 _COMPRESSION = 5  # label maps shrink as much as with 9, in a third of the time
 _CLASSES = b"classes"  # our mark that the last axis holds a network's classes, not frames
 
@@ -204,7 +205,7 @@ def _axes(header: Any, path: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
 def _number_type(header: Any, path: Path) -> np.dtype[Any]:
     try:
         dtype: np.dtype[Any] = header.get_data_dtype()
-    except HeaderDataError as error:
+    except (HeaderDataError, KeyError) as error:
         raise limits.damaged(path, "its NIfTI header names no known type of voxel") from error
     if dtype.kind in "iuf":
         return dtype
@@ -231,7 +232,7 @@ def _read_data(
     stream: BinaryIO, header: Any, count: int, dtype: np.dtype[Any], path: Path
 ) -> NDArray[Any]:
     offset = float(header["vox_offset"])
-    if not np.isfinite(offset) or offset < 0:
+    if not 0 <= offset < _LARGEST_OFFSET:  # also false for NaN
         raise limits.damaged(path, "its NIfTI header makes no sense")
     stream.seek(max(int(offset), header.sizeof_hdr))
     data = limits.read_elements(stream, count, dtype)

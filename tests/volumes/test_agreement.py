@@ -76,7 +76,7 @@ def check(geometry: Geometry, path: Path, tolerance: float) -> None:
     )
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [".nii", ".nrrd", ".mha"])
 def test_all_48_axis_orders_and_flips(suffix: str, tmp_path: Path) -> None:
     for matrix in AXIS_ORDERS:
         geometry = Geometry((0.7, 1.3, 9.6), (-11.1, 22.2, 333.3), tuple(matrix.ravel()))
