@@ -6,6 +6,8 @@ batch norms use eps 1e-3, stride-2 convolutions and pools use 'same' padding.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name the whole field uses
 from torch import Tensor, nn
@@ -63,6 +65,11 @@ def pad_to_multiple(maps: Tensor, multiple: int) -> Tensor:
     return F.pad(maps, (0, right, 0, below)) if below or right else maps
 
 
+def _wide(maps: Tensor) -> torch.dtype:
+    """Return float32, or the maps' own type where that is wider."""
+    return torch.promote_types(maps.dtype, torch.float32)
+
+
 def entropy_map(logits: Tensor) -> Tensor:
     """Return the entropy of the softmax over channels, divided by its maximum.
 
@@ -76,9 +83,9 @@ def entropy_map(logits: Tensor) -> Tensor:
     Tensor
         ``(N, 1, H, W)`` between 0 (certain) and 1 (uniform).
     """
-    log_p = F.log_softmax(logits, dim=1)
-    entropy = -(log_p.exp() * log_p).sum(1, keepdim=True)
-    return entropy / torch.log(torch.tensor(float(logits.shape[1]), device=logits.device))
+    # At least float32, also under mixed precision: the maps vary little.
+    log_p = F.log_softmax(logits, dim=1, dtype=_wide(logits))
+    return -(log_p.exp() * log_p).sum(1, keepdim=True) / math.log(logits.shape[1])
 
 
 def cosine_disagreement(first: Tensor, second: Tensor) -> Tensor:
@@ -94,11 +101,13 @@ def cosine_disagreement(first: Tensor, second: Tensor) -> Tensor:
     Tensor
         ``(N, 1, H, W)``; between 0 and 1 when both maps are non-negative.
     """
-    product = (first * second).sum(1, keepdim=True)
-    # The squares are clamped before the root, as the reference does: its gradient stays finite.
-    squares = (first.square().sum(1, keepdim=True)).clamp_min(1e-12)
-    squares = squares * (second.square().sum(1, keepdim=True)).clamp_min(1e-12)
-    return 1 - product * squares.rsqrt()
+
+    def total(maps: Tensor) -> Tensor:
+        return maps.sum(1, keepdim=True, dtype=_wide(maps))
+
+    # The squares are clamped before the root, as the reference does: the gradient stays finite.
+    squares = total(first.square()).clamp_min(1e-12) * total(second.square()).clamp_min(1e-12)
+    return 1 - total(first * second) * squares.rsqrt()
 
 
 class SameDownsample(nn.Conv2d):

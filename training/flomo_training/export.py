@@ -1,0 +1,59 @@
+"""From a trained network to a model folder: safetensors and card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from flomo_training.recipe import Recipe
+from napari_flomo.files import atomic_write
+from napari_flomo.models import save_model
+from napari_flomo.networks import build
+
+
+def export_model(
+    network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[str, Any]
+) -> Path:
+    """Write a trained network as a model that the shelf can load.
+
+    Heads that only helped the training (deep supervision) are left out.
+
+    Parameters
+    ----------
+    network
+        As trained.
+    recipe
+        That it was trained by.
+    folder
+        Where ``card.json`` and ``model.safetensors`` go; ``run.json`` is written beside it.
+    run
+        Facts of the run, for ``run.json``.
+
+    Returns
+    -------
+    Path
+        The model folder.
+    """
+    arguments = {k: v for k, v in recipe.model.network_arguments.items() if k != "deep_supervision"}
+    card = replace(
+        recipe.model,
+        network_arguments=arguments,
+        created=datetime.now(UTC).date().isoformat(),
+        protocol=f"Trained without fold {recipe.data.fold}, flavour '{recipe.flavour}', "
+        f"{recipe.epochs} epochs, seed {recipe.seed}.",
+    )
+    plain = build(
+        card.network, in_channels=card.in_channels, num_classes=card.num_classes, **arguments
+    )
+    trained = network.state_dict()
+    plain.load_state_dict({name: trained[name] for name in plain.state_dict()})
+    save_model(folder, plain.eval(), card)
+    with atomic_write(folder.parent / "run.json") as temporary:
+        temporary.write_text(json.dumps(dict(run), indent=2) + "\n", encoding="utf-8")
+    return folder

@@ -1,0 +1,72 @@
+"""The loss: Dice, cross-entropy and focal Tversky, over the output and its intermediate stages."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from monai.losses import DiceLoss, TverskyLoss
+from torch import Tensor, nn
+
+from flomo_training.recipe import LossWeights
+from napari_flomo.networks import Output
+
+
+class SegmentationLoss(nn.Module):
+    """Weighted sum of the terms of a recipe, for classes that exclude each other.
+
+    The overlap terms leave out the background and pool the whole batch, so that slices without a
+    structure do not turn a single wrong pixel into a total miss.
+
+    Parameters
+    ----------
+    weights
+        From the recipe. The focal Tversky index follows Abraham and Khan (2019).
+    """
+
+    def __init__(self, weights: LossWeights) -> None:
+        super().__init__()
+        self.weights = weights
+        options = {"include_background": False, "softmax": True, "to_onehot_y": True, "batch": True}
+        self.dice = DiceLoss(**options)
+        self.tversky = TverskyLoss(
+            alpha=weights.false_positive, beta=weights.false_negative, reduction="none", **options
+        )
+
+    def forward(self, output: Output, classes: Tensor) -> Tensor:
+        """Return the loss, a scalar.
+
+        Parameters
+        ----------
+        output
+            Of a network; ``logits`` ``(N, K, H, W)``.
+        classes
+            ``(N, H, W)`` integers below K.
+        """
+        loss = self.single(output.logits, classes)
+        finest = max((a.stage for a in output.aux if a.kind == "logits"), default=0)
+        for aux in output.aux:
+            if aux.kind == "logits":
+                size = classes.shape[-2:]
+                logits = F.interpolate(aux.value, size=size, mode="bilinear", align_corners=False)
+                weight = self.weights.deep_supervision * 0.5 ** (finest - aux.stage)
+                loss = loss + weight * self.single(logits, classes)
+            else:
+                loss = loss + aux.value
+        return loss
+
+    def single(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """Return the loss of one map of logits."""
+        w = self.weights
+        # Sums over many thousand pixels need more than the eight bits of bfloat16.
+        with torch.autocast(logits.device.type, enabled=False):
+            logits = logits.float()
+            loss = logits.new_zeros(())
+            target = classes[:, None]
+            if w.cross_entropy:
+                loss = loss + w.cross_entropy * F.cross_entropy(logits, classes)
+            if w.dice:
+                loss = loss + w.dice * self.dice(logits, target)
+            if w.focal_tversky:
+                missed = self.tversky(logits, target).clamp_min(1e-6)
+                loss = loss + w.focal_tversky * missed.pow(w.gamma).mean()
+            return loss

@@ -1,0 +1,85 @@
+"""The network, its loss and its optimiser, as Lightning drives them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from flomo_training.depthwise import accelerate
+from flomo_training.losses import SegmentationLoss
+from flomo_training.recipe import Recipe
+from napari_flomo.networks import build
+
+
+class SegmentationModule(lightning.LightningModule):
+    """Training of one network by one recipe.
+
+    Parameters
+    ----------
+    recipe
+        Every number of the run.
+    steps_per_epoch
+        Of the training loader; the learning rate follows steps.
+    """
+
+    def __init__(self, recipe: Recipe, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.steps_per_epoch = steps_per_epoch
+        card = recipe.model
+        self.network = build(
+            card.network,
+            in_channels=card.in_channels,
+            num_classes=card.num_classes,
+            **card.network_arguments,
+        ).to(memory_format=torch.channels_last)
+        self.loss = SegmentationLoss(recipe.loss)
+
+    def setup(self, stage: str) -> None:
+        """Choose fast gradients where the run is on a CPU."""
+        if stage == "fit" and self.trainer.strategy.root_device.type == "cpu":
+            accelerate(self.network)
+
+    def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
+        """Return the loss of a batch."""
+        images = batch["image"].contiguous(memory_format=torch.channels_last)
+        loss: Tensor = self.loss(self.network(images), batch["classes"])
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """Return Nadam and its schedule."""
+        o = self.recipe.optimiser
+        # These arguments make PyTorch's NAdam equal to Keras'; its own defaults do not.
+        optimiser = torch.optim.NAdam(
+            (p for p in self.network.parameters() if p.requires_grad),
+            lr=o.learning_rate,
+            eps=1e-7,
+            momentum_decay=1.0,
+            weight_decay=o.weight_decay,
+            decoupled_weight_decay=True,
+        )
+        if o.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimiser, factor=o.plateau_factor, patience=o.plateau_patience
+            )
+            scheduler: dict[str, Any] = {"scheduler": plateau, "monitor": "train/loss"}
+        else:
+            total = self.recipe.epochs * self.steps_per_epoch
+            warm_up = o.warm_up * self.steps_per_epoch
+            cosine = torch.optim.lr_scheduler.LambdaLR(
+                optimiser, lambda step: warm_cosine(step, warm_up, total)
+            )
+            scheduler = {"scheduler": cosine, "interval": "step"}
+        return {"optimizer": optimiser, "lr_scheduler": scheduler}
+
+
+def warm_cosine(step: int, warm_up: float, total: int) -> float:
+    """Return the share of the learning rate that holds at a step."""
+    if step < warm_up:
+        return (step + 1) / (warm_up + 1)
+    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step - warm_up) / max(1.0, total - warm_up)))

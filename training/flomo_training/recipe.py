@@ -1,0 +1,230 @@
+"""A recipe: every number of a training run, read from YAML and checked key by key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.card import ModelCard
+from napari_flomo.models.schema import SchemaFault, decode
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the cases come from.
+
+    Attributes
+    ----------
+    source
+        Folder with ``images/``, ``labels/``, ``cases.csv`` and ``folds.json``.
+    fold
+        Fold held out; the network never sees its patients.
+    """
+
+    source: str
+    fold: int
+
+
+@dataclass(frozen=True)
+class CropStage:
+    """From which epoch on which square of the prepared slice is shown."""
+
+    from_epoch: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Crops:
+    """How training squares are cut from prepared slices.
+
+    Attributes
+    ----------
+    stages
+        Sizes in pixels; small squares first cost little, large ones last match inference.
+    jitter
+        Largest shift of the square from the middle of the labelled structures, in pixels per axis.
+    anywhere
+        Share of squares cut at a random place of the slice instead.
+    """
+
+    stages: tuple[CropStage, ...]
+    jitter: int
+    anywhere: float
+
+    def size(self, epoch: int) -> int:
+        """Return the size that holds in an epoch."""
+        return [stage.size for stage in self.stages if stage.from_epoch <= epoch][-1]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a slice; a range ``(low, high)`` is drawn from uniformly.
+
+    Attributes
+    ----------
+    flip
+        Probability of a flip, for each axis.
+    affine, rotation, scale
+        Probability of a rotation (up to so many degrees) with scaling (by ``1 +- scale``).
+    gamma, gamma_range
+        Probability and exponents of a contrast change.
+    brightness, brightness_shift
+        Probability and largest shift of all values (they lie in 0..1).
+    contrast, contrast_factor
+        Probability and largest relative change of all values.
+    noise, noise_std
+        Probability and standard deviation of added Gaussian noise.
+    blur, blur_sigma
+        Probability and largest width of a Gaussian blur, in pixels.
+    """
+
+    flip: float
+    affine: float
+    rotation: float
+    scale: float
+    gamma: float
+    gamma_range: tuple[float, ...]
+    brightness: float
+    brightness_shift: float
+    contrast: float
+    contrast_factor: float
+    noise: float
+    noise_std: float
+    blur: float
+    blur_sigma: float
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms of the loss, and the focal Tversky term's own numbers.
+
+    Attributes
+    ----------
+    dice, cross_entropy, focal_tversky
+        Weights of the terms.
+    false_negative, false_positive, gamma
+        Focal Tversky: weights of the two kinds of error, and the exponent of ``1 - index``.
+    deep_supervision
+        Weight of the finest intermediate stage; each coarser one weighs half as much.
+    """
+
+    dice: float
+    cross_entropy: float
+    focal_tversky: float
+    false_negative: float = 0.7
+    false_positive: float = 0.3
+    gamma: float = 0.75
+    deep_supervision: float = 0.0
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Nadam in Keras' form (momentum schedule included) with decoupled weight decay.
+
+    Attributes
+    ----------
+    learning_rate, weight_decay
+        Of Nadam.
+    clip
+        Largest norm of all gradients together.
+    schedule
+        ``"cosine"``: linear warm-up, then a half cosine to zero at the last step. ``"plateau"``:
+        multiply by ``plateau_factor`` after ``plateau_patience`` epochs without a lower training
+        loss (not the held-out loss: nothing is tuned on the fold that is reported).
+    warm_up
+        Epochs of warm-up.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    clip: float
+    schedule: Literal["cosine", "plateau"]
+    warm_up: float = 0.0
+    plateau_factor: float = 0.1
+    plateau_patience: int = 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training run.
+
+    Attributes
+    ----------
+    flavour
+        ``"paper"`` for the published configuration, ``"best"`` for our own.
+    seed
+        Of weights, order and augmentation.
+    epochs, batch_size, workers
+        Passes over the slices, slices per step, processes that prepare them.
+    precision
+        ``"32"`` or ``"bf16"`` (mixed).
+    model
+        The model card, without what only training can tell (metrics, hash, date).
+    """
+
+    flavour: Literal["paper", "best"]
+    seed: int
+    epochs: int
+    batch_size: int
+    workers: int
+    precision: Literal["32", "bf16"]
+    data: Data
+    crops: Crops
+    augmentation: Augmentation
+    loss: LossWeights
+    optimiser: Optimiser
+    model: ModelCard
+
+
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Read and check a recipe.
+
+    Raises
+    ------
+    FlomoError
+        If the file is missing or no YAML, or a key is unknown, missing or wrong; the message names
+        the key.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FlomoError(f"There is no recipe {path}; check the path.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise FlomoError(f"The recipe {path} cannot be read ({reason}); mend it.") from error
+    return parse_recipe(content, path)
+
+
+def parse_recipe(content: Any, path: Path) -> Recipe:
+    """Check the content of a recipe; ``path`` is named in messages."""
+    try:
+        recipe = decode(Recipe, content)
+        _check(recipe)
+    except SchemaFault as fault:
+        raise FlomoError(f"The recipe {path} is not valid: {fault}; mend that key.") from fault
+    return recipe
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuse numbers that the types allow but sense does not."""
+    positive: Mapping[str, float] = {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "optimiser.learning_rate": recipe.optimiser.learning_rate,
+        "optimiser.clip": recipe.optimiser.clip,
+    }
+    for key, value in positive.items():
+        if value <= 0:
+            raise SchemaFault(f"'{key}' must be positive, not {value}")
+    starts = [stage.from_epoch for stage in recipe.crops.stages]
+    if not starts or starts[0] != 0 or starts != sorted(set(starts)):
+        raise SchemaFault("'crops.stages' must start at epoch 0 and ascend")
+    if len(recipe.augmentation.gamma_range) != 2:
+        raise SchemaFault("'augmentation.gamma_range' must hold two numbers")

@@ -1,0 +1,136 @@
+"""Slices for the training loop: cut, augmented, in an order that a seed decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import monai
+import numpy as np
+import torch
+from monai import transforms as mt
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from flomo_training.cases import PreparedVolume
+from flomo_training.recipe import Augmentation, Crops
+
+Ticket = tuple[int, int]
+"""Epoch and index of a slice: together with the seed they decide everything random about it."""
+
+
+class EpochSampler(Sampler[Ticket]):
+    """Every slice once an epoch, in an order that depends on seed and epoch alone.
+
+    So an interrupted run that goes on at an epoch sees what it would have seen, whatever the number
+    of workers. Lightning calls `set_epoch`.
+    """
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length = length
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Ticket]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        return iter([(self.epoch, int(index)) for index in order])
+
+    def __len__(self) -> int:
+        return self.length
+
+
+class SliceDataset(Dataset[dict[str, Tensor]]):
+    """Squares cut from prepared volumes; an item is ``image`` (1, S, S) and ``classes`` (S, S).
+
+    Parameters
+    ----------
+    volumes
+        Prepared cases.
+    crops, augmentation
+        From the recipe.
+    seed
+        Of the run.
+    """
+
+    def __init__(
+        self,
+        volumes: Sequence[PreparedVolume],
+        crops: Crops,
+        augmentation: Augmentation,
+        seed: int,
+    ) -> None:
+        self.volumes = volumes
+        self.index = [(v, s) for v, volume in enumerate(volumes) for s in range(len(volume.images))]
+        self.crops = crops
+        self.seed = seed
+        monai.data.set_track_meta(False)
+        self.augment = compose(augmentation)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, ticket: Ticket) -> dict[str, Tensor]:
+        epoch, index = ticket
+        number, position = self.index[index]
+        volume = self.volumes[number]
+        rng = np.random.default_rng((self.seed, epoch, index))
+        corner, size = self._place(volume, self.crops.size(epoch), rng)
+        image = cut(volume.images[position], corner, size).astype(np.float32) / 255
+        classes = cut(volume.classes[position], corner, size)
+        self.augment.set_random_state(seed=int(rng.integers(2**31)))
+        item = self.augment({"image": image[None], "classes": classes[None]})
+        return {
+            "image": torch.as_tensor(item["image"]).clamp(0, 1),
+            "classes": torch.as_tensor(item["classes"])[0].long(),
+        }
+
+    def _place(
+        self, volume: PreparedVolume, size: int, rng: np.random.Generator
+    ) -> tuple[tuple[int, int], int]:
+        rows, columns = volume.images.shape[1:]
+        if rng.random() < self.crops.anywhere:
+            centre = rng.uniform((0, 0), (rows, columns))
+        else:
+            centre = volume.centre + rng.uniform(-self.crops.jitter, self.crops.jitter, 2)
+        corner = np.rint(np.asarray(centre) - size / 2).astype(int)
+        return (int(corner[0]), int(corner[1])), size
+
+
+def cut(image: np.ndarray, corner: tuple[int, int], size: int) -> np.ndarray:
+    """Cut a square from ``(rows, columns)``; what lies outside the image is zero."""
+    result = np.zeros((size, size), image.dtype)
+    top, left = max(corner[0], 0), max(corner[1], 0)
+    part = image[top : max(corner[0] + size, 0), left : max(corner[1] + size, 0)]
+    row, column = top - corner[0], left - corner[1]
+    result[row : row + part.shape[0], column : column + part.shape[1]] = part
+    return result
+
+
+def compose(a: Augmentation) -> mt.Compose:
+    """Return MONAI's transforms for an augmentation recipe."""
+    both = ("image", "classes")
+    angle = float(np.deg2rad(a.rotation))
+    return mt.Compose(
+        [
+            mt.RandFlipd(both, prob=a.flip, spatial_axis=0),
+            mt.RandFlipd(both, prob=a.flip, spatial_axis=1),
+            mt.RandAffined(
+                both,
+                prob=a.affine,
+                rotate_range=angle,
+                scale_range=(a.scale, a.scale),
+                mode=("bilinear", "nearest"),
+                padding_mode="zeros",
+            ),
+            mt.RandAdjustContrastd("image", prob=a.gamma, gamma=a.gamma_range),
+            mt.RandScaleIntensityd("image", factors=a.contrast_factor, prob=a.contrast),
+            mt.RandShiftIntensityd("image", offsets=a.brightness_shift, prob=a.brightness),
+            mt.RandGaussianSmoothd(
+                "image", prob=a.blur, sigma_x=(0.1, a.blur_sigma), sigma_y=(0.1, a.blur_sigma)
+            ),
+            mt.RandGaussianNoised("image", prob=a.noise, std=a.noise_std),
+        ]
+    )
