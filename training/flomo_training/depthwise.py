@@ -21,6 +21,14 @@ BAND = 16
 """Rows worked on at a time, so that they stay in the processor's cache."""
 
 
+@njit(fastmath=True, inline="always")  # type: ignore[misc]
+def _add_product(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
+    # All indices start at 0: numba would guard a sum of indices against negative values, and the
+    # guard keeps the loop from being vectorised.
+    for i in range(total.size):
+        total[i] += a[i] * b[i]
+
+
 @njit(parallel=True, fastmath=True, cache=True)  # type: ignore[misc]
 def kernel_gradient(x: np.ndarray, g: np.ndarray, size: int, dilation: int) -> np.ndarray:
     """Return the gradient of a depthwise kernel for each image.
@@ -50,13 +58,16 @@ def kernel_gradient(x: np.ndarray, g: np.ndarray, size: int, dilation: int) -> n
                 down = tap // size * dilation - reach
                 right = tap % size * dilation - reach
                 begin, end = max(0, -right) * channels, min(width, width - right) * channels
+                if begin >= end:
+                    continue  # the tap reaches over the whole image
                 total[:] = 0
+                shift = right * channels
                 for row in range(max(first, -down), min(last, height - down)):
-                    a = g_rows[n, row]
-                    b = x_rows[n, row + down]
-                    shift = right * channels
-                    for i in range(begin, end):
-                        total[i] += a[i] * b[i + shift]
+                    _add_product(
+                        total[begin:end],
+                        g_rows[n, row, begin:end],
+                        x_rows[n, row + down, begin + shift : end + shift],
+                    )
                 sums = result[n, tap]
                 for i in range(0, width * channels, channels):
                     for c in range(channels):

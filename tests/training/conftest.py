@@ -1,0 +1,117 @@
+"""A data set in miniature, laid out as the real one, and a recipe that trains on it in seconds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning", reason="training needs the [train] extra")
+
+from flomo_training.recipe import parse_recipe
+from napari_flomo.volumes import Geometry, Volume, write
+
+PATIENTS = 6
+CODES = {"wall": 2, "cavity": 5}
+"""Not 1 and 2, so that a code taken for an index is found out."""
+
+
+def heart(seed: int, shift: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return slices (3, 72, 72) of a bright disc in a grey ring, and its label codes."""
+    rng = np.random.default_rng(seed)
+    row, column = np.mgrid[:72, :72]
+    radius = np.hypot(row - 36 - shift, column - 36 + shift)
+    image = rng.normal(40, 5, (3, 72, 72))
+    codes = np.zeros((3, 72, 72), np.uint8)
+    for k, outer in enumerate((18, 16, 14)):
+        image[k, radius < outer] += 60
+        codes[k, radius < outer] = CODES["wall"]
+        image[k, radius < outer - 6] += 100
+        codes[k, radius < outer - 6] = CODES["cavity"]
+    return image.clip(0).astype(np.int16), codes
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "images").mkdir()
+    (folder / "labels").mkdir()
+    rows = []
+    for number in range(PATIENTS):
+        image, codes = heart(number, shift=number - 2)
+        name = f"p{number}_a"
+        grid = Geometry((1.5, 1.5, 8.0))
+        write(Volume(image, grid, modality="MR", source=name), folder / f"images/{name}.nii.gz")
+        write(Volume(codes, grid, source=name), folder / f"labels/{name}_gt.nii.gz")
+        rows.append({"case": name, "patient": f"p{number}", "phase": "ED" if number % 2 else "ES"})
+    with (folder / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    folds = [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
+    (folder / "folds.json").write_text(json.dumps({"folds": folds}))
+    return folder
+
+
+def recipe_content(source: Path) -> dict:
+    """Return a valid recipe as YAML gives it."""
+    return {
+        "flavour": "best",
+        "seed": 3,
+        "epochs": 4,
+        "batch_size": 4,
+        "workers": 0,
+        "precision": "32",
+        "data": {"source": str(source), "fold": 0},
+        "crops": {
+            "stages": [{"from_epoch": 0, "size": 32}, {"from_epoch": 2, "size": 48}],
+            "jitter": 4,
+            "anywhere": 0.1,
+        },
+        "augmentation": {
+            "flip": 0.5, "affine": 0.5, "rotation": 20, "scale": 0.1,
+            "gamma": 0.3, "gamma_range": [0.8, 1.2], "brightness": 0.3, "brightness_shift": 0.1,
+            "contrast": 0.3, "contrast_factor": 0.1, "noise": 0.3, "noise_std": 0.02,
+            "blur": 0.2, "blur_sigma": 0.8,
+        },
+        "loss": {
+            "dice": 1.0, "cross_entropy": 1.0, "focal_tversky": 0.5, "deep_supervision": 0.4,
+        },
+        "optimiser": {
+            "learning_rate": 0.005, "weight_decay": 0.01, "clip": 5.0, "schedule": "cosine",
+            "warm_up": 0.5,
+        },
+        "model": {
+            "name": "tiny", "network": "flomo-b0", "network_arguments": {"deep_supervision": True},
+            "in_channels": 1, "input_kind": "stack", "activation": "softmax",
+            "labels": [
+                {"code": 0, "name": "background", "colour": "#000000"},
+                {"code": CODES["wall"], "name": "wall", "colour": "#00ff00"},
+                {"code": CODES["cavity"], "name": "cavity", "colour": "#ff0000"},
+            ],
+            "preprocessing": {
+                "pixel_mm": 1.5, "crop": None,
+                "intensity": {"rule": "percentile", "low": 1, "high": 99},
+            },
+            "licence": "CC0-1.0", "training_data": "synthetic",
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def new_content(dataset):
+    """Return a function that makes a fresh, valid recipe as YAML gives it."""
+    return lambda: recipe_content(dataset)
+
+
+@pytest.fixture
+def content(new_content):
+    return new_content()
+
+
+@pytest.fixture
+def recipe(content):
+    return parse_recipe(content, Path("recipe.yaml"))

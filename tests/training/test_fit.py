@@ -1,0 +1,100 @@
+"""A whole training in miniature: it learns, it exports, it resumes, it refuses to overwrite."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from flomo_training.cases import list_cases
+from flomo_training.evaluate import evaluate, summarise
+from flomo_training.fit import train
+from flomo_training.module import warm_cosine
+from flomo_training.recipe import parse_recipe
+from napari_flomo.errors import FlomoError
+from napari_flomo.segmentation import Segmenter
+
+
+@pytest.fixture(scope="module")
+def trained(dataset, new_content, tmp_path_factory):
+    recipe = replace(parse_recipe(new_content(), Path("recipe.yaml")), epochs=12)
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return recipe, out, train(recipe, dataset, out)
+
+
+@pytest.mark.slow
+def test_it_learns_what_it_has_not_seen(dataset, trained):
+    _, _, folder = trained
+    segmenter = Segmenter.from_pretrained(folder, device="cpu")
+    rows = evaluate(list_cases(dataset, 0, "validation"), segmenter)
+    summary = summarise(rows, segmenter.card)
+    assert summary["mean_dice"] > 0.8
+    assert summary["patients"] == 2
+    assert set(summary["dice"]) == {"wall", "cavity"}
+
+
+@pytest.mark.slow
+def test_the_model_is_exported_without_training_heads(trained):
+    _, out, folder = trained
+    weights = load_file(folder / "model.safetensors")
+    assert not any(name.startswith("aux_heads") for name in weights)
+    card = Segmenter.from_pretrained(folder, device="cpu").card
+    assert "deep_supervision" not in card.network_arguments
+    assert card.created
+    assert (out / "run.json").is_file()
+    assert (out / "curves" / "metrics.csv").is_file()
+
+
+@pytest.mark.slow
+def test_an_existing_run_is_not_overwritten(dataset, trained):
+    recipe, out, _ = trained
+    with pytest.raises(FlomoError, match="holds a run already"):
+        train(recipe, dataset, out)
+
+
+def test_resume_needs_a_checkpoint(dataset, recipe, tmp_path):
+    with pytest.raises(FlomoError, match="no checkpoint"):
+        train(recipe, dataset, tmp_path / "nothing", resume=True)
+
+
+class _PowerCut(RuntimeError):
+    pass
+
+
+@pytest.mark.slow
+def test_interrupted_and_resumed_equals_uninterrupted(dataset, recipe, tmp_path, monkeypatch):
+    whole = train(recipe, dataset, tmp_path / "whole")
+
+    from flomo_training import fit
+
+    class Cut(fit.Diary):
+        def on_train_epoch_start(self, trainer, module):
+            super().on_train_epoch_start(trainer, module)
+            if trainer.current_epoch == 2:
+                raise _PowerCut
+
+    monkeypatch.setattr(fit, "Diary", Cut)
+    with pytest.raises(_PowerCut):
+        train(recipe, dataset, tmp_path / "cut")
+    monkeypatch.undo()
+    assert not (tmp_path / "cut" / "model").exists()
+    resumed = train(recipe, dataset, tmp_path / "cut", resume=True)
+
+    first = load_file(whole / "model.safetensors")
+    second = load_file(resumed / "model.safetensors")
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero():
+    shares = [warm_cosine(step, 5, 100) for step in range(101)]
+    assert shares[0] == pytest.approx(1 / 6)
+    assert max(shares) == pytest.approx(1.0)
+    assert shares[5] == pytest.approx(1.0)
+    assert shares[-1] == pytest.approx(0.0)
+    assert all(a <= b for a, b in zip(shares[:5], shares[1:6], strict=True))
+    assert all(a >= b for a, b in zip(shares[5:], shares[6:], strict=False))

@@ -1,0 +1,57 @@
+"""The loss against its formulas, written out for a case small enough to compute by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from flomo_training.losses import SegmentationLoss
+from flomo_training.recipe import LossWeights
+from napari_flomo.networks import Auxiliary, Output
+
+
+def logits_of(probability: float) -> torch.Tensor:
+    """Two classes, 1x1x4 pixels, all with this probability of class 1."""
+    logit = torch.logit(torch.tensor(probability))
+    return torch.stack([torch.zeros(1, 1, 4), logit.expand(1, 1, 4)], 1)
+
+
+CLASSES = torch.tensor([[[1, 1, 0, 0]]])
+
+
+@pytest.mark.parametrize(
+    "weights, expected",
+    [
+        (LossWeights(dice=0, cross_entropy=1, focal_tversky=0), -(0.5 * (0.2231 + 1.6094)) * -1),
+        # 2 * 1.6 / (3.2 + 2)
+        (LossWeights(dice=1, cross_entropy=0, focal_tversky=0), 1 - 3.2 / 5.2),
+        # 1.6 / (1.6 + 0.7 * 0.4 missed + 0.3 * 1.6 too many)
+        (
+            LossWeights(dice=0, cross_entropy=0, focal_tversky=1),
+            (1 - 1.6 / (1.6 + 0.7 * 0.4 + 0.3 * 1.6)) ** 0.75,
+        ),
+    ],
+)
+def test_terms(weights, expected):
+    loss = SegmentationLoss(weights)(Output(logits_of(0.8)), CLASSES)
+    assert loss.item() == pytest.approx(expected, abs=2e-4)
+
+
+def test_stages_weigh_half_as_much_each_and_penalties_are_added():
+    weights = LossWeights(dice=1, cross_entropy=1, focal_tversky=0, deep_supervision=0.4)
+    loss = SegmentationLoss(weights)
+    single = loss.single(logits_of(0.8), CLASSES).item()
+    aux = [Auxiliary(logits_of(0.8), "logits", 2), Auxiliary(logits_of(0.8), "logits", 3),
+           Auxiliary(torch.tensor(0.25), "router_entropy", 0)]  # fmt: skip
+    total = loss(Output(logits_of(0.8), aux), CLASSES).item()
+    assert total == pytest.approx(single * (1 + 0.4 + 0.2) + 0.25, rel=1e-5)
+
+
+def test_a_perfect_answer_costs_nothing_and_has_finite_gradients():
+    logits = torch.where(CLASSES[:, None] == torch.arange(2).view(1, 2, 1, 1), 30.0, -30.0)
+    logits = logits.requires_grad_()
+    weights = LossWeights(dice=1, cross_entropy=1, focal_tversky=1)
+    loss = SegmentationLoss(weights)(Output(logits), CLASSES)
+    loss.backward()
+    assert loss.item() < 1e-3
+    assert logits.grad.isfinite().all()

@@ -1,0 +1,48 @@
+"""Recipes: what is wrong is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flomo_training.recipe import parse_recipe, read_recipe
+from napari_flomo.errors import FlomoError
+
+RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
+def test_recipes_of_the_project_are_valid(path):
+    assert read_recipe(path).crops.size(0) > 0
+
+
+@pytest.mark.parametrize(
+    "change, named",
+    [
+        ({"epoch": 3}, "epoch"),
+        ({"epochs": "many"}, "epochs"),
+        ({"epochs": 0}, "epochs"),
+        ({"precision": "fp8"}, "precision"),
+        ({"crops": {"stages": [], "jitter": 1, "anywhere": 0}}, "crops.stages"),
+        ({"data": {"source": "."}}, "fold"),
+    ],
+)
+def test_a_wrong_key_is_named(content, change, named):
+    with pytest.raises(FlomoError, match=named):
+        parse_recipe(content | change, Path("recipe.yaml"))
+
+
+def test_missing_and_broken_files(tmp_path):
+    with pytest.raises(FlomoError, match="no recipe"):
+        read_recipe(tmp_path / "absent.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1, 2")
+    with pytest.raises(FlomoError, match="cannot be read"):
+        read_recipe(tmp_path / "broken.yaml")
+    (tmp_path / "code.yaml").write_text("!!python/object/apply:os.system ['true']")
+    with pytest.raises(FlomoError, match="cannot be read"):
+        read_recipe(tmp_path / "code.yaml")
+
+
+def test_the_crop_size_follows_the_epoch(recipe):
+    assert [recipe.crops.size(epoch) for epoch in range(4)] == [32, 32, 48, 48]
