@@ -48,9 +48,7 @@ def average_pool_same(maps: Tensor) -> Tensor:
 
     Equal to Keras' ``AveragePooling2D(4, 2, "same")`` for even and odd sizes.
     """
-    return F.avg_pool2d(
-        maps, 4, stride=2, padding=1, ceil_mode=True, count_include_pad=False
-    )
+    return F.avg_pool2d(maps, 4, stride=2, padding=1, ceil_mode=True, count_include_pad=False)
 
 
 def double_size_bilinear(maps: Tensor) -> Tensor:

@@ -10,9 +10,7 @@ from torch import Tensor
 
 
 @lru_cache(maxsize=64)
-def dct_matrix(
-    size: int, frequencies: int, dtype: torch.dtype, device: torch.device
-) -> Tensor:
+def dct_matrix(size: int, frequencies: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the first rows of the DCT-II matrix of a given size.
 
     ``D[k, i] = s_k cos(pi (2 i + 1) k / (2 n))`` with ``s_0 = sqrt(1/n)`` and

@@ -167,9 +167,7 @@ class FlomoNet(nn.Module):
 
     def _check(self, image: Tensor) -> None:
         if image.ndim != 4 or image.shape[1] != self.in_channels:
-            raise ValueError(
-                f"expected (N, {self.in_channels}, H, W), got {tuple(image.shape)}"
-            )
+            raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(image.shape)}")
         height, width = image.shape[-2:]
         if not self.form.any_size and (height % STRIDE or width % STRIDE):
             raise ValueError(f"rows and columns must be multiples of {STRIDE}")
@@ -192,5 +190,3 @@ def count_parameters(network: nn.Module) -> int:
         buffer.numel() for name, buffer in network.named_buffers() if "running_" in name
     )
     return statistics + sum(parameter.numel() for parameter in network.parameters())
-
-

@@ -238,9 +238,7 @@ class FAMSR(nn.Module):
         if not self.form.inverse_dct:
             spectrum = spectrum.transpose(-2, -1)
         if self.form.frequency_split:
-            row, column = (
-                torch.arange(n, device=maps.device) / n for n in spectrum.shape[-2:]
-            )
+            row, column = (torch.arange(n, device=maps.device) / n for n in spectrum.shape[-2:])
             is_low = (row[:, None] + column < 0.5).to(maps.dtype)
             low, high = spectrum * is_low, spectrum * (1 - is_low)
         else:

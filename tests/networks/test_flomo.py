@@ -13,7 +13,7 @@ SWITCHES = [name for name, value in vars(Form()).items() if isinstance(value, bo
 
 
 @pytest.mark.parametrize(
-    "name, total, dead",
+    ("name", "total", "dead"),
     [
         ("flomo-b0", 2_069_028, 24_408),
         ("flomo-b1", 7_998_458, 92_328),
@@ -158,7 +158,7 @@ def test_all_switches_off_is_the_reference_form():
     assert Form(**off, norm_momentum=0.01) == REFERENCE
 
 
-@pytest.mark.parametrize("scheme, low, high", [("variance", 1e-2, 1e2), ("keras", 0, 1e-5)])
+@pytest.mark.parametrize(("scheme", "low", "high"), [("variance", 1e-2, 1e2), ("keras", 0, 1e-5)])
 def test_initialisation_keeps_the_signal_alive_where_keras_lets_it_vanish(scheme, low, high):
     torch.manual_seed(0)
     network = build("flomo-b0", in_channels=1, num_classes=4, initialisation=scheme).train()

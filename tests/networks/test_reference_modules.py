@@ -57,9 +57,7 @@ def golden(request):
 
 def prepare(golden, *, training: bool):
     module = make_module(golden)
-    load_reference_arrays(
-        module, {k[2:]: golden[k] for k in golden.files if k.startswith("w/")}
-    )
+    load_reference_arrays(module, {k[2:]: golden[k] for k in golden.files if k.startswith("w/")})
     inputs = [channels_first(golden[k]).requires_grad_(training)
               for k in golden.files if k.startswith("x/")]  # fmt: skip
     return module.train(training), inputs
@@ -166,7 +164,7 @@ def test_downsampling_convolution(primitives, size):
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("kernel, dilation", [(3, 1), (3, 3), (5, 2), (7, 1), (3, 12)])
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 3), (5, 2), (7, 1), (3, 12)])
 def test_depthwise_convolution(primitives, kernel, dilation):
     layer = depthwise(3, kernel, dilation)
     weight = primitives[f"depthwise/k{kernel}_d{dilation}/kernel"]

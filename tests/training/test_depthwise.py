@@ -12,9 +12,9 @@ from napari_flomo.networks.blocks import depthwise
 
 
 @pytest.mark.parametrize(
-    "kernel, dilation", [(3, 1), (3, 2), (3, 3), (5, 1), (5, 3), (7, 1), (3, 12)]
+    ("kernel", "dilation"), [(3, 1), (3, 2), (3, 3), (5, 1), (5, 3), (7, 1), (3, 12)]
 )
-@pytest.mark.parametrize("channels, size", [(2, (9, 14)), (16, (20, 7)), (5, (33, 34))])
+@pytest.mark.parametrize(("channels", "size"), [(2, (9, 14)), (16, (20, 7)), (5, (33, 34))])
 def test_gradients(kernel, dilation, channels, size):
     torch.manual_seed(0)
     layer = depthwise(channels, kernel, dilation)

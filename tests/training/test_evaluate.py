@@ -7,7 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from flomo_training.evaluate import Agreement, as_text, bootstrap_interval, dice, mean_dice, summarise
+from flomo_training.evaluate import (
+    Agreement,
+    as_text,
+    bootstrap_interval,
+    dice,
+    mean_dice,
+    summarise,
+)
 
 
 def row(patient, phase, structure, value):
@@ -41,9 +48,8 @@ def test_the_interval_holds_the_mean_and_draws_patients_not_volumes():
 
 
 def test_the_summary_tells_structures_and_phases_apart(recipe):
-    rows = [row(p, phase, s, v)
-            for p in ("p0", "p1")
-            for phase, s, v in [("ED", "wall", 0.9), ("ES", "wall", 0.7), ("ED", "cavity", 0.5)]]  # fmt: skip
+    figures = [("ED", "wall", 0.9), ("ES", "wall", 0.7), ("ED", "cavity", 0.5)]
+    rows = [row(p, phase, s, v) for p in ("p0", "p1") for phase, s, v in figures]
     summary = summarise(rows, recipe.model) | {"model": "tiny", "split": "validation", "fold": 0}
     assert summary["dice"]["wall"] == {"ED": 0.9, "ES": 0.7, "all": 0.8}
     assert summary["patients"] == 2

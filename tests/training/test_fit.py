@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from flomo_training.evaluate import evaluate, summarise
 from flomo_training.fit import train
 from flomo_training.module import warm_cosine
 from flomo_training.recipe import parse_recipe
+from napari_flomo.cli import main
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation import Segmenter
 
@@ -96,5 +98,17 @@ def test_the_learning_rate_warms_up_and_ends_at_zero():
     assert max(shares) == pytest.approx(1.0)
     assert shares[5] == pytest.approx(1.0)
     assert shares[-1] == pytest.approx(0.0)
-    assert all(a <= b for a, b in zip(shares[:5], shares[1:6], strict=True))
-    assert all(a >= b for a, b in zip(shares[5:], shares[6:], strict=False))
+    assert shares[:6] == sorted(shares[:6])
+    assert shares[5:] == sorted(shares[5:], reverse=True)
+
+
+@pytest.mark.slow
+def test_figures_are_recorded_in_the_card_and_leave_the_weights_valid(dataset, trained, capsys):
+    _, _, folder = trained
+    arguments = ["evaluate", "--model", str(folder), "--data", str(dataset), "--record", "--json"]
+    assert main(arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    card = Segmenter.from_pretrained(folder, device="cpu").card  # verifies the weights again
+    assert card.metrics["mean_dice"] == printed["mean_dice"]
+    assert card.metrics["split"] == "validation"
+    assert card.metrics["sha256"] == card.sha256

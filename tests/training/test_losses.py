@@ -20,7 +20,7 @@ CLASSES = torch.tensor([[[1, 1, 0, 0]]])
 
 
 @pytest.mark.parametrize(
-    "weights, expected",
+    ("weights", "expected"),
     [
         (LossWeights(dice=0, cross_entropy=1, focal_tversky=0), -(0.5 * (0.2231 + 1.6094)) * -1),
         # 2 * 1.6 / (3.2 + 2)

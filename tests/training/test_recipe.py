@@ -18,7 +18,7 @@ def test_recipes_of_the_project_are_valid(path):
 
 
 @pytest.mark.parametrize(
-    "change, named",
+    ("change", "named"),
     [
         ({"epoch": 3}, "epoch"),
         ({"epochs": "many"}, "epochs"),

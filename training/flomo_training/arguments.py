@@ -66,6 +66,9 @@ def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentP
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="also write the table (CSV)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    parser.add_argument(
+        "--record", action="store_true", help="write the figures into the model's card"
+    )
     parser.set_defaults(run=_evaluate)
 
 

@@ -1,10 +1,10 @@
 """Fast gradients of depthwise convolutions on a CPU.
 
-FLoMo-Net's experts are depthwise convolutions with kernels up to 7x7 and dilations up to 3. PyTorch's
-CPU library runs them fast forwards, but falls back to a slow general routine for the gradient of the
-kernel (and, with dilation, of the input). The gradient of the input is itself a depthwise convolution
-with the kernel turned by 180 degrees; that of the kernel is a sum of shifted products, which numba
-compiles to vector code. The values are the same up to rounding.
+FLoMo-Net's experts are depthwise convolutions with kernels up to 7x7 and dilations up to 3.
+PyTorch's CPU library runs them fast forwards, but falls back to a slow general routine for the
+gradient of the kernel (and, with dilation, of the input). The gradient of the input is itself a
+depthwise convolution with the kernel turned by 180 degrees; that of the kernel is a sum of shifted
+products, which numba compiles to vector code. The values are the same up to rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BAND = 16
 """Rows worked on at a time, so that they stay in the processor's cache."""
 
 
-@njit(fastmath=True, inline="always")  # type: ignore[misc]
+@njit(fastmath=True, inline="always")
 def _add_product(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     # All indices start at 0: numba would guard a sum of indices against negative values, and the
     # guard keeps the loop from being vectorised.
@@ -29,7 +29,7 @@ def _add_product(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
         total[i] += a[i] * b[i]
 
 
-@njit(parallel=True, fastmath=True, cache=True)  # type: ignore[misc]
+@njit(parallel=True, fastmath=True, cache=True)
 def kernel_gradient(x: np.ndarray, g: np.ndarray, size: int, dilation: int) -> np.ndarray:
     """Return the gradient of a depthwise kernel for each image.
 
@@ -85,7 +85,7 @@ class _Depthwise(torch.autograd.Function):
         return _convolve(maps, weight.to(maps.dtype), bias.to(maps.dtype), dilation)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         maps, weight = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         to_maps = None
@@ -139,7 +139,8 @@ def accelerate(network: nn.Module) -> int:
     for module in network.modules():
         if type(module) is not nn.Conv2d:
             continue
-        same = tuple(d * (k - 1) // 2 for d, k in zip(module.dilation, module.kernel_size, strict=True))
+        reach = zip(module.dilation, module.kernel_size, strict=True)
+        same = tuple(d * (k - 1) // 2 for d, k in reach)
         if (
             1 < module.groups == module.in_channels == module.out_channels
             and module.stride == (1, 1)

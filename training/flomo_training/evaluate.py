@@ -15,9 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from flomo_training.cases import Case, code_to_class, list_cases
+from flomo_training.export import record_metrics
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.models import ModelCard
+from napari_flomo.models import ModelCard, locate
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import read
 
@@ -119,10 +120,10 @@ def bootstrap_interval(rows: Sequence[Agreement], seed: int = 0) -> tuple[float,
         by_patient.setdefault(row.patient, []).append(row)
     patients = sorted(by_patient)
     rng = np.random.default_rng(seed)
-    means = [
-        mean_dice([row for patient in rng.choice(patients, len(patients)) for row in by_patient[patient]])
-        for _ in range(RESAMPLES)
-    ]
+    means = []
+    for _ in range(RESAMPLES):
+        drawn = rng.choice(patients, len(patients))
+        means.append(mean_dice([row for patient in drawn for row in by_patient[patient]]))
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
 
@@ -168,6 +169,8 @@ def run_evaluation(args: argparse.Namespace) -> int:
             writer = csv.DictWriter(file, fieldnames=list(asdict(rows[0])))
             writer.writeheader()
             writer.writerows(asdict(row) for row in rows)
+    if args.record:
+        record_metrics(locate(args.model), summary)
     print(json.dumps(summary, indent=2) if args.json else as_text(summary))
     return 0
 

@@ -13,13 +13,13 @@ from torch import nn
 
 from flomo_training.recipe import Recipe
 from napari_flomo.files import atomic_write
-from napari_flomo.models import save_model
+from napari_flomo.models import load_card, save_model
+from napari_flomo.models.card import card_text
+from napari_flomo.models.shelf import CARD_FILE
 from napari_flomo.networks import build
 
 
-def export_model(
-    network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[str, Any]
-) -> Path:
+def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[str, Any]) -> Path:
     """Write a trained network as a model that the shelf can load.
 
     Heads that only helped the training (deep supervision) are left out.
@@ -45,8 +45,7 @@ def export_model(
         recipe.model,
         network_arguments=arguments,
         created=datetime.now(UTC).date().isoformat(),
-        protocol=f"Trained without fold {recipe.data.fold}, flavour '{recipe.flavour}', "
-        f"{recipe.epochs} epochs, seed {recipe.seed}.",
+        protocol=training_protocol(recipe),
     )
     plain = build(
         card.network, in_channels=card.in_channels, num_classes=card.num_classes, **arguments
@@ -57,3 +56,26 @@ def export_model(
     with atomic_write(folder.parent / "run.json") as temporary:
         temporary.write_text(json.dumps(dict(run), indent=2) + "\n", encoding="utf-8")
     return folder
+
+
+def training_protocol(recipe: Recipe) -> str:
+    """Return how a model was trained, in a sentence for its card."""
+    return (
+        f"Trained without the patients of fold {recipe.data.fold}: flavour '{recipe.flavour}', "
+        f"{recipe.epochs} epochs, seed {recipe.seed}."
+    )
+
+
+def record_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Write measured figures into the card of a model; its weights stay as they are.
+
+    Parameters
+    ----------
+    folder
+        The model folder.
+    metrics
+        JSON types; they say how they were measured.
+    """
+    card = replace(load_card(folder), metrics=dict(metrics))
+    with atomic_write(folder / CARD_FILE) as temporary:
+        temporary.write_text(card_text(card), encoding="utf-8")

@@ -33,7 +33,7 @@ class Diary(Callback):
     def __init__(self) -> None:
         self.started = 0.0
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, _module: Any) -> None:
+    def on_train_epoch_start(self, _trainer: lightning.Trainer, _module: Any) -> None:
         """Start the clock."""
         self.started = time.monotonic()
 
@@ -41,7 +41,7 @@ class Diary(Callback):
         """Print the line."""
         seconds = time.monotonic() - self.started
         done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
-        loader = trainer.train_dataloader
+        loader: Any = trainer.train_dataloader
         slices = len(loader) * loader.batch_size
         loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
         print(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from monai.losses import DiceLoss, TverskyLoss
@@ -26,7 +28,12 @@ class SegmentationLoss(nn.Module):
     def __init__(self, weights: LossWeights) -> None:
         super().__init__()
         self.weights = weights
-        options = {"include_background": False, "softmax": True, "to_onehot_y": True, "batch": True}
+        options: dict[str, Any] = {
+            "include_background": False,
+            "softmax": True,
+            "to_onehot_y": True,
+            "batch": True,
+        }
         self.dice = DiceLoss(**options)
         self.tversky = TverskyLoss(
             alpha=weights.false_positive, beta=weights.false_negative, reduction="none", **options

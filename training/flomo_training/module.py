@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flomo_training.depthwise import accelerate
 from flomo_training.losses import SegmentationLoss
@@ -31,12 +31,13 @@ class SegmentationModule(lightning.LightningModule):
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
         card = recipe.model
-        self.network = build(
+        self.network: nn.Module = build(
             card.network,
             in_channels=card.in_channels,
             num_classes=card.num_classes,
             **card.network_arguments,
-        ).to(memory_format=torch.channels_last)
+        )
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = SegmentationLoss(recipe.loss)
 
     def setup(self, stage: str) -> None:

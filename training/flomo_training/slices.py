@@ -125,7 +125,9 @@ def compose(a: Augmentation) -> mt.Compose:
                 mode=("bilinear", "nearest"),
                 padding_mode="zeros",
             ),
-            mt.RandAdjustContrastd("image", prob=a.gamma, gamma=a.gamma_range),
+            mt.RandAdjustContrastd(
+                "image", prob=a.gamma, gamma=(a.gamma_range[0], a.gamma_range[1])
+            ),
             mt.RandScaleIntensityd("image", factors=a.contrast_factor, prob=a.contrast),
             mt.RandShiftIntensityd("image", offsets=a.brightness_shift, prob=a.brightness),
             mt.RandGaussianSmoothd(
