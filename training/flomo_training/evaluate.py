@@ -95,7 +95,7 @@ def evaluate_case(case: Case, segmenter: Segmenter) -> list[Agreement]:
 def evaluate(
     cases: Sequence[Case],
     segmenter: Segmenter,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> list[Agreement]:
     """Evaluate many cases; one row per case and structure."""
     rows: list[Agreement] = []
