@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import SimpleITK as sitk  # noqa: N813  (its usual name)
 
@@ -26,7 +27,15 @@ _NOT_IMAGES = (
     "1.2.840.10008.5.1.4.1.1.481.",  # radiotherapy
 )
 _ENHANCED = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.4.1")  # CT, MR
-_LONG_LENGTH = (b"OB", b"OW", b"OF", b"SQ", b"UT", b"UN")
+_LONG_LENGTH = (
+    *(b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV"),
+    *(b"UC", b"UN", b"UR", b"UT", b"UV"),
+)
+_UNDEFINED = 0xFFFFFFFF
+_IMPLICIT = "1.2.840.10008.1.2"
+_EXPLICIT = "1.2.840.10008.1.2.1"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,8 @@ def read_header(path: Path) -> DicomHeader | None:
 
     def text(tag: str) -> str:
         # GDCM pads values with blanks or zero bytes and hands undecodable bytes on as surrogates.
-        return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""
+        value = str(reader.GetMetaData(tag)) if reader.HasMetaDataKey(tag) else ""
+        return value.encode("utf-8", errors="replace").decode().strip(" \0")
 
     def numbers(tag: str, count: int) -> tuple[float, ...] | None:
         return _numbers(text(tag), count)
@@ -157,20 +167,43 @@ def _numbers(text: str, count: int) -> tuple[float, ...] | None:
 def _storage_class(path: Path) -> str:
     """Return the storage class UID of the file's meta group, "" where there is none.
 
-    Read by hand, because GDCM refuses files without pixels and damaged ones in the same words.
+    Read by hand, because GDCM refuses files without pixels and damaged ones in the same words, and
+    trusts a damaged length so far that it allocates gigabytes for it.
+
+    Raises
+    ------
+    FlomoError
+        If an element reaches beyond the end of the file.
     """
+    storage_class, syntax = "", _EXPLICIT
+    size = path.stat().st_size
     with limits.open_file(path) as stream:
-        block = stream.read(4096)
-    if block[_PREAMBLE : _PREAMBLE + 4] != _MAGIC:
-        return ""
-    at = _PREAMBLE + 4
-    while at + 12 <= len(block) and block[at : at + 2] == b"\x02\x00":  # group 2, little endian
-        element = int.from_bytes(block[at + 2 : at + 4], "little")
-        if block[at + 4 : at + 6] in _LONG_LENGTH:
-            start, length = at + 12, int.from_bytes(block[at + 8 : at + 12], "little")
-        else:
-            start, length = at + 8, int.from_bytes(block[at + 6 : at + 8], "little")
-        if element == 2:
-            return block[start : start + length].decode("ascii", errors="replace").strip(" \0")
-        at = start + length
-    return ""
+        stream.seek(_PREAMBLE)
+        if stream.read(len(_MAGIC)) != _MAGIC:
+            return ""
+        while len(head := stream.read(8)) == 8:
+            meta = head[:2] == b"\x02\x00"  # the meta group is always explicit little endian
+            order: Literal["little", "big"] = (
+                "big" if syntax == _BIG_ENDIAN and not meta else "little"
+            )
+            if syntax == _DEFLATED and not meta:
+                break
+            if syntax == _IMPLICIT and not meta:
+                length = int.from_bytes(head[4:], order)
+            elif head[4:6] in _LONG_LENGTH:
+                length = int.from_bytes(stream.read(4), order)
+            else:
+                length = int.from_bytes(head[6:], order)
+            if length == _UNDEFINED:  # a sequence or compressed frames, which end by a mark
+                break
+            if stream.tell() + length > size:
+                raise limits.damaged(path, "it is a damaged or cut DICOM file")
+            if meta and head[2:4] in (b"\x02\x00", b"\x10\x00"):
+                value = stream.read(length).decode("ascii", errors="replace").strip(" \0")
+                if head[2] == 0x02:
+                    storage_class = value
+                else:
+                    syntax = value
+            else:
+                stream.seek(length, 1)
+    return storage_class

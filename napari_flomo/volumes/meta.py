@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,11 @@ def read_meta(path: Path) -> Volume:
     except RuntimeError as error:
         raise limits.damaged(path, "it is not a MetaImage, or its header is damaged") from error
     size = reader.GetSize()
-    # The largest element is 8 bytes wide; ITK tells the type only in words.
-    limits.check_declared_size(path, size, 1 if "8-bit" in _type_name(reader) else 2)
-    if reader.GetNumberOfComponents() != 1 or "complex" in _type_name(reader):
+    type_name = sitk.GetPixelIDValueAsString(reader.GetPixelID())  # "16-bit signed integer"
+    bits = re.match(r"(8|16|32|64)-bit", type_name)
+    # Twice, for ITK's image and the array made of it.
+    limits.check_declared_size(path, size, 2 * (int(bits[1]) if bits else 64) / 8)
+    if reader.GetNumberOfComponents() != 1 or bits is None:
         raise FlomoError(
             f"{path.name} holds colours, vectors or complex numbers, not one number per voxel; "
             "save one component as an image of its own."
@@ -112,10 +115,6 @@ def write_meta(volume: Volume, path: Path, *, compress: bool = True) -> None:
             sitk.WriteImage(image, str(temporary), useCompression=compress)
         except RuntimeError as error:
             raise FlomoError(f"{path} could not be written; is the disk full?") from error
-
-
-def _type_name(reader: sitk.ImageFileReader) -> str:
-    return str(sitk.GetPixelIDValueAsString(reader.GetPixelID()))
 
 
 def _geometry(image: sitk.Image) -> Geometry:

@@ -59,7 +59,7 @@ def read_photo(path: Path) -> Volume:
                     arrays.append(_page(image, path))
         except UnidentifiedImageError as error:
             raise limits.damaged(path, "it is not a PNG, JPEG or TIFF image") from error
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
+        except (OSError, SyntaxError, ValueError, TypeError, EOFError) as error:
             raise limits.damaged(path) from error
         except Image.DecompressionBombError as error:
             raise FlomoError(

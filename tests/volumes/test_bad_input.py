@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -124,6 +125,15 @@ def nifti(path: Path, shape: tuple[int, ...] = (5, 4, 3), **fields: object) -> P
 def test_impossible_nifti_headers(fields: dict, words: str, tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match=words):
         read(nifti(tmp_path / "image.nii", **fields))
+
+
+def test_vectors_and_complex_numbers_in_metaimages(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.zeros((3, 4, 5, 2), np.int16), isVector=True)
+    sitk.WriteImage(image, str(tmp_path / "vectors.mha"))
+    assert "vectors or complex" in refused(tmp_path / "vectors.mha")
+    image = sitk.JoinSeries([sitk.JoinSeries([sitk.Image(3, 4, sitk.sitkUInt8)] * 3)] * 2)
+    sitk.WriteImage(sitk.JoinSeries([image] * 2), str(tmp_path / "rank5.mha"))
+    assert "5-dimensional" in refused(tmp_path / "rank5.mha")
 
 
 def test_colour_nifti_and_analyze(tmp_path: Path) -> None:

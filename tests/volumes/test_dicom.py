@@ -311,6 +311,17 @@ def test_a_cut_file_is_not_left_out_silently(cine: Path) -> None:
             read(cine)
 
 
+def test_a_damaged_length_is_not_believed(tmp_path: Path, write_dicom: Callable) -> None:
+    """GDCM alone would allocate the 2 GB that this element claims."""
+    path = tmp_path / "image.dcm"
+    write_dicom(path, pixels(0, 0), plane(0))
+    content = path.read_bytes()
+    at = content.index(b"\xe0\x7f\x10\x00OW") + 8
+    path.write_bytes(content[:at] + b"\0\0\0\x7f" + content[at + 4 :])
+    with pytest.raises(FlomoError, match=r"damaged or cut"):
+        read(path)
+
+
 def test_folders_without_images(tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match="holds no DICOM images"):
         read(tmp_path)

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_flomo.errors import FlomoError
@@ -14,6 +14,7 @@ from napari_flomo.volumes import Geometry
 
 
 def test_an_affine_and_back_is_the_same_grid(geometries: st.SearchStrategy[Geometry]) -> None:
+    @settings(deadline=None)
     @given(geometries)
     def any_grid(geometry: Geometry) -> None:
         for back in (
