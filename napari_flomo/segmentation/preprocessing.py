@@ -267,5 +267,6 @@ def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(images.shape[-2:]) == size:
         return images
     shrinks = any(new < old for new, old in zip(size, images.shape[-2:], strict=True))
-    # Antialiasing averages where pixels grow; where they shrink it is plain bilinear, but slower.
+    # Antialiasing averages where pixels grow; where all shrink it is plain bilinear, but
+    # twenty times slower.
     return F.interpolate(images, size=size, mode="bilinear", antialias=shrinks)

@@ -36,14 +36,12 @@ def predictive_entropy(probabilities: Tensor, activation: Literal["softmax", "si
     Tensor
         ``(slices, rows, columns)``.
     """
-    import torch
-
-    entropy = -torch.xlogy(probabilities, probabilities)
+    total = _terms(probabilities).sum(1)
     if activation == "softmax":
-        total = entropy.sum(1) / math.log(probabilities.shape[1])
+        total /= math.log(probabilities.shape[1])
     else:
-        other = 1 - probabilities
-        total = (entropy - torch.xlogy(other, other)).mean(1) / math.log(2)
+        total += _terms(1 - probabilities).sum(1)
+        total /= probabilities.shape[1] * math.log(2)
     return total.clamp_(0, 1)
 
 
@@ -87,3 +85,8 @@ def slice_doubt(
         np.float32
     )
     return score
+
+
+def _terms(probabilities: Tensor) -> Tensor:
+    """Return -p log p, 0 for p = 0; several times faster than ``torch.special.entr``."""
+    return probabilities.clamp_min(1e-30).log_().mul_(probabilities).neg_()
