@@ -22,7 +22,7 @@ from napari_flomo.segmentation import Segmenter
 
 @pytest.fixture(scope="module")
 def trained(dataset, new_content, tmp_path_factory):
-    recipe = replace(parse_recipe(new_content(), Path("recipe.yaml")), epochs=12)
+    recipe = replace(parse_recipe(new_content(), Path("recipe.yaml")), epochs=40)
     out = tmp_path_factory.mktemp("runs") / "run"
     return recipe, out, train(recipe, dataset, out)
 

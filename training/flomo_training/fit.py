@@ -103,7 +103,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
         precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
         gradient_clip_val=recipe.optimiser.clip,
         callbacks=[
-            ModelCheckpoint(out, filename="epoch{epoch}", save_last=True, save_top_k=0),
+            ModelCheckpoint(out, filename="last", enable_version_counter=False),
             Diary(),
         ],
         logger=CSVLogger(out, name="", version="curves"),
