@@ -10,7 +10,6 @@ import argparse
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +72,17 @@ def as_markdown(card: ModelCard, rows: Sequence[Agreement], run: dict[str, Any])
 
 def read_rows(path: Path) -> list[Agreement]:
     """Read the rows that ``flomo evaluate --out`` wrote."""
-    numbers = {field.name for field in fields(Agreement) if field.type == "float"}
     with path.open(newline="", encoding="utf-8") as file:
         return [
-            Agreement(**{k: float(v) if k in numbers else v for k, v in row.items()})
+            Agreement(
+                row["case"],
+                row["patient"],
+                row["phase"],
+                row["structure"],
+                float(row["dice"]),
+                float(row["reference_ml"]),
+                float(row["result_ml"]),
+            )
             for row in csv.DictReader(file)
         ]
 
