@@ -1,0 +1,83 @@
+"""The bundled model on real hearts that training never saw."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813 - the name its users know
+
+from napari_flomo.cli import main
+from napari_flomo.segmentation import Segmenter
+from napari_flomo.volumes import read
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return Segmenter.from_pretrained("flomo-b0-acdc", device="cpu")
+
+
+def dice(a, b):
+    return 2 * np.logical_and(a, b).sum() / (a.sum() + b.sum())
+
+
+def code(segmenter, name):
+    return next(label.code for label in segmenter.card.labels if label.name == name)
+
+
+def test_the_sample_is_segmented_and_its_centre_is_the_left_ventricle(segmenter, repository):
+    volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
+    result = segmenter.segment(volume)
+    cavity = result.labels.data == code(segmenter, "left ventricle")
+    wall = result.labels.data == code(segmenter, "left ventricular myocardium")
+    millilitres = cavity.sum() * np.prod(volume.geometry.spacing) / 1000
+    assert 150 < millilitres < 230  # the reference says 195.8
+    middle = len(cavity) // 2
+    rows, columns = np.nonzero(cavity[middle])
+    assert wall[middle].any(axis=1)[rows].all()  # the wall surrounds the cavity
+    assert wall[middle].any(axis=0)[columns].all()
+    entropy = result.uncertainty["entropy"].data
+    border = wall ^ np.roll(wall, 1, axis=2)
+    assert entropy[border].mean() > 5 * entropy[~border].mean()
+
+
+def test_a_heart_off_centre_is_found_as_well(segmenter, repository):
+    volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
+    slices = range(5, 8)
+    straight = segmenter.segment(volume, slices=slices).labels.data
+    moved = volume.with_data(np.roll(volume.data, (25, -30), axis=(1, 2)))
+    back = np.roll(segmenter.segment(moved, slices=slices).labels.data, (-25, 30), axis=(1, 2))
+    wall = code(segmenter, "left ventricular myocardium")
+    assert dice(straight == wall, back == wall) > 0.85
+
+
+@pytest.mark.shared
+def test_a_held_out_patient_is_segmented_well_on_its_own_grid(segmenter, shared, tmp_path):
+    source = shared / "data" / "acdc"
+    image = source / "images" / "patient006_frame01.nii.gz"  # fold 0
+    output = tmp_path / "labels.nii.gz"
+    assert main(["segment", str(image), "-o", str(output), "--quiet", "--device", "cpu"]) == 0
+    found = np.asarray(nibabel.load(output).dataobj)
+    expected = nibabel.load(source / "labels" / "patient006_frame01_gt.nii.gz")
+    for label in segmenter.card.labels[1:]:
+        reference = np.asarray(expected.dataobj) == label.code
+        assert dice(found == label.code, reference) > 0.75, label.name
+    original = nibabel.load(image)
+    assert np.array_equal(nibabel.load(output).affine, original.affine)
+    first, second = sitk.ReadImage(str(image)), sitk.ReadImage(str(output))
+    assert first.GetDirection() == second.GetDirection()
+    assert first.GetOrigin() == second.GetOrigin()
+    assert first.GetSpacing() == second.GetSpacing()
+
+
+@pytest.mark.shared
+def test_a_dicom_cine_shows_the_heart_beating(shared, tmp_path, capsys):
+    folder = shared / "data" / "sunnybrook" / "dicom" / "SC-HF-I-1"
+    arguments = ["segment", str(folder), "-o", str(tmp_path / "cine.nii.gz"), "--json"]
+    assert main([*arguments, "--frames", "3,8", "--slices", "4-8", "--device", "cpu"]) == 0
+    volumes = json.loads(capsys.readouterr().out)["volumes_ml"]
+    ventricle = {v["frame"]: v["ml"] for v in volumes if v["name"] == "left ventricle"}
+    assert ventricle[3] < 0.85 * ventricle[8]  # frame 3 is end systole
+    assert nibabel.load(tmp_path / "cine.nii.gz").shape == (256, 256, 12, 10)
