@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import TypedDict
-from urllib.parse import urlsplit
 
 _TRUE = {"1", "ON", "YES", "TRUE"}
 
@@ -48,8 +47,8 @@ def endpoint() -> str:
 
 def host() -> str:
     """Return the name of the Hub's host, for messages (never a password of the address)."""
-    parts = urlsplit(endpoint())
-    return (parts.netloc or parts.path).rpartition("@")[2]
+    address = endpoint().rpartition("@")[2]
+    return address.partition("://")[2] or address
 
 
 def network_refusal() -> str | None:
@@ -62,7 +61,8 @@ def network_refusal() -> str | None:
 
 def endpoint_without_password() -> str:
     """Return the Hub's address for messages."""
-    return f"{urlsplit(endpoint()).scheme or 'https'}://{host()}"
+    scheme, separator, _ = endpoint().partition("://")
+    return f"{scheme if separator else 'https'}://{host()}"
 
 
 class UserAgent(TypedDict):

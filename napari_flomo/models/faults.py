@@ -98,7 +98,7 @@ def _explain_status(error: Any, request: Request) -> Fault:  # noqa: PLR0911
     if isinstance(error, errors.RemoteEntryNotFoundError):
         return Fault(
             f"The repository {request.repo} has no file {request.file} at the revision "
-            f"{request.revision or 'main'}; is it a model of napari-flomo?"
+            f"{request.revision or 'main'}; check that it is a model of napari-flomo."
         )
     if isinstance(error, errors.GatedRepoError):
         return Fault(

@@ -201,11 +201,10 @@ def fetch(
     target = folder / remote.name
     try:
         with _locked(target, meter, cancelled):
-            if target.exists():
-                if remote.describes(target, cancelled):
-                    return
-                set_aside(target)
-            _fetch_locked(remote, target, meter, cancelled, patience)
+            if not remote.describes(target, cancelled):  # else another process just brought it
+                if target.exists():
+                    set_aside(target)
+                _fetch_locked(remote, target, meter, cancelled, patience)
             with contextlib.suppress(OSError):  # Windows keeps a file that someone waits for
                 _lock_path(target).unlink()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A small Hub on this computer: the routes that huggingface_hub's client uses, and faults on demand.
+"""A small Hub on this computer: the routes that huggingface_hub's client uses, and faults.
 
 Large files are kept apart (LFS) and are served by "another host": the resolve route answers with a
 redirect from 127.0.0.1 to localhost, as the real Hub does to its storage.
@@ -55,7 +55,7 @@ class Faults:
     cut_after, cut_times
         Close the connection after so many bytes of a body, so many times.
     stall_after
-        Send so many bytes of a body, then nothing until the server closes.
+        Send a body up to this byte of the file, then nothing until the server closes.
     stall_path
         Do not answer requests whose path holds this.
     wrong_bytes
@@ -173,16 +173,16 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError, _Gone):
             super().handle()
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._route("HEAD")
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._route("GET")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self._route("POST")
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         self._route("PUT")
 
     def _route(self, method: str) -> None:
@@ -251,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _resolve(self, repo: str, revision: str, name: str) -> None:
         found = self._find(repo, revision)
         if found is None:
-            return
+            return None
         repository, commit = found
         content = repository.commits[commit].get(name)
         if content is None:
@@ -293,11 +293,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_header("Content-Length", str(len(body) + faults.announce))
         self.end_headers()
-        self._pour(body)
+        self._pour(body, start)
         if faults.announce:
             raise _Gone
 
-    def _pour(self, body: bytes) -> None:
+    def _pour(self, body: bytes, start: int) -> None:
         faults = self.hub.faults
         cut = faults.cut_after if faults.cut_after >= 0 and faults.cut_times > 0 else None
         for position in range(0, len(body), BLOCK):
@@ -306,8 +306,8 @@ class _Handler(BaseHTTPRequestHandler):
                 faults.cut_times -= 1
                 self._write(block[: max(cut - position, 0)])
                 raise _Gone
-            if 0 <= faults.stall_after < position + len(block):
-                self._write(block[: max(faults.stall_after - position, 0)])
+            if 0 <= faults.stall_after < start + position + len(block):
+                self._write(block[: max(faults.stall_after - start - position, 0)])
                 self.hub.body_started.set()
                 self.hub.stopping.wait(60)
                 raise _Gone
@@ -333,7 +333,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _create(self) -> None:
         if not self._may_write():
-            return
+            return None
         asked = json.loads(self.body)
         repo = f"{asked['organization']}/{asked['name']}"
         answer = {"url": f"{self.hub.url}/{repo}", "name": repo}
