@@ -11,10 +11,9 @@ person can cancel at any time.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.address import (
@@ -39,7 +38,7 @@ from napari_flomo.models.transfer import (
     matches,
     set_aside,
 )
-from napari_flomo.models.wire import Cancel, call, check, persist, prepare
+from napari_flomo.models.wire import Cancel, ask_a_hub, check, persist, prepare
 
 __all__ = [
     "FilePin",
@@ -56,8 +55,6 @@ __all__ = [
     "set_aside",
     "upload",
 ]
-
-T = TypeVar("T")
 
 MODEL_FILES = ("card.json", "config.json", "model.safetensors", "README.md")
 """What a model's repository holds."""
@@ -264,7 +261,7 @@ def _resolve(source: HubSource, cancelled: Cancel, patience: Patience) -> str:
             raise NotAHub
         return str(info.sha)
 
-    return persist(lambda: _asked(ask, cancelled, patience), request, cancelled, patience)
+    return persist(lambda: ask_a_hub(ask, cancelled, patience.stall), request, cancelled, patience)
 
 
 def _describe(
@@ -288,7 +285,9 @@ def _describe(
             raise NotAHub
         return Remote(request, url, found.etag, found.size, pin.sha256 if pin else None)
 
-    remote = persist(lambda: _asked(ask, cancelled, patience), request, cancelled, patience)
+    remote = persist(
+        lambda: ask_a_hub(ask, cancelled, patience.stall), request, cancelled, patience
+    )
     if pin is not None and remote.size != pin.size:
         raise FlomoError(
             f"{host()} has {remote.size} bytes instead of the {pin.size} expected for {name} of "
@@ -300,20 +299,6 @@ def _describe(
             "was not fetched; use the Hub itself or a mirror that keeps its ETags."
         )
     return remote
-
-
-def _asked(ask: Callable[[], T], cancelled: Cancel, patience: Patience) -> T:
-    """Ask in a thread; what is not even an answer of a Hub becomes `NotAHub`."""
-
-    def guarded() -> T:
-        try:
-            return ask()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, OSError):  # huggingface_hub's errors have several parents
-                raise
-            raise NotAHub from error
-
-    return call(guarded, cancelled, limit=patience.stall)
 
 
 def _demand_network(request: Request, file: str | None) -> None:

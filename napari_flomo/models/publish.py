@@ -18,7 +18,7 @@ from napari_flomo.models.address import (
     user_agent,
 )
 from napari_flomo.models.transfer import Remote
-from napari_flomo.models.wire import Cancel, call, persist
+from napari_flomo.models.wire import Cancel, ask_a_hub, persist
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def commit(
     small = patience.stall * _RETRIES_INSIDE
 
     def step(work: Callable[[], T], limit: float) -> T:
-        return persist(lambda: call(work, cancelled, limit), request, cancelled, once)
+        return persist(lambda: ask_a_hub(work, cancelled, limit), request, cancelled, once)
 
     try:
         step(lambda: api.create_repo(repo, private=private or None, exist_ok=True), small)

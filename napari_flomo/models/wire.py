@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models.address import PATIENCE, Patience, Request, user_agent
-from napari_flomo.models.faults import Stalled, explain
+from napari_flomo.models.faults import NotAHub, Stalled, explain
 
 T = TypeVar("T")
 Cancel = Callable[[], bool] | None
@@ -78,6 +78,20 @@ def call(work: Callable[[], T], cancelled: Cancel, limit: float | None = None) -
             raise result
         answer: T = result
         return answer
+
+
+def ask_a_hub(work: Callable[[], T], cancelled: Cancel, limit: float) -> T:
+    """Like `call`, for a question to the Hub: an answer that makes no sense is `NotAHub`."""
+
+    def guarded() -> T:
+        try:
+            return work()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, OSError):  # huggingface_hub's errors have several parents
+                raise
+            raise NotAHub from error
+
+    return call(guarded, cancelled, limit)
 
 
 class Stream:

@@ -750,6 +750,13 @@ def test_upload_refused(hub: Any, model: Path, status: int) -> None:
     sentence(caught, str(status))
 
 
+def test_upload_to_a_page_to_log_in(hub: Any, model: Path) -> None:
+    hub.faults.no_hub = True
+    with pytest.raises(FlomoError) as caught:
+        upload(model, "lab/heart")
+    sentence(caught, "did not answer like a Hugging Face Hub")
+
+
 def test_upload_of_no_model(hub: Any, tmp_path: Path) -> None:
     with pytest.raises(FlomoError) as caught:
         upload(tmp_path, "lab/heart")
