@@ -21,7 +21,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 
 def _load(name: str) -> ModuleType:
-    """Import a helper that lies beside the tests, which are no package."""
+    """Import a helper that lies beside the tests, which are no package, as flomo_tests_<name>."""
     path = Path(__file__).with_name(f"{name}.py")
     spec = importlib.util.spec_from_file_location(f"flomo_tests_{name}", path)
     assert spec is not None
@@ -30,6 +30,10 @@ def _load(name: str) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+_load("hub_toy")  # tests import flomo_tests_hub_toy
+_hub_server = _load("hub_server")
 
 
 @pytest.fixture
@@ -41,13 +45,27 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with _load("hub_server").Hub() as server:
+    with _hub_server.Hub() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
         monkeypatch.setenv("HF_TOKEN", server.token)
         close_session()
         yield server
         close_session()
+
+
+@pytest.fixture
+def commit(hub: Any) -> str:
+    """A repository with the toy model, and its commit."""
+    toy = sys.modules["flomo_tests_hub_toy"]
+    committed: str = hub.add(toy.REPO, toy.CONTENT)
+    return committed
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a toy model is downloaded to; not there yet."""
+    return tmp_path / "shelf" / "toy"
 
 
 @pytest.fixture
