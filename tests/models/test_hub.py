@@ -151,6 +151,16 @@ def test_wrong_length(hub: Any, commit: str, folder: Path, fault: dict[str, int]
     assert not (folder / WEIGHTS).exists()
 
 
+def test_another_length_than_the_pin_is_not_even_fetched(
+    hub: Any, commit: str, folder: Path
+) -> None:
+    hub.add(REPO, {WEIGHTS: CONTENT[WEIGHTS] + b"x"})
+    with pytest.raises(FlomoError) as caught:
+        download(HubSource(REPO), folder, PINS, patience=QUICK)
+    sentence(caught, "instead of the", str(len(CONTENT[WEIGHTS])), WEIGHTS)
+    assert not hub.bodies()
+
+
 def test_more_bytes_than_expected(hub: Any, commit: str, folder: Path) -> None:
     hub.faults.longer = 5000
     with pytest.raises(FlomoError) as caught:
