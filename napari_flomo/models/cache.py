@@ -103,12 +103,9 @@ def pinned(source: HubSource) -> HubSource | None:
 
 def read_origin(folder: Path) -> Origin | None:
     """Return what is known of a fetched model; None for any other folder."""
-    path = folder / ORIGIN_FILE
-    # Somebody else's folder keeps its files wherever it has them, whatever lies beside them.
-    if folder.absolute().parent.parent != cache_folder() / "models":
-        return None
     try:
-        origin = decode(Origin, read_json(path))
+        origin = decode(Origin, read_json(folder / ORIGIN_FILE))
+        # Somebody's own copy is his own folder, even with this file in it.
         right = commit_folder(origin.source) == folder.absolute() and origin.size > 0
     except (OSError, SchemaFault, AssertionError):
         return None
@@ -163,7 +160,11 @@ def record(folder: Path, source: HubSource, names: list[str], asked: HubSource) 
         temporary.write_text(json.dumps(encode(origin), indent=2) + "\n", encoding="utf-8")
     if asked.revision != source.revision:
         ref = _ref(asked)
-        ref.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            ref.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise FlomoError(f"The folder {ref.parent} cannot be made: {reason}.") from error
         with atomic_write(ref) as temporary:
             temporary.write_text(f"{source.revision}\n", encoding="ascii")
     return origin

@@ -328,7 +328,7 @@ def _verdict(name: str, folder: Path) -> Verdict:
             _set_aside(folder, wrong)
             if wrong:
                 raise FlomoError(
-                    f"{' and '.join(wrong)} of {name} were damaged or changed and are put aside; "
+                    f"{' and '.join(wrong)} of {name} were damaged or changed and are not used; "
                     f"fetch them again with: flomo models pull {origin.source}."
                 )
         card = read_card(folder / CARD_FILE)

@@ -126,11 +126,11 @@ def test_push_and_segment_with_what_comes_back(
     hub: Any,
     model: Path,
     stack: Path,
-    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The result of a model does not depend on the way it came."""
+    tmp_path = stack.parent
     pushed = answer(capsys, "push", str(model), "--repo", "team/random", "--private")
     (tmp_path / "index.json").write_text(json.dumps({"models": [pushed["entry"]]}))
     monkeypatch.setattr(index, "INDEX", tmp_path / "index.json")

@@ -330,6 +330,44 @@ def test_a_cancelled_pull_is_no_model(hub: Any, publish: Publish) -> None:
     assert contents(pull(source))["model.safetensors"] == WEIGHTS
 
 
+def test_nowhere_to_keep_it(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "file"))
+    source = f"hf:team/heart@{publish()}"
+    assert list_models() == []
+    with pytest.raises(FlomoError, match=str(tmp_path / "file")):
+        pull(source)
+    with pytest.raises(FlomoError, match="was not fetched"):
+        remove(source)
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    refs = pull(source).parent / "refs"
+    refs.write_text("in the way")
+    with pytest.raises(FlomoError, match="refs cannot be made"):
+        pull("hf:team/heart")
+
+
+def test_a_shared_cache_is_only_read(
+    publish: Publish, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site's cache that users may not write: what is right is used, what is wrong refused."""
+    source = f"hf:team/heart@{publish()}"
+    folder = pull(source)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("rename", "replace", "mkdir", "touch", "unlink", "write_text"):
+        monkeypatch.setattr(Path, name, refuse)
+    assert locate(source) == folder
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.write(b"???")
+    with pytest.raises(FlomoError, match="damaged or were changed"):
+        load_network(source)
+    assert "damaged or changed" in str(verify()[0].problem)
+
+
 def test_unknown_names(hub: Any) -> None:
     with pytest.raises(FlomoError, match="no model named 'unet'"):
         locate("unet")
