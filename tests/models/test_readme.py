@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard as HubCard
 
-from napari_flomo.models import Concept, Label, ModelCard
+from napari_flomo.models import Concept, Label, ModelCard, load_network
 from napari_flomo.models.readme import config_text, readme_text
 
 METRICS = {
@@ -99,3 +101,26 @@ def test_config(card: ModelCard) -> None:
         "num_classes": 4,
         "network_arguments": {},
     }
+
+
+def test_the_hubs_mixin_loads_what_is_published(make_model: Callable[..., Path]) -> None:
+    """Somebody without this package's shelf needs six lines around the network."""
+    import torch
+    from huggingface_hub import PyTorchModelHubMixin
+
+    from napari_flomo.networks.flomo import FlomoNet
+
+    class Network(FlomoNet, PyTorchModelHubMixin):
+        def __init__(
+            self, network: str, in_channels: int, num_classes: int, network_arguments: dict
+        ) -> None:
+            width = {"flomo-b0": 16}[network]
+            super().__init__(width, in_channels, num_classes, **network_arguments)
+
+    folder = make_model()
+    ours, card = load_network(folder)
+    (folder / "config.json").write_text(config_text(card))
+    theirs = Network.from_pretrained(str(folder)).eval()
+    image = torch.rand(1, 1, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(theirs(image).logits, ours(image).logits)
