@@ -57,7 +57,7 @@ class Faults:
     stall_after
         Send a body up to this byte of the file, then nothing until the server closes.
     stall_path
-        Do not answer requests whose path holds this.
+        Do not answer requests whose path holds this until ``Hub.released`` is set.
     wrong_bytes
         Change the last byte of a body.
     longer
@@ -103,6 +103,7 @@ class Seen:
     range: str | None
     authorization: str | None
     agent: str
+    encoding: str | None
 
 
 class Hub:
@@ -122,6 +123,7 @@ class Hub:
         self.seen: list[Seen] = []
         self.sent = 0  # bytes of bodies of files
         self.stopping = threading.Event()
+        self.released = threading.Event()
         self.body_started = threading.Event()
         hub = self
 
@@ -141,6 +143,7 @@ class Hub:
 
     def __exit__(self, *_: object) -> None:
         self.stopping.set()
+        self.released.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -195,12 +198,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self.headers.get("Range"),
                 self.headers.get("Authorization"),
                 self.headers.get("User-Agent", ""),
+                self.headers.get("Accept-Encoding"),
             )
         )
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if faults.stall_path and faults.stall_path in path:
-            hub.stopping.wait(60)
-            raise _Gone
+            hub.released.wait(60)
+            if hub.stopping.is_set():
+                raise _Gone
         if faults.status and faults.times > 0 and faults.path in path:
             faults.times -= 1
             return self._answer(faults.status, {"error": "as asked"}, faults.headers)

@@ -6,6 +6,7 @@ Each test ends in the right bytes or in one clear sentence, and never in a wrong
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def test_download(hub: Any, commit: str, folder: Path) -> None:
     assert {now[1] for now in told} == {total}
     assert all(a[0] <= b[0] for a, b in itertools.pairwise(told))
     assert any(seen.agent.startswith("napari-flomo/") for seen in hub.seen)
+    assert {seen.encoding for seen in hub.bodies()} == {"identity"}, "ranges of packed bytes differ"
     storage = hub.requests("GET", "/storage/")
     assert len(storage) == 1
     assert storage[0].authorization is None, "the token went to the storage's host"
@@ -215,8 +217,10 @@ def test_a_passing_fault(
 ) -> None:
     hub.faults.status, hub.faults.headers, hub.faults.path = status, headers, route
     hub.faults.times = 1
+    began = time.monotonic()
     download(HubSource(REPO), folder, PINS, patience=QUICK)
     assert_complete(folder)
+    assert time.monotonic() - began >= float(headers.get("Retry-After", 0)), "asked too early"
 
 
 @pytest.mark.parametrize("revision", ["v9", "0" * 40])

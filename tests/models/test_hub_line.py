@@ -43,6 +43,13 @@ def test_a_cut_connection_heals(hub: Any, commit: str, folder: Path) -> None:
     assert starts == [None, "bytes=100000-", "bytes=200000-"]
 
 
+def test_a_line_that_is_cut_often_but_brings_something(hub: Any, commit: str, folder: Path) -> None:
+    hub.faults.cut_after, hub.faults.cut_times = 40_000, 6
+    download(HubSource(REPO), folder, PINS, patience=QUICK)
+    assert_complete(folder)
+    assert len(hub.requests("GET", "/storage/")) == 7 > QUICK.attempts
+
+
 def test_a_server_without_ranges(hub: Any, commit: str, folder: Path) -> None:
     hub.faults.cut_after, hub.faults.cut_times, hub.faults.no_ranges = 100_000, 1, True
     download(HubSource(REPO), folder, PINS, patience=QUICK)

@@ -15,6 +15,7 @@ from flomo_tests_hub_toy import (
     REPO,
     assert_complete,
     sentence,
+    wait_until,
 )
 
 from napari_flomo.errors import Cancelled, FlomoError
@@ -126,3 +127,14 @@ def test_upload_cancelled_while_the_server_stalls(hub: Any, model: Path, route: 
     assert time.monotonic() - pressed[0] < 1
     held = hub.repositories.get("lab/heart")
     assert held is None or len(held.commits) == 1, "a commit was made"
+
+
+def test_nothing_is_committed_after_cancel(hub: Any, model: Path) -> None:
+    """The thread that was left behind may finish sending a file, and must stop there."""
+    hub.faults.stall_path = "/storage/"
+    with pytest.raises(Cancelled):
+        upload(model, "lab/heart", cancelled=lambda: bool(hub.requests("PUT", "/storage/")))
+    hub.released.set()
+    wait_until(lambda: hub.objects)
+    time.sleep(0.5)
+    assert not hub.requests("POST", "/commit/")
