@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from napari_flomo import __version__
-from napari_flomo.commands import doctor, segment
+from napari_flomo.commands import doctor, models, segment
 from napari_flomo.errors import Cancelled, FlomoError
 
 EXIT_FAULT = 1
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = args.run(args)
             sys.stdout.flush()
     except (KeyboardInterrupt, Cancelled) as error:
-        return _fail("Interrupted; no partial file was left.", error, args, EXIT_INTERRUPTED)
+        return _fail(_interrupted(error), error, args, EXIT_INTERRUPTED)
     except FlomoError as error:
         return _fail(str(error), error, args, EXIT_MENDABLE)
     except BrokenPipeError:
@@ -94,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     segment.register(subparsers)
+    models.register(subparsers)
     doctor.register(subparsers)
     _register_training(subparsers)
     for subparser in subparsers.choices.values():
@@ -149,6 +150,14 @@ def _fail(sentence: str, error: BaseException, args: argparse.Namespace, code: i
             traceback.print_exception(error, file=sys.stderr)
         print(f"flomo: {sentence}", file=sys.stderr, flush=True)
     return code
+
+
+def _interrupted(error: BaseException) -> str:
+    """Return what is true of most commands, or what this one said of itself."""
+    own = str(error)
+    if isinstance(error, Cancelled) and own != str(Cancelled()):
+        return own
+    return "Interrupted; no partial file was left."
 
 
 def _out_of_memory(error: BaseException) -> bool:

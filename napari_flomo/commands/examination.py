@@ -156,21 +156,20 @@ def _models(problems: list[str]) -> list[dict[str, Any]]:
 
 def _cache(problems: list[str]) -> dict[str, Any]:
     """Return where downloaded models go and how much room there is."""
-    try:
-        from huggingface_hub.constants import HF_HUB_CACHE
-    except ImportError:
-        return {"folder": None, "free_gb": None}  # listed among the missing packages already
-    folder = Path(HF_HUB_CACHE)
+    from napari_flomo.models import cache_folder
+
+    folder = cache_folder()
     present = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     free_gb = shutil.disk_usage(present).free / 1e9
     if free_gb < FREE_GB_WANTED:
         problems.append(
             f"Only {free_gb:.1f} GB are free for downloaded models in {folder}; free some space "
-            "or set HF_HOME to another disk."
+            "or set FLOMO_HOME to another disk."
         )
     if not os.access(present, os.W_OK):
         problems.append(
-            f"Downloaded models cannot be kept in {folder}; set HF_HOME to a folder you may write."
+            f"Downloaded models cannot be kept in {folder}; set FLOMO_HOME to a folder you may "
+            "write."
         )
     return {"folder": str(folder), "free_gb": free_gb}
 

@@ -18,7 +18,7 @@ def progress_bar(label: str, unit: str, quiet: bool) -> Iterator[Callable[[int, 
     label
         What is going on, in a word.
     unit
-        What is counted, in the singular.
+        What is counted, in the singular; ``"B"`` for bytes, which are shown as kB and MB.
     quiet
         Whether to show nothing.
 
@@ -35,7 +35,14 @@ def progress_bar(label: str, unit: str, quiet: bool) -> Iterator[Callable[[int, 
         nonlocal bar
         if bar is None:  # not before the total is known: the time left depends on it
             disable = True if quiet else None  # None: only if stderr is no terminal
-            bar = tqdm(desc=label, unit=unit, total=total, disable=disable, leave=False)
+            bar = tqdm(
+                desc=label,
+                unit=unit,
+                unit_scale=unit == "B",
+                total=total,
+                disable=disable,
+                leave=False,
+            )
         bar.update(done - bar.n)
 
     try:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write_all
+from napari_flomo.models import cache
 from napari_flomo.models.card import ModelCard, card_text, read_card
+from napari_flomo.models.hub import Progress
+from napari_flomo.models.index import read_index
 
 if TYPE_CHECKING:
     import torch
@@ -32,22 +36,47 @@ def available() -> list[str]:
     return sorted(card.parent.name for card in BUNDLED.glob(f"*/{CARD_FILE}"))
 
 
-def locate(model: str | os.PathLike[str]) -> Path:
-    """Return the folder of a model.
+def locate(
+    model: str | os.PathLike[str],
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Path:
+    """Return the folder of a model: bundled, fetched before, or fetched now from the Hub.
 
     Parameters
     ----------
     model
-        Name of a bundled model, or a folder that holds a model (or its card or weights file).
+        ``name`` or ``name@revision`` of one of our models, ``hf:organisation/name@revision``, or a
+        folder that holds a model (or its card or weights file). A branch or tag stays the commit
+        that it was when it was first fetched, until `pull` looks it up again.
+    progress
+        Called with bytes done, bytes in all and seconds left while files are fetched.
+    cancelled
+        Asked many times a second while files are fetched.
 
     Raises
     ------
     FlomoError
-        If there is no such model; the nearest name is suggested.
+        If there is no such model (the nearest name is suggested), or it cannot be fetched.
     """
-    name = os.fspath(model)
-    if isinstance(model, str) and name in available():
-        return BUNDLED / name
+    if not isinstance(model, str):
+        return local_folder(os.fspath(model))
+    if model in available():
+        return BUNDLED / model
+    from napari_flomo.models import library
+
+    folder = library.find(model)
+    return library.pull(model, progress, cancelled) if folder is None else folder
+
+
+def local_folder(name: str) -> Path:
+    """Return the folder of a model that is given by a path.
+
+    Raises
+    ------
+    FlomoError
+        If there is none; the nearest name is suggested.
+    """
     path = Path(name).expanduser()
     if path.suffix.lower() in _PICKLES and not path.is_dir():
         raise FlomoError(
@@ -68,7 +97,7 @@ def locate(model: str | os.PathLike[str]) -> Path:
             f"{path} is not a model; give the name of one, or a folder with {CARD_FILE} and "
             f"{WEIGHTS_FILE}."
         )
-    raise FlomoError(_unknown(name))
+    raise FlomoError(unknown(name))
 
 
 def load_card(model: str | os.PathLike[str]) -> ModelCard:
@@ -136,7 +165,7 @@ def build_network(card: ModelCard) -> nn.Module:
             f"does not have (it has {', '.join(sorted(networks.NETWORKS))}); update napari-flomo."
         )
     try:
-        return networks.build(
+        network = networks.build(
             card.network,
             in_channels=card.in_channels,
             num_classes=card.num_classes,
@@ -147,6 +176,10 @@ def build_network(card: ModelCard) -> nn.Module:
             f"The card of {card.name} does not suit its network {card.network}: {error}; "
             "get the model again or update napari-flomo."
         ) from error
+    complaint = _unfit(network, card)
+    if complaint is not None:
+        raise FlomoError(f"The card of {card.name} does not suit its network: {complaint}.")
+    return network
 
 
 def save_model(
@@ -228,7 +261,7 @@ def _read_weights(path: Path, card: ModelCard) -> dict[str, torch.Tensor]:
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise FlomoError(
             f"The weights of {card.name} are damaged or were changed: {path} does not have the "
-            "SHA-256 that its card states; get the model again."
+            f"SHA-256 that its card states; {_remedy(path)}."
         )
     try:
         return load(content)
@@ -276,6 +309,24 @@ def _fill(network: nn.Module, tensors: dict[str, torch.Tensor], card: ModelCard)
     network.load_state_dict({name: t.float() for name, t in tensors.items()}, strict=False)
 
 
+def _unfit(network: nn.Module, card: ModelCard) -> str | None:
+    """Say why a network could not work on what the card's preprocessing gives it, or None."""
+    form = getattr(network, "form", None)
+    if form is None:
+        return None
+    if not form.unit_input:
+        return (
+            'it takes intensities 0 to 255, but a card gives 0 to 1; add "unit_input": true to '
+            "its network_arguments"
+        )
+    side = card.preprocessing.crop
+    if not form.any_size and (side is None or side % 16):
+        return f"it needs a 'crop' that is a multiple of 16, not {side}"
+    if not form.inverse_dct and (side is None or side > 256):
+        return f"it needs a 'crop' of at most 256 pixels, not {side}"
+    return None
+
+
 def _mismatch(
     expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
 ) -> str | None:
@@ -289,11 +340,25 @@ def _mismatch(
     return None if extra is None else f"the tensor {extra} has no place in the network"
 
 
-def _unknown(name: str) -> str:
+def _remedy(weights: Path) -> str:
+    """Put wrong weights of a fetched model aside and say how to get them again.
+
+    Somebody's own folder is left as it is.
+    """
+    origin = cache.read_origin(weights.parent)
+    if origin is None:
+        return "get the model again"
+    cache.set_aside(weights)
+    return f"fetch it again with: flomo models pull {origin.source}"
+
+
+def unknown(name: str) -> str:
+    """Return the sentence for a name that is no model's, with the nearest one."""
     names = available()
+    ours = sorted({*names, *read_index()})
     if os.sep in name or "/" in name or name.startswith((".", "~")):
         return f"There is no model folder {name}; check the path."
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), ours, n=1, cutoff=0.5)
     if near:
         return f"There is no model named {name!r}; did you mean {near[0]!r}?"
     listed = ", ".join(names) if names else "none"

@@ -62,6 +62,7 @@ class FlomoNet(nn.Module):
     reference
         Build the reference form, which takes the official weights: all corrections off, Keras'
         initialisation, three channels of intensities 0 to 255, square inputs of at most 256.
+        With ``unit_input=True`` the same network takes intensities 0 to 1, as all others do.
     deep_supervision
         Add a 1x1 head to the decoder stages 1 to 3, whose logits a loss can read in training.
     initialisation
@@ -82,7 +83,7 @@ class FlomoNet(nn.Module):
         **form: Any,
     ) -> None:
         super().__init__()
-        if reference and form.keys() - {"routing", "top_k", "router_entropy"}:
+        if reference and form.keys() - {"routing", "top_k", "router_entropy", "unit_input"}:
             raise ValueError(f"the reference form has no switches, but got {sorted(form)}")
         if reference and deep_supervision:
             raise ValueError("the reference form has no deep supervision")

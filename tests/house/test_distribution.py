@@ -28,7 +28,8 @@ def test_every_source_is_in(installed: set[str], repository: Path) -> None:
 
 
 def test_what_is_not_python_is_in(installed: set[str], repository: Path) -> None:
-    assert {"napari_flomo/py.typed", "flomo_training/py.typed"} <= installed
+    named = ("napari_flomo/py.typed", "flomo_training/py.typed", "napari_flomo/models/index.json")
+    assert set(named) <= installed
     bundled = repository / "napari_flomo" / "models" / "bundled"
     wanted = {path.relative_to(repository).as_posix() for path in bundled.glob("*/*")}
     assert wanted <= installed, wanted - installed

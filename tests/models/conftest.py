@@ -1,15 +1,71 @@
-"""A card and a network so small that a test can afford them."""
+"""A card and a network so small that a test can afford them, and a Hub on this computer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing, save_model
+
+# huggingface_hub reads these when it is imported.
+os.environ["HF_HUB_DISABLE_XET"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+def _load(name: str) -> ModuleType:
+    """Import a helper that lies beside the tests, which are no package, as flomo_tests_<name>."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"flomo_tests_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+_load("hub_toy")  # tests import flomo_tests_hub_toy
+_hub_server = _load("hub_server")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A running Hub (see ``hub_server.py``), and an environment that knows no other."""
+    from huggingface_hub.utils import close_session
+
+    for name in ("FLOMO_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with _hub_server.Hub() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
+        monkeypatch.setenv("HF_TOKEN", server.token)
+        close_session()
+        yield server
+        close_session()
+
+
+@pytest.fixture
+def commit(hub: Any) -> str:
+    """A repository with the toy model, and its commit."""
+    toy = sys.modules["flomo_tests_hub_toy"]
+    committed: str = hub.add(toy.REPO, toy.CONTENT)
+    return committed
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a toy model is downloaded to; not there yet."""
+    return tmp_path / "shelf" / "toy"
 
 
 @pytest.fixture

@@ -1,0 +1,119 @@
+"""Make a model of weights that the official Keras code trained."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Sequence
+from typing import Literal
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.card import IntensityRule, Label, ModelCard, Preprocessing
+from napari_flomo.models.shelf import build_network, save_model
+
+WIDTHS = {16: "flomo-b0", 32: "flomo-b1", 64: "flomo-b2"}
+HEAD = "head.kernel"
+
+COLOURS = ("#3b82f6", "#22c55e", "#ef4444", "#eab308", "#a855f7", "#06b6d4", "#f97316", "#ec4899")
+
+
+def import_reference(
+    weights: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    name: str,
+    structures: Sequence[str],
+    licence: str,
+    training_data: str,
+    pixel_mm: float | None = None,
+    crop: int = 224,
+    input_kind: Literal["stack", "photo"] = "stack",
+    percentiles: tuple[float, float] = (0.0, 100.0),
+) -> ModelCard:
+    """Turn the official arrays into a model folder in reference form, in float32.
+
+    The network is the official one to the last bit of its weights. Only the division of intensities
+    by 255 is left to the card (``unit_input``), which gives every network values from 0 to 1.
+
+    Parameters
+    ----------
+    weights
+        ``.npz`` as `napari_flomo.networks.load_reference_weights` takes it.
+    folder
+        Where the model is written.
+    name, licence, training_data
+        For the card.
+    structures
+        Their names in the order of the network's channels. One less than there are channels: the
+        first channel is the background (softmax); as many: there is none (sigmoid).
+    pixel_mm, crop, percentiles
+        The preprocessing that the weights were trained with; the crop is a multiple of 16, at most
+        256.
+    input_kind
+        ``"stack"`` or ``"photo"``.
+
+    Raises
+    ------
+    FlomoError
+        If the file is not such weights (the array is named), or the arguments do not fit them.
+    """
+    from napari_flomo.networks import load_reference_weights
+
+    width, channels = _head(weights)
+    if channels not in (len(structures), len(structures) + 1):
+        raise FlomoError(
+            f"The weights have {channels} output channel(s), but {len(structures)} label(s) were "
+            f"named; name {channels - 1} (the first channel is the background) or {channels}."
+        )
+    labels = [Label(0, "background", "#000000")]
+    labels += [
+        Label(code, structure, COLOURS[(code - 1) % len(COLOURS)])
+        for code, structure in enumerate(structures, start=1)
+    ]
+    card = ModelCard(
+        name=name,
+        network=WIDTHS[width],
+        network_arguments={"reference": True, "unit_input": True},
+        in_channels=3,
+        input_kind=input_kind,
+        labels=tuple(labels),
+        preprocessing=Preprocessing(pixel_mm, crop, IntensityRule("percentile", *percentiles)),
+        activation="sigmoid" if channels == len(structures) else "softmax",
+        licence=licence,
+        training_data=training_data,
+        protocol="Weights of the official code, imported without change; not measured here.",
+    )
+    network = build_network(card)
+    try:
+        load_reference_weights(network, weights)
+    except ValueError as error:
+        raise FlomoError(
+            f"{os.fspath(weights)} are not weights of {card.network}: {error}."
+        ) from error
+    return save_model(folder, network, card, dtype="float32")
+
+
+def _head(weights: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return base width and output channels, which the last layer tells."""
+    import numpy as np
+
+    path = os.fspath(weights)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            shape = archive[HEAD].shape
+    except FileNotFoundError as error:
+        raise FlomoError(f"There is no file {path}; check the path.") from error
+    except KeyError as error:
+        raise FlomoError(
+            f"{path} does not hold weights of the official code: it has no array {HEAD}."
+        ) from error
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise FlomoError(
+            f"{path} is not a NumPy archive (.npz) of plain arrays; export the weights again."
+        ) from error
+    if len(shape) != 4 or shape[2] not in WIDTHS:
+        raise FlomoError(
+            f"{path} holds no variant of FLoMo-Net that is known here: {HEAD} has the shape "
+            f"{shape}."
+        )
+    return int(shape[2]), int(shape[3])

@@ -1,0 +1,55 @@
+"""A toy model on the Hub, and what the tests of downloads and uploads ask of every outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.hub import FilePin, Patience
+
+REPO = "heart-lab/model"
+WEIGHTS, CARD = "model.safetensors", "card.json"
+CONTENT = {WEIGHTS: bytes(range(256)) * 1200, CARD: b'{"name": "toy"}\n'}  # 300 KiB and a line
+QUICK = Patience(stall=10, attempts=3, pause=0.02)
+IMPATIENT = Patience(stall=1, attempts=2, pause=0.02)
+
+
+def pin(content: bytes) -> FilePin:
+    return FilePin(len(content), hashlib.sha256(content).hexdigest())
+
+
+PINS = {name: pin(content) for name, content in CONTENT.items()}
+UNPINNED: dict[str, FilePin | None] = dict.fromkeys(CONTENT)
+
+
+def leftovers(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - set(CONTENT)
+
+
+def assert_complete(folder: Path) -> None:
+    assert {name: (folder / name).read_bytes() for name in CONTENT} == CONTENT
+
+
+def sentence(caught: pytest.ExceptionInfo[FlomoError], *words: str) -> str:
+    """Check that a message is one sentence with these words, without a secret or an address."""
+    text = str(caught.value)
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert ". " not in text
+    assert "hf_" not in text
+    assert "/resolve/" not in text
+    for word in words:
+        assert word in text, text
+    return text
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)

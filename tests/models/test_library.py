@@ -1,0 +1,459 @@
+"""Models that come from a Hub: pinned, verified, kept, offline, never half of one.
+
+The weights here are a few kilobytes of nothing: fetching and checking does not look into them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.models import (
+    ModelCard,
+    PinnedFile,
+    cache,
+    cache_folder,
+    fetch,
+    index,
+    info,
+    list_models,
+    load_card,
+    load_network,
+    locate,
+    pull,
+    push,
+    remove,
+    shelf,
+    verify,
+)
+from napari_flomo.models.card import card_text
+
+Publish = Callable[..., str]
+Pin = Callable[..., None]
+
+WEIGHTS = bytes(range(256)) * 40
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, no bundled models, an empty index."""
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(shelf, "BUNDLED", tmp_path / "bundled")
+    monkeypatch.setattr(index, "INDEX", tmp_path / "index.json")
+    (tmp_path / "index.json").write_text('{"models": []}')
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def publish(hub: Any, card: ModelCard) -> Publish:
+    """Put a model on the Hub and return the commit."""
+
+    def make(repo: str = "team/heart", weights: bytes = WEIGHTS, **changes: Any) -> str:
+        written = replace(card, sha256=hashlib.sha256(weights).hexdigest(), **changes)
+        files = {"card.json": card_text(written).encode(), "model.safetensors": weights}
+        return hub.add(repo, files)
+
+    return make
+
+
+@pytest.fixture
+def pin(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pin:
+    """Write an index that pins a name to what the Hub has now, or not at all."""
+
+    def write(name: str, repo: str, commit: str | None, **changes: Any) -> None:
+        files = hub.repositories[repo].commits[commit] if commit else {}
+        entry = {
+            "name": name,
+            "summary": "hearts",
+            "repo": repo,
+            "revision": commit,
+            "files": {
+                key: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                for key, content in files.items()
+            },
+        }
+        path = tmp_path / f"index{len(list(tmp_path.glob('index*')))}.json"
+        path.write_text(json.dumps({"models": [entry | changes]}))
+        monkeypatch.setattr(index, "INDEX", path)
+
+    return write
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("card.json", "model.safetensors")}
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_pull_at_a_commit(hub: Any, publish: Publish, home: Path) -> None:
+    commit = publish()
+    source = f"hf:team/heart@{commit}"
+    shown: list[tuple[int, int, float | None]] = []
+    folder = pull(source, lambda *seen: shown.append(seen))
+    assert folder == home / "models" / "team--heart" / commit
+    assert contents(folder) == hub.repositories["team/heart"].commits[commit]
+    assert shown[-1] == (len(WEIGHTS), len(WEIGHTS), 0.0)
+    assert load_card(source).name == "heart"
+
+    asked = len(hub.seen)
+    assert pull(source) == locate(source) == folder
+    assert len(hub.seen) == asked, "what is here and checked is not asked for again"
+
+    (state,) = list_models()
+    assert (state.place, state.name, state.folder) == ("fetched", source, folder)
+    assert state.summary == "right ventricle, myocardium, left ventricle"
+    assert info(source)[0] == state
+
+
+def test_a_branch_moves_only_when_pulled(hub: Any, publish: Publish) -> None:
+    first = publish()
+    assert locate("hf:team/heart").name == first
+    second = publish(weights=WEIGHTS + b"more")
+    asked = len(hub.seen)
+    assert locate("hf:team/heart").name == first
+    assert len(hub.seen) == asked
+    assert pull("hf:team/heart").name == second
+    assert locate("hf:team/heart").name == locate("hf:team/heart@main").name == second
+    assert pull(f"hf:team/heart@{first}").name == first, "the older one stays"
+    hub.repositories["team/heart"].refs["releases/v1"] = first
+    assert locate("hf:team/heart@releases/v1").name == first
+
+
+def test_our_names_are_pinned(publish: Publish, pin: Pin) -> None:
+    commit = publish()
+    pin("heart", "team/heart", commit)
+    assert [state.place for state in list_models()] == ["online"]
+    publish(weights=b"a later model", name="later")
+    assert load_card("heart").name == "heart"
+    assert locate("heart").name == commit
+    (state,) = list_models()
+    assert (state.name, state.place) == ("heart", "fetched")
+    assert load_card("heart@main").name == "later", "another revision, when it is asked for"
+
+
+def test_the_index_is_believed_not_the_hub(hub: Any, publish: Publish, pin: Pin) -> None:
+    """A repository that somebody else took over is consistent in itself, but not ours."""
+    commit = publish()
+    pin("heart", "team/heart", commit)
+    evil = bytes(reversed(WEIGHTS))
+    card = json.loads(hub.repositories["team/heart"].commits[commit]["card.json"])
+    card["sha256"] = hashlib.sha256(evil).hexdigest()
+    text = (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode()
+    hub.repositories["team/heart"].commits[commit] = {"card.json": text, "model.safetensors": evil}
+    for source in ("heart", f"hf:team/heart@{commit}"):
+        with pytest.raises(FlomoError, match=r"card\.json"):
+            pull(source)
+    folder = cache.repo_folder("team/heart") / commit
+    assert not names(folder) & {"card.json", "model.safetensors", "origin.json"}
+
+
+def test_a_new_index_is_not_satisfied_with_old_files(publish: Publish, pin: Pin) -> None:
+    """What was fetched before the index knew it is compared with the index."""
+    commit = publish()
+    folder = pull(f"hf:team/heart@{commit}")
+    pin("heart", "team/heart", commit)
+    (folder / "model.safetensors").write_bytes(bytes(len(WEIGHTS)))
+    forged = cache.fingerprint(folder / "model.safetensors")
+    origin = json.loads((folder / "origin.json").read_text())
+    origin["files"]["model.safetensors"] = vars(forged)
+    (folder / "origin.json").write_text(json.dumps(origin))
+    assert locate("heart") == folder
+    assert contents(folder)["model.safetensors"] == WEIGHTS
+    assert "model.safetensors.bad" in names(folder)
+
+
+def test_not_published_yet(publish: Publish, pin: Pin, hub: Any) -> None:
+    publish()
+    pin("heart", "team/heart", None)
+    with pytest.raises(FlomoError, match="heart is not published on the Hub yet"):
+        pull("heart")
+    with pytest.raises(FlomoError, match="heart is not published on the Hub yet"):
+        locate("heart")
+    assert [state.place for state in list_models()] == ["unpublished"]
+    assert not hub.seen
+
+
+def test_weights_that_their_card_does_not_describe(hub: Any, publish: Publish) -> None:
+    commit = publish()
+    hub.repositories["team/heart"].commits[commit]["model.safetensors"] = b"something else"
+    with pytest.raises(FlomoError, match="not those that their card describes"):
+        locate("hf:team/heart")
+    folder = cache.repo_folder("team/heart") / commit
+    assert "model.safetensors" not in names(folder)
+    assert "origin.json" not in names(folder)
+    assert list_models() == []
+
+
+def test_a_wrong_card_costs_no_megabytes(hub: Any) -> None:
+    hub.add("team/heart", {"card.json": b'{"name": "x"}', "model.safetensors": WEIGHTS})
+    with pytest.raises(FlomoError, match=r"card\.json is not valid: the key 'network' is missing"):
+        pull("hf:team/heart")
+    assert not [seen for seen in hub.bodies() if "safetensors" in seen.path]
+
+
+@pytest.mark.parametrize("switch", ["FLOMO_OFFLINE", "HF_HUB_OFFLINE"])
+def test_offline(
+    hub: Any, publish: Publish, pin: Pin, monkeypatch: pytest.MonkeyPatch, switch: str
+) -> None:
+    commit = publish()
+    pin("heart", "team/heart", commit)
+    with_cache = ["heart", "hf:team/heart", f"hf:team/heart@{commit}"]
+    folder = pull("heart")
+    pull("hf:team/heart")
+    asked = len(hub.seen)
+    monkeypatch.setenv(switch, "1")
+    assert {locate(model) for model in with_cache} == {folder}
+    assert [verdict.problem for verdict in verify()] == [None]
+    for without_cache in ("hf:team/other", "hf:team/heart@v2", f"hf:team/heart@{'0' * 40}"):
+        with pytest.raises(FlomoError, match=switch):
+            locate(without_cache)
+    assert len(hub.seen) == asked
+
+
+def test_changed_weights_are_put_aside(publish: Publish) -> None:
+    source = f"hf:team/heart@{publish()}"
+    folder = pull(source)
+    path = folder / "model.safetensors"
+    path.write_bytes(WEIGHTS[:-1] + b"?")  # of the right length
+    with pytest.raises(FlomoError, match=f"damaged or were changed.*flomo models pull {source}"):
+        load_network(source)
+    assert names(folder) >= {"model.safetensors.bad"}
+    assert not path.exists()
+    assert locate(source) == folder, "it is fetched again"
+    assert path.read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_changed_card_is_put_aside(
+    publish: Publish, monkeypatch: pytest.MonkeyPatch, offline: bool
+) -> None:
+    """A changed temperature or label would change every result, and no hash of weights tells."""
+    source = f"hf:team/heart@{publish()}"
+    folder = pull(source)
+    path = folder / "card.json"
+    genuine = path.read_text()
+    path.write_text(genuine.replace('"temperature": 1.0', '"temperature": 9.0'))
+    if offline:
+        monkeypatch.setenv("FLOMO_OFFLINE", "1")
+        with pytest.raises(FlomoError, match="FLOMO_OFFLINE"):
+            load_card(source)
+        assert not path.exists()
+    else:
+        assert load_card(source).temperature == 1.0
+        assert path.read_text() == genuine
+    assert (folder / "card.json.bad").exists()
+
+
+def test_own_folders_are_left_alone(publish: Publish, tmp_path: Path) -> None:
+    """Also one with an ``origin.json``: only in the cache we may move files."""
+    folder = pull(f"hf:team/heart@{publish()}")
+    copy = tmp_path / "mine"
+    copy.mkdir()
+    for name in names(folder):
+        (copy / name).write_bytes((folder / name).read_bytes())
+    (copy / "model.safetensors").write_bytes(b"changed")
+    with pytest.raises(FlomoError, match="get the model again"):
+        load_network(copy)
+    (verdict,) = verify([str(copy)])
+    assert verdict.problem
+    assert (copy / "model.safetensors").read_bytes() == b"changed"
+    with pytest.raises(FlomoError, match="is a folder of your own"):
+        pull(str(copy))
+
+
+def test_verify(publish: Publish) -> None:
+    good = f"hf:team/heart@{publish()}"
+    bad = f"hf:team/lung@{publish('team/lung', name='lung')}"
+    pull(good)
+    weights = pull(bad) / "model.safetensors"
+    assert [verdict.problem for verdict in verify()] == [None, None]
+    weights.write_bytes(WEIGHTS[:-1])
+    verdicts = {verdict.name: verdict.problem for verdict in verify()}
+    assert verdicts[good] is None
+    assert f"flomo models pull {bad}" in str(verdicts[bad])
+    assert not weights.exists()
+    assert verify([bad])[0].problem, "it stays wrong until it is fetched again"
+    with pytest.raises(FlomoError, match="is not on this computer; fetch it with"):
+        verify(["hf:team/other"])
+
+
+def test_remove(publish: Publish, pin: Pin, home: Path) -> None:
+    first = publish()
+    pull(f"hf:team/heart@{first}")
+    second = publish(weights=b"2" * 5000)
+    pin("heart", "team/heart", second)
+    pull("heart")
+    pull("hf:team/lung@" + publish("team/lung"))
+
+    freed = remove(f"hf:team/heart@{first}")
+    assert freed > len(WEIGHTS)
+    assert len(list_models()) == 2
+    with pytest.raises(FlomoError, match="was not fetched"):
+        remove(f"hf:team/heart@{first}")
+    remove("heart")
+    assert [state.place for state in list_models()] == ["online", "fetched"]
+    with pytest.raises(FlomoError, match="was not fetched"):
+        remove("heart")
+    assert not (home / "models" / "team--heart").exists()
+    assert locate("heart").name == second, "and it can be fetched again"
+
+
+def test_remove_touches_nothing_else(make_model: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_model(name="mine")
+    with pytest.raises(FlomoError, match="was not fetched"):
+        remove(str(folder))
+    with pytest.raises(FlomoError, match="does not name a model of the Hub"):
+        remove("hf:../..")
+    assert folder.exists()
+
+
+def test_a_cancelled_pull_is_no_model(hub: Any, publish: Publish) -> None:
+    source = f"hf:team/heart@{publish()}"
+
+    def cancelled() -> bool:  # as soon as the weights are asked for
+        return any("safetensors" in seen.path for seen in hub.seen)
+
+    with pytest.raises(Cancelled):
+        pull(source, cancelled=cancelled)
+    assert list_models() == []
+    with pytest.raises(FlomoError, match="is not on this computer; fetch it with"):
+        info(source)
+    assert contents(pull(source))["model.safetensors"] == WEIGHTS
+
+
+def test_nowhere_to_keep_it(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "file"))
+    source = f"hf:team/heart@{publish()}"
+    assert list_models() == []
+    with pytest.raises(FlomoError, match=str(tmp_path / "file")):
+        pull(source)
+    with pytest.raises(FlomoError, match="was not fetched"):
+        remove(source)
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    refs = pull(source).parent / "refs"
+    refs.write_text("in the way")
+    with pytest.raises(FlomoError, match="refs cannot be made"):
+        pull("hf:team/heart")
+
+
+def test_a_shared_cache_is_only_read(
+    publish: Publish, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site's cache that users may not write: what is right is used, what is wrong refused."""
+    source = f"hf:team/heart@{publish()}"
+    folder = pull(source)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("rename", "replace", "mkdir", "touch", "unlink", "write_text"):
+        monkeypatch.setattr(Path, name, refuse)
+    assert locate(source) == folder
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.write(b"???")
+    with pytest.raises(FlomoError, match="damaged or were changed"):
+        load_network(source)
+    assert "damaged or changed" in str(verify()[0].problem)
+
+
+def test_unknown_names(hub: Any) -> None:
+    with pytest.raises(FlomoError, match="no model named 'unet'"):
+        locate("unet")
+    with pytest.raises(FlomoError, match="no model named 'unet'"):
+        pull("unet")
+    with pytest.raises(FlomoError, match="does not name a model of the Hub"):
+        pull("hf:heart")
+    assert not hub.seen
+
+
+def test_where_models_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLOMO_HOME", "~/models")
+    assert cache_folder() == Path.home() / "models"
+    monkeypatch.delenv("FLOMO_HOME")
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "napari-flomo"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "napari-flomo"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert cache_folder() == Path.home() / "Library" / "Caches" / "napari-flomo"
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "Local"))
+    assert cache_folder() == tmp_path / "Local" / "napari-flomo"
+
+
+def test_push_then_pull(
+    hub: Any, make_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    folder = make_model()
+    pushed = push(str(folder), "team/heart", message="First")
+    commit = pushed.entry["revision"]
+    there = hub.repositories["team/heart"].commits[commit]
+    assert {"README.md", "card.json", "config.json", "model.safetensors"} <= set(there)
+    assert b"--model hf:team/heart" in there["README.md"]
+    assert commit in pushed.url
+
+    (tmp_path / "pinned.json").write_text(json.dumps({"models": [pushed.entry]}))
+    monkeypatch.setattr(index, "INDEX", tmp_path / "pinned.json")
+    assert contents(pull("heart")) == contents(folder), "bit for bit, pinned by what push printed"
+    image = torch.rand(1, 1, 32, 32)
+    with torch.inference_mode():
+        before, after = (load_network(m)[0](image).logits for m in (folder, "heart"))
+    assert torch.equal(before, after)
+
+
+def test_what_cannot_be_loaded_is_not_published(hub: Any, make_model: Callable[..., Path]) -> None:
+    folder = make_model()
+    (folder / "model.safetensors").write_bytes(WEIGHTS)
+    with pytest.raises(FlomoError, match="damaged or were changed"):
+        push(str(folder), "team/heart")
+    assert not hub.seen
+
+
+def encoder(commit: str, **changes: Any) -> PinnedFile:
+    pinned = PinnedFile(
+        "timm/resnet",
+        commit,
+        "model.safetensors",
+        len(WEIGHTS),
+        hashlib.sha256(WEIGHTS).hexdigest(),
+    )
+    return replace(pinned, **changes)
+
+
+def test_pinned_file_of_somebody_else(hub: Any) -> None:
+    """How encoders with weights from elsewhere come: a repository without a card of ours."""
+    commit = hub.add("timm/resnet", {"model.safetensors": WEIGHTS, "config.json": b"{}"})
+    path = fetch(encoder(commit))
+    assert path.read_bytes() == WEIGHTS
+    asked = len(hub.seen)
+    assert fetch(encoder(commit)) == path
+    assert len(hub.seen) == asked
+    path.write_bytes(WEIGHTS[::-1])
+    assert fetch(encoder(commit)).read_bytes() == WEIGHTS
+    assert path.with_name("model.safetensors.bad").exists()
+
+
+def test_pinned_file_that_is_another(hub: Any) -> None:
+    commit = hub.add("timm/resnet", {"model.safetensors": WEIGHTS})
+    with pytest.raises(FlomoError, match=r"model\.safetensors"):
+        fetch(encoder(commit, sha256="0" * 64))
+    assert not [path for path in cache_folder().rglob("*.safetensors") if path.is_file()]
+    with pytest.raises(FlomoError, match="no other form, because a pickle"):
+        encoder(commit, file="pytorch_model.bin")
+    with pytest.raises(FlomoError, match="whole commit"):
+        encoder("main")

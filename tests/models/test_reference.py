@@ -1,0 +1,111 @@
+"""Official weights become a model that gives the official result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import ModelCard, import_reference, load_card, load_network
+
+STRUCTURES = ("a", "b", "c", "d")
+
+
+def make(weights: Path, folder: Path, **changes: Any) -> ModelCard:
+    arguments: dict[str, Any] = {
+        "name": "official",
+        "structures": STRUCTURES,
+        "licence": "unknown",
+        "training_data": "random weights",
+    }
+    return import_reference(weights, folder, **(arguments | changes))
+
+
+@pytest.mark.shared
+def test_the_model_equals_the_official_network(shared: Path, tmp_path: Path) -> None:
+    import torch
+
+    golden = shared / "goldens" / "flomo" / "w16"
+    card = make(golden / "weights.npz", tmp_path / "official")
+    assert (card.network, card.activation, card.num_classes) == ("flomo-b0", "sigmoid", 4)
+    assert card == load_card(tmp_path / "official")
+
+    network, _ = load_network(tmp_path / "official")
+    arrays = np.load(golden / "weights.npz")
+    kernel = arrays["head.kernel"].transpose(3, 2, 0, 1)
+    assert np.array_equal(network.state_dict()["head.weight"].numpy(), kernel), (
+        "not one bit changes"
+    )
+    # A card gives 0 to 1 where the official network was given 0 to 255.
+    image = torch.from_numpy(np.load(golden / "input.npy")[:1]).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        probabilities = network(image).logits.sigmoid().permute(0, 2, 3, 1).numpy()
+    assert np.abs(probabilities - np.load(golden / "output.npy")[:1]).max() < 1e-4
+
+
+@pytest.mark.shared
+def test_a_background_channel(shared: Path, tmp_path: Path) -> None:
+    weights = shared / "goldens" / "flomo" / "w16" / "weights.npz"
+    card = make(weights, tmp_path / "m", structures=STRUCTURES[:3], crop=128, pixel_mm=1.5)
+    assert card.activation == "softmax"
+    assert [label.code for label in card.labels] == [0, 1, 2, 3]
+    assert (card.preprocessing.crop, card.preprocessing.pixel_mm) == (128, 1.5)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"structures": ("a", "b")}, r"4 output channel\(s\), but 2 label\(s\).*name 3 .* or 4"),
+        ({"crop": 100}, "'crop' that is a multiple of 16, not 100"),
+        ({"crop": 512}, "'crop' of at most 256 pixels, not 512"),
+        ({"name": "a/b"}, "'name' must be made of letters"),
+        ({"structures": ("a", "a", "b", "c")}, "must not repeat a name"),
+    ],
+)
+def test_wrong_arguments(
+    shared: Path, tmp_path: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(FlomoError, match=complaint):
+        make(shared / "goldens" / "flomo" / "w16" / "weights.npz", tmp_path / "m", **changes)
+    assert not (tmp_path / "m").exists()
+
+
+def test_files_that_are_no_official_weights(tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    with pytest.raises(FlomoError, match="There is no file"):
+        make(path, tmp_path / "m")
+    for content in (b"", b"no archive", b"PK\x03\x04 half an archive"):
+        path.write_bytes(content)
+        with pytest.raises(FlomoError, match="is not a NumPy archive"):
+            make(path, tmp_path / "m")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(FlomoError, match="is not a NumPy archive"):
+        make(tmp_path / "one.npy", tmp_path / "m")
+    np.savez(path, **{"head.kernel": np.array([{}], dtype=object)})
+    with pytest.raises(FlomoError, match="is not a NumPy archive"):
+        make(path, tmp_path / "m")  # a pickle inside
+    np.savez(path, other=np.zeros(3))
+    with pytest.raises(FlomoError, match=r"no array head\.kernel"):
+        make(path, tmp_path / "m")
+    np.savez(path, **{"head.kernel": np.zeros((1, 1, 17, 4))})
+    with pytest.raises(FlomoError, match=r"\(1, 1, 17, 4\)"):
+        make(path, tmp_path / "m")
+    np.savez(path, **{"head.kernel": np.zeros((1, 1, 16, 4)), "head.bias": np.zeros(4)})
+    with pytest.raises(FlomoError, match="arrays are missing, the first is bridge"):
+        make(path, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_card_with_intensities_of_the_reference_is_refused(card: ModelCard) -> None:
+    """Values from 0 to 1 would look black to it, and nobody would be told."""
+    from dataclasses import replace
+
+    from napari_flomo.models import build_network
+
+    wrong = replace(card, in_channels=3, network_arguments={"reference": True})
+    with pytest.raises(FlomoError, match=r'intensities 0 to 255.*add "unit_input": true'):
+        build_network(wrong)
