@@ -219,3 +219,18 @@ def test_bar_counts_bytes(capsys: pytest.CaptureFixture[str], monkeypatch: Any) 
         report(0, 14_000_000)
         report(7_000_000, 14_000_000)
     assert "14.0M" in capsys.readouterr().err
+
+
+def test_the_bundled_model_comes_back_from_the_hub_bit_for_bit(
+    hub: Any, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pushed = answer(capsys, "push", "flomo-b0-acdc", "--repo", "team/flomo-b0-acdc")
+    source = f"hf:team/flomo-b0-acdc@{pushed['entry']['revision']}"
+    image = str(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
+    results = []
+    for model, name in (("flomo-b0-acdc", "bundled"), (source, "pulled")):
+        outputs = [tmp_path / f"{name}.nii", tmp_path / f"{name}_p.nii"]
+        arguments = ["segment", image, "-o", str(outputs[0]), "--probabilities", str(outputs[1])]
+        assert cli.main([*arguments, "--model", model, "--slices", "5-7", "--quiet"]) == 0
+        results.append([path.read_bytes() for path in outputs])
+    assert results[0] == results[1]
