@@ -64,8 +64,8 @@ def as_markdown(card: ModelCard, rows: Sequence[Agreement], run: dict[str, Any])
     ]
     versions = ", ".join(f"{name} {value}" for name, value in run["versions"].items() if value)
     lines.append(
-        f"{run['slices']} slices of {run['cases']} volumes, {run['minutes_of_last_start']} "
-        f"minutes on {run['device']} ({versions})."
+        f"{run['slices']} slices of {run['cases']} volumes, {run['training_hours']} "
+        f"hours on {run['hardware']} ({versions})."
     )
     return "\n".join([*lines, ""])
 

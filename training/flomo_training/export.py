@@ -18,6 +18,9 @@ from napari_flomo.models.card import card_text
 from napari_flomo.models.shelf import CARD_FILE
 from napari_flomo.networks import build
 
+COSTS = ("training_hours", "hardware")
+"""Facts of a run that belong into the card."""
+
 
 def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[str, Any]) -> Path:
     """Write a trained network as a model that the shelf can load.
@@ -44,6 +47,7 @@ def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[
     card = replace(
         recipe.model,
         network_arguments=arguments,
+        metrics={name: run[name] for name in COSTS if name in run},
         created=datetime.now(UTC).date().isoformat(),
         protocol=training_protocol(recipe),
     )
@@ -67,7 +71,7 @@ def training_protocol(recipe: Recipe) -> str:
 
 
 def record_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Write measured figures into the card of a model; its weights stay as they are.
+    """Add measured figures to the card of a model; its weights stay as they are.
 
     Parameters
     ----------
@@ -76,6 +80,7 @@ def record_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     metrics
         JSON types; they say how they were measured.
     """
-    card = replace(load_card(folder), metrics=dict(metrics))
+    card = load_card(folder)
+    card = replace(card, metrics={**card.metrics, **metrics})
     with atomic_write(folder / CARD_FILE) as temporary:
         temporary.write_text(card_text(card), encoding="utf-8")

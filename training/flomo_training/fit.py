@@ -126,8 +126,9 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
             "cases": len(cases),
             "slices": len(slices),
             "epochs": recipe.epochs,
-            "minutes_of_last_start": round((time.monotonic() - started) / 60, 1),
-            "device": describe_device(trainer),
+            # Of the last start only: what an interrupted run took before is not known here.
+            "training_hours": round((time.monotonic() - started) / 3600, 2),
+            "hardware": describe_device(trainer),
             "versions": {
                 "napari_flomo": __version__,
                 "torch": torch.__version__,
