@@ -112,3 +112,19 @@ def test_figures_are_recorded_in_the_card_and_leave_the_weights_valid(dataset, t
     assert card.metrics["mean_dice"] == printed["mean_dice"]
     assert card.metrics["split"] == "validation"
     assert card.metrics["sha256"] == card.sha256
+
+
+@pytest.mark.slow
+def test_the_command_trains_and_refuses_to_touch_a_run(dataset, new_content, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(new_content() | {"epochs": 1}))  # JSON is YAML too
+    out = tmp_path / "run"
+    arguments = ["train", str(recipe), "--data", str(dataset), "--fold", "1", "--out", str(out)]
+    assert main(arguments) == 0
+    assert (out / "recipe.yaml").read_text() == recipe.read_text()
+    assert "fold 1" in Segmenter.from_pretrained(out / "model", device="cpu").card.protocol
+    capsys.readouterr()
+    recipe.write_text(json.dumps(new_content() | {"epochs": 2}))
+    assert main(arguments) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert (out / "recipe.yaml").read_text() != recipe.read_text()

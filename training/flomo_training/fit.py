@@ -25,6 +25,7 @@ from flomo_training.recipe import Recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
 
 
 class Diary(Callback):
@@ -52,6 +53,22 @@ class Diary(Callback):
         )
 
 
+def check_run(out: Path, resume: bool) -> Path | None:
+    """Return the checkpoint to go on from, or None for a new run.
+
+    Raises
+    ------
+    FlomoError
+        If there is none to go on from, or one is in the way of a new run.
+    """
+    checkpoint = out / "last.ckpt"
+    if resume and not checkpoint.is_file():
+        raise FlomoError(f"There is no checkpoint {checkpoint} to resume from; train without it.")
+    if checkpoint.exists() and not resume:
+        raise FlomoError(f"{out} holds a run already; add --resume, or choose another --out.")
+    return checkpoint if resume else None
+
+
 def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> Path:
     """Train by a recipe and write the model.
 
@@ -76,11 +93,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     FlomoError
         If the data is not complete, or there is no checkpoint to go on from, or one is in the way.
     """
-    checkpoint = out / "last.ckpt"
-    if resume and not checkpoint.is_file():
-        raise FlomoError(f"There is no checkpoint {checkpoint} to resume from; train without it.")
-    if checkpoint.exists() and not resume:
-        raise FlomoError(f"{out} holds a run already; add --resume, or choose another --out.")
+    checkpoint = check_run(out, resume)
     out.mkdir(parents=True, exist_ok=True)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
 
@@ -114,8 +127,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     )
     started = time.monotonic()
     # Only tensors and numbers are ever read from a checkpoint, never a pickled object.
-    last = checkpoint if resume else None
-    trainer.fit(module, loader, ckpt_path=last, weights_only=True)
+    trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise FlomoError(f"Training was interrupted; go on with --resume (run folder {out}).")
     return export_model(
@@ -169,9 +181,10 @@ def run_training(args: argparse.Namespace) -> int:
     source = Path(args.data or recipe.data.source)
     name = f"{recipe.model.name}-fold{recipe.data.fold}"
     out = Path(args.out) if args.out else Path("runs") / name
-    if not args.resume or not (out / "recipe.yaml").exists():
-        out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(args.recipe, out / "recipe.yaml")
+    check_run(out, args.resume)
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out / "recipe.yaml") as temporary:
+        shutil.copyfile(args.recipe, temporary)
     model = train(recipe, source, out, resume=args.resume)
     print(f"The model is in {model}.", file=sys.stderr)
     return 0
