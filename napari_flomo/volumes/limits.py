@@ -123,6 +123,26 @@ def drain(stream: BinaryIO) -> None:
         pass
 
 
+def check_axes(axes: Sequence[str], form: str) -> None:
+    """Raise if an image has axes that a format of plain volumes and cines cannot hold.
+
+    Parameters
+    ----------
+    axes
+        Of the volume to write.
+    form
+        Name of the format, for the message.
+
+    Raises
+    ------
+    FlomoError
+        If there are channels or classes; the message says which format takes them.
+    """
+    for axis, advice in (("channels", ".png or .tif"), ("classes", ".nii.gz")):
+        if axis in axes:
+            raise FlomoError(f"An image with {axis} cannot be written as {form}; choose {advice}.")
+
+
 def check_finite(data: NDArray[Any], name: str) -> None:
     """Refuse data with NaN or infinite values, saying how many there are."""
     if data.dtype.kind != "f":

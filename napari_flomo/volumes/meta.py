@@ -93,11 +93,7 @@ def write_meta(volume: Volume, path: Path, *, compress: bool = True) -> None:
         If the volume has classes or channels, its spacing is unknown (MetaImage cannot say so), or
         it cannot be written.
     """
-    for axis, advice in (("channels", ".png or .tif"), ("classes", ".nii.gz")):
-        if axis in volume.axes:
-            raise FlomoError(
-                f"An image with {axis} cannot be written as MetaImage; choose {advice}."
-            )
+    limits.check_axes(volume.axes, "MetaImage")
     if not volume.geometry.spacing_known:
         raise FlomoError(
             "A MetaImage would claim that pixels are 1 mm; choose .png, .tif, .nii.gz or .nrrd."

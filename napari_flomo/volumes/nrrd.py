@@ -118,9 +118,7 @@ def write_nrrd(volume: Volume, path: Path, *, compress: bool = True) -> None:
     FlomoError
         If the volume has classes or channels, or cannot be written.
     """
-    for axis, advice in (("channels", ".png or .tif"), ("classes", ".nii.gz")):
-        if axis in volume.axes:
-            raise FlomoError(f"An image with {axis} cannot be written as NRRD; choose {advice}.")
+    limits.check_axes(volume.axes, "NRRD")
     data = volume.data
     if data.dtype == np.float16:
         data = data.astype(np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
-from napari_flomo.volumes import read
+from napari_flomo.volumes import Volume, read
 
 Split = Literal["training", "validation", "all"]
 
@@ -93,6 +93,20 @@ def list_cases(source: Path, fold: int, split: Split) -> list[Case]:
     return cases
 
 
+def read_case(case: Case) -> tuple[Volume, Volume]:
+    """Read the image and the labels of a case.
+
+    Raises
+    ------
+    FlomoError
+        If a file is broken or the two differ in shape.
+    """
+    image, labels = read(case.image), read(case.labels)
+    if image.data.shape != labels.data.shape:
+        raise FlomoError(f"The image and the labels of {case.name} differ in shape.")
+    return image, labels
+
+
 def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
     """Read a case and bring it to the card's pixel size and intensities.
 
@@ -101,9 +115,7 @@ def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
     FlomoError
         If a file is broken, grids differ, or a label code is not in the card.
     """
-    image, labels = read(case.image), read(case.labels)
-    if image.data.shape != labels.data.shape:
-        raise FlomoError(f"The image and the labels of {case.name} differ in shape.")
+    image, labels = read_case(case)
     whole = replace(card.preprocessing, crop=None)  # the squares are cut later, at random
     slices, plan = prepare(image.data, image.in_plane_spacing, whole)
     classes = prepare_labels(code_to_class(labels.data, card, case.name), plan).numpy()

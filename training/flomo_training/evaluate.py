@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from flomo_training.cases import Case, code_to_class, list_cases
+from flomo_training.cases import Case, code_to_class, list_cases, read_case
 from flomo_training.export import record_metrics
-from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models import ModelCard, locate
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.volumes import read
 
 RESAMPLES = 2000
 """Draws of the bootstrap."""
@@ -69,9 +67,7 @@ def evaluate_case(case: Case, segmenter: Segmenter) -> list[Agreement]:
     FlomoError
         If a file is broken, or the reference holds codes that the card does not name.
     """
-    volume, reference = read(case.image), read(case.labels)
-    if volume.data.shape != reference.data.shape:
-        raise FlomoError(f"The image and the labels of {case.name} differ in shape.")
+    volume, reference = read_case(case)
     code_to_class(reference.data, segmenter.card, case.name)
     result = segmenter.segment(volume, keep_probabilities=False).labels.data
     voxel_ml = float(np.prod(volume.geometry.spacing)) / 1000
