@@ -14,7 +14,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
@@ -118,6 +118,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
         callbacks=[
             ModelCheckpoint(out, filename="last", enable_version_counter=False),
             Diary(),
+            *([EMAWeightAveraging(decay=recipe.average)] if recipe.average else []),
         ],
         logger=CSVLogger(out, name="", version="curves"),
         enable_progress_bar=sys.stderr.isatty(),

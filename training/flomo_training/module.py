@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from flomo_training.depthwise import accelerate
 from flomo_training.losses import SegmentationLoss
 from flomo_training.recipe import Recipe
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import load_network
 from napari_flomo.networks import build
 
 
@@ -37,6 +39,8 @@ class SegmentationModule(lightning.LightningModule):
             num_classes=card.num_classes,
             **card.network_arguments,
         )
+        if recipe.start_from:
+            start_from(self.network, recipe.start_from)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = SegmentationLoss(recipe.loss)
 
@@ -77,6 +81,32 @@ class SegmentationModule(lightning.LightningModule):
             )
             scheduler = {"scheduler": cosine, "interval": "step"}
         return {"optimizer": optimiser, "lr_scheduler": scheduler}
+
+
+def start_from(network: nn.Module, name: str) -> None:
+    """Copy the weights of a model into a network of the same layout.
+
+    Parameters
+    ----------
+    network
+        Changed in place. Heads that only help the training and that the model lacks keep theirs.
+    name
+        Of a model on the shelf, or its folder.
+
+    Raises
+    ------
+    FlomoError
+        If the model is missing, or its layout is another.
+    """
+    weights = load_network(name)[0].state_dict()
+    own = network.state_dict()
+    alike = all(key in own and own[key].shape == value.shape for key, value in weights.items())
+    if not alike:
+        raise FlomoError(
+            f"The weights of {name} do not fit the network of the recipe; give 'start_from' a model "
+            "of the same network and labels."
+        )
+    network.load_state_dict({**own, **weights})
 
 
 def warm_cosine(step: int, warm_up: float, total: int) -> float:

@@ -166,6 +166,12 @@ class Recipe:
         ``"32"`` or ``"bf16"`` (mixed).
     model
         The model card, without what only training can tell (metrics, hash, date).
+    start_from
+        Model whose weights the run starts from: a name on the shelf or a folder. None starts from
+        random weights.
+    average
+        Share that the running mean of the weights keeps at each step (an exponential moving
+        average); the mean is what is exported. None exports the last weights themselves.
     """
 
     flavour: Literal["paper", "best"]
@@ -180,6 +186,8 @@ class Recipe:
     loss: LossWeights
     optimiser: Optimiser
     model: ModelCard
+    start_from: str | None = None
+    average: float | None = None
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -223,6 +231,8 @@ def _check(recipe: Recipe) -> None:
     for key, value in positive.items():
         if value <= 0:
             raise SchemaFault(f"'{key}' must be positive, not {value}")
+    if recipe.average is not None and not 0 < recipe.average < 1:
+        raise SchemaFault(f"'average' must lie between 0 and 1, not {recipe.average}")
     starts = [stage.from_epoch for stage in recipe.crops.stages]
     if not starts or starts[0] != 0 or starts != sorted(set(starts)):
         raise SchemaFault("'crops.stages' must start at epoch 0 and ascend")
