@@ -150,6 +150,9 @@ class ModelCard:
         Logits are divided by it (calibration).
     threshold
         With sigmoid: the smallest probability that makes a pixel part of a structure.
+    postprocessing
+        What is done to the finished labels: ``"none"``, or ``"largest_component"``, which keeps the
+        largest connected piece of each structure in each frame.
     licence
         Of the weights.
     training_data
@@ -187,6 +190,7 @@ class ModelCard:
     protocol: str = ""
     temperature: float = 1.0
     threshold: float = 0.5
+    postprocessing: Literal["none", "largest_component"] = "none"
     parent: str | None = None
     created: str = ""
     sha256: str = ""

@@ -49,6 +49,7 @@ def run_manifest(
     frames: Sequence[int],
     slices: Sequence[int],
     batch: int,
+    postprocessed: bool,
     stopwatch: Stopwatch,
 ) -> dict[str, Any]:
     """Describe a finished run in plain JSON types.
@@ -63,6 +64,8 @@ def run_manifest(
         Indices that were segmented.
     batch
         Slices that went through the network together.
+    postprocessed
+        Whether the card's postprocessing was done.
     stopwatch
         Holds the seconds.
     """
@@ -99,5 +102,6 @@ def run_manifest(
             "frames": sorted(set(range(volume.n_frames)) - set(frames)),
             "slices": sorted(set(range(volume.n_slices)) - set(slices)),
         },
+        "postprocessing": {"rule": card.postprocessing, "done": postprocessed},
         "seconds": stopwatch.report(),
     }

@@ -14,6 +14,7 @@ from napari_flomo.models import ModelCard, load_network
 from napari_flomo.segmentation.device import choose_device
 from napari_flomo.segmentation.inputs import check_input, chosen_indices, with_channels
 from napari_flomo.segmentation.manifest import Stopwatch, run_manifest
+from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.preprocessing import (
     Plan,
     intensity_window,
@@ -109,7 +110,9 @@ class Segmenter:
             As the card wants it: a stack of slices in grey, or a photo.
         slices, frames
             Indices to segment, counted from 0; all by default. Intensities are judged over the
-            whole frame all the same, so the result does not depend on the choice.
+            whole frame all the same, so the result does not depend on the choice. Only what the
+            card wants done to finished labels needs whole frames; it is left out otherwise, and
+            the manifest says so.
         progress
             Called with slices done and slices in total, first with 0.
         cancelled
@@ -142,6 +145,7 @@ class Segmenter:
         if keep_probabilities is None:
             keep_probabilities = volume.n_frames == 1
         result = _Result(volume.n_frames, shape, card, keep_probabilities)
+        tidy = card.postprocessing != "none" and len(chosen_slices) == volume.n_slices
 
         done, total = 0, len(chosen_frames) * len(chosen_slices)
         report = progress or (lambda _done, _total: None)
@@ -167,6 +171,9 @@ class Segmenter:
                     waiting = waiting[len(now) :]
                     done += len(now)
                     report(done, total)
+                if tidy:
+                    with watch.stage("postprocess"):
+                        result.tidy(frame)
         manifest = run_manifest(
             volume,
             card,
@@ -174,6 +181,7 @@ class Segmenter:
             frames=chosen_frames,
             slices=chosen_slices,
             batch=batch,
+            postprocessed=tidy,
             stopwatch=watch,
         )
         return result.finish(volume, manifest)
@@ -253,6 +261,14 @@ class _Result:
         if self.probabilities is not None:
             for index in range(len(self.codes)):
                 self.probabilities[index, frame, slices] = probabilities[:, index].numpy()
+
+    def tidy(self, frame: int) -> None:
+        """Do to the labels of a whole frame what the card asks; doubt and probabilities stay.
+
+        A piece that is taken away keeps its entropy and counts in the slice's score: a reviewer
+        should still look there.
+        """
+        self.labels[frame] = keep_largest_component(self.labels[frame], self.codes[self.codes > 0])
 
     def finish(self, volume: Volume, manifest: dict[str, Any]) -> Segmentation:
         """Put the arrays on the grid of the volume."""
