@@ -1,7 +1,26 @@
-"""What a segmentation means in numbers: millilitres of each structure."""
+"""What a segmentation means in numbers: millilitres of each structure, function of the heart."""
 
 from __future__ import annotations
 
+from napari_flomo.measures.counts import VoxelCounts
+from napari_flomo.measures.heart import (
+    MYOCARDIAL_DENSITY_G_PER_ML,
+    HeartCodes,
+    HeartMeasures,
+    Ventricle,
+    heart_of_cine,
+    heart_of_phases,
+)
 from napari_flomo.measures.structures import StructureVolume, structure_volumes
 
-__all__ = ["StructureVolume", "structure_volumes"]
+__all__ = [
+    "MYOCARDIAL_DENSITY_G_PER_ML",
+    "HeartCodes",
+    "HeartMeasures",
+    "StructureVolume",
+    "Ventricle",
+    "VoxelCounts",
+    "heart_of_cine",
+    "heart_of_phases",
+    "structure_volumes",
+]

@@ -1,0 +1,87 @@
+"""Voxels of every label in every slice, kept up to date while a person paints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.measures.structures import MM3_PER_ML
+from napari_flomo.volumes import Volume
+
+
+class VoxelCounts:
+    """How many voxels each label has in each slice of each frame.
+
+    Counting all of a cine takes a while; one slice takes less than a millisecond. So a viewer
+    counts once and then only the slices that change.
+
+    Parameters
+    ----------
+    counts
+        ``(frames, slices, codes)``.
+    codes
+        What is counted, in the order of the last axis.
+    ml_per_voxel
+        None when the spacing is unknown.
+    """
+
+    def __init__(
+        self, counts: NDArray[np.int64], codes: tuple[int, ...], ml_per_voxel: float | None
+    ) -> None:
+        self._counts = counts
+        self.codes = codes
+        self.ml_per_voxel = ml_per_voxel
+
+    @classmethod
+    def of(cls, labels: Volume, codes: Iterable[int]) -> Self:
+        """Count all slices of a label image.
+
+        Raises
+        ------
+        FlomoError
+            If the image holds no integers.
+        """
+        if labels.data.dtype.kind not in "iu":
+            raise FlomoError("Structures can be measured in label images only, not in grey values.")
+        wanted = tuple(codes)
+        counts = np.zeros((labels.n_frames, labels.n_slices, len(wanted)), np.int64)
+        geometry = labels.geometry
+        ml = float(np.prod(geometry.spacing)) / MM3_PER_ML if geometry.spacing_known else None
+        result = cls(counts, wanted, ml)
+        stack = labels.data.reshape(labels.n_frames, *labels.spatial_shape)
+        for frame, image in enumerate(stack):
+            for number, pixels in enumerate(image):
+                result.update(frame, number, pixels)
+        return result
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return int(self._counts.shape[0])
+
+    def update(self, frame: int, slice_: int, pixels: NDArray[np.integer]) -> None:
+        """Count one slice anew.
+
+        Parameters
+        ----------
+        frame, slice_
+            Which, counted from 0.
+        pixels
+            Its labels, ``(rows, columns)``.
+        """
+        for position, code in enumerate(self.codes):
+            self._counts[frame, slice_, position] = np.count_nonzero(pixels == code)
+
+    def voxels(self, code: int, frame: int) -> int:
+        """Return the voxels of a label in a frame."""
+        return int(self._counts[frame, :, self.codes.index(code)].sum())
+
+    def ml(self, code: int, frame: int) -> float | None:
+        """Return the millilitres of a label in a frame; None when the spacing is unknown."""
+        if self.ml_per_voxel is None:
+            return None
+        return self.voxels(code, frame) * self.ml_per_voxel

@@ -1,0 +1,65 @@
+"""The state behind a viewer: open images, runs, review, preferences. No window, no torch.
+
+Examples
+--------
+>>> session = Session()  # doctest: +SKIP
+>>> key = session.add(read("heart.nii.gz"), "heart")  # doctest: +SKIP
+>>> run = session.segment(key, "flomo-b0-acdc")  # doctest: +SKIP
+>>> session.subscribe(print)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from napari_flomo.corrections import identity
+from napari_flomo.jobs import Busy, JobFailed, Problem, Progress, State
+from napari_flomo.session.events import (
+    Event,
+    ImageAdded,
+    ImageRemoved,
+    ImageRenamed,
+    LabelsChanged,
+    LocksChanged,
+    ReviewChanged,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunStarted,
+)
+from napari_flomo.session.images import OpenImage
+from napari_flomo.session.merging import Scope, merge, merge_maps
+from napari_flomo.session.preferences import Preferences
+from napari_flomo.session.review import Place, Review, SliceState
+from napari_flomo.session.runs import Run
+from napari_flomo.session.session import Session
+
+__all__ = [
+    "Busy",
+    "Event",
+    "ImageAdded",
+    "ImageRemoved",
+    "ImageRenamed",
+    "JobFailed",
+    "LabelsChanged",
+    "LocksChanged",
+    "OpenImage",
+    "Place",
+    "Preferences",
+    "Problem",
+    "Progress",
+    "Review",
+    "ReviewChanged",
+    "Run",
+    "RunCancelled",
+    "RunFailed",
+    "RunFinished",
+    "RunProgressed",
+    "RunStarted",
+    "Scope",
+    "Session",
+    "SliceState",
+    "State",
+    "identity",
+    "merge",
+    "merge_maps",
+]

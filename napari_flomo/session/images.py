@@ -1,0 +1,55 @@
+"""An image that is open in a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from napari_flomo.corrections import identity
+from napari_flomo.measures import VoxelCounts
+from napari_flomo.session.review import Review
+from napari_flomo.volumes import Volume
+
+if TYPE_CHECKING:
+    from napari_flomo.segmentation import Segmentation
+
+
+@dataclass(eq=False)
+class OpenImage:
+    """What a session knows of one image. Changed by the session; others read.
+
+    Attributes
+    ----------
+    key
+        Never used again for another image.
+    name
+        What the user calls it.
+    volume
+        The image itself.
+    segmentation
+        What the network said, all runs merged, without any correction; None before the first run.
+    labels
+        What the user sees and paints on: corrected labels on the grid of the volume, without
+        channels. A viewer paints **into this very array** and then says `Session.edited`.
+    locked
+        Codes of finished labels.
+    review
+        The walk through the slices; None before the first run.
+    counts
+        Voxels of each label in each slice; None before the first run.
+    """
+
+    key: str
+    name: str
+    volume: Volume
+    segmentation: Segmentation | None = None
+    labels: Volume | None = None
+    locked: frozenset[int] = field(default_factory=frozenset)
+    review: Review | None = None
+    counts: VoxelCounts | None = None
+
+    @cached_property
+    def hash(self) -> str:
+        """`identity` of the volume, computed at the first call (about 2 ms per megabyte)."""
+        return identity(self.volume)
