@@ -171,6 +171,11 @@ def build_network(card: ModelCard) -> nn.Module:
             num_classes=card.num_classes,
             **card.network_arguments,
         )
+    except ImportError as error:
+        raise FlomoError(
+            f"The network {card.network} of {card.name} needs a package that is not installed "
+            f"({error}); run: pip install 'napari-flomo[train]'."
+        ) from error
     except (TypeError, ValueError) as error:
         raise FlomoError(
             f"The card of {card.name} does not suit its network {card.network}: {error}; "

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from napari_flomo.networks.dynunet import DynUNet
 from napari_flomo.networks.flomo import count_parameters, flomo
 from napari_flomo.networks.output import Auxiliary, Output
 from napari_flomo.networks.reference import load_reference_weights
@@ -19,6 +20,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "flomo-b0": flomo(16),
     "flomo-b1": flomo(32),
     "flomo-b2": flomo(64),
+    "dynunet": DynUNet,
 }
 """Builders by name; each takes ``in_channels``, ``num_classes`` and its own arguments."""
 

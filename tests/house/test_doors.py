@@ -44,7 +44,8 @@ ROOMS_WITH_A_SCREEN = {"widgets"}
 HEAVY = {"torch", "lightning", "monai"}
 HEAVY_AT_THE_TOP = ("napari_flomo/networks/", "training/", "napari_flomo/segmentation/engine")
 
-ONLY = {"networks": {"torch", "numpy"}, "jobs": set()}  # third parties, where a room is strict
+# Third parties, where a room is strict; MONAI builds the baseline network, on demand.
+ONLY = {"networks": {"torch", "numpy", "monai"}, "jobs": set()}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from flomo_training import slices
 from flomo_training.cases import list_cases
+from flomo_training.diary import CURVES
 from flomo_training.evaluate import evaluate, summarise
 from flomo_training.fit import train
 from flomo_training.module import warm_cosine
 from flomo_training.recipe import parse_recipe
+from flomo_training.slices import EpochSampler
 from napari_flomo.cli import main
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation import Segmenter
@@ -67,7 +73,11 @@ class _PowerCut(RuntimeError):
 
 
 @pytest.mark.slow
-def test_interrupted_and_resumed_equals_uninterrupted(dataset, recipe, tmp_path, monkeypatch):
+@pytest.mark.parametrize("extra", [{}, {"average": 0.8, "accumulate": 2}])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    dataset, recipe, tmp_path, monkeypatch, extra
+):
+    recipe = replace(recipe, **extra)
     whole = train(recipe, dataset, tmp_path / "whole")
 
     from flomo_training import fit
@@ -85,11 +95,86 @@ def test_interrupted_and_resumed_equals_uninterrupted(dataset, recipe, tmp_path,
     assert not (tmp_path / "cut" / "model").exists()
     resumed = train(recipe, dataset, tmp_path / "cut", resume=True)
 
-    first = load_file(whole / "model.safetensors")
-    second = load_file(resumed / "model.safetensors")
+    assert_same_weights(whole, resumed)
+    curves = [read_curves(tmp_path / run) for run in ("whole", "cut")]
+    assert len(curves[0]) == recipe.epochs
+    assert curves[0] == curves[1], "the curves of before the interruption are part of the run"
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    first = load_file(one / "model.safetensors")
+    second = load_file(other / "model.safetensors")
     assert first.keys() == second.keys()
     for name in first:
         assert torch.equal(first[name], second[name]), name
+
+
+def read_curves(run: Path) -> list[tuple[str, str, str]]:
+    with (run / CURVES).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [(row["epoch"], row["train/loss"], row["learning_rate"]) for row in rows]
+
+
+@pytest.mark.slow
+def test_the_mean_of_the_weights_is_exported(dataset, recipe, tmp_path):
+    last = load_file(train(recipe, dataset, tmp_path / "last") / "model.safetensors")
+    averaged = replace(recipe, average=0.9)
+    mean = load_file(train(averaged, dataset, tmp_path / "mean") / "model.safetensors")
+    checkpoint = torch.load(tmp_path / "mean" / "last.ckpt", weights_only=True)
+    assert any(not torch.equal(last[name], mean[name]) for name in last)
+    for name, value in mean.items():
+        assert torch.equal(value, checkpoint["state_dict"][f"network.{name}"]), name
+        # The mean is kept beside the run, it does not change it.
+        assert torch.equal(last[name], checkpoint["current_model_state"][f"network.{name}"]), name
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_the_weights_of_a_model(dataset, recipe, tmp_path):
+    parent = train(recipe, dataset, tmp_path / "parent")
+    still = replace(recipe.optimiser, learning_rate=1e-12, weight_decay=0.0)
+    heir = replace(recipe, epochs=1, optimiser=still, start_from=str(parent))
+    child = train(heir, dataset, tmp_path / "child")
+    before, after = (load_file(folder / "model.safetensors") for folder in (parent, child))
+    for name, value in before.items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.allclose(value, after[name], atol=1e-6), name
+
+
+def test_weights_of_another_layout_are_refused(dataset, new_content, tmp_path):
+    content = new_content() | {"start_from": "flomo-b0-acdc"}  # four labels instead of three
+    with pytest.raises(FlomoError, match="do not fit the network"):
+        train(parse_recipe(content, Path("recipe.yaml")), dataset, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_slices_and_make_one_model(dataset, new_content, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(new_content() | {"epochs": 2}))
+    command = [sys.executable, "-m", "napari_flomo", "train", str(recipe), "--data", str(dataset)]
+    command += ["--out", str(tmp_path / "run"), "--accelerator", "cpu", "--devices", "2"]
+    done = subprocess.run(
+        [*command, "--strategy", "ddp"], capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("The model is in") == 1
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["hardware_options"]["devices"] == 2
+    with (tmp_path / "run" / CURVES).open(newline="") as file:
+        # Twelve slices: six for each process, of which batches of four take one each.
+        assert [float(row["slices"]) for row in csv.DictReader(file)] == [8, 8]
+
+
+def test_every_process_has_its_own_share_of_the_order(monkeypatch):
+    whole = list(EpochSampler(11, seed=5))
+    shares = []
+    for rank in range(3):
+        monkeypatch.setattr(slices, "_place_among_processes", lambda rank=rank: (rank, 3))
+        sampler = EpochSampler(11, seed=5)
+        shares.append(list(sampler))
+        assert len(sampler) == len(shares[-1]) == 3
+    together = [ticket for share in shares for ticket in share]
+    assert len(set(together)) == 9
+    assert set(together) == set(whole[:9])
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero():

@@ -55,3 +55,27 @@ def test_a_perfect_answer_costs_nothing_and_has_finite_gradients():
     loss.backward()
     assert loss.item() < 1e-3
     assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        LossWeights(dice=0, cross_entropy=1, focal_tversky=0),
+        LossWeights(dice=1, cross_entropy=0, focal_tversky=0),
+        LossWeights(dice=0, cross_entropy=0, focal_tversky=1),
+    ],
+)
+def test_one_sigmoid_channel_equals_softmax_over_two(weights):
+    # Two classes by softmax are one by sigmoid: the same probabilities, so the same terms.
+    both = logits_of(0.8) + torch.randn(1, 1, 1, 4, generator=torch.Generator().manual_seed(0))
+    softmax = SegmentationLoss(weights)(Output(both), CLASSES)
+    single = SegmentationLoss(weights, "sigmoid")(Output(both[:, 1:] - both[:, :1]), CLASSES)
+    assert single.item() == pytest.approx(softmax.item(), abs=1e-5)
+
+
+def test_sigmoid_structures_each_have_their_channel():
+    classes = torch.tensor([[[0, 1, 2, 2]]])
+    certain = torch.tensor([[[[-9.0, 9, -9, -9]], [[-9, -9, 9, 9]]]])
+    loss = SegmentationLoss(LossWeights(dice=1, cross_entropy=1, focal_tversky=0), "sigmoid")
+    assert loss(Output(certain), classes).item() < 1e-2
+    assert loss(Output(certain.flip(1)), classes).item() > 2

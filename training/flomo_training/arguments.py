@@ -41,7 +41,17 @@ def _register_train(subparsers: argparse._SubParsersAction[argparse.ArgumentPars
     parser.add_argument(
         "--data", metavar="DIR", type=Path, help="folder of the data set (default: the recipe's)"
     )
+    _add_hardware(parser)
     parser.set_defaults(run=_train)
+
+
+def _add_hardware(parser: argparse.ArgumentParser) -> None:
+    """Add what a run computes on; the words are Lightning's."""
+    group = parser.add_argument_group("hardware (default: the recipe's)")
+    group.add_argument("--accelerator", metavar="KIND", help="auto, cpu or gpu")
+    group.add_argument("--devices", metavar="N", type=int, help="devices of a machine")
+    group.add_argument("--num-nodes", metavar="N", type=int, help="machines")
+    group.add_argument("--strategy", metavar="NAME", help="for example ddp")
 
 
 def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

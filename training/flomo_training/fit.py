@@ -7,50 +7,31 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
+from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+)
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from flomo_training.cases import list_cases, prepare_case
+from flomo_training.diary import Diary
 from flomo_training.export import export_model
 from flomo_training.module import SegmentationModule
-from flomo_training.recipe import Recipe, read_recipe
+from flomo_training.recipe import Hardware, Recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-
-
-class Diary(Callback):
-    """One line an epoch on stderr: loss, speed, time left."""
-
-    def __init__(self) -> None:
-        self.started = 0.0
-
-    def on_train_epoch_start(self, _trainer: lightning.Trainer, _module: Any) -> None:
-        """Start the clock."""
-        self.started = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, _module: Any) -> None:
-        """Print the line."""
-        seconds = time.monotonic() - self.started
-        done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
-        loader: Any = trainer.train_dataloader
-        slices = len(loader) * loader.batch_size
-        loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
-        print(
-            f"epoch {done}/{total}  loss {loss:.4f}  {slices / seconds:.1f} slices/s  "
-            f"{seconds:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
 
 
 def check_run(out: Path, resume: bool) -> Path | None:
@@ -108,49 +89,73 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
         persistent_workers=recipe.workers > 0,
         drop_last=True,
     )
-    module = SegmentationModule(recipe, len(loader))
-    trainer = lightning.Trainer(
-        max_epochs=recipe.epochs,
-        accelerator="auto",
-        devices=1,
-        precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
-        gradient_clip_val=recipe.optimiser.clip,
-        callbacks=[
-            ModelCheckpoint(out, filename="last", enable_version_counter=False),
-            Diary(),
-            *([EMAWeightAveraging(decay=recipe.average)] if recipe.average else []),
-        ],
-        logger=CSVLogger(out, name="", version="curves"),
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-        log_every_n_steps=10,
-        use_distributed_sampler=False,
-    )
-    started = time.monotonic()
+    module = SegmentationModule(recipe)
+    diary = Diary(out)
+    trainer = make_trainer(recipe, out, diary)
     # Only tensors and numbers are ever read from a checkpoint, never a pickled object.
     trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise FlomoError(f"Training was interrupted; go on with --resume (run folder {out}).")
-    return export_model(
-        module.network,
-        recipe,
-        out / "model",
-        {
+    model = out / "model"
+    if trainer.is_global_zero:
+        facts = {
             "cases": len(cases),
             "slices": len(slices),
-            "epochs": recipe.epochs,
-            # Of the last start only: what an interrupted run took before is not known here.
-            "training_hours": round((time.monotonic() - started) / 3600, 2),
+            "epochs": len(diary.rows),
+            "training_hours": round(diary.seconds / 3600, 2),
             "hardware": describe_device(trainer),
-            "versions": {
-                "napari_flomo": __version__,
-                "torch": torch.__version__,
-                "lightning": lightning.__version__,
-                "python": platform.python_version(),
-                "commit": git_commit(),
-            },
-        },
+            "hardware_options": asdict(recipe.hardware),
+            "seed": recipe.seed,
+            "versions": versions(),
+        }
+        export_model(module.network, recipe, model, facts)
+    return model
+
+
+def make_trainer(recipe: Recipe, out: Path, diary: Diary) -> lightning.Trainer:
+    """Return Lightning's loop for a recipe, with its checkpoints and curves in ``out``."""
+    callbacks: list[Callback] = [
+        ModelCheckpoint(out, filename="last", enable_version_counter=False),
+        diary,
+    ]
+    if recipe.average is not None:
+        callbacks.append(EMAWeightAveraging(decay=recipe.average))
+    if recipe.optimiser.stop_patience is not None:
+        callbacks.append(
+            EarlyStopping(
+                "train/loss",
+                patience=recipe.optimiser.stop_patience,
+                check_on_train_epoch_end=True,
+            )
+        )
+    hardware = recipe.hardware
+    return lightning.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        num_nodes=hardware.num_nodes,
+        strategy=hardware.strategy,
+        precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.optimiser.clip,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(out, name="", version="tensorboard"),
+        enable_progress_bar=False,  # the diary has one for the whole run
+        enable_model_summary=False,
+        log_every_n_steps=10,
+        use_distributed_sampler=False,  # ours shares the slices out itself
     )
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions that a run depends on."""
+    names = ("torch", "lightning", "monai", "numpy")
+    return {
+        "napari_flomo": __version__,
+        **{name: metadata.version(name) for name in names},
+        "python": platform.python_version(),
+        "commit": git_commit(),
+    }
 
 
 def describe_device(trainer: lightning.Trainer) -> str:
@@ -161,12 +166,12 @@ def describe_device(trainer: lightning.Trainer) -> str:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the code that runs, or None outside a checkout."""
+    """Return the commit of the code that runs, marked where it was changed, or None without one."""
     git = shutil.which("git")
     if git is None:
         return None
     done = subprocess.run(
-        [git, "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
+        [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"],
         capture_output=True,
         text=True,
         check=False,
@@ -174,18 +179,32 @@ def git_commit() -> str | None:
     return done.stdout.strip() or None
 
 
+def choose_hardware(hardware: Hardware, args: argparse.Namespace) -> Hardware:
+    """Return a recipe's hardware with what the command line says instead."""
+    given = {field.name: getattr(args, field.name, None) for field in fields(Hardware)}
+    return replace(hardware, **{name: value for name, value in given.items() if value is not None})
+
+
+def is_first_process() -> bool:
+    """Tell whether this is the process that writes and speaks, where several train together."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
+
+
 def run_training(args: argparse.Namespace) -> int:
     """Serve ``flomo train``."""
     recipe = read_recipe(args.recipe)
     if args.fold is not None:
         recipe = replace(recipe, data=replace(recipe.data, fold=args.fold))
+    recipe = replace(recipe, hardware=choose_hardware(recipe.hardware, args))
     source = Path(args.data or recipe.data.source)
     name = f"{recipe.model.name}-fold{recipe.data.fold}"
     out = Path(args.out) if args.out else Path("runs") / name
     check_run(out, args.resume)
     out.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out / "recipe.yaml") as temporary:
-        shutil.copyfile(args.recipe, temporary)
+    if is_first_process():
+        with atomic_write(out / "recipe.yaml") as temporary:
+            shutil.copyfile(args.recipe, temporary)
     model = train(recipe, source, out, resume=args.resume)
-    print(f"The model is in {model}.", file=sys.stderr)
+    if is_first_process():
+        print(f"The model is in {model}.", file=sys.stderr)
     return 0

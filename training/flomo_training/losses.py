@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -14,7 +14,7 @@ from napari_flomo.networks import Output
 
 
 class SegmentationLoss(nn.Module):
-    """Weighted sum of the terms of a recipe, for classes that exclude each other.
+    """Weighted sum of the terms of a recipe.
 
     The overlap terms leave out the background and pool the whole batch, so that slices without a
     structure do not turn a single wrong pixel into a total miss.
@@ -23,17 +23,22 @@ class SegmentationLoss(nn.Module):
     ----------
     weights
         From the recipe. The focal Tversky index follows Abraham and Khan (2019).
+    activation
+        ``"softmax"``: channel k is class k. ``"sigmoid"``: channel k is class k + 1, the background
+        has none, and the cross-entropy is the binary one.
     """
 
-    def __init__(self, weights: LossWeights) -> None:
+    def __init__(
+        self, weights: LossWeights, activation: Literal["softmax", "sigmoid"] = "softmax"
+    ) -> None:
         super().__init__()
         self.weights = weights
-        options: dict[str, Any] = {
-            "include_background": False,
-            "softmax": True,
-            "to_onehot_y": True,
-            "batch": True,
-        }
+        self.activation = activation
+        options: dict[str, Any] = (
+            {"include_background": False, "softmax": True, "to_onehot_y": True, "batch": True}
+            if activation == "softmax"
+            else {"sigmoid": True, "batch": True}
+        )
         self.dice = DiceLoss(**options)
         self.tversky = TverskyLoss(
             alpha=weights.false_positive, beta=weights.false_negative, reduction="none", **options
@@ -47,7 +52,7 @@ class SegmentationLoss(nn.Module):
         output
             Of a network; ``logits`` ``(N, K, H, W)``.
         classes
-            ``(N, H, W)`` integers below K.
+            ``(N, H, W)`` indices of classes, 0 the background.
         """
         loss = self.single(output.logits, classes)
         finest = max((a.stage for a in output.aux if a.kind == "logits"), default=0)
@@ -69,8 +74,15 @@ class SegmentationLoss(nn.Module):
             logits = logits.float()
             loss = logits.new_zeros(())
             target = classes[:, None]
+            if self.activation == "sigmoid":
+                channels = torch.arange(1, logits.shape[1] + 1, device=classes.device)
+                target = (target == channels[:, None, None]).to(logits.dtype)
             if w.cross_entropy:
-                loss = loss + w.cross_entropy * F.cross_entropy(logits, classes)
+                loss = loss + w.cross_entropy * (
+                    F.cross_entropy(logits, classes)
+                    if self.activation == "softmax"
+                    else F.binary_cross_entropy_with_logits(logits, target)
+                )
             if w.dice:
                 loss = loss + w.dice * self.dice(logits, target)
             if w.focal_tversky:

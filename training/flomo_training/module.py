@@ -24,14 +24,11 @@ class SegmentationModule(lightning.LightningModule):
     ----------
     recipe
         Every number of the run.
-    steps_per_epoch
-        Of the training loader; the learning rate follows steps.
     """
 
-    def __init__(self, recipe: Recipe, steps_per_epoch: int) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        self.steps_per_epoch = steps_per_epoch
         card = recipe.model
         self.network: nn.Module = build(
             card.network,
@@ -42,7 +39,7 @@ class SegmentationModule(lightning.LightningModule):
         if recipe.start_from:
             start_from(self.network, recipe.start_from)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = SegmentationLoss(recipe.loss)
+        self.loss = SegmentationLoss(recipe.loss, card.activation)
 
     def setup(self, stage: str) -> None:
         """Choose fast gradients where the run is on a CPU."""
@@ -53,7 +50,14 @@ class SegmentationModule(lightning.LightningModule):
         """Return the loss of a batch."""
         images = batch["image"].contiguous(memory_format=torch.channels_last)
         loss: Tensor = self.loss(self.network(images), batch["classes"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        self.log(
+            "train/loss",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(images),
+            sync_dist=self.trainer.world_size > 1,
+        )
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -74,8 +78,8 @@ class SegmentationModule(lightning.LightningModule):
             )
             scheduler: dict[str, Any] = {"scheduler": plateau, "monitor": "train/loss"}
         else:
-            total = self.recipe.epochs * self.steps_per_epoch
-            warm_up = o.warm_up * self.steps_per_epoch
+            total = int(self.trainer.estimated_stepping_batches)
+            warm_up = o.warm_up * total / self.recipe.epochs
             cosine = torch.optim.lr_scheduler.LambdaLR(
                 optimiser, lambda step: warm_cosine(step, warm_up, total)
             )
@@ -103,8 +107,8 @@ def start_from(network: nn.Module, name: str) -> None:
     alike = all(key in own and own[key].shape == value.shape for key, value in weights.items())
     if not alike:
         raise FlomoError(
-            f"The weights of {name} do not fit the network of the recipe; give 'start_from' a model "
-            "of the same network and labels."
+            f"The weights of {name} do not fit the network of the recipe; give 'start_from' a "
+            "model of the same network and labels."
         )
     network.load_state_dict({**own, **weights})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ class Data:
     Attributes
     ----------
     source
-        Folder with ``images/``, ``labels/``, ``cases.csv`` and ``folds.json``.
+        Folder with ``images/``, ``labels/``, ``cases.csv`` and ``folds.json``, or a packed file.
     fold
         Fold held out; the network never sees its patients.
     """
@@ -51,11 +51,16 @@ class Crops:
         Largest shift of the square from the middle of the labelled structures, in pixels per axis.
     anywhere
         Share of squares cut at a random place of the slice instead.
+    inside
+        Whether a square is pushed back where it would reach beyond the slice; along an axis on
+        which it is larger than the slice, the slice lies in its middle. For photos, where what is
+        outside does not exist for the network later.
     """
 
     stages: tuple[CropStage, ...]
     jitter: int
     anywhere: float
+    inside: bool = False
 
     def size(self, epoch: int) -> int:
         """Return the size that holds in an epoch."""
@@ -82,6 +87,13 @@ class Augmentation:
         Probability and standard deviation of added Gaussian noise.
     blur, blur_sigma
         Probability and largest width of a Gaussian blur, in pixels.
+    elastic, elastic_spacing, elastic_magnitude
+        Probability of an elastic deformation, distance of its control points and largest shift of
+        one, in pixels.
+    clahe, clahe_clip
+        Probability and largest clip limit (0..1) of an adaptive histogram equalisation.
+    shadow, shadow_depth
+        Probability of a soft shadow and the largest share of brightness that it takes away.
     """
 
     flip: float
@@ -98,6 +110,13 @@ class Augmentation:
     noise_std: float
     blur: float
     blur_sigma: float
+    elastic: float = 0.0
+    elastic_spacing: float = 32.0
+    elastic_magnitude: float = 4.0
+    clahe: float = 0.0
+    clahe_clip: float = 0.02
+    shadow: float = 0.0
+    shadow_depth: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -139,6 +158,8 @@ class Optimiser:
         loss (not the held-out loss: nothing is tuned on the fold that is reported).
     warm_up
         Epochs of warm-up.
+    stop_patience
+        End the run after so many epochs without a lower training loss; None never does.
     """
 
     learning_rate: float
@@ -148,6 +169,24 @@ class Optimiser:
     warm_up: float = 0.0
     plateau_factor: float = 0.1
     plateau_patience: int = 10
+    stop_patience: int | None = None
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes on, as Lightning's Trainer takes it; the command line can say otherwise.
+
+    Attributes
+    ----------
+    accelerator, devices, num_nodes, strategy
+        For example ``"gpu"``, 4, 2 and ``"ddp"``. Every process takes batches of its own, so a step
+        sees ``batch_size * devices * num_nodes * accumulate`` slices.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -172,6 +211,10 @@ class Recipe:
     average
         Share that the running mean of the weights keeps at each step (an exponential moving
         average); the mean is what is exported. None exports the last weights themselves.
+    accumulate
+        Batches whose gradients are added up for one step.
+    hardware
+        What the run computes on.
     """
 
     flavour: Literal["paper", "best"]
@@ -188,6 +231,8 @@ class Recipe:
     model: ModelCard
     start_from: str | None = None
     average: float | None = None
+    accumulate: int = 1
+    hardware: Hardware = field(default_factory=Hardware)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -225,6 +270,9 @@ def _check(recipe: Recipe) -> None:
     positive: Mapping[str, float] = {
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
+        "accumulate": recipe.accumulate,
+        "hardware.devices": recipe.hardware.devices,
+        "hardware.num_nodes": recipe.hardware.num_nodes,
         "optimiser.learning_rate": recipe.optimiser.learning_rate,
         "optimiser.clip": recipe.optimiser.clip,
     }

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import monai
 import numpy as np
 import torch
-from monai import transforms as mt
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from flomo_training.augmentation import compose
 from flomo_training.cases import PreparedVolume
 from flomo_training.recipe import Augmentation, Crops
 
@@ -22,7 +22,8 @@ class EpochSampler(Sampler[Ticket]):
     """Every slice once an epoch, in an order that depends on seed and epoch alone.
 
     So an interrupted run that goes on at an epoch sees what it would have seen, whatever the number
-    of workers. Lightning calls `set_epoch`.
+    of workers. Lightning calls `set_epoch`. Where several processes train together, each takes its
+    share of the same order, all shares of one length.
     """
 
     def __init__(self, length: int, seed: int) -> None:
@@ -36,14 +37,23 @@ class EpochSampler(Sampler[Ticket]):
 
     def __iter__(self) -> Iterator[Ticket]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        return iter([(self.epoch, int(index)) for index in order])
+        rank, world = _place_among_processes()
+        mine = order[: len(self) * world][rank::world]
+        return iter([(self.epoch, int(index)) for index in mine])
 
     def __len__(self) -> int:
-        return self.length
+        return self.length // _place_among_processes()[1]
+
+
+def _place_among_processes() -> tuple[int, int]:
+    """Return rank and number of the processes that train together."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
 
 
 class SliceDataset(Dataset[dict[str, Tensor]]):
-    """Squares cut from prepared volumes; an item is ``image`` (1, S, S) and ``classes`` (S, S).
+    """Squares cut from prepared volumes; an item is ``image`` (C, S, S) and ``classes`` (S, S).
 
     Parameters
     ----------
@@ -81,7 +91,7 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
         image = cut(volume.images[position], corner, size).astype(np.float32) / 255
         classes = cut(volume.classes[position], corner, size)
         self.augment.set_random_state(seed=int(rng.integers(2**31)))
-        item = self.augment({"image": image[None], "classes": classes[None]})
+        item = self.augment({"image": image, "classes": classes[None]})
         return {
             "image": torch.as_tensor(item["image"]).clamp(0, 1),
             "classes": torch.as_tensor(item["classes"])[0].long(),
@@ -90,49 +100,23 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
     def _place(
         self, volume: PreparedVolume, size: int, rng: np.random.Generator
     ) -> tuple[tuple[int, int], int]:
-        rows, columns = volume.images.shape[1:]
+        rows, columns = volume.images.shape[-2:]
         if rng.random() < self.crops.anywhere:
             centre = rng.uniform((0, 0), (rows, columns))
         else:
             centre = volume.centre + rng.uniform(-self.crops.jitter, self.crops.jitter, 2)
         corner = np.rint(np.asarray(centre) - size / 2).astype(int)
+        if self.crops.inside:
+            room = np.array((rows, columns)) - size
+            corner = np.where(room > 0, np.clip(corner, 0, np.maximum(room, 0)), room // 2)
         return (int(corner[0]), int(corner[1])), size
 
 
 def cut(image: np.ndarray, corner: tuple[int, int], size: int) -> np.ndarray:
-    """Cut a square from ``(rows, columns)``; what lies outside the image is zero."""
-    result = np.zeros((size, size), image.dtype)
+    """Cut a square from ``(..., rows, columns)``; what lies outside the image is zero."""
+    result = np.zeros((*image.shape[:-2], size, size), image.dtype)
     top, left = max(corner[0], 0), max(corner[1], 0)
-    part = image[top : max(corner[0] + size, 0), left : max(corner[1] + size, 0)]
+    part = image[..., top : max(corner[0] + size, 0), left : max(corner[1] + size, 0)]
     row, column = top - corner[0], left - corner[1]
-    result[row : row + part.shape[0], column : column + part.shape[1]] = part
+    result[..., row : row + part.shape[-2], column : column + part.shape[-1]] = part
     return result
-
-
-def compose(a: Augmentation) -> mt.Compose:
-    """Return MONAI's transforms for an augmentation recipe."""
-    both = ("image", "classes")
-    angle = float(np.deg2rad(a.rotation))
-    return mt.Compose(
-        [
-            mt.RandFlipd(both, prob=a.flip, spatial_axis=0),
-            mt.RandFlipd(both, prob=a.flip, spatial_axis=1),
-            mt.RandAffined(
-                both,
-                prob=a.affine,
-                rotate_range=angle,
-                scale_range=(a.scale, a.scale),
-                mode=("bilinear", "nearest"),
-                padding_mode="zeros",
-            ),
-            mt.RandAdjustContrastd(
-                "image", prob=a.gamma, gamma=(a.gamma_range[0], a.gamma_range[1])
-            ),
-            mt.RandScaleIntensityd("image", factors=a.contrast_factor, prob=a.contrast),
-            mt.RandShiftIntensityd("image", offsets=a.brightness_shift, prob=a.brightness),
-            mt.RandGaussianSmoothd(
-                "image", prob=a.blur, sigma_x=(0.1, a.blur_sigma), sigma_y=(0.1, a.blur_sigma)
-            ),
-            mt.RandGaussianNoised("image", prob=a.noise, std=a.noise_std),
-        ]
-    )

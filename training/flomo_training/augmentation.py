@@ -1,0 +1,145 @@
+"""Random changes of training slices: MONAI's transforms, and two that it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai import transforms as mt
+from skimage.exposure import equalize_adapthist
+from torch import Tensor
+
+from flomo_training.recipe import Augmentation
+
+
+def compose(a: Augmentation) -> mt.Compose:
+    """Return the transforms of an augmentation recipe.
+
+    They take a mapping of ``image`` ``(C, H, W)``, values in 0..1, and ``classes`` ``(1, H, W)``. A
+    transform whose probability is 0 is left out, so its random numbers are never drawn.
+    """
+    both = ("image", "classes")
+    interpolation = ("bilinear", "nearest")
+    candidates = [
+        (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=0)),
+        (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=1)),
+        (
+            a.affine,
+            mt.RandAffined(
+                both,
+                prob=a.affine,
+                rotate_range=float(np.deg2rad(a.rotation)),
+                scale_range=(a.scale, a.scale),
+                mode=interpolation,
+                padding_mode="zeros",
+            ),
+        ),
+        (
+            a.elastic,
+            mt.Rand2DElasticd(
+                both,
+                spacing=(a.elastic_spacing, a.elastic_spacing),
+                magnitude_range=(0.0, a.elastic_magnitude),
+                prob=a.elastic,
+                mode=interpolation,
+                padding_mode="zeros",
+            ),
+        ),
+        (a.clahe, RandCLAHEd("image", prob=a.clahe, clip_limit=a.clahe_clip)),
+        (a.shadow, RandShadowd("image", prob=a.shadow, depth=a.shadow_depth)),
+        (a.gamma, mt.RandAdjustContrastd("image", prob=a.gamma, gamma=_pair(a.gamma_range))),
+        (
+            a.contrast,
+            mt.RandScaleIntensityd("image", factors=a.contrast_factor, prob=a.contrast),
+        ),
+        (
+            a.brightness,
+            mt.RandShiftIntensityd("image", offsets=a.brightness_shift, prob=a.brightness),
+        ),
+        (
+            a.blur,
+            mt.RandGaussianSmoothd(
+                "image", prob=a.blur, sigma_x=(0.1, a.blur_sigma), sigma_y=(0.1, a.blur_sigma)
+            ),
+        ),
+        (a.noise, mt.RandGaussianNoised("image", prob=a.noise, std=a.noise_std)),
+    ]
+    return mt.Compose([transform for probability, transform in candidates if probability > 0])
+
+
+def _pair(values: tuple[float, ...]) -> tuple[float, float]:
+    return values[0], values[1]
+
+
+class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):
+    """Contrast-limited adaptive histogram equalisation with a random clip limit.
+
+    Source: Zuiderveld, Graphics Gems IV, 1994; computed by scikit-image.
+
+    Parameters
+    ----------
+    keys
+        Entries of the mapping, ``(C, H, W)`` in 0..1.
+    prob
+        Probability.
+    clip_limit
+        Largest clip limit, 0 (none) to 1 (strong contrast).
+    """
+
+    def __init__(self, keys: Hashable, prob: float, clip_limit: float) -> None:
+        mt.MapTransform.__init__(self, keys)
+        mt.RandomizableTransform.__init__(self, prob)
+        self.clip_limit = clip_limit
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the mapping with its entries equalised, or as they were."""
+        result = dict(data)
+        self.randomize(None)
+        if self._do_transform:
+            clip = float(self.R.uniform(0.1, 1.0)) * self.clip_limit
+            for key in self.key_iterator(result):
+                planes = np.clip(np.asarray(result[key], dtype=np.float64), 0, 1)
+                equal = [equalize_adapthist(plane, clip_limit=clip) for plane in planes]
+                result[key] = torch.as_tensor(np.stack(equal).astype(np.float32))
+        return result
+
+
+class RandShadowd(mt.RandomizableTransform, mt.MapTransform):
+    """A soft-edged dark half plane, as a coil's fall-off or an acoustic shadow casts.
+
+    Parameters
+    ----------
+    keys
+        Entries of the mapping, ``(C, H, W)`` in 0..1.
+    prob
+        Probability.
+    depth
+        Largest share of the brightness that the shadow takes away.
+    """
+
+    def __init__(self, keys: Hashable, prob: float, depth: float) -> None:
+        mt.MapTransform.__init__(self, keys)
+        mt.RandomizableTransform.__init__(self, prob)
+        self.depth = depth
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the mapping with a shadow over its entries, or as they were."""
+        result = dict(data)
+        self.randomize(None)
+        if self._do_transform:
+            angle, offset, softness, depth = self.R.uniform(
+                (0.0, -0.7, 0.05, 0.0), (2 * np.pi, 0.7, 0.3, self.depth)
+            )
+            for key in self.key_iterator(result):
+                image = torch.as_tensor(result[key])
+                result[key] = image * _shadow(image, angle, offset, softness, depth)
+        return result
+
+
+def _shadow(image: Tensor, angle: float, offset: float, softness: float, depth: float) -> Tensor:
+    """Return the factor ``(H, W)`` of a shadow; lengths are in halves of the image's sides."""
+    rows, columns = (torch.linspace(-1, 1, size) for size in image.shape[-2:])
+    distance = np.sin(angle) * rows[:, None] + np.cos(angle) * columns[None, :] - offset
+    return 1 - depth * torch.sigmoid(distance / softness)

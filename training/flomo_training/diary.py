@@ -1,0 +1,125 @@
+"""What a run tells while it trains: a line an epoch, a bar with the time left, curves."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from tqdm import tqdm
+
+from napari_flomo.files import atomic_write
+
+CURVES = Path("curves") / "metrics.csv"
+"""Where a run folder keeps its curves."""
+
+COLUMNS = ("epoch", "train/loss", "learning_rate", "slices", "seconds")
+
+Row = dict[str, float]
+
+
+class Diary(Callback):
+    """Keeps a row an epoch, also across interruptions, and shows how far the run is.
+
+    The rows travel in the checkpoint: a run that goes on from it has the curves of before, and none
+    of epochs that were trained but lost.
+
+    Parameters
+    ----------
+    out
+        Run folder.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.rows: list[Row] = []
+        self.started = 0.0
+        self.bar: tqdm[Any] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in finished epochs, of all starts of the run together."""
+        return sum(row["seconds"] for row in self.rows)
+
+    def on_train_start(self, trainer: lightning.Trainer, _module: Any) -> None:
+        """Open the bar, in a terminal."""
+        if sys.stderr.isatty() and trainer.is_global_zero:
+            steps = int(trainer.num_training_batches)
+            self.bar = tqdm(
+                total=steps * (trainer.max_epochs or 0),
+                initial=steps * trainer.current_epoch,
+                unit="step",
+                dynamic_ncols=True,
+            )
+
+    def on_train_epoch_start(self, _trainer: lightning.Trainer, _module: Any) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Move the bar."""
+        if self.bar is not None:
+            self.bar.update()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _module: Any) -> None:
+        """Write the row and say it."""
+        seconds = time.monotonic() - self.started
+        loader: Any = trainer.train_dataloader
+        row: Row = {
+            "epoch": trainer.current_epoch,
+            "train/loss": float(trainer.callback_metrics.get("train/loss", float("nan"))),
+            "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "slices": len(loader) * loader.batch_size * trainer.world_size,
+            "seconds": round(seconds, 3),
+        }
+        self.rows.append(row)
+        if not trainer.is_global_zero:
+            return
+        self.write()
+        line = describe(row, trainer.max_epochs or 0)
+        if self.bar is not None:
+            self.bar.set_description(f"loss {row['train/loss']:.4f}")
+            self.bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def on_train_end(self, *_: Any) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def on_exception(self, *_: Any) -> None:
+        """Close the bar."""
+        self.on_train_end()
+
+    def write(self) -> None:
+        """Write all rows to the run folder."""
+        path = self.out / CURVES
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the rows of a checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+
+def describe(row: Row, epochs: int) -> str:
+    """Return a row in words, with the time that is left at its speed."""
+    done = int(row["epoch"]) + 1
+    minutes = (epochs - done) * row["seconds"] / 60
+    return (
+        f"epoch {done}/{epochs}  loss {row['train/loss']:.4f}  "
+        f"{row['slices'] / max(row['seconds'], 1e-9):.1f} slices/s  {row['seconds']:.0f} s  "
+        f"{minutes:.0f} min left"
+    )
