@@ -19,7 +19,8 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from napari_flomo import __version__
-from napari_flomo.commands import doctor, models, segment
+from napari_flomo.commands import doctor, models, segment, worker
+from napari_flomo.commands.faults import out_of_memory
 from napari_flomo.errors import Cancelled, FlomoError
 
 EXIT_FAULT = 1
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except Exception as error:
-        if _out_of_memory(error):
+        if out_of_memory(error):
             sentence = "Not enough memory; close other programs or choose fewer --frames."
             return _fail(sentence, error, args, EXIT_MENDABLE)
         sentence = f"Unexpected {type(error).__name__}: {_one_line(error)}"
@@ -96,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     segment.register(subparsers)
     models.register(subparsers)
     doctor.register(subparsers)
+    worker.register(subparsers)
     _register_training(subparsers)
     for subparser in subparsers.choices.values():
         # Both places work; SUPPRESS keeps a subcommand from resetting what stood before it.
@@ -158,19 +160,6 @@ def _interrupted(error: BaseException) -> str:
     if isinstance(error, Cancelled) and own != str(Cancelled()):
         return own
     return "Interrupted; no partial file was left."
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Tell a lack of memory; torch has its own errors for it, known here without importing it."""
-    text = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and (
-            type(error).__name__ == "OutOfMemoryError"
-            or "can't allocate memory" in text
-            or "std::bad_alloc" in text
-        )
-    )
 
 
 def _one_line(error: BaseException) -> str:

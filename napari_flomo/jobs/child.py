@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -96,11 +97,8 @@ class _Child:
                 raise BrokenPipeError(str(error)) from error
 
     def close(self) -> None:
-        with self._sending:
-            try:
-                _there(self._process.stdin).close()
-            except OSError:  # what was unsent has nobody to go to
-                pass
+        with self._sending, suppress(OSError):  # what was unsent has nobody to go to
+            _there(self._process.stdin).close()
 
     def kill(self) -> None:
         self._process.kill()

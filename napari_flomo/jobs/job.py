@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from napari_flomo.errors import Cancelled, FlomoError
+
+_LOG = logging.getLogger(__name__)
 
 
 class State(StrEnum):
@@ -196,7 +199,7 @@ class Job:
             self._progress = Progress(done, total, seconds_left, message)
             callbacks, progress = list(self._progress_callbacks), self._progress
         for callback in callbacks:
-            callback(progress)
+            _call(callback, progress)
 
     def _estimate(self, done: int, total: int) -> float | None:
         now = time.monotonic()
@@ -220,4 +223,12 @@ class Job:
         with self._changed:
             callbacks, self._end_callbacks = self._end_callbacks, []
         for callback in callbacks:
-            callback(self)
+            _call(callback, self)
+
+
+def _call(callback: Callable[[Any], None], argument: Any) -> None:
+    """Call a host's function; its faults must not end the thread that listens to the child."""
+    try:
+        callback(argument)
+    except Exception:
+        _LOG.exception("A callback of a job failed")

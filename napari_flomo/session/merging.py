@@ -98,9 +98,7 @@ def _flags(chosen: Iterable[int] | None, length: int, noun: str) -> NDArray[np.b
         raise FlomoError(f"No {noun} was chosen; choose at least one.")
     for index in indices:
         if not 0 <= index < length:
-            raise FlomoError(
-                f"There is no {noun} {index}: the image has {length}, counted from 0."
-            )
+            raise FlomoError(f"There is no {noun} {index}: the image has {length}, counted from 0.")
     flags = np.zeros(length, bool)
     flags[indices] = True
     return flags

@@ -1,0 +1,93 @@
+"""Volumes and segmentations on their way between processes: arrays in files, the rest in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.models.card import ModelCard
+from napari_flomo.volumes import Geometry, Volume
+
+if TYPE_CHECKING:
+    from napari_flomo.segmentation import Segmentation
+
+_IMAGE = "image.npy"
+_LABELS = "labels.npy"
+_SCORES = "scores.npy"
+_MAP = "uncertainty-{}.npy"
+
+
+def pack_volume(folder: Path, volume: Volume) -> dict[str, Any]:
+    """Write the voxels to the folder and return the rest; the name of the image stays here."""
+    _save(folder / _IMAGE, volume.data)
+    geometry = volume.geometry
+    return {
+        "axes": list(volume.axes),
+        "spacing": list(geometry.spacing),
+        "origin": list(geometry.origin),
+        "direction": list(geometry.direction),
+        "spacing_known": geometry.spacing_known,
+        "modality": volume.modality,
+        "frame_step": volume.frame_step,
+    }
+
+
+def unpack_volume(folder: Path, packed: Mapping[str, Any]) -> Volume:
+    """Return the volume that `pack_volume` wrote; its voxels are mapped, not read."""
+    spacing, origin = packed["spacing"], packed["origin"]
+    geometry = Geometry(
+        tuple(spacing), tuple(origin), tuple(packed["direction"]), packed["spacing_known"]
+    )
+    return Volume(
+        np.load(folder / _IMAGE, mmap_mode="r", allow_pickle=False),
+        geometry,
+        tuple(packed["axes"]),
+        modality=packed["modality"],
+        frame_step=packed["frame_step"],
+    )
+
+
+def pack_segmentation(folder: Path, segmentation: Segmentation) -> dict[str, Any]:
+    """Write labels, doubt maps and scores to the folder and return the rest."""
+    _save(folder / _LABELS, segmentation.labels.data)
+    _save(folder / _SCORES, segmentation.slice_scores)
+    for name, doubt in segmentation.uncertainty.items():
+        _save(folder / _MAP.format(name), doubt.data)
+    return {
+        "axes": list(segmentation.labels.axes),
+        "maps": list(segmentation.uncertainty),
+        "manifest": dict(segmentation.manifest),
+        "card": segmentation.card.to_dict(),
+    }
+
+
+def unpack_segmentation(folder: Path, packed: Mapping[str, Any], volume: Volume) -> Segmentation:
+    """Return the segmentation that `pack_segmentation` wrote, on the grid of ``volume``."""
+    from napari_flomo.segmentation import Segmentation
+
+    axes = tuple(packed["axes"])
+
+    def on_grid(name: str) -> Volume:
+        return volume.with_data(_load(folder / name), axes=axes)
+
+    return Segmentation(
+        labels=on_grid(_LABELS),
+        probabilities=None,
+        uncertainty={name: on_grid(_MAP.format(name)) for name in packed["maps"]},
+        slice_scores=_load(folder / _SCORES),
+        manifest=packed["manifest"],
+        card=ModelCard.from_dict(packed["card"]),
+    )
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    np.save(path, array, allow_pickle=False)
+
+
+def _load(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, allow_pickle=False)
+    return array
