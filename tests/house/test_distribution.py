@@ -29,7 +29,9 @@ def test_every_source_is_in(installed: set[str], repository: Path) -> None:
 
 def test_what_is_not_python_is_in(installed: set[str], repository: Path) -> None:
     named = ("napari_flomo/py.typed", "flomo_training/py.typed", "napari_flomo/models/index.json")
-    assert set(named) <= installed
+    assert {*named, "napari_flomo/napari.yaml"} <= installed
+    samples = (repository / "napari_flomo" / "samples").glob("*")
+    assert {path.relative_to(repository).as_posix() for path in samples} <= installed
     bundled = repository / "napari_flomo" / "models" / "bundled"
     wanted = {path.relative_to(repository).as_posix() for path in bundled.glob("*/*")}
     assert wanted <= installed, wanted - installed
@@ -42,9 +44,10 @@ def test_nothing_else_is_in(installed: set[str]) -> None:
     assert not [name for name in strangers if "Scripts/" not in name]
 
 
-def test_command_is_installed() -> None:
-    try:
-        points = importlib.metadata.distribution(DISTRIBUTION).entry_points
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip(f"{DISTRIBUTION} is not installed here")
-    assert {point.name: point.value for point in points} == {"flomo": "napari_flomo.cli:main"}
+def test_entry_points(installed: set[str]) -> None:
+    assert installed
+    points = importlib.metadata.distribution(DISTRIBUTION).entry_points
+    assert {point.name: point.value for point in points} == {
+        "flomo": "napari_flomo.cli:main",
+        DISTRIBUTION: "napari_flomo:napari.yaml",
+    }

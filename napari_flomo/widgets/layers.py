@@ -1,0 +1,256 @@
+"""napari's layers and our volumes: where the voxels of a layer lie, and back.
+
+napari's world has the order of the array, (slices, rows, columns) in mm; ours is (x, y, z) in LPS.
+A layer that our reader made carries its true volume in ``metadata["flomo"]``, because napari shows
+a stack along its own axes, however the scanner was turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import Geometry, Volume
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+
+KEY = "flomo"
+"""Where a layer's metadata holds its `Volume` (images) or `Grid` (results)."""
+
+TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "axis_labels", "units")
+"""The properties that say where napari draws a layer."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid of an image without its voxels: what a result needs to be saved right.
+
+    Attributes
+    ----------
+    template
+        A volume of one shared zero in the shape of the image (without channels).
+    ndim
+        Dimensions of the layers on this grid; 2 for a single image, whose slice axis is dropped.
+    """
+
+    template: Volume
+    ndim: int
+
+    @classmethod
+    def of(cls, volume: Volume, ndim: int | None = None) -> Grid:
+        """Take the grid of a volume."""
+        axes = tuple(name for name in volume.axes if name not in ("channels", "classes"))
+        shape = tuple(volume.length(name) for name in axes)
+        empty = np.broadcast_to(np.uint8(0), shape)
+        template = replace(volume, data=empty, axes=axes)
+        return cls(template, len(axes) if ndim is None else ndim)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the layers on this grid."""
+        shape = self.template.data.shape
+        return shape[1:] if self.ndim == len(shape) - 1 else shape
+
+    def volume(self, data: NDArray[Any]) -> Volume:
+        """Put the data of a layer on this grid.
+
+        Raises
+        ------
+        FlomoError
+            If its shape is not the grid's.
+        """
+        if data.shape != self.shape:
+            raise FlomoError(
+                f"The layer has the shape {_by(data.shape)}, but its image has {_by(self.shape)}; "
+                "crop or resample nothing before you save, or segment the new image."
+            )
+        return self.template.with_data(data.reshape(self.template.data.shape))
+
+    def layer_data(self, volume: Volume) -> NDArray[Any]:
+        """Return the voxels of a volume on this grid as a layer shows them, without copying."""
+        return volume.data.reshape(self.shape)
+
+
+def layer_of_volume(volume: Volume) -> dict[str, Any]:
+    """Return how napari shows a volume: the arguments of an image layer, without the data.
+
+    Steps are millimetres where the file knows them; frames are counted. The true geometry goes
+    along in the metadata.
+    """
+    spacing = volume.geometry.spacing[::-1]
+    moving = "frames" in volume.axes
+    known = volume.geometry.spacing_known
+    unit = "mm" if known else "pixel"
+    return {
+        "name": volume.source or "image",
+        "scale": (1.0, *spacing) if moving else spacing,
+        "units": ("pixel", unit, unit, unit) if moving else (unit, unit, unit),
+        "axis_labels": tuple(name for name in volume.axes if name != "channels"),
+        "metadata": {KEY: volume},
+    }
+
+
+def volume_of_layer(layer: Image) -> Volume:
+    """Return the image of a layer with the geometry that is known best.
+
+    That is the file's own for a layer of our reader (with the layer's scale, if that was changed
+    since: somebody mended a wrong spacing), and for all others scale, rotation, translation and
+    affine together. Of a multiscale image the finest level is taken; a lazy array is computed.
+
+    Parameters
+    ----------
+    layer
+        2-D (rows, columns), 3-D (slices, rows, columns) or 4-D (frames first); grey or RGB.
+
+    Raises
+    ------
+    FlomoError
+        If the layer is sheared, has another number of dimensions or values that are no image.
+    """
+    from napari_flomo.volumes.limits import check_finite
+
+    name = layer.name
+    data = np.asarray(layer.data[0] if layer.multiscale else layer.data)
+    known = layer.metadata.get(KEY)
+    if isinstance(known, Volume) and data.shape == known.data.shape:
+        volume = replace(known, data=data, geometry=_rescaled(known.geometry, layer.scale))
+    else:
+        fields: dict[str, Any] = {"modality": "photo"} if layer.rgb else {}
+        axes = axes_of(layer)
+        geometry = geometry_of_layer(layer)
+        volume = Volume.from_array(data, axes=axes, geometry=geometry, source=name, **fields)
+    check_finite(volume.data, name)
+    return volume
+
+
+def axes_of(layer: Image) -> tuple[str, ...]:
+    """Return what the dimensions of an image layer's data mean, channels last where it has any.
+
+    Raises
+    ------
+    FlomoError
+        If it has fewer than two or more than four dimensions.
+    """
+    if not 2 <= layer.ndim <= 4:
+        raise FlomoError(
+            f"{layer.name} has {layer.ndim} dimensions; FLoMo takes 2 (rows, columns), 3 (slices, "
+            "rows, columns) or 4 (frames first): take a part of it first."
+        )
+    axes = ("frames", "slices", "rows", "columns")[-layer.ndim :]
+    return (*axes, "channels") if getattr(layer, "rgb", False) else axes
+
+
+def geometry_of_layer(layer: Layer | Mapping[str, Any], name: str | None = None) -> Geometry:
+    """Compose scale, shear, rotation, translation and affine of a layer into a geometry.
+
+    Parameters
+    ----------
+    layer
+        A layer, or its state as a writer gets it.
+    name
+        What to call it in an error, where it has no name of its own.
+
+    Raises
+    ------
+    FlomoError
+        If the whole is sheared, or mixes frames with space.
+    """
+    from napari.utils.transforms import Affine
+
+    state = layer if isinstance(layer, Mapping) else {key: getattr(layer, key) for key in TRANSFORM}
+    who = name or str(state.get("name") or getattr(layer, "name", "The layer"))
+    own = Affine(
+        scale=state["scale"],
+        translate=state["translate"],
+        rotate=state["rotate"],
+        shear=state["shear"],
+    )
+    outer = np.asarray(getattr(state["affine"], "affine_matrix", state["affine"]), float)
+    matrix = outer @ own.affine_matrix
+    ndim = len(matrix) - 1
+    steps, shift = matrix[:ndim, :ndim], matrix[:ndim, ndim]
+    if ndim > 3:
+        before = ndim - 3
+        if np.any(steps[:before, before:]) or np.any(steps[before:, :before]):
+            raise FlomoError(
+                f"The transform of {who} mixes frames with space; reset the layer's affine and "
+                "rotation in the first dimension."
+            )
+        steps, shift = steps[before:, before:], shift[before:]
+    elif ndim == 2:
+        whole = np.eye(3)
+        whole[1:, 1:] = steps
+        steps, shift = whole, np.array([0.0, *shift])
+    factor, in_mm = _millimetres(state.get("units"))
+    if not in_mm and np.array_equal(steps, np.eye(3)) and not shift.any():
+        return Geometry.unknown()
+    affine = np.eye(4)
+    affine[:3, :3] = steps[::-1, ::-1] * factor  # both orders, ours is (x, y, z)
+    affine[:3, 3] = shift[::-1] * factor
+    try:
+        return Geometry.from_affine_lps(affine)
+    except FlomoError as error:
+        raise FlomoError(f"{who} cannot be placed in space: {error}") from error
+
+
+def transform_of(layer: Layer) -> dict[str, Any]:
+    """Return the arguments that draw another layer exactly where this one is."""
+    return {key: getattr(layer, key) for key in TRANSFORM}
+
+
+def describe(layer: Image) -> str:
+    """Say in one line what a layer is and what will be done with it; computes nothing."""
+    try:
+        axes = axes_of(layer)
+        geometry = geometry_of_layer(layer)
+    except FlomoError as error:
+        return str(error)
+    data = layer.data[0] if layer.multiscale else layer.data
+    lengths = dict(zip(axes, data.shape, strict=True))
+    parts = [
+        f"{lengths[axis]} {axis if lengths[axis] != 1 else axis[:-1]}"
+        for axis in ("frames", "slices")
+        if axis in lengths
+    ]
+    parts.append(f"{lengths['rows']} × {lengths['columns']} pixels")
+    column, row, between = geometry.spacing
+    if geometry.spacing_known:
+        thick = f" × {between:.3g}" if "slices" in lengths else ""
+        parts.append(f"{row:.3g} × {column:.3g}{thick} mm")
+    else:
+        parts.append("size of a pixel unknown")
+    if layer.rgb:
+        parts.append("colour")
+    if layer.multiscale:
+        parts.append("multiscale: the finest level is taken")
+    if hasattr(data, "dask") or hasattr(data, "compute"):
+        parts.append("lazy: computed when you click Segment")
+    return ", ".join(parts)
+
+
+def _rescaled(geometry: Geometry, scale: NDArray[np.floating]) -> Geometry:
+    """Take over a scale that was changed in the viewer; places and directions stay."""
+    z, y, x = (float(step) for step in scale[-3:])
+    if np.allclose((x, y, z), geometry.spacing, rtol=1e-6, atol=0):
+        return geometry
+    return replace(geometry, spacing=(x, y, z), spacing_known=True)
+
+
+def _millimetres(units: Any) -> tuple[float, bool]:
+    """Return mm per unit of the columns, and whether the unit is a length at all."""
+    if units is None:
+        return 1.0, False
+    unit = units[-1]
+    if hasattr(unit, "is_compatible_with") and unit.is_compatible_with("mm"):
+        return float((1.0 * unit).to("mm").magnitude), True
+    return 1.0, False
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))

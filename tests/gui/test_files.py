@@ -1,0 +1,138 @@
+"""Files in and out of napari: geometry comes back as it was in the file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari", reason="napari is not installed")
+
+from npe2.io_utils import read as read_with_napari
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import Volume, read, write
+from napari_flomo.widgets.layers import KEY, Grid, transform_of
+from napari_flomo.widgets.reading import get_reader, read_layers
+from napari_flomo.widgets.writing import write_layer
+
+
+@pytest.fixture
+def heart(repository: Path) -> Path:
+    return repository / "docs" / "samples" / "sunnybrook_ed.nii.gz"
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_open_and_save_through_napari(
+    open_viewer: Callable[..., Any],
+    make_volume: Callable[..., Volume],
+    tmp_path: Path,
+    suffix: str,
+) -> None:
+    volume = make_volume()
+    write(volume, tmp_path / f"image{suffix}")
+    viewer = open_viewer()
+    (image,) = viewer.open(tmp_path / f"image{suffix}", plugin="napari-flomo")
+    assert image.name == "image"
+    np.testing.assert_allclose(image.scale, (8.0, 1.5, 1.25), rtol=1e-6)
+    assert image.axis_labels == ("slices", "rows", "columns")
+    drawn = np.zeros(image.data.shape, np.int32)
+    drawn[1, 4:9, 5:20] = 3
+    labels = viewer.add_labels(drawn, **transform_of(image))
+    target = tmp_path / f"out{suffix}"
+    assert labels.save(str(target), plugin="napari-flomo") == [str(target)]
+    saved = read(target)
+    assert saved.geometry.same_space(volume.geometry)  # turned by 30 degrees, unlike the layer
+    assert saved.data.dtype == np.uint8
+    np.testing.assert_array_equal(saved.data, drawn)
+
+
+def test_cine(make_volume: Callable[..., Volume], tmp_path: Path) -> None:
+    write(make_volume(frames=4), tmp_path / "cine.nii.gz")
+    ((data, meta, kind),) = read_layers(tmp_path / "cine.nii.gz")
+    assert kind == "image"
+    assert data.shape == (4, 3, 20, 24)
+    np.testing.assert_allclose(meta["scale"], (1.0, 8.0, 1.5, 1.25), rtol=1e-6)
+    target = tmp_path / "labels.nrrd"
+    labels = np.ones(data.shape, np.uint8)
+    write_layer(str(target), labels, {"metadata": {KEY: Grid.of(meta["metadata"][KEY])}})
+    assert read(target).n_frames == 4
+
+
+def test_labels_open_as_labels(make_volume: Callable[..., Volume], tmp_path: Path) -> None:
+    volume = make_volume()
+    codes = volume.with_data((volume.data % 4).astype(np.uint8))
+    write(codes, tmp_path / "heart_labels.nii.gz")
+    write(codes, tmp_path / "heart_slabelled.nii.gz")
+    write(volume, tmp_path / "heart_seg.nii.gz")  # grey values up to 1439
+    kinds = [read_layers(path)[0][2] for path in sorted(tmp_path.glob("*.nii.gz"))]
+    assert kinds == ["labels", "image", "image"]
+
+
+def test_dicom_folder_only(shared: Path, tmp_path: Path, plugin: Any) -> None:
+    series = shared / "data" / "sunnybrook" / "dicom" / "SC-HF-I-1"
+    assert get_reader(str(tmp_path)) is None
+    (tmp_path / "notes.txt").write_text("nothing")
+    assert get_reader(str(tmp_path)) is None
+    for file in sorted(series.iterdir()):
+        shutil.copy(file, tmp_path / file.stem)  # exports often have no suffix
+    layers = read_with_napari([str(tmp_path)], stack=False, plugin_name="napari-flomo")
+    ((data, meta, kind),) = layers
+    assert (data.shape, kind) == ((10, 12, 256, 256), "image")
+    assert meta["metadata"][KEY].geometry.same_space(read(series).geometry)
+
+
+def test_which_files_are_ours() -> None:
+    assert get_reader("a/HEART.NII.GZ") is not None
+    assert get_reader(["a.nrrd", "b.nrrd"]) is not None
+    assert get_reader("photo.png") is None
+    assert get_reader("table.csv") is None
+
+
+def test_several_files(heart: Path) -> None:
+    assert len(read_layers([str(heart), str(heart)])) == 2
+
+
+def test_a_damaged_file_is_one_sentence(open_viewer: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "torn.nii.gz").write_bytes(b"\x1f\x8b torn")
+    with pytest.raises(FlomoError) as caught:
+        open_viewer().open(tmp_path / "torn.nii.gz", plugin="napari-flomo")
+    assert "torn.nii.gz" in str(caught.value)
+
+
+def test_labels_that_no_longer_fit_are_refused(heart: Path, tmp_path: Path) -> None:
+    ((_, meta, _),) = read_layers(heart)
+    grid = {KEY: Grid.of(meta["metadata"][KEY])}
+    target = tmp_path / "out.nii.gz"
+    with pytest.raises(FlomoError, match="11 × 256 × 256, but its image has 12 × 256 × 256"):
+        write_layer(str(target), np.zeros((11, 256, 256), np.uint8), {"metadata": grid})
+    assert not list(tmp_path.iterdir())
+
+
+def test_drawn_labels_take_the_image_they_lie_on(
+    open_viewer: Callable[..., Any], heart: Path, tmp_path: Path
+) -> None:
+    viewer = open_viewer()
+    (image,) = viewer.open(heart, plugin="napari-flomo")
+    inside = viewer.add_labels(np.ones(image.data.shape, int), **transform_of(image))
+    inside.save(str(tmp_path / "on.nii.gz"), plugin="napari-flomo")
+    assert read(tmp_path / "on.nii.gz").geometry.same_space(read(heart).geometry)
+    beside = viewer.add_labels(np.ones(image.data.shape, int), scale=(3, 2, 1))
+    beside.save(str(tmp_path / "beside.nii.gz"), plugin="napari-flomo")
+    saved = read(tmp_path / "beside.nii.gz").geometry
+    assert saved.spacing == (1, 2, 3)
+    assert not saved.same_space(read(heart).geometry)
+
+
+@pytest.mark.parametrize(("key", "ndim"), [("sunnybrook_volume", 3), ("sunnybrook_cine", 4)])
+def test_samples(open_viewer: Callable[..., Any], key: str, ndim: int) -> None:
+    viewer = open_viewer()
+    (layer,) = viewer.open_sample("napari-flomo", key)
+    assert layer.ndim == ndim
+    assert layer.metadata[KEY].geometry.spacing == pytest.approx((1.367, 1.367, 10), abs=1e-3)
+    picture = viewer.screenshot(canvas_only=True)[..., :3]
+    assert picture.max() - picture.min() > 150  # grey values are shown, not a black window
