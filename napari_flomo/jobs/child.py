@@ -77,8 +77,9 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=_environment(),
-            # Ctrl+C in the terminal of the viewer is for the viewer.
-            start_new_session=os.name != "nt",
+            # Ctrl+C in the terminal of the viewer is for the viewer. Not a session of its own: the
+            # child keeps the priority that the viewer was given.
+            process_group=None if os.name == "nt" else 0,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         self._sending = threading.Lock()

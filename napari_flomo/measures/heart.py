@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,18 @@ from napari_flomo.models.card import Label
 MYOCARDIAL_DENSITY_G_PER_ML = 1.05
 """Schulz-Menger et al., Standardized image interpretation and post-processing in cardiovascular
 magnetic resonance - 2020 update, J Cardiovasc Magn Reson 22:19, doi 10.1186/s12968-020-00610-6."""
+
+_CONCEPTS = {
+    "87878005": "left_ventricle",
+    "53085002": "right_ventricle",
+    "74281007": "myocardium",
+}
+_CAVITY = r"(v|[ _-]ventric(le|ular))([ _-](cavity|blood[ _-]pool))?"
+_NAMES = {
+    "left_ventricle": re.compile(f"l(eft)?{_CAVITY}"),
+    "right_ventricle": re.compile(f"r(ight)?{_CAVITY}"),
+    "myocardium": re.compile(r"((lv|left[ _-]ventricular)[ _-])?myo(cardium)?"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,14 @@ class HeartCodes:
 
         None when neither ventricle is among them.
         """
-        raise NotImplementedError
+        parts: dict[str, int] = {}
+        for label in labels:
+            part = _part_of(label)
+            if part is not None:
+                parts.setdefault(part, label.code)
+        if "left_ventricle" not in parts and "right_ventricle" not in parts:
+            return None
+        return cls(**parts)
 
 
 @dataclass(frozen=True)
@@ -71,11 +91,10 @@ class HeartMeasures:
     left, right
         The ventricles; None where the model does not know them or millimetres are unknown.
     mass_g
-        Left ventricular myocardium at the end of diastole, in grams.
+        Left ventricular myocardium in grams: at the end of diastole, or in the only frame.
     ed_frame, es_frame
-        Frames (or, of `heart_of_phases`, images) at the ends of diastole and systole; None when
-        there is but one frame, so that no phase is known. With one frame ``edv_ml`` holds its
-        volume **only** if the caller knows that it is the end of diastole.
+        Frames at the ends of diastole and systole; None with one frame, whose phase nobody knows.
+        The ventricles then have no volumes here; `VoxelCounts.ml` tells those of the frame.
     complete
         Whether every slice of the frames was segmented; volumes of a part are too small.
     """
@@ -111,11 +130,58 @@ def heart_of_cine(
     complete
         See `HeartMeasures`.
     """
-    raise NotImplementedError
+    chosen = list(range(counts.n_frames)) if frames is None else list(frames)
+    leading = codes.right_ventricle if codes.left_ventricle is None else codes.left_ventricle
+    if not chosen or leading is None:
+        return HeartMeasures(None, None, None, None, None, complete)
+    if len(chosen) == 1:
+        left, right = _ventricles(counts, None, counts, None, codes)
+        return HeartMeasures(left, right, _mass(counts, chosen[0], codes), None, None, complete)
+    sizes = [counts.voxels(leading, frame) for frame in chosen]
+    diastole, systole = chosen[sizes.index(max(sizes))], chosen[sizes.index(min(sizes))]
+    left, right = _ventricles(counts, diastole, counts, systole, codes)
+    mass = _mass(counts, diastole, codes)
+    return HeartMeasures(left, right, mass, diastole, systole, complete)
 
 
 def heart_of_phases(
     diastole: VoxelCounts, systole: VoxelCounts, codes: HeartCodes
 ) -> HeartMeasures:
-    """Measure two images with one frame each: the ends of diastole and of systole."""
-    raise NotImplementedError
+    """Measure two images, of whose first frames the ends of diastole and of systole are known."""
+    left, right = _ventricles(diastole, 0, systole, 0, codes)
+    return HeartMeasures(left, right, _mass(diastole, 0, codes), None, None)
+
+
+def _ventricles(
+    diastole: VoxelCounts,
+    ed_frame: int | None,
+    systole: VoxelCounts,
+    es_frame: int | None,
+    codes: HeartCodes,
+) -> tuple[Ventricle | None, Ventricle | None]:
+    """Return the left and the right ventricle; frames that are None have no volumes."""
+
+    def ventricle(code: int | None) -> Ventricle | None:
+        if code is None or diastole.ml_per_voxel is None or systole.ml_per_voxel is None:
+            return None
+        return Ventricle(
+            None if ed_frame is None else diastole.ml(code, ed_frame),
+            None if es_frame is None else systole.ml(code, es_frame),
+        )
+
+    return ventricle(codes.left_ventricle), ventricle(codes.right_ventricle)
+
+
+def _mass(counts: VoxelCounts, frame: int, codes: HeartCodes) -> float | None:
+    if codes.myocardium is None:
+        return None
+    ml = counts.ml(codes.myocardium, frame)
+    return None if ml is None else ml * MYOCARDIAL_DENSITY_G_PER_ML
+
+
+def _part_of(label: Label) -> str | None:
+    """Return the field of `HeartCodes` that a label fills, or None."""
+    if label.snomed is not None:
+        return _CONCEPTS.get(label.snomed.code)
+    name = label.name.casefold()
+    return next((part for part, pattern in _NAMES.items() if pattern.fullmatch(name)), None)

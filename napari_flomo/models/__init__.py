@@ -6,7 +6,6 @@ is fetched or published.
 
 from __future__ import annotations
 
-from napari_flomo.models.cache import cache_folder
 from napari_flomo.models.card import (
     Concept,
     IntensityRule,
@@ -34,6 +33,7 @@ from napari_flomo.models.shelf import (
     locate,
     save_model,
 )
+from napari_flomo.places import cache_folder
 
 __all__ = [
     "Concept",

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,9 +24,7 @@ from napari_flomo.files import atomic_write
 from napari_flomo.models.hub import FilePin, HubSource
 from napari_flomo.models.index import COMMIT
 from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
-
-HOME_VARIABLE = "FLOMO_HOME"
-"""Environment variable: the folder to keep fetched models in."""
+from napari_flomo.places import cache_folder
 
 ORIGIN_FILE = "origin.json"
 
@@ -62,20 +59,6 @@ class Origin:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(pin.size for pin in self.pins.values())
-
-
-def cache_folder() -> Path:
-    """Return the folder for fetched files: FLOMO_HOME, or the system's place for caches."""
-    chosen = os.environ.get(HOME_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "napari-flomo"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "napari-flomo"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "napari-flomo"
 
 
 def repo_folder(repo: str) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,14 +81,56 @@ def merge(
     FlomoError
         If the shapes differ.
     """
-    raise NotImplementedError
+    if existing is None:
+        existing = np.zeros_like(proposed)
+    _check_shapes(existing, proposed)
+    result = existing.copy()
+    for place in _places(scope, existing.shape):
+        before, after = existing[place], proposed[place]
+        finished = np.isin(before, list(locked)) | np.isin(after, list(locked))
+        result[place] = np.where(finished, before, after)
+    return result
 
 
 def merge_maps(
     existing: NDArray[np.floating] | None, proposed: NDArray[np.floating], scope: Scope
 ) -> NDArray[np.floating]:
-    """As `merge` for doubt maps, ``([frames,] slices, rows, columns)``."""
-    raise NotImplementedError
+    """As `merge` for doubt maps, ``([frames,] slices, rows, columns)``; 0 where there is none."""
+    if existing is None:
+        existing = np.zeros_like(proposed)
+    _check_shapes(existing, proposed)
+    result = existing.copy()
+    for place in _places(scope, existing.shape):
+        result[place] = proposed[place]
+    return result
+
+
+def merge_scores(
+    existing: NDArray[np.floating] | None, proposed: NDArray[np.floating], scope: Scope
+) -> NDArray[np.floating]:
+    """As `merge` for slice scores, ``(frames, slices)``; NaN where nothing was segmented."""
+    if existing is None:
+        existing = np.full_like(proposed, np.nan)
+    _check_shapes(existing, proposed)
+    inside = scope.mask(*proposed.shape)
+    result: NDArray[np.floating] = np.where(inside, proposed, existing)
+    return result
+
+
+def _places(scope: Scope, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the index of every slice of the scope; a stack without frames has one index."""
+    moving = len(shape) == 4
+    mask = scope.mask(shape[0] if moving else 1, shape[-3])
+    for frame, number in np.argwhere(mask).tolist():
+        yield (frame, number) if moving else (number,)
+
+
+def _check_shapes(existing: NDArray[Any], proposed: NDArray[Any]) -> None:
+    if existing.shape != proposed.shape:
+        raise FlomoError(
+            f"Labels of shape {proposed.shape} cannot be merged into labels of shape "
+            f"{existing.shape}; they belong to different images."
+        )
 
 
 def _flags(chosen: Iterable[int] | None, length: int, noun: str) -> NDArray[np.bool_]:

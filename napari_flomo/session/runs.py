@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
-from napari_flomo.jobs import Job, Problem, Progress, State
+from napari_flomo.errors import Cancelled
+from napari_flomo.jobs import Job, JobFailed, Problem, Progress, State
 from napari_flomo.session.merging import Scope
 
 
@@ -31,6 +34,9 @@ class Run:
         scope: Scope | None = None,
     ) -> None:
         self._job = job
+        self._settled = threading.Event()
+        self._problem: Problem | None = None
+        self._state = State.WAITING
         self.task = job.task
         self.key = key
         self.model = model
@@ -39,8 +45,10 @@ class Run:
 
     @property
     def state(self) -> State:
-        """How far it is. When it is done, the session may still be about to take the result in."""
-        return self._job.state
+        """How far it is. It is final only when the session has taken the end in."""
+        if not self._settled.is_set():
+            return State.WAITING if self._job.state is State.WAITING else State.RUNNING
+        return self._state
 
     @property
     def progress(self) -> Progress:
@@ -50,7 +58,7 @@ class Run:
     @property
     def problem(self) -> Problem | None:
         """Why it failed, or None."""
-        return self._job.problem
+        return self._problem
 
     @property
     def cancelling(self) -> bool:
@@ -62,13 +70,43 @@ class Run:
         self._job.cancel()
 
     def result(self, timeout: float | None = None) -> Any:
-        """Wait and return what the child returned, before any merging. For scripts and tests.
+        """Wait until the session has taken it in; return what the child returned, unmerged.
 
-        A `Segmentation` of the scope, the folder of a pulled model, or the devices.
+        For scripts and tests. Not for the thread that `Session` dispatches to: it would wait for
+        itself.
+
+        Returns
+        -------
+        Segmentation, str or mapping
+            The `Segmentation` of the scope, the folder of a pulled model, or the devices.
 
         Raises
         ------
-        JobFailed, Cancelled, TimeoutError
-            As `Job.result`.
+        JobFailed
+            If it failed.
+        Cancelled
+            If it was cancelled or its image was closed.
+        TimeoutError
+            If it still runs.
         """
-        return self._job.result(timeout)
+        if not self._settled.wait(timeout):
+            raise TimeoutError(f"The task {self.task!r} still runs after {timeout} seconds.")
+        if self._problem is not None:
+            raise JobFailed(self._problem)
+        if self._state is State.CANCELLED:
+            raise Cancelled
+        return self._job.result(0)
+
+    # What follows is for the session.
+
+    def _follow(
+        self, on_progress: Callable[[Progress], None], on_end: Callable[[Job], None]
+    ) -> None:
+        """Pass on what the job reports, from another thread."""
+        self._job.on_progress(on_progress)
+        self._job.on_end(on_end)
+
+    def _settle(self, state: State, problem: Problem | None = None) -> None:
+        """Note how it ended for the session."""
+        self._state, self._problem = state, problem
+        self._settled.set()

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.jobs import Worker
-from napari_flomo.measures import HeartMeasures
-from napari_flomo.session.events import Event
+from napari_flomo.errors import FlomoError
+from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
+from napari_flomo.measures import HeartCodes, HeartMeasures, heart_of_cine
+from napari_flomo.session import results
+from napari_flomo.session.events import (
+    Event,
+    ImageAdded,
+    ImageRemoved,
+    ImageRenamed,
+    LabelsChanged,
+    LocksChanged,
+    ReviewChanged,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunStarted,
+)
+from napari_flomo.session.exchange import pack_volume, unpack_segmentation
 from napari_flomo.session.images import OpenImage
 from napari_flomo.session.merging import Scope
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import Place, Review
 from napari_flomo.session.runs import Run
 from napari_flomo.volumes import Volume
+
+_LOG = logging.getLogger(__name__)
 
 Observer = Callable[[Event], None]
 Dispatch = Callable[[Callable[[], None]], None]
@@ -38,14 +62,20 @@ class Session:
     """
 
     def __init__(self, worker: Worker | None = None, dispatch: Dispatch | None = None) -> None:
-        raise NotImplementedError
+        self._worker = worker or Worker()
+        self._dispatch = dispatch or _at_once
+        self._images: dict[str, OpenImage] = {}
+        self._numbers = itertools.count(1)
+        self._observers: list[Observer] = []
+        self._running: Run | None = None
+        self._closed = False
 
     # Images
 
     @property
     def images(self) -> tuple[OpenImage, ...]:
         """All open images, in the order they came."""
-        raise NotImplementedError
+        return tuple(self._images.values())
 
     def image(self, key: str) -> OpenImage:
         """Return an open image.
@@ -55,26 +85,36 @@ class Session:
         FlomoError
             If it is not open (any more).
         """
-        raise NotImplementedError
+        try:
+            return self._images[key]
+        except KeyError:
+            raise FlomoError("This image is not open any more; open it again.") from None
 
     def add(self, volume: Volume, name: str) -> str:
         """Open an image and return its key."""
-        raise NotImplementedError
+        key = f"image-{next(self._numbers)}"
+        self._images[key] = OpenImage(key, name, volume)
+        self._tell(ImageAdded(key))
+        return key
 
     def rename(self, key: str, name: str) -> None:
         """Call an image otherwise; runs go on."""
-        raise NotImplementedError
+        self.image(key).name = name
+        self._tell(ImageRenamed(key, name))
 
     def remove(self, key: str) -> None:
         """Close an image; a run on it is cancelled and its result dropped."""
-        raise NotImplementedError
+        del self._images[self.image(key).key]
+        if self._running is not None and self._running.key == key:
+            self._running.cancel()
+        self._tell(ImageRemoved(key))
 
     # Work
 
     @property
     def running(self) -> Run | None:
         """What is under way, until its result is taken in."""
-        raise NotImplementedError
+        return self._running
 
     def segment(
         self,
@@ -107,15 +147,38 @@ class Session:
             If the image or the scope does not exist, or the labels that would be kept mean
             something else in this model.
         """
-        raise NotImplementedError
+        image = self.image(key)
+        scope = scope or Scope()
+        scope.mask(image.volume.n_frames, image.volume.n_slices)
+        self._check_idle()
+        results.check_labels_agree(image, scope, results.card_of(model))
+        volume = image.volume
+
+        def pack(folder: Path) -> Mapping[str, Any]:
+            return {"volume": pack_volume(folder, volume)}
+
+        def unpack(folder: Path, packed: Mapping[str, Any]) -> Any:
+            return unpack_segmentation(folder, packed, volume)
+
+        arguments = {
+            "model": model,
+            "device": device,
+            "slices": scope.slices,
+            "frames": scope.frames,
+        }
+        job = self._worker.submit("segment", arguments, pack=pack, unpack=unpack)
+        return self._follow(Run(job, key=key, model=model, device=device, scope=scope))
 
     def pull(self, model: str) -> Run:
         """Start to fetch a model; the result is its folder, as text. Raises `Busy`."""
-        raise NotImplementedError
+        self._check_idle()
+        job = self._worker.submit("pull", {"model": model}, unpack=lambda _, told: told["folder"])
+        return self._follow(Run(job, model=model))
 
     def devices(self) -> Run:
         """Start to look for devices; see ``napari_flomo.commands.tasks.devices``. Raises `Busy`."""
-        raise NotImplementedError
+        self._check_idle()
+        return self._follow(Run(self._worker.submit("devices")))
 
     # Corrections
 
@@ -131,7 +194,16 @@ class Session:
         strokes
             1 for a stroke, -1 for one undone, 0 to only measure.
         """
-        raise NotImplementedError
+        image = self.image(key)
+        place = Place(*place)
+        if image.labels is None or image.counts is None or image.review is None:
+            raise FlomoError("This image has no labels yet; segment it first.")
+        frame = (
+            image.labels.data[place.frame] if "frames" in image.labels.axes else (image.labels.data)
+        )
+        image.counts.update(place.frame, place.slice, frame[place.slice])
+        image.review.count_edit(place, strokes)
+        self._tell(LabelsChanged(key, place.frame, place.slice))
 
     def set_labels(self, key: str, labels: NDArray[Any]) -> None:
         """Replace the labels of an image, as a restore or an import does.
@@ -141,43 +213,142 @@ class Session:
         FlomoError
             If they are no integers or not on its grid.
         """
-        raise NotImplementedError
+        results.replace_labels(self.image(key), labels)
+        self._tell(LabelsChanged(key))
 
     def lock(self, key: str, code: int, locked: bool = True) -> None:
         """Call a label finished, or not finished any more."""
-        raise NotImplementedError
+        image = self.image(key)
+        image.locked = image.locked | {code} if locked else image.locked - {code}
+        self._tell(LocksChanged(key, image.locked))
 
     def measures(self, key: str) -> HeartMeasures | None:
         """Return volumes, EF and mass of the labels as they are now; quick enough for a brush.
 
         None before the first run, or where the model knows no heart.
         """
-        raise NotImplementedError
+        image = self.image(key)
+        if image.segmentation is None or image.counts is None:
+            return None
+        codes = HeartCodes.of(image.segmentation.card.labels)
+        if codes is None:
+            return None
+        done = np.isfinite(image.segmentation.slice_scores)
+        whole = np.flatnonzero(done.all(1)).tolist()
+        frames = whole or np.flatnonzero(done.any(1)).tolist()
+        return heart_of_cine(image.counts, codes, frames, complete=bool(whole))
 
     # Review: each returns where the viewer goes, or None for nowhere.
 
     def review_next(self, key: str) -> Place | None:
         """Move to the next doubtful slice."""
-        raise NotImplementedError
+        return self._reviewed(key, self._review(key).next())
 
     def review_previous(self, key: str) -> Place | None:
         """Move back in the review."""
-        raise NotImplementedError
+        return self._reviewed(key, self._review(key).previous())
 
     def review_go_to(self, key: str, place: Place) -> Place:
         """Move to a slice of the review."""
-        raise NotImplementedError
+        place = self._review(key).go_to(place)
+        self._tell(ReviewChanged(key))
+        return place
 
     def review_accept(self, key: str) -> Place | None:
         """Accept the current slice and move on."""
-        raise NotImplementedError
+        return self._reviewed(key, self._review(key).accept())
 
     # Observers
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call ``observer(event)`` on every change; returns a function that ends it."""
-        raise NotImplementedError
+        self._observers.append(observer)
+
+        def unsubscribe() -> None:
+            with suppress(ValueError):
+                self._observers.remove(observer)
+
+        return unsubscribe
 
     def close(self) -> None:
         """Cancel what runs and let the worker end; nothing is told any more."""
-        raise NotImplementedError
+        self._closed = True
+        self._observers.clear()
+        self._worker.close()
+
+    # How a run comes back
+
+    def _check_idle(self) -> None:
+        if self._running is not None:
+            raise Busy(
+                "Other work is under way; wait until it is done, or cancel it first."
+                if self._running.task != "segment"
+                else "A segmentation is under way; wait until it is done, or cancel it first."
+            )
+
+    def _follow(self, run: Run) -> Run:
+        """Begin to listen to a run; its reports reach us in the thread of `dispatch`."""
+        self._running = run
+        self._tell(RunStarted(run))
+        run._follow(
+            lambda progress: self._dispatch(lambda: self._progressed(run, progress)),
+            lambda job: self._dispatch(lambda: self._ended(run, job)),
+        )
+        return run
+
+    def _progressed(self, run: Run, progress: Progress) -> None:
+        if self._running is run:
+            self._tell(RunProgressed(run, progress))
+
+    def _ended(self, run: Run, job: Job) -> None:
+        """Take in how a run ended; one whose image is gone was cancelled, whatever came of it."""
+        if self._running is run:
+            self._running = None
+        gone = run.key is not None and run.key not in self._images
+        problem = job.problem
+        if self._closed or gone or run.cancelling or job.state is State.CANCELLED:
+            run._settle(State.CANCELLED)
+            self._tell(RunCancelled(run))
+            return
+        if problem is None and run.key is not None:
+            problem = self._take_in(self._images[run.key], run, job)
+        if problem is None:
+            run._settle(State.DONE)
+            self._tell(RunFinished(run))
+        else:
+            run._settle(State.FAILED, problem)
+            self._tell(RunFailed(run, problem))
+
+    def _take_in(self, image: OpenImage, run: Run, job: Job) -> Problem | None:
+        """Merge a result into its image; return what keeps it from being merged."""
+        assert run.scope is not None
+        try:
+            results.take_in(image, job.result(0), run.scope)
+        except FlomoError as error:
+            return Problem(str(error), kind="flomo")
+        except Exception as error:  # the run must end, and the image is as it was
+            details = "".join(traceback.format_exception(error))
+            return Problem(f"Unexpected {type(error).__name__}; report the details.", details)
+        return None
+
+    def _review(self, key: str) -> Review:
+        review = self.image(key).review
+        if review is None:
+            raise FlomoError("There is nothing to review yet; segment the image first.")
+        return review
+
+    def _reviewed(self, key: str, place: Place | None) -> Place | None:
+        self._tell(ReviewChanged(key))
+        return place
+
+    def _tell(self, event: Event) -> None:
+        """Tell all observers; the fault of one must not keep it from the others."""
+        for observer in tuple(self._observers):
+            try:
+                observer(event)
+            except Exception:
+                _LOG.exception("An observer of the session failed")
+
+
+def _at_once(action: Callable[[], None]) -> None:
+    action()
