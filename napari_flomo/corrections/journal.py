@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import secrets
+import shutil
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
-from napari_flomo.corrections.strokes import Stroke
-from napari_flomo.volumes import Volume
+from filelock import BaseFileLock
+
+from napari_flomo.corrections import layout
+from napari_flomo.corrections.identity import identity
+from napari_flomo.corrections.layout import About
+from napari_flomo.corrections.replaying import Tally, lost_sentence, painted
+from napari_flomo.corrections.strokes import MAGIC, Stroke
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write, atomic_write_all
+from napari_flomo.places import data_folder
+from napari_flomo.volumes import Volume, read, write
+
+COMPACT_BYTES = 16 << 20
+"""Bytes of strokes, some 50,000 with a brush, after which a snapshot of the labels replaces them."""
 
 
 def journals_folder() -> Path:
     """Return the folder of all journals: ``journals`` in the user's data folder."""
-    raise NotImplementedError
+    return data_folder() / "journals"
 
 
 class Journal:
     """The journal of one image; made by `Journal.create` or `Journal.open`.
 
     A folder with a copy of the image and of the network's labels (NRRD, readable without us), what
-    made them (``journal.json``) and the strokes. It is locked while it is open, so that no other
-    program offers it for restoring.
+    made them (``journal.json``) and the strokes; `napari_flomo.corrections.layout` describes it. It
+    is locked while it is open, so that no other program offers it for restoring.
 
     Attributes
     ----------
@@ -30,10 +49,24 @@ class Journal:
     problem
         One sentence while strokes cannot be written (disk full, read-only), else None. They are
         kept in memory and written with the next stroke that succeeds.
+    lost
+        One sentence when a torn end was cut off as the journal was opened, else None.
     """
 
-    folder: Path
-    problem: str | None
+    def __init__(self, folder: Path, lock: BaseFileLock, *, compact_bytes: int) -> None:
+        self.folder = folder
+        self.problem: str | None = None
+        self._lock = lock
+        self._compact_bytes = compact_bytes
+        self._pending: list[bytes] = []
+        self._file: IO[bytes] | None = None
+        content = layout.read_content(folder)
+        self._generation, self._end = content.generation, content.end
+        self._tally = Tally.of(content.strokes)
+        self.lost = lost_sentence(content.fault)
+        if content.fault is not None:
+            self._cut()
+        self._open_strokes()
 
     @classmethod
     def create(
@@ -44,6 +77,7 @@ class Journal:
         image_hash: str | None = None,
         about: Mapping[str, Any] | None = None,
         parent: Path | None = None,
+        compact_bytes: int = COMPACT_BYTES,
     ) -> Self:
         """Begin a journal. Takes as long as writing the image; best done in another thread.
 
@@ -52,7 +86,8 @@ class Journal:
         image
             Is copied, without name.
         labels
-            What is about to be corrected, on the image's grid.
+            What is about to be corrected, on the image's grid. A viewer that goes on painting in
+            the meantime passes a copy.
         image_hash
             `identity` of the image, where it is known already.
         about
@@ -60,16 +95,38 @@ class Journal:
             Never a path or anything of the patient.
         parent
             Folder to make it in; `journals_folder` by default.
+        compact_bytes
+            Strokes of this size are replaced by a snapshot.
 
         Raises
         ------
         FlomoError
             If it cannot be written; nothing is left of it.
         """
-        raise NotImplementedError
+        folder = (parent or journals_folder()) / secrets.token_hex(8)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)  # the image is a patient's
+        except OSError as error:
+            raise FlomoError(
+                f"No journal can be kept in {folder.parent}: {_reason(error)}."
+            ) from error
+        try:
+            lock = layout.lock_of(folder)
+            write(_anonymous(image), layout.image_file(folder, image), compress=False)
+            write(_anonymous(labels), layout.labels_file(folder, 0), compress=False)
+            with atomic_write(layout.strokes_file(folder, 0)) as temporary:
+                temporary.write_bytes(MAGIC)
+            note = dict(about or {})
+            known = image_hash or identity(image)
+            layout.write_about(folder, About(known, time.time(), labels.data.shape, note))
+            return cls(folder, lock, compact_bytes=compact_bytes)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path, *, compact_bytes: int = COMPACT_BYTES) -> Self:
         """Go on with a journal that a crash left; a torn end is cut off and kept as ``*.cut``.
 
         Raises
@@ -77,7 +134,18 @@ class Journal:
         FlomoError
             If another program has it open, or it cannot be read.
         """
-        raise NotImplementedError
+        layout.read_about(folder)
+        lock = layout.lock_of(folder)
+        try:
+            return cls(folder, lock, compact_bytes=compact_bytes)
+        except BaseException:
+            lock.release()
+            raise
+
+    @property
+    def strokes(self) -> int:
+        """How many changes of voxels it holds."""
+        return self._tally.strokes
 
     def record(self, stroke: Stroke) -> str | None:
         """Write a stroke; when this returns it is on the disk, or the reason why not is returned.
@@ -89,7 +157,43 @@ class Journal:
         str or None
             `problem`.
         """
-        raise NotImplementedError
+        self._tally.add(stroke)
+        self._pending.append(stroke.to_record())
+        try:
+            self._write(b"".join(self._pending))
+        except OSError as error:
+            self.problem = _sentence(error)
+            return self.problem
+        self._pending.clear()
+        self.problem = None
+        if self._end > self._compact_bytes:
+            with suppress(FlomoError, OSError):  # the journal is whole as it is, only long
+                self.compact()
+        return None
+
+    def compact(self) -> None:
+        """Replace the strokes by a snapshot of the labels, both files or none.
+
+        Raises
+        ------
+        FlomoError
+            If it cannot be written; the journal is as it was.
+        """
+        old, new = self._generation, self._generation + 1
+        base = read(layout.labels_file(self.folder, old))
+        flat, tally, _ = painted(base.data, layout.read_content(self.folder))
+        labels = base.with_data(flat.reshape(base.data.shape), axes=base.axes)
+        head = MAGIC + tally.to_stroke().to_record()
+        places = [layout.labels_file(self.folder, new), layout.strokes_file(self.folder, new)]
+        with atomic_write_all(places) as (snapshot, strokes):
+            write(labels, snapshot, compress=False)
+            strokes.write_bytes(head)
+        self._close_strokes()
+        self._generation, self._end = new, len(head)
+        self._open_strokes()
+        layout.strokes_file(self.folder, old).unlink(missing_ok=True)
+        if old:  # the labels of the network stay
+            layout.labels_file(self.folder, old).unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Close and remove the journal, because its labels are safe elsewhere now.
@@ -99,11 +203,19 @@ class Journal:
         FlomoError
             If it cannot be removed.
         """
-        raise NotImplementedError
+        self._close_strokes()
+        remove(self.folder, self._lock)
 
     def close(self) -> None:
-        """Close it as it is; it will be offered for restoring."""
-        raise NotImplementedError
+        """Close it as it is; it will be offered for restoring, unless nothing was ever changed."""
+        if self._file is None:
+            return
+        self._close_strokes()
+        if self._tally.strokes or self._tally.accepted or self._tally.locked:
+            self._lock.release()
+        else:
+            with suppress(FlomoError):
+                remove(self.folder, self._lock)
 
     def __enter__(self) -> Self:
         return self
@@ -115,3 +227,87 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _write(self, data: bytes) -> None:
+        """Append and flush to the disk; a half-written record is taken back."""
+        if self._file is None:
+            raise OSError(errno.EBADF, "the journal is closed")
+        if os.fstat(self._file.fileno()).st_nlink == 0:
+            raise OSError(errno.ENOENT, "its file was deleted")
+        try:
+            self._file.seek(self._end)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            with suppress(OSError):
+                self._file.truncate(self._end)
+            raise
+        self._end += len(data)
+
+    def _open_strokes(self) -> None:
+        path = layout.strokes_file(self.folder, self._generation)
+        try:
+            self._file = path.open("r+b", buffering=0)
+        except OSError as error:
+            raise FlomoError(
+                f"The journal {self.folder} cannot be written: {_reason(error)}."
+            ) from (error)
+
+    def _close_strokes(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _cut(self) -> None:
+        """Cut off what cannot be read, and keep it aside for whoever wants to look."""
+        path = layout.strokes_file(self.folder, self._generation)
+        content = path.read_bytes()
+        with atomic_write(path.with_suffix(".cut")) as aside:
+            aside.write_bytes(content[self._end :])
+        good = content[: self._end] or MAGIC
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(good)
+        self._end = len(good)
+
+
+def remove(folder: Path, lock: BaseFileLock) -> None:
+    """Remove a journal whose lock is held, and let the lock go.
+
+    Raises
+    ------
+    FlomoError
+        If it cannot be removed.
+    """
+    try:
+        # Without it the folder is no journal, should the rest not succeed.
+        (folder / layout.ABOUT_FILE).unlink(missing_ok=True)
+        lock.release()
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise FlomoError(
+            f"The journal {folder} could not be removed: {_reason(error)}; delete the folder."
+        ) from error
+    finally:
+        lock.release()
+
+
+def _anonymous(volume: Volume) -> Volume:
+    return replace(volume, source="", extra={})
+
+
+def _reason(error: OSError) -> str:
+    return str(error.strerror or error)
+
+
+def _sentence(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            "The disk is full, so your strokes are safe in memory only; free some space and they "
+            "are written with the next stroke, or save the labels elsewhere."
+        )
+    return (
+        f"Your strokes cannot be written ({_reason(error)}) and are safe in memory only; save the "
+        "labels soon."
+    )

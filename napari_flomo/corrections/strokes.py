@@ -1,6 +1,6 @@
 """One change of a person, as it lies in a journal.
 
-A journal file is ``FLOMOJ1\\n`` and then records: length of the payload (4 bytes), CRC-32 of the
+A journal file is `MAGIC` and then records: length of the payload (4 bytes), CRC-32 of the
 payload (4 bytes), payload. All numbers are little-endian. A payload is a head (kind, time, element
 types, number of voxels, length of the note), the note in JSON, and the compressed voxels: steps
 between the ascending flat indices, old values, new values. A brush that paints runs of neighbouring
@@ -67,6 +67,7 @@ class Stroke:
     def of(
         cls,
         kind: Kind,
+        *,
         indices: ArrayLike,
         old: ArrayLike,
         new: ArrayLike,

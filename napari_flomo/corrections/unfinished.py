@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import BaseFileLock
+
+from napari_flomo.corrections import layout
+from napari_flomo.corrections.journal import journals_folder, remove
+from napari_flomo.corrections.replaying import Tally
+from napari_flomo.errors import FlomoError
+
+HALF_MADE_SECONDS = 3600.0
+"""A folder without ``journal.json`` is younger than this while it is being made."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +46,27 @@ class Leftover:
 def unfinished(parent: Path | None = None) -> list[Leftover]:
     """Return the journals that a crash left, the latest first.
 
-    Journals that a living program has open, and such as hold no stroke, are left out; damaged ones
-    too, unless their strokes can still be read.
+    Journals that a living program has open are left out, and damaged ones of which nothing can be
+    read. Those without any change are removed: they hold a copy of an image for nothing.
 
     Parameters
     ----------
     parent
         Where to look; `journals_folder` by default.
     """
-    raise NotImplementedError
+    found = []
+    for folder in _folders(parent or journals_folder()):
+        try:
+            lock = layout.lock_of(folder)
+        except FlomoError:
+            continue
+        try:
+            leftover = _look_at(folder, lock)
+        finally:
+            lock.release()
+        if leftover is not None:
+            found.append(leftover)
+    return sorted(found, key=lambda leftover: -leftover.last_change)
 
 
 def discard(folder: Path) -> None:
@@ -53,4 +77,36 @@ def discard(folder: Path) -> None:
     FlomoError
         If another program has it open or it cannot be removed.
     """
-    raise NotImplementedError
+    layout.read_about(folder)
+    remove(folder, layout.lock_of(folder))
+
+
+def _look_at(folder: Path, lock: BaseFileLock) -> Leftover | None:
+    if not (folder / layout.ABOUT_FILE).exists():
+        with suppress(FlomoError):
+            remove(folder, lock)  # half made, or half removed
+        return None
+    try:
+        about, content = layout.read_about(folder), layout.read_content(folder)
+        tally = Tally.of(content.strokes)
+    except (FlomoError, LookupError, TypeError, ValueError):
+        return None
+    if not (content.strokes or content.fault):
+        with suppress(FlomoError):
+            remove(folder, lock)
+        return None
+    model = str(about.note.get("model", ""))
+    last = max(tally.last_change, about.created)
+    return Leftover(folder, about.image_hash, model, tally.strokes, last)
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Return what may be a journal: what is complete, and what nobody works on any more."""
+    old = time.time() - HALF_MADE_SECONDS
+    found = []
+    with suppress(OSError):
+        for folder in sorted(parent.iterdir()):
+            complete = (folder / layout.ABOUT_FILE).is_file()
+            if complete or ((folder / layout.LOCK_FILE).is_file() and folder.stat().st_mtime < old):
+                found.append(folder)
+    return found

@@ -107,7 +107,8 @@ class Job:
         self._problem: Problem | None = None
         self._result: Any = None
         self._cancelling = False
-        self._first: tuple[float, int] | None = None
+        self._stage: tuple[int, str] | None = None
+        self._first = (0.0, 0)
         self._progress_callbacks: list[Callable[[Progress], None]] = []
         self._end_callbacks: list[Callable[[Job], None]] = []
 
@@ -195,16 +196,17 @@ class Job:
                 return
             self._state = State.RUNNING
             if seconds_left is None:
-                seconds_left = self._estimate(done, total)
+                seconds_left = self._estimate(done, total, message)
             self._progress = Progress(done, total, seconds_left, message)
             callbacks, progress = list(self._progress_callbacks), self._progress
         for callback in callbacks:
             _call(callback, progress)
 
-    def _estimate(self, done: int, total: int) -> float | None:
-        now = time.monotonic()
-        if self._first is None or done < self._first[1]:  # another stage counts from the start
-            self._first = (now, done)
+    def _estimate(self, done: int, total: int, message: str) -> float | None:
+        """Judge by the pace since this stage began; a stage has its own total and message."""
+        now, stage = time.monotonic(), (total, message)
+        if stage != self._stage:
+            self._stage, self._first = stage, (now, done)
         began, first = self._first
         if done <= first:
             return None

@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
+from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
+from napari_flomo.places import data_folder
+
+DEVICES = ("auto", "cpu", "cuda")
+REVIEWS_KEPT = 200
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """The file's content."""
+
+    schema: int = SCHEMA
+    model: str | None = None
+    device: str = "auto"
+    contrasts: Mapping[str, Any] = field(default_factory=dict)
+    reviews: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise SchemaFault(f"'schema' must be {SCHEMA}, not {self.schema}")
+        if self.device not in DEVICES:
+            raise SchemaFault(f"'device' must be one of {DEVICES}, not {self.device!r}")
+        for model, contrast in self.contrasts.items():
+            if _as_contrast(contrast) is None:
+                raise SchemaFault(f"'contrasts.{model}' must be two percentiles")
+        if not all(isinstance(review, Mapping) for review in self.reviews.values()):
+            raise SchemaFault("'reviews' must hold objects")
 
 
 class Preferences:
@@ -28,36 +62,102 @@ class Preferences:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        raise NotImplementedError
+        self._path = path or data_folder() / "preferences.json"
+        self.warning: str | None = None
+        self._content = self._read()
 
     @property
     def model(self) -> str | None:
-        """Name of the model that was last used."""
-        raise NotImplementedError
+        """Name of the model that was last used; a folder is not remembered."""
+        return self._content.model
 
     @model.setter
-    def model(self, name: str | None) -> None: ...
+    def model(self, name: str | None) -> None:
+        if name is None or _is_name(name):
+            self._change(model=name)
 
     @property
     def device(self) -> str:
         """``"auto"``, ``"cpu"`` or ``"cuda"``."""
-        raise NotImplementedError
+        return self._content.device
 
     @device.setter
-    def device(self, name: str) -> None: ...
+    def device(self, name: str) -> None:
+        kind = name.partition(":")[0]  # which GPU it was may be another one next time
+        self._change(device=kind if kind in DEVICES else "auto")
 
     def contrast(self, model: str) -> tuple[float, float] | None:
         """Return the contrast chosen for a model: low and high percentile of the grey values."""
-        raise NotImplementedError
+        return _as_contrast(self._content.contrasts.get(model))
 
     def set_contrast(self, model: str, low: float, high: float) -> None:
-        """Remember a contrast as percentiles, since grey values differ between images."""
-        raise NotImplementedError
+        """Remember a contrast as percentiles, since grey values differ between images.
+
+        Raises
+        ------
+        FlomoError
+            If they are not 0 <= low < high <= 100.
+        """
+        contrast = _as_contrast([low, high])
+        if contrast is None:
+            raise FlomoError(
+                f"{low:g} to {high:g} is no contrast; give two percentiles, low first."
+            )
+        if _is_name(model):
+            self._change(contrasts={**self._content.contrasts, model: list(contrast)})
 
     def review(self, image_hash: str) -> Mapping[str, Any] | None:
-        """Return what `Review.to_dict` gave for an image; the 200 latest are kept."""
-        raise NotImplementedError
+        """Return what `Review.to_dict` gave for an image, or None."""
+        review: Mapping[str, Any] | None = self._content.reviews.get(image_hash)
+        return review
 
     def set_review(self, image_hash: str, review: Mapping[str, Any]) -> None:
-        """Remember the review of an image, by the image's hash."""
-        raise NotImplementedError
+        """Remember the review of an image, by the image's hash; the 200 latest are kept."""
+        others = {key: kept for key, kept in self._content.reviews.items() if key != image_hash}
+        latest = [*others.items(), (image_hash, dict(review))][-REVIEWS_KEPT:]
+        self._change(reviews=dict(latest))
+
+    def _read(self) -> _Remembered:
+        try:
+            return decode(_Remembered, read_json(self._path))
+        except FileNotFoundError:
+            return _Remembered()
+        except OSError as error:
+            reason = error.strerror or error
+            self.warning = f"Your preferences could not be read ({reason}); defaults are used."
+        except SchemaFault as fault:
+            with suppress(OSError):
+                self._path.replace(self._path.with_name(f"{self._path.name}.bad"))
+            self.warning = f"Your preferences were damaged, so defaults are used: {fault}."
+        return _Remembered()
+
+    def _change(self, **changes: Any) -> None:
+        changed = replace(self._content, **changes)
+        if changed == self._content and self.warning is None:
+            return
+        self._content = changed
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self._path) as temporary:
+                temporary.write_text(json.dumps(encode(changed), indent=1) + "\n", "utf-8")
+        except FlomoError as error:
+            self.warning = f"Your preferences were not saved: {error}"
+        except OSError as error:
+            reason = error.strerror or error
+            self.warning = f"Your preferences were not saved: {reason}."
+        else:
+            self.warning = None
+
+
+def _is_name(model: str) -> bool:
+    """Tell a name from a folder; only repositories of the Hub have a slash in their name."""
+    return model.startswith("hf:") or not set(model) & set("/\\~")
+
+
+def _as_contrast(value: Any) -> tuple[float, float] | None:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return None
+    low, high = value
+    if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in value):
+        return None
+    return (float(low), float(high)) if 0 <= low < high <= 100 else None

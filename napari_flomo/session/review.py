@@ -195,8 +195,7 @@ class Review:
 
     def _is_on_grid(self, place: Place) -> bool:
         return all(
-            isinstance(index, int) and 0 <= index < length
-            for index, length in zip(place, self._scores.shape, strict=True)
+            0 <= index < length for index, length in zip(place, self._scores.shape, strict=True)
         )
 
     def _is_part(self, place: Place) -> bool:

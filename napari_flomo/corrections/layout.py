@@ -1,0 +1,202 @@
+"""The files of a journal, by name and content.
+
+======================  ==========================================================================
+``image.nrrd``          copy of the image, without name (``image.tif`` for a colour photo)
+``labels-0.nrrd``       labels of the network, where the person began
+``strokes-0.bin``       what was done since
+``labels-N.nrrd``       after compaction: labels so far; ``strokes-N.bin`` goes on from there
+``journal.json``        hash of the image, model, times; written last, so a folder without is none
+``lock``                held by the program that has the journal open
+======================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from napari_flomo.corrections.strokes import MAGIC, Damaged, Stroke, records
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
+from napari_flomo.volumes import Volume
+
+SCHEMA = 1
+ABOUT_FILE = "journal.json"
+LOCK_FILE = "lock"
+_STROKES = re.compile(r"strokes-(\d+)\.bin")
+
+
+@dataclass(frozen=True)
+class About:
+    """What ``journal.json`` says.
+
+    Attributes
+    ----------
+    image_hash
+        `identity` of the image.
+    created
+        Seconds since 1970.
+    shape
+        Of the labels, by which the flat indices of the strokes are meant.
+    note
+        Model, card hash, names of the codes, versions.
+    """
+
+    image_hash: str
+    created: float
+    shape: tuple[int, ...]
+    note: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Content:
+    """The strokes of a journal's present generation.
+
+    Attributes
+    ----------
+    generation
+        How often the journal was compacted.
+    strokes
+        All good ones.
+    end
+        Offset behind the last good one.
+    size
+        Of the file; more than ``end`` when its tail is torn or damaged.
+    fault
+        What is wrong with the tail, or None.
+    """
+
+    generation: int
+    strokes: list[Stroke]
+    end: int
+    size: int
+    fault: str | None
+
+
+def labels_file(folder: Path, generation: int) -> Path:
+    """Return the labels on which the strokes of a generation build."""
+    return folder / f"labels-{generation}.nrrd"
+
+
+def strokes_file(folder: Path, generation: int) -> Path:
+    """Return the strokes of a generation."""
+    return folder / f"strokes-{generation}.bin"
+
+
+def image_file(folder: Path, image: Volume | None = None) -> Path:
+    """Return the copy of the image: where it is, or where that of ``image`` goes."""
+    photo = folder / "image.tif"
+    coloured = photo.exists() if image is None else "channels" in image.axes
+    return photo if coloured else folder / "image.nrrd"
+
+
+def lock_of(folder: Path) -> FileLock:
+    """Take the lock of a journal; it goes with the process, however that ends.
+
+    Raises
+    ------
+    FlomoError
+        If another program holds it.
+    """
+    # Journals are made in one thread and closed in another.
+    lock = FileLock(folder / LOCK_FILE, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise FlomoError(
+            "These corrections are open in another window or program; close them there first."
+        ) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise FlomoError(f"The journal {folder} cannot be locked: {reason}.") from error
+    return lock
+
+
+def write_about(folder: Path, about: About) -> None:
+    """Write ``journal.json``."""
+    content = {
+        "schema": SCHEMA,
+        "image_sha256": about.image_hash,
+        "created": about.created,
+        "shape": list(about.shape),
+        "about": dict(about.note),
+    }
+    with atomic_write(folder / ABOUT_FILE) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_about(folder: Path) -> About:
+    """Read ``journal.json``.
+
+    Raises
+    ------
+    FlomoError
+        If it is missing, damaged or of a newer layout.
+    """
+    try:
+        content = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
+        if content["schema"] > SCHEMA:
+            raise FlomoError(
+                "These corrections were written by a newer napari-flomo; update it to open them."
+            )
+        return About(
+            str(content["image_sha256"]),
+            float(content["created"]),
+            tuple(int(length) for length in content["shape"]),
+            dict(content["about"]),
+        )
+    except FileNotFoundError as error:
+        raise FlomoError(f"The folder {folder} holds no journal of corrections.") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise FlomoError(f"The journal {folder} cannot be read: {reason}.") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise FlomoError(
+            f"The journal {folder} is damaged: its {ABOUT_FILE} is not as it was written."
+        ) from error
+
+
+def read_content(folder: Path) -> Content:
+    """Read the strokes of the present generation.
+
+    Raises
+    ------
+    FlomoError
+        If there are none, or they cannot be read.
+    """
+    generation = _generation(folder)
+    try:
+        content = strokes_file(folder, generation).read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise FlomoError(f"The journal {folder} cannot be read: {reason}.") from error
+    strokes: list[Stroke] = []
+    end, fault = min(len(MAGIC), len(content)), None
+    try:
+        for stroke, offset in records(content):
+            strokes.append(stroke)
+            end = offset
+    except Damaged as damage:
+        fault = str(damage)
+        if content[: len(MAGIC)] != MAGIC:
+            end = 0
+    return Content(generation, strokes, end, len(content), fault)
+
+
+def _generation(folder: Path) -> int:
+    """Return the latest generation of which both files are there."""
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise FlomoError(f"The folder {folder} holds no journal of corrections.") from error
+    numbers = sorted(int(match[1]) for name in names if (match := _STROKES.fullmatch(name)))
+    complete = [number for number in numbers if labels_file(folder, number).name in names]
+    if not complete:
+        raise FlomoError(f"The journal {folder} is damaged: its labels or strokes are missing.")
+    return complete[-1]
