@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -86,6 +87,92 @@ def atomic_write_all(paths: Sequence[PathLike]) -> Iterator[list[Path]]:
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` that gets its name only when the block succeeds.
+
+    Parameters
+    ----------
+    path
+        The folder to make; not there yet, or empty. The folder around it must exist.
+
+    Yields
+    ------
+    Path
+        The temporary folder, empty.
+
+    Raises
+    ------
+    FlomoError
+        If something is in the way, or it cannot be written.
+    """
+    target = Path(path).absolute()
+    temporary = target.with_name(f".flomo-{secrets.token_hex(6)}")
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise FlomoError(f"{target} is there already; choose a folder that is new or empty.")
+        temporary.mkdir()
+        yield temporary
+        if target.exists():
+            target.rmdir()
+        temporary.replace(target)
+        with contextlib.suppress(OSError):
+            _flush(target.parent)
+    except OSError as error:
+        ours = (None, str(target), str(temporary))
+        if error.filename not in ours and temporary not in Path(error.filename).parents:
+            raise  # about a file that the block reads
+        raise _explain(error, target) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def append(path: PathLike, data: bytes) -> None:
+    """Add bytes to the end of a file and flush it; after a failure it has its old length.
+
+    For logs that only grow. A kill may still leave a part of ``data`` at the end, so records need a
+    checksum.
+
+    Raises
+    ------
+    FlomoError
+        If the file cannot be written, or the disk is full.
+    """
+    target = Path(path)
+    try:
+        with target.open("ab", buffering=0) as stream:
+            length = stream.tell()
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[stream.write(rest) :]
+                os.fsync(stream.fileno())
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    stream.truncate(length)
+                raise
+    except OSError as error:
+        raise _explain(error, target) from error
+
+
+def make_folder(path: PathLike, mode: int = 0o777) -> Path:
+    """Make a folder, if it is not there, so that a power cut does not take it away again.
+
+    Raises
+    ------
+    FlomoError
+        If it cannot be made.
+    """
+    target = Path(path)
+    try:
+        target.mkdir(mode, exist_ok=True)
+        with contextlib.suppress(OSError):  # some network folders cannot be flushed
+            _flush(target.parent)
+    except OSError as error:
+        raise _explain(error, target) from error
+    return target
 
 
 def check_writable(path: PathLike) -> None:
