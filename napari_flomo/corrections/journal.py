@@ -27,7 +27,7 @@ from napari_flomo.places import data_folder
 from napari_flomo.volumes import Volume, read, write
 
 COMPACT_BYTES = 16 << 20
-"""Bytes of strokes, some 50,000 with a brush, after which a snapshot of the labels replaces them."""
+"""Bytes of strokes, some 50,000 with a brush, after which a snapshot replaces them."""
 
 
 def journals_folder() -> Path:

@@ -212,18 +212,12 @@ class Job:
             return None
         return (now - began) / (done - first) * max(total - done, 0)
 
-    def _end(self, state: State, result: Any = None, problem: Problem | None = None) -> bool:
-        """Settle the job; tell whether it was this call that did."""
+    def _end(self, state: State, result: Any = None, problem: Problem | None = None) -> None:
+        """Settle the job and tell who waits."""
         with self._changed:
-            if self._state.final:
-                return False
             self._state, self._result, self._problem = state, result, problem
-            self._changed.notify_all()
-        return True
-
-    def _tell_the_end(self) -> None:
-        with self._changed:
             callbacks, self._end_callbacks = self._end_callbacks, []
+            self._changed.notify_all()
         for callback in callbacks:
             _call(callback, self)
 

@@ -146,20 +146,21 @@ class Worker:
             }
             line = to_line(request)
             with self._lock:
-                if errand.job.cancelling or self._closed:
-                    self._end(errand, State.CANCELLED)
-                    return
-                child = self._living_child()
-                errand.child, child.errand = child, errand
-            child.send(line)
-            if errand.job.cancelling:  # asked for while the request was on its way
-                _try_to_send(child, errand.job.id)
+                too_late = errand.job.cancelling or self._closed
+                if not too_late:
+                    errand.child = self._living_child()
+                    errand.child.errand = errand
+            if errand.child is None:
+                self._end(errand, State.CANCELLED)
+            else:
+                errand.child.send(line)
+                self._pass_a_cancel_on(errand)
         except BrokenPipeError:
             return  # it died as it was asked: how is told by `_on_exit`
         except Exception as error:
             self._end(errand, State.FAILED, problem=_problem_of(error))
         finally:
-            if errand.job.state.final:  # ended while the folder was being filled
+            if errand.over:  # ended while the folder was being filled
                 errand.remove_folder()
 
     def _living_child(self) -> _Current:
@@ -181,15 +182,20 @@ class Worker:
         errand = self._errand
         if errand is None or errand.job is not job:
             return
-        child = errand.child
-        if child is not None:
-            threading.Thread(target=_try_to_send, args=(child, job.id), daemon=True).start()
+        # A pipe that is full must not hold the viewer up.
+        threading.Thread(target=self._pass_a_cancel_on, args=(errand,), daemon=True).start()
         _later(self._patience, lambda: self._lose_patience(errand))
+
+    def _pass_a_cancel_on(self, errand: _Errand) -> None:
+        """Tell the child that its job was cancelled, if it was; doing so twice does no harm."""
+        if errand.job.cancelling and errand.child is not None:
+            with suppress(OSError):  # gone already
+                errand.child.send(to_line({"cancel": errand.job.id}))
 
     def _lose_patience(self, errand: _Errand) -> None:
         """End a cancelled job whose child did not answer, and the child with it."""
         with self._lock:
-            if errand.job.state.final:
+            if errand.over:
                 return
             child = errand.child
             if child is not None and not errand.answered:
@@ -249,7 +255,7 @@ class Worker:
             errand = child.errand
         if errand is None:
             return
-        if errand.job.state.final:
+        if errand.over:
             errand.remove_folder()  # a killed child may have written to its last breath
         elif errand.job.cancelling:
             self._end(errand, State.CANCELLED)
@@ -262,12 +268,13 @@ class Worker:
     ) -> None:
         """Settle a job once, remove its folder, make room for the next, tell who waits."""
         with self._lock:
-            if not errand.job._end(state, result, problem):
+            if errand.over:
                 return
+            errand.over = True
             if self._errand is errand:
                 self._errand = None
         errand.remove_folder()
-        errand.job._tell_the_end()
+        errand.job._end(state, result, problem)
 
     def __enter__(self) -> Self:
         return self
@@ -312,6 +319,7 @@ class _Errand:
     folder: Path | None = None
     child: _Current | None = None
     answered: bool = False
+    over: bool = False
 
     def make_folder(self) -> Path:
         self.folder = Path(tempfile.mkdtemp(prefix="flomo-job-"))
@@ -320,11 +328,6 @@ class _Errand:
     def remove_folder(self) -> None:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _try_to_send(child: _Current, number: int) -> None:
-    with suppress(OSError):  # gone already
-        child.send(to_line({"cancel": number}))
 
 
 def _later(seconds: float, action: Callable[[], None]) -> None:

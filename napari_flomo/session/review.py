@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -172,10 +172,10 @@ class Review:
         """
         try:
             fits = list(remembered["shape"]) == list(self._scores.shape)
-            states = {Place(*row[:2]): SliceState(row[2]) for row in remembered["states"]}
-            edits = {Place(*row[:2]): int(row[2]) for row in remembered["edits"]}
+            states = {_place(row[:2]): SliceState(row[2]) for row in remembered["states"]}
+            edits = {_place(row[:2]): int(row[2]) for row in remembered["edits"]}
             now = remembered["current"]
-            current = None if now is None else Place(*now)
+            current = None if now is None else _place(now)
             places = [*states, *edits, *([] if current is None else [current])]
             fits = fits and all(map(self._is_on_grid, places))
         except (LookupError, TypeError, ValueError):
@@ -202,10 +202,15 @@ class Review:
         return self._is_on_grid(place) and bool(np.isfinite(self._scores[place]))
 
     def _known(self, place: Place) -> Place:
-        place = Place(*(int(index) for index in place))
+        place = _place(place)
         if not self._is_part(place):
             raise FlomoError(
                 f"Slice {place.slice} of frame {place.frame} was not segmented, so it is not part "
                 "of the review; segment it first."
             )
         return place
+
+
+def _place(indices: Iterable[int]) -> Place:
+    frame, number = (int(index) for index in indices)
+    return Place(frame, number)

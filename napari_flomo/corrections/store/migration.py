@@ -1,0 +1,60 @@
+"""Older layouts of a store, read as if they were of today.
+
+Records are never rewritten, since the history vouches for their bytes: they are brought up to date
+in memory, so that an old store also works on a share that cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari_flomo.models.schema import SchemaFault
+
+SCHEMA = 2
+"""Version of the layout; raised when something changes its meaning."""
+
+Step = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def upgrade_record(content: Any) -> Any:
+    """Return the content of a record's file in the layout of today."""
+    return _upgrade(content, {1: _record_with_frames})
+
+
+def upgrade_settings(content: Any) -> Any:
+    """Return the content of ``store.json`` in the layout of today."""
+    return _upgrade(content, {1: _settings_with_references})
+
+
+def _upgrade(content: Any, steps: dict[int, Step]) -> Any:
+    """Take content through the steps from its own layout to the present one.
+
+    Raises
+    ------
+    SchemaFault
+        If it names no layout, or a newer one.
+    """
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise SchemaFault("it does not tell its 'schema'")
+    if schema > SCHEMA:
+        raise SchemaFault(f"it has the newer layout {schema}, so update napari-flomo first")
+    for older in range(schema, SCHEMA):
+        content = steps[older](dict(content)) | {"schema": older + 1}
+    return content
+
+
+def _record_with_frames(content: dict[str, Any]) -> dict[str, Any]:
+    """Layout 1 knew stacks only, counted slices without frames and had no digest."""
+    try:
+        for old, new in (("slices_seen", "seen"), ("slices_changed", "changed")):
+            content[new] = [[0, index] for index in content.pop(old)]
+    except (KeyError, TypeError) as error:
+        raise SchemaFault(f"the key {error} is missing or wrong") from error
+    return {"digest": "", **content}
+
+
+def _settings_with_references(content: dict[str, Any]) -> dict[str, Any]:
+    """In layout 1 every image was copied."""
+    return {"copy_images": True, **content}
