@@ -104,17 +104,21 @@ class Preprocessing:
     Parameters
     ----------
     pixel_mm
-        In-plane pixel size that slices are resampled to; None leaves the pixels as they are.
+        In-plane pixel size that slices are resampled to; None does not look at millimetres.
     crop
         Side of the centred field of view in pixels after resampling; None, the careful choice,
         takes the whole image. What lies outside is called background unseen.
     intensity
         The rule for grey values.
+    size
+        Pixels of the longer side that an image is resampled to, its proportions kept: for photos,
+        which know no millimetres. With neither this nor ``pixel_mm`` pixels stay as they are.
     """
 
     pixel_mm: float | None
     crop: int | None
     intensity: IntensityRule
+    size: int | None = None
 
     def __post_init__(self) -> None:
         _demand(
@@ -124,6 +128,14 @@ class Preprocessing:
         _demand(
             self.crop is None or 16 <= self.crop <= 4096,
             f"'crop' must be null or 16 to 4096 pixels, not {self.crop}",
+        )
+        _demand(
+            self.size is None or 16 <= self.size <= 4096,
+            f"'size' must be null or 16 to 4096 pixels, not {self.size}",
+        )
+        _demand(
+            self.size is None or self.pixel_mm is None,
+            "'size' and 'pixel_mm' exclude each other; set one of them to null",
         )
 
 

@@ -36,7 +36,7 @@ class Plan:
     native
         Rows and columns of the image.
     resampled
-        Rows and columns at the card's pixel size.
+        Rows and columns at the card's pixel size, or of its longer side.
     network
         Rows and columns of the field of view that the network sees.
     offset
@@ -89,11 +89,15 @@ def make_plan(
             max(1, round(rows * row_step / preprocessing.pixel_mm)),
             max(1, round(columns * column_step / preprocessing.pixel_mm)),
         )
+    elif preprocessing.size is not None:
+        scale = preprocessing.size / max(rows, columns)
+        resampled = (max(1, round(rows * scale)), max(1, round(columns * scale)))
     if min(resampled) < SMALLEST_SIDE or max(resampled) > LARGEST_SIDE:
         size = f"{resampled[0]} x {resampled[1]} pixels"
         if preprocessing.pixel_mm is None:
+            has = "has" if preprocessing.size is None else "would have for the model"
             raise FlomoError(
-                f"The image has {size}, but the model needs {SMALLEST_SIDE} to {LARGEST_SIDE} on "
+                f"The image {has} {size}, but the model needs {SMALLEST_SIDE} to {LARGEST_SIDE} on "
                 "each side; crop or resize it."
             )
         row_step, column_step = in_plane_spacing

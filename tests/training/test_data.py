@@ -47,7 +47,8 @@ def test_codes_become_classes_and_unknown_codes_are_refused(dataset, recipe):
     case = list_cases(dataset, 0, "training")[0]
     prepared = prepare_case(case, recipe.model)
     assert np.unique(prepared.classes).tolist() == [0, 1, 2]
-    assert prepared.images.shape == prepared.classes.shape == (3, 72, 72)
+    assert prepared.images.shape == (3, 1, 72, 72)
+    assert prepared.classes.shape == (3, 72, 72)
     # The disc of patient 2 is not shifted.
     assert prepared.centre == pytest.approx((36, 36), abs=0.5)
     other = recipe.model.__class__.from_dict(
@@ -63,6 +64,7 @@ def test_cut_pads_with_zeros_on_every_side():
     assert whole[1:4, 1:5].tolist() == image.tolist()
     assert whole.sum() == image.sum()
     assert cut(image, (1, 2), 2).tolist() == [[7, 8], [11, 12]]
+    assert cut(np.stack([image, image + 1]), (1, 2), 2)[1].tolist() == [[8, 9], [12, 13]]
     assert not cut(image, (-9, 9), 4).any()
 
 

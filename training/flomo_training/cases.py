@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import csv
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from flomo_training.folds import read_folds
+from flomo_training.leaks import check_leaks
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.inputs import check_input, with_channels
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
 from napari_flomo.volumes import Volume, read
 
 Split = Literal["training", "validation", "all"]
 
+CASES_FILE = "cases.csv"
+
 
 @dataclass(frozen=True)
 class Case:
-    """One labelled volume.
+    """One labelled volume or photo.
 
     Attributes
     ----------
     name, patient, phase
-        Identifiers without personal data; ``phase`` is ``"ED"`` or ``"ES"``.
+        Identifiers without personal data. ``patient`` is what the folds keep together: a patient,
+        or for photos a block of video, a cluster of near duplicates or a file. ``phase`` is
+        ``"ED"`` or ``"ES"``, empty for photos.
     image, labels
         Files.
+    group
+        What the folds have in equal shares: a pathology, or a kind of photo.
     """
 
     name: str
@@ -35,6 +44,7 @@ class Case:
     phase: str
     image: Path
     labels: Path
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,9 +54,9 @@ class PreparedVolume:
     Attributes
     ----------
     images
-        ``(slices, rows, columns)`` uint8, 255 standing for intensity 1.
+        ``(slices, channels, rows, columns)`` uint8, 255 standing for intensity 1.
     classes
-        Same shape, uint8, index of each pixel's class in the card (not its code).
+        ``(slices, rows, columns)`` uint8, index of each pixel's class in the card (not its code).
     centre
         ``(row, column)`` of the middle of all labelled pixels of the volume.
     """
@@ -60,37 +70,84 @@ class PreparedVolume:
 def list_cases(source: Path, fold: int, split: Split) -> list[Case]:
     """List the cases of a data set that belong to a split of a fold.
 
+    Parameters
+    ----------
+    source
+        Prepared folder: ``cases.csv`` with the columns ``case``, ``patient`` and, as they apply,
+        ``phase``, ``group``, ``image`` and ``labels`` (paths within the folder; by default
+        ``images/CASE.nii.gz`` and ``labels/CASE_gt.nii.gz``), and ``folds.json``.
+    fold
+        Held out.
+    split
+        ``"training"``, ``"validation"`` or ``"all"``.
+
     Raises
     ------
     FlomoError
-        If files are missing, or a patient is in no fold or in several (a leak).
+        If files are missing, or training and validation share a patient, an image or near
+        duplicates (a leak).
     """
-    try:
-        with (source / "cases.csv").open(newline="", encoding="utf-8") as table:
-            rows = list(csv.DictReader(table))
-        folds = json.loads((source / "folds.json").read_text(encoding="utf-8"))["folds"]
-    except (OSError, ValueError, KeyError) as error:
+    if source.is_file():
         raise FlomoError(
-            f"The data folder {source} is not complete ({error}); it needs cases.csv, folds.json, "
-            "images/ and labels/."
-        ) from error
-    if not 0 <= fold < len(folds):
-        raise FlomoError(f"There is no fold {fold}; choose 0 to {len(folds) - 1}.")
-    everyone = [patient for members in folds for patient in members]
-    if len(everyone) != len(set(everyone)):
-        raise FlomoError(f"{source / 'folds.json'} puts a patient into two folds; mend it.")
-    held_out = set(folds[fold])
-    cases = []
+            f"{source} holds no images in their own grids, only slices to train on; give the "
+            "folder of the data set."
+        )
+    rows = read_rows(source)
+    folds = read_folds(source)
+    if not 0 <= fold < len(folds.folds):
+        raise FlomoError(f"There is no fold {fold}; choose 0 to {len(folds.folds) - 1}.")
+    fold_of = folds.fold_of()
+    training, validation = [], []
     for row in rows:
-        if row["patient"] not in everyone:
-            raise FlomoError(f"{row['patient']} is in no fold of {source / 'folds.json'}.")
-        if split == "all" or (row["patient"] in held_out) == (split == "validation"):
-            image = source / "images" / f"{row['case']}.nii.gz"
-            labels = source / "labels" / f"{row['case']}_gt.nii.gz"
-            cases.append(Case(row["case"], row["patient"], row["phase"], image, labels))
+        case = _case(source, row)
+        if case.patient not in fold_of:
+            raise FlomoError(f"{case.patient} is in no fold of {source / 'folds.json'}; mend it.")
+        (validation if fold_of[case.patient] == fold else training).append(case)
+    if split == "all":
+        return [_case(source, row) for row in rows]
+    check_leaks(training, validation, folds)
+    cases = training if split == "training" else validation
     if not cases:
         raise FlomoError(f"The data folder {source} has no {split} cases in fold {fold}.")
     return cases
+
+
+def read_rows(source: Path) -> list[dict[str, str]]:
+    """Read ``cases.csv`` of a data folder.
+
+    Raises
+    ------
+    FlomoError
+        If it is missing, empty, or lacks a column or a value.
+    """
+    path = source / CASES_FILE
+    try:
+        with path.open(newline="", encoding="utf-8") as table:
+            rows = list(csv.DictReader(table))
+    except (OSError, ValueError, csv.Error) as error:
+        raise FlomoError(
+            f"The data folder {source} is not complete ({error}); it needs cases.csv, folds.json, "
+            "images/ and labels/, as 'flomo data prepare' writes them."
+        ) from error
+    if not rows or not all(row.get("case") and row.get("patient") for row in rows):
+        raise FlomoError(f"{path} must name a case and a patient in every row; prepare it again.")
+    names = [row["case"] for row in rows]
+    if len(set(names)) < len(names):
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise FlomoError(f"{path} holds the case {doubled} twice; remove one.")
+    return rows
+
+
+def _case(source: Path, row: Mapping[str, str]) -> Case:
+    name = row["case"]
+    return Case(
+        name,
+        row["patient"],
+        row.get("phase") or "",
+        source / (row.get("image") or f"images/{name}.nii.gz"),
+        source / (row.get("labels") or f"labels/{name}_gt.nii.gz"),
+        row.get("group") or "",
+    )
 
 
 def read_case(case: Case) -> tuple[Volume, Volume]:
@@ -99,10 +156,10 @@ def read_case(case: Case) -> tuple[Volume, Volume]:
     Raises
     ------
     FlomoError
-        If a file is broken or the two differ in shape.
+        If a file is broken or the two differ in slices, rows or columns.
     """
     image, labels = read(case.image), read(case.labels)
-    if image.data.shape != labels.data.shape:
+    if image.spatial_shape != labels.spatial_shape or set(labels.axes) & {"frames", "channels"}:
         raise FlomoError(f"The image and the labels of {case.name} differ in shape.")
     return image, labels
 
@@ -113,11 +170,13 @@ def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
     Raises
     ------
     FlomoError
-        If a file is broken, grids differ, or a label code is not in the card.
+        If a file is broken or not what the model takes, grids differ, or a label code is not in the
+        card.
     """
     image, labels = read_case(case)
+    check_input(image, card)
     whole = replace(card.preprocessing, crop=None)  # the squares are cut later, at random
-    slices, plan = prepare(image.data, image.in_plane_spacing, whole)
+    slices, plan = prepare(with_channels(image, card), image.in_plane_spacing, whole)
     classes = prepare_labels(code_to_class(labels.data, card, case.name), plan).numpy()
     where = np.nonzero(classes)
     centre = (
@@ -125,7 +184,7 @@ def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
         if where[0].size
         else ((classes.shape[1] - 1) / 2, (classes.shape[2] - 1) / 2)
     )
-    pixels = np.rint(slices[:, 0].numpy() * 255).astype(np.uint8)
+    pixels = np.rint(slices.numpy() * 255).astype(np.uint8)
     return PreparedVolume(case, pixels, classes, centre)
 
 

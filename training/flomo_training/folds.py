@@ -1,0 +1,158 @@
+"""Folds of a data set: who is held out together with whom, read from and dealt for ``folds.json``.
+
+Whole groups are dealt (a patient, a block of video, a cluster of near duplicates, a file), never
+single images, since an image tells too much of the others in its group.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
+
+FOLDS_FILE = "folds.json"
+NUMBER_OF_FOLDS = 5
+SEED = 2026
+FRAMES_AT_A_BORDER = 5
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The content of ``folds.json``.
+
+    Attributes
+    ----------
+    folds
+        For each fold the groups that are held out in it.
+    unit
+        What a group is: ``"patient"``, ``"block"``, ``"cluster of near duplicates"`` or ``"file"``.
+    stratified_by
+        Column of ``cases.csv`` that the folds have in equal shares; empty if none.
+    near_duplicate_bits
+        Two pictures whose perceptual hashes differ in no more bits are near duplicates.
+    perceptual_hashes
+        Of every picture, by case; empty for volumes.
+    """
+
+    folds: tuple[tuple[str, ...], ...]
+    unit: str = "patient"
+    stratified_by: str = ""
+    near_duplicate_bits: int = 0
+    perceptual_hashes: Mapping[str, str] = field(default_factory=dict)
+
+    def fold_of(self) -> dict[str, int]:
+        """Return the fold in which each group is held out."""
+        return {group: index for index, members in enumerate(self.folds) for group in members}
+
+    def text(self) -> str:
+        """Return the content of the file."""
+        return json.dumps(encode(self), indent=1) + "\n"
+
+
+def read_folds(source: Path) -> Folds:
+    """Read the folds of a data folder.
+
+    Raises
+    ------
+    FlomoError
+        If the file is missing or broken, or a group is in two folds (a leak).
+    """
+    path = source / FOLDS_FILE
+    try:
+        folds = decode(Folds, read_json(path))
+    except OSError as error:
+        raise FlomoError(
+            f"The data folder {source} lacks {FOLDS_FILE}; prepare it first."
+        ) from error
+    except SchemaFault as fault:
+        raise FlomoError(f"{path} is not valid: {fault}; prepare the data again.") from fault
+    members = [member for row in folds.folds for member in row]
+    if doubled := sorted({member for member in members if members.count(member) > 1}):
+        raise FlomoError(
+            f"{path} puts {doubled[0]} into two folds, so that a model would be judged on what it "
+            "has seen; mend it."
+        )
+    return folds
+
+
+def deal(
+    groups: Mapping[str, Sequence[str]], number: int = NUMBER_OF_FOLDS, seed: int = SEED
+) -> tuple[tuple[str, ...], ...]:
+    """Deal groups to folds so that each has its share of every stratum.
+
+    Large groups are dealt first, each to the fold that has the fewest cases of its stratum, then
+    the fewest of all; equals are drawn by the seed.
+
+    Parameters
+    ----------
+    groups
+        For each group the stratum of every case in it.
+    number, seed
+        Of folds, and of the draw.
+
+    Returns
+    -------
+    tuple of tuple of str
+        The groups of each fold, sorted.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [sorted(groups)[index] for index in rng.permutation(len(groups))]
+    drawn.sort(key=lambda name: -len(groups[name]))
+    strata = sorted({groups[name][0] for name in drawn})
+    folds: list[list[str]] = [[] for _ in range(number)]
+    load = np.zeros((number, len(strata)), int)
+    for name in drawn:
+        stratum = strata.index(groups[name][0])
+        fold = min(range(number), key=lambda k: (load[k, stratum], load[k].sum(), k))
+        folds[fold].append(name)
+        load[fold, stratum] += len(groups[name])
+    return tuple(tuple(sorted(members)) for members in folds)
+
+
+def cut_into_blocks(unlikeness: NDArray[np.int64], number: int = NUMBER_OF_FOLDS) -> list[int]:
+    """Cut a sequence of frames into contiguous blocks of about equal length.
+
+    Each border is moved from its even place, by at most a quarter of a block, to where the last
+    frames before it and the first after it are the least alike: there one video ends and the next
+    begins. Several frames are looked at, since one blurred frame is unlike both its neighbours.
+
+    Parameters
+    ----------
+    unlikeness
+        ``(frames, frames)``, of every two frames.
+    number
+        Of blocks.
+
+    Returns
+    -------
+    list of int
+        The block of each frame.
+
+    Raises
+    ------
+    FlomoError
+        If there are too few frames.
+    """
+    length = len(unlikeness)
+    if length < 2 * number:
+        raise FlomoError(f"{length} frames are too few for {number} blocks; check the source.")
+
+    def gap(border: int) -> tuple[int, float]:
+        first = max(0, border - FRAMES_AT_A_BORDER)
+        across = unlikeness[first:border, border : border + FRAMES_AT_A_BORDER]
+        return int(across.min()), float(across.mean())
+
+    block = length / number
+    borders = []
+    for index in range(1, number):
+        first = max(1, round((index - 0.25) * block))
+        last = max(first, round((index + 0.25) * block))
+        borders.append(max(range(first, last + 1), key=gap))
+    return [int(np.searchsorted(borders, frame, side="right")) for frame in range(length)]

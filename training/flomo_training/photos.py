@@ -1,0 +1,269 @@
+"""Preparation of the data sets of photos: CVC-ClinicDB, BUSI and Montgomery.
+
+Each is taken as its makers give it out or as ``images/`` and ``masks/`` with the same names.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flomo_training.duplicates import clusters, distances, perceptual_hash
+from flomo_training.folds import Folds, cut_into_blocks, deal
+from flomo_training.preparation import Item, refuse_missing, write_prepared
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import read
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo and the files whose union is its mask."""
+
+    name: str
+    image: Path
+    masks: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What is particular about one data set.
+
+    Attributes
+    ----------
+    title
+        Its proper name.
+    grey
+        Whether colours, which some copies of grey pictures carry, are to be dropped.
+    near_duplicate_bits
+        From the histogram of distances: below lie the duplicates, above what merely looks alike.
+    unit
+        Of the folds.
+    group
+        Kind of a picture by its name, in equal shares in all folds.
+    empty
+        Whether the mask of a picture of this kind is empty.
+    find
+        Pictures of the makers' own layout.
+    """
+
+    title: str
+    grey: bool
+    near_duplicate_bits: int
+    unit: str
+    group: Callable[[str], str]
+    empty: Callable[[str], bool]
+    find: Callable[[Path], list[Picture]]
+
+
+def prepare_photos(name: str, source: Path, out: Path) -> None:
+    """Prepare a data set of photos.
+
+    Parameters
+    ----------
+    name
+        Key of `COLLECTIONS`.
+    source, out
+        Folder of the data set as it came, and the folder to write.
+
+    Raises
+    ------
+    FlomoError
+        If files are missing or wrong, or ``out`` cannot be written.
+    """
+    collection = COLLECTIONS[name]
+    pictures = _plain(source) or collection.find(source)
+    if not pictures:
+        raise FlomoError(
+            f"{source} does not look like {collection.title}; give the folder that holds images/ "
+            "and masks/, or the one that its makers give out."
+        )
+    pictures.sort(key=lambda picture: picture.name)
+    refuse_missing(source, [f"a mask of {p.image.name}" for p in pictures if not p.masks])
+    hashes: dict[str, str] = {}
+    write_prepared(
+        out,
+        collection.title,
+        len(pictures),
+        (_item(picture, collection, hashes) for picture in pictures),
+        lambda rows: _fold(rows, collection, hashes),
+    )
+
+
+def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> Item:
+    """Read, check and encode a picture; its perceptual hash is put into ``hashes``."""
+    name, kind = picture.name, collection.group(picture.name)
+    pixels, content, suffix = _image(picture.image, grey=collection.grey)
+    mask = np.zeros(pixels.shape[:2], bool)
+    for path in picture.masks:
+        part = _mask(path)
+        if part.shape != mask.shape:
+            raise FlomoError(f"{path} is not of the size of {picture.image.name}; get both again.")
+        mask |= part
+    if mask.any() == collection.empty(kind):
+        wrong = "is not empty" if mask.any() else "is empty"
+        raise FlomoError(f"The mask of {picture.image} {wrong}; get it again.")
+    hashes[name] = perceptual_hash(pixels)
+    row = {
+        "case": name,
+        "patient": "",  # known when all are seen
+        "phase": "",
+        "group": kind,
+        "image": f"images/{name}{suffix}",
+        "labels": f"labels/{name}.png",
+        "rows": str(mask.shape[0]),
+        "cols": str(mask.shape[1]),
+        "mask_pixels": str(int(mask.sum())),
+    }
+    return Item(row, content, _png(mask.astype(np.uint8)))
+
+
+def _fold(
+    rows: Sequence[Mapping[str, str]], collection: Collection, hashes: Mapping[str, str]
+) -> Folds:
+    """Group the cases, write the groups into the rows, and deal them."""
+    names = [row["case"] for row in rows]
+    values = [hashes[name] for name in names]
+    if collection.unit == "block":
+        blocks = cut_into_blocks(distances(values, values))
+        groups = [f"block{block + 1}" for block in blocks]
+        folds = tuple((group,) for group in sorted(set(groups)))
+    else:
+        groups = [names[first] for first in clusters(values, collection.near_duplicate_bits)]
+        strata: dict[str, list[str]] = {}
+        for group, row in zip(groups, rows, strict=True):
+            strata.setdefault(group, []).append(row["group"])
+        folds = deal(strata)
+    for row, group in zip(rows, groups, strict=True):
+        row["patient"] = group  # type: ignore[index]
+    return Folds(
+        folds,
+        collection.unit,
+        "" if collection.unit == "block" else "group",
+        collection.near_duplicate_bits,
+        dict(zip(names, values, strict=True)),
+    )
+
+
+def _image(path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], bytes, str]:
+    """Return pixels, content and suffix of a picture; the file itself where nothing must change."""
+    volume = read(path)
+    if volume.n_slices != 1 or volume.data.dtype != np.uint8:
+        raise FlomoError(f"{path} is not one picture of 8 bits; get it again.")
+    pixels = volume.data[0]
+    plain = pixels.ndim == (2 if grey else 3) and pixels.shape[-1] != 4
+    if plain:
+        return pixels, path.read_bytes(), path.suffix.lower()
+    picture = Image.fromarray(pixels).convert("L" if grey else "RGB")
+    changed = np.asarray(picture)
+    return changed, _png(changed), ".png"
+
+
+def _mask(path: Path) -> NDArray[np.bool_]:
+    """Return a mask; a copy with colours counts as set where any is bright."""
+    data = read(path).data[0]
+    if data.ndim == 3:
+        data = data[..., :3].max(-1)
+    top = int(data.max())
+    marked: NDArray[np.bool_] = data > top / 2
+    if top and np.mean((data > 0.1 * top) & (data < 0.9 * top)) > 0.01:
+        raise FlomoError(f"{path} has shades of grey, so it is no mask; get it again.")
+    return marked
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _in(folder: Path) -> dict[str, Path]:
+    """Return the pictures of a folder by their names without suffix."""
+    if not folder.is_dir():
+        return {}
+    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES}
+
+
+def _plain(source: Path) -> list[Picture]:
+    """Pictures in ``images/`` with masks of the same names in ``masks/``."""
+    masks = _in(source / "masks")
+    return [
+        Picture(name, image, (masks[name],) if name in masks else ())
+        for name, image in _in(source / "images").items()
+    ]
+
+
+def _find_clinicdb(source: Path) -> list[Picture]:
+    """``Original/17.tif`` with ``Ground Truth/17.tif``, also within ``PNG/`` or ``TIF/``."""
+    for root in (source, *(source / name for name in ("PNG", "TIF", "CVC-ClinicDB"))):
+        images, masks = _in(root / "Original"), _in(root / "Ground Truth")
+        if images:
+            return [
+                Picture(name.zfill(3), image, (masks[name],) if name in masks else ())
+                for name, image in images.items()
+            ]
+    return []
+
+
+def _find_busi(source: Path) -> list[Picture]:
+    """``benign/benign (3).png`` with ``benign (3)_mask.png``, ``benign (3)_mask_1.png``, ..."""
+    result = []
+    for root in (source, source / "Dataset_BUSI_with_GT"):
+        for kind in ("benign", "malignant", "normal"):
+            files = _in(root / kind)
+            for stem, image in files.items():
+                if match := re.fullmatch(rf"{kind} \((\d+)\)", stem):
+                    masks = tuple(p for s, p in files.items() if s.startswith(f"{stem}_mask"))
+                    result.append(Picture(f"{kind}_{match[1]}", image, masks))
+    return result
+
+
+def _find_montgomery(source: Path) -> list[Picture]:
+    """``CXR_png`` with a mask for each lung in ``ManualMask/leftMask`` and ``.../rightMask``."""
+    for root in (source, source / "MontgomerySet"):
+        sides = [_in(root / "ManualMask" / f"{side}Mask") for side in ("left", "right")]
+        images = _in(root / "CXR_png")
+        if images:
+            lungs = {name: [side[name] for side in sides if name in side] for name in images}
+            return [
+                Picture(name, image, tuple(lungs[name]) if len(lungs[name]) == len(sides) else ())
+                for name, image in images.items()
+            ]
+    return []
+
+
+def _never(_kind: str) -> bool:
+    return False
+
+
+COLLECTIONS: Mapping[str, Collection] = {
+    "cvc_clinicdb": Collection(
+        "CVC-ClinicDB", False, 24, "block", lambda _name: "polyp", _never, _find_clinicdb
+    ),
+    "busi": Collection(
+        "BUSI",
+        True,
+        64,
+        "cluster of near duplicates",
+        lambda name: name.partition("_")[0],
+        lambda kind: kind == "normal",
+        _find_busi,
+    ),
+    "montgomery": Collection(
+        "Montgomery County X-ray Set",
+        True,
+        24,
+        "file",
+        lambda name: "tuberculosis" if name.endswith("_1") else "normal",
+        _never,
+        _find_montgomery,
+    ),
+}

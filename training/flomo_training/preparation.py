@@ -1,0 +1,154 @@
+"""A data set from anywhere becomes a folder that training reads: checked, hashed, resumable.
+
+Images and labels are written one by one, each whole or not at all; what lies there already with the
+same bytes is left alone, so an interrupted run goes on where it stood. The tables that make the
+folder usable come last and together, so a folder that is not finished is never trained on.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from flomo_training.cases import CASES_FILE, list_cases
+from flomo_training.folds import FOLDS_FILE, Folds
+from napari_flomo import __version__
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write, atomic_write_all
+
+MANIFEST_FILE = "manifest.json"
+NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True)
+class Item:
+    """One case on its way into a prepared folder.
+
+    Attributes
+    ----------
+    row
+        Its row of ``cases.csv`` with the keys ``case``, ``patient``, ``phase``, ``group``,
+        ``image`` and ``labels``, the last two as paths within the folder.
+    image, labels
+        Content of the two files.
+    """
+
+    row: Mapping[str, str]
+    image: bytes
+    labels: bytes
+
+
+def refuse_missing(source: Path, missing: Sequence[str]) -> None:
+    """Raise if files of a source are missing, naming the first few.
+
+    Raises
+    ------
+    FlomoError
+        With the names.
+    """
+    if missing:
+        named = ", ".join(missing[:NAMED_AT_MOST])
+        more = len(missing) - NAMED_AT_MOST
+        rest = f" and {more} more" if more > 0 else ""
+        raise FlomoError(f"{source} is not complete: it lacks {named}{rest}; get the data again.")
+
+
+def write_prepared(
+    out: Path,
+    title: str,
+    total: int,
+    items: Iterator[Item],
+    fold: Callable[[Sequence[Mapping[str, str]]], Folds],
+) -> None:
+    """Write a prepared folder.
+
+    Parameters
+    ----------
+    out
+        The folder; it is made where it is missing. It may hold an interrupted run of the same data.
+    title
+        Of the data set, for the manifest.
+    total
+        Number of items, for the progress bar.
+    items
+        The cases. An item that is not right raises.
+    fold
+        Makes the folds of all rows.
+
+    Raises
+    ------
+    FlomoError
+        If an item is not right, folds leak, the folder holds something else, or a file cannot be
+        written. What is written by then stays for the next run, which goes on from there.
+    """
+    for folder in ("images", "labels"):
+        try:
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FlomoError(
+                f"The folder {out / folder} cannot be made ({error.strerror}); choose another."
+            ) from error
+    rows, hashes = [], {}
+    for item in tqdm(items, total=total, unit="case", disable=not sys.stderr.isatty()):
+        for name, content in ((item.row["image"], item.image), (item.row["labels"], item.labels)):
+            _put(out / name, content)
+            hashes[name] = hashlib.sha256(content).hexdigest()
+        rows.append(item.row)
+    present = {f"{path.parent.name}/{path.name}" for path in _files(out)}
+    if strangers := sorted(present - hashes.keys()):
+        raise FlomoError(
+            f"{out} also holds {strangers[0]}, which is not of this data set; choose an empty folder."
+        )
+    folds = fold(rows)
+    tables = {CASES_FILE: _as_csv(rows), FOLDS_FILE: folds.text()}
+    hashes |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in tables.items()}
+    manifest = {"data": title, "napari_flomo": __version__, "sha256": dict(sorted(hashes.items()))}
+    tables[MANIFEST_FILE] = json.dumps(manifest, indent=1) + "\n"
+    with (
+        _checked(out, len(folds.folds)),
+        atomic_write_all([out / name for name in tables]) as files,
+    ):
+        for file, text in zip(files, tables.values(), strict=True):
+            file.write_bytes(text.encode())
+
+
+@contextmanager
+def _checked(out: Path, number: int) -> Iterator[None]:
+    """Take the tables away again if a fold of what was written leaks."""
+    yield
+    try:
+        for fold in range(number):
+            list_cases(out, fold, "validation")
+    except FlomoError:
+        for name in (CASES_FILE, FOLDS_FILE, MANIFEST_FILE):
+            (out / name).unlink(missing_ok=True)
+        raise
+
+
+def _put(target: Path, content: bytes) -> None:
+    if target.is_file() and target.read_bytes() == content:
+        return
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def _files(out: Path) -> Iterator[Path]:
+    for folder in ("images", "labels"):
+        yield from (path for path in (out / folder).iterdir() if not path.name.startswith("."))
+
+
+def _as_csv(rows: Sequence[Mapping[str, str]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
