@@ -86,6 +86,11 @@ def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
     """
     if image.labels is None or image.counts is None:
         raise FlomoError("This image has no labels yet; segment it first.")
+    if np.shape(labels) != image.labels.data.shape:
+        raise FlomoError(
+            f"Labels of shape {np.shape(labels)} do not lie on the grid of {image.name}, which has "
+            f"the shape {image.labels.data.shape}; choose those of this image."
+        )
     changed = image.labels.with_data(np.asarray(labels), axes=image.labels.axes)
     counts = VoxelCounts.of(changed, image.counts.codes)
     image.labels, image.counts = changed, counts

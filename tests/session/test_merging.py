@@ -1,0 +1,56 @@
+"""A new result goes where it was asked for and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.session import Scope, merge, merge_maps
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6), (3, 4, 5, 6)])
+@pytest.mark.parametrize("scope", [Scope(), Scope(slices=(1, 3)), Scope((0,), (0,))])
+def test_only_the_scope_changes_and_never_what_is_finished(
+    shape: tuple[int, ...], scope: Scope
+) -> None:
+    generator = np.random.default_rng(0)
+    existing = generator.integers(0, 4, shape).astype(np.uint8)
+    proposed = generator.integers(0, 4, shape).astype(np.uint8)
+    kept = existing.copy()
+    merged = merge(existing, proposed, scope, locked={2})
+    assert np.array_equal(existing, kept)  # the viewer shows this very array
+    assert merged.dtype == np.uint8
+    frames = shape[0] if len(shape) == 4 else 1
+    inside = np.broadcast_to(
+        scope.mask(frames, shape[-3])[..., None, None], (frames, *shape[-3:])
+    ).reshape(shape)
+    assert np.array_equal(merged[~inside], existing[~inside])
+    assert np.array_equal(merged == 2, existing == 2)
+    free = inside & (existing != 2) & (proposed != 2)
+    assert np.array_equal(merged[free], proposed[free])
+
+
+def test_the_first_result() -> None:
+    proposed = np.full((2, 3, 3), 5, np.uint8)
+    assert np.array_equal(merge(None, proposed, Scope()), proposed)
+    part = merge(None, proposed, Scope(slices=(1,)))
+    assert part.sum() == 5 * 9
+    doubt = merge_maps(None, proposed.astype(np.float32), Scope(slices=(0,)))
+    assert doubt[0].all()
+    assert not doubt[1].any()
+
+
+def test_painted_codes_of_a_larger_type_survive() -> None:
+    existing = np.full((1, 2, 2), 70_000, np.int32)
+    merged = merge(existing, np.ones((1, 2, 2), np.uint8), Scope(), locked={70_000})
+    assert merged.dtype == np.int32
+    assert np.array_equal(merged, existing)
+
+
+def test_other_images_are_refused() -> None:
+    with pytest.raises(FlomoError, match="belong to different images"):
+        merge(np.zeros((2, 3, 3), int), np.zeros((2, 3, 4), int), Scope())
+    for scope in (Scope((2,)), Scope((-1,)), Scope(frames=(1,)), Scope(())):
+        with pytest.raises(FlomoError):
+            merge(None, np.zeros((2, 3, 3), int), scope)

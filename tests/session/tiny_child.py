@@ -1,0 +1,83 @@
+"""A worker whose network is a threshold: no torch, but the real process and the real files."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from napari_flomo import cli
+from napari_flomo.commands import tasks
+from napari_flomo.commands.faults import MissingModel
+from napari_flomo.errors import Cancelled
+from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing
+from napari_flomo.segmentation import Segmentation
+from napari_flomo.session.exchange import pack_segmentation, unpack_volume
+
+CARD = ModelCard(
+    name="toy",
+    network="flomo-b0",
+    network_arguments={},
+    in_channels=1,
+    input_kind="stack",
+    labels=(
+        Label(0, "background", "#000000"),
+        Label(2, "left ventricular myocardium", "#00ff00"),
+        Label(3, "left ventricle", "#ff0000"),
+    ),
+    preprocessing=Preprocessing(None, None, IntensityRule("percentile", 0, 100)),
+    activation="softmax",
+    licence="CC0-1.0",
+    training_data="none",
+    sha256="0" * 64,
+)
+SWAPPED = replace(
+    CARD,
+    name="swapped",
+    labels=(CARD.labels[0], replace(CARD.labels[2], code=2), replace(CARD.labels[1], code=3)),
+)
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch calls it."""
+
+
+def segment(arguments, context):
+    volume = unpack_volume(context.folder, arguments["volume"])
+    assert volume.source == "", "the name of an image stays with the host"
+    model = arguments["model"]
+    if model == "gone":
+        raise MissingModel("There is no such model.")
+    if model == "gpu" and arguments["device"] != "cpu":
+        raise OutOfMemoryError("CUDA out of memory")
+    card = SWAPPED if model == "swapped" else CARD
+    frames = arguments["frames"] or range(volume.n_frames)
+    slices = arguments["slices"] or range(volume.n_slices)
+    data = volume.data.reshape(volume.n_frames, *volume.spatial_shape)
+    labels = np.zeros(data.shape, np.uint8)
+    scores = np.full(data.shape[:2], np.nan, np.float32)
+    total, done = len(frames) * len(slices), 0
+    context.report(0, total)
+    for frame in frames:
+        for number in slices:
+            if context.cancelled():
+                raise Cancelled
+            if model == "slow":
+                time.sleep(0.1)
+            pixels = data[frame, number]
+            labels[frame, number] = np.where(pixels > 150, 3, np.where(pixels > 80, 2, 0))
+            scores[frame, number] = (labels[frame, number] > 0).sum()
+            done += 1
+            context.report(done, total)
+    on_grid = volume.with_data(labels if volume.data.ndim == 4 else labels[0])
+    entropy = on_grid.with_data((on_grid.data > 0).astype(np.float32))
+    manifest = {"model": {"name": card.name}}
+    result = Segmentation(on_grid, None, {"entropy": entropy}, scores, manifest, card)
+    return pack_segmentation(context.folder, result)
+
+
+if __name__ == "__main__":
+    tasks.TASKS["segment"] = segment
+    sys.exit(cli.main(["worker"]))
