@@ -1,18 +1,32 @@
-"""What a person corrects: a journal of every stroke that survives crashes."""
+"""What a person corrects: a journal of strokes that survives crashes, and a store of results."""
 
 from __future__ import annotations
 
 from napari_flomo.corrections.identity import identity
 from napari_flomo.corrections.journal import Journal, journals_folder
 from napari_flomo.corrections.replaying import Replay, replay
+from napari_flomo.corrections.store import (
+    Correction,
+    CorrectionStore,
+    Finding,
+    ModelReference,
+    Record,
+    default_store,
+)
 from napari_flomo.corrections.strokes import Stroke
 from napari_flomo.corrections.unfinished import Leftover, discard, unfinished
 
 __all__ = [
+    "Correction",
+    "CorrectionStore",
+    "Finding",
     "Journal",
     "Leftover",
+    "ModelReference",
+    "Record",
     "Replay",
     "Stroke",
+    "default_store",
     "discard",
     "identity",
     "journals_folder",

@@ -27,7 +27,7 @@ DOORS: dict[str, set[str]] = {
     "models": FLOOR | {"networks"},
     "segmentation": FLOOR | {"volumes", "networks", "models"},
     "measures": FLOOR | {"volumes", "models.card"},
-    "corrections": FLOOR | {"volumes", "models.card"},
+    "corrections": FLOOR | {"volumes", "models.card", "models.schema"},
     "jobs": FLOOR,
     "session": FLOOR | {"volumes", "models", "segmentation", "measures", "corrections", "jobs"},
     "flomo_training": FLOOR

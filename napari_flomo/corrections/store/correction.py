@@ -21,6 +21,9 @@ Place = tuple[int, int]
 
 LARGEST_CODE = 65535
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONGEST_NAME = 64
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,39}")
 
 
@@ -38,6 +41,13 @@ class ModelReference:
 
     name: str
     card_sha256: str
+
+    def __post_init__(self) -> None:
+        if not _MODEL.fullmatch(self.name) or not _SHA256.fullmatch(self.card_sha256):
+            raise FlomoError(
+                "A correction names its model by the name in the card, without a folder, and by "
+                "the hash of the card."
+            )
 
     @classmethod
     def of(cls, card: ModelCard) -> ModelReference:
@@ -102,6 +112,12 @@ class Correction:
         structures = {int(code): str(name) for code, name in self.structures.items() if int(code)}
         if not structures or not all(0 < code <= LARGEST_CODE for code in structures):
             raise FlomoError(f"A correction needs names for codes from 1 to {LARGEST_CODE}.")
+        for name in structures.values():
+            if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+                raise FlomoError(
+                    f"{name!r} is no name of a structure; choose one of 1 to {_LONGEST_NAME} "
+                    "letters."
+                )
         if self.state not in get_args(State):
             raise FlomoError(f"A correction is draft, accepted or rejected, not {self.state!r}.")
         if not 0 <= self.seconds < float("inf"):
@@ -110,6 +126,8 @@ class Correction:
         for program, version in self.software.items():
             if not _ALIAS.fullmatch(program) or not _VERSION.fullmatch(version):
                 raise FlomoError(f"{program} {version} is not a program and its version.")
+        if self.image is not None and "classes" in self.image.axes:
+            raise FlomoError("Probabilities are no image; give the image that was segmented.")
         grid = self.image if self.image is not None else self.corrected
         if self.image is None and not self.image_hash:
             raise FlomoError("A correction needs its image, or at least the hash of its image.")

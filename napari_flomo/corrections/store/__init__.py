@@ -1,0 +1,32 @@
+"""The store of corrections: labels that a person checked, with all that is known about them.
+
+Examples
+--------
+>>> store = CorrectionStore.open("corrections", create=True)  # doctest: +SKIP
+>>> id = store.add(  # doctest: +SKIP
+...     Correction(image, corrected, {1: "RV"}, proposed, seen=[(0, 3)], state="accepted")
+... )
+>>> store.read(id).corrected  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from napari_flomo.corrections.store.correction import Correction, ModelReference, Place, State
+from napari_flomo.corrections.store.history import Entry
+from napari_flomo.corrections.store.record import ImageEntry, Record, StoredFile
+from napari_flomo.corrections.store.store import CorrectionStore, default_store
+from napari_flomo.corrections.store.verification import Finding
+
+__all__ = [
+    "Correction",
+    "CorrectionStore",
+    "Entry",
+    "Finding",
+    "ImageEntry",
+    "ModelReference",
+    "Place",
+    "Record",
+    "State",
+    "StoredFile",
+    "default_store",
+]

@@ -1,0 +1,318 @@
+"""The store of corrections: a plain folder that survives crashes and two programs at once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from napari_flomo.corrections.identity import identity
+from napari_flomo.corrections.store.addition import Addition
+from napari_flomo.corrections.store.correction import Correction
+from napari_flomo.corrections.store.history import Entry, History
+from napari_flomo.corrections.store.layout import (
+    Layout,
+    Settings,
+    is_store,
+    new_settings,
+    read_settings,
+    write_settings,
+)
+from napari_flomo.corrections.store.migration import SCHEMA
+from napari_flomo.corrections.store.record import ID, Record, StoredFile, read_record
+from napari_flomo.corrections.store.transactions import locked, writing
+from napari_flomo.corrections.store.verification import Finding, file_hash, verify
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import PathLike, make_folder
+from napari_flomo.places import data_folder
+from napari_flomo.volumes import Volume, read
+
+Report = Callable[[str], None]
+"""Is told one sentence for each record that had to be left out."""
+
+
+def default_store() -> Path:
+    """Return the folder that programs use when nobody chose one: in the user's data folder."""
+    return data_folder() / "corrections"
+
+
+class CorrectionStore:
+    """All corrections of a person, a team or a study; opened by `CorrectionStore.open`.
+
+    Reading takes no lock and works on a share that cannot be written. Whatever a method wrote is on
+    the disk when it returns. An instance holds no open file and may be used by several threads.
+
+    Attributes
+    ----------
+    folder
+        Where it lies. ``README.txt`` in it explains the layout.
+    copies_images
+        Whether images are copied into the store, or only their hash is kept.
+    """
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.copies_images = settings.copy_images
+        self._layout = Layout(folder)
+        self._settings = settings
+
+    @classmethod
+    def open(cls, folder: PathLike, *, create: bool = False, copy_images: bool = True) -> Self:
+        """Open a store, or make one.
+
+        Parameters
+        ----------
+        folder
+            Of the store.
+        create
+            Make it where there is none; the folder must then be new or empty.
+        copy_images
+            For a new store: whether to copy images into it.
+
+        Raises
+        ------
+        FlomoError
+            If the folder is no store, one of a newer program, or cannot be read or made.
+        """
+        layout = Layout(Path(folder).absolute())
+        if create and not is_store(layout.folder):
+            _create(layout, copy_images)
+        return cls(layout.folder, read_settings(layout)[0])
+
+    def group_id(self, patient: str) -> str:
+        """Return the salted hash that stands for a patient (or any group) in this store."""
+        return self._settings.token("group", patient)
+
+    def add(self, correction: Correction) -> str:
+        """Keep a correction.
+
+        There is one for each image, reader and set of structures: what the same reader says of the
+        image later becomes its next revision. To say the same again changes nothing.
+
+        Parameters
+        ----------
+        correction
+            What to keep. With its ``group`` empty it stays in the group that it has, at first that
+            of its image alone.
+
+        Returns
+        -------
+        str
+            Its id, 16 hexadecimal digits.
+
+        Raises
+        ------
+        FlomoError
+            If ``image_hash`` is that of another image, the group is no `group_id`, or it cannot be
+            written; the store is as it was.
+        """
+        return self._add(correction)[0]
+
+    def merge(self, correction: Correction) -> tuple[str, bool]:
+        """Keep a correction that comes from elsewhere, unless the store knew it already.
+
+        Like `add`, but what any older revision says, or what was deleted here, is not added again,
+        so that an import can be repeated.
+
+        Returns
+        -------
+        tuple
+            Its id, and whether anything was written.
+        """
+        return self._add(correction, imported=True)
+
+    def _add(self, correction: Correction, imported: bool = False) -> tuple[str, bool]:
+        if correction.group and not ID.fullmatch(correction.group):
+            raise FlomoError(
+                "The group of a correction must be what CorrectionStore.group_id gives, so that no "
+                "name of a patient gets into the store."
+            )
+        addition = Addition.of(correction, self._layout, self._settings)
+        with writing(self._layout) as transaction:
+            return transaction.add(addition, imported=imported)
+
+    def remove(self, id: str) -> None:
+        """Delete a correction: its labels, and its image if no other one needs it.
+
+        A tombstone stays, so that an import does not bring it back.
+
+        Raises
+        ------
+        FlomoError
+            If there is no such correction, or it cannot be deleted.
+        """
+        self._check_id(id)
+        with writing(self._layout) as transaction:
+            transaction.remove(id)
+
+    def records(self, report: Report | None = None) -> list[Record]:
+        """Return the latest revision of every correction, in the order in which they were made.
+
+        Parameters
+        ----------
+        report
+            Told of each correction that is left out because its record is damaged; by default it
+            is a warning.
+        """
+        found = []
+        for id in self._layout.ids():
+            try:
+                numbers = self._layout.revisions(id)
+                if numbers:
+                    found.append(read_record(self._layout.record(id, numbers[-1])))
+            except FileNotFoundError:
+                continue  # deleted by another program just now
+            except FlomoError as error:
+                (report or _warn)(f"{error} It was left out; flomo corrections verify tells more.")
+        return sorted(found, key=lambda record: record.sequence)
+
+    def of_image(self, image_hash: str) -> list[Record]:
+        """Return the latest revisions of the corrections of one image, the last one last.
+
+        Parameters
+        ----------
+        image_hash
+            `napari_flomo.corrections.identity` of the image.
+        """
+        return [
+            record
+            for record in self.records(report=lambda _: None)
+            if record.image.sha256 == image_hash
+        ]
+
+    def revisions(self, id: str) -> list[int]:
+        """Return the numbers of the revisions of a correction, ascending."""
+        self._check_id(id)
+        return self._layout.revisions(id)
+
+    def record(self, id: str, revision: int | None = None) -> Record:
+        """Return the record of a revision; the latest by default.
+
+        Raises
+        ------
+        FlomoError
+            If there is no such correction, or its record is damaged.
+        """
+        numbers = self.revisions(id)
+        if not numbers or (revision is not None and revision not in numbers):
+            what = f"correction {id}" if not numbers else f"revision {revision} of {id}"
+            raise FlomoError(f"There is no {what} in {self.folder}.")
+        try:
+            return read_record(self._layout.record(id, revision or numbers[-1]))
+        except FileNotFoundError as error:
+            raise FlomoError(f"The correction {id} was deleted just now.") from error
+
+    def latest(self, id: str) -> Record:
+        """Return the record of the latest revision, as `record`."""
+        return self.record(id)
+
+    def read(
+        self, id: str, revision: int | None = None, *, image: Volume | None = None
+    ) -> Correction:
+        """Read a correction with its voxels; all files are checked against their hashes.
+
+        Parameters
+        ----------
+        id, revision
+            Which one; the latest revision by default.
+        image
+            The image, where the store has only its hash.
+
+        Returns
+        -------
+        Correction
+            Its ``image`` is None if the store has no copy and none was given.
+
+        Raises
+        ------
+        FlomoError
+            If it is not there, a file is missing or changed, or ``image`` is another image.
+        """
+        record = self.record(id, revision)
+        copy = record.image.copy
+        if image is not None:
+            if identity(image) != record.image.sha256:
+                raise FlomoError(f"That is not the image of correction {id}; give the right one.")
+        elif copy is not None:
+            image = replace(self._volume(copy, id), modality=record.image.modality, source="")
+        proposed = None if record.proposed is None else self._volume(record.proposed, id)
+        return Correction(
+            image=image,
+            corrected=self._volume(record.corrected, id),
+            proposed=proposed,
+            structures=record.codes,
+            seen=record.places_seen,
+            state=record.state,
+            seconds=record.seconds,
+            reader=record.reader,
+            model=record.model,
+            group=record.group,
+            image_hash=record.image.sha256,
+            software=record.software,
+        )
+
+    def verify(self) -> list[Finding]:
+        """Read everything and compare it with its hashes, grids, codes and the history.
+
+        Returns
+        -------
+        list of Finding
+            What is wrong; empty when all is well. What a killed program left half-done is not
+            wrong: the next change of the store tidies it up.
+        """
+        return verify(self._layout)
+
+    def history(self) -> list[Entry]:
+        """Return what happened in this store, in order; damaged lines are left out."""
+        return History(self._layout.history).entries()
+
+    def _volume(self, file: StoredFile, id: str) -> Volume:
+        path = self._layout.path(file.file)
+        try:
+            if file_hash(path) == file.sha256:
+                return read(path)
+            what = "was changed after it was written"
+        except OSError as error:
+            what = f"cannot be read ({error.strerror or error})"
+        raise FlomoError(
+            f"{file.file} of correction {id} {what}; restore it from a backup or delete the "
+            "correction."
+        )
+
+    def _check_id(self, id: str) -> None:
+        if not ID.fullmatch(id):
+            raise FlomoError(f"{id!r} is no id of a correction; flomo corrections list shows them.")
+
+
+def _create(layout: Layout, copy_images: bool) -> None:
+    """Make a store of a folder that is new or empty; another program may do so at the same time."""
+    folder = layout.folder
+    ours = {layout.lock, layout.readme, layout.history}
+    try:
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(folder, mode=0o700)  # images of patients
+        strangers = [path for path in folder.iterdir() if path not in ours and path.name[0] != "."]
+        if strangers and not is_store(folder):
+            advice = (
+                "restore its store.json" if layout.corrections in strangers else "choose another"
+            )
+            raise FlomoError(f"{folder} is neither empty nor a store of corrections; {advice}.")
+    except OSError as error:
+        raise FlomoError(
+            f"No store can be made in {folder}: {error.strerror or error}; choose another folder."
+        ) from error
+    with locked(layout):
+        if is_store(folder):
+            return
+        history = History(layout.history)
+        history.mend()
+        if history.last() is None:
+            history.append("created", schema=SCHEMA)
+        write_settings(layout, new_settings(copy_images))
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=3)

@@ -1,0 +1,202 @@
+"""Whether a store still says what was put into it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from napari_flomo.corrections.store.correction import labels_on
+from napari_flomo.corrections.store.history import Entry, History
+from napari_flomo.corrections.store.layout import Layout
+from napari_flomo.corrections.store.record import Record, StoredFile, read_record
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import Volume, read
+
+Kind = Literal[
+    "missing file",
+    "changed file",
+    "damaged record",
+    "foreign labels",
+    "damaged history",
+    "stranger",
+]
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong in a store.
+
+    Attributes
+    ----------
+    kind
+        ``"missing file"``, ``"changed file"`` (its SHA-256 is another), ``"damaged record"``,
+        ``"foreign labels"`` (another grid, or codes without a name), ``"damaged history"``, or
+        ``"stranger"`` (a record that the history does not know).
+    file
+        Its place below the store's folder.
+    sentence
+        What is wrong.
+    id
+        Of the correction, where it is about one.
+    """
+
+    kind: Kind
+    file: str
+    sentence: str
+    id: str | None = None
+
+
+def verify(layout: Layout) -> list[Finding]:
+    """Read everything and compare it with the records, and these with the history.
+
+    Takes no lock, so it works on a share that cannot be written. If another program writes
+    meanwhile, what looks wrong is looked at again.
+    """
+    history = History(layout.history)
+    findings: list[Finding] = []
+    for _ in range(_TRIES):
+        before = history.last()
+        findings = _look(layout, history)
+        if not findings or history.last() == before:
+            break
+    return findings
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class _Inventory:
+    """What the history says must be there."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.records: dict[tuple[str, int], str] = {}
+        self.removed: set[str] = set()
+        for entry in entries:
+            about = entry.about
+            if entry.event == "added":
+                self.records[about["id"], about["revision"]] = about["record_sha256"]
+            elif entry.event == "removed":
+                self.removed.add(about["id"])
+        # What had begun when a program was killed, or goes on right now, may be there or not.
+        last = entries[-1] if entries else None
+        self._begun = last.about if last is not None and last.event == "begin" else {}
+
+    def is_unsettled(self, id: str, revision: int) -> bool:
+        """Tell whether a record may be there or not."""
+        if id != self._begun.get("id"):
+            return False
+        return self._begun["action"] == "remove" or self._begun["revision"] == revision
+
+
+def _look(layout: Layout, history: History) -> list[Finding]:
+    name = layout.name(layout.history)
+    bad: list[int] = []
+    entries = history.entries(bad.append)
+    findings = [
+        Finding("damaged history", name, f"Line {number} of {name} is damaged.") for number in bad
+    ]
+    numbers = [entry.sequence for entry in entries]
+    if not entries:
+        findings.append(Finding("damaged history", name, f"{name} is missing or empty."))
+    elif any(second <= first for first, second in pairwise(numbers)):
+        findings.append(Finding("damaged history", name, f"The order of {name} is broken."))
+    inventory = _Inventory(entries)
+    checked: dict[str, Finding | None] = {}
+    there = {(id, revision) for id in layout.ids() for revision in layout.revisions(id)}
+    for id, revision in sorted(there | set(inventory.records)):
+        if id in inventory.removed and (id, revision) not in there:
+            continue
+        known = inventory.records.get((id, revision))
+        if inventory.is_unsettled(id, revision) and (known is None or (id, revision) not in there):
+            continue
+        findings += _check_record(layout, id, revision, known, checked)
+    return findings
+
+
+def _check_record(
+    layout: Layout,
+    id: str,
+    revision: int,
+    known: str | None,
+    checked: dict[str, Finding | None],
+) -> Iterator[Finding]:
+    path = layout.record(id, revision)
+    name = layout.name(path)
+    try:
+        if known is not None and file_hash(path) != known:
+            sentence = f"{name} was changed after it was written."
+            yield Finding("damaged record", name, sentence, id)
+            return
+        record = read_record(path)
+    except FileNotFoundError:
+        yield Finding("missing file", name, f"{name} is missing.", id)
+        return
+    except OSError as error:
+        sentence = f"{name} cannot be read: {error.strerror or error}."
+        yield Finding("damaged record", name, sentence, id)
+        return
+    except FlomoError as error:
+        yield Finding("damaged record", name, str(error), id)
+        return
+    if known is None:
+        yield Finding("stranger", name, f"The history does not know {name}.", id)
+    if (record.id, record.revision) != (id, revision):
+        yield Finding("damaged record", name, f"{name} is a record of something else.", id)
+        return
+    wrong = False
+    for file in record.files:
+        if file.file not in checked:
+            checked[file.file] = _check_file(layout, file, id)
+            if (finding := checked[file.file]) is not None:
+                yield finding
+        wrong = wrong or checked[file.file] is not None
+    if not wrong:
+        yield from _check_labels(layout, record)
+
+
+def _check_file(layout: Layout, file: StoredFile, id: str) -> Finding | None:
+    path = layout.path(file.file)
+    try:
+        right = file_hash(path) == file.sha256
+    except FileNotFoundError:
+        return Finding("missing file", file.file, f"{file.file} is missing.", id)
+    except OSError as error:
+        sentence = f"{file.file} cannot be read: {error.strerror or error}."
+        return Finding("changed file", file.file, sentence, id)
+    if right:
+        return None
+    sentence = f"{file.file} is not what was written: its SHA-256 is another."
+    return Finding("changed file", file.file, sentence, id)
+
+
+def _check_labels(layout: Layout, record: Record) -> Iterator[Finding]:
+    """Check that labels lie on the image and hold only codes with a name."""
+    grid: Volume | None = None
+    try:
+        if record.image.copy is not None:
+            grid = read(layout.path(record.image.copy.file))
+        for file in (record.proposed, record.corrected):
+            if file is None:
+                continue
+            labels = read(layout.path(file.file))
+            labels_on(labels, labels if grid is None else grid, record.codes)
+            if (labels.n_frames, *labels.spatial_shape) != record.image.shape:
+                raise FlomoError("Their shape is not that of the image in the record.")
+    except FlomoError as error:
+        sentence = f"The labels of {layout.name(layout.record(record.id, record.revision))}: "
+        file_name = record.corrected.file if file is None else file.file
+        yield Finding("foreign labels", file_name, sentence + str(error), record.id)
