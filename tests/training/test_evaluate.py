@@ -1,57 +1,169 @@
-"""Figures of a report, from rows small enough to check by hand."""
+"""From files to figures: real masks on a real grid, pictures, the command."""
 
 from __future__ import annotations
 
-import math
+import csv
+import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from flomo_training.evaluate import (
-    Agreement,
-    as_text,
-    bootstrap_interval,
-    dice,
-    mean_dice,
-    summarise,
-)
+pytest.importorskip("lightning", reason="training needs the [train] extra")
 
-
-def row(patient, phase, structure, value):
-    return Agreement(f"{patient}_{phase}", patient, phase, structure, value, 1.0, 1.0)
-
-
-def test_dice():
-    a, b = np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool)
-    assert dice(a, b) == 0.5
-    assert dice(a, a) == 1.0
-    assert dice(a, ~a) == 0.0
-    assert math.isnan(dice(a & ~a, b & ~b))
-    assert dice(a & ~a, b) == 0.0
+from flomo_training.agreement import read_table
+from flomo_training.cases import list_cases
+from flomo_training.evaluate import evaluate, read_listed
+from flomo_training.gallery import WorstCases
+from flomo_training.reports import write_reports
+from napari_flomo.cli import main
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import load_card, save_model
+from napari_flomo.networks import build
+from napari_flomo.segmentation import Segmenter
 
 
-def test_absent_structures_are_left_out_of_the_mean():
-    rows = [row("p0", "ED", "wall", 0.8), row("p1", "ED", "wall", float("nan")),
-            row("p0", "ED", "cavity", 0.6), row("p1", "ED", "cavity", 1.0)]  # fmt: skip
-    assert mean_dice(rows) == pytest.approx((0.8 + 0.8) / 2)
+class Thresholds(torch.nn.Module):
+    """Finds the grey wall and the bright cavity of the hearts in miniature by their brightness."""
+
+    def __init__(self):
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.tensor([0.2, 0.52, 1.36]))
+
+    def forward(self, images):
+        return SimpleNamespace(logits=-500 * (images - self.level[:, None, None]) ** 2)
 
 
-def test_the_interval_holds_the_mean_and_draws_patients_not_volumes():
-    rng = np.random.default_rng(0)
-    values = rng.uniform(0.5, 1, 12)
-    rows = [row(f"p{i}", phase, "wall", v) for i, v in enumerate(values) for phase in ("ED", "ES")]
-    low, high = bootstrap_interval(rows)
-    assert low < mean_dice(rows) < high
-    # Twice the same volume is no more evidence than once.
-    once = bootstrap_interval([r for r in rows if r.phase == "ED"])
-    assert (low, high) == pytest.approx(once)
+@pytest.fixture
+def segmenter(recipe):
+    return Segmenter(Thresholds(), recipe.model, "cpu")
 
 
-def test_the_summary_tells_structures_and_phases_apart(recipe):
-    figures = [("ED", "wall", 0.9), ("ES", "wall", 0.7), ("ED", "cavity", 0.5)]
-    rows = [row(p, phase, s, v) for p in ("p0", "p1") for phase, s, v in figures]
-    summary = summarise(rows, recipe.model) | {"model": "tiny", "split": "validation", "fold": 0}
-    assert summary["dice"]["wall"] == {"ED": 0.9, "ES": 0.7, "all": 0.8}
-    assert summary["patients"] == 2
-    assert summary["volumes"] == 4
-    assert "mean Dice 0.6500" in as_text(summary)
+def test_every_structure_of_every_case_gets_a_row(dataset, segmenter):
+    cases = list_cases(dataset, 0, "all")
+    steps = []
+    rows = evaluate(cases, segmenter, lambda done, total: steps.append((done, total)))
+    assert [(r.case, r.structure) for r in rows] == [
+        (case.name, name) for case in cases for name in ("wall", "cavity")
+    ]
+    assert steps == [(done, 6) for done in range(1, 7)]
+    for found in rows:
+        assert 0.6 < found.dice < 1
+        assert found.iou == pytest.approx(found.dice / (2 - found.dice), abs=1e-5)
+        assert 0 < found.nsd <= 1
+        assert found.reference_ml == pytest.approx(found.reference_voxels * 1.5 * 1.5 * 8 / 1000)
+        assert found.slices == 3
+    assert {r.hd95_mm for r in rows} != {0}
+
+
+def test_volumes_that_the_data_set_lists_stand_beside(dataset, segmenter, tmp_path):
+    with (dataset / "cases.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    with (tmp_path / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*table[0], "lv_ml", "rv_ml"])
+        writer.writeheader()
+        writer.writerows(line | {"lv_ml": 12.5, "rv_ml": ""} for line in table)
+    listed = read_listed(tmp_path)
+    assert listed["p0_a", "left ventricle"] == 12.5
+    assert not any(structure == "right ventricle" for _, structure in listed)
+    labels = tuple(
+        replace(label, name="left ventricle") if label.name == "cavity" else label
+        for label in segmenter.card.labels
+    )
+    segmenter.card = replace(segmenter.card, labels=labels)
+    rows = evaluate(list_cases(dataset, 0, "validation"), segmenter, listed=listed)
+    assert {r.structure: r.listed_ml for r in rows}["left ventricle"] == 12.5
+    (tmp_path / "cases.csv").write_text("case,lv_ml\nx,much\n")
+    with pytest.raises(FlomoError, match="lists 'much' as lv_ml of x"):
+        read_listed(tmp_path)
+
+
+def test_the_gallery_shows_the_worst_and_of_them_the_worst_slice(dataset, segmenter, tmp_path):
+    gallery = WorstCases(3)
+    rows = evaluate(list_cases(dataset, 0, "all"), segmenter, gallery=gallery)
+    means = {}
+    for found in rows:
+        means.setdefault(found.case, []).append(found.dice)
+    worst = sorted(means, key=lambda name: np.mean(means[name]))[:3]
+    assert [exhibit.rows[0].case for exhibit in gallery.exhibits] == worst
+    picture = tmp_path / "worst.png"
+    gallery.draw(segmenter.card.labels[1:], picture)
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    assert image.width > 800
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    assert ((green > 180) & (red < 90) & (blue < 90)).sum() > 500  # outlines of the wall
+    assert ((red > 180) & (green < 90) & (blue < 90)).sum() > 300  # and of the cavity
+
+
+def test_an_empty_gallery_says_so(tmp_path):
+    with pytest.raises(FlomoError, match="nothing to draw"):
+        WorstCases().draw((), tmp_path / "worst.png")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def model(new_content, tmp_path_factory):
+    """A model folder with random weights: what its figures are does not matter here."""
+    from pathlib import Path
+
+    from flomo_training.recipe import parse_recipe
+
+    card = replace(parse_recipe(new_content(), Path("recipe.yaml")).model, network_arguments={})
+    torch.manual_seed(0)
+    network = build(card.network, in_channels=1, num_classes=card.num_classes)
+    folder = tmp_path_factory.mktemp("models") / "model"
+    save_model(folder, network.eval(), card)
+    return folder
+
+
+def test_the_command_writes_all_that_is_asked_for(dataset, model, tmp_path, capsys):
+    table, report, picture = (tmp_path / name for name in ("rows.csv", "report.json", "worst.png"))
+    arguments = ["evaluate", "--model", str(model), "--data", str(dataset), "--fold", "1",
+                 "--out", str(table), "--json", str(report), "--gallery", str(picture)]  # fmt: skip
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    summary = json.loads(report.read_text())
+    assert f"mean Dice {summary['mean_dice']:.4f}" in printed
+    assert summary["fold"] == 1
+    assert summary["data"] == dataset.name
+    assert {row.patient for row in read_table(table)} == {"p2", "p3"}
+    assert picture.stat().st_size > 10_000
+    assert main([*arguments[:7], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == summary
+
+
+def test_nothing_is_computed_for_a_report_that_cannot_be_written(
+    dataset, model, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(Segmenter, "segment", lambda *_: pytest.fail("it was computed"))
+    arguments = ["evaluate", "--model", str(model), "--data", str(dataset)]
+    assert main([*arguments, "--json", str(tmp_path / "no" / "report.json")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_a_finished_run_gets_all_its_reports(dataset, model, recipe, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(model, run / "model")
+    (run / "curves").mkdir()
+    (run / "curves" / "metrics.csv").write_text(
+        "epoch,train/loss,learning_rate,slices,seconds\n0,2.5,0.001,48,2\n1,1.5,0.002,48,2\n"
+    )
+    (run / "run.json").write_text(
+        json.dumps({"epochs": 2, "training_hours": 0.5, "hardware": "CPU", "slices": 12})
+    )
+    report = write_reports(run, recipe, dataset)
+    assert report == json.loads((run / "report.json").read_text())
+    assert (report["flavour"], report["seed"], report["fold"]) == ("best", 3, 0)
+    assert (report["epochs"], report["training_hours"], report["slices"]) == (2, 0.5, 12)
+    assert {row.patient for row in read_table(run / "cases.csv")} == {"p0", "p1"}  # held out
+    for name in ("curves.png", "worst_cases.png"):
+        with Image.open(run / name) as image:
+            image.load()
+    card = load_card(run / "model")
+    assert card.metrics["mean_dice"] == report["mean_dice"]
+    assert card.metrics["split"] == "validation"

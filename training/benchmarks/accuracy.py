@@ -1,107 +1,304 @@
-"""The page of the docs on how accurate a model is, from what was measured.
+"""The page of the docs on how accurate the models are, from tables of cases and nothing else.
 
-flomo evaluate --model NAME --data DIR --record --out rows.csv
-python training/benchmarks/accuracy.py --model NAME --rows rows.csv --run run.json
+    python training/benchmarks/accuracy.py                  write the page anew
+    python training/benchmarks/accuracy.py RUN [RUN ...]    take in finished runs first
+
+A run folder (of ``flomo train``, or a fold of ``flomo crossval``) gives its ``cases.csv`` and what
+``report.json`` says of the training. Both are kept beside the page; every figure of the page is
+computed from them.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
-from collections.abc import Sequence
+import math
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from flomo_training.evaluate import Agreement
+from flomo_training.bootstrap import Estimate
+from flomo_training.consistency import FigurePair, check_pairs
+from flomo_training.results import (
+    Result,
+    Series,
+    compare_with_baselines,
+    keep_run,
+    read_results,
+)
+from flomo_training.summary import are_images, figures
+from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.models import ModelCard, load_card
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "accuracy.md"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+PAGE = "accuracy.md"
+PUBLISHED = "published.csv"
+
+TITLES = {
+    "acdc": "ACDC: short-axis cine MRI of the heart",
+    "busi": "BUSI: ultrasound of the breast",
+    "cvc_clinicdb": "CVC-ClinicDB: polyps in colonoscopy",
+    "montgomery": "Montgomery: lungs in chest X-rays",
+}
+DIGITS = {"dice": 4, "iou": 4, "nsd": 4, "hd95_mm": 2}
+NAMES = {"dice": "Dice", "iou": "IoU", "hd95_mm": "HD95 mm", "nsd": "surface Dice"}
+
+INTRODUCTION = """\
+# Accuracy
+
+Written by `training/benchmarks/accuracy.py` from the tables of cases beside it; do not edit by
+hand.
+
+Validation is always grouped: no patient (block of video, cluster of near duplicates) of a fold was
+seen in training. *Flavour* tells the published configuration of FLoMo-Net (`paper`) from our own
+(`best`). Brackets are 95 % intervals by bootstrap over patients: they tell how much the figure
+depends on who happened to be in the fold, not how other scanners or diseases would fare."""
 
 
-def volume_bias(rows: Sequence[Agreement], structure: str) -> tuple[float, float]:
-    """Return mean and standard deviation of (result - reference) in ml."""
-    errors = [r.result_ml - r.reference_ml for r in rows if r.structure == structure]
-    return float(np.mean(errors)), float(np.std(errors, ddof=1))
+def page(series: Sequence[Series], published: Sequence[dict[str, str]]) -> str:
+    """Return the page as Markdown."""
+    blocks = [INTRODUCTION]
+    for data in dict.fromkeys(one.facts["data"] for one in series):
+        blocks += data_set(data, [one for one in series if one.facts["data"] == data])
+    blocks += published_figures(published)
+    return "\n\n".join(blocks) + "\n"
 
 
-def as_markdown(card: ModelCard, rows: Sequence[Agreement], run: dict[str, Any]) -> str:
-    """Return the page."""
-    summary = card.metrics
-    low, high = summary["interval_95"]
-    lines = [
-        "# Accuracy",
-        "",
-        "Written by `training/benchmarks/accuracy.py`; do not edit by hand.",
-        "",
-        f"`{card.name}` (SHA-256 {card.sha256[:12]}), {summary['split']} part of fold "
-        f"{summary['fold']}: {summary['volumes']} volumes of {summary['patients']} patients that "
-        "training never saw. No setting was chosen on them.",
-        "",
-        f"**Mean Dice {summary['mean_dice']:.4f}** (95 % interval {low:.4f} to {high:.4f}).",
-        "",
+def data_set(data: str, series: Sequence[Series]) -> list[str]:
+    """Return the blocks of one data set: models, structures, ventricles, differences."""
+    images = are_images(series[0].rows)
+    told = {one.name: figures(one.rows) for one in series}
+    blocks = [f"## {TITLES.get(data, data)}", overview(series, told, images=images)]
+    blocks.append("### By structure" + (" and phase" if not images else ""))
+    blocks.append(structures(told))
+    if any(figure.get("ventricles") for figure in told.values()):
+        blocks += ["### Ventricles", ventricles(told)]
+        blocks.append(
+            "Bias: mean of (result - reference) over patients, positive when the result is too "
+            "large; limits of agreement: bias ± 1.96 standard deviations (Bland and Altman). EF "
+            "differs in percentage points. *Labels*: volumes counted in the reference labels; "
+            "*listed*: those that the data set's own table states."
+        )
+    blocks += ["### Beside the baseline", differences(series)]
+    blocks.append(f"How it is measured: {next(iter(told.values()))['protocol']}.")
+    if not images:
+        protocol = next(iter(told.values()))["slice_mean_dice"]["protocol"]
+        blocks.append(f"Slice-wise Dice: {protocol}.")
+    blocks += [
+        f"**Warning:** {name}: {fault}."
+        for name, figure in told.items()
+        for fault in figure["impossible_pairs"]
     ]
-    phases = sorted({phase for table in summary["dice"].values() for phase in table} - {"all"})
-    lines += [
-        "| structure | "
-        + " | ".join(f"Dice {p}" for p in [*phases, "all"])
-        + " | volume error ml |",
-        "|---|" + "---|" * (len(phases) + 2),
-    ]
-    for structure, table in summary["dice"].items():
-        mean, deviation = volume_bias(rows, structure)
-        cells = " | ".join(f"{table[phase]:.4f}" for phase in [*phases, "all"])
-        lines.append(f"| {structure} | {cells} | {mean:+.1f} ± {deviation:.1f} |")
-    lines += [
-        "",
-        f"Protocol: {summary['protocol']}. Volume error: result minus reference, mean ± standard "
-        "deviation over volumes.",
-        "",
-        f"Training: {card.protocol}",
-    ]
-    versions = ", ".join(f"{name} {value}" for name, value in run["versions"].items() if value)
-    lines.append(
-        f"{run['slices']} slices of {run['cases']} volumes, {run['training_hours']} "
-        f"hours on {run['hardware']} ({versions})."
-    )
-    return "\n".join([*lines, ""])
+    return blocks
 
 
-def read_rows(path: Path) -> list[Agreement]:
-    """Read the rows that ``flomo evaluate --out`` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Agreement(
-                row["case"],
-                row["patient"],
-                row["phase"],
-                row["structure"],
-                float(row["dice"]),
-                float(row["reference_ml"]),
-                float(row["result_ml"]),
-            )
-            for row in csv.DictReader(file)
+def overview(series: Sequence[Series], told: dict[str, dict[str, Any]], *, images: bool) -> str:
+    """Return the table of all models, a line for each fold and one for all folds together."""
+    metrics = ["dice", "iou"] if images else ["dice", "hd95_mm", "nsd"]
+    head = ["model", "network", "flavour", "fold", "images" if images else "volumes (patients)"]
+    head += [NAMES[metric] for metric in metrics]
+    head += ["missed / false alarms"] if images else ["slice-wise Dice"]
+    head += ["seed", "budget", "hardware"]
+    lines = []
+    for one in series:
+        parts: list[tuple[Result, dict[str, Any], str]] = [
+            (result, figures(result.rows), str(result.fold)) for result in one.results
         ]
+        if len(parts) > 1:
+            parts.append((one.results[0], told[one.name], f"all {len(one.results)}"))
+        for result, figure, fold in parts:
+            facts, whole = result.facts, fold.startswith("all")
+            size = (
+                str(figure["images"]) if images else f"{figure['volumes']} ({figure['patients']})"
+            )
+            last = (
+                f"{figure['missed']} / {figure['false_alarms']}"
+                if images
+                else shown(figure["slice_mean_dice"]["value"], "dice")
+            )
+            lines.append(
+                [f"`{one.name}`", facts["network"], facts["flavour"], fold, size]
+                + [
+                    ranged(figure[f"mean_{metric}"], figure["intervals_95"][metric]["mean"], metric)
+                    for metric in metrics
+                ]
+                + [last, str(facts["seed"]), budget(one, result, whole=whole)]
+                + [str(facts.get("hardware", "–"))]
+            )
+    return table(head, lines)
 
 
-def main() -> None:
-    """Read the options, write the page."""
+def structures(told: dict[str, dict[str, Any]]) -> str:
+    """Return the table of structures: Dice with its interval, and the other metrics."""
+    first = next(iter(told.values()))
+    others = ["iou"] if "images" in first else ["hd95_mm", "nsd"]
+    phases = list(next(iter(first["dice"].values())))
+    lines = [
+        [f"`{name}`", structure]
+        + [
+            ranged(cells[phase], figure["intervals_95"]["dice"][structure][phase], "dice")
+            for phase in phases
+        ]
+        + [shown(figure[metric][structure][phase], metric) for metric in others for phase in phases]
+        for name, figure in told.items()
+        for structure, cells in figure["dice"].items()
+    ]
+    head = ["model", "structure"]
+    for metric in ("dice", *others):
+        head += [NAMES[metric] + (f", {phase}" if len(phases) > 1 else "") for phase in phases]
+    return table(head, lines)
+
+
+def ventricles(told: dict[str, dict[str, Any]]) -> str:
+    """Return the table of EDV, ESV and EF: bias and limits of agreement."""
+    lines = []
+    for name, figure in told.items():
+        for ventricle, quantities in figure["ventricles"].items():
+            for quantity, found in quantities.items():
+                listed = figure["ventricles_listed"].get(ventricle, {}).get(quantity)
+                counted = agreement_cells(found)
+                line = [f"`{name}`", ventricle, quantity]
+                if listed is None:
+                    lines.append([*line, "labels", *counted])
+                elif agreement_cells(listed) == counted:
+                    lines.append([*line, "labels and listed", *counted])
+                else:
+                    lines.append([*line, "labels", *counted])
+                    lines.append([*line, "listed", *agreement_cells(listed)])
+    head = ["model", "ventricle", "", "reference", "patients", "bias", "limits of agreement"]
+    return table(head, lines)
+
+
+def agreement_cells(found: dict[str, Any]) -> list[str]:
+    """Return patients, bias with its interval and limits of agreement of one quantity."""
+    (low, high), (lower, upper) = found["interval_95"], found["limits"]
+    bias = f"{found['bias']:+.1f} {found['unit']}"
+    if low is not None:
+        bias += f" ({low:+.1f} to {high:+.1f})"
+    limits = "–" if lower is None else f"{lower:+.1f} to {upper:+.1f}"
+    return [str(found["patients"]), bias, limits]
+
+
+def differences(series: Sequence[Series]) -> str:
+    """Return the table of models minus baselines on the same patients."""
+    lines = []
+    for found in compare_with_baselines(series):
+        metrics = {
+            metric: signed(found.figures[metric], metric) if metric in found.figures else "–"
+            for metric in ("dice", "hd95_mm", "nsd")
+        }
+        folds = ", ".join(map(str, found.folds))
+        names = [f"`{found.model}`", f"`{found.baseline}`"]
+        lines.append([*names, folds, str(found.patients), *metrics.values()])
+    if not lines:
+        return "No baseline was measured on the same patients yet."
+    head = ["model", "baseline", "folds", "patients", "Dice", "HD95 mm", "surface Dice"]
+    return (
+        table(head, lines)
+        + "\n\nModel minus baseline on the same patients; the interval draws patients for both "
+        "together. One that holds 0 shows no difference. Budgets stand in the first table."
+    )
+
+
+def published_figures(rows: Sequence[dict[str, str]]) -> list[str]:
+    """Return what others print, with the pairs that cannot be."""
+    if not rows:
+        return []
+    pairs = [
+        FigurePair(f"{row['source']}, {row['data']}", float(row["dice"]), float(row["iou"]), 0.01)
+        for row in rows
+    ]
+    limits = {fault.pair.name: fault.largest_dice for fault in check_pairs(pairs, percent=True)}
+    lines = []
+    for row, pair in zip(rows, pairs, strict=True):
+        limit = limits.get(pair.name)
+        verdict = "yes" if limit is None else f"no: at most {limit:.2f} beside this IoU"
+        where = TITLES.get(row["data"], row["data"]).partition(":")[0]
+        lines.append([where, row["network"], row["dice"], row["iou"], verdict, row["source"]])
+    head = ["data", "network", "Dice %", "IoU %", "possible together", "source"]
+    return [
+        "## What is published",
+        "Figures of others, as printed; splits, code of the training and averaging are not given, "
+        "so they are no yardstick for the tables above. Mean Dice cannot exceed 2 IoU / (1 + IoU) "
+        "when both are means over the same images; where it does, they are not.",
+        table(head, lines),
+    ]
+
+
+def budget(series: Series, result: Result, *, whole: bool) -> str:
+    """Return what a training took; of all folds together the hours add up."""
+    facts = result.facts
+    parts = []
+    if (epochs := facts.get("epochs")) is not None:
+        slices = facts.get("slices")
+        parts.append(f"{epochs} epochs" + (f" of {slices} slices" if slices else ""))
+    hours = [one.facts.get("training_hours") for one in (series.results if whole else [result])]
+    if all(hour is not None for hour in hours):
+        parts.append(f"{sum(float(hour) for hour in hours if hour is not None):.3g} h")
+    if facts.get("start_from"):
+        parts.append(f"from `{Path(str(facts['start_from'])).name}`")
+    return ", ".join(parts) or "–"
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def shown(value: float | None, metric: str) -> str:
+    """Return a figure, or a dash for one that was not measured."""
+    return "–" if value is None else f"{value:.{DIGITS[metric]}f}"
+
+
+def ranged(value: float | None, bounds: Sequence[float | None], metric: str) -> str:
+    """Return a figure with its interval."""
+    low, high = bounds
+    if low is None or high is None:
+        return shown(value, metric)
+    return f"{shown(value, metric)} ({shown(low, metric)} to {shown(high, metric)})"
+
+
+def signed(found: Estimate, metric: str) -> str:
+    """Return a difference with its interval."""
+    digits = DIGITS[metric]
+    if math.isnan(found.low):
+        return f"{found.value:+.{digits}f}"
+    bounds = f"{found.low:+.{digits}f} to {found.high:+.{digits}f}"
+    return f"{found.value:+.{digits}f} ({bounds})"
+
+
+def read_published(path: Path) -> list[dict[str, str]]:
+    """Read the table of what others print; none is no error."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Take in runs, write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--model", default="flomo-b0-acdc")
-    parser.add_argument("--rows", type=Path, required=True, help="CSV of flomo evaluate")
-    parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
-    parser.add_argument("-o", "--output", type=Path, default=PAGE)
-    options = parser.parse_args()
-    run = json.loads(options.run.read_text(encoding="utf-8"))
-    page = as_markdown(load_card(options.model), read_rows(options.rows), run)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(options.output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    print(page)
+    parser.add_argument("runs", metavar="RUN", nargs="*", type=Path, help="finished run folder")
+    parser.add_argument("--name", help="what to call the model (default: its own name)")
+    parser.add_argument("--replace", action="store_true", help="replace figures of other weights")
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help="of the tables and the page (%(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        for run in options.runs:
+            keep_run(run, options.folder, options.name, replace=options.replace)
+        text = page(read_results(options.folder), read_published(options.folder / PUBLISHED))
+        with atomic_write(options.folder / PAGE) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except FlomoError as error:
+        print(f"accuracy: {error}", file=sys.stderr)
+        return 2
+    print(text)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

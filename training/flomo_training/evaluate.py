@@ -5,62 +5,57 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
+from flomo_training.agreement import Agreement, write_table
 from flomo_training.cases import Case, code_to_class, list_cases, read_case
 from flomo_training.export import record_metrics
-from napari_flomo.files import atomic_write
-from napari_flomo.models import ModelCard, locate
+from flomo_training.gallery import WorstCases
+from flomo_training.metrics import compare
+from flomo_training.summary import as_text, summarise
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write, check_writable
+from napari_flomo.measures import structure_volumes
+from napari_flomo.models import locate
 from napari_flomo.segmentation import Segmenter
+from napari_flomo.volumes import Volume
 
-RESAMPLES = 2000
-"""Draws of the bootstrap."""
+LISTED = {
+    "rv_ml": "right ventricle",
+    "myo_ml": "left ventricular myocardium",
+    "lv_ml": "left ventricle",
+}
+"""Columns of ``cases.csv`` with reference volumes, and the structures they are of."""
 
-PROTOCOL = (
-    "3-D Dice of whole volumes in native spacing; a structure that is absent from both reference "
-    "and result is left out, absent from one of them it counts 0; mean over volumes of each "
-    "structure, then over structures; intervals: bootstrap over patients, 95 %"
-)
+NAN = float("nan")
 
-
-@dataclass(frozen=True)
-class Agreement:
-    """How well one structure of one volume was found.
-
-    Attributes
-    ----------
-    dice
-        3-D Dice, or NaN when neither reference nor result holds the structure.
-    reference_ml, result_ml
-        Its volumes.
-    """
-
-    case: str
-    patient: str
-    phase: str
-    structure: str
-    dice: float
-    reference_ml: float
-    result_ml: float
+Listed = Mapping[tuple[str, str], float]
 
 
-def dice(reference: np.ndarray, result: np.ndarray) -> float:
-    """Return the Dice overlap of two masks, NaN if both are empty."""
-    total = int(reference.sum()) + int(result.sum())
-    if total == 0:
-        return float("nan")
-    return 2 * int(np.logical_and(reference, result).sum()) / total
-
-
-def evaluate_case(case: Case, segmenter: Segmenter) -> list[Agreement]:
+def evaluate_case(
+    case: Case,
+    segmenter: Segmenter,
+    listed: Listed | None = None,
+    gallery: WorstCases | None = None,
+) -> list[Agreement]:
     """Segment one case and compare every structure with its reference.
+
+    Parameters
+    ----------
+    case
+        One image with labels; one frame.
+    segmenter
+        The model as users run it.
+    listed
+        Volumes in ml that the data set lists, by case and structure.
+    gallery
+        Is shown the case.
 
     Raises
     ------
@@ -69,117 +64,141 @@ def evaluate_case(case: Case, segmenter: Segmenter) -> list[Agreement]:
     """
     volume, reference = read_case(case)
     code_to_class(reference.data, segmenter.card, case.name)
-    result = segmenter.segment(volume, keep_probabilities=False).labels.data
-    voxel_ml = float(np.prod(volume.geometry.spacing)) / 1000
-    rows = []
-    for label in segmenter.card.labels[1:]:
-        expected, found = reference.data == label.code, result == label.code
-        rows.append(
-            Agreement(
-                case.name,
-                case.patient,
-                case.phase,
-                label.name,
-                dice(expected, found),
-                float(expected.sum() * voxel_ml),
-                float(found.sum() * voxel_ml),
-            )
-        )
+    result = segmenter.segment(volume, keep_probabilities=False).labels
+    rows = agreements(case, reference, result, segmenter.card.labels[1:], listed or {})
+    if gallery is not None:
+        gallery.consider(volume, reference.data, result.data, rows)
     return rows
+
+
+def agreements(
+    case: Case, reference: Volume, result: Volume, labels: Sequence[Any], listed: Listed
+) -> list[Agreement]:
+    """Return the rows of one case, one for each of the card's structures."""
+    known = reference.geometry.spacing_known
+    spacing = reference.geometry.spacing[::-1] if known else None  # slices, rows, columns
+    names = {label.code: label.name for label in labels}
+    sizes = zip(structure_volumes(reference, names), structure_volumes(result, names), strict=True)
+    return [
+        Agreement(
+            case=case.name,
+            patient=case.patient,
+            phase=case.phase,
+            structure=expected.name,
+            reference_ml=NAN if expected.ml is None else expected.ml,
+            result_ml=NAN if found.ml is None else found.ml,
+            listed_ml=listed.get((case.name, expected.name), NAN),
+            reference_voxels=expected.voxels,
+            result_voxels=found.voxels,
+            **vars(compare(reference.data == expected.code, result.data == expected.code, spacing)),
+        )
+        for expected, found in sizes
+    ]
 
 
 def evaluate(
     cases: Sequence[Case],
     segmenter: Segmenter,
     progress: Callable[[int, int], object] | None = None,
+    *,
+    listed: Listed | None = None,
+    gallery: WorstCases | None = None,
 ) -> list[Agreement]:
-    """Evaluate many cases; one row per case and structure."""
+    """Evaluate many cases; one row per case and structure. Arguments as of `evaluate_case`."""
     rows: list[Agreement] = []
     for done, case in enumerate(cases, start=1):
-        rows += evaluate_case(case, segmenter)
+        rows += evaluate_case(case, segmenter, listed, gallery)
         if progress:
             progress(done, len(cases))
     return rows
 
 
-def mean_dice(rows: Sequence[Agreement]) -> float:
-    """Return the mean over volumes of each structure, then over structures."""
-    structures = sorted({row.structure for row in rows})
-    values = [np.nanmean([r.dice for r in rows if r.structure == name]) for name in structures]
-    return float(np.mean(values))
+def read_listed(source: Path) -> dict[tuple[str, str], float]:
+    """Return the volumes in ml that a data folder lists, by case and structure; often none.
+
+    Raises
+    ------
+    FlomoError
+        If a volume is not a number.
+    """
+    table = source / "cases.csv"
+    if not table.is_file():
+        return {}
+    volumes = {}
+    with table.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for column, structure in LISTED.items():
+                if row.get(column):
+                    try:
+                        volumes[row["case"], structure] = float(row[column])
+                    except ValueError as error:
+                        raise FlomoError(
+                            f"{table} lists {row[column]!r} as {column} of {row['case']}, which is "
+                            "no number; mend it."
+                        ) from error
+    return volumes
 
 
-def bootstrap_interval(rows: Sequence[Agreement], seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of `mean_dice` over draws of patients with replacement."""
-    by_patient: dict[str, list[Agreement]] = {}
-    for row in rows:
-        by_patient.setdefault(row.patient, []).append(row)
-    patients = sorted(by_patient)
-    rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(RESAMPLES):
-        drawn = rng.choice(patients, len(patients))
-        means.append(mean_dice([row for patient in drawn for row in by_patient[patient]]))
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
+def evaluate_folder(
+    source: Path, fold: int, split: Any, segmenter: Segmenter, gallery: WorstCases
+) -> tuple[list[Agreement], dict[str, Any]]:
+    """Evaluate a part of a data folder, with a bar in a terminal.
 
+    Returns
+    -------
+    rows, summary
+        The table, and `summarise` of it with data set, fold and split.
 
-def summarise(rows: Sequence[Agreement], card: ModelCard) -> dict[str, Any]:
-    """Return the figures of a report: overall, and by structure and phase."""
-    low, high = bootstrap_interval(rows)
-    table: dict[str, dict[str, float]] = {}
-    for structure in [label.name for label in card.labels[1:]]:
-        of_structure = [row for row in rows if row.structure == structure]
-        phases = sorted({row.phase for row in of_structure})
-        table[structure] = {
-            phase: round(float(np.nanmean([r.dice for r in of_structure if r.phase == phase])), 4)
-            for phase in phases
-        } | {"all": round(float(np.nanmean([r.dice for r in of_structure])), 4)}
-    return {
-        "mean_dice": round(mean_dice(rows), 4),
-        "interval_95": [round(low, 4), round(high, 4)],
-        "dice": table,
-        "volumes": len({row.case for row in rows}),
-        "patients": len({row.patient for row in rows}),
-        "protocol": PROTOCOL,
+    Raises
+    ------
+    FlomoError
+        If the data or a file is not as it should be.
+    """
+    cases = list_cases(source, fold, split)
+    with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
+        rows = evaluate(
+            cases,
+            segmenter,
+            lambda _done, _total: bar.update(),
+            listed=read_listed(source),
+            gallery=gallery,
+        )
+    if all(math.isnan(row.dice) for row in rows):
+        raise FlomoError(
+            f"No structure of {segmenter.card.name} occurs in these cases of {source}; choose "
+            "other data or another model."
+        )
+    return rows, summarise(rows, segmenter.card) | {
+        "data": source.resolve().name,
+        "fold": fold,
+        "split": split,
     }
 
 
 def run_evaluation(args: argparse.Namespace) -> int:
     """Serve ``flomo evaluate``."""
-    cases = list_cases(Path(args.data), args.fold, args.split)
+    to_stdout = args.json == "-"
+    for path in (args.out, args.gallery, None if to_stdout else args.json):
+        if path is not None:
+            check_writable(path)
     segmenter = Segmenter.from_pretrained(args.model)
-    with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
-        rows = evaluate(cases, segmenter, lambda _done, _total: bar.update())
-    summary = summarise(rows, segmenter.card) | {
-        "model": segmenter.card.name,
-        "sha256": segmenter.card.sha256,
-        "fold": args.fold,
-        "split": args.split,
-    }
+    gallery = WorstCases()
+    rows, summary = evaluate_folder(Path(args.data), args.fold, args.split, segmenter, gallery)
     if args.out:
-        with (
-            atomic_write(args.out) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, fieldnames=list(asdict(rows[0])))
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
+        write_table(rows, args.out)
+    if args.gallery:
+        gallery.draw(segmenter.card.labels[1:], args.gallery)
     if args.record:
-        record_metrics(locate(args.model), summary)
-    print(json.dumps(summary, indent=2) if args.json else as_text(summary))
+        record_metrics(locate(args.model), recordable(summary))
+    text = json.dumps(summary, indent=2, allow_nan=False)
+    if args.json and not to_stdout:
+        with atomic_write(args.json) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    print(text if to_stdout else as_text(summary))
     return 0
 
 
-def as_text(summary: dict[str, Any]) -> str:
-    """Return a report for people."""
-    low, high = summary["interval_95"]
-    lines = [
-        f"{summary['model']}: mean Dice {summary['mean_dice']:.4f} ({low:.4f} to {high:.4f}), "
-        f"{summary['volumes']} volumes of {summary['patients']} patients, {summary['split']} part "
-        f"of fold {summary['fold']}"
-    ]
-    for structure, phases in summary["dice"].items():
-        figures = "  ".join(f"{phase} {value:.4f}" for phase, value in phases.items())
-        lines.append(f"  {structure:30s} {figures}")
-    return "\n".join([*lines, f"  ({summary['protocol']})"])
+def recordable(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a summary belongs into a card: the figures, without every interval."""
+    left_out = {"intervals_95", "ventricles_listed", "impossible_pairs"}
+    return {key: value for key, value in summary.items() if key not in left_out}

@@ -1,0 +1,174 @@
+"""The page on accuracy: from kept tables, with nothing made up and nothing mixed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("monai", reason="training needs the [train] extra")
+
+from flomo_training.agreement import Agreement, read_table, write_table
+from flomo_training.results import compare_with_baselines, keep_run, read_results
+from napari_flomo.errors import FlomoError
+
+FACTS = {
+    "data": "acdc", "model": "ours", "network": "flomo-b0", "flavour": "best", "fold": 0,
+    "split": "validation", "seed": 1, "sha256": "a" * 64, "epochs": 5, "training_hours": 1.5,
+    "hardware": "CPU, 2 threads",
+}  # fmt: skip
+
+
+def measured(fold, gain=0.0):
+    return [
+        Agreement(
+            f"p{fold}{patient}_{phase}", f"p{fold}{patient}", phase, structure,
+            dice, 100.0 + patient, 102.0 + patient, iou=dice / (2 - dice), hd95_mm=4.0, nsd=0.9,
+            slice_dice=0.7, slices=8, listed_ml=100.0 + patient, reference_voxels=1,
+            result_voxels=1,
+        )
+        for patient in range(4)
+        for phase in ("ED", "ES")
+        for structure in ("right ventricle", "left ventricle")
+        for dice in [0.8 + 0.02 * patient + gain]
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(rows, **facts):
+        run = tmp_path / f"run{len(list(tmp_path.glob('run*')))}"
+        run.mkdir()
+        write_table(rows, run / "cases.csv")
+        (run / "report.json").write_text(json.dumps(FACTS | {"mean_dice": 9} | facts))
+        return run
+
+    return make
+
+
+@pytest.fixture
+def docs(tmp_path):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def script(repository):
+    path = repository / "training" / "benchmarks" / "accuracy.py"
+    spec = importlib.util.spec_from_file_location("accuracy_script", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["accuracy_script"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_the_docs_is_what_its_tables_say(script, repository):
+    folder = repository / "docs" / "benchmarks"
+    page = script.page(read_results(folder), script.read_published(folder / script.PUBLISHED))
+    assert (folder / script.PAGE).read_text(encoding="utf-8") == page
+
+
+def test_runs_are_kept_and_written_down(script, make_run, docs, capsys):
+    runs = [make_run(measured(fold), fold=fold) for fold in (0, 1)]
+    runs += [make_run(measured(0, -0.05), model="unet", network="dynunet", sha256="b" * 64)]
+    assert script.main([*map(str, runs), "--folder", str(docs)]) == 0
+    page = (docs / "accuracy.md").read_text()
+    assert page in capsys.readouterr().out
+    kept = json.loads((docs / "ours-fold1.json").read_text())
+    assert "mean_dice" not in kept  # figures come from the table
+    lines = [line for line in page.splitlines() if line.startswith("| `ours` | flomo-b0")]
+    assert len(lines) == 3
+    assert "0.8300 (0.8" in lines[0]
+    assert "| all 2 | 16 (8) |" in lines[2]
+    assert "3 h" in lines[2]  # of both folds
+    (difference,) = [line for line in page.splitlines() if line.startswith("| `ours` | `unet`")]
+    assert "| 0 | 4 | +0.0500 (+0.0500 to +0.0500) |" in difference
+    assert "labels and listed" in page
+    assert "+2.0 ml" in page
+    assert page.index("`ours`") < page.index("`unet`")
+
+
+def test_a_difference_is_taken_on_the_same_cases_only(make_run, docs):
+    keep_run(make_run(measured(0)), docs)
+    keep_run(make_run(measured(1), fold=1), docs)
+    other = {"model": "unet", "network": "dynunet"}
+    keep_run(make_run(measured(0, 0.01)[:-4], **other), docs)  # a patient is missing
+    assert not compare_with_baselines(read_results(docs))
+    keep_run(make_run(measured(1, 0.01), fold=1, **other), docs)
+    (found,) = compare_with_baselines(read_results(docs))
+    assert list(found.folds) == [1]
+    assert found.figures["dice"].value == pytest.approx(-0.01)
+    assert found.figures["hd95_mm"].value == 0
+
+
+def test_data_sets_are_never_compared(make_run, docs):
+    keep_run(make_run(measured(0)), docs)
+    keep_run(make_run(measured(0), model="unet", network="dynunet", data="busi"), docs)
+    assert not compare_with_baselines(read_results(docs))
+
+
+def test_figures_of_other_weights_are_not_overwritten_unasked(make_run, docs):
+    table = keep_run(make_run(measured(0)), docs)
+    keep_run(make_run(measured(0)), docs)  # the same weights
+    other = make_run(measured(0, 0.1), sha256="c" * 64)
+    with pytest.raises(FlomoError, match="figures of other weights"):
+        keep_run(other, docs)
+    assert read_table(table)[0].dice == pytest.approx(0.8)
+    assert keep_run(other, docs, "better").name == "better-fold0.csv"
+    keep_run(other, docs, replace=True)
+    assert read_table(table)[0].dice == pytest.approx(0.9)
+
+
+def test_a_patient_in_two_folds_is_a_leak(make_run, docs):
+    keep_run(make_run(measured(0)), docs)
+    keep_run(make_run(measured(0), fold=1), docs)
+    with pytest.raises(FlomoError, match="stands in two folds of ours"):
+        read_results(docs)
+
+
+def test_facts_are_asked_for(make_run, docs, tmp_path):
+    with pytest.raises(FlomoError, match="does not say the seed"):
+        keep_run(make_run(measured(0), seed=None), docs)
+    with pytest.raises(FlomoError, match=r"report\.json cannot be read"):
+        keep_run(tmp_path, docs)
+    assert not list(docs.iterdir())
+    with pytest.raises(FlomoError, match="no name for a file"):
+        keep_run(make_run(measured(0)), docs, "../elsewhere")
+
+
+def test_a_wrong_fold_is_found_out(script, make_run, docs, capsys):
+    table = keep_run(make_run(measured(0)), docs)
+    for path in (table, table.with_suffix(".json")):
+        path.rename(path.with_stem("ours-fold3"))
+    assert script.main(["--folder", str(docs)]) == 2
+    assert "is of fold 0" in capsys.readouterr().err
+
+
+def test_photos_have_their_own_tables(script, make_run, docs):
+    rows = [
+        replace(
+            row, phase="", structure="polyp", reference_ml=float("nan"), result_ml=float("nan"),
+            hd95_mm=float("nan"), nsd=float("nan"), listed_ml=float("nan"),
+        )
+        for row in measured(0)
+        if row.structure == "left ventricle"
+    ]  # fmt: skip
+    keep_run(make_run(rows, data="cvc_clinicdb"), docs)
+    page = script.page(read_results(docs), [])
+    assert "IoU" in page
+    assert "HD95" not in page
+    assert "Ventricles" not in page
+    assert "No baseline" in page
+    assert "each image at its own size" in page
+
+
+def test_printed_pairs_that_cannot_be_are_marked(script):
+    row = {"source": "someone", "data": "acdc", "network": "x", "dice": "92.70", "iou": "85.68"}
+    _, _, table = script.published_figures([row, row | {"data": "busi", "dice": "90.00"}])
+    impossible, possible = table.splitlines()[2:]
+    assert "no: at most 92.29" in impossible
+    assert "| yes |" in possible

@@ -1,0 +1,69 @@
+"""Bias and limits of agreement, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("monai", reason="training needs the [train] extra")
+
+from flomo_training.agreement import Agreement
+from flomo_training.ventricles import ventricular_limits
+
+
+def cavity(patient, phase, reference, result, *, name="left ventricle", listed=float("nan")):
+    return Agreement(
+        f"{patient}_{phase}", patient, phase, name, 0.9, reference, result, listed_ml=listed
+    )
+
+
+@pytest.fixture
+def rows():
+    return [
+        cavity("a", "ED", 100, 110), cavity("a", "ES", 40, 44),
+        cavity("b", "ED", 200, 190), cavity("b", "ES", 120, 114),
+        cavity("c", "ED", 150, 150), cavity("c", "ES", 60, 75),
+    ]  # fmt: skip
+
+
+def test_bland_and_altman(rows):
+    edv, esv, ef = ventricular_limits(rows)
+    assert [(x.quantity, x.unit) for x in (edv, esv, ef)] == [
+        ("EDV", "ml"), ("ESV", "ml"), ("EF", "%"),
+    ]  # fmt: skip
+    for limits, differences in (
+        (edv, [10, -10, 0]),
+        (esv, [4, -6, 15]),
+        (ef, [60 - 60, 40 - 40, 50 - 60]),
+    ):
+        assert limits.patients == 3
+        assert limits.bias.value == pytest.approx(np.mean(differences))
+        spread = np.std(differences, ddof=1)
+        assert limits.lower == pytest.approx(np.mean(differences) - 1.96 * spread)
+        assert limits.upper == pytest.approx(np.mean(differences) + 1.96 * spread)
+
+
+def test_a_patient_without_both_phases_is_left_out(rows):
+    rows = [row for row in rows if row.case != "c_ES"]
+    assert {limits.patients for limits in ventricular_limits(rows)} == {2}
+
+
+def test_an_empty_cavity_has_no_ejection_fraction(rows):
+    rows[0] = cavity("a", "ED", 100, 0)
+    found = {limits.quantity: limits.patients for limits in ventricular_limits(rows)}
+    assert found == {"EDV": 3, "ESV": 3, "EF": 2}
+
+
+def test_the_wall_is_no_ventricle_and_the_right_one_is(rows):
+    rows.append(cavity("a", "ED", 50, 60, name="left ventricular myocardium"))
+    rows += [cavity("a", phase, 80, 90, name="right ventricle") for phase in ("ED", "ES")]
+    assert [x.ventricle for x in ventricular_limits(rows)] == (
+        ["left ventricle"] * 3 + ["right ventricle"] * 3
+    )
+
+
+def test_what_the_data_set_lists_is_another_reference():
+    rows = [cavity(p, phase, 100, 90, listed=80) for p in "ab" for phase in ("ED", "ES")]
+    assert ventricular_limits(rows)[0].bias.value == -10
+    assert ventricular_limits(rows, "listed_ml")[0].bias.value == 10
+    assert not ventricular_limits([cavity("a", "ED", 1, 1), cavity("a", "ES", 1, 1)], "listed_ml")

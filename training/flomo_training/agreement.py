@@ -1,0 +1,120 @@
+"""The table of an evaluation: one row for each structure of each case, and its file."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well one structure of one case was found.
+
+    Attributes
+    ----------
+    case, patient, phase, structure
+        What was looked at; ``patient`` is the group that is drawn as one by the bootstrap and
+        ``phase`` is empty where there is none.
+    dice, iou, hd95_mm, nsd, slice_dice, slices
+        See `flomo_training.metrics.Overlap`; NaN where not measured.
+    reference_ml, result_ml
+        Volumes by counting voxels, NaN where the spacing is unknown.
+    listed_ml
+        Volume that the data set itself lists, NaN where it lists none.
+    reference_voxels, result_voxels
+        Sizes, -1 in tables of before they were noted.
+    """
+
+    case: str
+    patient: str
+    phase: str
+    structure: str
+    dice: float
+    reference_ml: float = NAN
+    result_ml: float = NAN
+    iou: float = NAN
+    hd95_mm: float = NAN
+    nsd: float = NAN
+    slice_dice: float = NAN
+    slices: int = 0
+    listed_ml: float = NAN
+    reference_voxels: int = -1
+    result_voxels: int = -1
+
+    @property
+    def in_reference(self) -> bool:
+        """Whether the reference holds the structure."""
+        return (self.reference_voxels if self.reference_voxels >= 0 else self.reference_ml) > 0
+
+    @property
+    def in_result(self) -> bool:
+        """Whether the result holds the structure."""
+        return (self.result_voxels if self.result_voxels >= 0 else self.result_ml) > 0
+
+
+_TYPES = {field.name: field.type for field in fields(Agreement)}
+_REQUIRED = ("case", "patient", "phase", "structure", "dice")
+
+
+def write_table(rows: Sequence[Agreement], path: Path) -> None:
+    """Write rows as CSV; what is NaN stays empty.
+
+    Raises
+    ------
+    FlomoError
+        If the file cannot be written.
+    """
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, fieldnames=list(_TYPES), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            cells = asdict(row).items()
+            writer.writerow({name: "" if _is_nan(value) else value for name, value in cells})
+
+
+def read_table(path: Path) -> list[Agreement]:
+    """Read rows that `write_table` wrote, also of older versions with fewer columns.
+
+    Raises
+    ------
+    FlomoError
+        If the file is missing, or is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [_row(cells) for cells in csv.DictReader(file)]
+    except OSError as error:
+        raise FlomoError(f"The table {path} cannot be read: {error.strerror}.") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise FlomoError(
+            f"{path} is not a table of flomo evaluate ({error}); write it again with --out."
+        ) from error
+
+
+def _row(cells: dict[str, str]) -> Agreement:
+    for name in _REQUIRED:
+        if cells.get(name) is None:
+            raise KeyError(name)
+    convert: dict[str, Callable[[str], Any]] = {
+        "str": str,
+        "int": int,
+        "float": lambda text: float(text) if text else NAN,
+    }
+    known = {name: text for name, text in cells.items() if name in _TYPES}
+    return Agreement(**{name: convert[str(_TYPES[name])](text) for name, text in known.items()})
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

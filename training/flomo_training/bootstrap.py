@@ -1,0 +1,135 @@
+"""Means with 95 % intervals: percentile bootstrap over patients, the only independent units.
+
+The volumes of one patient, and the structures of one volume, fail together; drawing them one by one
+would make intervals too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+"""Draws of patients with replacement."""
+
+LEVEL = (2.5, 97.5)
+"""Percentiles of the means of all draws that bound an interval."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its 95 % interval; the bounds are NaN for fewer than two patients."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Measured values, each of a patient and a stratum.
+
+    Attributes
+    ----------
+    values
+        NaN is left out.
+    patients
+        Of each value.
+    strata
+        Of each value; the mean is taken within each stratum first (each structure weighs the same,
+        however often it occurs).
+    weights
+        Of each value within its stratum; all the same by default.
+    """
+
+    values: Sequence[float]
+    patients: Sequence[str]
+    strata: Sequence[str]
+    weights: Sequence[float] | None = None
+
+    def totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the weighted sums and the weights, both (patients in order, strata)."""
+        patients, patient = np.unique(np.asarray(self.patients, dtype=str), return_inverse=True)
+        strata, stratum = np.unique(np.asarray(self.strata, dtype=str), return_inverse=True)
+        values = np.asarray(self.values, np.float64)
+        weights = np.ones_like(values) if self.weights is None else np.asarray(self.weights, float)
+        there = ~np.isnan(values)
+        sums, counts = np.zeros((2, len(patients), len(strata)))
+        where = (patient[there], stratum[there])
+        np.add.at(sums, where, values[there] * weights[there])
+        np.add.at(counts, where, weights[there])
+        return sums, counts
+
+
+def estimate(sample: Sample, seed: int = 0) -> Estimate:
+    """Return the mean of a sample with its interval.
+
+    Parameters
+    ----------
+    sample
+        The mean is taken within each stratum, then over strata.
+    seed
+        Of the draws; equal patients are drawn by equal seeds.
+    """
+    sums, counts = sample.totals()
+    return _estimate(
+        _means(np.ones((1, len(sums))), sums, counts),
+        _means(_draws(len(sums), seed), sums, counts),
+        len(sums),
+    )
+
+
+def paired_difference(first: Sample, second: Sample, seed: int = 0) -> Estimate:
+    """Return mean of ``first`` minus mean of ``second`` with its interval.
+
+    Both are measured on the same patients, which are drawn together: what makes a patient hard for
+    both cancels out.
+
+    Raises
+    ------
+    ValueError
+        If the patients or the strata differ.
+    """
+    if set(first.patients) != set(second.patients) or set(first.strata) != set(second.strata):
+        raise ValueError("a paired difference needs the same patients and structures on both sides")
+    one, other = first.totals(), second.totals()
+    patients = len(one[0])
+    everyone, draws = np.ones((1, patients)), _draws(patients, seed)
+    return _estimate(
+        _means(everyone, *one) - _means(everyone, *other),
+        _means(draws, *one) - _means(draws, *other),
+        patients,
+    )
+
+
+def _draws(patients: int, seed: int) -> NDArray[np.float64]:
+    """Return how often each patient occurs in each draw, (draws, patients)."""
+    chosen = np.random.default_rng(seed).integers(0, patients, (RESAMPLES, patients))
+    times = np.zeros((RESAMPLES, patients))
+    np.add.at(times, (np.arange(RESAMPLES)[:, None], chosen), 1.0)
+    return times
+
+
+def _means(
+    times: NDArray[np.float64], sums: NDArray[np.float64], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean over strata of the means within them, for every draw.
+
+    A stratum that a draw holds no value of is left out of it; without any the mean is NaN.
+    """
+    weights = times @ counts
+    there = weights > 0
+    within = np.divide(times @ sums, weights, out=np.zeros_like(weights), where=there)
+    held = there.sum(1)
+    nothing = np.full(len(times), np.nan)
+    return np.divide(within.sum(1), held, out=nothing, where=held > 0)
+
+
+def _estimate(value: NDArray[np.float64], means: NDArray[np.float64], patients: int) -> Estimate:
+    if patients < 2 or np.isnan(means).all():
+        return Estimate(float(value[0]), float("nan"), float("nan"))
+    low, high = np.nanpercentile(means, LEVEL)
+    return Estimate(float(value[0]), float(low), float(high))

@@ -1,0 +1,102 @@
+"""The course of a training as a picture, from the table that it writes."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
+
+COUNTERS = {"epoch", "step", "slices", "seconds"}
+
+Points = list[tuple[float, float]]
+
+
+def draw_curves(table: Path, picture: Path) -> None:
+    """Draw every quantity of a table over the epochs.
+
+    ``train/loss`` and ``val/loss`` share a panel; from ``slices`` and ``seconds`` the speed is
+    drawn.
+
+    Parameters
+    ----------
+    table
+        CSV with a column ``epoch``: a row an epoch, or several that each fill some columns.
+    picture
+        PNG to write.
+
+    Raises
+    ------
+    FlomoError
+        If the table is missing, has no epochs or no figures, or the picture cannot be written.
+    """
+    panels = read_curves(table)
+    figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (quantity, curves) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        for name, points in curves.items():
+            epochs, values = zip(*points, strict=True)
+            marker = "o" if len(points) == 1 else ""
+            axes.plot(epochs, values, label=name or None, linewidth=1.6, marker=marker)
+        axes.set_title(quantity.replace("_", " "), fontsize=11)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if any(curves):
+            axes.legend(frameon=False)
+        if _spans_decades(curves.values()):
+            axes.set_yscale("log")
+        elif min(value for points in curves.values() for _, value in points) >= 0:
+            axes.set_ylim(bottom=0)
+    with atomic_write(picture) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def read_curves(table: Path) -> dict[str, dict[str, Points]]:
+    """Return points (epoch, value) by quantity and, within it, by stage of the run.
+
+    Epochs count from 1, as people do. ``train/loss`` is the quantity ``loss`` of the stage
+    ``train``; the stage is empty where a column names none.
+
+    Raises
+    ------
+    FlomoError
+        If the table is missing, has no epochs or no figures.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        panels: dict[str, dict[str, Points]] = {}
+        for row in rows:
+            epoch = float(row["epoch"]) + 1
+            for column, text in row.items():
+                if column not in COUNTERS and text and math.isfinite(float(text)):
+                    stage, _, quantity = column.rpartition("/")
+                    curves = panels.setdefault(quantity, {})
+                    curves.setdefault(stage, []).append((epoch, float(text)))
+            seconds, slices = float(row.get("seconds") or 0), float(row.get("slices") or 0)
+            if seconds > 0 and slices > 0:
+                speed = panels.setdefault("slices_per_second", {})
+                speed.setdefault("", []).append((epoch, slices / seconds))
+    except FileNotFoundError as error:
+        raise FlomoError(f"There are no curves {table}; train first.") from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise FlomoError(f"The curves {table} cannot be read ({error}); train again.") from error
+    if not panels:
+        raise FlomoError(f"The curves {table} hold no figures yet; train for an epoch at least.")
+    return panels
+
+
+def _spans_decades(curves: Iterable[Points]) -> bool:
+    values = [value for points in curves for _, value in points]
+    return min(values) > 0 and max(values) / min(values) > 100

@@ -1,0 +1,246 @@
+"""The worst cases of an evaluation as a picture: image, reference, result."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from flomo_training.agreement import Agreement
+from flomo_training.metrics import bounding_box
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
+from napari_flomo.models import Label
+from napari_flomo.volumes import Volume
+
+ACROSS = 2
+"""Cases beside each other."""
+
+MARGIN = 0.6
+"""Shown around the structures, as a share of their larger side."""
+
+GROUND, INK = "#111111", "#f0f0f0"
+
+
+@dataclass(frozen=True, eq=False)
+class Exhibit:
+    """One case of the gallery.
+
+    Attributes
+    ----------
+    rows
+        Its figures.
+    dice
+        Mean over its structures.
+    image
+        The slice with the most wrong pixels, ``(rows, columns)``, with channels for colour.
+    reference, result
+        Codes of that slice.
+    window
+        Grey values shown black and white.
+    place
+        Where the slice lies: ``"slice 3 of 10"``; empty for a photo.
+    aspect
+        Height of a pixel over its width.
+    """
+
+    rows: Sequence[Agreement]
+    dice: float
+    image: NDArray[Any]
+    reference: NDArray[Any]
+    result: NDArray[Any]
+    window: tuple[float, float]
+    place: str
+    aspect: float
+
+
+class WorstCases:
+    """Keeps the cases with the lowest Dice of those that it is shown, and draws them.
+
+    Parameters
+    ----------
+    count
+        How many to keep; of each only one slice is held in memory.
+    """
+
+    def __init__(self, count: int = 6) -> None:
+        self.count = count
+        self._heap: list[tuple[float, int, Exhibit]] = []
+        self._seen = 0
+
+    @property
+    def exhibits(self) -> list[Exhibit]:
+        """The worst first, of equals the one that came first."""
+        return [item[2] for item in sorted(self._heap, key=lambda item: (-item[0], -item[1]))]
+
+    def consider(
+        self,
+        volume: Volume,
+        reference: NDArray[Any],
+        result: NDArray[Any],
+        rows: Sequence[Agreement],
+    ) -> None:
+        """Look at a case and keep it if it is one of the worst.
+
+        Parameters
+        ----------
+        volume
+            The image; one frame.
+        reference, result
+            Codes ``(slices, rows, columns)``.
+        rows
+            Its figures; a case without any structure is passed over.
+        """
+        values = [row.dice for row in rows if not math.isnan(row.dice)]
+        if not values:
+            return
+        dice = float(np.mean(values))
+        self._seen += 1
+        # The order of arrival breaks ties, so that exhibits are never compared.
+        item = (-dice, -self._seen)
+        if len(self._heap) == self.count and item <= self._heap[0][:2]:
+            return
+        entry = (*item, _exhibit(volume, reference, result, rows, dice))
+        if len(self._heap) < self.count:
+            heapq.heappush(self._heap, entry)
+        else:
+            heapq.heapreplace(self._heap, entry)
+
+    def draw(self, labels: Sequence[Label], picture: Path) -> None:
+        """Write the picture.
+
+        Parameters
+        ----------
+        labels
+            Structures of the card, with their colours.
+        picture
+            PNG to write.
+
+        Raises
+        ------
+        FlomoError
+            If nothing was shown, or the picture cannot be written.
+        """
+        exhibits = self.exhibits
+        if not exhibits:
+            raise FlomoError("No case holds a structure, so there is nothing to draw.")
+        across = min(ACROSS, len(exhibits))
+        down = math.ceil(len(exhibits) / across)
+        figure = Figure(
+            figsize=(6.9 * across, 2.75 * down + 0.5), facecolor=GROUND, layout="constrained"
+        )
+        FigureCanvasAgg(figure)
+        cells = figure.subfigures(down, across, squeeze=False, wspace=0.03, hspace=0.03)
+        for cell, exhibit in zip(cells.flat, exhibits, strict=False):
+            _draw_exhibit(cell, exhibit, labels)
+        for cell in cells.flat:
+            cell.set_facecolor(GROUND)
+        lines = [Line2D([], [], color=label.colour, label=label.name) for label in labels]
+        figure.legend(
+            handles=lines,
+            loc="outside lower center",
+            ncol=len(lines),
+            frameon=False,
+            labelcolor=INK,
+            fontsize=9,
+        )
+        with atomic_write(picture) as temporary:
+            figure.savefig(temporary, dpi=120, facecolor=GROUND, format="png")
+
+
+def _exhibit(
+    volume: Volume,
+    reference: NDArray[Any],
+    result: NDArray[Any],
+    rows: Sequence[Agreement],
+    dice: float,
+) -> Exhibit:
+    wrong = (reference != result).sum((1, 2))
+    held = ((reference > 0) | (result > 0)).sum((1, 2))
+    index = int(wrong.argmax() if wrong.any() else held.argmax())
+    image = volume.data[index]
+    low, high = np.percentile(volume.data, (1, 99.5))
+    row_step, column_step = volume.in_plane_spacing
+    rows_shown, columns_shown = _surroundings((reference[index] > 0) | (result[index] > 0))
+    return Exhibit(
+        rows=rows,
+        dice=dice,
+        image=image[rows_shown, columns_shown].copy(),
+        reference=reference[index][rows_shown, columns_shown].copy(),
+        result=result[index][rows_shown, columns_shown].copy(),
+        window=(float(low), float(high)),
+        place=f"slice {index + 1} of {len(reference)}" if len(reference) > 1 else "",
+        aspect=row_step / column_step,
+    )
+
+
+def _surroundings(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return a square of rows and columns around a mask, as far as the image reaches."""
+    if not mask.any():
+        return slice(None), slice(None)
+    box = bounding_box(mask)
+    half = (0.5 + MARGIN) * max(part.stop - part.start for part in box)
+    parts = []
+    for part, length in zip(box, mask.shape, strict=True):
+        middle = (part.start + part.stop) / 2
+        parts.append(slice(max(0, round(middle - half)), min(length, round(middle + half))))
+    return parts[0], parts[1]
+
+
+def _draw_exhibit(cell: Any, exhibit: Exhibit, labels: Sequence[Label]) -> None:
+    first = exhibit.rows[0]
+    figure = f"{'volume' if exhibit.place else 'image'} Dice {exhibit.dice:.3f}"
+    words = (first.case, first.phase, exhibit.place, figure)
+    cell.suptitle("   ".join(word for word in words if word), color=INK, fontsize=10)
+    panels = cell.subplots(1, 3)
+    shown = {"image": None, "reference": exhibit.reference, "result": exhibit.result}
+    for axes, (name, codes) in zip(panels, shown.items(), strict=True):
+        _draw_image(axes, exhibit)
+        axes.set_title(name, color=INK, fontsize=8, pad=3)
+        if codes is None:
+            continue
+        for label in labels:
+            mask = np.equal(codes, label.code)
+            if mask.any():
+                # A frame of background closes outlines that run along the edge of the picture.
+                extent = np.pad(mask.astype(np.float32), 1)
+                grid = [np.arange(-1, length + 1) for length in mask.shape]
+                axes.contour(
+                    grid[1], grid[0], extent, levels=[0.5], colors=[label.colour], linewidths=1.3
+                )
+    colours = {label.name: label.colour for label in labels}
+    for number, row in enumerate(exhibit.rows):
+        panels[2].text(
+            0.02,
+            0.98 - 0.085 * number,
+            "absent" if math.isnan(row.dice) else f"{row.dice:.3f}",
+            transform=panels[2].transAxes,
+            va="top",
+            color=colours[row.structure],
+            fontsize=8,
+            fontweight="bold",
+            path_effects=[withStroke(linewidth=2.5, foreground=GROUND)],
+        )
+
+
+def _draw_image(axes: Axes, exhibit: Exhibit) -> None:
+    image = exhibit.image
+    if image.ndim == 3 and image.shape[2] >= 3:
+        axes.imshow(image[..., :3], aspect=exhibit.aspect)  # a fourth channel is opacity
+    else:
+        grey = image if image.ndim == 2 else image[..., 0]
+        low, high = exhibit.window
+        high = max(high, low + 1e-6)
+        axes.imshow(grey, cmap="gray", vmin=low, vmax=high, aspect=exhibit.aspect)
+    axes.axis("off")

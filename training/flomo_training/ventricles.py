@@ -1,0 +1,119 @@
+"""Volumes and ejection fraction of the ventricles beside their references: bias and limits.
+
+After Bland and Altman, Statistical methods for assessing agreement between two methods of clinical
+measurement, Lancet 327:307, 1986: bias is the mean of (result - reference) over patients, and the
+limits of agreement are bias +- 1.96 standard deviations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from flomo_training.agreement import Agreement
+from flomo_training.bootstrap import Estimate, Sample, estimate
+from napari_flomo.measures import Ventricle
+
+VENTRICLES = ("left ventricle", "right ventricle")
+"""Structures that are ventricular cavities, by the names that recipes give them."""
+
+QUANTITIES = {"EDV": "ml", "ESV": "ml", "EF": "%"}
+"""What is measured of each, with units; EF differs in percentage points."""
+
+NORMAL_95 = 1.96
+
+Reference = Literal["reference_ml", "listed_ml"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Agreement of one quantity of one ventricle over patients.
+
+    Attributes
+    ----------
+    ventricle, quantity, unit
+        For example ``"left ventricle"``, ``"EF"`` and ``"%"``.
+    patients
+        With both phases in both measurements.
+    bias
+        Mean of (result - reference), with its bootstrap interval.
+    lower, upper
+        Limits of agreement; NaN for fewer than two patients.
+    """
+
+    ventricle: str
+    quantity: str
+    unit: str
+    patients: int
+    bias: Estimate
+    lower: float
+    upper: float
+
+
+def ventricular_limits(
+    rows: Sequence[Agreement], against: Reference = "reference_ml"
+) -> list[Limits]:
+    """Compare the ventricles of all patients who have an end of diastole and of systole.
+
+    Parameters
+    ----------
+    rows
+        Of an evaluation, with the phases ``"ED"`` and ``"ES"``.
+    against
+        Volumes of the reference labels, or those that the data set lists.
+
+    Returns
+    -------
+    list of Limits
+        Nothing of a ventricle that no patient has in both phases.
+    """
+    limits = []
+    for name in VENTRICLES:
+        results, references = (_by_patient(rows, name, field) for field in ("result_ml", against))
+        for quantity, unit in QUANTITIES.items():
+            differences = {}
+            for patient in results.keys() & references.keys():
+                found, expected = (_measure(v[patient], quantity) for v in (results, references))
+                if found is not None and expected is not None:
+                    differences[patient] = found - expected
+            if differences:
+                limits.append(_limits(name, quantity, unit, differences))
+    return limits
+
+
+def _by_patient(rows: Sequence[Agreement], name: str, field: str) -> dict[str, Ventricle]:
+    """Return the ventricle of every patient for whom both phases were measured."""
+    cavity: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row.structure == name and not np.isnan(getattr(row, field)):
+            cavity.setdefault(row.patient, {})[row.phase] = getattr(row, field)
+    return {
+        patient: Ventricle(phases["ED"], phases["ES"])
+        for patient, phases in cavity.items()
+        if {"ED", "ES"} <= phases.keys()
+    }
+
+
+def _measure(ventricle: Ventricle, quantity: str) -> float | None:
+    if quantity == "EF":
+        return ventricle.ef_percent
+    return ventricle.edv_ml if quantity == "EDV" else ventricle.esv_ml
+
+
+def _limits(name: str, quantity: str, unit: str, differences: dict[str, float]) -> Limits:
+    patients = sorted(differences)
+    values = [differences[patient] for patient in patients]
+    bias = estimate(Sample(values, patients, [quantity] * len(values)))
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return Limits(
+        name,
+        quantity,
+        unit,
+        len(values),
+        bias,
+        bias.value - NORMAL_95 * spread,
+        bias.value + NORMAL_95 * spread,
+    )
