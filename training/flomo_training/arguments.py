@@ -75,7 +75,16 @@ def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentP
         help="cases held out in the fold, the others, or all (default: %(default)s)",
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="also write the table (CSV)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        nargs="?",
+        const="-",
+        help="write the result as JSON, to stdout without FILE",
+    )
+    parser.add_argument(
+        "--gallery", metavar="FILE", type=Path, help="also draw the worst cases (PNG)"
+    )
     parser.add_argument(
         "--record", action="store_true", help="write the figures into the model's card"
     )
