@@ -177,6 +177,9 @@ class ModelCard:
         Name and hash of the model this one was tuned from, or None.
     created
         ISO date.
+    trained_on
+        Fingerprints of the images that the weights, or those of a parent, have seen: the first 16
+        hexadecimal digits of a SHA-256 of each. None if that is not known.
     sha256
         Of ``model.safetensors``; empty until the weights are saved.
     schema
@@ -205,6 +208,7 @@ class ModelCard:
     postprocessing: Literal["none", "largest_component"] = "none"
     parent: str | None = None
     created: str = ""
+    trained_on: tuple[str, ...] | None = None
     sha256: str = ""
     schema: int = SCHEMA
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from flomo_training.folds import read_folds
-from flomo_training.leaks import check_leaks
+from flomo_training.leaks import check_leaks, fingerprint
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.inputs import check_input, with_channels
@@ -59,12 +59,15 @@ class PreparedVolume:
         ``(slices, rows, columns)`` uint8, index of each pixel's class in the card (not its code).
     centre
         ``(row, column)`` of the middle of all labelled pixels of the volume.
+    fingerprint
+        Of the image file, see `flomo_training.leaks.fingerprint`.
     """
 
     case: Case
     images: np.ndarray
     classes: np.ndarray
     centre: tuple[float, float]
+    fingerprint: str = ""
 
 
 def list_cases(source: Path, fold: int, split: Split) -> list[Case]:
@@ -97,14 +100,15 @@ def list_cases(source: Path, fold: int, split: Split) -> list[Case]:
     if not 0 <= fold < len(folds.folds):
         raise FlomoError(f"There is no fold {fold}; choose 0 to {len(folds.folds) - 1}.")
     fold_of = folds.fold_of()
-    training, validation = [], []
+    training: list[Case] = []
+    validation: list[Case] = []
     for row in rows:
-        case = _case(source, row)
+        case = case_of(source, row)
         if case.patient not in fold_of:
             raise FlomoError(f"{case.patient} is in no fold of {source / 'folds.json'}; mend it.")
         (validation if fold_of[case.patient] == fold else training).append(case)
     if split == "all":
-        return [_case(source, row) for row in rows]
+        return [case_of(source, row) for row in rows]
     check_leaks(training, validation, folds)
     cases = training if split == "training" else validation
     if not cases:
@@ -138,7 +142,8 @@ def read_rows(source: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _case(source: Path, row: Mapping[str, str]) -> Case:
+def case_of(source: Path, row: Mapping[str, str]) -> Case:
+    """Return the case of a row of ``cases.csv``."""
     name = row["case"]
     return Case(
         name,
@@ -185,7 +190,7 @@ def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
         else ((classes.shape[1] - 1) / 2, (classes.shape[2] - 1) / 2)
     )
     pixels = np.rint(slices.numpy() * 255).astype(np.uint8)
-    return PreparedVolume(case, pixels, classes, centre)
+    return PreparedVolume(case, pixels, classes, centre, fingerprint(case.image))
 
 
 def code_to_class(codes: np.ndarray, card: ModelCard, name: str) -> np.ndarray:

@@ -50,6 +50,7 @@ def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[
         metrics={name: run[name] for name in COSTS if name in run},
         created=datetime.now(UTC).date().isoformat(),
         protocol=training_protocol(recipe),
+        trained_on=None if run.get("trained_on") is None else tuple(run["trained_on"]),
     )
     plain = build(
         card.network, in_channels=card.in_channels, num_classes=card.num_classes, **arguments

@@ -10,10 +10,9 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from flomo_training.duplicates import distances
 from flomo_training.folds import Folds
@@ -37,11 +36,18 @@ def fingerprint(image: Path) -> str:
         If the file is missing or damaged.
     """
     try:
-        content = image.read_bytes()
-        if image.suffix == ".gz":
-            content = gzip.decompress(content)
+        state = image.stat()
+        return _fingerprint(image, state.st_mtime_ns, state.st_size)
     except (OSError, EOFError, zlib.error) as error:
         raise FlomoError(f"The image {image} is missing or damaged; get it again.") from error
+
+
+@lru_cache(maxsize=100_000)
+def _fingerprint(image: Path, _modified: int, _size: int) -> str:
+    """Hash a file once, as long as it stays as it is: every split of every fold asks for it."""
+    content = image.read_bytes()
+    if image.suffix == ".gz":
+        content = gzip.decompress(content)
     return hashlib.sha256(content).hexdigest()[:FINGERPRINT]
 
 
@@ -50,8 +56,22 @@ def fingerprints(cases: Iterable[Case]) -> dict[str, str]:
     return {case.name: fingerprint(case.image) for case in cases}
 
 
-def check_leaks(training: Sequence[Case], validation: Sequence[Case], folds: Folds) -> None:
+def check_leaks(
+    training: Sequence[Case],
+    validation: Sequence[Case],
+    folds: Folds,
+    known: Mapping[str, str] | None = None,
+) -> None:
     """Raise if a held-out case is among the training cases, by name, by bytes or by looks.
+
+    Parameters
+    ----------
+    training, validation
+        The two parts of a fold.
+    folds
+        Of the data set.
+    known
+        Fingerprints by case; by default they are taken from the image files.
 
     Raises
     ------
@@ -62,12 +82,14 @@ def check_leaks(training: Sequence[Case], validation: Sequence[Case], folds: Fol
         raise FlomoError(
             f"The {folds.unit} {min(shared)} is in training and in validation; mend the folds."
         )
-    seen = {value: name for name, value in fingerprints(training).items()}
-    for name, value in fingerprints(validation).items():
-        if value in seen:
+    if known is None:
+        known = fingerprints((*training, *validation))
+    seen = {known[case.name]: case.name for case in training}
+    for case in validation:
+        if known[case.name] in seen:
             raise FlomoError(
-                f"{name} in validation is the same image as {seen[value]} in training; put both "
-                "into one fold, or remove one."
+                f"{case.name} in validation is the same image as {seen[known[case.name]]} in "
+                "training; put both into one fold, or remove one."
             )
     if folds.perceptual_hashes and training and validation:
         _check_looks(training, validation, folds)
@@ -82,44 +104,9 @@ def _check_looks(training: Sequence[Case], validation: Sequence[Case], folds: Fo
                 "prepare the data again."
             )
     unlike = distances([hashes[c.name] for c in validation], [hashes[c.name] for c in training])
-    held_out, taught = np.unravel_index(int(unlike.argmin()), unlike.shape)
+    held_out, taught = divmod(int(unlike.argmin()), len(training))
     if unlike[held_out, taught] <= folds.near_duplicate_bits:
         raise FlomoError(
             f"{validation[held_out].name} in validation is a near duplicate of "
             f"{training[taught].name} in training; prepare the data again, or remove one."
-        )
-
-
-def check_parent(
-    name: str, trained_on: Sequence[str] | None, held_out: Mapping[str, str], fold: int
-) -> None:
-    """Raise if the model that a run starts from was trained on held-out images.
-
-    Parameters
-    ----------
-    name
-        Of the parent.
-    trained_on
-        Fingerprints from its card; None if the card does not tell.
-    held_out
-        Fingerprints of the held-out images, by case.
-    fold
-        For the message.
-
-    Raises
-    ------
-    FlomoError
-        If an image is shared, or the card does not tell.
-    """
-    if trained_on is None:
-        raise FlomoError(
-            f"The card of {name} does not tell which images it was trained on, so fold {fold} may "
-            "be among them; if you know that it is not, set 'parent_never_saw_fold: true' under "
-            "'data' in the recipe."
-        )
-    seen = set(trained_on)
-    if leaked := sorted(case for case, value in held_out.items() if value in seen):
-        raise FlomoError(
-            f"{name} was trained on {leaked[0]}, which fold {fold} holds out; start from a model "
-            "that has not seen this fold, or choose another fold."
         )

@@ -119,15 +119,15 @@ def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> I
         "group": kind,
         "image": f"images/{name}{suffix}",
         "labels": f"labels/{name}.png",
-        "rows": str(mask.shape[0]),
-        "cols": str(mask.shape[1]),
+        "rows": str(len(mask)),
+        "cols": str(mask.size // len(mask)),
         "mask_pixels": str(int(mask.sum())),
     }
     return Item(row, content, _png(mask.astype(np.uint8)))
 
 
 def _fold(
-    rows: Sequence[Mapping[str, str]], collection: Collection, hashes: Mapping[str, str]
+    rows: Sequence[dict[str, str]], collection: Collection, hashes: Mapping[str, str]
 ) -> Folds:
     """Group the cases, write the groups into the rows, and deal them."""
     names = [row["case"] for row in rows]
@@ -135,7 +135,7 @@ def _fold(
     if collection.unit == "block":
         blocks = cut_into_blocks(distances(values, values))
         groups = [f"block{block + 1}" for block in blocks]
-        folds = tuple((group,) for group in sorted(set(groups)))
+        folds: tuple[tuple[str, ...], ...] = tuple((group,) for group in sorted(set(groups)))
     else:
         groups = [names[first] for first in clusters(values, collection.near_duplicate_bits)]
         strata: dict[str, list[str]] = {}
@@ -143,7 +143,7 @@ def _fold(
             strata.setdefault(group, []).append(row["group"])
         folds = deal(strata)
     for row, group in zip(rows, groups, strict=True):
-        row["patient"] = group  # type: ignore[index]
+        row["patient"] = group
     return Folds(
         folds,
         collection.unit,

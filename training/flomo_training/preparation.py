@@ -42,7 +42,7 @@ class Item:
         Content of the two files.
     """
 
-    row: Mapping[str, str]
+    row: dict[str, str]
     image: bytes
     labels: bytes
 
@@ -67,7 +67,7 @@ def write_prepared(
     title: str,
     total: int,
     items: Iterator[Item],
-    fold: Callable[[Sequence[Mapping[str, str]]], Folds],
+    fold: Callable[[Sequence[dict[str, str]]], Folds],
 ) -> None:
     """Write a prepared folder.
 
@@ -82,7 +82,7 @@ def write_prepared(
     items
         The cases. An item that is not right raises.
     fold
-        Makes the folds of all rows.
+        Makes the folds of all rows; it may fill in their patients, which needs all cases seen.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def write_prepared(
     present = {f"{path.parent.name}/{path.name}" for path in _files(out)}
     if strangers := sorted(present - hashes.keys()):
         raise FlomoError(
-            f"{out} also holds {strangers[0]}, which is not of this data set; choose an empty folder."
+            f"{out} also holds {strangers[0]}, not of this data set; choose an empty folder."
         )
     folds = fold(rows)
     tables = {CASES_FILE: _as_csv(rows), FOLDS_FILE: folds.text()}

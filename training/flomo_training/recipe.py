@@ -25,10 +25,14 @@ class Data:
         Folder with ``images/``, ``labels/``, ``cases.csv`` and ``folds.json``, or a packed file.
     fold
         Fold held out; the network never sees its patients.
+    parent_fold
+        Fold of this data that the model of ``start_from`` held out. Needed only where the model's
+        card does not tell which images it was trained on.
     """
 
     source: str
     fold: int
+    parent_fold: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,247 @@
+"""Preparation of ACDC, from the layout of its makers or from a folder prepared before.
+
+The makers give a folder for each patient: ``Info.cfg``, the cine ``patient001_4d.nii.gz``, and
+phases as ``patient001_frame01.nii.gz`` with labels ``patient001_frame01_gt.nii.gz``. They are taken
+over byte by byte, so that their hashes can be compared with the originals; only a phase that lies
+nowhere but in the cine is cut out of it.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flomo_training.cases import CASES_FILE, case_of, read_rows
+from flomo_training.folds import FOLDS_FILE, Folds, deal, read_folds
+from flomo_training.preparation import Item, refuse_missing, write_prepared
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import Volume, read, write
+
+TITLE = "ACDC"
+CODES = {1: "rv_ml", 2: "myo_ml", 3: "lv_ml"}
+"""Label codes and the columns of their volumes."""
+
+PHASES = ("ED", "ES")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of one patient in the source.
+
+    Attributes
+    ----------
+    row
+        What its row of ``cases.csv`` will hold, less what is measured.
+    image, labels
+        Files; ``image`` may be a cine.
+    frame
+        To cut out of a cine, counted from 0; None takes the file as it is.
+    """
+
+    row: Mapping[str, str]
+    image: Path
+    labels: Path
+    frame: int | None = None
+
+
+def prepare_acdc(source: Path, out: Path) -> None:
+    """Prepare ACDC.
+
+    Parameters
+    ----------
+    source, out
+        Folder of the data set as it came, and the folder to write.
+
+    Raises
+    ------
+    FlomoError
+        If files are missing or wrong (grids that differ, other label codes, values that are NaN, a
+        phase too few), or ``out`` cannot be written.
+    """
+    if (source / CASES_FILE).is_file():
+        phases = list(_prepared_before(source))
+        folds = read_folds(source) if (source / FOLDS_FILE).is_file() else None
+    else:
+        root = source / "training" if (source / "training").is_dir() else source
+        patients = sorted(p for p in root.glob("patient[0-9]*") if p.is_dir())
+        if not patients:
+            raise FlomoError(
+                f"{source} does not look like ACDC; give the folder that holds patient001, "
+                "patient002, ... or one with cases.csv."
+            )
+        missing: list[str] = []
+        phases = [phase for folder in patients for phase in _official(folder, missing)]
+        refuse_missing(source, missing)
+        folds = None
+    _check_complete(source, phases)
+    write_prepared(
+        out,
+        TITLE,
+        len(phases),
+        (_item(phase) for phase in phases),
+        lambda rows: folds or _stratified(rows),
+    )
+
+
+def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:
+    """Yield end-diastole and end-systole of a patient; what is not there goes into ``missing``."""
+    patient = folder.name
+    info = _read_info(folder / "Info.cfg", missing)
+    for name in PHASES:
+        if name not in info:
+            missing.append(f"{name} in {patient}/Info.cfg")
+            continue
+        number = int(info[name])
+        case = f"{patient}_frame{number:02d}"
+        image, labels = _either(folder, case), _either(folder, f"{case}_gt")
+        cine = _either(folder, f"{patient}_4d")
+        if labels is None:
+            missing.append(f"{case}_gt.nii.gz")
+        if image is None and cine is None:
+            missing.append(f"{case}.nii.gz")
+        if labels is None or (image or cine) is None:
+            continue
+        row = {
+            "case": case,
+            "patient": patient,
+            "phase": name,
+            "group": info.get("Group", ""),
+            "original_frame": str(number),
+            "height_cm": info.get("Height", ""),
+            "weight_kg": info.get("Weight", ""),
+        }
+        if image is not None:
+            yield Phase(row, image, labels)
+        elif cine is not None:
+            yield Phase(row, cine, labels, number - 1)
+
+
+def _read_info(path: Path, missing: list[str]) -> dict[str, str]:
+    """Read ``key: value`` lines."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        missing.append(f"{path.parent.name}/Info.cfg")
+        return {}
+    info = dict(re.findall(r"^\s*(\w+)\s*:\s*(.*?)\s*$", text, re.MULTILINE))
+    for name in PHASES:
+        if name in info and not re.fullmatch(r"[1-9]\d*", info[name]):
+            raise FlomoError(f"{path} gives '{info[name]}' as the frame of {name}; mend it.")
+    return info
+
+
+def _either(folder: Path, stem: str) -> Path | None:
+    """Return a file, compressed or not."""
+    for suffix in (".nii.gz", ".nii"):
+        if (folder / f"{stem}{suffix}").is_file():
+            return folder / f"{stem}{suffix}"
+    return None
+
+
+def _prepared_before(source: Path) -> Iterator[Phase]:
+    """Yield the cases of a folder with ``cases.csv``; what it says of them is kept."""
+    rows = read_rows(source)
+    cases = [case_of(source, row) for row in rows]
+    files = [path for case in cases for path in (case.image, case.labels)]
+    refuse_missing(source, [str(path.relative_to(source)) for path in files if not path.is_file()])
+    for row, case in zip(rows, cases, strict=True):
+        yield Phase(row, case.image, case.labels)
+
+
+def _check_complete(source: Path, phases: Sequence[Phase]) -> None:
+    """Raise unless every patient has both phases, once each."""
+    found: dict[str, list[str]] = {}
+    for phase in phases:
+        found.setdefault(phase.row["patient"], []).append(phase.row.get("phase", ""))
+    refuse_missing(
+        source,
+        [f"{p} of {patient}" for patient, has in found.items() for p in PHASES if p not in has],
+    )
+    for patient, has in found.items():
+        if len(has) != len(PHASES):
+            raise FlomoError(f"{source} has the phases {', '.join(has)} of {patient}; remove some.")
+
+
+def _item(phase: Phase) -> Item:
+    """Check a phase, measure it, and take over its files."""
+    labels = read(phase.labels)
+    image = read(phase.image)
+    if phase.frame is None:
+        content, suffix = phase.image.read_bytes(), _suffix(phase.image)
+    else:
+        if phase.frame >= image.n_frames:
+            raise FlomoError(
+                f"{phase.image} has {image.n_frames} frames, but Info.cfg asks for frame "
+                f"{phase.frame + 1}; get the data again."
+            )
+        image = image.frame(phase.frame)
+        content, suffix = _nifti(image), ".nii.gz"
+    _check_pair(phase, image, labels)
+    case = phase.row["case"]
+    step, row_step, thickness = *image.in_plane_spacing, image.geometry.spacing[2]
+    voxel_ml = step * row_step * thickness / 1000
+    slices, rows, columns = image.spatial_shape
+    counts = {column: int((labels.data == code).sum()) for code, column in CODES.items()}
+    measured = {
+        "slices": str(slices),
+        "rows": str(rows),
+        "cols": str(columns),
+        "pixel_mm": f"{image.in_plane_spacing[0]:g}",
+        "thickness_mm": f"{thickness:g}",
+        **{column: f"{count * voxel_ml:.2f}" for column, count in counts.items()},
+    }
+    row = {
+        **phase.row,
+        **measured,
+        "image": f"images/{case}{suffix}",
+        "labels": f"labels/{case}_gt{_suffix(phase.labels)}",
+    }
+    return Item(row, content, phase.labels.read_bytes())
+
+
+def _check_pair(phase: Phase, image: Volume, labels: Volume) -> None:
+    """Raise unless image and labels belong together and hold what they should."""
+    case = phase.row["case"]
+    if image.axes != ("slices", "rows", "columns") or labels.axes != image.axes:
+        raise FlomoError(f"{case} must be a volume without frames; get the data again.")
+    if image.spatial_shape != labels.spatial_shape or not image.geometry.same_space(
+        labels.geometry, tolerance=1e-2
+    ):
+        raise FlomoError(f"The image and the labels of {case} lie on different grids; mend them.")
+    if not np.isfinite(image.data).all():
+        raise FlomoError(f"The image of {case} holds values that are NaN or infinite; mend it.")
+    if image.data.max() == image.data.min():
+        raise FlomoError(f"The image of {case} holds one value only; get it again.")
+    codes = set(np.unique(labels.data).tolist())
+    if strange := sorted(codes - {0, *CODES}):
+        raise FlomoError(
+            f"The labels of {case} hold the code {strange[0]:g}; ACDC knows 0 background, 1 right "
+            "ventricle, 2 myocardium and 3 left ventricle."
+        )
+    if not codes & CODES.keys():
+        raise FlomoError(f"The labels of {case} are empty; get them again.")
+
+
+def _nifti(volume: Volume) -> bytes:
+    """Return a volume as the bytes of a NIfTI file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frame.nii.gz"
+        write(volume, path)
+        return path.read_bytes()
+
+
+def _suffix(path: Path) -> str:
+    return ".nii.gz" if path.name.endswith(".gz") else ".nii"
+
+
+def _stratified(rows: Sequence[Mapping[str, str]]) -> Folds:
+    """Deal patients to folds, their pathologies in equal shares."""
+    strata: dict[str, list[str]] = {}
+    for row in rows:
+        strata.setdefault(row["patient"], []).append(row["group"])
+    return Folds(deal(strata), "patient", "group")

@@ -1,0 +1,246 @@
+"""One compact file with all that training reads of a data set.
+
+A file of numpy arrays (``.npz``, compressed, never pickled): for each case its slices and classes
+at the pixel size of a recipe, and an index in JSON with cases, folds and a SHA-256 of every array.
+It is the cache of prepared volumes, too: made on purpose, at a place one chooses, and refused where
+it does not fit the recipe, so that it cannot go stale unseen as hidden caches do. Training from it
+sees bit for bit what it would see from the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from flomo_training.cases import Case, PreparedVolume, list_cases, prepare_case
+from flomo_training.folds import Folds, read_folds
+from flomo_training.leaks import check_leaks, fingerprint
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
+from napari_flomo.models import ModelCard
+from napari_flomo.models.schema import SchemaFault, decode, encode
+
+FORMAT = 1
+INDEX = "index"
+BROKEN = (OSError, KeyError, ValueError, EOFError, zlib.error, zipfile.BadZipFile)
+"""What reading a damaged file raises."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the index tells of a case.
+
+    Attributes
+    ----------
+    case, patient, phase, group
+        As `Case` has them.
+    centre
+        As `PreparedVolume` has it.
+    fingerprint
+        Of the image that the slices are from.
+    images, classes
+        SHA-256 of the arrays.
+    """
+
+    case: str
+    patient: str
+    phase: str
+    group: str
+    centre: tuple[float, ...]
+    fingerprint: str
+    images: str
+    classes: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """The content of a packed file.
+
+    Attributes
+    ----------
+    preparation
+        Hash of what the recipe does to an image: a file for another recipe is refused.
+    folds
+        Of the data set.
+    entries
+        The cases, in the order of their arrays.
+    """
+
+    format: int
+    preparation: str
+    folds: Folds
+    entries: tuple[Entry, ...]
+
+
+def preparation_of(card: ModelCard) -> str:
+    """Return a hash of all in a card that decides how slices and classes look."""
+    rules = encode(card.preprocessing)
+    rules.pop("crop")  # squares are cut later
+    content = [rules, card.in_channels, card.input_kind, [label.code for label in card.labels]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def write_pack(source: Path, card: ModelCard, out: Path) -> int:
+    """Prepare all cases of a folder and write them to one file.
+
+    Returns
+    -------
+    int
+        Number of slices.
+
+    Raises
+    ------
+    FlomoError
+        If the data is not complete or leaks, or the file cannot be written.
+    """
+    folds = read_folds(source)
+    for fold in range(len(folds.folds)):
+        list_cases(source, fold, "validation")  # a leak is found before the work
+    entries: list[Entry] = []
+    slices = 0
+    with atomic_write(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        cases = list_cases(source, 0, "all")
+        for number, case in enumerate(tqdm(cases, unit="case", disable=not sys.stderr.isatty())):
+            volume = prepare_case(case, card)
+            slices += len(volume.images)
+            _write_array(archive, f"images_{number:05d}", volume.images)
+            _write_array(archive, f"classes_{number:05d}", volume.classes)
+            entries.append(_entry(volume))
+        index = Index(FORMAT, preparation_of(card), folds, tuple(entries))
+        text = json.dumps(encode(index), separators=(",", ":")).encode()
+        _write_array(archive, INDEX, np.frombuffer(text, np.uint8))
+    return slices
+
+
+def read_pack(path: Path, card: ModelCard, fold: int) -> list[PreparedVolume]:
+    """Read the training cases of a fold from a packed file.
+
+    Raises
+    ------
+    FlomoError
+        If the file is missing, damaged, made for another recipe, or its folds leak.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            index = _read_index(archive)
+            _check(index, path, card, fold)
+            fold_of = index.folds.fold_of()
+            return [
+                _read_volume(archive, number, entry, path)
+                for number, entry in enumerate(index.entries)
+                if fold_of[entry.patient] != fold
+            ]
+    except (*BROKEN, SchemaFault) as error:
+        raise _damaged(path) from error
+
+
+def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
+    """Return the fingerprints of the held-out images of a folder or packed file, by case."""
+    if source.is_dir():
+        return {c.name: fingerprint(c.image) for c in list_cases(source, fold, "validation")}
+    try:
+        with zipfile.ZipFile(source) as archive:
+            index = _read_index(archive)
+    except (*BROKEN, SchemaFault) as error:
+        raise _damaged(source) from error
+    fold_of = index.folds.fold_of()
+    return {e.case: e.fingerprint for e in index.entries if fold_of[e.patient] == fold}
+
+
+def load_training(source: Path, card: ModelCard, fold: int) -> list[PreparedVolume]:
+    """Return the prepared training cases of a fold, of a data folder or a packed file.
+
+    Raises
+    ------
+    FlomoError
+        If the data is not complete, does not suit the card, or leaks.
+    """
+    if source.is_file():
+        return read_pack(source, card, fold)
+    return [prepare_case(case, card) for case in list_cases(source, fold, "training")]
+
+
+def _entry(volume: PreparedVolume) -> Entry:
+    case = volume.case
+    return Entry(
+        case.name,
+        case.patient,
+        case.phase,
+        case.group,
+        volume.centre,
+        volume.fingerprint,
+        _sha256(volume.images),
+        _sha256(volume.classes),
+    )
+
+
+def _check(index: Index, path: Path, card: ModelCard, fold: int) -> None:
+    """Raise if the file does not suit recipe and fold, or its folds leak."""
+    if index.format != FORMAT:
+        raise FlomoError(f"{path} has the layout {index.format}; pack the data again.")
+    if index.preparation != preparation_of(card):
+        raise FlomoError(
+            f"{path} was packed for other pixels, intensities or labels than {card.name} has; pack "
+            "the data again with this recipe."
+        )
+    if not 0 <= fold < len(index.folds.folds):
+        raise FlomoError(f"There is no fold {fold}; choose 0 to {len(index.folds.folds) - 1}.")
+    fold_of = index.folds.fold_of()
+    training: list[Case] = []
+    validation: list[Case] = []
+    for entry in index.entries:
+        (validation if fold_of[entry.patient] == fold else training).append(_case(entry, path))
+    known = {entry.case: entry.fingerprint for entry in index.entries}
+    check_leaks(training, validation, index.folds, known)
+    if not training:
+        raise FlomoError(f"{path} has no training cases in fold {fold}.")
+
+
+def _case(entry: Entry, path: Path) -> Case:
+    return Case(entry.case, entry.patient, entry.phase, path, path, entry.group)
+
+
+def _read_volume(archive: zipfile.ZipFile, number: int, entry: Entry, path: Path) -> PreparedVolume:
+    images = _read_array(archive, f"images_{number:05d}")
+    classes = _read_array(archive, f"classes_{number:05d}")
+    if _sha256(images) != entry.images or _sha256(classes) != entry.classes:
+        raise _damaged(path)
+    row, column = entry.centre
+    return PreparedVolume(_case(entry, path), images, classes, (row, column), entry.fingerprint)
+
+
+def _read_index(archive: zipfile.ZipFile) -> Index:
+    return decode(Index, json.loads(_read_array(archive, INDEX).tobytes()))
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    # Without a date, so that the same data makes the same file.
+    member = zipfile.ZipInfo(f"{name}.npy")
+    member.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(member, "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as file:
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+def _sha256(array: NDArray[Any]) -> str:
+    header = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _damaged(path: Path) -> FlomoError:
+    return FlomoError(f"{path} is no undamaged packed file; write it again with 'flomo data pack'.")
