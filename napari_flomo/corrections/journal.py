@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +76,8 @@ class Journal:
         *,
         image_hash: str | None = None,
         about: Mapping[str, Any] | None = None,
+        locked: Iterable[int] = (),
+        accepted: Iterable[tuple[int, int]] = (),
         parent: Path | None = None,
         compact_bytes: int = COMPACT_BYTES,
     ) -> Self:
@@ -93,6 +95,8 @@ class Journal:
         about
             Plain JSON types: ``{"model": ..., "card_sha256": ..., "structures": {"1": "RV"}}``.
             Never a path or anything of the patient.
+        locked, accepted
+            Codes of labels that are finished already, and slices ``(frame, slice)`` accepted.
         parent
             Folder to make it in; `journals_folder` by default.
         compact_bytes
@@ -103,6 +107,7 @@ class Journal:
         FlomoError
             If it cannot be written; nothing is left of it.
         """
+        begun = Tally(locked=set(locked), accepted={(int(f), int(s)) for f, s in accepted})
         folder = (parent or journals_folder()) / secrets.token_hex(8)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +121,7 @@ class Journal:
             write(_anonymous(image), layout.image_file(folder, image), compress=False)
             write(_anonymous(labels), layout.labels_file(folder, 0), compress=False)
             with atomic_write(layout.strokes_file(folder, 0)) as temporary:
-                temporary.write_bytes(MAGIC)
+                temporary.write_bytes(MAGIC + (begun.to_stroke().to_record() if begun else b""))
             note = dict(about or {})
             known = image_hash or identity(image)
             layout.write_about(folder, About(known, time.time(), labels.data.shape, note))
@@ -211,7 +216,7 @@ class Journal:
         if self._file is None:
             return
         self._close_strokes()
-        if self._tally.strokes or self._tally.accepted or self._tally.locked:
+        if self._tally:
             self._lock.release()
         else:
             with suppress(FlomoError):

@@ -101,6 +101,9 @@ class Tally:
             self.accepted |= {(int(frame), int(number)) for frame, number in note["accepted"]}
             self.locked |= {int(code) for code in note["locked"]}
 
+    def __bool__(self) -> bool:
+        return bool(self.strokes or self.accepted or self.locked)
+
     def to_stroke(self) -> Stroke:
         """Return a record from which a compacted journal goes on."""
         note = {

@@ -29,6 +29,7 @@ from napari_flomo.session.events import (
 from napari_flomo.session.images import OpenImage
 from napari_flomo.session.merging import Scope, merge, merge_maps
 from napari_flomo.session.preferences import Preferences
+from napari_flomo.session.restoring import journal_note
 from napari_flomo.session.review import Place, Review, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.session import Session
@@ -60,6 +61,7 @@ __all__ = [
     "SliceState",
     "State",
     "identity",
+    "journal_note",
     "merge",
     "merge_maps",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.volumes import Geometry, Volume
 
@@ -85,7 +86,14 @@ def unpack_segmentation(folder: Path, packed: Mapping[str, Any], volume: Volume)
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
-    np.save(path, array, allow_pickle=False)
+    try:
+        np.save(path, array, allow_pickle=False)
+    except OSError as error:  # numpy counts bytes where others say that the disk is full
+        room = f"{array.nbytes / 1e6:.0f} MB"
+        raise FlomoError(
+            f"Not enough room for temporary files in {path.parents[1]}; free {room} there, or set "
+            "TMPDIR to another disk."
+        ) from error
 
 
 def _load(path: Path) -> NDArray[Any]:

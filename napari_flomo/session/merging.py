@@ -87,8 +87,10 @@ def merge(
     result = existing.copy()
     for place in _places(scope, existing.shape):
         before, after = existing[place], proposed[place]
-        finished = np.isin(before, list(locked)) | np.isin(after, list(locked))
-        result[place] = np.where(finished, before, after)
+        finished = np.zeros(before.shape, bool)
+        for code in locked:  # few; several times quicker than numpy.isin
+            finished |= (before == code) | (after == code)
+        result[place] = np.where(finished, before, after) if locked else after
     return result
 
 

@@ -122,9 +122,14 @@ class Review:
         self._states[self._current] = SliceState.ACCEPTED
         return self.next()
 
+    def set_state(self, place: Place, *, accepted: bool) -> None:
+        """Accept a slice, or take that back (it is seen then), without going there."""
+        state = SliceState.ACCEPTED if accepted else SliceState.SEEN
+        self._states[self._known(place)] = state
+
     def reopen(self, place: Place) -> None:
         """Take an acceptance back; the slice is seen."""
-        self._states[self._known(place)] = SliceState.SEEN
+        self.set_state(place, accepted=False)
 
     def count_edit(self, place: Place, by: int = 1) -> None:
         """Count a stroke on a slice (``by=-1``: one undone); outside the review it is ignored."""

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
 from napari_flomo.measures import HeartCodes, HeartMeasures, heart_of_cine
-from napari_flomo.session import results
+from napari_flomo.session import restoring, results
 from napari_flomo.session.events import (
     Event,
     ImageAdded,
@@ -215,6 +216,20 @@ class Session:
         """
         results.replace_labels(self.image(key), labels)
         self._tell(LabelsChanged(key))
+
+    def restore(self, key: str, found: Replay) -> None:
+        """Bring back what `replay` read of a journal: labels, locks and review; no doubt maps.
+
+        Raises
+        ------
+        FlomoError
+            If the journal is another image's, or its model is unknown.
+        """
+        image = self.image(key)
+        restoring.restore(image, found)
+        self._tell(LabelsChanged(key))
+        self._tell(LocksChanged(key, image.locked))
+        self._tell(ReviewChanged(key))
 
     def lock(self, key: str, code: int, locked: bool = True) -> None:
         """Call a label finished, or not finished any more."""

@@ -53,6 +53,17 @@ def test_replay_is_what_was_painted(
     assert back.lost is None
 
 
+def test_what_was_finished_before_the_first_stroke(
+    tmp_path: Path, image: Volume, labels: Volume
+) -> None:
+    options = {"locked": [3], "accepted": [(0, 1), (1, 2)]}
+    journal = Journal.create(image, labels, parent=tmp_path, **options)
+    journal.record(Stroke("accept", time=1.0, note={"frame": 0, "slice": 1, "accepted": False}))
+    journal.close()
+    back = replay(journal.folder)
+    assert (back.locked, back.accepted, back.strokes) == ({3}, {(1, 2)}, 0)
+
+
 def test_undo_is_one_more_record(journal: Journal, labels: Volume, paint: Paint) -> None:
     painted = labels.data.copy()
     stroke = paint(painted, np.random.default_rng(1))
