@@ -33,6 +33,7 @@ _TRAINING_ARGUMENTS = "flomo_training.arguments"
 _TRAINING_COMMANDS = {
     "train": "train a network from a recipe",
     "evaluate": "measure a model on labelled data",
+    "data": "prepare a data set, or pack it into one file",
 }
 
 
