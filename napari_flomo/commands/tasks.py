@@ -92,6 +92,7 @@ def segment(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]
 
     volume = unpack_volume(context.folder, arguments["volume"])
     folder = _fetched(arguments["model"], context)
+    context.report(0, 0, message="Loading the model")
     try:
         segmenter = _warm.get(folder, arguments.get("device", "auto"))
         if context.cancelled():

@@ -123,6 +123,8 @@ def _there(stream: IO[bytes] | None) -> IO[bytes]:
 
 def _environment() -> dict[str, str]:
     """Return our environment, in which the child finds this very copy of the package."""
-    home = str(Path(napari_flomo.__file__).resolve().parents[1])
-    paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    home = Path(napari_flomo.__file__).resolve().parents[1]
+    if home.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)  # found anyway, and in front of all others it could hide some
+    paths = [str(home), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return os.environ | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}

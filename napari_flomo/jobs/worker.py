@@ -149,7 +149,7 @@ class Worker:
                 too_late = errand.job.cancelling or self._closed
                 if not too_late:
                     errand.child = self._living_child()
-                    errand.child.errand = errand
+                    errand.child.errand, errand.child.folder = errand, folder
             if errand.child is None:
                 self._end(errand, State.CANCELLED)
             else:
@@ -161,7 +161,7 @@ class Worker:
             self._end(errand, State.FAILED, problem=_problem_of(error))
         finally:
             if errand.over:  # ended while the folder was being filled
-                errand.remove_folder()
+                _remove(errand.folder)
 
     def _living_child(self) -> _Current:
         """Return the child, started if there is none; the lock is held."""
@@ -254,9 +254,7 @@ class Worker:
                 self._child = None
             errand = child.errand
         if errand is None:
-            return
-        if errand.over:
-            errand.remove_folder()  # a killed child may have written to its last breath
+            _remove(child.folder)  # killed, it may have written to its last breath
         elif errand.job.cancelling:
             self._end(errand, State.CANCELLED)
         else:
@@ -273,7 +271,9 @@ class Worker:
             errand.over = True
             if self._errand is errand:
                 self._errand = None
-        errand.remove_folder()
+            if errand.child is not None:  # images and results live no longer than their users
+                errand.child.errand = None
+        _remove(errand.folder)
         errand.job._end(state, result, problem)
 
     def __enter__(self) -> Self:
@@ -292,7 +292,8 @@ class _Current:
     """A child with a name of its own, so that the last words of one are not taken for another's."""
 
     process: Process | None = None
-    errand: _Errand | None = None  # the last it was sent on
+    errand: _Errand | None = None  # while it is under way
+    folder: Path | None = None  # of the last one
 
     def send(self, line: str) -> None:
         if self.process is None:
@@ -325,9 +326,11 @@ class _Errand:
         self.folder = Path(tempfile.mkdtemp(prefix="flomo-job-"))
         return self.folder
 
-    def remove_folder(self) -> None:
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+
+def _remove(folder: Path | None) -> None:
+    """Remove the folder of a job, if it has one and it is still there."""
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _later(seconds: float, action: Callable[[], None]) -> None:

@@ -51,5 +51,5 @@ class OpenImage:
 
     @cached_property
     def hash(self) -> str:
-        """`identity` of the volume, computed at the first call (about 2 ms per megabyte)."""
+        """`identity` of the volume, computed at the first call, which takes a moment for a cine."""
         return identity(self.volume)

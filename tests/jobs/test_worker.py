@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,6 +153,20 @@ def test_cancel_while_packing_and_unpacking(worker: Worker, temporary: Path) -> 
         assert job.state is State.CANCELLED
     go.set()
     wait_until(lambda: names(temporary) == [])
+
+
+def test_results_live_no_longer_than_their_users(worker: Worker) -> None:
+    """Images and masks are large; a worker that is idle keeps none of them."""
+
+    class Large:
+        pass
+
+    large = Large()
+    reference = weakref.ref(large)
+    job = worker.submit("echo", unpack=lambda *_, kept=large: kept)
+    assert job.result(PATIENT) is large
+    del job, large
+    wait_until(lambda: gc.collect() >= 0 and reference() is None, 5)
 
 
 @pytest.mark.parametrize(

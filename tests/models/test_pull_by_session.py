@@ -1,0 +1,69 @@
+"""A viewer fetches a model: in the worker's process, with progress, cancelled at once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_flomo.errors import Cancelled
+from napari_flomo.jobs import JobFailed, Progress
+from napari_flomo.models import ModelCard
+from napari_flomo.models.card import card_text
+from napari_flomo.session import RunProgressed, Session
+
+WEIGHTS = bytes(range(256)) * 40_000  # 10 MB of nothing
+PATIENT = 120
+
+
+@pytest.fixture
+def session(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """A session whose worker knows this Hub and an empty cache."""
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    session = Session()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def published(hub: Any, card: ModelCard) -> str:
+    """A model on the Hub."""
+    written = replace(card, sha256=hashlib.sha256(WEIGHTS).hexdigest())
+    files = {"card.json": card_text(written).encode(), "model.safetensors": WEIGHTS}
+    hub.add("team/heart", files)
+    return "hf:team/heart"
+
+
+def test_pull(session: Session, published: str) -> None:
+    seen: list[Progress] = []
+    session.subscribe(
+        lambda event: seen.append(event.progress) if isinstance(event, RunProgressed) else None
+    )
+    run = session.pull(published)
+    folder = Path(run.result(PATIENT))
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    assert seen[-1].done == seen[-1].total == len(WEIGHTS)
+    assert seen[-1].message == "Fetching the model"
+    with pytest.raises(JobFailed, match="team/nothing") as caught:
+        session.pull("hf:team/nothing").result(PATIENT)
+    assert caught.value.problem.kind == "flomo"
+
+
+def test_cancel_a_download_that_stalls(hub: Any, session: Session, published: str) -> None:
+    session.devices().result(PATIENT)  # the child is warm
+    hub.faults.stall_after = 200_000
+    run = session.pull(published)
+    end = time.monotonic() + PATIENT
+    while not hub.requests("GET", "model.safetensors"):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    start = time.monotonic()
+    run.cancel()
+    with pytest.raises(Cancelled):
+        run.result(PATIENT)
+    assert time.monotonic() - start < 1.0
