@@ -16,13 +16,14 @@ from PIL import Image
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.agreement import read_table
-from flomo_training.cases import list_cases
+from flomo_training.cases import Case, list_cases
 from flomo_training.evaluate import evaluate, read_listed
 from flomo_training.gallery import WorstCases
 from flomo_training.reports import write_reports
+from flomo_training.summary import figures
 from napari_flomo.cli import main
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import load_card, save_model
+from napari_flomo.models import IntensityRule, Label, Preprocessing, load_card, save_model
 from napari_flomo.networks import build
 from napari_flomo.segmentation import Segmenter
 
@@ -104,6 +105,65 @@ def test_an_empty_gallery_says_so(tmp_path):
     with pytest.raises(FlomoError, match="nothing to draw"):
         WorstCases().draw((), tmp_path / "worst.png")
     assert not list(tmp_path.iterdir())
+
+
+class Bright(torch.nn.Module):
+    """Finds what is bright in all colours, in every channel's mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(50.0))
+
+    def forward(self, images):
+        return SimpleNamespace(logits=self.scale * (images.mean(1, keepdim=True) - 0.5))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A photo with a lesion that is found in part, a normal one and one with a false alarm."""
+    cases = []
+    for name, lesion, bright in (
+        ("lesion", (slice(10, 30), slice(12, 32)), (slice(10, 30), slice(22, 42))),
+        ("normal", None, None),
+        ("alarm", None, (slice(5, 12), slice(5, 12))),
+    ):
+        image = np.full((48, 60, 3), 20, np.uint8)
+        mask = np.zeros((48, 60), np.uint8)
+        if bright:
+            image[bright] = 250
+        if lesion:
+            mask[lesion] = 1
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+        Image.fromarray(mask).save(tmp_path / f"{name}_mask.png")
+        cases.append(Case(name, name, "", tmp_path / f"{name}.png", tmp_path / f"{name}_mask.png"))
+    return cases
+
+
+def test_photos_go_the_same_way_without_millimetres(photos, recipe, tmp_path):
+    card = replace(
+        recipe.model,
+        in_channels=3,
+        input_kind="photo",
+        activation="sigmoid",
+        labels=(recipe.model.labels[0], Label(1, "lesion", "#e11d48")),
+        preprocessing=Preprocessing(None, None, IntensityRule("percentile", 0, 100)),
+    )
+    gallery = WorstCases()
+    rows = evaluate(photos, Segmenter(Bright(), card, "cpu"), gallery=gallery)
+    lesion, normal, alarm = rows
+    assert lesion.dice == pytest.approx(0.5, abs=0.01)
+    assert lesion.iou == pytest.approx(1 / 3, abs=0.01)
+    assert np.isnan(normal.dice)
+    assert alarm.dice == 0
+    assert all(np.isnan(r.reference_ml) and np.isnan(r.hd95_mm) for r in rows)
+    found = figures(rows)
+    assert found["mean_dice"] == pytest.approx(0.25, abs=0.01)
+    assert (found["images"], found["absent"], found["false_alarms"]) == (3, 1, 1)
+    assert [exhibit.rows[0].case for exhibit in gallery.exhibits] == ["alarm", "lesion"]
+    picture = tmp_path / "worst.png"
+    gallery.draw(card.labels[1:], picture)
+    with Image.open(picture) as image:
+        image.load()
 
 
 @pytest.fixture(scope="module")
