@@ -129,6 +129,21 @@ def test_the_mean_of_the_weights_is_exported(dataset, recipe, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_cut_off_before_its_export_exports_the_same(dataset, recipe, tmp_path, monkeypatch):
+    recipe = replace(recipe, epochs=2, average=0.9)
+    whole = train(recipe, dataset, tmp_path / "whole")
+
+    def fail(*_):
+        raise _PowerCut
+
+    monkeypatch.setattr("flomo_training.fit.export_model", fail)
+    with pytest.raises(_PowerCut):
+        train(recipe, dataset, tmp_path / "cut")
+    monkeypatch.undo()
+    assert_same_weights(whole, train(recipe, dataset, tmp_path / "cut", resume=True))
+
+
+@pytest.mark.slow
 def test_a_run_starts_from_the_weights_of_a_model(dataset, recipe, tmp_path):
     parent = train(recipe, dataset, tmp_path / "parent")
     still = replace(recipe.optimiser, learning_rate=1e-12, weight_decay=0.0)
@@ -158,7 +173,7 @@ def test_two_processes_share_the_slices_and_make_one_model(dataset, new_content,
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("The model is in") == 1
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert facts["hardware_options"]["devices"] == 2
+    assert facts["recipe"]["hardware"]["devices"] == 2
     with (tmp_path / "run" / CURVES).open(newline="") as file:
         # Twelve slices: six for each process, of which batches of four take one each.
         assert [float(row["slices"]) for row in csv.DictReader(file)] == [8, 8]

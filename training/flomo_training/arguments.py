@@ -9,6 +9,9 @@ from types import ModuleType
 
 from napari_flomo.errors import FlomoError
 
+DATA_SETS = ("acdc", "busi", "cvc_clinicdb", "montgomery")
+"""What ``flomo data prepare`` knows."""
+
 # The packages of the [train] extra whose absence deserves a plain sentence.
 _TRAINING_PACKAGES = {"lightning", "matplotlib", "monai", "numba", "tensorboard", "yaml"}
 
@@ -19,7 +22,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     Each sets ``run``, a function of the parsed arguments that returns the exit code.
     """
     _register_train(subparsers)
+    _register_crossval(subparsers)
     _register_evaluate(subparsers)
+    _register_data(subparsers)
 
 
 def _register_train(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,8 +46,35 @@ def _register_train(subparsers: argparse._SubParsersAction[argparse.ArgumentPars
     parser.add_argument(
         "--data", metavar="DIR", type=Path, help="folder of the data set (default: the recipe's)"
     )
+    parser.add_argument(
+        "--no-report",
+        dest="report",
+        action="store_false",
+        help="leave the held-out fold alone: no figures, no pictures",
+    )
     _add_hardware(parser)
     parser.set_defaults(run=_train)
+
+
+def _register_crossval(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "crossval",
+        help="train and measure every fold of a recipe",
+        description="Train every fold of a recipe and measure each on the patients it held out. "
+        "The same command goes on where it was cut off.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("recipe", metavar="RECIPE", type=Path, help="YAML file with every number")
+    parser.add_argument(
+        "--folds", metavar="K", type=int, nargs="+", help="which folds (default: all)"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="where the runs and the table go")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="folder of the data set (default: the recipe's)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    _add_hardware(parser)
+    parser.set_defaults(run=_crossval)
 
 
 def _add_hardware(parser: argparse.ArgumentParser) -> None:
@@ -91,13 +123,64 @@ def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentP
     parser.set_defaults(run=_evaluate)
 
 
+def _register_data(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "data",
+        help="prepare a data set, or pack it into one file",
+        description="Make data sets ready for training.",
+        allow_abbrev=False,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    prepare = actions.add_parser(
+        "prepare",
+        help="check a data set and lay it out for training",
+        description="Check a data set as its makers give it out, and write images, labels, "
+        "cases.csv, folds.json and a manifest with the SHA-256 of each file. The same command goes "
+        "on where it was cut off.",
+        allow_abbrev=False,
+    )
+    prepare.add_argument("name", choices=DATA_SETS, help="which data set it is")
+    pack = actions.add_parser(
+        "pack",
+        help="write the slices of a recipe to one file",
+        description="Bring all cases to the pixels of a recipe and write them to one file, which "
+        "'flomo train --data FILE' takes in place of the folder.",
+        allow_abbrev=False,
+    )
+    pack.add_argument("recipe", metavar="RECIPE", type=Path, help="YAML file with every number")
+    for action, run, out in ((prepare, _prepare, "DIR"), (pack, _pack, "FILE")):
+        action.add_argument(
+            "--source", metavar="DIR", type=Path, required=True, help="folder of the data set"
+        )
+        action.add_argument("--out", metavar=out, type=Path, required=True, help="what to write")
+        action.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        action.set_defaults(run=run)
+
+
 def _train(args: argparse.Namespace) -> int:
     code: int = _import("flomo_training.fit").run_training(args)
     return code
 
 
+def _crossval(args: argparse.Namespace) -> int:
+    code: int = _import("flomo_training.crossval").run_crossval(args)
+    return code
+
+
 def _evaluate(args: argparse.Namespace) -> int:
     code: int = _import("flomo_training.evaluate").run_evaluation(args)
+    return code
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    code: int = _import("flomo_training.data_command").run_prepare(args)
+    return code
+
+
+def _pack(args: argparse.Namespace) -> int:
+    code: int = _import("flomo_training.data_command").run_pack(args)
     return code
 
 

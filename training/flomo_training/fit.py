@@ -7,7 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -23,15 +23,20 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
-from flomo_training.cases import list_cases, prepare_case
 from flomo_training.diary import Diary
 from flomo_training.export import export_model
+from flomo_training.lineage import check_start, trained_on
 from flomo_training.module import SegmentationModule
+from flomo_training.pack import load_training
 from flomo_training.recipe import Hardware, Recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
+from napari_flomo.models.schema import encode
+
+LAST = "last.ckpt"
+"""Where a run folder keeps what an interrupted run goes on from."""
 
 
 def check_run(out: Path, resume: bool) -> Path | None:
@@ -42,7 +47,7 @@ def check_run(out: Path, resume: bool) -> Path | None:
     FlomoError
         If there is none to go on from, or one is in the way of a new run.
     """
-    checkpoint = out / "last.ckpt"
+    checkpoint = out / LAST
     if resume and not checkpoint.is_file():
         raise FlomoError(f"There is no checkpoint {checkpoint} to resume from; train without it.")
     if checkpoint.exists() and not resume:
@@ -58,7 +63,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     recipe
         Every number of the run.
     source
-        Data folder, see `flomo_training.cases.list_cases`.
+        Data folder, see `flomo_training.cases.list_cases`, or a packed file of it.
     out
         Run folder: checkpoints, curves, and the model folder ``model/`` at the end.
     resume
@@ -78,8 +83,8 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     out.mkdir(parents=True, exist_ok=True)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
 
-    cases = list_cases(source, recipe.data.fold, "training")
-    volumes = [prepare_case(case, recipe.model) for case in cases]
+    parent = check_start(recipe, source)
+    volumes = load_training(source, recipe.model, recipe.data.fold)
     slices = SliceDataset(volumes, recipe.crops, recipe.augmentation, recipe.seed)
     loader = DataLoader(
         slices,
@@ -98,14 +103,18 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
         raise FlomoError(f"Training was interrupted; go on with --resume (run folder {out}).")
     model = out / "model"
     if trainer.is_global_zero:
+        # The checkpoint holds what is to be exported: the mean of the weights, where one is kept.
+        # A run that was cut off between its last epoch and this line comes here untrained.
+        finished = torch.load(out / LAST, map_location="cpu", weights_only=True)
+        module.load_state_dict(finished["state_dict"])
         facts = {
-            "cases": len(cases),
+            "cases": len(volumes),
+            "trained_on": trained_on(parent, (volume.fingerprint for volume in volumes)),
             "slices": len(slices),
             "epochs": len(diary.rows),
             "training_hours": round(diary.seconds / 3600, 2),
             "hardware": describe_device(trainer),
-            "hardware_options": asdict(recipe.hardware),
-            "seed": recipe.seed,
+            "recipe": encode(recipe),
             "versions": versions(),
         }
         export_model(module.network, recipe, model, facts)
@@ -115,7 +124,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
 def make_trainer(recipe: Recipe, out: Path, diary: Diary) -> lightning.Trainer:
     """Return Lightning's loop for a recipe, with its checkpoints and curves in ``out``."""
     callbacks: list[Callback] = [
-        ModelCheckpoint(out, filename="last", enable_version_counter=False),
+        ModelCheckpoint(out, filename=Path(LAST).stem, enable_version_counter=False),
         diary,
     ]
     if recipe.average is not None:
@@ -190,6 +199,12 @@ def is_first_process() -> bool:
     return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
 
+def save_recipe(recipe: Path, out: Path) -> None:
+    """Keep a recipe, as its author wrote it, in the run folder."""
+    with atomic_write(out / "recipe.yaml") as temporary:
+        shutil.copyfile(recipe, temporary)
+
+
 def run_training(args: argparse.Namespace) -> int:
     """Serve ``flomo train``."""
     recipe = read_recipe(args.recipe)
@@ -202,9 +217,15 @@ def run_training(args: argparse.Namespace) -> int:
     check_run(out, args.resume)
     out.mkdir(parents=True, exist_ok=True)
     if is_first_process():
-        with atomic_write(out / "recipe.yaml") as temporary:
-            shutil.copyfile(args.recipe, temporary)
+        save_recipe(args.recipe, out)
     model = train(recipe, source, out, resume=args.resume)
     if is_first_process():
         print(f"The model is in {model}.", file=sys.stderr)
+        if args.report and source.is_file():
+            print("A packed file cannot be measured on; use flomo evaluate.", file=sys.stderr)
+        elif args.report:
+            from flomo_training.reports import write_reports
+
+            report = write_reports(out, recipe, source)
+            print(f"Mean Dice on the held-out fold: {report['mean_dice']}.", file=sys.stderr)
     return 0

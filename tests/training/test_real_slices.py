@@ -1,0 +1,57 @@
+"""The whole way on real slices: train from nothing, measure on patients held out, beat a figure."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flomo_training.evaluate import evaluate_folder
+from flomo_training.fit import train
+from flomo_training.recipe import CropStage, read_recipe
+from napari_flomo.segmentation import Segmenter
+
+TRAINING, HELD_OUT = 16, 4
+FLOOR = 0.45
+"""Mean Dice to beat, over the three structures in both phases."""
+
+
+@pytest.fixture(scope="module")
+def few_patients(shared: Path, tmp_path_factory) -> Path:
+    """Return a data folder with some of the patients of the folds 1 to 4, by links."""
+    source, folder = shared / "acdc", tmp_path_factory.mktemp("acdc")
+    for name in ("images", "labels"):
+        (folder / name).symlink_to(source / name)
+    folds = json.loads((source / "folds.json").read_text())["folds"]
+    held_out, training = folds[1][:HELD_OUT], (folds[2] + folds[3])[:TRAINING]
+    with (source / "cases.csv").open(newline="") as file:
+        rows = [r for r in csv.DictReader(file) if r["patient"] in {*held_out, *training}]
+    with (folder / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (folder / "folds.json").write_text(json.dumps({"folds": [held_out, training]}))
+    return folder
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_few_minutes_of_training_find_the_heart(few_patients, repository, tmp_path):
+    recipe = read_recipe(repository / "training" / "recipes" / "acdc.yaml")
+    recipe = replace(
+        recipe,
+        epochs=8,
+        workers=0,
+        average=None,
+        crops=replace(recipe.crops, stages=(CropStage(0, 96),)),
+        model=replace(recipe.model, preprocessing=replace(recipe.model.preprocessing, crop=128)),
+    )
+    model = train(recipe, few_patients, tmp_path / "run")
+    segmenter = Segmenter.from_pretrained(model, device="cpu")
+    rows, summary = evaluate_folder(few_patients, 0, "validation", segmenter)
+    assert len({row.patient for row in rows}) == HELD_OUT
+    assert summary["mean_dice"] > FLOOR

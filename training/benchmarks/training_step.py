@@ -1,0 +1,146 @@
+"""How many slices a second a training step takes in, from plain PyTorch to what `flomo train` does.
+
+    python training/benchmarks/training_step.py --threads 2 --runs 7
+
+Random squares, the recipe's own loss and optimiser; every variant takes its turn in every round, so
+that ratios hold even where the machine is busy. Prints a table and writes it as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from flomo_training.depthwise import accelerate
+from flomo_training.losses import SegmentationLoss
+from flomo_training.recipe import Recipe, read_recipe
+from napari_flomo.files import atomic_write
+from napari_flomo.networks import build
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RECIPE = REPOSITORY / "training" / "recipes" / "acdc.yaml"
+TABLE = REPOSITORY / "docs" / "benchmarks" / "training_step.md"
+
+
+@dataclass
+class Variant:
+    """One way to compute the same step, and what it took."""
+
+    title: str
+    network: str = "flomo-b0"
+    channels_last: bool = False
+    own_gradient: bool = False
+    bfloat16: bool = False
+    seconds: list[float] = field(default_factory=list)
+
+
+def variants() -> list[Variant]:
+    """Return the variants, each with one change more than the one before, and the yardstick."""
+    plain = Variant("plain PyTorch, float32")
+    last = replace(plain, title="+ channels last", channels_last=True, seconds=[])
+    own = replace(last, title="+ own depthwise gradient", own_gradient=True, seconds=[])
+    bf16 = replace(own, title="+ bfloat16 (what the recipe does)", bfloat16=True, seconds=[])
+    unet = replace(bf16, title="DynUNet, as the recipe", network="dynunet", seconds=[])
+    return [plain, last, own, bf16, unet]
+
+
+class Step:
+    """A network with its loss and optimiser, ready to take steps."""
+
+    def __init__(self, variant: Variant, recipe: Recipe) -> None:
+        card = recipe.model
+        torch.manual_seed(recipe.seed)
+        self.variant = variant
+        self.network: nn.Module = build(
+            variant.network,
+            in_channels=card.in_channels,
+            num_classes=card.num_classes,
+            **card.network_arguments,
+        ).train()
+        if variant.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if variant.own_gradient:
+            accelerate(self.network)
+        self.loss = SegmentationLoss(recipe.loss)
+        self.optimiser = torch.optim.NAdam(self.network.parameters(), lr=1e-4)
+
+    def __call__(self, images: Tensor, classes: Tensor) -> None:
+        """Take one step."""
+        if self.variant.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.variant.bfloat16):
+            loss = self.loss(self.network(images), classes)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+
+
+def measure(recipe: Recipe, size: int, runs: int) -> list[Variant]:
+    """Time every variant in turns."""
+    images = torch.rand(recipe.batch_size, recipe.model.in_channels, size, size)
+    classes = torch.randint(0, len(recipe.model.labels), (recipe.batch_size, size, size))
+    steps = [Step(variant, recipe) for variant in variants()]
+    for step in steps:
+        step(images, classes)  # the first call compiles and allocates
+    for _ in range(runs):
+        for step in steps:
+            start = time.perf_counter()
+            step(images, classes)
+            step.variant.seconds.append(time.perf_counter() - start)
+    return [step.variant for step in steps]
+
+
+def table(measured: list[Variant], batch: int, size: int, runs: int) -> str:
+    """Return the report in Markdown."""
+    rates = [batch / statistics.median(variant.seconds) for variant in measured]
+    lines = [
+        "# A training step",
+        "",
+        f"Batches of {batch} squares of {size} x {size} pixels, loss and deep supervision of "
+        f"`training/recipes/acdc.yaml`, {torch.get_num_threads()} CPU threads "
+        f"({torch.backends.cpu.get_cpu_capability()}), torch {torch.__version__}, Python "
+        f"{platform.python_version()}; medians of {runs} steps in turns.",
+        "",
+        "| step | slices per second | times plain |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {variant.title} | {rate:.1f} | {rate / rates[0]:.2f} |"
+        for variant, rate in zip(measured, rates, strict=True)
+    ]
+    lines += [
+        "",
+        "Gradients of the depthwise kernels are our own (numba), equal to PyTorch's to rounding; "
+        "PyTorch has fast code on the CPU for 3 x 3 kernels without dilation only.",
+        "",
+        f"Made by `python training/benchmarks/training_step.py --threads "
+        f"{torch.get_num_threads()} --runs {runs} --size {size}`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--size", type=int, default=96, help="side of the squares in pixels")
+    parser.add_argument("--out", type=Path, default=TABLE)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    recipe = read_recipe(RECIPE)
+    text = table(measure(recipe, args.size, args.runs), recipe.batch_size, args.size, args.runs)
+    print(text)
+    with atomic_write(args.out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
