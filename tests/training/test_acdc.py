@@ -1,0 +1,206 @@
+"""ACDC in miniature, laid out as its makers do: taken over, checked, measured, refused."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flomo_training.acdc import prepare_acdc
+from flomo_training.cases import list_cases, read_case
+from napari_flomo.cli import main
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import Geometry, Volume, read, write
+
+GRID = Geometry((1.5, 1.5, 10.0))
+GROUPS = ("DCM", "HCM", "MINF", "NOR", "RV")
+ES = 3
+
+
+def beating(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a cine (4, 3, 40, 36) and labels of all its frames."""
+    rng = np.random.default_rng(seed)
+    row, column = np.mgrid[:40, :36]
+    image = rng.integers(0, 60, (4, 3, 40, 36)).astype(np.int16)
+    codes = np.zeros(image.shape, np.uint8)
+    for frame in range(4):
+        radius = np.hypot(row - 20, column - 18)
+        for code, outer in ((1, 15), (2, 11 - frame), (3, 8 - frame)):
+            codes[frame, :, radius < outer] = code
+    return image + 40 * codes.astype(np.int16), codes
+
+
+@pytest.fixture
+def official(tmp_path):
+    """Ten patients under ``training/``, two of each pathology."""
+    for number in range(1, 11):
+        patient = f"patient{number:03d}"
+        folder = tmp_path / "ACDC" / "training" / patient
+        folder.mkdir(parents=True)
+        (folder / "Info.cfg").write_text(
+            f"ED: 1\nES: {ES}\nGroup: {GROUPS[number % 5]}\nHeight: 170\nNbFrame: 4\nWeight: 70\n"
+        )
+        image, codes = beating(number)
+        cine = Volume(image, GRID, ("frames", "slices", "rows", "columns"), modality="MR")
+        write(cine, folder / f"{patient}_4d.nii.gz")
+        for frame in (1, ES):
+            stem = f"{patient}_frame{frame:02d}"
+            write(Volume(image[frame - 1], GRID), folder / f"{stem}.nii.gz")
+            write(Volume(codes[frame - 1], GRID), folder / f"{stem}_gt.nii.gz")
+    return tmp_path / "ACDC"
+
+
+def rows_of(folder) -> dict[str, dict[str, str]]:
+    with (folder / "cases.csv").open(newline="") as file:
+        return {row["case"]: row for row in csv.DictReader(file)}
+
+
+def test_the_official_layout_becomes_a_folder_to_train_on(official, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["data", "prepare", "acdc", "--source", str(official), "--out", str(out)]
+    assert main(command) == 0
+    assert "ready" in capsys.readouterr().err
+    rows = rows_of(out)
+    assert len(rows) == 20
+    row = rows["patient002_frame03"]
+    assert (row["patient"], row["phase"], row["group"]) == ("patient002", "ES", "MINF")
+    assert (row["slices"], row["rows"], row["cols"]) == ("3", "40", "36")
+    _, codes = beating(2)
+    assert float(row["lv_ml"]) == pytest.approx((codes[ES - 1] == 3).sum() * 0.0225, abs=0.01)
+    taken = out / "images/patient002_frame03.nii.gz"
+    assert (
+        taken.read_bytes()
+        == (official / "training/patient002/patient002_frame03.nii.gz").read_bytes()
+    )
+    for fold in range(5):
+        held_out = list_cases(out, fold, "validation")
+        assert len({case.patient for case in held_out}) == 2
+        assert len(held_out) == 4
+
+
+def test_every_file_is_in_the_manifest_with_its_hash(official, tmp_path):
+    prepare_acdc(official, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert len(manifest["sha256"]) == 42
+    for name, value in manifest["sha256"].items():
+        assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == value
+
+
+def test_a_phase_that_only_the_cine_holds_is_cut_out_of_it(official, tmp_path):
+    folder = official / "training/patient004"
+    (folder / "patient004_frame03.nii.gz").unlink()
+    prepare_acdc(official, tmp_path / "out")
+    image, labels = read_case(
+        next(c for c in list_cases(tmp_path / "out", 0, "all") if c.name == "patient004_frame03")
+    )
+    assert np.array_equal(image.data, beating(4)[0][ES - 1])
+    assert image.geometry.same_space(labels.geometry)
+    info = folder / "Info.cfg"
+    info.write_text(info.read_text().replace(f"ES: {ES}", "ES: 9"))
+    (folder / "patient004_frame03_gt.nii.gz").rename(folder / "patient004_frame09_gt.nii.gz")
+    with pytest.raises(FlomoError, match=r"has 4 frames, but Info\.cfg asks for frame 9"):
+        prepare_acdc(official, tmp_path / "other")
+
+
+def test_an_interrupted_run_goes_on_and_repeats_nothing(official, tmp_path):
+    out, last = tmp_path / "out", official / "training/patient010/patient010_frame03_gt.nii.gz"
+    whole = last.read_bytes()
+    last.write_bytes(whole[:50])
+    with pytest.raises(FlomoError, match="patient010_frame03_gt"):
+        prepare_acdc(official, out)
+    assert not (out / "cases.csv").exists()
+    with pytest.raises(FlomoError, match="not complete"):
+        list_cases(out, 0, "training")
+    first = out / "images/patient001_frame01.nii.gz"
+    written = first.stat().st_mtime_ns
+    last.write_bytes(whole)
+    prepare_acdc(official, out)
+    assert first.stat().st_mtime_ns == written
+    assert not [path for path in out.rglob("*") if path.name.startswith(".flomo")]
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    prepare_acdc(official, out)
+    assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_a_prepared_folder_can_be_prepared_and_keeps_its_folds(official, tmp_path):
+    prepare_acdc(official, tmp_path / "first")
+    path = tmp_path / "first/folds.json"
+    folds = json.loads(path.read_text())
+    folds["folds"] = folds["folds"][::-1]
+    path.write_text(json.dumps(folds))
+    prepare_acdc(tmp_path / "first", tmp_path / "second")
+    assert json.loads((tmp_path / "second/folds.json").read_text())["folds"] == folds["folds"]
+    assert rows_of(tmp_path / "second") == rows_of(tmp_path / "first")
+
+
+def test_all_that_is_missing_is_named_before_anything_is_written(official, tmp_path):
+    (official / "training/patient003/patient003_frame01_gt.nii.gz").unlink()
+    (official / "training/patient005/Info.cfg").unlink()
+    info = official / "training/patient007/Info.cfg"
+    info.write_text(info.read_text().replace("ES: 3\n", ""))
+    with pytest.raises(FlomoError) as caught:
+        prepare_acdc(official, tmp_path / "out")
+    for name in ("patient003_frame01_gt.nii.gz", "patient005/Info.cfg", "ES in patient007"):
+        assert name in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda image, codes: (image.astype(np.float32) + np.nan, codes), "NaN"),
+        (lambda image, codes: (image, codes * 2), "hold the code 4"),
+        (lambda image, codes: (image, codes * 0), "are empty"),
+        (lambda image, codes: (image[:, :-1], codes), "different grids"),
+        (lambda image, codes: (image * 0, codes), "one value only"),
+    ],
+)
+def test_wrong_content_is_refused(official, tmp_path, spoil, message):
+    image, codes = beating(6)
+    image, codes = spoil(image[0], codes[0])
+    folder = official / "training/patient006"
+    write(Volume(image, GRID), folder / "patient006_frame01.nii.gz")
+    write(Volume(codes, GRID), folder / "patient006_frame01_gt.nii.gz")
+    with pytest.raises(FlomoError, match=message):
+        prepare_acdc(official, tmp_path / "out")
+
+
+def test_labels_with_another_spacing_are_refused(official, tmp_path):
+    path = official / "training/patient006/patient006_frame01_gt.nii.gz"
+    labels = read(path)
+    write(replace(labels, geometry=Geometry((1.5, 1.5, 8.0))), path)
+    with pytest.raises(FlomoError, match="different grids"):
+        prepare_acdc(official, tmp_path / "out")
+
+
+def test_a_folder_with_other_files_is_left_alone(official, tmp_path):
+    (tmp_path / "out/images").mkdir(parents=True)
+    (tmp_path / "out/images/holiday.png").write_bytes(b"x")
+    with pytest.raises(FlomoError, match=r"holiday\.png"):
+        prepare_acdc(official, tmp_path / "out")
+    assert main(["data", "prepare", "acdc", "--source", str(official), "--out", str(official)]) == 2
+
+
+def test_the_real_volumes_agree_with_the_reference(shared, tmp_path):
+    """Two real patients, told apart from the reference table by nobody but this code."""
+    source = tmp_path / "source"
+    for name in ("images", "labels"):
+        (source / name).mkdir(parents=True)
+    known = rows_of(shared / "data/acdc")
+    chosen = [known[f"{p}_frame0{f}"] for p in ("patient001", "patient004") for f in (1, 2)]
+    for row in chosen:
+        for name in (f"images/{row['case']}.nii.gz", f"labels/{row['case']}_gt.nii.gz"):
+            (source / name).symlink_to(shared / "data/acdc" / name)
+    with (source / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ("case", "patient", "phase", "group"), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(chosen)
+    (source / "folds.json").write_text(json.dumps({"folds": [["patient001"], ["patient004"]]}))
+    prepare_acdc(source, tmp_path / "out")
+    for case, row in rows_of(tmp_path / "out").items():
+        for column in ("rv_ml", "myo_ml", "lv_ml"):
+            assert float(row[column]) == pytest.approx(float(known[case][column]), abs=0.02)
