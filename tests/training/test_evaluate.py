@@ -17,7 +17,7 @@ pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.agreement import read_table
 from flomo_training.cases import Case, list_cases
-from flomo_training.evaluate import evaluate, read_listed
+from flomo_training.evaluate import data_name, evaluate, read_listed
 from flomo_training.gallery import WorstCases
 from flomo_training.reports import write_reports
 from flomo_training.summary import figures
@@ -81,6 +81,26 @@ def test_volumes_that_the_data_set_lists_stand_beside(dataset, segmenter, tmp_pa
     (tmp_path / "cases.csv").write_text("case,lv_ml\nx,much\n")
     with pytest.raises(FlomoError, match="lists 'much' as lv_ml of x"):
         read_listed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("ACDC", "acdc"),
+        ("CVC-ClinicDB", "cvc_clinicdb"),
+        ("Montgomery County X-ray Set", "montgomery"),
+        (None, "my_own_hearts"),
+    ],
+)
+def test_data_sets_go_by_one_name_wherever_they_lie(tmp_path, title, name):
+    folder = tmp_path / "My own-hearts"
+    folder.mkdir()
+    if title:
+        (folder / "manifest.json").write_text(json.dumps({"data": title}))
+    assert data_name(folder) == name
+    (folder / "manifest.json").write_text("[]")
+    with pytest.raises(FlomoError, match="is damaged"):
+        data_name(folder)
 
 
 def test_the_gallery_shows_the_worst_and_of_them_the_worst_slice(dataset, segmenter, tmp_path):

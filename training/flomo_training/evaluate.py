@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import Any
 from tqdm import tqdm
 
 from flomo_training.agreement import Agreement, write_table
+from flomo_training.arguments import DATA_SETS
 from flomo_training.cases import Case, code_to_class, list_cases, read_case
 from flomo_training.export import record_metrics
 from flomo_training.gallery import WorstCases
 from flomo_training.metrics import compare
+from flomo_training.preparation import MANIFEST_FILE
 from flomo_training.summary import as_text, summarise
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write, check_writable
@@ -139,6 +142,24 @@ def read_listed(source: Path) -> dict[tuple[str, str], float]:
     return volumes
 
 
+def data_name(source: Path) -> str:
+    """Return what tables call a data folder: by its manifest, else by the name of the folder.
+
+    Raises
+    ------
+    FlomoError
+        If the manifest is damaged.
+    """
+    title, manifest = source.resolve().name, source / MANIFEST_FILE
+    if manifest.is_file():
+        try:
+            title = str(json.loads(manifest.read_text(encoding="utf-8"))["data"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FlomoError(f"{manifest} is damaged ({error}); prepare the data again.") from error
+    name = re.sub("[^a-z0-9]+", "_", title.lower()).strip("_")
+    return next((known for known in DATA_SETS if name.startswith(known)), name)
+
+
 def evaluate_folder(
     source: Path, fold: int, split: Any, segmenter: Segmenter, gallery: WorstCases
 ) -> tuple[list[Agreement], dict[str, Any]]:
@@ -169,7 +190,7 @@ def evaluate_folder(
             "other data or another model."
         )
     return rows, summarise(rows, segmenter.card) | {
-        "data": source.resolve().name,
+        "data": data_name(source),
         "fold": fold,
         "split": split,
     }
