@@ -166,6 +166,8 @@ def make_folder(path: PathLike, mode: int = 0o777) -> Path:
         If it cannot be made.
     """
     target = Path(path)
+    if target.is_dir():
+        return target
     try:
         target.mkdir(mode, exist_ok=True)
         with contextlib.suppress(OSError):  # some network folders cannot be flushed
