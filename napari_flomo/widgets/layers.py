@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 KEY = "flomo"
 """Where a layer's metadata holds its `Volume` (images) or `Grid` (results)."""
 
+SAVED = "flomo_saved"
+"""Where the metadata of a labels layer holds what to call once it is saved."""
+
 TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "axis_labels", "units")
 """The properties that say where napari draws a layer."""
 

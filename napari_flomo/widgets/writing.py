@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, write
-from napari_flomo.widgets.layers import KEY, TRANSFORM, Grid, geometry_of_layer
+from napari_flomo.widgets.layers import KEY, SAVED, TRANSFORM, Grid, geometry_of_layer
 
 
 def write_layer(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
@@ -28,6 +28,9 @@ def write_layer(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     """
     volume = volume_to_write(np.asarray(data), meta)
     write(volume, Path(path))
+    saved = meta.get("metadata", {}).get(SAVED)
+    if callable(saved):
+        saved()
     return [path]
 
 

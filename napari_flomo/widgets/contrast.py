@@ -1,0 +1,29 @@
+"""Contrast as percentiles: grey values differ between scanners, their distribution less."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_flomo.widgets.reading import contrast_limits
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+_SAMPLED = 500_000
+
+
+def apply(layer: Image, percentiles: tuple[float, float]) -> None:
+    """Set the contrast of a layer to two percentiles of its grey values."""
+    data = np.asarray(layer.data[0] if layer.multiscale else layer.data)
+    layer.contrast_limits = contrast_limits(data, *percentiles)
+
+
+def percentiles_of(layer: Image) -> tuple[float, float]:
+    """Return which percentiles of the grey values are black and white now."""
+    data = np.asarray(layer.data[0] if layer.multiscale else layer.data).ravel()
+    values = np.sort(data[:: max(1, data.size // _SAMPLED)])
+    low, high = np.searchsorted(values, layer.contrast_limits) / values.size * 100
+    low = float(np.clip(round(low, 2), 0, 99))
+    return low, float(np.clip(round(high, 2), low + 0.5, 100))

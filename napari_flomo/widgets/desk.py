@@ -1,0 +1,372 @@
+"""One desk for each viewer: its images, the session behind them, and the layers in front.
+
+The panels are thin and come and go; the desk stays as long as the window. Everything here happens
+in the window's thread.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.jobs import Worker
+from napari_flomo.session import (
+    Event,
+    Place,
+    Preferences,
+    RunFinished,
+    Scope,
+    Session,
+)
+from napari_flomo.volumes import Volume
+from napari_flomo.widgets import following, journalling, results
+from napari_flomo.widgets.entries import Entry, is_image
+from napari_flomo.widgets.layers import Grid, volume_of_layer
+from napari_flomo.widgets.marshal import Marshal
+from napari_flomo.widgets.memory import Memory
+from napari_flomo.widgets.navigation import place_in
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Layer
+
+    from napari_flomo.session import OpenImage
+
+DEFAULT_MODEL = "flomo-b0-acdc"
+SCOPES = ("slice", "stack", "all")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message for the user, shown by whatever panel is open."""
+
+    text: str
+    level: str = "info"
+    details: str = ""
+
+
+class Desk(QObject):
+    """What the panels of one viewer share.
+
+    Parameters
+    ----------
+    viewer
+        The napari window.
+    worker, preferences
+        Injected by tests; of its own by default.
+    """
+
+    current_changed = Signal()
+    """Another image is the one to work on, or its name or layers changed."""
+    happened = Signal(object)
+    """An `Event` of the session; layers are up to date already."""
+    moved = Signal()
+    """The viewer shows another slice."""
+    said = Signal(object)
+    """A `Said`."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        worker: Worker | None = None,
+        preferences: Preferences | None = None,
+    ) -> None:
+        super().__init__()
+        self._viewer = weakref.ref(viewer)
+        self._marshal = Marshal(self)
+        self._worker = worker or Worker()
+        self.session = Session(self._worker, self._marshal)
+        self.preferences = preferences or Preferences()
+        self._memory = Memory(self, self.preferences)
+        self._entries: list[Entry] = []
+        self._current: Entry | None = None
+        self.closed = False
+        self._housed = False  # the window itself is not kept: it could not go
+        self._unsubscribe = self.session.subscribe(self._on_event)
+        viewer.layers.events.inserted.connect(self._on_layers)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.renamed.connect(self._on_renamed)
+        viewer.layers.selection.events.active.connect(self._on_active)
+        viewer.dims.events.point.connect(self._on_moved)
+        self._on_layers()
+        self._on_active()
+
+    @property
+    def viewer(self) -> Viewer:
+        """The napari window."""
+        viewer = self._viewer()
+        assert viewer is not None, "the desk outlived its window"
+        return viewer
+
+    @property
+    def in_thread(self) -> Marshal:
+        """Hands functions over to the window's thread."""
+        return self._marshal
+
+    def live_in(self, window: QObject) -> None:
+        """End with a window."""
+        if not self._housed:
+            self._housed = True
+            window.destroyed.connect(self.close)
+
+    def warm_up(self, model: str) -> None:
+        """Let the worker load a model now, so that the first click is as quick as later ones."""
+        if model:
+            self._worker.preload(model, self.preferences.device)
+
+    def close(self) -> None:
+        """End all work; journals with unsaved strokes stay to be offered at the next start."""
+        if self.closed:
+            return
+        self.closed = True
+        self._unsubscribe()
+        for entry in self._entries:
+            self._put_away(entry)
+        self.session.close()
+
+    # Images
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All image layers that can be segmented, in the order of the layer list."""
+        order = {id(layer): number for number, layer in enumerate(self.viewer.layers)}
+        return tuple(sorted(self._entries, key=lambda entry: order.get(id(entry.image), -1)))
+
+    @property
+    def current(self) -> Entry | None:
+        """The image to work on: the selected one, or the one a selected result belongs to."""
+        return self._current
+
+    def choose(self, entry: Entry | None) -> None:
+        """Work on another image."""
+        if entry is not self._current:
+            self._current = entry
+            self.current_changed.emit()
+
+    def entry_of(self, layer: Layer | None) -> Entry | None:
+        """Return the image that a layer is or belongs to."""
+        return next((one for one in self._entries if layer in one.layers), None)
+
+    def opened(self, entry: Entry) -> OpenImage | None:
+        """Return what the session knows of an image; None before the first run."""
+        return None if entry.key is None else self.session.image(entry.key)
+
+    # Segmenting
+
+    def segment(self, model: str, device: str, scope: str = "stack") -> None:
+        """Start to segment the current image.
+
+        Parameters
+        ----------
+        model, device
+            As everywhere.
+        scope
+            ``"slice"`` that is shown, ``"stack"`` (all slices of the frame that is shown), or
+            ``"all"`` frames.
+
+        Raises
+        ------
+        FlomoError
+            If there is no image, it cannot be segmented, or something is under way.
+        """
+        entry = self._current
+        if entry is None:
+            raise FlomoError("There is no image to segment; open one, or choose it in the list.")
+        if self.session.running is None:
+            self.adopt(entry)
+        else:  # the session refuses, with its own words
+            entry.key = entry.key or self.session.running.key
+        assert entry.key is not None
+        self.session.segment(entry.key, model, device, self.scope(entry, scope))
+        self.preferences.model = model
+        self.preferences.device = device
+
+    def scope(self, entry: Entry, name: str) -> Scope:
+        """Return what part of an image is meant by a choice on the panel."""
+        place = self.place(entry)
+        if name == "all" or entry.image.ndim < 3:
+            return Scope()
+        frames = (place.frame,) if entry.image.ndim == 4 else None
+        return Scope((place.slice,) if name == "slice" else None, frames)
+
+    def corrected_slices(self, entry: Entry, scope: Scope) -> int:
+        """Count the slices that a run would do anew although a person painted on them."""
+        image = self.opened(entry)
+        if image is None or image.review is None:
+            return 0
+        mask = scope.mask(image.volume.n_frames, image.volume.n_slices)
+        review = image.review
+        return sum(bool(mask[place]) and review.edits(place) > 0 for place in review.order)
+
+    def adopt(self, entry: Entry, volume: Volume | None = None) -> OpenImage:
+        """Take an image into the session, or anew if it is another image by now.
+
+        Raises
+        ------
+        FlomoError
+            If the layer is no image that can be segmented.
+        """
+        look = entry.look_of_image()
+        if entry.key is not None and entry.seen != look:
+            self._forget_results(entry)
+        if entry.key is None:
+            volume = volume_of_layer(entry.image) if volume is None else volume
+            entry.key = self.session.add(volume, entry.image.name)
+            entry.seen = look
+        return self.session.image(entry.key)
+
+    def place(self, entry: Entry) -> Place:
+        """Return the frame and slice of an image that is on the screen."""
+        return place_in(self.viewer, entry.image)
+
+    def say(self, text: str, level: str = "info", details: str = "") -> None:
+        """Show a message in whatever panel is open."""
+        self.said.emit(Said(text, level, details))
+
+    def tell(self, event: Event) -> None:
+        """Tell the panels of a change that the session was not asked to make."""
+        self.happened.emit(event)
+
+    # Layers that come, go and are renamed
+
+    def _on_layers(self, _event: Any = None) -> None:
+        known = {id(entry.image) for entry in self._entries}
+        for layer in self.viewer.layers:
+            if is_image(layer) and id(layer) not in known:
+                self._entries.append(Entry(layer))
+        self.current_changed.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        entry = self.entry_of(event.value)
+        if entry is None:
+            return
+        if event.value is entry.image:
+            self._entries.remove(entry)
+            self._forget_results(entry)
+            if entry is self._current:
+                self._current = None
+                self._on_active()
+        elif event.value is entry.labels:
+            self._put_away(entry)  # what was not saved is offered at the next start
+            entry.labels = None
+        elif event.value is entry.doubt:
+            entry.doubt = None
+        else:
+            entry.comparison = None
+        self.current_changed.emit()
+
+    def _on_renamed(self, event: Any) -> None:
+        layer = self.viewer.layers[event.index]
+        entry = next((one for one in self._entries if one.image is layer), None)
+        if entry is not None and entry.key is not None:
+            before, after = self.session.image(entry.key).name, entry.image.name
+            self.session.rename(entry.key, after)
+            for layer in entry.layers[1:]:
+                if layer.name.startswith(f"{before} "):
+                    layer.name = after + layer.name[len(before) :]
+        self.current_changed.emit()
+
+    def _on_active(self, _event: Any = None) -> None:
+        entry = self.entry_of(self.viewer.layers.selection.active)
+        if entry is None and self._current is None and self._entries:
+            entry = self.entries[-1]
+        if entry is not None:
+            self.choose(entry)
+
+    def _on_moved(self, _event: Any = None) -> None:
+        self.moved.emit()
+
+    def _forget_results(self, entry: Entry) -> None:
+        """Part with an image whose voxels or place are not what was segmented, or that is gone."""
+        self._put_away(entry)
+        key, entry.key, entry.recalled = entry.key, None, False
+        entry.labels = entry.doubt = entry.comparison = None
+        if key is not None:
+            self.session.remove(key)
+
+    def _put_away(self, entry: Entry) -> None:
+        self._memory.keep_review(self.opened(entry))
+        following.stop_following(entry)
+        if entry.keeper is not None:
+            entry.keeper.close()
+            entry.keeper = None
+
+    # What the session tells
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, RunFinished) and event.run.task == "segment":
+            entry = next((one for one in self._entries if one.key == event.run.key), None)
+            if entry is not None and entry.seen == entry.look_of_image():
+                entry.model = event.run.model or ""
+                self.show_result(entry)
+            elif entry is not None:
+                self._forget_results(entry)
+                self.say(
+                    f"{entry.image.name} was changed while it was segmented; segment it again.",
+                    "warning",
+                )
+        self.happened.emit(event)
+
+    def show_result(self, entry: Entry) -> None:
+        """Bring the layers of an image up to date with what the session knows of it."""
+        image = self.opened(entry)
+        assert image is not None
+        assert image.labels is not None
+        assert image.segmentation is not None
+        grid = Grid.of(image.volume, entry.image.ndim)
+        card = image.segmentation.card
+        if entry.labels is None:
+            self._memory.recall(entry, image)
+            entry.labels = results.add_labels(
+                self.viewer,
+                entry.image,
+                grid,
+                image.labels,
+                card,
+                saved=lambda: self.saved(entry),
+            )
+            following.follow(self, entry)
+        else:
+            journalling.put_new_labels(self, entry, grid.layer_data(image.labels))
+            entry.labels.colormap = results.label_colours(card)
+        self.show_doubt(entry)
+        self.viewer.layers.selection.active = entry.labels
+        self.current_changed.emit()
+
+    def show_doubt(self, entry: Entry, name: str | None = None) -> None:
+        """Show another doubt map of an image, or the same one anew."""
+        image = self.opened(entry)
+        if image is None or image.segmentation is None or not image.segmentation.uncertainty:
+            return
+        maps = image.segmentation.uncertainty
+        doubt = maps[name] if name is not None and name in maps else next(iter(maps.values()))
+        grid = Grid.of(image.volume, entry.image.ndim)
+        if entry.doubt is None and entry.labels is not None:
+            entry.doubt = results.add_doubt(self.viewer, entry.image, grid, doubt, entry.labels)
+        elif entry.doubt is not None:
+            entry.doubt.data = grid.layer_data(doubt)
+
+    def saved(self, entry: Entry) -> None:
+        """Let go of the journal of an image: its labels are safe in a file."""
+        if entry.keeper is not None:
+            entry.keeper.finish()
+            entry.keeper = None
+
+
+_DESKS: weakref.WeakKeyDictionary[Any, Desk] = weakref.WeakKeyDictionary()
+
+
+def desk_of(viewer: Viewer, worker: Worker | None = None) -> Desk:
+    """Return the desk of a viewer; it is made, with a worker, when the first panel opens.
+
+    napari hands panels and commands nothing but the viewer, so this is where they find each other.
+    """
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    desk = _DESKS.get(viewer)
+    if desk is None or desk.closed:
+        desk = _DESKS[viewer] = Desk(viewer, worker)
+    return desk

@@ -1,0 +1,68 @@
+"""What the plugin knows of one image layer, and of the layers it made for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_flomo.widgets.layers import KEY, Grid
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels, Layer
+
+    from napari_flomo.widgets.keeping import Keeper
+    from napari_flomo.widgets.painting import PaintWatch
+
+
+@dataclass(eq=False)
+class Entry:
+    """One image layer.
+
+    Attributes
+    ----------
+    image
+        The layer.
+    key
+        Of the image in the session; None until it is segmented or restored.
+    labels, doubt, comparison
+        Layers that were made for it, while they are in the viewer.
+    watch, keeper
+        What happens to the labels, and where it is written down.
+    model
+        That the labels came from.
+    recalled
+        Whether what an earlier day left was taken up.
+    seen
+        The data and the scale of the layer as the session knows them.
+    """
+
+    image: Image
+    key: str | None = None
+    labels: Labels | None = None
+    doubt: Image | None = None
+    comparison: Labels | None = None
+    watch: PaintWatch | None = None
+    keeper: Keeper | None = None
+    model: str = ""
+    recalled: bool = False
+    seen: tuple[Any, ...] = field(default=(), repr=False)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers that belong to the image, itself first."""
+        made = (self.labels, self.doubt, self.comparison)
+        return (self.image, *(layer for layer in made if layer is not None))
+
+    def look_of_image(self) -> tuple[Any, ...]:
+        """Return what must stay the same for a result to stay true: the data and its place."""
+        image = self.image
+        place = (image.scale, image.translate, image.rotate, image.shear)
+        numbers = (*place, image.affine.affine_matrix)
+        return (id(image.data), *(tuple(map(float, part.ravel())) for part in numbers))
+
+
+def is_image(layer: Layer) -> bool:
+    """Tell whether a layer is an image to be segmented, and not a map of ours."""
+    from napari.layers import Image
+
+    return isinstance(layer, Image) and not isinstance(layer.metadata.get(KEY), Grid)

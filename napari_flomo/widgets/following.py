@@ -1,0 +1,74 @@
+"""What a stroke sets in motion: journal, counts, review, and the word about locked labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.session import Place
+from napari_flomo.volumes import Volume
+from napari_flomo.widgets import journalling, reviewing
+from napari_flomo.widgets.painting import Change, PaintWatch
+
+if TYPE_CHECKING:
+    from napari_flomo.session import OpenImage
+    from napari_flomo.widgets.desk import Desk
+    from napari_flomo.widgets.entries import Entry
+
+
+def follow(desk: Desk, entry: Entry) -> None:
+    """Follow every stroke on the labels of an image."""
+    image = desk.opened(entry)
+    assert entry.labels is not None
+    assert image is not None
+    entry.watch = PaintWatch(
+        entry.labels,
+        lambda change: _on_change(desk, entry, change),
+        lambda: image.locked,
+        parent=desk,
+    )
+
+
+def stop_following(entry: Entry) -> None:
+    """Let go of the labels layer, with the last of its changes."""
+    if entry.watch is not None:
+        entry.watch.look()
+        entry.watch.close()
+        entry.watch.deleteLater()
+        entry.watch = None
+
+
+def places_of(indices: NDArray[np.int64], labels: Volume) -> list[Place]:
+    """Return the slices in which voxels lie, in order."""
+    slices, rows, columns = labels.spatial_shape
+    numbers = np.unique(indices // (rows * columns))
+    return [Place(int(number) // slices, int(number) % slices) for number in numbers]
+
+
+def _on_change(desk: Desk, entry: Entry, change: Change) -> None:
+    image = desk.opened(entry)
+    if image is None or image.labels is None:
+        return
+    if change.refused:
+        desk.say(f"{_names(image, change.refused)} is finished; unlock it to change it.")
+    if not change:
+        return
+    journalling.note_change(desk, entry, image, change)
+    places = places_of(change.indices, image.labels)
+    step = 1 if change.kind == "stroke" else -1
+    for place in places:
+        desk.session.edited(image.key, place, step)
+        if reviewing.reopen(desk, image, place):
+            journalling.note_accepted(entry, place, False)
+    if change.kind != "stroke" and desk.place(entry) not in places:
+        shown = ", ".join(str(place.slice + 1) for place in places[:3])
+        desk.say(f"That changed slice {shown}, which is not on the screen.")
+
+
+def _names(image: OpenImage, codes: frozenset[int]) -> str:
+    labels = () if image.segmentation is None else image.segmentation.card.labels
+    named = {label.code: label.name for label in labels}
+    text = " and ".join(named.get(code, f"label {code}") for code in sorted(codes))
+    return f"The {text}"

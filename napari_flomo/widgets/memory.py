@@ -1,0 +1,68 @@
+"""What is remembered of an image and a model from one day to the next."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.widgets import contrast, navigation
+
+if TYPE_CHECKING:
+    from napari_flomo.session import OpenImage, Preferences
+    from napari_flomo.widgets.desk import Desk
+    from napari_flomo.widgets.entries import Entry
+
+SETTLE_MS = 500
+"""A slider that is dragged changes the contrast a hundred times; the last one counts."""
+
+
+class Memory(QObject):
+    """Recalls the review of an image and the contrast of a model, and keeps them."""
+
+    def __init__(self, desk: Desk, preferences: Preferences) -> None:
+        super().__init__(desk)
+        self._desk = desk
+        self._preferences = preferences
+        self._touched: Entry | None = None
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(SETTLE_MS)
+        self._settled.timeout.connect(self.keep_contrast)
+
+    def recall(self, entry: Entry, image: OpenImage) -> None:
+        """Take up the review where it was, with the contrast that was chosen for the model."""
+        if entry.recalled:
+            return
+        entry.recalled = True
+        remembered = self._preferences.review(image.hash)
+        if remembered is not None and image.review is not None:
+            with suppress(FlomoError):  # of another shape: start anew
+                image.review.restore(remembered)
+                if image.review.current is not None:
+                    navigation.go_to(self._desk.viewer, entry.image, image.review.current)
+        if entry.image.rgb:
+            return
+        percentiles = self._preferences.contrast(entry.model)
+        if percentiles is not None:
+            contrast.apply(entry.image, percentiles)
+        entry.image.events.contrast_limits.connect(lambda _event: self._on_contrast(entry))
+
+    def keep_review(self, image: OpenImage | None) -> None:
+        """Keep how far a person is with an image."""
+        if image is not None and image.review is not None:
+            self._preferences.set_review(image.hash, image.review.to_dict())
+
+    def keep_contrast(self) -> None:
+        """Keep the contrast that was last chosen."""
+        entry, self._touched = self._touched, None
+        self._settled.stop()
+        if entry is not None and entry.model:
+            self._preferences.set_contrast(entry.model, *contrast.percentiles_of(entry.image))
+
+    def _on_contrast(self, entry: Entry) -> None:
+        if not self._desk.closed:
+            self._touched = entry
+            self._settled.start()

@@ -1,0 +1,107 @@
+"""What a panel says to its user: one line, buttons for what can be done, details on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+Choice = tuple[str, Callable[[], None], str]
+"""Text of a button, what it does, and its tooltip."""
+
+_COLOURS = {"info": "#4c8bf5", "warning": "#e0a030", "error": "#e05050"}
+
+
+class MessageBar(QFrame):
+    """One message at a time, hidden while there is none."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.details_button = QPushButton("Details")
+        self.details_button.setCheckable(True)
+        self.details_button.setToolTip("Show what a bug report needs: versions and where it failed")
+        self.close_button = QPushButton("Dismiss")
+        self.close_button.setToolTip("Hide this message")
+        self.details = QPlainTextEdit()
+        self.details.setReadOnly(True)
+        self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.details.setMinimumHeight(120)
+        self.details.setToolTip("Select and copy this into a bug report")
+        self._choices = QHBoxLayout()
+        self._choices.addStretch(1)
+        self._choices.addWidget(self.details_button)
+        self._choices.addWidget(self.close_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 6)
+        layout.addWidget(self.text)
+        layout.addWidget(self.details)
+        layout.addLayout(self._choices)
+        self.buttons: list[QPushButton] = []
+        self.details_button.toggled.connect(self.details.setVisible)
+        self.close_button.clicked.connect(self.clear)
+        self.clear()
+
+    def show_message(
+        self,
+        text: str,
+        *,
+        level: str = "info",
+        details: str = "",
+        choices: Sequence[Choice] = (),
+    ) -> None:
+        """Show a message in the place of the last one.
+
+        Parameters
+        ----------
+        text
+            One sentence: what is, and what to do.
+        level
+            ``"info"``, ``"warning"`` or ``"error"``; colours the edge.
+        details
+            A traceback, behind the button Details.
+        choices
+            What the user can do about it; each also hides the message.
+        """
+        self._forget_choices()
+        self.text.setText(text)
+        self.details.setPlainText(details)
+        self.details_button.setChecked(False)
+        self.details.setVisible(False)
+        self.details_button.setVisible(bool(details))
+        for number, (label, action, tip) in enumerate(choices):
+            button = QPushButton(label)
+            button.setToolTip(tip)
+            button.clicked.connect(lambda _=False, act=action: self._choose(act))
+            self._choices.insertWidget(number, button)
+            self.buttons.append(button)
+        self.setStyleSheet(f"MessageBar {{ border-left: 4px solid {_COLOURS[level]}; }}")
+        self.setVisible(True)
+
+    def clear(self) -> None:
+        """Hide the message."""
+        self._forget_choices()
+        self.text.clear()
+        self.details.setVisible(False)
+        self.setVisible(False)
+
+    def _choose(self, action: Callable[[], None]) -> None:
+        self.clear()
+        action()
+
+    def _forget_choices(self) -> None:
+        for button in self.buttons:
+            self._choices.removeWidget(button)
+            button.deleteLater()
+        self.buttons = []

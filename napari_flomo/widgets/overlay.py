@@ -1,0 +1,78 @@
+"""The network's doubt as a layer: clear where it is certain, glowing where it is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari.utils import Colormap
+
+THRESHOLD = 0.25
+"""Doubt below this is hidden at first: an entropy of one quarter of its maximum."""
+
+# From dark violet over magenta to pale yellow: none of it is the blue, green or red of a label, and
+# the brightness grows throughout, so that it is read without telling colours apart.
+_STOPS = np.array(
+    [
+        (0.00, 0.23, 0.06, 0.45),
+        (0.35, 0.60, 0.12, 0.70),
+        (0.60, 0.93, 0.30, 0.78),
+        (0.80, 1.00, 0.67, 0.62),
+        (1.00, 1.00, 0.98, 0.60),
+    ]
+)
+_STEPS = 256
+
+NAMES = {
+    "entropy": "Entropy",
+    "mutual_information": "Mutual information",
+    "corrective_mask": "Corrective mask",
+}
+"""What people call the maps of a segmentation; others keep their own name."""
+
+EXPLAINED = {
+    "entropy": "How evenly the probability is spread over the structures: 0 certain, 1 no idea",
+    "mutual_information": "How much repeated predictions disagree: what the network has not learnt",
+    "corrective_mask": "Where the network's own last stage corrected what an earlier one had found",
+}
+
+
+def title_of(name: str) -> str:
+    """Return what people call a map."""
+    return NAMES.get(name, name.replace("_", " ").capitalize())
+
+
+def colours(threshold: float) -> NDArray[np.float32]:
+    """Return 256 colours (red, green, blue, alpha) from certain to no idea.
+
+    Below the threshold all is clear; above it the colour is never quite solid, so that the image
+    shows through.
+    """
+    values = np.linspace(0, 1, _STEPS)
+    table = np.empty((_STEPS, 4), np.float32)
+    for channel in range(3):
+        table[:, channel] = np.interp(values, _STOPS[:, 0], _STOPS[:, channel + 1])
+    table[:, 3] = np.where(values >= threshold, 0.5 + 0.45 * values, 0)
+    if threshold > 0:
+        table[0, 3] = 0
+    return table
+
+
+def colormap(threshold: float) -> Colormap:
+    """Return the colours as napari takes them."""
+    from napari.utils import Colormap
+
+    return Colormap(colours(threshold), name=f"flomo doubt above {threshold:.2f}")
+
+
+def layer_arguments(threshold: float = THRESHOLD) -> dict[str, Any]:
+    """Return how a doubt map is drawn."""
+    return {
+        "colormap": colormap(threshold),
+        "contrast_limits": (0.0, 1.0),
+        "blending": "translucent_no_depth",
+        "interpolation2d": "nearest",
+    }

@@ -1,0 +1,151 @@
+"""What happens to a labels layer between two looks at it.
+
+napari tells of a finished stroke, but not of an undo, and its history is its own affair. So the
+voxels themselves are compared with a copy: whatever changed them (brush, bucket, polygon, undo,
+another plugin) is found, and a locked label gets its voxels back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+SETTLE_MS = 60
+"""Undo, redo and other plugins only redraw; the comparison waits until that has settled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """Voxels that have other labels now.
+
+    Attributes
+    ----------
+    kind
+        ``"stroke"`` for paint, ``"undo"`` for what came back or forth otherwise.
+    indices
+        Flat indices in C order into the labels, ascending.
+    old, new
+        Their labels before and after.
+    refused
+        Codes of locked labels that were painted over or with, and got their voxels back.
+    """
+
+    kind: str
+    indices: NDArray[np.int64]
+    old: NDArray[np.integer]
+    new: NDArray[np.integer]
+    refused: frozenset[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self.indices.size > 0
+
+
+class PaintWatch(QObject):
+    """Watches one labels layer.
+
+    Parameters
+    ----------
+    layer
+        Its data is an array in memory.
+    changed
+        Called with every `Change`, also with an empty one when all of a stroke was refused.
+    locked
+        Asked for the codes of finished labels.
+    """
+
+    def __init__(
+        self,
+        layer: Labels,
+        changed: Callable[[Change], None],
+        locked: Callable[[], frozenset[int]],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.layer = layer
+        self._changed = changed
+        self._locked = locked
+        self._before = np.array(layer.data)
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(SETTLE_MS)
+        self._settled.timeout.connect(self.look)
+        layer.events.paint.connect(self._on_paint)
+        layer.events.set_data.connect(self._on_drawn)
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._settled.stop()
+        self.layer.events.paint.disconnect(self._on_paint)
+        self.layer.events.set_data.disconnect(self._on_drawn)
+
+    def rebase(self) -> None:
+        """Take the labels as they are for unchanged, after the program itself put new ones."""
+        self._settled.stop()
+        self._before = np.array(self.layer.data)
+
+    def look(self, kind: str = "undo", region: tuple[slice, ...] | None = None) -> None:
+        """Compare now, everywhere or in a region, and tell of what changed."""
+        self._settled.stop()
+        data, before = self.layer.data, self._before
+        if data.shape != before.shape:
+            return  # replaced by somebody; the owner of the layer sees to it
+        box = region or tuple(slice(0, length) for length in data.shape)
+        if np.array_equal(data[box], before[box]):
+            return
+        inside = np.nonzero(data[box] != before[box])
+        where = tuple(
+            axis + part.indices(length)[0]
+            for axis, part, length in zip(inside, box, data.shape, strict=True)
+        )
+        old, new = before[where], data[where]
+        refused: frozenset[int] = frozenset()
+        locked = sorted(self._locked())
+        if locked:
+            bad = np.isin(old, locked) | np.isin(new, locked)
+            if bad.any():
+                refused = frozenset(map(int, {*old[bad], *new[bad]} & set(locked)))
+                data[tuple(axis[bad] for axis in where)] = old[bad]
+                where = tuple(axis[~bad] for axis in where)
+                old, new = old[~bad], new[~bad]
+                with self.layer.events.set_data.blocker(self._on_drawn):
+                    self.layer.refresh()
+        before[where] = new
+        indices = np.ravel_multi_index(where, data.shape)
+        self._changed(Change(kind, indices, old, new, refused))
+
+    def _on_paint(self, event: Any) -> None:
+        self.look("stroke", _region(event.value, self.layer.data.shape))
+
+    def _on_drawn(self, _event: Any = None) -> None:
+        self._settled.start()
+
+
+def _region(atoms: Iterable[Any], shape: tuple[int, ...]) -> tuple[slice, ...] | None:
+    """Return a box around what a stroke touched; None, everywhere, for what is not understood."""
+    low, high = np.array(shape), np.zeros(len(shape), int)
+    for atom in atoms:
+        key = getattr(atom, "slice_key", None)
+        if key is None and isinstance(atom, tuple) and len(atom) == 3:
+            key = atom[0]  # indices of voxels, one array for each axis
+        if not isinstance(key, tuple) or len(key) != len(shape):
+            return None
+        for axis, part in enumerate(key):
+            if isinstance(part, slice):
+                start, stop, _step = part.indices(shape[axis])
+            else:
+                values = np.asarray(part)
+                if values.size == 0 or values.dtype.kind not in "iu":
+                    return None
+                start, stop = int(values.min()), int(values.max()) + 1
+            low[axis], high[axis] = min(low[axis], start), max(high[axis], stop)
+    if (low >= high).any():
+        return None
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))

@@ -1,0 +1,34 @@
+"""What all panels have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QWidget
+
+if TYPE_CHECKING:
+    from napari_flomo.widgets.desk import Desk
+
+PLUGIN = "napari-flomo"
+
+
+class Panel(QWidget):
+    """A widget at a desk. The desk is closed with the window, not with the panel."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+
+    def showEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Learn which window this is, to see it go."""
+        super().showEvent(event)
+        self.desk.live_in(self.window())
+
+    def open(self, name: str, _clicked: bool = False) -> Any:
+        """Open another panel of this plugin, or bring it to the front, and return it."""
+        window = self.desk.viewer.window
+        dock, panel = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+        dock.show()
+        dock.raise_()
+        return panel

@@ -1,0 +1,124 @@
+"""After a crash: offer what was not saved, and bring it back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_flomo.corrections import Leftover, Replay, discard, replay, unfinished
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import info
+from napari_flomo.segmentation import Segmentation
+from napari_flomo.session import Place, Scope
+from napari_flomo.widgets.journalling import teller
+from napari_flomo.widgets.keeping import Keeper
+from napari_flomo.widgets.reading import layer_data
+
+if TYPE_CHECKING:
+    from napari_flomo.widgets.desk import Desk
+    from napari_flomo.widgets.messages import MessageBar
+
+
+def offer(desk: Desk, message: MessageBar) -> None:
+    """Offer the latest unsaved corrections, if there are any."""
+    try:
+        left = unfinished()
+    except FlomoError as error:
+        desk.say(str(error), "warning")
+        return
+    if left:
+        _offer_one(desk, message, left[0], len(left) - 1)
+
+
+def bring_back(desk: Desk, folder: Leftover) -> None:
+    """Open an image with its corrected labels as they were after the last stroke.
+
+    Raises
+    ------
+    FlomoError
+        If the journal cannot be read, or its model is not on this computer.
+    """
+    from napari.layers import Image
+
+    from napari_flomo.session.results import take_in
+
+    found = replay(folder.folder)
+    _state, card = info(str(found.about.get("model", "")))
+    data, arguments, _kind = layer_data(found.image)
+    arguments["name"] = "restored image"
+    layer = desk.viewer.add_layer(Image(data, **arguments))
+    entry = desk.entry_of(layer)
+    assert entry is not None
+    image = desk.adopt(entry, found.image)
+    entry.model = card.name
+    segmentation = Segmentation(
+        labels=found.proposed,
+        probabilities=None,
+        uncertainty={},
+        slice_scores=_scores(found),
+        manifest=dict(found.about),
+        card=card,
+    )
+    take_in(image, segmentation, Scope())
+    desk.session.set_labels(image.key, found.labels.data)
+    image.locked = found.locked
+    desk.show_result(entry)
+    assert image.review is not None
+    before, after = found.proposed.data, found.labels.data
+    for place in image.review.order:
+        at = tuple(place) if before.ndim == 4 else (place.slice,)
+        if not np.array_equal(before[at], after[at]):
+            image.review.count_edit(place)
+    for accepted in found.accepted:
+        image.review.go_to(Place(*accepted))
+        image.review.accept()
+    entry.keeper = Keeper.resumed(folder.folder, teller(desk))
+    lost = f" {found.lost}" if found.lost else ""
+    desk.current_changed.emit()
+    desk.say(
+        f"Restored {found.strokes} changes.{lost} The uncertainty was not kept; save the labels "
+        "when you are done.",
+        "warning" if found.lost else "info",
+    )
+
+
+def _offer_one(desk: Desk, message: MessageBar, left: Leftover, others: int) -> None:
+    def restore() -> None:
+        try:
+            bring_back(desk, left)
+        except FlomoError as error:
+            message.show_message(str(error), level="error")
+
+    def throw_away() -> None:
+        try:
+            discard(left.folder)
+        except FlomoError as error:
+            message.show_message(str(error), level="error")
+        else:
+            offer(desk, message)
+
+    when = datetime.fromtimestamp(left.last_change).strftime("%d %B %Y, %H:%M")
+    strokes = "1 unsaved change" if left.strokes == 1 else f"{left.strokes} unsaved changes"
+    more = f" (and {others} more of other images)" if others else ""
+    model = f" of labels by {left.model}" if left.model else ""
+    message.show_message(
+        f"{strokes}{model} of {when} were left behind{more}.",
+        level="warning",
+        choices=[
+            ("Restore", partial(restore), "Open the image with the labels after the last stroke"),
+            ("Discard", partial(throw_away), "Remove these changes for good"),
+        ],
+    )
+
+
+def _scores(found: Replay) -> np.ndarray:
+    """Return the doubt of the slices as it was noted when the journal began."""
+    shape = (found.image.n_frames, found.image.n_slices)
+    try:
+        noted = np.array(found.about["slice_scores"], dtype=np.float32)
+    except (KeyError, ValueError, TypeError):
+        return np.zeros(shape, np.float32)
+    return noted if noted.shape == shape else np.zeros(shape, np.float32)

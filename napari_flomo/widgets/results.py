@@ -1,0 +1,158 @@
+"""The layers of a result: named, coloured labels and doubt, exactly where the image is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.volumes import Volume
+from napari_flomo.widgets import overlay
+from napari_flomo.widgets.layers import KEY, SAVED, Grid, transform_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Image, Labels, Layer
+    from napari.utils import DirectLabelColormap
+
+    from napari_flomo.models import ModelCard
+
+BRUSH_MM = 6.0
+"""Diameter of the brush at first; the wall of a ventricle is about 10 mm thick."""
+
+ADDED, REMOVED, OTHER = 1, 2, 3
+CHANGES = {
+    ADDED: ("added", "#22d3ee"),
+    REMOVED: ("removed", "#f472b6"),
+    OTHER: ("changed", "#facc15"),
+}
+
+
+def label_colours(card: ModelCard) -> DirectLabelColormap:
+    """Return the colours of a card; codes that it does not know are grey."""
+    from napari.utils import DirectLabelColormap
+
+    colours: dict[int | None, Any] = defaultdict(lambda: "#9ca3af")
+    colours[None] = "#9ca3af"
+    colours[0] = "transparent"
+    for label in card.labels[1:]:
+        colours[label.code] = label.colour
+    return DirectLabelColormap(color_dict=colours)
+
+
+def add_labels(
+    viewer: Viewer,
+    image: Image,
+    grid: Grid,
+    labels: Volume,
+    card: ModelCard,
+    *,
+    saved: Callable[[], None],
+) -> Labels:
+    """Add the labels of an image, ready to be painted on; the layer shares the array."""
+    from napari.layers import Labels
+
+    layer = Labels(
+        grid.layer_data(labels),
+        name=f"{image.name} labels",
+        colormap=label_colours(card),
+        opacity=0.55,
+        features=_names(card),
+        metadata={KEY: grid, SAVED: saved},
+        **transform_of(image),
+    )
+    layer.selected_label = card.labels[1].code
+    step = float(abs(layer.scale[-1])) or 1.0
+    layer.brush_size = max(1, round(BRUSH_MM / step)) if labels.geometry.spacing_known else 10
+    _put_above(viewer, layer, image)
+    return layer
+
+
+def add_doubt(viewer: Viewer, image: Image, grid: Grid, doubt: Volume, below: Layer) -> Image:
+    """Add a doubt map above the labels, hidden until it is asked for."""
+    from napari.layers import Image
+
+    layer = Image(
+        grid.layer_data(doubt),
+        name=f"{image.name} uncertainty",
+        metadata={KEY: grid},
+        visible=False,
+        **overlay.layer_arguments(),
+        **transform_of(image),
+    )
+    _put_above(viewer, layer, below)
+    return layer
+
+
+def add_changes(viewer: Viewer, image: Image, grid: Grid, changes: NDArray[np.uint8]) -> Labels:
+    """Add the difference between the network's labels and the corrected ones."""
+    from napari.layers import Labels
+    from napari.utils import DirectLabelColormap
+
+    colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
+    colours |= {code: colour for code, (_, colour) in CHANGES.items()}
+    layer = Labels(
+        changes,
+        name=f"{image.name} changes",
+        colormap=DirectLabelColormap(color_dict=defaultdict(lambda: "transparent", colours)),
+        opacity=0.9,
+        metadata={KEY: grid},
+        **transform_of(image),
+    )
+    layer.editable = False
+    viewer.layers.append(layer)
+    return layer
+
+
+def add_network_contours(
+    viewer: Viewer, image: Image, grid: Grid, labels: Volume, card: ModelCard
+) -> Labels:
+    """Add the outlines of what the network found, to be compared with the corrected labels."""
+    from napari.layers import Labels
+
+    layer = Labels(
+        grid.layer_data(labels),
+        name=f"{image.name} as the network found it",
+        colormap=label_colours(card),
+        opacity=1.0,
+        metadata={KEY: grid},
+        **transform_of(image),
+    )
+    layer.contour = 1
+    layer.editable = False
+    viewer.layers.append(layer)
+    return layer
+
+
+def changes(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.uint8]:
+    """Tell voxel by voxel what a person did: `ADDED`, `REMOVED`, `OTHER` or 0."""
+    result = np.zeros(after.shape, np.uint8)
+    differs = before != after
+    result[differs] = OTHER
+    result[differs & (before == 0)] = ADDED
+    result[differs & (after == 0)] = REMOVED
+    return result
+
+
+def replace_voxels(layer: Labels, wanted: NDArray[np.integer]) -> None:
+    """Make a labels layer equal to an array, in place and as one step of its undo history."""
+    where = np.nonzero(layer.data != wanted)
+    if where[0].size:
+        layer.data_setitem(where, wanted[where], refresh=False)
+        layer.refresh()
+
+
+def _names(card: ModelCard) -> dict[str, list[Any]]:
+    """Return the names of the codes as napari shows them under the mouse."""
+    return {
+        "index": [label.code for label in card.labels],
+        "structure": [label.name for label in card.labels],
+    }
+
+
+def _put_above(viewer: Viewer, layer: Layer, image: Image) -> None:
+    """Insert a layer right above another, so that no other image hides it."""
+    viewer.layers.insert(viewer.layers.index(image) + 1, layer)

@@ -1,0 +1,90 @@
+"""The slices in the order of doubt, as a table."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+
+from napari_flomo.session import Place, Review, SliceState
+
+_MARKS = {
+    SliceState.OPEN: ("open", None),
+    SliceState.SEEN: ("seen", "#4c8bf5"),
+    SliceState.ACCEPTED: ("accepted", "#3fa45b"),
+}
+_COLUMNS = (
+    ("Slice", "Number of the slice, counted from 1"),
+    ("Doubt", "Width of the band of doubt along the contours, in mm"),
+    ("State", "Open, seen, or accepted by you"),
+    ("Edits", "Strokes you painted there"),
+)
+
+
+class ReviewList(QTableWidget):
+    """One row for each segmented slice, the most doubtful first."""
+
+    chosen = Signal(object)
+    """A `Place` was clicked."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(0, len(_COLUMNS), parent)
+        for column, (title, tip) in enumerate(_COLUMNS):
+            item = QTableWidgetItem(title)
+            item.setToolTip(tip)
+            self.setHorizontalHeaderItem(column, item)
+        self.setToolTip("Slices, the most doubtful first; click one to go there")
+        self.verticalHeader().setVisible(False)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setHighlightSections(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.cellClicked.connect(lambda row, _column: self.chosen.emit(self.places[row]))
+        self.places: tuple[Place, ...] = ()
+
+    def show_review(self, review: Review | None, moving: bool) -> None:
+        """Show a review; ``moving`` where there are frames to be named."""
+        self.places = () if review is None else review.order
+        self.setRowCount(len(self.places))
+        for row, place in enumerate(self.places):
+            assert review is not None
+            name = str(place.slice + 1)
+            if moving:
+                name += f", frame {place.frame + 1}"
+            state, colour = _MARKS[review.state(place)]
+            edits = review.edits(place)
+            texts = (name, f"{review.score(place):.2f}", state, str(edits) if edits else "")
+            for column, text in enumerate(texts):
+                item = self.item(row, column) or _new_item(self, row, column)
+                item.setText(text)
+                if column == 2:
+                    item.setData(Qt.ItemDataRole.ForegroundRole, QColor(colour) if colour else None)
+
+    def mark(self, place: Place | None) -> None:
+        """Select the row of the slice that is on the screen."""
+        if place in self.places:
+            row = self.places.index(place)
+            if row != self.currentRow():
+                self.setCurrentCell(row, 0)
+        else:
+            self.clearSelection()
+            self.setCurrentCell(-1, -1)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Leave letters to the viewer's shortcuts; Qt would search the table for them."""
+        if event.text() and event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            event.ignore()
+            return
+        super().keyPressEvent(event)
+        if event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down) and self.currentRow() >= 0:
+            self.chosen.emit(self.places[self.currentRow()])
+
+
+def _new_item(table: QTableWidget, row: int, column: int) -> QTableWidgetItem:
+    item = QTableWidgetItem()
+    if column in (0, 1, 3):
+        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    table.setItem(row, column, item)
+    return item

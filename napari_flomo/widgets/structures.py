@@ -1,0 +1,141 @@
+"""One row for each structure: colour, name, millilitres, lock; and the heart's numbers below."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.widgets import reviewing
+
+if TYPE_CHECKING:
+    from napari_flomo.measures import HeartMeasures, Ventricle
+    from napari_flomo.session import OpenImage
+    from napari_flomo.widgets.desk import Desk
+
+
+class Structures(QWidget):
+    """The structures of the current image, as large as they are now."""
+
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._desk = desk
+        self._shown: tuple[object, ...] = ()
+        self.brushes: dict[int, QPushButton] = {}
+        self.sizes: dict[int, QLabel] = {}
+        self.locks: dict[int, QCheckBox] = {}
+        self._rows = QGridLayout()
+        self._rows.setColumnStretch(1, 1)
+        self.heart = QLabel()
+        self.heart.setWordWrap(True)
+        self.heart.setTextFormat(Qt.TextFormat.RichText)
+        self.heart.setToolTip(
+            "Measured on the labels as they are now. Of a cine, the end of diastole is the frame "
+            "with the largest left ventricle, the end of systole the one with the smallest"
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._rows)
+        layout.addWidget(self.heart)
+
+    def refresh(self) -> None:
+        """Show the current image; quick enough for every stroke."""
+        entry = self._desk.current
+        image = None if entry is None else self._desk.opened(entry)
+        card = None if image is None or image.segmentation is None else image.segmentation.card
+        labels = () if card is None else card.labels[1:]
+        if labels != self._shown:
+            self._build(labels)
+        if entry is None or image is None or image.counts is None:
+            self.heart.clear()
+            return
+        frame = self._desk.place(entry).frame
+        selected = None if entry.labels is None else entry.labels.selected_label
+        for code, size in self.sizes.items():
+            ml = image.counts.ml(code, frame)
+            voxels = image.counts.voxels(code, frame)
+            size.setText(f"{voxels} voxels" if ml is None else f"{ml:.1f} ml")
+            lock = self.locks[code]
+            lock.blockSignals(True)
+            lock.setChecked(code in image.locked)
+            lock.blockSignals(False)
+            self.brushes[code].setChecked(code == selected)
+        self.heart.setText(self._heart_text(image))
+
+    def _build(self, labels: tuple) -> None:
+        while self._rows.count():
+            item = self._rows.takeAt(0)
+            if item is not None and item.widget() is not None:
+                item.widget().deleteLater()
+        self._shown = labels
+        self.brushes, self.sizes, self.locks = {}, {}, {}
+        for row, label in enumerate(labels):
+            brush = QPushButton()
+            brush.setCheckable(True)
+            brush.setFixedSize(22, 22)
+            brush.setStyleSheet(
+                f"QPushButton {{ background: {label.colour}; border: 2px solid transparent; }}"
+                "QPushButton:checked { border: 2px solid white; }"
+            )
+            brush.setToolTip(f"Paint {label.name}")
+            brush.clicked.connect(partial(self._paint_with, label.code))
+            name = QLabel(label.name)
+            name.setWordWrap(True)
+            name.setToolTip(f"Code {label.code} in the label image")
+            size = QLabel()
+            size.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            size.setToolTip(f"Volume of the {label.name} in the frame on the screen")
+            lock = QCheckBox("lock")
+            lock.setToolTip(
+                f"The {label.name} is finished: neither brush nor another run changes its voxels"
+            )
+            lock.toggled.connect(partial(self._lock, label.code))
+            for column, widget in enumerate((brush, name, size, lock)):
+                self._rows.addWidget(widget, row, column)
+            self.brushes[label.code], self.sizes[label.code] = brush, size
+            self.locks[label.code] = lock
+
+    def _paint_with(self, code: int, _checked: bool = False) -> None:
+        entry = self._desk.current
+        if entry is not None and entry.labels is not None:
+            self._desk.viewer.layers.selection.active = entry.labels
+            entry.labels.selected_label = code
+            entry.labels.mode = "paint"
+        self.refresh()
+
+    def _lock(self, code: int, locked: bool) -> None:
+        try:
+            reviewing.lock(self._desk, code, locked)
+        except FlomoError as error:
+            self._desk.say(str(error), "warning")
+
+    def _heart_text(self, image: OpenImage) -> str:
+        heart = self._desk.session.measures(image.key)
+        return "" if heart is None else heart_text(heart)
+
+
+def heart_text(heart: HeartMeasures) -> str:
+    """Say what a heart's numbers are, in rich text; what nobody knows is left out."""
+    lines = []
+    for name, ventricle in (("Left", heart.left), ("Right", heart.right)):
+        if ventricle is not None and ventricle.edv_ml is not None:
+            lines.append(_ventricle_text(name, ventricle))
+    if heart.mass_g is not None:
+        lines.append(f"Myocardial mass {heart.mass_g:.0f} g")
+    if heart.ed_frame is not None and heart.es_frame is not None:
+        lines.append(f"End diastole: frame {heart.ed_frame + 1}, systole: {heart.es_frame + 1}")
+    if not heart.complete:
+        lines.append("Only a part is segmented, so these are too small")
+    return "<br>".join(lines)
+
+
+def _ventricle_text(name: str, ventricle: Ventricle) -> str:
+    text = f"{name}: EDV {ventricle.edv_ml:.0f} ml"
+    if ventricle.esv_ml is not None:
+        text += f", ESV {ventricle.esv_ml:.0f} ml"
+    if ventricle.ef_percent is not None:
+        text += f", <b>EF {ventricle.ef_percent:.0f} %</b>"
+    return text

@@ -1,0 +1,254 @@
+"""Clicks on the Segment panel, and what comes of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari", reason="napari is not installed")
+
+from napari_flomo.volumes import Volume
+from napari_flomo.widgets.layers import transform_of
+
+
+def test_click_to_mask(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    """The mask is where it should be: in the layer, and in its colour on the screen."""
+    entry = bench.add(make_heart(slices=3, size=64))
+    bench.run()
+    layer = entry.labels
+    assert layer.name == "heart labels"
+    assert layer.data.shape == entry.image.data.shape
+    assert set(np.unique(layer.data)) == {0, 2, 3}
+    assert layer.data[1, 32, 32] == 3
+    assert np.array_equal(layer.data_to_world((1, 2, 3)), entry.image.data_to_world((1, 2, 3)))
+    after = bench.picture()
+    cavity = bench.on_canvas(layer, (1, 32, 32))
+    wall = bench.on_canvas(layer, (1, 32, 47))
+    outside = bench.on_canvas(layer, (1, 4, 4))
+    red, green, blue = after[cavity.y(), cavity.x()]
+    assert red > green + 60, "the cavity is red"
+    assert red > blue + 60
+    red, green, blue = after[wall.y(), wall.x()]
+    assert green > red + 60, "the wall is green"
+    assert np.ptp(after[outside.y(), outside.x()]) == 0, "the ground is grey"
+
+
+def test_names_under_the_mouse(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    entry = bench.add(make_heart())
+    bench.run()
+    status = entry.labels.get_status((0.0, 32 * 1.5, 32 * 1.5), world=True)
+    assert "left ventricle" in str(status)
+
+
+def test_scope(bench: Any, make_volume: Callable[..., Volume]) -> None:
+    cine = make_volume(frames=3, slices=4)
+    volume = cine.with_data((cine.data % 200).astype(np.int16))
+    entry = bench.add(volume)
+    bench.viewer.dims.current_step = (1, 2, 0, 0)
+    bench.segment.scopes["slice"].setChecked(True)
+    bench.run()
+    done = entry.labels.data.any(axis=(2, 3))
+    assert done.tolist() == [[False] * 4, [False, False, True, False], [False] * 4]
+    bench.segment.scopes["stack"].setChecked(True)
+    bench.run()
+    assert entry.labels.data.any(axis=(2, 3))[1].all()
+    assert not entry.labels.data[0].any()
+    bench.segment.scopes["all"].setChecked(True)
+    bench.run()
+    assert entry.labels.data.any(axis=(2, 3)).all()
+
+
+def test_scope_buttons_follow_the_image(bench: Any, make_volume: Callable[..., Volume]) -> None:
+    bench.add(make_volume(frames=3), "cine")
+    assert bench.segment.scopes["all"].isVisibleTo(bench.segment)
+    bench.segment.scopes["all"].setChecked(True)
+    bench.add(make_volume(), "stack")
+    assert not bench.segment.scopes["all"].isVisibleTo(bench.segment)
+    assert bench.segment.scope == "stack"
+
+
+def test_several_images(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    first = bench.add(make_heart(slices=2, size=48), "first")
+    second = bench.add(make_heart(slices=5, size=64), "second")
+    assert bench.desk.current is second
+    bench.run()
+    assert first.labels is None
+    bench.viewer.layers.selection.active = first.image
+    assert bench.segment.image_box.currentText() == "first"
+    bench.run()
+    assert first.labels.data.shape == (2, 48, 48)
+    assert second.labels.data.shape == (5, 64, 64)
+    bench.viewer.layers.selection.active = second.labels
+    assert bench.desk.current is second
+
+
+def test_renamed_and_reordered_in_mid_run(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    mine = bench.add(make_heart(slices=6, size=48), "mine")
+    other = bench.add(make_heart(slices=6, size=48, seed=3), "other")
+    bench.viewer.layers.selection.active = mine.image
+    bench.pick("slow")
+    bench.click(bench.segment.segment_button)
+    mine.image.name, other.image.name = "other", "mine"
+    bench.viewer.layers.move(0, 2)
+    bench.viewer.layers.selection.active = other.image
+    bench.wait_idle()
+    assert mine.labels.name == f"{mine.image.name} labels"
+    assert other.labels is None
+    expected = np.where(mine.image.data > 150, 3, np.where(mine.image.data > 80, 2, 0))
+    np.testing.assert_array_equal(mine.labels.data, expected)
+    mine.image.name = "renamed"
+    assert mine.labels.name == "renamed labels"
+
+
+def test_deleted_in_mid_run(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    stays = bench.add(make_heart(slices=20, size=48), "stays")
+    gone = bench.add(make_heart(slices=20, size=48), "gone")
+    bench.viewer.layers.selection.active = gone.image
+    bench.pick("slow")
+    bench.click(bench.segment.segment_button)
+    bench.qtbot.waitUntil(lambda: bench.segment.progress.value() > 0, timeout=30_000)
+    bench.viewer.layers.remove(gone.image)
+    bench.wait_idle()
+    assert [layer.name for layer in bench.viewer.layers] == ["stays"]
+    assert stays.labels is None
+    bench.run()
+    assert stays.labels is not None
+
+
+def test_changed_in_mid_run(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    entry = bench.add(make_heart(slices=6, size=48), "heart")
+    bench.pick("slow")
+    bench.click(bench.segment.segment_button)
+    entry.image.data = entry.image.data[:, ::-1].copy()
+    bench.wait_idle()
+    assert entry.labels is None
+    assert "was changed while it was segmented" in bench.segment.message.text.text()
+    bench.run()
+    np.testing.assert_array_equal(entry.labels.data == 3, entry.image.data > 150)
+
+
+def test_cancel_within_a_second(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    entry = bench.add(make_heart(slices=100, size=48))
+    bench.run("toy")
+    painted = entry.labels.data.copy()
+    bench.pick("slow")
+    bench.click(bench.segment.segment_button)
+    bench.qtbot.waitUntil(lambda: bench.segment.progress.value() > 0, timeout=30_000)
+    assert "left" in bench.segment.progress.text() or bench.segment.progress.value() < 2
+    start = time.monotonic()
+    bench.click(bench.segment.cancel_button)
+    bench.wait_idle()
+    assert time.monotonic() - start < 1.0
+    assert bench.segment.message.text.text() == "Cancelled; nothing was changed."
+    np.testing.assert_array_equal(entry.labels.data, painted)
+    assert not bench.segment.progress.isVisible()
+
+
+def test_second_click_is_refused_kindly(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    bench.add(make_heart(slices=20, size=48))
+    bench.pick("slow")
+    bench.click(bench.segment.segment_button)
+    bench.click(bench.segment.segment_button)
+    assert "wait until it is done" in bench.segment.message.text.text()
+    assert bench.desk.session.running is not None
+    bench.click(bench.segment.cancel_button)
+    bench.wait_idle()
+
+
+def test_the_window_stays_alive(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    """While a run is under way no gap between two turns of the event loop is long."""
+    bench.add(make_heart(slices=10, size=128))
+    bench.pick("slow")
+    bench.click(bench.segment.segment_button)
+    last, longest, finished = time.monotonic(), 0.0, False
+
+    def turn() -> bool:
+        nonlocal last, longest, finished
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        return bench.desk.session.running is None
+
+    bench.qtbot.waitUntil(turn, timeout=60_000)
+    assert longest < 1.0
+
+
+def test_full_gpu_offers_the_cpu(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    entry = bench.add(make_heart())
+    bench.run("gpu")
+    message = bench.segment.message
+    assert entry.labels is None
+    assert "memory" in message.text.text()
+    assert message.details_button.isVisible()
+    bench.click(message.details_button)
+    assert "OutOfMemoryError" in message.details.toPlainText()
+    (button,) = message.buttons
+    assert button.text() == "Use the CPU"
+    bench.click(button)
+    bench.wait_idle()
+    assert entry.labels.data.any()
+
+
+def test_a_missing_model_leads_to_the_models(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    entry = bench.add(make_heart())
+    bench.run("gone")
+    message = bench.segment.message
+    assert message.text.text() == "There is no such model."
+    assert entry.labels is None
+    (button,) = message.buttons
+    bench.click(button)
+    docks = bench.viewer.window.dock_widgets
+    assert any("Models" in name for name in docks)
+
+
+def test_a_killed_worker_is_one_sentence(
+    bench: Any, worker: Any, make_heart: Callable[..., Volume]
+) -> None:
+    entry = bench.add(make_heart(slices=50, size=48))
+    bench.pick("slow")
+    bench.click(bench.segment.segment_button)
+    bench.qtbot.waitUntil(lambda: bench.segment.progress.value() > 0, timeout=30_000)
+    worker._child.process.kill()
+    bench.wait_idle()
+    assert entry.labels is None
+    assert bench.segment.message.text.text().count(".") <= 2
+    bench.run("toy")
+    assert entry.labels is not None
+
+
+def test_sheared_and_unknown_images_are_said(bench: Any) -> None:
+    bench.viewer.add_image(np.zeros((3, 40, 50)), scale=(8, 1, 1), shear=(0.5, 0, 0))
+    bench.click(bench.segment.segment_button)
+    assert "right angles" in bench.segment.message.text.text()
+
+
+def test_spacing_can_be_given(bench: Any) -> None:
+    layer = bench.viewer.add_image(np.random.default_rng(0).random((3, 40, 50)))
+    row = bench.segment.spacing
+    assert row.isVisibleTo(bench.segment)
+    for box, value in zip(row.boxes, (8, 1.25, 1.5), strict=True):
+        box.setValue(value)
+    bench.click(row.button)
+    np.testing.assert_array_equal(layer.scale, (8, 1.25, 1.5))
+    assert not row.isVisibleTo(bench.segment)
+    assert "1.25 × 1.5 × 8 mm" in bench.segment.image_line.text()
+
+
+@pytest.mark.parametrize("place", [{"translate": (3, -7, 11)}, {"rotate": (0, 0, 30)}])
+def test_results_lie_where_the_image_lies(
+    bench: Any, make_heart: Callable[..., Volume], place: dict[str, Any]
+) -> None:
+    layer = bench.viewer.add_image(make_heart().data, scale=(8, 1.5, 1.5), **place)
+    bench.run()
+    entry = bench.desk.entry_of(layer)
+    for made in (entry.labels, entry.doubt):
+        for key, value in transform_of(layer).items():
+            theirs = getattr(made, key)
+            assert np.all(np.asarray(theirs == value)), key
+
+
+def test_nothing_open(bench: Any) -> None:
+    assert not bench.segment.segment_button.isEnabled()
+    assert "Open an image" in bench.segment.image_line.text()
