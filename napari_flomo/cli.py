@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from napari_flomo import __version__
-from napari_flomo.commands import doctor, models, segment, worker
+from napari_flomo.commands import corrections, doctor, models, segment, worker
 from napari_flomo.commands.faults import out_of_memory
 from napari_flomo.errors import Cancelled, FlomoError
 
@@ -97,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     segment.register(subparsers)
     models.register(subparsers)
+    corrections.register(subparsers)
     doctor.register(subparsers)
     worker.register(subparsers)
     _register_training(subparsers)

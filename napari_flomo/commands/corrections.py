@@ -1,0 +1,210 @@
+"""``flomo corrections``: look into a store of corrections, check it, exchange it with others."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_flomo.corrections import CorrectionStore, Record
+
+FORMATS = ("nnunet", "bids", "monai")
+STATES = ("draft", "accepted", "rejected")
+
+EPILOG = """examples:
+  flomo corrections list
+  flomo corrections verify --store /shared/corrections
+  flomo corrections export Dataset501_Corrections --format nnunet
+  flomo corrections import nnUNet_raw/Dataset027_ACDC --patient 'patient[0-9]+'
+
+The store is in the user's data folder (or FLOMO_HOME) unless --store names another one.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the options of ``flomo corrections``."""
+    parser = subparsers.add_parser(
+        "corrections",
+        help="list, check, export and import corrected labels",
+        description="List, check, export and import corrected labels.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:
+        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
+        action.add_argument("--store", metavar="DIR", help="folder of the store")
+        action.add_argument("--json", action="store_true", help="print the result as JSON")
+        action.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        action.set_defaults(run=run)
+        return action
+
+    add("list", run_list, "show the corrections of a store")
+    action = add("show", run_show, "show all that is known of a correction")
+    action.add_argument("id", metavar="ID", help="as the list shows it")
+    action.add_argument("--revision", type=int, metavar="N", help="default: the latest")
+    add("verify", run_verify, "read everything and compare it with its hashes and the history")
+    action = add("remove", run_remove, "delete a correction and leave a tombstone")
+    action.add_argument("id", metavar="ID", help="as the list shows it")
+    action = add("export", run_export, "write corrections for nnU-Net, BIDS or MONAI")
+    action.add_argument("folder", metavar="DIR", help="to write; new or empty")
+    action.add_argument("--format", choices=FORMATS, required=True, help="of the folder")
+    action.add_argument(
+        "--state",
+        action="append",
+        choices=STATES,
+        help="state of the corrections, may be repeated (default: accepted)",
+    )
+    action.add_argument("--model", metavar="NAME", help="only corrections of this model")
+    action = add("import", run_import, "take over another store, or images with labels")
+    action.add_argument(
+        "folder", metavar="DIR", help="a store, or a folder with imagesTr and labelsTr"
+    )
+    action.add_argument(
+        "--reader", default="import", help="alias for whoever drew the labels (%(default)s)"
+    )
+    action.add_argument(
+        "--patient",
+        metavar="REGEX",
+        help="finds the patient in a file's name, so that all images of one stay together",
+    )
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Show the corrections of a store."""
+    store = _open(args)
+    left_out: list[str] = []
+    records = store.records(left_out.append)
+    if args.json:
+        listed = [_as_dict(record) for record in records]
+        _print_json({"store": store.folder, "corrections": listed, "left_out": left_out})
+        return 0
+    rows = [("id", "revision", "state", "model", "seen", "changed", "reader")]
+    for record in records:
+        model = "-" if record.model is None else record.model.name
+        numbers = (str(record.revision), str(len(record.seen)), str(len(record.changed)))
+        revision, seen, changed = numbers
+        rows.append((record.id, revision, record.state, model, seen, changed, record.reader))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows if records else []:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    if not records:
+        print(f"There are no corrections in {store.folder}.")
+    _note(left_out)
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Show all that is known of a correction."""
+    store = _open(args)
+    record = store.record(args.id, args.revision)
+    if args.json:
+        _print_json({"correction": _as_dict(record), "revisions": store.revisions(args.id)})
+    else:
+        print("\n".join(_lines(store, record)))
+    return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Compare everything with its hashes; the exit code is 2 when something is wrong."""
+    store = _open(args)
+    findings = store.verify()
+    if args.json:
+        _print_json({"store": store.folder, "findings": findings})
+    elif findings:
+        for finding in findings:
+            print(f"{finding.kind}: {finding.sentence}")
+    else:
+        print(f"{len(store.records())} corrections in {store.folder}: all as they were written")
+    return 2 if findings else 0
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Delete a correction."""
+    _open(args).remove(args.id)
+    if args.json:
+        _print_json({"removed": args.id})
+    else:
+        print(f"Removed {args.id}")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write corrections for another tool."""
+    from napari_flomo.corrections.exchange import Selection, export
+
+    states = tuple(args.state or ["accepted"])
+    done = export(_open(args), args.folder, args.format, Selection(states, args.model))
+    if args.json:
+        _print_json({"export": done})
+    else:
+        _note(done.skipped)
+        print(f"Wrote {done.cases} label files to {done.folder}")
+    return 0
+
+
+def run_import(args: argparse.Namespace) -> int:
+    """Take over another store or data set."""
+    from napari_flomo.corrections.exchange import import_folder
+
+    store = _open(args, create=True)
+    done = import_folder(store, args.folder, reader=args.reader, patient=args.patient)
+    if args.json:
+        _print_json({"store": store.folder, "import": done})
+    else:
+        _note(done.skipped)
+        print(f"Added {done.added}; {done.known} were known already ({store.folder})")
+    return 0
+
+
+def _open(args: argparse.Namespace, create: bool = False) -> CorrectionStore:
+    from napari_flomo.corrections import CorrectionStore, default_store
+
+    return CorrectionStore.open(args.store or default_store(), create=create)
+
+
+def _as_dict(record: Record) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _lines(store: CorrectionStore, record: Record) -> list[str]:
+    """Return a record as a person reads it."""
+    frames, slices, rows, columns = record.image.shape
+    model = record.model
+    kept = "copied into the store" if record.image.copy else "only its hash is kept"
+    lines = [
+        f"{record.id}, revision {record.revision} of {store.revisions(record.id)[-1]}",
+        f"  state: {record.state}, by {record.reader} in {record.year}, {record.seconds:g} seconds",
+        f"  model: {'none' if model is None else f'{model.name} (card {model.card_sha256})'}",
+        f"  image: {frames} x {slices} x {rows} x {columns} frames, slices, rows, columns; {kept}",
+        f"  SHA-256 of the image: {record.image.sha256}",
+        f"  group: {record.group}",
+        f"  structures: {', '.join(f'{code} {name}' for code, name in record.codes.items())}",
+        f"  seen (frame, slice): {_places(record.seen)}",
+        f"  changed (frame, slice): {_places(record.changed)}",
+        f"  written with: {', '.join(f'{name} {v}' for name, v in record.software.items())}",
+    ]
+    return lines + [f"  file: {store.folder / file.file}" for file in record.files]
+
+
+def _places(places: Iterable[tuple[int, ...]]) -> str:
+    return " ".join(f"({frame}, {index})" for frame, index in places) or "none"
+
+
+def _note(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print(f"flomo: {sentence}", file=sys.stderr)
+
+
+def _print_json(report: dict[str, Any]) -> None:
+    from napari_flomo.commands.report import print_json
+
+    print_json(report)

@@ -1,0 +1,107 @@
+"""Two programs write one store at the same time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from napari_flomo.corrections import Correction, CorrectionStore
+from napari_flomo.corrections.store import transactions
+from napari_flomo.errors import FlomoError
+
+Make = Callable[..., Correction]
+EACH = 12
+
+PROGRAM = """
+import sys
+import numpy as np
+from napari_flomo.corrections import Correction, CorrectionStore
+from napari_flomo.volumes import Geometry, Volume
+
+folder, reader, each = sys.argv[1], sys.argv[2], int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+store = CorrectionStore.open(folder, create=True)  # both make it
+for number in range(each):
+    image = Volume(np.full((2, 8, 9), number, np.int16), Geometry((1, 1, 8)))
+    labels = np.full((2, 8, 9), number % 2, np.uint8)
+    for state in ("draft", "accepted"):
+        name = reader if number % 3 else "shared"
+        store.add(Correction(image, image.with_data(labels), {1: "LV"}, state=state, reader=name))
+    store.records()
+"""
+
+
+def test_two_programs(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(folder), reader, str(EACH)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+        for reader in ("napari", "slicer")
+    ]
+    try:
+        for program in programs:
+            assert program.stdout is not None
+            assert program.stdout.readline() == "ready\n"
+        for program in programs:  # now both start, within a millisecond
+            assert program.stdin is not None
+            program.stdin.write("go\n")
+            program.stdin.flush()
+        for program in programs:
+            _, errors = program.communicate(timeout=200)
+            assert program.returncode == 0, errors
+    finally:
+        for program in programs:
+            program.kill()
+    store = CorrectionStore.open(folder)
+    assert store.verify() == []
+    entries = store.history()
+    assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
+    own = EACH - len(range(0, EACH, 3))
+    records = store.records()
+    assert sum(record.reader == "napari" for record in records) == own
+    assert sum(record.reader == "slicer" for record in records) == own
+    assert sum(record.reader == "shared" for record in records) == EACH - own
+    assert all(record.state == "accepted" for record in records)
+    writers = [e.about["id"] for e in entries if e.event == "added"]
+    by_reader = {record.id: record.reader for record in records}
+    turns = [by_reader[id] for id in writers if by_reader[id] != "shared"]
+    assert turns != sorted(turns), "they did not write at the same time"
+
+
+def test_whoever_waits_too_long_is_told(
+    store: CorrectionStore, make_correction: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions.locked.__wrapped__, "__defaults__", (0.05,))
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transactions.locked(store._layout):
+            held.set()
+            release.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert held.wait(60)
+        with pytest.raises(FlomoError, match="Another program is writing"):
+            store.add(make_correction())
+        assert store.records() == [], "reading does not wait"
+    finally:
+        release.set()
+        thread.join()
+    store.add(make_correction())
+    assert store.verify() == []
