@@ -10,6 +10,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import cache, hub
 from napari_flomo.models.hub import FilePin, HubSource, Progress
 from napari_flomo.models.index import COMMIT
+from napari_flomo.places import cache_folder
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def fetch(
         If it cannot be fetched, or is not what it must be; a wrong file is put aside.
     """
     source = HubSource(wanted.repo, wanted.commit)
-    folder = cache.cache_folder() / "files" / wanted.repo.replace("/", "--") / wanted.commit
+    folder = cache_folder() / "files" / wanted.repo.replace("/", "--") / wanted.commit
     pin = FilePin(wanted.size, wanted.sha256)
     if not cache.bad_files(folder, {wanted.file: pin}):
         return folder / wanted.file

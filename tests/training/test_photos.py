@@ -164,8 +164,8 @@ def test_another_folder_is_not_taken_for_the_data(tmp_path, capsys):
 
 
 @pytest.fixture
-def card(repository) -> ModelCard:
-    recipe = read_recipe(repository / "training/recipes/cvc_clinicdb.yaml")
+def card() -> ModelCard:
+    recipe = read_recipe("cvc_clinicdb")
     rules = replace(recipe.model.preprocessing, size=48)
     return replace(recipe.model, preprocessing=rules, network_arguments={})
 
@@ -184,9 +184,9 @@ def test_a_photo_is_trained_on_as_it_is_segmented(clinicdb, card, tmp_path):
     assert result.labels.geometry == volume.geometry
 
 
-def test_squares_stay_inside_the_photo(clinicdb, card, repository, tmp_path):
+def test_squares_stay_inside_the_photo(clinicdb, card, tmp_path):
     prepare_photos("cvc_clinicdb", clinicdb, tmp_path / "out")
-    recipe = read_recipe(repository / "training/recipes/cvc_clinicdb.yaml")
+    recipe = read_recipe("cvc_clinicdb")
     still = replace(
         recipe.augmentation,
         **dict.fromkeys(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from flomo_training.recipe import RECIPES as RECIPE_FOLDER
 from flomo_training.recipe import parse_recipe, read_recipe
 from napari_flomo.errors import FlomoError
 
-RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.yaml"))
+RECIPES = sorted(RECIPE_FOLDER.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)

@@ -25,7 +25,7 @@ from napari_flomo.files import atomic_write
 from napari_flomo.networks import build
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-RECIPE = REPOSITORY / "training" / "recipes" / "acdc.yaml"
+RECIPE = "acdc"
 TABLE = REPOSITORY / "docs" / "benchmarks" / "training_step.md"
 
 
@@ -104,7 +104,7 @@ def table(measured: list[Variant], batch: int, size: int, runs: int) -> str:
         "# A training step",
         "",
         f"Batches of {batch} squares of {size} x {size} pixels, loss and deep supervision of "
-        f"`training/recipes/acdc.yaml`, {torch.get_num_threads()} CPU threads "
+        f"the recipe `acdc`, {torch.get_num_threads()} CPU threads "
         f"({torch.backends.cpu.get_cpu_capability()}), torch {torch.__version__}, Python "
         f"{platform.python_version()}; medians of {runs} steps in turns.",
         "",

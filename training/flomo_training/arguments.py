@@ -35,7 +35,9 @@ def _register_train(subparsers: argparse._SubParsersAction[argparse.ArgumentPars
         "--resume where its last checkpoint stands.",
         allow_abbrev=False,
     )
-    parser.add_argument("recipe", metavar="RECIPE", type=Path, help="YAML file with every number")
+    parser.add_argument(
+        "recipe", metavar="RECIPE", type=Path, help="YAML file with every number, or a name"
+    )
     parser.add_argument(
         "--fold", metavar="K", type=int, help="fold to hold out (default: the recipe's)"
     )
@@ -64,7 +66,9 @@ def _register_crossval(subparsers: argparse._SubParsersAction[argparse.ArgumentP
         "The same command goes on where it was cut off.",
         allow_abbrev=False,
     )
-    parser.add_argument("recipe", metavar="RECIPE", type=Path, help="YAML file with every number")
+    parser.add_argument(
+        "recipe", metavar="RECIPE", type=Path, help="YAML file with every number, or a name"
+    )
     parser.add_argument(
         "--folds", metavar="K", type=int, nargs="+", help="which folds (default: all)"
     )
@@ -147,7 +151,9 @@ def _register_data(subparsers: argparse._SubParsersAction[argparse.ArgumentParse
         "'flomo train --data FILE' takes in place of the folder.",
         allow_abbrev=False,
     )
-    pack.add_argument("recipe", metavar="RECIPE", type=Path, help="YAML file with every number")
+    pack.add_argument(
+        "recipe", metavar="RECIPE", type=Path, help="YAML file with every number, or a name"
+    )
     for action, run, out in ((prepare, _prepare, "DIR"), (pack, _pack, "FILE")):
         action.add_argument(
             "--source", metavar="DIR", type=Path, required=True, help="folder of the data set"

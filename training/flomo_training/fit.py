@@ -28,7 +28,7 @@ from flomo_training.export import export_model
 from flomo_training.lineage import check_start, trained_on
 from flomo_training.module import SegmentationModule
 from flomo_training.pack import load_training
-from flomo_training.recipe import Hardware, Recipe, read_recipe
+from flomo_training.recipe import Hardware, Recipe, locate_recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
@@ -201,6 +201,7 @@ def is_first_process() -> bool:
 
 def save_recipe(recipe: Path, out: Path) -> None:
     """Keep a recipe, as its author wrote it, in the run folder."""
+    recipe = locate_recipe(recipe)
     with atomic_write(out / "recipe.yaml") as temporary:
         shutil.copyfile(recipe, temporary)
 

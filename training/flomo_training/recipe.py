@@ -14,6 +14,9 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.models.schema import SchemaFault, decode
 
+RECIPES = Path(__file__).parent / "recipes"
+"""Those that come with the package."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -242,21 +245,47 @@ class Recipe:
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """Read and check a recipe.
 
+    Parameters
+    ----------
+    path
+        A file, or the name of a recipe that comes with the package.
+
     Raises
     ------
     FlomoError
         If the file is missing or no YAML, or a key is unknown, missing or wrong; the message names
         the key.
     """
-    path = Path(path)
+    path = locate_recipe(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FlomoError(f"There is no recipe {path}; check the path.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise FlomoError(f"The recipe {path} cannot be read ({reason}); mend it.") from error
     return parse_recipe(content, path)
+
+
+def locate_recipe(recipe: str | os.PathLike[str]) -> Path:
+    """Return the file of a recipe that is given as a path, or by a name of `recipe_names`.
+
+    Raises
+    ------
+    FlomoError
+        If there is neither such a file nor such a recipe.
+    """
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    if str(recipe) in recipe_names():
+        return RECIPES / f"{recipe}.yaml"
+    raise FlomoError(
+        f"There is no recipe {recipe}; give a file, or one of {', '.join(recipe_names())}."
+    )
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
 def parse_recipe(content: Any, path: Path) -> Recipe:
