@@ -180,6 +180,9 @@ class ModelCard:
     trained_on
         Fingerprints of the images that the weights, or those of a parent, have seen: the first 16
         hexadecimal digits of a SHA-256 of each. None if that is not known.
+    history
+        Earlier weights that went by this name, oldest first: their ``sha256``, ``created``,
+        ``protocol`` and ``metrics``.
     sha256
         Of ``model.safetensors``; empty until the weights are saved.
     schema
@@ -209,6 +212,7 @@ class ModelCard:
     parent: str | None = None
     created: str = ""
     trained_on: tuple[str, ...] | None = None
+    history: tuple[Mapping[str, Any], ...] = ()
     sha256: str = ""
     schema: int = SCHEMA
 

@@ -174,8 +174,16 @@ def _lineage(card: ModelCard) -> str:
             f"- made: {card.created or 'date unknown'}",
             f"- SHA-256 of `model.safetensors`: `{card.sha256}`",
             f"- hash of the card: `{card.card_hash}`",
+            *(_earlier(version) for version in card.history),
         ]
     )
+
+
+def _earlier(version: Mapping[str, Any]) -> str:
+    """Return a line on earlier weights of the same name."""
+    dice = version.get("metrics", {}).get("mean_dice")
+    figure = "" if dice is None else f", mean Dice {_shown(dice)}"
+    return f"- before: weights of {version.get('created')}{figure}, `{version.get('sha256')}`"
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

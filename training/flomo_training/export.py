@@ -12,8 +12,9 @@ from typing import Any
 from torch import nn
 
 from flomo_training.recipe import Recipe
+from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.models import load_card, save_model
+from napari_flomo.models import ModelCard, load_card, load_network, save_model
 from napari_flomo.models.card import card_text
 from napari_flomo.models.shelf import CARD_FILE
 from napari_flomo.networks import build
@@ -50,6 +51,7 @@ def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[
         metrics={name: run[name] for name in COSTS if name in run},
         created=datetime.now(UTC).date().isoformat(),
         protocol=training_protocol(recipe),
+        parent=run.get("parent"),
         trained_on=None if run.get("trained_on") is None else tuple(run["trained_on"]),
     )
     plain = build(
@@ -65,10 +67,46 @@ def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[
 
 def training_protocol(recipe: Recipe) -> str:
     """Return how a model was trained, in a sentence for its card."""
+    start = f", starting from {recipe.start_from}" if recipe.start_from else ""
+    mean = ", mean of the last weights" if recipe.average is not None else ""
     return (
-        f"Trained without the patients of fold {recipe.data.fold}: flavour '{recipe.flavour}', "
-        f"{recipe.epochs} epochs, seed {recipe.seed}."
+        f"Trained without the patients of fold {recipe.data.fold}{start}: flavour "
+        f"'{recipe.flavour}', {recipe.epochs} epochs{mean}, seed {recipe.seed}."
     )
+
+
+def supersede(old: Path, new: Path) -> ModelCard:
+    """Put a better model in the place of an older one; the card remembers the older one.
+
+    Parameters
+    ----------
+    old
+        Model folder that is replaced.
+    new
+        Model folder that takes its place, and stays as it is.
+
+    Returns
+    -------
+    ModelCard
+        The card now in ``old``.
+
+    Raises
+    ------
+    FlomoError
+        If either model is damaged, their names differ, or they are one and the same.
+    """
+    (_, before), (network, card) = load_network(old), load_network(new)
+    if before.name != card.name or before.sha256 == card.sha256:
+        raise FlomoError(
+            f"{new} cannot follow {old}: it must have the same name and other weights."
+        )
+    version = {
+        "sha256": before.sha256,
+        "created": before.created,
+        "protocol": before.protocol,
+        "metrics": dict(before.metrics),
+    }
+    return save_model(old, network, replace(card, history=(*before.history, version)))
 
 
 def record_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:

@@ -109,6 +109,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
         module.load_state_dict(finished["state_dict"])
         facts = {
             "cases": len(volumes),
+            "parent": None if parent is None else f"{parent.name} {parent.sha256}",
             "trained_on": trained_on(parent, (volume.fingerprint for volume in volumes)),
             "slices": len(slices),
             "epochs": len(diary.rows),
