@@ -153,8 +153,9 @@ def run_export(args: argparse.Namespace) -> int:
 
 def run_import(args: argparse.Namespace) -> int:
     """Take over another store or data set."""
-    from napari_flomo.corrections.exchange import import_folder
+    from napari_flomo.corrections.exchange import find_source, import_folder
 
+    find_source(args.folder)  # or no store is made
     store = _open(args, create=True)
     done = import_folder(store, args.folder, reader=args.reader, patient=args.patient)
     if args.json:

@@ -65,15 +65,28 @@ def import_folder(
     FlomoError
         If the folder is neither, or the store cannot be written.
     """
-    source = Path(folder)
-    if is_store(source):
-        return _import_store(store, CorrectionStore.open(source))
+    source = find_source(folder)
+    if isinstance(source, DataSet):
+        return _import_dataset(store, source, reader, patient)
+    return _import_store(store, source)
+
+
+def find_source(folder: PathLike) -> CorrectionStore | DataSet:
+    """Return what a folder holds.
+
+    Raises
+    ------
+    FlomoError
+        If it holds nothing that can be imported.
+    """
+    path = Path(folder)
+    if is_store(path):
+        return CorrectionStore.open(path)
     for images, labels in _FOLDERS:
-        if (source / images).is_dir() and (source / labels).is_dir():
-            dataset = _DataSet(source, source / images, source / labels)
-            return _import_dataset(store, dataset, reader, patient)
+        if (path / images).is_dir() and (path / labels).is_dir():
+            return DataSet(path, path / images, path / labels)
     raise FlomoError(
-        f"{source} holds nothing to import; give a store, or a folder with imagesTr and labelsTr."
+        f"{path} holds nothing to import; give a store, or a folder with imagesTr and labelsTr."
     )
 
 
@@ -108,7 +121,7 @@ def _import_store(store: CorrectionStore, source: CorrectionStore) -> Imported:
 
 
 def _import_dataset(
-    store: CorrectionStore, dataset: _DataSet, reader: str, patient: str | None
+    store: CorrectionStore, dataset: DataSet, reader: str, patient: str | None
 ) -> Imported:
     try:
         pattern = None if patient is None else re.compile(patient)
@@ -155,8 +168,16 @@ def _correction(image: Volume, labels: Volume, table: _Table) -> Correction:
 
 
 @dataclass(frozen=True)
-class _DataSet:
-    """Two folders whose files belong together by name."""
+class DataSet:
+    """Two folders whose files belong together by name.
+
+    Attributes
+    ----------
+    folder
+        Where ``dataset.json`` may lie.
+    images, labels
+        The two folders.
+    """
 
     folder: Path
     images: Path
