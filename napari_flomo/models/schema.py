@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import types
@@ -64,7 +65,7 @@ def decode(kind: type[T], value: Any, key: str = "") -> T:
     """
     if not isinstance(value, Mapping):
         raise SchemaFault(f"{_quoted(key)} must be an object, not {_shown(value)}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in value:
         if name not in fields:
@@ -93,6 +94,12 @@ def encode(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [encode(item) for item in value]
     return value.item() if hasattr(value, "item") else value  # numpy and torch scalars
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the types of a dataclass's fields; to find them out takes longer than all the rest."""
+    return typing.get_type_hints(kind)
 
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
