@@ -73,10 +73,11 @@ class PaintWatch(QObject):
         self._changed = changed
         self._locked = locked
         self._before = np.array(layer.data)
+        self._kind = "undo"
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLE_MS)
-        self._settled.timeout.connect(self.look)
+        self._settled.timeout.connect(self._on_settled)
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_drawn)
 
@@ -91,15 +92,15 @@ class PaintWatch(QObject):
         self._settled.stop()
         self._before = np.array(self.layer.data)
 
-    def look(self, kind: str = "undo", region: tuple[slice, ...] | None = None) -> None:
-        """Compare now, everywhere or in a region, and tell of what changed."""
+    def look(self, kind: str = "undo", region: tuple[slice, ...] | None = None) -> bool:
+        """Compare now, everywhere or in a region; tell of what changed, and whether it did."""
         self._settled.stop()
         data, before = self.layer.data, self._before
         if data.shape != before.shape:
-            return  # replaced by somebody; the owner of the layer sees to it
+            return False  # replaced by somebody; the owner of the layer sees to it
         box = region or tuple(slice(0, length) for length in data.shape)
         if np.array_equal(data[box], before[box]):
-            return
+            return False
         inside = np.nonzero(data[box] != before[box])
         where = tuple(
             axis + part.indices(length)[0]
@@ -120,9 +121,17 @@ class PaintWatch(QObject):
         before[where] = new
         indices = np.ravel_multi_index(where, data.shape)
         self._changed(Change(kind, indices, old, new, refused))
+        return True
 
     def _on_paint(self, event: Any) -> None:
-        self.look("stroke", _region(event.value, self.layer.data.shape))
+        # The bucket and the polygon tell before they write, the brush after it.
+        if not self.look("stroke", _region(event.value, self.layer.data.shape)):
+            self._kind = "stroke"
+            self._settled.start()
+
+    def _on_settled(self) -> None:
+        kind, self._kind = self._kind, "undo"
+        self.look(kind)
 
     def _on_drawn(self, _event: Any = None) -> None:
         self._settled.start()

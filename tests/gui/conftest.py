@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 
 from napari_flomo.jobs import Worker, python_spawner
-from napari_flomo.session import Preferences
 from napari_flomo.volumes import Volume
 
 if find_spec("napari") is None or find_spec("pytestqt") is None:
@@ -75,12 +74,20 @@ def open_viewer(plugin: Any, make_napari_viewer: Callable[..., Any]) -> Callable
     return make
 
 
+class SharedWorker(Worker):
+    """One warm child for the windows of a module; a window that closes leaves it running."""
+
+    def close(self) -> None:
+        """Leave the child to the next window."""
+
+
 @pytest.fixture(scope="module")
 def worker(repository: Path) -> Iterator[Worker]:
     """A worker whose network is a threshold; the process and the files are real."""
     child = repository / "tests" / "session" / "tiny_child.py"
-    with Worker(python_spawner(arguments=[str(child)])) as worker:
-        yield worker
+    worker = SharedWorker(python_spawner(arguments=[str(child)]))
+    yield worker
+    Worker.close(worker)
 
 
 @dataclass
@@ -126,10 +133,13 @@ class Bench:
         canvas = self.viewer.window._qt_viewer.canvas
         native = canvas.native
         self.viewer.layers.selection.active = layer
+        self.settle()
         places = [self.on_canvas(layer, point) for point in points]
         self.qtbot.mouseMove(native, places[0])
         self.qtbot.mousePress(native, Qt.MouseButton.LeftButton, pos=places[0])
         for place in places[1:]:
+            self.settle()
+            native._last_time = 0.0  # vispy drops moves that follow within 10 ms
             event = QMouseEvent(
                 QEvent.Type.MouseMove,
                 QPointF(place),
@@ -139,7 +149,13 @@ class Bench:
                 Qt.KeyboardModifier.NoModifier,
             )
             QApplication.sendEvent(native, event)
+        self.settle()
         self.qtbot.mouseRelease(native, Qt.MouseButton.LeftButton, pos=places[-1])
+
+    def settle(self) -> None:
+        """Let Qt lay the window out: other layer controls give the canvas another size."""
+        for _ in range(3):
+            QApplication.processEvents()
 
     def on_canvas(self, layer: Any, point: tuple[float, ...]) -> Any:
         """Return where a voxel is drawn, in the pixels of the canvas."""
@@ -159,44 +175,32 @@ class Bench:
 
     def picture(self) -> np.ndarray:
         """Return what the canvas shows, as RGB."""
-        QApplication.processEvents()
+        self.settle()
         return self.viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
 
 
-@pytest.fixture(scope="module")
-def window(
-    plugin: Any, worker: Worker, qapp: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    """One window for a module, since opening one takes seconds."""
+@pytest.fixture
+def bench(plugin: Any, worker: Worker, qapp: Any, qtbot: Any, data_home: Path) -> Iterator[Bench]:
+    """A window with both panels and a quick worker.
+
+    Every test has a window of its own: vispy crashes under Mesa now and then when layers are added
+    after others were removed, without any plugin.
+    """
     import napari
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FLOMO_HOME", str(tmp_path_factory.mktemp("home")))
-        viewer = napari.Viewer(show=True, show_welcome_screen=False)
-        viewer.window.resize(1400, 1000)
-        desk_of(viewer, worker)
-        panels = [
-            viewer.window.add_plugin_dock_widget("napari-flomo", name)[1]
-            for name in ("Segment", "Review")
-        ]
-        yield viewer, *panels
-        panels.clear()
-        viewer.close()
-        QApplication.processEvents()
-
-
-@pytest.fixture
-def bench(window: Any, qtbot: Any, data_home: Path) -> Iterator[Bench]:
-    """The window with both panels, cleared."""
-    viewer, segment, review = window
-    desk = desk_of(viewer)
-    desk.preferences = Preferences(data_home / "preferences.json")
-    desk._memory._preferences = desk.preferences
-    segment.message.clear()
-    review.message.clear()
-    segment.scopes["stack"].setChecked(True)
-    yield Bench(viewer, desk, segment, review, qtbot)
+    viewer = napari.Viewer(show=True, show_welcome_screen=False)
+    viewer.window.resize(1400, 1000)
+    desk = desk_of(viewer, worker)
+    segment, review = (
+        viewer.window.add_plugin_dock_widget("napari-flomo", name)[1]
+        for name in ("Segment", "Review")
+    )
+    qtbot.waitUntil(viewer.window._qt_viewer.canvas.native.isVisible)
+    bench = Bench(viewer, desk, segment, review, qtbot)
+    yield bench
     if desk.session.running is not None:
         desk.session.running.cancel()
-        qtbot.waitUntil(lambda: desk.session.running is None)
-    viewer.layers.clear()
+        qtbot.waitUntil(lambda: worker.job is None, timeout=10_000)
+    bench.__dict__.clear()
+    viewer.close()
+    qapp.processEvents()

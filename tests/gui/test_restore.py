@@ -1,0 +1,141 @@
+"""A process that is killed while somebody paints, and the next one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari", reason="napari is not installed")
+
+from napari_flomo.corrections import journals_folder, unfinished
+from napari_flomo.session import Place, SliceState
+from napari_flomo.volumes import Volume, write
+from napari_flomo.widgets.desk import desk_of
+
+PAINTER = """
+import sys, time
+from pathlib import Path
+import numpy as np
+import napari
+from napari_flomo.models import info
+from napari_flomo.segmentation import Segmentation
+from napari_flomo.session import Place, Scope
+from napari_flomo.session.results import take_in
+from napari_flomo.volumes import read
+from napari_flomo.widgets import reviewing
+from napari_flomo.widgets.desk import desk_of
+from napari_flomo.widgets.reading import layer_data
+from qtpy.QtWidgets import QApplication
+
+path, progress = sys.argv[1:]
+viewer = napari.Viewer(show=True, show_welcome_screen=False)
+data, arguments, _ = layer_data(read(path))
+layer = viewer.add_image(data, **arguments)
+desk = desk_of(viewer)
+entry = desk.entry_of(layer)
+image = desk.adopt(entry)
+labels = image.volume.with_data((data > 150).astype(np.uint8) * 3)
+scores = np.array([[1.0, 3.0, 2.0]], np.float32)
+card = info("flomo-b0-acdc")[1]
+take_in(image, Segmentation(labels, None, {}, scores, {}, card), Scope())
+desk.show_result(entry)
+reviewing.lock(desk, 1, True)
+for number in range(1000):
+    entry.labels.selected_label = 2
+    entry.labels.brush_size = 3
+    entry.labels.paint((1, 3 + number % 50, 5 + number // 50), 2)
+    QApplication.processEvents()
+    if number == 5:
+        viewer.dims.current_step = (2, 0, 0)
+        reviewing.accept(desk)
+    if entry.keeper is not None and entry.keeper.flush():
+        np.save(progress + ".npy", entry.labels.data)
+        Path(progress).write_text(str(number))
+"""
+
+
+@pytest.fixture
+def killed(
+    plugin: Any, make_heart: Callable[..., Volume], tmp_path: Path
+) -> tuple[np.ndarray, Volume]:
+    """A window in another process that was killed while it painted; its labels and its image."""
+    volume = make_heart(slices=3, size=64)
+    write(volume, tmp_path / "heart.nii.gz")
+    progress = tmp_path / "progress"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PAINTER, str(tmp_path / "heart.nii.gz"), str(progress)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not progress.exists() or int(progress.read_text() or 0) < 12:
+        assert process.poll() is None, process.stderr.read().decode()[-2000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    return np.load(f"{progress}.npy"), volume
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_killed_while_painting_and_restored(
+    open_viewer: Callable[..., Any], killed: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    painted, volume = killed
+    (left,) = unfinished()
+    assert left.model == "flomo-b0-acdc"
+    viewer = open_viewer()
+    _dock, panel = viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
+    assert "unsaved changes" in panel.message.text.text()
+    restore, _discard = panel.message.buttons
+    assert restore.text() == "Restore"
+    restore.click()
+    desk = desk_of(viewer)
+    entry = desk.current
+    np.testing.assert_array_equal(entry.image.data, volume.data)
+    differing = int((entry.labels.data != painted).sum())
+    assert differing <= 9, "at most the last stroke of the killed process is not the same"
+    image = desk.opened(entry)
+    assert image.volume.geometry.same_space(volume.geometry)
+    assert image.review.order[0] == Place(0, 1), "the order of doubt was kept"
+    assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
+    assert image.review.edits(Place(0, 1)) > 0
+    assert unfinished() == [], "it is open again, here"
+
+    entry.labels.selected_label = 3
+    entry.labels.paint((0, 10, 10), 3)
+    qtbot.waitUntil(lambda: image.review.edits(Place(0, 0)) == 1)
+    assert entry.keeper.flush()
+    entry.labels.save(str(tmp_path / "saved.nii.gz"), plugin="napari-flomo")
+    assert not [path for path in journals_folder().iterdir() if path.is_dir()]
+    desk.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_discarded(open_viewer: Callable[..., Any], killed: Any) -> None:
+    viewer = open_viewer()
+    _dock, panel = viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
+    _restore, discard = panel.message.buttons
+    discard.click()
+    assert unfinished() == []
+    assert not panel.message.isVisible()
+    desk_of(viewer).close()
+
+
+def test_nothing_to_restore(open_viewer: Callable[..., Any]) -> None:
+    viewer = open_viewer()
+    _dock, panel = viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
+    assert panel.message.text.text() == ""
+    desk_of(viewer).close()

@@ -1,0 +1,253 @@
+"""The walk through the doubtful slices: list, bars, keys, overlay, comparison, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari", reason="napari is not installed")
+
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QSlider,
+    QTableWidget,
+    QWidget,
+)
+
+from napari_flomo.session import Place, SliceState
+from napari_flomo.volumes import Volume
+from napari_flomo.widgets import overlay
+from napari_flomo.widgets.keys import SHORTCUTS
+
+
+@pytest.fixture
+def reviewed(bench: Any, make_volume: Callable[..., Volume]) -> Any:
+    """A cine whose frame 1 is all structure, so that its slices are the most doubtful."""
+    volume = make_volume(frames=3, slices=4)
+    data = np.zeros(volume.data.shape, np.int16)
+    for frame in range(3):
+        for number in range(4):
+            rows = 2 + (frame == 1) * 10 + number
+            data[frame, number, :rows, 4:20] = 200
+    entry = bench.add(volume.with_data(data), "cine")
+    bench.segment.scopes["all"].setChecked(True)
+    bench.run()
+    return entry
+
+
+def test_the_most_doubtful_first(bench: Any, reviewed: Any) -> None:
+    table = bench.review.list
+    assert table.rowCount() == 12
+    assert [table.item(row, 0).text() for row in range(2)] == ["4, frame 2", "3, frame 2"]
+    scores = [float(table.item(row, 1).text()) for row in range(12)]
+    assert scores == sorted(scores, reverse=True)
+    bench.click(bench.review.next_button)
+    assert bench.desk.place(reviewed) == Place(1, 3)
+    assert tuple(bench.viewer.dims.current_step[:2]) == (1, 3)
+    assert table.item(0, 2).text() == "seen"
+
+
+def test_a_click_in_the_list_goes_there(bench: Any, reviewed: Any) -> None:
+    table = bench.review.list
+    item = table.item(5, 0)
+    table.scrollToItem(item)
+    spot = table.visualItemRect(item).center()
+    bench.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=spot)
+    assert bench.desk.place(reviewed) == table.places[5]
+    assert table.currentRow() == 5
+
+
+def test_a_click_on_a_bar_goes_there(bench: Any, reviewed: Any) -> None:
+    bench.viewer.dims.current_step = (1, 0, 0, 0)
+    plot = bench.review.plot
+    bar = plot.bar(2)
+    bench.qtbot.mouseClick(
+        plot, Qt.MouseButton.LeftButton, pos=QPoint(int(bar.center().x()), plot.height() // 2)
+    )
+    assert bench.desk.place(reviewed) == Place(1, 2)
+    assert plot.bar(3).height() > plot.bar(0).height()
+    picture = plot.grab().toImage()
+    inside = picture.pixelColor(int(plot.bar(3).center().x()), int(plot.bar(3).bottom()) - 3)
+    assert inside.red() > 150, "an open slice has an amber bar"
+
+
+def test_the_slider_is_followed(bench: Any, reviewed: Any) -> None:
+    bench.viewer.dims.current_step = (2, 1, 0, 0)
+    table = bench.review.list
+    assert table.places[table.currentRow()] == Place(2, 1)
+
+
+def test_accept_to_the_end(bench: Any, reviewed: Any) -> None:
+    review = bench.desk.opened(reviewed).review
+    for _ in range(12):
+        bench.click(bench.review.accept_button)
+    assert review.finished
+    assert "12 of 12 accepted" in bench.review.title.text()
+    assert "Every slice is accepted" in bench.review.message.text.text()
+
+
+def test_keys(bench: Any, reviewed: Any) -> None:
+    review = bench.desk.opened(reviewed).review
+    bench.press(Qt.Key.Key_N)
+    assert bench.desk.place(reviewed) == review.order[0]
+    bench.press(Qt.Key.Key_N)
+    assert bench.desk.place(reviewed) == review.order[1]
+    bench.press(Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+    assert bench.desk.place(reviewed) == review.order[0]
+    bench.press(Qt.Key.Key_A)
+    assert review.state(review.order[0]) is SliceState.ACCEPTED
+    assert bench.desk.place(reviewed) == review.order[1]
+    bench.press(Qt.Key.Key_U)
+    assert reviewed.doubt.visible
+    assert bench.review.doubt.visible_box.isChecked()
+    assert reviewed.labels.selected_label == 2
+    bench.press(Qt.Key.Key_Period)
+    assert reviewed.labels.selected_label == 3
+    bench.press(Qt.Key.Key_Comma)
+    bench.press(Qt.Key.Key_Comma)
+    assert reviewed.labels.selected_label == 0
+
+
+def test_keys_reach_the_viewer_from_the_list(bench: Any, reviewed: Any) -> None:
+    bench.review.list.setFocus()
+    bench.qtbot.keyClick(bench.review.list, Qt.Key.Key_N)
+    assert bench.desk.place(reviewed) == bench.desk.opened(reviewed).review.order[0]
+
+
+def test_no_key_is_taken_from_napari() -> None:
+    from napari.utils.key_bindings import coerce_keybinding
+    from napari.utils.shortcuts import default_shortcuts
+
+    ours = {str(coerce_keybinding(key)) for key, _, _ in SHORTCUTS}
+    for name, keys in default_shortcuts.items():
+        if name.split(":")[1].startswith(("activate_", "select_", "copy", "paste", "move", "del")):
+            continue  # of points and shapes, where they keep their meaning
+        assert not ours & {str(coerce_keybinding(key)) for key in keys}, name
+
+
+def test_uncertainty_above_a_threshold(bench: Any, reviewed: Any) -> None:
+    bench.viewer.dims.current_step = (1, 3, 0, 0)
+    box = bench.review.doubt
+    assert box.map_box.currentText() == "Entropy"
+    reviewed.labels.visible = False
+    reviewed.image.visible = False
+    inside = bench.on_canvas(reviewed.image, (1, 3, 5, 12))
+    outside = bench.on_canvas(reviewed.image, (1, 3, 18, 2))
+    bench.click(box.visible_box)
+    picture = bench.picture()
+    assert picture[inside.y(), inside.x()].min() > 100, "full doubt glows"
+    assert picture[outside.y(), outside.x()].max() == 0, "certainty is clear"
+    reviewed.doubt.data = reviewed.doubt.data * np.float32(0.4)
+    box.slider.setValue(30)
+    assert bench.picture()[inside.y(), inside.x()].max() > 60
+    box.slider.setValue(60)
+    assert bench.picture()[inside.y(), inside.x()].max() == 0
+    assert box.legend.threshold == 0.6
+
+
+def test_colours_of_doubt() -> None:
+    table = overlay.colours(0.5)
+    assert (table[:127, 3] == 0).all()
+    assert (table[129:, 3] > 0.5).all()
+    brightness = table[:, :3] @ (0.3, 0.59, 0.11)
+    assert (np.diff(brightness) > 0).all()
+
+
+def test_before_and_after(bench: Any, reviewed: Any) -> None:
+    box = bench.review.compare
+    labels = reviewed.labels
+    before = labels.data.copy()
+    box.choice.setCurrentIndex(box.choice.findData("changes"))
+    box.choice.activated.emit(box.choice.currentIndex())
+    changes = reviewed.comparison
+    assert not changes.data.any()
+    bench.viewer.dims.current_step = (1, 3, 0, 0)
+    labels.mode, labels.brush_size, labels.selected_label = "paint", 3, 2
+    bench.stroke(labels, (1, 3, 18, 3), (1, 3, 18, 20))
+    labels.mode = "erase"
+    bench.stroke(labels, (1, 3, 5, 6), (1, 3, 5, 16))
+    bench.qtbot.waitUntil(lambda: changes.data.any() and (changes.data == 2).any())
+    np.testing.assert_array_equal(changes.data == 1, (before == 0) & (labels.data > 0))
+    np.testing.assert_array_equal(changes.data == 2, (before > 0) & (labels.data == 0))
+    assert f"added {(changes.data == 1).sum()}" in box.key.text()
+    box.choice.setCurrentIndex(box.choice.findData("contours"))
+    box.choice.activated.emit(box.choice.currentIndex())
+    np.testing.assert_array_equal(reviewed.comparison.data, before)
+    assert reviewed.comparison.contour == 1
+    box.choice.setCurrentIndex(0)
+    box.choice.activated.emit(0)
+    assert reviewed.comparison is None
+    assert len(bench.viewer.layers) == 3
+
+
+def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
+    text = bench.review.structures.heart
+    assert "EF" in text.text()
+    assert "End diastole: frame 2" in text.text()
+    before = text.text()
+    bench.viewer.dims.current_step = (1, 3, 0, 0)
+    labels = reviewed.labels
+    labels.mode, labels.brush_size, labels.selected_label = "paint", 9, 3
+    bench.stroke(labels, (1, 3, 17, 3), (1, 3, 17, 20))
+    assert text.text() != before
+
+
+def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
+    volume = bench.desk.opened(reviewed).volume
+    bench.segment.device_box.setCurrentIndex(1)
+    bench.run()
+    assert (bench.desk.preferences.model, bench.desk.preferences.device) == ("toy", "cpu")
+    bench.click(bench.review.next_button)
+    bench.click(bench.review.accept_button)
+    here = bench.desk.place(reviewed)
+    reviewed.image.contrast_limits = (0, 150)
+    bench.qtbot.waitUntil(lambda: bench.desk.preferences.contrast("toy") is not None)
+    bench.viewer.layers.clear()
+    again = bench.add(volume, "again")
+    again.image.contrast_limits = (0, 200)
+    bench.segment.scopes["all"].setChecked(True)
+    bench.run()
+    review = bench.desk.opened(again).review
+    assert review.accepted == 1
+    assert bench.desk.place(again) == here
+    low, high = bench.desk.preferences.contrast("toy")
+    assert again.image.contrast_limits != [0, 200]
+    assert (low, high) != (0, 100)
+    kept = "".join(path.read_text() for path in data_home.rglob("*.json"))
+    assert "toy" in kept
+    assert "cine" not in kept
+
+
+CONTROLS = (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QSlider,
+    QTableWidget,
+)
+
+
+def test_every_control_has_a_tooltip(bench: Any, reviewed: Any) -> None:
+    models = bench.segment.open("Models")
+    silent = []
+    for panel in (bench.segment, bench.review, models):
+        for widget in panel.findChildren(QWidget):
+            inner = widget.objectName().startswith("qt_") or isinstance(
+                widget.parent(), QAbstractSpinBox | QTableWidget | QComboBox
+            )
+            if isinstance(widget, CONTROLS) and not inner and not widget.toolTip():
+                silent.append(f"{type(panel).__name__}: {type(widget).__name__}")
+    assert not silent, silent
