@@ -118,6 +118,7 @@ class Transaction:
             elif self.layout.tombstone(last.about["id"]).exists():
                 self._finish_removal(last.about["id"])
             else:
+                self._sweep(last.about["id"])
                 self.history.append("abandoned", id=last.about["id"])
 
     def add(
@@ -282,12 +283,16 @@ class Transaction:
         self.layout.labels(id, revision, "corrected").unlink(missing_ok=True)
         if begin.about["new_image"]:
             self.layout.path(begin.about["new_image"]).unlink(missing_ok=True)
+        self._sweep(id)
+        self.history.append("abandoned", id=id, revision=revision)
+
+    def _sweep(self, id: str) -> None:
+        """Remove temporary files; nobody else writes, because the store is locked."""
         for folder in (self.layout.correction(id), self.layout.images, self.layout.folder):
-            for leftover in folder.glob(".flomo-*"):  # nobody else writes: the store is locked
+            for leftover in folder.glob(".flomo-*"):
                 leftover.unlink(missing_ok=True)
         with suppress(OSError):
             self.layout.correction(id).rmdir()  # if it is empty
-        self.history.append("abandoned", id=id, revision=revision)
 
     def _finish_removal(self, id: str) -> None:
         folder, keep = self.layout.correction(id), self.layout.tombstone(id)
