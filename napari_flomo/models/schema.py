@@ -65,7 +65,7 @@ def decode(kind: type[T], value: Any, key: str = "") -> T:
     """
     if not isinstance(value, Mapping):
         raise SchemaFault(f"{_quoted(key)} must be an object, not {_shown(value)}")
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in value:
         if name not in fields:

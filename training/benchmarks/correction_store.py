@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,11 @@ def milliseconds(task: Callable[[], object]) -> float:
     return (time.process_time() - start) * 1e3
 
 
+def read_first(store: CorrectionStore) -> Correction:
+    """Look a correction up and read it."""
+    return store.read(store.records()[0].id)
+
+
 def measure(folder: Path, runs: int, records: int) -> list[tuple[str, str, str]]:
     """Return the rows of the table: what, median in ms, flushes."""
     made = heart()
@@ -93,10 +99,10 @@ def measure(folder: Path, runs: int, records: int) -> list[tuple[str, str, str]]
         store = CorrectionStore.open(folder / f"hearts{run}", create=True)
         later = replace(made, state="rejected")
         tasks: dict[str, Callable[[], object]] = {
-            "add a correction of ten slices": lambda store=store: store.add(made),
-            "say the same again": lambda store=store: store.add(made),
-            "add a revision of it": lambda store=store, later=later: store.add(later),
-            "read it back, checked": lambda store=store: store.read(store.records()[0].id),
+            "add a correction of ten slices": partial(store.add, made),
+            "say the same again": partial(store.add, made),
+            "add a revision of it": partial(store.add, later),
+            "read it back, checked": partial(read_first, store),
             "verify the store": store.verify,
         }
         for name, task in tasks.items():
@@ -111,7 +117,7 @@ def measure(folder: Path, runs: int, records: int) -> list[tuple[str, str, str]]
     times[name] = [milliseconds(many.records) for _ in range(runs)]
     name = f"add one to {records}"
     with counted() as disk:
-        times[name] = [milliseconds(lambda n=n: many.add(small(-n))) for n in range(1, runs + 1)]
+        times[name] = [milliseconds(partial(many.add, small(-n))) for n in range(1, runs + 1)]
     flushes[name] = disk.flushes // runs
     return [
         (name, f"{statistics.median(found):.0f}", str(flushes.get(name, 0)))
