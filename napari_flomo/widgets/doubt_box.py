@@ -43,7 +43,7 @@ class DoubtBox(QWidget):
         row.addWidget(self.number)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.visible_box, self.map_box)
         form.addRow("Only above", row)
         form.addRow("", self.legend)

@@ -103,5 +103,6 @@ class MessageBar(QFrame):
     def _forget_choices(self) -> None:
         for button in self.buttons:
             self._choices.removeWidget(button)
+            button.hide()  # now; it is deleted when Qt comes to it
             button.deleteLater()
         self.buttons = []

@@ -138,12 +138,12 @@ class SegmentPanel(Panel):
         buttons.addWidget(self.cancel_button, 1)
         buttons.addWidget(self.review_button, 1)
         form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Image", self.image_box)
-        form.addRow("", self.image_line)
+        form.addRow(self.image_line)
         form.addRow(self.spacing)
         form.addRow("Model", models)
-        form.addRow("", self.card_line)
+        form.addRow(self.card_line)
         form.addRow("Device", self.device_box)
         form.addRow("Segment", scope)
         layout = QVBoxLayout(self)
@@ -353,7 +353,8 @@ def time_left(seconds: float) -> str:
 def card_text(card: ModelCard) -> str:
     """Say what a model finds, how well, and under which licence, in rich text."""
     swatches = " ".join(
-        f'<span style="color:{label.colour}">&#9632;</span>&nbsp;{label.name}'
+        f'<span style="color:{label.colour}">&#9632;</span>&nbsp;'
+        + label.name.replace(" ", "&nbsp;")
         for label in card.labels[1:]
     )
     dice = card.metrics.get("mean_dice")
@@ -365,5 +366,5 @@ def _note(tip: str) -> QLabel:
     label = QLabel()
     label.setWordWrap(True)
     label.setToolTip(tip)
-    label.setStyleSheet("QLabel { color: palette(placeholder-text); }")
+    label.setContentsMargins(0, 0, 0, 6)
     return label

@@ -69,6 +69,7 @@ class Structures(QWidget):
         while self._rows.count():
             item = self._rows.takeAt(0)
             if item is not None and item.widget() is not None:
+                item.widget().hide()  # now; it is deleted when Qt comes to it
                 item.widget().deleteLater()
         self._shown = labels
         self.brushes, self.sizes, self.locks = {}, {}, {}

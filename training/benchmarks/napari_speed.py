@@ -1,0 +1,249 @@
+"""How long a click takes in napari, what a stroke costs with the journal, and the memory of a cine.
+
+    xvfb-run -a -s "-screen 0 1600x1200x24" python training/benchmarks/napari_speed.py
+
+In a real window, with real clicks and mouse events. Strokes with and without the plugin's watch and
+journal take turns, so that their ratio holds even where the machine is busy and the times do not.
+Prints a table and writes it as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from napari_flomo.files import atomic_write
+from napari_flomo.volumes import Volume, read
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SAMPLES = REPOSITORY / "napari_flomo" / "samples"
+MANIFEST = REPOSITORY / "napari_flomo" / "napari.yaml"
+TABLE = REPOSITORY / "docs" / "benchmarks" / "napari.md"
+SLICES = 10
+FRAMES = 30
+BRUSH = 20
+MOVES = 12
+START = """
+import time
+from npe2 import PluginManager, PluginManifest
+PluginManager.instance()
+start = time.perf_counter()
+manifest = PluginManifest.from_file({!r})
+PluginManager.instance().register(manifest)
+print(time.perf_counter() - start)
+"""
+
+
+@dataclass
+class Figures:
+    """What was measured; seconds and megabytes."""
+
+    start: float = 0.0
+    panel: float = 0.0
+    first_click: float = 0.0
+    later_clicks: list[float] = field(default_factory=list)
+    stroke_on: list[float] = field(default_factory=list)
+    stroke_off: list[float] = field(default_factory=list)
+    viewer_before: float = 0.0
+    viewer_after: float = 0.0
+    worker_peak: float = 0.0
+    cine_mb: float = 0.0
+
+
+class Window:
+    """A napari window with the Segment panel."""
+
+    def __init__(self, figures: Figures) -> None:
+        import napari
+        from npe2 import PluginManager, PluginManifest
+
+        manager = PluginManager.instance()
+        manager.discover()
+        if "napari-flomo" not in manager:
+            manager.register(PluginManifest.from_file(MANIFEST))
+        self.viewer: Any = napari.Viewer(show=True, show_welcome_screen=False)
+        self.viewer.window.resize(1400, 940)
+        start = time.perf_counter()
+        _dock, self.panel = self.viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
+        figures.panel = time.perf_counter() - start
+
+    def add(self, volume: Volume) -> Any:
+        """Open an image and return what the desk knows of it."""
+        from napari_flomo.widgets.layers import layer_of_volume
+
+        layer = self.viewer.add_image(volume.data, **layer_of_volume(volume))
+        return self.panel.desk.entry_of(layer)
+
+    def click(self, watch: Callable[[], None] = lambda: None) -> float:
+        """Click Segment and return the seconds until the mask is drawn."""
+        from qtpy.QtWidgets import QApplication
+
+        start = time.perf_counter()
+        self.panel.segment_button.click()
+        while self.panel.desk.session.running is not None:
+            QApplication.processEvents()
+            watch()
+            time.sleep(0.005)
+        QApplication.processEvents()
+        return time.perf_counter() - start
+
+    def stroke(self, layer: Any, row: int) -> float:
+        """Drag the brush along a row and return the seconds from press to release."""
+        from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+        from qtpy.QtGui import QMouseEvent
+        from qtpy.QtTest import QTest
+        from qtpy.QtWidgets import QApplication
+
+        canvas = self.viewer.window._qt_viewer.canvas
+        native, left = canvas.native, Qt.MouseButton.LeftButton
+        places = []
+        for column in np.linspace(80, 170, MOVES):
+            world = layer.data_to_world((self.viewer.dims.current_step[0], row, column))
+            x, y = canvas.view.scene.transform.map((world[-1], world[-2], 0, 1))[:2]
+            places.append(QPoint(round(x), round(y)))
+        start = time.perf_counter()
+        QTest.mousePress(native, left, pos=places[0])
+        for place in places[1:]:
+            native._last_time = 0.0  # vispy drops moves that follow within 10 ms
+            event = QMouseEvent(
+                QEvent.Type.MouseMove,
+                QPointF(place),
+                QPointF(native.mapToGlobal(place)),
+                Qt.MouseButton.NoButton,
+                left,
+                Qt.KeyboardModifier.NoModifier,
+            )
+            QApplication.sendEvent(native, event)
+        QTest.mouseRelease(native, left, pos=places[-1])
+        return time.perf_counter() - start
+
+
+def measure(clicks: int, strokes: int) -> Figures:
+    """Measure all."""
+    from qtpy.QtWidgets import QApplication
+
+    figures = Figures()
+    program = START.format(str(MANIFEST))
+    runs = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        for _ in range(5)
+    ]
+    figures.start = statistics.median(float(run.stdout) for run in runs)
+    window = Window(figures)
+    whole = read(SAMPLES / "sunnybrook_ed.nii.gz")
+    entry = window.add(replace(whole, data=whole.data[1 : 1 + SLICES]))
+    figures.first_click = window.click()
+    figures.later_clicks = [window.click() for _ in range(clicks)]
+    measure_strokes(window, entry, figures, strokes)
+    window.viewer.layers.clear()
+    QApplication.processEvents()
+    measure_cine(window, figures)
+    window.viewer.close()
+    return figures
+
+
+def measure_strokes(window: Window, entry: Any, figures: Figures, strokes: int) -> None:
+    """Paint with and without the plugin looking on, in turns, the same stroke each time."""
+    from napari_flomo.widgets import following
+
+    layer = entry.labels
+    layer.mode, layer.brush_size, layer.selected_label = "paint", BRUSH, 2
+    window.viewer.dims.set_current_step(0, 5)
+    for number in range(2 * strokes + 2):
+        on = number % 2 == 0
+        if on:
+            following.follow(window.panel.desk, entry)
+        else:
+            following.stop_following(entry)
+        seconds = window.stroke(layer, 100 + number % 40)
+        if number >= 2:  # the first of each warms up
+            (figures.stroke_on if on else figures.stroke_off).append(seconds)
+        if on:
+            following.stop_following(entry)
+        layer.undo()
+    following.follow(window.panel.desk, entry)
+
+
+def measure_cine(window: Window, figures: Figures) -> None:
+    """Segment a cine of 30 frames and look at the memory of both processes."""
+    cine = read(SAMPLES / "sunnybrook_cine.nii.gz")
+    frames = np.concatenate([cine.data] * (FRAMES // cine.n_frames))
+    me = psutil.Process()
+    figures.viewer_before = me.memory_info().rss / 1e6
+    entry = window.add(replace(cine, data=frames))
+    figures.cine_mb = frames.nbytes / 1e6
+    window.panel.scopes["all"].setChecked(True)
+
+    def watch() -> None:
+        for child in me.children():
+            used = child.memory_info().rss / 1e6
+            figures.worker_peak = max(figures.worker_peak, used)
+
+    window.click(watch)
+    assert entry.labels is not None
+    figures.viewer_after = me.memory_info().rss / 1e6
+
+
+def table(figures: Figures, clicks: int, strokes: int) -> str:
+    """Return the report as Markdown."""
+    on, off = statistics.median(figures.stroke_on), statistics.median(figures.stroke_off)
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    rows = [
+        ("reading and registering the manifest, all that napari's start does", figures.start, "s"),
+        ("opening the Segment panel", figures.panel, "s"),
+        (f"first click to mask, {SLICES} slices, worker not yet warm", figures.first_click, "s"),
+        (f"later clicks, median of {clicks}", statistics.median(figures.later_clicks), "s"),
+        (f"stroke of a {BRUSH}-pixel brush, {MOVES} mouse events, napari alone", off * 1e3, "ms"),
+        ("the same with watch, measures and journal", on * 1e3, "ms"),
+    ]
+    lines = [
+        "# Speed in napari",
+        "",
+        "Written by `training/benchmarks/napari_speed.py`; do not edit by hand.",
+        "",
+        "| what | measured |",
+        "|---|---|",
+        *(f"| {what} | {value:.3g} {unit} |" for what, value, unit in rows),
+        f"| **ratio of the strokes**, medians of {strokes} each in turns | **{on / off:.2f}** |",
+        f"| memory of napari before and after a cine of {FRAMES} frames ({figures.cine_mb:.0f} MB)"
+        f" with its results | {figures.viewer_before:.0f} and {figures.viewer_after:.0f} MB |",
+        f"| peak memory of the worker on that cine | {figures.worker_peak:.0f} MB |",
+        "",
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, no GPU, software "
+        f"rendering, load average {load} (other work was running: the times are upper bounds, the "
+        "ratio holds). A later click asks for the same slices again; the mask is drawn at its end.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description="Speed of the napari plugin.")
+    parser.add_argument("--clicks", type=int, default=5)
+    parser.add_argument("--strokes", type=int, default=15)
+    parser.add_argument("-o", "--out", type=Path, default=TABLE, help="Markdown file to write")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["FLOMO_HOME"] = folder
+        report = table(measure(args.clicks, args.strokes), args.clicks, args.strokes)
+    print(report)
+    with atomic_write(args.out) as temporary:
+        temporary.write_text(report, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
