@@ -55,5 +55,5 @@ def test_a_model_does_not_follow_itself_or_another(versions, tmp_path):
 def test_the_protocol_tells_where_a_run_started(recipe):
     assert "starting" not in training_protocol(recipe)
     told = training_protocol(replace(recipe, start_from="parent", average=0.99))
-    assert "starting from parent" in told
+    assert "starting from its parent" in told
     assert "mean of the last weights" in told

@@ -122,7 +122,7 @@ def test_the_table_survives_its_file(tmp_path):
 
 
 def test_tables_of_before_are_still_read(repository):
-    rows = read_table(repository / "docs" / "benchmarks" / "flomo-b0-acdc-fold0.csv")
+    rows = read_table(repository / "docs" / "benchmarks" / "flomo-b0-acdc-stage1-fold0.csv")
     found = figures(rows)
     assert found["mean_dice"] == 0.8768
     assert found["interval_95"] == [0.854, 0.8973]

@@ -67,7 +67,7 @@ def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[
 
 def training_protocol(recipe: Recipe) -> str:
     """Return how a model was trained, in a sentence for its card."""
-    start = f", starting from {recipe.start_from}" if recipe.start_from else ""
+    start = ", starting from its parent" if recipe.parent else ""
     mean = ", mean of the last weights" if recipe.average is not None else ""
     return (
         f"Trained without the patients of fold {recipe.data.fold}{start}: flavour "

@@ -30,7 +30,7 @@ def check_start(recipe: Recipe, source: Path) -> ModelCard | None:
     FlomoError
         If the model was trained on an image that the run holds out, or nobody knows.
     """
-    name, fold = recipe.start_from, recipe.data.fold
+    name, fold = recipe.parent, recipe.data.fold
     if name is None:
         return None
     card = load_card(name)

@@ -36,8 +36,8 @@ class SegmentationModule(lightning.LightningModule):
             num_classes=card.num_classes,
             **card.network_arguments,
         )
-        if recipe.start_from:
-            start_from(self.network, recipe.start_from)
+        if recipe.parent:
+            start_from(self.network, recipe.parent)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = SegmentationLoss(recipe.loss, card.activation)
 

@@ -213,8 +213,8 @@ class Recipe:
     model
         The model card, without what only training can tell (metrics, hash, date).
     start_from
-        Model whose weights the run starts from: a name on the shelf or a folder. None starts from
-        random weights.
+        Model whose weights the run starts from: a name on the shelf or a folder; ``{fold}`` in it
+        stands for the fold that is held out. None starts from random weights.
     average
         Share that the running mean of the weights keeps at each step (an exponential moving
         average); the mean is what is exported. None exports the last weights themselves.
@@ -240,6 +240,11 @@ class Recipe:
     average: float | None = None
     accumulate: int = 1
     hardware: Hardware = field(default_factory=Hardware)
+
+    @property
+    def parent(self) -> str | None:
+        """The model that the run starts from, for its fold."""
+        return self.start_from and self.start_from.replace("{fold}", str(self.data.fold))
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
