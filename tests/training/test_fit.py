@@ -122,10 +122,18 @@ def test_the_mean_of_the_weights_is_exported(dataset, recipe, tmp_path):
     mean = load_file(train(averaged, dataset, tmp_path / "mean") / "model.safetensors")
     checkpoint = torch.load(tmp_path / "mean" / "last.ckpt", weights_only=True)
     assert any(not torch.equal(last[name], mean[name]) for name in last)
+
+    def saved(part: str, name: str) -> torch.Tensor:
+        value = checkpoint[part][f"network.{name}"]
+        return value.to(mean[name].dtype)  # kernels are exported in half precision
+
     for name, value in mean.items():
-        assert torch.equal(value, checkpoint["state_dict"][f"network.{name}"]), name
+        assert torch.equal(value, saved("state_dict", name)), name
         # The mean is kept beside the run, it does not change it.
-        assert torch.equal(last[name], checkpoint["current_model_state"][f"network.{name}"]), name
+        assert torch.equal(last[name], saved("current_model_state", name)), name
+        if "running" in name:
+            # A mean of these would mix in the squares of earlier stages, which look different.
+            assert torch.equal(value, last[name]), name
 
 
 @pytest.mark.slow

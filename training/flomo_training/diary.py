@@ -41,6 +41,11 @@ class Diary(Callback):
         self.bar: tqdm[Any] | None = None
 
     @property
+    def state_key(self) -> str:
+        """Name of its rows in a checkpoint; those who build on this class find them too."""
+        return "Diary"
+
+    @property
     def seconds(self) -> float:
         """Time spent in finished epochs, of all starts of the run together."""
         return sum(row["seconds"] for row in self.rows)

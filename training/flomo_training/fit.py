@@ -81,7 +81,6 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     """
     checkpoint = check_run(out, resume)
     out.mkdir(parents=True, exist_ok=True)
-    lightning.seed_everything(recipe.seed, workers=True, verbose=False)
 
     parent = check_start(recipe, source)
     volumes = load_training(source, recipe.model, recipe.data.fold)
@@ -94,6 +93,8 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
         persistent_workers=recipe.workers > 0,
         drop_last=True,
     )
+    # Just before weights are drawn: what is imported on the way may draw numbers of its own.
+    lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     module = SegmentationModule(recipe)
     diary = Diary(out)
     trainer = make_trainer(recipe, out, diary)
@@ -129,7 +130,8 @@ def make_trainer(recipe: Recipe, out: Path, diary: Diary) -> lightning.Trainer:
         diary,
     ]
     if recipe.average is not None:
-        callbacks.append(EMAWeightAveraging(decay=recipe.average))
+        # Statistics of norms follow the run itself: their mean would mix those of earlier squares.
+        callbacks.append(EMAWeightAveraging(decay=recipe.average, use_buffers=False))
     if recipe.optimiser.stop_patience is not None:
         callbacks.append(
             EarlyStopping(
