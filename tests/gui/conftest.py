@@ -180,9 +180,12 @@ class Bench:
 
 
 @pytest.fixture
-def bench(plugin: Any, worker: Worker, qapp: Any, qtbot: Any, data_home: Path) -> Iterator[Bench]:
+def bench(
+    plugin: Any, mock_app_model: Any, worker: Worker, qapp: Any, qtbot: Any, data_home: Path
+) -> Iterator[Bench]:
     """A window with both panels and a quick worker.
 
+    Every test has an application model of its own, for commands can be registered only once in one.
     Every test has a window of its own: vispy crashes under Mesa now and then when layers are added
     after others were removed, without any plugin.
     """
