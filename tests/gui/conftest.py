@@ -181,7 +181,7 @@ class Bench:
 
 @pytest.fixture
 def bench(
-    plugin: Any, mock_app_model: Any, worker: Worker, qapp: Any, qtbot: Any, data_home: Path
+    plugin: Any, mock_app_model: Any, worker: Worker, qapp: Any, qtbot: Any
 ) -> Iterator[Bench]:
     """A window with both panels and a quick worker.
 
