@@ -2,7 +2,7 @@
 
 Host to child, on stdin::
 
-    {"id": 7, "task": "segment", "arguments": {...}, "folder": "/tmp/flomo-job-x"}
+    {"id": 7, "task": "segment", "arguments": {...}, "folder": ".../flomo-job-x"}
     {"cancel": 7}
     {"preload": {"model": "flomo-b0-acdc", "device": "auto"}}
 
