@@ -6,3 +6,6 @@ Importing this package is cheap: torch, napari and Qt are loaded only by the roo
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+DEFAULT_MODEL = "flomo-b0-acdc"
+"""What segments where no model is named; it comes with the package."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from napari_flomo.commands.actions import add_actions
+
 if TYPE_CHECKING:
     from napari_flomo.corrections import CorrectionStore, Record
 
@@ -26,24 +28,12 @@ The store is in the user's data folder (or FLOMO_HOME) unless --store names anot
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the options of ``flomo corrections``."""
-    parser = subparsers.add_parser(
-        "corrections",
-        help="list, check, export and import corrected labels",
-        description="List, check, export and import corrected labels.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    text = "list, check, export and import corrected labels"
+    add_action = add_actions(subparsers, "corrections", text, EPILOG)
 
     def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:
-        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
+        action = add_action(name, run, text)
         action.add_argument("--store", metavar="DIR", help="folder of the store")
-        action.add_argument("--json", action="store_true", help="print the result as JSON")
-        action.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
-        action.set_defaults(run=run)
         return action
 
     add("list", run_list, "show the corrections of a store")

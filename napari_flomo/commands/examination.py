@@ -10,8 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from napari_flomo import __version__
-from napari_flomo.commands.segment import DEFAULT_MODEL
+from napari_flomo import DEFAULT_MODEL, __version__
 from napari_flomo.errors import FlomoError
 
 PACKAGES = (

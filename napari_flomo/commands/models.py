@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_flomo.commands.actions import add_actions
 from napari_flomo.errors import Cancelled, FlomoError
 
 if TYPE_CHECKING:
@@ -30,24 +31,7 @@ NAME_HELP = "name, name@revision or hf:organisation/name@revision"
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the options of ``flomo models``."""
-    parser = subparsers.add_parser(
-        "models",
-        help="list, fetch, publish, check and remove models",
-        description="List, fetch, publish, check and remove models.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-
-    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:
-        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
-        action.add_argument("--json", action="store_true", help="print the result as JSON")
-        action.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
-        action.set_defaults(run=run)
-        return action
+    add = add_actions(subparsers, "models", "list, fetch, publish, check and remove models", EPILOG)
 
     add("list", run_list, "show which models there are and where")
     action = add("info", run_info, "show the card of a model")

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from napari_flomo import __version__
+from napari_flomo import DEFAULT_MODEL, __version__
 from napari_flomo.commands.selection import indices
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import check_writable
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from napari_flomo.measures import StructureVolume
     from napari_flomo.segmentation import Segmentation
 
-DEFAULT_MODEL = "flomo-b0-acdc"
 WITH_CLASSES = (".nii.gz", ".nii")  # the formats that can hold one map for each class
 
 EPILOG = """examples:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from napari_flomo.session import OpenImage
 
-DEFAULT_MODEL = "flomo-b0-acdc"
 SCOPES = ("slice", "stack", "all")
 
 

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard, info, list_models
 from napari_flomo.session import (
@@ -30,7 +31,7 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
 )
-from napari_flomo.widgets.desk import DEFAULT_MODEL, Said, desk_of
+from napari_flomo.widgets.desk import Said, desk_of
 from napari_flomo.widgets.entries import Entry
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe

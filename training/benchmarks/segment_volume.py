@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from napari_flomo.commands.segment import DEFAULT_MODEL
+from napari_flomo import DEFAULT_MODEL
 from napari_flomo.files import atomic_write
 from napari_flomo.models import load_card
 from napari_flomo.networks import Output

@@ -36,9 +36,6 @@ def _register_train(subparsers: argparse._SubParsersAction[argparse.ArgumentPars
         allow_abbrev=False,
     )
     parser.add_argument(
-        "recipe", metavar="RECIPE", type=Path, help="YAML file with every number, or a name"
-    )
-    parser.add_argument(
         "--fold", metavar="K", type=int, help="fold to hold out (default: the recipe's)"
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
@@ -46,15 +43,12 @@ def _register_train(subparsers: argparse._SubParsersAction[argparse.ArgumentPars
         "--out", metavar="DIR", type=Path, help="where checkpoints and the model go"
     )
     parser.add_argument(
-        "--data", metavar="DIR", type=Path, help="folder of the data set (default: the recipe's)"
-    )
-    parser.add_argument(
         "--no-report",
         dest="report",
         action="store_false",
         help="leave the held-out fold alone: no figures, no pictures",
     )
-    _add_hardware(parser)
+    _add_run(parser)
     parser.set_defaults(run=_train)
 
 
@@ -67,22 +61,22 @@ def _register_crossval(subparsers: argparse._SubParsersAction[argparse.ArgumentP
         allow_abbrev=False,
     )
     parser.add_argument(
-        "recipe", metavar="RECIPE", type=Path, help="YAML file with every number, or a name"
-    )
-    parser.add_argument(
         "--folds", metavar="K", type=int, nargs="+", help="which folds (default: all)"
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="where the runs and the table go")
-    parser.add_argument(
-        "--data", metavar="DIR", type=Path, help="folder of the data set (default: the recipe's)"
-    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
-    _add_hardware(parser)
+    _add_run(parser)
     parser.set_defaults(run=_crossval)
 
 
-def _add_hardware(parser: argparse.ArgumentParser) -> None:
-    """Add what a run computes on; the words are Lightning's."""
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    """Add what every run has: recipe, data, and hardware in the words of Lightning."""
+    parser.add_argument(
+        "recipe", metavar="RECIPE", type=Path, help="YAML file with every number, or a name"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="folder of the data set (default: the recipe's)"
+    )
     group = parser.add_argument_group("hardware (default: the recipe's)")
     group.add_argument("--accelerator", metavar="KIND", help="auto, cpu or gpu")
     group.add_argument("--devices", metavar="N", type=int, help="devices of a machine")
