@@ -1,0 +1,1 @@
+"""The gate: may a tuned model take the place of its parent?"""
