@@ -20,6 +20,9 @@ from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 SCHEMA = 1
 """Version of the card's layout; raised when a field changes its meaning."""
 
+LATER_FIELDS = ("lineage", "gate")
+"""Fields that came after the first cards: left empty they do not change the hash of a card."""
+
 LARGEST_CODE = 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -183,6 +186,12 @@ class ModelCard:
     history
         Earlier weights that went by this name, oldest first: their ``sha256``, ``created``,
         ``protocol`` and ``metrics``.
+    lineage
+        Of a model that was tuned from another with corrections: its parent, the batch of
+        corrections and how it was trained. None for all others.
+    gate
+        What the comparison with its parent found: verdict, reasons, differences. None for a model
+        that was not judged.
     sha256
         Of ``model.safetensors``; empty until the weights are saved.
     schema
@@ -213,6 +222,8 @@ class ModelCard:
     created: str = ""
     trained_on: tuple[str, ...] | None = None
     history: tuple[Mapping[str, Any], ...] = ()
+    lineage: Mapping[str, Any] | None = None
+    gate: Mapping[str, Any] | None = None
     sha256: str = ""
     schema: int = SCHEMA
 
@@ -249,7 +260,11 @@ class ModelCard:
     @property
     def card_hash(self) -> str:
         """SHA-256 of the whole card (so also of the weights), whatever its file's formatting."""
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        content = self.to_dict()
+        for name in LATER_FIELDS:
+            if content.get(name) is None:
+                content.pop(name, None)
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_sha256(self, sha256: str) -> ModelCard:
