@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from napari_flomo.models import Concept, IntensityRule, Label, ModelCard, Prepro
 from napari_flomo.models.card import card_text, read_card
 
 HASH = "0123456789abcdef" * 4
+LATER_FIELDS = {"lineage", "gate"}
 
 
 def stored(card: ModelCard, path: Path) -> Path:
@@ -35,6 +37,17 @@ def test_hash_tells_content_not_layout(card: ModelCard, tmp_path: Path) -> None:
     assert read_card(path).card_hash == known
     assert replace(card, temperature=1.5).card_hash != card.card_hash
     assert card.with_sha256(HASH).card_hash != card.card_hash
+
+
+def test_fields_that_came_later_leave_old_hashes_alone(card: ModelCard, tmp_path: Path) -> None:
+    lineage = {"parent": {"name": "base", "sha256": HASH}, "slices": 7}
+    tuned = replace(card, lineage=lineage)
+    assert read_card(stored(tuned, tmp_path / "card.json")).lineage == lineage
+    assert tuned.card_hash != card.card_hash
+    # The hash that cards had before there was a lineage; stores of corrections refer to it.
+    content = {key: value for key, value in card.to_dict().items() if key not in LATER_FIELDS}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    assert card.card_hash == hashlib.sha256(text.encode()).hexdigest()
 
 
 def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
