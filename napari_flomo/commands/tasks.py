@@ -22,9 +22,14 @@ class Report(Protocol):
     """Tells the host how far a task is."""
 
     def __call__(
-        self, done: int, total: int, seconds_left: float | None = None, message: str = ""
+        self,
+        done: int,
+        total: int,
+        seconds_left: float | None = None,
+        message: str = "",
+        data: Mapping[str, Any] | None = None,
     ) -> None:
-        """Report; cheap enough to be called for every slice."""
+        """Report; cheap enough to be called for every slice. ``data`` always arrives."""
 
 
 @dataclass(frozen=True)

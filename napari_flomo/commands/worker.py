@@ -138,21 +138,19 @@ class _Server:
         last = 0.0
 
         def report(
-            done: int, total: int, seconds_left: float | None = None, message: str = ""
+            done: int,
+            total: int,
+            seconds_left: float | None = None,
+            message: str = "",
+            data: Mapping[str, Any] | None = None,
         ) -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last < REPORT_EVERY and 0 < done < total:
+            if now - last < REPORT_EVERY and 0 < done < total and data is None:
                 return
             last = now
-            self._say(
-                number,
-                "progress",
-                done=done,
-                total=total,
-                seconds_left=seconds_left,
-                message=message,
-            )
+            told = {"done": done, "total": total, "seconds_left": seconds_left, "message": message}
+            self._say(number, "progress", **told, **({} if data is None else {"data": data}))
 
         def cancelled() -> bool:
             return number in self._cancelled or self._host_left.is_set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -42,12 +42,15 @@ class Progress:
         Estimate, or None while there is nothing to judge by.
     message
         What is going on, in a few words; may be empty.
+    data
+        What else there is to tell, such as a point of a training's curves; often None.
     """
 
     done: int = 0
     total: int = 0
     seconds_left: float | None = None
     message: str = ""
+    data: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,14 @@ class Job:
 
     # What follows is for the worker.
 
-    def _report(self, done: int, total: int, seconds_left: float | None, message: str) -> None:
+    def _report(
+        self,
+        done: int,
+        total: int,
+        seconds_left: float | None,
+        message: str,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         """Take in a progress; estimate the time left where the child does not say."""
         with self._changed:
             if self._state.final:
@@ -197,7 +207,7 @@ class Job:
             self._state = State.RUNNING
             if seconds_left is None:
                 seconds_left = self._estimate(done, total, message)
-            self._progress = Progress(done, total, seconds_left, message)
+            self._progress = Progress(done, total, seconds_left, message, data)
             callbacks, progress = list(self._progress_callbacks), self._progress
         for callback in callbacks:
             _call(callback, progress)

@@ -14,8 +14,10 @@ Child to host, on stdout; ``result``, ``failed`` and ``cancelled`` end a job::
     {"id": 7, "kind": "failed", "sentence": "...", "details": "...", "problem": "flomo"}
     {"id": 7, "kind": "cancelled"}
 
-Arrays lie as ``.npy`` files in the folder, which the host makes and removes. Unknown keys and kinds
-are ignored, so that either side can be newer. When stdin ends the child ends.
+``progress`` may hold ``"data": {...}``, such as a point of a training's curves; such a message is
+never left out, however quickly they come. Arrays lie as ``.npy`` files in the folder, which the
+host makes and removes. Unknown keys and kinds are ignored, so that either side can be newer. When
+stdin ends the child ends.
 """
 
 from __future__ import annotations

@@ -220,6 +220,7 @@ class Worker:
                 int(message.get("total", 0)),
                 message.get("seconds_left"),
                 str(message.get("message", "")),
+                message.get("data"),
             )
         elif kind == "result":
             self._take(errand, message.get("result") or {})
@@ -340,7 +341,11 @@ def _later(seconds: float, action: Callable[[], None]) -> None:
 
 
 def _doing(task: str) -> str:
-    names = {"segment": "A segmentation", "pull": "The download of a model"}
+    names = {
+        "segment": "A segmentation",
+        "pull": "The download of a model",
+        "finetune": "A training",
+    }
     return names.get(task, "Other work")
 
 

@@ -77,6 +77,15 @@ def test_progress_with_time_left(worker: Worker) -> None:
     assert all(step.seconds_left > 0 for step in counted[1:-1])
 
 
+def test_every_point_of_a_curve_arrives(worker: Worker) -> None:
+    seen: list[Progress] = []
+    job = worker.submit("curve", {"points": 40})
+    job.on_progress(seen.append)
+    job.result(PATIENT)
+    points = [dict(step.data) for step in seen if step.data is not None]
+    assert points == [{"step": step, "loss": 1 / (1 + step)} for step in range(40)]
+
+
 def test_callbacks_come_from_another_thread_and_may_submit(worker: Worker) -> None:
     threads: list[object] = []
     following: list[Job] = []

@@ -41,6 +41,12 @@ def count(arguments, context):
     return {"pid": os.getpid()}
 
 
+def curve(arguments, context):
+    for step in range(arguments["points"]):  # far quicker than progress is reported
+        context.report(step, arguments["points"], data={"step": step, "loss": 1 / (1 + step)})
+    return {}
+
+
 def deaf(arguments, context):
     context.report(0, 1)
     (context.folder / "half.npy").write_bytes(b"x" * 1000)
@@ -64,6 +70,6 @@ def fail(arguments, context):
 
 
 tasks.TASKS.clear()
-for task in (echo, copy, noise, count, deaf, die, fail):
+for task in (echo, copy, noise, count, curve, deaf, die, fail):
     tasks.TASKS[task.__name__] = task
 sys.exit(cli.main(["worker"]))
