@@ -234,12 +234,16 @@ def test_a_finished_run_gets_all_its_reports(dataset, model, recipe, tmp_path):
         "epoch,train/loss,learning_rate,slices,seconds\n0,2.5,0.001,48,2\n1,1.5,0.002,48,2\n"
     )
     (run / "run.json").write_text(
-        json.dumps({"epochs": 2, "training_hours": 0.5, "hardware": "CPU", "slices": 12})
+        json.dumps(
+            {"epochs": 2, "training_hours": 0.5, "hardware": "CPU", "slices": 12}
+            | {"parent": f"first-stage {'0' * 64}"}
+        )
     )
     report = write_reports(run, recipe, dataset)
     assert report == json.loads((run / "report.json").read_text())
     assert (report["flavour"], report["seed"], report["fold"]) == ("best", 3, 0)
     assert (report["epochs"], report["training_hours"], report["slices"]) == (2, 0.5, 12)
+    assert report["start_from"] == "first-stage"
     assert {row.patient for row in read_table(run / "cases.csv")} == {"p0", "p1"}  # held out
     for name in ("curves.png", "worst_cases.png"):
         with Image.open(run / name) as image:

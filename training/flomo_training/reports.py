@@ -68,10 +68,11 @@ def write_reports(run: Path, recipe: Recipe, source: Path) -> dict[str, Any]:
 def facts(run: Path, recipe: Recipe) -> dict[str, Any]:
     """Return how a model was trained, as tables of figures state it."""
     noted = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    parent = noted.get("parent")  # its name and the hash of its weights
     return {
         "flavour": recipe.flavour,
         "seed": recipe.seed,
         "epochs": noted.get("epochs", recipe.epochs),
-        "start_from": recipe.start_from,
+        "start_from": parent and parent.split()[0],
         **{key: noted[key] for key in COSTS if key in noted},
     }
