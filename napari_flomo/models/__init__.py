@@ -1,4 +1,4 @@
-"""The shelf of models: cards, verified weights, bundled and fetched models.
+"""The shelf of models: cards, verified weights, bundled, fetched and tuned models.
 
 Importing this room is cheap; torch is loaded when a network is, and the Hub's client when something
 is fetched or published.
@@ -13,16 +13,10 @@ from napari_flomo.models.card import (
     ModelCard,
     Preprocessing,
 )
-from napari_flomo.models.library import (
-    ModelState,
-    Verdict,
-    info,
-    list_models,
-    pull,
-    remove,
-    verify,
-)
+from napari_flomo.models.library import Verdict, info, pull, remove, verify
+from napari_flomo.models.listing import ModelState, list_models
 from napari_flomo.models.pinned import PinnedFile, fetch
+from napari_flomo.models.promotion import Promotion, in_use, promote, promotions, rollback
 from napari_flomo.models.reference import import_reference
 from napari_flomo.models.release import Push, push
 from napari_flomo.models.shelf import (
@@ -33,6 +27,7 @@ from napari_flomo.models.shelf import (
     locate,
     save_model,
 )
+from napari_flomo.models.tuned import install_candidate
 from napari_flomo.places import cache_folder
 
 __all__ = [
@@ -43,6 +38,7 @@ __all__ = [
     "ModelState",
     "PinnedFile",
     "Preprocessing",
+    "Promotion",
     "Push",
     "Verdict",
     "available",
@@ -50,14 +46,19 @@ __all__ = [
     "cache_folder",
     "fetch",
     "import_reference",
+    "in_use",
     "info",
+    "install_candidate",
     "list_models",
     "load_card",
     "load_network",
     "locate",
+    "promote",
+    "promotions",
     "pull",
     "push",
     "remove",
+    "rollback",
     "save_model",
     "verify",
 ]

@@ -11,42 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import cache, hub, shelf
+from napari_flomo.models import cache, hub, promotion, shelf, tuned
 from napari_flomo.models.card import ModelCard, read_card
 from napari_flomo.models.hub import FilePin, HubSource, Progress
-from napari_flomo.models.index import COMMIT, IndexEntry, read_index
+from napari_flomo.models.index import COMMIT, read_index
+from napari_flomo.models.listing import ModelState, list_models, size_of, structures
 from napari_flomo.models.shelf import CARD_FILE, WEIGHTS_FILE
 
 Cancel = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """One model and where it is.
-
-    Attributes
-    ----------
-    name
-        What to ask for.
-    summary
-        What it segments.
-    place
-        ``"bundled"`` with the package, ``"fetched"`` to this computer, ``"online"`` on the Hub
-        only, or ``"unpublished"``: named in the index, but nowhere to be had yet.
-    source
-        Repository and commit on the Hub, ``"hf:organisation/name@commit"``, or None.
-    folder
-        Where it lies on this computer, or None.
-    size
-        Bytes of its files, or None where that is not known.
-    """
-
-    name: str
-    summary: str
-    place: str
-    source: str | None = None
-    folder: Path | None = None
-    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,20 +38,6 @@ class Verdict:
     problem: str | None
 
 
-def list_models() -> list[ModelState]:
-    """Return our models and all that were fetched; asks nothing of the network."""
-    index = read_index()
-    ours = [*index, *(name for name in shelf.available() if name not in index)]
-    states = [_state_of(name, index.get(name)) for name in ours]
-    shown = {state.source for state in states if state.place == "fetched"}
-    for folder, origin in cache.installed():
-        source = str(origin.source)
-        if source in shown or cache.find(origin.source) is None:
-            continue
-        states.append(ModelState(source, _summary(folder), "fetched", source, folder, origin.size))
-    return states
-
-
 def info(model: str) -> tuple[ModelState, ModelCard]:
     """Return where a model is and its card; asks nothing of the network.
 
@@ -97,8 +55,9 @@ def info(model: str) -> tuple[ModelState, ModelCard]:
     for state in list_models():
         if state.folder == folder:
             return state, card
-    size = _size_of(folder)
-    return ModelState(card.name, structures(card), "folder", None, folder, size), card
+    size, parent = size_of(folder), promotion.parent_of(card)[0] or None
+    state = ModelState(card.name, structures(card), "folder", None, folder, size, "", parent)
+    return state, card
 
 
 def find(model: str) -> Path | None:
@@ -111,8 +70,9 @@ def find(model: str) -> Path | None:
     FlomoError
         If there can be no such model.
     """
-    if model in shelf.available():
-        return shelf.BUNDLED / model
+    here = _without_source(model)
+    if here is not None:
+        return here
     source = source_of(model)
     if source is None:
         return shelf.local_folder(model)
@@ -172,8 +132,9 @@ def pull(model: str, progress: Progress | None = None, cancelled: Cancel | None 
     FlomoError
         One sentence for every failure; nothing that is not checked is left under its name.
     """
-    if model in shelf.available():
-        return shelf.BUNDLED / model
+    here = _without_source(model)
+    if here is not None:
+        return here
     source = source_of(model)
     if source is None:
         raise FlomoError(
@@ -207,12 +168,14 @@ def verify(models: Iterable[str] | None = None) -> list[Verdict]:
     """
     if models is not None:
         return [_verdict(model, _here(model)) for model in models]
-    verdicts = [_verdict(name, shelf.BUNDLED / name) for name in shelf.available()]
-    return verdicts + [_verdict(str(origin.source), folder) for folder, origin in cache.installed()]
+    ours = [(name, shelf.BUNDLED / name) for name in shelf.available()]
+    ours += [(str(origin.source), folder) for folder, origin in cache.installed()]
+    ours += [(name, tuned.tuned_folder() / name) for name in tuned.names()]
+    return [_verdict(name, folder) for name, folder in ours]
 
 
 def remove(model: str) -> int:
-    """Delete a fetched model and return the bytes that this freed.
+    """Delete a fetched or a tuned model and return the bytes that this freed.
 
     Without a revision all fetched revisions of it are deleted. Bundled models and the user's own
     folders are not touched.
@@ -220,8 +183,10 @@ def remove(model: str) -> int:
     Raises
     ------
     FlomoError
-        If no such model was fetched.
+        If no such model was fetched or tuned, or a tuned one is in use.
     """
+    if tuned.find(model) is not None and model not in shelf.available():
+        return tuned.delete(model)
     source = source_of(model) if "@" in model or hub.is_source(model) else _repo_of(model)
     if source is None:
         kind = "comes with the package" if model in shelf.available() else "was not fetched"
@@ -244,21 +209,11 @@ def remove(model: str) -> int:
     return freed
 
 
-def _state_of(name: str, entry: IndexEntry | None) -> ModelState:
-    """Return the state of one of our models."""
-    summary = entry.summary if entry else ""
-    source = str(entry.source) if entry and entry.source else None
-    if name in shelf.available():
-        folder = shelf.BUNDLED / name
-        size = _size_of(folder)
-        return ModelState(name, summary or _summary(folder), "bundled", source, folder, size)
-    if entry is None or entry.source is None:
-        return ModelState(name, summary, "unpublished")
-    size = sum(pin.size for pin in entry.pins.values())
-    found = cache.find(entry.source)
-    if found is None:
-        return ModelState(name, summary, "online", source, None, size)
-    return ModelState(name, summary, "fetched", source, found[0], size)
+def _without_source(model: str) -> Path | None:
+    """Return the folder of a bundled or tuned model; these names come before all others."""
+    if model in shelf.available():
+        return shelf.BUNDLED / model
+    return tuned.find(model)
 
 
 def _fetch(
@@ -306,8 +261,9 @@ def _repo_of(name: str) -> HubSource | None:
 
 def _here(model: str) -> Path:
     """Return the folder of a model, whatever is wrong with its files."""
-    if model in shelf.available():
-        return shelf.BUNDLED / model
+    here = _without_source(model)
+    if here is not None:
+        return here
     source = source_of(model)
     if source is None:
         return shelf.local_folder(model)
@@ -346,20 +302,3 @@ def _set_aside(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         if (folder / name).exists():
             cache.set_aside(folder / name)
-
-
-def _size_of(folder: Path) -> int:
-    parts = [folder / CARD_FILE, folder / WEIGHTS_FILE]
-    return sum(path.stat().st_size for path in parts if path.is_file())
-
-
-def _summary(folder: Path) -> str:
-    try:
-        return structures(read_card(folder / CARD_FILE))
-    except FlomoError:
-        return ""
-
-
-def structures(card: ModelCard) -> str:
-    """Return what a model finds, in a line."""
-    return ", ".join(label.name for label in card.labels[1:])

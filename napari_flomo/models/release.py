@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_flomo.models import cache, hub, shelf
 from napari_flomo.models.index import IndexEntry
-from napari_flomo.models.library import structures
+from napari_flomo.models.listing import structures
 from napari_flomo.models.readme import config_text, readme_text
 
 

@@ -41,14 +41,15 @@ def locate(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Path:
-    """Return the folder of a model: bundled, fetched before, or fetched now from the Hub.
+    """Return the folder of a model: bundled, tuned, fetched before, or fetched now from the Hub.
 
     Parameters
     ----------
     model
-        ``name`` or ``name@revision`` of one of our models, ``hf:organisation/name@revision``, or a
-        folder that holds a model (or its card or weights file). A branch or tag stays the commit
-        that it was when it was first fetched, until `pull` looks it up again.
+        ``name`` or ``name@revision`` of one of our models, the name of a tuned model on this
+        computer, ``hf:organisation/name@revision``, or a folder that holds a model (or its card or
+        weights file). A branch or tag stays the commit that it was when it was first fetched, until
+        `pull` looks it up again.
     progress
         Called with bytes done, bytes in all and seconds left while files are fetched.
     cancelled
@@ -359,7 +360,9 @@ def _remedy(weights: Path) -> str:
 
 def unknown(name: str) -> str:
     """Return the sentence for a name that is no model's, with the nearest one."""
-    names = available()
+    from napari_flomo.models import tuned
+
+    names = [*available(), *tuned.names()]
     ours = sorted({*names, *read_index()})
     if os.sep in name or "/" in name or name.startswith((".", "~")):
         return f"There is no model folder {name}; check the path."
@@ -367,4 +370,4 @@ def unknown(name: str) -> str:
     if near:
         return f"There is no model named {name!r}; did you mean {near[0]!r}?"
     listed = ", ".join(names) if names else "none"
-    return f"There is no model named {name!r}; this version comes with: {listed}."
+    return f"There is no model named {name!r}; there are on this computer: {listed}."

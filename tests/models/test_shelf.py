@@ -159,7 +159,7 @@ def test_bundled_by_name(make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_
     [
         ("flomo-b0-acdd", "did you mean 'flomo-b0-acdc'"),
         ("FLOMO-B0-ACDC", "did you mean 'flomo-b0-acdc'"),
-        ("unet", "this version comes with: flomo-b0-acdc"),
+        ("unet", "there are on this computer: flomo-b0-acdc"),
         ("./models/mine", "no model folder"),
     ],
 )

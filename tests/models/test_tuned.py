@@ -1,0 +1,310 @@
+"""Tuned models: installed whole or not at all, promoted by rule, taken back by one call.
+
+The weights are a few bytes of nothing: nothing here looks into them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import (
+    ModelCard,
+    in_use,
+    index,
+    info,
+    install_candidate,
+    list_models,
+    load_card,
+    locate,
+    promote,
+    promotions,
+    remove,
+    rollback,
+    shelf,
+    tuned,
+    verify,
+)
+from napari_flomo.models.card import card_text
+
+Make = Callable[..., Path]
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, one bundled model "base", an empty index."""
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(shelf, "BUNDLED", tmp_path / "bundled")
+    monkeypatch.setattr(index, "INDEX", tmp_path / "index.json")
+    (tmp_path / "index.json").write_text('{"models": []}')
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def put(card: ModelCard) -> Make:
+    """Write a model folder."""
+
+    def write(folder: Path, weights: bytes, **changes: Any) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        content = replace(card, name=folder.name, sha256=sha256(weights), **changes)
+        (folder / "card.json").write_text(card_text(content))
+        (folder / "model.safetensors").write_bytes(weights)
+        return folder
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def base(put: Make, tmp_path: Path, home: Path) -> Path:
+    return put(tmp_path / "bundled" / "base", b"base")
+
+
+@pytest.fixture
+def candidate(put: Make, tmp_path: Path) -> Make:
+    """Write a candidate that passed the gate, unless told otherwise."""
+
+    def write(
+        name: str,
+        parent: str = "base",
+        parent_weights: bytes = b"base",
+        verdict: str = "passed",
+        **changes: Any,
+    ) -> Path:
+        weights, parents = name.encode(), sha256(parent_weights)
+        gate = {
+            "verdict": verdict,
+            "reasons": ["Dice on the reference fell by 0.04."],
+            "sha256": sha256(weights),
+            "parent_sha256": parents,
+        }
+        changes = {"parent": f"{parent} {parents}", "gate": gate} | changes
+        folder = put(tmp_path / "out" / name, weights, **changes)
+        (folder / "gate").mkdir(exist_ok=True)
+        (folder / "gate" / "report.json").write_text("{}")
+        (folder / "gate" / "secret.pkl").write_bytes(b"x")
+        return folder
+
+    return write
+
+
+def stack() -> list[str]:
+    return [promotion.name for promotion in promotions("base")]
+
+
+def test_a_candidate_is_installed_and_asked_for_by_name(candidate: Make, home: Path) -> None:
+    source = candidate("base.tuned-1")
+    assert install_candidate(source) == "base.tuned-1"
+    folder = locate("base.tuned-1")
+    assert folder == home / "tuned" / "base.tuned-1"
+    assert (folder / "gate" / "report.json").is_file()
+    assert not (folder / "gate" / "secret.pkl").exists(), "only what a gate writes is taken over"
+    assert load_card("base.tuned-1").parent == f"base {sha256(b'base')}"
+    state, card = info("base.tuned-1")
+    assert (state.place, state.state, state.parent) == ("tuned", "candidate", "base")
+    assert card.name == "base.tuned-1"
+    assert in_use("base") == "base", "a candidate is not in use"
+    assert {verdict.name: verdict.problem for verdict in verify()} == {
+        "base": None,
+        "base.tuned-1": None,
+    }
+    assert remove("base.tuned-1") > 0
+    assert [state.name for state in list_models()] == ["base"]
+    with pytest.raises(FlomoError, match=r"no model named 'base.tuned-1'; did you mean 'base'"):
+        locate("base.tuned-1")
+
+
+def test_all_of_a_candidate_or_nothing(
+    candidate: Make, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = candidate("one")
+    copy = shutil.copyfile
+
+    def full(origin: Path, target: Path) -> None:
+        if target.name == "report.json":
+            raise OSError(28, "No space left on device", str(target))
+        copy(origin, target)
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(FlomoError, match="disk is full"):
+        install_candidate(source)
+    assert {path.name for path in (home / "tuned").iterdir()} <= {".lock"}
+    monkeypatch.setattr(shutil, "copyfile", lambda a, b: b.write_bytes(a.read_bytes()[:-1]))
+    with pytest.raises(FlomoError):
+        install_candidate(source)
+    assert tuned.names() == []
+
+
+def test_what_is_no_candidate_is_refused(candidate: Make, put: Make, tmp_path: Path) -> None:
+    with pytest.raises(FlomoError, match="has no parent"):
+        install_candidate(put(tmp_path / "out" / "orphan", b"x"))
+    with pytest.raises(FlomoError, match="name of another model"):
+        install_candidate(candidate("base"))
+    broken = candidate("broken")
+    (broken / "model.safetensors").write_bytes(b"other")
+    with pytest.raises(FlomoError, match="SHA-256"):
+        install_candidate(broken)
+    with pytest.raises(FlomoError, match="no model folder"):
+        install_candidate(tmp_path / "nowhere")
+
+
+def test_the_same_weights_may_come_with_a_newer_report(candidate: Make, put: Make) -> None:
+    source = candidate("one", verdict="refused")
+    install_candidate(source)
+    with pytest.raises(FlomoError, match=r"did not let one pass: Dice on the reference fell"):
+        promote("one")
+    candidate("one")
+    assert install_candidate(source) == "one"
+    assert promote("one") == "base"
+    with pytest.raises(FlomoError, match="in use already"):
+        install_candidate(source)
+    put(source, b"other weights", parent="base x")
+    with pytest.raises(FlomoError, match="remove it first"):
+        install_candidate(source)
+    assert in_use("base") == "one"
+
+
+def test_promoted_on_top_and_back(candidate: Make, home: Path) -> None:
+    install_candidate(candidate("one"))
+    assert promote("one") == "base"
+    install_candidate(candidate("two", "one", b"one"))
+    assert promote("two") == "base"
+    assert in_use("base") == "two"
+    assert in_use("one") == "one", "an explicit name means that model"
+    assert {state.name: state.state for state in list_models()} == {
+        "base": "replaced",
+        "one": "replaced",
+        "two": "in use",
+    }
+    assert promote("two") == "base", "twice is once"
+    assert stack() == ["one", "two"]
+    with pytest.raises(FlomoError, match="flomo models rollback base"):
+        remove("one")
+    assert rollback("base") == "one"
+    assert rollback("base") == in_use("base") == "base"
+    with pytest.raises(FlomoError, match="No tuned model stands for base"):
+        rollback("base")
+    assert {state.name: state.state for state in list_models()} == {
+        "base": "",
+        "one": "candidate",
+        "two": "candidate",
+    }
+    assert json.loads((home / "tuned" / "in_use.json").read_text())["bases"] == {}
+    promote("one")
+    assert rollback("one") == "base", "a promoted model names its base as well"
+
+
+def test_the_gate_decides(candidate: Make) -> None:
+    install_candidate(candidate("unjudged", gate=None))
+    with pytest.raises(FlomoError, match="has not been compared"):
+        promote("unjudged")
+    judged = {"verdict": "passed", "sha256": "0" * 64, "parent_sha256": sha256(b"base")}
+    install_candidate(candidate("other", gate=judged))
+    with pytest.raises(FlomoError, match="judged other weights"):
+        promote("other")
+    install_candidate(candidate("worse", verdict="refused"))
+    with pytest.raises(FlomoError, match="did not let worse pass"):
+        promote("worse")
+    assert in_use("base") == "base"
+    promote("worse", despite_gate=True)
+    assert [(entry.name, entry.despite_gate) for entry in promotions("base")] == [("worse", True)]
+    rollback("base")
+    install_candidate(candidate("good"))
+    promote("good", despite_gate=True)
+    assert not promotions("base")[0].despite_gate, "it passed, so nothing was overruled"
+    with pytest.raises(FlomoError, match="no tuned model base"):
+        promote("base")
+
+
+def test_a_parent_that_was_replaced_meanwhile(candidate: Make, put: Make, base: Path) -> None:
+    for name in ("one", "two"):
+        install_candidate(candidate(name))
+    promote("one")
+    with pytest.raises(FlomoError, match=r"but one has taken its place.*train again from one\."):
+        promote("two")
+    with pytest.raises(FlomoError, match="train again from one"):
+        promote("two", despite_gate=True)
+    rollback("base")
+    put(base, b"a newer base")
+    with pytest.raises(FlomoError, match=r"a newer base has taken .*train again from base\."):
+        promote("two")
+    assert in_use("base") == "base"
+
+
+def test_a_base_outside_the_shelf_cannot_be_replaced_here(candidate: Make) -> None:
+    install_candidate(candidate("one", "elsewhere", b"elsewhere"))
+    assert promote("one") == "elsewhere"
+    assert in_use("elsewhere") == "one"
+
+
+@pytest.mark.parametrize("fault", ["weights", "card", "gone", "swapped"])
+def test_a_damaged_model_in_use_is_passed_over(
+    candidate: Make, home: Path, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    install_candidate(candidate("one"))
+    promote("one")
+    install_candidate(candidate("two", "one", b"one"))
+    promote("two")
+    folder = home / "tuned" / "two"
+    if fault == "weights":
+        (folder / "model.safetensors").write_bytes(b"")
+    elif fault == "card":
+        (folder / "card.json").write_text("{")
+    elif fault == "gone":
+        shutil.rmtree(folder)
+    else:
+        weights = b"consistent, but not what was promoted"
+        card = json.loads((folder / "card.json").read_text()) | {"sha256": sha256(weights)}
+        (folder / "card.json").write_text(json.dumps(card))
+        (folder / "model.safetensors").write_bytes(weights)
+    with caplog.at_level(logging.WARNING):
+        assert in_use("base") == "one"
+    assert "two is not used: " in caplog.text
+    install_candidate(candidate("three", "one", b"one"))
+    promote("three")
+    assert stack() == ["one", "three"], "a damaged model does not come back under another"
+    assert rollback("base") == "one"
+
+
+def test_a_rollback_steps_over_damaged_models(candidate: Make, home: Path) -> None:
+    for name, parent in (("one", "base"), ("two", "one")):
+        install_candidate(candidate(name, parent, parent.encode()))
+        promote(name)
+    shutil.rmtree(home / "tuned" / "two")
+    assert in_use("base") == "one"
+    assert rollback("base") == "base", "it changes what is in use, not only what is written"
+
+
+def test_a_damaged_list_ends_at_the_base(
+    candidate: Make, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    install_candidate(candidate("one"))
+    promote("one")
+    for content in ("{", '{"bases": {"base": [{"name": 3}]}}', '{"bases": {}, "schema": 9}'):
+        (home / "tuned" / "in_use.json").write_text(content)
+        caplog.clear()
+        assert in_use("base") == "base"
+        assert "delete it to begin anew" in caplog.text
+        for change in (lambda: promote("one"), lambda: rollback("base"), lambda: remove("one")):
+            with pytest.raises(FlomoError, match="delete it to begin anew"):
+                change()
+        assert {state.name for state in list_models()} == {"base", "one"}
+
+
+def test_parents_in_a_circle(candidate: Make) -> None:
+    for name, parent in (("one", "two"), ("two", "one")):
+        install_candidate(candidate(name, parent, parent.encode()))
+    with pytest.raises(FlomoError, match="call each other parents"):
+        promote("one")
