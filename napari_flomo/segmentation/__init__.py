@@ -6,15 +6,20 @@ Importing this room is cheap; torch is loaded when a `Segmenter` is made.
 from __future__ import annotations
 
 from napari_flomo.segmentation.device import choose_device
+from napari_flomo.segmentation.maps import DEFAULT_MAPS, MAPS, MapKind, passes_of
 from napari_flomo.segmentation.preprocessing import Plan, prepare, prepare_labels, restore
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.segmentation.segmenter import Segmenter
 
 __all__ = [
+    "DEFAULT_MAPS",
+    "MAPS",
+    "MapKind",
     "Plan",
     "Segmentation",
     "Segmenter",
     "choose_device",
+    "passes_of",
     "prepare",
     "prepare_labels",
     "restore",

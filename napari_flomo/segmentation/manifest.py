@@ -49,6 +49,7 @@ def run_manifest(
     frames: Sequence[int],
     slices: Sequence[int],
     batch: int,
+    maps: Sequence[str],
     postprocessed: bool,
     stopwatch: Stopwatch,
 ) -> dict[str, Any]:
@@ -64,6 +65,8 @@ def run_manifest(
         Indices that were segmented.
     batch
         Slices that went through the network together.
+    maps
+        Names of the doubt maps.
     postprocessed
         Whether the card's postprocessing was done.
     stopwatch
@@ -102,6 +105,7 @@ def run_manifest(
             "frames": sorted(set(range(volume.n_frames)) - set(frames)),
             "slices": sorted(set(range(volume.n_slices)) - set(slices)),
         },
+        "maps": list(maps),
         "postprocessing": {"rule": card.postprocessing, "done": postprocessed},
         "seconds": stopwatch.report(),
     }

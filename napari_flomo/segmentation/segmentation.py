@@ -29,8 +29,8 @@ class Segmentation:
         Float32 with the axis "classes" in front, in the order of ``card.classes``; 0 where nothing
         was segmented. None when not kept.
     uncertainty
-        Float32 maps by name, shaped like the labels. ``"entropy"``: 0 (certain) to 1 (no idea), 0
-        where nothing was segmented.
+        Float32 maps by name, those of `napari_flomo.segmentation.MAPS` that were asked for, shaped
+        like the labels: 0 (certain) to 1, and 0 where nothing was segmented.
     slice_scores
         ``(frames, slices)``: width in mm of the band of doubt along the contours (in pixels where
         the spacing is unknown); NaN where nothing was segmented. Large is doubtful.
@@ -53,6 +53,7 @@ class Segmentation:
         *,
         probabilities: PathLike | None = None,
         uncertainty: PathLike | None = None,
+        maps: Mapping[str, PathLike] | None = None,
     ) -> None:
         """Write the labels and what else is asked for: all files or none.
 
@@ -62,11 +63,14 @@ class Segmentation:
             Image files, format by suffix. Classes lie along the last axis of a NIfTI file.
         uncertainty
             Image file for the entropy.
+        maps
+            Image files for other maps, by name.
 
         Raises
         ------
         FlomoError
-            If the probabilities were not kept or a file cannot be written.
+            If the probabilities were not kept, a map was not asked for, or a file cannot be
+            written.
         """
         from napari_flomo.volumes import write
 
@@ -77,8 +81,15 @@ class Segmentation:
                     "The probabilities were not kept; segment again with keep_probabilities=True."
                 )
             jobs.append((probabilities, self.probabilities))
+        wanted = [*(maps or {}).items()]
         if uncertainty is not None:
-            jobs.append((uncertainty, self.uncertainty["entropy"]))
+            wanted.insert(0, ("entropy", uncertainty))
+        for name, path in wanted:
+            if name not in self.uncertainty:
+                raise FlomoError(
+                    f"The map {name!r} was not computed; segment again with maps=({name!r},)."
+                )
+            jobs.append((path, self.uncertainty[name]))
         _write_all(write, jobs)
 
 

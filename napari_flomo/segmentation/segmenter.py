@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard, load_network
+from napari_flomo.segmentation.assembly import Assembly
 from napari_flomo.segmentation.device import choose_device
 from napari_flomo.segmentation.inputs import check_input, chosen_indices, with_channels
 from napari_flomo.segmentation.manifest import Stopwatch, run_manifest
-from napari_flomo.segmentation.postprocessing import keep_largest_component
-from napari_flomo.segmentation.preprocessing import (
-    Plan,
-    intensity_window,
-    make_plan,
-    restore,
-    to_network,
-)
+from napari_flomo.segmentation.maps import DEFAULT_MAPS, chosen_maps, passes_of
+from napari_flomo.segmentation.prediction import predict
+from napari_flomo.segmentation.preprocessing import Plan, intensity_window, make_plan, to_network
 from napari_flomo.segmentation.segmentation import Segmentation
-from napari_flomo.segmentation.uncertainty import PLAUSIBLE, predictive_entropy, slice_doubt
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
 # Pixels that go through the network together. On a CPU large batches are slower per slice (their
 # feature maps leave the cache and are paged in anew each time), and a small one can be cancelled
@@ -97,11 +89,15 @@ class Segmenter:
         cancelled: Callable[[], bool] | None = None,
         *,
         keep_probabilities: bool | None = None,
+        maps: Iterable[str] = DEFAULT_MAPS,
     ) -> Segmentation:
         """Segment a volume, all of it or some slices and frames.
 
-        Memory beyond the volume: 5 bytes per voxel for labels and entropy, 4 more per class for
-        probabilities if they are kept, and one frame in float32. A cine of 30 x 12 x 512 x 512
+        The labels come from one plain pass of the network and are the same whichever maps are
+        asked for.
+
+        Memory beyond the volume: 1 byte per voxel for labels and 4 for each map, 4 more per class
+        for probabilities if they are kept, and one frame in float32. A cine of 30 x 12 x 512 x 512
         takes 0.5 GB, with its four probabilities 1.5 GB more.
 
         Parameters
@@ -114,11 +110,14 @@ class Segmenter:
             card wants done to finished labels needs whole frames; it is left out otherwise, and
             the manifest says so.
         progress
-            Called with slices done and slices in total, first with 0.
+            Called with passes of the network over a slice, done and in total, first with 0. With
+            the maps of one pass these are slices.
         cancelled
-            Asked before every batch of slices; True ends the work.
+            Asked before every pass over a batch of slices; True ends the work.
         keep_probabilities
             Whether to return them; by default only for a volume with one frame.
+        maps
+            Names of the doubt maps to return, of `napari_flomo.segmentation.MAPS`.
 
         Returns
         -------
@@ -130,26 +129,25 @@ class Segmenter:
         Cancelled
             If ``cancelled`` said so.
         FlomoError
-            If the volume is not what the model takes, an index does not exist, or even one slice
-            does not fit into the GPU's memory.
+            If the volume is not what the model takes, an index or a map does not exist, or even
+            one slice does not fit into the GPU's memory.
         """
         import torch
 
         card, watch = self.card, Stopwatch()
+        kinds = chosen_maps(maps)
         check_input(volume, card)
         chosen_frames = chosen_indices(frames, volume.n_frames, "frame")
         chosen_slices = chosen_indices(slices, volume.n_slices, "slice")
-        spacing = volume.in_plane_spacing
-        shape = volume.spatial_shape
-        plan = make_plan(shape[1:], spacing, card.preprocessing)
+        plan = make_plan(volume.spatial_shape[1:], volume.in_plane_spacing, card.preprocessing)
         if keep_probabilities is None:
             keep_probabilities = volume.n_frames == 1
-        result = _Result(volume.n_frames, shape, card, keep_probabilities)
+        names = [kind.name for kind in kinds]
+        result = Assembly(volume, card, keep_probabilities, names)
         tidy = card.postprocessing != "none" and len(chosen_slices) == volume.n_slices
 
-        done, total = 0, len(chosen_frames) * len(chosen_slices)
-        report = progress or (lambda _done, _total: None)
-        report(0, total)
+        passes = passes_of(names)
+        steps = _Steps(len(chosen_frames) * len(chosen_slices) * passes, progress, cancelled)
         batch = self._first_batch(plan)
         with torch.inference_mode():
             for frame in chosen_frames:
@@ -158,19 +156,29 @@ class Segmenter:
                     window = intensity_window(pixels, card.preprocessing.intensity)
                 waiting = chosen_slices
                 while waiting:
-                    if cancelled is not None and cancelled():
-                        raise Cancelled
                     now = waiting[:batch]
+                    steps.check()
                     try:
-                        probabilities = self._predict(pixels[now], window, plan, watch)
+                        with watch.stage("preprocess"):
+                            images = to_network(pixels[now], window, plan).to(
+                                self.device, memory_format=torch.channels_last
+                            )
+                        prediction = predict(
+                            self.network,
+                            card,
+                            images,
+                            plan,
+                            kinds=kinds,
+                            watch=watch,
+                            before_pass=steps.within(len(now)),
+                        )
                     except torch.cuda.OutOfMemoryError as error:
                         batch = self._smaller_batch(len(now), error)
                         continue
                     with watch.stage("restore"):
-                        result.put(frame, now, probabilities, spacing)
+                        result.put(frame, now, prediction)
                     waiting = waiting[len(now) :]
-                    done += len(now)
-                    report(done, total)
+                    steps.finish(len(now) * passes)
                 if tidy:
                     with watch.stage("postprocess"):
                         result.tidy(frame)
@@ -181,33 +189,11 @@ class Segmenter:
             frames=chosen_frames,
             slices=chosen_slices,
             batch=batch,
+            maps=names,
             postprocessed=tidy,
             stopwatch=watch,
         )
-        return result.finish(volume, manifest)
-
-    def _predict(
-        self,
-        pixels: NDArray[Any],
-        window: tuple[float, float],
-        plan: Plan,
-        watch: Stopwatch,
-    ) -> Tensor:
-        """Return the probabilities of some slices on the native grid, on the CPU."""
-        import torch
-
-        with watch.stage("preprocess"):
-            images = to_network(pixels, window, plan).to(
-                self.device, memory_format=torch.channels_last
-            )
-        with watch.stage("network"):
-            logits = self.network(images).logits.float() / self.card.temperature
-            softmax = self.card.activation == "softmax"
-            probabilities = logits.softmax(1) if softmax else logits.sigmoid()
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)  # else its time is booked on the next stage
-        with watch.stage("restore"):
-            return restore(probabilities, plan, 0 if softmax else None).cpu()
+        return result.finish(manifest)
 
     def _first_batch(self, plan: Plan) -> int:
         rows, columns = plan.network
@@ -228,65 +214,41 @@ class Segmenter:
         return tried // 2
 
 
-class _Result:
-    """The arrays of a segmentation while they fill up."""
+class _Steps:
+    """Counts passes over slices: tells how many are done, and asks whether to go on."""
 
     def __init__(
-        self, n_frames: int, shape: tuple[int, int, int], card: ModelCard, keep: bool
+        self,
+        total: int,
+        progress: Callable[[int, int], None] | None,
+        cancelled: Callable[[], bool] | None,
     ) -> None:
-        grid = (n_frames, *shape)
-        self.card = card
-        self.codes = np.array([label.code for label in card.classes], np.uint8)
-        self.labels = np.zeros(grid, np.uint8)
-        self.entropy = np.zeros(grid, np.float32)
-        self.scores = np.full(grid[:2], np.nan, np.float32)
-        self.probabilities = np.zeros((len(self.codes), *grid), np.float32) if keep else None
+        self._total, self._done, self._told = total, 0, -1
+        self._progress, self._cancelled = progress, cancelled
+        self._tell(0)
 
-    def put(
-        self, frame: int, slices: list[int], probabilities: Tensor, spacing: tuple[float, float]
-    ) -> None:
-        """Take in the probabilities ``(slices, classes, rows, columns)`` of some slices."""
-        softmax = self.card.activation == "softmax"
-        best, winner = probabilities.max(1)
-        labels = self.codes[winner.numpy()]
-        if softmax:
-            plausible = (1 - probabilities[:, 0] >= PLAUSIBLE).numpy()
-        else:
-            labels[best.numpy() < self.card.threshold] = 0
-            plausible = (best >= PLAUSIBLE).numpy()
-        entropy = predictive_entropy(probabilities, self.card.activation).numpy()
-        self.labels[frame, slices] = labels
-        self.entropy[frame, slices] = entropy
-        self.scores[frame, slices] = slice_doubt(labels, entropy, plausible, spacing)
-        if self.probabilities is not None:
-            for index in range(len(self.codes)):
-                self.probabilities[index, frame, slices] = probabilities[:, index].numpy()
+    def check(self) -> None:
+        """Raise `Cancelled` if that is wanted."""
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled
 
-    def tidy(self, frame: int) -> None:
-        """Do to the labels of a whole frame what the card asks; doubt and probabilities stay.
+    def within(self, slices: int) -> Callable[[int], None]:
+        """Return what to call before each pass over a batch of so many slices."""
 
-        A piece that is taken away keeps its entropy and counts in the slice's score: a reviewer
-        should still look there.
-        """
-        self.labels[frame] = keep_largest_component(self.labels[frame], self.codes[self.codes > 0])
+        def before(number: int) -> None:
+            if number > 0:  # before the first one it was asked already
+                self._tell(self._done + number * slices)
+                self.check()
 
-    def finish(self, volume: Volume, manifest: dict[str, Any]) -> Segmentation:
-        """Put the arrays on the grid of the volume."""
-        axes = tuple(name for name in volume.axes if name != "channels")
-        moving = "frames" in axes
+        return before
 
-        def on_grid(array: NDArray[Any]) -> Volume:
-            return volume.with_data(array if moving else array[0], axes=axes)
+    def finish(self, passes: int) -> None:
+        """Take note that a batch is done."""
+        self._done += passes
+        self._tell(self._done)
 
-        probabilities = None
-        if self.probabilities is not None:
-            data = self.probabilities if moving else self.probabilities[:, 0]
-            probabilities = volume.with_data(data, axes=("classes", *axes))
-        return Segmentation(
-            labels=on_grid(self.labels),
-            probabilities=probabilities,
-            uncertainty={"entropy": on_grid(self.entropy)},
-            slice_scores=self.scores,
-            manifest=manifest,
-            card=self.card,
-        )
+    def _tell(self, done: int) -> None:
+        """Report, but never backwards: a batch that did not fit begins anew."""
+        if self._progress is not None and done > self._told:
+            self._progress(done, self._total)
+            self._told = done

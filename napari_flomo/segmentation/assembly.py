@@ -1,0 +1,92 @@
+"""The arrays of a segmentation while they fill up, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.postprocessing import keep_largest_component
+from napari_flomo.segmentation.prediction import Prediction
+from napari_flomo.segmentation.segmentation import Segmentation
+from napari_flomo.segmentation.uncertainty import PLAUSIBLE, predictive_entropy, slice_doubt
+from napari_flomo.volumes import Volume
+
+
+class Assembly:
+    """Takes in predictions and makes a `Segmentation` of them.
+
+    Parameters
+    ----------
+    volume
+        What is segmented.
+    card
+        Of the model.
+    keep
+        Whether to keep the probabilities.
+    maps
+        Names of the maps to keep.
+    """
+
+    def __init__(self, volume: Volume, card: ModelCard, keep: bool, maps: Iterable[str]) -> None:
+        grid = (volume.n_frames, *volume.spatial_shape)
+        self.volume, self.card = volume, card
+        self.codes = np.array([label.code for label in card.classes], np.uint8)
+        self.labels = np.zeros(grid, np.uint8)
+        self.maps = {name: np.zeros(grid, np.float32) for name in maps}
+        self.scores = np.full(grid[:2], np.nan, np.float32)
+        self.probabilities = np.zeros((len(self.codes), *grid), np.float32) if keep else None
+
+    def put(self, frame: int, slices: list[int], prediction: Prediction) -> None:
+        """Take in what the network said of some slices."""
+        probabilities = prediction.probabilities
+        best, winner = probabilities.max(1)
+        labels = self.codes[winner.numpy()]
+        if self.card.activation == "softmax":
+            plausible = (1 - probabilities[:, 0] >= PLAUSIBLE).numpy()
+        else:
+            labels[best.numpy() < self.card.threshold] = 0
+            plausible = (best >= PLAUSIBLE).numpy()
+        entropy = predictive_entropy(probabilities, self.card.activation)
+        found = {"entropy": entropy, **prediction.maps}
+        self.labels[frame, slices] = labels
+        for name, array in self.maps.items():
+            array[frame, slices] = found[name].numpy()
+        self.scores[frame, slices] = slice_doubt(
+            labels, entropy.numpy(), plausible, self.volume.in_plane_spacing
+        )
+        if self.probabilities is not None:
+            for index in range(len(self.codes)):
+                self.probabilities[index, frame, slices] = probabilities[:, index].numpy()
+
+    def tidy(self, frame: int) -> None:
+        """Do to the labels of a whole frame what the card asks; doubt and probabilities stay.
+
+        A piece that is taken away keeps its entropy and counts in the slice's score: a reviewer
+        should still look there.
+        """
+        self.labels[frame] = keep_largest_component(self.labels[frame], self.codes[self.codes > 0])
+
+    def finish(self, manifest: dict[str, Any]) -> Segmentation:
+        """Put the arrays on the grid of the volume."""
+        axes = tuple(name for name in self.volume.axes if name != "channels")
+        moving = "frames" in axes
+
+        def on_grid(array: NDArray[Any]) -> Volume:
+            return self.volume.with_data(array if moving else array[0], axes=axes)
+
+        probabilities = None
+        if self.probabilities is not None:
+            data = self.probabilities if moving else self.probabilities[:, 0]
+            probabilities = self.volume.with_data(data, axes=("classes", *axes))
+        return Segmentation(
+            labels=on_grid(self.labels),
+            probabilities=probabilities,
+            uncertainty={name: on_grid(array) for name, array in self.maps.items()},
+            slice_scores=self.scores,
+            manifest=manifest,
+            card=self.card,
+        )

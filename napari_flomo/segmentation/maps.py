@@ -1,0 +1,157 @@
+"""Maps of doubt by name: what each one shows, and what it costs.
+
+All are float32 on the grid of the image, 0 (certain) to 1, and 0 where nothing was segmented. They
+do not change the labels: those come from one plain pass, whichever maps are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from napari_flomo.errors import FlomoError
+
+DEFAULT_MAPS = ("entropy",)
+"""What a segmentation holds unless others are asked for."""
+
+TEST_TIME_PASSES = 8
+"""Looks at a slice in test-time augmentation, the plain one among them."""
+
+STAGES = (1, 2, 3, 4)
+"""Of FLoMo-Net's decoder."""
+
+COARSER = {f"stage{stage}": 2 ** (4 - stage) for stage in STAGES}
+"""How many pixels of the input a pixel of a stage's map is wide: 8 to 1."""
+
+FLOMO_NETWORKS = ("flomo-b0", "flomo-b1", "flomo-b2")
+
+
+@dataclass(frozen=True)
+class MapKind:
+    """A map that can be asked for.
+
+    Attributes
+    ----------
+    name
+        Its key in `Segmentation.uncertainty`.
+    title, description
+        What people call it, and what a high value means.
+    passes
+        Passes of the network over each slice, the one for the labels among them: 1 costs nothing
+        more than the labels themselves.
+    networks
+        The networks that have it; None for all.
+    reads
+        Names in `napari_flomo.networks.Output.maps` whose mean it is; empty for maps that are
+        computed from probabilities.
+    stage
+        Stage of the decoder that it shows alone; None for maps of the whole.
+    """
+
+    name: str
+    title: str
+    description: str
+    passes: int = 1
+    networks: tuple[str, ...] | None = None
+    reads: tuple[str, ...] = ()
+    stage: int | None = None
+
+    def offered_by(self, network: str) -> bool:
+        """Tell whether a network, by its name in the card, has this map."""
+        return self.networks is None or network in self.networks
+
+
+def _of_probabilities() -> list[MapKind]:
+    return [
+        MapKind(
+            "entropy",
+            "Entropy",
+            "How evenly the calibrated probability is spread over the structures: 0 all on one, "
+            "1 the same for each.",
+        ),
+        MapKind(
+            "tta_entropy",
+            "Entropy over views",
+            "Entropy of the mean probability over eight views of the slice (flipped, turned, "
+            "brighter, darker): 0 certain, 1 no idea.",
+            TEST_TIME_PASSES,
+        ),
+        MapKind(
+            "mutual_information",
+            "Mutual information",
+            "How much the eight views contradict each other: entropy of their mean less their mean "
+            "entropy; 0 where all say the same, however unsure they are.",
+            TEST_TIME_PASSES,
+        ),
+        MapKind(
+            "variance",
+            "Variance over views",
+            "How much the probabilities scatter over the eight views, as a share of the largest "
+            "possible variance.",
+            TEST_TIME_PASSES,
+        ),
+    ]
+
+
+_NETWORK_MAPS = (
+    ("entropy", "entropy", "Network entropy", "Entropy over the features where skip and decoder "
+     "meet, as a share of its maximum; it is not about structures."),
+    ("cosine", "cosine", "Network disagreement", "One less the cosine between the features of skip "
+     "and decoder: 0 they agree, 1 they have nothing in common."),
+    ("correction", "corrective", "Corrective mask", "Where the network asked itself for a "
+     "correction: 0 nowhere, 1 in full."),
+    ("distrust", "trust", "Distrust mask", "Where the network did not let its features pass as "
+     "they were: 0 all passed, 1 none."),
+)  # fmt: skip
+"""Name here, name in the network's output, title, description."""
+
+COMPLEMENTS = frozenset({"trust"})
+"""Outputs of the network that are high where it is sure; a map shows 1 less these."""
+
+
+def _of_network() -> list[MapKind]:
+    """Return each of the network's own maps: the mean of all stages, then every stage."""
+    kinds = []
+    for name, output, title, description in _NETWORK_MAPS:
+        for stage in (None, *STAGES):
+            stages = STAGES if stage is None else (stage,)
+            where = "mean of the stages" if stage is None else f"stage {stage}"
+            kinds.append(
+                MapKind(
+                    f"network_{name}" + ("" if stage is None else f"_stage{stage}"),
+                    title + ("" if stage is None else f", stage {stage}"),
+                    f"{description} From the network itself, {where}.",
+                    networks=FLOMO_NETWORKS,
+                    reads=tuple(f"stage{one}.{output}" for one in stages),
+                    stage=stage,
+                )
+            )
+    return kinds
+
+
+MAPS: Mapping[str, MapKind] = {kind.name: kind for kind in _of_probabilities() + _of_network()}
+"""All maps by name. Which of them find errors is measured in ``docs/benchmarks/uncertainty.md``."""
+
+
+def chosen_maps(names: Iterable[str]) -> tuple[MapKind, ...]:
+    """Return the kinds of some maps, each once, in the order they were asked for.
+
+    Whether the network has its own ones is seen when it runs.
+
+    Raises
+    ------
+    FlomoError
+        If there is no such map.
+    """
+    kinds = []
+    for name in dict.fromkeys(names):
+        if name not in MAPS:
+            whole = ", ".join(kind.name for kind in MAPS.values() if kind.stage is None)
+            raise FlomoError(f"There is no map called {name!r}; choose among {whole}.")
+        kinds.append(MAPS[name])
+    return tuple(kinds)
+
+
+def passes_of(names: Iterable[str]) -> int:
+    """Return how many passes of the network all of these maps take together, at least 1."""
+    return max((MAPS[name].passes for name in names), default=1)

@@ -1,0 +1,151 @@
+"""What the network says of some slices: probabilities, and the maps that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation.manifest import Stopwatch
+from napari_flomo.segmentation.maps import COARSER, COMPLEMENTS, MapKind
+from napari_flomo.segmentation.preprocessing import Plan, restore
+from napari_flomo.segmentation.test_time import VIEWS, Spread
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Of some slices, on the native grid, on the CPU.
+
+    Attributes
+    ----------
+    probabilities
+        Of the plain pass, calibrated: ``(slices, classes, rows, columns)``.
+    maps
+        By name, each ``(slices, rows, columns)``. Entropy is not among them: it is computed from
+        the probabilities.
+    """
+
+    probabilities: Tensor
+    maps: dict[str, Tensor]
+
+
+def predict(
+    network: nn.Module,
+    card: ModelCard,
+    images: Tensor,
+    plan: Plan,
+    *,
+    kinds: Sequence[MapKind],
+    watch: Stopwatch,
+    before_pass: Callable[[int], None],
+) -> Prediction:
+    """Run the network over some slices, as often as the maps need.
+
+    Parameters
+    ----------
+    network
+        On the device of the images.
+    card
+        Says how logits become probabilities.
+    images
+        ``(slices, channels, rows, columns)`` on the network's grid.
+    plan
+        The way back.
+    kinds
+        The maps to make.
+    watch
+        Takes the seconds.
+    before_pass
+        Called before each pass with its number, from 0; may raise to end the work.
+
+    Raises
+    ------
+    FlomoError
+        If the network does not return what a map is made of.
+    """
+    before_pass(0)
+    with _on_device(watch, images.device):
+        output = network(images)
+        plain = as_probabilities(output.logits, card)
+        maps = own_maps(output, kinds, card.name)
+        del output
+        scattered = any(kind.passes > 1 for kind in kinds)
+        spread = Spread(card.activation)
+        if scattered:
+            spread.add(plain)
+    for number, view in enumerate(VIEWS[1:] if scattered else (), start=1):
+        before_pass(number)
+        with _on_device(watch, images.device):
+            logits = network(view.of(images)).logits
+            spread.add(*view.back(as_probabilities(logits, card)))
+    with watch.stage("restore"):
+        background = 0 if card.activation == "softmax" else None
+        probabilities = restore(plain, plan, background).cpu()
+        if scattered:
+            maps |= spread.maps()
+        wanted = {kind.name: maps[kind.name] for kind in kinds if kind.name in maps}
+        return Prediction(
+            probabilities,
+            {name: restore(one, plan, None)[:, 0].cpu() for name, one in wanted.items()},
+        )
+
+
+def as_probabilities(logits: Tensor, card: ModelCard) -> Tensor:
+    """Return calibrated probabilities; no temperature changes which class of a softmax wins."""
+    scaled = logits.float() / card.temperature
+    return scaled.softmax(1) if card.activation == "softmax" else scaled.sigmoid()
+
+
+def own_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str, Tensor]:
+    """Return the network's own maps, each ``(slices, 1, rows, columns)`` at the input's size.
+
+    The stages are brought to that size one by one and averaged there.
+
+    Raises
+    ------
+    FlomoError
+        If the network does not return them.
+    """
+    import torch
+    import torch.nn.functional as F  # noqa: N812
+
+    returned = getattr(output, "maps", {})
+    size = output.logits.shape[-2:]
+    found = {}
+    for kind in kinds:
+        if not kind.reads:
+            continue
+        if any(name not in returned for name in kind.reads):
+            raise FlomoError(
+                f"The network of {model} has no map {kind.name!r} of its own; choose entropy or "
+                "another map that every network has."
+            )
+        stages = []
+        for name in kind.reads:
+            stage, _, what = name.partition(".")
+            one = returned[name].float()
+            if COARSER[stage] > 1:
+                one = F.interpolate(one, scale_factor=COARSER[stage], mode="bilinear")
+            # The network pads its input, at the end, to what its stages divide.
+            one = one[..., : size[0], : size[1]]
+            stages.append(1 - one if what in COMPLEMENTS else one)
+        found[kind.name] = torch.stack(stages).mean(0).clamp_(0, 1)
+    return found
+
+
+@contextmanager
+def _on_device(watch: Stopwatch, device: torch.device) -> Iterator[None]:
+    """Book the time of the block on the network, all of it also where it runs on a GPU."""
+    import torch
+
+    with watch.stage("network"):
+        yield
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # else its time is booked on the next stage

@@ -1,0 +1,144 @@
+"""Test-time augmentation: the same slice in eight fixed views, and how far they contradict.
+
+Source: Wang et al., Neurocomputing 338, 2019. The views are a fixed list, so a result can be
+repeated to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from napari_flomo.segmentation.uncertainty import predictive_entropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ROWS, _COLUMNS = -2, -1
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at a slice, which can be undone on what the network says about it.
+
+    Attributes
+    ----------
+    flipped
+        Axes that are mirrored: -2 rows, -1 columns.
+    degrees
+        Turned about the middle of the field of view; what comes into view from outside is 0.
+    gamma
+        Exponent of the intensities, which lie between 0 and 1: below 1 brighter, above 1 darker.
+    """
+
+    flipped: tuple[int, ...] = ()
+    degrees: float = 0.0
+    gamma: float = 1.0
+
+    def of(self, images: Tensor) -> Tensor:
+        """Return ``(slices, channels, rows, columns)`` images as they look in this view."""
+        if self.gamma != 1:
+            images = images.clamp(0, 1) ** self.gamma
+        if self.flipped:
+            images = images.flip(self.flipped)
+        return _turned(images, self.degrees, "zeros") if self.degrees else images
+
+    def back(self, probabilities: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Bring what the network says of the view back to the slice.
+
+        Returns
+        -------
+        probabilities
+            As they came, ``(slices, classes, rows, columns)``.
+        seen
+            1 where the view held the pixel, else 0, ``(1, 1, rows, columns)``; None: everywhere.
+        """
+        seen = None
+        if self.degrees:
+            everywhere = probabilities.new_ones((1, 1, *probabilities.shape[-2:]))
+            # There and back: what lies at the edge of a view is half from outside the slice.
+            seen = _turned(_turned(everywhere, self.degrees, "zeros"), -self.degrees, "zeros")
+            seen = (seen > 0.999).to(probabilities.dtype)
+            probabilities = _turned(probabilities, -self.degrees, "border")
+        return (probabilities.flip(self.flipped) if self.flipped else probabilities), (
+            seen.flip(self.flipped) if seen is not None and self.flipped else seen
+        )
+
+
+VIEWS = (
+    View(),
+    View(flipped=(_COLUMNS,)),
+    View(flipped=(_ROWS,)),
+    View(flipped=(_ROWS, _COLUMNS)),
+    View(degrees=10),
+    View(degrees=-10),
+    View(gamma=0.8),
+    View(gamma=1.25),
+)
+"""The plain view first, whose prediction makes the labels."""
+
+
+class Spread:
+    """What the views say of some slices, summed up as they come.
+
+    Parameters
+    ----------
+    activation
+        Of the network, see `predictive_entropy`.
+    """
+
+    def __init__(self, activation: Literal["softmax", "sigmoid"]) -> None:
+        self._activation = activation
+        self._sums: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+
+    def add(self, probabilities: Tensor, seen: Tensor | None = None) -> None:
+        """Take in what a view says, as `View.back` returns it."""
+        entropy = predictive_entropy(probabilities, self._activation)[:, None]
+        weight = probabilities.new_ones((1, 1, 1, 1)) if seen is None else seen
+        terms = (weight, weight * probabilities, weight * probabilities**2, weight * entropy)
+        self._sums = (
+            terms
+            if self._sums is None
+            else tuple(old + new for old, new in zip(self._sums, terms, strict=True))  # type: ignore[assignment]
+        )
+
+    def maps(self) -> dict[str, Tensor]:
+        """Return ``tta_entropy``, ``mutual_information`` and ``variance``, each 0 to 1.
+
+        Each is ``(slices, 1, rows, columns)``. The largest variance of probabilities that sum to 1,
+        over all classes together, is 1 - 1 / classes; that of a yes or no is 1/4.
+        """
+        assert self._sums is not None, "no view was taken in"
+        count, total, squares, entropies = self._sums
+        mean = total / count
+        scatter = squares / count - mean**2
+        classes = mean.shape[1]
+        if self._activation == "softmax":
+            variance = scatter.sum(1, keepdim=True) / (1 - 1 / classes)
+        else:
+            variance = scatter.mean(1, keepdim=True) * 4
+        entropy = predictive_entropy(mean, self._activation)[:, None]
+        return {
+            "tta_entropy": entropy,
+            "mutual_information": (entropy - entropies / count).clamp(0, 1),
+            "variance": variance.clamp(0, 1),
+        }
+
+
+def _turned(images: Tensor, degrees: float, beyond: str) -> Tensor:
+    """Turn images about their middle, interpolating linearly; pixels are square."""
+    import torch
+    import torch.nn.functional as F  # noqa: N812
+
+    rows, columns = images.shape[-2:]
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    # Coordinates run from -1 to 1 along both sides, whatever their lengths.
+    matrix = torch.tensor(
+        [[cos, -sin * rows / columns, 0.0], [sin * columns / rows, cos, 0.0]],
+        dtype=images.dtype,
+        device=images.device,
+    )
+    shape = [len(images), *images.shape[1:]]
+    grid = F.affine_grid(matrix.expand(len(images), 2, 3), shape, align_corners=False)
+    return F.grid_sample(images, grid, padding_mode=beyond, align_corners=False)

@@ -1,0 +1,244 @@
+"""Maps of doubt: named, bounded, on the image's grid, and without any say in the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.networks import NETWORKS, build
+from napari_flomo.segmentation import DEFAULT_MAPS, MAPS, Segmenter, passes_of, segmenter
+from napari_flomo.segmentation.maps import COARSER, FLOMO_NETWORKS
+from napari_flomo.segmentation.test_time import VIEWS, Spread, View
+from napari_flomo.volumes import Geometry, Volume
+
+Make = Callable[..., Segmenter]
+VIEWED = ("tta_entropy", "mutual_information", "variance")
+
+
+@pytest.fixture
+def volume() -> Volume:
+    """A soft ring off the centre, in pixels that are not square, with something bright aside."""
+    row, column = np.mgrid[:70, :54]
+    radius = np.hypot((row - 30) * 1.2, (column - 31) * 1.5)
+    slices = [np.clip((16 + n - radius) / 8 + 0.5, 0, 1) for n in range(3)]
+    data = (np.stack(slices) * 900).astype(np.int16)
+    data[:, 60:66, 5:12] = 470
+    geometry = Geometry((1.5, 1.2, 8.0), (5.0, -7.0, 3.0), (0, -1, 0, 1, 0, 0, 0, 0, 1))
+    return Volume(data, geometry, ("slices", "rows", "columns"), modality="MR")
+
+
+def whole_maps() -> list[str]:
+    return [name for name, kind in MAPS.items() if kind.stage is None]
+
+
+class Staged(torch.nn.Module):
+    """By brightness, and with maps of four stages that say which one they are."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.levels = torch.nn.Parameter(torch.linspace(0, 1, classes))
+
+    def forward(self, images: torch.Tensor) -> Any:
+        logits = -20 * (images[:, :1] - self.levels[:, None, None]) ** 2
+        maps = {}
+        for name, scale in COARSER.items():
+            sides = [-(-side // 8) * 8 // scale for side in images.shape[-2:]]
+            value = int(name[-1]) / 10
+            for what in ("entropy", "cosine", "trust", "corrective"):
+                maps[f"{name}.{what}"] = torch.full((len(images), 1, *sides), value)
+        return SimpleNamespace(logits=logits, maps=maps)
+
+
+def test_every_map_says_what_it_is_and_what_it_costs() -> None:
+    assert list(DEFAULT_MAPS) == ["entropy"]
+    for name, kind in MAPS.items():
+        assert kind.name == name
+        assert kind.title
+        assert kind.description.endswith(".")
+        assert kind.passes == (len(VIEWS) if name in VIEWED else 1)
+        assert kind.offered_by("dynunet") == (not name.startswith("network_"))
+    assert passes_of(["entropy", "network_cosine"]) == 1
+    assert passes_of(["entropy", "variance"]) == len(VIEWS)
+    assert passes_of([]) == 1
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_what_a_network_is_said_to_offer_it_returns(name: str) -> None:
+    network = build(name, in_channels=1, num_classes=2).eval()
+    with torch.inference_mode():
+        returned = network(torch.rand(1, 1, 32, 32)).maps
+    for kind in MAPS.values():
+        assert all(one in returned for one in kind.reads) == kind.offered_by(name)
+    assert (name in FLOMO_NETWORKS) == bool(returned)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_maps_lie_on_the_grid_and_change_no_label(
+    make_segmenter: Make, card: Any, volume: Volume, activation: str
+) -> None:
+    plain = make_segmenter(sharpness=20, activation=activation, pixel_mm=1.0, crop=64)
+    classes = plain.card.num_classes
+    staged = Segmenter(Staged(classes), plain.card, "cpu")
+    reference = staged.segment(volume)
+    result = staged.segment(volume, maps=MAPS)
+    assert list(result.uncertainty) == list(MAPS)
+    assert np.array_equal(result.labels.data, reference.labels.data)
+    assert np.array_equal(result.slice_scores, reference.slice_scores)
+    entropy = result.uncertainty["entropy"].data
+    assert np.array_equal(entropy, reference.uncertainty["entropy"].data)
+    for name, found in result.uncertainty.items():
+        assert found.geometry == volume.geometry, name
+        assert found.data.shape == volume.data.shape, name
+        assert found.data.dtype == np.float32, name
+        assert found.data.min() >= 0, name
+        assert found.data.max() <= 1, name
+        assert found.data[:, :2].max() < 1e-6, f"{name} says something beyond the field of view"
+        assert found.data.any(), name
+
+
+def test_stages_are_averaged_at_the_size_of_the_input(make_segmenter: Make, volume: Volume) -> None:
+    card = make_segmenter(crop=50).card  # 50 is no multiple of 8: the stages are padded
+    result = Segmenter(Staged(card.num_classes), card, "cpu").segment(volume, maps=MAPS)
+    inside = np.s_[:, 12:58, 4:50]
+    for what in ("entropy", "cosine", "correction"):
+        assert np.allclose(result.uncertainty[f"network_{what}"].data[inside], 0.25)
+        assert np.allclose(result.uncertainty[f"network_{what}_stage3"].data[inside], 0.3)
+    assert np.allclose(result.uncertainty["network_distrust_stage1"].data[inside], 0.9)
+
+
+def test_only_what_was_asked_for_is_kept(make_segmenter: Make, volume: Volume) -> None:
+    made = make_segmenter(sharpness=20)
+    result = made.segment(volume, maps=["variance", "variance"])
+    assert list(result.uncertainty) == ["variance"]
+    assert result.manifest["maps"] == ["variance"]
+    assert np.isfinite(result.slice_scores).all()
+    assert not made.segment(volume, maps=()).uncertainty
+    assert made.segment(volume).manifest["maps"] == ["entropy"]
+
+
+def test_unknown_maps(make_segmenter: Make, volume: Volume) -> None:
+    made = make_segmenter()
+    with pytest.raises(FlomoError, match="no map called 'entropie'; choose among entropy, tta_"):
+        made.segment(volume, maps=["entropie"])
+    with pytest.raises(FlomoError, match="of brightness has no map 'network_cosine' of its own"):
+        made.segment(volume, maps=["entropy", "network_cosine"])
+
+
+def test_progress_counts_passes(
+    make_segmenter: Make, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmenter, "CPU_PIXELS", 1)
+    seen: list[tuple[int, int]] = []
+    made = make_segmenter()
+    made.segment(volume, maps=VIEWED, progress=lambda *both: seen.append(both))
+    total = 3 * len(VIEWS)
+    assert seen == [(done, total) for done in range(total + 1)]
+    assert made.network.batches == [1] * total
+
+
+def test_cancel_within_the_passes_of_a_slice(make_segmenter: Make, volume: Volume) -> None:
+    made = make_segmenter()
+    answers = iter([False, False, False, True])
+    with pytest.raises(Cancelled):
+        made.segment(volume, maps=VIEWED, cancelled=lambda: next(answers))
+    assert made.network.batches == [3] * 3
+
+
+def test_a_batch_that_does_not_fit_in_the_middle_begins_anew(
+    make_segmenter: Make, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_segmenter(sharpness=20)
+    expected = made.segment(volume, maps=VIEWED)
+    forward, calls = made.network.forward, iter(range(1000))
+
+    def tight(images: torch.Tensor) -> Any:
+        if next(calls) == 5:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return forward(images)
+
+    monkeypatch.setattr(made.network, "forward", tight)
+    seen: list[int] = []
+    result = made.segment(volume, maps=VIEWED, progress=lambda done, _: seen.append(done))
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 3 * len(VIEWS)
+    for name in VIEWED:
+        found, wanted = result.uncertainty[name].data, expected.uncertainty[name].data
+        assert np.allclose(found, wanted, atol=1e-6)
+
+
+class TestViews:
+    def test_plain_view_first(self) -> None:
+        assert VIEWS[0] == View()
+        assert len(set(VIEWS)) == len(VIEWS) == MAPS["variance"].passes
+
+    @pytest.mark.parametrize("view", VIEWS)
+    @pytest.mark.parametrize("shape", [(48, 48), (40, 64)])
+    def test_there_and_back(self, view: View, shape: tuple[int, int]) -> None:
+        row, column = np.mgrid[: shape[0], : shape[1]]
+        smooth = np.stack([np.sin(row / 9 + column / 13), np.cos(row / 11)]) / 2 + 0.5
+        images = torch.from_numpy(smooth.astype(np.float32))[None]
+        there = view.of(images)
+        assert there.shape == images.shape
+        back, seen = view.back(there ** (1 / view.gamma))
+        inside = torch.ones(1, 1, *shape) if seen is None else seen
+        assert inside.mean() > 0.75
+        assert inside[..., shape[0] // 2, shape[1] // 2] == 1
+        assert ((back - images).abs() * inside).max() < 0.02
+
+    def test_turning_follows_the_pixels_not_the_frame(self) -> None:
+        """A disc beside the middle of an oblong image lands where the turn takes it."""
+        row, column = np.mgrid[:60, :100]
+        disc = ((row - 29.5) ** 2 + (column - 79.5) ** 2 < 16).astype(np.float32)
+        turned = View(degrees=10).of(torch.from_numpy(disc)[None, None])[0, 0].numpy()
+        middle = np.array([(turned * row).sum(), (turned * column).sum()]) / turned.sum()
+        angle = np.deg2rad(10)
+        up_or_down = 30 * np.sin(angle)
+        assert abs(abs(middle[0] - 29.5) - up_or_down) < 0.1
+        assert middle[1] == pytest.approx(49.5 + 30 * np.cos(angle), abs=0.1)
+
+
+class TestSpread:
+    def test_views_that_agree(self) -> None:
+        spread = Spread("softmax")
+        one = torch.tensor([0.7, 0.2, 0.1])[None, :, None, None]
+        for _ in range(5):
+            spread.add(one)
+        maps = spread.maps()
+        assert maps["mutual_information"].item() == pytest.approx(0, abs=1e-6)
+        assert maps["variance"].item() == pytest.approx(0, abs=1e-6)
+        expected = -(one * one.log()).sum() / np.log(3)
+        assert maps["tta_entropy"].item() == pytest.approx(expected.item(), abs=1e-6)
+
+    @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+    def test_views_that_contradict_each_other_in_full(self, activation: Any) -> None:
+        spread = Spread(activation)
+        for winner in range(2):
+            spread.add(torch.eye(2)[winner][None, :, None, None])
+        for name, found in spread.maps().items():
+            assert found.item() == pytest.approx(1, abs=1e-5), name
+
+    def test_what_a_view_did_not_see_does_not_count(self) -> None:
+        spread = Spread("softmax")
+        sure = torch.tensor([1.0, 0.0])[None, :, None, None].expand(1, 2, 1, 2)
+        spread.add(sure)
+        spread.add(sure.flip(1), torch.tensor([[[[1.0, 0.0]]]]))
+        assert spread.maps()["variance"].flatten().tolist() == pytest.approx([1, 0])
+
+
+def test_save(make_segmenter: Make, volume: Volume, tmp_path: Any) -> None:
+    from napari_flomo.volumes import read
+
+    result = make_segmenter(sharpness=20).segment(volume, maps=["entropy", "variance"])
+    labels, spread, doubt = (tmp_path / name for name in ("l.nrrd", "v.nii.gz", "e.nrrd"))
+    with pytest.raises(FlomoError, match=r"'mutual_information' was not computed; .*maps="):
+        result.save(labels, maps={"mutual_information": spread})
+    assert not list(tmp_path.iterdir())
+    result.save(labels, uncertainty=doubt, maps={"variance": spread})
+    assert np.allclose(read(spread).data, result.uncertainty["variance"].data)
+    assert np.allclose(read(doubt).data, result.uncertainty["entropy"].data)
