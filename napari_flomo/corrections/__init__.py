@@ -11,6 +11,7 @@ from napari_flomo.corrections.store import (
     Finding,
     ModelReference,
     Record,
+    check_alias,
     default_store,
 )
 from napari_flomo.corrections.strokes import Stroke
@@ -26,6 +27,7 @@ __all__ = [
     "Record",
     "Replay",
     "Stroke",
+    "check_alias",
     "default_store",
     "discard",
     "identity",

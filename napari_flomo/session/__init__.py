@@ -13,6 +13,7 @@ from __future__ import annotations
 from napari_flomo.corrections import identity
 from napari_flomo.jobs import Busy, JobFailed, Problem, Progress, State
 from napari_flomo.session.events import (
+    CorrectionKept,
     Event,
     ImageAdded,
     ImageRemoved,
@@ -33,14 +34,17 @@ from napari_flomo.session.restoring import journal_note
 from napari_flomo.session.review import Place, Review, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.session import Session
+from napari_flomo.session.storekeeper import Kept, StoreKeeper
 
 __all__ = [
     "Busy",
+    "CorrectionKept",
     "Event",
     "ImageAdded",
     "ImageRemoved",
     "ImageRenamed",
     "JobFailed",
+    "Kept",
     "LabelsChanged",
     "LocksChanged",
     "OpenImage",
@@ -60,6 +64,7 @@ __all__ = [
     "Session",
     "SliceState",
     "State",
+    "StoreKeeper",
     "identity",
     "journal_note",
     "merge",

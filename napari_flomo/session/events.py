@@ -97,3 +97,15 @@ class ReviewChanged(Event):
     """The review is elsewhere, or a slice has another state."""
 
     key: str
+
+
+@dataclass(frozen=True)
+class CorrectionKept(Event):
+    """Accepted slices of an image were written to the store of corrections, or were not.
+
+    ``problem`` is one sentence while they cannot be written; they are tried again.
+    """
+
+    key: str
+    slices: int
+    problem: str | None = None

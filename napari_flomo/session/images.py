@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import identity
 from napari_flomo.measures import VoxelCounts
-from napari_flomo.session.review import Review
+from napari_flomo.session.review import Place, Review
+from napari_flomo.session.stopwatch import Stopwatch
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ class OpenImage:
         The walk through the slices; None before the first run.
     counts
         Voxels of each label in each slice; None before the first run.
+    vouched
+        Slices that were accepted with the labels as they are now. A slice that is accepted because
+        it was on an earlier day is not among them.
+    withdrawn
+        Slices whose acceptance was taken back.
+    stopwatch
+        How long the person worked on it.
     """
 
     key: str
@@ -48,6 +56,9 @@ class OpenImage:
     locked: frozenset[int] = field(default_factory=frozenset)
     review: Review | None = None
     counts: VoxelCounts | None = None
+    vouched: set[Place] = field(default_factory=set)
+    withdrawn: set[Place] = field(default_factory=set)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     @cached_property
     def hash(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from napari_flomo.corrections import check_alias
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
@@ -26,6 +27,8 @@ class _Remembered:
     schema: int = SCHEMA
     model: str | None = None
     device: str = "auto"
+    reader: str = "reader"
+    keep_corrections: bool = True
     contrasts: Mapping[str, Any] = field(default_factory=dict)
     reviews: Mapping[str, Any] = field(default_factory=dict)
 
@@ -34,6 +37,10 @@ class _Remembered:
             raise SchemaFault(f"'schema' must be {SCHEMA}, not {self.schema}")
         if self.device not in DEVICES:
             raise SchemaFault(f"'device' must be one of {DEVICES}, not {self.device!r}")
+        try:
+            check_alias(self.reader)
+        except FlomoError as error:
+            raise SchemaFault(f"'reader': {error}") from error
         for model, contrast in self.contrasts.items():
             if _as_contrast(contrast) is None:
                 raise SchemaFault(f"'contrasts.{model}' must be two percentiles")
@@ -85,6 +92,25 @@ class Preferences:
     def device(self, name: str) -> None:
         kind = name.partition(":")[0]  # which GPU it was may be another one next time
         self._change(device=kind if kind in DEVICES else "auto")
+
+    @property
+    def reader(self) -> str:
+        """Alias of the person in the store of corrections; raises `FlomoError` for no alias."""
+        return self._content.reader
+
+    @reader.setter
+    def reader(self, alias: str) -> None:
+        check_alias(alias)
+        self._change(reader=alias)
+
+    @property
+    def keep_corrections(self) -> bool:
+        """Whether accepted slices are kept in the store of corrections, to be learnt from."""
+        return self._content.keep_corrections
+
+    @keep_corrections.setter
+    def keep_corrections(self, keep: bool) -> None:
+        self._change(keep_corrections=keep)
 
     def contrast(self, model: str) -> tuple[float, float] | None:
         """Return the contrast chosen for a model: low and high percentile of the grey values."""

@@ -77,6 +77,8 @@ def restore(image: OpenImage, found: Replay) -> None:
     )
     image.labels = grid.with_data(found.labels.data.copy(), axes=axes)
     image.locked, image.review, image.counts = found.locked, review, counts
+    image.vouched = {Place(*place) for place in found.accepted & set(map(tuple, review.order))}
+    image.withdrawn = set()
 
 
 def _card(found: Replay) -> ModelCard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from napari_flomo.segmentation import Segmentation
 from napari_flomo.session.images import OpenImage
 from napari_flomo.session.merging import Scope, merge, merge_maps, merge_scores
 from napari_flomo.session.review import Review
+from napari_flomo.volumes import Volume
 
 
 def card_of(model: str) -> ModelCard | None:
@@ -52,8 +53,99 @@ def check_labels_agree(image: OpenImage, scope: Scope, card: ModelCard | None) -
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """An image as it will be with a result; made by `merged` in any thread, put there by `put`.
+
+    Attributes
+    ----------
+    segmentation
+        What the network said so far.
+    scope
+        What part is new.
+    labels, counts
+        What the user will see, and how much of it; None for a run that brings doubt maps only.
+    basis
+        The network's word, a copy of the labels, and the locks that it was made from.
+    """
+
+    segmentation: Segmentation
+    scope: Scope
+    labels: Volume | None
+    counts: VoxelCounts | None
+    basis: tuple[Segmentation | None, NDArray[Any] | None, frozenset[int]]
+
+    def is_of(self, image: OpenImage) -> bool:
+        """Tell whether the image is still what it was made from; a few milliseconds for a cine."""
+        segmentation, painted, locked = self.basis
+        if image.segmentation is not segmentation or self.labels is None:
+            return image.segmentation is segmentation
+        if image.locked != locked or (image.labels is None) != (painted is None):
+            return False
+        if image.labels is None or painted is None:
+            return True
+        return np.array_equal(image.labels.data, painted)
+
+
+def merged(image: OpenImage, result: Segmentation, scope: Scope) -> Merged:
+    """Merge a result with an image: labels, doubt maps, scores and counts; changes nothing.
+
+    Raises
+    ------
+    FlomoError
+        As `check_labels_agree`.
+    """
+    check_labels_agree(image, scope, result.card)
+    old, locked = image.segmentation, image.locked
+    painted = None if image.labels is None else image.labels.data.copy()
+    segmentation = _merged(old, result, scope)
+    labels = result.labels.with_data(
+        merge(painted, result.labels.data, scope, locked), axes=result.labels.axes
+    )
+    counts = VoxelCounts.of(labels, [label.code for label in result.card.labels[1:]])
+    return Merged(segmentation, scope, labels, counts, (old, painted, locked))
+
+
+def merged_maps(image: OpenImage, result: Segmentation, scope: Scope) -> Merged:
+    """Merge the doubt maps of a result with an image, and nothing else of it; changes nothing.
+
+    Raises
+    ------
+    FlomoError
+        If the image was segmented by another model.
+    """
+    old = image.segmentation
+    if old is None:
+        raise FlomoError("This image has no labels yet; segment it first.")
+    if result.card.card_hash != old.card.card_hash:
+        raise FlomoError(
+            f"The doubt of this model is not that of {old.card.name}, which segmented this image; "
+            "segment it again."
+        )
+    maps = {**old.uncertainty, **_merged_maps(old, result, scope)}
+    return Merged(replace(old, uncertainty=maps), scope, None, None, (old, None, frozenset()))
+
+
+def put(image: OpenImage, new: Merged) -> bool:
+    """Put what was merged in its place; tell whether the image was still as it was for that.
+
+    Not so if somebody painted meanwhile: then nothing is changed, and it is to be merged anew.
+    """
+    if not new.is_of(image):
+        return False
+    image.segmentation = new.segmentation
+    if new.labels is None:
+        return True
+    scores = new.segmentation.slice_scores
+    mask = new.scope.mask(*scores.shape)
+    image.review = Review(scores) if image.review is None else image.review.rescored(scores, mask)
+    image.labels, image.counts = new.labels, new.counts
+    image.vouched = {place for place in image.vouched if not mask[place]}
+    return True
+
+
 def take_in(image: OpenImage, result: Segmentation, scope: Scope) -> None:
-    """Merge a result into an image: labels, doubt maps, scores, review and counts.
+    """Merge a result into an image at once.
 
     Nothing of the image changes before everything is computed.
 
@@ -62,18 +154,7 @@ def take_in(image: OpenImage, result: Segmentation, scope: Scope) -> None:
     FlomoError
         As `check_labels_agree`.
     """
-    check_labels_agree(image, scope, result.card)
-    merged = _merged(image.segmentation, result, scope)
-    painted = None if image.labels is None else image.labels.data
-    labels = result.labels.with_data(
-        merge(painted, result.labels.data, scope, image.locked), axes=result.labels.axes
-    )
-    counts = VoxelCounts.of(labels, [label.code for label in result.card.labels[1:]])
-    scores = merged.slice_scores
-    mask = scope.mask(*scores.shape)
-    review = Review(scores) if image.review is None else image.review.rescored(scores, mask)
-    image.segmentation, image.labels = merged, labels
-    image.counts, image.review = counts, review
+    put(image, merged(image, result, scope))
 
 
 def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
@@ -100,18 +181,22 @@ def _merged(old: Segmentation | None, new: Segmentation, scope: Scope) -> Segmen
     """Return what the network said so far; the manifest is that of the last run."""
     if old is None:
         return new
+    labels = merge(old.labels.data, new.labels.data, scope)
+    return replace(
+        new,
+        labels=new.labels.with_data(labels, axes=new.labels.axes),
+        uncertainty=_merged_maps(old, new, scope),
+        slice_scores=merge_scores(old.slice_scores, new.slice_scores, scope),
+    )
+
+
+def _merged_maps(old: Segmentation, new: Segmentation, scope: Scope) -> dict[str, Volume]:
     maps = {}
     for name, doubt in new.uncertainty.items():
         before = old.uncertainty.get(name)
         data = merge_maps(None if before is None else before.data, doubt.data, scope)
         maps[name] = doubt.with_data(data, axes=doubt.axes)
-    labels = merge(old.labels.data, new.labels.data, scope)
-    return replace(
-        new,
-        labels=new.labels.with_data(labels, axes=new.labels.axes),
-        uncertainty=maps,
-        slice_scores=merge_scores(old.slice_scores, new.slice_scores, scope),
-    )
+    return maps
 
 
 def _meaning(card: ModelCard) -> dict[int, str]:

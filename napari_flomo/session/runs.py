@@ -22,6 +22,8 @@ class Run:
         The image; None for other tasks.
     model, device, scope
         What was asked for; None where the task has none.
+    only_maps
+        Whether only doubt maps were asked for: labels, scores and review stay as they are.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Run:
         model: str | None = None,
         device: str | None = None,
         scope: Scope | None = None,
+        only_maps: bool = False,
     ) -> None:
         self._job = job
         self._settled = threading.Event()
@@ -42,6 +45,7 @@ class Run:
         self.model = model
         self.device = device
         self.scope = scope
+        self.only_maps = only_maps
 
     @property
     def state(self) -> State:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,9 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
 from napari_flomo.measures import HeartCodes, HeartMeasures, heart_of_cine
 from napari_flomo.session import restoring, results
+from napari_flomo.session.arrivals import Arrivals, Dispatch
 from napari_flomo.session.events import (
+    CorrectionKept,
     Event,
     ImageAdded,
     ImageRemoved,
@@ -32,17 +32,18 @@ from napari_flomo.session.events import (
     RunProgressed,
     RunStarted,
 )
-from napari_flomo.session.exchange import pack_volume, unpack_segmentation
 from napari_flomo.session.images import OpenImage
 from napari_flomo.session.merging import Scope
 from napari_flomo.session.review import Place, Review
 from napari_flomo.session.runs import Run
+from napari_flomo.session.segmenting import maps_run, segmentation_run
+from napari_flomo.session.storekeeper import Kept, StoreKeeper
+from napari_flomo.session.verdict import accept, reopen
 from napari_flomo.volumes import Volume
 
 _LOG = logging.getLogger(__name__)
 
 Observer = Callable[[Event], None]
-Dispatch = Callable[[Callable[[], None]], None]
 
 
 class Session:
@@ -56,16 +57,27 @@ class Session:
         Called, from another thread, with a function of no arguments that takes in what a run
         reports. A viewer runs it on its own thread (in Qt: by a queued signal), so that the session
         changes and its observers are called there and nowhere else. By default it is run at once.
+    keeper
+        Keeps accepted slices in a store of corrections; without one, nothing is kept.
 
     Notes
     -----
     Apart from ``dispatch``, all methods belong to one thread, the viewer's, and none of them waits.
     """
 
-    def __init__(self, worker: Worker | None = None, dispatch: Dispatch | None = None) -> None:
+    def __init__(
+        self,
+        worker: Worker | None = None,
+        dispatch: Dispatch | None = None,
+        keeper: StoreKeeper | None = None,
+    ) -> None:
         self._worker = worker or Worker()
         self._dispatch = dispatch or _at_once
+        self._keeper = keeper
+        if keeper is not None:
+            keeper.listen(lambda kept: self._dispatch(lambda: self._kept(kept)))
         self._images: dict[str, OpenImage] = {}
+        self._arrivals = Arrivals(self._dispatch, self._images.get, self._ended)
         self._numbers = itertools.count(1)
         self._observers: list[Observer] = []
         self._running: Run | None = None
@@ -153,22 +165,32 @@ class Session:
         scope.mask(image.volume.n_frames, image.volume.n_slices)
         self._check_idle()
         results.check_labels_agree(image, scope, results.card_of(model))
-        volume = image.volume
+        return self._follow(segmentation_run(self._worker, image, model, device, scope))
 
-        def pack(folder: Path) -> Mapping[str, Any]:
-            return {"volume": pack_volume(folder, volume)}
+    def doubt(
+        self, key: str, device: str = "auto", maps: Sequence[str] = (), model: str | None = None
+    ) -> Run:
+        """Start to compute doubt maps of a segmented image; labels and review stay as they are.
 
-        def unpack(folder: Path, packed: Mapping[str, Any]) -> Any:
-            return unpack_segmentation(folder, packed, volume)
+        Parameters
+        ----------
+        key
+            The image.
+        device
+            As in `segment`.
+        maps
+            Names of the maps; by default the one that every run brings.
+        model
+            Folder or name of the model that segmented the image, where its name is not enough.
 
-        arguments = {
-            "model": model,
-            "device": device,
-            "slices": scope.slices,
-            "frames": scope.frames,
-        }
-        job = self._worker.submit("segment", arguments, pack=pack, unpack=unpack)
-        return self._follow(Run(job, key=key, model=model, device=device, scope=scope))
+        Raises
+        ------
+        Busy, FlomoError
+            As `segment`.
+        """
+        image = self.image(key)
+        self._check_idle()
+        return self._follow(maps_run(self._worker, image, model, device, maps))
 
     def pull(self, model: str) -> Run:
         """Start to fetch a model; the result is its folder, as text. Raises `Busy`."""
@@ -204,6 +226,7 @@ class Session:
         )
         image.counts.update(place.frame, place.slice, frame[place.slice])
         image.review.count_edit(place, strokes)
+        image.stopwatch.tick()
         self._tell(LabelsChanged(key, place.frame, place.slice))
 
     def set_labels(self, key: str, labels: NDArray[Any]) -> None:
@@ -266,12 +289,24 @@ class Session:
     def review_go_to(self, key: str, place: Place) -> Place:
         """Move to a slice of the review."""
         place = self._review(key).go_to(place)
+        self.image(key).stopwatch.tick()
         self._tell(ReviewChanged(key))
         return place
 
     def review_accept(self, key: str) -> Place | None:
-        """Accept the current slice and move on."""
-        return self._reviewed(key, self._review(key).accept())
+        """Accept the current slice, have it kept for learning, and move on."""
+        image, following = self.image(key), accept(self._review(key), self.image(key))
+        self._keep(image)
+        return self._reviewed(key, following)
+
+    def review_reopen(self, key: str, place: Place) -> bool:
+        """Take an acceptance back, as after a stroke; tell whether there was one."""
+        image = self.image(key)
+        if not reopen(self._review(key), image, place):
+            return False
+        self._keep(image)
+        self._reviewed(key, place)
+        return True
 
     # Observers
 
@@ -286,10 +321,12 @@ class Session:
         return unsubscribe
 
     def close(self) -> None:
-        """Cancel what runs and let the worker end; nothing is told any more."""
+        """Cancel what runs, let the worker end, write what was accepted; nothing is told more."""
         self._closed = True
         self._observers.clear()
         self._worker.close()
+        if self._keeper is not None:
+            self._keeper.close()
 
     # How a run comes back
 
@@ -307,7 +344,7 @@ class Session:
         self._tell(RunStarted(run))
         run._follow(
             lambda progress: self._dispatch(lambda: self._progressed(run, progress)),
-            lambda job: self._dispatch(lambda: self._ended(run, job)),
+            lambda job: self._arrivals.arrived(run, job),
         )
         return run
 
@@ -315,36 +352,28 @@ class Session:
         if self._running is run:
             self._tell(RunProgressed(run, progress))
 
-    def _ended(self, run: Run, job: Job) -> None:
-        """Take in how a run ended; one whose image is gone was cancelled, whatever came of it."""
+    def _ended(self, run: Run, job: Job, problem: Problem | None) -> None:
+        """Note how a run ended; one whose image is gone was cancelled, whatever came of it."""
         if self._running is run:
             self._running = None
         gone = run.key is not None and run.key not in self._images
-        problem = job.problem
         if self._closed or gone or run.cancelling or job.state is State.CANCELLED:
             run._settle(State.CANCELLED)
             self._tell(RunCancelled(run))
-            return
-        if problem is None and run.key is not None:
-            problem = self._take_in(self._images[run.key], run, job)
-        if problem is None:
+        elif problem is None:
             run._settle(State.DONE)
             self._tell(RunFinished(run))
         else:
             run._settle(State.FAILED, problem)
             self._tell(RunFailed(run, problem))
 
-    def _take_in(self, image: OpenImage, run: Run, job: Job) -> Problem | None:
-        """Merge a result into its image; return what keeps it from being merged."""
-        assert run.scope is not None
-        try:
-            results.take_in(image, job.result(0), run.scope)
-        except FlomoError as error:
-            return Problem(str(error), kind="flomo")
-        except Exception as error:  # the run must end, and the image is as it was
-            details = "".join(traceback.format_exception(error))
-            return Problem(f"Unexpected {type(error).__name__}; report the details.", details)
-        return None
+    def _keep(self, image: OpenImage) -> None:
+        if self._keeper is not None:
+            self._keeper.keep(image)
+
+    def _kept(self, kept: Kept) -> None:
+        if kept.key in self._images:
+            self._tell(CorrectionKept(kept.key, kept.slices, kept.problem))
 
     def _review(self, key: str) -> Review:
         review = self.image(key).review

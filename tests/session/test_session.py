@@ -226,6 +226,60 @@ def test_everything_is_told_in_the_thread_of_the_viewer(worker: Worker, make_hea
     assert threads == {threading.get_ident()}
 
 
+def test_a_stroke_while_a_result_is_merged(worker: Worker, make_heart: Make) -> None:
+    """Merging goes on aside; who paints meanwhile loses nothing, and the result comes."""
+    waiting: queue.Queue[Callable[[], None]] = queue.Queue()
+    session = Session(worker, waiting.put)
+
+    def finish(run: Any) -> int:
+        """Do what waits, and paint one voxel just before each of the first two merges is put."""
+        painted = 0
+        while session.running is not None:
+            action = waiting.get(timeout=PATIENT)
+            merging = worker.job is None and image.labels is not None and painted < 2
+            if merging:
+                image.labels.data[0, 0, painted] = 2
+                session.edited(key, Place(0, 0))
+                painted += 1
+            action()
+        assert run.state is State.DONE
+        return painted
+
+    key = session.add(make_heart(slices=3), "heart")
+    image = session.image(key)
+    finish(session.segment(key, "toy"))
+    image.labels.data[1] = 0
+    assert finish(session.segment(key, "toy", scope=Scope(slices=(1,)))) == 2
+    assert image.labels.data[0, 0, :3].tolist() == [2, 2, 0]
+    assert np.array_equal(image.labels.data[1], expected(image.volume)[1])
+    assert image.counts.voxels(2, 0) == (image.labels.data == 2).sum()
+
+
+def test_doubt_maps_alone(session: Session, events: list[Event], make_cine: Make) -> None:
+    key = session.add(make_cine(), "cine")
+    with pytest.raises(FlomoError, match="segment it first"):
+        session.doubt(key)
+    session.segment(key, "toy", scope=Scope(frames=(1,))).result(PATIENT)
+    image = session.image(key)
+    session.review_next(key)
+    session.review_accept(key)
+    image.labels.data[1, 1] = 3
+    before = image.labels.data.copy(), image.review.to_dict(), image.segmentation.slice_scores
+    run = session.doubt(key, maps=["mutual_information"])
+    run.result(PATIENT)
+    assert run.only_maps
+    assert isinstance(events[-1], RunFinished)
+    assert set(image.segmentation.uncertainty) == {"entropy", "mutual_information"}
+    second = image.segmentation.uncertainty["mutual_information"].data
+    assert second[1].any()
+    assert not second[[0, 2]].any(), "only where it was segmented"
+    assert np.array_equal(image.labels.data, before[0])
+    assert image.review.to_dict() == before[1]
+    assert image.segmentation.slice_scores is before[2]
+    with pytest.raises(JobFailed, match="not that of toy"):
+        session.doubt(key, model="swapped").result(PATIENT)
+
+
 def test_failures(session: Session, events: list[Event], make_heart: Make) -> None:
     key = session.add(make_heart(), "heart")
     with pytest.raises(JobFailed, match="no such model"):

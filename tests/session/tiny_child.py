@@ -73,8 +73,11 @@ def segment(arguments, context):
             context.report(done, total)
     on_grid = volume.with_data(labels if volume.data.ndim == 4 else labels[0])
     entropy = on_grid.with_data((on_grid.data > 0).astype(np.float32))
+    maps = {"entropy": entropy}
+    for name in arguments.get("maps") or ():
+        maps[name] = entropy if name == "entropy" else on_grid.with_data(entropy.data / 2)
     manifest = {"model": {"name": card.name}}
-    result = Segmentation(on_grid, None, {"entropy": entropy}, scores, manifest, card)
+    result = Segmentation(on_grid, None, maps, scores, manifest, card)
     return pack_segmentation(context.folder, result)
 
 

@@ -11,7 +11,13 @@ Examples
 
 from __future__ import annotations
 
-from napari_flomo.corrections.store.correction import Correction, ModelReference, Place, State
+from napari_flomo.corrections.store.correction import (
+    Correction,
+    ModelReference,
+    Place,
+    State,
+    check_alias,
+)
 from napari_flomo.corrections.store.history import Entry
 from napari_flomo.corrections.store.record import ImageEntry, Record, StoredFile
 from napari_flomo.corrections.store.store import CorrectionStore, default_store
@@ -28,5 +34,6 @@ __all__ = [
     "Record",
     "State",
     "StoredFile",
+    "check_alias",
     "default_store",
 ]

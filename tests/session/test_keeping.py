@@ -1,0 +1,278 @@
+"""What a person accepts gets into the store of corrections, and nothing else does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_flomo.corrections import CorrectionStore
+from napari_flomo.errors import FlomoError
+from napari_flomo.jobs import Worker
+from napari_flomo.session import CorrectionKept, Event, Place, Session, StoreKeeper
+from napari_flomo.session.stopwatch import PAUSE_SECONDS, Stopwatch
+from napari_flomo.session.verdict import patient_of
+from napari_flomo.volumes import Volume
+
+Make = Callable[..., Volume]
+QUICK = {"settle_seconds": 0.0, "retry_seconds": 0.05}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def keeper(folder: Path) -> Iterator[StoreKeeper]:
+    keeper = StoreKeeper(lambda: folder, software={"napari": "0.9.2"}, **QUICK)
+    yield keeper
+    keeper.close()
+
+
+@pytest.fixture
+def session(worker: Worker, keeper: StoreKeeper) -> Session:
+    """A session that keeps what is accepted; the worker belongs to the module."""
+    return Session(worker, keeper=keeper)
+
+
+def segmented(session: Session, volume: Volume, name: str = "heart") -> str:
+    key = session.add(volume, name)
+    session.segment(key, "toy").result(60)
+    return key
+
+
+def accept(session: Session, key: str, place: Place) -> None:
+    session.review_go_to(key, place)
+    session.review_accept(key)
+
+
+def the_record(folder: Path):
+    store = CorrectionStore.open(folder)
+    assert store.verify() == []
+    (record,) = store.records()
+    return store, record
+
+
+def test_an_accepted_slice_is_kept(
+    session: Session, keeper: StoreKeeper, folder: Path, make_heart: Make
+) -> None:
+    volume = make_heart(slices=3)
+    key = segmented(session, volume)
+    image = session.image(key)
+    session.review_go_to(key, Place(0, 0))  # looked at, and painted, but not accepted
+    image.labels.data[0, 5, 5] = 2
+    session.edited(key, Place(0, 0))
+    assert not folder.exists(), "looking and painting keep nothing"
+    image.labels.data[1, 7:9, 7] = 3
+    session.edited(key, Place(0, 1))
+    accept(session, key, Place(0, 1))
+    assert keeper.flush()
+    store, record = the_record(folder)
+    assert record.places_seen == ((0, 1),)
+    assert (record.state, record.reader, record.revision) == ("accepted", "reader", 1)
+    assert record.codes == {2: "left ventricular myocardium", 3: "left ventricle"}
+    assert record.model.name == "toy"
+    assert record.model.card_sha256 == image.segmentation.card.card_hash
+    assert record.software["napari"] == "0.9.2"
+    assert record.image.sha256 == image.hash
+    kept = store.read(record.id)
+    np.testing.assert_array_equal(kept.image.data, volume.data)
+    np.testing.assert_array_equal(kept.corrected.data, image.labels.data)
+    np.testing.assert_array_equal(kept.proposed.data, image.segmentation.labels.data)
+    assert kept.corrected.geometry.same_space(volume.geometry)
+
+    accept(session, key, Place(0, 2))
+    assert keeper.flush()
+    assert the_record(folder)[1].places_seen == ((0, 1), (0, 2))
+
+
+def test_it_is_told(worker: Worker, folder: Path, make_heart: Make, tmp_path: Path) -> None:
+    """A failure is told with a sentence, tried again, and success is told, too."""
+    target = [tmp_path / "no" / "such" / "place"]
+    (tmp_path / "no").write_text("a file where a folder should be")
+    keeper = StoreKeeper(lambda: target[0], **QUICK)
+    session = Session(worker, keeper=keeper)
+    key = segmented(session, make_heart())
+    told: list[Event] = []
+    failed, done = threading.Event(), threading.Event()
+
+    def note(event: Event) -> None:
+        if isinstance(event, CorrectionKept):
+            told.append(event)
+            (failed if event.problem else done).set()
+
+    session.subscribe(note)
+    accept(session, key, Place(0, 1))
+    assert failed.wait(10)
+    assert told[0].slices == 0
+    assert "choose another folder" in told[0].problem
+    assert not keeper.flush(0.01)
+    assert keeper.waiting == 1
+    target[0] = folder
+    assert done.wait(10)
+    assert told[-1] == CorrectionKept(key, 1)
+    assert the_record(folder)[1].places_seen == ((0, 1),)
+    assert keeper.close()
+
+
+def test_a_close_writes_what_is_left(worker: Worker, folder: Path, make_heart: Make) -> None:
+    keeper = StoreKeeper(lambda: folder, settle_seconds=60, retry_seconds=60)
+    session = Session(worker, keeper=keeper)
+    key = segmented(session, make_heart())
+    accept(session, key, Place(0, 1))
+    assert not keeper.flush(0.05)
+    assert keeper.close()
+    assert the_record(folder)[1].places_seen == ((0, 1),)
+    accept(session, key, Place(0, 2))  # too late, and no harm
+
+
+def test_what_is_taken_back_is_not_learnt_from(
+    session: Session, keeper: StoreKeeper, folder: Path, make_heart: Make
+) -> None:
+    key = segmented(session, make_heart())
+    accept(session, key, Place(0, 0))
+    accept(session, key, Place(0, 1))
+    assert keeper.flush()
+    assert session.review_reopen(key, Place(0, 1))
+    assert not session.review_reopen(key, Place(0, 1))
+    assert keeper.flush()
+    assert the_record(folder)[1].places_seen == ((0, 0),)
+    session.review_reopen(key, Place(0, 0))
+    assert keeper.flush()
+    record = the_record(folder)[1]
+    assert (record.places_seen, record.state) == ((), "draft")
+    accept(session, key, Place(0, 1))
+    assert keeper.flush()
+    record = the_record(folder)[1]
+    assert (record.places_seen, record.state) == (((0, 1),), "accepted")
+
+
+def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_heart: Make) -> None:
+    """The labels of a slice that was accepted earlier stay those of that day."""
+    volume = make_heart()
+    keeper = StoreKeeper(lambda: folder, **QUICK)
+    session = Session(worker, keeper=keeper)
+    key = segmented(session, volume)
+    session.image(key).labels.data[1, 5, 5:9] = 3
+    accept(session, key, Place(0, 1))
+    remembered = session.image(key).review.to_dict()
+    assert keeper.close()
+
+    keeper = StoreKeeper(lambda: folder, **QUICK)
+    session = Session(worker, keeper=keeper)
+    key = segmented(session, volume)
+    image = session.image(key)
+    image.review.restore(remembered)
+    assert image.labels.data[1, 5, 5] == 0, "today it shows what the network found"
+    accept(session, key, Place(0, 2))
+    assert keeper.flush()
+    store, record = the_record(folder)
+    assert record.places_seen == ((0, 1), (0, 2))
+    kept = store.read(record.id).corrected.data
+    assert (kept[1, 5, 5:9] == 3).all()
+    np.testing.assert_array_equal(kept[2], image.labels.data[2])
+
+    session.review_reopen(key, Place(0, 1))  # as a stroke does
+    accept(session, key, Place(0, 1))
+    assert keeper.close()
+    store, record = the_record(folder)
+    assert record.places_seen == ((0, 1), (0, 2))
+    np.testing.assert_array_equal(store.read(record.id).corrected.data, image.labels.data)
+
+
+def test_another_run_does_not_change_what_was_accepted(
+    session: Session, keeper: StoreKeeper, folder: Path, make_heart: Make
+) -> None:
+    key = segmented(session, make_heart())
+    image = session.image(key)
+    image.labels.data[1, 5, 5:9] = 3
+    accept(session, key, Place(0, 1))
+    session.segment(key, "toy").result(60)
+    assert image.vouched == set()
+    accept(session, key, Place(0, 2))
+    assert keeper.flush()
+    store, record = the_record(folder)
+    assert record.places_seen == ((0, 1), (0, 2))
+    assert (store.read(record.id).corrected.data[1, 5, 5:9] == 3).all()
+
+
+def test_a_cine(session: Session, keeper: StoreKeeper, folder: Path, make_cine: Make) -> None:
+    key = segmented(session, make_cine())
+    image = session.image(key)
+    image.labels.data[2, 1, 3, 3] = 3
+    accept(session, key, Place(2, 1))
+    image.labels.data[0, 1, 3, 3] = 3
+    assert keeper.flush()
+    store, record = the_record(folder)
+    assert record.places_seen == ((2, 1),)
+    kept = store.read(record.id).corrected
+    assert kept.data.shape == image.labels.data.shape
+    assert kept.data[2, 1, 3, 3] == 3
+
+
+def test_time_is_counted_without_pauses() -> None:
+    now = [100.0]
+    watch = Stopwatch(lambda: now[0])
+    for step in (0, 3, 5, 10_000, -50):
+        now[0] += step
+        watch.tick()
+    assert watch.seconds == 8 + PAUSE_SECONDS
+
+
+def test_time_adds_up_over_days(worker: Worker, folder: Path, make_heart: Make) -> None:
+    volume = make_heart()
+    for place, seconds in ((Place(0, 1), 40.0), (Place(0, 2), 25.0)):
+        keeper = StoreKeeper(lambda: folder, **QUICK)
+        session = Session(worker, keeper=keeper)
+        key = segmented(session, volume)
+        session.image(key).stopwatch.seconds = seconds
+        accept(session, key, place)
+        assert keeper.flush()
+        session.review_reopen(key, place)
+        accept(session, key, place)
+        assert keeper.close()
+    assert the_record(folder)[1].seconds == 65
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("patient042_frame01", "patient042"),
+        ("sub-017_ses-1_cine", "sub-017"),
+        ("ED of Case_7", "case_7"),
+        ("sunnybrook_ed", ""),
+        ("heart", ""),
+        ("subaortic", ""),
+    ],
+)
+def test_patients_by_the_names_of_collections(name: str, patient: str) -> None:
+    assert patient_of(name) == patient
+
+
+def test_images_of_a_patient_stay_together(
+    session: Session, keeper: StoreKeeper, folder: Path, make_heart: Make
+) -> None:
+    from dataclasses import replace
+
+    for number, name in enumerate(
+        ("patient042_frame01", "patient042_frame12", "patient043_frame01")
+    ):
+        volume = replace(make_heart(seed=number), source=name)
+        accept(session, segmented(session, volume, "renamed"), Place(0, 1))
+    assert keeper.flush()
+    groups = [record.group for record in CorrectionStore.open(folder).records()]
+    assert groups[0] == groups[1] != groups[2]
+    everything = "".join(path.read_text() for path in folder.rglob("*.json"))
+    assert "patient" not in everything
+
+
+def test_an_image_without_labels_is_refused(
+    session: Session, keeper: StoreKeeper, make_heart: Make
+) -> None:
+    key = session.add(make_heart(), "heart")
+    with pytest.raises(FlomoError, match="segment it first"):
+        keeper.keep(session.image(key))
