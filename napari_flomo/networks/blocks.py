@@ -115,8 +115,8 @@ class SameDownsample(nn.Conv2d):
     lies at the end, for odd ``n`` there is one at each end.
     """
 
-    def __init__(self, channels: int, features: int) -> None:
-        super().__init__(channels, features, 3, stride=2)
+    def __init__(self, channels: int, features: int, groups: int = 1, bias: bool = True) -> None:
+        super().__init__(channels, features, 3, stride=2, groups=groups, bias=bias)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Halve rows and columns."""

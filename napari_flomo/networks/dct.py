@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -84,3 +85,29 @@ def idct2(coefficients: Tensor, height: int, width: int) -> Tensor:
     rows = dct_matrix(height, coefficients.shape[-2], *kind)
     columns = dct_matrix(width, coefficients.shape[-1], *kind)
     return rows.T @ coefficients @ columns
+
+
+def dct_bank(
+    size: int, frequencies: Sequence[tuple[int, int]], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Return basis images of the two-dimensional DCT.
+
+    The inner product of an image with basis ``(u, v)`` is the coefficient ``dct2(image)[u, v]``.
+
+    Parameters
+    ----------
+    size
+        Rows and columns of a basis image.
+    frequencies
+        Pairs of row frequency and column frequency, each below ``size``.
+    dtype, device
+        Of the result.
+
+    Returns
+    -------
+    Tensor
+        ``(len(frequencies), size, size)``.
+    """
+    matrix = dct_matrix(size, size, dtype, device)
+    rows, columns = zip(*frequencies, strict=True)
+    return matrix[list(rows), :, None] * matrix[list(columns), None, :]
