@@ -1,4 +1,4 @@
-"""``flomo models``: which models there are; fetch, publish, check, remove and import them."""
+"""``flomo models``: which models there are; fetch, publish, check, promote and remove them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_flomo import DEFAULT_MODEL
 from napari_flomo.commands.actions import add_actions
 from napari_flomo.errors import Cancelled, FlomoError
 
@@ -18,9 +19,11 @@ EPILOG = """examples:
   flomo models list
   flomo models pull hf:organisation/name@v1.0
   flomo models push my_model_folder --repo organisation/name --private
+  flomo models promote flomo-b0-acdc.tuned-1a2b3c4d
+  flomo models rollback
 
 environment:
-  FLOMO_HOME     folder for fetched models
+  FLOMO_HOME     folder for fetched and tuned models
   FLOMO_OFFLINE  1: never use the network (HF_HUB_OFFLINE does the same)
   HF_ENDPOINT    address of a mirror of the Hub
   HF_TOKEN       token for private repositories and for push
@@ -31,7 +34,9 @@ NAME_HELP = "name, name@revision or hf:organisation/name@revision"
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the options of ``flomo models``."""
-    add = add_actions(subparsers, "models", "list, fetch, publish, check and remove models", EPILOG)
+    add = add_actions(
+        subparsers, "models", "list, fetch, publish, promote and remove models", EPILOG
+    )
 
     add("list", run_list, "show which models there are and where")
     action = add("info", run_info, "show the card of a model")
@@ -46,8 +51,23 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     action.add_argument("--message", default="Publish the model", help="message of the commit")
     action = add("verify", run_verify, "read all files of models and compare their SHA-256")
     action.add_argument("models", metavar="NAME", nargs="*", help="default: all that are here")
-    action = add("remove", run_remove, "delete a fetched model from this computer")
+    action = add("remove", run_remove, "delete a fetched or tuned model from this computer")
     action.add_argument("model", metavar="NAME", help=f"{NAME_HELP}; all revisions without one")
+    action = add("promote", run_promote, "let a tuned model take the place of its parent")
+    action.add_argument(
+        "model", metavar="NAME|DIR", help="a tuned model, or the folder of a finished candidate"
+    )
+    action.add_argument(
+        "--despite-gate", action="store_true", help="although the gate did not let it pass"
+    )
+    action = add("rollback", run_rollback, "go back to the model before the last promotion")
+    action.add_argument(
+        "base",
+        metavar="BASE",
+        nargs="?",
+        default=DEFAULT_MODEL,
+        help="the base model (default: %(default)s)",
+    )
     _register_import(add("import-reference", run_import, "make a model of official weights"))
 
 
@@ -87,7 +107,10 @@ def run_list(args: argparse.Namespace) -> int:
     width = max((len(state.name) for state in states), default=0)
     for state in states:
         size = "" if state.size is None else _bytes(state.size)
-        print(f"{state.name:{width}}  {state.place:11}  {size:>8}  {state.summary}".rstrip())
+        standing = f"{state.place}, {state.state}" if state.state else state.place
+        origin = f" (from {state.parent})" if state.parent else ""
+        line = f"{state.name:{width}}  {standing:17}  {size:>8}  {state.summary}{origin}"
+        print(line.rstrip())
     return 0
 
 
@@ -157,6 +180,32 @@ def run_remove(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_promote(args: argparse.Namespace) -> int:
+    """Put a tuned model in the place of its parent."""
+    from napari_flomo.models import install_candidate, promote
+
+    given = Path(args.model).expanduser()
+    name = install_candidate(given) if given.is_dir() else args.model
+    base = promote(name, despite_gate=args.despite_gate)
+    if args.json:
+        _print_json({"base": base, "in_use": name})
+    else:
+        print(f"{name} stands for {base} now; go back with: flomo models rollback {base}")
+    return 0
+
+
+def run_rollback(args: argparse.Namespace) -> int:
+    """Take the last promotion back."""
+    from napari_flomo.models import rollback
+
+    name = rollback(args.base)
+    if args.json:
+        _print_json({"base": args.base, "in_use": name})
+    else:
+        print(f"{name} is in use again.")
+    return 0
+
+
 def run_import(args: argparse.Namespace) -> int:
     """Make a model of official weights."""
     from napari_flomo.models import import_reference
@@ -194,11 +243,13 @@ def kept() -> Iterator[None]:
 
 def _card_lines(state: ModelState, card: ModelCard) -> list[str]:
     """Return a card as a person reads it."""
+    from napari_flomo.models.readme import flat
+
     steps = card.preprocessing
     pixels = "as they are" if steps.pixel_mm is None else f"{steps.pixel_mm:g} mm"
     view = "whole image" if steps.crop is None else f"{steps.crop} pixels"
     lines = [
-        f"{card.name} ({state.place}, {state.folder})",
+        f"{card.name} ({', '.join(filter(None, (state.place, state.state, str(state.folder))))})",
         f"  network: {card.network}, {card.in_channels} channel(s), for one {card.input_kind}",
         f"  pixels: {pixels}; field of view: {view}",
         f"  activation: {card.activation}, temperature {card.temperature:g}",
@@ -211,13 +262,25 @@ def _card_lines(state: ModelState, card: ModelCard) -> list[str]:
         f"  licence: {card.licence}",
         f"  trained on: {card.training_data}",
         f"  protocol: {card.protocol or 'not stated'}",
+    ]
+    if isinstance(card.metrics.get("mean_dice"), float):
+        lines.append(f"  mean Dice: {card.metrics['mean_dice']:.4f}")
+    return [
+        *lines,
         f"  tuned from: {card.parent or 'no other model'}",
+        *(f"    {key}: {value}" for key, value in flat(card.lineage or {})),
+        *_gate_lines(card),
         f"  source: {state.source or 'not from the Hub'}",
         f"  SHA-256 of the weights: {card.sha256}",
     ]
-    if isinstance(card.metrics.get("mean_dice"), float):
-        lines.insert(-2, f"  mean Dice: {card.metrics['mean_dice']:.4f}")
-    return lines
+
+
+def _gate_lines(card: ModelCard) -> list[str]:
+    """Return what the gate found, for a model that was tuned."""
+    if card.gate is None:
+        return [] if card.parent is None else ["  gate: not judged yet"]
+    lines = [f"  gate: {card.gate.get('verdict')}"]
+    return lines + [f"    {reason}" for reason in card.gate.get("reasons", ())]
 
 
 def _bytes(count: int) -> str:

@@ -41,9 +41,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--model",
         metavar="NAME|FOLDER|hf:ORG/NAME",
-        default=DEFAULT_MODEL,
         help="name of a model, a folder with its card, or a repository of the Hugging Face Hub, "
-        "name and repository also with @REVISION (default: %(default)s)",
+        f"name and repository also with @REVISION (default: {DEFAULT_MODEL}, or the tuned model "
+        "that was promoted for it)",
     )
     parser.add_argument(
         "--device",
@@ -78,14 +78,15 @@ def run(args: argparse.Namespace) -> int:
     _check(args.input, outputs)
     from napari_flomo.commands.models import kept
     from napari_flomo.commands.progress import progress_bar
-    from napari_flomo.models import locate
+    from napari_flomo.models import in_use, locate
     from napari_flomo.segmentation import Segmenter
     from napari_flomo.volumes import read
 
     volume = read(args.input, series=args.series)
+    model = in_use(DEFAULT_MODEL) if args.model is None else args.model
     with progress_bar("Fetching", "B", args.quiet) as report, kept():
-        locate(args.model, lambda done, total, _left: report(done, total))
-    segmenter = Segmenter.from_pretrained(args.model, device=args.device)
+        folder = locate(model, lambda done, total, _left: report(done, total))
+    segmenter = Segmenter.from_pretrained(folder, device=args.device)
     with progress_bar("Segmenting", "slice", args.quiet) as progress:
         segmentation = segmenter.segment(
             volume,

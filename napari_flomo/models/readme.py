@@ -147,7 +147,7 @@ def _preprocessing(card: ModelCard) -> str:
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
-    rows = [(name, value) for name, value in _flat(metrics) if name not in COSTS]
+    rows = [(name, value) for name, value in flat(metrics) if name not in COSTS]
     protocol = [str(value) for name, value in rows if name == "protocol"]
     rows = [(name, value) for name, value in rows if name != "protocol"]
     if not rows:
@@ -170,13 +170,26 @@ def _lineage(card: ModelCard) -> str:
     return "\n".join(
         [
             f"- licence of the weights: {card.licence}",
-            f"- tuned from: {card.parent or 'no other model'}",
+            f"- tuned from: {_cell(card.parent or 'no other model')}",
+            *(
+                f"  - {_cell(key)}: {_cell(_shown(value))}"
+                for key, value in flat(card.lineage or {})
+            ),
+            *_gate(card),
             f"- made: {card.created or 'date unknown'}",
             f"- SHA-256 of `model.safetensors`: `{card.sha256}`",
             f"- hash of the card: `{card.card_hash}`",
             *(_earlier(version) for version in card.history),
         ]
     )
+
+
+def _gate(card: ModelCard) -> list[str]:
+    """Return lines on the comparison with the parent."""
+    if card.gate is None:
+        return [] if card.parent is None else ["- compared with its parent: not yet"]
+    lines = [f"- compared with its parent: {_cell(str(card.gate.get('verdict')))}"]
+    return lines + [f"  - {_cell(str(reason))}" for reason in card.gate.get("reasons", ())]
 
 
 def _earlier(version: Mapping[str, Any]) -> str:
@@ -186,12 +199,12 @@ def _earlier(version: Mapping[str, Any]) -> str:
     return f"- before: weights of {version.get('created')}{figure}, `{version.get('sha256')}`"
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested figures with their names joined: ``("dice, left ventricle, ED", 0.93)``."""
+def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield nested values with their names joined: ``("dice, left ventricle, ED", 0.93)``."""
     for name, value in values.items():
         key = f"{before}, {name}" if before else str(name)
         if isinstance(value, Mapping):
-            yield from _flat(value, key)
+            yield from flat(value, key)
         else:
             yield key, value
 

@@ -124,3 +124,14 @@ def test_the_hubs_mixin_loads_what_is_published(make_model: Callable[..., Path])
     image = torch.rand(1, 1, 32, 32)
     with torch.inference_mode():
         assert torch.equal(theirs(image).logits, ours(image).logits)
+
+
+def test_a_tuned_model_shows_its_lineage_and_the_gate(card: ModelCard) -> None:
+    assert "compared with its parent" not in readme_text(card, "team/heart")
+    tuned = replace(card, parent="base 12ab", lineage={"corrections": {"slices": 7, "groups": 2}})
+    text = readme_text(tuned, "team/heart")
+    assert "- tuned from: base 12ab\n  - corrections, slices: 7\n  - corrections, groups: 2" in text
+    assert "- compared with its parent: not yet" in text
+    judged = replace(tuned, gate={"verdict": "refused", "reasons": ["Dice | fell.", "ECE rose."]})
+    text = readme_text(judged, "team/heart")
+    assert "- compared with its parent: refused\n  - Dice \\| fell.\n  - ECE rose." in text
