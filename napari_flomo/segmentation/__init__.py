@@ -8,6 +8,7 @@ from __future__ import annotations
 from napari_flomo.segmentation.device import choose_device
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, MAPS, MapKind, passes_of
 from napari_flomo.segmentation.preprocessing import Plan, prepare, prepare_labels, restore
+from napari_flomo.segmentation.scores import Scores
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.segmentation.segmenter import Segmenter
 
@@ -16,6 +17,7 @@ __all__ = [
     "MAPS",
     "MapKind",
     "Plan",
+    "Scores",
     "Segmentation",
     "Segmenter",
     "choose_device",

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.prediction import Prediction
+from napari_flomo.segmentation.scores import Scores
 from napari_flomo.segmentation.segmentation import Segmentation
-from napari_flomo.segmentation.uncertainty import PLAUSIBLE, predictive_entropy, slice_doubt
+from napari_flomo.segmentation.uncertainty import predictive_entropy
 from napari_flomo.volumes import Volume
 
 
@@ -37,7 +38,7 @@ class Assembly:
         self.codes = np.array([label.code for label in card.classes], np.uint8)
         self.labels = np.zeros(grid, np.uint8)
         self.maps = {name: np.zeros(grid, np.float32) for name in maps}
-        self.scores = np.full(grid[:2], np.nan, np.float32)
+        self.scores = Scores.empty(volume.n_frames, volume.n_slices, card)
         self.probabilities = np.zeros((len(self.codes), *grid), np.float32) if keep else None
 
     def put(self, frame: int, slices: list[int], prediction: Prediction) -> None:
@@ -45,18 +46,20 @@ class Assembly:
         probabilities = prediction.probabilities
         best, winner = probabilities.max(1)
         labels = self.codes[winner.numpy()]
-        if self.card.activation == "softmax":
-            plausible = (1 - probabilities[:, 0] >= PLAUSIBLE).numpy()
-        else:
+        if self.card.activation == "sigmoid":
             labels[best.numpy() < self.card.threshold] = 0
-            plausible = (best >= PLAUSIBLE).numpy()
         entropy = predictive_entropy(probabilities, self.card.activation)
         found = {"entropy": entropy, **prediction.maps}
         self.labels[frame, slices] = labels
         for name, array in self.maps.items():
             array[frame, slices] = found[name].numpy()
-        self.scores[frame, slices] = slice_doubt(
-            labels, entropy.numpy(), plausible, self.volume.in_plane_spacing
+        self.scores.put(
+            (frame, slices),
+            labels,
+            entropy.numpy(),
+            probabilities,
+            card=self.card,
+            geometry=self.volume.geometry,
         )
         if self.probabilities is not None:
             for index in range(len(self.codes)):
@@ -86,7 +89,8 @@ class Assembly:
             labels=on_grid(self.labels),
             probabilities=probabilities,
             uncertainty={name: on_grid(array) for name, array in self.maps.items()},
-            slice_scores=self.scores,
+            slice_scores=self.scores.doubt_mm,
+            scores=self.scores,
             manifest=manifest,
             card=self.card,
         )

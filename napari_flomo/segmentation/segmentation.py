@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike, atomic_write_all
 from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.scores import Scores
 from napari_flomo.volumes import Volume
 
 
@@ -38,6 +39,8 @@ class Segmentation:
         How it was made: versions, device, model, seconds. Nothing about the patient.
     card
         The model's card, with the names of the codes.
+    scores
+        More scores of each slice and of each structure in it; None where they were not kept.
     """
 
     labels: Volume
@@ -46,6 +49,7 @@ class Segmentation:
     slice_scores: NDArray[np.float32]
     manifest: Mapping[str, Any]
     card: ModelCard
+    scores: Scores | None = None
 
     def save(
         self,

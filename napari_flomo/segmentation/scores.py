@@ -1,0 +1,212 @@
+"""How much the network doubts a slice, and each structure in it, in numbers a person can use.
+
+All are computed from calibrated probabilities on the image's own grid, before the labels are
+tidied. Which of them finds errors best is measured in ``docs/benchmarks/uncertainty.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.models.card import ModelCard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_flomo.volumes import Geometry
+
+PLAUSIBLE = 0.05
+"""A pixel with less probability of any structure than this is surely background: far from the
+heart, thousands of pixels with a breath of entropy each would drown the doubt at its border."""
+
+SHORTEST_BOUNDARY_MM = 30.0
+"""Girth of a structure of 10 mm, the smallest worth a look. A slice where nothing was found has no
+boundary, and is measured against this one."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Of every slice; all NaN where nothing was segmented.
+
+    Lengths are in pixels and volumes in voxels where the spacing is unknown.
+
+    Attributes
+    ----------
+    doubt_mm
+        ``(frames, slices)``: width of the band of doubt along all contours, see `slice_doubt`.
+    expected_error_ml
+        ``(frames, slices)``: volume that is expected to carry a wrong label, see `expected_error`.
+    structures
+        Codes of the structures, in the order of the card.
+    structure_doubt_mm
+        ``(structures, frames, slices)``: width of the band of doubt along the contour of each.
+    expected_dice
+        ``(structures, frames, slices)``: Dice that each is expected to have, see `expected_dice`;
+        NaN also where a structure is neither found nor expected.
+    """
+
+    doubt_mm: Floats
+    expected_error_ml: Floats
+    structures: tuple[int, ...]
+    structure_doubt_mm: Floats
+    expected_dice: Floats
+
+    @classmethod
+    def empty(cls, frames: int, slices: int, card: ModelCard) -> Scores:
+        """Return scores to be filled in, all NaN."""
+        codes = tuple(label.code for label in card.labels[1:])
+        whole, single = (frames, slices), (len(codes), frames, slices)
+        return cls(
+            np.full(whole, np.nan, np.float32),
+            np.full(whole, np.nan, np.float32),
+            codes,
+            np.full(single, np.nan, np.float32),
+            np.full(single, np.nan, np.float32),
+        )
+
+    def put(
+        self,
+        place: tuple[int, Sequence[int]],
+        labels: NDArray[np.uint8],
+        entropy: Floats,
+        probabilities: Tensor,
+        *,
+        card: ModelCard,
+        geometry: Geometry,
+    ) -> None:
+        """Score some slices.
+
+        Parameters
+        ----------
+        place
+            Their frame and their numbers.
+        labels, entropy
+            ``(slices, rows, columns)``, see `slice_doubt`.
+        probabilities
+            ``(slices, classes, rows, columns)`` in the order of ``card.classes``.
+        card, geometry
+            Of the model and of the image.
+        """
+        frame, chosen = place[0], list(place[1])
+        column_step, row_step, slice_step = geometry.spacing
+        in_plane = (row_step, column_step)
+        voxel = row_step * column_step * slice_step / 1000 if geometry.spacing_known else 1.0
+        any_structure = structure_probability(probabilities, card)
+        plausible = any_structure >= PLAUSIBLE
+        self.doubt_mm[frame, chosen] = slice_doubt(labels, entropy, plausible, in_plane)
+        wrong = 1 - label_confidence(probabilities, card)
+        self.expected_error_ml[frame, chosen] = (
+            np.where(plausible, wrong, 0).sum((1, 2), dtype=np.float64) * voxel
+        )
+        offset = card.num_classes - len(self.structures)
+        for index, code in enumerate(self.structures):
+            one = probabilities[:, index + offset].numpy()
+            found = labels == code
+            self.expected_dice[index, frame, chosen] = expected_dice(found, one)
+            self.structure_doubt_mm[index, frame, chosen] = slice_doubt(
+                found.view(np.uint8), _binary_entropy(one), one >= PLAUSIBLE, in_plane
+            )
+
+
+def structure_probability(probabilities: Tensor, card: ModelCard) -> Floats:
+    """Return the probability of any structure, ``(slices, rows, columns)``."""
+    if card.activation == "softmax":
+        background: Floats = probabilities[:, 0].numpy()
+        return 1 - background
+    best: Floats = probabilities.amax(1).numpy()
+    return best
+
+
+def label_confidence(probabilities: Tensor, card: ModelCard) -> Floats:
+    """Return the probability that the label of each pixel is right, ``(slices, rows, columns)``.
+
+    With softmax the probability of the class that wins; with sigmoid that of the best structure, or
+    of none where none reaches the card's threshold.
+    """
+    best: Floats = probabilities.amax(1).numpy()
+    if card.activation == "softmax":
+        return best
+    return np.where(best >= card.threshold, best, 1 - best)
+
+
+def slice_doubt(
+    labels: NDArray[np.uint8],
+    entropy: Floats,
+    plausible: NDArray[np.bool_],
+    in_plane_spacing: tuple[float, float],
+) -> Floats:
+    """Score slices by how wide the band of doubt around their contours is.
+
+    Entropy summed over the pixels where a structure is plausible, as an area, divided by the length
+    of the boundaries between labels: the mean width, in mm, of a band of full doubt along them.
+    Dividing by the length keeps a large ventricle from looking more doubtful than a small one.
+    A sharp contour scores about a pixel's width, a blob that was nearly called a structure scores
+    by its area over 30 mm.
+
+    Parameters
+    ----------
+    labels
+        ``(slices, rows, columns)``.
+    entropy
+        From `predictive_entropy`, the same shape.
+    plausible
+        Where the probability of any structure reaches `PLAUSIBLE`, the same shape.
+    in_plane_spacing
+        Step between rows and step between columns, in mm.
+
+    Returns
+    -------
+    ndarray
+        One score per slice, 0 or more; large is doubtful.
+    """
+    row_step, column_step = in_plane_spacing
+    area = (entropy * plausible).sum((1, 2), dtype=np.float64) * row_step * column_step
+    between_rows = (labels[:, 1:] != labels[:, :-1]).sum((1, 2)) * column_step
+    between_columns = (labels[:, :, 1:] != labels[:, :, :-1]).sum((1, 2)) * row_step
+    # Along pixel edges a smooth contour is 4 / pi times too long.
+    length = (between_rows + between_columns) * (math.pi / 4)
+    score: Floats = (area / np.maximum(length, SHORTEST_BOUNDARY_MM)).astype(np.float32)
+    return score
+
+
+def expected_dice(found: NDArray[np.bool_], probability: Floats) -> Floats:
+    """Return the Dice that a mask is expected to have against the truth, slice by slice.
+
+    Twice the probability inside the mask over the area of the mask plus all the probability there
+    is, each pixel that reaches `PLAUSIBLE` counted: the ratio of the expected values, which for
+    more than a few pixels is close to the expected ratio.
+
+    Parameters
+    ----------
+    found
+        The mask ``(slices, rows, columns)``.
+    probability
+        Of its structure, the same shape, calibrated.
+
+    Returns
+    -------
+    ndarray
+        One value per slice; NaN where the mask is empty and less than one pixel is expected.
+    """
+    inside = np.where(found, probability, 0).sum((1, 2), dtype=np.float64)
+    whole = np.where(found | (probability >= PLAUSIBLE), probability, 0).sum((1, 2), dtype=float)
+    area = found.sum((1, 2))
+    something = (area > 0) | (whole >= 1)
+    result = np.full(len(found), np.nan)
+    np.divide(2 * inside, area + whole, out=result, where=something)
+    return result.astype(np.float32)
+
+
+def _binary_entropy(probability: Floats) -> Floats:
+    """Return the entropy of a yes or no in bits."""
+    p = np.clip(probability, 1e-7, 1 - 1e-7)
+    result: Floats = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+    return result
