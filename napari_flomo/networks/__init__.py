@@ -13,6 +13,7 @@ from torch import nn
 
 from napari_flomo.networks.dynunet import DynUNet
 from napari_flomo.networks.flomo import count_parameters, flomo
+from napari_flomo.networks.madgnet import madgnet
 from napari_flomo.networks.output import Auxiliary, Output
 from napari_flomo.networks.reference import load_reference_weights
 
@@ -20,6 +21,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "flomo-b0": flomo(16),
     "flomo-b1": flomo(32),
     "flomo-b2": flomo(64),
+    "madgnet": madgnet("resnest50"),
+    "madgnet-resnet50": madgnet("resnet50"),
     "dynunet": DynUNet,
 }
 """Builders by name; each takes ``in_channels``, ``num_classes`` and its own arguments."""

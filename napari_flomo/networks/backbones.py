@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from napari_flomo.networks.efficientnet import EfficientNetV2S
 from napari_flomo.networks.encoder import Encoder, load_encoder
-from napari_flomo.networks.resnet import ResNet50, ResNeSt50
+from napari_flomo.networks.resnet import ResNeSt50, ResNet50
 
 ENCODERS: dict[str, Callable[[int, bool], Encoder]] = {
     "resnest50": ResNeSt50,
