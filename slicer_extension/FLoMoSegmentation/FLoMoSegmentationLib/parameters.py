@@ -1,0 +1,93 @@
+"""What the user chose, kept in the module's parameter node and so in the scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from FLoMoSegmentationLib import doubt
+
+SCOPES = ("slice", "stack", "all")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The choices of the panel.
+
+    Attributes
+    ----------
+    model
+        Name or folder; empty until one is chosen.
+    device
+        One of `DEVICES`.
+    scope
+        One of `SCOPES`: this slice, this stack, all frames.
+    show_doubt
+        Whether the doubt lies over the image.
+    opacity
+        Of the doubt, 0 to 1.
+    threshold
+        Doubt below this is clear, 0 to 1.
+    """
+
+    model: str = ""
+    device: str = "auto"
+    scope: str = "stack"
+    show_doubt: bool = False
+    opacity: float = doubt.OPACITY
+    threshold: float = doubt.THRESHOLD
+
+
+def read(node: Any) -> Parameters:
+    """Read the choices of a parameter node; what is missing or makes no sense is the default."""
+    default = Parameters()
+    found = {one.name: node.GetParameter(one.name) for one in fields(Parameters)}
+    return Parameters(
+        model=found["model"] or default.model,
+        device=found["device"] if found["device"] in DEVICES else default.device,
+        scope=found["scope"] if found["scope"] in SCOPES else default.scope,
+        show_doubt=found["show_doubt"] == "true",
+        opacity=_share(found["opacity"], default.opacity),
+        threshold=_share(found["threshold"], default.threshold),
+    )
+
+
+def write(node: Any, parameters: Parameters) -> None:
+    """Write the choices into a parameter node, as one change."""
+    changing = node.StartModify()
+    try:
+        for one in fields(parameters):
+            value = getattr(parameters, one.name)
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            if node.GetParameter(one.name) != text:
+                node.SetParameter(one.name, text)
+    finally:
+        node.EndModify(changing)
+
+
+def change(node: Any, **changes: Any) -> Parameters:
+    """Change some of the choices and return all of them."""
+    parameters = replace(read(node), **changes)
+    write(node, parameters)
+    return parameters
+
+
+def image(node: Any) -> Any:
+    """Return the node of the chosen image: a volume or a sequence; None without."""
+    return node.GetNodeReference("image")
+
+
+def choose_image(node: Any, chosen: Any) -> None:
+    """Keep which image is chosen."""
+    wanted = None if chosen is None else chosen.GetID()
+    if node.GetNodeReferenceID("image") != wanted:
+        node.SetNodeReferenceID("image", wanted)
+
+
+def _share(text: str | None, default: float) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return default
+    return value if 0 <= value <= 1 else default

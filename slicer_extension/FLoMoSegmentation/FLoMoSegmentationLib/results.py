@@ -1,0 +1,192 @@
+"""A session's results as nodes of the scene, and back after a scene was loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer
+from numpy.typing import NDArray
+
+from FLoMoSegmentationLib import doubt
+from FLoMoSegmentationLib.frames import frame_nodes, make_hidden, make_node, place, refresh
+from FLoMoSegmentationLib.images import ijk_to_ras, matrix_of
+from FLoMoSegmentationLib.record import Record
+from FLoMoSegmentationLib.segments import read_segments, write_segments
+
+if TYPE_CHECKING:
+    from napari_flomo.models import ModelCard
+    from napari_flomo.session import OpenImage, Session
+
+    from FLoMoSegmentationLib.images import Source
+
+MAP = "entropy"
+"""The doubt map that is shown; every run brings it."""
+
+
+def show_labels(source: Source, record: Record, image: OpenImage) -> None:
+    """Write the labels of an image into its segmentation node, made where there is none."""
+    assert image.labels is not None and image.segmentation is not None
+    node = record.segmentation
+    if node is None:
+        name = f"{image.name} labels"
+        node = make_node(source, "vtkMRMLSegmentationNode", name, editable=True)
+        record.refer("segmentation", node)
+    place(source, node)
+    write_labels(source, node, _stack(image.labels.data), image.segmentation.card)
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetOpacity2DFill(0.35)
+
+
+def write_labels(source: Source, node: Any, labels: NDArray[np.integer], card: ModelCard) -> None:
+    """Write ``(frames, slices, rows, columns)`` into a segmentation node or its sequence."""
+    for target, frame in zip(frame_nodes(source, node), labels, strict=True):
+        write_segments(target, frame, card, source.node)
+    refresh(source)
+    if source.sequence is not None:
+        node.SetReferenceImageGeometryParameterFromVolumeNode(source.node)
+
+
+def read_labels(
+    source: Source, node: Any, card: ModelCard, frame: int | None = None
+) -> NDArray[np.uint8]:
+    """Return what is painted: ``(frames, slices, rows, columns)``, or one frame of it."""
+    nodes = frame_nodes(source, node)
+    if frame is not None:
+        return read_segments(nodes[frame], card, source.node)
+    return np.stack([read_segments(one, card, source.node) for one in nodes])
+
+
+def show_doubt(source: Source, record: Record, image: OpenImage, threshold: float) -> None:
+    """Write the doubt of an image into a volume node with colours of its own."""
+    found = None if image.segmentation is None else image.segmentation.uncertainty.get(MAP)
+    if found is None:
+        return
+    node, made = record.doubt, False
+    if node is None:
+        node = make_node(source, "vtkMRMLScalarVolumeNode", f"{image.name} uncertainty")
+        record.refer("doubt", node)
+        made = True
+    place(source, node)
+    _write_volumes(source, node, _stack(found.data).astype(np.float32, copy=False))
+    if made or node.GetDisplayNode() is None:
+        doubt.style(slicer.mrmlScene, node, threshold)
+
+
+def keep_proposed(source: Source, record: Record, image: OpenImage) -> None:
+    """Keep what the network said in the scene, hidden: a correction tells what was changed."""
+    assert image.segmentation is not None
+    node = record.proposed
+    if node is None:
+        name = f"{image.name} as the network found it"
+        node = make_hidden(source, "vtkMRMLLabelMapVolumeNode", name)
+        record.refer("proposed", node)
+    _write_volumes(source, node, _stack(image.segmentation.labels.data))
+
+
+def keep_note(record: Record, image: OpenImage) -> None:
+    """Keep model, scores and review of an image in the scene."""
+    from napari_flomo.session import journal_note
+
+    assert image.review is not None
+    record.write(
+        {
+            **journal_note(image),
+            "review": image.review.to_dict(),
+            "locked": sorted(image.locked),
+            "slice_axis": image.volume.geometry.affine_ras()[:3, 2].round(6).tolist(),
+        }
+    )
+
+
+def restore(session: Session, key: str, source: Source, record: Record) -> bool:
+    """Bring the results of a loaded scene back into the session; tell whether there were any.
+
+    Raises
+    ------
+    FlomoError
+        If they do not fit the image any more.
+    """
+    from napari_flomo.corrections import Replay
+    from napari_flomo.models import ModelCard
+
+    note, segmentation = record.note, record.segmentation
+    if note is None or segmentation is None or record.proposed is None:
+        return False
+    image = session.image(key)
+    card = ModelCard.from_dict(note["card"])
+    note = _turned(note, ijk_to_ras(source.node), image.volume.n_slices)
+    review = note.get("review", {})
+    accepted = [row[:2] for row in review.get("states", ()) if row[2] == "accepted"]
+    session.restore(
+        key,
+        Replay(
+            image=image.volume,
+            proposed=_on_grid(image, _read_volumes(source, record.proposed).astype(np.uint8)),
+            labels=_on_grid(image, read_labels(source, segmentation, card)),
+            strokes=0,
+            accepted=frozenset((int(frame), int(index)) for frame, index in accepted),
+            locked=frozenset(note.get("locked", ())),
+            image_hash=image.hash,
+            about=note,
+            last_change=0.0,
+            lost=None,
+        ),
+    )
+    assert image.review is not None and image.segmentation is not None
+    image.review.restore(review)
+    if record.doubt is not None:
+        data = _on_grid(image, _read_volumes(source, record.doubt))
+        image.segmentation = replace(image.segmentation, uncertainty={MAP: data})
+    return True
+
+
+def _write_volumes(source: Source, node: Any, frames: NDArray[Any]) -> None:
+    grid = matrix_of(ijk_to_ras(source.node))
+    for target, frame in zip(frame_nodes(source, node), frames, strict=True):
+        target.SetIJKToRASMatrix(grid)
+        slicer.util.updateVolumeFromArray(target, frame)
+    refresh(source)
+
+
+def _read_volumes(source: Source, node: Any) -> NDArray[Any]:
+    """Return the voxels of a result in the order of the image's slices."""
+    axis, frames = ijk_to_ras(source.node)[:3, 2], []
+    for one in frame_nodes(source, node):
+        voxels = slicer.util.arrayFromVolume(one)
+        frames.append(voxels if ijk_to_ras(one)[:3, 2] @ axis > 0 else voxels[::-1])
+    return np.stack(frames)
+
+
+def _turned(note: Mapping[str, Any], grid: NDArray[np.float64], count: int) -> dict[str, Any]:
+    """Return a note with its slices in the order that the image has now.
+
+    Slicer saves a left-handed grid as it is and loads it as a right-handed one, with the slices the
+    other way round.
+    """
+    result = dict(note)
+    axis = note.get("slice_axis")
+    if axis is None or np.asarray(axis) @ grid[:3, 2] > 0:
+        return result
+    review = dict(note["review"])
+    for name in ("states", "edits"):
+        review[name] = [[row[0], count - 1 - row[1], row[2]] for row in review[name]]
+    if review["current"] is not None:
+        review["current"] = [review["current"][0], count - 1 - review["current"][1]]
+    result["review"] = review
+    result["slice_scores"] = [row[::-1] for row in note["slice_scores"]]
+    return result
+
+
+def _stack(data: NDArray[Any]) -> NDArray[Any]:
+    """Return an array with frames, one where there are none."""
+    return data if data.ndim == 4 else data[np.newaxis]
+
+
+def _on_grid(image: OpenImage, stack: NDArray[Any]) -> Any:
+    moving = "frames" in image.volume.axes
+    axes = tuple(name for name in image.volume.axes if name != "channels")
+    return image.volume.with_data(stack if moving else stack[0], axes=axes)

@@ -1,0 +1,82 @@
+"""Long work outside of Slicer, and its reports back in Slicer's own thread."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from FLoMoSegmentationLib import versions
+
+if TYPE_CHECKING:
+    from napari_flomo.jobs import Spawn, Worker
+
+_LOG = logging.getLogger(__name__)
+
+BREATH = 0.005
+"""Seconds that `Pump.drain` sleeps. While Slicer waits for the mouse it may hold Python's lock, and
+then no thread runs; a short sleep lets them."""
+
+EVERY_MS = 40
+"""How often a timer should drain the pump while something runs."""
+
+
+def make_worker(spawn: Spawn | None = None) -> Worker:
+    """Return a worker whose child is ``PythonSlicer -m napari_flomo worker``.
+
+    Parameters
+    ----------
+    spawn
+        Another way to start the child, for tests.
+
+    Raises
+    ------
+    FlomoError
+        If there is no PythonSlicer.
+    """
+    from napari_flomo.errors import FlomoError
+    from napari_flomo.jobs import Worker, python_spawner
+
+    if spawn is None:
+        try:
+            spawn = python_spawner(versions.python_executable())
+        except FileNotFoundError as error:
+            raise FlomoError(
+                "PythonSlicer was not found beside Slicer; install Slicer again."
+            ) from error
+    return Worker(spawn)
+
+
+class Pump:
+    """Takes functions from any thread and calls them in the one that drains it.
+
+    Parameters
+    ----------
+    breath
+        See `BREATH`.
+    """
+
+    def __init__(self, breath: float = BREATH) -> None:
+        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._breath = breath
+        self.closed = False
+
+    def put(self, action: Callable[[], None]) -> None:
+        """Have a function called at the next `drain`; from any thread."""
+        if not self.closed:
+            self._waiting.put(action)
+
+    def drain(self) -> None:
+        """Let other threads run for a moment, then call what they handed over, in order."""
+        time.sleep(self._breath)
+        while not self.closed:
+            try:
+                action = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                action()
+            except Exception:  # one fault must not keep the rest from being told
+                _LOG.exception("A report of FLoMo Segmentation could not be taken in")

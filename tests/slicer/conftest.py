@@ -1,0 +1,89 @@
+"""Slicer's own MRML classes for the tests, and images in its scene.
+
+Without slicer-core these tests skip with the reason: ``pip install -c constraints-ci.txt
+".[slicer-test]"``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_flomo.jobs import Worker, python_spawner
+from napari_flomo.volumes import Volume
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODULE = REPOSITORY / "slicer_extension" / "FLoMoSegmentation"
+
+if find_spec("slicer") is None:
+    collect_ignore_glob = ["test_*.py"]  # the modules import slicer and vtk
+else:
+    sys.path.insert(0, str(MODULE))  # as Slicer does with the folder of a module
+    sys.path.insert(0, str(Path(__file__).parent))
+    import shim
+    from helpers import finish, oblique_heart
+
+    shim.program()
+
+
+@pytest.fixture(autouse=True)
+def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep corrections and preferences of the tests away from those of the user."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("FLOMO_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def program() -> Iterator[Any]:
+    """A Slicer with an empty scene and two slice views."""
+    running = shim.program()
+    running.close_scene()
+    running.slice_view("Red")
+    running.slice_view("Green")
+    yield running
+    running.close_scene()
+
+
+@pytest.fixture
+def oblique() -> Volume:
+    """A small heart on a grid that is turned about all axes, left-handed, with three spacings."""
+    return oblique_heart()
+
+
+@pytest.fixture(scope="session")
+def tiny_worker() -> Iterator[Worker]:
+    """A worker whose network is a threshold; the process and the files are real."""
+    child = REPOSITORY / "tests" / "session" / "tiny_child.py"
+
+    class Shared(Worker):
+        def close(self) -> None:
+            """Leave the child to the next test."""
+
+    worker = Shared(python_spawner(arguments=[str(child)]))
+    yield worker
+    Worker.close(worker)
+
+
+@pytest.fixture
+def make_logic(program: Any, tiny_worker: Worker) -> Iterator[Callable[..., Any]]:
+    """Make the logic of the module, with a worker that is quick."""
+    from FLoMoSegmentationLib.logic import Logic
+    from FLoMoSegmentationLib.runner import Pump
+
+    made: list[Any] = []
+
+    def make(worker: Worker | None = None, **options: Any) -> Any:
+        logic = Logic(worker or tiny_worker, Pump(), **options)
+        made.append(logic)
+        return logic
+
+    yield make
+    for logic in made:
+        finish(logic)
+        logic.close()

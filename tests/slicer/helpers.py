@@ -1,0 +1,95 @@
+"""Images in Slicer's scene, strokes on them, and waiting for a run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import shim
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from napari_flomo.volumes import Geometry, Volume
+
+
+def oblique_heart(slices: int = 4, rows: int = 36, columns: int = 44, seed: int = 0) -> Volume:
+    row, column = np.mgrid[:rows, :columns]
+    radius = np.hypot((row - rows * 0.45), (column - columns * 0.6))
+    image = 40 + np.random.default_rng(seed).normal(0, 3, (slices, rows, columns))
+    image[:, radius < 12] += 60
+    image[:, radius < 8] += 100
+    image[0] = 40  # nothing in the first slice: orders can be told apart
+    turned = rotation(0.4, -0.7, 1.1) @ np.diag([1, 1, -1])
+    geometry = Geometry((1.25, 1.5, 8.0), (-12.5, 40.0, 7.25), tuple(turned.ravel().tolist()))
+    return Volume(image.clip(0).astype(np.int16), geometry)
+
+
+def rotation(a: float, b: float, c: float) -> np.ndarray:
+    """Return the rotation about x, y and z, in this order."""
+    x = [[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]]
+    y = [[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]]
+    z = [[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]]
+    return np.array(z) @ np.array(y) @ np.array(x)
+
+
+def add_volume(volume: Volume, name: str = "heart") -> Any:
+    """Put a stack into the scene."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node.SetIJKToRASMatrix(shim.matrix(volume.geometry.affine_ras()))
+    slicer.util.updateVolumeFromArray(node, volume.data)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def add_cine(volume: Volume, name: str = "cine") -> tuple[Any, Any, Any]:
+    """Put a cine into the scene; return the volume on the screen, the sequence and its browser."""
+    scene = slicer.mrmlScene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+    sequence.SetIndexName("time")
+    sequence.SetIndexUnit("ms")
+    for number, frame in enumerate(volume.data):
+        node = slicer.vtkMRMLScalarVolumeNode()
+        node.SetIJKToRASMatrix(shim.matrix(volume.geometry.affine_ras()))
+        slicer.util.updateVolumeFromArray(node, frame)
+        sequence.SetDataNodeAtValue(node, str(30 * number))
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{name} browser")
+    browser.AddSynchronizedSequenceNode(sequence)
+    browser.SetSelectedItemNumber(0)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return browser.GetProxyNode(sequence), sequence, browser
+
+
+def paint(node: Any, code: int, where: np.ndarray, reference: Any) -> None:
+    """Paint as an effect of the Segment Editor does: by its own logic, with its own undo state.
+
+    Parameters
+    ----------
+    where
+        Booleans ``(slices, rows, columns)`` on the grid of ``reference``.
+    """
+    from FLoMoSegmentationLib.images import ijk_to_ras, matrix_of
+    from FLoMoSegmentationLib.segments import segment_id
+
+    image = slicer.vtkOrientedImageData()
+    image.SetDimensions(*where.shape[::-1])
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    vtk_to_numpy(image.GetPointData().GetScalars())[:] = where.ravel()
+    image.SetGeometryFromImageToWorldMatrix(matrix_of(ijk_to_ras(reference)))
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    segmentation = node.GetSegmentation()
+    others = [one for one in segmentation.GetSegmentIDs() if one != segment_id(code)]
+    old = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id(code), reference)
+    vtk_to_numpy(image.GetPointData().GetScalars())[:] |= old.ravel() > 0
+    assert logic.SetBinaryLabelmapToSegment(
+        image, node, segment_id(code), logic.MODE_REPLACE, image.GetExtent(), False, others
+    )
+
+
+def finish(logic: Any, seconds: float = 60) -> None:
+    """Drain the pump, as the timer does, until nothing runs."""
+    end = time.monotonic() + seconds
+    while logic.session.running is not None:
+        assert time.monotonic() < end, "the run did not end"
+        logic.pump.drain()

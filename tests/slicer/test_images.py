@@ -1,0 +1,170 @@
+"""Volumes out of MRML nodes, on the same grid whatever way it lies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shim
+import slicer
+import vtk
+from helpers import add_cine, add_volume, oblique_heart, rotation
+from FLoMoSegmentationLib import images
+
+from napari_flomo.corrections import identity
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import Geometry, Volume, read, write
+
+DATA = Path(__file__).resolve().parents[2] / "napari_flomo" / "samples"
+
+
+def transform(matrix: np.ndarray, name: str = "moved") -> object:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)
+    node.SetMatrixTransformToParent(shim.matrix(matrix))
+    return node
+
+
+def test_an_oblique_volume_has_the_grid_that_it_was_written_with(program, oblique, tmp_path):
+    volume = images.volume_of(images.source_of(add_volume(oblique)))
+    assert np.array_equal(volume.data, oblique.data)
+    assert volume.data.dtype == oblique.data.dtype
+    assert volume.geometry.same_space(oblique.geometry, 1e-6)
+    assert np.linalg.det(volume.geometry.direction_matrix) < 0
+    corner = [(3, 5, 2)]
+    assert np.allclose(volume.geometry.positions(corner), oblique.geometry.positions(corner))
+
+
+@pytest.mark.parametrize("suffix", ["nii.gz", "nrrd", "mha"])
+def test_slicer_and_our_reader_agree_on_a_file(program, oblique, tmp_path, suffix):
+    path = tmp_path / f"heart.{suffix}"
+    mirror = oblique.geometry.direction_matrix @ np.diag([1, 1, -1])
+    turned = replace(oblique.geometry, direction=tuple(mirror.ravel().tolist()))
+    write(replace(oblique, geometry=turned), path)
+    ours, theirs = read(path), images.volume_of(images.source_of(program.load_volume(path)))
+    assert np.array_equal(ours.data, theirs.data)
+    assert theirs.geometry.same_space(ours.geometry, 1e-5)
+
+
+def test_slicer_turns_the_slices_of_a_left_handed_file_round(program, oblique, tmp_path):
+    """It is the same image in space, but its array and its identity are others."""
+    path = tmp_path / "heart.nrrd"
+    write(oblique, path)
+    ours, theirs = read(path), images.volume_of(images.source_of(program.load_volume(path)))
+    assert np.array_equal(ours.data, theirs.data[::-1])
+    last = oblique.n_slices - 1
+    here, there = [(3, 5, 0)], [(3, 5, last)]
+    assert np.allclose(ours.geometry.positions(here), theirs.geometry.positions(there), atol=1e-3)
+
+
+def test_the_sample_is_the_same_image_for_the_store_of_corrections(program):
+    path = DATA / "sunnybrook_ed.nii.gz"
+    volume = images.volume_of(images.source_of(program.load_volume(path)))
+    assert identity(volume) == identity(read(path))
+    assert volume.source == "", "names of nodes are often those of patients"
+
+
+def test_a_cine_has_its_frames_in_order(program):
+    heart = oblique_heart()
+    cine = Volume(
+        np.stack([heart.data, heart.data + 5, heart.data + 9]),
+        heart.geometry,
+        ("frames", "slices", "rows", "columns"),
+    )
+    node, sequence, browser = add_cine(cine)
+    for chosen in (node, sequence):
+        source = images.source_of(chosen)
+        assert (source.node, source.sequence, source.browser) == (node, sequence, browser)
+    volume = images.volume_of(source)
+    assert volume.axes == cine.axes
+    assert np.array_equal(volume.data, cine.data)
+    browser.SetSelectedItemNumber(2)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    assert source.frame == 2
+    assert np.array_equal(images.volume_of(source).data, cine.data), "whatever is on the screen"
+    assert images.describe(source).startswith("3 frames, 4 slices, 36 × 44 pixels, 1.5 × 1.25")
+
+
+def test_frames_on_different_grids_are_refused(program):
+    heart = oblique_heart()
+    cine = Volume(np.stack([heart.data] * 2), heart.geometry, ("frames", *heart.axes))
+    _, sequence, _ = add_cine(cine)
+    sequence.GetNthDataNode(1).SetOrigin(1, 2, 3)
+    with pytest.raises(FlomoError, match="different grids"):
+        images.volume_of(images.source_of(sequence))
+
+
+def test_a_rigid_parent_moves_nothing_of_what_the_network_sees(program, oblique):
+    node = add_volume(oblique)
+    before = images.volume_of(images.source_of(node))
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation(0.3, 0.2, -1), (5, -20, 11)
+    node.SetAndObserveTransformNodeID(transform(matrix).GetID())
+    after = images.volume_of(images.source_of(node))
+    assert after.geometry == before.geometry
+    assert np.array_equal(after.data, before.data)
+    world = images.ijk_to_world(node)
+    assert np.allclose(world, matrix @ oblique.geometry.affine_ras())
+
+
+@pytest.mark.parametrize("kind", ["stretched", "bent"])
+def test_a_parent_that_stretches_or_bends_is_refused(program, oblique, kind):
+    node = add_volume(oblique)
+    if kind == "stretched":
+        parent = transform(np.diag([1.1, 1.1, 1.1, 1.0]), "stretch")
+    else:
+        parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "bend")
+        parent.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    with pytest.raises(FlomoError, match=r"harden it .*Data module"):
+        images.volume_of(images.source_of(node))
+    if kind == "stretched":
+        node.HardenTransform()
+        volume = images.volume_of(images.source_of(node))
+        assert np.allclose(volume.geometry.spacing, np.array(oblique.geometry.spacing) * 1.1)
+
+
+def test_nodes_that_are_no_image_are_refused(program, oblique):
+    scene = slicer.mrmlScene
+    wrong = {
+        "vtkMRMLModelNode": "is no image",
+        "vtkMRMLLabelMapVolumeNode": "is a label map",
+        "vtkMRMLSegmentationNode": "is no image",
+        "vtkMRMLScalarVolumeNode": "has no voxels",
+        "vtkMRMLSequenceNode": "is empty",
+    }
+    for kind, sentence in wrong.items():
+        with pytest.raises(FlomoError, match=sentence):
+            images.source_of(scene.AddNewNodeByClass(kind, "thing"))
+    with pytest.raises(FlomoError, match="No image is chosen"):
+        images.source_of(None)
+    node = add_volume(oblique.with_data(np.where(oblique.data > 60, np.nan, 0.0)))
+    with pytest.raises(FlomoError, match="no numbers"):
+        images.volume_of(images.source_of(node))
+
+
+def test_a_photo_has_channels_and_no_millimetres(program):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
+    pixels = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(1, 6, 5, 3)
+    slicer.util.updateVolumeFromArray(node, pixels)
+    volume = images.volume_of(images.source_of(node))
+    assert volume.axes == ("slices", "rows", "columns", "channels")
+    assert np.array_equal(volume.data, pixels)
+    assert not volume.geometry.spacing_known
+    assert volume.modality == "photo"
+
+
+def test_a_sheared_grid_is_refused(program, oblique):
+    node = add_volume(oblique)
+    sheared = oblique.geometry.affine_ras()
+    sheared[:3, 0] += 0.3 * sheared[:3, 1]
+    node.SetIJKToRASMatrix(shim.matrix(sheared))
+    with pytest.raises(FlomoError, match="right angles"):
+        images.volume_of(images.source_of(node))
+
+
+def test_the_matrix_helpers_are_inverses():
+    array = np.arange(16.0).reshape(4, 4)
+    assert np.array_equal(images.array_of(images.matrix_of(array)), array)
+    assert Geometry.from_affine_ras(np.diag([2.0, 3.0, 4.0, 1.0])).spacing == (2, 3, 4)

@@ -1,0 +1,393 @@
+"""The module's logic on the real scene, with a real child process."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+import slicer
+from helpers import add_cine, add_volume, finish, oblique_heart, paint, rotation
+from FLoMoSegmentationLib import results, segments, views
+from FLoMoSegmentationLib.record import Record
+from shim import matrix
+
+from napari_flomo.corrections import CorrectionStore, default_store, identity
+from napari_flomo.errors import FlomoError
+from napari_flomo.session import CorrectionKept, Place, RunCancelled, RunFailed
+from napari_flomo.volumes import Volume
+
+
+def cine_of(heart: Volume, frames: int = 3) -> Volume:
+    data = np.stack([heart.data + 10 * number for number in range(frames)])
+    return Volume(data, heart.geometry, ("frames", *heart.axes))
+
+
+def expected(volume: Volume) -> np.ndarray:
+    return np.where(volume.data > 150, 3, np.where(volume.data > 80, 2, 0))
+
+
+def run(logic, node, scope="all", model="toy"):
+    logic.segment(node, model, "cpu", scope)
+    finish(logic)
+    return logic.entry_of(node)
+
+
+def painted(logic, entry, frame=None):
+    card = logic.session.image(entry.key).segmentation.card
+    return results.read_labels(entry.source, entry.record.segmentation, card, frame)
+
+
+def test_a_stack_becomes_segments_doubt_and_a_table(make_logic, oblique):
+    logic = make_logic()
+    node = add_volume(oblique)
+    entry = run(logic, node)
+    record = entry.record
+    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+    names = [
+        record.segmentation.GetSegmentation().GetSegment(name).GetName()
+        for name in record.segmentation.GetSegmentation().GetSegmentIDs()
+    ]
+    assert names == ["left ventricular myocardium", "left ventricle"]
+    assert record.segmentation.GetName() == "heart labels"
+    assert record.doubt.GetName() == "heart uncertainty"
+    doubt = slicer.util.arrayFromVolume(record.doubt)
+    assert doubt.dtype == np.float32
+    assert np.array_equal(doubt, (expected(oblique) > 0).astype(np.float32))
+    assert record.doubt.GetDisplayNode().GetColorNode().GetName() == "FLoMo doubt"
+    values = [record.table.GetCellText(row, 2) for row in range(2)]
+    ml = np.prod(oblique.geometry.spacing) / 1000
+    assert values == [f"{(expected(oblique) == code).sum() * ml:.1f}" for code in (2, 3)]
+    assert record.image is node
+    assert record.node.GetHideFromEditors()
+    assert record.proposed.GetHideFromEditors()
+
+
+def test_results_lie_beside_the_image_and_under_its_transform(make_logic, oblique):
+    scene = slicer.mrmlScene
+    node = add_volume(oblique)
+    moved = np.eye(4)
+    moved[:3, :3], moved[:3, 3] = rotation(0.1, 0.5, -0.2), (3, 4, 5)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
+    parent.SetMatrixTransformToParent(matrix(moved))
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "study")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
+    logic = make_logic()
+    entry = run(logic, node)
+    for result in (entry.record.segmentation, entry.record.doubt):
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(result)) == study
+        assert result.GetTransformNodeID() == parent.GetID()
+    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+
+
+def test_a_cine_gets_a_sequence_of_segmentations(make_logic, program):
+    cine = cine_of(oblique_heart())
+    node, sequence, browser = add_cine(cine)
+    logic = make_logic()
+    entry = run(logic, sequence)
+    record = entry.record
+    assert browser.GetSequenceNode(record.segmentation) is not None
+    assert browser.GetSequenceNode(record.doubt) is not None
+    assert np.array_equal(painted(logic, entry), expected(cine))
+    card = logic.session.image(entry.key).segmentation.card
+    for frame in (2, 0, 1):  # what is on the screen follows the browser
+        views.jump(entry.source, Place(frame, 1))
+        shown = segments.read_segments(record.segmentation, card, node)
+        assert np.array_equal(shown, expected(cine)[frame])
+        assert record.segmentation.GetName() == "cine labels"
+    rows = record.table.GetNumberOfRows()
+    texts = [[record.table.GetCellText(row, column) for column in (1, 2)] for row in range(rows)]
+    assert ["end of systole", "1"] in texts
+    assert any(text[0] == "EF" for text in texts)
+
+
+def test_strokes_in_a_frame_of_a_cine_stay_in_that_frame(make_logic, program):
+    cine = cine_of(oblique_heart())
+    _, sequence, _ = add_cine(cine)
+    logic = make_logic()
+    entry = run(logic, sequence)
+    views.jump(entry.source, Place(1, 2))
+    where = np.zeros(cine.data.shape[1:], bool)
+    where[2, :4, :5] = True
+    paint(entry.record.segmentation, 3, where, entry.source.node)
+    views.jump(entry.source, Place(2, 2))
+    assert logic.take_strokes(entry) == [Place(1, 2)]
+    wanted = expected(cine)
+    wanted[1][where] = 3
+    image = logic.session.image(entry.key)
+    assert np.array_equal(image.labels.data, wanted)
+    assert np.array_equal(image.segmentation.labels.data, expected(cine)), "proposed stays"
+    assert image.review.edits(Place(1, 2)) == 1
+    assert logic.take_strokes(entry) == []
+    run(logic, sequence, "slice")  # this slice of this frame only
+    assert np.array_equal(painted(logic, entry), wanted), "other frames keep their labels"
+
+
+def test_scopes(make_logic, program):
+    cine = cine_of(oblique_heart())
+    _, sequence, _ = add_cine(cine)
+    logic = make_logic()
+    entry = logic.open(sequence)
+    views.align(entry.source)
+    views.jump(entry.source, Place(1, 3))
+    assert views.place_on_screen(entry.source) == (1, 3)
+    assert logic.scope(entry, "slice").slices == (3,)
+    assert logic.scope(entry, "slice").frames == (1,)
+    assert logic.scope(entry, "stack").slices is None
+    assert logic.scope(entry, "stack").frames == (1,)
+    assert logic.scope(entry, "all").frames is None
+    run(logic, sequence, "slice")
+    wanted = np.zeros(cine.data.shape, int)
+    wanted[1, 3] = expected(cine)[1, 3]
+    assert np.array_equal(painted(logic, entry), wanted)
+
+
+def test_completed_segments_survive_another_run(make_logic, oblique):
+    node = add_volume(oblique)
+    logic = make_logic()
+    entry = run(logic, node)
+    where = np.zeros(oblique.data.shape, bool)
+    where[1, :3, :3] = True
+    paint(entry.record.segmentation, 3, where, node)
+    assert logic.corrected_slices(entry, logic.scope(entry, "all")) == 1
+    status = slicer.vtkSlicerSegmentationsModuleLogic
+    ventricle = entry.record.segmentation.GetSegmentation().GetSegment("flomo_3")
+    status.SetSegmentStatus(ventricle, status.Completed)
+    run(logic, node)
+    assert (painted(logic, entry)[0][where] == 3).all()
+    status.SetSegmentStatus(ventricle, status.InProgress)
+    run(logic, node)
+    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+
+
+def test_undo_of_the_segment_editor_brings_the_labels_back(make_logic, oblique):
+    class Editor:
+        """As much of the widget as saves a state; the history is Slicer's own."""
+
+        def __init__(self):
+            self.history = slicer.vtkSegmentationHistory()
+
+        def saveStateForUndo(self):
+            self.history.SaveState()
+
+    editor = Editor()
+    logic = make_logic(editor=lambda: editor)
+    node = add_volume(oblique)
+    entry = run(logic, node)
+    editor.history.SetSegmentation(entry.record.segmentation.GetSegmentation())
+    where = np.zeros(oblique.data.shape, bool)
+    where[2, :3, :3] = True
+    paint(entry.record.segmentation, 2, where, node)
+    mine = painted(logic, entry)
+    run(logic, node)
+    assert not np.array_equal(painted(logic, entry), mine)
+    assert editor.history.RestorePreviousState()
+    assert np.array_equal(painted(logic, entry), mine)
+    assert logic.take_strokes(entry) == [Place(0, 2)], "the session hears of it"
+
+
+def test_review_goes_to_the_most_doubtful_slice_and_accept_fills_the_store(make_logic, oblique):
+    logic = make_logic()
+    node = add_volume(oblique)
+    kept = []
+    logic.session.subscribe(lambda event: kept.append(event))
+    entry = run(logic, node)
+    views.align(entry.source)
+    review = logic.session.image(entry.key).review
+    first = logic.next(entry)
+    assert first == review.order[0]
+    assert views.place_on_screen(entry.source) == first
+    where = np.zeros(oblique.data.shape, bool)
+    where[first.slice, :3, :3] = True
+    paint(entry.record.segmentation, 3, where, node)
+    second = logic.accept(entry)
+    assert second == review.order[1]
+    assert views.place_on_screen(entry.source) == second
+    end = time.monotonic() + 30
+    while not any(isinstance(event, CorrectionKept) for event in kept):
+        assert time.monotonic() < end
+        logic.pump.drain()
+    store = CorrectionStore.open(default_store())
+    (record,) = store.records()
+    assert record.state == "accepted"
+    assert record.places_seen == (tuple(first),)
+    assert record.image.sha256 == identity(oblique)
+    assert "slicer" in record.software
+    correction = store.read(record.id)
+    wanted = expected(oblique)
+    assert np.array_equal(correction.proposed.data, wanted)
+    wanted[where] = 3
+    assert np.array_equal(correction.corrected.data, wanted)
+    assert "heart" not in record.to_text(), "the name of a node is often that of a patient"
+
+
+def test_cancel_leaves_the_scene_as_it_was(make_logic, program):
+    logic = make_logic()
+    node = add_volume(oblique_heart(slices=60))
+    events = []
+    logic.session.subscribe(events.append)
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    logic.segment(node, "slow", "cpu", "all")
+    started = time.monotonic()
+    logic.session.running.cancel()
+    finish(logic)
+    assert time.monotonic() - started < 3
+    assert isinstance(events[-1], RunCancelled)
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
+def test_a_child_that_is_killed_is_told_and_the_next_run_works(
+    make_logic, oblique, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    logic = make_logic()
+    node = add_volume(oblique_heart(slices=60))
+    events = []
+    logic.session.subscribe(events.append)
+    logic.segment(node, "slow", "cpu", "all")
+    while not logic.session.running.progress.done:
+        logic.pump.drain()
+    assert list(tmp_path.glob("flomo-job-*"))
+    for child in psutil.Process(os.getpid()).children():
+        if "tiny_child.py" in " ".join(child.cmdline()):
+            child.kill()
+    finish(logic)
+    assert isinstance(events[-1], RunFailed)
+    assert events[-1].problem.kind == "died"
+    assert not list(tmp_path.glob("flomo-job-*")), "the folder is always removed"
+    entry = run(logic, add_volume(oblique, "other"))
+    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+
+
+@pytest.mark.parametrize("how", ["scene", "image"])
+def test_what_is_closed_during_a_run_is_dropped(make_logic, program, oblique, how):
+    logic = make_logic()
+    node = add_volume(oblique_heart(slices=60))
+    events = []
+    logic.session.subscribe(events.append)
+    logic.segment(node, "slow", "cpu", "all")
+    if how == "scene":
+        program.close_scene()
+    else:
+        slicer.mrmlScene.RemoveNode(node)
+    finish(logic)
+    assert any(isinstance(event, RunCancelled) for event in events)
+    assert logic.entries == ()
+    assert not slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    entry = run(logic, add_volume(oblique))
+    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+
+
+def test_deleted_labels_start_anew(make_logic, oblique):
+    logic = make_logic()
+    node = add_volume(oblique)
+    entry = run(logic, node)
+    slicer.mrmlScene.RemoveNode(entry.record.segmentation)
+    assert logic.entry_of(node) is None
+    assert Record.of(node) is None, "what nobody refers to is gone"
+    entry = run(logic, node)
+    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+
+
+def test_several_images_keep_apart(make_logic, program):
+    logic = make_logic()
+    hearts = [oblique_heart(seed=seed, columns=40 + seed) for seed in range(3)]
+    nodes = [add_volume(heart, f"heart {number}") for number, heart in enumerate(hearts)]
+    for node in nodes:
+        run(logic, node)
+    assert len({logic.entry_of(node).record.segmentation.GetID() for node in nodes}) == 3
+    for node, heart in zip(nodes, hearts, strict=True):
+        assert np.array_equal(painted(logic, logic.entry_of(node))[0], expected(heart))
+    slicer.mrmlScene.RemoveNode(nodes[1])
+    assert [entry.source.node for entry in logic.entries] == [nodes[0], nodes[2]]
+
+
+def test_an_image_that_was_changed_is_taken_anew(make_logic, oblique):
+    logic = make_logic()
+    node = add_volume(oblique)
+    run(logic, node)
+    other = oblique.with_data(np.roll(oblique.data, 4, axis=2))
+    slicer.util.updateVolumeFromArray(node, other.data)
+    entry = run(logic, node)
+    assert np.array_equal(painted(logic, entry)[0], expected(other))
+
+
+def test_a_failure_of_the_task_is_told_and_changes_nothing(make_logic, oblique):
+    logic = make_logic()
+    node = add_volume(oblique)
+    events = []
+    logic.session.subscribe(events.append)
+    logic.segment(node, "gpu", "cuda", "all")
+    finish(logic)
+    assert events[-1].problem.kind == "out_of_gpu_memory"
+    assert Record.of(node) is None
+    with pytest.raises(FlomoError, match="nothing to review"):
+        logic.next(logic.entry_of(node))
+
+
+@pytest.mark.parametrize("handed", ["left", "right"])
+@pytest.mark.parametrize("moving", [False, True])
+def test_a_scene_that_was_saved_and_loaded_knows_everything(
+    make_logic, program, oblique, tmp_path, moving, handed
+):
+    scene = slicer.mrmlScene
+    logic = make_logic()
+    if handed == "right":
+        axes = oblique.geometry.direction_matrix @ np.diag([1, 1, -1])
+        turned = replace(oblique.geometry, direction=tuple(axes.ravel().tolist()))
+        oblique = replace(oblique, geometry=turned)
+    volume = cine_of(oblique) if moving else oblique
+    node = add_cine(volume)[0] if moving else add_volume(volume)
+    name = node.GetName()
+    entry = run(logic, node)
+    first = logic.next(entry)
+    where = np.zeros(oblique.data.shape, bool)
+    where[first.slice, :3, :3] = True
+    paint(entry.record.segmentation, 3, where, entry.source.node)
+    logic.accept(entry)
+    before = logic.session.image(entry.key)
+    labels, proposed = before.labels.data.copy(), before.segmentation.labels.data.copy()
+    review, doubt = before.review.to_dict(), before.segmentation.uncertainty["entropy"].data.copy()
+    assert not np.array_equal(labels, proposed)
+    path = tmp_path / "scene.mrb"
+    assert scene.WriteToMRB(str(path))
+    program.close_scene()
+    assert logic.entries == ()
+    program.slice_view("Red")
+    assert scene.ReadFromMRB(str(path))
+    loaded = slicer.util.getFirstNodeByName(name, "vtkMRMLScalarVolumeNode")
+    entry = logic.known(loaded)
+    after = logic.session.image(entry.key)
+    step = before.volume.geometry.affine_ras()[:3, 2] @ after.volume.geometry.affine_ras()[:3, 2]
+    order = slice(None, None, 1 if step > 0 else -1)  # Slicer may turn the slices round
+    assert handed == "left" or step > 0
+    assert np.array_equal(after.volume.data, before.volume.data[..., order, :, :])
+    assert np.array_equal(after.labels.data, labels[..., order, :, :])
+    assert np.array_equal(after.segmentation.labels.data, proposed[..., order, :, :])
+    assert np.allclose(after.segmentation.uncertainty["entropy"].data, doubt[..., order, :, :])
+    where = {(frame, number if step > 0 else 3 - number) for frame, number, _ in review["states"]}
+    assert {tuple(row[:2]) for row in after.review.to_dict()["states"]} == where
+    assert after.review.accepted == 1
+    scores = before.segmentation.slice_scores[:, order]
+    assert np.allclose(after.segmentation.slice_scores, scores, equal_nan=True)
+    assert logic.next(entry) is not None, "the review goes on"
+    assert run(logic, loaded, "all") is entry
+    assert "heart" not in json.dumps(entry.record.note)
+
+
+def test_a_record_that_is_damaged_is_left_out(make_logic, oblique):
+    logic = make_logic()
+    node = add_volume(oblique)
+    entry = run(logic, node)
+    entry.record.node.SetParameter("note", "{not json")
+    logic.clear()
+    entry = logic.known(node)
+    assert entry.record is None
+    assert Record.of(node) is None

@@ -1,0 +1,169 @@
+"""Labels as segments: codes, colours, terms, and files that others read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import slicer
+from helpers import add_volume, paint
+from FLoMoSegmentationLib import doubt, segments, versions
+from FLoMoSegmentationLib.terminology import entry_of
+
+from napari_flomo.models import Label, info
+
+
+@pytest.fixture(scope="module")
+def card():
+    """The card of the bundled model, with codes out of order."""
+    found = info("flomo-b0-acdc")[1]
+    codes = (0, 7, 2, 200)
+    labels = tuple(
+        replace(label, code=code) for label, code in zip(found.labels, codes, strict=True)
+    )
+    return replace(found, labels=labels)
+
+
+@pytest.fixture
+def labels(oblique):
+    result = np.zeros(oblique.data.shape, np.uint8)
+    result[1, 4:20, 6:15] = 7
+    result[1:3, 10:30, 15:25] = 2
+    result[2, 0, 0] = 200
+    result[3, -1, -1] = 200
+    return result
+
+
+@pytest.fixture
+def scene_with(program, oblique, labels, card):
+    image = add_volume(oblique)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "labels")
+    node.CreateDefaultDisplayNodes()
+    segments.write_segments(node, labels, card, image)
+    return image, node
+
+
+def test_labels_come_back_voxel_by_voxel(scene_with, labels, card):
+    image, node = scene_with
+    back = segments.read_segments(node, card, image)
+    assert back.dtype == np.uint8
+    assert np.array_equal(back, labels)
+    assert node.GetSegmentation().GetNumberOfLayers() == 1, "one label map, not one per structure"
+
+
+def test_names_colours_and_terms_are_those_of_the_card(scene_with, card):
+    _, node = scene_with
+    segmentation = node.GetSegmentation()
+    assert list(segmentation.GetSegmentIDs()) == ["flomo_7", "flomo_2", "flomo_200"]
+    for label in card.labels[1:]:
+        segment = segmentation.GetSegment(segments.segment_id(label.code))
+        assert segment.GetName() == label.name
+        assert segment.GetLabelValue() == label.code
+        red, green, blue = (round(255 * share) for share in segment.GetColor())
+        assert f"#{red:02x}{green:02x}{blue:02x}" == label.colour
+        term = slicer.vtkSlicerTerminologyEntry()
+        text = versions.terminology(segment)
+        logic = slicer.vtkSlicerTerminologiesModuleLogic
+        assert logic.DeserializeTerminologyEntry(text, term)
+        kind = term.GetTypeObject()
+        assert (kind.GetCodingSchemeDesignator(), kind.GetCodeValue(), kind.GetCodeMeaning()) == (
+            "SCT",
+            label.snomed.code,
+            label.snomed.meaning,
+        )
+        assert term.GetCategoryObject().GetCodeMeaning() == "Anatomical Structure"
+
+
+def test_a_label_without_a_concept_is_a_tissue():
+    assert "85756007^Tissue" in entry_of(Label(1, "something", "#ffffff"))
+
+
+def test_seg_nrrd_is_read_back_by_others_on_the_same_grid(
+    program, scene_with, oblique, labels, card, tmp_path
+):
+    import SimpleITK as sitk
+    import slicerio
+
+    _, node = scene_with
+    path = tmp_path / "labels.seg.nrrd"
+    program.save(node, path)
+    image = sitk.ReadImage(str(path))
+    grid = oblique.geometry
+    assert np.array_equal(sitk.GetArrayFromImage(image), labels)
+    assert np.allclose(image.GetSpacing(), grid.spacing)
+    assert np.allclose(image.GetOrigin(), grid.origin)
+    assert np.allclose(image.GetDirection(), grid.direction)
+    found = slicerio.read_segmentation(str(path))
+    by_value = {one["labelValue"]: one for one in found["segments"]}
+    assert set(by_value) == {7, 2, 200}
+    for label in card.labels[1:]:
+        one = by_value[label.code]
+        assert one["name"] == label.name
+        assert one["terminology"]["type"] == ["SCT", label.snomed.code, label.snomed.meaning]
+        assert np.allclose(
+            one["color"], [int(label.colour[i : i + 2], 16) / 255 for i in (1, 3, 5)], atol=1e-3
+        )
+    lps = np.diag([-1.0, -1, 1, 1]) @ grid.affine_ras()
+    assert np.allclose(found["ijkToLPS"], lps)
+
+
+def test_strokes_of_the_segment_editor_come_back(scene_with, labels, card):
+    image, node = scene_with
+    where = np.zeros(labels.shape, bool)
+    where[1, 12:16, 10:20] = True
+    paint(node, 7, where, image)
+    wanted = labels.copy()
+    wanted[where] = 7
+    assert np.array_equal(segments.read_segments(node, card, image), wanted)
+
+
+def test_a_new_result_keeps_what_the_user_called_and_added(scene_with, labels, card):
+    image, node = scene_with
+    segmentation = node.GetSegmentation()
+    segmentation.GetSegment("flomo_7").SetName("my ventricle")
+    segmentation.GetSegment("flomo_7").SetColor(0, 0, 0)
+    segmentation.AddEmptySegment("mine", "scar")
+    other = np.roll(labels, 3, axis=2)
+    segments.write_segments(node, other, card, image)
+    assert np.array_equal(segments.read_segments(node, card, image), other)
+    assert segmentation.GetSegment("flomo_7").GetName() == "my ventricle"
+    assert segmentation.GetSegment("flomo_7").GetColor() == (0, 0, 0)
+    assert segments.strangers(node, card) == ["scar"]
+
+
+def test_a_deleted_segment_is_background_and_comes_back_with_the_next_run(scene_with, labels, card):
+    image, node = scene_with
+    node.GetSegmentation().RemoveSegment("flomo_2")
+    left = segments.read_segments(node, card, image)
+    assert np.array_equal(left, np.where(labels == 2, 0, labels))
+    segments.write_segments(node, labels, card, image)
+    assert np.array_equal(segments.read_segments(node, card, image), labels)
+
+
+def test_no_labels_at_all_are_all_background(program, oblique, card):
+    image = add_volume(oblique)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "labels")
+    empty = np.zeros(oblique.data.shape, np.uint8)
+    assert np.array_equal(segments.read_segments(node, card, image), empty)
+    segments.write_segments(node, empty, card, image)
+    assert np.array_equal(segments.read_segments(node, card, image), empty)
+
+
+def test_completed_segments_are_locked(scene_with, card):
+    _, node = scene_with
+    assert segments.finished(node, card) == frozenset()
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetSegmentStatus(node.GetSegmentation().GetSegment("flomo_2"), logic.Completed)
+    assert segments.finished(node, card) == {2}
+
+
+def test_the_doubt_has_the_colours_of_napari(program):
+    from napari_flomo.widgets.overlay import colours
+
+    assert np.allclose(doubt.colours(), colours(0.0)[:, :3], atol=1e-6)
+    table = doubt.colour_table(slicer.mrmlScene)
+    assert doubt.colour_table(slicer.mrmlScene) is table, "one table for a scene"
+    found = [0.0] * 4
+    table.GetColor(255, found)
+    assert np.allclose(found[:3], doubt.colours()[255], atol=1 / 255)
