@@ -17,8 +17,6 @@ from napari_flomo.files import atomic_write
 CURVES = Path("curves") / "metrics.csv"
 """Where a run folder keeps its curves."""
 
-COLUMNS = ("epoch", "train/loss", "learning_rate", "slices", "seconds")
-
 Row = dict[str, float]
 
 
@@ -33,6 +31,9 @@ class Diary(Callback):
     out
         Run folder.
     """
+
+    columns: tuple[str, ...] = ("epoch", "train/loss", "learning_rate", "slices", "seconds")
+    """What a row holds."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -72,15 +73,7 @@ class Diary(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, _module: Any) -> None:
         """Write the row and say it."""
-        seconds = time.monotonic() - self.started
-        loader: Any = trainer.train_dataloader
-        row: Row = {
-            "epoch": trainer.current_epoch,
-            "train/loss": float(trainer.callback_metrics.get("train/loss", float("nan"))),
-            "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
-            "slices": len(loader) * loader.batch_size * trainer.world_size,
-            "seconds": round(seconds, 3),
-        }
+        row = self.row(trainer, time.monotonic() - self.started)
         self.rows.append(row)
         if not trainer.is_global_zero:
             return
@@ -91,6 +84,17 @@ class Diary(Callback):
             self.bar.write(line, file=sys.stderr)
         else:
             print(line, file=sys.stderr, flush=True)
+
+    def row(self, trainer: lightning.Trainer, seconds: float) -> Row:
+        """Return the row of an epoch that took so many seconds."""
+        loader: Any = trainer.train_dataloader
+        return {
+            "epoch": trainer.current_epoch,
+            "train/loss": float(trainer.callback_metrics.get("train/loss", float("nan"))),
+            "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "slices": len(loader) * loader.batch_size * trainer.world_size,
+            "seconds": round(seconds, 3),
+        }
 
     def on_train_end(self, *_: Any) -> None:
         """Close the bar."""
@@ -106,7 +110,7 @@ class Diary(Callback):
         path = self.out / CURVES
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)
 

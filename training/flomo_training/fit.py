@@ -123,8 +123,13 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     return model
 
 
-def make_trainer(recipe: Recipe, out: Path, diary: Diary) -> lightning.Trainer:
-    """Return Lightning's loop for a recipe, with its checkpoints and curves in ``out``."""
+def make_trainer(
+    recipe: Recipe, out: Path, diary: Diary, devices: list[int] | None = None
+) -> lightning.Trainer:
+    """Return Lightning's loop for a recipe, with its checkpoints and curves in ``out``.
+
+    ``devices`` chooses certain ones of a machine instead of a number of them.
+    """
     callbacks: list[Callback] = [
         ModelCheckpoint(out, filename=Path(LAST).stem, enable_version_counter=False),
         diary,
@@ -144,7 +149,7 @@ def make_trainer(recipe: Recipe, out: Path, diary: Diary) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=recipe.epochs,
         accelerator=hardware.accelerator,
-        devices=hardware.devices,
+        devices=hardware.devices if devices is None else devices,
         num_nodes=hardware.num_nodes,
         strategy=hardware.strategy,
         precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
@@ -154,6 +159,7 @@ def make_trainer(recipe: Recipe, out: Path, diary: Diary) -> lightning.Trainer:
         logger=TensorBoardLogger(out, name="", version="tensorboard"),
         enable_progress_bar=False,  # the diary has one for the whole run
         enable_model_summary=False,
+        num_sanity_val_steps=0,
         log_every_n_steps=10,
         use_distributed_sampler=False,  # ours shares the slices out itself
     )

@@ -14,6 +14,7 @@ import json
 import sys
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,27 @@ def read_pack(path: Path, card: ModelCard, fold: int) -> list[PreparedVolume]:
         raise _damaged(path) from error
 
 
+def read_known(path: Path, card: ModelCard, fingerprints: Collection[str]) -> list[PreparedVolume]:
+    """Read those cases of a packed file whose images have one of some fingerprints.
+
+    Raises
+    ------
+    FlomoError
+        If the file is missing, damaged, or made for another recipe.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            index = _read_index(archive)
+            _check_layout(index, path, card)
+            return [
+                _read_volume(archive, number, entry, path)
+                for number, entry in enumerate(index.entries)
+                if entry.fingerprint in fingerprints
+            ]
+    except (*BROKEN, SchemaFault) as error:
+        raise _damaged(path) from error
+
+
 def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
     """Return the fingerprints of the held-out images of a folder or packed file, by case."""
     if source.is_dir():
@@ -184,8 +206,8 @@ def _entry(volume: PreparedVolume) -> Entry:
     )
 
 
-def _check(index: Index, path: Path, card: ModelCard, fold: int) -> None:
-    """Raise if the file does not suit recipe and fold, or its folds leak."""
+def _check_layout(index: Index, path: Path, card: ModelCard) -> None:
+    """Raise if the file does not suit what a card does to images."""
     if index.format != FORMAT:
         raise FlomoError(f"{path} has the layout {index.format}; pack the data again.")
     if index.preparation != preparation_of(card):
@@ -193,6 +215,11 @@ def _check(index: Index, path: Path, card: ModelCard, fold: int) -> None:
             f"{path} was packed for other pixels, intensities or labels than {card.name} has; pack "
             "the data again with this recipe."
         )
+
+
+def _check(index: Index, path: Path, card: ModelCard, fold: int) -> None:
+    """Raise if the file does not suit recipe and fold, or its folds leak."""
+    _check_layout(index, path, card)
     if not 0 <= fold < len(index.folds.folds):
         raise FlomoError(f"There is no fold {fold}; choose 0 to {len(index.folds.folds) - 1}.")
     fold_of = index.folds.fold_of()

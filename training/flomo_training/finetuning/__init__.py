@@ -1,0 +1,35 @@
+"""Fine-tuning: corrections teach a model, which must then earn its place at the gate.
+
+Examples
+--------
+>>> store = CorrectionStore.open("corrections")  # doctest: +SKIP
+>>> corrected = gather(store, load_card("flomo-b0-acdc"), skipped := [])  # doctest: +SKIP
+>>> readiness(corrected, read_settings()).sentence  # doctest: +SKIP
+'Ready: 20 slices of 4 patients.'
+>>> finetune("flomo-b0-acdc", store.folder, Path("runs/tuned")).folder  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from flomo_training.finetuning.gathering import Corrected, CorrectedFrame, corrected_frame, gather
+from flomo_training.finetuning.rehearsal import read_replay
+from flomo_training.finetuning.settings import Distillation, Settings, read_settings
+from flomo_training.finetuning.splitting import Readiness, readiness, split
+from flomo_training.finetuning.tuning import Tuned, finetune, tune
+
+__all__ = [
+    "Corrected",
+    "CorrectedFrame",
+    "Distillation",
+    "Readiness",
+    "Settings",
+    "Tuned",
+    "corrected_frame",
+    "finetune",
+    "gather",
+    "read_replay",
+    "read_settings",
+    "readiness",
+    "split",
+    "tune",
+]

@@ -1,0 +1,165 @@
+"""From a tuned network to a candidate: a model folder whose card tells where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from flomo_training.finetuning.gathering import Corrected
+from flomo_training.finetuning.settings import Settings
+from flomo_training.lineage import trained_on
+from napari_flomo.models import ModelCard, save_model
+from napari_flomo.models.schema import encode
+
+_TUNED = re.compile(r"\.tuned-[0-9a-f]{8}$")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a fine-tuning when it has ended.
+
+    Attributes
+    ----------
+    training, held_out
+        What it learnt from, and what it was looked at by.
+    replayed
+        Fingerprints of the images of the base task that were trained on beside the corrections.
+    steps, best_step
+        Steps that were made, and the one whose weights were kept.
+    dice_before, dice_after
+        On the held-out slices, of the parent and of these weights; None without any.
+    seconds
+        Of training, all starts together.
+    hardware
+        What it computed on.
+    versions
+        Of the programs.
+    """
+
+    training: Corrected
+    held_out: Corrected
+    replayed: tuple[str, ...]
+    steps: int
+    best_step: int
+    dice_before: float | None
+    dice_after: float | None
+    seconds: float
+    hardware: str
+    versions: Mapping[str, Any]
+
+
+def write_candidate(
+    folder: Path, network: nn.Module, parent: ModelCard, settings: Settings, facts: Facts
+) -> ModelCard:
+    """Write card and weights of a tuned model, both or none.
+
+    Parameters
+    ----------
+    folder
+        Where they go.
+    network
+        As trained.
+    parent
+        Card of the model it started from.
+    settings, facts
+        For the card.
+
+    Returns
+    -------
+    ModelCard
+        As written.
+    """
+    lineage = lineage_of(parent, settings, facts)
+    card = replace(
+        parent,
+        name=candidate_name(parent, lineage),
+        training_data=_training_data(parent, facts.training),
+        trained_on=_trained_on(parent, facts),
+        metrics={},
+        protocol=_protocol(parent, facts, settings),
+        parent=f"{parent.name} {parent.sha256}",
+        created=datetime.now(UTC).date().isoformat(),
+        history=(),
+        lineage=lineage,
+        gate=None,
+        sha256="",
+    )
+    return save_model(folder, network.eval(), card)
+
+
+def lineage_of(parent: ModelCard, settings: Settings, facts: Facts) -> dict[str, Any]:
+    """Return what a card tells of where a tuned model comes from, in JSON types."""
+    training, held_out = facts.training, facts.held_out
+    return {
+        "parent": {
+            "name": parent.name,
+            "sha256": parent.sha256,
+            "card_sha256": parent.card_hash,
+        },
+        "corrections": {
+            "sha256": _whole(training, held_out).batch_hash,
+            "records": len(_whole(training, held_out).records),
+            "slices": training.slices,
+            "groups": len(training.groups),
+            "held_out_slices": held_out.slices,
+            "held_out_groups": len(held_out.groups),
+        },
+        "replayed_images": len(facts.replayed),
+        "settings": encode(settings),
+        "steps": facts.steps,
+        "best_step": facts.best_step,
+        "held_out_dice": {"before": facts.dice_before, "after": facts.dice_after},
+        "seconds": round(facts.seconds, 1),
+        "hardware": facts.hardware,
+        "versions": dict(facts.versions),
+    }
+
+
+def candidate_name(parent: ModelCard, lineage: Mapping[str, Any]) -> str:
+    """Return the name of a tuned model: that of the first parent, and eight digits.
+
+    The digits are a hash of parent, corrections and settings: another training has another name,
+    and the same one the same.
+    """
+    what = [lineage["parent"], lineage["corrections"], lineage["settings"]]
+    what.append(lineage["replayed_images"])
+    digits = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{_TUNED.sub('', parent.name)}.tuned-{digits}"
+
+
+def _whole(training: Corrected, held_out: Corrected) -> Corrected:
+    return Corrected((*training.frames, *held_out.frames))
+
+
+def _trained_on(parent: ModelCard, facts: Facts) -> tuple[str, ...] | None:
+    own = (*facts.training.fingerprints, *facts.replayed)
+    known = trained_on(parent, own)
+    return None if known is None else tuple(known)
+
+
+def _training_data(parent: ModelCard, training: Corrected) -> str:
+    slices, patients = training.slices, len(training.groups)
+    what = f"{slices} corrected slice{'s' * (slices != 1)} of {patients} patient"
+    return f"{parent.training_data.rstrip()} Then {what}{'s' * (patients != 1)}."
+
+
+def _protocol(parent: ModelCard, facts: Facts, settings: Settings) -> str:
+    guard = f"with replay of {len(facts.replayed)} images of the base task"
+    if not facts.replayed:
+        weight = settings.distillation.weight
+        guard = "held near its parent by distillation" if weight else "without replay"
+    chosen = ""
+    if facts.dice_after is not None:
+        chosen = f", the weights of step {facts.best_step} by the held-out corrections"
+    return (
+        f"Fine-tuned from {parent.name}, {guard}: {facts.steps} steps{chosen}, seed "
+        f"{settings.seed}."
+    )

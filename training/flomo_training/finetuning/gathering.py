@@ -1,0 +1,288 @@
+"""What a store of corrections can teach a model: slices that a person saw, ready for training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flomo_training.cases import Case, PreparedVolume
+from flomo_training.gate.cases import HeldOut
+from flomo_training.leaks import FINGERPRINT
+from napari_flomo.corrections import Correction, CorrectionStore, Record
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.inputs import check_input, with_channels
+from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
+from napari_flomo.volumes import Volume
+
+Skipped = list[str] | Callable[[str], object]
+"""Is told one sentence for each correction that was left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class CorrectedFrame:
+    """One frame of a corrected image, as the network sees it.
+
+    Attributes
+    ----------
+    record_id, frame, slices
+        Which slices of which correction were seen, counted from 0.
+    group
+        Frames of one group, which is a patient, stay together.
+    volume
+        The seen slices and their classes, in the order of ``slices``.
+    named
+        For each label of the card, whether the reader's table names it. What it does not name is
+        background to the reader, but not necessarily in truth. The background is always named.
+    unseen
+        The other slices of the frame, ``(slices, channels, rows, columns)`` uint8.
+    digest
+        SHA-256 of what the reader said.
+    """
+
+    record_id: str
+    frame: int
+    slices: tuple[int, ...]
+    group: str
+    volume: PreparedVolume
+    named: tuple[bool, ...]
+    unseen: NDArray[np.uint8]
+    digest: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """Corrected slices that belong to one model.
+
+    Attributes
+    ----------
+    frames
+        In the order of the store.
+    learnt
+        Groups of which the model was trained on an image before: they can teach it again, but not
+        judge it.
+    """
+
+    frames: tuple[CorrectedFrame, ...]
+    learnt: frozenset[str] = frozenset()
+
+    @property
+    def slices(self) -> int:
+        """How many slices a person saw."""
+        return sum(len(frame.slices) for frame in self.frames)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The patients, in alphabetical order of their hashes."""
+        return tuple(sorted({frame.group for frame in self.frames}))
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """Ids of the corrections, sorted."""
+        return tuple(sorted({frame.record_id for frame in self.frames}))
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of the images, for the card of a model that learns from them."""
+        return tuple(sorted({frame.volume.fingerprint for frame in self.frames}))
+
+    @property
+    def batch_hash(self) -> str:
+        """SHA-256 of all that these slices say: the same slices and labels give the same."""
+        parts = sorted((f.record_id, f.frame, f.slices, f.digest) for f in self.frames)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def of(self, groups: Collection[str]) -> Corrected:
+        """Return the part that belongs to some groups."""
+        return replace(self, frames=tuple(f for f in self.frames if f.group in groups))
+
+    def as_held_out(self) -> list[HeldOut]:
+        """Return where these slices are, as the gate wants it."""
+        return [HeldOut(f.record_id, f.frame, f.slices) for f in self.frames]
+
+
+def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Corrected:
+    """Take the accepted corrections that a model can learn from out of a store.
+
+    Codes are matched by the names of the structures, since other models give other codes to them.
+    Images that lie in the store for several patients, or were corrected by several readers, make
+    one group.
+
+    Parameters
+    ----------
+    store
+        Of corrections, with copies of their images.
+    card
+        Of the model that shall learn.
+    skipped
+        Is told one sentence for each correction that was left out: it is damaged, without its
+        image, of another kind of image, or holds structures that the model does not know.
+
+    Returns
+    -------
+    Corrected
+        Without any frame, if there is nothing to learn from.
+    """
+    tell = skipped.append if isinstance(skipped, list) else skipped
+    frames: list[CorrectedFrame] = []
+    records = [record for record in store.records(tell) if record.state == "accepted"]
+    groups = _groups(records)
+    for record in records:
+        if not record.seen:
+            continue
+        try:
+            named = named_labels(record.codes, card)
+            correction = store.read(record.id)
+            if correction.image is None:
+                raise FlomoError(f"The store has no copy of the image of correction {record.id}.")
+            frames += _frames(
+                record,
+                correction,
+                correction.image,
+                group=groups[record.id],
+                card=card,
+                named=named,
+            )
+        except FlomoError as error:
+            tell(f"{error} It was left out.")
+    before = set(card.trained_on or ())
+    learnt = {frame.group for frame in frames if frame.volume.fingerprint in before}
+    return Corrected(tuple(frames), frozenset(learnt))
+
+
+def named_labels(codes: dict[int, str], card: ModelCard) -> dict[int, int]:
+    """Return the index in the card of each code, found by the name of its structure.
+
+    Raises
+    ------
+    FlomoError
+        If the card does not know a structure.
+    """
+    index_of = {_plain(label.name): index for index, label in enumerate(card.labels)}
+    unknown = [name for name in codes.values() if _plain(name) not in index_of]
+    if unknown:
+        known = ", ".join(label.name for label in card.labels[1:])
+        raise FlomoError(
+            f"A correction holds the structure {unknown[0]!r}, which {card.name} does not know; it "
+            f"knows {known}."
+        )
+    return {code: index_of[_plain(name)] for code, name in codes.items()}
+
+
+def corrected_frame(
+    image: Volume,
+    labels: Volume,
+    slices: Sequence[int],
+    card: ModelCard,
+    *,
+    classes: dict[int, int] | None = None,
+    record_id: str = "",
+    frame: int = 0,
+    group: str = "",
+    fingerprint: str = "",
+    digest: str = "",
+) -> CorrectedFrame:
+    """Bring one frame to what the network sees.
+
+    Parameters
+    ----------
+    image, labels
+        One frame each, on one grid.
+    slices
+        Those that a person saw.
+    card
+        Of the model that shall learn.
+    classes
+        Index in the card of each code; by default the card's own codes, all of them.
+    record_id, frame, group, fingerprint, digest
+        As in `CorrectedFrame`.
+
+    Raises
+    ------
+    FlomoError
+        If the image is not what the model takes.
+    """
+    check_input(image, card)
+    table = {label.code: index for index, label in enumerate(card.labels)}
+    table = table if classes is None else {**classes, 0: 0}
+    whole = replace(card.preprocessing, crop=None)  # squares are cut later, at random
+    seen = list(slices)
+    prepared, plan = prepare(with_channels(image, card), image.in_plane_spacing, whole)
+    lookup = np.zeros(int(labels.data.max()) + 1, np.uint8)
+    for code, index in table.items():
+        if code < len(lookup):
+            lookup[code] = index
+    truth = prepare_labels(lookup[labels.data[seen]], plan).numpy()
+    pixels = np.rint(prepared.numpy() * 255).astype(np.uint8)
+    case = Case(f"{record_id}-{frame:03}", group, "", Path(), Path())
+    volume = PreparedVolume(case, pixels[seen], truth, _centre(truth), fingerprint)
+    others = [index for index in range(len(pixels)) if index not in set(seen)]
+    named = tuple(index in set(table.values()) for index in range(len(card.labels)))
+    return CorrectedFrame(
+        record_id, frame, tuple(seen), group, volume, named, pixels[others], digest
+    )
+
+
+def _frames(
+    record: Record,
+    correction: Correction,
+    image: Volume,
+    *,
+    group: str,
+    card: ModelCard,
+    named: dict[int, int],
+) -> Iterable[CorrectedFrame]:
+    places: dict[int, list[int]] = {}
+    for frame, index in correction.seen:
+        places.setdefault(frame, []).append(index)
+    return [
+        corrected_frame(
+            image.frame(frame),
+            correction.corrected.frame(frame),
+            slices,
+            card,
+            classes=named,
+            record_id=record.id,
+            frame=frame,
+            group=group,
+            fingerprint=record.image.sha256[:FINGERPRINT],
+            digest=record.digest,
+        )
+        for frame, slices in sorted(places.items())
+    ]
+
+
+def _groups(records: Iterable[Record]) -> dict[str, str]:
+    """Return the group of each record; records of one image share one, whatever they say."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    records = list(records)
+    for record in records:
+        one, other = sorted((find(record.group), find(f"image {record.image.sha256}")))
+        leader[other] = one
+    members: dict[str, set[str]] = {}
+    for record in records:
+        members.setdefault(find(record.group), set()).add(record.group)
+    return {record.id: min(members[find(record.group)]) for record in records}
+
+
+def _centre(classes: NDArray[np.uint8]) -> tuple[float, float]:
+    """Return row and column of the middle of all labelled pixels, or of the image without any."""
+    where = np.nonzero(classes)
+    if not where[0].size:
+        return (classes.shape[1] - 1) / 2, (classes.shape[2] - 1) / 2
+    return float(where[1].mean()), float(where[2].mean())
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())
