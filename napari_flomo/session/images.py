@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import identity
 from napari_flomo.measures import VoxelCounts
+from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.review import Place, Review
 from napari_flomo.session.stopwatch import Stopwatch
 from napari_flomo.volumes import Volume
@@ -46,6 +47,8 @@ class OpenImage:
         Slices whose acceptance was taken back.
     stopwatch
         How long the person worked on it.
+    kept
+        What became of the accepted slices at last; None before the first of them.
     """
 
     key: str
@@ -59,6 +62,7 @@ class OpenImage:
     vouched: set[Place] = field(default_factory=set)
     withdrawn: set[Place] = field(default_factory=set)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    kept: CorrectionKept | None = None
 
     @cached_property
     def hash(self) -> str:

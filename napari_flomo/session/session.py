@@ -129,6 +129,12 @@ class Session:
         """What is under way, until its result is taken in."""
         return self._running
 
+    def check_idle(self) -> None:
+        """Raise `Busy` while something is under way."""
+        if self._running is not None:
+            what = "A segmentation" if self._running.task == "segment" else "Other work"
+            raise Busy(f"{what} is under way; wait until it is done, or cancel it first.")
+
     def segment(
         self,
         key: str,
@@ -163,7 +169,7 @@ class Session:
         image = self.image(key)
         scope = scope or Scope()
         scope.mask(image.volume.n_frames, image.volume.n_slices)
-        self._check_idle()
+        self.check_idle()
         results.check_labels_agree(image, scope, results.card_of(model))
         return self._follow(segmentation_run(self._worker, image, model, device, scope))
 
@@ -189,18 +195,18 @@ class Session:
             As `segment`.
         """
         image = self.image(key)
-        self._check_idle()
+        self.check_idle()
         return self._follow(maps_run(self._worker, image, model, device, maps))
 
     def pull(self, model: str) -> Run:
         """Start to fetch a model; the result is its folder, as text. Raises `Busy`."""
-        self._check_idle()
+        self.check_idle()
         job = self._worker.submit("pull", {"model": model}, unpack=lambda _, told: told["folder"])
         return self._follow(Run(job, model=model))
 
     def devices(self) -> Run:
         """Start to look for devices; see ``napari_flomo.commands.tasks.devices``. Raises `Busy`."""
-        self._check_idle()
+        self.check_idle()
         return self._follow(Run(self._worker.submit("devices")))
 
     # Corrections
@@ -330,14 +336,6 @@ class Session:
 
     # How a run comes back
 
-    def _check_idle(self) -> None:
-        if self._running is not None:
-            raise Busy(
-                "Other work is under way; wait until it is done, or cancel it first."
-                if self._running.task != "segment"
-                else "A segmentation is under way; wait until it is done, or cancel it first."
-            )
-
     def _follow(self, run: Run) -> Run:
         """Begin to listen to a run; its reports reach us in the thread of `dispatch`."""
         self._running = run
@@ -372,8 +370,10 @@ class Session:
             self._keeper.keep(image)
 
     def _kept(self, kept: Kept) -> None:
-        if kept.key in self._images:
-            self._tell(CorrectionKept(kept.key, kept.slices, kept.problem))
+        image = self._images.get(kept.key)
+        if image is not None:
+            image.kept = CorrectionKept(kept.key, kept.slices, kept.problem)
+            self._tell(image.kept)
 
     def _review(self, key: str) -> Review:
         review = self.image(key).review

@@ -59,6 +59,8 @@ class StoreKeeper:
         Asked for the store; the user's own by default. It is made when there is something to keep.
     reader
         Asked for the alias of the person.
+    wanted
+        Asked whether anything is to be kept at all.
     software
         Versions of the programs around us: ``{"napari": "0.9.2"}``.
     settle_seconds, retry_seconds
@@ -70,12 +72,14 @@ class StoreKeeper:
         folder: Callable[[], Path] = default_store,
         *,
         reader: Callable[[], str] = lambda: "reader",
+        wanted: Callable[[], bool] = lambda: True,
         software: Mapping[str, str] | None = None,
         settle_seconds: float = SETTLE_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._folder = folder
         self._reader = reader
+        self._wanted = wanted
         self._software = dict(software or {})
         self._settle = settle_seconds
         self._retry = retry_seconds
@@ -99,6 +103,8 @@ class StoreKeeper:
         FlomoError
             If the image was not segmented.
         """
+        if not self._wanted():
+            return
         verdict = Verdict.of(image)
         with self._changed:
             if self._closing:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_flomo.widgets.reading import contrast_limits
 
@@ -14,16 +15,15 @@ if TYPE_CHECKING:
 _SAMPLED = 500_000
 
 
-def apply(layer: Image, percentiles: tuple[float, float]) -> None:
-    """Set the contrast of a layer to two percentiles of its grey values."""
-    data = np.asarray(layer.data[0] if layer.multiscale else layer.data)
+def apply(layer: Image, data: NDArray[Any], percentiles: tuple[float, float]) -> None:
+    """Set the contrast of a layer to two percentiles of the grey values of its image."""
     layer.contrast_limits = contrast_limits(data, *percentiles)
 
 
-def percentiles_of(layer: Image) -> tuple[float, float]:
+def percentiles_of(layer: Image, data: NDArray[Any]) -> tuple[float, float]:
     """Return which percentiles of the grey values are black and white now."""
-    data = np.asarray(layer.data[0] if layer.multiscale else layer.data).ravel()
-    values = np.sort(data[:: max(1, data.size // _SAMPLED)])
+    flat = data.ravel()
+    values = np.sort(flat[:: max(1, flat.size // _SAMPLED)])
     low, high = np.searchsorted(values, layer.contrast_limits) / values.size * 100
     low = float(np.clip(round(low, 2), 0, 99))
     return low, float(np.clip(round(high, 2), low + 0.5, 100))

@@ -10,17 +10,17 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import napari
 from qtpy.QtCore import QObject, Signal
 
-from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
 from napari_flomo.session import (
     Event,
     Place,
     Preferences,
     RunFinished,
-    Scope,
     Session,
+    StoreKeeper,
 )
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import following, journalling, results
@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
-    from napari_flomo.session import OpenImage
-
-SCOPES = ("slice", "stack", "all")
+    from napari_flomo.session import OpenImage, Run
+    from napari_flomo.widgets.computing import Computing
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,8 @@ class Desk(QObject):
     """Another image is the one to work on, or its name or layers changed."""
     happened = Signal(object)
     """An `Event` of the session; layers are up to date already."""
+    computing_changed = Signal()
+    """A lazy image is computed, or not any more."""
     moved = Signal()
     """The viewer shows another slice."""
     said = Signal(object)
@@ -78,11 +79,17 @@ class Desk(QObject):
         self._viewer = weakref.ref(viewer)
         self._marshal = Marshal(self)
         self._worker = worker or Worker()
-        self.session = Session(self._worker, self._marshal)
-        self.preferences = preferences or Preferences()
+        self.preferences = chosen = preferences or Preferences()
+        keeper = StoreKeeper(
+            reader=lambda: chosen.reader,
+            wanted=lambda: chosen.keep_corrections,
+            software={"napari": napari.__version__},
+        )
+        self.session = Session(self._worker, self._marshal, keeper)
         self._memory = Memory(self, self.preferences)
         self._entries: list[Entry] = []
         self._current: Entry | None = None
+        self._computing: Computing | None = None
         self.closed = False
         self._housed = False  # the window itself is not kept: it could not go
         self._unsubscribe = self.session.subscribe(self._on_event)
@@ -154,52 +161,15 @@ class Desk(QObject):
         """Return what the session knows of an image; None before the first run."""
         return None if entry.key is None else self.session.image(entry.key)
 
-    # Segmenting
+    @property
+    def computing(self) -> Computing | None:
+        """The lazy image that is computed now, before it is segmented."""
+        return self._computing
 
-    def segment(self, model: str, device: str, scope: str = "stack") -> None:
-        """Start to segment the current image.
-
-        Parameters
-        ----------
-        model, device
-            As everywhere.
-        scope
-            ``"slice"`` that is shown, ``"stack"`` (all slices of the frame that is shown), or
-            ``"all"`` frames.
-
-        Raises
-        ------
-        FlomoError
-            If there is no image, it cannot be segmented, or something is under way.
-        """
-        entry = self._current
-        if entry is None:
-            raise FlomoError("There is no image to segment; open one, or choose it in the list.")
-        if self.session.running is None:
-            self.adopt(entry)
-        else:  # the session refuses, with its own words
-            entry.key = entry.key or self.session.running.key
-        assert entry.key is not None
-        self.session.segment(entry.key, model, device, self.scope(entry, scope))
-        self.preferences.model = model
-        self.preferences.device = device
-
-    def scope(self, entry: Entry, name: str) -> Scope:
-        """Return what part of an image is meant by a choice on the panel."""
-        place = self.place(entry)
-        if name == "all" or entry.image.ndim < 3:
-            return Scope()
-        frames = (place.frame,) if entry.image.ndim == 4 else None
-        return Scope((place.slice,) if name == "slice" else None, frames)
-
-    def corrected_slices(self, entry: Entry, scope: Scope) -> int:
-        """Count the slices that a run would do anew although a person painted on them."""
-        image = self.opened(entry)
-        if image is None or image.review is None:
-            return 0
-        mask = scope.mask(image.volume.n_frames, image.volume.n_slices)
-        review = image.review
-        return sum(bool(mask[place]) and review.edits(place) > 0 for place in review.order)
+    def set_computing(self, computing: Computing | None) -> None:
+        """Take note that a lazy image is computed, or that this is over."""
+        self._computing = computing
+        self.computing_changed.emit()
 
     def adopt(self, entry: Entry, volume: Volume | None = None) -> OpenImage:
         """Take an image into the session, or anew if it is another image by now.
@@ -300,8 +270,7 @@ class Desk(QObject):
         if isinstance(event, RunFinished) and event.run.task == "segment":
             entry = next((one for one in self._entries if one.key == event.run.key), None)
             if entry is not None and entry.seen == entry.look_of_image():
-                entry.model = event.run.model or ""
-                self.show_result(entry)
+                self._show_run(entry, event.run)
             elif entry is not None:
                 self._forget_results(entry)
                 self.say(
@@ -310,8 +279,19 @@ class Desk(QObject):
                 )
         self.happened.emit(event)
 
-    def show_result(self, entry: Entry) -> None:
-        """Bring the layers of an image up to date with what the session knows of it."""
+    def _show_run(self, entry: Entry, run: Run) -> None:
+        if run.only_maps:
+            self.show_doubt(entry, entry.map)
+            self.current_changed.emit()
+        else:
+            entry.model = run.model or ""
+            self.show_result(entry)
+
+    def show_result(self, entry: Entry, *, recalled: bool = False) -> None:
+        """Bring the layers of an image up to date with what the session knows of it.
+
+        ``recalled`` where the review is that of before already.
+        """
         image = self.opened(entry)
         assert image is not None
         assert image.labels is not None
@@ -319,7 +299,7 @@ class Desk(QObject):
         grid = Grid.of(image.volume, entry.image.ndim)
         card = image.segmentation.card
         if entry.labels is None:
-            self._memory.recall(entry, image)
+            self._memory.recall(entry, image, review=not recalled)
             entry.labels = results.add_labels(
                 self.viewer,
                 entry.image,
@@ -337,12 +317,13 @@ class Desk(QObject):
         self.current_changed.emit()
 
     def show_doubt(self, entry: Entry, name: str | None = None) -> None:
-        """Show another doubt map of an image, or the same one anew."""
+        """Show another doubt map of an image, or the one that was chosen last anew."""
         image = self.opened(entry)
         if image is None or image.segmentation is None or not image.segmentation.uncertainty:
             return
         maps = image.segmentation.uncertainty
-        doubt = maps[name] if name is not None and name in maps else next(iter(maps.values()))
+        entry.map = next(one for one in (name or "", entry.map, *maps) if one in maps)
+        doubt = maps[entry.map]
         grid = Grid.of(image.volume, entry.image.ndim)
         if entry.doubt is None and entry.labels is not None:
             entry.doubt = results.add_doubt(self.viewer, entry.image, grid, doubt, entry.labels)

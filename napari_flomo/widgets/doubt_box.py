@@ -5,14 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSlider,
+    QWidget,
+)
 
-from napari_flomo.widgets import overlay
+from napari_flomo.errors import FlomoError
+from napari_flomo.session import RunFailed, RunFinished, RunProgressed
+from napari_flomo.widgets import overlay, segmenting
 from napari_flomo.widgets.legend import Legend
+from napari_flomo.widgets.progress import progress_text
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from napari_flomo.session import Event
     from napari_flomo.widgets.desk import Desk
 
 
@@ -38,6 +52,20 @@ class DoubtBox(QWidget):
         self.number.setToolTip("The threshold, 0 to 1")
         self.number.setMinimumWidth(34)
         self.legend = Legend()
+        self.offer = QLabel()
+        self.offer.setWordWrap(True)
+        self.offer.setToolTip("This map is not there yet; the labels do not change with it")
+        self.compute_button = QPushButton("Compute")
+        self.compute_button.setToolTip("Compute this map; labels and review stay as they are")
+        self.compute_button.clicked.connect(self._compute)
+        self.progress = QProgressBar()
+        self.progress.setToolTip("How far the computation of the map is")
+        self._offer_row = QWidget()
+        offered = QHBoxLayout(self._offer_row)
+        offered.setContentsMargins(0, 0, 0, 0)
+        offered.addWidget(self.offer, 1)
+        offered.addWidget(self.progress, 1)
+        offered.addWidget(self.compute_button)
         row = QHBoxLayout()
         row.addWidget(self.slider, 1)
         row.addWidget(self.number)
@@ -45,9 +73,12 @@ class DoubtBox(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.visible_box, self.map_box)
+        form.addRow(self._offer_row)
         form.addRow("Only above", row)
         form.addRow("", self.legend)
         self._label_threshold()
+        self._show_offer()
+        desk.happened.connect(self._on_event)
 
     @property
     def threshold(self) -> float:
@@ -58,7 +89,8 @@ class DoubtBox(QWidget):
         """Show the current image's maps."""
         entry = self._desk.current
         layer = None if entry is None else entry.doubt
-        self.setEnabled(layer is not None)
+        self.setEnabled(entry is not None and entry.labels is not None)
+        self.visible_box.setEnabled(layer is not None)
         if layer is not self._layer:
             if self._layer is not None:
                 self._layer.events.visible.disconnect(self._on_visible)
@@ -66,24 +98,74 @@ class DoubtBox(QWidget):
             if layer is not None:
                 layer.events.visible.connect(self._on_visible)
                 self._set_threshold()
-            self._fill_maps()
+        self._fill_maps()
+        self._show_offer()
         self._on_visible()
+
+    @property
+    def _there(self) -> tuple[str, ...]:
+        """Names of the maps that the current image has."""
+        entry = self._desk.current
+        image = None if entry is None else self._desk.opened(entry)
+        known = None if image is None else image.segmentation
+        return () if known is None else tuple(known.uncertainty)
 
     def _fill_maps(self) -> None:
         entry = self._desk.current
         image = None if entry is None else self._desk.opened(entry)
+        chosen, there = self.map_box.currentData(), self._there
         self.map_box.clear()
-        if image is None or image.segmentation is None:
+        if entry is None or image is None or image.segmentation is None:
             return
-        for number, name in enumerate(image.segmentation.uncertainty):
-            self.map_box.addItem(overlay.title_of(name), name)
-            tip = overlay.EXPLAINED.get(name, "A map of the model's own")
+        for number, name in enumerate(overlay.maps_offered(image.segmentation.card.network, there)):
+            title = overlay.title_of(name)
+            self.map_box.addItem(title if name in there else f"{title} (not computed)", name)
+            tip = overlay.explanation_of(name)
             self.map_box.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
+        known = self.map_box.findData(entry.map if entry.map in there or not chosen else chosen)
+        self.map_box.setCurrentIndex(max(known, 0))
 
     def _choose_map(self, _index: int) -> None:
-        entry = self._desk.current
-        if entry is not None:
-            self._desk.show_doubt(entry, str(self.map_box.currentData()))
+        entry, name = self._desk.current, str(self.map_box.currentData())
+        if entry is not None and name in self._there:
+            self._desk.show_doubt(entry, name)
+        self._show_offer()
+
+    def _show_offer(self) -> None:
+        """Offer to compute the chosen map, or show how far that is."""
+        run, name = self._desk.session.running, self.map_box.currentData()
+        running = run is not None and run.only_maps
+        self._offer_row.setVisible(running or (name is not None and name not in self._there))
+        self.offer.setVisible(not running)
+        self.progress.setVisible(running)
+        self.compute_button.setText("Cancel" if running else "Compute")
+        if name is not None:
+            self.offer.setText(f"Not computed yet: takes {overlay.cost_of(str(name))}.")
+
+    def _compute(self) -> None:
+        run = self._desk.session.running
+        if run is not None and run.only_maps:
+            run.cancel()
+            return
+        try:
+            segmenting.compute_doubt(self._desk, str(self.map_box.currentData()))
+        except FlomoError as error:
+            self._desk.say(str(error), "warning")
+
+    def _on_event(self, event: Event) -> None:
+        run = getattr(event, "run", None)
+        if run is None or not run.only_maps:
+            return
+        if isinstance(event, RunProgressed):
+            self.progress.setRange(0, event.progress.total)
+            self.progress.setValue(event.progress.done)
+            self.progress.setFormat(progress_text(event.progress))
+            return
+        self.refresh()
+        if isinstance(event, RunFinished) and self._layer is not None:
+            self._layer.visible = True
+        elif isinstance(event, RunFailed):
+            self._desk.say(event.problem.sentence, "error", event.problem.details)
 
     def _show(self, visible: bool) -> None:
         if self._layer is not None:

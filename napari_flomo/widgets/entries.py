@@ -10,6 +10,7 @@ from napari_flomo.widgets.layers import KEY, Grid
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
+    from napari_flomo.widgets.guarding import LockGuard
     from napari_flomo.widgets.keeping import Keeper
     from napari_flomo.widgets.painting import PaintWatch
 
@@ -26,8 +27,11 @@ class Entry:
         Of the image in the session; None until it is segmented or restored.
     labels, doubt, comparison
         Layers that were made for it, while they are in the viewer.
-    watch, keeper
-        What happens to the labels, and where it is written down.
+    watch, guard, keeper
+        What happens to the labels, what keeps paint away from locked ones, and where changes are
+        written down.
+    map
+        Name of the doubt map that is shown or was asked for.
     model
         That the labels came from.
     recalled
@@ -42,8 +46,10 @@ class Entry:
     doubt: Image | None = None
     comparison: Labels | None = None
     watch: PaintWatch | None = None
+    guard: LockGuard | None = None
     keeper: Keeper | None = None
     model: str = ""
+    map: str = ""
     recalled: bool = False
     seen: tuple[Any, ...] = field(default=(), repr=False)
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from napari_flomo.session import Place
 from napari_flomo.volumes import Volume
-from napari_flomo.widgets import journalling, reviewing
+from napari_flomo.widgets import journalling
+from napari_flomo.widgets.guarding import LockGuard
 from napari_flomo.widgets.painting import Change, PaintWatch
 
 if TYPE_CHECKING:
@@ -29,10 +30,17 @@ def follow(desk: Desk, entry: Entry) -> None:
         lambda: image.locked,
         parent=desk,
     )
+    entry.guard = LockGuard(
+        entry.labels, lambda: image.locked, lambda codes: _say_refused(desk, image, codes), desk
+    )
 
 
 def stop_following(entry: Entry) -> None:
     """Let go of the labels layer, with the last of its changes."""
+    if entry.guard is not None:
+        entry.guard.close()
+        entry.guard.deleteLater()
+        entry.guard = None
     if entry.watch is not None:
         entry.watch.look()
         entry.watch.close()
@@ -52,7 +60,7 @@ def _on_change(desk: Desk, entry: Entry, change: Change) -> None:
     if image is None or image.labels is None:
         return
     if change.refused:
-        desk.say(f"{_names(image, change.refused)} is finished; unlock it to change it.")
+        _say_refused(desk, image, change.refused)
     if not change:
         return
     journalling.note_change(desk, entry, image, change)
@@ -60,11 +68,16 @@ def _on_change(desk: Desk, entry: Entry, change: Change) -> None:
     step = 1 if change.kind == "stroke" else -1
     for place in places:
         desk.session.edited(image.key, place, step)
-        if reviewing.reopen(desk, image, place):
+        if desk.session.review_reopen(image.key, place):
             journalling.note_accepted(entry, place, False)
     if change.kind != "stroke" and desk.place(entry) not in places:
         shown = ", ".join(str(place.slice + 1) for place in places[:3])
         desk.say(f"That changed slice {shown}, which is not on the screen.")
+
+
+def _say_refused(desk: Desk, image: OpenImage, codes: frozenset[int]) -> None:
+    verb = "is" if len(codes) == 1 else "are"
+    desk.say(f"{_names(image, codes)} {verb} finished; unlock to change.")
 
 
 def _names(image: OpenImage, codes: frozenset[int]) -> str:

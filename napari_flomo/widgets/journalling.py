@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.corrections import Stroke
-from napari_flomo.session import Place
+from napari_flomo.session import Place, journal_note
 from napari_flomo.widgets import results
 from napari_flomo.widgets.keeping import Keeper
 from napari_flomo.widgets.painting import Change
@@ -86,17 +86,12 @@ def _new_keeper(desk: Desk, image: OpenImage, change: Change) -> Keeper:
     before = image.labels.data.copy()
     before.ravel()[change.indices] = change.old
     labels = image.labels.with_data(before, axes=image.labels.axes)
-    about: dict[str, Any] = {}
-    if image.segmentation is not None:
-        card = image.segmentation.card
-        scores = image.segmentation.slice_scores.astype(float)
-        about = {
-            "model": card.name,
-            "card_sha256": card.card_hash,
-            "structures": {str(label.code): label.name for label in card.labels[1:]},
-            "slice_scores": [
-                [None if np.isnan(score) else round(float(score), 4) for score in row]
-                for row in scores
-            ],
-        }
-    return Keeper.of(image.volume, labels, lambda: image.hash, about, teller(desk))
+    return Keeper.of(
+        image.volume,
+        labels,
+        lambda: image.hash,
+        journal_note(image),
+        teller(desk),
+        locked=image.locked,
+        accepted=tuple(image.vouched),
+    )

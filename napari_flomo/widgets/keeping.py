@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,23 @@ class Keeper:
         image_hash: Callable[[], str],
         about: Mapping[str, Any],
         tell: Callable[[str | None], None],
+        *,
+        locked: Iterable[int] = (),
+        accepted: Iterable[tuple[int, int]] = (),
     ) -> Keeper:
         """Keep a new journal of an image; the labels are a copy from before the first stroke."""
-        return cls(
-            lambda: Journal.create(image, labels, image_hash=image_hash(), about=about), tell
-        )
+
+        def make() -> Journal:
+            return Journal.create(
+                image,
+                labels,
+                image_hash=image_hash(),
+                about=about,
+                locked=locked,
+                accepted=accepted,
+            )
+
+        return cls(make, tell)
 
     @classmethod
     def resumed(cls, folder: Path, tell: Callable[[str | None], None]) -> Keeper:

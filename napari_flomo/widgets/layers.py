@@ -232,9 +232,22 @@ def describe(layer: Image) -> str:
         parts.append("colour")
     if layer.multiscale:
         parts.append("multiscale: the finest level is taken")
-    if hasattr(data, "dask") or hasattr(data, "compute"):
-        parts.append("lazy: computed when you click Segment")
+    if is_lazy(layer):
+        size = size_text(data)
+        parts.append(f"lazy: {size} are computed into memory when you click Segment")
     return ", ".join(parts)
+
+
+def is_lazy(layer: Image) -> bool:
+    """Tell whether the voxels of a layer have to be computed first, as dask's."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    return hasattr(data, "dask") or hasattr(data, "compute")
+
+
+def size_text(data: Any) -> str:
+    """Say how large an array is in memory, computed or not."""
+    size = float(getattr(data, "nbytes", 0))
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 0.1):.1f} MB"
 
 
 def _rescaled(geometry: Geometry, scale: NDArray[np.floating]) -> Geometry:

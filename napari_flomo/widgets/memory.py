@@ -32,12 +32,15 @@ class Memory(QObject):
         self._settled.setInterval(SETTLE_MS)
         self._settled.timeout.connect(self.keep_contrast)
 
-    def recall(self, entry: Entry, image: OpenImage) -> None:
-        """Take up the review where it was, with the contrast that was chosen for the model."""
+    def recall(self, entry: Entry, image: OpenImage, review: bool = True) -> None:
+        """Take up the review where it was, with the contrast that was chosen for the model.
+
+        ``review`` is False where the image brings its own review, as after a crash.
+        """
         if entry.recalled:
             return
         entry.recalled = True
-        remembered = self._preferences.review(image.hash)
+        remembered = self._preferences.review(image.hash) if review else None
         if remembered is not None and image.review is not None:
             with suppress(FlomoError):  # of another shape: start anew
                 image.review.restore(remembered)
@@ -47,7 +50,7 @@ class Memory(QObject):
             return
         percentiles = self._preferences.contrast(entry.model)
         if percentiles is not None:
-            contrast.apply(entry.image, percentiles)
+            contrast.apply(entry.image, image.volume.data, percentiles)
         entry.image.events.contrast_limits.connect(lambda _event: self._on_contrast(entry))
 
     def keep_review(self, image: OpenImage | None) -> None:
@@ -59,8 +62,10 @@ class Memory(QObject):
         """Keep the contrast that was last chosen."""
         entry, self._touched = self._touched, None
         self._settled.stop()
-        if entry is not None and entry.model:
-            self._preferences.set_contrast(entry.model, *contrast.percentiles_of(entry.image))
+        image = None if entry is None else self._desk.opened(entry)
+        if entry is not None and image is not None and entry.model:
+            chosen = contrast.percentiles_of(entry.image, image.volume.data)
+            self._preferences.set_contrast(entry.model, *chosen)
 
     def _on_contrast(self, entry: Entry) -> None:
         if not self._desk.closed:

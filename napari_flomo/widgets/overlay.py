@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_flomo.segmentation import MAPS
 
 if TYPE_CHECKING:
     from napari.utils import Colormap
@@ -26,23 +29,45 @@ _STOPS = np.array(
 )
 _STEPS = 256
 
-NAMES = {
-    "entropy": "Entropy",
-    "mutual_information": "Mutual information",
-    "corrective_mask": "Corrective mask",
-}
-"""What people call the maps of a segmentation; others keep their own name."""
-
-EXPLAINED = {
-    "entropy": "How evenly the probability is spread over the structures: 0 certain, 1 no idea",
-    "mutual_information": "How much repeated predictions disagree: what the network has not learnt",
-    "corrective_mask": "Where the network's own last stage corrected what an earlier one had found",
-}
-
 
 def title_of(name: str) -> str:
     """Return what people call a map."""
-    return NAMES.get(name, name.replace("_", " ").capitalize())
+    return MAPS[name].title if name in MAPS else name.replace("_", " ").capitalize()
+
+
+def explanation_of(name: str) -> str:
+    """Say what a high value of a map means."""
+    return MAPS[name].description if name in MAPS else "A map of the model's own"
+
+
+def maps_offered(network: str, there: Iterable[str]) -> list[str]:
+    """Return the maps that can be shown or computed, those that are there first.
+
+    Parameters
+    ----------
+    network
+        Of the model, by its name in the card.
+    there
+        Names of the maps that are computed already.
+
+    Notes
+    -----
+    Of the network's own maps the mean over its stages is offered; a single stage is shown where
+    somebody computed it.
+    """
+    names = list(there)
+    names += [
+        kind.name
+        for kind in MAPS.values()
+        if kind.name not in names and kind.stage is None and kind.offered_by(network)
+    ]
+    return names
+
+
+def cost_of(name: str) -> str:
+    """Say how long a map takes to compute, beside a segmentation."""
+    passes = MAPS[name].passes if name in MAPS else 1
+    return "as long as Segment" if passes == 1 else f"{passes} times as long as Segment"
 
 
 def colours(threshold: float) -> NDArray[np.float32]:

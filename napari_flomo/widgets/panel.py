@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
 if TYPE_CHECKING:
     from napari_flomo.widgets.desk import Desk
@@ -32,3 +32,12 @@ class Panel(QWidget):
         dock.show()
         dock.raise_()
         return panel
+
+
+def note(tip: str) -> QLabel:
+    """Return a line of text for a panel, empty at first."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setToolTip(tip)
+    label.setContentsMargins(0, 0, 0, 6)
+    return label

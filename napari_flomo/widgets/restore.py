@@ -6,13 +6,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_flomo.corrections import Leftover, Replay, discard, replay, unfinished
+from napari_flomo.corrections import Leftover, discard, replay, unfinished
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import info
-from napari_flomo.segmentation import Segmentation
-from napari_flomo.session import Place, Scope
 from napari_flomo.widgets.journalling import teller
 from napari_flomo.widgets.keeping import Keeper
 from napari_flomo.widgets.reading import layer_data
@@ -43,44 +38,27 @@ def bring_back(desk: Desk, folder: Leftover) -> None:
     """
     from napari.layers import Image
 
-    from napari_flomo.session.results import take_in
-
     found = replay(folder.folder)
-    _state, card = info(str(found.about.get("model", "")))
     data, arguments, _kind = layer_data(found.image)
     arguments["name"] = "restored image"
     layer = desk.viewer.add_layer(Image(data, **arguments))
     entry = desk.entry_of(layer)
     assert entry is not None
     image = desk.adopt(entry, found.image)
-    entry.model = card.name
-    segmentation = Segmentation(
-        labels=found.proposed,
-        probabilities=None,
-        uncertainty={},
-        slice_scores=_scores(found),
-        manifest=dict(found.about),
-        card=card,
-    )
-    take_in(image, segmentation, Scope())
-    desk.session.set_labels(image.key, found.labels.data)
-    image.locked = found.locked
-    desk.show_result(entry)
-    assert image.review is not None
-    before, after = found.proposed.data, found.labels.data
-    for place in image.review.order:
-        at = tuple(place) if before.ndim == 4 else (place.slice,)
-        if not np.array_equal(before[at], after[at]):
-            image.review.count_edit(place)
-    for accepted in found.accepted:
-        image.review.go_to(Place(*accepted))
-        image.review.accept()
+    try:
+        desk.session.restore(image.key, found)
+    except FlomoError:
+        desk.viewer.layers.remove(layer)
+        raise
+    assert image.segmentation is not None
+    entry.model = image.segmentation.card.name
+    desk.show_result(entry, recalled=True)
     entry.keeper = Keeper.resumed(folder.folder, teller(desk))
     lost = f" {found.lost}" if found.lost else ""
     desk.current_changed.emit()
     desk.say(
-        f"Restored {found.strokes} changes.{lost} The uncertainty was not kept; save the labels "
-        "when you are done.",
+        f"Restored {found.strokes} changes.{lost} The uncertainty was not kept: Compute under "
+        "Uncertainty in the Review panel brings it back.",
         "warning" if found.lost else "info",
     )
 
@@ -112,13 +90,3 @@ def _offer_one(desk: Desk, message: MessageBar, left: Leftover, others: int) -> 
             ("Discard", partial(throw_away), "Remove these changes for good"),
         ],
     )
-
-
-def _scores(found: Replay) -> np.ndarray:
-    """Return the doubt of the slices as it was noted when the journal began."""
-    shape = (found.image.n_frames, found.image.n_slices)
-    try:
-        noted = np.array(found.about["slice_scores"], dtype=np.float32)
-    except (KeyError, ValueError, TypeError):
-        return np.zeros(shape, np.float32)
-    return noted if noted.shape == shape else np.zeros(shape, np.float32)

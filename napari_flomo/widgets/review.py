@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -19,7 +18,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import LabelsChanged, LocksChanged, Place, ReviewChanged, RunFinished
+from napari_flomo.session import (
+    CorrectionKept,
+    LabelsChanged,
+    LocksChanged,
+    Place,
+    ReviewChanged,
+    RunFinished,
+)
 from napari_flomo.widgets import reviewing
 from napari_flomo.widgets.comparing import CompareBox
 from napari_flomo.widgets.desk import Said, desk_of
@@ -27,7 +33,7 @@ from napari_flomo.widgets.doubt_box import DoubtBox
 from napari_flomo.widgets.doubt_plot import DoubtPlot
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.messages import MessageBar
-from napari_flomo.widgets.panel import PLUGIN, Panel
+from napari_flomo.widgets.panel import PLUGIN, Panel, note
 from napari_flomo.widgets.review_list import ReviewList
 from napari_flomo.widgets.structures import Structures
 
@@ -60,9 +66,7 @@ class ReviewPanel(Panel):
         self.refresh()
 
     def _build(self) -> None:
-        self.title = QLabel()
-        self.title.setWordWrap(True)
-        self.title.setToolTip("The image under review, and how far you are")
+        self.title = note("The image under review, and how far you are")
         self.plot = DoubtPlot()
         self.plot.clicked.connect(self._on_bar)
         self.list = ReviewList()
@@ -77,6 +81,10 @@ class ReviewPanel(Panel):
         self.next_button = QPushButton("Next ▶")
         self.next_button.setToolTip("The next doubtful slice, without accepting this one (N)")
         self.next_button.clicked.connect(partial(self._step, reviewing.next_doubtful))
+        self.kept = note(
+            "Accepted slices are kept in your store of corrections, to be learnt from; see Learn"
+        )
+        self.kept.setVisible(False)
         self.doubt = DoubtBox(self.desk)
         self.structures = Structures(self.desk)
         self.compare = CompareBox(self.desk)
@@ -98,6 +106,7 @@ class ReviewPanel(Panel):
         layout.addWidget(self.plot)
         layout.addWidget(self.list, 1)
         layout.addLayout(walk)
+        layout.addWidget(self.kept)
         for title, widget in (
             ("Structures", self.structures),
             ("Uncertainty", self.doubt),
@@ -133,6 +142,7 @@ class ReviewPanel(Panel):
             button.setEnabled(review is not None)
         entry = self.desk.current
         self.save_button.setEnabled(entry is not None and entry.labels is not None)
+        self._show_kept()
         self.doubt.refresh()
         self.compare.refresh()
         self._on_moved()
@@ -199,10 +209,25 @@ class ReviewPanel(Panel):
             self.list.mark(place)
         self.structures.refresh()
 
+    def _show_kept(self) -> None:
+        """Say how many slices of the image are kept for learning, or why they are not."""
+        image = self._image()
+        kept = None if image is None else image.kept
+        self.kept.setVisible(kept is not None)
+        if kept is not None and kept.problem is not None:
+            self.kept.setText(f"Not kept for learning yet: {kept.problem} It is tried again.")
+        elif kept is not None:
+            slices = (
+                "1 accepted slice is" if kept.slices == 1 else f"{kept.slices} accepted slices are"
+            )
+            self.kept.setText(f"{slices} kept for learning.")
+
     def _on_event(self, event: Event) -> None:
         image = self._image()
         if isinstance(event, ReviewChanged | RunFinished):
             self.refresh()
+        elif isinstance(event, CorrectionKept):
+            self._show_kept()
         elif isinstance(event, LocksChanged):
             self.structures.refresh()
         elif isinstance(event, LabelsChanged) and image is not None and event.key == image.key:

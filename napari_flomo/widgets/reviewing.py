@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Place, ReviewChanged, SliceState
+from napari_flomo.session import Place
 from napari_flomo.widgets import journalling, navigation
 
 if TYPE_CHECKING:
@@ -50,18 +50,6 @@ def accept(desk: Desk) -> None:
         desk.say("Every slice is accepted; save the labels to keep them.")
     else:
         navigation.go_to(desk.viewer, entry.image, following)
-
-
-def reopen(desk: Desk, image: OpenImage, place: Place) -> bool:
-    """Take an acceptance back, as after a stroke; tell whether there was one."""
-    review = image.review
-    if review is None or place not in review.order:
-        return False
-    if review.state(place) is not SliceState.ACCEPTED:
-        return False
-    review.reopen(place)
-    desk.tell(ReviewChanged(image.key))
-    return True
 
 
 def lock(desk: Desk, code: int, locked: bool) -> None:

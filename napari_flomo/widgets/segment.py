@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QRadioButton,
@@ -31,12 +30,14 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
 )
+from napari_flomo.widgets import segmenting
 from napari_flomo.widgets.desk import Said, desk_of
 from napari_flomo.widgets.entries import Entry
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.messages import Choice, MessageBar
-from napari_flomo.widgets.panel import Panel
+from napari_flomo.widgets.panel import Panel, note
+from napari_flomo.widgets.progress import progress_text
 from napari_flomo.widgets.restore import offer
 from napari_flomo.widgets.spacing import SpacingRow
 
@@ -77,6 +78,7 @@ class SegmentPanel(Panel):
         self.desk.current_changed.connect(self.refresh)
         self.desk.moved.connect(self._refresh_scope)
         self.desk.happened.connect(self._on_event)
+        self.desk.computing_changed.connect(self._on_computing)
         self.desk.said.connect(self._on_said)
         self.refresh()
         self._show_running(self.desk.session.running)
@@ -89,7 +91,7 @@ class SegmentPanel(Panel):
         self.image_box = QComboBox()
         self.image_box.setToolTip("The image to segment; follows the layer you select")
         self.image_box.activated.connect(self._on_image_chosen)
-        self.image_line = _note("What the chosen image is, and what will be done with it")
+        self.image_line = note("What the chosen image is, and what will be done with it")
         self.spacing = SpacingRow(self.desk)
         self.model_box = QComboBox()
         self.model_box.setToolTip("The network to use; more of them under Models")
@@ -97,7 +99,7 @@ class SegmentPanel(Panel):
         self.models_button = QPushButton("Models…")
         self.models_button.setToolTip("Fetch, verify and pick models")
         self.models_button.clicked.connect(partial(self.open, "Models"))
-        self.card_line = _note("Structures that the model finds, its accuracy and its licence")
+        self.card_line = note("Structures that the model finds, its accuracy and its licence")
         self.card_line.setTextFormat(Qt.TextFormat.RichText)
         self.device_box = QComboBox()
         for name, title, tip in DEVICES:
@@ -153,7 +155,7 @@ class SegmentPanel(Panel):
         layout.addWidget(self.progress)
         layout.addWidget(self.message)
         layout.addStretch(1)
-        disclaimer = _note("What this program is for")
+        disclaimer = note("What this program is for")
         disclaimer.setText(DISCLAIMER)
         layout.addWidget(disclaimer)
 
@@ -221,17 +223,21 @@ class SegmentPanel(Panel):
         """Start, unless that would do away with corrections and nobody has said yes to that."""
         entry = self.desk.current
         if entry is not None and not sure and self.desk.session.running is None:
-            count = self.desk.corrected_slices(entry, self.desk.scope(entry, self.scope))
+            count = self._corrected(entry)
             if count:
                 self._ask_before(count, device)
                 return
         self.message.clear()
-        self.attempt(lambda: self.desk.segment(self.model, device or self.device, self.scope))
+        self.attempt(
+            lambda: segmenting.segment(self.desk, self.model, device or self.device, self.scope)
+        )
 
     def cancel(self) -> None:
         """Stop what runs."""
-        run = self.desk.session.running
-        if run is not None:
+        run, computing = self.desk.session.running, self.desk.computing
+        if computing is not None:
+            computing.cancel()
+        elif run is not None:
             self.cancel_button.setEnabled(False)
             self.progress.setFormat("Stopping…")
             run.cancel()
@@ -242,6 +248,10 @@ class SegmentPanel(Panel):
             action()
         except FlomoError as error:
             self.message.show_message(str(error), level="warning")
+
+    def _corrected(self, entry: Entry) -> int:
+        scope = segmenting.scope_of(self.desk, entry, self.scope)
+        return segmenting.corrected_slices(self.desk, entry, scope)
 
     def _ask_before(self, count: int, device: str | None) -> None:
         slices = "a slice that you corrected" if count == 1 else f"{count} slices you corrected"
@@ -282,7 +292,7 @@ class SegmentPanel(Panel):
         self.scopes["stack"].setText("This stack" if stack else "This image")
         if not self.scopes[self.scope].isVisibleTo(self):
             self.scopes["stack"].setChecked(True)
-        running = self.desk.session.running is not None
+        running = self.desk.session.running is not None or self.desk.computing is not None
         self.segment_button.setEnabled(entry is not None)
         self.cancel_button.setEnabled(running)
 
@@ -306,6 +316,15 @@ class SegmentPanel(Panel):
 
     def _on_said(self, said: Said) -> None:
         self.message.show_message(said.text, level=said.level, details=said.details)
+
+    def _on_computing(self) -> None:
+        computing = self.desk.computing is not None
+        for widget in (self.progress, self.cancel_button):
+            widget.setVisible(computing)
+        self.cancel_button.setEnabled(computing)
+        if computing:
+            self.progress.setRange(0, 0)
+            self.progress.setFormat("Computing the lazy image")
 
     def _show_running(self, run: Run | None) -> None:
         self.progress.setVisible(run is not None)
@@ -333,24 +352,6 @@ class SegmentPanel(Panel):
         )
 
 
-def progress_text(progress: Progress) -> str:
-    """Say how far work is."""
-    if not progress.total:
-        return progress.message or "Starting…"
-    what = progress.message or "Working"
-    left = "" if progress.seconds_left is None else f", {time_left(progress.seconds_left)} left"
-    if progress.total > 100_000:  # bytes
-        return f"{what}: {progress.done / 1e6:.1f} of {progress.total / 1e6:.1f} MB{left}"
-    return f"{what}: {progress.done} of {progress.total}{left}"
-
-
-def time_left(seconds: float) -> str:
-    """Say how long something will take, no more exactly than it is known."""
-    if seconds < 1:
-        return "less than 1 s"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
 def card_text(card: ModelCard) -> str:
     """Say what a model finds, how well, and under which licence, in rich text."""
     swatches = " ".join(
@@ -361,11 +362,3 @@ def card_text(card: ModelCard) -> str:
     dice = card.metrics.get("mean_dice")
     accuracy = f"mean Dice {dice:.2f} on held-out data, " if isinstance(dice, float) else ""
     return f"{swatches}<br>{accuracy}weights: {card.licence}"
-
-
-def _note(tip: str) -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setToolTip(tip)
-    label.setContentsMargins(0, 0, 0, 6)
-    return label

@@ -1,0 +1,87 @@
+"""A locked label does not give way under the brush.
+
+napari has no public place to say so: its own "preserve labels" protects all labels at once. Brush,
+bucket and polygon all pass through one inner method of the layer, so the mask is cut there, and the
+undo history holds what was really painted. Where a napari has no such method, `PaintWatch` gives
+the voxels back when the button is released, as it does for whatever else changes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+_INNER = "_apply_mask_to_data"
+TELL_MS = 150
+"""A drag refuses dozens of times; it is said once, when the hand rests."""
+
+
+class LockGuard(QObject):
+    """Keeps paint away from locked labels while it is painted.
+
+    Parameters
+    ----------
+    layer
+        To be guarded.
+    locked
+        Asked for the codes of finished labels.
+    refused
+        Called with the codes that were painted over or with.
+    """
+
+    def __init__(
+        self,
+        layer: Labels,
+        locked: Callable[[], frozenset[int]],
+        refused: Callable[[frozenset[int]], None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._layer = layer
+        self._locked = locked
+        self._refused = refused
+        self._codes: set[int] = set()
+        self._rested = QTimer(self)
+        self._rested.setSingleShot(True)
+        self._rested.setInterval(TELL_MS)
+        self._rested.timeout.connect(self._tell)
+        self._inner = getattr(layer, _INNER, None)
+        if self._inner is not None:
+            setattr(layer, _INNER, self._paint)
+
+    def close(self) -> None:
+        """Guard no more."""
+        self._rested.stop()
+        if self._inner is not None:
+            delattr(self._layer, _INNER)  # the class has its own
+            self._inner = None
+
+    def _paint(
+        self, data: NDArray[Any], mask: NDArray[np.bool_], new_label: int, *rest: Any
+    ) -> Any:
+        """Paint what is not locked; ``data`` is the region and ``mask`` where the brush is."""
+        assert self._inner is not None
+        locked = self._locked()
+        if locked:
+            mask = np.asarray(mask) & (data != new_label)
+            hit = {int(code) for code in np.unique(data[mask])} & locked
+            if new_label in locked and mask.any():
+                hit.add(int(new_label))
+                mask = np.zeros_like(mask)
+            elif hit:
+                mask &= ~np.isin(data, sorted(hit))
+            if hit:
+                self._codes |= hit
+                self._rested.start()
+        return self._inner(data, mask, new_label, *rest)
+
+    def _tell(self) -> None:
+        codes, self._codes = frozenset(self._codes), set()
+        self._refused(codes)
