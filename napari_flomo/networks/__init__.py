@@ -12,10 +12,13 @@ from typing import Any
 from torch import nn
 
 from napari_flomo.networks.dynunet import DynUNet
+from napari_flomo.networks.fias import FIAS
 from napari_flomo.networks.flomo import count_parameters, flomo
+from napari_flomo.networks.fmbff import FMBFFNet
 from napari_flomo.networks.madgnet import madgnet
 from napari_flomo.networks.output import Auxiliary, Output
 from napari_flomo.networks.reference import load_reference_weights
+from napari_flomo.networks.stochastic import can_sample, stochastic_forward
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "flomo-b0": flomo(16),
@@ -23,6 +26,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "flomo-b2": flomo(64),
     "madgnet": madgnet("resnest50"),
     "madgnet-resnet50": madgnet("resnet50"),
+    "fm-bff-net": FMBFFNet,
+    "fias": FIAS,
     "dynunet": DynUNet,
 }
 """Builders by name; each takes ``in_channels``, ``num_classes`` and its own arguments."""
@@ -58,6 +63,8 @@ __all__ = [
     "Auxiliary",
     "Output",
     "build",
+    "can_sample",
     "count_parameters",
     "load_reference_weights",
+    "stochastic_forward",
 ]

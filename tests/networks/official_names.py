@@ -56,3 +56,72 @@ def official(name: str) -> str:
     ):
         name = re.sub(pattern, replacement, name)
     return name
+
+
+FIAS = (
+    (r"^global_encoder\.patch_embeds\.(\d)\.proj\.", r"global_encoder.stages.\1.0.0."),
+    (r"^global_encoder\.patch_embeds\.(\d)\.norm\.", r"global_encoder.stages.\1.0.1."),
+    (r"^global_encoder\.blocks\.(\d)\.(\d)\.",
+     lambda m: f"global_encoder.stages.{m[1]}.{int(m[2]) + 1}."),
+    (r"\.dwconv\.", ".depthwise."),
+    (r"\.pwconv\.", ".pointwise."),
+    (r"\.attn\.out_proj\.", ".attention.out."),
+    (r"\.ffn\.", ".feed."),
+    (r"^local_encoder\.stages\.(\d)\.block\.", r"local_encoder.stages.\1."),
+    (r"^local_encoder\.blocks\.(\d)\.", r"local_encoder.stages.\1.2."),
+    (r"(^|\.)dw5\.", r"\1medium."),
+    (r"(^|\.)dw7\.", r"\1wide."),
+    (r"(^|\.)bn\.", r"\1norm."),
+    (r"(^|2\.)proj\.", r"\1mix."),
+    (r"channel_reduce\.", "reduce."),
+    (r"channel_gate\.1\.", "channel_gate.0."),
+    (r"channel_gate\.3\.", "channel_gate.2."),
+    (r"spatial_gate\.0\.", "pixel_gate."),
+    (r"^(fusions\.\d\.)?out_proj\.", lambda m: f"{m[1] or ''}out."),
+    (r"^decoder\.bridge\.", "bridge."),
+    (r"^decoder\.blocks\.", "stages."),
+    (r"(^|\.)pre\.", r"\1enter."),
+    (r"(^|\.)mhsa\.norm\.", r"\1norm."),
+    (r"(^|\.)mhsa\.attention\.", r"\1attention."),
+    (r"(^|\.)mhsa\.attn\.", r"\1attention."),
+    (r"(^|\.)attn\.", r"\1attention."),
+    (r"(^|\.)mca\.gate\.0\.", r"\1monte_carlo.gate."),
+    (r"^gate\.0\.", "gate."),
+    (r"^(stages\.\d\.)out_proj\.", r"\1leave."),
+    (r"^seg_head\.head\.", "head."),
+    (r"^deep_supervision_head\.heads\.", "aux_heads."),
+)  # fmt: skip
+"""Of the public FIAS; the projection into queries, keys and values is split in `fias_arrays`."""
+
+DILATEFORMER = (
+    (r"^patch_embed\.proj\.", "embed."),
+    (r"^stages\.(\d)\.blocks\.", r"stages.\1."),
+    (r"^stages\.(\d)\.downsample\.proj\.", r"merges.\1."),
+    (r"pos_embed\.", "position."),
+    (r"attn\.proj\.", "attention.out."),
+    (r"attn\.qkv\.", "attention.qkv."),
+    (r"mlp\.fc1\.", "feed.0."),
+    (r"mlp\.fc2\.", "feed.2."),
+)
+
+
+def split_projection(arrays):
+    """Split joint projections into one for queries and one for keys and values."""
+    result = {}
+    for name, value in arrays.items():
+        joint = re.match(r"^(.*attention\.)(in_proj_|qkv\.)(weight|bias)$", name)
+        if (
+            joint
+            and value.ndim <= 2
+            and not (
+                value.ndim == 1
+                and f"{joint[1]}qkv.weight" in arrays
+                and arrays[f"{joint[1]}qkv.weight"].ndim == 4
+            )
+        ):
+            third = len(value) // 3
+            result[f"{joint[1]}query.{joint[3]}"] = value[:third]
+            result[f"{joint[1]}key_value.{joint[3]}"] = value[third:]
+        else:
+            result[name] = value
+    return result

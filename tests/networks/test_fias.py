@@ -1,0 +1,214 @@
+"""FIAS against the public code: every module, the whole network on both ladders, DilateFormer."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from napari_flomo.networks import build, can_sample, stochastic_forward
+from napari_flomo.networks.attention import SelfAttention, thin
+from napari_flomo.networks.dilateformer import DilatedAttention, DilateFormer
+from napari_flomo.networks.fias import FIAS
+from napari_flomo.networks.fias_blocks import (
+    ContextFusion,
+    MixingBlock,
+    MonteCarloAttention,
+    MultiKernel,
+)
+
+GOLDENS = Path(__file__).parents[1] / "goldens" / "fias"
+
+
+def sibling(name: str):
+    """Import a helper beside this file; the tests are no package."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"tests_networks_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+names = sibling("official_names")
+
+
+def weights(golden) -> dict[str, np.ndarray]:
+    return {k[2:]: golden[k].astype(np.float32) for k in golden.files if k.startswith("w/")}
+
+
+def load(module: nn.Module, arrays: dict[str, np.ndarray], rules=names.FIAS) -> None:
+    """Copy official arrays into a module; each must have its place and none may be missing."""
+    own = {k for k in module.state_dict() if not k.endswith("num_batches_tracked")}
+    ours = {names.translate(name, rules): value for name, value in arrays.items()}
+    ours = {k: torch.from_numpy(v) for k, v in names.split_projection(ours).items()}
+    assert set(ours) == own
+    state = module.state_dict()
+    module.load_state_dict({k: v.reshape(state[k].shape) for k, v in ours.items()}, strict=False)
+
+
+def close(found: Tensor, expected: np.ndarray, tolerance: float) -> None:
+    """Compare relative to the largest expected value."""
+    assert found.shape == expected.shape
+    worst = np.abs(found.detach().numpy() - expected).max()
+    assert worst <= tolerance * np.abs(expected).max()
+
+
+def tensor(golden, name: str) -> Tensor:
+    return torch.from_numpy(golden[name].astype(np.float32))
+
+
+def test_multi_kernel():
+    golden = np.load(GOLDENS / "dmk_block.npz")
+    block = MultiKernel(8, 12).eval()
+    load(block, weights(golden))
+    close(block(tensor(golden, "x")), golden["y"], 2e-5)
+
+
+def test_context_fusion():
+    golden = np.load(GOLDENS / "caf.npz")
+    block = ContextFusion(12).eval()
+    load(block, weights(golden))
+    close(block(tensor(golden, "local"), tensor(golden, "glob")), golden["y"], 2e-5)
+
+
+def test_monte_carlo_attention():
+    golden = np.load(GOLDENS / "mca_eval.npz")
+    block = MonteCarloAttention().eval()
+    load(block, weights(golden))
+    close(block(tensor(golden, "x")).sigmoid(), golden["y"], 2e-5)
+
+
+def test_mixing_block():
+    golden = np.load(GOLDENS / "mixatt_block_eval.npz")
+    block = MixingBlock(12, 8, 8, heads=2, kv_tokens=None).eval()
+    load(block, weights(golden), (*names.FIAS, (r"^out_proj\.", "leave."), (r"^out\.", "leave.")))
+    close(block(tensor(golden, "x"), tensor(golden, "skip"))[0], golden["y"], 2e-5)
+
+
+def test_dilated_attention():
+    golden = np.load(GOLDENS / "msda.npz")
+    block = DilatedAttention(36, heads=6)
+    load(block, {k.replace("proj.", "out."): v for k, v in weights(golden).items()}, ())
+    result = block(tensor(golden, "x").permute(0, 3, 1, 2))
+    close(result.permute(0, 2, 3, 1), golden["y"], 2e-5)
+
+
+def whole(shared, ladder: int, **options) -> tuple[FIAS, dict]:
+    folder = shared / "goldens" / "fias"
+    network = FIAS(in_channels=1, num_classes=4, channels=(8, 16, 32, 64), ladder=ladder,
+                   deep_supervision=True, **options)  # fmt: skip
+    with np.load(folder / "fias_stride1_c8_32.npz") as golden:
+        load(network, weights(golden))
+    file = {1: "fias_stride1_c8_32.npz", 2: "fias_stride2_c8_64.npz"}[ladder]
+    with np.load(folder / file) as golden:
+        return network, {k: golden[k] for k in golden.files if not k.startswith("w/")}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("ladder", [1, 2])
+@pytest.mark.parametrize("kv_tokens", [None, 1024])
+def test_whole_network(shared, ladder, kv_tokens):
+    network, golden = whole(shared, ladder, kv_tokens=kv_tokens)
+    # In float32 rounding alone reaches 1.1e-4 of the largest logit; the expected values are float64.
+    network.double().eval()
+    image = torch.from_numpy(golden["x"]).double()
+    seen: dict[str, list[Tensor]] = {"fused": []}
+    for fusion in network.fusions:
+        fusion.register_forward_hook(lambda _m, _i, output: seen["fused"].append(output))
+    for name in ("local", "global"):
+        encoder = getattr(network, f"{name}_encoder")
+        encoder.register_forward_hook(lambda _m, _i, out, name=name: seen.__setitem__(name, out))
+    network.training = True  # the heads answer, with the norms of evaluation
+    with torch.no_grad():
+        output = network(image)
+    close(output.logits, golden["logits"], 1e-6)
+    for name, maps in seen.items():
+        for number, found in enumerate(maps):
+            if f"{name}{number}" in golden:
+                close(found, golden[f"{name}{number}"], 1e-6)
+    assert [(a.kind, a.stage) for a in output.aux] == [("logits", n) for n in (1, 2, 3)]
+    for number, aux in enumerate(output.aux):
+        close(aux.value, golden[f"aux{number}"], 1e-6)
+
+
+@pytest.mark.shared
+def test_dilateformer(shared):
+    golden = np.load(shared / "goldens" / "fias" / "dilateformer_micro.npz")
+    network = DilateFormer(3, (24, 48, 96, 192), depths=(1, 1, 1, 1)).eval()
+    arrays = {k: v for k, v in weights(golden).items() if not k.startswith("norm.")}
+    for name in list(arrays):
+        if ".mlp.fc" in name and name.endswith("weight"):
+            arrays[name] = arrays[name][:, :, None, None]  # ours are 1x1 convolutions
+    load(network, arrays, names.DILATEFORMER)
+    with torch.no_grad():
+        close(network.embed(tensor(golden, "x")), golden["embed"], 1e-4)
+        for number, maps in enumerate(network(tensor(golden, "x")), start=1):
+            close(maps, golden[f"stage{number}"], 1e-4)
+
+
+def test_published_sizes():
+    network = build("fias", in_channels=1, num_classes=9, deep_supervision=True)
+    assert sum(p.numel() for p in network.parameters()) == 7_165_310
+    first = build("fias", in_channels=1, num_classes=9, deep_supervision=True, ladder=1)
+    assert sum(p.numel() for p in first.parameters()) == 7_165_310
+    # DilateFormer tiny without its classifier and its last norm, which segmentation has no use for.
+    tiny = DilateFormer(3, (72, 144, 288, 576))
+    assert sum(p.numel() for p in tiny.parameters()) == 16_661_744 - 2 * 576
+
+
+def test_thinning_keeps_small_maps_and_the_proportions_of_large_ones():
+    small = torch.rand(1, 2, 32, 32)
+    assert thin(small, 1024) is small
+    assert thin(torch.rand(1, 2, 64, 64), 1024).shape == (1, 2, 32, 32)
+    assert thin(torch.rand(1, 2, 96, 24), 144).shape == (1, 2, 24, 6)
+    rows, columns = thin(torch.rand(1, 2, 500, 1), 64).shape[-2:]
+    assert (rows, columns) == (22, 1) or rows * columns <= 64
+    constant = torch.full((1, 3, 40, 40), 0.7)
+    torch.testing.assert_close(thin(constant, 100), torch.full((1, 3, 10, 10), 0.7))
+
+
+def test_attention_to_thinned_keys_is_attention_where_the_map_is_flat():
+    torch.manual_seed(0)
+    full, thinned = SelfAttention(8, 2), SelfAttention(8, 2, kv_tokens=16)
+    thinned.load_state_dict(full.state_dict())
+    blocks = torch.rand(1, 8, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    torch.testing.assert_close(thinned(blocks), full(blocks))
+    assert not torch.allclose(thinned(torch.rand(1, 8, 16, 16)), full(torch.rand(1, 8, 16, 16)))
+
+
+def test_it_draws_only_where_asked_and_a_seed_repeats_it():
+    torch.manual_seed(0)
+    network = build("fias", in_channels=1, num_classes=3).eval()
+    assert can_sample(network)
+    image = torch.rand(2, 1, 48, 48)
+    with torch.no_grad():
+        still = network(image).logits
+        assert torch.equal(network(image).logits, still)
+        with stochastic_forward(network):
+            torch.manual_seed(1)
+            drawn = torch.stack([network(image).logits for _ in range(6)])
+            torch.manual_seed(1)
+            again = torch.stack([network(image).logits for _ in range(6)])
+        assert torch.equal(drawn, again)
+        assert drawn.std(0).max() > 0
+        assert torch.equal(network(image).logits, still)
+    assert not network.training
+
+
+def test_each_image_of_a_batch_draws_for_itself():
+    block = MonteCarloAttention().train()
+    maps = torch.rand(1, 4, 9, 9).expand(64, -1, -1, -1)
+    torch.manual_seed(0)
+    gates = block(maps)
+    assert len(torch.unique(gates.flatten(1), dim=0)) == len(MonteCarloAttention.GRIDS)
+
+
+def test_only_fias_can_draw():
+    network = build("flomo-b0", in_channels=1, num_classes=2)
+    assert not can_sample(network)
+    with pytest.raises(ValueError, match="FIAS"), stochastic_forward(network):
+        pass
