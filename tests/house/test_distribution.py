@@ -36,7 +36,9 @@ def test_what_is_not_python_is_in(installed: set[str], repository: Path) -> None
     recipes = (training / "flomo_training" / "recipes").glob("*.yaml")
     assert {path.relative_to(training).as_posix() for path in recipes} <= installed
     bundled = repository / "napari_flomo" / "models" / "bundled"
-    wanted = {path.relative_to(repository).as_posix() for path in bundled.glob("*/*")}
+    wanted = {
+        path.relative_to(repository).as_posix() for path in bundled.rglob("*") if path.is_file()
+    }
     assert wanted <= installed, wanted - installed
     assert any(name.endswith("licenses/LICENSE") for name in installed)
 

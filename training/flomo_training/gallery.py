@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from flomo_training.agreement import Agreement
-from flomo_training.metrics import bounding_box
+from flomo_training.drawing import (
+    GROUND,
+    INK,
+    draw_contours,
+    draw_image,
+    draw_legend,
+    grey_window,
+    surroundings,
+)
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models import Label
@@ -26,11 +32,6 @@ from napari_flomo.volumes import Volume
 
 ACROSS = 2
 """Cases beside each other."""
-
-MARGIN = 0.6
-"""Shown around the structures, as a share of their larger side."""
-
-GROUND, INK = "#111111", "#f0f0f0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,15 +147,7 @@ class WorstCases:
             _draw_exhibit(cell, exhibit, labels)
         for cell in cells.flat:
             cell.set_facecolor(GROUND)
-        lines = [Line2D([], [], color=label.colour, label=label.name) for label in labels]
-        figure.legend(
-            handles=lines,
-            loc="outside lower center",
-            ncol=len(lines),
-            frameon=False,
-            labelcolor=INK,
-            fontsize=9,
-        )
+        draw_legend(figure, labels)
         with atomic_write(picture) as temporary:
             figure.savefig(temporary, dpi=120, facecolor=GROUND, format="png")
 
@@ -170,32 +163,18 @@ def _exhibit(
     held = ((reference > 0) | (result > 0)).sum((1, 2))
     index = int(wrong.argmax() if wrong.any() else held.argmax())
     image = volume.data[index]
-    low, high = np.percentile(volume.data, (1, 99.5))
     row_step, column_step = volume.in_plane_spacing
-    rows_shown, columns_shown = _surroundings((reference[index] > 0) | (result[index] > 0))
+    rows_shown, columns_shown = surroundings((reference[index] > 0) | (result[index] > 0))
     return Exhibit(
         rows=rows,
         dice=dice,
         image=image[rows_shown, columns_shown].copy(),
         reference=reference[index][rows_shown, columns_shown].copy(),
         result=result[index][rows_shown, columns_shown].copy(),
-        window=(float(low), float(high)),
+        window=grey_window(volume),
         place=f"slice {index + 1} of {len(reference)}" if len(reference) > 1 else "",
         aspect=row_step / column_step,
     )
-
-
-def _surroundings(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Return a square of rows and columns around a mask, as far as the image reaches."""
-    if not mask.any():
-        return slice(None), slice(None)
-    box = bounding_box(mask)
-    half = (0.5 + MARGIN) * max(part.stop - part.start for part in box)
-    parts = []
-    for part, length in zip(box, mask.shape, strict=True):
-        middle = (part.start + part.stop) / 2
-        parts.append(slice(max(0, round(middle - half)), min(length, round(middle + half))))
-    return parts[0], parts[1]
 
 
 def _draw_exhibit(cell: Any, exhibit: Exhibit, labels: Sequence[Label]) -> None:
@@ -206,19 +185,11 @@ def _draw_exhibit(cell: Any, exhibit: Exhibit, labels: Sequence[Label]) -> None:
     panels = cell.subplots(1, 3)
     shown = {"image": None, "reference": exhibit.reference, "result": exhibit.result}
     for axes, (name, codes) in zip(panels, shown.items(), strict=True):
-        _draw_image(axes, exhibit)
+        draw_image(axes, exhibit.image, exhibit.window, exhibit.aspect)
         axes.set_title(name, color=INK, fontsize=8, pad=3)
         if codes is None:
             continue
-        for label in labels:
-            mask = np.equal(codes, label.code)
-            if mask.any():
-                # A frame of background closes outlines that run along the edge of the picture.
-                extent = np.pad(mask.astype(np.float32), 1)
-                grid = [np.arange(-1, length + 1) for length in mask.shape]
-                axes.contour(
-                    grid[1], grid[0], extent, levels=[0.5], colors=[label.colour], linewidths=1.3
-                )
+        draw_contours(axes, codes, labels)
     colours = {label.name: label.colour for label in labels}
     for number, row in enumerate(exhibit.rows):
         panels[2].text(
@@ -232,15 +203,3 @@ def _draw_exhibit(cell: Any, exhibit: Exhibit, labels: Sequence[Label]) -> None:
             fontweight="bold",
             path_effects=[withStroke(linewidth=2.5, foreground=GROUND)],
         )
-
-
-def _draw_image(axes: Axes, exhibit: Exhibit) -> None:
-    image = exhibit.image
-    if image.ndim == 3 and image.shape[2] >= 3:
-        axes.imshow(image[..., :3], aspect=exhibit.aspect)  # a fourth channel is opacity
-    else:
-        grey = image if image.ndim == 2 else image[..., 0]
-        low, high = exhibit.window
-        high = max(high, low + 1e-6)
-        axes.imshow(grey, cmap="gray", vmin=low, vmax=high, aspect=exhibit.aspect)
-    axes.axis("off")

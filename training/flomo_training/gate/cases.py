@@ -1,8 +1,11 @@
-"""What a candidate is judged on: corrections that its training never saw."""
+"""What a candidate is judged on: images with labels that neither model was trained on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from napari_flomo.volumes import Volume
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,31 @@ class HeldOut:
     record_id: str
     frame: int
     slices: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedImage:
+    """One frame with labels, read when it is needed.
+
+    Attributes
+    ----------
+    name
+        What the report calls it; tells nothing of the patient.
+    group
+        Images of one patient; drawn as one by the bootstrap and left out as one.
+    load
+        Returns the image and its labels on one grid, one frame each, labels in the card's codes.
+    slices
+        Those that are labelled and judged, counted from 0, ascending.
+    codes
+        Of the structures that are labelled and judged.
+    traces
+        By which the image is recognised in other data, see `flomo_training.gate.traces`.
+    """
+
+    name: str
+    group: str
+    load: Callable[[], tuple[Volume, Volume]]
+    slices: tuple[int, ...]
+    codes: tuple[int, ...]
+    traces: frozenset[str] = frozenset()

@@ -1,0 +1,95 @@
+"""Slices and contours as all pictures of this package show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from flomo_training.metrics import bounding_box
+from napari_flomo.models import Label
+from napari_flomo.volumes import Volume
+
+MARGIN = 0.6
+"""Shown around the structures, as a share of their larger side."""
+
+GROUND, INK = "#111111", "#f0f0f0"
+
+
+def grey_window(volume: Volume) -> tuple[float, float]:
+    """Return the grey values of an image that are shown black and white."""
+    low, high = np.percentile(volume.data, (1, 99.5))
+    return float(low), float(high)
+
+
+def surroundings(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return a square of rows and columns around a mask, as far as the image reaches.
+
+    Parameters
+    ----------
+    mask
+        ``(rows, columns)``; all of an empty one is returned.
+    """
+    if not mask.any():
+        return slice(None), slice(None)
+    box = bounding_box(mask)
+    half = (0.5 + MARGIN) * max(part.stop - part.start for part in box)
+    parts = []
+    for part, length in zip(box, mask.shape, strict=True):
+        middle = (part.start + part.stop) / 2
+        parts.append(slice(max(0, round(middle - half)), min(length, round(middle + half))))
+    return parts[0], parts[1]
+
+
+def draw_image(axes: Axes, image: NDArray[Any], window: tuple[float, float], aspect: float) -> None:
+    """Draw a slice.
+
+    Parameters
+    ----------
+    axes
+        Where.
+    image
+        ``(rows, columns)``, with channels for colour.
+    window
+        Grey values shown black and white.
+    aspect
+        Height of a pixel over its width.
+    """
+    if image.ndim == 3 and image.shape[2] >= 3:
+        axes.imshow(image[..., :3], aspect=aspect)  # a fourth channel is opacity
+    else:
+        grey = image if image.ndim == 2 else image[..., 0]
+        low, high = window
+        axes.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
+    axes.axis("off")
+
+
+def draw_contours(axes: Axes, codes: NDArray[Any], labels: Sequence[Label]) -> None:
+    """Draw the outlines of the structures of a slice ``(rows, columns)`` in the card's colours."""
+    for label in labels:
+        mask = np.equal(codes, label.code)
+        if mask.any():
+            # A frame of background closes outlines that run along the edge of the picture.
+            extent = np.pad(mask.astype(np.float32), 1)
+            grid = [np.arange(-1, length + 1) for length in mask.shape]
+            axes.contour(
+                grid[1], grid[0], extent, levels=[0.5], colors=[label.colour], linewidths=1.3
+            )
+
+
+def draw_legend(figure: Figure, labels: Sequence[Label]) -> None:
+    """Draw the names of the structures below a figure."""
+    lines = [Line2D([], [], color=label.colour, label=label.name) for label in labels]
+    figure.legend(
+        handles=lines,
+        loc="outside lower center",
+        ncol=len(lines),
+        frameon=False,
+        labelcolor=INK,
+        fontsize=9,
+    )

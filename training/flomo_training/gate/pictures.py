@@ -1,0 +1,112 @@
+"""Before and after: a picture for each of the images that changed most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from flomo_training.drawing import (
+    GROUND,
+    INK,
+    draw_contours,
+    draw_image,
+    draw_legend,
+    grey_window,
+    surroundings,
+)
+from flomo_training.gate.measuring import Judged, Seen
+from napari_flomo.models import Label
+
+AT_MOST = 6
+"""Pictures of a report."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exhibit:
+    """The slice of an image that changed most.
+
+    Attributes
+    ----------
+    title
+        What stands above.
+    change
+        Size of the change of the image's mean Dice; where it has none, 0.
+    image
+        ``(rows, columns)``, with channels for colour.
+    before, after, truth
+        Codes ``(rows, columns)``.
+    window, aspect
+        As `flomo_training.drawing.draw_image` wants them.
+    """
+
+    title: str
+    change: float
+    image: NDArray[Any]
+    before: NDArray[np.integer]
+    after: NDArray[np.integer]
+    truth: NDArray[np.integer]
+    window: tuple[float, float]
+    aspect: float
+
+
+def exhibit(judged: Judged, seen: Seen) -> Exhibit | None:
+    """Return the slice in which the two models differ most; None if they agree everywhere."""
+    different = (seen.before != seen.after).sum((1, 2))
+    if not different.any():
+        return None
+    index = int(different.argmax())
+    shown = [codes[index] for codes in (seen.before, seen.after, seen.truth)]
+    part = surroundings(np.any([codes > 0 for codes in shown], axis=0))
+    row_step, column_step = seen.volume.in_plane_spacing
+    before, after = judged.dice
+    dice = "" if math.isnan(before) else f"   Dice of the image {before:.3f} to {after:.3f}"
+    place = f"   slice {index + 1} of {len(seen.truth)}" if len(seen.truth) > 1 else ""
+    return Exhibit(
+        title=judged.image.name + place + dice,
+        change=0.0 if math.isnan(before) else abs(after - before),
+        image=seen.volume.data[index][part].copy(),
+        before=shown[0][part].copy(),
+        after=shown[1][part].copy(),
+        truth=shown[2][part].copy(),
+        window=grey_window(seen.volume),
+        aspect=row_step / column_step,
+    )
+
+
+def draw(shown: Exhibit, labels: Sequence[Label], picture: Path) -> None:
+    """Write image, parent, candidate and labels side by side.
+
+    Parameters
+    ----------
+    shown
+        What to draw.
+    labels
+        Structures of the card, with their colours.
+    picture
+        PNG to write.
+    """
+    figure = Figure(figsize=(10.4, 3.3), facecolor=GROUND, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(shown.title, color=INK, fontsize=10)
+    panels = figure.subplots(1, 4)
+    contents = {
+        "image": None,
+        "before: parent": shown.before,
+        "after: candidate": shown.after,
+        "labels": shown.truth,
+    }
+    for axes, (name, codes) in zip(panels, contents.items(), strict=True):
+        draw_image(axes, shown.image, shown.window, shown.aspect)
+        axes.set_title(name, color=INK, fontsize=9, pad=3)
+        if codes is not None:
+            draw_contours(axes, codes, labels)
+    draw_legend(figure, labels)
+    figure.savefig(picture, dpi=110, facecolor=GROUND, format="png")

@@ -1,0 +1,268 @@
+"""The report of the gate: what was asked, what was found, and the files that say so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flomo_training.gate.figures import Figure, Part, StructureFigures
+from flomo_training.gate.rules import Rules
+from napari_flomo.models.schema import encode
+
+SCHEMA = 1
+REPORT_FILE = "report.json"
+PAGE_FILE = "report.md"
+
+Verdict = Literal["passed", "refused", "undecided"]
+
+PROTOCOL = (
+    "Both models segment the same images as users do. Dice of all judged slices of an image "
+    "together; HD95: the larger of the two directed 95th percentiles of surface distances in mm, "
+    "within runs of neighbouring judged slices; ECE: expected calibration error of each "
+    "structure's probability (15 bins) within 5 mm, in the plane, of a contour of the labels or of "
+    "either model, of each image. A structure that is not labelled in an image is not judged "
+    "there. One that neither the labels nor a model hold is left out; where one model finds what "
+    "is not there it counts Dice 0, the other 1. Mean over images of each structure, then over "
+    "structures; intervals: paired bootstrap over patients, 95 %, none for a single patient."
+)
+
+_VERDICTS: dict[str, str] = {
+    "passed": "passed: it may take its parent's place",
+    "refused": "refused: its parent stays in use",
+    "undecided": "undecided: it stays a candidate",
+}
+_METRICS = {"dice": "Dice", "hd95_mm": "HD95 in mm", "ece": "ECE"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question of the gate.
+
+    Attributes
+    ----------
+    name
+        For programs.
+    passed
+        The answer; None where nobody can tell.
+    sentence
+        For people, with the numbers.
+    """
+
+    name: str
+    passed: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Which model was judged.
+
+    Attributes
+    ----------
+    name
+        Of the card.
+    sha256
+        Of the weights.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ImageChange:
+    """One image before and after.
+
+    Attributes
+    ----------
+    part
+        ``"reference"`` or ``"corrections"``.
+    image
+        Its name in this report.
+    slices
+        How many were judged.
+    before, after
+        Mean Dice over its structures; None where it holds none.
+    picture
+        File name of its picture, for those that changed most.
+    """
+
+    part: str
+    image: str
+    slices: int
+    before: float | None
+    after: float | None
+    picture: str | None = None
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """All that the gate found.
+
+    Attributes
+    ----------
+    verdict
+        ``"passed"``, ``"refused"`` (a check failed) or ``"undecided"`` (something to judge on is
+        missing).
+    checks
+        One for each rule.
+    parent, candidate
+        The models.
+    reference, corrections
+        Figures; None where there was nothing to judge on.
+    images
+        Every image, those of the reference set first.
+    left_out
+        One sentence for everything that was not judged on, or could not be checked.
+    rules
+        The margins that were asked for.
+    device, versions, date
+        Of the computer, of the programs, and the day, ISO.
+    protocol
+        What the figures mean.
+    schema
+        Version of this layout.
+    """
+
+    verdict: Verdict
+    checks: tuple[Check, ...]
+    parent: ModelFacts
+    candidate: ModelFacts
+    reference: Part | None
+    corrections: Part | None
+    images: tuple[ImageChange, ...]
+    left_out: tuple[str, ...]
+    rules: Rules
+    device: str
+    versions: Mapping[str, Any]
+    date: str
+    protocol: str = PROTOCOL
+    schema: int = field(default=SCHEMA)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate may take its parent's place."""
+        return self.verdict == "passed"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the verdict is what it is: what stands against the candidate, else what for it."""
+        against = tuple(check.sentence for check in self.checks if not check.passed)
+        return against or tuple(check.sentence for check in self.checks)
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Names of the pictures, those of the largest changes first."""
+        drawn = [image for image in self.images if image.picture]
+        return tuple(sorted({image.picture for image in drawn if image.picture}))
+
+    def text(self) -> str:
+        """Return the content of ``report.json``."""
+        content = encode(self) | {"reasons": list(self.reasons)}
+        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def summary(report: GateReport, report_sha256: str) -> dict[str, Any]:
+    """Return what the candidate's card tells of a report, in plain JSON types."""
+    parts = {"reference": report.reference, "corrections": report.corrections}
+    return {
+        "verdict": report.verdict,
+        "reasons": list(report.reasons),
+        "sha256": report.candidate.sha256,
+        "parent_sha256": report.parent.sha256,
+        "judged_on": {
+            name: None
+            if part is None
+            else {
+                "data": part.data,
+                "sha256": part.sha256,
+                "patients": part.groups,
+                "slices": part.slices,
+                "dice": encode(part.mean.dice),
+                "ece": encode(part.mean.ece),
+            }
+            for name, part in parts.items()
+        },
+        "rules": encode(report.rules),
+        "date": report.date,
+        "report_sha256": report_sha256,
+    }
+
+
+def page(report: GateReport) -> str:
+    """Return ``report.md``: the report for people."""
+    lines = [
+        f"# {report.candidate.name}: {_VERDICTS[report.verdict]}",
+        "",
+        f"Compared with its parent {report.parent.name} on {report.date}.",
+        "",
+        *(f"- {_sign(check)} {check.sentence}" for check in report.checks),
+    ]
+    for title, part in (
+        ("Reference set", report.reference),
+        ("Corrections kept out of training", report.corrections),
+    ):
+        if part is not None:
+            lines += ["", f"## {title}", "", *_table(part)]
+    if report.pictures:
+        lines += ["", "## Images that changed most", ""]
+        shown = {image.picture: image for image in report.images if image.picture}
+        for picture in report.pictures:
+            image = shown[picture]
+            lines.append(f"{image.image}: Dice {_number(image.before)} to {_number(image.after)}")
+            lines += ["", f"![{image.image}]({picture})", ""]
+    if report.left_out:
+        lines += ["", "## Left out", "", *(f"- {sentence}" for sentence in report.left_out)]
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    lines += ["", "## How", "", report.protocol, "", f"Computed on {report.device}; {versions}."]
+    lines += [
+        "",
+        f"SHA-256 of the weights: parent `{report.parent.sha256}`, candidate "
+        f"`{report.candidate.sha256}`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(part: Part) -> Iterator[str]:
+    yield (
+        f"{part.data}: {_count(part.groups, 'patient')}, {_count(part.images, 'image')}, "
+        f"{_count(part.slices, 'slice')}; SHA-256 `{part.sha256}`."
+    )
+    yield ""
+    yield "| structure | metric | before | after | difference | 95 % interval |"
+    yield "|---|---|---|---|---|---|"
+    for structure in (*part.structures, part.mean):
+        yield from _rows(structure)
+
+
+def _rows(structure: StructureFigures) -> Iterator[str]:
+    for metric, title in _METRICS.items():
+        figure: Figure = getattr(structure, metric)
+        if figure.difference is None:
+            continue
+        interval = "-"
+        if figure.low is not None and figure.high is not None:
+            interval = f"{figure.low:+.4g} to {figure.high:+.4g}"
+        cells: Sequence[str] = (
+            structure.name,
+            title,
+            _number(figure.before),
+            _number(figure.after),
+            f"{figure.difference:+.4g}",
+            interval,
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _sign(check: Check) -> str:
+    return {True: "passed:", False: "**failed:**", None: "**no answer:**"}[check.passed]

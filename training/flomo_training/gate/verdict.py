@@ -1,0 +1,133 @@
+"""From figures to a verdict: one check for each rule, one plain sentence for each check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from flomo_training.gate.figures import Figure, Part
+from flomo_training.gate.report import Check, Verdict
+from flomo_training.gate.rules import Rules
+
+TITLES = {"reference": "the reference set", "corrections": "the held-out corrections"}
+
+
+def checks(reference: Part | None, corrections: Part | None, rules: Rules) -> tuple[Check, ...]:
+    """Return what was asked of a candidate, and the answers.
+
+    Parameters
+    ----------
+    reference, corrections
+        Figures of both parts; None where there was nothing to judge on.
+    rules
+        The margins.
+    """
+    return (*_on_reference(reference, rules), *_on_corrections(corrections, rules))
+
+
+def verdict_of(found: Sequence[Check]) -> Verdict:
+    """Return ``"refused"`` if a check failed, else ``"undecided"`` if one has no answer."""
+    if any(check.passed is False for check in found):
+        return "refused"
+    return "undecided" if any(check.passed is None for check in found) else "passed"
+
+
+def _on_reference(part: Part | None, rules: Rules) -> Iterator[Check]:
+    if part is None:
+        yield Check(
+            "reference",
+            None,
+            "There is no reference set that neither model has seen, so nobody can tell whether the "
+            "base task got worse; give one with --reference.",
+        )
+        return
+    if part.groups < rules.reference_groups:
+        yield _too_few("reference", part, rules.reference_groups)
+    dice = part.mean.dice
+    yield Check(
+        "reference_dice",
+        None if dice.difference is None else dice.difference >= -rules.dice_margin,
+        f"Mean Dice on the reference set {_moved(dice, part)}; it may fall by "
+        f"{rules.dice_margin:g}.",
+    )
+    fallen = [
+        structure
+        for structure in part.structures
+        if structure.dice.difference is not None
+        and structure.dice.difference < -rules.structure_margin
+    ]
+    for structure in fallen:
+        yield Check(
+            "reference_structure",
+            False,
+            f"Dice of the {structure.name} on the reference set {_moved(structure.dice, part)}; it "
+            f"may fall by {rules.structure_margin:g}.",
+        )
+    if not fallen:
+        yield Check(
+            "reference_structure",
+            True,
+            "No structure's Dice on the reference set fell by more than "
+            f"{rules.structure_margin:g}.",
+        )
+    yield from _calibration("reference", part, rules)
+
+
+def _on_corrections(part: Part | None, rules: Rules) -> Iterator[Check]:
+    if part is None:
+        yield Check(
+            "corrections",
+            None,
+            "No corrections were kept out of training, so nobody can tell whether the candidate "
+            "learnt anything that holds for another patient; correct images of at least two "
+            "patients.",
+        )
+        return
+    if part.groups < rules.correction_groups:
+        yield _too_few("corrections", part, rules.correction_groups)
+    dice = part.mean.dice
+    least = f"by more than {rules.dice_gain:g}" if rules.dice_gain else "at all"
+    yield Check(
+        "corrections_dice",
+        None if dice.difference is None else dice.difference > rules.dice_gain,
+        f"Mean Dice on the held-out corrections {_moved(dice, part)}; it must rise {least}.",
+    )
+    yield from _calibration("corrections", part, rules)
+
+
+def _calibration(name: str, part: Part, rules: Rules) -> Iterator[Check]:
+    ece = part.mean.ece
+    if ece.difference is None:
+        return
+    yield Check(
+        f"{name}_ece",
+        ece.difference <= rules.ece_margin,
+        f"Mean calibration error along the contours of {TITLES[name]} {_moved(ece, part)}; it may "
+        f"rise by {rules.ece_margin:g}.",
+    )
+
+
+def _too_few(name: str, part: Part, wanted: int) -> Check:
+    return Check(
+        f"{name}_groups",
+        None,
+        f"Only {_patients(part)} could be judged on in {TITLES[name]}; the rules ask for {wanted}.",
+    )
+
+
+def _moved(figure: Figure, part: Part) -> str:
+    """Say how a figure changed: ``fell by 0.0400 (0.9000 to 0.8600; ...)``."""
+    if figure.difference is None or figure.before is None or figure.after is None:
+        return "could not be measured, because no structure occurs in it"
+    way = f"rose by {figure.difference:.4f}"
+    if figure.difference < 0:
+        way = f"fell by {-figure.difference:.4f}"
+    elif figure.difference == 0:
+        way = "did not change"
+    interval = ""
+    if figure.low is not None and figure.high is not None:
+        interval = f", 95 % interval {figure.low:+.4f} to {figure.high:+.4f}"
+    return f"{way} ({figure.before:.4f} to {figure.after:.4f}{interval}, {_patients(part)})"
+
+
+def _patients(part: Part) -> str:
+    return f"{part.groups} patient{'s' * (part.groups != 1)}"
