@@ -53,6 +53,26 @@ def pip_install(arguments: Sequence[str], constraints: Path | None = None) -> No
         newer(line, requester="FLoMo Segmentation")
 
 
+def install_torch(requirement: str) -> None:
+    """Install PyTorch by Slicer's own extension, which knows the graphics card.
+
+    Raises
+    ------
+    RuntimeError
+        If the extension is not there, or nothing was installed.
+    """
+    try:
+        import PyTorchUtils
+    except ImportError as error:
+        raise RuntimeError(
+            "the extension PyTorch is missing: install it in the Extensions Manager and restart "
+            "Slicer"
+        ) from error
+    logic = PyTorchUtils.PyTorchUtilsLogic()
+    if logic.installTorch(askConfirmation=False, torchVersionRequirement=requirement) is None:
+        raise RuntimeError("PyTorch was not installed")
+
+
 def python_executable() -> str:
     """Return the Python that runs this program's packages outside of it.
 

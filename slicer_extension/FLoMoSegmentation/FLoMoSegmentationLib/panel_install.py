@@ -1,0 +1,75 @@
+"""The Install section: what is missing, how large it is, one button."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from FLoMoSegmentationLib import installer
+
+LOG_NAME = "FLoMo-install.log"
+
+
+class InstallPanel:
+    """Shown as long as something is missing.
+
+    Parameters
+    ----------
+    ui
+        Widgets of ``Install.ui`` by name.
+    done
+        Called when everything is there.
+    install, missing
+        As in `installer`; for tests.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        done: Callable[[], None],
+        install: Callable[..., None] = installer.install,
+        missing: Callable[[], list[str]] = installer.missing,
+    ) -> None:
+        self.ui = ui
+        self._done = done
+        self._install = install
+        self._missing = missing
+        ui.installButton.connect("clicked(bool)", self.on_install)
+        ui.wheelFolder.connect("currentPathChanged(QString)", self.refresh)
+        self.refresh()
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of wheels; None to use the internet."""
+        text = str(self.ui.wheelFolder.currentPath)
+        return Path(text) if text.strip(" .") else None
+
+    def refresh(self, _path: str = "") -> None:
+        """Say what is missing now; hide all of it when nothing is."""
+        wanted = self._missing()
+        self.ui.installBox.setVisible(bool(wanted))
+        self.ui.installLog.setVisible(False)
+        self.ui.installLine.setText(installer.explain(wanted, self.folder))
+
+    def on_install(self, _checked: bool = False) -> None:
+        """Install what is missing; whatever goes wrong is said, and Slicer goes on."""
+        log = installer.LogFile(Path(str(slicer.app.temporaryPath)) / LOG_NAME)
+        self.ui.installButton.setEnabled(False)
+        sentence = ""
+        try:
+            self._install(self.folder, log=log)
+        except installer.InstallFailed as error:
+            sentence = str(error)
+        finally:
+            self.ui.installButton.setEnabled(True)
+        self.refresh()
+        if sentence:
+            self.ui.installLine.setText(sentence)
+            self.ui.installButton.setText("Try again")
+            self.ui.installLog.setVisible(True)
+            self.ui.installLog.setPlainText("\n".join(log.lines))
+        elif not self._missing():
+            self._done()

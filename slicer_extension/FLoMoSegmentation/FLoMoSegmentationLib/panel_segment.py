@@ -1,0 +1,208 @@
+"""The Segment section: image, model, device, how much, go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from FLoMoSegmentationLib import parameters, words
+from FLoMoSegmentationLib.images import describe, source_of
+from FLoMoSegmentationLib.parameters import SCOPES
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import info, list_models
+from napari_flomo.session import (
+    Event,
+    Problem,
+    Run,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunStarted,
+)
+
+if TYPE_CHECKING:
+    from FLoMoSegmentationLib.widget import Widget
+
+COLOURS = {"info": "", "warning": "color: #b45309", "error": "color: #dc2626"}
+
+
+class SegmentPanel:
+    """Choose, click Segment, wait or cancel.
+
+    Parameters
+    ----------
+    ui
+        Widgets of ``Segment.ui`` by name.
+    host
+        The whole module.
+    """
+
+    def __init__(self, ui: Any, host: Widget) -> None:
+        self.ui = ui
+        self.host = host
+        self._filling = False
+        for name, title in words.DEVICES:
+            ui.deviceBox.addItem(title, name)
+        self.scopes = {name: getattr(ui, f"{name}Scope") for name in SCOPES}
+        self.fill_models()
+        ui.imageSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.on_image)
+        ui.modelBox.connect("currentIndexChanged(int)", self.on_choice)
+        ui.deviceBox.connect("currentIndexChanged(int)", self.on_choice)
+        for button in self.scopes.values():
+            button.connect("toggled(bool)", self.on_choice)
+        ui.segmentButton.connect("clicked(bool)", self.on_segment)
+        ui.cancelButton.connect("clicked(bool)", self.on_cancel)
+        host.logic.session.subscribe(self.on_event)
+        self.show_running(None)
+
+    def fill_models(self) -> None:
+        """List the models, those on this computer and those that would be fetched."""
+        self._filling = True
+        self.ui.modelBox.clear()
+        for state in list_models():
+            if state.place != "unpublished":
+                title = state.name if state.folder else f"{state.name} (will be fetched)"
+                self.ui.modelBox.addItem(title, state.name)
+        self._filling = False
+
+    def refresh(self) -> None:
+        """Show what the parameter node says."""
+        node = self.host.parameter_node()
+        chosen = parameters.read(node)
+        self._filling = True
+        model = chosen.model or self.host.logic.preferences.model or DEFAULT_MODEL
+        at = self.ui.modelBox.findData(model)
+        if at < 0 and chosen.model:  # a folder, or a model that is not in the list any more
+            self.ui.modelBox.addItem(chosen.model, chosen.model)
+            at = self.ui.modelBox.findData(chosen.model)
+        self.ui.modelBox.setCurrentIndex(max(at, 0))
+        self.ui.deviceBox.setCurrentIndex(max(self.ui.deviceBox.findData(chosen.device), 0))
+        self.scopes[chosen.scope].setChecked(True)
+        self.ui.imageSelector.setCurrentNode(parameters.image(node))
+        self._filling = False
+        self.describe_choices()
+
+    def describe_choices(self) -> None:
+        """Say what the chosen image and model are."""
+        node = self.ui.imageSelector.currentNode()
+        moving = False
+        try:
+            source = source_of(node)
+            moving = source.n_frames > 1
+            self.ui.imageLine.setText(describe(source))
+        except FlomoError as error:
+            self.ui.imageLine.setText(str(error))
+        self.scopes["all"].setVisible(moving)
+        if not moving and self.scopes["all"].isChecked():
+            self.scopes["stack"].setChecked(True)
+        self.ui.segmentButton.setEnabled(node is not None)
+        try:
+            self.ui.cardLine.setText(words.card_text(info(self.model)[1]))
+        except FlomoError as error:
+            self.ui.cardLine.setText(str(error))
+
+    @property
+    def model(self) -> str:
+        """Name or folder of the chosen model."""
+        return str(self.ui.modelBox.currentData or DEFAULT_MODEL)
+
+    # What the user does
+
+    def on_image(self, node: Any) -> None:
+        """Another image was chosen."""
+        if self._filling:
+            return
+        parameters.choose_image(self.host.parameter_node(), node)
+        self.describe_choices()
+        self.host.show_current()
+
+    def on_choice(self, _value: Any = None) -> None:
+        """Another model, device or scope was chosen."""
+        if self._filling:
+            return
+        scope = next((name for name, one in self.scopes.items() if one.isChecked()), "stack")
+        device = str(self.ui.deviceBox.currentData)
+        node = self.host.parameter_node()
+        parameters.change(node, model=self.model, device=device, scope=scope)
+        self.describe_choices()
+
+    def on_segment(self, _checked: bool = False) -> None:
+        """Start, unless that would do away with corrections and the user says no."""
+        chosen = parameters.read(self.host.parameter_node())
+        self.attempt(chosen.device, chosen.scope)
+
+    def attempt(self, device: str, scope: str) -> None:
+        """Start a run, and say so when it is refused."""
+        self.say("")
+        node, logic = self.ui.imageSelector.currentNode(), self.host.logic
+        try:
+            entry = logic.open(node)
+            count = logic.corrected_slices(entry, logic.scope(entry, scope))
+            if count and not self._sure(count):
+                return
+            logic.segment(node, self.model, device, scope)
+        except FlomoError as error:
+            self.say(str(error), "warning")
+
+    def on_cancel(self, _checked: bool = False) -> None:
+        """Stop what runs."""
+        run = self.host.logic.session.running
+        if run is not None:
+            self.ui.cancelButton.setEnabled(False)
+            self.ui.progress.setFormat("Stopping…")
+            run.cancel()
+
+    # What the work tells
+
+    def on_event(self, event: Event) -> None:
+        """Show how far the work is and how it ended."""
+        if isinstance(event, RunStarted):
+            self.show_running(event.run)
+        elif isinstance(event, RunProgressed):
+            self.ui.progress.setRange(0, event.progress.total)
+            self.ui.progress.setValue(event.progress.done)
+            self.ui.progress.setFormat(words.progress_text(event.progress))
+        elif isinstance(event, RunFinished):
+            self.show_running(None)
+            self.host.show_current()
+        elif isinstance(event, RunCancelled):
+            self.show_running(None)
+            self.say("Cancelled; nothing was changed.")
+        elif isinstance(event, RunFailed):
+            self.show_running(None)
+            self.on_problem(event.problem)
+
+    def on_problem(self, problem: Problem) -> None:
+        """Say what went wrong; a GPU that is too small is followed by an offer."""
+        self.say(problem.sentence, "error")
+        if problem.kind == "out_of_gpu_memory" and slicer.util.confirmYesNoDisplay(
+            f"{problem.sentence}\nDo the same on the CPU? It is slower, but it fits."
+        ):
+            self.attempt("cpu", parameters.read(self.host.parameter_node()).scope)
+
+    def show_running(self, run: Run | None) -> None:
+        """Show progress and Cancel while something runs."""
+        self.ui.progress.setVisible(run is not None)
+        self.ui.cancelButton.setVisible(run is not None)
+        self.ui.cancelButton.setEnabled(run is not None)
+        if run is not None:
+            self.ui.progress.setRange(0, 0)
+            self.ui.progress.setFormat("Starting…")
+            self.host.hurry()
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Show one sentence under the buttons."""
+        self.ui.message.setText(text)
+        self.ui.message.setStyleSheet(COLOURS[level])
+
+    def _sure(self, count: int) -> bool:
+        slices = "a slice that you corrected" if count == 1 else f"{count} slices you corrected"
+        return bool(
+            slicer.util.confirmOkCancelDisplay(
+                f"This will find the labels of {slices} anew; Undo in the Segment Editor brings "
+                "yours back."
+            )
+        )

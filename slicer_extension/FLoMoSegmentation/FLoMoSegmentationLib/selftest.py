@@ -1,0 +1,114 @@
+"""Steps of the module's own test in a real Slicer, for what no other test can prove.
+
+They need the program: PythonQt and CTK widgets, PythonSlicer, the Segment Editor, an event loop.
+Each begins with an empty scene and raises `AssertionError` when something is wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import slicer
+
+from FLoMoSegmentationLib import installer, parameters
+
+PATIENCE = 180.0
+"""Seconds for a run on a slow CPU, the start of the child process included."""
+
+
+def all_widgets_are_there() -> None:
+    """The .ui files load with the real qMRML and ctk widgets, and the scene reaches them."""
+    panel = _panel()
+    assert panel.install.ui.installBox is not None
+    if installer.missing():
+        return
+    assert panel.segment.ui.imageSelector.mrmlScene() is slicer.mrmlScene
+    assert panel.review.ui.editor.mrmlScene() is slicer.mrmlScene
+
+
+def a_heart_is_segmented_while_the_windows_live() -> None:
+    """Segment on a synthetic heart by click; the timer ticks and the labels arrive."""
+    if installer.missing():
+        return
+    panel, node = _panel(), _heart()
+    panel.segment.ui.imageSelector.setCurrentNode(node)
+    panel.segment.ui.segmentButton.click()
+    assert panel.logic.session.running is not None
+    ticks = _wait(lambda: panel.logic.session.running is None)
+    assert ticks > 3, "the event loop stood still"
+    assert panel.entry is not None and panel.entry.record.segmentation is not None
+    assert panel.review.ui.editor.segmentationNode() is panel.entry.record.segmentation
+
+
+def cancel_works() -> None:
+    """Cancel ends a run within seconds and leaves the scene as it was."""
+    if installer.missing():
+        return
+    panel, node = _panel(), _heart(slices=60)
+    panel.segment.ui.imageSelector.setCurrentNode(node)
+    panel.segment.ui.segmentButton.click()
+    panel.segment.ui.cancelButton.click()
+    began = time.monotonic()
+    _wait(lambda: panel.logic.session.running is None)
+    assert time.monotonic() - began < 5
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def a_stroke_of_the_editor_is_taken_up_and_undone() -> None:
+    """The Segment Editor paints on our segments, its undo takes a new run back."""
+    if installer.missing():
+        return
+    panel, node = _panel(), _heart()
+    panel.segment.ui.imageSelector.setCurrentNode(node)
+    panel.segment.ui.segmentButton.click()
+    _wait(lambda: panel.logic.session.running is None)
+    entry, editor = panel.entry, panel.review.ui.editor
+    segment = entry.record.segmentation.GetSegmentation().GetNthSegmentID(0)
+    editor.setCurrentSegmentID(segment)
+    editor.setActiveEffectByName("Logical operators")
+    effect = editor.activeEffect()
+    effect.setParameter("Operation", "FILL")
+    effect.self().onApply()
+    assert panel.logic.take_strokes(entry)
+    editor.undo()
+    assert panel.logic.take_strokes(entry)
+
+
+STEPS: tuple[Callable[[], None], ...] = (
+    all_widgets_are_there,
+    a_heart_is_segmented_while_the_windows_live,
+    cancel_works,
+    a_stroke_of_the_editor_is_taken_up_and_undone,
+)
+
+
+def _panel() -> Any:
+    slicer.util.selectModule("FLoMoSegmentation")
+    panel = slicer.modules.flomosegmentation.widgetRepresentation().self().panel
+    parameters.write(panel.parameter_node(), parameters.Parameters(device="cpu"))
+    panel.refresh()
+    return panel
+
+
+def _heart(slices: int = 4, size: int = 96) -> Any:
+    row, column = np.mgrid[:size, :size]
+    radius = np.hypot(row - size / 2, column - size / 2)
+    image = np.full((slices, size, size), 60, np.int16)
+    image[:, radius < size * 0.28] = 100
+    image[:, radius < size * 0.2] = 220
+    spacing = np.diag([-1.5, -1.5, 8.0, 1.0])
+    return slicer.util.addVolumeFromArray(image, spacing, "heart")
+
+
+def _wait(done: Callable[[], bool]) -> int:
+    """Let the program live until something is done; return how often its events were handled."""
+    end, ticks = time.monotonic() + PATIENCE, 0
+    while not done():
+        assert time.monotonic() < end, "it takes too long"
+        slicer.app.processEvents()
+        time.sleep(0.02)
+        ticks += 1
+    return ticks

@@ -1,0 +1,179 @@
+"""The module's panel as a whole: sections, timer, scene; everything else is done elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import qt
+import slicer
+
+from FLoMoSegmentationLib import installer, parameters, views
+from FLoMoSegmentationLib.panel_install import InstallPanel
+
+if TYPE_CHECKING:
+    from FLoMoSegmentationLib.entries import Entry
+    from FLoMoSegmentationLib.logic import Logic
+    from FLoMoSegmentationLib.panel_review import ReviewPanel
+    from FLoMoSegmentationLib.panel_segment import SegmentPanel
+    from napari_flomo.jobs import Worker
+
+IDLE_MS = 400
+"""How often strokes are taken up for the measures while nothing runs."""
+
+DISCLAIMER = "For research and education. Not a medical device."
+
+
+class Widget:
+    """What the user sees of the module.
+
+    Parameters
+    ----------
+    layout
+        Of the module's panel.
+    load
+        Loads a file of ``Resources/UI`` and returns its widget.
+    parameter_node
+        Returns the module's parameter node; asked anew each time, because scenes are closed.
+    make_worker
+        Makes what does the long work; by default a child of PythonSlicer.
+    """
+
+    def __init__(
+        self,
+        layout: Any,
+        load: Callable[[str], Any],
+        parameter_node: Callable[[], Any],
+        make_worker: Callable[[], Worker] | None = None,
+    ) -> None:
+        self.layout = layout
+        self.parameter_node = parameter_node
+        self._load = load
+        self._make_worker = make_worker
+        self._logic: Logic | None = None
+        self._segment: SegmentPanel | None = None
+        self._review: ReviewPanel | None = None
+        self._learn: Any = None
+        self._tags: list[int] = []
+        self.entry: Entry | None = None
+        self.timer = qt.QTimer()
+        self.timer.connect("timeout()", self.tick)
+        self.install = InstallPanel(self._page("Install"), self.start)
+        if not installer.missing():
+            self.start()
+
+    @property
+    def logic(self) -> Logic:
+        """The logic; there only when everything is installed."""
+        assert self._logic is not None
+        return self._logic
+
+    @property
+    def segment(self) -> SegmentPanel:
+        """The Segment section."""
+        assert self._segment is not None
+        return self._segment
+
+    @property
+    def review(self) -> ReviewPanel:
+        """The Review, Correct and Measures sections."""
+        assert self._review is not None
+        return self._review
+
+    def start(self) -> None:
+        """Build the sections that need ``napari_flomo``, once it is installed."""
+        from FLoMoSegmentationLib.logic import Logic
+        from FLoMoSegmentationLib.panel_learn import LearnPanel
+        from FLoMoSegmentationLib.panel_review import ReviewPanel
+        from FLoMoSegmentationLib.panel_segment import SegmentPanel
+        from FLoMoSegmentationLib.runner import Pump, make_worker
+
+        if self._logic is not None:
+            return
+        worker = (self._make_worker or make_worker)()
+        self._logic = Logic(worker, Pump(), editor=self._editor)
+        self._segment = SegmentPanel(self._page("Segment"), self)
+        self._review = ReviewPanel(self._page("Review"), self)
+        self._learn = LearnPanel(self._page("Learn"), self)
+        label = qt.QLabel(DISCLAIMER)
+        self.layout.addWidget(label)
+        if hasattr(self.layout, "addStretch"):
+            self.layout.addStretch(1)
+        scene = slicer.mrmlScene
+        for event in (scene.EndImportEvent, scene.EndCloseEvent):
+            self._tags.append(scene.AddObserver(event, lambda *_: self.refresh()))
+        self.refresh()
+        self.timer.start(IDLE_MS)
+
+    def refresh(self) -> None:
+        """Show what the parameter node says, as after a scene was loaded or closed."""
+        if self._logic is None:
+            return
+        self.logic.threshold = parameters.read(self.parameter_node()).threshold
+        self.segment.refresh()
+        self.show_current()
+
+    def show_current(self) -> None:
+        """Show the chosen image with its results in the slice views."""
+        from napari_flomo.errors import FlomoError
+
+        node = parameters.image(self.parameter_node())
+        self.entry = None
+        try:
+            self.entry = self.logic.known(node)
+        except FlomoError as error:
+            self.segment.say(str(error), "warning")
+        if self.entry is not None:
+            views.show_image(self.entry.source)
+        self.review.refresh()
+
+    def tick(self) -> None:
+        """Take in what other threads report; take up strokes while nothing runs."""
+        if self._logic is None:
+            return
+        self.logic.pump.drain()
+        if self.entry is not None and self.entry not in self.logic.entries:
+            self.show_current()  # its image, or its labels, were deleted
+        if self.logic.session.running is None and not self._learn.running:
+            if self.entry is not None and self.entry.painted:
+                self.logic.take_strokes(self.entry)
+            self.timer.start(IDLE_MS)
+
+    def hurry(self) -> None:
+        """Look for reports often, while something runs."""
+        from FLoMoSegmentationLib.runner import EVERY_MS
+
+        self.timer.start(EVERY_MS)
+
+    def enter(self) -> None:
+        """The module was opened: its shortcuts are on."""
+        if self._review is not None:
+            self.refresh()
+            self.review.ui.editor.installKeyboardShortcuts()
+
+    def leave(self) -> None:
+        """Another module was opened: no effect of ours may paint there."""
+        if self._review is not None:
+            self.review.ui.editor.setActiveEffect(None)
+            self.review.ui.editor.uninstallKeyboardShortcuts()
+
+    def close(self) -> None:
+        """End the child process, write what was accepted, listen no more."""
+        self.timer.stop()
+        for tag in self._tags:
+            slicer.mrmlScene.RemoveObserver(tag)
+        self._tags.clear()
+        if self._logic is not None:
+            self._learn.close()
+            self._logic.close()
+            self._logic = None
+
+    def _page(self, name: str) -> Any:
+        """Load a section, add it to the panel and return its widgets by name."""
+        page = self._load(f"UI/{name}.ui")
+        self.layout.addWidget(page)
+        page.setMRMLScene(slicer.mrmlScene)
+        return slicer.util.childWidgetVariables(page)
+
+    def _editor(self) -> Any:
+        return None if self._review is None else self._review.ui.editor

@@ -1,0 +1,65 @@
+"""What the panels say, in the words that napari uses for the same things."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_flomo.jobs import Progress
+    from napari_flomo.models import ModelCard
+    from napari_flomo.session import Place, Review
+
+DEVICES = (("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "GPU (CUDA)"))
+COLUMNS = ("Slice", "Doubt", "State", "Edits")
+
+
+def progress_text(progress: Progress) -> str:
+    """Say how far work is."""
+    if not progress.total:
+        return progress.message or "Starting…"
+    what = progress.message or "Working"
+    left = "" if progress.seconds_left is None else f", {time_left(progress.seconds_left)} left"
+    if progress.total > 100_000:  # bytes
+        return f"{what}: {progress.done / 1e6:.1f} of {progress.total / 1e6:.1f} MB{left}"
+    return f"{what}: {progress.done} of {progress.total}{left}"
+
+
+def time_left(seconds: float) -> str:
+    """Say how long something will take, no more exactly than it is known."""
+    if seconds < 1:
+        return "less than 1 s"
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def card_text(card: ModelCard) -> str:
+    """Say what a model finds, how well, and under which licence, in rich text."""
+    swatches = " ".join(
+        f'<span style="color:{label.colour}">&#9632;</span>&nbsp;'
+        + label.name.replace(" ", "&nbsp;")
+        for label in card.labels[1:]
+    )
+    dice = card.metrics.get("mean_dice")
+    accuracy = f"mean Dice {dice:.2f} on held-out data, " if isinstance(dice, float) else ""
+    return f"{swatches}<br>{accuracy}weights: {card.licence}"
+
+
+def review_row(review: Review, place: Place, moving: bool) -> tuple[str, ...]:
+    """Return what the list of slices says of one, for `COLUMNS`.
+
+    Parameters
+    ----------
+    review, place
+        The review, and a slice of it.
+    moving
+        Whether there are frames to be named.
+    """
+    name = str(place.slice + 1) + (f", frame {place.frame + 1}" if moving else "")
+    edits = review.edits(place)
+    return name, f"{review.score(place):.2f}", str(review.state(place)), str(edits or "")
+
+
+def kept_text(slices: int, problem: str | None) -> str:
+    """Say what the store of corrections holds of an image."""
+    if problem is not None:
+        return f"Not kept yet, it is tried again: {problem}"
+    return f"{slices} accepted {'slice is' if slices == 1 else 'slices are'} kept for learning."
