@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from flomo_training.metrics import bounding_box
 from napari_flomo.models import Label
-from napari_flomo.volumes import Volume
 
 MARGIN = 0.6
 """Shown around the structures, as a share of their larger side."""
@@ -21,9 +20,9 @@ MARGIN = 0.6
 GROUND, INK = "#111111", "#f0f0f0"
 
 
-def grey_window(volume: Volume) -> tuple[float, float]:
-    """Return the grey values of an image that are shown black and white."""
-    low, high = np.percentile(volume.data, (1, 99.5))
+def grey_window(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Return the grey values of an image, or of a part of one, that are shown black and white."""
+    low, high = np.percentile(pixels, (1, 99.5))
     return float(low), float(high)
 
 

@@ -171,7 +171,7 @@ def _exhibit(
         image=image[rows_shown, columns_shown].copy(),
         reference=reference[index][rows_shown, columns_shown].copy(),
         result=result[index][rows_shown, columns_shown].copy(),
-        window=grey_window(volume),
+        window=grey_window(volume.data),
         place=f"slice {index + 1} of {len(reference)}" if len(reference) > 1 else "",
         aspect=row_step / column_step,
     )

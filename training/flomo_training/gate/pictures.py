@@ -39,6 +39,8 @@ class Exhibit:
         What stands above.
     change
         Size of the change of the image's mean Dice; where it has none, 0.
+    codes
+        Of the structures that were judged.
     image
         ``(rows, columns)``, with channels for colour.
     before, after, truth
@@ -49,6 +51,7 @@ class Exhibit:
 
     title: str
     change: float
+    codes: tuple[int, ...]
     image: NDArray[Any]
     before: NDArray[np.integer]
     after: NDArray[np.integer]
@@ -65,6 +68,7 @@ def exhibit(judged: Judged, seen: Seen) -> Exhibit | None:
     index = int(different.argmax())
     shown = [codes[index] for codes in (seen.before, seen.after, seen.truth)]
     part = surroundings(np.any([codes > 0 for codes in shown], axis=0))
+    image = seen.volume.data[index][part].copy()
     row_step, column_step = seen.volume.in_plane_spacing
     before, after = judged.dice
     dice = "" if math.isnan(before) else f"   Dice of the image {before:.3f} to {after:.3f}"
@@ -72,11 +76,12 @@ def exhibit(judged: Judged, seen: Seen) -> Exhibit | None:
     return Exhibit(
         title=judged.image.name + place + dice,
         change=0.0 if math.isnan(before) else abs(after - before),
-        image=seen.volume.data[index][part].copy(),
+        codes=judged.image.codes,
+        image=image,
         before=shown[0][part].copy(),
         after=shown[1][part].copy(),
         truth=shown[2][part].copy(),
-        window=grey_window(seen.volume),
+        window=grey_window(image),
         aspect=row_step / column_step,
     )
 
@@ -108,5 +113,5 @@ def draw(shown: Exhibit, labels: Sequence[Label], picture: Path) -> None:
         axes.set_title(name, color=INK, fontsize=9, pad=3)
         if codes is not None:
             draw_contours(axes, codes, labels)
-    draw_legend(figure, labels)
+    draw_legend(figure, [label for label in labels if label.code in shown.codes])
     figure.savefig(picture, dpi=110, facecolor=GROUND, format="png")

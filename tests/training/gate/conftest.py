@@ -1,0 +1,142 @@
+"""Two models that find hearts in miniature by their brightness, one better than the other."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from flomo_training.cases import list_cases, read_case
+from flomo_training.gate import HeldOut, running
+from napari_flomo.corrections import Correction, CorrectionStore
+from napari_flomo.models import ModelCard, load_card
+from napari_flomo.models.card import card_text
+from napari_flomo.segmentation import Segmenter
+from napari_flomo.volumes import Volume
+
+GOOD = (0.2, 0.52, 1.36)
+POOR = (0.2, 0.7, 1.36)
+"""Brightness of ground, wall and cavity: this one calls much of the wall ground."""
+
+
+class Thresholds(torch.nn.Module):
+    """Each pixel is what its brightness is nearest to."""
+
+    def __init__(self, levels: tuple[float, ...]) -> None:
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.tensor(levels))
+
+    def forward(self, images: torch.Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=-500 * (images - self.level[:, None, None]) ** 2)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, and models that are their levels."""
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+
+    def from_pretrained(folder: Path, device: str) -> Segmenter:
+        card = load_card(folder)
+        return Segmenter(Thresholds(tuple(card.network_arguments["levels"])), card, "cpu")
+
+    monkeypatch.setattr(running.Segmenter, "from_pretrained", from_pretrained)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def card(recipe: Any) -> ModelCard:
+    """Of the hearts: code 2 wall, code 5 cavity."""
+    return replace(recipe.model, trained_on=())
+
+
+@pytest.fixture
+def model(tmp_path: Path, card: ModelCard) -> Callable[..., Path]:
+    """Write a model folder; a candidate names the parent of the same test."""
+
+    def write(name: str, levels: tuple[float, ...], **changes: Any) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        weights = repr((name, levels)).encode()
+        (folder / "model.safetensors").write_bytes(weights)
+        changes = {"network_arguments": {"levels": list(levels)}, "name": name} | changes
+        changes["sha256"] = hashlib.sha256(weights).hexdigest()
+        (folder / "card.json").write_text(card_text(replace(card, **changes)))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def parent(model: Callable[..., Path]) -> Path:
+    """Finds the wall poorly."""
+    return model("parent", POOR)
+
+
+@pytest.fixture
+def candidate(model: Callable[..., Path], parent: Path) -> Callable[..., Path]:
+    """Write a candidate of the parent."""
+    lineage = f"parent {load_card(parent).sha256}"
+
+    def write(levels: tuple[float, ...] = GOOD, **changes: Any) -> Path:
+        return model("candidate", levels, **({"parent": lineage} | changes))
+
+    return write
+
+
+@pytest.fixture
+def reference(dataset: Path, tmp_path: Path) -> Path:
+    """The first three patients of the data set in miniature."""
+    folder = tmp_path / "reference"
+    shutil.copytree(dataset, folder)
+    write_cases(folder, lambda row: row["patient"] in ("p0", "p1", "p2"))
+    return folder
+
+
+def write_cases(
+    folder: Path, keep: Callable[[dict[str, str]], bool] = lambda _: True, **columns: str
+) -> None:
+    """Rewrite ``cases.csv`` with some rows and more columns."""
+    with (folder / "cases.csv").open(newline="") as file:
+        rows = [row | columns for row in csv.DictReader(file) if keep(row)]
+    with (folder / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture
+def store(dataset: Path, tmp_path: Path) -> CorrectionStore:
+    """Corrections of the other three patients, in codes of another model."""
+    made = CorrectionStore.open(tmp_path / "store", create=True)
+    for case in list_cases(dataset, 0, "all")[3:]:
+        made.add(correction(made, case.patient, *read_case(case)))
+    return made
+
+
+def correction(store: CorrectionStore, patient: str, image: Volume, truth: Volume, **changes: Any):
+    """Return what a reader said who saw slices 0 and 2, in codes of another model."""
+    codes = np.select([truth.data == 2, truth.data == 5], [1, 2], 0).astype(np.uint8)
+    fields = {
+        "image": image,
+        "corrected": image.with_data(codes),
+        "structures": {1: "Wall", 2: "cavity"},
+        "seen": [(0, 0), (0, 2)],
+        "state": "accepted",
+        "group": store.group_id(patient),
+    }
+    return Correction(**(fields | changes))
+
+
+@pytest.fixture
+def held_out(store: CorrectionStore) -> list[HeldOut]:
+    """The last two of them."""
+    return [HeldOut(record.id, 0, (0, 2)) for record in store.records()[1:]]

@@ -1,0 +1,163 @@
+"""Figures with known answers: calibration, runs of slices, absent structures, intervals, rules."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning", reason="training needs the [train] extra")
+
+from flomo_training.gate.calibration_error import contour_band, expected_calibration_error
+from flomo_training.gate.cases import JudgedImage
+from flomo_training.gate.figures import Part, summarise
+from flomo_training.gate.measuring import Judged, Row, Scores, _agreement, paired
+from flomo_training.gate.rules import Rules, read_rules
+from flomo_training.gate.verdict import checks, verdict_of
+from napari_flomo.errors import FlomoError
+
+NAN = float("nan")
+
+
+def test_calibration_error_of_known_probabilities() -> None:
+    truth = np.array([True, True, True, False])
+    assert expected_calibration_error(np.full(4, 0.75), truth) == pytest.approx(0)
+    assert expected_calibration_error(np.full(4, 0.95), truth) == pytest.approx(0.2)
+    assert expected_calibration_error(np.array([1.0, 1, 1, 0]), truth) == 0
+    assert expected_calibration_error(np.array([0.0, 0, 0, 1]), truth) == 1
+    # Errors of two bins do not cancel: 0.2 too high in one, 0.2 too low in the other.
+    both = np.array([0.95] * 4 + [0.05] * 4)
+    right = np.array([True, True, True, False, True, False, False, False])
+    assert expected_calibration_error(both, right) == pytest.approx(0.2)
+    assert math.isnan(expected_calibration_error(np.zeros(0), np.zeros(0, bool)))
+
+
+def test_the_band_lies_along_all_contours_in_millimetres() -> None:
+    mask = np.zeros((2, 40, 40), bool)
+    mask[0, 10:30, 10:30] = True
+    band = contour_band([mask, np.zeros_like(mask)], (1.0, 2.5))
+    assert not band[1].any(), "nothing in a slice without a contour"
+    assert np.flatnonzero(band[0, :, 20]).tolist() == [*range(5, 16), *range(24, 35)]
+    assert np.flatnonzero(band[0, 20]).tolist() == [*range(8, 13), *range(27, 32)]
+    assert not contour_band([np.zeros_like(mask)], (1.0, 1.0)).any()
+
+
+def test_distances_are_not_measured_across_gaps() -> None:
+    truth = np.zeros((4, 30, 30), bool)
+    truth[:, 10:20, 10:20] = True
+    found = truth.copy()
+    found[2:] = np.roll(found[2:], 3, axis=2)
+    spacing = (10.0, 1.0, 1.0)
+    dice, together = _agreement(truth, found, (0, 1, 2, 3), spacing)
+    again, apart = _agreement(truth, found, (0, 1, 5, 6), spacing)
+    assert dice == again == pytest.approx((20 + 14) / 40)
+    assert apart == pytest.approx(1.5), "0 mm in the first run, 3 mm in the second"
+    assert together != apart
+    assert math.isnan(_agreement(truth, found, (0, 1, 5, 6), None)[1])
+
+
+def test_who_finds_what_is_not_there_is_wrong_and_the_other_right() -> None:
+    nothing, wrong = Scores(NAN, NAN, 0.1), Scores(0.0, 200.0, 0.4)
+    assert paired(nothing, wrong, True) == (Scores(1.0, 0.0, 0.1), wrong)
+    assert paired(wrong, nothing, True) == (wrong, Scores(1.0, 0.0, 0.1))
+    assert math.isnan(paired(nothing, wrong, False)[0].hd95_mm)
+    both = Scores()
+    assert paired(both, both, True) == (both, both)
+
+
+def part(*values: tuple[str, float, float], ece: tuple[float, float] = (0.1, 0.1)) -> Part:
+    """Return the figures of one image for each structure, of a patient of its own each."""
+    judged = []
+    for number, (structure, before, after) in enumerate(values):
+        image = JudgedImage(f"image {number}", f"p{number}", lambda: None, (0, 1), (1,))  # type: ignore[arg-type,return-value]
+        row = Row(
+            image.name,
+            image.group,
+            structure,
+            Scores(before, 5.0, ece[0]),
+            Scores(after, 4.0, ece[1]),
+        )
+        judged.append(Judged(image, (row,)))
+    return summarise(judged, ["wall", "cavity", "other"], "data", "0" * 64)
+
+
+def test_figures_are_means_over_structures_of_means_over_images() -> None:
+    found = part(("cavity", 0.9, 0.8), ("wall", 0.5, 0.6), ("wall", 0.7, 0.7), ("wall", NAN, NAN))
+    assert [structure.name for structure in found.structures] == ["wall", "cavity"]
+    assert found.mean.dice.before == pytest.approx((0.9 + 0.6) / 2)
+    assert found.mean.dice.difference == pytest.approx((-0.1 + 0.05) / 2)
+    assert found.structures[0].dice.difference == pytest.approx(0.05)
+    assert found.mean.hd95_mm.difference == -1
+    assert (found.groups, found.images, found.slices) == (4, 4, 8)
+    assert found.mean.dice.low is not None
+    assert found.mean.dice.low < found.mean.dice.difference < (found.mean.dice.high or -1)
+    alone = part(("wall", 0.5, 0.6))
+    assert (alone.mean.dice.low, alone.mean.dice.high) == (None, None), "no interval for one"
+    assert part(("wall", NAN, NAN)).mean.dice.difference is None
+
+
+BETTER = part(("wall", 0.70, 0.72), ("cavity", 0.9, 0.9))
+SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("reference", "corrections", "verdict", "said"),
+    [
+        (SAME, BETTER, "passed", "corrections rose by 0.0100 (0.8000 to 0.8100, 95 % interval"),
+        (SAME, SAME, "refused", "corrections did not change (0.8000 to 0.8000"),
+        (
+            SAME,
+            part(("wall", 0.7, 0.69)),
+            "refused",
+            "fell by 0.0100 (0.7000 to 0.6900, 1 patient)",
+        ),
+        (part(("wall", 0.7, 0.695)), BETTER, "passed", ""),
+        (part(("wall", 0.7, 0.694)), BETTER, "refused", "fell by 0.0060"),
+        (
+            part(("wall", 0.7, 0.72), ("cavity", 0.9, 0.879)),
+            BETTER,
+            "refused",
+            "Dice of the cavity on the reference set fell by 0.0210",
+        ),
+        (part(("wall", 0.7, 0.7), ece=(0.1, 0.12)), BETTER, "refused", "rose by 0.0200 (0.1000"),
+        (SAME, part(("wall", 0.7, 0.8), ece=(0.1, 0.12)), "refused", "contours of the held-out"),
+        (None, BETTER, "undecided", "no reference set"),
+        (SAME, None, "undecided", "No corrections were kept out of training"),
+        (None, SAME, "refused", "did not change"),
+        (part(("wall", NAN, NAN)), BETTER, "undecided", "no structure occurs in it"),
+    ],
+)
+def test_rules(reference: Part | None, corrections: Part | None, verdict: str, said: str) -> None:
+    found = checks(reference, corrections, Rules())
+    assert verdict_of(found) == verdict
+    against = " ".join(check.sentence for check in found if not check.passed or verdict == "passed")
+    assert said in against
+    assert all(check.sentence.endswith(".") for check in found)
+
+
+def test_rules_may_ask_for_more() -> None:
+    strict = Rules(dice_gain=0.02, reference_groups=3)
+    found = {check.name: check for check in checks(SAME, BETTER, strict)}
+    assert found["reference_groups"].passed is None
+    assert "the rules ask for 3" in found["reference_groups"].sentence
+    assert found["corrections_dice"].passed is False
+    assert "it must rise by more than 0.02" in found["corrections_dice"].sentence
+
+
+def test_rules_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("dice_margin: 0.01\n")
+    assert read_rules(file) == Rules(dice_margin=0.01)
+    for content, said in (
+        ("dice_magrin: 0.01", "'dice_magrin' is unknown"),
+        ("dice_margin: -1", "0 to 1"),
+        ("- 1", "must be an object"),
+        ("a: [", "cannot be used"),
+    ):
+        file.write_text(content)
+        with pytest.raises(FlomoError, match=said):
+            read_rules(file)
+    with pytest.raises(FlomoError, match="cannot be used"):
+        read_rules(tmp_path / "nowhere.yaml")

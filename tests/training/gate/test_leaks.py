@@ -1,0 +1,108 @@
+"""Nobody is judged on a patient whom a model was taught, however the image was cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning", reason="training needs the [train] extra")
+
+from flomo_training.gate.leaks import unseen
+from flomo_training.gate.reference import read_reference
+from flomo_training.gate.traces import identity_trace, traces
+from flomo_training.leaks import fingerprint
+from napari_flomo.models import ModelCard
+from napari_flomo.volumes import Geometry, Volume
+
+TURN = (0.8, -0.36, 0.48, 0.6, 0.48, -0.64, 0.0, 0.8, 0.6)
+"""A rotation about two axes."""
+
+
+def noise(seed: int, origin: tuple[float, float, float], turn: tuple[float, ...] = TURN) -> Volume:
+    data = np.random.default_rng(seed).integers(0, 900, (4, 120, 130)).astype(np.int16)
+    return Volume(data, Geometry((1.4, 1.4, 8.0), origin, turn), modality="MR", source="x")
+
+
+def test_the_same_image_is_known_in_any_form() -> None:
+    image = noise(1, (10.0, -20.0, 30.0))
+    known = traces(image)
+    assert identity_trace(image) in known
+    assert known & traces(replace(image, data=image.data.astype(np.float32)))
+    fewer = replace(image, data=image.data[2:], geometry=Geometry((1.0, 1.0, 1.0)))
+    assert known & traces(fewer), "by the pixels of its slices"
+    middle = replace(image, data=image.data[:, 20:100, 25:105], geometry=Geometry((1.0, 1.0, 1.0)))
+    assert known & traces(middle), "by the middle of its slices"
+    cine = Volume(
+        np.stack([noise(2, (0, 0, 0)).data, image.data]),
+        Geometry((1.0, 1.0, 1.0)),
+        ("frames", "slices", "rows", "columns"),
+    )
+    assert known & traces(cine), "by one of its frames"
+
+
+def test_another_frame_of_the_examination_is_known_by_its_planes() -> None:
+    image = noise(1, (10.0, -20.0, 30.0))
+    other = noise(2, (10.0, -20.0, 30.0))
+    origin = other.geometry.positions((17, 5, 2))
+    cut = replace(
+        other,
+        data=other.data[2:, 5:, 17:],
+        geometry=replace(other.geometry, origin=tuple(origin.tolist())),
+    )
+    assert traces(image) & traces(cut)
+    elsewhere = noise(2, (10.0, -20.0, 30.0 + 1.0))
+    assert not traces(image) & traces(elsewhere)
+
+
+@pytest.mark.parametrize(
+    "turn", [(1, 0, 0, 0, 1, 0, 0, 0, 1), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1)]
+)
+def test_a_grid_along_the_scanners_axes_tells_nothing(turn: tuple[float, ...]) -> None:
+    assert not traces(noise(1, (0, 0, 0), turn)) & traces(noise(2, (0, 0, 0), turn))
+
+
+def test_empty_slices_are_no_trace() -> None:
+    grid = Geometry((1.0, 1.0, 1.0))
+    one, other = (Volume(np.full((3, 70, 70), 7, np.int16), grid, source=str(n)) for n in range(2))
+    other.data[2, 30:40] = 9
+    assert not traces(one) & traces(other)
+
+
+def test_all_images_of_a_patient_are_left_out_and_it_is_said(
+    reference: Path, card: ModelCard
+) -> None:
+    images = [replace(image, group="one") for image in read_reference(reference, card)[:2]]
+    images += [replace(read_reference(reference, card)[2], group="two")]
+    said: list[str] = []
+    assert unseen(images, (), (), said.append) == images
+    assert not said
+    known = fingerprint(reference / "images" / "p1_a.nii.gz")
+    assert unseen(images, [known], (), said.append) == images[2:]
+    assert said == [
+        "reference image 2 was used for training, so the 2 image(s) of this patient were left out."
+    ]
+    assert unseen(images, (), images[2].traces, said.append) == images[:2]
+    assert "reference image 3 shows a patient of the corrections" in said[1]
+
+
+def test_reading_stops_when_asked(reference: Path, card: ModelCard) -> None:
+    asked: list[int] = []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    from napari_flomo.errors import Cancelled
+
+    with pytest.raises(Cancelled):
+        read_reference(reference, card, None, cancelled)
+    assert len(asked) == 2
+
+
+def test_traces_of_a_made_volume(make_volume: Callable[..., Volume]) -> None:
+    """A grid turned about one axis only, with frames: nothing breaks, pixels count."""
+    assert len(traces(make_volume(frames=2))) == 1 + 6

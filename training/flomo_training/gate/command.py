@@ -1,0 +1,86 @@
+"""``flomo gate``: compare a tuned model with its parent from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from flomo_training.gate.cases import HeldOut
+from flomo_training.gate.report import PAGE_FILE, GateReport
+from flomo_training.gate.rules import read_rules
+from flomo_training.gate.running import run_gate
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import load_card, locate
+from napari_flomo.models.promotion import parent_of
+from napari_flomo.models.schema import SchemaFault, decode, read_json
+from napari_flomo.models.tuned import GATE_FOLDER
+
+EXIT_NOT_PASSED = 3
+
+
+def run_gate_command(args: argparse.Namespace) -> int:
+    """Serve ``flomo gate``; a candidate that did not pass is no error unless ``--strict``."""
+    candidate = locate(args.candidate)
+    parent = args.parent or parent_of(load_card(candidate))[0]
+    if not parent:
+        raise FlomoError(f"The card of {args.candidate} names no parent; give one with --parent.")
+    out = candidate / GATE_FOLDER if args.out is None else args.out
+    bar = tqdm(unit="slice", disable=args.quiet or not sys.stderr.isatty(), leave=False)
+
+    def progress(done: int, total: int, message: str) -> None:
+        bar.total = total or None
+        bar.set_description(message, refresh=False)
+        bar.update(done - bar.n)
+
+    with bar:
+        report = run_gate(
+            parent=parent,
+            candidate=candidate,
+            store=args.store,
+            held_out=[] if args.held_out is None else read_held_out_list(args.held_out),
+            reference=args.reference,
+            out=out,
+            rules=None if args.rules is None else read_rules(args.rules),
+            device=args.device,
+            progress=progress,
+        )
+    if args.json:
+        sys.stdout.write(report.text())
+    elif not args.quiet:
+        print("\n".join(_lines(report, out)))
+    return EXIT_NOT_PASSED if args.strict and not report.passed else 0
+
+
+@dataclass(frozen=True)
+class _List:
+    held_out: tuple[HeldOut, ...]
+
+
+def read_held_out_list(path: Path) -> list[HeldOut]:
+    """Read which slices were kept out of training.
+
+    Parameters
+    ----------
+    path
+        JSON list of objects with the keys of `HeldOut`.
+
+    Raises
+    ------
+    FlomoError
+        If the file cannot be read or a key is wrong.
+    """
+    try:
+        return list(decode(_List, {"held_out": read_json(path)}).held_out)
+    except (OSError, SchemaFault) as error:
+        raise FlomoError(f"The list {path} cannot be used: {error}; mend the file.") from error
+
+
+def _lines(report: GateReport, out: Path) -> list[str]:
+    lines = [f"{report.candidate.name}: {report.verdict}"]
+    lines += [f"  {reason}" for reason in report.reasons]
+    lines += [f"  Left out: {sentence}" for sentence in report.left_out]
+    return [*lines, f"The whole report is {out / PAGE_FILE}"]
