@@ -93,7 +93,11 @@ def _extremes(pixels: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Scale(nn.Module):
-    """One scale of `MultiScaleAttention`: dilated convolution, then attention to both grounds."""
+    """One scale of `MultiScaleAttention`: dilated convolution, then attention to both grounds.
+
+    Background and foreground are weighed by ``alpha`` and ``beta``. Both start at 1, where the gate
+    between them cancels out and gets no gradient; the first step parts them.
+    """
 
     def __init__(self, channels: int, features: int, dilation: int) -> None:
         super().__init__()

@@ -113,7 +113,7 @@ def whole(shared, ladder: int, **options) -> tuple[FIAS, dict]:
 @pytest.mark.parametrize("kv_tokens", [None, 1024])
 def test_whole_network(shared, ladder, kv_tokens):
     network, golden = whole(shared, ladder, kv_tokens=kv_tokens)
-    # In float32 rounding alone reaches 1.1e-4 of the largest logit; the expected values are float64.
+    # Rounding in float32 alone reaches 1.1e-4 of the largest logit.
     network.double().eval()
     image = torch.from_numpy(golden["x"]).double()
     seen: dict[str, list[Tensor]] = {"fused": []}

@@ -30,6 +30,7 @@ from flomo_training.module import SegmentationModule
 from flomo_training.pack import load_training
 from flomo_training.recipe import Hardware, Recipe, locate_recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
+from flomo_training.targets import target_maker
 from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
@@ -84,7 +85,8 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
 
     parent = check_start(recipe, source)
     volumes = load_training(source, recipe.model, recipe.data.fold)
-    slices = SliceDataset(volumes, recipe.crops, recipe.augmentation, recipe.seed)
+    targets = target_maker(recipe.loss, recipe.model)
+    slices = SliceDataset(volumes, recipe.crops, recipe.augmentation, recipe.seed, targets)
     loader = DataLoader(
         slices,
         batch_size=recipe.batch_size,

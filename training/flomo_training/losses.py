@@ -1,4 +1,8 @@
-"""The loss: Dice, cross-entropy and focal Tversky, over the output and its intermediate stages."""
+"""Losses: the one that a recipe asks for, and the project's own.
+
+The project's own is Dice, cross-entropy and focal Tversky, over the output and its intermediate
+stages; those of the companions have modules of their own.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ import torch.nn.functional as F  # noqa: N812
 from monai.losses import DiceLoss, TverskyLoss
 from torch import Tensor, nn
 
+from flomo_training.mixing_loss import MixingLoss
+from flomo_training.multi_task_loss import MultiTaskLoss
 from flomo_training.recipe import LossWeights
 from napari_flomo.networks import Output
 
@@ -27,6 +33,9 @@ class SegmentationLoss(nn.Module):
         ``"softmax"``: channel k is class k. ``"sigmoid"``: channel k is class k + 1, the background
         has none, and the cross-entropy is the binary one.
     """
+
+    targets: tuple[str, ...] = ()
+    """Names of what `forward` wants beyond classes; see `flomo_training.targets`."""
 
     def __init__(
         self, weights: LossWeights, activation: Literal["softmax", "sigmoid"] = "softmax"
@@ -62,7 +71,7 @@ class SegmentationLoss(nn.Module):
                 logits = F.interpolate(aux.value, size=size, mode="bilinear", align_corners=False)
                 weight = self.weights.deep_supervision * 0.5 ** (finest - aux.stage)
                 loss = loss + weight * self.single(logits, classes)
-            else:
+            elif aux.kind == "router_entropy":
                 loss = loss + aux.value
         return loss
 
@@ -89,3 +98,18 @@ class SegmentationLoss(nn.Module):
                 missed = self.tversky(logits, target).clamp_min(1e-6)
                 loss = loss + w.focal_tversky * missed.pow(w.gamma).mean()
             return loss
+
+
+def make_loss(
+    weights: LossWeights, activation: Literal["softmax", "sigmoid"]
+) -> SegmentationLoss | MultiTaskLoss | MixingLoss:
+    """Return the loss that a recipe asks for.
+
+    It is called with an output, the classes, and what its ``targets`` name, in that order.
+    """
+    kinds: dict[str, type[SegmentationLoss] | type[MultiTaskLoss] | type[MixingLoss]] = {
+        "overlap": SegmentationLoss,
+        "multi_task": MultiTaskLoss,
+        "mixing": MixingLoss,
+    }
+    return kinds[weights.kind](weights, activation)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from flomo_training.depthwise import accelerate
-from flomo_training.losses import SegmentationLoss
+from flomo_training.encoder import start_encoder
+from flomo_training.losses import make_loss
 from flomo_training.recipe import Recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_network
@@ -36,10 +37,12 @@ class SegmentationModule(lightning.LightningModule):
             num_classes=card.num_classes,
             **card.network_arguments,
         )
+        if recipe.encoder is not None:
+            start_encoder(self.network, recipe.encoder)
         if recipe.parent:
             start_from(self.network, recipe.parent)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = SegmentationLoss(recipe.loss, card.activation)
+        self.loss = make_loss(recipe.loss, card.activation)
 
     def setup(self, stage: str) -> None:
         """Choose fast gradients where the run is on a CPU."""
@@ -49,7 +52,8 @@ class SegmentationModule(lightning.LightningModule):
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
         """Return the loss of a batch."""
         images = batch["image"].contiguous(memory_format=torch.channels_last)
-        loss: Tensor = self.loss(self.network(images), batch["classes"])
+        targets = (batch[name] for name in self.loss.targets)
+        loss: Tensor = self.loss(self.network(images), batch["classes"], *targets)
         self.log(
             "train/loss",
             loss,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from flomo_training.recipe_checks import check_recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.models.schema import SchemaFault, decode
@@ -128,25 +128,59 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms of the loss, and the focal Tversky term's own numbers.
+    """Which loss, the weights of its terms, and the focal Tversky term's own numbers.
 
     Attributes
     ----------
     dice, cross_entropy, focal_tversky
-        Weights of the terms.
+        Weights of the terms. ``"mixing"`` knows the first two, ``"multi_task"`` none of them.
     false_negative, false_positive, gamma
         Focal Tversky: weights of the two kinds of error, and the exponent of ``1 - index``.
     deep_supervision
         Weight of the finest intermediate stage; each coarser one weighs half as much.
+    kind
+        ``"overlap"``: these terms over the output and its intermediate stages. ``"multi_task"``:
+        MADGNet's, regions, distances and boundaries at every stage. ``"mixing"``: FIAS', the terms
+        over all mixtures of the stages.
+    region, distance, boundary
+        Weights of the terms of ``"multi_task"``.
+    weighted_entropy
+        Whether ``"multi_task"`` weighs cross-entropy near edges, too; the published code means to,
+        but does not.
     """
 
-    dice: float
-    cross_entropy: float
-    focal_tversky: float
+    dice: float = 0.0
+    cross_entropy: float = 0.0
+    focal_tversky: float = 0.0
     false_negative: float = 0.7
     false_positive: float = 0.3
     gamma: float = 0.75
     deep_supervision: float = 0.0
+    kind: Literal["overlap", "multi_task", "mixing"] = "overlap"
+    region: float = 1.0
+    distance: float = 1.0
+    boundary: float = 1.0
+    weighted_entropy: bool = False
+
+
+@dataclass(frozen=True)
+class EncoderWeights:
+    """Published weights that an encoder starts from, in a safetensors file with timm's names.
+
+    Attributes
+    ----------
+    file
+        Path on this computer; with ``repo`` the plain name of a file in it.
+    repo, commit, size, sha256
+        Where the Hub has it, as `napari_flomo.models.PinnedFile` takes them. Of a file on this
+        computer only ``sha256`` is read, if given.
+    """
+
+    file: str
+    repo: str | None = None
+    commit: str | None = None
+    size: int | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +256,8 @@ class Recipe:
         Batches whose gradients are added up for one step.
     hardware
         What the run computes on.
+    encoder
+        Weights that the network's encoder starts from. None starts from random weights.
     """
 
     flavour: Literal["paper", "best"]
@@ -240,6 +276,7 @@ class Recipe:
     average: float | None = None
     accumulate: int = 1
     hardware: Hardware = field(default_factory=Hardware)
+    encoder: EncoderWeights | None = None
 
     @property
     def parent(self) -> str | None:
@@ -297,30 +334,7 @@ def parse_recipe(content: Any, path: Path) -> Recipe:
     """Check the content of a recipe; ``path`` is named in messages."""
     try:
         recipe = decode(Recipe, content)
-        _check(recipe)
+        check_recipe(recipe)
     except SchemaFault as fault:
         raise FlomoError(f"The recipe {path} is not valid: {fault}; mend that key.") from fault
     return recipe
-
-
-def _check(recipe: Recipe) -> None:
-    """Refuse numbers that the types allow but sense does not."""
-    positive: Mapping[str, float] = {
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size,
-        "accumulate": recipe.accumulate,
-        "hardware.devices": recipe.hardware.devices,
-        "hardware.num_nodes": recipe.hardware.num_nodes,
-        "optimiser.learning_rate": recipe.optimiser.learning_rate,
-        "optimiser.clip": recipe.optimiser.clip,
-    }
-    for key, value in positive.items():
-        if value <= 0:
-            raise SchemaFault(f"'{key}' must be positive, not {value}")
-    if recipe.average is not None and not 0 < recipe.average < 1:
-        raise SchemaFault(f"'average' must lie between 0 and 1, not {recipe.average}")
-    starts = [stage.from_epoch for stage in recipe.crops.stages]
-    if not starts or starts[0] != 0 or starts != sorted(set(starts)):
-        raise SchemaFault("'crops.stages' must start at epoch 0 and ascend")
-    if len(recipe.augmentation.gamma_range) != 2:
-        raise SchemaFault("'augmentation.gamma_range' must hold two numbers")

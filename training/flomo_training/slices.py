@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, Sampler
 from flomo_training.augmentation import compose
 from flomo_training.cases import PreparedVolume
 from flomo_training.recipe import Augmentation, Crops
+from flomo_training.targets import TargetMaker
 
 Ticket = tuple[int, int]
 """Epoch and index of a slice: together with the seed they decide everything random about it."""
@@ -63,6 +64,8 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
         From the recipe.
     seed
         Of the run.
+    targets
+        Makes further entries of an item from its classes; see `flomo_training.targets`.
     """
 
     def __init__(
@@ -71,8 +74,10 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
         crops: Crops,
         augmentation: Augmentation,
         seed: int,
+        targets: TargetMaker | None = None,
     ) -> None:
         self.volumes = volumes
+        self.targets = targets
         self.index = [(v, s) for v, volume in enumerate(volumes) for s in range(len(volume.images))]
         self.crops = crops
         self.seed = seed
@@ -92,9 +97,11 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
         classes = cut(volume.classes[position], corner, size)
         self.augment.set_random_state(seed=int(rng.integers(2**31)))
         item = self.augment({"image": image, "classes": classes[None]})
+        labels = torch.as_tensor(item["classes"])[0].long()
         return {
             "image": torch.as_tensor(item["image"]).clamp(0, 1),
-            "classes": torch.as_tensor(item["classes"])[0].long(),
+            "classes": labels,
+            **({} if self.targets is None else self.targets(labels.numpy())),
         }
 
     def _place(

@@ -1,0 +1,182 @@
+"""Losses and targets of the companions against published values and cases small enough by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from flomo_training.losses import SegmentationLoss, make_loss
+from flomo_training.mixing_loss import MixingLoss
+from flomo_training.multi_task_loss import MultiTaskLoss
+from flomo_training.recipe import LossWeights, parse_recipe
+from flomo_training.slices import SliceDataset
+from flomo_training.targets import boundary_map, distance_map, make_targets, target_maker
+from napari_flomo.errors import FlomoError
+from napari_flomo.networks import Auxiliary, Output
+
+GOLDENS = Path(__file__).parents[1] / "goldens"
+MULTI_TASK = LossWeights(kind="multi_task")
+MIXING = LossWeights(dice=0.4, cross_entropy=0.6, kind="mixing")
+
+
+def test_boundary_by_hand():
+    mask = np.zeros((6, 7), bool)
+    mask[2:6, 2:5] = True  # touches the lower frame, which is no edge
+    expected = np.array(
+        [
+            [0, 0, 0, 0, 0, 0, 0],
+            [0, 1, 1, 1, 1, 1, 0],
+            [0, 1, 1, 1, 1, 1, 0],
+            [0, 1, 1, 0, 1, 1, 0],
+            [0, 1, 1, 0, 1, 1, 0],
+            [0, 1, 1, 0, 1, 1, 0],
+        ],
+        np.float32,
+    )
+    assert np.array_equal(boundary_map(mask), expected)
+    assert not boundary_map(np.zeros((4, 4), bool)).any()
+    assert not boundary_map(np.ones((4, 4), bool)).any()
+
+
+def test_distance_by_hand():
+    mask = np.zeros((5, 5), bool)
+    mask[:, 1:4] = True
+    expected = np.tile(np.array([0, 0.5, 1, 0.5, 0], np.float32), (5, 1))
+    assert np.array_equal(distance_map(mask), expected)
+    corner = np.zeros((3, 3), bool)
+    corner[1, 1] = True
+    assert np.array_equal(distance_map(corner), corner.astype(np.float32))
+    # Two pixels deep at the middle of a 3x3 block, but 1 at its corners.
+    block = np.zeros((5, 5), bool)
+    block[1:4, 1:4] = True
+    assert distance_map(block)[2, 2] == 1
+    assert distance_map(block)[1, 1] == 0.5
+    assert not distance_map(np.zeros((3, 3), bool)).any()
+    assert distance_map(np.ones((3, 3), bool)).all()
+
+
+def test_targets_have_one_map_for_each_channel():
+    classes = np.array([[0, 0, 2, 2, 2], [0, 0, 2, 2, 2], [0, 0, 2, 2, 2]])
+    targets = make_targets(classes, ("distance", "boundary"), channels=(1, 2))
+    assert {k: tuple(v.shape) for k, v in targets.items()} == {
+        "distance": (2, 3, 5),
+        "boundary": (2, 3, 5),
+    }
+    assert not targets["distance"][0].any()
+    assert targets["distance"][1].max() == 1
+
+
+@pytest.mark.parametrize(("weighted", "name"), [(False, "official"), (True, "intended")])
+def test_structure_loss_equals_the_published_code(weighted, name):
+    golden = np.load(GOLDENS / "madgnet" / "structure_loss.npz")
+    loss = MultiTaskLoss(replace(MULTI_TASK, weighted_entropy=weighted), "sigmoid")
+    found = loss.structure(
+        torch.from_numpy(golden["pred"]), torch.from_numpy(golden["mask"])[:, 0].long()
+    )
+    assert found.item() == pytest.approx(float(golden[name]), rel=2e-6)
+
+
+def test_multi_task_loss_sums_regions_distances_and_boundaries_of_all_stages():
+    torch.manual_seed(0)
+    classes = torch.randint(0, 2, (2, 12, 10))
+    distance, boundary = torch.rand(2, 1, 12, 10), torch.randint(0, 2, (2, 1, 12, 10)).float()
+    maps = [torch.randn(2, 1, 12, 10) for _ in range(4)]
+    kinds = ("logits", "distance", "boundary")
+    output = Output(maps[0], [Auxiliary(m, k, 4) for m, k in zip(maps[1:], kinds, strict=True)])
+    weights = replace(MULTI_TASK, region=2.0, distance=3.0, boundary=5.0)
+    loss = make_loss(weights, "sigmoid")
+    expected = (
+        2 * (loss.structure(maps[0], classes) + loss.structure(maps[1], classes))
+        + 3 * (maps[2].sigmoid() - distance).square().mean()
+        + 5 * F.binary_cross_entropy(maps[3].sigmoid(), boundary)
+    )
+    torch.testing.assert_close(loss(output, classes, distance, boundary), expected)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_a_perfect_answer_costs_little_in_any_number_of_classes(activation):
+    classes = torch.zeros(1, 20, 20, dtype=torch.long)
+    classes[:, 5:15, 5:10], classes[:, 5:15, 10:15] = 1, 2
+    channels = torch.arange(3) if activation == "softmax" else torch.arange(1, 3)
+    truth = classes[:, None] == channels[:, None, None]
+    logits = torch.where(truth, 12.0, -12.0).requires_grad_()
+    for weights in (MULTI_TASK, MIXING):
+        loss = make_loss(weights, activation)
+        targets = () if weights is MIXING else (truth.float(), truth.float())
+        perfect = loss(Output(logits), classes, *targets)
+        perfect.backward()
+        assert perfect.item() < 0.01
+        assert logits.grad.isfinite().all()
+        assert loss(Output(-logits), classes, *targets).item() > 2
+
+
+def test_mixing_loss_equals_the_published_code():
+    golden = np.load(GOLDENS / "fias" / "mixing_loss.npz")
+    target = torch.from_numpy(golden["target"]).long()
+    logits = torch.from_numpy(golden["logits"])
+    aux = [Auxiliary(torch.from_numpy(a), "logits", n) for n, a in enumerate(golden["aux"], 1)]
+    loss = make_loss(MIXING, "softmax")
+    assert isinstance(loss, MixingLoss)
+    assert loss.single(logits, target).item() == pytest.approx(float(golden["single"]), rel=2e-6)
+    found = loss(Output(logits, aux), target)
+    assert found.item() == pytest.approx(float(golden["loss"]), rel=2e-6)
+
+
+def test_mixing_loss_takes_every_subset_once():
+    torch.manual_seed(0)
+    classes = torch.randint(0, 3, (1, 8, 8))
+    maps = [torch.randn(1, 3, 8, 8) for _ in range(3)]
+    loss = MixingLoss(MIXING, "softmax")
+    subsets = [s for n in (1, 2) for s in combinations(maps[1:], n)]
+    assert len(subsets) == 3
+    expected = loss.single(maps[0], classes) + sum(
+        loss.single(sum(s) / len(s), classes) for s in subsets
+    ) / len(subsets)
+    output = Output(maps[0], [Auxiliary(m, "logits", n) for n, m in enumerate(maps[1:], 1)])
+    torch.testing.assert_close(loss(output, classes), expected)
+
+
+def test_our_own_loss_reads_regions_and_leaves_other_views_alone():
+    torch.manual_seed(0)
+    loss = SegmentationLoss(LossWeights(dice=1.0), "sigmoid")
+    classes, logits = torch.randint(0, 2, (1, 8, 8)), torch.randn(1, 1, 8, 8)
+    views = [Auxiliary(torch.randn(1, 1, 8, 8), kind, 4) for kind in ("distance", "boundary")]
+    assert torch.equal(loss(Output(logits, views), classes), loss(Output(logits), classes))
+
+
+def test_slices_carry_what_the_loss_asks_for(content, dataset):
+    from flomo_training.pack import load_training
+
+    content["loss"] = {"kind": "multi_task"}
+    recipe = parse_recipe(content, Path("recipe.yaml"))
+    volumes = load_training(dataset, recipe.model, 0)
+    maker = target_maker(recipe.loss, recipe.model)
+    slices = SliceDataset(volumes, recipe.crops, recipe.augmentation, 3, maker)
+    item = slices[(0, 1)]
+    classes = item["classes"].numpy()
+    assert item["distance"].shape == item["boundary"].shape == (3, *classes.shape)
+    for k in range(3):  # softmax: the background has its maps, too
+        assert np.array_equal(item["distance"][k] > 0, classes == k)
+        assert np.array_equal(item["boundary"][k], boundary_map(classes == k))
+    assert target_maker(LossWeights(dice=1.0), recipe.model) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "named"),
+    [
+        ({}, "needs a positive weight of dice"),
+        ({"kind": "mixing", "focal_tversky": 1.0}, "needs a positive weight"),
+        ({"kind": "mixing", "dice": 1.0, "deep_supervision": 0.4}, "has no deep_supervision"),
+        ({"kind": "multi_task", "dice": 1.0}, "has no"),
+        ({"kind": "hinge", "dice": 1.0}, "kind"),
+    ],
+)
+def test_a_loss_that_would_pass_over_its_weights_is_refused(content, loss, named):
+    with pytest.raises(FlomoError, match=named):
+        parse_recipe(content | {"loss": loss}, Path("recipe.yaml"))

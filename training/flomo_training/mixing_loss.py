@@ -1,0 +1,78 @@
+"""FIAS' loss: Dice and cross-entropy of the answer and of all mixtures of the stages' answers."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from flomo_training.recipe import LossWeights
+from napari_flomo.networks import Output
+
+SMOOTH = 1e-5
+
+
+class MixingLoss(nn.Module):
+    """The loss of the logits, plus its mean over the non-empty subsets of the stages' logits.
+
+    A subset is judged by the mean of its members. The Dice term counts the background as a class
+    and pools the batch, as the public code of FIAS does.
+
+    Parameters
+    ----------
+    weights
+        From the recipe; ``dice`` and ``cross_entropy`` are read (0.4 and 0.6 in FIAS).
+    activation
+        As `flomo_training.losses.SegmentationLoss` takes it.
+    """
+
+    targets: tuple[str, ...] = ()
+
+    def __init__(self, weights: LossWeights, activation: Literal["softmax", "sigmoid"]) -> None:
+        super().__init__()
+        self.weights = weights
+        self.activation = activation
+
+    def forward(self, output: Output, classes: Tensor) -> Tensor:
+        """Return the loss, a scalar.
+
+        Parameters
+        ----------
+        output
+            Of a network; ``aux`` logits are at the size of the output.
+        classes
+            ``(N, H, W)`` indices of classes, 0 the background.
+        """
+        stages = [aux.value for aux in output.aux if aux.kind == "logits"]
+        with torch.autocast(output.logits.device.type, enabled=False):
+            loss = self.single(output.logits, classes)
+            mixtures = [
+                self.single(torch.stack(subset).mean(0), classes)
+                for size in range(1, len(stages) + 1)
+                for subset in combinations(stages, size)
+            ]
+            if mixtures:
+                loss = loss + torch.stack(mixtures).mean()
+            for aux in output.aux:
+                if aux.kind == "router_entropy":
+                    loss = loss + aux.value
+        return loss
+
+    def single(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """Return the loss of one map of logits ``(N, K, H, W)``."""
+        logits = logits.float()
+        softmax = self.activation == "softmax"
+        first = 0 if softmax else 1
+        channels = torch.arange(first, first + logits.shape[1], device=classes.device)
+        truth = (classes[:, None] == channels[:, None, None]).to(logits.dtype)
+        if softmax:
+            found, entropy = logits.softmax(1), F.cross_entropy(logits, classes)
+        else:
+            found = logits.sigmoid()
+            entropy = F.binary_cross_entropy_with_logits(logits, truth)
+        both, either = (found * truth).sum((0, 2, 3)), (found + truth).sum((0, 2, 3))
+        dice = 1 - ((2 * both + SMOOTH) / (either + SMOOTH)).mean()
+        return self.weights.dice * dice + self.weights.cross_entropy * entropy

@@ -1,0 +1,67 @@
+"""What a recipe must keep to beyond the types of its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from napari_flomo.models.schema import SchemaFault
+
+if TYPE_CHECKING:
+    from flomo_training.recipe import LossWeights, Recipe
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse numbers that the types allow but sense does not.
+
+    Raises
+    ------
+    SchemaFault
+        The message names the key.
+    """
+    positive: Mapping[str, float] = {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "accumulate": recipe.accumulate,
+        "hardware.devices": recipe.hardware.devices,
+        "hardware.num_nodes": recipe.hardware.num_nodes,
+        "optimiser.learning_rate": recipe.optimiser.learning_rate,
+        "optimiser.clip": recipe.optimiser.clip,
+    }
+    for key, value in positive.items():
+        if value <= 0:
+            raise SchemaFault(f"'{key}' must be positive, not {value}")
+    if recipe.average is not None and not 0 < recipe.average < 1:
+        raise SchemaFault(f"'average' must lie between 0 and 1, not {recipe.average}")
+    starts = [stage.from_epoch for stage in recipe.crops.stages]
+    if not starts or starts[0] != 0 or starts != sorted(set(starts)):
+        raise SchemaFault("'crops.stages' must start at epoch 0 and ascend")
+    if len(recipe.augmentation.gamma_range) != 2:
+        raise SchemaFault("'augmentation.gamma_range' must hold two numbers")
+    _check_loss(recipe.loss)
+    if recipe.encoder is not None:
+        _check_encoder(recipe)
+
+
+def _check_loss(loss: LossWeights) -> None:
+    """Refuse terms that the kind of loss would pass over in silence, and a loss without any."""
+    read = {
+        "overlap": ("dice", "cross_entropy", "focal_tversky"),
+        "mixing": ("dice", "cross_entropy"),
+        "multi_task": ("region", "distance", "boundary"),
+    }[loss.kind]
+    if not any(getattr(loss, name) > 0 for name in read):
+        raise SchemaFault(f"'loss' needs a positive weight of {', '.join(read)}")
+    unread = {"dice", "cross_entropy", "focal_tversky", "deep_supervision"} - {*read}
+    if loss.kind != "overlap" and any(getattr(loss, name) for name in unread):
+        raise SchemaFault(f"'loss.kind' {loss.kind} has no {', '.join(sorted(unread))}")
+
+
+def _check_encoder(recipe: Recipe) -> None:
+    """Refuse a pin that is not whole, and two beginnings at once."""
+    assert recipe.encoder is not None
+    if recipe.start_from is not None:
+        raise SchemaFault("'encoder' and 'start_from' exclude each other")
+    pin = (recipe.encoder.commit, recipe.encoder.size, recipe.encoder.sha256)
+    if recipe.encoder.repo is not None and None in pin:
+        raise SchemaFault("'encoder' with a 'repo' needs 'commit', 'size' and 'sha256'")
