@@ -12,6 +12,7 @@ import importlib
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -86,10 +87,14 @@ Log = Callable[[str], None]
 
 
 def installed() -> dict[str, str]:
-    """Return names (in lower case, with hyphens) and versions of what is in Slicer's Python."""
+    """Return names (in lower case, with hyphens) and versions of what matters to us."""
     importlib.invalidate_caches()
-    found = metadata.distributions()
-    return {_key(str(one.metadata["Name"])): one.version for one in found if one.metadata["Name"]}
+    found = {}
+    names = [one.name for one in (*REQUIREMENTS, *TRAINING)]
+    for name in (*PROTECTED, *names, PACKAGE):
+        with suppress(metadata.PackageNotFoundError):
+            found[_key(name)] = metadata.version(name)
+    return found
 
 
 def missing(there: Mapping[str, str] | None = None, *, training: bool = False) -> list[str]:

@@ -36,7 +36,8 @@ class LearnPanel:
         self.learning = learning or Learning(
             host.logic.pump.put, worker=make_worker, executable=versions.python_executable()
         )
-        self._said = ""
+        self._lacking: list[str] = []
+        self._count = ""
         ui.trainButton.connect("clicked(bool)", self.on_train)
         ui.resumeButton.connect("clicked(bool)", self.on_resume)
         ui.stopTrainingButton.connect("clicked(bool)", self.on_stop)
@@ -47,7 +48,7 @@ class LearnPanel:
         ui.learnBox.connect("toggled(bool)", self.on_opened)
         self.learning.subscribe(self.refresh)
         host.logic.session.subscribe(self.on_event)
-        self.refresh()
+        self.recount()
 
     @property
     def running(self) -> bool:
@@ -58,25 +59,33 @@ class LearnPanel:
         """Show what is there now."""
         ui, training = self.ui, self.learning.training
         running, done = self.learning.running, training is not None and training.state is State.DONE
-        lacking = installer.missing(training=True)
-        ui.installTrainingButton.setVisible(bool(lacking))
-        ui.installTrainingButton.setToolTip(installer.explain(lacking))
-        ui.trainButton.setEnabled(not running and not lacking)
+        ui.installTrainingButton.setVisible(bool(self._lacking))
+        ui.trainButton.setEnabled(not running and not self._lacking)
         ui.stopTrainingButton.setVisible(running)
         ui.learnProgress.setVisible(running)
         stopped = training is not None and training.state in (State.FAILED, State.CANCELLED)
         ui.resumeButton.setVisible(stopped)
         for button in (ui.useButton, ui.keepButton):
             button.setVisible(done)
-        base = self.base
-        ui.rollbackButton.setVisible(not running and self.learning.can_roll_back(base))
-        ui.learnLine.setText(self._waiting(base))
+        ui.rollbackButton.setVisible(not running and self.learning.can_roll_back(self.base))
+        readiness = self.learning.readiness
+        ui.learnLine.setText(f"{self._count} {readiness.sentence if readiness else ''}".strip())
         ui.verdictLine.setText("" if training is None else self._verdict(training))
         if running and training is not None:
             ui.learnProgress.setRange(0, training.progress.total)
             ui.learnProgress.setValue(training.progress.done)
             ui.learnProgress.setFormat(words.progress_text(training.progress))
             self.host.hurry()
+
+    def recount(self) -> None:
+        """Look anew what waits and what is installed; both are read from the disk."""
+        self._lacking = installer.missing(training=True)
+        self.ui.installTrainingButton.setToolTip(installer.explain(self._lacking))
+        try:
+            self._count = self.learning.waiting(self.base).sentence
+        except FlomoError as error:
+            self._count = str(error)
+        self.refresh()
 
     @property
     def base(self) -> str:
@@ -87,13 +96,14 @@ class LearnPanel:
 
     def on_opened(self, opened: bool) -> None:
         """The section was opened: ask the training package whether there is enough."""
-        if opened and not installer.missing(training=True):
+        if opened and not self._lacking:
             self._attempt(lambda: self.learning.check(self.base))
 
     def on_train(self, _checked: bool = False) -> None:
         """Tune the model in use with what was accepted."""
         device = parameters.read(self.host.parameter_node()).device
         self._attempt(lambda: self.learning.train(self.base, device=device))
+        self.host.hurry()
 
     def on_resume(self, _checked: bool = False) -> None:
         """Go on where the training was cancelled or cut off."""
@@ -129,24 +139,16 @@ class LearnPanel:
             installer.install(self.host.install.folder, training=True)
         except installer.InstallFailed as error:
             self.host.segment.say(str(error), "error")
-        self.refresh()
+        self.recount()
 
     def on_event(self, event: Event) -> None:
         """A correction was kept: count again."""
         if isinstance(event, CorrectionKept) and event.problem is None:
-            self.refresh()
+            self.recount()
 
     def close(self) -> None:
         """Listen no more; a training goes on and is found again at the next start."""
         self.learning.close()
-
-    def _waiting(self, base: str) -> str:
-        try:
-            sentence = self.learning.waiting(base).sentence
-        except FlomoError as error:
-            return str(error)
-        readiness = self.learning.readiness
-        return sentence if readiness is None else f"{sentence} {readiness.sentence}"
 
     def _verdict(self, training: Training) -> str:
         if training.state is State.CANCELLED:

@@ -1,0 +1,255 @@
+"""Widgets of Slicer that PySide6 does not have, and PythonQt's way of calling the others.
+
+They prove that the .ui files, the panels and the scene work together. They do not prove PythonQt:
+the module's own test does that, in the real program.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import types
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+if not os.environ.get("DISPLAY") and sys.platform == "linux":
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import slicer
+from PySide6.QtCore import Property, QBuffer, QByteArray, QIODevice, QTimer, Signal
+from PySide6.QtUiTools import QUiLoader
+from PySide6.QtWidgets import (
+    QApplication,
+    QDoubleSpinBox,
+    QLabel,
+    QLineEdit,
+    QTableView,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+
+class SceneWidget(QWidget):
+    """qMRMLWidget: hands the scene to those that the .ui file connects with it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.scene: Any = None
+        self.receivers: list[QWidget] = []
+
+    def setMRMLScene(self, scene: Any) -> None:
+        self.scene = scene
+        for receiver in self.receivers:
+            receiver.setMRMLScene(scene)
+
+    def mrmlScene(self) -> Any:
+        return self.scene
+
+
+class NodeComboBox(SceneWidget):
+    """qMRMLNodeComboBox: only nodes of the kinds in the .ui file can be chosen."""
+
+    currentNodeChanged = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.node: Any = None
+
+    def currentNode(self) -> Any:
+        if self.node is not None and not slicer.mrmlScene.IsNodePresent(self.node):
+            self.node = None
+        return self.node
+
+    def setCurrentNode(self, node: Any) -> None:
+        assert self.scene is slicer.mrmlScene, "the scene did not reach the selector"
+        if node is not None:
+            hidden = self.property("hideChildNodeTypes") or []
+            kinds = self.property("nodeTypes")
+            if not any(node.IsA(kind) for kind in kinds) or any(node.IsA(one) for one in hidden):
+                return
+        if node is not self.node:
+            self.node = node
+            self.currentNodeChanged.emit(node)
+
+
+class SegmentEditor(SceneWidget):
+    """qMRMLSegmentEditorWidget: its nodes and its undo, which is Slicer's own history."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.history = slicer.vtkSegmentationHistory()
+        self.editor_node: Any = None
+        self.shortcuts = False
+
+    def setMRMLSegmentEditorNode(self, node: Any) -> None:
+        self.editor_node = node
+
+    def setSegmentationNode(self, node: Any) -> None:
+        self.editor_node.SetAndObserveSegmentationNode(node)
+        self.history.SetSegmentation(None if node is None else node.GetSegmentation())
+
+    def segmentationNode(self) -> Any:
+        return self.editor_node.GetSegmentationNode()
+
+    def setSourceVolumeNode(self, node: Any) -> None:
+        self.editor_node.SetAndObserveSourceVolumeNode(node)
+
+    def sourceVolumeNode(self) -> Any:
+        return self.editor_node.GetSourceVolumeNode()
+
+    def setActiveEffect(self, effect: Any) -> None:
+        assert effect is None
+
+    def installKeyboardShortcuts(self) -> None:
+        self.shortcuts = True
+
+    def uninstallKeyboardShortcuts(self) -> None:
+        self.shortcuts = False
+
+    def saveStateForUndo(self) -> None:
+        self.history.SaveState()
+
+    def undo(self) -> None:
+        self.history.RestorePreviousState()
+
+
+class TableView(QTableView):
+    """qMRMLTableView."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.table: Any = None
+
+    def setMRMLScene(self, scene: Any) -> None:
+        pass
+
+    def setMRMLTableNode(self, node: Any) -> None:
+        self.table = node
+
+
+class CollapsibleButton(QWidget):
+    """ctkCollapsibleButton; ``toggled`` tells that it was opened or closed."""
+
+    toggled = Signal(bool)
+
+
+class PathLineEdit(QWidget):
+    """ctkPathLineEdit."""
+
+    currentPathChanged = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.line = QLineEdit(self)
+        self.line.textChanged.connect(self.currentPathChanged)
+
+    currentPath = Property(str, lambda self: self.line.text(), lambda self, t: self.line.setText(t))
+
+
+CUSTOM: dict[str, type[QWidget]] = {
+    "qMRMLWidget": SceneWidget,
+    "qMRMLNodeComboBox": NodeComboBox,
+    "qMRMLSegmentEditorWidget": SegmentEditor,
+    "qMRMLTableView": TableView,
+    "ctkCollapsibleButton": CollapsibleButton,
+    "ctkPathLineEdit": PathLineEdit,
+    "ctkSliderWidget": QDoubleSpinBox,
+}
+
+
+class PythonQt:
+    """An object as PythonQt shows it: properties are values, signals are connected by name."""
+
+    def __init__(self, wrapped: Any) -> None:
+        object.__setattr__(self, "wrapped", wrapped)
+
+    def connect(self, signature: str, slot: Callable[..., Any]) -> None:
+        name = signature.partition("(")[0]
+        count = len([one for one in re.findall(r"[^(),]+", signature)[1:] if one])
+        getattr(self.wrapped, name).connect(lambda *given: slot(*given[:count]))
+
+    def __getattr__(self, name: str) -> Any:
+        if self.wrapped.metaObject().indexOfProperty(name) >= 0:
+            return self.wrapped.property(name)
+        found = getattr(self.wrapped, name)
+        if not callable(found):
+            return found
+        return lambda *given: found(*(getattr(one, "wrapped", one) for one in given))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AssertionError(f"set {name} by its method, so that a typing error is an error")
+
+
+class _Loader(QUiLoader):
+    def createWidget(self, kind: str, parent: QWidget | None = None, name: str = "") -> QWidget:
+        if kind not in CUSTOM:
+            return super().createWidget(kind, parent, name)
+        widget = CUSTOM[kind](parent)
+        widget.setObjectName(name)
+        return widget
+
+
+def load_ui(path: str) -> PythonQt:
+    """Load a .ui file; its connections are made by the names in it."""
+    root = ET.fromstring(Path(path).read_text(encoding="utf-8"))
+    connections = root.find("connections")
+    assert connections is not None
+    wanted = [
+        {child.tag: child.text for child in one if child.tag != "hints"} for one in connections
+    ]
+    root.remove(connections)
+    buffer = QBuffer()
+    buffer.setData(QByteArray(ET.tostring(root)))
+    buffer.open(QIODevice.OpenModeFlag.ReadOnly)
+    widget = _Loader().load(buffer)
+    assert widget is not None, path
+    for one in wanted:
+        assert one["sender"] == widget.objectName()
+        assert one["signal"] == "mrmlSceneChanged(vtkMRMLScene*)"
+        receiver = widget.findChild(QWidget, one["receiver"])
+        assert receiver is not None, one
+        assert hasattr(receiver, str(one["slot"]).partition("(")[0])
+        widget.receivers.append(receiver)
+    return PythonQt(widget)
+
+
+def child_widgets(page: PythonQt) -> Any:
+    """Return the named widgets below one, as ``slicer.util.childWidgetVariables``."""
+    named = types.SimpleNamespace()
+    for widget in page.wrapped.findChildren(QWidget):
+        name = widget.objectName()
+        if name and not name.startswith("qt_"):
+            setattr(named, name, PythonQt(widget))
+    return named
+
+
+def install() -> QApplication:
+    """Put the module ``qt`` in its place and return the application."""
+    application = QApplication.instance() or QApplication([])
+    qt: Any = types.ModuleType("qt")
+    qt.QTimer = lambda: PythonQt(QTimer(application))
+    qt.QLabel = lambda text: PythonQt(QLabel(text))
+    qt.QTableWidgetItem = QTableWidgetItem
+    sys.modules["qt"] = qt
+    slicer.util.loadUI = load_ui
+    slicer.util.childWidgetVariables = child_widgets
+    assert isinstance(application, QApplication)
+    return application
+
+
+def make_parent() -> Any:
+    """Return a widget with a layout, as the program gives to a module."""
+    widget = QWidget()
+    layout = QVBoxLayout(widget)
+
+    class Parent:
+        window = widget
+
+        def layout(self) -> PythonQt:
+            return PythonQt(layout)
+
+    return Parent()
