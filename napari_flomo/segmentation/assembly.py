@@ -89,7 +89,7 @@ class Assembly:
             labels=on_grid(self.labels),
             probabilities=probabilities,
             uncertainty={name: on_grid(array) for name, array in self.maps.items()},
-            slice_scores=self.scores.doubt_mm,
+            slice_scores=self.scores.doubt_cm2,
             scores=self.scores,
             manifest=manifest,
             card=self.card,

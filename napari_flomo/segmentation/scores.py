@@ -36,10 +36,13 @@ Floats = NDArray[np.float32]
 class Scores:
     """Of every slice; all NaN where nothing was segmented.
 
-    Lengths are in pixels and volumes in voxels where the spacing is unknown.
+    Lengths and areas are in pixels and volumes in voxels where the spacing is unknown.
 
     Attributes
     ----------
+    doubt_cm2
+        ``(frames, slices)``: entropy summed over the pixels where a structure is plausible, as an
+        area: so much full doubt is in the slice. Slices are reviewed in this order.
     doubt_mm
         ``(frames, slices)``: width of the band of doubt along all contours, see `slice_doubt`.
     expected_error_ml
@@ -53,6 +56,7 @@ class Scores:
         NaN also where a structure is neither found nor expected.
     """
 
+    doubt_cm2: Floats
     doubt_mm: Floats
     expected_error_ml: Floats
     structures: tuple[int, ...]
@@ -65,6 +69,7 @@ class Scores:
         codes = tuple(label.code for label in card.labels[1:])
         whole, single = (frames, slices), (len(codes), frames, slices)
         return cls(
+            np.full(whole, np.nan, np.float32),
             np.full(whole, np.nan, np.float32),
             np.full(whole, np.nan, np.float32),
             codes,
@@ -101,6 +106,10 @@ class Scores:
         voxel = row_step * column_step * slice_step / 1000 if geometry.spacing_known else 1.0
         any_structure = structure_probability(probabilities, card)
         plausible = any_structure >= PLAUSIBLE
+        square = row_step * column_step / 100 if geometry.spacing_known else 1.0
+        self.doubt_cm2[frame, chosen] = (
+            np.where(plausible, entropy, 0).sum((1, 2), dtype=np.float64) * square
+        )
         self.doubt_mm[frame, chosen] = slice_doubt(labels, entropy, plausible, in_plane)
         wrong = 1 - label_confidence(probabilities, card)
         self.expected_error_ml[frame, chosen] = (

@@ -272,23 +272,33 @@ class TestUncertainty:
         result = make_segmenter().segment(volume.with_data(data))
         assert not result.labels.data[:2].any()
         assert result.slice_scores[0, 0] < 1e-3
-        assert result.slice_scores[0, 1] > 1
+        assert result.slice_scores[0, 1] > 0.5
+        assert result.scores is not None
+        assert result.scores.doubt_mm[0, 1] > 1
 
-    def test_size_does_not_count(self, make_segmenter: Make) -> None:
+    def test_size_does_not_count_in_the_width_of_doubt(self, make_segmenter: Make) -> None:
         """The same blurred contour, round a large and a small structure."""
         row, column = np.mgrid[:160, :160]
         radius = np.hypot(row - 80, column - 80)
         data = np.stack([np.clip((r - radius) / 6 + 0.5, 0, 1) for r in (12, 24, 60)])
         volume = Volume.from_array(data.astype(np.float32), (8, 1, 1))
-        scores = make_segmenter(sharpness=60.0).segment(volume).slice_scores[0]
-        assert scores.max() / scores.min() < 1.15
+        result = make_segmenter(sharpness=60.0).segment(volume)
+        assert result.scores is not None
+        width = result.scores.doubt_mm[0]
+        assert width.max() / width.min() < 1.15
+        assert result.slice_scores[0, 2] > 4 * result.slice_scores[0, 0]  # an area it is
 
-    def test_score_is_in_mm(self, make_segmenter: Make) -> None:
+    def test_scores_are_in_mm_cm2_and_ml(self, make_segmenter: Make) -> None:
         volume, _ = heart(shape=(80, 80))
         soft = make_segmenter(sharpness=15.0)
-        small = soft.segment(volume).slice_scores
         doubled = replace(volume, geometry=Geometry((3.0, 3.0, 8.0)))
-        assert np.allclose(soft.segment(doubled).slice_scores, 2 * small, rtol=1e-5)
+        small, large = soft.segment(volume).scores, soft.segment(doubled).scores
+        assert small is not None
+        assert large is not None
+        for name, factor in (("doubt_mm", 2), ("doubt_cm2", 4), ("expected_error_ml", 4)):
+            one, other = getattr(small, name), getattr(large, name)
+            assert np.allclose(other, factor * one, rtol=1e-5), name
+        assert np.allclose(small.expected_dice, large.expected_dice, equal_nan=True)
 
 
 class TestWork:

@@ -77,7 +77,7 @@ def estimate(sample: Sample, seed: int = 0) -> Estimate:
     sums, counts = sample.totals()
     return _estimate(
         _means(np.ones((1, len(sums))), sums, counts),
-        _means(_draws(len(sums), seed), sums, counts),
+        _means(draws(len(sums), seed), sums, counts),
         len(sums),
     )
 
@@ -97,15 +97,15 @@ def paired_difference(first: Sample, second: Sample, seed: int = 0) -> Estimate:
         raise ValueError("a paired difference needs the same patients and structures on both sides")
     one, other = first.totals(), second.totals()
     patients = len(one[0])
-    everyone, draws = np.ones((1, patients)), _draws(patients, seed)
+    everyone, drawn = np.ones((1, patients)), draws(patients, seed)
     return _estimate(
         _means(everyone, *one) - _means(everyone, *other),
-        _means(draws, *one) - _means(draws, *other),
+        _means(drawn, *one) - _means(drawn, *other),
         patients,
     )
 
 
-def _draws(patients: int, seed: int) -> NDArray[np.float64]:
+def draws(patients: int, seed: int) -> NDArray[np.float64]:
     """Return how often each patient occurs in each draw, (draws, patients)."""
     chosen = np.random.default_rng(seed).integers(0, patients, (RESAMPLES, patients))
     times = np.zeros((RESAMPLES, patients))

@@ -1,0 +1,139 @@
+"""Scores: what is expected to be wrong must be what is wrong, where probabilities are honest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import Scores, Segmenter
+from napari_flomo.segmentation.scores import expected_dice, label_confidence, structure_probability
+from napari_flomo.volumes import Geometry
+
+GEOMETRY = Geometry((1.5, 2.0, 10.0))
+
+
+def scored(probabilities: np.ndarray, card: ModelCard, geometry: Geometry = GEOMETRY) -> Scores:
+    """Score the slices of ``(slices, classes, rows, columns)`` with the labels that win."""
+    codes = np.array([label.code for label in card.classes], np.uint8)
+    tensor = torch.from_numpy(probabilities.astype(np.float32))
+    labels = codes[probabilities.argmax(1)]
+    if card.activation == "sigmoid":
+        labels[probabilities.max(1) < card.threshold] = 0
+    entropy = np.full(labels.shape, 0.5, np.float32)
+    scores = Scores.empty(2, len(labels) + 1, card)
+    chosen = list(range(len(labels)))
+    scores.put((1, chosen), labels, entropy, tensor, card=card, geometry=geometry)
+    return scores
+
+
+@pytest.fixture
+def honest() -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of three classes, and a truth that was drawn from them."""
+    rng = np.random.default_rng(0)
+    row, column = np.mgrid[:90, :90]
+    radius = np.hypot(row - 44, column - 46)
+    logits = np.stack([(radius - 30) / 5, -np.abs(radius - 22) / 4 + 1, (14 - radius) / 4])
+    p = np.exp(logits) / np.exp(logits).sum(0)
+    draws = rng.random((90, 90))
+    truth = (draws[None] > np.cumsum(p, 0)).sum(0)
+    return p[None], truth
+
+
+def test_expected_error_and_dice_come_true(card: ModelCard, honest: Any) -> None:
+    probabilities, truth = honest
+    scores = scored(probabilities, card)
+    labels = probabilities[0].argmax(0)
+    wrong = (labels != truth).sum() * 1.5 * 2 * 10 / 1000
+    assert scores.expected_error_ml[1, 0] == pytest.approx(wrong, rel=0.1)
+    assert scores.structures == (7, 200)
+    for index in (1, 2):
+        found, there = labels == index, truth == index
+        dice = 2 * (found & there).sum() / (found.sum() + there.sum())
+        assert scores.expected_dice[index - 1, 1, 0] == pytest.approx(dice, abs=0.03)
+    for name in ("doubt_cm2", "doubt_mm", "expected_error_ml"):
+        array = getattr(scores, name)
+        assert np.isnan(array[0]).all()
+        assert np.isnan(array[1, 1])
+
+
+def test_without_spacing_voxels_are_counted(card: ModelCard, honest: Any) -> None:
+    known = scored(honest[0], card)
+    unknown = scored(honest[0], card, Geometry.unknown())
+    voxel, pixel = 1.5 * 2 * 10 / 1000, 1.5 * 2 / 100
+    for name, size in (("expected_error_ml", voxel), ("doubt_cm2", pixel)):
+        one, other = getattr(known, name)[1, 0], getattr(unknown, name)[1, 0]
+        assert one == pytest.approx(other * size, rel=1e-5)
+
+
+def test_a_slice_without_anything(card: ModelCard) -> None:
+    nothing = np.zeros((1, 3, 20, 20))
+    nothing[:, 0] = 1
+    scores = scored(nothing, card)
+    assert scores.expected_error_ml[1, 0] == 0
+    assert scores.doubt_cm2[1, 0] == 0
+    assert np.isnan(scores.expected_dice[:, 1, 0]).all()
+
+
+def test_sigmoid(card: ModelCard) -> None:
+    two = replace(card, activation="sigmoid", threshold=0.6)
+    probabilities = np.zeros((1, 2, 10, 10))
+    probabilities[0, 1, :5] = 0.9
+    probabilities[0, 0, 5:] = 0.5
+    tensor = torch.from_numpy(probabilities.astype(np.float32))
+    assert np.allclose(label_confidence(tensor, two)[0, :5], 0.9)
+    assert np.allclose(label_confidence(tensor, two)[0, 5:], 0.5)
+    assert np.allclose(structure_probability(tensor, two)[0, :5], 0.9)
+    scores = scored(probabilities, two)
+    assert scores.expected_error_ml[1, 0] == pytest.approx((50 * 0.1 + 50 * 0.5) * 0.03, rel=1e-5)
+    assert scores.expected_dice[1, 1, 0] == pytest.approx(2 * 45 / (50 + 45), rel=1e-5)
+    assert scores.expected_dice[0, 1, 0] == 0  # half of a slice was nearly called a wall
+
+
+def test_expected_dice_of_a_sure_mask_is_1() -> None:
+    found = np.zeros((2, 8, 8), bool)
+    found[0, 2:5, 2:5] = True
+    dice = expected_dice(found, found.astype(np.float32))
+    assert dice[0] == 1
+    assert np.isnan(dice[1])
+
+
+def test_the_segmenter_scores_what_it_segmented(
+    make_segmenter: Callable[..., Segmenter], card: ModelCard
+) -> None:
+    from napari_flomo.volumes import Volume
+
+    data = np.zeros((3, 40, 40), np.int16)
+    data[:, 10:30, 10:30] = 500
+    data[:, 15:25, 15:25] = 1000
+    result = make_segmenter(sharpness=20).segment(Volume.from_array(data, (8, 1, 1)), slices=[1])
+    assert result.scores is not None
+    assert result.scores.structure_doubt_mm.shape == (2, 1, 3)
+    assert np.array_equal(np.isfinite(result.slice_scores[0]), [False, True, False])
+    assert np.array_equal(result.slice_scores, result.scores.doubt_cm2, equal_nan=True)
+
+
+@pytest.mark.parametrize(("activation", "threshold"), [("softmax", 0.5), ("sigmoid", 0.5)])
+def test_a_temperature_changes_no_label(
+    make_segmenter: Callable[..., Segmenter], activation: str, threshold: float
+) -> None:
+    from napari_flomo.volumes import Volume
+
+    rng = np.random.default_rng(3)
+    volume = Volume.from_array(rng.integers(0, 1000, (2, 40, 40)).astype(np.int16), (8, 1, 1))
+    results = [
+        make_segmenter(
+            sharpness=20, activation=activation, threshold=threshold, temperature=temperature
+        ).segment(volume)
+        for temperature in (0.4, 1.0, 2.2)
+    ]
+    for other in results[1:]:
+        assert np.array_equal(results[0].labels.data, other.labels.data)
+        assert not np.allclose(
+            results[0].uncertainty["entropy"].data, other.uncertainty["entropy"].data
+        )

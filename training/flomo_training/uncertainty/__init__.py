@@ -1,0 +1,1 @@
+"""How honest a model's doubt is: calibration, errors found, predicted Dice, shifted images."""

@@ -1,0 +1,249 @@
+"""Calibration: one temperature, fitted on patients that the network never saw.
+
+Source: Guo et al., ICML 2017. A temperature makes probabilities softer or sharper; which class of a
+softmax wins does not change, so labels stay as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize, minimize_scalar
+
+from flomo_training.cases import Case, code_to_class, read_case
+from flomo_training.uncertainty.band import foreground_band
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import Segmenter, prepare, prepare_labels
+from napari_flomo.segmentation.inputs import check_input, with_channels
+from napari_flomo.volumes import Volume
+
+RANGE = (0.05, 20.0)
+"""Of temperatures that are tried; a network beyond is not overconfident but broken."""
+
+TOO_FEW = 1000
+"""Pixels along contours below which a temperature is a matter of chance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """The network's logits in the band along the contours, and what is there.
+
+    Attributes
+    ----------
+    logits
+        Float32 ``(pixels, channels)``, before any temperature.
+    classes
+        ``(pixels,)``: index of the true class among the card's labels.
+    """
+
+    logits: NDArray[np.float32]
+    classes: NDArray[np.uint8]
+
+    @classmethod
+    def together(cls, parts: Sequence[Pixels]) -> Pixels:
+        """Return all pixels of several."""
+        return cls(
+            np.concatenate([one.logits for one in parts]),
+            np.concatenate([one.classes for one in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class TemperatureFit:
+    """A fitted temperature.
+
+    Attributes
+    ----------
+    temperature
+        Above 1 the network was too sure of itself.
+    nll_before, nll_after
+        Mean negative log-likelihood of the pixels at the temperature 1 and at this one, in nats.
+    pixels
+        That it was fitted on.
+    """
+
+    temperature: float
+    nll_before: float
+    nll_after: float
+    pixels: int
+
+
+def collect_pixels(
+    segmenter: Segmenter,
+    volume: Volume,
+    reference: NDArray[np.integer],
+    slices: Sequence[int] | None = None,
+    name: str = "the image",
+) -> Pixels:
+    """Run the network over a volume of one frame and keep what lies along the contours.
+
+    Parameters
+    ----------
+    segmenter
+        Its network and card are used as they are, without the card's temperature.
+    volume
+        The image.
+    reference
+        True codes ``(slices, rows, columns)``.
+    slices
+        Which slices have a reference; all by default.
+    name
+        What an error message calls the image.
+
+    Raises
+    ------
+    FlomoError
+        If the image is not what the model takes, or a code is not in the card.
+    """
+    card = segmenter.card
+    check_input(volume, card)
+    chosen = list(range(volume.n_slices)) if slices is None else list(slices)
+    pixels = with_channels(volume.frame(0), card)
+    spacing = volume.in_plane_spacing
+    images, plan = prepare(pixels, spacing, card.preprocessing, chosen)
+    classes = prepare_labels(code_to_class(reference[chosen], card, name), plan).numpy()
+    logits = []
+    with torch.inference_mode():
+        for image in images.split(2):
+            batch = image.to(segmenter.device, memory_format=torch.channels_last)
+            logits.append(segmenter.network(batch).logits.float().cpu())
+    values = torch.cat(logits)
+    steps = tuple(
+        step * native / resampled
+        for step, native, resampled in zip(spacing, plan.native, plan.resampled, strict=True)
+    )
+    band = foreground_band(_classes_of(values, card), classes, (steps[0], steps[1]))
+    return Pixels(values.movedim(1, -1).numpy()[band], classes[band])
+
+
+def fit_temperature(pixels: Pixels, card: ModelCard) -> TemperatureFit:
+    """Return the temperature under which the truth is likeliest.
+
+    The likelihood has one maximum: it is concave in the reciprocal of the temperature.
+
+    Raises
+    ------
+    FlomoError
+        If there are too few pixels along contours to learn from.
+    """
+    if len(pixels.classes) < TOO_FEW:
+        raise FlomoError(
+            f"Only {len(pixels.classes)} pixels lie along contours, too few to fit a temperature; "
+            "give more labelled slices."
+        )
+    logits, truth = torch.from_numpy(pixels.logits), _targets(pixels.classes, card)
+
+    def nll(log_temperature: float) -> float:
+        return _nll(logits / math.exp(log_temperature), truth, card)
+
+    low, high = (math.log(end) for end in RANGE)
+    found = minimize_scalar(nll, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
+    temperature = round(math.exp(found.x), 4)
+    return TemperatureFit(temperature, nll(0.0), nll(math.log(temperature)), len(pixels.classes))
+
+
+def fit_vector_scaling(
+    pixels: Pixels, card: ModelCard
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a factor and an offset for the logits of each class, for comparison.
+
+    More freedom than a temperature, and able to change labels; see Guo et al.
+    """
+    logits, truth = torch.from_numpy(pixels.logits), _targets(pixels.classes, card)
+    channels = logits.shape[1]
+
+    def objective(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        values = torch.tensor(x, dtype=torch.float32, requires_grad=True)
+        factor, offset = values[:channels], values[channels:]
+        loss = _loss(logits * factor + offset, truth, card)
+        loss.backward()
+        assert values.grad is not None
+        return float(loss), values.grad.double().numpy()
+
+    start = np.concatenate([np.ones(channels), np.zeros(channels)])
+    found = minimize(objective, start, jac=True, method="L-BFGS-B").x.astype(np.float32)
+    return found[:channels], found[channels:]
+
+
+def mean_nll(pixels: Pixels, card: ModelCard, scaled: NDArray[np.float32] | None = None) -> float:
+    """Return the mean negative log-likelihood of pixels, of ``scaled`` logits where given."""
+    logits = torch.from_numpy(pixels.logits if scaled is None else scaled)
+    return _nll(logits, _targets(pixels.classes, card), card)
+
+
+def halves(cases: Sequence[Case]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return two halves of the patients, with equal shares of each group.
+
+    The same patients always come into the same half.
+    """
+    group_of = {case.patient: case.group for case in cases}
+    ordered = sorted(group_of, key=lambda patient: (group_of[patient], patient))
+    return frozenset(ordered[::2]), frozenset(ordered[1::2])
+
+
+def cross_fit(
+    pixels: Mapping[str, Pixels], cases: Sequence[Case], card: ModelCard
+) -> dict[str, TemperatureFit]:
+    """Return for each patient the temperature that was fitted on the half without that patient.
+
+    Parameters
+    ----------
+    pixels
+        By patient.
+    cases
+        Say the patients' groups.
+    card
+        Of the network.
+    """
+    found: dict[str, TemperatureFit] = {}
+    one, other = halves(cases)
+    for fitted, used in ((one, other), (other, one)):
+        if not fitted or not used:
+            raise FlomoError("Calibration needs at least two patients; give more labelled cases.")
+        fit = fit_temperature(Pixels.together([pixels[name] for name in sorted(fitted)]), card)
+        found |= dict.fromkeys(sorted(used), fit)
+    return found
+
+
+def collect_cases(segmenter: Segmenter, cases: Sequence[Case]) -> dict[str, Pixels]:
+    """Return the pixels of every patient."""
+    parts: dict[str, list[Pixels]] = {}
+    for case in cases:
+        volume, reference = read_case(case)
+        found = collect_pixels(segmenter, volume, reference.data, name=case.name)
+        parts.setdefault(case.patient, []).append(found)
+    return {patient: Pixels.together(found) for patient, found in parts.items()}
+
+
+def _classes_of(logits: torch.Tensor, card: ModelCard) -> NDArray[np.uint8]:
+    winner = logits.argmax(1).numpy().astype(np.uint8)
+    if card.activation == "softmax":
+        return winner
+    limit = math.log(card.threshold / (1 - card.threshold))
+    result: NDArray[np.uint8] = np.where(logits.amax(1).numpy() >= limit, winner + 1, 0)
+    return result.astype(np.uint8)
+
+
+def _targets(classes: NDArray[np.uint8], card: ModelCard) -> torch.Tensor:
+    truth = torch.from_numpy(classes.astype(np.int64))
+    if card.activation == "softmax":
+        return truth
+    return torch.nn.functional.one_hot(truth, len(card.labels))[:, 1:].float()
+
+
+def _loss(logits: torch.Tensor, truth: torch.Tensor, card: ModelCard) -> torch.Tensor:
+    functional = torch.nn.functional
+    if card.activation == "softmax":
+        return functional.cross_entropy(logits, truth)
+    return functional.binary_cross_entropy_with_logits(logits, truth)
+
+
+def _nll(logits: torch.Tensor, truth: torch.Tensor, card: ModelCard) -> float:
+    with torch.inference_mode():
+        return float(_loss(logits, truth, card))

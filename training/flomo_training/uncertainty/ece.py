@@ -1,0 +1,100 @@
+"""Is a probability of 0.8 right in eight of ten pixels: calibration errors and their curve.
+
+Counts are kept in fine bins, so that those of slices, patients and strata can be added up and any
+coarser bins be made of them afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 15
+"""Of equal width between 0 and 1, as is usual."""
+
+FINE = 100 * BINS
+"""Bins that are counted in."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Pixels by how sure the network was of their label.
+
+    Attributes
+    ----------
+    counts
+        ``(..., 3, FINE)``: pixels, the sum of their confidences, and how many were right.
+    brier
+        ``(...)``: sum over the pixels of the squared distance between the probabilities of the
+        classes and the truth, 0 to 2 for each pixel.
+    """
+
+    counts: Floats
+    brier: Floats
+
+    @classmethod
+    def of(
+        cls, confidence: NDArray[np.floating], right: NDArray[np.bool_], brier: float
+    ) -> Reliability:
+        """Count pixels; arguments are flat, ``brier`` is a sum."""
+        place = np.clip((confidence * FINE).astype(np.int64), 0, FINE - 1)
+        rows = [
+            np.bincount(place, weights, FINE).astype(float) for weights in (None, confidence, right)
+        ]
+        return cls(np.stack(rows), np.asarray(brier, float))
+
+    def ece(self) -> Floats:
+        """Return the expected calibration error: mean of |confidence - share of right pixels|.
+
+        Over bins of equal width, each weighted by its pixels (Naeini et al., AAAI 2015).
+        """
+        coarse = self.counts.reshape(*self.counts.shape[:-1], BINS, FINE // BINS).sum(-1)
+        return _error(coarse)
+
+    def adaptive_ece(self) -> Floats:
+        """Return the same over bins of equally many pixels, as nearly as the fine bins allow.
+
+        Source: Nixon et al., CVPR workshops 2019.
+        """
+        flat = self.counts.reshape(-1, 3, FINE)
+        errors = np.empty(len(flat))
+        for index, counts in enumerate(flat):
+            pixels = counts[0]
+            middle = np.cumsum(pixels) - pixels / 2
+            group = np.clip((middle / max(pixels.sum(), 1) * BINS).astype(int), 0, BINS - 1)
+            coarse = np.stack([np.bincount(group, row, BINS) for row in counts]).astype(float)
+            errors[index] = _error(coarse)
+        result: Floats = errors.reshape(self.counts.shape[:-2])
+        return result
+
+    def mean_brier(self) -> Floats:
+        """Return the Brier score: mean squared distance from the truth, 0 perfect to 2."""
+        pixels = self.counts[..., 0, :].sum(-1)
+        return np.divide(self.brier, pixels, out=np.full(pixels.shape, np.nan), where=pixels > 0)
+
+    def curve(self) -> tuple[Floats, Floats, Floats]:
+        """Return mean confidence, share of right pixels and pixels of the coarse bins.
+
+        For one set of counts; NaN where a bin is empty.
+        """
+        pixels, confidence, right = self.counts.reshape(3, BINS, FINE // BINS).sum(-1)
+        filled = pixels > 0
+        nothing = np.full(BINS, np.nan)
+        return (
+            np.divide(confidence, pixels, out=nothing.copy(), where=filled),
+            np.divide(right, pixels, out=nothing.copy(), where=filled),
+            pixels,
+        )
+
+
+def _error(coarse: Floats) -> Floats:
+    """Return the error of counts ``(..., 3, bins)``; NaN without any pixel."""
+    pixels, confidence, right = np.moveaxis(coarse, -2, 0)
+    gaps = np.abs(confidence - right).sum(-1)
+    total = pixels.sum(-1)
+    result: Floats = np.divide(gaps, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return result

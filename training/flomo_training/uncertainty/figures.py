@@ -1,0 +1,248 @@
+"""The figures of doubt: everything with its interval, in plain JSON types."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flomo_training.bootstrap import LEVEL, draws
+from flomo_training.uncertainty.ece import Reliability
+from flomo_training.uncertainty.finding import SHARES, found_in_queue, found_in_volumes
+from flomo_training.uncertainty.quality import (
+    QualityTable,
+    fit_quality,
+    mean_left_out,
+    predict_left_out,
+)
+from flomo_training.uncertainty.ranking import Ranking
+from flomo_training.uncertainty.records import (
+    SliceRecord,
+    patients_of,
+    ranking_by_patient,
+    reliability_by_patient,
+)
+
+GOOD_DICE = 0.8
+"""A slice whose structures have a smaller mean Dice is one that a reviewer should see."""
+
+ORACLE = "oracle"
+QUARTILES = 4
+
+Floats = NDArray[np.float64]
+Figure = dict[str, Any]
+
+
+def calibration_figures(
+    before: Sequence[SliceRecord], after: Sequence[SliceRecord]
+) -> dict[str, Figure]:
+    """Return ECE, adaptive ECE and Brier score, everywhere and in the band, before and after."""
+    result: dict[str, Figure] = {}
+    for part, which in (("whole image", _everywhere), ("foreground band", _near)):
+        result[part] = {
+            moment: _reliability_figures(reliability_by_patient(records, which))
+            for moment, records in (("before", before), ("after", after))
+        }
+    return result
+
+
+def map_figures(records: Sequence[SliceRecord]) -> dict[str, Figure]:
+    """Return AUROC, AUPR and AURC of every map for wrong pixels in the band.
+
+    ``auroc_less_entropy`` is the difference to the entropy's on the same draws of patients.
+    """
+    names = list(records[0].maps)
+    weights = _weights(records)
+    result: dict[str, Figure] = {}
+    reference: Floats | None = None
+    for name in ["entropy", *(one for one in names if one != "entropy")]:
+        drawn = Ranking(np.tensordot(weights, ranking_by_patient(records, name).counts, 1))
+        auroc = drawn.auroc()
+        reference = auroc if reference is None else reference
+        result[name] = {
+            "auroc": estimate(auroc),
+            "aupr": estimate(drawn.aupr()),
+            "aurc": estimate(drawn.aurc()),
+            "auroc_less_entropy": estimate(auroc - reference, digits=4),
+        }
+    result["entropy"]["best_aurc"] = estimate(drawn.best_aurc())
+    result["entropy"]["wrong_share"] = estimate(
+        drawn.counts[:, 1].sum(-1) / drawn.counts.sum((-1, -2))
+    )
+    return {name: result[name] for name in names}
+
+
+def finding_figures(records: Sequence[SliceRecord], chosen: str) -> dict[str, Figure]:
+    """Return what each order of review finds, of wrong voxels and of bad slices.
+
+    Parameters
+    ----------
+    records
+        All slices.
+    chosen
+        The score whose lead over the other orders is told, on the same draws of patients.
+    """
+    wrong = np.array([one.wrong for one in records], float)
+    bad = np.array([float(one.dice < GOOD_DICE) for one in records])
+    volume = np.unique([one.case for one in records], return_inverse=True)[1]
+    names, number = patients_of(records)
+    weights = _weights(records)[:, number]
+    result: dict[str, Figure] = {}
+    for what, target in (("wrong voxels", wrong), ("bad slices", bad)):
+        for way in ("every volume", "one queue"):
+            drawn: dict[str, Floats] = {}
+            for name in [*records[0].scores, ORACLE]:
+                score = (
+                    target if name == ORACLE else np.array([one.scores[name] for one in records])
+                )
+                drawn[name] = (
+                    found_in_volumes(score, target, volume, weights)
+                    if way == "every volume"
+                    else found_in_queue(score, target, weights)
+                )
+            drawn["random"] = np.broadcast_to(np.array(SHARES), drawn[ORACLE].shape)
+            result[f"{what}, {way}"] = {
+                "shares": list(SHARES),
+                "found": {name: _by_share(one) for name, one in drawn.items()},
+                "lead": {
+                    name: _by_share(drawn[chosen] - drawn[name])
+                    for name in ("random", "anatomical", "largest_first", "boundary")
+                    if name in drawn and name != chosen
+                },
+            }
+    result["counts"] = {
+        "slices": len(records),
+        "patients": len(names),
+        "wrong_voxels": int(wrong.sum()),
+        "bad_slices": int(bad.sum()),
+    }
+    return result
+
+
+def strata_figures(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]:
+    """Return calibration and AUROC of the entropy by quartile of contrast and of size."""
+    values: Mapping[str, Callable[[SliceRecord], float]] = {
+        "contrast": lambda one: one.contrast,
+        "size_mm2": lambda one: one.size_mm2,
+    }
+    result: dict[str, list[Figure]] = {}
+    for name, value in values.items():
+        held = [one for one in records if one.size_mm2 > 0 and math.isfinite(one.contrast)]
+        edges = np.quantile([value(one) for one in held], np.linspace(0, 1, QUARTILES + 1))
+        rows = []
+        for low, high in itertools.pairwise(edges):
+            last = high == edges[-1]
+            mine = [
+                one for one in held if low <= value(one) < high or (last and value(one) == high)
+            ]
+            weights = _weights(mine)
+            near = _drawn(reliability_by_patient(mine, _near), weights)
+            ranking = Ranking(np.tensordot(weights, ranking_by_patient(mine, "entropy").counts, 1))
+            rows.append(
+                {
+                    "from": float(f"{low:.4g}"),
+                    "to": float(f"{high:.4g}"),
+                    "slices": len(mine),
+                    "mean_dice": round(float(np.nanmean([one.dice for one in mine])), 4),
+                    "wrong_share": estimate(
+                        ranking.counts[:, 1].sum(-1) / ranking.counts.sum((-1, -2))
+                    ),
+                    "ece": estimate(near.ece()),
+                    "auroc": estimate(ranking.auroc()),
+                }
+            )
+        result[name] = rows
+    return result
+
+
+def quality_figures(records: Sequence[SliceRecord]) -> Figure:
+    """Return the error of predicted Dice, the regression fitted on all, and the error in ml."""
+    table = QualityTable.of(records)
+    guesses = {
+        "ridge": predict_left_out(table),
+        "expected Dice": table.expected,
+        "mean of the others": mean_left_out(table),
+    }
+    names = np.unique(table.patients)
+    weights = np.concatenate([np.ones((1, len(names))), draws(len(names), 0)])
+    number = np.searchsorted(names, table.patients)
+    rows = {}
+    for name, guess in guesses.items():
+        miss = np.bincount(number, np.abs(guess - table.dice), len(names))
+        count = np.bincount(number, minlength=len(names))
+        correlation = (
+            None
+            if name == "mean of the others"
+            else round(float(np.corrcoef(guess, table.dice)[0, 1]), 3)
+        )
+        rows[name] = {
+            "mean_absolute_error": estimate((weights @ miss) / (weights @ count)),
+            "correlation": correlation,
+        }
+    cases = sorted({one.case for one in records})
+    expected = [sum(r.expected_error_ml for r in records if r.case == case) for case in cases]
+    found = [sum(r.wrong * r.voxel_ml for r in records if r.case == case) for case in cases]
+    return {
+        "structures_in_slices": len(table.dice),
+        "predicted_dice": rows,
+        "regression": fit_quality(table).to_dict(),
+        "wrong_ml_of_a_volume": {
+            "mean_expected": round(float(np.mean(expected)), 2),
+            "mean_found": round(float(np.mean(found)), 2),
+            "mean_absolute_error": round(float(np.mean(np.abs(np.subtract(expected, found)))), 2),
+            "correlation": round(float(np.corrcoef(expected, found)[0, 1]), 3),
+            "volumes": len(cases),
+        },
+    }
+
+
+def estimate(drawn: Floats, digits: int = 4) -> list[float | None]:
+    """Return value and interval of a figure: the first draw is everyone, the others resamples."""
+    if len(drawn) < 2 or np.isnan(drawn[1:]).all():
+        return [_rounded(float(drawn[0]), digits), None, None]
+    low, high = np.nanpercentile(drawn[1:], LEVEL)
+    return [_rounded(float(one), digits) for one in (drawn[0], low, high)]
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None
+
+
+def _by_share(drawn: Floats) -> list[list[float | None]]:
+    return [estimate(drawn[:, column]) for column in range(drawn.shape[1])]
+
+
+def _weights(records: Sequence[SliceRecord]) -> Floats:
+    """Return how often each patient is there: once each, then as the bootstrap draws them."""
+    patients = len(patients_of(records)[0])
+    everyone = np.ones((1, patients))
+    return np.concatenate([everyone, draws(patients, 0)]) if patients > 1 else everyone
+
+
+def _drawn(by_patient: Reliability, weights: Floats) -> Reliability:
+    return Reliability(np.tensordot(weights, by_patient.counts, 1), weights @ by_patient.brier)
+
+
+def _reliability_figures(by_patient: Reliability) -> Figure:
+    patients = len(by_patient.brier)
+    weights = np.ones((1, patients))
+    if patients > 1:
+        weights = np.concatenate([weights, draws(patients, 0)])
+    drawn = _drawn(by_patient, weights)
+    return {
+        "ece": estimate(drawn.ece()),
+        "adaptive_ece": estimate(drawn.adaptive_ece()),
+        "brier": estimate(drawn.mean_brier()),
+    }
+
+
+def _everywhere(record: SliceRecord) -> Reliability:
+    return record.everywhere
+
+
+def _near(record: SliceRecord) -> Reliability:
+    return record.near

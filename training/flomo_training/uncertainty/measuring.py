@@ -1,0 +1,214 @@
+"""From a case and a segmenter to what is kept of each slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flomo_training.cases import Case, code_to_class, read_case
+from flomo_training.uncertainty.band import foreground_band
+from flomo_training.uncertainty.ece import Reliability
+from flomo_training.uncertainty.finding import anatomical_score
+from flomo_training.uncertainty.ranking import Ranking
+from flomo_training.uncertainty.records import SliceRecord, StructureRecord
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import DEFAULT_MAPS, Scores, Segmentation, Segmenter
+from napari_flomo.segmentation.inputs import with_channels
+from napari_flomo.segmentation.preprocessing import intensity_window
+from napari_flomo.segmentation.scores import PLAUSIBLE, label_confidence, structure_probability
+from napari_flomo.volumes import Geometry, Volume
+
+SCORES = {
+    "entropy_area": "entropy summed over the plausible pixels, cm²",
+    "boundary": "width of the band of doubt along the contours, mm",
+    "expected_error": "volume that is expected to be wrong, ml",
+    "expected_voxels": "voxels that are expected to be wrong",
+    "expected_dice": "one less the smallest expected Dice of a structure",
+    "mean_entropy": "mean entropy of the plausible pixels",
+}
+"""Candidates for the order of review that need no more than the plain pass."""
+
+SUMMED = ("tta_entropy", "mutual_information", "variance", "network_entropy", "network_cosine",
+          "network_correction", "network_distrust")  # fmt: skip
+"""Maps whose sum over the plausible pixels is a candidate, too, where the map was asked for."""
+
+YARDSTICKS = {
+    "anatomical": "base and apex first, then towards the middle",
+    "largest_first": "by the labelled area: what doubt must beat to be more than size",
+}
+"""Orders that know nothing of doubt."""
+
+
+def measure_case(
+    case: Case,
+    segmenter: Segmenter,
+    maps: Iterable[str] = DEFAULT_MAPS,
+    slices: Sequence[int] | None = None,
+) -> list[SliceRecord]:
+    """Segment a case of one frame and compare doubt and errors, slice by slice.
+
+    Raises
+    ------
+    FlomoError
+        If a file is broken, or the reference holds codes that the card does not name.
+    """
+    volume, reference = read_case(case)
+    return measure_volume(case, volume, reference, segmenter, maps=maps, slices=slices)
+
+
+def measure_volume(
+    case: Case,
+    volume: Volume,
+    reference: Volume,
+    segmenter: Segmenter,
+    *,
+    maps: Iterable[str] = DEFAULT_MAPS,
+    slices: Sequence[int] | None = None,
+) -> list[SliceRecord]:
+    """Do the same for an image that is in memory; ``case`` says what it is of."""
+    card = segmenter.card
+    classes = code_to_class(reference.data, card, case.name)
+    names = list(dict.fromkeys([*maps, "entropy"]))
+    result = segmenter.segment(volume, slices=slices, keep_probabilities=True, maps=names)
+    pixels = with_channels(volume.frame(0), card)
+    low, high = intensity_window(pixels, card.preprocessing.intensity)
+    grey = np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)
+    grey = grey.mean(-1) if grey.ndim == 4 else grey
+    band = foreground_band(result.labels.data, reference.data, volume.in_plane_spacing)
+    chosen = range(volume.n_slices) if slices is None else slices
+    return [
+        _record(case, index, result, classes=classes, grey=grey, band=band[index])
+        for index in chosen
+    ]
+
+
+def _record(
+    case: Case,
+    index: int,
+    result: Segmentation,
+    *,
+    classes: NDArray[np.uint8],
+    grey: NDArray[np.floating],
+    band: NDArray[np.bool_],
+) -> SliceRecord:
+    card, scores = result.card, result.scores
+    assert result.probabilities is not None
+    assert scores is not None
+    truth = classes[index]
+    probabilities = np.ascontiguousarray(result.probabilities.data[:, index])
+    tensor = torch.from_numpy(probabilities)[None]
+    confidence = label_confidence(tensor, card)[0]
+    raw = _class_of(probabilities, card)
+    codes = np.array([label.code for label in card.labels], np.uint8)
+    wrong = result.labels.data[index] != codes[truth]
+    brier = _squared_distance(probabilities, truth, card)
+    plausible = structure_probability(tensor, card)[0] >= PLAUSIBLE
+    maps = {name: one.data[index] for name, one in result.uncertainty.items()}
+    geometry = result.labels.geometry
+    area = geometry.spacing[0] * geometry.spacing[1]
+    return SliceRecord(
+        case=case.name,
+        patient=case.patient,
+        phase=case.phase,
+        index=index,
+        slices=len(classes),
+        wrong=int(wrong.sum()),
+        voxel_ml=area * geometry.spacing[2] / 1000 if geometry.spacing_known else float("nan"),
+        contrast=_contrast(grey[index], truth, band),
+        size_mm2=float((truth > 0).sum() * area),
+        scores=_candidates(scores, index, maps, plausible, geometry)
+        | {
+            "anatomical": anatomical_score(index, len(classes)),
+            "largest_first": float((result.labels.data[index] > 0).sum() * area),
+        },
+        expected_error_ml=float(scores.expected_error_ml[0, index]),
+        everywhere=Reliability.of(confidence.ravel(), (raw == truth).ravel(), brier.sum()),
+        near=Reliability.of(confidence[band], (raw == truth)[band], brier[band].sum()),
+        maps={name: Ranking.of(one[band], wrong[band]) for name, one in maps.items()},
+        structures=_structures(result, index, truth, probabilities),
+    )
+
+
+def _class_of(probabilities: NDArray[np.float32], card: ModelCard) -> NDArray[np.uint8]:
+    """Return the class that wins, before labels are tidied: an index of the card's labels."""
+    winner = probabilities.argmax(0).astype(np.uint8)
+    if card.activation == "softmax":
+        return winner
+    return np.where(probabilities.max(0) >= card.threshold, winner + 1, 0).astype(np.uint8)
+
+
+def _squared_distance(
+    probabilities: NDArray[np.float32], truth: NDArray[np.uint8], card: ModelCard
+) -> NDArray[np.float64]:
+    """Return the squared distance of the probabilities from the truth, pixel by pixel."""
+    offset = len(card.labels) - len(probabilities)
+    total = np.zeros(truth.shape)
+    for channel, one in enumerate(probabilities):
+        total += (one - (truth == channel + offset)) ** 2
+    return total
+
+
+def _contrast(
+    grey: NDArray[np.floating], truth: NDArray[np.uint8], band: NDArray[np.bool_]
+) -> float:
+    """Return the largest difference between the mean intensities of two classes in the band."""
+    present = list(np.unique(truth[band]))
+    if not present or max(present) == 0:
+        return float("nan")
+    means = [float(grey[band & (truth == one)].mean()) for one in present]
+    return max(means) - min(means)
+
+
+def _candidates(
+    scores: Scores,
+    index: int,
+    maps: Mapping[str, NDArray[np.float32]],
+    plausible: NDArray[np.bool_],
+    geometry: Geometry,
+) -> dict[str, float]:
+    column_step, row_step, slice_step = geometry.spacing
+    area = column_step * row_step
+    voxel = area * slice_step / 1000 if geometry.spacing_known else 1.0
+    dice = scores.expected_dice[:, 0, index]
+    entropy = maps["entropy"][plausible].astype(np.float64)
+    found = {
+        "entropy_area": float(scores.doubt_cm2[0, index]),
+        "boundary": float(scores.doubt_mm[0, index]),
+        "expected_error": float(scores.expected_error_ml[0, index]),
+        "expected_voxels": float(scores.expected_error_ml[0, index] / voxel),
+        "expected_dice": float(1 - np.nanmin(dice)) if np.isfinite(dice).any() else 0.0,
+        "mean_entropy": float(entropy.mean()) if entropy.size else 0.0,
+    }
+    summed = {name: float(maps[name][plausible].sum() * area) for name in SUMMED if name in maps}
+    return found | summed
+
+
+def _structures(
+    result: Segmentation,
+    index: int,
+    truth: NDArray[np.uint8],
+    probabilities: NDArray[np.float32],
+) -> tuple[StructureRecord, ...]:
+    card, scores = result.card, result.scores
+    assert scores is not None
+    labels = result.labels.data[index]
+    offset = len(card.labels) - len(probabilities)
+    records = []
+    for number, label in enumerate(card.labels[1:], start=1):
+        found, there = labels == label.code, truth == number
+        one = probabilities[number - offset]
+        records.append(
+            StructureRecord(
+                name=label.name,
+                found=int(found.sum()),
+                truth=int(there.sum()),
+                both=int((found & there).sum()),
+                inside=float(one[found].sum(dtype=np.float64)),
+                whole=float(one[found | (one >= PLAUSIBLE)].sum(dtype=np.float64)),
+                doubt_mm=float(scores.structure_doubt_mm[number - 1, 0, index]),
+            )
+        )
+    return tuple(records)

@@ -1,0 +1,116 @@
+"""Pictures of the figures: reliability, errors found, risk against coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flomo_training.uncertainty.ece import Reliability
+from flomo_training.uncertainty.figures import GOOD_DICE, ORACLE
+from flomo_training.uncertainty.finding import found_in_volumes
+from flomo_training.uncertainty.ranking import Ranking
+from flomo_training.uncertainty.records import (
+    SliceRecord,
+    ranking_by_patient,
+    reliability_by_patient,
+)
+from napari_flomo.files import atomic_write
+from napari_flomo.segmentation import MAPS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GRID = np.linspace(0, 1, 41)
+INK, PALE = "#333333", "#bbbbbb"
+COLOURS = ("#3b82f6", "#ef4444", "#22c55e", "#a855f7", "#f59e0b", "#0ea5e9", "#84cc16", "#ec4899")
+
+
+def draw_reliability(
+    before: Sequence[SliceRecord], after: Sequence[SliceRecord], path: Path
+) -> None:
+    """Draw how often pixels of the band are right against how sure the network was of them."""
+    figure, axes = _sheet(2)
+    for panel, (title, records) in zip(axes, (("before", before), ("after", after)), strict=True):
+        found = reliability_by_patient(records, lambda one: one.near)
+        total = Reliability(found.counts.sum(0), found.brier.sum(0))
+        confidence, right, pixels = total.curve()
+        panel.plot([0, 1], [0, 1], color=PALE, linewidth=1)
+        share = pixels / pixels.sum()
+        panel.bar((np.arange(len(share)) + 0.5) / len(share), share, 0.9 / len(share), color=PALE)
+        panel.plot(confidence, right, "o-", color=COLOURS[0], markersize=4)
+        panel.set_title(f"{title}: ECE {float(total.ece()):.3f}", color=INK, fontsize=10)
+        panel.set_xlabel("confidence (bars: share of pixels)")
+        panel.set_ylabel("share of right pixels")
+        panel.set_xlim(0, 1)
+        panel.set_ylim(0, 1)
+    _save(figure, path)
+
+
+def draw_finding(records: Sequence[SliceRecord], names: Mapping[str, str], path: Path) -> None:
+    """Draw what a reviewer finds who looks at the first slices of every volume.
+
+    ``names`` are the orders to draw and what the legend calls them.
+    """
+    figure, axes = _sheet(2)
+    volume = np.unique([one.case for one in records], return_inverse=True)[1]
+    everyone = np.ones((1, len(records)))
+    wrong = np.array([one.wrong for one in records], float)
+    bad = np.array([float(one.dice < GOOD_DICE) for one in records])
+    for panel, title, target in (
+        (axes[0], "wrong voxels", wrong),
+        (axes[1], f"slices with Dice < {GOOD_DICE}", bad),
+    ):
+        panel.plot([0, 1], [0, 1], "--", color=PALE, label="random")
+        for colour, (name, called) in zip(COLOURS, names.items(), strict=False):
+            score = np.array([one.scores[name] for one in records])
+            found = found_in_volumes(score, target, volume, everyone, GRID.tolist())[0]
+            panel.plot(GRID, found, color=colour, label=called, linewidth=1.5)
+        best = found_in_volumes(target, target, volume, everyone, GRID.tolist())[0]
+        panel.plot(GRID, best, ":", color=INK, label=ORACLE)
+        panel.set_title(f"{title} found", color=INK, fontsize=10)
+        panel.set_xlabel("share of the slices of every volume that was looked at")
+        panel.set_xlim(0, 1)
+        panel.set_ylim(0, 1)
+    axes[0].legend(fontsize=8, frameon=False)
+    _save(figure, path)
+
+
+def draw_risk_coverage(records: Sequence[SliceRecord], path: Path) -> None:
+    """Draw the share of wrong pixels among those kept, surest first, for the maps of the whole."""
+    figure, (panel,) = _sheet(1)
+    names = [name for name in records[0].maps if MAPS[name].stage is None]
+    for colour, name in zip(COLOURS, names, strict=False):
+        total = Ranking(ranking_by_patient(records, name).counts.sum(0))
+        coverage, risk = total.risk_coverage()
+        panel.plot(coverage, risk, color=colour, linewidth=1.5, label=MAPS[name].title)
+    right, wrong = total.counts.sum(-1)
+    share = wrong / (right + wrong)
+    panel.plot([0, 1 - share], [0, 0], ":", color=INK, label=ORACLE)
+    panel.plot(GRID, np.clip((GRID - 1 + share) / np.maximum(GRID, 1e-9), 0, 1), ":", color=INK)
+    panel.axhline(share, color=PALE, linestyle="--", linewidth=1, label="knows nothing")
+    panel.set_xlabel("share of the band's pixels that are kept, surest first")
+    panel.set_ylabel("share of them that is wrong")
+    panel.set_xlim(0, 1)
+    panel.set_ylim(0, 2 * share)
+    panel.legend(fontsize=7, frameon=False)
+    _save(figure, path)
+
+
+def _sheet(panels: int) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * panels, 4.2), dpi=110, layout="constrained")
+    axes = [figure.add_subplot(1, panels, number + 1) for number in range(panels)]
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png")

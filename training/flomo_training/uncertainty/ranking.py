@@ -1,0 +1,90 @@
+"""Does a map stand high where the labels are wrong: AUROC, AUPR, and risk against coverage.
+
+Values are counted in fine bins, right and wrong pixels apart, so that the counts of patients can be
+drawn and added up. The bins are narrow near 0, where most values lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 2000
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Pixels by the value of a map.
+
+    Attributes
+    ----------
+    counts
+        ``(..., 2, BINS)``: right and wrong pixels, by rising values.
+    """
+
+    counts: Floats
+
+    @classmethod
+    def of(cls, values: NDArray[np.floating], wrong: NDArray[np.bool_]) -> Ranking:
+        """Count pixels; arguments are flat, values lie between 0 and 1."""
+        place = np.clip((values.astype(np.float64) ** 0.25 * BINS).astype(np.int64), 0, BINS - 1)
+        return cls(
+            np.stack([np.bincount(place[which], minlength=BINS) for which in (~wrong, wrong)])
+        )
+
+    def auroc(self) -> Floats:
+        """Return the chance that a wrong pixel has a higher value than a right one.
+
+        Equal values count half. NaN where nothing is wrong or nothing is right.
+        """
+        right, wrong = self.counts[..., 0, :], self.counts[..., 1, :]
+        below = np.cumsum(right, -1) - right
+        wins = (wrong * (below + right / 2)).sum(-1)
+        pairs = right.sum(-1) * wrong.sum(-1)
+        return _ratio(wins, pairs)
+
+    def aupr(self) -> Floats:
+        """Return the area under precision against recall: the mean precision at each wrong pixel.
+
+        A map that knows nothing reaches the share of wrong pixels.
+        """
+        right, wrong = self.counts[..., 0, ::-1], self.counts[..., 1, ::-1]
+        found, looked = np.cumsum(wrong, -1), np.cumsum(right + wrong, -1)
+        precision = np.divide(found, looked, out=np.zeros_like(found, float), where=looked > 0)
+        return _ratio((precision * wrong).sum(-1), wrong.sum(-1))
+
+    def risk_coverage(self) -> tuple[Floats, Floats]:
+        """Return coverage and risk: keeping the pixels of lowest value, what share is wrong.
+
+        Two arrays ``(..., BINS)``.
+        """
+        right, wrong = self.counts[..., 0, :], self.counts[..., 1, :]
+        kept, errors = np.cumsum(right + wrong, -1), np.cumsum(wrong, -1)
+        total = kept[..., -1:]
+        return _ratio(kept, np.broadcast_to(total, kept.shape)), _ratio(errors, kept)
+
+    def aurc(self) -> Floats:
+        """Return the area under risk against coverage; smaller is better.
+
+        The share of wrong pixels for a map that knows nothing.
+        """
+        pixels = self.counts.sum(-2)
+        _, risk = self.risk_coverage()
+        return _ratio((np.nan_to_num(risk) * pixels).sum(-1), pixels.sum(-1))
+
+    def best_aurc(self) -> Floats:
+        """Return the area that an oracle reaches, which puts every wrong pixel last."""
+        right, wrong = self.counts[..., 0, :].sum(-1), self.counts[..., 1, :].sum(-1)
+        share = _ratio(wrong, right + wrong)
+        # Risk is 0 up to the coverage 1 - e and (c - 1 + e) / c beyond.
+        return share + (1 - share) * np.log1p(-share)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    nothing = np.full(np.shape(below), np.nan)
+    result: Floats = np.divide(above, below, out=nothing, where=np.asarray(below) > 0)
+    return result

@@ -1,0 +1,110 @@
+"""Images as they come from a worse scanner, a restless patient or another protocol.
+
+Each degradation has two grades. They are fixed, seeded and made before the model looks at the
+image, in units of its intensity window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from monai import transforms as mt
+from torch import Tensor
+
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation.inputs import with_channels
+from napari_flomo.segmentation.preprocessing import intensity_window
+from napari_flomo.volumes import Volume
+
+GRADES = ("mild", "strong")
+
+GHOST_LINES = 3
+"""Every so many lines of k-space are changed by the motion."""
+
+
+def _noise(images: Tensor, strength: float, seed: int) -> Tensor:
+    transform = mt.RandGaussianNoise(prob=1, std=strength, sample_std=False)
+    return _run(transform, images, seed)
+
+
+def _blur(images: Tensor, strength: float, _seed: int) -> Tensor:
+    return torch.stack(
+        [torch.as_tensor(mt.GaussianSmooth(strength)(one[None])[0]) for one in images]
+    )
+
+
+def _bias_field(images: Tensor, strength: float, seed: int) -> Tensor:
+    transform = mt.RandBiasField(degree=3, coeff_range=(strength, strength), prob=1)
+    return _run(transform, images, seed)
+
+
+def _contrast(images: Tensor, strength: float, _seed: int) -> Tensor:
+    return images.clamp(0, 1) ** strength
+
+
+def _low_resolution(images: Tensor, strength: float, seed: int) -> Tensor:
+    transform = mt.RandSimulateLowResolution(
+        prob=1,
+        zoom_range=(strength, strength),
+        downsample_mode="area",
+        upsample_mode="bilinear",
+    )
+    return _run(transform, images, seed)
+
+
+def _ghosting(images: Tensor, strength: float, _seed: int) -> Tensor:
+    """Weaken every third line of k-space, as a pulsing heart does: copies along the rows."""
+    spectrum = torch.fft.fft2(images)
+    spectrum[:, ::GHOST_LINES] *= 1 - strength
+    spectrum[:, 0] /= 1 - strength  # the mean stays
+    return torch.fft.ifft2(spectrum).abs()
+
+
+DEGRADATIONS: dict[str, tuple[Callable[[Tensor, float, int], Tensor], tuple[float, float], str]] = {
+    "noise": (_noise, (0.05, 0.15), "Gaussian noise, standard deviation {} of the window"),
+    "blur": (_blur, (1.0, 2.5), "Gaussian blur, sigma {} pixels"),
+    "bias field": (_bias_field, (0.2, 0.5), "polynomial of degree 3, coefficients {}"),
+    "motion ghosting": (_ghosting, (0.3, 0.7), "every third line of k-space weakened by {}"),
+    "contrast": (_contrast, (0.5, 2.5), "intensities to the power {}"),
+    "low resolution": (_low_resolution, (0.5, 0.25), "resolution in the plane times {}"),
+}
+"""By name: what it does, its strength in the two grades, and that in words."""
+
+
+def degrade(volume: Volume, kind: str, grade: str, card: ModelCard, seed: int = 0) -> Volume:
+    """Return a volume of one frame and one channel, degraded slice by slice.
+
+    Parameters
+    ----------
+    volume
+        A stack without frames.
+    kind, grade
+        Of `DEGRADATIONS` and `GRADES`.
+    card
+        Says what the intensity window is.
+    seed
+        Of noise and bias field.
+    """
+    change, strengths, _ = DEGRADATIONS[kind]
+    pixels = with_channels(volume, card).astype(np.float32)
+    low, high = intensity_window(pixels, card.preprocessing.intensity)
+    width = max(high - low, 1e-6)
+    images = torch.from_numpy((pixels - low) / width)
+    changed = change(images, strengths[GRADES.index(grade)], seed)
+    return replace(volume, data=changed.numpy().astype(np.float32) * width + low)
+
+
+def describe(kind: str) -> str:
+    """Return what a degradation is, with its two strengths."""
+    _, strengths, words = DEGRADATIONS[kind]
+    return words.format(" and ".join(f"{one:g}" for one in strengths))
+
+
+def _run(transform: mt.RandomizableTransform, images: Tensor, seed: int) -> Tensor:
+    """Run a transform of MONAI with a seed on slices taken as channels."""
+    transform.set_random_state(seed)
+    result = transform(images)
+    return torch.as_tensor(result).as_subclass(Tensor)

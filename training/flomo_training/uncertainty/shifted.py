@@ -1,0 +1,137 @@
+"""Whether doubt and error grow together when images get worse, or come from elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from flomo_training.bootstrap import draws
+from flomo_training.cases import Case, read_case
+from flomo_training.uncertainty.figures import estimate
+from flomo_training.uncertainty.measuring import measure_volume
+from flomo_training.uncertainty.records import SliceRecord
+from flomo_training.uncertainty.shift import DEGRADATIONS, GRADES, degrade, describe
+from napari_flomo.segmentation import Segmenter
+
+AS_IT_IS = "as it is"
+EVERY = 2
+"""Every so many slices of a stack are measured: neighbours say nearly the same."""
+
+
+@dataclass(frozen=True)
+class ShiftRow:
+    """Means over the slices of one case in one state.
+
+    Attributes
+    ----------
+    case, patient
+        What it is of.
+    kind, grade
+        Of `DEGRADATIONS` and `GRADES`, or `AS_IT_IS` and empty.
+    dice, expected_dice
+        Mean over structures and slices, where there is one.
+    doubt_mm, expected_error_ml
+        Mean over slices.
+    """
+
+    case: str
+    patient: str
+    kind: str
+    grade: str
+    dice: float
+    expected_dice: float
+    doubt_mm: float
+    expected_error_ml: float
+
+
+def measure_shift(
+    cases: Sequence[Case], segmenter_for: Callable[[Case], Segmenter]
+) -> Iterator[ShiftRow]:
+    """Yield a row for each case as it is and in each grade of each degradation."""
+    for case in cases:
+        volume, reference = read_case(case)
+        segmenter = segmenter_for(case)
+        slices = range(0, volume.n_slices, EVERY)
+        states = [(AS_IT_IS, "")] + [(kind, grade) for kind in DEGRADATIONS for grade in GRADES]
+        for kind, grade in states:
+            image = volume
+            if grade:
+                image = degrade(volume, kind, grade, segmenter.card)
+            records = measure_volume(case, image, reference, segmenter, slices=list(slices))
+            yield shift_row(records, kind, grade)
+
+
+def shift_row(records: Sequence[SliceRecord], kind: str, grade: str) -> ShiftRow:
+    """Return the means of some slices of one case."""
+    pairs = [(one.dice, one.expected_dice) for record in records for one in record.structures]
+    dice, promised = (np.array(values, float) for values in zip(*pairs, strict=True))
+    return ShiftRow(
+        records[0].case,
+        records[0].patient,
+        kind,
+        grade,
+        _mean(dice),
+        _mean(promised),
+        float(np.mean([one.scores["boundary"] for one in records])),
+        float(np.mean([one.expected_error_ml for one in records])),
+    )
+
+
+def shift_figures(rows: Sequence[ShiftRow]) -> dict[str, Any]:
+    """Return each state beside the images as they are, and how well doubt follows Dice.
+
+    ``correlation``: Spearman's, over all degraded cases, between the fall of Dice against the same
+    case as it is and the rise of each score.
+    """
+    plain = {row.case: row for row in rows if row.kind == AS_IT_IS}
+    patients = sorted({row.patient for row in rows})
+    weights = np.ones((1, len(patients)))
+    if len(patients) > 1:
+        weights = np.concatenate([weights, draws(len(patients), 0)])
+    states = list(dict.fromkeys((row.kind, row.grade) for row in rows))
+    table = []
+    for kind, grade in states:
+        mine = [row for row in rows if (row.kind, row.grade) == (kind, grade)]
+        place = [patients.index(row.patient) for row in mine]
+        line: dict[str, Any] = {
+            "kind": kind,
+            "grade": grade,
+            "what": describe(kind) if grade else "",
+            "cases": len(mine),
+        }
+        for name in ("dice", "expected_dice", "doubt_mm", "expected_error_ml"):
+            values = np.array([getattr(row, name) for row in mine])
+            before = np.array([getattr(plain[row.case], name) for row in mine])
+            there = weights[:, place]
+            line[name] = round(float(values.mean()), 4)
+            change = estimate((there @ (values - before)) / there.sum(1))
+            line[f"{name}_change"] = change
+        table.append(line)
+    changed = [row for row in rows if row.grade]
+    fall = [plain[row.case].dice - row.dice for row in changed]
+    rises = {
+        "doubt_mm": [row.doubt_mm - plain[row.case].doubt_mm for row in changed],
+        "expected_error_ml": [
+            row.expected_error_ml - plain[row.case].expected_error_ml for row in changed
+        ],
+        "expected_dice": [plain[row.case].expected_dice - row.expected_dice for row in changed],
+    }
+    return {
+        "states": table,
+        "correlation": {name: round(_spearman(fall, rise), 3) for name, rise in rises.items()},
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+
+
+def _spearman(one: Sequence[float], other: Sequence[float]) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(one, other).statistic)
