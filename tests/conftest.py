@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.corrections import Correction, CorrectionStore
+from napari_flomo.models import info
 from napari_flomo.volumes import Geometry, Volume
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+TRAINING = "tests/session/fake_training.py"
 
 
 @pytest.fixture(scope="session")
@@ -95,3 +99,31 @@ def make_heart() -> Callable[..., Volume]:
         return Volume(image.clip(0).astype(np.int16), geometry, modality="MR", source="heart")
 
     return make
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> str:
+    """A program in the place of Python that learns nothing, quickly; see `fake_training`."""
+    if sys.platform == "win32":
+        pytest.skip("the stand-in for Python is a shell script")
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{REPOSITORY / TRAINING}" "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+@pytest.fixture
+def corrections(tmp_path: Path, make_heart: Callable[..., Volume]) -> CorrectionStore:
+    """A store of two patients with five accepted slices of the bundled model's structures."""
+    folder = tmp_path / "home" / "corrections"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    store = CorrectionStore.open(folder, create=True)
+    _state, card = info(DEFAULT_MODEL)
+    codes = {label.code: label.name for label in card.labels if label.code}
+    for seed in range(2):
+        image = make_heart(slices=4, seed=seed)
+        labels = image.with_data((image.data > 150).astype(np.uint8))
+        seen = [(0, number) for number in range(2 + seed % 2)]
+        state = {"seen": seen, "state": "accepted", "proposed": labels}
+        store.add(Correction(image, labels, codes, **state))
+    return store

@@ -29,6 +29,9 @@ class _Remembered:
     device: str = "auto"
     reader: str = "reader"
     keep_corrections: bool = True
+    base: str | None = None
+    replay: str = ""
+    reference: str = ""
     contrasts: Mapping[str, Any] = field(default_factory=dict)
     reviews: Mapping[str, Any] = field(default_factory=dict)
 
@@ -52,8 +55,9 @@ class Preferences:
     """Model, device, contrast of each model and the place in each review.
 
     Kept as JSON in the user's data folder. Every change is written at once, whole or not at all.
-    No paths, no names of images and nothing about a patient: a model given by folder is not
-    remembered, and an image is known by its hash only.
+    No names of images and nothing about a patient: a model given by folder is not remembered, and
+    an image is known by its hash only. The only paths are those of the data that a model rehearses
+    and is judged on, which the user chose.
 
     Parameters
     ----------
@@ -111,6 +115,34 @@ class Preferences:
     @keep_corrections.setter
     def keep_corrections(self, keep: bool) -> None:
         self._change(keep_corrections=keep)
+
+    @property
+    def base(self) -> str | None:
+        """Name of the model that was last taught."""
+        return self._content.base
+
+    @base.setter
+    def base(self, name: str | None) -> None:
+        if name is None or _is_name(name):
+            self._change(base=name)
+
+    @property
+    def replay(self) -> str:
+        """Folder of the data that a model rehearses while it learns; empty for none."""
+        return self._content.replay
+
+    @replay.setter
+    def replay(self, folder: str) -> None:
+        self._change(replay=folder)
+
+    @property
+    def reference(self) -> str:
+        """Folder of the data that a new model is judged on; empty for what comes with it."""
+        return self._content.reference
+
+    @reference.setter
+    def reference(self, folder: str) -> None:
+        self._change(reference=folder)
 
     def contrast(self, model: str) -> tuple[float, float] | None:
         """Return the contrast chosen for a model: low and high percentile of the grey values."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_flomo.jobs import Worker
 from napari_flomo.session import (
@@ -25,6 +26,7 @@ from napari_flomo.session import (
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import following, journalling, results
 from napari_flomo.widgets.entries import Entry, is_image
+from napari_flomo.widgets.farewell import Farewell
 from napari_flomo.widgets.layers import Grid, volume_of_layer
 from napari_flomo.widgets.marshal import Marshal
 from napari_flomo.widgets.memory import Memory
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_flomo.session import OpenImage, Run
+    from napari_flomo.session.learning import Learning
     from napari_flomo.widgets.computing import Computing
 
 
@@ -62,6 +65,8 @@ class Desk(QObject):
     """Another image is the one to work on, or its name or layers changed."""
     happened = Signal(object)
     """An `Event` of the session; layers are up to date already."""
+    models_changed = Signal(str)
+    """Another model is the one to use: its name."""
     computing_changed = Signal()
     """A lazy image is computed, or not any more."""
     moved = Signal()
@@ -90,6 +95,7 @@ class Desk(QObject):
         self._entries: list[Entry] = []
         self._current: Entry | None = None
         self._computing: Computing | None = None
+        self.learning: Learning | None = None
         self.closed = False
         self._housed = False  # the window itself is not kept: it could not go
         self._unsubscribe = self.session.subscribe(self._on_event)
@@ -118,6 +124,21 @@ class Desk(QObject):
         if not self._housed:
             self._housed = True
             window.destroyed.connect(self.close)
+            if isinstance(window, QWidget):
+                Farewell(self, window)
+
+    def learn(self) -> Learning:
+        """Return what is behind the Learn panel; looks for a training of an earlier day once."""
+        if self.learning is None:
+            from napari_flomo.session.learning import Learning
+
+            self.learning = Learning(self._marshal)
+        return self.learning
+
+    def use_model(self, name: str) -> None:
+        """Segment with another model from now on."""
+        self.preferences.model = name
+        self.models_changed.emit(name)
 
     def warm_up(self, model: str) -> None:
         """Let the worker load a model now, so that the first click is as quick as later ones."""
@@ -132,6 +153,8 @@ class Desk(QObject):
         self._unsubscribe()
         for entry in self._entries:
             self._put_away(entry)
+        if self.learning is not None:
+            self.learning.close()
         self.session.close()
 
     # Images

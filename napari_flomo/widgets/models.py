@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "bundled": "comes with the program",
     "fetched": "on this computer",
+    "tuned": "tuned on this computer",
     "online": "on the Hub",
     "unpublished": "not published yet",
 }
@@ -61,6 +62,7 @@ class ModelsPanel(Panel):
         self.states: list[ModelState] = []
         self._build()
         self.desk.happened.connect(self._on_event)
+        self.desk.models_changed.connect(lambda _name: self.refresh())
         self.refresh()
         self._show_running(False)
 
@@ -120,7 +122,8 @@ class ModelsPanel(Panel):
         self.table.setRowCount(len(self.states))
         for row, state in enumerate(self.states):
             size = "" if state.size is None else f"{state.size / 1e6:.1f} MB"
-            for column, text in enumerate((state.name, _PLACES[state.place], size)):
+            place = _PLACES[state.place] + (f", {state.state}" if state.state else "")
+            for column, text in enumerate((state.name, place, size)):
                 item = QTableWidgetItem(text)
                 item.setToolTip(state.summary)
                 self.table.setItem(row, column, item)

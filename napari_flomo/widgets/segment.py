@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import ModelCard, info, list_models
+from napari_flomo.models import ModelCard, in_use, info, list_models
 from napari_flomo.session import (
     Problem,
     Progress,
@@ -78,12 +78,14 @@ class SegmentPanel(Panel):
         self.desk.current_changed.connect(self.refresh)
         self.desk.moved.connect(self._refresh_scope)
         self.desk.happened.connect(self._on_event)
+        self.desk.models_changed.connect(self._on_models)
         self.desk.computing_changed.connect(self._on_computing)
         self.desk.said.connect(self._on_said)
         self.refresh()
         self._show_running(self.desk.session.running)
         self.desk.warm_up(self.model)
         offer(self.desk, self.message)
+        self._tell_of_training()
 
     # What is on the panel
 
@@ -188,7 +190,7 @@ class SegmentPanel(Panel):
                 self.model_box.count() - 1, state.summary, Qt.ItemDataRole.ToolTipRole
             )
         self.model_box.blockSignals(False)
-        self.choose_model(chosen or DEFAULT_MODEL)
+        self.choose_model(chosen or in_use(DEFAULT_MODEL))
 
     def choose_model(self, name: str) -> None:
         """Pick a model by name, where it is in the list."""
@@ -262,6 +264,15 @@ class SegmentPanel(Panel):
             choices=[("Segment anyway", again, "Replace the labels; one Undo brings them back")],
         )
 
+    def _tell_of_training(self) -> None:
+        """Say that a training of an earlier day runs or has ended, unless there is more urgent."""
+        training = self.desk.learn().training
+        if training is not None and not self.message.text.text():
+            self.message.show_message(
+                f"A training of {training.request.base} is waiting for you.",
+                choices=[("Learn…", partial(self.open, "Learn"), "See how it went")],
+            )
+
     def _on_image_chosen(self, number: int) -> None:
         entry: Entry = self.image_box.itemData(number)
         self.desk.viewer.layers.selection.active = entry.image
@@ -277,7 +288,7 @@ class SegmentPanel(Panel):
 
     def _choose_remembered(self) -> None:
         preferences = self.desk.preferences
-        self.choose_model(preferences.model or DEFAULT_MODEL)
+        self.choose_model(preferences.model or in_use(DEFAULT_MODEL))
         at = self.device_box.findData(preferences.device)
         self.device_box.setCurrentIndex(max(at, 0))
         if preferences.warning:
@@ -316,6 +327,10 @@ class SegmentPanel(Panel):
 
     def _on_said(self, said: Said) -> None:
         self.message.show_message(said.text, level=said.level, details=said.details)
+
+    def _on_models(self, name: str) -> None:
+        self.fill_models()
+        self.choose_model(name)
 
     def _on_computing(self) -> None:
         computing = self.desk.computing is not None

@@ -81,6 +81,11 @@ def segment(arguments, context):
     return pack_segmentation(context.folder, result)
 
 
+def readiness(arguments, _context):
+    return {"ready": True, "sentence": f"Ready to teach {arguments['base']}.", "skipped": []}
+
+
 if __name__ == "__main__":
     tasks.TASKS["segment"] = segment
+    tasks.TASKS["readiness"] = readiness
     sys.exit(cli.main(["worker"]))

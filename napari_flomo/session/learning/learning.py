@@ -88,8 +88,11 @@ class Learning:
 
     @staticmethod
     def base(chosen: str | None = None) -> str:
-        """Return the model to teach: what stands for the chosen one, or for the default, now."""
-        return in_use(chosen or DEFAULT_MODEL)
+        """Return the model to teach: what stands for the chosen one, or for the default, now.
+
+        Of a tuned model that was taken back it is what stands for its base.
+        """
+        return in_use(_root(chosen or DEFAULT_MODEL))
 
     def waiting(self, base: str) -> Waiting:
         """Count the accepted slices that a model can learn from; reads records only.
@@ -318,6 +321,16 @@ def _stack(model: str) -> list[str]:
 
     base = promoted_for(model)
     return [] if base is None else [one.name for one in promotions(base)]
+
+
+def _root(model: str) -> str:
+    """Return the base model of a tuned one; any other model itself."""
+    from napari_flomo.models.promotion import base_of
+
+    try:
+        return base_of(card_of(model))
+    except FlomoError:
+        return model
 
 
 def _at_once(action: Callable[[], None]) -> None:
