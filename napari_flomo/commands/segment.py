@@ -67,6 +67,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--probabilities", metavar="FILE", help="also write the probability of every class (NIfTI)"
     )
     parser.add_argument("--uncertainty", metavar="FILE", help="also write the predictive entropy")
+    parser.add_argument(
+        "--map",
+        metavar="NAME=FILE",
+        dest="maps",
+        type=_map,
+        action="append",
+        default=[],
+        help="also write another map of doubt, for example variance=spread.nii.gz; may be given "
+        "several times, docs/uncertainty.md has the names and costs",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
     parser.set_defaults(run=run)
@@ -75,11 +85,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Segment, write all the files asked for or none, and report."""
     outputs = _outputs(args)
+    _check_maps(args.maps)
     _check(args.input, outputs)
     from napari_flomo.commands.models import kept
     from napari_flomo.commands.progress import progress_bar
     from napari_flomo.models import in_use, locate
-    from napari_flomo.segmentation import Segmenter
+    from napari_flomo.segmentation import DEFAULT_MAPS, Segmenter, passes_of
     from napari_flomo.volumes import read
 
     volume = read(args.input, series=args.series)
@@ -87,15 +98,24 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar("Fetching", "B", args.quiet) as report, kept():
         folder = locate(model, lambda done, total, _left: report(done, total))
     segmenter = Segmenter.from_pretrained(folder, device=args.device)
-    with progress_bar("Segmenting", "slice", args.quiet) as progress:
+    maps = dict(args.maps)
+    names = [*DEFAULT_MAPS, *maps]
+    unit = "slice" if passes_of(names) == 1 else "pass"
+    with progress_bar("Segmenting", unit, args.quiet) as progress:
         segmentation = segmenter.segment(
             volume,
             slices=args.slices,
             frames=args.frames,
             progress=progress,
             keep_probabilities=args.probabilities is not None,
+            maps=names,
         )
-    segmentation.save(args.output, probabilities=args.probabilities, uncertainty=args.uncertainty)
+    segmentation.save(
+        args.output,
+        probabilities=args.probabilities,
+        uncertainty=args.uncertainty,
+        maps=maps,
+    )
     structures = _measure(segmentation)
     if args.json:
         from napari_flomo.commands.report import print_json
@@ -117,8 +137,26 @@ def _outputs(args: argparse.Namespace) -> dict[str, str]:
         "labels": args.output,
         "probabilities": args.probabilities,
         "uncertainty": args.uncertainty,
+        **{f"map {name}": path for name, path in args.maps},
     }
     return {content: path for content, path in named.items() if path is not None}
+
+
+def _map(text: str) -> tuple[str, str]:
+    """Split NAME=FILE."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"{text!r} must look like variance=spread.nii.gz")
+    return name, path
+
+
+def _check_maps(maps: list[tuple[str, str]]) -> None:
+    """Find out before any computing whether every map exists, and none is asked for twice."""
+    from napari_flomo.segmentation.maps import chosen_maps
+
+    names = [kind.name for kind in chosen_maps(name for name, _ in maps)]
+    if len(names) < len(maps):
+        raise FlomoError("A map was asked for twice; give --map once for each.")
 
 
 def _check(source: str, outputs: dict[str, str]) -> None:
@@ -165,6 +203,7 @@ def _report(
         "outputs": outputs,
         "volumes_ml": structures,
         "slice_scores": segmentation.slice_scores,
+        "scores": segmentation.scores,
         "manifest": segmentation.manifest,
     }
 

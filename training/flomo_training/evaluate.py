@@ -216,7 +216,21 @@ def run_evaluation(args: argparse.Namespace) -> int:
         with atomic_write(args.json) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     print(text if to_stdout else as_text(summary))
+    if args.uncertainty:
+        _judge_doubt(args, segmenter, to_stdout=to_stdout)
     return 0
+
+
+def _judge_doubt(args: argparse.Namespace, segmenter: Segmenter, *, to_stdout: bool) -> None:
+    """Serve ``--uncertainty``; with JSON on stdout the report is in its folder alone."""
+    from flomo_training.uncertainty.command import run_uncertainty
+
+    source = Path(args.data)
+    cases = list_cases(source, args.fold, args.split)
+    facts = {"data": data_name(source), "fold": args.fold, "split": args.split}
+    told = run_uncertainty(args.uncertainty, segmenter, cases, facts)
+    if not to_stdout:
+        print(told)
 
 
 def recordable(summary: Mapping[str, Any]) -> dict[str, Any]:
