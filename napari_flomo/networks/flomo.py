@@ -11,7 +11,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import pad_to_multiple
-from napari_flomo.networks.flomo_blocks import DASA, FAMSR, FPFN, REFERENCE, Form, LoGoMoE
+from napari_flomo.networks.flomo_blocks import DASA, FAMSR, FPFN, LoGoMoE
+from napari_flomo.networks.flomo_plain import PlainBridge, PlainFusion
+from napari_flomo.networks.form import CHOICES, REFERENCE, Form
 from napari_flomo.networks.initialisation import initialise
 from napari_flomo.networks.output import Auxiliary, Output
 
@@ -33,8 +35,11 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.moe = LoGoMoE(channels, features, downsample=skip_channels is None, form=form)
-        self.dasa = DASA(features, form) if attention else None
-        self.fpfn = None if skip_channels is None else FPFN(skip_channels, features, form)
+        self.dasa = DASA(features, form) if attention and form.attention == "dasa" else None
+        self.fpfn: FPFN | PlainFusion | None = None
+        if skip_channels is not None:
+            fusion = FPFN if form.fusion == "fpfn" else PlainFusion
+            self.fpfn = fusion(skip_channels, features, form)
 
     def forward(
         self, maps: Tensor, skip: Tensor | None = None
@@ -83,7 +88,7 @@ class FlomoNet(nn.Module):
         **form: Any,
     ) -> None:
         super().__init__()
-        if reference and form.keys() - {"routing", "top_k", "router_entropy", "unit_input"}:
+        if reference and form.keys() - {*CHOICES, "top_k", "router_entropy", "unit_input"}:
             raise ValueError(f"the reference form has no switches, but got {sorted(form)}")
         if reference and deep_supervision:
             raise ValueError("the reference form has no deep supervision")
@@ -100,7 +105,8 @@ class FlomoNet(nn.Module):
                 for i in range(4)
             }
         )
-        self.bridge = FAMSR(features[3], 2 * features[3], self.form)
+        bridge = FAMSR if self.form.bridge == "famsr" else PlainBridge
+        self.bridge = bridge(features[3], 2 * features[3], self.form)
         self.decoder = nn.ModuleDict(
             {
                 f"stage{i + 1}": Stage(2 * f, f, self.form, attention=True, skip_channels=f)

@@ -7,8 +7,6 @@ reproduces the official network weight for weight. Maps are ``(N, C, H, W)`` thr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -29,75 +27,10 @@ from napari_flomo.networks.blocks import (
     pointwise,
 )
 from napari_flomo.networks.dct import dct2, idct2
+from napari_flomo.networks.form import EXPERTS, FREQUENCIES, REFERENCE, Form
+from napari_flomo.networks.gates import weigh_channels, weigh_pixels
 
-EXPERTS = ((3, 1), (3, 2), (3, 3), (5, 1), (5, 2), (5, 3), (7, 1))
-"""Kernel size and dilation of each expert of LoGo-MoE."""
-
-FREQUENCIES = 16
-"""DCT coefficients kept along each axis."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """Which corrections of the reference are on; see the attributes for what each mends.
-
-    Attributes
-    ----------
-    spatial_uncertainty
-        FPFN normalises entropy and cosine maps over space. The reference normalises over one
-        channel, so both are constants and the maps mark nothing.
-    learned_pooling
-        DASA learns how to weigh average against maximum. In the reference both weigh 0.5.
-    global_gate
-        LoGo-MoE gates its global vector. The reference computes such a gate and drops it.
-    inverse_dct
-        FAMSR returns its frequency branch to space before adding it to the spatial branch, which
-        also lifts the limits to square inputs of at most 256 pixels. The reference adds
-        (transposed) coefficients to pixels.
-    frequency_split
-        FAMSR's low and high chains see the low and the high half of the spectrum. In the
-        reference both see all of it.
-    unit_input
-        The network takes intensities between 0 and 1. The reference takes 0 to 255.
-    any_size
-        Inputs are padded to a multiple of 16 inside, and the padding is cut from the logits.
-    norm_momentum
-        Momentum of the batch norms (0.01 in the reference, which needs many hundred steps).
-    routing, top_k
-        ``"soft"`` mixes all experts, ``"topk"`` only the ``top_k`` best of each image.
-    router_entropy
-        Weight of the router's entropy, returned for the loss; 0 leaves it out.
-    """
-
-    spatial_uncertainty: bool = True
-    learned_pooling: bool = True
-    global_gate: bool = True
-    inverse_dct: bool = True
-    frequency_split: bool = True
-    unit_input: bool = True
-    any_size: bool = True
-    norm_momentum: float = 0.1
-    routing: str = "soft"
-    top_k: int = 2
-    router_entropy: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.routing not in ("soft", "topk"):
-            raise ValueError(f"routing must be 'soft' or 'topk', not {self.routing!r}")
-        if not 1 <= self.top_k <= len(EXPERTS):
-            raise ValueError(f"top_k must lie between 1 and {len(EXPERTS)}, not {self.top_k}")
-
-
-REFERENCE = Form(
-    spatial_uncertainty=False,
-    learned_pooling=False,
-    global_gate=False,
-    inverse_dct=False,
-    frequency_split=False,
-    unit_input=False,
-    any_size=False,
-    norm_momentum=0.01,
-)
+__all__ = ["DASA", "FAMSR", "FPFN", "REFERENCE", "Form", "LoGoMoE"]
 
 
 class LoGoMoE(nn.Module):
@@ -120,7 +53,7 @@ class LoGoMoE(nn.Module):
         super().__init__()
         self.form = form
         self.experts = nn.ModuleList(Expert(channels, features, k, d) for k, d in EXPERTS)
-        self.router = nn.Linear(channels, len(EXPERTS))
+        self.router = None if form.routing == "uniform" else nn.Linear(channels, len(EXPERTS))
         self.global_proj = pointwise(channels, features)
         if form.global_gate:
             self.global_fc1 = nn.Linear(features, features // 4)
@@ -133,6 +66,8 @@ class LoGoMoE(nn.Module):
 
     def route(self, mean: Tensor) -> Tensor:
         """Return the weight of each expert ``(N, 7)`` from the channel means ``(N, C)``."""
+        if self.router is None:
+            return mean.new_full((len(mean), len(EXPERTS)), 1 / len(EXPERTS))
         logits = self.router(mean)
         if self.form.routing == "topk":
             kept = torch.zeros_like(logits).scatter(1, logits.topk(self.form.top_k).indices, 1.0)
@@ -149,8 +84,8 @@ class LoGoMoE(nn.Module):
         )
         whole = F.relu(self.global_proj(mean[:, :, None, None]))
         if self.form.global_gate:
-            gate = self.global_fc2(F.relu(self.global_fc1(whole.flatten(1)))).sigmoid()
-            whole = whole * gate[:, :, None, None]
+            hidden = F.relu(self.global_fc1(whole.flatten(1)))
+            whole = weigh_channels(whole, self.global_fc2(hidden))
         gate = self.gate_norm(self.gate_conv(local - whole)).sigmoid()
         mixed = torch.lerp(whole.expand_as(local), local, gate)
         mixed = self.refine_norm(F.gelu(self.refine_depthwise(mixed)))
@@ -187,15 +122,14 @@ class DASA(nn.Module):
             1,
         )
         hidden = F.relu(self.channel_fc1(self.channel_norm(descriptor)))
-        maps = maps * self.channel_fc2(hidden).sigmoid()[:, :, None, None]
+        maps = weigh_channels(maps, self.channel_fc2(hidden))
         mean, peak = maps.mean(1, keepdim=True), maps.amax(1, keepdim=True)
         if self.pooling is None:
             summary = 0.5 * mean + 0.5 * peak
         else:
             weight = self.pooling.softmax(0)
             summary = weight[0] * mean + weight[1] * peak
-        gate = self.spatial_pointwise(self.spatial_depthwise(summary)).sigmoid()
-        return maps * gate
+        return weigh_pixels(maps, self.spatial_pointwise(self.spatial_depthwise(summary)))
 
 
 class FAMSR(nn.Module):
@@ -255,12 +189,11 @@ class FAMSR(nn.Module):
         )
         scales = F.gelu(self.scale_pointwise(scales))
         squeezed = F.relu(self.se_fc1(global_average(scales)))
-        scales = scales * self.se_fc2(squeezed).sigmoid()[:, :, None, None]
+        scales = weigh_channels(scales, self.se_fc2(squeezed))
         view = self._chain("spatial", scales)
-        view = view * self.retention_fc(global_average(view)).sigmoid()[:, :, None, None]
+        view = weigh_channels(view, self.retention_fc(global_average(view)))
         pooled = torch.cat([global_average(view), global_max(view)], 1)
-        gate = self.gate_fc2(F.relu(self.gate_fc1(pooled))).sigmoid()
-        return view * gate[:, :, None, None]
+        return weigh_channels(view, self.gate_fc2(F.relu(self.gate_fc1(pooled))))
 
 
 class FPFN(nn.Module):

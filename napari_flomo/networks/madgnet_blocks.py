@@ -57,6 +57,8 @@ class FrequencyAttention(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Return ``maps`` weighted by channel."""
         pooled = F.adaptive_avg_pool2d(maps, self.size)
+        # Also under mixed precision: a strength is a sum over thousands of pixels.
+        pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))
         bank = dct_bank(self.size, self.frequencies, pooled.dtype, pooled.device)
         mean = (pooled * bank.mean(0)).mean((-2, -1))
         highest, lowest = _extremes(pooled.flatten(2), bank.flatten(1))
