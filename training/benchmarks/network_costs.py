@@ -1,0 +1,167 @@
+"""What a network costs: parameters, multiply-adds, time and memory of one image.
+
+    python training/benchmarks/network_costs.py --size 224 --runs 9
+
+Networks take turns in every round, so that ratios of times hold even where the machine is busy.
+Memory is the most that a fresh process held while it computed, less what it held before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from napari_flomo.networks import build
+
+KIBIBYTES = 1024 if sys.platform != "darwin" else 1
+"""Bytes of a unit in which the system tells the memory of a process."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of one image of ``size x size`` pixels.
+
+    Attributes
+    ----------
+    parameters
+        Learned values, without heads that only help the training.
+    multiply_adds
+        Of convolutions, matrix products and attention.
+    milliseconds
+        Median time of a pass.
+    megabytes
+        Peak memory of a pass beyond the weights.
+    """
+
+    parameters: int
+    multiply_adds: int
+    milliseconds: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to measure."""
+
+    network: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    in_channels: int = 1
+    num_classes: int = 4
+
+    def build(self) -> nn.Module:
+        """Return it with new weights, as it is at inference."""
+        arguments = {k: v for k, v in self.arguments.items() if k != "deep_supervision"}
+        torch.manual_seed(0)
+        return build(
+            self.network,
+            in_channels=self.in_channels,
+            num_classes=self.num_classes,
+            **arguments,
+        ).eval()
+
+    def image(self, size: int) -> torch.Tensor:
+        """Return a random image."""
+        image = torch.rand(1, self.in_channels, size, size)
+        return image.contiguous(memory_format=torch.channels_last)
+
+
+def multiply_adds(subject: Subject, size: int) -> int:
+    """Count multiply-adds of a pass; the counter knows attention in its plain form."""
+    counter = FlopCounterMode(display=False)
+    network, image = subject.build(), subject.image(size)
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
+        network(image)
+    return int(counter.get_total_flops()) // 2
+
+
+def milliseconds(subjects: Sequence[Subject], size: int, runs: int) -> list[float]:
+    """Return the median time of each, measured in turns."""
+    layout = torch.channels_last
+    networks = [s.build().to(memory_format=layout) for s in subjects]  # type: ignore[call-overload]
+    images = [subject.image(size) for subject in subjects]
+    seconds: list[list[float]] = [[] for _ in subjects]
+    with torch.inference_mode():
+        for round_ in range(runs + 1):
+            for network, image, taken in zip(networks, images, seconds, strict=True):
+                start = time.perf_counter()
+                network(image)
+                if round_:  # the first warms up
+                    taken.append(time.perf_counter() - start)
+    return [1000 * statistics.median(taken) for taken in seconds]
+
+
+def megabytes(subject: Subject, size: int) -> float:
+    """Return the peak memory of a pass, measured in a fresh process."""
+    question = json.dumps([subject.network, dict(subject.arguments), subject.in_channels,
+                           subject.num_classes, size, torch.get_num_threads()])  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, __file__, "--probe", question], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def probe(question: str) -> float:
+    """Answer `megabytes` in the fresh process."""
+    network, arguments, in_channels, num_classes, size, threads = json.loads(question)
+    torch.set_num_threads(threads)
+    subject = Subject(network, arguments, in_channels, num_classes)
+    model = subject.build()
+    with torch.inference_mode():
+        model(subject.image(32))  # libraries are loaded by now
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        model(subject.image(size))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (after - before) * KIBIBYTES / 1e6
+
+
+def measure(subjects: Sequence[Subject], size: int, runs: int) -> list[Costs]:
+    """Measure networks; their arguments may ask for heads of the training, which are left out."""
+    times = milliseconds(subjects, size, runs)
+    return [
+        Costs(
+            sum(p.numel() for p in subject.build().parameters()),
+            multiply_adds(subject, size),
+            round(taken, 1),
+            round(megabytes(subject, size), 1),
+        )
+        for subject, taken in zip(subjects, times, strict=True)
+    ]
+
+
+def main() -> None:
+    """Measure the networks of the project and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--probe", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.probe:
+        print(probe(options.probe))
+        return
+    torch.set_num_threads(options.threads)
+    names = ("flomo-b0", "flomo-b2", "madgnet", "madgnet-resnet50", "fm-bff-net", "fias", "dynunet")
+    for name, costs in zip(
+        names, measure([Subject(n) for n in names], options.size, options.runs), strict=True
+    ):
+        print(
+            f"{name:18s} {costs.parameters:>12,d} {costs.multiply_adds / 1e9:8.2f} G "
+            f"{costs.milliseconds:9.1f} ms {costs.megabytes:8.1f} MB"
+        )
+
+
+if __name__ == "__main__":
+    main()

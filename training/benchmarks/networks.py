@@ -1,0 +1,316 @@
+"""All networks in one frame: the same slices, order, epochs and measure; only the network differs.
+
+    python training/benchmarks/networks.py --acdc data/acdc --cvc data/cvc_clinicdb --epochs 12
+
+Trains what is not trained yet (an interrupted run goes on), measures it on the held-out fold, and
+writes ``docs/benchmarks/networks.md`` and ``networks.json``. ``--epochs`` and ``--square`` make a
+budget that a small computer can hold; the page states it. ``--only`` picks rows by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from network_costs import Costs, Subject, measure
+
+from flomo_training.cases import list_cases
+from flomo_training.crossval import run_fold
+from flomo_training.evaluate import evaluate
+from flomo_training.recipe import CropStage, Recipe, read_recipe
+from flomo_training.reports import REPORT
+from flomo_training.summary import figures
+from flomo_training.uncertainty.fold import at_temperature
+from flomo_training.uncertainty.measuring import measure_case
+from flomo_training.uncertainty.records import reliability_by_patient
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
+from napari_flomo.segmentation import Segmenter
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+PAGE, FIGURES = "networks.md", "networks.json"
+
+REFERENCE = {"reference": True, "unit_input": True}
+"""FLoMo-Net as its official code has it, behind intensities of 0 to 1; it has no stages' heads."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the page.
+
+    Attributes
+    ----------
+    name
+        Of the row and of its run folder.
+    recipe
+        That it is trained by.
+    arguments
+        Arguments of the network in place of the recipe's; None keeps those.
+    """
+
+    name: str
+    recipe: str
+    arguments: Mapping[str, Any] | None = None
+
+
+def _ablation(name: str, **switch: Any) -> Entry:
+    return Entry(f"flomo-b0, {name}", "acdc", {"deep_supervision": True, **switch})
+
+
+COMPARED = {
+    "acdc": (
+        Entry("flomo-b0, reference form", "acdc", REFERENCE),
+        Entry("flomo-b0", "acdc"),
+        Entry("madgnet", "acdc_madgnet"),
+        Entry("fm-bff-net", "acdc_fmbff"),
+        Entry("fias", "acdc_fias"),
+        Entry("dynunet", "acdc_dynunet"),
+    ),
+    "cvc_clinicdb": (
+        Entry("flomo-b0", "cvc_clinicdb"),
+        Entry("madgnet", "cvc_clinicdb_madgnet"),
+        Entry("fm-bff-net", "cvc_clinicdb_fmbff"),
+        Entry("fias", "cvc_clinicdb_fias"),
+    ),
+}
+"""By data set. The reference form takes square images only, so that photos are left out."""
+
+ABLATIONS = (
+    Entry("flomo-b0", "acdc"),
+    _ablation("two best experts", routing="topk"),
+    _ablation("experts alike", routing="uniform"),
+    _ablation("without DASA", attention="none"),
+    _ablation("plain bridge", bridge="conv"),
+    _ablation("plain fusion", fusion="conv"),
+    _ablation("reference norm of doubt", spatial_uncertainty=False),
+)
+"""FLoMo-Net on ACDC, one part replaced in each row."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of an entry."""
+
+    name: str
+    data: str
+    dice: float
+    interval: Sequence[float | None]
+    hd95_mm: float | None
+    ece: float
+    ece_near: float
+    hours: float
+    costs: Costs
+    elsewhere: float | None = None
+    budget: Mapping[str, Any] = field(default_factory=dict)
+
+
+def budgeted(recipe: Recipe, options: argparse.Namespace, arguments: Any) -> Recipe:
+    """Return a recipe with the budget of the command line and the arguments of an entry."""
+    if options.epochs is not None:
+        stages = tuple(s for s in recipe.crops.stages if s.from_epoch < options.epochs)
+        recipe = replace(recipe, epochs=options.epochs, crops=replace(recipe.crops, stages=stages))
+    if options.square is not None:
+        crops = replace(recipe.crops, stages=(CropStage(0, options.square),))
+        recipe = replace(recipe, crops=crops)
+    if arguments is not None:
+        model = replace(recipe.model, network_arguments=dict(arguments))
+        recipe = replace(recipe, model=model)
+        if not arguments.get("deep_supervision"):
+            recipe = replace(recipe, loss=replace(recipe.loss, deep_supervision=0.0))
+    data = replace(recipe.data, fold=0)
+    return replace(recipe, data=data, batch_size=options.batch or recipe.batch_size)
+
+
+def measure_entry(
+    entry: Entry, data: str, source: Path, options: argparse.Namespace
+) -> tuple[Row, Subject]:
+    """Train an entry if needed, and measure it on the held-out fold; costs are still to come."""
+    recipe = budgeted(read_recipe(entry.recipe), options, entry.arguments)
+    run = options.runs_folder / f"{data}-{entry.name}".replace(", ", "-").replace(" ", "_")
+    run_fold(recipe, source, run)
+    report = json.loads((run / REPORT).read_text(encoding="utf-8"))
+    segmenter = Segmenter.from_pretrained(run / "model")
+    plain = at_temperature(segmenter, 1.0)
+    records = [
+        record
+        for case in list_cases(source, 0, "validation")
+        for record in measure_case(case, plain)
+    ]
+    elsewhere = None
+    if data == "acdc" and options.sunnybrook is not None:
+        elsewhere = dice_elsewhere(options.sunnybrook, segmenter)
+    row = Row(
+        entry.name,
+        data,
+        report["mean_dice"],
+        report["interval_95"],
+        report.get("mean_hd95_mm"),
+        _ece(records, "everywhere"),
+        _ece(records, "near"),
+        report.get("training_hours", float("nan")),
+        Costs(0, 0, 0.0, 0.0),
+        elsewhere,
+        {
+            "epochs": recipe.epochs,
+            "squares": [asdict(stage) for stage in recipe.crops.stages],
+            "batch": recipe.batch_size,
+            "learning_rate": recipe.optimiser.learning_rate,
+            "seed": recipe.seed,
+            "hardware": report.get("hardware"),
+        },
+    )
+    model = recipe.model
+    subject = Subject(model.network, model.network_arguments, model.in_channels, model.num_classes)
+    return row, subject
+
+
+def _ece(records: Sequence[Any], which: str) -> float:
+    """Return the expected calibration error over all pixels of all patients, without temperature.
+
+    Parameters
+    ----------
+    records
+        Of all held-out slices.
+    which
+        ``"everywhere"`` or ``"near"`` the contours.
+    """
+    by_patient = reliability_by_patient(records, lambda record: getattr(record, which))
+    together = type(by_patient)(by_patient.counts.sum(0), by_patient.brier.sum(0))
+    return round(float(together.ece()), 4)
+
+
+def dice_elsewhere(source: Path, segmenter: Segmenter) -> float | None:
+    """Return the mean Dice of the left ventricle on another collection of the same kind."""
+    rows = [r for r in evaluate(list_cases(source, 0, "all"), segmenter)
+            if r.structure == "left ventricle"]  # fmt: skip
+    found: float | None = figures(rows)["mean_dice"]
+    return found
+
+
+def page(rows: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> str:
+    """Return the page in Markdown."""
+    lines = [
+        "# Networks side by side",
+        "",
+        "The same slices in the same order for the same epochs, from random weights; learning "
+        "rates are those of the recipes and were not tuned. Held out: fold 0. Dice and HD95 as on [the "
+        "page on accuracy](accuracy.md), Dice with a 95 % bootstrap interval over patients; one "
+        "seed, so differences within an interval say nothing. ECE: expected calibration error over "
+        "all pixels and over the band along contours, without temperature.",
+        "",
+        f"Costs: one image of {facts['size']} x {facts['size']} pixels, {facts['threads']} CPU "
+        f"threads, torch {facts['torch']}, medians of {facts['repeats']} passes in turns.",
+    ]
+    for title, table in rows.items():
+        lines += ["", f"## {title}", "", *_table(table), "", _budget(table)]
+    lines += ["", "Made by `python training/benchmarks/networks.py`."]
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    head = [
+        "network",
+        "Dice",
+        "HD95 in mm",
+        "ECE",
+        "ECE near contours",
+        "parameters",
+        "G multiply-adds",
+        "ms",
+        "MB",
+        "hours of training",
+    ]
+    other = any(row.elsewhere is not None for row in rows)
+    if other:
+        head.append("Dice of the left ventricle on Sunnybrook")
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        low, high = row.interval
+        between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+        cells = [
+            row.name,
+            f"{row.dice:.3f}{between}",
+            "–" if row.hd95_mm is None else f"{row.hd95_mm:.1f}",
+            f"{row.ece:.3f}",
+            f"{row.ece_near:.3f}",
+            f"{row.costs.parameters:,d}",
+            f"{row.costs.multiply_adds / 1e9:.2f}",
+            f"{row.costs.milliseconds:.0f}",
+            f"{row.costs.megabytes:.0f}",
+            f"{row.hours:.2f}",
+        ]
+        if other:
+            cells.append("–" if row.elsewhere is None else f"{row.elsewhere:.3f}")
+        lines.append(cells)
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def _budget(rows: Sequence[Row]) -> str:
+    budget = rows[0].budget
+    squares = ", ".join(f"{s['size']} from epoch {s['from_epoch']}" for s in budget["squares"])
+    return (
+        f"Budget of every row: {budget['epochs']} epochs, batches of {budget['batch']}, squares of "
+        f"{squares}; seed {budget['seed']}; {budget['hardware']}."
+    )
+
+
+def chosen(entries: Sequence[Entry], only: Sequence[str] | None) -> list[Entry]:
+    """Return the entries that were asked for."""
+    return [e for e in entries if not only or e.name in only]
+
+
+def main() -> int:
+    """Train, measure, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--acdc", type=Path, help="prepared data folder")
+    parser.add_argument("--cvc", type=Path, help="prepared data folder of CVC-ClinicDB")
+    parser.add_argument("--sunnybrook", type=Path, help="folder to test the ACDC models on, too")
+    parser.add_argument("--ablations", action="store_true", help="also train those of FLoMo-Net")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="rows to measure")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--square", type=int, help="one size of squares for all epochs")
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--runs-folder", type=Path, default=Path("runs") / "networks")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--size", type=int, default=224, help="side of the image for the costs")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    plans = []
+    if options.acdc is not None:
+        plans.append(("ACDC", "acdc", options.acdc, COMPARED["acdc"]))
+        if options.ablations:
+            plans.append(("FLoMo-Net's parts, on ACDC", "acdc", options.acdc, ABLATIONS))
+    if options.cvc is not None:
+        plans.append(("CVC-ClinicDB", "cvc_clinicdb", options.cvc, COMPARED["cvc_clinicdb"]))
+    try:
+        tables = {}
+        for title, data, source, entries in plans:
+            done = [measure_entry(e, data, source, options) for e in chosen(entries, options.only)]
+            costs = measure([subject for _, subject in done], options.size, options.repeats)
+            tables[title] = [replace(row, costs=c) for (row, _), c in zip(done, costs, strict=True)]
+        facts = {"size": options.size, "threads": options.threads, "repeats": options.repeats,
+                 "torch": torch.__version__}  # fmt: skip
+        text = page({title: rows for title, rows in tables.items() if rows}, facts)
+        options.out.mkdir(parents=True, exist_ok=True)
+        with atomic_write(options.out / FIGURES) as temporary:
+            content = {title: [asdict(row) for row in rows] for title, rows in tables.items()}
+            temporary.write_text(json.dumps(facts | {"tables": content}, indent=2) + "\n")
+        with atomic_write(options.out / PAGE) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except FlomoError as error:
+        print(f"networks: {error}", file=sys.stderr)
+        return 2
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
