@@ -1,7 +1,8 @@
 """The ``flomo`` command: parse, run one subcommand, turn every failure into one sentence.
 
 Exit codes: 0 done, 1 a fault of the program, 2 something the user can mend (bad input, a full
-disk, wrong arguments), 130 interrupted by Ctrl+C, 141 the reader of the output went away.
+disk, wrong arguments), 3 a model did not pass (``flomo gate --strict``), 130 interrupted by Ctrl+C,
+141 the reader of the output went away.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from napari_flomo import __version__
-from napari_flomo.commands import corrections, doctor, models, segment, worker
+from napari_flomo.commands import corrections, doctor, finetune, models, segment, worker
 from napari_flomo.commands.faults import out_of_memory
 from napari_flomo.errors import Cancelled, FlomoError
 
@@ -33,6 +34,7 @@ _TRAINING_ARGUMENTS = "flomo_training.arguments"
 _TRAINING_COMMANDS = {
     "train": "train a network from a recipe",
     "evaluate": "measure a model on labelled data",
+    "gate": "compare a tuned model with its parent",
     "data": "prepare a data set, or pack it into one file",
 }
 
@@ -98,6 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
     segment.register(subparsers)
     models.register(subparsers)
     corrections.register(subparsers)
+    finetune.register(subparsers)
     doctor.register(subparsers)
     worker.register(subparsers)
     _register_training(subparsers)

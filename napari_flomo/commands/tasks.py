@@ -148,6 +148,62 @@ def devices(_arguments: Mapping[str, Any], _context: Context) -> Mapping[str, An
     return {"auto": str(choose_device("auto")), "devices": found}
 
 
+def finetune(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+    """Teach a model what readers corrected, and compare it with its parent.
+
+    Arguments: ``store``, ``base`` (a name or folder), ``out``; ``replay``, ``reference``,
+    ``settings`` (a YAML file), ``device`` and ``resume`` may be left out. The data of its progress
+    are points of the curves: ``step``, ``loss`` and ``dice`` (of held-out slices; either may be
+    null). Result: of `flomo_training.finetuning.Learnt.as_dict`.
+    """
+    finetuning = import_training("flomo_training.finetuning")
+    _warm.forget()  # the memory of the GPU is needed now
+    try:
+        learnt = finetuning.learn(
+            arguments["base"],
+            Path(arguments["store"]),
+            Path(arguments["out"]),
+            replay=_path(arguments.get("replay")),
+            reference=_path(arguments.get("reference")),
+            settings=finetuning.read_settings(arguments.get("settings")),
+            device=arguments.get("device") or "auto",
+            progress=context.report,
+            cancelled=context.cancelled,
+            resume=bool(arguments.get("resume")),
+        )
+        result: Mapping[str, Any] = learnt.as_dict()
+    finally:
+        _warm.forget()
+    return result
+
+
+def readiness(arguments: Mapping[str, Any], _context: Context) -> Mapping[str, Any]:
+    """Tell how much there is to learn.
+
+    Arguments: ``store``, ``base``; ``settings`` may be left out. Result: ``ready``, ``have``,
+    ``need``, ``groups``, ``sentence``, ``skipped`` and ``corrections``, a hash that changes with
+    them.
+    """
+    finetuning = import_training("flomo_training.finetuning")
+    settings = finetuning.read_settings(arguments.get("settings"))
+    found: Mapping[str, Any] = finetuning.look(
+        arguments["base"], Path(arguments["store"]), settings
+    )
+    return found
+
+
+def import_training(name: str) -> Any:
+    """Import a module of the training package, or say how to get it."""
+    try:
+        from flomo_training import arguments
+    except ImportError as error:
+        raise FlomoError(
+            "The training package is not installed; install it with: "
+            "pip install 'napari-flomo[train]'."
+        ) from error
+    return arguments.import_training(name)
+
+
 def preload(model: str, device: str) -> None:
     """Import torch and load a model that is on this computer; failures wait until it is used."""
     import torch  # noqa: F401 - the slowest part of a first click
@@ -159,7 +215,13 @@ def preload(model: str, device: str) -> None:
         _warm.get(state.folder, device)
 
 
-TASKS: dict[str, Task] = {"segment": segment, "pull": pull, "devices": devices}
+TASKS: dict[str, Task] = {
+    "segment": segment,
+    "pull": pull,
+    "devices": devices,
+    "finetune": finetune,
+    "readiness": readiness,
+}
 """What can be asked for. Rooms that bring long work of their own add it here."""
 
 
@@ -173,6 +235,10 @@ def _fetched(model: str, context: Context) -> Path:
         raise
     except FlomoError as error:
         raise MissingModel(str(error)) from error
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
 def _bytes_of(context: Context) -> Callable[[int, int, float | None], None]:

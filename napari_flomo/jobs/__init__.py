@@ -16,6 +16,7 @@ Examples
 from __future__ import annotations
 
 from napari_flomo.jobs.child import Process, Spawn, python_spawner
+from napari_flomo.jobs.detached import attach, running, start
 from napari_flomo.jobs.job import Busy, Job, JobFailed, Problem, Progress, State
 from napari_flomo.jobs.worker import Worker
 
@@ -29,5 +30,8 @@ __all__ = [
     "Spawn",
     "State",
     "Worker",
+    "attach",
     "python_spawner",
+    "running",
+    "start",
 ]

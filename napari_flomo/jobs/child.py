@@ -76,7 +76,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=environment(),
             # Ctrl+C in the terminal of the viewer is for the viewer. Not a session of its own: the
             # child keeps the priority that the viewer was given.
             process_group=None if os.name == "nt" else 0,
@@ -121,7 +121,7 @@ def _there(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return our environment, in which the child finds this very copy of the package."""
     home = Path(napari_flomo.__file__).resolve().parents[1]
     if home.name in ("site-packages", "dist-packages"):

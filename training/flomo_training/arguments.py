@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
+from flomo_training.uncertainty.arguments import register as register_calibrate
 from napari_flomo.errors import FlomoError
 
 DATA_SETS = ("acdc", "busi", "cvc_clinicdb", "montgomery")
@@ -24,6 +25,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _register_train(subparsers)
     _register_crossval(subparsers)
     _register_evaluate(subparsers)
+    register_calibrate(subparsers, _calibrate)
+    _register_gate(subparsers)
     _register_data(subparsers)
 
 
@@ -118,7 +121,57 @@ def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentP
     parser.add_argument(
         "--record", action="store_true", help="write the figures into the model's card"
     )
+    parser.add_argument(
+        "--uncertainty",
+        metavar="DIR",
+        type=Path,
+        help="also judge the model's doubt (calibration, errors found, all its maps) and write the "
+        "report into a folder; takes about ten times as long",
+    )
     parser.set_defaults(run=_evaluate)
+
+
+def _register_gate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "gate",
+        help="compare a tuned model with its parent",
+        description="Compare a tuned model with its parent on a reference set and on corrections "
+        "that were kept out of training, and say whether it may take its place. The verdict goes "
+        "into its card.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--candidate", metavar="DIR", required=True, help="folder or name of the tuned model"
+    )
+    parser.add_argument(
+        "--parent", metavar="NAME|DIR", help="its parent (default: the one that its card names)"
+    )
+    parser.add_argument("--store", metavar="DIR", type=Path, help="store of corrections")
+    parser.add_argument(
+        "--held-out",
+        metavar="FILE",
+        type=Path,
+        help='what was kept out of training: JSON list of {"record_id", "frame", "slices"}',
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="DIR",
+        type=Path,
+        help="prepared data of the base task (default: what is packed with the parent)",
+    )
+    parser.add_argument(
+        "--rules", metavar="FILE", type=Path, help="YAML file with margins (default: built in)"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="for the report (default: gate/ in the candidate)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
+    parser.add_argument(
+        "--strict", action="store_true", help="end with 3 when the candidate did not pass"
+    )
+    parser.set_defaults(run=_gate)
 
 
 def _register_data(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -160,32 +213,48 @@ def _register_data(subparsers: argparse._SubParsersAction[argparse.ArgumentParse
 
 
 def _train(args: argparse.Namespace) -> int:
-    code: int = _import("flomo_training.fit").run_training(args)
+    code: int = import_training("flomo_training.fit").run_training(args)
     return code
 
 
 def _crossval(args: argparse.Namespace) -> int:
-    code: int = _import("flomo_training.crossval").run_crossval(args)
+    code: int = import_training("flomo_training.crossval").run_crossval(args)
+    return code
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    code: int = import_training("flomo_training.uncertainty.command").run_calibration(args)
     return code
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    code: int = _import("flomo_training.evaluate").run_evaluation(args)
+    code: int = import_training("flomo_training.evaluate").run_evaluation(args)
+    return code
+
+
+def _gate(args: argparse.Namespace) -> int:
+    code: int = import_training("flomo_training.gate.command").run_gate_command(args)
     return code
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    code: int = _import("flomo_training.data_command").run_prepare(args)
+    code: int = import_training("flomo_training.data_command").run_prepare(args)
     return code
 
 
 def _pack(args: argparse.Namespace) -> int:
-    code: int = _import("flomo_training.data_command").run_pack(args)
+    code: int = import_training("flomo_training.data_command").run_pack(args)
     return code
 
 
-def _import(name: str) -> ModuleType:
-    """Import a training module; a missing package of the extra becomes a sentence."""
+def import_training(name: str) -> ModuleType:
+    """Import a training module.
+
+    Raises
+    ------
+    FlomoError
+        If a package of the extra is missing; it says how to get it.
+    """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

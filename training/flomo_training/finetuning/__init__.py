@@ -12,6 +12,7 @@ Examples
 from __future__ import annotations
 
 from flomo_training.finetuning.gathering import Corrected, CorrectedFrame, corrected_frame, gather
+from flomo_training.finetuning.learning import Learnt, learn, look
 from flomo_training.finetuning.rehearsal import read_replay
 from flomo_training.finetuning.settings import Distillation, Settings, read_settings
 from flomo_training.finetuning.splitting import Readiness, readiness, split
@@ -21,12 +22,15 @@ __all__ = [
     "Corrected",
     "CorrectedFrame",
     "Distillation",
+    "Learnt",
     "Readiness",
     "Settings",
     "Tuned",
     "corrected_frame",
     "finetune",
     "gather",
+    "learn",
+    "look",
     "read_replay",
     "read_settings",
     "readiness",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 import yaml
 
 from flomo_training.recipe import (
@@ -66,7 +67,8 @@ class Settings:
     held_out
         Share of the slices that is kept out of training, by patient.
     steps, batch_size, precision
-        Of the training; ``precision`` is ``"32"`` or ``"bf16"`` (mixed).
+        Of the training; ``precision`` is ``"32"``, ``"bf16"`` (mixed) or ``"auto"``, which takes
+        bf16 where the hardware computes in it.
     learning_rate, weight_decay, clip
         Of Nadam; ``clip`` is the largest norm of all gradients together. The rate falls as half a
         cosine to zero at the last step.
@@ -99,7 +101,7 @@ class Settings:
     held_out: float
     steps: int
     batch_size: int
-    precision: Literal["32", "bf16"]
+    precision: Literal["auto", "32", "bf16"]
     learning_rate: float
     weight_decay: float
     clip: float
@@ -149,6 +151,15 @@ class Settings:
         """How often the held-out slices are looked at, when nothing ends the training early."""
         return math.ceil(self.steps / self.evaluate_every)
 
+    def _precision(self, hardware: Hardware) -> Literal["32", "bf16"]:
+        """Return how to compute; a CPU that must emulate bf16 takes twice as long with it."""
+        if self.precision != "auto":
+            return self.precision
+        if hardware.accelerator == "gpu":
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+        has = getattr(torch.cpu, "get_capabilities", dict)()
+        return "bf16" if has.get("avx512_bf16") or has.get("amx_bf16") else "32"
+
     def companions(self, share: float) -> int:
         """Return how many slices of a batch are not corrections; at least one is a correction."""
         return min(round(self.batch_size * share), self.batch_size - 1)
@@ -164,7 +175,7 @@ class Settings:
             epochs=self.looks,
             batch_size=self.batch_size,
             workers=0,
-            precision=self.precision,
+            precision=self._precision(hardware),
             data=Data(source="corrections", fold=0),
             crops=Crops(
                 stages=(CropStage(0, self.square),),

@@ -1,0 +1,171 @@
+"""A program of its own: it outlives who started it, tells all in a file, and can be stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.jobs import Job, JobFailed, Progress, State, attach, running, start
+from napari_flomo.jobs.child import environment
+from napari_flomo.jobs.detached import CANCEL, PROCESS, PROGRESS, Telling
+from napari_flomo.jobs.identity import started_at
+
+PATIENT = 60
+PROGRAM = Path(__file__).with_name("tiny_program.py")
+
+
+def wait_until(condition: Callable[[], object], seconds: float = PATIENT) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Job]]:
+    """Start the tiny program in place of ours."""
+    folder = tmp_path / "run"
+
+    def launch(*arguments: str) -> Job:
+        return start([str(folder), *arguments], folder, program=[str(PROGRAM)])
+
+    yield launch
+    number = running(folder)
+    if number is not None:
+        os.kill(number, signal.SIGKILL)
+
+
+def test_progress_points_and_result(launch: Callable[..., Job], tmp_path: Path) -> None:
+    job = launch("count", "5")
+    seen: list[Progress] = []
+    job.on_progress(seen.append)
+    assert job.result(PATIENT) == {"counted": 5}
+    assert job.state is State.DONE
+    assert [dict(one.data) for one in seen if one.data is not None] == [
+        {"step": step} for step in range(1, 6)
+    ]
+    assert seen[-1].message == "Counting"
+    assert running(tmp_path / "run") is None
+    assert not (tmp_path / "run" / PROCESS).exists()
+
+
+def test_who_comes_later_hears_all_of_it(launch: Callable[..., Job], tmp_path: Path) -> None:
+    launch("count", "4").result(PATIENT)
+    late = attach(tmp_path / "run")
+    assert late is not None
+    points: list[object] = []
+    late.on_progress(lambda one: points.append(one.data))
+    assert late.result(PATIENT) == {"counted": 4}
+    assert attach(tmp_path / "nothing") is None
+
+
+def test_it_goes_on_when_its_starter_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    program = (
+        "import sys, time; from pathlib import Path; from napari_flomo.jobs import start;"
+        "start([sys.argv[2], 'count', '8', '0.15'], Path(sys.argv[2]), program=[sys.argv[1]]);"
+        "print('started', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(PROGRAM), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as viewer:
+        assert viewer.stdout is not None
+        assert viewer.stdout.readline().strip() == b"started"
+        viewer.kill()
+    job = attach(folder)
+    assert job is not None
+    assert job.result(PATIENT) == {"counted": 8}
+
+
+def test_a_cancel_that_is_heard(launch: Callable[..., Job], tmp_path: Path) -> None:
+    job = launch("count", "10000", "0.02")
+    wait_until(lambda: job.progress.total)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(PATIENT)
+    assert running(tmp_path / "run") is None
+    assert not (tmp_path / "run" / CANCEL).exists()
+    assert last_words(tmp_path / "run") == "cancelled"
+
+
+def test_a_cancel_that_is_not_heard_kills(launch: Callable[..., Job], tmp_path: Path) -> None:
+    job = launch("deaf")
+    wait_until(lambda: job.progress.total)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(PATIENT)
+    assert running(tmp_path / "run") is None
+
+
+def test_cut_off_and_gone_on_with(launch: Callable[..., Job], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    job = launch("deaf")
+    wait_until(lambda: job.progress.total)
+    number = running(folder)
+    assert number is not None
+    os.kill(number, signal.SIGKILL)
+    with pytest.raises(JobFailed, match="cut off") as failure:
+        job.result(PATIENT)
+    assert failure.value.problem.kind == "died"
+    assert "last words" in failure.value.problem.details
+    with (folder / PROGRESS).open("ab") as file:
+        file.write(b'{"kind": "resu')  # half a line
+    later = attach(folder)
+    assert later is not None
+    with pytest.raises(JobFailed, match="cut off"):
+        later.result(PATIENT)
+    assert launch("count", "2").result(PATIENT) == {"counted": 2}
+
+
+def test_a_failure_is_a_sentence(launch: Callable[..., Job]) -> None:
+    with pytest.raises(JobFailed, match="Do this instead") as failure:
+        launch("fail").result(PATIENT)
+    assert failure.value.problem.kind == "flomo"
+
+
+def test_one_program_in_a_folder(launch: Callable[..., Job], tmp_path: Path) -> None:
+    job = launch("count", "10000", "0.02")
+    wait_until(lambda: job.progress.total)
+    with pytest.raises(FlomoError, match="already"):
+        launch("count", "1")
+    with pytest.raises(FlomoError, match="already"):
+        Telling(tmp_path / "run", lambda _: {}).__enter__()
+    job.cancel()
+    job.wait(PATIENT)
+
+
+def test_the_number_of_an_ended_program_is_not_trusted(tmp_path: Path) -> None:
+    """Another process has it now: this test itself."""
+    told = {"pid": os.getpid(), "started": "an earlier time"}
+    (tmp_path / PROCESS).write_text(json.dumps(told))
+    assert running(tmp_path) is None
+    (tmp_path / PROCESS).write_text(json.dumps(told | {"started": started_at(os.getpid())}))
+    assert running(tmp_path) == os.getpid()
+    for text in ("", "[]", '{"pid": "x"}'):
+        (tmp_path / PROCESS).write_text(text)
+        assert running(tmp_path) is None
+
+
+def test_when_processes_started() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    began = started_at(child.pid)
+    assert began is not None
+    assert began == started_at(child.pid)
+    child.stdin.close()
+    wait_until(lambda: started_at(child.pid) is None)  # a zombie has ended
+    child.wait()
+    assert started_at(2**22 + 1) is None
+
+
+def last_words(folder: Path) -> str:
+    lines = [json.loads(line) for line in (folder / PROGRESS).read_text().split("\n") if line]
+    return str(lines[-1]["kind"])

@@ -1,0 +1,28 @@
+"""A program that is followed through its folder, with tiny work in place of ours."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from napari_flomo.commands.faults import describe
+from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.jobs.detached import Telling
+
+folder, work, *numbers = sys.argv[1:]
+with Telling(Path(folder), describe) as telling:
+    if work == "count":
+        steps, pause = int(numbers[0]), float(numbers[1]) if len(numbers) > 1 else 0.0
+        for step in range(1, steps + 1):
+            if telling.cancelled():
+                raise Cancelled
+            telling.report(step, steps, None, "Counting", {"step": step})
+            time.sleep(pause)
+        telling.finish({"counted": steps})
+    elif work == "deaf":
+        print("last words", flush=True)
+        telling.report(1, 2)
+        time.sleep(60)
+    else:
+        raise FlomoError("Do this instead.")

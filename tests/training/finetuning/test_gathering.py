@@ -1,0 +1,160 @@
+"""What a store teaches: seen slices of accepted corrections, in the codes of the card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flomo_training.finetuning import gather, readiness, split
+from flomo_training.finetuning.gathering import Corrected, CorrectedFrame
+from flomo_training.gate import HeldOut
+from napari_flomo.corrections import CorrectionStore
+
+
+def test_only_what_was_seen_of_what_was_accepted(fill, card):
+    store = fill(patients=2, seen=3)
+    fill(patients=1, seen=2, state="draft")  # the first one is a draft again
+    skipped: list[str] = []
+    corrected = gather(store, card, skipped)
+    assert skipped == []
+    assert corrected.slices == 3
+    (frame,) = corrected.frames
+    assert frame.slices == (0, 1, 2)
+    assert frame.volume.images.shape == (3, 1, 48, 48)
+    assert frame.unseen.shape == (1, 1, 48, 48)
+    assert corrected.as_held_out() == [HeldOut(frame.record_id, 0, (0, 1, 2))]
+    (record,) = [one for one in store.records() if one.state == "accepted"]
+    assert corrected.fingerprints == (record.image.sha256[:16],)
+    assert frame.digest == record.digest
+
+
+def test_codes_are_matched_by_name(fill, card):
+    """Another model gave the cavity the code 2 and the wall 5; a name may be written otherwise."""
+    truth = gather(fill(patients=1), card, []).frames[0].volume.classes
+    assert set(np.unique(truth)) == {0, 1, 2}, "indices of the card, not codes"
+    swapped = fill(patients=1, folder="swapped", structures={2: "Cavity", 5: "WALL "})
+    found = gather(swapped, card, []).frames[0].volume.classes
+    np.testing.assert_array_equal(found == 2, truth == 1)
+    np.testing.assert_array_equal(found == 1, truth == 2)
+
+
+def test_a_structure_that_the_reader_did_not_name_is_known_to_be_unknown(fill, card):
+    labels = (*card.labels, replace(card.labels[1], code=9, name="fat"))
+    (frame,) = gather(fill(patients=1), replace(card, labels=labels), []).frames
+    assert frame.named == (True, True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"structures": {2: "wall", 5: "polyp"}}, "'polyp', which tiny does not know"),
+    ],
+)
+def test_what_cannot_be_used_is_said(fill, card, change, words):
+    store = fill(patients=2)
+    fill(patients=1, **change)
+    skipped: list[str] = []
+    assert gather(store, card, skipped).slices == 6
+    assert len(skipped) == 1
+    assert words in skipped[0]
+    assert "left out" in skipped[0]
+
+
+def test_a_store_without_images_teaches_nothing(fill, card, tmp_path):
+    CorrectionStore.open(tmp_path / "store", create=True, copy_images=False)
+    skipped: list[str] = []
+    assert gather(fill(patients=1), card, skipped).slices == 0
+    assert "no copy of the image" in skipped[0]
+
+
+def test_a_damaged_file_is_left_out(fill, card):
+    store = fill(patients=2)
+    file = next(store.folder.glob("corrections/*/revision-0001-corrected.nii.gz"))
+    file.write_bytes(b"junk")
+    skipped: list[str] = []
+    assert len(gather(store, card, skipped.append).groups) == 1
+    assert len(skipped) == 1
+
+
+def test_one_image_is_one_group_whatever_its_readers_say(fill, card):
+    store = fill(patients=2)
+    for reader in ("a", "b"):
+        fill(patients=1, reader=reader, group=store.group_id(f"as {reader} calls the patient"))
+    corrected = gather(store, card, [])
+    assert len(corrected.frames) == 4
+    assert len(corrected.groups) == 2
+
+
+def test_the_hash_tells_content(fill, card):
+    store = fill(patients=2)
+    before = gather(store, card, []).batch_hash
+    assert gather(store, card, []).batch_hash == before
+    fill(patients=2)  # says the same again
+    assert gather(store, card, []).batch_hash == before
+    fill(patients=1, seen=4)
+    assert gather(store, card, []).batch_hash != before
+
+
+def test_not_enough_yet(fill, card, settings):
+    told = readiness(gather(fill(patients=1, seen=3), card, []), settings)
+    assert not told.ready
+    assert told.sentence == "Not enough yet: 3 of 5 slices; accept 2 more."
+
+
+def test_one_patient_alone_cannot_be_judged(fill, card, settings):
+    corrected = gather(fill(patients=1, seen=4), card, [])
+    told = readiness(corrected, replace(settings, minimum_slices=4))
+    assert told.ready
+    assert "only of one patient" in told.sentence
+    training, held_out = split(corrected, settings)
+    assert (training.slices, held_out.slices) == (4, 0)
+
+
+def made(sizes: dict[str, int], learnt: tuple[str, ...] = ()) -> Corrected:
+    """Return frames of patients with so many slices."""
+    frames = tuple(
+        CorrectedFrame(name, 0, tuple(range(size)), name, None, (), np.zeros(0))  # type: ignore[arg-type]
+        for name, size in sizes.items()
+    )
+    return Corrected(frames, frozenset(learnt))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kept"),
+    [
+        ({"a": 18, "b": 2}, 2),
+        ({"a": 2, "b": 18}, 2),
+        ({"a": 5, "b": 5}, 5),
+        ({"a": 10, "b": 9, "c": 1}, 1),
+        (dict.fromkeys("abcdefghij", 4), 8),
+        ({"a": 100, "b": 90, "c": 4, "d": 3}, 7),
+    ],
+)
+def test_the_part_held_out(sizes, kept, settings):
+    training, held_out = split(made(sizes), settings)
+    assert not set(training.groups) & set(held_out.groups)
+    assert training.slices + held_out.slices == sum(sizes.values())
+    assert held_out.slices == kept
+    assert split(made(dict(reversed(sizes.items()))), settings)[1].groups == held_out.groups
+
+
+def test_who_taught_the_parent_does_not_judge_it(settings):
+    sizes = dict.fromkeys("abcd", 4)
+    for learnt in ("ab", "abc", "bcd"):
+        training, held_out = split(made(sizes, tuple(learnt)), settings)
+        assert held_out.groups
+        assert set(learnt) <= set(training.groups)
+    assert split(made(sizes, tuple("abcd")), settings)[1].slices == 0
+    told = readiness(made(sizes, tuple("abcd")), settings)
+    assert told.ready
+    assert "has learnt from before" in told.sentence
+
+
+def test_learnt_before_is_known_from_the_card(fill, card):
+    corrected = gather(fill(patients=2), card, [])
+    assert corrected.learnt == frozenset()
+    one = corrected.frames[0]
+    tuned = replace(card, trained_on=(one.volume.fingerprint,))
+    assert gather(fill(patients=2), tuned, []).learnt == {one.group}

@@ -1,0 +1,289 @@
+"""A whole fine-tuning in miniature: it learns, it stops, it resumes, it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from flomo_training.finetuning import Settings, finetune, read_settings, tuning
+from flomo_training.finetuning.settings import DEFAULTS
+from flomo_training.finetuning.teaching import Tally, TuningModule
+from flomo_training.recipe import Hardware
+from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.models import load_card, load_network
+from napari_flomo.segmentation import Segmenter
+
+
+def dice(model: Path, image, labels) -> float:
+    found = Segmenter.from_pretrained(model, "cpu").segment(image).labels.data
+    shared = [2 * ((found == code) & (labels.data == code)).sum() for code in (2, 5)]
+    both = [(found == code).sum() + (labels.data == code).sum() for code in (2, 5)]
+    return float(np.mean(np.divide(shared, both)))
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "curves" / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+class _PowerCut(RuntimeError):
+    pass
+
+
+def cut_at(step: int):
+    """Return a function that reports progress and fails at a step, as a power cut would."""
+
+    def report(done, total, seconds_left=None, message="", data=None):
+        if message == "Training" and done == step:
+            raise _PowerCut
+
+    return report
+
+
+def test_it_learns_another_scanner_and_does_not_forget(base, fill, settings, tmp_path, make_disc):
+    store = fill(patients=4)
+    points: list[dict[str, object]] = []
+    told: list[tuple[int, int]] = []
+
+    def report(done, total, seconds_left=None, message="", data=None):
+        told.append((done, total))
+        if data is not None:
+            points.append(dict(data))
+
+    more = replace(settings, steps=40, evaluate_every=10)
+    tuned = finetune(base, store.folder, tmp_path / "run", settings=more, progress=report)
+
+    new, known = make_disc(500, other_scanner=True), make_disc(501)
+    assert dice(base, *new) < 0.5
+    assert dice(tuned.folder, *new) > 0.8
+    assert dice(base, *known) > 0.8
+    assert dice(tuned.folder, *known) > 0.6
+
+    # What it tells on the way.
+    assert [point["step"] for point in points] == [0, 10, 20, 30, 40]
+    assert points[0]["loss"] is None
+    assert points[0]["dice"] < 0.5 < points[-1]["dice"]
+    assert (40, 40) in told
+    assert [row["epoch"] for row in rows(tmp_path / "run")] == ["0", "1", "2", "3"]
+    assert float(rows(tmp_path / "run")[-1]["held_out/dice"]) == points[-1]["dice"]
+
+    # What the card says.
+    made = load_card(tuned.folder)
+    parent = load_card(base)
+    assert made.name.startswith("tiny.tuned-")
+    assert len(made.name) == len("tiny.tuned-") + 8
+    assert made.parent == f"tiny {parent.sha256}"
+    assert (made.licence, made.temperature, made.labels) == ("CC0-1.0", 1.25, parent.labels)
+    assert made.training_data == "Synthetic discs. Then 9 corrected slices of 3 patients."
+    assert dict(made.metrics) == {}
+    assert made.history == ()
+    lineage = made.lineage
+    assert lineage["parent"]["card_sha256"] == parent.card_hash
+    assert lineage["corrections"]["sha256"] == tuned.batch_hash
+    assert lineage["corrections"]["slices"] == 9
+    assert lineage["corrections"]["held_out_groups"] == 1
+    assert lineage["held_out_dice"]["before"] < 0.5 < lineage["held_out_dice"]["after"]
+    records = {record.id: record for record in store.records()}
+    (kept,) = tuned.held_out
+    own = {r.image.sha256[:16] for r in records.values() if r.id != kept.record_id}
+    assert set(made.trained_on) == own, "what was held out may judge a later model"
+
+
+def test_killed_and_resumed_equals_uninterrupted(base, fill, settings, tmp_path):
+    store = fill(patients=3)
+    whole = finetune(base, store.folder, tmp_path / "whole", settings=settings)
+    for step in (2, 6):  # before the first checkpoint, and after it
+        run = tmp_path / f"cut{step}"
+        with pytest.raises(_PowerCut):
+            finetune(base, store.folder, run, settings=settings, progress=cut_at(step))
+        assert not (run / "model").exists()
+        again = finetune(base, store.folder, run, settings=settings, resume=True)
+        assert_same_weights(whole.folder, again.folder)
+        assert rows(tmp_path / "whole") == rows(run)
+        assert again.card.name == whole.card.name
+
+
+def test_a_run_cut_off_before_its_end_was_written(base, fill, settings, tmp_path, monkeypatch):
+    store = fill(patients=3)
+    whole = finetune(base, store.folder, tmp_path / "whole", settings=settings)
+
+    def fail(*_):
+        raise _PowerCut
+
+    monkeypatch.setattr(tuning, "write_candidate", fail)
+    with pytest.raises(_PowerCut):
+        finetune(base, store.folder, tmp_path / "cut", settings=settings)
+    monkeypatch.undo()
+    again = finetune(base, store.folder, tmp_path / "cut", settings=settings, resume=True)
+    assert_same_weights(whole.folder, again.folder)
+
+
+def test_it_stops_when_nothing_gets_better(base, fill, settings, tmp_path):
+    still = replace(settings, learning_rate=1e-12, steps=40, patience=2)
+    tuned = finetune(base, fill(patients=3).folder, tmp_path / "run", settings=still)
+    assert len(rows(tmp_path / "run")) == 3, "one that is the best, two that are not better"
+    assert tuned.card.lineage["best_step"] == 4
+    again = finetune(base, tmp_path / "store", tmp_path / "run", settings=still, resume=True)
+    assert len(rows(tmp_path / "run")) == 3, "a run that had ended does not go on"
+    assert_same_weights(tuned.folder, again.folder)
+
+
+def test_one_patient_alone(base, fill, settings, tmp_path):
+    few = replace(settings, minimum_slices=3, steps=4)
+    tuned = finetune(base, fill(patients=1).folder, tmp_path / "run", settings=few)
+    assert tuned.held_out == ()
+    assert tuned.card.lineage["held_out_dice"] == {"before": None, "after": None}
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_too_few_slices_are_refused(base, fill, settings, tmp_path):
+    with pytest.raises(FlomoError, match="Not enough yet: 3 of 5 slices"):
+        finetune(base, fill(patients=1).folder, tmp_path / "run", settings=settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_cancelled_between_two_batches(base, fill, settings, tmp_path):
+    steps: list[int] = []
+
+    def report(done, *_):
+        steps.append(done)
+
+    with pytest.raises(Cancelled, match="can go on"):
+        finetune(
+            base,
+            fill(patients=3).folder,
+            tmp_path / "run",
+            settings=settings,
+            progress=report,
+            cancelled=lambda: max(steps, default=0) >= 2,
+        )
+    assert max(steps) == 2
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_run_in_the_way(base, fill, settings, tmp_path):
+    store = fill(patients=3)
+    finetune(base, store.folder, tmp_path / "run", settings=settings)
+    with pytest.raises(FlomoError, match="holds a run already"):
+        finetune(base, store.folder, tmp_path / "run", settings=settings)
+
+
+@pytest.mark.parametrize("what", ["base", "corrections", "settings"])
+def test_something_else_is_not_resumed(base, fill, settings, tmp_path, what):
+    model = tmp_path / "models" / "tiny"
+    shutil.copytree(base, model)
+    store = fill(patients=3)
+    with pytest.raises(_PowerCut):
+        finetune(model, store.folder, tmp_path / "run", settings=settings, progress=cut_at(6))
+    if what == "base":
+        replace_model(model)
+    elif what == "corrections":
+        fill(patients=1, seen=4)
+    else:
+        settings = replace(settings, learning_rate=0.02)
+    words = {
+        "base": "model tiny was replaced since this training began",
+        "corrections": "corrections have changed",
+        "settings": "settings have changed",
+    }
+    with pytest.raises(FlomoError, match=words[what]):
+        finetune(model, store.folder, tmp_path / "run", settings=settings, resume=True)
+
+
+def replace_model(folder: Path) -> None:
+    content = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(content | {"temperature": 2.0}))
+
+
+def test_a_base_that_is_replaced_meanwhile(base, fill, settings, tmp_path):
+    model = tmp_path / "models" / "tiny"
+    shutil.copytree(base, model)
+
+    def report(done, *_):
+        if done == 6:
+            replace_model(model)
+
+    with pytest.raises(FlomoError, match="replaced while the training went on"):
+        finetune(
+            model, fill(patients=3).folder, tmp_path / "run", settings=settings, progress=report
+        )
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_norms_keep_the_statistics_of_the_parent(card, settings, base):
+    flomo = replace(card, network="flomo-b0", network_arguments={}, name="b0")
+    recipe = replace(settings.recipe(flomo, base, Hardware("cpu", 1)), start_from=None)
+    images = torch.rand(2, 1, 32, 32)
+    for frozen in (True, False):
+        module = TuningModule(recipe, replace(settings, freeze_statistics=frozen), None).train()
+        before = {k: v.clone() for k, v in module.state_dict().items() if "running_" in k}
+        assert before, "this network has batch norms"
+        module.network(images)
+        after = module.state_dict()
+        same = all(torch.equal(value, after[name]) for name, value in before.items())
+        assert same == frozen
+
+
+def test_the_parent_teaches_but_is_not_taught(card, settings, base):
+    recipe = settings.recipe(card, base, Hardware("cpu", 1))
+    network, _ = load_network(base)
+    module = TuningModule(recipe, settings, network)
+    assert not any(name.startswith("parent") for name in module.state_dict())
+    module.log = lambda *_, **__: None
+    torch.manual_seed(1)
+    batch = {
+        "image": torch.rand(3, 1, 32, 32),
+        "classes": torch.zeros(3, 32, 32, dtype=torch.long),
+        "named": torch.ones(3, 3, dtype=torch.bool),
+        "labelled": torch.tensor([True, True, False]),
+    }
+    for parameter in module.network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    with_parent = module.training_step(batch, 0)
+    module.parent = None
+    assert with_parent > module.training_step(batch, 0) + 1e-4
+
+
+def test_dice_of_a_tally():
+    tally = Tally()
+    truth = torch.tensor([[[1, 1, 2, 0]]])
+    found = torch.tensor([[[1, 0, 0, 0]]])
+    tally.add("a", "f", (True, True, True, True), found, truth)  # 2/3 and 0; class 3 is nowhere
+    tally.add("b", "f", (True, True, False, True), truth, truth)
+    assert tally.dice() == pytest.approx(((2 / 3 + 0) / 2 + 1) / 2)
+    assert Tally().dice() is None
+
+
+def test_settings_are_checked(tmp_path):
+    assert isinstance(read_settings(), Settings)
+    own = tmp_path / "own.yaml"
+    own.write_text("steps: 50\ndistillation: {weight: 0}\n")
+    changed = read_settings(own)
+    assert (changed.steps, changed.distillation.weight) == (50, 0)
+    assert changed.batch_size == read_settings().batch_size
+    for text, words in (
+        ("stepps: 50", "'stepps' is unknown"),
+        ("steps: 0", "'steps' must be positive"),
+        ("replay: 1.5", "'replay' must be 0 or more"),
+        ("- 1", "no keys and values"),
+        ("a: [", "cannot be read"),
+    ):
+        own.write_text(text)
+        with pytest.raises(FlomoError, match=words):
+            read_settings(own)
+    assert DEFAULTS.is_file()
