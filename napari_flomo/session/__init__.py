@@ -35,10 +35,12 @@ from napari_flomo.session.review import Place, Review, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.session import Session
 from napari_flomo.session.storekeeper import Kept, StoreKeeper
+from napari_flomo.session.verdict import Earlier, find_earlier, vouch
 
 __all__ = [
     "Busy",
     "CorrectionKept",
+    "Earlier",
     "Event",
     "ImageAdded",
     "ImageRemoved",
@@ -65,8 +67,10 @@ __all__ = [
     "SliceState",
     "State",
     "StoreKeeper",
+    "find_earlier",
     "identity",
     "journal_note",
     "merge",
     "merge_maps",
+    "vouch",
 ]

@@ -187,6 +187,7 @@ def _merged(old: Segmentation | None, new: Segmentation, scope: Scope) -> Segmen
         labels=new.labels.with_data(labels, axes=new.labels.axes),
         uncertainty=_merged_maps(old, new, scope),
         slice_scores=merge_scores(old.slice_scores, new.slice_scores, scope),
+        scores=None,  # of the last run only
     )
 
 

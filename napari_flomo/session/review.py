@@ -69,7 +69,7 @@ class Review:
         return self.accepted == len(self._order)
 
     def score(self, place: Place) -> float:
-        """Return the doubt of a slice, in mm (pixels where the spacing is unknown)."""
+        """Return how much doubt a slice holds, in cm² (pixels where the spacing is unknown)."""
         return float(self._scores[self._known(place)])
 
     def state(self, place: Place) -> SliceState:

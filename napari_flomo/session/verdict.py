@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,7 +79,7 @@ class Verdict:
     @property
     def structures(self) -> dict[int, str]:
         """What the codes stand for, without the background."""
-        return {label.code: label.name for label in self.card.labels if label.code}
+        return _structures(self.card)
 
     def correction(
         self,
@@ -110,7 +111,7 @@ class Verdict:
             If what the store knows of the image cannot be read.
         """
         image_hash = self.image.hash
-        known = self._known(store, image_hash, reader)
+        known = _known(store, image_hash, reader, self.structures)
         if known is None and not self.accepted:
             return None
         earlier: set[Place] = set()
@@ -141,14 +142,64 @@ class Verdict:
             software=dict(software),
         )
 
-    def _known(self, store: CorrectionStore, image_hash: str, reader: str) -> Record | None:
-        """Return what this reader said of the image with these structures, the last of it."""
-        mine = [
-            record
-            for record in store.of_image(image_hash)
-            if record.reader == reader and record.codes == self.structures
-        ]
-        return mine[-1] if mine else None
+
+@dataclass(frozen=True, eq=False)
+class Earlier:
+    """What a reader accepted of an image on an earlier day.
+
+    Attributes
+    ----------
+    places
+        The slices.
+    labels
+        On the grid of the image; only these slices of them count.
+    """
+
+    places: frozenset[Place]
+    labels: Volume
+
+    def differing(self, labels: Volume) -> frozenset[Place]:
+        """Return the slices whose labels are others now."""
+        now = labels.data.reshape(labels.n_frames, *labels.spatial_shape)
+        then = self.labels.data.reshape(now.shape)
+        return frozenset(
+            place for place in self.places if not np.array_equal(now[place], then[place])
+        )
+
+    def over(self, labels: Volume) -> Volume:
+        """Return labels with these slices as they were then."""
+        return _with_slices(labels, self.labels, set(self.places))
+
+
+def find_earlier(image: OpenImage, folder: Path, reader: str) -> Earlier | None:
+    """Look in a store for slices of an image that a reader accepted; takes a moment.
+
+    Raises
+    ------
+    FlomoError
+        If there is a store that cannot be read.
+    """
+    if image.segmentation is None or not folder.is_dir():
+        return None
+    store = CorrectionStore.open(folder)
+    structures = _structures(image.segmentation.card)
+    record = _known(store, image.hash, reader, structures)
+    if record is None or record.state != "accepted" or not record.seen:
+        return None
+    corrected = store.read(record.id, image=image.volume).corrected
+    assert image.labels is not None
+    labels = image.labels.with_data(
+        corrected.data.reshape(image.labels.data.shape), axes=image.labels.axes
+    )
+    return Earlier(frozenset(Place(*place) for place in record.places_seen), labels)
+
+
+def vouch(review: Review, image: OpenImage, places: Iterable[Place]) -> None:
+    """Call slices accepted whose labels are what was accepted before."""
+    for place in places:
+        if place in review.order:
+            review.set_state(place, accepted=True)
+            image.vouched.add(place)
 
 
 def accept(review: Review, image: OpenImage) -> Place | None:
@@ -187,6 +238,22 @@ def patient_of(name: str) -> str:
     """
     found = _PATIENT.search(name)
     return "" if found is None else found.group(1).casefold()
+
+
+def _known(
+    store: CorrectionStore, image_hash: str, reader: str, structures: Mapping[int, str]
+) -> Record | None:
+    """Return what a reader said of an image with these structures, the last of it."""
+    mine = [
+        record
+        for record in store.of_image(image_hash)
+        if record.reader == reader and record.codes == structures
+    ]
+    return mine[-1] if mine else None
+
+
+def _structures(card: ModelCard) -> dict[int, str]:
+    return {label.code: label.name for label in card.labels if label.code}
 
 
 def _with_slices(labels: Volume, other: Volume, places: set[Place]) -> Volume:

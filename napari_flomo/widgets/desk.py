@@ -7,6 +7,7 @@ in the window's thread.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from napari_flomo.session import (
     StoreKeeper,
 )
 from napari_flomo.volumes import Volume
-from napari_flomo.widgets import following, journalling, results
+from napari_flomo.widgets import following, journalling, recalling, results
 from napari_flomo.widgets.entries import Entry, is_image
 from napari_flomo.widgets.farewell import Farewell
 from napari_flomo.widgets.layers import Grid, volume_of_layer
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from napari_flomo.session import OpenImage, Run
     from napari_flomo.session.learning import Learning
     from napari_flomo.widgets.computing import Computing
+    from napari_flomo.widgets.messages import Choice
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Said:
     text: str
     level: str = "info"
     details: str = ""
+    choices: Sequence[Choice] = ()
 
 
 class Desk(QObject):
@@ -215,9 +218,15 @@ class Desk(QObject):
         """Return the frame and slice of an image that is on the screen."""
         return place_in(self.viewer, entry.image)
 
-    def say(self, text: str, level: str = "info", details: str = "") -> None:
-        """Show a message in whatever panel is open."""
-        self.said.emit(Said(text, level, details))
+    def say(
+        self,
+        text: str,
+        level: str = "info",
+        details: str = "",
+        choices: Sequence[Choice] = (),
+    ) -> None:
+        """Show a message in whatever panel is open, with buttons for what can be done."""
+        self.said.emit(Said(text, level, details, choices))
 
     def tell(self, event: Event) -> None:
         """Tell the panels of a change that the session was not asked to make."""
@@ -332,6 +341,8 @@ class Desk(QObject):
                 saved=lambda: self.saved(entry),
             )
             following.follow(self, entry)
+            if not recalled:
+                recalling.look(self, entry)
         else:
             journalling.put_new_labels(self, entry, grid.layer_data(image.labels))
             entry.labels.colormap = results.label_colours(card)

@@ -110,7 +110,7 @@ class DoubtPlot(QWidget):
             index = self.slice_at(event.pos().x())
             if index is not None:
                 score = self._scores[index]
-                said = "not segmented" if math.isnan(score) else f"doubt {score:.2f} mm"
+                said = "not segmented" if math.isnan(score) else f"doubt {score:.2f} cm²"
                 QToolTip.showText(event.globalPos(), f"Slice {index + 1}: {said}", self)
                 return True
         return bool(super().event(event))

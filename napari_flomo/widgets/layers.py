@@ -233,8 +233,7 @@ def describe(layer: Image) -> str:
     if layer.multiscale:
         parts.append("multiscale: the finest level is taken")
     if is_lazy(layer):
-        size = size_text(data)
-        parts.append(f"lazy: {size} are computed into memory when you click Segment")
+        parts.append(f"lazy, {size_text(data)} in memory: computed when you click Segment")
     return ", ".join(parts)
 
 

@@ -58,16 +58,18 @@ class LearnPanel(Panel):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(desk_of(napari_viewer))
+        self._said_of_store = ""
         self._later = _timer(self, SETTLE_MS, self.refresh)
+        self._count_later = _timer(self, SETTLE_MS, self.count)
         self._check_later = _timer(self, CHECK_MS, self._check)
         self._shown: Training | None = None
         self._build()
         self._arrange()
         self.fill_bases()
-        self._unsubscribe = self.learning.subscribe(self._later.start)
+        self.learning.subscribe(self._later.start)
         self.desk.happened.connect(self._on_event)
         self.desk.models_changed.connect(lambda _name: self.fill_bases())
-        self.refresh()
+        self.count()
 
     @property
     def learning(self) -> Learning:
@@ -170,7 +172,7 @@ class LearnPanel(Panel):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Count anew, whatever happened while the panel was hidden."""
         super().showEvent(event)
-        self.refresh()
+        self.count()
         self._check_later.start()
 
     def fill_bases(self) -> None:
@@ -182,6 +184,14 @@ class LearnPanel(Panel):
                 title = f"{state.name} ({state.state})" if state.state else state.name
                 self.base_box.addItem(title, state.name)
         self.base_box.setCurrentIndex(max(self.base_box.findData(chosen), 0))
+
+    def count(self) -> None:
+        """Count what waits; reads a record for each correction, so not with every step."""
+        try:
+            self._said_of_store = self.learning.waiting(self.base).sentence
+        except FlomoError as error:
+            self._said_of_store = str(error)
+        self.refresh()
 
     def refresh(self) -> None:
         """Show what waits, what runs and what was found."""
@@ -252,7 +262,7 @@ class LearnPanel(Panel):
             action()
         except FlomoError as error:
             self.message.show_message(str(error), level="warning")
-        self.refresh()
+        self.count()
 
     def _set_alias(self) -> None:
         try:
@@ -264,7 +274,7 @@ class LearnPanel(Panel):
     def _on_base(self) -> None:
         self.desk.preferences.base = self.base
         self._check()
-        self.refresh()
+        self.count()
 
     def _check(self) -> None:
         """Ask the training package, while somebody looks and no training needs the computer."""
@@ -281,10 +291,7 @@ class LearnPanel(Panel):
 
     def _waiting_text(self) -> str:
         learning = self.learning
-        try:
-            said = [learning.waiting(self.base).sentence]
-        except FlomoError as error:
-            said = [str(error)]
+        said = [self._said_of_store]
         if learning.obstacle is not None:
             said.append(learning.obstacle)
         elif learning.readiness is not None:
@@ -306,6 +313,7 @@ class LearnPanel(Panel):
             )
         ):
             self._shown = training
+            self._count_later.start()
             self._say_end(training)
         if done and training is not None:
             try:
@@ -333,7 +341,7 @@ class LearnPanel(Panel):
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, CorrectionKept):
-            self._later.start()
+            self._count_later.start()
             self._check_later.start()
 
 

@@ -235,4 +235,6 @@ class ReviewPanel(Panel):
             self.structures.refresh()
 
     def _on_said(self, said: Said) -> None:
-        self.message.show_message(said.text, level=said.level, details=said.details)
+        self.message.show_message(
+            said.text, level=said.level, details=said.details, choices=said.choices
+        )

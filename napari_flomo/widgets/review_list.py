@@ -15,7 +15,7 @@ _MARKS = {
 }
 _COLUMNS = (
     ("Slice", "Number of the slice, counted from 1"),
-    ("Doubt", "Width of the band of doubt along the contours, in mm"),
+    ("Doubt", "How much doubt the slice holds, as an area of full doubt in cm²"),
     ("State", "Open, seen, or accepted by you"),
     ("Edits", "Strokes you painted there"),
 )

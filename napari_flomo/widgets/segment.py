@@ -326,7 +326,9 @@ class SegmentPanel(Panel):
                 self.fill_models()
 
     def _on_said(self, said: Said) -> None:
-        self.message.show_message(said.text, level=said.level, details=said.details)
+        self.message.show_message(
+            said.text, level=said.level, details=said.details, choices=said.choices
+        )
 
     def _on_models(self, name: str) -> None:
         self.fill_models()

@@ -128,7 +128,9 @@ class Bench:
         """Wait until nothing runs."""
         self.qtbot.waitUntil(lambda: self.desk.session.running is None, timeout=60_000)
 
-    def stroke(self, layer: Any, *points: tuple[float, ...]) -> None:
+    def stroke(
+        self, layer: Any, *points: tuple[float, ...], before_release: Callable[[], None] = int
+    ) -> None:
         """Press, drag and release the left button over points given in the layer's indices."""
         canvas = self.viewer.window._qt_viewer.canvas
         native = canvas.native
@@ -150,6 +152,7 @@ class Bench:
             )
             QApplication.sendEvent(native, event)
         self.settle()
+        before_release()
         self.qtbot.mouseRelease(native, Qt.MouseButton.LeftButton, pos=places[-1])
 
     def settle(self) -> None:

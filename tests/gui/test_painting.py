@@ -12,7 +12,14 @@ pytest.importorskip("napari", reason="napari is not installed")
 
 from qtpy.QtCore import Qt
 
-from napari_flomo.corrections import journals_folder, replay, unfinished
+from napari_flomo.corrections import (
+    CorrectionStore,
+    default_store,
+    journals_folder,
+    replay,
+    unfinished,
+)
+from napari_flomo.errors import FlomoError
 from napari_flomo.session import Place, SliceState
 from napari_flomo.volumes import Volume, read
 
@@ -100,6 +107,75 @@ def test_undo_works_across_accept(bench: Any, painted: Any) -> None:
     replayed = journal_of(painted)
     assert replayed.accepted == frozenset()
 
+    def kept() -> list[tuple[int, int]]:
+        records = CorrectionStore.open(default_store()).records()
+        return list(records[0].places_seen) if records else [(-1, -1)]
+
+    bench.qtbot.waitUntil(lambda: kept() == [], timeout=10_000)
+    bench.press(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.ShiftModifier)
+    bench.viewer.dims.current_step = (1, 0, 0)
+    bench.click(bench.review.accept_button)
+    bench.qtbot.waitUntil(lambda: kept() == [(0, 1)], timeout=10_000)
+    store = CorrectionStore.open(default_store())
+    record = store.records()[0]
+    np.testing.assert_array_equal(store.read(record.id).corrected.data, layer.data)
+    assert store.verify() == []
+    # The journal began before the slice was accepted, and knows of it all the same.
+    bench.qtbot.waitUntil(lambda: journal_of(painted).accepted == {(0, 1)})
+
+
+def test_a_store_that_cannot_be_written_is_said(
+    bench: Any, painted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: Any, **_kwargs: Any) -> Any:
+        raise FlomoError("The disk is full; free some space.")
+
+    make = CorrectionStore.open
+    monkeypatch.setattr(CorrectionStore, "open", full)
+    bench.click(bench.review.accept_button)
+    said = bench.review.kept
+    bench.qtbot.waitUntil(lambda: "The disk is full" in said.text(), timeout=10_000)
+    assert "tried again" in said.text()
+    monkeypatch.setattr(CorrectionStore, "open", make)
+    bench.click(bench.review.accept_button)
+    bench.qtbot.waitUntil(lambda: "2 accepted slices are kept" in said.text(), timeout=10_000)
+
+
+def test_what_was_accepted_on_another_day_comes_back(bench: Any, painted: Any) -> None:
+    volume = bench.desk.opened(painted).volume
+    found = painted.labels.data.copy()
+    painted.labels.selected_label = 3
+    bench.stroke(painted.labels, (1, 5, 10), (1, 5, 30))
+    mine = painted.labels.data.copy()
+    bench.click(bench.review.accept_button)
+    bench.qtbot.waitUntil(lambda: "is kept" in bench.review.kept.text(), timeout=10_000)
+    bench.viewer.layers.clear()
+    again = bench.add(volume, "again")
+    bench.run()
+    np.testing.assert_array_equal(again.labels.data, found)
+    said = bench.review.message
+    bench.qtbot.waitUntil(lambda: "You corrected a slice" in said.text.text(), timeout=10_000)
+    bench.review.open("Review")
+    bench.click(said.buttons[0])
+    np.testing.assert_array_equal(again.labels.data, mine)
+    image = bench.desk.opened(again)
+    assert image.review.state(Place(0, 1)) is SliceState.ACCEPTED
+    assert image.vouched == {Place(0, 1)}
+    bench.press(Qt.Key.Key_Z, CTRL)
+    np.testing.assert_array_equal(again.labels.data, found)
+
+
+def test_a_journal_knows_what_was_accepted_and_locked_before(bench: Any, painted: Any) -> None:
+    bench.click(bench.review.accept_button)
+    bench.click(bench.review.structures.locks[3])
+    bench.viewer.dims.current_step = (2, 0, 0)
+    painted.labels.selected_label = 2
+    bench.stroke(painted.labels, (2, 5, 10), (2, 5, 20))
+    replayed = journal_of(painted)
+    assert replayed.accepted == {(0, 1)}
+    assert replayed.locked == {3}
+    assert replayed.about["card"]["name"] == "toy"
+
 
 def test_a_locked_label_keeps_its_voxels(bench: Any, painted: Any) -> None:
     layer = painted.labels
@@ -107,15 +183,32 @@ def test_a_locked_label_keeps_its_voxels(bench: Any, painted: Any) -> None:
     bench.click(bench.review.structures.locks[3])
     assert bench.desk.opened(painted).locked == {3}
     layer.selected_label = 2
-    bench.stroke(layer, (1, 32, 5), (1, 32, 32), (1, 32, 60))  # straight through the cavity
+    held: list[bool] = []
+
+    def look() -> None:
+        held.append(bool(layer.data[1, 32, 40] == 2 or layer.data[1, 32, 5] == 2))
+        held.append(np.array_equal(layer.data == 3, before == 3))
+
+    path = [(1, 32, 5), (1, 32, 32), (1, 32, 60)]  # straight through the cavity
+    bench.stroke(layer, *path, before_release=look)
+    assert held == [True, True], "it does not give way while the brush is down"
     np.testing.assert_array_equal(layer.data == 3, before == 3)
     assert layer.data[1, 32, 5] == 2
-    assert "left ventricle is finished" in bench.review.message.text.text()
+    said = bench.review.message.text
+    bench.qtbot.waitUntil(lambda: "left ventricle is finished" in said.text())
+    painted_over = layer.data.copy()
+    bench.press(Qt.Key.Key_Z, CTRL)
+    np.testing.assert_array_equal(layer.data, before)
+    bench.press(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.ShiftModifier)
+    np.testing.assert_array_equal(layer.data, painted_over)
     layer.selected_label = 3
     bench.stroke(layer, (1, 5, 10), (1, 5, 20))
-    np.testing.assert_array_equal(layer.data == 3, before == 3)
-    bench.press(Qt.Key.Key_Z, CTRL)
-    np.testing.assert_array_equal(layer.data == 3, before == 3)
+    np.testing.assert_array_equal(layer.data, painted_over)
+    layer.fill((1, 32, 32), 2)
+    np.testing.assert_array_equal(layer.data, painted_over)
+    layer.data[1, 30:34, 30:34] = 0  # past napari's tools, as a script does
+    layer.refresh()
+    bench.qtbot.waitUntil(lambda: np.array_equal(layer.data, painted_over))
     bench.run()  # another run does not touch it either; here it would find the same
     np.testing.assert_array_equal(layer.data == 3, before == 3)
 

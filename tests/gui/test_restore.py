@@ -113,6 +113,11 @@ def test_killed_while_painting_and_restored(
     assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
     assert image.review.edits(Place(0, 1)) > 0
     assert unfinished() == [], "it is open again, here"
+    assert image.vouched == {Place(0, 2)}
+    _dock, review = viewer.window.add_plugin_dock_widget("napari-flomo", "Review", tabify=True)
+    assert review.doubt.map_box.currentText() == "Entropy (not computed)"
+    assert review.doubt.compute_button.isEnabled()
+    assert "as long as Segment" in review.doubt.offer.text()
 
     entry.labels.selected_label = 3
     entry.labels.paint((0, 10, 10), 3)

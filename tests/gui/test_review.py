@@ -155,6 +155,30 @@ def test_uncertainty_above_a_threshold(bench: Any, reviewed: Any) -> None:
     assert box.legend.threshold == 0.6
 
 
+def test_a_map_that_is_not_there_is_offered(bench: Any, reviewed: Any) -> None:
+    box = bench.review.doubt
+    assert not box.compute_button.isVisible()
+    at = box.map_box.findData("mutual_information")
+    assert box.map_box.itemText(at) == "Mutual information (not computed)"
+    box.map_box.setCurrentIndex(at)
+    box.map_box.activated.emit(at)
+    assert "8 times as long as Segment" in box.offer.text()
+    before = reviewed.labels.data.copy(), bench.desk.opened(reviewed).review.to_dict()
+    entropy = reviewed.doubt.data.copy()
+    bench.click(box.compute_button)
+    bench.wait_idle()
+    assert reviewed.doubt.visible
+    assert box.map_box.currentText() == "Mutual information"
+    assert not box.compute_button.isVisible()
+    np.testing.assert_array_equal(reviewed.doubt.data, entropy / 2)
+    np.testing.assert_array_equal(reviewed.labels.data, before[0])
+    assert bench.desk.opened(reviewed).review.to_dict() == before[1]
+    at = box.map_box.findData("entropy")
+    box.map_box.setCurrentIndex(at)
+    box.map_box.activated.emit(at)
+    np.testing.assert_array_equal(reviewed.doubt.data, entropy)
+
+
 def test_colours_of_doubt() -> None:
     table = overlay.colours(0.5)
     assert (table[:127, 3] == 0).all()

@@ -15,6 +15,44 @@ from napari_flomo.volumes import Volume
 from napari_flomo.widgets.layers import transform_of
 
 
+def test_a_lazy_image_is_computed_aside(
+    bench: Any, make_heart: Callable[..., Volume], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window lives on while dask computes; a second click and a cancel are answered."""
+    import threading
+
+    config = pytest.importorskip("dask", reason="dask is not installed").config
+    array = pytest.importorskip("dask.array", reason="dask is not installed")
+    data = make_heart(slices=3).data
+    go_on = threading.Event()
+
+    def compute() -> np.ndarray:
+        if threading.current_thread() is not threading.main_thread():
+            go_on.wait(30)
+        return data
+
+    with config.set(scheduler="synchronous"):
+        lazy = array.map_blocks(compute, chunks=data.shape, dtype=data.dtype)
+        layer = bench.viewer.add_image(lazy, scale=(8, 1.5, 1.5), name="lazy")
+        bench.pick("toy")
+        assert "computed when you click Segment" in bench.segment.image_line.text()
+        bench.click(bench.segment.segment_button)
+        assert bench.segment.progress.format() == "Computing the lazy image"
+        assert bench.desk.session.running is None
+        bench.click(bench.segment.segment_button)
+        assert "lazy is being computed" in bench.segment.message.text.text()
+        bench.click(bench.segment.cancel_button)
+        assert "nothing was changed" in bench.segment.message.text.text()
+        assert not bench.segment.cancel_button.isVisible()
+        bench.click(bench.segment.segment_button)
+        go_on.set()
+        bench.qtbot.waitUntil(lambda: bench.desk.computing is None, timeout=30_000)
+        bench.wait_idle()
+        entry = bench.desk.entry_of(layer)
+        assert entry.labels.data.shape == data.shape
+        assert (entry.labels.data[1] == 3).sum() > 100
+
+
 def test_click_to_mask(bench: Any, make_heart: Callable[..., Volume]) -> None:
     """The mask is where it should be: in the layer, and in its colour on the screen."""
     entry = bench.add(make_heart(slices=3, size=64))

@@ -12,7 +12,15 @@ import pytest
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
-from napari_flomo.session import CorrectionKept, Event, Place, Session, StoreKeeper
+from napari_flomo.session import (
+    CorrectionKept,
+    Event,
+    Place,
+    Session,
+    StoreKeeper,
+    find_earlier,
+    vouch,
+)
 from napari_flomo.session.stopwatch import PAUSE_SECONDS, Stopwatch
 from napari_flomo.session.verdict import patient_of
 from napari_flomo.volumes import Volume
@@ -182,6 +190,34 @@ def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_h
     store, record = the_record(folder)
     assert record.places_seen == ((0, 1), (0, 2))
     np.testing.assert_array_equal(store.read(record.id).corrected.data, image.labels.data)
+
+
+def test_earlier_corrections_are_found_and_brought_back(
+    worker: Worker, folder: Path, make_cine: Make
+) -> None:
+    volume = make_cine()
+    keeper = StoreKeeper(lambda: folder, **QUICK)
+    session = Session(worker, keeper=keeper)
+    key = segmented(session, volume)
+    assert find_earlier(session.image(key), folder, "reader") is None
+    session.image(key).labels.data[2, 1, 5, 5:9] = 3
+    accept(session, key, Place(2, 1))
+    accept(session, key, Place(0, 2))
+    assert keeper.close()
+
+    session = Session(worker)
+    key = segmented(session, volume)
+    image = session.image(key)
+    assert find_earlier(image, folder, "another") is None
+    found = find_earlier(image, folder, "reader")
+    assert found.places == {Place(2, 1), Place(0, 2)}
+    assert found.differing(image.labels) == {Place(2, 1)}
+    back = found.over(image.labels)
+    assert (back.data[2, 1, 5, 5:9] == 3).all()
+    assert (back.data != image.labels.data).sum() == 4
+    vouch(image.review, image, found.places)
+    assert image.vouched == found.places
+    assert image.review.accepted == 2
 
 
 def test_another_run_does_not_change_what_was_accepted(

@@ -1,0 +1,220 @@
+"""The Learn panel: accepted slices, a training in miniature, the gate, use, keep, back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("napari", reason="napari is not installed")
+
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.corrections import CorrectionStore, default_store
+from napari_flomo.jobs import State, Worker, python_spawner
+from napari_flomo.models import in_use
+from napari_flomo.session.learning import Learning
+from napari_flomo.volumes import Volume
+from napari_flomo.widgets import farewell
+
+
+@pytest.fixture
+def learn(
+    bench: Any, trainer: str, corrections: CorrectionStore, repository: Path
+) -> Iterator[Any]:
+    """The panel, with a program that trains in no time, and five accepted slices in the store."""
+    child = str(repository / "tests" / "session" / "tiny_child.py")
+    bench.desk.learning = Learning(
+        bench.desk.in_thread,
+        worker=lambda: Worker(python_spawner(arguments=[child])),
+        executable=trainer,
+    )
+    panel = bench.segment.open("Learn")
+    yield panel
+    learning = panel.desk.learning
+    if learning.running:
+        learning.cancel()
+        learning.training.job.wait(10)
+
+
+def settings(bench: Any, data_home: Path, **told: Any) -> None:
+    """Tell the program how to train; the panel has no control for that."""
+    path = data_home / "settings.json"
+    path.write_text(json.dumps(told))
+    train = bench.desk.learning.train
+    bench.desk.learning.train = lambda *args, **more: train(*args, **more, settings=str(path))
+
+
+def wait_for(bench: Any, *states: State) -> None:
+    learning = bench.desk.learning
+    bench.qtbot.waitUntil(
+        lambda: learning.training is not None and learning.training.state in states, timeout=60_000
+    )
+
+
+def test_accepted_slices_wait(bench: Any, learn: Any, make_heart: Callable[..., Volume]) -> None:
+    entry = bench.add(make_heart(slices=3, seed=5))
+    bench.run()
+    bench.viewer.dims.current_step = (1, 0, 0)
+    bench.click(bench.review.accept_button)
+    bench.qtbot.waitUntil(lambda: "1 accepted slice is kept" in bench.review.kept.text())
+    assert bench.desk.opened(entry).kept.slices == 1
+    assert len(CorrectionStore.open(default_store()).records()) == 3
+
+    bench.segment.open("Learn")
+    bench.qtbot.waitUntil(
+        lambda: "6 accepted slices of 3 patients" in learn.waiting.text(), timeout=20_000
+    )
+    bench.qtbot.waitUntil(
+        lambda: f"Ready to teach {DEFAULT_MODEL}" in learn.waiting.text(), timeout=20_000
+    )
+    assert learn.train_button.isEnabled()
+
+
+def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
+    assert learn.base == DEFAULT_MODEL
+    assert not learn.curves.isVisible()
+    assert not learn.gate_group.isVisible()
+    settings(bench, data_home, steps=12, pause=0.1)
+    bench.click(learn.train_button)
+    bench.qtbot.waitUntil(lambda: learn.progress.value() > 2, timeout=30_000)
+    assert learn.cancel_button.isVisible()
+    assert not learn.train_button.isEnabled()
+    assert "left" in learn.progress.format()
+    wait_for(bench, State.DONE)
+    bench.qtbot.waitUntil(learn.gate_group.isVisible)
+    loss, dice = learn.curves.curve("loss"), learn.curves.curve("dice")
+    assert len(loss) == 6
+    assert len(dice) == 7
+    assert loss[0].y() < loss[-1].y(), "the loss falls"
+    assert dice[0].y() > dice[-1].y(), "the Dice rises"
+    picture = learn.curves.grab().toImage()
+    colour = picture.pixelColor(int(dice[-1].x()), int(dice[-1].y()))
+    assert colour.green() > colour.red()
+    assert "passed the gate" in learn.gate.verdict.text()
+    assert "rose by 0.03" in learn.gate.reasons.text()
+    table = learn.gate.table
+    assert table.rowCount() == 20
+    assert table.item(0, 0).text() == "Reference patients"
+    assert [table.item(1, column).text() for column in range(4)] == [
+        "mean",
+        "Dice",
+        "0.800",
+        "0.810",
+    ]
+    assert not learn.gate.picture.pixmap().isNull()
+    candidate = bench.desk.learning.training.candidate
+    bench.click(learn.use_button)
+    assert in_use(DEFAULT_MODEL) == candidate
+    assert bench.segment.model == candidate
+    assert bench.desk.preferences.model == candidate
+    assert learn.base == candidate
+    assert not learn.gate_group.isVisible()
+    models = bench.segment.open("Models")
+    rows = [models.table.item(row, 1).text() for row in range(models.table.rowCount())]
+    assert "tuned on this computer, in use" in rows
+    bench.segment.open("Learn")
+    bench.click(learn.back_button)
+    assert in_use(DEFAULT_MODEL) == DEFAULT_MODEL
+    assert bench.segment.model == DEFAULT_MODEL
+    assert learn.base == DEFAULT_MODEL
+    assert not learn.back_button.isVisible()
+
+
+def test_refused_and_kept(bench: Any, learn: Any, data_home: Path) -> None:
+    settings(bench, data_home, verdict="refused")
+    bench.click(learn.train_button)
+    wait_for(bench, State.DONE)
+    bench.qtbot.waitUntil(learn.gate_group.isVisible)
+    assert "did not pass" in learn.gate.verdict.text()
+    assert "fell by 0.05" in learn.gate.reasons.text()
+    assert not learn.use_button.isEnabled()
+    bench.click(learn.keep_button)
+    assert in_use(DEFAULT_MODEL) == DEFAULT_MODEL
+    assert not learn.gate_group.isVisible()
+    assert "stays in use" in learn.message.text.text()
+
+
+def test_cancel_and_go_on(bench: Any, learn: Any, data_home: Path) -> None:
+    settings(bench, data_home, steps=300, pause=0.05)
+    bench.click(learn.train_button)
+    bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
+    bench.click(learn.cancel_button)
+    wait_for(bench, State.CANCELLED)
+    bench.qtbot.waitUntil(lambda: "was stopped" in learn.message.text.text())
+    assert learn.train_button.isEnabled()
+    go_on, _drop = learn.message.buttons
+    (data_home / "settings.json").write_text(json.dumps({"steps": 6, "pause": 0.01}))
+    bench.click(go_on)
+    wait_for(bench, State.DONE)
+    bench.qtbot.waitUntil(learn.gate_group.isVisible)
+
+
+def test_closing_the_window_asks(
+    bench: Any, learn: Any, trainer: str, data_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings(bench, data_home, steps=200, pause=0.05)
+    bench.click(learn.train_button)
+    bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
+    training = bench.desk.learning.training
+    answers = [farewell.STAY, farewell.GO_ON]
+    monkeypatch.setattr(farewell, "ask", lambda _window: answers.pop(0))
+    window = bench.viewer.window._qt_window
+    assert not window.close()
+    assert window.isVisible()
+    assert not training.state.final
+    assert window.close()
+    assert answers == []
+    again = Learning(executable=trainer)
+    assert again.training.folder == training.folder
+    assert again.running, "it went on without the window"
+    again.cancel()
+    assert again.training.job.wait(10)
+
+
+def test_it_is_found_again(bench: Any, trainer: str, corrections: CorrectionStore) -> None:
+    earlier = Learning(executable=trainer)
+    earlier.train(DEFAULT_MODEL)
+    assert earlier.training.job.wait(60)
+    earlier.close()
+    bench.desk.learning = None
+    bench.segment._tell_of_training()
+    assert "is waiting for you" in bench.segment.message.text.text()
+    bench.click(bench.segment.message.buttons[0])
+    panel = bench.segment.open("Learn")
+    bench.qtbot.waitUntil(panel.gate_group.isVisible)
+    assert "passed the gate" in panel.gate.verdict.text()
+
+
+def test_without_the_training_package(
+    bench: Any, corrections: CorrectionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_flomo.session.learning import learning as module
+
+    monkeypatch.setattr(module, "find_spec", lambda _name: None)
+    panel = bench.segment.open("Learn")
+    assert "5 accepted slices of 2 patients" in panel.waiting.text()
+    assert "napari-flomo[train]" in panel.waiting.text()
+    assert not panel.train_button.isEnabled()
+
+
+def test_what_is_remembered(bench: Any, learn: Any, tmp_path: Path) -> None:
+    preferences = bench.desk.preferences
+    learn.alias.setText("reader-7")
+    learn.alias.editingFinished.emit()
+    assert preferences.reader == "reader-7"
+    learn.alias.setText("Dr. Doe")
+    learn.alias.editingFinished.emit()
+    assert "alias" in learn.message.text.text()
+    assert learn.alias.text() == preferences.reader == "reader-7"
+    learn.replay.line.setText(str(tmp_path))
+    learn.replay.line.editingFinished.emit()
+    assert preferences.replay == str(tmp_path)
+    bench.click(learn.keep_box)
+    assert not preferences.keep_corrections
+    learn.replay.line.setText("/nowhere")
+    bench.click(learn.train_button)
+    assert "There is no /nowhere" in learn.message.text.text()
+    assert bench.desk.learning.training is None
