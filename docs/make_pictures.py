@@ -32,6 +32,7 @@ WALK_COLOURS = (160, 80)
 
 COLOURFUL = 60
 PATIENCE = 300
+TRAINING_PATIENCE = 3600
 
 
 class Studio:
@@ -62,9 +63,9 @@ class Studio:
             QApplication.processEvents()
             time.sleep(0.01)
 
-    def wait(self, done: Callable[[], bool]) -> None:
+    def wait(self, done: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Wait for something that takes long."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while not done():
             if time.monotonic() > end:
                 raise TimeoutError
@@ -219,6 +220,24 @@ def cine(studio: Studio) -> None:
     studio.shoot("7-cine")
 
 
+def learn(studio: Studio, target: Path) -> None:
+    """Accept slices of the cine, too, and train: far too short for a better model."""
+    review = studio.panel("Review")
+    for _ in range(8):
+        review.next_button.click()
+        review.accept_button.click()
+    studio.wait(lambda: "8 accepted" in review.kept.text())
+    panel = studio.panel("Learn")
+    panel.settings = str(target / "settings.yaml")
+    Path(panel.settings).write_text("steps: 24\nevaluate_every: 4\nwarm_up: 4\n")
+    studio.wait(lambda: panel.learning.readiness is not None)
+    panel.train_button.click()
+    studio.wait(lambda: panel.learning.training.state.final, TRAINING_PATIENCE)
+    studio.wait(panel.gate_group.isVisible)
+    panel.message.clear()
+    studio.shoot("9-learn")
+
+
 def main() -> None:
     """Make all pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
@@ -227,6 +246,7 @@ def main() -> None:
         studio = Studio()
         volume(studio, Path(folder))
         cine(studio)
+        learn(studio, Path(folder))
         studio.viewer.close()
 
 

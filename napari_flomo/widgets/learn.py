@@ -54,10 +54,16 @@ class LearnPanel(Panel):
     ----------
     napari_viewer
         Given by napari.
+
+    Attributes
+    ----------
+    settings
+        YAML file with numbers that differ from the training package's; for scripts.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(desk_of(napari_viewer))
+        self.settings: str | None = None
         self._said_of_store = ""
         self._later = _timer(self, SETTLE_MS, self.refresh)
         self._count_later = _timer(self, SETTLE_MS, self.count)
@@ -225,6 +231,7 @@ class LearnPanel(Panel):
                 replay=self.replay.folder,
                 reference=self.reference.folder,
                 device=self.desk.preferences.device,
+                settings=self.settings,
             )
         )
 

@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("napari", reason="napari is not installed")
 
+from qtpy.QtGui import QCloseEvent
+
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import CorrectionStore, default_store
 from napari_flomo.jobs import State, Worker, python_spawner
@@ -39,12 +41,11 @@ def learn(
         learning.training.job.wait(10)
 
 
-def settings(bench: Any, data_home: Path, **told: Any) -> None:
-    """Tell the program how to train; the panel has no control for that."""
+def settings(learn: Any, data_home: Path, **told: Any) -> None:
+    """Tell the program how to train."""
     path = data_home / "settings.json"
     path.write_text(json.dumps(told))
-    train = bench.desk.learning.train
-    bench.desk.learning.train = lambda *args, **more: train(*args, **more, settings=str(path))
+    learn.settings = str(path)
 
 
 def wait_for(bench: Any, *states: State) -> None:
@@ -59,7 +60,8 @@ def test_accepted_slices_wait(bench: Any, learn: Any, make_heart: Callable[..., 
     bench.run()
     bench.viewer.dims.current_step = (1, 0, 0)
     bench.click(bench.review.accept_button)
-    bench.qtbot.waitUntil(lambda: "1 accepted slice is kept" in bench.review.kept.text())
+    said = bench.review.kept
+    bench.qtbot.waitUntil(lambda: "1 accepted slice is kept" in said.text(), timeout=20_000)
     assert bench.desk.opened(entry).kept.slices == 1
     assert len(CorrectionStore.open(default_store()).records()) == 3
 
@@ -77,14 +79,14 @@ def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
     assert learn.base == DEFAULT_MODEL
     assert not learn.curves.isVisible()
     assert not learn.gate_group.isVisible()
-    settings(bench, data_home, steps=12, pause=0.1)
+    settings(learn, data_home, steps=12, pause=0.1)
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 2, timeout=30_000)
     assert learn.cancel_button.isVisible()
     assert not learn.train_button.isEnabled()
     assert "left" in learn.progress.format()
     wait_for(bench, State.DONE)
-    bench.qtbot.waitUntil(learn.gate_group.isVisible)
+    bench.qtbot.waitUntil(learn.gate_group.isVisible, timeout=20_000)
     loss, dice = learn.curves.curve("loss"), learn.curves.curve("dice")
     assert len(loss) == 6
     assert len(dice) == 7
@@ -124,10 +126,10 @@ def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
 
 
 def test_refused_and_kept(bench: Any, learn: Any, data_home: Path) -> None:
-    settings(bench, data_home, verdict="refused")
+    settings(learn, data_home, verdict="refused")
     bench.click(learn.train_button)
     wait_for(bench, State.DONE)
-    bench.qtbot.waitUntil(learn.gate_group.isVisible)
+    bench.qtbot.waitUntil(learn.gate_group.isVisible, timeout=20_000)
     assert "did not pass" in learn.gate.verdict.text()
     assert "fell by 0.05" in learn.gate.reasons.text()
     assert not learn.use_button.isEnabled()
@@ -138,40 +140,45 @@ def test_refused_and_kept(bench: Any, learn: Any, data_home: Path) -> None:
 
 
 def test_cancel_and_go_on(bench: Any, learn: Any, data_home: Path) -> None:
-    settings(bench, data_home, steps=300, pause=0.05)
+    settings(learn, data_home, steps=300, pause=0.05)
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
     bench.click(learn.cancel_button)
     wait_for(bench, State.CANCELLED)
-    bench.qtbot.waitUntil(lambda: "was stopped" in learn.message.text.text())
+    said = learn.message.text
+    bench.qtbot.waitUntil(lambda: "was stopped" in said.text(), timeout=20_000)
     assert learn.train_button.isEnabled()
     go_on, _drop = learn.message.buttons
     (data_home / "settings.json").write_text(json.dumps({"steps": 6, "pause": 0.01}))
     bench.click(go_on)
     wait_for(bench, State.DONE)
-    bench.qtbot.waitUntil(learn.gate_group.isVisible)
+    bench.qtbot.waitUntil(learn.gate_group.isVisible, timeout=20_000)
 
 
 def test_closing_the_window_asks(
     bench: Any, learn: Any, trainer: str, data_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings(bench, data_home, steps=200, pause=0.05)
+    settings(learn, data_home, steps=200, pause=0.05)
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
     training = bench.desk.learning.training
     answers = [farewell.STAY, farewell.GO_ON]
-    monkeypatch.setattr(farewell, "ask", lambda _window: answers.pop(0))
+    monkeypatch.setattr(
+        farewell, "ask", lambda _window: answers.pop(0) if answers else farewell.GO_ON
+    )
     window = bench.viewer.window._qt_window
     assert not window.close()
     assert window.isVisible()
     assert not training.state.final
-    assert window.close()
+    (watcher,) = bench.desk.findChildren(farewell.Farewell)
+    assert not watcher.eventFilter(window, QCloseEvent()), "the window may go"
     assert answers == []
+    bench.desk.learning.close()
     again = Learning(executable=trainer)
     assert again.training.folder == training.folder
     assert again.running, "it went on without the window"
-    again.cancel()
-    assert again.training.job.wait(10)
+    again.close(stop=True)
+    assert training.job.wait(10)
 
 
 def test_it_is_found_again(bench: Any, trainer: str, corrections: CorrectionStore) -> None:
@@ -184,7 +191,7 @@ def test_it_is_found_again(bench: Any, trainer: str, corrections: CorrectionStor
     assert "is waiting for you" in bench.segment.message.text.text()
     bench.click(bench.segment.message.buttons[0])
     panel = bench.segment.open("Learn")
-    bench.qtbot.waitUntil(panel.gate_group.isVisible)
+    bench.qtbot.waitUntil(panel.gate_group.isVisible, timeout=20_000)
     assert "passed the gate" in panel.gate.verdict.text()
 
 
