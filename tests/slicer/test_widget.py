@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,70 +10,11 @@ import slicer
 from helpers import add_volume, oblique_heart, paint
 
 from napari_flomo.corrections import CorrectionStore, default_store
-from napari_flomo.jobs import Worker
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
 
 import standins
-from PySide6.QtCore import Qt
-from PySide6.QtTest import QTest
-
-
-class Bench:
-    """The module as Slicer opens it."""
-
-    def __init__(self, worker: Worker, patch: pytest.MonkeyPatch) -> None:
-        self.application = standins.install()
-        self.asked: list[str] = []
-        patch.setattr(slicer.util, "confirmOkCancelDisplay", self.ask, raising=False)
-        patch.setattr(slicer.util, "confirmYesNoDisplay", self.ask, raising=False)
-        sys.modules.pop("FLoMoSegmentation", None)
-        self.code = importlib.import_module("FLoMoSegmentation")
-        self.parent = standins.make_parent()
-        import FLoMoSegmentationLib.runner as runner
-
-        patch.setattr(runner, "make_worker", lambda: worker)
-        self.module = self.code.FLoMoSegmentationWidget(self.parent)
-        self.parent.window.resize(420, 1000)
-        self.parent.window.show()
-        self.module.setup()
-        self.module.enter()
-        self.answer = True
-
-    @property
-    def panel(self):
-        return self.module.panel
-
-    def ask(self, text: str, *_args, **_options) -> bool:
-        self.asked.append(text)
-        return self.answer
-
-    def click(self, button) -> None:
-        widget = button.wrapped
-        assert widget.isEnabled(), widget.objectName()
-        assert widget.isVisibleTo(self.parent.window), widget.objectName()
-        QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
-
-    def wait(self, done, seconds: float = 90) -> None:
-        end = time.monotonic() + seconds
-        while not done():
-            assert time.monotonic() < end, self.panel.segment.ui.message.text
-            self.application.processEvents()
-            time.sleep(0.005)
-
-    def choose(self, node) -> None:
-        self.panel.segment.ui.imageSelector.setCurrentNode(node)
-
-    def run(self, node) -> None:
-        self.choose(node)
-        self.click(self.panel.segment.ui.segmentButton)
-        self.wait(lambda: self.panel.logic.session.running is None)
-
-    def pick_model(self, name: str) -> None:
-        box = self.panel.segment.ui.modelBox
-        if box.findData(name) < 0:
-            box.addItem(name, name)
-        box.setCurrentIndex(box.findData(name))
+from bench import Bench
 
 
 @pytest.fixture
@@ -84,12 +22,7 @@ def bench(program, tiny_worker, monkeypatch):
     made = Bench(tiny_worker, monkeypatch)
     made.pick_model("toy")
     yield made
-    if made.panel is not None:
-        if made.panel.logic.session.running is not None:
-            made.panel.logic.session.running.cancel()
-            made.wait(lambda: made.panel.logic.session.running is None)
-        made.module.cleanup()
-    made.parent.window.close()
+    made.close()
 
 
 def test_click_through_from_an_image_to_the_store(bench, oblique):

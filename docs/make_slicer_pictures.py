@@ -1,0 +1,59 @@
+"""Draw the pictures of docs/slicer.md: slice views of the sample, as Slicer's own classes draw them.
+
+Run ``python docs/make_slicer_pictures.py`` where slicer-core is installed; no screen is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+OUT = HERE / "pictures" / "slicer"
+SAMPLE = HERE.parent / "napari_flomo" / "samples" / "sunnybrook_ed.nii.gz"
+FIELD_MM = 190
+MIDDLE = 4
+
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+sys.path[:0] = [
+    str(HERE.parent / "tests" / "slicer"),
+    str(HERE.parent / "slicer_extension" / "FLoMoSegmentation"),
+]
+
+
+def main() -> None:
+    """Segment the sample and write the pictures."""
+    import shim
+    from FLoMoSegmentationLib import views
+    from FLoMoSegmentationLib.logic import Logic
+    from FLoMoSegmentationLib.runner import Pump, make_worker
+    from helpers import finish
+    from rendering import SliceView
+
+    from napari_flomo import DEFAULT_MODEL
+    from napari_flomo.session import Place
+
+    program = shim.program()
+    node = program.load_volume(SAMPLE)
+    view = SliceView(program)
+    logic = Logic(make_worker(), Pump())
+    logic.segment(node, DEFAULT_MODEL, "cpu", "all")
+    finish(logic, 600)
+    entry = logic.entry_of(node)
+    views.show_image(entry.source)
+    view.zoom(FIELD_MM)
+    OUT.mkdir(parents=True, exist_ok=True)
+    logic.go_to(entry, Place(0, MIDDLE))
+    view.save(OUT / "slice-view.png")
+    logic.next(entry)
+    views.show_doubt(entry.record.doubt, 0.6)
+    view.save(OUT / "uncertainty.png")
+    logic.close()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["FLOMO_HOME"] = home
+        main()

@@ -1,0 +1,83 @@
+"""The module's panel on PySide6, and a person who clicks."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import slicer
+import standins
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from napari_flomo.jobs import Worker
+
+
+class Bench:
+    """The module as Slicer opens it."""
+
+    def __init__(self, worker: Worker, patch: pytest.MonkeyPatch) -> None:
+        self.application = standins.install()
+        self.asked: list[str] = []
+        patch.setattr(slicer.util, "confirmOkCancelDisplay", self.ask, raising=False)
+        patch.setattr(slicer.util, "confirmYesNoDisplay", self.ask, raising=False)
+        sys.modules.pop("FLoMoSegmentation", None)
+        self.code = importlib.import_module("FLoMoSegmentation")
+        self.parent = standins.make_parent()
+        runner = importlib.import_module("FLoMoSegmentationLib.runner")
+        patch.setattr(runner, "make_worker", lambda: worker)
+        self.module = self.code.FLoMoSegmentationWidget(self.parent)
+        self.parent.window.resize(420, 1000)
+        self.parent.window.show()
+        self.module.setup()
+        self.module.enter()
+        self.answer = True
+        self.application.processEvents()  # sections that were just added are shown now
+
+    @property
+    def panel(self) -> Any:
+        return self.module.panel
+
+    def ask(self, text: str, *_args: Any, **_options: Any) -> bool:
+        self.asked.append(text)
+        return self.answer
+
+    def click(self, button: Any) -> None:
+        widget = button.wrapped
+        assert widget.isEnabled(), widget.objectName()
+        assert widget.isVisibleTo(self.parent.window), widget.objectName()
+        QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+    def wait(self, done: Callable[[], bool], seconds: float = 90) -> None:
+        end = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < end, self.panel.segment.ui.message.text
+            self.application.processEvents()
+            time.sleep(0.005)
+
+    def choose(self, node: Any) -> None:
+        self.panel.segment.ui.imageSelector.setCurrentNode(node)
+
+    def run(self, node: Any) -> None:
+        self.choose(node)
+        self.click(self.panel.segment.ui.segmentButton)
+        self.wait(lambda: self.panel.logic.session.running is None)
+
+    def pick_model(self, name: str) -> None:
+        box = self.panel.segment.ui.modelBox
+        if box.findData(name) < 0:
+            box.addItem(name, name)
+        box.setCurrentIndex(box.findData(name))
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        if self.panel is not None:
+            if self.panel.logic.session.running is not None:
+                self.panel.logic.session.running.cancel()
+                self.wait(lambda: self.panel.logic.session.running is None)
+            self.module.cleanup()
+        self.parent.window.close()

@@ -1,0 +1,142 @@
+"""The bundled model on a real heart: by command, by napari's session and by clicks in Slicer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shim
+import slicer
+import vtk
+
+from napari_flomo import DEFAULT_MODEL, cli
+from napari_flomo.jobs import Worker
+from napari_flomo.session import Session
+from napari_flomo.volumes import read
+
+pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
+
+from bench import Bench
+
+SAMPLE = Path(__file__).resolve().parents[2] / "napari_flomo" / "samples" / "sunnybrook_ed.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def real_worker() -> Iterator[Worker]:
+    """The worker as the module makes it, with torch and the bundled model."""
+    from FLoMoSegmentationLib.runner import make_worker
+
+    worker = make_worker()
+    close, worker.close = worker.close, lambda: None  # type: ignore[method-assign]
+    yield worker
+    close()
+
+
+@pytest.fixture(scope="module")
+def heart(real_worker, tmp_path_factory):
+    """The sample, segmented by clicks: the panel and the node."""
+    program = shim.program()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOMO_HOME", str(tmp_path_factory.mktemp("home")))
+        program.close_scene()
+        program.slice_view("Red")
+        bench = Bench(real_worker, patch)
+        node = program.load_volume(SAMPLE)
+        bench.panel.segment.ui.deviceBox.setCurrentIndex(1)
+        assert bench.panel.segment.model == DEFAULT_MODEL
+        bench.run(node)
+        yield bench, node
+        bench.close()
+        program.close_scene()
+
+
+@pytest.mark.slow
+def test_three_ways_one_result(heart, real_worker, tmp_path):
+    bench, node = heart
+    entry = bench.panel.entry
+    in_slicer = slicer.util.arrayFromVolume(entry.record.proposed)
+    card = bench.panel.logic.session.image(entry.key).segmentation.card
+    from FLoMoSegmentationLib.segments import read_segments
+
+    assert np.array_equal(read_segments(entry.record.segmentation, card, node), in_slicer)
+
+    by_command, doubt = tmp_path / "labels.nii.gz", tmp_path / "doubt.nii.gz"
+    options = ["--device", "cpu", "--quiet", "--uncertainty", str(doubt)]
+    assert cli.main(["segment", str(SAMPLE), "-o", str(by_command), *options]) == 0
+
+    session = Session(real_worker)  # what napari's panels stand on
+    key = session.add(read(SAMPLE), "heart")
+    session.segment(key, DEFAULT_MODEL, "cpu").result(timeout=120)
+    in_napari = session.image(key).labels.data
+
+    assert set(np.unique(in_slicer)) == {0, 1, 2, 3}
+    assert np.array_equal(in_slicer, read(by_command).data)
+    assert np.array_equal(in_slicer, in_napari)
+    shown = slicer.util.arrayFromVolume(entry.record.doubt)
+    assert np.allclose(shown, read(doubt).data, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch):
+    """The picture is drawn by Slicer's own slice logic and segmentation display."""
+    monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+    from rendering import SliceView
+
+    bench, node = heart
+    view = SliceView(shim.program(), size=(400, 400))
+    entry = bench.panel.entry
+    place = bench.panel.logic.next(entry)
+    view.zoom(200)
+    pixels = view.save(tmp_path / "view.png").astype(int)
+    labels = slicer.util.arrayFromVolume(entry.record.proposed)[place.slice]
+    inside = 0
+    for row, column, code in interior(labels):
+        y, x = on_screen(view, node, (column, row, place.slice))
+        if not (0 <= x < 400 and 0 <= y < 400):
+            continue
+        strongest = {1: 2, 2: 1, 3: 0}[code]  # blue, green, red, as on the card
+        assert pixels[y, x].argmax() == strongest, (row, column, code, pixels[y, x])
+        inside += 1
+    assert inside > 300
+    entry.record.segmentation.GetDisplayNode().SetVisibility(False)  # its lines lie on top
+    pixels = view.draw().astype(int)
+    bench.panel.review.ui.showDoubt.setChecked(True)
+    with_doubt = view.draw().astype(int)
+    doubtful = slicer.util.arrayFromVolume(entry.record.doubt)[place.slice] > 0.6
+    changed = np.abs(with_doubt - pixels).sum(2)
+    seen = [
+        changed[on_screen(view, node, (column, row, place.slice))]
+        for row, column in np.argwhere(doubtful)
+    ]
+    assert np.mean(np.array(seen) > 40) > 0.9
+    sure = [
+        changed[on_screen(view, node, (column, row, place.slice))]
+        for row, column, code in interior(labels)
+        if slicer.util.arrayFromVolume(entry.record.doubt)[place.slice, row, column] < 0.05
+    ]
+    assert max(sure) == 0, "where the network is certain nothing covers the image"
+    view.close()
+
+
+def interior(labels: np.ndarray) -> list[tuple[int, int, int]]:
+    """Return pixels all of whose neighbours have the same label: row, column, code."""
+    found = []
+    for row, column in np.argwhere(labels):
+        around = labels[row - 2 : row + 3, column - 2 : column + 3]
+        if (around == labels[row, column]).all():
+            found.append((int(row), int(column), int(labels[row, column])))
+    return found
+
+
+def on_screen(view, node, index: tuple[int, int, int]) -> tuple[int, int]:
+    """Return row and column of the picture where a voxel is drawn."""
+    from FLoMoSegmentationLib.images import array_of, ijk_to_world
+
+    world = ijk_to_world(node) @ np.array([*index, 1.0])
+    to_ras = vtk.vtkMatrix4x4()
+    to_ras.DeepCopy(view.node.GetXYToRAS())
+    x, y = (np.linalg.inv(array_of(to_ras)) @ world)[:2]
+    height = view.size[1]
+    return height - 1 - round(float(y)), round(float(x))
