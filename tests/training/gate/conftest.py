@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from flomo_training.cases import list_cases, read_case
-from flomo_training.gate import HeldOut, running
+from flomo_training.gate import HeldOut, pictures, running
 from napari_flomo.corrections import Correction, CorrectionStore
 from napari_flomo.models import ModelCard, load_card
 from napari_flomo.models.card import card_text
@@ -48,6 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         card = load_card(folder)
         return Segmenter(Thresholds(tuple(card.network_arguments["levels"])), card, "cpu")
 
+    monkeypatch.setattr(pictures, "AT_MOST", 2)  # drawing takes longest here
     monkeypatch.setattr(running.Segmenter, "from_pretrained", from_pretrained)
     return tmp_path / "home"
 
@@ -122,7 +123,9 @@ def store(dataset: Path, tmp_path: Path) -> CorrectionStore:
     return made
 
 
-def correction(store: CorrectionStore, patient: str, image: Volume, truth: Volume, **changes: Any):
+def correction(
+    store: CorrectionStore, patient: str, image: Volume, truth: Volume, **changes: Any
+) -> Correction:
     """Return what a reader said who saw slices 0 and 2, in codes of another model."""
     codes = np.select([truth.data == 2, truth.data == 5], [1, 2], 0).astype(np.uint8)
     fields = {
@@ -140,3 +143,15 @@ def correction(store: CorrectionStore, patient: str, image: Volume, truth: Volum
 def held_out(store: CorrectionStore) -> list[HeldOut]:
     """The last two of them."""
     return [HeldOut(record.id, 0, (0, 2)) for record in store.records()[1:]]
+
+
+@pytest.fixture
+def make_correction(dataset: Path) -> Callable[..., Correction]:
+    """Make another correction of a new image."""
+
+    def make(store: CorrectionStore, **changes: Any) -> Correction:
+        image, truth = read_case(list_cases(dataset, 0, "all")[0])
+        image = replace(image, data=image.data + 1)
+        return correction(store, "new", image, truth, **changes)
+
+    return make

@@ -1,0 +1,200 @@
+"""What the gate judges on: the columns of a reference set, corrections that were kept out."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning", reason="training needs the [train] extra")
+
+from flomo_training.cases import list_cases, read_case
+from flomo_training.gate import HeldOut
+from flomo_training.gate.corrected import look_into, read_held_out
+from flomo_training.gate.reference import find_reference, read_reference, reference_hash
+from napari_flomo.corrections import CorrectionStore
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import ModelCard, install_candidate
+from napari_flomo.volumes import read
+
+
+def test_everything_is_judged_unless_the_table_says_otherwise(
+    reference: Path, card: ModelCard
+) -> None:
+    steps: list[tuple[int, int]] = []
+    images = read_reference(reference, card, lambda *step: steps.append(step))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert [image.name for image in images] == [f"reference image {n}" for n in (1, 2, 3)]
+    assert {(image.slices, image.codes) for image in images} == {((0, 1, 2), (2, 5))}
+    assert len({image.group for image in images}) == 3
+    before = reference_hash(reference)
+    columns(reference, structures="5", slices="2 0")
+    assert {(i.slices, i.codes) for i in read_reference(reference, card)} == {((0, 2), (5,))}
+    assert reference_hash(reference) != before, "it is another question"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("slices", "0 3", "lists slice 3 of p0_a, which has 3 slices"),
+        ("slices", "1,2", "gives '1,2' as slices of p0_a"),
+        ("structures", "1", "structure 1 of p0_a, which the card of tiny does not name"),
+        ("structures", "cavity", "gives 'cavity' as structures"),
+    ],
+)
+def test_a_table_that_is_wrong_is_refused(
+    reference: Path, card: ModelCard, column: str, value: str, said: str
+) -> None:
+    columns(reference, **{column: value})
+    with pytest.raises(FlomoError, match=said):
+        read_reference(reference, card)
+
+
+def columns(folder: Path, **values: str) -> None:
+    with (folder / "cases.csv").open(newline="") as file:
+        rows = [row | values for row in csv.DictReader(file)]
+    with (folder / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_codes_of_another_card_are_refused(reference: Path, card: ModelCard) -> None:
+    labels = (*card.labels[:2], replace(card.labels[2], code=7))
+    with pytest.raises(FlomoError, match=r"hold the codes \[5\]"):
+        read_reference(reference, replace(card, labels=labels))
+
+
+def test_the_reference_set_comes_with_the_first_parent(
+    parent: Path, candidate: Callable[..., Path], reference: Path, home: Path
+) -> None:
+    tuned = candidate()
+    assert find_reference(parent) is None
+    assert find_reference(tuned) is None, "its parent is not on this computer"
+    installed = home / "tuned" / install_candidate(candidate_of(parent))
+    shutil.copytree(reference, installed / "reference")
+    assert find_reference(installed) == installed / "reference"
+    assert find_reference(tuned) == installed / "reference"
+
+
+def candidate_of(parent: Path) -> Path:
+    """Make the parent itself somebody's child, so that it can be installed."""
+    text = (parent / "card.json").read_text().replace('"parent": null', '"parent": "unknown 12ab"')
+    (parent / "card.json").write_text(text)
+    return parent
+
+
+def test_the_reference_of_the_bundled_model_is_whole(repository: Path) -> None:
+    from napari_flomo.models import load_card, locate
+
+    folder = find_reference(locate("flomo-b0-acdc"))
+    assert folder is not None
+    card = load_card("flomo-b0-acdc")
+    images = read_reference(folder, card)
+    assert [len(image.slices) for image in images] == [9, 9, 10, 10, 9, 9]
+    assert [image.codes for image in images] == [(2, 3), (3,)] * 3
+    assert len({image.group for image in images}) == 3
+    for image in images:
+        volume, labels = image.load()
+        assert volume.geometry.same_space(labels.geometry)
+        assert set(np.unique(labels.data)) == {0, *image.codes}
+        assert (labels.data == 3).any((1, 2)).all(), "every slice has a contour"
+    assert all(a.traces & b.traces for a, b in ((images[0], images[1]), (images[4], images[5])))
+    assert not images[0].traces & images[2].traces
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert size < 3_000_000
+    # A tutorial's own corrections must not be judged on: the samples are of the first patient.
+    samples = repository / "napari_flomo" / "samples"
+    from flomo_training.gate.traces import traces
+
+    for name in ("sunnybrook_ed.nii.gz", "sunnybrook_cine.nii.gz"):
+        sample = traces(read(samples / name))
+        assert [bool(sample & image.traces) for image in images] == [True, True] + [False] * 4
+
+
+@pytest.mark.shared
+def test_the_packed_reference_is_what_its_script_makes(
+    shared: Path, repository: Path, tmp_path: Path
+) -> None:
+    import importlib.util
+
+    script = repository / "training" / "benchmarks" / "pack_reference.py"
+    spec = importlib.util.spec_from_file_location("flomo_pack_reference", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.pack(shared / "data" / "sunnybrook", tmp_path / "reference")
+    packed = repository / "napari_flomo" / "models" / "bundled" / "flomo-b0-acdc" / "reference"
+    assert reference_hash(tmp_path / "reference") == reference_hash(packed)
+
+
+def test_corrections_are_read_in_the_codes_of_the_card(
+    store: CorrectionStore, held_out: list[HeldOut], card: ModelCard, dataset: Path
+) -> None:
+    said: list[str] = []
+    content = look_into(store, (), said.append)
+    images = read_held_out(store, held_out, card, content, said.append)
+    assert not said
+    assert [image.slices for image in images] == [(0, 2)] * 2
+    assert {image.codes for image in images} == {(2, 5)}
+    assert images[0].name == f"correction {held_out[0].record_id}, frame 0"
+    cases = {case.patient: read_case(case)[1] for case in list_cases(dataset, 0, "all")}
+    for patient, image in zip(("p4", "p5"), images, strict=True):
+        assert image.group == store.group_id(patient)
+        assert np.array_equal(image.load()[1].data, cases[patient].data)
+
+
+def test_what_cannot_judge_is_left_out_and_said(
+    store: CorrectionStore, held_out: list[HeldOut], card: ModelCard, make_correction: Callable
+) -> None:
+    first = store.records()[0]
+    known = [first.image.sha256[:16]]
+    said: list[str] = []
+    content = look_into(store, known, said.append)
+    assert content.learnt_images == {first.image.sha256}
+    parts = [
+        HeldOut(first.id, 0, (0, 2)),
+        HeldOut(held_out[0].record_id, 0, (0, 1)),
+        HeldOut(held_out[0].record_id, 1, (0,)),
+        HeldOut(held_out[0].record_id, 0, ()),
+        HeldOut("0" * 16, 0, (0,)),
+        held_out[1],
+    ]
+    images = read_held_out(store, parts, card, content, said.append)
+    assert [image.name[11:27] for image in images] == [held_out[1].record_id]
+    wanted = ("used for training", "nobody looked at", "nobody looked at", "nobody", "is no corr")
+    for sentence, words in zip(said, wanted, strict=True):
+        assert words in sentence
+
+    same = store.add(make_correction(store, group=first.group, seen=[(0, 0)]))
+    draft = store.add(make_correction(store, reader="other", state="draft"))
+    foreign = store.add(
+        make_correction(store, reader="third", structures={1: "wall", 2: "cavity", 9: "scar"})
+    )
+    said.clear()
+    content = look_into(store, known, said.append)
+    parts = [HeldOut(same, 0, (0,)), HeldOut(draft, 0, (0, 2)), HeldOut(foreign, 0, (0, 2))]
+    assert read_held_out(store, parts, card, content, said.append) == []
+    for sentence, words in zip(said, ("a patient who was", "is draft", "'scar'"), strict=True):
+        assert words in sentence
+
+
+def test_an_image_that_is_damaged_is_left_out_and_said(
+    store: CorrectionStore, held_out: list[HeldOut], card: ModelCard
+) -> None:
+    file = store.record(held_out[0].record_id).image.copy
+    assert file is not None
+    (store.folder / file.file).write_bytes(b"torn")
+    said: list[str] = []
+    content = look_into(store, (), said.append)
+    assert "was changed after it was written" in said[0]
+    assert "could not be looked for in the reference set" in said[0]
+    images = read_held_out(store, held_out, card, content, said.append)
+    assert len(images) == 1
+    assert "was changed after it was written" in said[1]
