@@ -27,6 +27,10 @@ GRID = 7
 """Side of the grid on which `TOP16` counts; DCT sizes are multiples of it."""
 
 
+CACHED = 2**18
+"""Products that are made at once on a CPU, so that they stay in its cache: a megabyte."""
+
+
 def dct_size(channels: int) -> int:
     """Return the side to which a stage of so many channels pools its maps before the transform.
 
@@ -69,8 +73,8 @@ class FrequencyAttention(nn.Module):
 def _extremes(pixels: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
     """Return the largest and the smallest product with a basis image, averaged over the bank.
 
-    The products are 16 times as large as the maps; only where the extremes lie is remembered for
-    the gradient.
+    The products are as many times as large as the maps as the bank has images: they are made in
+    pieces, and for the gradient only the places of the extremes are remembered.
 
     Parameters
     ----------
@@ -84,14 +88,21 @@ def _extremes(pixels: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
     tuple of Tensor
         Each ``(N, C)``.
     """
-    highest = lowest = pixels.new_zeros(())
-    for basis in bank:
-        with torch.no_grad():
-            product = pixels * basis
-            top, bottom = product.argmax(-1, keepdim=True), product.argmin(-1, keepdim=True)
-        highest = highest + pixels.gather(-1, top)[..., 0] * basis[top[..., 0]]
-        lowest = lowest + pixels.gather(-1, bottom)[..., 0] * basis[bottom[..., 0]]
-    return highest / len(bank), lowest / len(bank)
+    rows = pixels.flatten(0, 1)
+    piece = max(1, CACHED // bank.numel()) if rows.device.type == "cpu" else len(rows)
+    learns = torch.is_grad_enabled() and rows.requires_grad
+    highest, lowest = [], []
+    with torch.no_grad():
+        for part in rows.split(piece):
+            product = part[:, None] * bank  # (rows, K, P)
+            highest.append(product.argmax(-1) if learns else product.amax(-1))
+            lowest.append(product.argmin(-1) if learns else product.amin(-1))
+    which = torch.arange(len(bank), device=bank.device)
+    result = []
+    for found in (torch.cat(highest), torch.cat(lowest)):
+        values = rows.gather(1, found) * bank[which, found] if learns else found
+        result.append(values.mean(1).unflatten(0, pixels.shape[:2]))
+    return result[0], result[1]
 
 
 class Scale(nn.Module):

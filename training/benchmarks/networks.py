@@ -199,7 +199,7 @@ def page(rows: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> str:
         "# Networks side by side",
         "",
         "The same slices in the same order for the same epochs, from random weights; learning "
-        "rates are those of the recipes and were not tuned. Held out: fold 0. Dice and HD95 as on [the "
+        "rates are those of the recipes, not tuned. Held out: fold 0. Dice and HD95 as on [the "
         "page on accuracy](accuracy.md), Dice with a 95 % bootstrap interval over patients; one "
         "seed, so differences within an interval say nothing. ECE: expected calibration error over "
         "all pixels and over the band along contours, without temperature.",
