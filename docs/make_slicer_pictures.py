@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/slicer.md: slice views of the sample, as Slicer's own classes draw them.
+"""Draw the pictures of docs/slicer.md: slice views of the sample, drawn by Slicer's own classes.
 
 Run ``python docs/make_slicer_pictures.py`` where slicer-core is installed; no screen is needed.
 """
@@ -47,7 +47,8 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     logic.go_to(entry, Place(0, MIDDLE))
     view.save(OUT / "slice-view.png")
-    logic.next(entry)
+    review = logic.session.image(entry.key).review
+    logic.go_to(entry, review.order[0])
     views.show_doubt(entry.record.doubt, 0.6)
     view.save(OUT / "uncertainty.png")
     logic.close()

@@ -17,8 +17,7 @@ from slicer.ScriptedLoadableModule import (
 HELP = """
 Segments the heart in short-axis cardiac MRI (or whatever the chosen model knows), shows where the
 network doubts, and takes you to the most doubtful slice. Correct in the Segment Editor, accept, and
-let the network learn from it. See the
-<a href="https://github.com/napari-flomo/napari-flomo/blob/main/docs/slicer.md">documentation</a>.
+let the network learn from it. The tutorial is docs/slicer.md of the project napari-flomo.
 <p>For research and education. Not a medical device.</p>
 """
 THANKS = """
@@ -61,17 +60,17 @@ class FLoMoSegmentationWidget(ScriptedLoadableModuleWidget):
         )
 
     def enter(self) -> None:
-        """The module is on the screen."""
+        """Take note that the module is on the screen."""
         if self.panel is not None:
             self.panel.enter()
 
     def exit(self) -> None:
-        """Another module is on the screen."""
+        """Take note that another module is on the screen."""
         if self.panel is not None:
             self.panel.leave()
 
     def cleanup(self) -> None:
-        """Slicer closes, or the module is loaded anew."""
+        """End all of it: Slicer closes, or the module is loaded anew."""
         if self.panel is not None:
             self.panel.close()
             self.panel = None

@@ -38,12 +38,14 @@ DOORS: dict[str, set[str]] = {
     "widgets": FLOOR
     | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"}
     | {"session"},
+    "slicer_extension": FLOOR
+    | {"volumes", "models", "segmentation", "measures", "corrections", "jobs", "session"},
 }
 ROOM_OF = {"commands": "cli", "__main__": "cli"}  # parts of a room that lie elsewhere
 
 HOSTS = {"napari", "qtpy", "PySide6", "PySide2", "PyQt6", "PyQt5", "magicgui", "superqt", "vtk"}
 HOSTS |= {"slicer", "ctk", "qt", "vispy"}
-ROOMS_WITH_A_SCREEN = {"widgets"}
+ROOMS_WITH_A_SCREEN = {"widgets", "slicer_extension"}
 
 HEAVY = {"torch", "lightning", "monai"}
 HEAVY_AT_THE_TOP = ("napari_flomo/networks/", "training/", "napari_flomo/segmentation/engine")
@@ -64,6 +66,7 @@ class Import:
 
 def sources(repository: Path) -> list[Path]:
     roots = [repository / "napari_flomo", repository / "training" / "flomo_training"]
+    roots.append(repository / "slicer_extension" / "FLoMoSegmentation")
     found = [path for root in roots for path in sorted(root.rglob("*.py"))]
     assert len(found) > 20, "the sources were not found"
     return found
@@ -114,6 +117,8 @@ def room_of_file(path: Path, repository: Path) -> str:
     relative = path.relative_to(repository).with_suffix("")
     if relative.parts[0] == "training":
         return "flomo_training"
+    if relative.parts[0] == "slicer_extension":
+        return "slicer_extension"
     name = relative.parts[1]
     if name == "__init__":
         return "napari_flomo"

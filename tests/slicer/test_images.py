@@ -10,8 +10,8 @@ import pytest
 import shim
 import slicer
 import vtk
-from helpers import add_cine, add_volume, oblique_heart, rotation
 from FLoMoSegmentationLib import images
+from helpers import add_cine, add_volume, oblique_heart, rotation
 
 from napari_flomo.corrections import identity
 from napari_flomo.errors import FlomoError

@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 import pytest
 import slicer
-from helpers import add_cine, add_volume, finish, oblique_heart, paint, rotation
 from FLoMoSegmentationLib import results, segments, views
 from FLoMoSegmentationLib.record import Record
+from helpers import add_cine, add_volume, finish, oblique_heart, paint, rotation
 from shim import matrix
 
 from napari_flomo.corrections import CorrectionStore, default_store, identity
@@ -197,7 +197,7 @@ def test_review_goes_to_the_most_doubtful_slice_and_accept_fills_the_store(make_
     logic = make_logic()
     node = add_volume(oblique)
     kept = []
-    logic.session.subscribe(lambda event: kept.append(event))
+    logic.session.subscribe(kept.append)
     entry = run(logic, node)
     views.align(entry.source)
     review = logic.session.image(entry.key).review

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from helpers import add_volume, paint
 from FLoMoSegmentationLib import doubt, segments, versions
 from FLoMoSegmentationLib.terminology import entry_of
+from helpers import add_volume, paint
 
 from napari_flomo.models import Label, info
 

@@ -40,6 +40,8 @@ class Entry:
         Its results in the scene; None before the first run.
     painted
         Whether somebody may have painted since the labels were last read.
+    restoring
+        Whether its results are being read from the scene, and must not be written there.
     """
 
     key: str
@@ -47,6 +49,7 @@ class Entry:
     state: tuple[Any, ...]
     record: Record | None = None
     painted: bool = False
+    restoring: bool = False
     watches: list[Watch] = field(default_factory=list)
     watched: Any = None
 

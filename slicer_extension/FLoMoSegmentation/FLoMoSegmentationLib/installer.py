@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,6 +82,10 @@ class Pip(Protocol):
         """See `versions.pip_install`."""
 
 
+def _say_nothing(_line: str) -> None:
+    pass
+
+
 Torch = Callable[[str], None]
 Check = Callable[[], None]
 Log = Callable[[str], None]
@@ -142,7 +147,7 @@ def install(
     pip: Pip = versions.pip_install,
     torch: Torch = versions.install_torch,
     check: Check | None = None,
-    log: Log = lambda line: None,
+    log: Log = _say_nothing,
     look: Callable[[], dict[str, str]] = installed,
 ) -> None:
     """Install what is missing; can be called again after a failure and goes on where it was.
@@ -168,7 +173,7 @@ def install(
     InstallFailed
         If a step fails. What was installed before it stays, and Slicer works as before.
     """
-    before = look()
+    before = dict(look())
     wanted = missing(before, training=training)
     source = [] if folder is None else ["--no-index", "--find-links", str(folder)]
     if folder is not None and not any(folder.glob("*.whl")):
@@ -179,9 +184,9 @@ def install(
             log(f"Step {number}: {what}")
             constraints.write_text(_pins(look()), encoding="utf-8")
             if arguments is None:
-                _attempt(what, lambda: torch(TORCH), log)
+                _attempt(what, partial(torch, TORCH), log)
             else:
-                _attempt(what, lambda line=arguments: pip(line, constraints), log)
+                _attempt(what, partial(pip, arguments, constraints), log)
     after = look()
     changed = [
         f"{name} {before[_key(name)]} -> {after.get(_key(name), 'gone')}"

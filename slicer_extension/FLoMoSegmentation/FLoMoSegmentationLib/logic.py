@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 
-from FLoMoSegmentationLib import measures, results, segments, versions, views
+from FLoMoSegmentationLib import results, segments, showing, versions, views
 from FLoMoSegmentationLib.doubt import THRESHOLD
 from FLoMoSegmentationLib.entries import Entry, SceneWatch
-from FLoMoSegmentationLib.images import Source, source_of, volume_of
+from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.record import Record
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
@@ -74,7 +74,6 @@ class Logic:
         self.session = Session(worker, self._dispatch, keeper)
         self._editor = editor
         self._entries: list[Entry] = []
-        self._writing = False
         self.session.subscribe(self._on_event)
         self._watch = SceneWatch(slicer.mrmlScene, self._on_removed, self.clear, self._on_loaded)
 
@@ -113,8 +112,7 @@ class Logic:
         key = self.session.add(volume, source.node.GetName())
         entry = Entry(key, source, state, Record.of(source.node))
         self._entries.append(entry)
-        if entry.record is not None:
-            self._bring_back(entry, entry.record)
+        showing.bring_back(self.session, entry)
         entry.watch()
         return entry
 
@@ -148,8 +146,7 @@ class Logic:
         """
         entry = self.open(node)
         self.take_strokes(entry)
-        if entry.record is not None and entry.record.segmentation is not None:
-            self._take_locks(entry, entry.record.segmentation)
+        showing.take_locks(self.session, entry)
         run = self.session.segment(entry.key, model, device, self.scope(entry, scope))
         self.preferences.model, self.preferences.device = model, device
         return run
@@ -248,52 +245,11 @@ class Logic:
         if isinstance(event, RunFinished) and event.run.key is not None:
             entry = self._by_key(event.run.key)
             if entry is not None:
-                self._show(entry)
+                showing.show(self.session, entry, self.threshold, self._editor())
         elif isinstance(event, LabelsChanged | ReviewChanged):
             entry = self._by_key(event.key)
-            if entry is not None and entry.record is not None and not self._writing:
-                self._note(entry, entry.record)
-
-    def _show(self, entry: Entry) -> None:
-        image = self.session.image(entry.key)
-        record = entry.record or Record.make(entry.source.node)
-        entry.record = record
-        if record.segmentation is not None:
-            versions.save_for_undo(slicer.mrmlScene, self._editor())
-        results.show_labels(entry.source, record, image)
-        results.show_doubt(entry.source, record, image, self.threshold)
-        results.keep_proposed(entry.source, record, image)
-        self._note(entry, record)
-        entry.watch()
-        entry.painted = False
-
-    def _note(self, entry: Entry, record: Record) -> None:
-        """Keep review and measures in the scene."""
-        image = self.session.image(entry.key)
-        if image.segmentation is None or image.review is None:
-            return
-        results.keep_note(record, image)
-        rows = measures.rows_of(image, self.session.measures(entry.key), entry.source.frame)
-        measures.write_table(record, f"{image.name} measures", rows)
-
-    def _bring_back(self, entry: Entry, record: Record) -> None:
-        """Restore what a loaded scene knows of an image."""
-        self._writing = True
-        try:
-            if not results.restore(self.session, entry.key, entry.source, record):
-                record.forget()
-                entry.record = None
-        finally:
-            self._writing = False
-
-    def _take_locks(self, entry: Entry, node: Any) -> None:
-        """Call labels finished whose segments have the status Completed."""
-        image = self.session.image(entry.key)
-        if image.segmentation is None:
-            return
-        locked = segments.finished(node, image.segmentation.card)
-        for code in locked ^ image.locked:
-            self.session.lock(entry.key, code, code in locked)
+            if entry is not None:
+                showing.note(self.session, entry)
 
     def _gone(self, entry: Entry, place: Place | None) -> Place | None:
         if place is not None:
@@ -330,6 +286,3 @@ def refuse_without(entry: Entry | None) -> Entry:
     if entry is None or entry.record is None:
         raise FlomoError("There is nothing to review yet; segment the image first.")
     return entry
-
-
-__all__ = ["Logic", "Source", "refuse_without"]

@@ -8,10 +8,9 @@ import slicer
 import vtk
 
 if TYPE_CHECKING:
+    from FLoMoSegmentationLib.record import Record
     from napari_flomo.measures import HeartMeasures
     from napari_flomo.session import OpenImage
-
-    from FLoMoSegmentationLib.record import Record
 
 COLUMNS = ("Structure", "Measure", "Value", "Unit")
 

@@ -95,7 +95,7 @@ class LearnPanel:
     # What the user does
 
     def on_opened(self, opened: bool) -> None:
-        """The section was opened: ask the training package whether there is enough."""
+        """Ask the training package whether there is enough, once the section is opened."""
         if opened and not self._lacking:
             self._attempt(lambda: self.learning.check(self.base))
 
@@ -142,7 +142,7 @@ class LearnPanel:
         self.recount()
 
     def on_event(self, event: Event) -> None:
-        """A correction was kept: count again."""
+        """Count again when a correction was kept."""
         if isinstance(event, CorrectionKept) and event.problem is None:
             self.recount()
 

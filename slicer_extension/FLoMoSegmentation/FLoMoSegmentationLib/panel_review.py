@@ -74,7 +74,8 @@ class ReviewPanel:
         self.places = () if review is None else review.order
         table.setRowCount(len(self.places))
         for row, place in enumerate(self.places):
-            assert review is not None and entry is not None
+            assert review is not None
+            assert entry is not None
             texts = words.review_row(review, place, entry.source.n_frames > 1)
             for column, text in enumerate(texts):
                 item = table.item(row, column)
@@ -131,7 +132,9 @@ class ReviewPanel:
                 f"{', '.join(others)}: no structure of this model, so it is not kept for learning.",
                 "warning",
             )
-        elif place is None and self.host.logic.session.image(entry.key).review.finished:
+            return
+        review = self.host.logic.session.image(entry.key).review
+        if place is None and review is not None and review.finished:
             self.host.segment.say("Every slice is accepted.")
 
     def on_doubt(self, _value: Any = None) -> None:

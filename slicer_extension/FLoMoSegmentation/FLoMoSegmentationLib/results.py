@@ -17,10 +17,9 @@ from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.segments import read_segments, write_segments
 
 if TYPE_CHECKING:
+    from FLoMoSegmentationLib.images import Source
     from napari_flomo.models import ModelCard
     from napari_flomo.session import OpenImage, Session
-
-    from FLoMoSegmentationLib.images import Source
 
 MAP = "entropy"
 """The doubt map that is shown; every run brings it."""
@@ -28,7 +27,8 @@ MAP = "entropy"
 
 def show_labels(source: Source, record: Record, image: OpenImage) -> None:
     """Write the labels of an image into its segmentation node, made where there is none."""
-    assert image.labels is not None and image.segmentation is not None
+    assert image.labels is not None
+    assert image.segmentation is not None
     node = record.segmentation
     if node is None:
         name = f"{image.name} labels"
@@ -136,7 +136,8 @@ def restore(session: Session, key: str, source: Source, record: Record) -> bool:
             lost=None,
         ),
     )
-    assert image.review is not None and image.segmentation is not None
+    assert image.review is not None
+    assert image.segmentation is not None
     image.review.restore(review)
     if record.doubt is not None:
         data = _on_grid(image, _read_volumes(source, record.doubt))

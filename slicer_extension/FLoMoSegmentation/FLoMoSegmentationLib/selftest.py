@@ -20,7 +20,7 @@ PATIENCE = 180.0
 
 
 def all_widgets_are_there() -> None:
-    """The .ui files load with the real qMRML and ctk widgets, and the scene reaches them."""
+    """Load the .ui files with the real qMRML and ctk widgets; the scene reaches them."""
     panel = _panel()
     assert panel.install.ui.installBox is not None
     if installer.missing():
@@ -39,12 +39,13 @@ def a_heart_is_segmented_while_the_windows_live() -> None:
     assert panel.logic.session.running is not None
     ticks = _wait(lambda: panel.logic.session.running is None)
     assert ticks > 3, "the event loop stood still"
-    assert panel.entry is not None and panel.entry.record.segmentation is not None
+    assert panel.entry is not None
+    assert panel.entry.record.segmentation is not None
     assert panel.review.ui.editor.segmentationNode() is panel.entry.record.segmentation
 
 
 def cancel_works() -> None:
-    """Cancel ends a run within seconds and leaves the scene as it was."""
+    """Cancel a run: it ends within seconds and leaves the scene as it was."""
     if installer.missing():
         return
     panel, node = _panel(), _heart(slices=60)
@@ -58,7 +59,7 @@ def cancel_works() -> None:
 
 
 def a_stroke_of_the_editor_is_taken_up_and_undone() -> None:
-    """The Segment Editor paints on our segments, its undo takes a new run back."""
+    """Paint on our segments with the Segment Editor, and undo it."""
     if installer.missing():
         return
     panel, node = _panel(), _heart()

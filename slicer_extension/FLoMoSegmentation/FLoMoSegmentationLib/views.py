@@ -11,9 +11,8 @@ from FLoMoSegmentationLib.frames import refresh
 from FLoMoSegmentationLib.images import ijk_to_world
 
 if TYPE_CHECKING:
-    from napari_flomo.session import Place
-
     from FLoMoSegmentationLib.images import Source
+    from napari_flomo.session import Place
 
 MAIN = "Red"
 """The view in which the slices are reviewed."""

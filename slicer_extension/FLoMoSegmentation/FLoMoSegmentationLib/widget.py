@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from FLoMoSegmentationLib import installer, parameters, views
+from FLoMoSegmentationLib import installer, parameters
 from FLoMoSegmentationLib.panel_install import InstallPanel
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Widget:
 
     def show_current(self) -> None:
         """Show the chosen image with its results in the slice views."""
+        from FLoMoSegmentationLib import views
         from napari_flomo.errors import FlomoError
 
         node = parameters.image(self.parameter_node())
@@ -146,13 +147,13 @@ class Widget:
         self.timer.start(EVERY_MS)
 
     def enter(self) -> None:
-        """The module was opened: its shortcuts are on."""
+        """Turn the shortcuts on: the module was opened."""
         if self._review is not None:
             self.refresh()
             self.review.ui.editor.installKeyboardShortcuts()
 
     def leave(self) -> None:
-        """Another module was opened: no effect of ours may paint there."""
+        """Put the brush down: another module was opened."""
         if self._review is not None:
             self.review.ui.editor.setActiveEffect(None)
             self.review.ui.editor.uninstallKeyboardShortcuts()

@@ -1,0 +1,73 @@
+"""From the session into the scene and back, for one image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from FLoMoSegmentationLib import measures, results, segments, versions
+from FLoMoSegmentationLib.record import Record
+
+if TYPE_CHECKING:
+    from FLoMoSegmentationLib.entries import Entry
+    from napari_flomo.session import Session
+
+
+def show(session: Session, entry: Entry, threshold: float, editor: Any) -> None:
+    """Write what a run brought into the scene.
+
+    Parameters
+    ----------
+    session, entry
+        The session, and the image of which it is.
+    threshold
+        Of the doubt when it is first shown.
+    editor
+        The Segment Editor widget, whose undo brings back the labels from before; None without.
+    """
+    image = session.image(entry.key)
+    record = entry.record or Record.make(entry.source.node)
+    entry.record = record
+    if record.segmentation is not None:
+        versions.save_for_undo(slicer.mrmlScene, editor)
+    results.show_labels(entry.source, record, image)
+    results.show_doubt(entry.source, record, image, threshold)
+    results.keep_proposed(entry.source, record, image)
+    note(session, entry)
+    entry.watch()
+    entry.painted = False
+
+
+def note(session: Session, entry: Entry) -> None:
+    """Keep review and measures of an image in the scene, once it has results there."""
+    image, record = session.image(entry.key), entry.record
+    if record is None or image.segmentation is None or image.review is None or entry.restoring:
+        return
+    results.keep_note(record, image)
+    rows = measures.rows_of(image, session.measures(entry.key), entry.source.frame)
+    measures.write_table(record, f"{image.name} measures", rows)
+
+
+def bring_back(session: Session, entry: Entry) -> None:
+    """Restore what a loaded scene knows of an image; a record that is of no use is removed."""
+    if entry.record is None:
+        return
+    entry.restoring = True
+    try:
+        if not results.restore(session, entry.key, entry.source, entry.record):
+            entry.record.forget()
+            entry.record = None
+    finally:
+        entry.restoring = False
+
+
+def take_locks(session: Session, entry: Entry) -> None:
+    """Call labels finished whose segments have the status Completed."""
+    image = session.image(entry.key)
+    node = None if entry.record is None else entry.record.segmentation
+    if node is None or image.segmentation is None:
+        return
+    locked = segments.finished(node, image.segmentation.card)
+    for code in locked ^ image.locked:
+        session.lock(entry.key, code, code in locked)

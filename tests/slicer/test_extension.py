@@ -1,0 +1,191 @@
+"""The extension around the module: CMake, catalogue, resources, size and imports of its files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+EXTENSION = Path(__file__).resolve().parents[2] / "slicer_extension"
+MODULE = EXTENSION / "FLoMoSegmentation"
+
+SLICER = """
+set(Slicer_USE_FILE "${CMAKE_CURRENT_LIST_DIR}/empty.cmake")
+set(Slicer_EXTENSION_GENERATE_CONFIG "${CMAKE_CURRENT_LIST_DIR}/asked.cmake")
+set(Slicer_EXTENSION_CPACK "${CMAKE_CURRENT_LIST_DIR}/empty.cmake")
+function(slicerMacroBuildScriptedModule)
+  cmake_parse_arguments(MODULE "WITH_GENERIC_TESTS" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
+  if(MODULE_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "not understood: ${MODULE_UNPARSED_ARGUMENTS}")
+  endif()
+  foreach(file IN LISTS MODULE_SCRIPTS MODULE_RESOURCES)
+    if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+      message(FATAL_ERROR "missing: ${file}")
+    endif()
+  endforeach()
+  message(STATUS "module=${MODULE_NAME}")
+  message(STATUS "scripts=${MODULE_SCRIPTS}")
+  message(STATUS "resources=${MODULE_RESOURCES}")
+endfunction()
+function(slicer_add_python_unittest)
+  cmake_parse_arguments(TEST "" "SCRIPT" "" ${ARGN})
+  if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${TEST_SCRIPT}")
+    message(FATAL_ERROR "missing: ${TEST_SCRIPT}")
+  endif()
+  message(STATUS "test=${TEST_SCRIPT}")
+endfunction()
+"""
+ASKED = """
+foreach(name HOMEPAGE CONTRIBUTORS DESCRIPTION ICONURL SCREENSHOTURLS DEPENDS)
+  if(NOT EXTENSION_${name})
+    message(FATAL_ERROR "EXTENSION_${name} is missing")
+  endif()
+endforeach()
+message(STATUS "depends=${EXTENSION_DEPENDS}")
+"""
+# No compiler is needed: the extension is all Python, and the stand-in asks for none.
+NO_COMPILER = """
+set(CMAKE_C_COMPILER_FORCED ON)
+set(CMAKE_CXX_COMPILER_FORCED ON)
+set(CMAKE_C_COMPILER "${CMAKE_COMMAND}")
+set(CMAKE_CXX_COMPILER "${CMAKE_COMMAND}")
+"""
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory) -> dict[str, list[str]]:
+    """What CMake says of the extension, with a stand-in for Slicer's own macros."""
+    cmake, make = shutil.which("cmake"), shutil.which("ninja") or shutil.which("make")
+    if cmake is None or make is None:
+        pytest.skip("cmake or make is not installed")
+    folder = tmp_path_factory.mktemp("cmake")
+    (folder / "SlicerConfig.cmake").write_text(SLICER)
+    (folder / "asked.cmake").write_text(ASKED)
+    (folder / "empty.cmake").write_text("")
+    (folder / "toolchain.cmake").write_text(NO_COMPILER)
+    done = subprocess.run(
+        [
+            cmake,
+            "-S",
+            str(EXTENSION),
+            "-B",
+            str(folder / "build"),
+            f"-DSlicer_DIR={folder}",
+            f"-DCMAKE_TOOLCHAIN_FILE={folder / 'toolchain.cmake'}",
+            "-DBUILD_TESTING=ON",
+            "-Wdev",
+            "-Werror=dev",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said: dict[str, list[str]] = {}
+    for line in done.stdout.splitlines():
+        name, found, value = line.removeprefix("-- ").partition("=")
+        if found and name.isalpha():
+            said.setdefault(name, []).extend(value.split(";"))
+    return said
+
+
+def test_cmake_configures(configured):
+    assert configured["module"] == ["FLoMoSegmentation"]
+    assert configured["depends"] == ["PyTorch"]
+    assert configured["test"] == ["FLoMoSegmentationProgramTest.py"]
+
+
+def test_every_file_of_the_module_is_installed(configured):
+    scripts = {path.relative_to(MODULE).as_posix() for path in MODULE.rglob("*.py")}
+    tests = {name for name in scripts if name.startswith("Testing/")}
+    assert set(configured["scripts"]) == scripts - tests
+    resources = MODULE / "Resources"
+    found = {p.relative_to(MODULE).as_posix() for p in resources.rglob("*") if p.is_file()}
+    assert set(configured["resources"]) == found
+
+
+def test_a_list_in_cmake_names_every_script_also_without_cmake():
+    text = (MODULE / "CMakeLists.txt").read_text()
+    for path in (MODULE / "FLoMoSegmentationLib").glob("*.py"):
+        assert f"${{MODULE_NAME}}Lib/{path.name}" in text
+
+
+def test_the_catalogue_entry():
+    entry = json.loads((EXTENSION / "FLoMoSegmentation.json").read_text())
+    assert {"$schema", "category", "scm_url"} <= set(entry)
+    assert entry["category"] == "Segmentation"
+    assert entry["build_subdirectory"] == EXTENSION.name
+    assert entry["build_dependencies"] == ["PyTorch"]
+
+
+def test_the_icons_are_those_of_the_script():
+    import importlib.util
+
+    import numpy as np
+    from matplotlib import image
+
+    spec = importlib.util.spec_from_file_location("draw_icon", EXTENSION / "draw_icon.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for path, size in (
+        (EXTENSION / "FLoMoSegmentation.png", 128),
+        (MODULE / "Resources" / "Icons" / "FLoMoSegmentation.png", 64),
+    ):
+        assert np.array_equal(np.round(image.imread(path) * 255), module.draw(size))
+
+
+@pytest.mark.parametrize("path", sorted(EXTENSION.rglob("*")), ids=lambda path: path.name)
+def test_no_file_is_long(path):
+    if path.suffix in (".py", ".ui", ".txt", ".json"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+BARE = """
+import importlib.metadata as metadata
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("napari_flomo", "flomo_training", "torch", "nibabel"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+sys.path[:0] = sys.argv[1:3]
+known = metadata.version
+def version(name):
+    if name in ("napari-flomo", "torch", "nibabel"):
+        raise metadata.PackageNotFoundError(name)
+    return known(name)
+metadata.version = version
+
+import shim
+import standins
+program = shim.program()
+application = standins.install()
+import FLoMoSegmentation
+widget = FLoMoSegmentation.FLoMoSegmentationWidget(standins.make_parent())
+widget.parent.window.show()
+widget.setup()
+widget.enter()
+application.processEvents()
+ui = widget.panel.install.ui
+assert ui.installBox.wrapped.isVisible()
+print(ui.installLine.text)
+program.close_scene()
+widget.exit()
+widget.cleanup()
+"""
+
+
+def test_the_module_opens_where_nothing_is_installed(run_python):
+    pytest.importorskip("PySide6.QtUiTools")
+    done = run_python("-c", BARE, str(MODULE), str(Path(__file__).parent))
+    assert done.returncode == 0, done.stderr
+    assert "PyTorch by Slicer's extension PyTorch" in done.stdout
+    assert "nibabel>=5.2, napari-flomo" in done.stdout

@@ -1,0 +1,242 @@
+"""The installer with a pip that only notes what it is asked, against our own metadata."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import types
+from pathlib import Path
+
+import pytest
+import slicer
+from FLoMoSegmentationLib import installer, versions
+from FLoMoSegmentationLib.installer import InstallFailed
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+SLICER = {"numpy": "2.1.0", "simpleitk": "2.5.0", "requests": "2.32.0", "vtk": "9.4.0"}
+TORCH = {"torch": "2.7.1+cu126"}
+ALL = {
+    **SLICER,
+    **TORCH,
+    "napari-flomo": "0.1.0",
+    **{installer._key(one.name): "99.0" for one in installer.REQUIREMENTS},
+}
+
+
+class Python:
+    """What is installed, and a pip that works on it."""
+
+    def __init__(self, there: dict[str, str], fail: str = "", replace: str = "") -> None:
+        self.there = dict(there)
+        self.calls: list[list[str]] = []
+        self.pins: list[str] = []
+        self.fail = fail
+        self.replace = replace
+        self.torch: list[str] = []
+
+    def pip(self, arguments, constraints=None) -> None:
+        self.calls.append(list(arguments))
+        self.pins.append(constraints.read_text())
+        for one in arguments:
+            if one.startswith("-") or "/" in one:
+                continue
+            name = installer._key(re.split("[><=]", one)[0])
+            if name == self.fail:
+                raise subprocess.CalledProcessError(1, "pip", stderr=b"no matching distribution")
+            self.there[name] = "99.0"
+        if self.replace:
+            self.there[self.replace] = "66.0"
+
+    def install_torch(self, requirement: str) -> None:
+        self.torch.append(requirement)
+        self.there["torch"] = "2.9.0"
+
+    def install(self, folder=None, **options):
+        log: list[str] = []
+        options = {"check": lambda: None, "log": log.append, **options}
+        try:
+            installer.install(
+                folder, pip=self.pip, torch=self.install_torch, look=lambda: self.there, **options
+            )
+        finally:
+            self.log = log
+
+
+def test_the_list_is_that_of_our_metadata():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    def wanted(lines: list[str]) -> set[tuple[str, str]]:
+        found = [Requirement(line) for line in lines]
+        skipped = {installer._key(name) for name in installer.PROTECTED}
+        return {
+            (installer._key(one.name), str(one.specifier))
+            for one in found
+            if installer._key(one.name) not in skipped
+        }
+
+    def ours(listed: tuple[installer.Requirement, ...]) -> set[tuple[str, str]]:
+        return {(installer._key(one.name), one.specifier) for one in listed}
+
+    assert ours(installer.REQUIREMENTS) == wanted(project["dependencies"])
+    assert ours(installer.TRAINING) == wanted(project["optional-dependencies"]["train"])
+    (torch,) = [Requirement(one) for one in project["dependencies"] if one.startswith("torch")]
+    assert str(torch.specifier) == installer.TORCH
+    assert project["name"] == installer.PACKAGE
+
+
+def test_what_is_missing():
+    assert installer.missing(ALL) == []
+    assert installer.missing({**ALL, "torch": "1.13"}) == ["torch>=2.4"]
+    assert installer.missing({**ALL, "scipy": "1.9"}) == ["scipy>=1.11"]
+    assert "monai>=1.4" in installer.missing(ALL, training=True)
+    assert installer.missing(SLICER)[0] == "torch>=2.4"
+    assert installer.missing() == [], "of the Python that runs this test"
+
+
+def test_a_fresh_slicer_gets_all_and_keeps_its_own():
+    python = Python(SLICER)
+    python.install()
+    assert python.torch == [">=2.4"], "PyTorch comes by its extension, not by pip"
+    others, ours = python.calls
+    assert others == [str(one) for one in installer.REQUIREMENTS]
+    assert ours == ["--no-deps", "napari-flomo"]
+    for pins in python.pins:
+        assert {"numpy==2.1.0", "SimpleITK==2.5.0", "torch==2.9.0"} <= set(pins.split())
+    named = " ".join(map(str, python.calls)).lower()
+    for name in installer.PROTECTED:
+        assert f"'{name.lower()}" not in named
+    assert installer.missing(python.there) == []
+    assert python.log[-1] == "Done."
+
+
+def test_nothing_is_asked_of_pip_when_all_is_there():
+    python = Python(ALL)
+    python.install()
+    assert python.calls == []
+    assert python.torch == []
+
+
+def test_from_a_folder_of_wheels_nothing_is_asked_of_the_internet(tmp_path):
+    (tmp_path / "napari_flomo-0.1.0-py3-none-any.whl").write_bytes(b"x" * 2_000_000)
+    python = Python(SLICER)
+    python.install(tmp_path)
+    assert python.torch == []
+    for call in python.calls:
+        assert call[:3] == ["--no-index", "--find-links", str(tmp_path)]
+    assert python.calls[0][3:] == ["torch>=2.4"]
+    said = installer.explain(installer.missing(SLICER), tmp_path)
+    assert "1 wheels (2 MB)" in said
+    assert str(tmp_path.parent) not in said
+    with pytest.raises(InstallFailed, match="no wheels"):
+        Python(SLICER).install(tmp_path / "..")
+
+
+def test_a_failure_is_one_sentence_and_a_second_try_goes_on():
+    python = Python(SLICER, fail="nibabel")
+    with pytest.raises(InstallFailed, match=r"try again\. Slicer works as before"):
+        python.install()
+    assert any("no matching distribution" in line for line in python.log)
+    assert "torch" in python.there
+    python.fail = ""
+    python.install()
+    assert python.torch == [">=2.4"], "what is there is not installed again"
+    assert installer.missing(python.there) == []
+
+
+def test_a_package_of_slicer_that_was_replaced_is_told():
+    with pytest.raises(InstallFailed, match=r"numpy 2\.1\.0 -> 66\.0"):
+        Python(SLICER, replace="numpy").install()
+
+
+def test_a_package_that_does_not_start_is_told():
+    def check():
+        raise subprocess.CalledProcessError(1, "PythonSlicer", stderr=b"ImportError: DLL")
+
+    python = Python(ALL)
+    with pytest.raises(InstallFailed, match="first start"):
+        python.install(check=check)
+    assert any("ImportError: DLL" in line for line in python.log)
+
+
+def test_the_check_starts_the_package_in_a_process():
+    installer.start_once()
+
+
+def test_without_the_extension_pytorch_it_is_said_what_to_do():
+    with pytest.raises(RuntimeError, match="Extensions Manager"):
+        versions.install_torch(">=2.4")
+    python = Python(SLICER)
+    with pytest.raises(InstallFailed, match="PyTorch could not be installed"):
+        installer.install(
+            pip=python.pip, torch=versions.install_torch, look=lambda: python.there, log=print
+        )
+
+
+def test_what_the_button_says():
+    said = installer.explain(installer.missing(SLICER))
+    assert "PyTorch" in said
+    assert "81 MB" in said
+    assert "3 GB" in said
+    assert installer.explain([]) == "Everything that FLoMo needs is installed."
+
+
+def test_pip_of_older_and_newer_programs(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(slicer.util, "pip_install", calls.append)
+    pins = tmp_path / "pins.txt"
+    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+    versions.pip_install(["scipy>=1.11"], pins)
+    newer = types.ModuleType("slicer.packaging")
+    newer.pip_install = lambda line, requester: calls.append((line, requester))
+    monkeypatch.setitem(sys.modules, "slicer.packaging", newer)
+    versions.pip_install(["scipy>=1.11"], pins)
+    line = ["scipy>=1.11", "--constraint", str(pins)]
+    assert calls == [line, (line, "FLoMo Segmentation")]
+
+
+def test_the_log_survives_a_full_disk(tmp_path, monkeypatch):
+    log = installer.LogFile(tmp_path / "log.txt")
+    log("one")
+    assert "one" in (tmp_path / "log.txt").read_text()
+    monkeypatch.setattr(Path, "write_text", lambda *_a, **_k: (_ for _ in ()).throw(OSError(28)))
+    log("two")
+    assert log.lines[-1].endswith("two")
+
+
+def test_the_panel_offers_says_and_tries_again(program, monkeypatch, tmp_path):
+    pytest.importorskip("PySide6.QtUiTools")
+    import standins
+    from FLoMoSegmentationLib.panel_install import InstallPanel
+
+    standins.install()
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))
+    folder = ROOT / "slicer_extension" / "FLoMoSegmentation" / "Resources" / "UI"
+    page = standins.load_ui(str(folder / "Install.ui"))
+    ui = standins.child_widgets(page)
+    left, done, tried = ["nibabel>=5.2"], [], []
+
+    def install(given, log):
+        tried.append(given)
+        log("Step 1")
+        if len(tried) == 1:
+            raise InstallFailed("It did not work; try again.")
+        left.clear()
+
+    panel = InstallPanel(ui, lambda: done.append(True), install, lambda: list(left))
+    page.wrapped.show()
+    assert "nibabel" in ui.installLine.text
+    ui.installButton.wrapped.click()
+    assert ui.installLine.text == "It did not work; try again."
+    assert ui.installButton.text == "Try again"
+    assert "Step 1" in ui.installLog.wrapped.toPlainText()
+    assert (tmp_path / "FLoMo-install.log").is_file()
+    assert done == []
+    ui.wheelFolder.wrapped.line.setText(str(tmp_path))
+    ui.installButton.wrapped.click()
+    assert tried == [None, tmp_path]
+    assert done == [True]
+    assert not ui.installBox.wrapped.isVisible()
+    assert panel.folder == tmp_path
