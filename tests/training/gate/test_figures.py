@@ -3,45 +3,58 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
-from flomo_training.gate.calibration_error import contour_band, expected_calibration_error
 from flomo_training.gate.cases import JudgedImage
 from flomo_training.gate.figures import Part, summarise
-from flomo_training.gate.measuring import Judged, Row, Scores, _agreement, paired
+from flomo_training.gate.measuring import Judged, Row, Scores, _agreement, judge, paired
 from flomo_training.gate.rules import Rules, read_rules
 from flomo_training.gate.verdict import checks, verdict_of
+from flomo_training.uncertainty.band import foreground_band
 from napari_flomo.errors import FlomoError
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import Segmenter
+from napari_flomo.volumes import Geometry, Volume
 
 NAN = float("nan")
 
 
-def test_calibration_error_of_known_probabilities() -> None:
-    truth = np.array([True, True, True, False])
-    assert expected_calibration_error(np.full(4, 0.75), truth) == pytest.approx(0)
-    assert expected_calibration_error(np.full(4, 0.95), truth) == pytest.approx(0.2)
-    assert expected_calibration_error(np.array([1.0, 1, 1, 0]), truth) == 0
-    assert expected_calibration_error(np.array([0.0, 0, 0, 1]), truth) == 1
-    # Errors of two bins do not cancel: 0.2 too high in one, 0.2 too low in the other.
-    both = np.array([0.95] * 4 + [0.05] * 4)
-    right = np.array([True, True, True, False, True, False, False, False])
-    assert expected_calibration_error(both, right) == pytest.approx(0.2)
-    assert math.isnan(expected_calibration_error(np.zeros(0), np.zeros(0, bool)))
+def test_calibration_is_that_of_the_structures_own_probability(card: ModelCard) -> None:
+    """A network that is always sure of everything, on a square that is too large by two columns."""
+    truth = np.zeros((2, 60, 60), np.uint8)
+    truth[:, 20:40, 20:40] = 5
+    grid = Geometry((1.0, 1.0, 8.0))
+    labels = Volume(truth, grid)
 
+    def model(columns: slice) -> Segmenter:
+        class Sure(torch.nn.Module):
+            def forward(self, images: torch.Tensor) -> SimpleNamespace:
+                logits = torch.zeros(len(images), 3, 60, 60)
+                logits[:, 0] = 50
+                logits[:, 2, 20:40, columns] = 100
+                return SimpleNamespace(logits=logits)
 
-def test_the_band_lies_along_all_contours_in_millimetres() -> None:
-    mask = np.zeros((2, 40, 40), bool)
-    mask[0, 10:30, 10:30] = True
-    band = contour_band([mask, np.zeros_like(mask)], (1.0, 2.5))
-    assert not band[1].any(), "nothing in a slice without a contour"
-    assert np.flatnonzero(band[0, :, 20]).tolist() == [*range(5, 16), *range(24, 35)]
-    assert np.flatnonzero(band[0, 20]).tolist() == [*range(8, 13), *range(27, 32)]
-    assert not contour_band([np.zeros_like(mask)], (1.0, 1.0)).any()
+        steps = replace(card.preprocessing, pixel_mm=None)
+        return Segmenter(Sure(), replace(card, preprocessing=steps), "cpu")
+
+    noise = np.random.default_rng(0).integers(0, 99, truth.shape).astype(np.int16)
+    image = JudgedImage("x", "x", lambda: (Volume(noise, grid), labels), (0, 1), (5,))
+    judged, _ = judge(image, model(slice(20, 40)), model(slice(20, 42)), lambda _: None)
+    (row,) = judged.rows
+    assert (row.before.dice, row.before.ece) == pytest.approx((1, 0))
+    assert row.after.dice == pytest.approx(2 * 400 / (400 + 440))
+    either = (truth > 0).astype(np.uint8)
+    either[:, 20:40, 40:42] = 2
+    band = foreground_band(either, truth, (1.0, 1.0))
+    assert row.after.ece == pytest.approx(2 * 40 / band.sum()), "wrong pixels of all in the band"
 
 
 def test_distances_are_not_measured_across_gaps() -> None:

@@ -10,9 +10,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from flomo_training.gate.calibration_error import contour_band, expected_calibration_error
 from flomo_training.gate.cases import JudgedImage
 from flomo_training.metrics import compare
+from flomo_training.uncertainty.band import foreground_band
+from flomo_training.uncertainty.ece import Reliability
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Segmentation, Segmenter
 from napari_flomo.volumes import Volume
@@ -176,17 +177,18 @@ def _row(
     judged = list(image.slices)
     truth = labels.data[judged] == code
     masks = [segmentation.labels.data[judged] == code for segmentation in found]
-    band = contour_band([truth, *masks], labels.in_plane_spacing)
+    # The same pixels for both models: those near a contour of the labels or of either.
+    either = masks[0] + 2 * masks[1].astype(np.uint8)
+    band = foreground_band(either, truth.astype(np.uint8), labels.in_plane_spacing)
     scores = []
     for segmentation, mask in zip(found, masks, strict=True):
         assert segmentation.probabilities is not None
         channel = [label.code for label in segmentation.card.classes].index(code)
-        probability = segmentation.probabilities.data[channel][judged]
+        probability = segmentation.probabilities.data[channel][judged][band]
+        ece = float(Reliability.of(probability, truth[band], 0.0).ece())
         spacing = labels.geometry.spacing[::-1] if labels.geometry.spacing_known else None
         dice, hd95 = _agreement(truth, mask, image.slices, spacing)
-        scores.append(
-            Scores(dice, hd95, expected_calibration_error(probability[band], truth[band]))
-        )
+        scores.append(Scores(dice, hd95, ece))
     before, after = paired(scores[0], scores[1], spacing is not None)
     return Row(image.name, image.group, structure, before, after)
 
