@@ -35,6 +35,7 @@ _TRAINING_COMMANDS = {
     "train": "train a network from a recipe",
     "evaluate": "measure a model on labelled data",
     "gate": "compare a tuned model with its parent",
+    "calibrate": "fit a model's temperature",
     "data": "prepare a data set, or pack it into one file",
 }
 

@@ -335,3 +335,40 @@ def test_dicom_cine(shared: Path, tmp_path: Path, model: Path, capsys: Capture) 
     assert labels.axes == image.axes
     assert labels.data.shape == image.data.shape
     assert labels.geometry.same_space(image.geometry)
+
+
+def test_maps_by_name(tmp_path: Path, stack: Path, model: Path, capsys: Capture) -> None:
+    labels, spread, own = (tmp_path / name for name in ("l.nii.gz", "v.nrrd", "c.nii.gz"))
+    arguments = [stack, "-o", labels, "--model", model, "--device", "cpu", "--json"]
+    arguments += ["--map", f"variance={spread}", "--map", f"network_correction={own}"]
+    assert cli.main(["segment", *map(str, arguments)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["outputs"]["map variance"] == str(spread)
+    assert report["manifest"]["maps"] == ["entropy", "variance", "network_correction"]
+    assert len(report["scores"]["expected_dice"]) == len(report["scores"]["structures"]) == 2
+    maps = ["variance", "network_correction"]
+    expected = Segmenter.from_pretrained(model, device="cpu").segment(read(stack), maps=maps)
+    for name, path in zip(maps, (spread, own), strict=True):
+        assert np.allclose(read(path).data, expected.uncertainty[name].data, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (["entropie=e.nrrd"], "no map called 'entropie'"),
+        (["variance=a.nrrd", "variance=b.nrrd"], "asked for twice"),
+        (["variance=l.nii.gz"], "cannot hold the map variance: it is already the file"),
+        (["variance=v.txt"], "cannot hold the map variance: choose a name"),
+    ],
+)
+def test_wrong_maps(
+    tmp_path: Path, stack: Path, model: Path, capsys: Capture, wrong: tuple[list[str], str]
+) -> None:
+    before = names(tmp_path)
+    options = []
+    for one in wrong[0]:
+        name, _, file = one.partition("=")
+        options += ["--map", f"{name}={tmp_path / file}"]
+    said = fails(capsys, stack, "-o", tmp_path / "l.nii.gz", "--model", model, *options)
+    assert wrong[1] in said
+    assert names(tmp_path) == before

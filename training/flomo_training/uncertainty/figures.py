@@ -139,6 +139,8 @@ def strata_figures(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]:
             mine = [
                 one for one in held if low <= value(one) < high or (last and value(one) == high)
             ]
+            if not mine:  # many slices alike
+                continue
             weights = _weights(mine)
             near = _drawn(reliability_by_patient(mine, _near), weights)
             ranking = Ranking(np.tensordot(weights, ranking_by_patient(mine, "entropy").counts, 1))
