@@ -147,6 +147,9 @@ class PathLineEdit(QWidget):
         self.line = QLineEdit(self)
         self.line.textChanged.connect(self.currentPathChanged)
 
+    def setCurrentPath(self, text: str) -> None:
+        self.line.setText(text)
+
     currentPath = Property(str, lambda self: self.line.text(), lambda self, t: self.line.setText(t))
 
 

@@ -28,6 +28,11 @@ class LearnPanel:
         The whole module.
     learning
         For tests; by default trainings run in PythonSlicer.
+
+    Attributes
+    ----------
+    settings
+        YAML file with other numbers than the package's; None takes those.
     """
 
     def __init__(self, ui: Any, host: Widget, learning: Learning | None = None) -> None:
@@ -37,7 +42,11 @@ class LearnPanel:
             host.logic.pump.put, worker=make_worker, executable=versions.python_executable()
         )
         self._lacking: list[str] = []
+        self.settings: str | None = None
         self._count = ""
+        preferences = host.logic.preferences
+        ui.replayFolder.setCurrentPath(preferences.replay)
+        ui.referenceFolder.setCurrentPath(preferences.reference)
         ui.trainButton.connect("clicked(bool)", self.on_train)
         ui.resumeButton.connect("clicked(bool)", self.on_resume)
         ui.stopTrainingButton.connect("clicked(bool)", self.on_stop)
@@ -67,6 +76,7 @@ class LearnPanel:
         ui.resumeButton.setVisible(stopped)
         for button in (ui.useButton, ui.keepButton):
             button.setVisible(done)
+        ui.useButton.setEnabled(done and training is not None and _passed(training))
         ui.rollbackButton.setVisible(not running and self.learning.can_roll_back(self.base))
         readiness = self.learning.readiness
         ui.learnLine.setText(f"{self._count} {readiness.sentence if readiness else ''}".strip())
@@ -102,7 +112,18 @@ class LearnPanel:
     def on_train(self, _checked: bool = False) -> None:
         """Tune the model in use with what was accepted."""
         device = parameters.read(self.host.parameter_node()).device
-        self._attempt(lambda: self.learning.train(self.base, device=device))
+        preferences = self.host.logic.preferences
+        preferences.replay = str(self.ui.replayFolder.currentPath).strip()
+        preferences.reference = str(self.ui.referenceFolder.currentPath).strip()
+        self._attempt(
+            lambda: self.learning.train(
+                self.base,
+                replay=preferences.replay or None,
+                reference=preferences.reference or None,
+                device=device,
+                settings=self.settings,
+            )
+        )
         self.host.hurry()
 
     def on_resume(self, _checked: bool = False) -> None:
@@ -115,11 +136,7 @@ class LearnPanel:
 
     def on_use(self, _checked: bool = False) -> None:
         """Segment with the new model from now on."""
-        name = self._attempt(self.learning.use)
-        if name:
-            parameters.change(self.host.parameter_node(), model=str(name))
-            self.host.segment.fill_models()
-            self.host.segment.refresh()
+        self._take(self._attempt(self.learning.use))
 
     def on_keep(self, _checked: bool = False) -> None:
         """Leave everything as it is."""
@@ -127,11 +144,7 @@ class LearnPanel:
 
     def on_rollback(self, _checked: bool = False) -> None:
         """Take the last promotion back."""
-        name = self._attempt(lambda: self.learning.roll_back(self.base))
-        if name:
-            parameters.change(self.host.parameter_node(), model=str(name))
-            self.host.segment.fill_models()
-            self.host.segment.refresh()
+        self._take(self._attempt(lambda: self.learning.roll_back(self.base)))
 
     def on_install(self, _checked: bool = False) -> None:
         """Install what only training needs."""
@@ -150,7 +163,8 @@ class LearnPanel:
         """Listen no more; a training goes on and is found again at the next start."""
         self.learning.close()
 
-    def _verdict(self, training: Training) -> str:
+    @staticmethod
+    def _verdict(training: Training) -> str:
         if training.state is State.CANCELLED:
             return "Cancelled; it can go on where it was."
         if training.problem is not None:
@@ -163,6 +177,15 @@ class LearnPanel:
             return str(error)
         return " ".join((judgement.sentence, *judgement.reasons))
 
+    def _take(self, name: str | None) -> None:
+        """Choose another model for what is segmented from now on."""
+        if name:
+            parameters.change(self.host.parameter_node(), model=name)
+            self.host.logic.preferences.model = name
+            self.host.segment.fill_models()
+            self.host.segment.refresh()
+            self.recount()
+
     def _attempt(self, action: Callable[[], Any]) -> Any:
         try:
             result = action()
@@ -171,3 +194,11 @@ class LearnPanel:
             return None
         self.refresh()
         return result
+
+
+def _passed(training: Training) -> bool:
+    """Tell whether the gate let the candidate pass; a report that cannot be read is a no."""
+    try:
+        return training.judgement().passed
+    except FlomoError:
+        return False

@@ -143,7 +143,7 @@ class ReviewPanel:
             return
         parameters.change(
             self.host.parameter_node(),
-            show_doubt=bool(self.ui.showDoubt.isChecked()),
+            show_doubt=bool(self.ui.showDoubt.checked),
             opacity=float(self.ui.opacity.value),
             threshold=float(self.ui.threshold.value),
         )

@@ -11,7 +11,7 @@ from FLoMoSegmentationLib.images import describe, source_of
 from FLoMoSegmentationLib.parameters import SCOPES
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import info, list_models
+from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
     Event,
     Problem,
@@ -73,7 +73,7 @@ class SegmentPanel:
         node = self.host.parameter_node()
         chosen = parameters.read(node)
         self._filling = True
-        model = chosen.model or self.host.logic.preferences.model or DEFAULT_MODEL
+        model = chosen.model or self.host.logic.preferences.model or in_use(DEFAULT_MODEL)
         at = self.ui.modelBox.findData(model)
         if at < 0 and chosen.model:  # a folder, or a model that is not in the list any more
             self.ui.modelBox.addItem(chosen.model, chosen.model)
@@ -96,7 +96,7 @@ class SegmentPanel:
         except FlomoError as error:
             self.ui.imageLine.setText(str(error))
         self.scopes["all"].setVisible(moving)
-        if not moving and self.scopes["all"].isChecked():
+        if not moving and self.scopes["all"].checked:
             self.scopes["stack"].setChecked(True)
         self.ui.segmentButton.setEnabled(node is not None)
         try:
@@ -123,7 +123,7 @@ class SegmentPanel:
         """Another model, device or scope was chosen."""
         if self._filling:
             return
-        scope = next((name for name, one in self.scopes.items() if one.isChecked()), "stack")
+        scope = next((name for name, one in self.scopes.items() if one.checked), "stack")
         device = str(self.ui.deviceBox.currentData)
         node = self.host.parameter_node()
         parameters.change(node, model=self.model, device=device, scope=scope)
