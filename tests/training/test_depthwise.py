@@ -38,8 +38,19 @@ def test_only_what_it_computes_is_replaced():
         nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
         nn.Conv2d(4, 4, 3, padding=1, groups=4),
     )
-    assert accelerate(network) == 1
-    assert isinstance(network[-1], FastDepthwise)
+    assert accelerate(network) == 2
+    assert all(isinstance(layer, FastDepthwise) for layer in network[-2:])
+
+
+def test_gradients_of_a_layer_without_an_offset():
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 6, 5, padding=2, groups=6, bias=False)
+    maps, weights = torch.randn(2, 6, 11, 8, requires_grad=True), torch.randn(2, 6, 11, 8)
+    plain = torch.autograd.grad((layer(maps) * weights).sum(), (maps, layer.weight))
+    assert accelerate(nn.Sequential(layer)) == 1
+    fast = torch.autograd.grad((layer(maps) * weights).sum(), (maps, layer.weight))
+    for a, b in zip(fast, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_the_network_keeps_names_and_values():

@@ -79,10 +79,13 @@ class _Depthwise(torch.autograd.Function):
     """A depthwise convolution with stride 1 and 'same' padding."""
 
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    def forward(
+        ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, dilation: int
+    ) -> Tensor:
         ctx.save_for_backward(maps, weight)
         ctx.dilation = dilation
-        return _convolve(maps, weight.to(maps.dtype), bias.to(maps.dtype), dilation)
+        offset = None if bias is None else bias.to(maps.dtype)
+        return _convolve(maps, weight.to(maps.dtype), offset, dilation)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -102,7 +105,8 @@ class _Depthwise(torch.autograd.Function):
         else:
             sums = kernel_gradient(_numpy(maps), _numpy(gradient), size, ctx.dilation).sum(0)
             to_weight = torch.from_numpy(sums).T.reshape(weight.shape)
-        return to_maps, to_weight.to(weight.dtype), gradient.sum((0, 2, 3)).to(weight.dtype), None
+        to_bias = gradient.sum((0, 2, 3)).to(weight.dtype) if ctx.needs_input_grad[2] else None
+        return to_maps, to_weight.to(weight.dtype), to_bias, None
 
 
 def _convolve(maps: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
@@ -151,7 +155,6 @@ def accelerate(network: nn.Module) -> int:
             and module.padding == same
             and module.kernel_size[0] == module.kernel_size[1]
             and module.dilation[0] == module.dilation[1]
-            and module.bias is not None
         ):
             module.__class__ = FastDepthwise
             changed += 1
