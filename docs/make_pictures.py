@@ -229,7 +229,7 @@ def learn(studio: Studio, target: Path) -> None:
     studio.wait(lambda: "8 accepted" in review.kept.text())
     panel = studio.panel("Learn")
     panel.settings = str(target / "settings.yaml")
-    Path(panel.settings).write_text("steps: 24\nevaluate_every: 4\nwarm_up: 4\n")
+    Path(panel.settings).write_text("steps: 8\nevaluate_every: 2\nwarm_up: 2\nbatch_size: 4\n")
     studio.wait(lambda: panel.learning.readiness is not None)
     panel.train_button.click()
     studio.wait(lambda: panel.learning.training.state.final, TRAINING_PATIENCE)

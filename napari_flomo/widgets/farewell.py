@@ -32,7 +32,7 @@ def ask(window: QWidget) -> str:
 
 
 class Farewell(QObject):
-    """Watches a window for its close.
+    """Watches a window for its close, without keeping it.
 
     Parameters
     ----------
@@ -45,15 +45,14 @@ class Farewell(QObject):
     def __init__(self, desk: Desk, window: QWidget) -> None:
         super().__init__(desk)
         self._desk = desk
-        self._window = window
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Ask before the window closes, if a training runs."""
-        if watched is self._window and event.type() == QEvent.Type.Close:
+        if isinstance(watched, QWidget) and event.type() == QEvent.Type.Close:
             learning = self._desk.learning
             if not self._desk.closed and learning is not None and learning.running:
-                answer = ask(self._window)
+                answer = ask(watched)
                 if answer == STAY:
                     event.ignore()
                     return True

@@ -84,7 +84,7 @@ def test_starting_napari_loads_nothing_heavy(
     assert not any(name.startswith("napari_flomo") for name in loaded)
 
 
-@pytest.mark.parametrize("panel", ["Segment", "Review", "Models"])
+@pytest.mark.parametrize("panel", ["Segment", "Review", "Models", "Learn"])
 def test_opening_a_panel_loads_no_torch(
     run_python: Callable[..., subprocess.CompletedProcess[str]], panel: str
 ) -> None:

@@ -268,9 +268,9 @@ CONTROLS = (
 
 
 def test_every_control_has_a_tooltip(bench: Any, reviewed: Any) -> None:
-    models = bench.segment.open("Models")
+    models, learn = (bench.segment.open(name) for name in ("Models", "Learn"))
     silent = []
-    for panel in (bench.segment, bench.review, models):
+    for panel in (bench.segment, bench.review, models, learn):
         for widget in panel.findChildren(QWidget):
             inner = widget.objectName().startswith("qt_") or isinstance(
                 widget.parent(), QAbstractSpinBox | QTableWidget | QComboBox

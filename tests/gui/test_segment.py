@@ -192,6 +192,10 @@ def test_second_click_is_refused_kindly(bench: Any, make_heart: Callable[..., Vo
     bench.click(bench.segment.segment_button)
     bench.click(bench.segment.segment_button)
     assert "wait until it is done" in bench.segment.message.text.text()
+    other = bench.add(make_heart(slices=2, size=48), "other")
+    bench.click(bench.segment.segment_button)
+    assert "wait until it is done" in bench.segment.message.text.text()
+    assert other.key is None, "it has nothing to do with the image that is segmented"
     assert bench.desk.session.running is not None
     bench.click(bench.segment.cancel_button)
     bench.wait_idle()
