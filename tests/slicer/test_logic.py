@@ -228,6 +228,31 @@ def test_review_goes_to_the_most_doubtful_slice_and_accept_fills_the_store(make_
     assert "heart" not in record.to_text(), "the name of a node is often that of a patient"
 
 
+def test_images_of_one_dicom_patient_are_one_group(make_logic, program):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    logic = make_logic()
+    for number, patient in enumerate(("4711", "4711", "0815", "")):
+        node = add_volume(oblique_heart(seed=number), f"series {number}")
+        if patient:
+            item = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "somebody")
+            hierarchy.SetItemAttribute(item, "DICOM.PatientID", patient)
+            study = hierarchy.CreateStudyItem(item, "study")
+            hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
+        entry = run(logic, node)
+        views.align(entry.source)
+        logic.next(entry)
+        logic.accept(entry)
+    logic.close()  # writes what is left
+    records = CorrectionStore.open(default_store()).records()
+    groups = [record.group for record in records]
+    assert len(groups) == 4
+    assert len(set(groups)) == 3, groups
+    by_image = {record.image.sha256: record.group for record in records}
+    same = [by_image[identity(oblique_heart(seed=seed))] for seed in (0, 1)]
+    assert same[0] == same[1]
+    assert "4711" not in "".join(record.to_text() for record in records)
+
+
 def test_cancel_leaves_the_scene_as_it_was(make_logic, program):
     logic = make_logic()
     node = add_volume(oblique_heart(slices=60))

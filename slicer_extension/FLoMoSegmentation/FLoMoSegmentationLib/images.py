@@ -6,6 +6,7 @@ slices, rows, columns. `Geometry` does the arithmetic of both conventions.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +99,8 @@ def volume_of(source: Source) -> Volume:
     Returns
     -------
     Volume
-        A copy of the voxels: ``([frames,] slices, rows, columns[, channels])``. It has no name,
-        because names of nodes are often those of patients.
+        A copy of the voxels: ``([frames,] slices, rows, columns[, channels])``. Its ``source`` is
+        what `patient_token` gives, and no name, because names of nodes are often those of patients.
 
     Raises
     ------
@@ -129,7 +130,31 @@ def volume_of(source: Source) -> Volume:
         raise FlomoError(
             f"{source.node.GetName()} has voxels that are no numbers; repair or export it again."
         )
-    return Volume(data, geometry_of(source.node), axes, modality="photo" if colour else None)
+    return Volume(
+        data,
+        geometry_of(source.node),
+        axes,
+        modality="photo" if colour else None,
+        source=patient_token(source),
+    )
+
+
+def patient_token(source: Source) -> str:
+    """Return what stands for the patient of an image that came from DICOM; else empty.
+
+    Images of one patient must not be split between training and test. The store of corrections
+    keeps a salted hash of this one, which is itself a hash and never leaves the program.
+    """
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    for node in (source.node, source.sequence):
+        item = 0 if node is None else hierarchy.GetItemByDataNode(node)
+        patient = item and hierarchy.GetItemAncestorAtLevel(item, "Patient")
+        if patient:
+            known = hierarchy.GetItemAttribute(patient, "DICOM.PatientID")
+            known = known or hierarchy.GetItemUID(patient, "DICOM")
+            if known:
+                return f"patient-{hashlib.sha256(known.encode()).hexdigest()[:16]}"
+    return ""
 
 
 def geometry_of(node: Any) -> Geometry:
