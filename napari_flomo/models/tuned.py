@@ -124,6 +124,7 @@ def install_candidate(folder: PathLike) -> str:
         target = tuned_folder() / card.name
         if target.absolute() == source.absolute():
             return card.name
+        _sweep()
         with _free(target, card):
             try:
                 with atomic_folder(target) as new:
@@ -205,6 +206,14 @@ def _free(target: Path, card: ModelCard) -> Iterator[None]:
         aside.rename(target)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove what programs that were killed left behind; whoever holds the lock is alone here."""
+    for pattern in (".flomo-*", ".removed-*"):
+        for path in tuned_folder().glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _sha256_of(folder: Path) -> str | None:

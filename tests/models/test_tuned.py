@@ -10,6 +10,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,32 @@ def test_all_of_a_candidate_or_nothing(
     with pytest.raises(FlomoError):
         install_candidate(source)
     assert tuned.names() == []
+
+
+def test_what_a_killed_program_left_is_swept_up(candidate: Make, home: Path) -> None:
+    for name in (".flomo-0123456789ab", ".removed-7-one"):
+        (home / "tuned" / name / "gate").mkdir(parents=True)
+    install_candidate(candidate("one"))
+    assert {path.name for path in (home / "tuned").iterdir()} == {".lock", "one"}
+
+
+def test_of_several_at_once_one_takes_the_place(candidate: Make) -> None:
+    siblings = [f"sibling-{number}" for number in range(4)]
+    sources = [candidate(name) for name in siblings]
+
+    def try_it(source: Path) -> str | None:
+        try:
+            promote(install_candidate(source))
+        except FlomoError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(try_it, sources))
+    assert said.count(None) == 1
+    winner = siblings[said.index(None)]
+    assert in_use("base") == winner
+    assert all(f"train again from {winner}." in sentence for sentence in said if sentence)
 
 
 def test_what_is_no_candidate_is_refused(candidate: Make, put: Make, tmp_path: Path) -> None:

@@ -85,11 +85,11 @@ def _on_corrections(part: Part | None, rules: Rules) -> Iterator[Check]:
     if part.groups < rules.correction_groups:
         yield _too_few("corrections", part, rules.correction_groups)
     dice = part.mean.dice
-    least = f"by more than {rules.dice_gain:g}" if rules.dice_gain else "at all"
+    least = f" by more than {rules.dice_gain:g}" if rules.dice_gain else ""
     yield Check(
         "corrections_dice",
         None if dice.difference is None else dice.difference > rules.dice_gain,
-        f"Mean Dice on the held-out corrections {_moved(dice, part)}; it must rise {least}.",
+        f"Mean Dice on the held-out corrections {_moved(dice, part)}; it must rise{least}.",
     )
     yield from _calibration("corrections", part, rules)
 
