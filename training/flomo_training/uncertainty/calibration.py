@@ -164,7 +164,7 @@ def fit_vector_scaling(
         loss = _loss(logits * factor + offset, truth, card)
         loss.backward()
         assert values.grad is not None
-        return float(loss), values.grad.double().numpy()
+        return float(loss.detach()), values.grad.double().numpy()
 
     start = np.concatenate([np.ones(channels), np.zeros(channels)])
     found = minimize(objective, start, jac=True, method="L-BFGS-B").x.astype(np.float32)
