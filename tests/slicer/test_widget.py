@@ -186,3 +186,22 @@ def test_every_widget_of_the_files_is_used_and_explained():
             if kind in ("QPushButton", "QCheckBox", "QRadioButton", "QComboBox", "NodeComboBox"):
                 assert proxy.toolTip, f"{page.name}: {name} has no tooltip"
                 assert name in code, f"{page.name}: nobody uses {name}"
+
+
+def test_the_steps_for_the_real_program_are_sound(bench, program, monkeypatch):
+    """All but the one that needs the real Segment Editor."""
+    from types import SimpleNamespace
+
+    from FLoMoSegmentationLib import selftest
+
+    handle = SimpleNamespace(
+        widgetRepresentation=lambda: SimpleNamespace(self=lambda: bench.module)
+    )
+    monkeypatch.setattr(slicer.modules, "flomosegmentation", handle, raising=False)
+    monkeypatch.setattr(slicer.util, "selectModule", lambda name: None, raising=False)
+    monkeypatch.setattr(slicer.app, "processEvents", bench.application.processEvents)
+    for step in selftest.STEPS[:3]:
+        program.close_scene()
+        program.slice_view("Red")
+        step()
+    assert selftest.STEPS[3].__name__ == "a_stroke_of_the_editor_is_taken_up_and_undone"
