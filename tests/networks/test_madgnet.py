@@ -152,17 +152,19 @@ def structure(logits: Tensor, mask: Tensor) -> Tensor:
 def test_decoder_in_training(shared):
     golden = np.load(shared / "goldens" / "madgnet" / "decoder_small_train.npz")
     with np.load(shared / "goldens" / "madgnet" / "decoder_small_eval.npz") as same_weights:
-        decoder = small_decoder(same_weights).train()
-    stages = decoder(features(golden), (64, 64))
-    check_views(stages, golden, 2e-5)
-    mask = tensor(golden, "mask")
+        decoder = small_decoder(same_weights)
+    # In float32 the gradients' own rounding reaches the tolerance.
+    decoder.double().train()
+    stages = decoder([maps.double() for maps in features(golden)], (64, 64))
+    check_views(stages, golden, 1e-5)
+    mask = tensor(golden, "mask").double()
     loss = sum(
         structure(v.region, mask)
         + F.mse_loss(v.distance.sigmoid(), mask)
         + F.binary_cross_entropy_with_logits(v.boundary, mask)
         for v in stages.values()
     )
-    assert loss.item() == pytest.approx(float(golden["loss"]), rel=1e-5)
+    assert loss.item() == pytest.approx(float(golden["loss"]), rel=1e-6)
     loss.backward()
     holder = nn.Module()
     holder.decoder = decoder
@@ -174,7 +176,7 @@ def test_decoder_in_training(shared):
         gradient = parameters[names.translate(name, names.MADGNET)].grad
         assert gradient.norm().item() == pytest.approx(norm, rel=1e-4, abs=1e-6 * largest), name
         if f"g/{name}" in golden.files:
-            scale = max(np.abs(golden[f"g/{name}"]).max(), 1e-4 * largest)
+            scale = max(np.abs(golden[f"g/{name}"]).max(), 1e-5 * largest)
             assert np.abs(gradient.numpy() - golden[f"g/{name}"]).max() < 1e-4 * scale, name
     state = holder.state_dict()
     for name in golden.files:
