@@ -271,17 +271,19 @@ def test_readiness_by_the_training_package(
     learning.check("a")
     learning.check("a")
     assert len(answered) == 1
+    answered[0][1]._end(State.DONE, {"ready": False, "sentence": "Not enough yet."})
+    assert len(answered) == 2, "something may have come while it was counted"
     learning.check("b")
-    assert answered[0][2].closed
+    assert answered[1][2].closed
     told: queue.Queue[Any] = queue.Queue()
     learning.subscribe(lambda: told.put(learning.readiness))
     ready = {"ready": True, "sentence": "Ready: 5 slices of 2 patients.", "skipped": []}
-    answered[0][1]._end(State.DONE, {**ready, "ready": False})
-    answered[1][1]._end(State.DONE, ready)
+    answered[1][1]._end(State.DONE, {**ready, "ready": False})
+    answered[2][1]._end(State.DONE, ready)
     assert learning.readiness.ready
     assert told.get_nowait().sentence == "Ready: 5 slices of 2 patients."
     assert told.empty()
-    assert answered[1][2].closed
+    assert answered[2][2].closed
 
 
 def test_counting_needs_no_store(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class Learning:
         self._executable = executable
         self._observers: list[Observer] = []
         self._checking: tuple[str, Worker] | None = None
+        self._stale = False
         self._closed = False
         self.readiness: Readiness | None = None
         self.training: Training | None = None
@@ -113,8 +114,10 @@ class Learning:
             return
         if self._checking is not None:
             if self._checking[0] == base:
+                self._stale = True  # something came meanwhile: ask again after this answer
                 return
             self._checking[1].close()
+        self._stale = False
         self.readiness = None
         worker = self._make_worker()
         self._checking = base, worker
@@ -279,11 +282,13 @@ class Learning:
         worker.close()
         if self._checking is None or self._checking[1] is not worker:
             return
-        self._checking = None
+        base, self._checking = self._checking[0], None
         if job.state is State.DONE:
             self.readiness = Readiness.of(job.result(0))
         elif job.problem is not None:
             self.readiness = Readiness(False, job.problem.sentence)
+        if self._stale:
+            self.check(base)
         self._tell()
 
     def _check_none_runs(self) -> None:
