@@ -113,9 +113,10 @@ def volume_of(source: Source) -> Volume:
     check_transform(source.node)
     arrays = [_voxels(node) for node in source.frames]
     grids = [ijk_to_ras(node) for node in source.frames]
+    on_screen = ijk_to_ras(source.node)
     shape, colour = arrays[0].shape, source.node.IsA("vtkMRMLVectorVolumeNode")
     for array, grid in zip(arrays, grids, strict=True):
-        if array.shape != shape or not np.allclose(grid, grids[0], rtol=0, atol=1e-4):
+        if array.shape != shape or not np.allclose(grid, on_screen, rtol=0, atol=1e-4):
             raise FlomoError(
                 f"The frames of {source.node.GetName()} lie on different grids; resample the "
                 "sequence to one of them first."

@@ -11,6 +11,7 @@ import slicer
 from FLoMoSegmentationLib import results, segments, showing, versions, views
 from FLoMoSegmentationLib.doubt import THRESHOLD
 from FLoMoSegmentationLib.entries import Entry, SceneWatch
+from FLoMoSegmentationLib.frames import refresh
 from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.record import Record
 from napari_flomo.errors import FlomoError
@@ -102,6 +103,7 @@ class Logic:
             If it is no image that can be segmented.
         """
         source = source_of(node)
+        refresh(source)  # a loaded scene may show a frame otherwise than the sequence has it
         entry, state = self.entry_of(source.node), source.state
         if entry is not None and entry.state == state:
             entry.source = source
