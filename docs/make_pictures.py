@@ -189,19 +189,19 @@ def volume(studio: Studio, target: Path) -> None:
 
 
 def correct(studio: Studio, desk: Any, review: Any) -> None:
-    """Erase the thin wall towards the outflow tract, of which the network is least sure."""
+    """Erase the doubtful spot beside the heart that the network took for right ventricle."""
     labels, doubt = desk.current.labels, desk.current.doubt
     index = studio.viewer.dims.current_step[0]
     before = labels.data[index].copy()
     middle = np.argwhere(before > 0)[:, 1].mean()
-    worst = np.argwhere((before == 2) & (doubt.data[index] > 0.35))
-    worst = worst[worst[:, 1] < middle - 8]
-    review.structures.brushes[2].click()
+    spot = np.argwhere((before == 1) & (doubt.data[index] > 0.2))
+    spot = spot[spot[:, 1] < middle - 14]
+    review.structures.brushes[1].click()
     labels.mode = "erase"
-    labels.brush_size = 3
+    labels.brush_size = 4
     studio.settle()
-    worst = worst[worst[:, 0].argsort()]
-    points = worst[np.linspace(0, len(worst) - 1, 13).astype(int)]
+    order = np.lexsort((spot[:, 1], spot[:, 0] // 3))  # to and fro would take as long again
+    points = spot[order][np.linspace(0, len(spot) - 1, 17).astype(int)]
     studio.stroke(labels, points, lambda: studio.shoot(None, 250))
     assert (labels.data[index] != before).any(), "the stroke missed"
 
