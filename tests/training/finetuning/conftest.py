@@ -16,7 +16,7 @@ from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing, 
 from napari_flomo.models.shelf import build_network
 from napari_flomo.volumes import Geometry, Volume
 
-SIZE = 48
+SIZE = 32
 NAMES = {2: "wall", 5: "cavity"}
 """Codes of the card: not 1 and 2, so that a code taken for an index is found out."""
 
@@ -25,16 +25,16 @@ def disc(seed: int, *, other_scanner: bool = False, slices: int = 4) -> tuple[Vo
     """Return a bright cavity in a grey wall, and its labels; another scanner shows it dark."""
     rng = np.random.default_rng(seed)
     row, column = np.mgrid[:SIZE, :SIZE]
-    middle = SIZE / 2 + rng.uniform(-3, 3, 2)
+    middle = SIZE / 2 + rng.uniform(-2, 2, 2)
     radius = np.hypot(row - middle[0], column - middle[1])
     image = rng.normal(40, 4, (slices, SIZE, SIZE))
     codes = np.zeros((slices, SIZE, SIZE), np.uint8)
     for k in range(slices):
-        outer = 15 - k
+        outer = 11 - k
         image[k, radius < outer] += 50
-        image[k, radius < outer - 5] += 80
+        image[k, radius < outer - 4] += 80
         codes[k, radius < outer] = 2
-        codes[k, radius < outer - 5] = 5
+        codes[k, radius < outer - 4] = 5
     if other_scanner:
         image = 220 - image
     grid = Geometry((1.5, 1.5, 8.0), origin=(3.0, -4.0, 5.0))
@@ -59,11 +59,11 @@ def card() -> ModelCard:
     return ModelCard(
         name="tiny",
         network="dynunet",
-        network_arguments={"filters": [8, 16, 16]},
+        network_arguments={"filters": [4, 8, 8]},
         in_channels=1,
         input_kind="stack",
         labels=labels,
-        preprocessing=Preprocessing(1.5, 32, IntensityRule("percentile", 1, 99)),
+        preprocessing=Preprocessing(1.5, 28, IntensityRule("percentile", 1, 99)),
         activation="softmax",
         licence="CC0-1.0",
         training_data="Synthetic discs.",
@@ -79,8 +79,8 @@ def base(card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.manual_seed(0)
     network = build_network(card).train()
-    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
-    frames = [corrected_frame(*disc(seed), range(4), card) for seed in range(4)]
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.02)
+    frames = [corrected_frame(*disc(seed), range(4), card) for seed in range(3)]
     images = torch.from_numpy(np.concatenate([f.volume.images for f in frames])).float() / 255
     classes = torch.from_numpy(np.concatenate([f.volume.classes for f in frames])).long()
     for _ in range(60):
@@ -123,13 +123,13 @@ def settings() -> Settings:
     content = read_settings()
     return replace(
         content,
-        steps=12,
+        steps=8,
         evaluate_every=4,
         batch_size=4,
-        square=32,
+        square=24,
         jitter=2,
         warm_up=2,
-        learning_rate=0.01,
+        learning_rate=0.02,
         average=0.5,
         precision="32",
     )

@@ -22,8 +22,8 @@ def test_only_what_was_seen_of_what_was_accepted(fill, card):
     assert corrected.slices == 3
     (frame,) = corrected.frames
     assert frame.slices == (0, 1, 2)
-    assert frame.volume.images.shape == (3, 1, 48, 48)
-    assert frame.unseen.shape == (1, 1, 48, 48)
+    assert frame.volume.images.shape == (3, 1, 32, 32)
+    assert frame.unseen.shape == (1, 1, 32, 32)
     assert corrected.as_held_out() == [HeldOut(frame.record_id, 0, (0, 1, 2))]
     (record,) = [one for one in store.records() if one.state == "accepted"]
     assert corrected.fingerprints == (record.image.sha256[:16],)
@@ -44,6 +44,21 @@ def test_a_structure_that_the_reader_did_not_name_is_known_to_be_unknown(fill, c
     labels = (*card.labels, replace(card.labels[1], code=9, name="fat"))
     (frame,) = gather(fill(patients=1), replace(card, labels=labels), []).frames
     assert frame.named == (True, True, True, False)
+
+
+def test_what_was_left_as_proposed_does_not_call_the_parent_perfect(fill, card, make_disc):
+    """The reader redrew the cavity and left the wall: the wall is the parent's own."""
+    _, labels = make_disc(100, other_scanner=True)
+    proposed = labels.data.copy()
+    proposed[:2][labels.data[:2] == 5] = 0
+    (frame,) = gather(fill(patients=1, proposed=labels.with_data(proposed)), card, []).frames
+    assert frame.judged == (False, False, True)
+    unseen = fill(patients=1, folder="b", proposed=labels.with_data(proposed), seen=1)
+    assert gather(unseen, card, []).frames[0].judged == (False, False, True)
+    same = fill(patients=1, folder="c", proposed=labels)
+    assert gather(same, card, []).frames[0].judged == (True, True, True), "nothing had to be drawn"
+    nothing = fill(patients=1, folder="d", proposed=None)
+    assert gather(nothing, card, []).frames[0].judged == (True, True, True)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,10 @@ class CorrectedFrame:
         background to the reader, but not necessarily in truth. The background is always named.
     unseen
         The other slices of the frame, ``(slices, channels, rows, columns)`` uint8.
+    judged
+        For each label of the card, whether a model is judged by it here: what the reader drew. What
+        was left as the parent proposed it would call the parent perfect; where all of it was left,
+        that is the verdict, and all that is named counts.
     digest
         SHA-256 of what the reader said.
     """
@@ -52,6 +56,7 @@ class CorrectedFrame:
     volume: PreparedVolume
     named: tuple[bool, ...]
     unseen: NDArray[np.uint8]
+    judged: tuple[bool, ...] = ()
     digest: str = ""
 
 
@@ -181,6 +186,7 @@ def corrected_frame(
     card: ModelCard,
     *,
     classes: dict[int, int] | None = None,
+    proposed: Volume | None = None,
     record_id: str = "",
     frame: int = 0,
     group: str = "",
@@ -199,6 +205,8 @@ def corrected_frame(
         Of the model that shall learn.
     classes
         Index in the card of each code; by default the card's own codes, all of them.
+    proposed
+        Labels as a model gave them, in the same codes; None where there were none.
     record_id, frame, group, fingerprint, digest
         As in `CorrectedFrame`.
 
@@ -223,8 +231,17 @@ def corrected_frame(
     volume = PreparedVolume(case, pixels[seen], truth, _centre(truth), fingerprint)
     others = [index for index in range(len(pixels)) if index not in set(seen)]
     named = tuple(index in set(table.values()) for index in range(len(card.labels)))
+    before = None if proposed is None else proposed.data[seen]
     return CorrectedFrame(
-        record_id, frame, tuple(seen), group, volume, named, pixels[others], digest
+        record_id=record_id,
+        frame=frame,
+        slices=tuple(seen),
+        group=group,
+        volume=volume,
+        named=named,
+        unseen=pixels[others],
+        judged=_judged(labels.data[seen], before, table, named),
+        digest=digest,
     )
 
 
@@ -247,6 +264,7 @@ def _frames(
             slices,
             card,
             classes=named,
+            proposed=None if correction.proposed is None else correction.proposed.frame(frame),
             record_id=record.id,
             frame=frame,
             group=group,
@@ -255,6 +273,23 @@ def _frames(
         )
         for frame, slices in sorted(places.items())
     ]
+
+
+def _judged(
+    corrected: NDArray[np.integer],
+    proposed: NDArray[np.integer] | None,
+    table: dict[int, int],
+    named: tuple[bool, ...],
+) -> tuple[bool, ...]:
+    """Return which labels the reader drew; all that have a name, if that is none or all."""
+    if proposed is None:
+        return named
+    drawn = {
+        index
+        for code, index in table.items()
+        if index and ((corrected == code) != (proposed == code)).any()
+    }
+    return tuple(index in drawn for index in range(len(named))) if drawn else named
 
 
 def _groups(records: Iterable[Record]) -> dict[str, str]:

@@ -87,7 +87,7 @@ class TuningModule(SegmentationModule):
         images = batch["image"].contiguous(memory_format=torch.channels_last)
         logits = self.network(images).logits.float()
         found = decide(logits, card.activation, card.threshold)
-        self.tally.add(batch["group"], batch["frame"], batch["named"], found, batch["classes"])
+        self.tally.add(batch["group"], batch["frame"], batch["judged"], found, batch["classes"])
 
 
 class Tally:
@@ -97,11 +97,11 @@ class Tally:
         self._counts: dict[tuple[str, str, int], list[int]] = {}
 
     def add(
-        self, group: str, frame: str, named: Sequence[bool], found: Tensor, truth: Tensor
+        self, group: str, frame: str, judged: Sequence[bool], found: Tensor, truth: Tensor
     ) -> None:
-        """Count in slices ``(N, H, W)`` of a frame; ``named`` as in `CorrectedFrame`."""
-        for index, is_named in enumerate(named):
-            if index == 0 or not is_named:
+        """Count in slices ``(N, H, W)`` of a frame; ``judged`` as in `CorrectedFrame`."""
+        for index, counts_here in enumerate(judged):
+            if index == 0 or not counts_here:
                 continue
             one, other = found == index, truth == index
             counts = self._counts.setdefault((group, frame, index), [0, 0])
@@ -138,7 +138,7 @@ def looks(held_out: Corrected, card: ModelCard) -> list[dict[str, Any]]:
                 {
                     "image": torch.from_numpy(images[part]).float() / 255,
                     "classes": torch.from_numpy(classes[part]).long(),
-                    "named": frame.named,
+                    "judged": frame.judged or frame.named,
                     "group": frame.group,
                     "frame": frame.volume.case.name,
                 }

@@ -1,0 +1,114 @@
+"""From a store to a judged candidate on the shelf: the command, and what viewers are told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from napari_flomo.cli import main
+from napari_flomo.commands.tasks import TASKS, Context
+from napari_flomo.errors import Cancelled
+from napari_flomo.jobs import JobFailed, Progress, attach, start
+from napari_flomo.models import load_card, load_network
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def numbers(settings, tmp_path: Path) -> Path:
+    """The settings of a short training as a file."""
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(json.loads(json.dumps(asdict(settings)))))
+    return file
+
+
+def test_the_command_makes_a_judged_candidate(base, fill, numbers, tmp_path, capsys):
+    store = fill(patients=3)
+    out = tmp_path / "run"
+    options = ["--store", str(store.folder), "--base", str(base), "--out", str(out)]
+    assert (
+        main(["finetune", *options, "--settings", str(numbers), "--device", "cpu", "--json"]) == 0
+    )
+    result = json.loads(capsys.readouterr().out)
+    name = result["candidate"]
+    assert load_card(name).parent == f"tiny {load_card(base).sha256}"
+    assert load_network(name)[1].gate["verdict"] == "undecided", "nobody gave a reference set"
+    assert result["gate"]["verdict"] == "undecided"
+    assert Path(result["gate"]["report"]).is_file()
+    assert result["held_out"][0]["slices"] == [0, 1, 2]
+    assert result["corrections"]["slices"] == 6
+    assert str(tmp_path) not in (out / "model" / "card.json").read_text()
+
+    job = attach(out)
+    assert job is not None
+    seen: list[Progress] = []
+    job.on_progress(seen.append)
+    assert job.result(20) == result
+    points = [dict(one.data) for one in seen if one.data]
+    assert [point["step"] for point in points] == [0, 4, 8]
+
+    # It ended well: to go on does no harm and gives the same.
+    assert (
+        main(["finetune", *options, "--settings", str(numbers), "--device", "cpu", "--resume"]) == 0
+    )
+    assert f"The candidate {name} is on the shelf" in capsys.readouterr().out
+
+
+def test_a_failure_is_told_in_the_folder_too(base, fill, tmp_path, capsys):
+    store = fill(patients=1)
+    out = tmp_path / "run"
+    options = ["--store", str(store.folder), "--base", str(base), "--out", str(out)]
+    assert main(["finetune", *options]) == 2
+    assert "Not enough yet: 3 of 5 slices" in capsys.readouterr().err
+    job = attach(out)
+    assert job is not None
+    with pytest.raises(JobFailed, match="Not enough yet"):
+        job.result(20)
+
+
+def test_readiness_for_a_panel(base, fill, tmp_path):
+    arguments = {"store": str(fill(patients=3).folder), "base": str(base)}
+    context = Context(tmp_path, lambda *_: None, lambda: False)
+    found = TASKS["readiness"](arguments, context)
+    assert (found["ready"], found["have"], found["groups"]) == (True, 9, 3)
+    assert found["sentence"] == "Ready: 9 slices of 3 patients."
+    assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.slow
+def test_a_program_of_its_own_is_cancelled(base, fill, numbers, tmp_path):
+    """Started as a viewer does it, cancelled in the middle, gone on with to the end."""
+    content = yaml.safe_load(numbers.read_text())
+    numbers.write_text(yaml.safe_dump(content | {"steps": 2000, "patience": 1000}))
+    store, out = fill(patients=3), tmp_path / "run"
+    options = ["finetune", "--store", str(store.folder), "--base", str(base), "--device", "cpu"]
+    command = [*options, "--settings", str(numbers), "--out", str(out)]
+    job = start(command, out)
+    points: list[object] = []
+
+    def enough(progress: Progress) -> None:
+        if progress.data:
+            points.append(progress.data)
+        if len(points) > 2:
+            job.cancel()
+
+    job.on_progress(enough)
+    with pytest.raises(Cancelled):
+        job.result(200)
+    assert (out / "last.ckpt").is_file()
+    assert not (out / "model").exists()
+    again = start([*command, "--resume"], out)
+    first: list[int] = []
+    again.on_progress(lambda p: p.data and (first.append(p.data["step"]), again.cancel()))
+    with pytest.raises(Cancelled):
+        again.result(200)
+    assert first
+    assert first[0] > 4, "it went on where it was"
