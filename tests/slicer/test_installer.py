@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -110,6 +111,25 @@ def test_a_fresh_slicer_gets_all_and_keeps_its_own():
         assert f"'{name.lower()}" not in named
     assert installer.missing(python.there) == []
     assert python.log[-1] == "Done."
+
+
+def test_a_python_that_is_too_old_is_told(monkeypatch):
+    assert installer.too_old() == ""
+    assert installer.too_old((3, 11)) == ""
+    assert "this Slicer has 3.9; use Slicer 5.10 or newer" in installer.too_old((3, 9))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">={}.{}".format(*installer.PYTHON)
+
+
+@pytest.mark.parametrize(
+    "name", ["versions", "installer", "panel_install", "widget", "parameters", "doubt"]
+)
+def test_what_says_so_can_be_read_by_that_python(name):
+    folder = ROOT / "slicer_extension" / "FLoMoSegmentation"
+    for path in (folder / "FLoMoSegmentation.py", folder / "FLoMoSegmentationLib" / f"{name}.py"):
+        tree = ast.parse(path.read_text(), feature_version=(3, 9))
+        assert "from __future__ import annotations" in path.read_text()
+        assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
 
 
 def test_nothing_is_asked_of_pip_when_all_is_there():

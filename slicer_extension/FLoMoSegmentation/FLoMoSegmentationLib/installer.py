@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +24,9 @@ from FLoMoSegmentationLib import versions
 
 PACKAGE = "napari-flomo"
 TORCH = ">=2.4"
+PYTHON = (3, 11)
+"""The oldest Python that our package runs in; Slicer 5.8 has 3.9, Slicer 5.10 has 3.12."""
+
 PROTECTED = ("numpy", "SimpleITK", "torch", "requests", "vtk")
 """What belongs to Slicer or to its extension PyTorch; pip may not touch it."""
 
@@ -69,6 +73,16 @@ REQUIREMENTS_MB = 70
 PACKAGE_MB = 11
 """Sizes as ``slicer_extension/measure_download.py`` prints them, for Linux."""
 TORCH_MB = "200 MB for the CPU, up to 3 GB with CUDA"
+
+
+def too_old(version: tuple[int, ...] = sys.version_info[:2]) -> str:
+    """Return why nothing can be installed in this Python, one sentence; empty if it can."""
+    if version >= PYTHON:
+        return ""
+    return (
+        f"FLoMo needs Python {PYTHON[0]}.{PYTHON[1]}, but this Slicer has "
+        f"{version[0]}.{version[1]}; use Slicer 5.10 or newer."
+    )
 
 
 class InstallFailed(Exception):

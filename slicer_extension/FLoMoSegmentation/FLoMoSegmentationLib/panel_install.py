@@ -52,7 +52,9 @@ class InstallPanel:
         wanted = self._missing()
         self.ui.installBox.setVisible(bool(wanted))
         self.ui.installLog.setVisible(False)
-        self.ui.installLine.setText(installer.explain(wanted, self.folder))
+        old = installer.too_old()
+        self.ui.installButton.setEnabled(not old)
+        self.ui.installLine.setText(old or installer.explain(wanted, self.folder))
 
     def on_install(self, _checked: bool = False) -> None:
         """Install what is missing; whatever goes wrong is said, and Slicer goes on."""

@@ -10,9 +10,6 @@ from typing import Any
 
 import slicer
 
-OLDEST = (5, 8)
-"""The oldest Slicer for which this module is written."""
-
 
 def slicer_version() -> tuple[int, ...]:
     """Return the program's version; empty where it is not known."""
