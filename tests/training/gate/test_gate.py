@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
-from flomo_training.gate import GateReport, HeldOut, Rules, pictures, run_gate
+from flomo_training.gate import GateReport, HeldOut, Rules, pictures, run_gate, running
 from napari_flomo.cli import main
 from napari_flomo.corrections import Correction, CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError
@@ -241,6 +242,18 @@ def test_all_files_or_none(
     assert first.verdict == "undecided"
 
 
+def test_a_model_that_is_replaced_meanwhile(
+    gate: Callable[..., GateReport], candidate: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = candidate()
+    card = load_card(folder)
+    other = SimpleNamespace(card=replace(card, sha256="0" * 64))
+    monkeypatch.setattr(running.Segmenter, "from_pretrained", lambda *_: other)
+    with pytest.raises(FlomoError, match="was replaced just now; run the gate again"):
+        gate(folder)
+    assert load_card(folder) == card
+
+
 def test_the_same_models_give_the_same_report(
     gate: Callable[..., GateReport], candidate: Make
 ) -> None:
@@ -309,7 +322,7 @@ def test_the_bundled_model_with_noise_on_its_weights(
     cases.mkdir()
     packed = folder / "reference"
     (cases / "cases.csv").write_text(
-        "case,patient,structures,slices,image,labels\nx,x,2 3,3 4,"
+        "case,patient,structures,slices,image,labels\nx,x,2 3,4,"
         f"{packed / 'images' / 'reference-2_ED.nii.gz'},"
         f"{packed / 'labels' / 'reference-2_ED_gt.nii.gz'}\n"
     )

@@ -171,6 +171,7 @@ def test_what_cannot_judge_is_left_out_and_said(
     wanted = ("used for training", "nobody looked at", "nobody looked at", "nobody", "is no corr")
     for sentence, words in zip(said, wanted, strict=True):
         assert words in sentence
+        assert str(store.folder) not in sentence
 
     same = store.add(make_correction(store, group=first.group, seen=[(0, 0)]))
     draft = store.add(make_correction(store, reader="other", state="draft"))

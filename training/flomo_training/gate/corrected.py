@@ -61,7 +61,7 @@ def look_into(
     """
     seen_in_training = set(trained_on)
     found: set[str] = set()
-    records = store.records(tell)
+    records = store.records(lambda sentence: tell(_without_place(sentence, store)))
     done: set[str] = set()
     for record in records:
         if cancelled is not None and cancelled():
@@ -73,7 +73,8 @@ def look_into(
         try:
             image = store.read(record.id).image
         except FlomoError as error:
-            tell(f"{error} So it could not be looked for in the reference set.")
+            said = _without_place(str(error), store)
+            tell(f"{said} So it could not be looked for in the reference set.")
             continue
         if image is not None:
             found |= traces(image)
@@ -113,8 +114,13 @@ def read_held_out(
         try:
             images.append(_judged(store, part, card, content))
         except FlomoError as error:
-            tell(str(error))
+            tell(_without_place(str(error), store))
     return images
+
+
+def _without_place(sentence: str, store: CorrectionStore) -> str:
+    """Return a sentence for a report, which must not tell where somebody keeps patients' images."""
+    return sentence.replace(str(store.folder), "the store")
 
 
 def _judged(

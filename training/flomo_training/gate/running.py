@@ -100,6 +100,8 @@ def run_gate(
     images, corrected = _to_judge(cards, folder, store, held_out, tell)
     tell.start(2 * sum(len(image.slices) for image in (*images, *corrected)))
     models = (Segmenter.from_pretrained(before, device), Segmenter.from_pretrained(after, device))
+    if any(model.card.sha256 != card.sha256 for model, card in zip(models, cards, strict=True)):
+        raise FlomoError("A model was replaced just now; run the gate again.")
     exhibits: dict[str, pictures.Exhibit] = {}
     judged: dict[str, list[Judged]] = {"reference": [], "corrections": []}
     for part, those in (("reference", images), ("corrections", corrected)):
