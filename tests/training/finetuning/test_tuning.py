@@ -76,7 +76,8 @@ def test_it_learns_another_scanner(base, fill, settings, tmp_path, make_disc):
     # What it tells on the way.
     assert [point["step"] for point in points] == [0, 12, 24, 36, 48]
     assert points[0]["loss"] is None
-    assert points[0]["dice"] < 0.3 < 0.5 < points[-1]["dice"]
+    assert points[0]["dice"] < 0.3
+    assert points[-1]["dice"] > 0.5
     assert (48, 48) in told
     assert [row["epoch"] for row in rows(tmp_path / "run")] == ["0", "1", "2", "3"]
     assert float(rows(tmp_path / "run")[-1]["held_out/dice"]) == points[-1]["dice"]
@@ -96,7 +97,8 @@ def test_it_learns_another_scanner(base, fill, settings, tmp_path, make_disc):
     assert lineage["corrections"]["sha256"] == tuned.batch_hash
     assert lineage["corrections"]["slices"] == 9
     assert lineage["corrections"]["held_out_groups"] == 1
-    assert lineage["held_out_dice"]["before"] < 0.3 < 0.5 < lineage["held_out_dice"]["after"]
+    assert lineage["held_out_dice"]["before"] == points[0]["dice"]
+    assert lineage["held_out_dice"]["after"] == max(p["dice"] for p in points[1:])
     records = {record.id: record for record in store.records()}
     (kept,) = tuned.held_out
     own = {r.image.sha256[:16] for r in records.values() if r.id != kept.record_id}

@@ -20,7 +20,7 @@ from napari_flomo.segmentation.inputs import check_input, with_channels
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
 from napari_flomo.volumes import Volume
 
-Skipped = list[str] | Callable[[str], object]
+Skipped = list[str] | Callable[[str], None]
 """Is told one sentence for each correction that was left out."""
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -157,7 +157,8 @@ class Settings:
             return self.precision
         if hardware.accelerator == "gpu":
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-        has = getattr(torch.cpu, "get_capabilities", dict)()
+        ask: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+        has = ask()
         return "bf16" if has.get("avx512_bf16") or has.get("amx_bf16") else "32"
 
     def companions(self, share: float) -> int:

@@ -125,7 +125,7 @@ def finetune(
     """
     settings = read_settings() if settings is None else settings
     skipped: list[str] = []
-    tell: Report = progress or _silent
+    tell = _silent if progress is None else progress
     tell(0, 0, None, "Reading the corrections")
     corrected = gather(CorrectionStore.open(store), load_card(base), skipped)
     ready = readiness(corrected, settings)
@@ -193,7 +193,8 @@ def tune(
     # Just before weights are drawn: what is imported on the way may draw numbers of its own.
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     module = TuningModule(recipe, settings, load_network(folder)[0] if teaches else None)
-    watch = Watch(out, settings, progress or _silent, cancelled or (lambda: False))
+    tell = _silent if progress is None else progress
+    watch = Watch(out, settings, tell, _never if cancelled is None else cancelled)
     devices = None if chosen.index is None or chosen.type != "cuda" else [chosen.index]
     trainer = make_trainer(recipe, out, watch, devices)
     batches = looks(held_out, card)
@@ -340,5 +341,16 @@ def _hash(values: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(values).encode()).hexdigest()
 
 
-def _silent(*_: Any) -> None:
+def _never() -> bool:
+    """Tell that nobody asked to stop."""
+    return False
+
+
+def _silent(
+    done: int,
+    total: int,
+    seconds_left: float | None = None,
+    message: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> None:
     """Tell nobody."""

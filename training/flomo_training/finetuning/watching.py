@@ -15,7 +15,6 @@ from torch import nn
 
 from flomo_training.diary import Diary
 from flomo_training.finetuning.settings import Settings
-from flomo_training.finetuning.teaching import TuningModule
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
 
@@ -123,7 +122,7 @@ class Watch(Diary):
         else:
             self.waited += 1
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: TuningModule) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Write the row and tell the point of the curves."""
         super().on_train_epoch_end(trainer, module)
         loss = self.rows[-1]["train/loss"]
