@@ -55,6 +55,9 @@ def test_what_was_left_as_proposed_does_not_call_the_parent_perfect(fill, card, 
     assert frame.judged == (False, False, True)
     unseen = fill(patients=1, folder="b", proposed=labels.with_data(proposed), seen=1)
     assert gather(unseen, card, []).frames[0].judged == (False, False, True)
+    proposed[2, 0, 0] = 2  # the brush grazed the wall
+    grazed = fill(patients=1, folder="e", proposed=labels.with_data(proposed))
+    assert gather(grazed, card, []).frames[0].judged == (False, False, True)
     same = fill(patients=1, folder="c", proposed=labels)
     assert gather(same, card, []).frames[0].judged == (True, True, True), "nothing had to be drawn"
     nothing = fill(patients=1, folder="d", proposed=None)

@@ -20,6 +20,9 @@ from napari_flomo.segmentation.inputs import check_input, with_channels
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
 from napari_flomo.volumes import Volume
 
+GRAZED = 0.02
+"""Share of a structure that changes when a brush only grazes it while a neighbour is drawn."""
+
 Skipped = list[str] | Callable[[str], None]
 """Is told one sentence for each correction that was left out."""
 
@@ -240,7 +243,7 @@ def corrected_frame(
         volume=volume,
         named=named,
         unseen=pixels[others],
-        judged=_judged(labels.data[seen], before, table, named),
+        judged=drawn_labels(labels.data[seen], before, table, named),
         digest=digest,
     )
 
@@ -275,20 +278,35 @@ def _frames(
     ]
 
 
-def _judged(
+def drawn_labels(
     corrected: NDArray[np.integer],
     proposed: NDArray[np.integer] | None,
     table: dict[int, int],
     named: tuple[bool, ...],
 ) -> tuple[bool, ...]:
-    """Return which labels the reader drew; all that have a name, if that is none or all."""
+    """Return which labels a reader drew, by their index in the card.
+
+    Parameters
+    ----------
+    corrected, proposed
+        Codes in the slices that were seen; ``proposed`` is None for labels drawn from nothing.
+    table
+        Index in the card of each code.
+    named
+        For each label of the card, whether the reader's table names it.
+
+    Returns
+    -------
+    tuple of bool
+        For each label of the card. All that have a name, if the reader drew none of them, or all.
+    """
     if proposed is None:
         return named
-    drawn = {
-        index
-        for code, index in table.items()
-        if index and ((corrected == code) != (proposed == code)).any()
-    }
+    drawn = set()
+    for code, index in table.items():
+        after, before = corrected == code, proposed == code
+        if index and (after != before).sum() > GRAZED * (after | before).sum():
+            drawn.add(index)
     return tuple(index in drawn for index in range(len(named))) if drawn else named
 
 

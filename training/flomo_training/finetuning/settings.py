@@ -152,7 +152,7 @@ class Settings:
         return math.ceil(self.steps / self.evaluate_every)
 
     def _precision(self, hardware: Hardware) -> Literal["32", "bf16"]:
-        """Return how to compute; a CPU that must emulate bf16 takes twice as long with it."""
+        """Return how to compute; where a CPU must emulate bf16, float32 is faster."""
         if self.precision != "auto":
             return self.precision
         if hardware.accelerator == "gpu":

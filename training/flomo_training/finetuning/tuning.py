@@ -195,7 +195,8 @@ def tune(
     module = TuningModule(recipe, settings, load_network(folder)[0] if teaches else None)
     tell = _silent if progress is None else progress
     watch = Watch(out, settings, tell, _never if cancelled is None else cancelled)
-    devices = None if chosen.index is None or chosen.type != "cuda" else [chosen.index]
+    # A device without a number is the first one that there is.
+    devices = [chosen.index] if chosen.type == "cuda" and ":" in str(chosen) else None
     trainer = make_trainer(recipe, out, watch, devices)
     batches = looks(held_out, card)
     with warnings.catch_warnings():
