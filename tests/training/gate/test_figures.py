@@ -111,6 +111,27 @@ def test_figures_are_means_over_structures_of_means_over_images() -> None:
     assert part(("wall", NAN, NAN)).mean.dice.difference is None
 
 
+def test_what_was_left_alone_is_in_no_mean() -> None:
+    image = JudgedImage("x", "x", lambda: None, (0,), (1, 2), (1,))  # type: ignore[arg-type,return-value]
+    drawn = Row("x", "x", "wall", Scores(0.5, 1, 0.1), Scores(0.6, 1, 0.1))
+    left = Row("x", "x", "cavity", Scores(1.0, 0, 0.1), Scores(0.7, 9, 0.1), drawn=False)
+    judged = Judged(image, (drawn, left))
+    assert judged.dice == (0.5, 0.6)
+    found = summarise([judged], ["wall", "cavity"], "data", "0" * 64)
+    assert found.mean.dice.difference == pytest.approx(0.1)
+    assert [structure.name for structure in found.structures] == ["wall"]
+    assert [structure.name for structure in found.left_alone] == ["cavity"]
+    assert found.left_alone[0].dice.difference == pytest.approx(-0.3)
+    untouched = summarise([Judged(image, (left,))], ["wall", "cavity"], "data", "0" * 64)
+    assert untouched.mean.dice.difference is None
+    assert verdict_of(checks(SAME, untouched, Rules(left_alone_margin=0.5))) == "undecided"
+
+
+def with_left_alone(found: Part, before: float, after: float) -> Part:
+    """Return a part in which readers also left a structure as it was proposed."""
+    return replace(found, left_alone=part(("other", before, after)).structures)
+
+
 BETTER = part(("wall", 0.70, 0.72), ("cavity", 0.9, 0.9))
 SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
 
@@ -136,10 +157,13 @@ SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
         ),
         (part(("wall", 0.7, 0.7), ece=(0.1, 0.12)), BETTER, "refused", "rose by 0.0200 (0.1000"),
         (SAME, part(("wall", 0.7, 0.8), ece=(0.1, 0.12)), "refused", "contours of the held-out"),
+        (SAME, with_left_alone(BETTER, 1, 0.96), "passed", "left it as it was proposed fell by"),
+        (SAME, with_left_alone(BETTER, 1, 0.94), "refused", "fell by 0.0600 (1.0000 to 0.9400"),
+        (SAME, with_left_alone(SAME, 0.9, 1), "refused", "did not change"),
         (None, BETTER, "undecided", "no reference set"),
         (SAME, None, "undecided", "No corrections were kept out of training"),
         (None, SAME, "refused", "did not change"),
-        (part(("wall", NAN, NAN)), BETTER, "undecided", "no structure occurs in it"),
+        (part(("wall", NAN, NAN)), BETTER, "undecided", "nothing was drawn"),
     ],
 )
 def test_rules(reference: Part | None, corrections: Part | None, verdict: str, said: str) -> None:

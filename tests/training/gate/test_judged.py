@@ -15,7 +15,7 @@ pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import list_cases, read_case
 from flomo_training.gate import HeldOut
-from flomo_training.gate.corrected import look_into, read_held_out
+from flomo_training.gate.corrected import look_into, read_held_out, redrawn
 from flomo_training.gate.reference import find_reference, read_reference, reference_hash
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import FlomoError
@@ -143,11 +143,30 @@ def test_corrections_are_read_in_the_codes_of_the_card(
     assert not said
     assert [image.slices for image in images] == [(0, 2)] * 2
     assert {image.codes for image in images} == {(2, 5)}
+    assert {image.drawn for image in images} == {None}, "nothing was proposed, so all was drawn"
     assert images[0].name == f"correction {held_out[0].record_id}, frame 0"
     cases = {case.patient: read_case(case)[1] for case in list_cases(dataset, 0, "all")}
     for patient, image in zip(("p4", "p5"), images, strict=True):
         assert image.group == store.group_id(patient)
         assert np.array_equal(image.load()[1].data, cases[patient].data)
+
+
+def test_what_a_reader_left_alone_is_told_from_what_was_drawn(
+    store: CorrectionStore, card: ModelCard, make_correction: Callable
+) -> None:
+    drawn = make_correction(store)
+    proposed = drawn.corrected.data.copy()
+    proposed[0][proposed[0] == 1] = 0  # the whole wall of a slice that was seen
+    proposed[1][proposed[1] == 2] = 0  # the cavity of one that nobody looked at
+    row, column = np.argwhere(proposed[2] == 2)[0]
+    proposed[2, row, column] = 0  # a single voxel of the cavity
+    id = store.add(replace(drawn, proposed=drawn.corrected.with_data(proposed)))
+    content = look_into(store, (), lambda _: None)
+    (image,) = read_held_out(store, [HeldOut(id, 0, (0, 2))], card, content, lambda _: None)
+    assert (image.codes, image.drawn) == ((2, 5), (2,))
+    codes, nothing = np.array([[1, 1, 2, 0]]), np.zeros((1, 4), int)
+    assert redrawn(codes, codes, (1, 2, 3)) == set()
+    assert redrawn(nothing, codes, (1, 2, 3)) == redrawn(codes, nothing, (1, 2, 3)) == {1, 2}
 
 
 def test_what_cannot_judge_is_left_out_and_said(

@@ -43,6 +43,9 @@ class JudgedImage:
         Those that are labelled and judged, counted from 0, ascending.
     codes
         Of the structures that are labelled and judged.
+    drawn
+        Those of them that somebody drew; None for all. The others were left as a model had proposed
+        them, so that model looks perfect there.
     traces
         By which the image is recognised in other data, see `flomo_training.gate.traces`.
     """
@@ -52,4 +55,5 @@ class JudgedImage:
     load: Callable[[], tuple[Volume, Volume]]
     slices: tuple[int, ...]
     codes: tuple[int, ...]
+    drawn: tuple[int, ...] | None = None
     traces: frozenset[str] = frozenset()

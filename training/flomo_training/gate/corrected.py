@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flomo_training.gate.cases import HeldOut, JudgedImage
 from flomo_training.gate.traces import traces
@@ -14,6 +15,10 @@ from napari_flomo.corrections import CorrectionStore, Record
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Volume
+
+REDRAWN_BELOW = 0.99
+"""Dice of proposal and correction from which on a structure counts as left alone: to redraw one
+takes some voxels from its neighbours, which nobody looked at."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +154,43 @@ def _judged(
                 lookup[code] = own
         return correction.image.frame(part.frame), labels.with_data(lookup[labels.data])
 
+    slices = sorted(set(part.slices))
+    correction = store.read(part.record_id)
     load()  # what cannot be read shall be known before hours of work
+    drawn = None
+    if correction.proposed is not None:
+        proposed = correction.proposed.frame(part.frame).data[slices]
+        corrected = correction.corrected.frame(part.frame).data[slices]
+        drawn = tuple(sorted(codes[code] for code in redrawn(proposed, corrected, codes)))
     return JudgedImage(
         name=f"correction {part.record_id}, frame {part.frame}",
         group=record.group,
         load=load,
-        slices=tuple(sorted(set(part.slices))),
+        slices=tuple(slices),
         codes=tuple(sorted(codes.values())),
+        drawn=drawn,
     )
+
+
+def redrawn(
+    proposed: NDArray[np.integer], corrected: NDArray[np.integer], codes: Iterable[int]
+) -> set[int]:
+    """Return the codes of the structures that a reader changed noticeably.
+
+    Parameters
+    ----------
+    proposed, corrected
+        Labels of the slices that were seen, of one shape.
+    codes
+        Of all structures.
+    """
+    found = set()
+    for code in codes:
+        before, after = proposed == code, corrected == code
+        size = int(before.sum()) + int(after.sum())
+        if size and 2 * int((before & after).sum()) / size < REDRAWN_BELOW:
+            found.add(code)
+    return found
 
 
 def _check(record: Record, part: HeldOut, content: StoreContent) -> None:

@@ -67,6 +67,8 @@ class Part:
         Over structures.
     structures
         Those that were judged, in the order of the card.
+    left_alone
+        Those that the reader of an image left as they had been proposed; they are in no mean.
     """
 
     data: str
@@ -76,6 +78,7 @@ class Part:
     slices: int
     mean: StructureFigures
     structures: tuple[StructureFigures, ...]
+    left_alone: tuple[StructureFigures, ...] = ()
 
 
 def summarise(judged: Sequence[Judged], names: Sequence[str], data: str, sha256: str) -> Part:
@@ -90,8 +93,8 @@ def summarise(judged: Sequence[Judged], names: Sequence[str], data: str, sha256:
     data, sha256
         What was judged on.
     """
-    rows = [row for one in judged for row in one.rows]
-    occurring = {row.structure for row in rows}
+    rows = [row for one in judged for row in one.rows if row.drawn]
+    others = [row for one in judged for row in one.rows if not row.drawn]
     return Part(
         data=data,
         sha256=sha256,
@@ -99,12 +102,14 @@ def summarise(judged: Sequence[Judged], names: Sequence[str], data: str, sha256:
         images=len(judged),
         slices=sum(len(one.image.slices) for one in judged),
         mean=_figures("mean", rows),
-        structures=tuple(
-            _figures(name, [row for row in rows if row.structure == name])
-            for name in names
-            if name in occurring
-        ),
+        structures=_by_structure(rows, names),
+        left_alone=_by_structure(others, names),
     )
+
+
+def _by_structure(rows: Sequence[Row], names: Sequence[str]) -> tuple[StructureFigures, ...]:
+    own = {name: [row for row in rows if row.structure == name] for name in names}
+    return tuple(_figures(name, those) for name, those in own.items() if those)
 
 
 def _figures(name: str, rows: Sequence[Row]) -> StructureFigures:

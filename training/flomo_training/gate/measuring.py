@@ -54,6 +54,8 @@ class Row:
         What was looked at.
     before, after
         Scores of parent and candidate; all NaN where the structure is neither there nor found.
+    drawn
+        Whether somebody drew it, see `JudgedImage`.
     """
 
     image: str
@@ -61,6 +63,7 @@ class Row:
     structure: str
     before: Scores
     after: Scores
+    drawn: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +83,8 @@ class Judged:
 
     @property
     def dice(self) -> tuple[float, float]:
-        """Mean over structures before and after; NaN where the image holds none."""
-        there = [row for row in self.rows if not math.isnan(row.before.dice)]
+        """Mean over the structures that were drawn, before and after; NaN where there is none."""
+        there = [row for row in self.rows if row.drawn and not math.isnan(row.before.dice)]
         if not there:
             return NAN, NAN
         before = np.mean([row.before.dice for row in there])
@@ -190,7 +193,8 @@ def _row(
         dice, hd95 = _agreement(truth, mask, image.slices, spacing)
         scores.append(Scores(dice, hd95, ece))
     before, after = paired(scores[0], scores[1], spacing is not None)
-    return Row(image.name, image.group, structure, before, after)
+    drawn = image.drawn is None or code in image.drawn
+    return Row(image.name, image.group, structure, before, after, drawn)
 
 
 def paired(before: Scores, after: Scores, spacing_known: bool) -> tuple[Scores, Scores]:

@@ -23,9 +23,11 @@ PROTOCOL = (
     "within runs of neighbouring judged slices; ECE: expected calibration error of each "
     "structure's probability (15 bins) within 5 mm, in the plane, of a contour of the labels or of "
     "either model, of each image. A structure that is not labelled in an image is not judged "
-    "there. One that neither the labels nor a model hold is left out; where one model finds what "
-    "is not there it counts Dice 0, the other 1. Mean over images of each structure, then over "
-    "structures; intervals: paired bootstrap over patients, 95 %, none for a single patient."
+    "there; one that the reader of a correction left as it was proposed (Dice of proposal and "
+    "correction 0.99 or more) stands apart, in no mean. One that neither the labels nor a model "
+    "hold is left out; where one model finds what is not there it counts Dice 0, the other 1. Mean "
+    "over images of each structure, then over structures; intervals: paired bootstrap over "
+    "patients, 95 %, none for a single patient."
 )
 
 _VERDICTS: dict[str, str] = {
@@ -235,9 +237,11 @@ def _table(part: Part) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for structure in (*part.structures, part.mean):
         yield from _rows(structure)
+    for structure in part.left_alone:
+        yield from _rows(structure, ", left alone")
 
 
-def _rows(structure: StructureFigures) -> Iterator[str]:
+def _rows(structure: StructureFigures, note: str = "") -> Iterator[str]:
     for metric, title in _METRICS.items():
         figure: Figure = getattr(structure, metric)
         if figure.difference is None:
@@ -246,7 +250,7 @@ def _rows(structure: StructureFigures) -> Iterator[str]:
         if figure.low is not None and figure.high is not None:
             interval = f"{figure.low:+.4g} to {figure.high:+.4g}"
         cells: Sequence[str] = (
-            structure.name,
+            structure.name + note,
             title,
             _number(figure.before),
             _number(figure.after),

@@ -23,6 +23,9 @@ class Rules:
         By how much the Dice of any single structure may fall, on the reference set.
     dice_gain
         The mean Dice on the held-out corrections must rise by more than this.
+    left_alone_margin
+        By how much the Dice of a structure may fall that the readers of the held-out corrections
+        left as it had been proposed: there the parent looks perfect, and no other model can.
     ece_margin
         By how much the mean expected calibration error may rise, on either.
     reference_groups, correction_groups
@@ -32,12 +35,14 @@ class Rules:
     dice_margin: float = 0.005
     structure_margin: float = 0.02
     dice_gain: float = 0.0
+    left_alone_margin: float = 0.05
     ece_margin: float = 0.01
     reference_groups: int = 1
     correction_groups: int = 1
 
     def __post_init__(self) -> None:
-        margins = (self.dice_margin, self.structure_margin, self.dice_gain, self.ece_margin)
+        margins = [self.dice_margin, self.structure_margin, self.left_alone_margin]
+        margins += [self.dice_gain, self.ece_margin]
         if min(margins) < 0 or max(margins) > 1:
             raise SchemaFault("margins and gain must be 0 to 1")
         if min(self.reference_groups, self.correction_groups) < 1:

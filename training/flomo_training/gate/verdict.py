@@ -91,7 +91,21 @@ def _on_corrections(part: Part | None, rules: Rules) -> Iterator[Check]:
         None if dice.difference is None else dice.difference > rules.dice_gain,
         f"Mean Dice on the held-out corrections {_moved(dice, part)}; it must rise{least}.",
     )
+    yield from _left_alone(part, rules)
     yield from _calibration("corrections", part, rules)
+
+
+def _left_alone(part: Part, rules: Rules) -> Iterator[Check]:
+    """Ask whether what was right stayed so."""
+    for structure in part.left_alone:
+        difference = structure.dice.difference
+        if difference is not None:
+            yield Check(
+                "corrections_left_alone",
+                difference >= -rules.left_alone_margin,
+                f"Dice of the {structure.name} where readers left it as it was proposed "
+                f"{_moved(structure.dice, part)}; it may fall by {rules.left_alone_margin:g}.",
+            )
 
 
 def _calibration(name: str, part: Part, rules: Rules) -> Iterator[Check]:
@@ -117,7 +131,7 @@ def _too_few(name: str, part: Part, wanted: int) -> Check:
 def _moved(figure: Figure, part: Part) -> str:
     """Say how a figure changed: ``fell by 0.0400 (0.9000 to 0.8600; ...)``."""
     if figure.difference is None or figure.before is None or figure.after is None:
-        return "could not be measured, because no structure occurs in it"
+        return "could not be measured, because nothing was drawn"
     way = f"rose by {figure.difference:.4f}"
     if figure.difference < 0:
         way = f"fell by {-figure.difference:.4f}"
