@@ -76,7 +76,8 @@ class Telling:
     ) -> None:
         """Tell how far the work is."""
         told = {"done": done, "total": total, "seconds_left": seconds_left, "message": message}
-        self._say("progress", **told, **({} if data is None else {"data": data}))
+        with suppress(OSError):  # a full disk: the work itself will say so
+            self._say("progress", **told, **({} if data is None else {"data": data}))
 
     def cancelled(self) -> bool:
         """Tell whether somebody asked the work to stop."""
