@@ -68,6 +68,15 @@ class SliceView:
         self.node.SetFieldOfView(field_mm, field_mm, self.node.GetFieldOfView()[2])
         self.node.UpdateMatrices()
 
+    def state(self) -> str:
+        """Say where the view is, for a failure."""
+        node = self.node
+        middle = [round(node.GetSliceToRAS().GetElement(i, 3), 1) for i in range(3)]
+        return (
+            f"{node.GetLayoutName()} at {middle} mm, {node.GetDimensions()} pixels, "
+            f"{node.GetFieldOfView()} mm, origin {node.GetXYZOrigin()}"
+        )
+
     def draw(self) -> NDArray[np.uint8]:
         """Return the view as ``(rows, columns, 3)``, red, green, blue."""
         self.logic.UpdatePipeline()  # makes the connection, once there is an image to show

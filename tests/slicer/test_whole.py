@@ -13,7 +13,7 @@ import vtk
 
 from napari_flomo import DEFAULT_MODEL, cli
 from napari_flomo.jobs import Worker
-from napari_flomo.session import Session
+from napari_flomo.session import Place, Session
 from napari_flomo.volumes import read
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
@@ -87,7 +87,9 @@ def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch
     bench, node = heart
     view = SliceView(shim.program(), size=(400, 400))
     entry = bench.panel.entry
-    place = bench.panel.logic.next(entry)
+    found = slicer.util.arrayFromVolume(entry.record.proposed)
+    place = Place(0, int((found > 0).sum((1, 2)).argmax()))
+    bench.panel.logic.go_to(entry, place)
     view.zoom(200)
     pixels = view.save(tmp_path / "view.png").astype(int)
     labels = slicer.util.arrayFromVolume(entry.record.proposed)[place.slice]
@@ -99,24 +101,24 @@ def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch
         strongest = {1: 2, 2: 1, 3: 0}[code]  # blue, green, red, as on the card
         assert pixels[y, x].argmax() == strongest, (row, column, code, pixels[y, x])
         inside += 1
-    assert inside > 300
+    assert inside > 300, f"the heart is not in the view of slice {place}: {view.state()}"
     entry.record.segmentation.GetDisplayNode().SetVisibility(False)  # its lines lie on top
     pixels = view.draw().astype(int)
     bench.panel.review.ui.showDoubt.setChecked(True)
     with_doubt = view.draw().astype(int)
-    doubtful = slicer.util.arrayFromVolume(entry.record.doubt)[place.slice] > 0.6
+    doubt = slicer.util.arrayFromVolume(entry.record.doubt)[place.slice]
     changed = np.abs(with_doubt - pixels).sum(2)
-    seen = [
-        changed[on_screen(view, node, (column, row, place.slice))]
-        for row, column in np.argwhere(doubtful)
-    ]
-    assert np.mean(np.array(seen) > 40) > 0.9
-    sure = [
-        changed[on_screen(view, node, (column, row, place.slice))]
-        for row, column, code in interior(labels)
-        if slicer.util.arrayFromVolume(entry.record.doubt)[place.slice, row, column] < 0.05
-    ]
-    assert max(sure) == 0, "where the network is certain nothing covers the image"
+
+    def covered(where: np.ndarray) -> np.ndarray:
+        places = [on_screen(view, node, (x, y, place.slice)) for y, x in np.argwhere(where)]
+        return np.array([changed[y, x] > 0 for y, x in places if 0 <= y < 400 and 0 <= x < 400])
+
+    threshold = 0.25  # of the panel
+    above, below = covered(doubt > threshold + 0.05), covered(doubt < threshold - 0.05)
+    assert above.size > 20
+    assert above.mean() > 0.95
+    assert below.size > 1000
+    assert not below.any(), "where the network is certain nothing covers the image"
     view.close()
 
 
