@@ -18,7 +18,7 @@ from flomo_training.finetuning.settings import DEFAULTS
 from flomo_training.finetuning.teaching import Tally, TuningModule
 from flomo_training.recipe import Hardware
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.models import load_card, load_network
+from napari_flomo.models import build_network, load_card, load_network, save_model
 from napari_flomo.segmentation import Segmenter
 
 
@@ -238,6 +238,21 @@ def test_norms_keep_the_statistics_of_the_parent(card, settings, base):
         after = module.state_dict()
         same = all(torch.equal(value, after[name]) for name, value in before.items())
         assert same == frozen
+
+
+def test_norms_of_a_whole_run_keep_the_statistics_of_the_parent(card, fill, settings, tmp_path):
+    flomo = replace(card, network="flomo-b0", network_arguments={}, name="b0")
+    torch.manual_seed(2)
+    save_model(tmp_path / "b0", build_network(flomo), flomo, dtype="float32")
+    short = replace(settings, steps=2, evaluate_every=1, warm_up=0, batch_size=2, square=16)
+    tuned = finetune(tmp_path / "b0", fill(patients=2).folder, tmp_path / "run", settings=short)
+    before, after = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "b0", tuned.folder)
+    )
+    statistics = [name for name in before if "running_" in name]
+    assert statistics
+    assert all(torch.equal(before[name], after[name]) for name in statistics)
+    assert any(not torch.equal(before[name], after[name].float()) for name in before)
 
 
 def test_the_parent_teaches_but_is_not_taught(card, settings, base):

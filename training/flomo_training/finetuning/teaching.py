@@ -39,6 +39,7 @@ class TuningModule(SegmentationModule):
         self.settings = settings
         self.parent = None if parent is None else _Teacher(parent)
         self.tally = Tally()
+        self.train()  # Lightning leaves the mode of a module as it finds it
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training, in which batch norms keep the parent's statistics if asked to."""
