@@ -41,7 +41,7 @@ FIGURES = "uncertainty.json"
 PAGE = "uncertainty.md"
 PICTURES = "pictures_uncertainty"
 FOLD = 0
-VIEWED_PHASE: str | None = "ED"
+VIEWED_PHASE: str | None = None
 """The volumes whose doubt over views is measured; None for all of them, at eight passes each."""
 
 SHIFTED_PHASE = "ED"

@@ -13,6 +13,14 @@ from napari_flomo.segmentation import MAPS
 
 Figures = Mapping[str, Any]
 
+SUMS = {
+    "tta_entropy, mutual_information, variance": "that map summed over the plausible pixels, at "
+    "eight passes",
+    "network_...": "the same; as these maps know next to nothing of errors pixel by pixel, "
+    "presumably little more than the plausible area",
+    "oracle": "knows the errors",
+}
+
 TARGETS = {"ece": 0.03, "auroc": 0.85, "found": 0.5}
 
 INTRODUCTION = """\
@@ -80,7 +88,7 @@ def _targets(figures: Figures) -> str:
             found = queue["found"][name][1]
             lines.append(
                 [
-                    f"The first 20 % of the slices {said} hold at least {TARGETS['found']:.0%} of "
+                    f"The first 20 % of the slices {said} hold at least {100 * TARGETS['found']:.0f} % of "
                     "the wrong voxels",
                     f"`{name}`: {percent(found)}; an oracle: "
                     f"{percent(queue['found']['oracle'][1])}",
@@ -172,20 +180,19 @@ def _map_table(maps: Figures) -> str:
 
 
 def _finding(figures: Figures, pictures: str) -> list[str]:
+    views = figures["views"]
+    finding = views["finding"] if views["phase"] is None else figures["finding"]
     blocks = [
         "## What a reviewer finds",
         "Share found after the first 10, 20 and 30 % of the slices: of *every volume*, as in a "
         "viewer, or of *one queue* of all volumes, most doubtful first. The viewers' order was "
         "chosen among these on these very patients: by the wrong voxels in 20 % of every volume, "
         "and between equals by the bad slices. That flatters it a little.",
-        "\n".join(
-            f"- `{name}`: {said}"
-            for name, said in {**SCORES, **YARDSTICKS, "oracle": "knows the errors"}.items()
-        ),
+        "\n".join(f"- `{name}`: {said}" for name, said in {**SCORES, **YARDSTICKS, **SUMS}.items()),
     ]
     for what in ("wrong voxels", "bad slices"):
         for way in ("every volume", "one queue"):
-            queue = figures["finding"][f"{what}, {way}"]
+            queue = finding[f"{what}, {way}"]
             lines = [
                 [f"`{name}`" + (" (viewers)" if name == CHOSEN else "")]
                 + [percent(one) for one in found]
@@ -318,9 +325,10 @@ def ranged(found: Sequence[float | None], digits: int, *, signed: bool = False) 
 
 
 def percent(found: Sequence[float | None], *, signed: bool = False) -> str:
-    """Return a share with its interval, in percent."""
-    sign = "+" if signed else ""
-    return _spoken(["–" if one is None else f"{100 * one:{sign}.0f} %" for one in found])
+    """Return a share with its interval in percent, a difference of shares in points."""
+    if signed:
+        return _spoken(["–" if one is None else f"{100 * one:+.1f}" for one in found]) + " points"
+    return _spoken(["–" if one is None else f"{100 * one:.0f} %" for one in found])
 
 
 def verdict(met: bool) -> str:

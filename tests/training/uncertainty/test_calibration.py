@@ -166,11 +166,11 @@ class TestCommands:
         folder = tmp_path / "model"
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            network = build("dynunet", in_channels=1, num_classes=3, filters=[4, 8])
+            network = build("dynunet", in_channels=1, num_classes=3, filters=[4, 8, 8])
             card = replace(
                 recipe.model,
                 network="dynunet",
-                network_arguments={"filters": [4, 8]},
+                network_arguments={"filters": [4, 8, 8]},
                 protocol="Trained well.",
             )
             save_model(folder, network, card)
@@ -202,7 +202,7 @@ class TestCommands:
         seen = [fingerprint(dataset / "images" / f"p{n}_a.nii.gz") for n in (0, 5)]
         save_model(
             model,
-            build("dynunet", in_channels=1, num_classes=3, filters=[4, 8]),
+            build("dynunet", in_channels=1, num_classes=3, filters=[4, 8, 8]),
             replace(card, trained_on=tuple(seen)),
         )
         before = (model / "card.json").read_bytes()

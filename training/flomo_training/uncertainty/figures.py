@@ -132,14 +132,16 @@ def strata_figures(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]:
     result: dict[str, list[Figure]] = {}
     for name, value in values.items():
         held = [one for one in records if one.size_mm2 > 0 and math.isfinite(one.contrast)]
-        edges = np.quantile([value(one) for one in held], np.linspace(0, 1, QUARTILES + 1))
+        edges = np.unique(
+            np.quantile([value(one) for one in held], np.linspace(0, 1, QUARTILES + 1))
+        )
         rows = []
         for low, high in itertools.pairwise(edges):
             last = high == edges[-1]
             mine = [
                 one for one in held if low <= value(one) < high or (last and value(one) == high)
             ]
-            if not mine:  # many slices alike
+            if not mine:  # few slices, and a quantile between two of them
                 continue
             weights = _weights(mine)
             near = _drawn(reliability_by_patient(mine, _near), weights)
