@@ -47,8 +47,9 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     logic.go_to(entry, Place(0, MIDDLE))
     view.save(OUT / "slice-view.png")
-    review = logic.session.image(entry.key).review
-    logic.go_to(entry, review.order[0])
+    image = logic.session.image(entry.key)
+    found = image.labels.data.any(axis=(1, 2))
+    logic.go_to(entry, next(place for place in image.review.order if found[place.slice]))
     views.show_doubt(entry.record.doubt, 0.6)
     view.save(OUT / "uncertainty.png")
     logic.close()
