@@ -88,8 +88,8 @@ def _targets(figures: Figures) -> str:
             found = queue["found"][name][1]
             lines.append(
                 [
-                    f"The first 20 % of the slices {said} hold at least {100 * TARGETS['found']:.0f} % of "
-                    "the wrong voxels",
+                    f"The first 20 % of the slices {said} hold at least "
+                    f"{100 * TARGETS['found']:.0f} % of the wrong voxels",
                     f"`{name}`: {percent(found)}; an oracle: "
                     f"{percent(queue['found']['oracle'][1])}",
                     verdict(found[0] >= TARGETS["found"]),
