@@ -33,7 +33,7 @@ def test_what_is_not_python_is_in(installed: set[str], repository: Path) -> None
     samples = (repository / "napari_flomo" / "samples").glob("*")
     assert {path.relative_to(repository).as_posix() for path in samples} <= installed
     training = repository / "training"
-    recipes = (training / "flomo_training" / "recipes").glob("*.yaml")
+    recipes = (training / "flomo_training").rglob("*.yaml")
     assert {path.relative_to(training).as_posix() for path in recipes} <= installed
     bundled = repository / "napari_flomo" / "models" / "bundled"
     wanted = {
