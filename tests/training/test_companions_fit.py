@@ -1,0 +1,70 @@
+"""The companions from a recipe to labels and doubt: their losses, their export, the Segmenter."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flomo_training.fit import train
+from flomo_training.recipe import parse_recipe
+from napari_flomo.models import load_card
+from napari_flomo.segmentation import Segmenter
+from napari_flomo.volumes import read
+
+MIXING = {"kind": "mixing", "dice": 0.4, "cross_entropy": 0.6}
+MULTI_TASK = {"kind": "multi_task"}
+
+
+def train_and_segment(content, dataset, out, *, network, loss, epochs, **arguments):
+    """Train by a tiny recipe; return the losses of the epochs and what the model says of a case."""
+    arguments["deep_supervision"] = True
+    content["model"] |= {"network": network, "network_arguments": arguments}
+    content["crops"]["stages"] = [{"from_epoch": 0, "size": 32}]
+    recipe = parse_recipe(content | {"loss": loss, "epochs": epochs}, Path("recipe.yaml"))
+    model = train(recipe, dataset, out)
+    with (out / "curves" / "metrics.csv").open() as file:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(file)]
+    assert "deep_supervision" not in load_card(model).network_arguments
+    segmentation = Segmenter.from_pretrained(model).segment(
+        read(dataset / "images" / "p0_a.nii.gz"), slices=[1]
+    )
+    return losses, segmentation
+
+
+def check(segmentation):
+    doubt = segmentation.uncertainty["entropy"].data[1]
+    assert doubt.shape == (72, 72)
+    assert np.isfinite(doubt).all()
+    assert doubt.max() > 0
+    assert set(np.unique(segmentation.labels.data)) <= {0, 2, 5}
+
+
+def test_fias_learns_by_mixing(content, dataset, tmp_path):
+    losses, segmentation = train_and_segment(
+        content,
+        dataset,
+        tmp_path,
+        network="fias",
+        channels=[8, 16, 32, 64],
+        loss=MIXING,
+        epochs=3,
+    )
+    assert losses[-1] < 0.9 * losses[0]
+    check(segmentation)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "loss"),
+    [("madgnet-resnet50", MULTI_TASK), ("fm-bff-net", {"dice": 1.0, "cross_entropy": 1.0})],
+)
+def test_the_others_learn(content, dataset, tmp_path, network, loss):
+    losses, segmentation = train_and_segment(
+        content, dataset, tmp_path, network=network, loss=loss, epochs=2
+    )
+    assert all(math.isfinite(value) for value in losses)
+    check(segmentation)
