@@ -25,7 +25,7 @@ _COLUMNS = (
      "probability is from truth"),
     ("Before", "The model that is in use"),
     ("After", "The new model"),
-    ("Change", "After less before, with a 95 % interval where there are patients enough"),
+    ("Change", "After less before; tooltips give 95 % intervals where patients are enough"),
 )  # fmt: skip
 _VERDICTS = {"passed": "#3fa45b", "refused": "#e05050"}
 _UNDECIDED = "#e0a030"
@@ -54,7 +54,7 @@ class GateBox(QWidget):
         self.table.verticalHeader().setVisible(False)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setMinimumHeight(170)
         self.picture = QLabel()
@@ -109,7 +109,9 @@ class GateBox(QWidget):
         self.table.setRowCount(len(rows))
         for number, texts in enumerate(rows):
             for column in range(len(_COLUMNS)):
-                item = QTableWidgetItem(texts[column] if column < len(texts) else "")
+                text = texts[column] if column < len(texts) else ""
+                item = QTableWidgetItem(text.partition(" (")[0])  # intervals are on the tooltip
+                item.setToolTip(text)
                 if len(texts) == 1:
                     font = item.font()
                     font.setBold(True)
