@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flomo_training.finetuning.gathering import gather
+from flomo_training.finetuning.recalibrating import recalibrate
 from flomo_training.finetuning.settings import Settings, read_settings
 from flomo_training.finetuning.splitting import readiness
 from flomo_training.finetuning.tuning import Tuned, finetune
@@ -77,6 +78,8 @@ def learn(
 ) -> Learnt:
     """Fine-tune a model, compare it with its parent, and put it on the shelf as a candidate.
 
+    On the way its probabilities are calibrated anew, see `recalibrate`.
+
     Parameters
     ----------
     reference
@@ -106,6 +109,10 @@ def learn(
     def tell(done: int, total: int, message: str) -> None:
         if progress is not None:
             progress(done, total, None, message or "Comparing with the parent")
+
+    tell(0, 0, "Calibrating")
+    recalibrate(tuned.folder, CorrectionStore.open(store), tuned.held_out, device, cancelled)
+    tuned = replace(tuned, card=load_card(tuned.folder))
 
     report = run_gate(
         parent=base,

@@ -1,0 +1,67 @@
+"""A tuned model learns how sure it may be from slices that it was not trained on."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from flomo_training.finetuning import recalibrating
+from flomo_training.finetuning.recalibrating import drawn_pixels, recalibrate
+from flomo_training.gate.cases import HeldOut, JudgedImage
+from napari_flomo.errors import Cancelled
+from napari_flomo.models import load_card
+from napari_flomo.segmentation import Segmenter
+
+
+@pytest.fixture
+def candidate(base, tmp_path):
+    shutil.copytree(base, tmp_path / "candidate")
+    return tmp_path / "candidate"
+
+
+@pytest.fixture
+def held_out(fill):
+    store = fill(patients=2, seen=4)
+    return store, [HeldOut(record.id, 0, (0, 1, 2, 3)) for record in store.records()]
+
+
+def test_the_card_gets_a_temperature_of_its_own(candidate, held_out):
+    before = load_card(candidate)
+    fit = recalibrate(candidate, *held_out, device="cpu")
+    after = load_card(candidate)
+    # It has never seen this scanner and is wrong nearly everywhere: it was far too sure.
+    assert fit is not None
+    assert after.temperature == fit.temperature > before.temperature
+    assert fit.nll_after < fit.nll_before
+    assert "8 corrected slices that were kept out of training" in after.protocol
+    assert after.sha256 == before.sha256
+
+
+def test_without_held_out_slices_the_parents_temperature_stays(candidate, held_out, monkeypatch):
+    store, parts = held_out
+    assert recalibrate(candidate, store, [], "cpu") is None
+    monkeypatch.setattr(recalibrating, "TOO_FEW", 10**6)
+    assert recalibrate(candidate, store, parts, "cpu") is None
+    assert load_card(candidate).temperature == 1.25
+
+
+def test_it_can_be_cancelled(candidate, held_out):
+    with pytest.raises(Cancelled):
+        recalibrate(candidate, *held_out, device="cpu", cancelled=lambda: True)
+
+
+def test_what_was_left_alone_says_nothing(candidate, make_disc):
+    segmenter = Segmenter.from_pretrained(candidate, "cpu")
+    image, labels = make_disc(7)
+
+    def pixels(drawn):
+        judged = JudgedImage("one", "p", lambda: (image, labels), (0, 1), (2, 5), drawn)
+        return drawn_pixels(segmenter, judged)
+
+    whole, part = pixels(None), pixels((5,))
+    assert set(np.unique(whole.classes)) == {0, 1, 2}
+    assert set(np.unique(part.classes)) <= {0, 2}
+    assert 0 < len(part.classes) < len(whole.classes)
+    assert not (part.logits.argmax(1) == 1).any()
