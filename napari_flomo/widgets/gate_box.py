@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -59,6 +60,8 @@ class GateBox(QWidget):
         self.table.setMinimumHeight(170)
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        # The picture follows the panel's width; it must not keep the panel from getting narrower.
+        self.picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.picture.setToolTip("An image that changed much: before, after, and the truth")
         self.title = note("What the picture is of")
         self.back, self.forth = QPushButton("◀"), QPushButton("▶")
