@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,8 +26,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_flomo.networks import build
 
-KIBIBYTES = 1024 if sys.platform != "darwin" else 1
-"""Bytes of a unit in which the system tells the memory of a process."""
+PROCESS = Path("/proc/self")
+"""Where Linux tells the memory of a process; elsewhere it is not measured."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,18 @@ def probe(question: str) -> float:
     model = subject.build()
     with torch.inference_mode():
         model(subject.image(32))  # libraries are loaded by now
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if not PROCESS.is_dir():
+            return float("nan")
+        (PROCESS / "clear_refs").write_text("5")  # the peak starts anew from what is held now
+        before = _peak()
         model(subject.image(size))
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (after - before) * KIBIBYTES / 1e6
+    return (_peak() - before) / 1e6
+
+
+def _peak() -> int:
+    """Return the most that this process held, in bytes."""
+    lines = (PROCESS / "status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def measure(subjects: Sequence[Subject], size: int, runs: int) -> list[Costs]:
