@@ -166,7 +166,7 @@ class LearnPanel(Panel):
         for widget in (self.progress, self.curves, self.gate_group, self.back_button, self.message):
             layout.addWidget(widget)
         layout.addStretch(1)
-        scroll = QScrollArea()
+        scroll = self._scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -332,6 +332,10 @@ class LearnPanel(Panel):
                 self.gate.show_judgement(judgement)
                 self.use_button.setEnabled(judgement.passed)
         self.gate_group.setVisible(done)
+        inside, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
+        if inside is not None:  # nothing is cut off at the side, where there is no bar to scroll
+            needed = inside.minimumSizeHint().width() + bar.sizeHint().width()
+            self._scroll.setMinimumWidth(needed)
 
     def _say_end(self, training: Training) -> None:
         again = [
