@@ -98,7 +98,7 @@ def predict(
 
 
 def as_probabilities(logits: Tensor, card: ModelCard) -> Tensor:
-    """Return calibrated probabilities; no temperature changes which class of a softmax wins."""
+    """Return calibrated probabilities; on this grid no temperature changes which class wins."""
     scaled = logits.float() / card.temperature
     return scaled.softmax(1) if card.activation == "softmax" else scaled.sigmoid()
 

@@ -123,9 +123,9 @@ def _calibration(figures: Figures, pictures: str) -> list[str]:
         table(["pixels", "temperature", "ECE", "adaptive ECE", "Brier score"], lines),
         f"Temperatures of the two halves: {halves}; of all patients together, as the card has it: "
         f"{found['temperature']:g}. All figures of this page use the temperature of the other "
-        "half. Labels are the same at any temperature. Far from the heart nearly every pixel is "
-        "right, and one temperature cannot suit both: in the whole image the ECE is small either "
-        "way.",
+        "half. On the network's grid labels are the same at any temperature. Far from the heart "
+        "nearly every pixel is right, and one temperature cannot suit both: in the whole image the "
+        "ECE is small either way.",
         f"Negative log-likelihood in the band on the other half, in nats: {nll['none']:.4f} "
         f"without calibration, {nll['temperature']:.4f} with one temperature, "
         f"{nll['vector']:.4f} with a factor and an offset for each class (vector scaling). The "
