@@ -16,7 +16,15 @@ from napari_flomo.models.card import (
 from napari_flomo.models.library import Verdict, info, pull, remove, verify
 from napari_flomo.models.listing import ModelState, list_models
 from napari_flomo.models.pinned import PinnedFile, fetch
-from napari_flomo.models.promotion import Promotion, in_use, promote, promotions, rollback
+from napari_flomo.models.promotion import (
+    Promotion,
+    base_of,
+    in_use,
+    promote,
+    promoted_for,
+    promotions,
+    rollback,
+)
 from napari_flomo.models.reference import import_reference
 from napari_flomo.models.release import Push, push
 from napari_flomo.models.shelf import (
@@ -42,6 +50,7 @@ __all__ = [
     "Push",
     "Verdict",
     "available",
+    "base_of",
     "build_network",
     "cache_folder",
     "fetch",
@@ -54,6 +63,7 @@ __all__ = [
     "load_network",
     "locate",
     "promote",
+    "promoted_for",
     "promotions",
     "pull",
     "push",

@@ -11,7 +11,7 @@ from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import default_store
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Job, State, Worker, detached
-from napari_flomo.models import in_use, promote, promotions, rollback
+from napari_flomo.models import base_of, in_use, promote, promoted_for, promotions, rollback
 from napari_flomo.session.learning.training import (
     Request,
     Training,
@@ -322,16 +322,12 @@ def _stack(model: str) -> list[str]:
     own = [one.name for one in promotions(model)]
     if own:
         return own
-    from napari_flomo.models.promotion import promoted_for
-
     base = promoted_for(model)
     return [] if base is None else [one.name for one in promotions(base)]
 
 
 def _root(model: str) -> str:
     """Return the base model of a tuned one; any other model itself."""
-    from napari_flomo.models.promotion import base_of
-
     try:
         return base_of(card_of(model))
     except FlomoError:
