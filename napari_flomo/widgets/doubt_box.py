@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import RunFailed, RunFinished, RunProgressed
+from napari_flomo.session.words import progress_text
 from napari_flomo.widgets import overlay, segmenting
 from napari_flomo.widgets.legend import Legend
-from napari_flomo.widgets.progress import progress_text
 
 if TYPE_CHECKING:
     from napari.layers import Image

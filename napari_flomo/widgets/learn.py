@@ -25,13 +25,13 @@ from qtpy.QtWidgets import (
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
 from napari_flomo.session import CorrectionKept, State
+from napari_flomo.session.words import progress_text
 from napari_flomo.widgets.curve_plot import CurvePlot
 from napari_flomo.widgets.desk import desk_of
 from napari_flomo.widgets.folder_row import FolderRow
 from napari_flomo.widgets.gate_box import GateBox
 from napari_flomo.widgets.messages import MessageBar
 from napari_flomo.widgets.panel import Panel, note
-from napari_flomo.widgets.progress import progress_text
 
 if TYPE_CHECKING:
     import napari.viewer

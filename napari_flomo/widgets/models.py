@@ -30,11 +30,10 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
 )
+from napari_flomo.session.words import card_text, progress_text
 from napari_flomo.widgets.desk import desk_of
 from napari_flomo.widgets.messages import MessageBar
 from napari_flomo.widgets.panel import Panel
-from napari_flomo.widgets.progress import progress_text
-from napari_flomo.widgets.segment import card_text
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import ModelCard, in_use, info, list_models
+from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
     Problem,
     Progress,
@@ -30,6 +30,7 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
 )
+from napari_flomo.session.words import card_text, progress_text
 from napari_flomo.widgets import segmenting
 from napari_flomo.widgets.desk import Said, desk_of
 from napari_flomo.widgets.entries import Entry
@@ -37,7 +38,6 @@ from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.messages import Choice, MessageBar
 from napari_flomo.widgets.panel import Panel, note
-from napari_flomo.widgets.progress import progress_text
 from napari_flomo.widgets.restore import offer
 from napari_flomo.widgets.spacing import SpacingRow
 
@@ -367,15 +367,3 @@ class SegmentPanel(Panel):
         self.message.show_message(
             problem.sentence, level="error", details=problem.details, choices=choices
         )
-
-
-def card_text(card: ModelCard) -> str:
-    """Say what a model finds, how well, and under which licence, in rich text."""
-    swatches = " ".join(
-        f'<span style="color:{label.colour}">&#9632;</span>&nbsp;'
-        + label.name.replace(" ", "&nbsp;")
-        for label in card.labels[1:]
-    )
-    dice = card.metrics.get("mean_dice")
-    accuracy = f"mean Dice {dice:.2f} on held-out data, " if isinstance(dice, float) else ""
-    return f"{swatches}<br>{accuracy}weights: {card.licence}"

@@ -1,8 +1,9 @@
-"""How far work is, in words."""
+"""What every viewer says of the same things."""
 
 from __future__ import annotations
 
-from napari_flomo.session import Progress
+from napari_flomo.jobs import Progress
+from napari_flomo.models import ModelCard
 
 
 def progress_text(progress: Progress) -> str:
@@ -21,3 +22,15 @@ def time_left(seconds: float) -> str:
     if seconds < 1:
         return "less than 1 s"
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def card_text(card: ModelCard) -> str:
+    """Say what a model finds, how well, and under which licence, in rich text."""
+    swatches = " ".join(
+        f'<span style="color:{label.colour}">&#9632;</span>&nbsp;'
+        + label.name.replace(" ", "&nbsp;")
+        for label in card.labels[1:]
+    )
+    dice = card.metrics.get("mean_dice")
+    accuracy = f"mean Dice {dice:.2f} on held-out data, " if isinstance(dice, float) else ""
+    return f"{swatches}<br>{accuracy}weights: {card.licence}"
