@@ -245,12 +245,11 @@ def start(tmp_path: Path, model: Path) -> Start:
     program = (
         "import sys, time\n"
         "from napari_flomo import cli\n"
-        "from napari_flomo.segmentation import Segmenter\n"
-        "predict = Segmenter._predict\n"
-        "def slow(*arguments):\n"
+        "from napari_flomo.segmentation import segmenter\n"
+        "def slow(*arguments, **named):\n"
         "    print('computing', flush=True)\n"
         "    time.sleep(30)\n"
-        "Segmenter._predict = slow\n"
+        "segmenter.predict = slow\n"
         "sys.exit(cli.main())\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
