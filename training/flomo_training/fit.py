@@ -28,6 +28,7 @@ from flomo_training.export import export_model
 from flomo_training.lineage import check_start, trained_on
 from flomo_training.module import SegmentationModule
 from flomo_training.pack import load_training
+from flomo_training.precision import choose_precision
 from flomo_training.recipe import Hardware, Recipe, locate_recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from flomo_training.targets import target_maker
@@ -118,6 +119,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
             "epochs": len(diary.rows),
             "training_hours": round(diary.seconds / 3600, 2),
             "hardware": describe_device(trainer),
+            "precision": str(trainer.precision),
             "recipe": encode(recipe),
             "versions": versions(),
         }
@@ -148,13 +150,14 @@ def make_trainer(
             )
         )
     hardware = recipe.hardware
+    mixed = choose_precision(recipe.precision, hardware.accelerator) == "bf16"
     return lightning.Trainer(
         max_epochs=recipe.epochs,
         accelerator=hardware.accelerator,
         devices=hardware.devices if devices is None else devices,
         num_nodes=hardware.num_nodes,
         strategy=hardware.strategy,
-        precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
+        precision="bf16-mixed" if mixed else "32-true",
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.optimiser.clip,
         callbacks=callbacks,

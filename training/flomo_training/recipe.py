@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
+from flomo_training.precision import Precision
 from flomo_training.recipe_checks import check_recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
@@ -243,7 +244,7 @@ class Recipe:
     epochs, batch_size, workers
         Passes over the slices, slices per step, processes that prepare them.
     precision
-        ``"32"`` or ``"bf16"`` (mixed).
+        ``"32"``, ``"bf16"`` (mixed), or ``"auto"``, see `choose_precision`.
     model
         The model card, without what only training can tell (metrics, hash, date).
     start_from
@@ -265,7 +266,7 @@ class Recipe:
     epochs: int
     batch_size: int
     workers: int
-    precision: Literal["32", "bf16"]
+    precision: Precision
     data: Data
     crops: Crops
     augmentation: Augmentation

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-import torch
 import yaml
 
+from flomo_training.precision import Precision, choose_precision
 from flomo_training.recipe import (
     Augmentation,
     Crops,
@@ -101,7 +100,7 @@ class Settings:
     held_out: float
     steps: int
     batch_size: int
-    precision: Literal["auto", "32", "bf16"]
+    precision: Precision
     learning_rate: float
     weight_decay: float
     clip: float
@@ -151,16 +150,6 @@ class Settings:
         """How often the held-out slices are looked at, when nothing ends the training early."""
         return math.ceil(self.steps / self.evaluate_every)
 
-    def _precision(self, hardware: Hardware) -> Literal["32", "bf16"]:
-        """Return how to compute; where a CPU must emulate bf16, float32 is faster."""
-        if self.precision != "auto":
-            return self.precision
-        if hardware.accelerator == "gpu":
-            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-        ask: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
-        has = ask()
-        return "bf16" if has.get("avx512_bf16") or has.get("amx_bf16") else "32"
-
     def companions(self, share: float) -> int:
         """Return how many slices of a batch are not corrections; at least one is a correction."""
         return min(round(self.batch_size * share), self.batch_size - 1)
@@ -176,7 +165,7 @@ class Settings:
             epochs=self.looks,
             batch_size=self.batch_size,
             workers=0,
-            precision=self._precision(hardware),
+            precision=choose_precision(self.precision, hardware.accelerator),
             data=Data(source="corrections", fold=0),
             crops=Crops(
                 stages=(CropStage(0, self.square),),
