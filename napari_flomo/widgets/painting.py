@@ -92,6 +92,12 @@ class PaintWatch(QObject):
         self._settled.stop()
         self._before = np.array(self.layer.data)
 
+    def settle(self) -> None:
+        """Look now, if something was drawn and waits to be looked at."""
+        if self._settled.isActive():
+            self._settled.stop()
+            self._on_settled()
+
     def look(self, kind: str = "undo", region: tuple[slice, ...] | None = None) -> bool:
         """Compare now, everywhere or in a region; tell of what changed, and whether it did."""
         self._settled.stop()

@@ -42,6 +42,8 @@ def accept(desk: Desk) -> None:
         If there is no review, or the slice was not segmented.
     """
     entry, image = _under_review(desk)
+    if entry.watch is not None:
+        entry.watch.settle()  # an undo or redo just before belongs to what is accepted
     place = desk.place(entry)
     desk.session.review_go_to(image.key, place)
     following = desk.session.review_accept(image.key)

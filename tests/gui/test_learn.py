@@ -79,7 +79,7 @@ def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
     assert learn.base == DEFAULT_MODEL
     assert not learn.curves.isVisible()
     assert not learn.gate_group.isVisible()
-    settings(learn, data_home, steps=12, pause=0.1)
+    settings(learn, data_home, steps=12, pause=0.5)
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 2, timeout=30_000)
     assert learn.cancel_button.isVisible()
@@ -140,7 +140,7 @@ def test_refused_and_kept(bench: Any, learn: Any, data_home: Path) -> None:
 
 
 def test_cancel_and_go_on(bench: Any, learn: Any, data_home: Path) -> None:
-    settings(learn, data_home, steps=300, pause=0.05)
+    settings(learn, data_home, steps=3000, pause=0.05)  # it never ends by itself
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
     bench.click(learn.cancel_button)
@@ -158,7 +158,7 @@ def test_cancel_and_go_on(bench: Any, learn: Any, data_home: Path) -> None:
 def test_closing_the_window_asks(
     bench: Any, learn: Any, trainer: str, data_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings(learn, data_home, steps=200, pause=0.05)
+    settings(learn, data_home, steps=3000, pause=0.05)
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
     training = bench.desk.learning.training

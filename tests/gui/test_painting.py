@@ -102,7 +102,7 @@ def test_undo_works_across_accept(bench: Any, painted: Any) -> None:
     assert review.state(Place(0, 1)) is SliceState.ACCEPTED
     assert bench.desk.place(painted) != Place(0, 1)
     bench.press(Qt.Key.Key_Z, CTRL)
-    np.testing.assert_array_equal(layer.data, before)
+    bench.qtbot.waitUntil(lambda: bool((layer.data == before).all()), timeout=20_000)
     bench.qtbot.waitUntil(lambda: review.state(Place(0, 1)) is SliceState.SEEN)
     replayed = journal_of(painted)
     assert replayed.accepted == frozenset()
@@ -113,15 +113,16 @@ def test_undo_works_across_accept(bench: Any, painted: Any) -> None:
 
     bench.qtbot.waitUntil(lambda: kept() == [], timeout=10_000)
     bench.press(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.ShiftModifier)
+    bench.qtbot.waitUntil(lambda: bool((layer.data != before).any()), timeout=20_000)
     bench.viewer.dims.current_step = (1, 0, 0)
     bench.click(bench.review.accept_button)
-    bench.qtbot.waitUntil(lambda: kept() == [(0, 1)], timeout=10_000)
+    bench.qtbot.waitUntil(lambda: kept() == [(0, 1)], timeout=20_000)
     store = CorrectionStore.open(default_store())
     record = store.records()[0]
     np.testing.assert_array_equal(store.read(record.id).corrected.data, layer.data)
     assert store.verify() == []
     # The journal began before the slice was accepted, and knows of it all the same.
-    bench.qtbot.waitUntil(lambda: journal_of(painted).accepted == {(0, 1)})
+    bench.qtbot.waitUntil(lambda: journal_of(painted).accepted == {(0, 1)}, timeout=20_000)
 
 
 def test_a_store_that_cannot_be_written_is_said(
