@@ -72,7 +72,7 @@ class LearnPanel(Panel):
         self._build()
         self._arrange()
         self.fill_bases()
-        self.learning.subscribe(self._later.start)
+        self.learning.subscribe(self._refresh_soon)
         self.desk.happened.connect(self._on_event)
         self.desk.models_changed.connect(lambda _name: self.fill_bases())
         self.count()
@@ -198,6 +198,11 @@ class LearnPanel(Panel):
         except FlomoError as error:
             self._said_of_store = str(error)
         self.refresh()
+
+    def _refresh_soon(self) -> None:
+        # Not put off by the next step: one that takes less than the pause would do so for ever.
+        if not self._later.isActive():
+            self._later.start()
 
     def refresh(self) -> None:
         """Show what waits, what runs and what was found."""
