@@ -26,12 +26,14 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
 
+from flomo_training.agreement import Agreement
 from flomo_training.bootstrap import Sample, estimate
 from flomo_training.cases import Case, case_of, list_cases, read_case, read_rows
 from flomo_training.evaluate import evaluate
@@ -171,9 +173,8 @@ def target_dice(segmenter: Segmenter, tests: Sequence[Examination]) -> dict[int,
     return {code: fmean(dice) for code, dice in values.items()}
 
 
-def base_dice(segmenter: Segmenter, cases: Sequence[Case], names: set[str]) -> tuple[float, float]:
+def base_dice(rows: Sequence[Agreement], names: set[str]) -> tuple[float, float]:
     """Return the mean Dice of all structures, and of some, on the base task."""
-    rows = evaluate(cases, segmenter)
 
     def mean(structures: set[str]) -> float:
         chosen = [row for row in rows if row.structure in structures]
@@ -198,6 +199,11 @@ class Experiment:
         self.examinations = examine(cases, self.segmenter)
         self.rows = read_table()
 
+    @cached_property
+    def base_rows(self) -> list[Agreement]:
+        """What the model as it is finds on the base task; the same whoever is the test patient."""
+        return evaluate(self.held_out, self.segmenter)
+
     @property
     def patients(self) -> list[str]:
         """Of the target data."""
@@ -210,7 +216,9 @@ class Experiment:
         names = {label.code: label.name for label in segmenter.card.labels}
         codes = {label.name: label.code for label in segmenter.card.labels}
         dice = target_dice(segmenter, tests)
-        base, same = base_dice(segmenter, self.held_out, {names[code] for code in dice})
+        unchanged = segmenter is self.segmenter
+        rows = self.base_rows if unchanged else evaluate(self.held_out, segmenter)
+        base, same = base_dice(rows, {names[code] for code in dice})
         row = Row(
             arm,
             count,

@@ -1,4 +1,4 @@
-"""The options of ``flomo train`` and ``flomo evaluate``; nothing heavy is imported here."""
+"""The options of the commands that train and measure; nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from flomo_training.uncertainty.arguments import register as register_calibrate
 from napari_flomo.errors import FlomoError
 
 DATA_SETS = ("acdc", "busi", "cvc_clinicdb", "montgomery")
@@ -18,14 +17,14 @@ _TRAINING_PACKAGES = {"lightning", "matplotlib", "monai", "numba", "tensorboard"
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``train`` and ``evaluate`` to the ``flomo`` command.
+    """Add the commands that train and measure to ``flomo``.
 
     Each sets ``run``, a function of the parsed arguments that returns the exit code.
     """
     _register_train(subparsers)
     _register_crossval(subparsers)
     _register_evaluate(subparsers)
-    register_calibrate(subparsers, _calibrate)
+    _register_calibrate(subparsers)
     _register_gate(subparsers)
     _register_data(subparsers)
 
@@ -87,13 +86,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--strategy", metavar="NAME", help="for example ddp")
 
 
-def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "evaluate",
-        help="measure a model on labelled data",
-        description="Segment the cases of a data set and compare with their labels.",
-        allow_abbrev=False,
-    )
+def _add_model_and_data(parser: argparse.ArgumentParser) -> None:
+    """Add what is measured, and on which fold."""
     parser.add_argument(
         "--model", metavar="NAME|FOLDER", required=True, help="model name, or folder with a card"
     )
@@ -101,6 +95,16 @@ def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentP
         "--data", metavar="DIR", type=Path, required=True, help="folder of the data set"
     )
     parser.add_argument("--fold", metavar="K", type=int, default=0, help="fold (default: 0)")
+
+
+def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure a model on labelled data",
+        description="Segment the cases of a data set and compare with their labels.",
+        allow_abbrev=False,
+    )
+    _add_model_and_data(parser)
     parser.add_argument(
         "--split",
         choices=("validation", "training", "all"),
@@ -129,6 +133,26 @@ def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentP
         "report into a folder; takes about ten times as long",
     )
     parser.set_defaults(run=_evaluate)
+
+
+def _register_calibrate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="fit a model's temperature",
+        description="Fit the temperature that makes a model's probabilities honest, on labelled "
+        "cases that it never saw, and write it into the model's card. Its weights do not change.",
+        allow_abbrev=False,
+    )
+    _add_model_and_data(parser)
+    parser.add_argument(
+        "--split",
+        choices=("validation", "all"),
+        default="validation",
+        help="cases held out in the fold, or all (default: %(default)s)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="leave the card as it is")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    parser.set_defaults(run=_calibrate)
 
 
 def _register_gate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

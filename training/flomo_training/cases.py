@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from torch import Tensor
 
 from flomo_training.folds import read_folds
 from flomo_training.leaks import check_leaks, fingerprint
@@ -183,14 +184,23 @@ def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
     whole = replace(card.preprocessing, crop=None)  # the squares are cut later, at random
     slices, plan = prepare(with_channels(image, card), image.in_plane_spacing, whole)
     classes = prepare_labels(code_to_class(labels.data, card, case.name), plan).numpy()
-    where = np.nonzero(classes)
-    centre = (
-        (float(where[1].mean()), float(where[2].mean()))
-        if where[0].size
-        else ((classes.shape[1] - 1) / 2, (classes.shape[2] - 1) / 2)
+    return PreparedVolume(
+        case, as_bytes(slices), classes, centre_of(classes), fingerprint(case.image)
     )
-    pixels = np.rint(slices.numpy() * 255).astype(np.uint8)
-    return PreparedVolume(case, pixels, classes, centre, fingerprint(case.image))
+
+
+def as_bytes(slices: Tensor) -> np.ndarray:
+    """Return prepared slices as they are kept: uint8, 255 standing for intensity 1."""
+    pixels: np.ndarray = np.rint(slices.numpy() * 255).astype(np.uint8)
+    return pixels
+
+
+def centre_of(classes: np.ndarray) -> tuple[float, float]:
+    """Return row and column of the middle of all labelled pixels, or of the image without any."""
+    where = np.nonzero(classes)
+    if not where[0].size:
+        return (classes.shape[1] - 1) / 2, (classes.shape[2] - 1) / 2
+    return float(where[1].mean()), float(where[2].mean())
 
 
 def code_to_class(codes: np.ndarray, card: ModelCard, name: str) -> np.ndarray:

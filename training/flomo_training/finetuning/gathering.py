@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flomo_training.cases import Case, PreparedVolume
+from flomo_training.cases import Case, PreparedVolume, as_bytes, centre_of
 from flomo_training.gate.cases import HeldOut
 from flomo_training.leaks import FINGERPRINT
 from napari_flomo.corrections import Correction, CorrectionStore, Record
@@ -229,9 +229,9 @@ def corrected_frame(
         if code < len(lookup):
             lookup[code] = index
     truth = prepare_labels(lookup[labels.data[seen]], plan).numpy()
-    pixels = np.rint(prepared.numpy() * 255).astype(np.uint8)
+    pixels = as_bytes(prepared)
     case = Case(f"{record_id}-{frame:03}", group, "", Path(), Path())
-    volume = PreparedVolume(case, pixels[seen], truth, _centre(truth), fingerprint)
+    volume = PreparedVolume(case, pixels[seen], truth, centre_of(truth), fingerprint)
     others = [index for index in range(len(pixels)) if index not in set(seen)]
     named = tuple(index in set(table.values()) for index in range(len(card.labels)))
     before = None if proposed is None else proposed.data[seen]
@@ -327,14 +327,6 @@ def _groups(records: Iterable[Record]) -> dict[str, str]:
     for record in records:
         members.setdefault(find(record.group), set()).add(record.group)
     return {record.id: min(members[find(record.group)]) for record in records}
-
-
-def _centre(classes: NDArray[np.uint8]) -> tuple[float, float]:
-    """Return row and column of the middle of all labelled pixels, or of the image without any."""
-    where = np.nonzero(classes)
-    if not where[0].size:
-        return (classes.shape[1] - 1) / 2, (classes.shape[2] - 1) / 2
-    return float(where[1].mean()), float(where[2].mean())
 
 
 def _plain(name: str) -> str:
