@@ -67,7 +67,7 @@ def draw(volume: Volume, result: Segmentation, path: Path) -> None:
         bottom.imshow(
             doubt, cmap="inferno", vmin=0, vmax=1, alpha=np.clip(doubt * 2, 0, 1), aspect=aspect
         )
-        title = f"slice {index + 1}, doubt {result.slice_scores[0, index]:.1f} mm"
+        title = f"slice {index + 1}, doubt {result.slice_scores[0, index]:.1f} cm²"
         top.set_title(title, color="white", fontsize=7)
     handles = [Line2D([], [], color=label.colour, label=label.name)
                for label in result.card.labels[1:]]  # fmt: skip
