@@ -1,12 +1,12 @@
 """What corrections teach: a model meets a scanner it has not seen, and a reader corrects it.
 
-    python training/benchmarks/correction_loop.py --target SUNNYBROOK --base-data ACDC --work DIR
+    python training/benchmarks/correction_loop.py --acdc ACDC --target SUNNYBROOK --work DIR
     python training/benchmarks/correction_loop.py --page-only
 
-One patient of the target data after the other is kept for the test. On the others the model marks
-its most doubtful slices; a simulated reader (`flomo_training.simulated_reader`) corrects the first
-k of them from the reference labels; `flomo finetune`'s own function learns from that store. Then
-the Dice on the test patient and on the held-out fold of the base data is measured, for
+In each of two target domains (`correction_domains`) the model marks the most doubtful slices of
+some patients; a simulated reader (`flomo_training.simulated_reader`) corrects the first k of them
+from the reference labels; `flomo finetune`'s own function learns from that store. Then the Dice is
+measured on other patients of the target domain and on patients of the base task, for
 
 - ``none``: the model as it is,
 - ``tuned``: fine-tuned with the settings of the package, without any data of the base task,
@@ -14,7 +14,8 @@ the Dice on the test patient and on the held-out fold of the base data is measur
 - ``scratch``: a new network, trained on the same slices for as many steps.
 
 Every run is a row of ``correction_loop.csv``; rows that are there already are not run again, so the
-experiment can be interrupted. The page and the picture are made from that table alone.
+experiment can be interrupted. The page and the picture are made from that table alone. Trials of
+other settings (``--domain trial --settings FILE --label NAME``) go to ``correction_trial.csv``.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
+from correction_domains import DOMAINS, Domain, Question
 
 from flomo_training.agreement import Agreement
 from flomo_training.bootstrap import Sample, estimate
-from flomo_training.cases import Case, case_of, list_cases, read_case, read_rows
+from flomo_training.cases import Case, read_case
 from flomo_training.evaluate import evaluate
 from flomo_training.finetuning import Settings, finetune, read_settings
 from flomo_training.metrics import compare
@@ -47,14 +48,11 @@ from napari_flomo.segmentation import Segmentation, Segmenter
 from napari_flomo.volumes import Volume
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
-TABLE = DOCS / "correction_loop.csv"
+TABLE, TRIALS = DOCS / "correction_loop.csv", DOCS / "correction_trial.csv"
 BASE = "flomo-b0-acdc"
-FOLD = 0
 COUNTS = (5, 10, 20, 40)
 ARMS = ("tuned", "replay", "scratch")
-
-Run = tuple[str, str, int]
-"""Way of learning, patient of the test, number of corrected slices."""
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -63,19 +61,19 @@ class Row:
 
     Attributes
     ----------
+    domain, question
+        Target data, and which split of it.
     arm, slices
         Way of learning, and how many slices the reader corrected (those kept out of training
         included).
-    patient
-        The one kept for the test.
     learnt
         Slices that were trained on; the rest was held out to know when to stop.
     target
-        Mean Dice of the structures on the test patient's labelled slices: ED and ES volumes.
-    target_lv, target_myocardium
-        Of each structure; the myocardium is labelled at ED only.
+        Mean over structures of the mean 3-D Dice on the test patients.
+    target_rv, target_myocardium, target_lv
+        Of each structure; NaN where the reference has none.
     base
-        Mean 3-D Dice on the held-out fold of the base data, all structures.
+        Mean 3-D Dice on the base task, all structures.
     base_same
         The same of the structures that the target's labels hold.
     seconds
@@ -84,22 +82,24 @@ class Row:
         That it ran on.
     """
 
+    domain: str
+    question: str
     arm: str
     slices: int
-    patient: str
     learnt: int
     target: float
-    target_lv: float
+    target_rv: float
     target_myocardium: float
+    target_lv: float
     base: float
     base_same: float
     seconds: float
     hardware: str
 
     @property
-    def key(self) -> tuple[str, int, str]:
+    def key(self) -> tuple[str, str, str, int]:
         """What tells runs apart."""
-        return self.arm, self.slices, self.patient
+        return self.domain, self.question, self.arm, self.slices
 
 
 @dataclass(frozen=True)
@@ -110,24 +110,21 @@ class Examination:
     image: Volume
     reference: Volume
     found: Segmentation
+    slices: list[int]
 
     @property
     def structures(self) -> list[int]:
         """Codes that the reference holds."""
         return [int(code) for code in np.unique(self.reference.data) if code]
 
-    @property
-    def labelled(self) -> list[int]:
-        """Slices that the reference holds contours of; others may show a heart all the same."""
-        return [int(i) for i in np.flatnonzero(self.reference.data.any((1, 2)))]
 
-
-def examine(cases: Sequence[Case], segmenter: Segmenter) -> list[Examination]:
-    """Segment the volumes of the target data."""
+def examine(cases: Sequence[Case], segmenter: Segmenter, domain: Domain) -> list[Examination]:
+    """Segment some volumes of the target data."""
     found = []
     for case in cases:
         image, reference = read_case(case)
-        found.append(Examination(case, image, reference, segmenter.segment(image)))
+        slices = domain.slices(reference)
+        found.append(Examination(case, image, reference, segmenter.segment(image), slices))
     return found
 
 
@@ -136,7 +133,7 @@ def fill_store(folder: Path, pool: Sequence[Examination], count: int) -> int:
     doubts = [
         Doubt(number, index, float(one.found.slice_scores[0, index]))
         for number, one in enumerate(pool)
-        for index in one.labelled
+        for index in one.slices
     ]
     chosen = most_doubtful(doubts, count)
     store = CorrectionStore.open(folder, create=True)
@@ -161,102 +158,86 @@ def fill_store(folder: Path, pool: Sequence[Examination], count: int) -> int:
     return len(chosen)
 
 
-def target_dice(segmenter: Segmenter, tests: Sequence[Examination]) -> dict[int, float]:
-    """Return the mean 3-D Dice of each structure over volumes, labelled slices only."""
-    values: dict[int, list[float]] = {}
-    for one in tests:
-        labels = segmenter.segment(one.image, keep_probabilities=False).labels.data[one.labelled]
-        reference = one.reference.data[one.labelled]
-        for code in one.structures:
-            agreement = compare(reference == code, labels == code, None)
-            values.setdefault(code, []).append(agreement.dice)
-    return {code: fmean(dice) for code, dice in values.items()}
+def target_dice(segmenter: Segmenter, cases: Sequence[Case], domain: Domain) -> dict[str, float]:
+    """Return the mean 3-D Dice of each structure over volumes, in the slices that are labelled."""
+    names = {label.code: label.name for label in segmenter.card.labels[1:]}
+    values: dict[str, list[float]] = {}
+    for case in cases:
+        image, reference = read_case(case)
+        slices = domain.slices(reference)
+        truth = reference.data[slices]
+        labels = segmenter.segment(image, keep_probabilities=False).labels.data[slices]
+        for code, name in names.items():
+            if (truth == code).any():
+                agreement = compare(truth == code, labels == code, None)
+                values.setdefault(name, []).append(agreement.dice)
+    return {name: fmean(dice) for name, dice in values.items()}
 
 
-def base_dice(rows: Sequence[Agreement], names: set[str]) -> tuple[float, float]:
-    """Return the mean Dice of all structures, and of some, on the base task."""
-
-    def mean(structures: set[str]) -> float:
-        chosen = [row for row in rows if row.structure in structures]
-        sample = Sample(
-            [row.dice for row in chosen],
-            [row.patient for row in chosen],
-            [row.structure for row in chosen],
-        )
-        return estimate(sample).value
-
-    return mean({row.structure for row in rows}), mean(names)
+def base_dice(rows: Sequence[Agreement], names: set[str]) -> float:
+    """Return the mean Dice of some structures on the base task."""
+    chosen = [row for row in rows if row.structure in names]
+    sample = Sample(
+        [row.dice for row in chosen],
+        [row.patient for row in chosen],
+        [row.structure for row in chosen],
+    )
+    return estimate(sample).value
 
 
 class Experiment:
-    """The data, the base model and the table that fills up."""
+    """A target domain, the base model and the table that fills up."""
 
-    def __init__(self, target: Path, base_data: Path, work: Path, settings: Settings) -> None:
+    def __init__(self, domain: Domain, acdc: Path, work: Path, settings: Settings) -> None:
         self.segmenter = Segmenter.from_pretrained(BASE)
-        self.base_data, self.work, self.settings = base_data, work, settings
-        self.held_out = list_cases(base_data, FOLD, "validation")
-        cases = [case_of(target, row) for row in read_rows(target)]
-        self.examinations = examine(cases, self.segmenter)
-        self.rows = read_table()
+        self.domain, self.acdc, self.work, self.settings = domain, acdc, work, settings
+        self.table = TRIALS if domain.name == "trial" else TABLE
+        self.rows = read_table(self.table)
 
-    @cached_property
-    def base_rows(self) -> list[Agreement]:
-        """What the model as it is finds on the base task; the same whoever is the test patient."""
-        return evaluate(self.held_out, self.segmenter)
-
-    @property
-    def patients(self) -> list[str]:
-        """Of the target data."""
-        return sorted({one.case.patient for one in self.examinations})
-
-    def measure(self, run: Run, learnt: int, seconds: float, segmenter: Segmenter) -> None:
-        """Measure what came of a run and keep the row."""
-        arm, patient, count = run
-        tests = [one for one in self.examinations if one.case.patient == patient]
-        names = {label.code: label.name for label in segmenter.card.labels}
-        codes = {label.name: label.code for label in segmenter.card.labels}
-        dice = target_dice(segmenter, tests)
-        unchanged = segmenter is self.segmenter
-        rows = self.base_rows if unchanged else evaluate(self.held_out, segmenter)
-        base, same = base_dice(rows, {names[code] for code in dice})
+    def measure(
+        self, question: Question, arm: str, slices: tuple[int, int], seconds: float,
+        segmenter: Segmenter,
+    ) -> None:  # fmt: skip
+        """Measure what came of a run and keep the row; ``slices`` were corrected and learnt."""
+        dice = target_dice(segmenter, question.test, self.domain)
+        rows = evaluate(question.base, segmenter)
+        every = {row.structure for row in rows}
         row = Row(
+            self.domain.name,
+            question.name,
             arm,
-            count,
-            anonymous(patient, self.patients),
-            learnt,
+            *slices,
             round(fmean(dice.values()), 4),
-            round(dice[codes["left ventricle"]], 4),
-            round(dice[codes["left ventricular myocardium"]], 4),
-            round(base, 4),
-            round(same, 4),
+            *(round(dice.get(name, NAN), 4) for name in STRUCTURES),
+            round(base_dice(rows, every), 4),
+            round(base_dice(rows, set(dice)), 4),
             round(seconds, 1),
             f"{platform.machine()}, {torch.get_num_threads()} threads",
         )
         self.rows.append(row)
-        write_table(self.rows)
+        write_table(self.table, self.rows)
         print(row, file=sys.stderr, flush=True)
 
-    def run(self, arm: str, patient: str, count: int) -> None:
+    def run(self, question: Question, arm: str, count: int, label: str) -> None:
         """Correct, learn, measure; nothing if the row is there."""
-        key = (arm, count, anonymous(patient, self.patients))
-        if key in {row.key for row in self.rows}:
+        if (self.domain.name, question.name, label, count) in {row.key for row in self.rows}:
             return
         if arm == "none":
-            self.measure((arm, patient, 0), 0, 0.0, self.segmenter)
+            self.measure(question, arm, (0, 0), 0.0, self.segmenter)
             return
-        folder = self.work / f"{key[2]}-{arm}-{count}"
+        folder = self.work / f"{self.domain.name}-{question.name}-{label}-{count}".replace(" ", "_")
         shutil.rmtree(folder, ignore_errors=True)
-        pool = [one for one in self.examinations if one.case.patient != patient]
+        pool = examine(question.pool, self.segmenter, self.domain)
         there = fill_store(folder / "store", pool, count)
         base, settings = self.start(arm, folder)
-        replay = self.base_data if arm == "replay" else None
+        replay = self.acdc if arm == "replay" else None
         tuned = finetune(
             base, folder / "store", folder / "run", replay=replay, settings=settings, device="cpu"
         )
         kept_out = sum(len(one.slices) for one in tuned.held_out)
         segmenter = Segmenter.from_pretrained(tuned.folder, "cpu")
-        self.measure((arm, patient, count), there - kept_out, tuned.seconds, segmenter)
-        shutil.rmtree(folder)
+        self.measure(question, label, (count, there - kept_out), tuned.seconds, segmenter)
+        shutil.rmtree(folder / "store")
 
     def start(self, arm: str, folder: Path) -> tuple[str | Path, Settings]:
         """Return what a way of learning starts from, and its settings."""
@@ -274,59 +255,65 @@ class Experiment:
         )
 
 
-def anonymous(patient: str, patients: Sequence[str]) -> str:
-    """Return how the table calls a patient."""
-    return f"patient {patients.index(patient) + 1}"
+STRUCTURES = ("right ventricle", "left ventricular myocardium", "left ventricle")
+"""In the order of the table's columns."""
 
 
-def read_table() -> list[Row]:
+def read_table(path: Path) -> list[Row]:
     """Return the rows that were measured before."""
-    if not TABLE.is_file():
+    if not path.is_file():
         return []
     kinds = {field.name: {"str": str, "int": int, "float": float}[str(field.type)]
              for field in fields(Row)}  # fmt: skip
-    with TABLE.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return [
             Row(**{name: kinds[name](value) for name, value in row.items()})
             for row in csv.DictReader(file)
         ]
 
 
-def write_table(rows: Sequence[Row]) -> None:
+def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Write all rows."""
-    with atomic_write(TABLE) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
 
 
-def plan(patients: Sequence[str], counts: Sequence[int], arms: Sequence[str]) -> Iterator[Run]:
+def plan(
+    questions: Sequence[Question], counts: Sequence[int], arms: Sequence[str]
+) -> Iterator[tuple[Question, str, int]]:
     """Yield the runs, the most telling first."""
-    yield from (("none", patient, 0) for patient in patients)
+    yield from ((question, "none", 0) for question in questions)
     for arm in arms:
         for count in sorted(counts, key=lambda count: abs(count - 20)):
-            yield from ((arm, patient, count) for patient in patients)
+            yield from ((question, arm, count) for question in questions)
 
 
 def main() -> None:
     """Run what is missing, then write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--target", type=Path, help="data folder: cases.csv, images/, labels/")
-    parser.add_argument("--base-data", type=Path, help="ACDC, as flomo data prepare leaves it")
-    parser.add_argument("--work", type=Path, help="folder for runs, emptied as they end")
+    parser.add_argument("--acdc", type=Path, help="ACDC, as flomo data prepare leaves it")
+    parser.add_argument("--target", type=Path, help="Sunnybrook: cases.csv, images/, labels/")
+    parser.add_argument("--work", type=Path, help="folder for runs")
+    parser.add_argument("--domain", default="scanner", choices=DOMAINS)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
     parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS)
     parser.add_argument("--settings", type=Path, help="settings of fine-tuning, for a trial")
+    parser.add_argument("--label", help="what the table calls a trial, instead of its arm")
     parser.add_argument("--page-only", action="store_true")
     args = parser.parse_args()
+    if (args.settings or args.label) and args.domain != "trial":
+        parser.error("other settings are tried on the trial domain only")
     if not args.page_only:
-        settings = read_settings(args.settings)
-        experiment = Experiment(args.target, args.base_data, args.work, settings)
-        for arm, patient, count in plan(experiment.patients, args.counts, args.arms):
-            experiment.run(arm, patient, count)
+        domain = DOMAINS[args.domain](args.target, args.acdc, args.work, load_card(BASE))
+        experiment = Experiment(domain, args.acdc, args.work, read_settings(args.settings))
+        for question, arm, count in plan(domain.questions, args.counts, args.arms):
+            label = args.label if args.label and arm != "none" else arm
+            experiment.run(question, arm, count, label)
     from correction_loop_page import write_page
 
-    write_page(read_table())
+    write_page(read_table(TABLE))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,152 @@
+"""What a model meets in the correction experiment: two data sets that it has not learnt from.
+
+``scanner``: the held-out fold of ACDC as a scanner of half the resolution with more noise would
+show it. The model as it is on the unchanged images of the same patients tells what there is to
+regain. ``sunnybrook``: three real patients of another hospital, scanner and reader. ``trial`` is
+for choosing the settings of fine-tuning: patients that the model *has* learnt from, changed in
+another way, so that nothing that is reported is chosen on what it is reported of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from flomo_training.cases import Case, case_of, list_cases, read_case, read_rows
+from flomo_training.uncertainty.shift import degrade
+from napari_flomo.models import ModelCard
+from napari_flomo.volumes import Volume, write
+
+FOLD = 0
+"""Fold of ACDC that the model has not learnt from."""
+
+CHANGES = {
+    "scanner": (("low resolution", "mild"), ("noise", "mild")),
+    "trial": (("blur", "mild"), ("contrast", "strong")),
+}
+"""Degradations of `flomo_training.uncertainty.shift`, one after the other."""
+
+TRIAL_PATIENTS = 12
+SEED = 2026
+
+
+@dataclass(frozen=True)
+class Question:
+    """One split of the target data: who is corrected, who is tested, what must not be forgotten.
+
+    Attributes
+    ----------
+    name
+        Of the row in the table; no patient's.
+    pool
+        Cases that the reader corrects slices of.
+    test
+        Cases of other patients.
+    base
+        Cases of the base task, of nobody in the pool.
+    """
+
+    name: str
+    pool: tuple[Case, ...]
+    test: tuple[Case, ...]
+    base: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A target domain.
+
+    Attributes
+    ----------
+    name
+        ``"scanner"``, ``"sunnybrook"`` or ``"trial"``.
+    questions
+        Splits, each answered by runs of its own.
+    whole
+        Whether the reference holds every slice; else only slices with contours are corrected and
+        counted.
+    """
+
+    name: str
+    questions: tuple[Question, ...]
+    whole: bool
+
+    def slices(self, reference: Volume) -> list[int]:
+        """Return the slices that the reference speaks of."""
+        if self.whole:
+            return list(range(len(reference.data)))
+        return [int(index) for index in np.flatnonzero(reference.data.any((1, 2)))]
+
+
+def sunnybrook(source: Path, acdc: Path) -> Domain:
+    """Return the real scanner; each patient in turn is the test."""
+    cases = [case_of(source, row) for row in read_rows(source)]
+    base = tuple(list_cases(acdc, FOLD, "validation"))
+    questions = [
+        Question(
+            f"patient {number}",
+            tuple(case for case in cases if case.patient != patient),
+            tuple(case for case in cases if case.patient == patient),
+            base,
+        )
+        for number, patient in enumerate(sorted({case.patient for case in cases}), start=1)
+    ]
+    return Domain("sunnybrook", tuple(questions), whole=False)
+
+
+def simulated(name: str, acdc: Path, work: Path, card: ModelCard) -> Domain:
+    """Return a simulated scanner: half of the patients are corrected, the other half is tested.
+
+    Parameters
+    ----------
+    name
+        Of `CHANGES`. ``"trial"`` takes patients that the model has learnt from, and one split.
+    acdc
+        Data folder.
+    work
+        Where the changed images are written.
+    card
+        Of the model; says what the intensity window is.
+    """
+    trial = name == "trial"
+    cases = list_cases(acdc, FOLD, "training" if trial else "validation")
+    order = np.random.default_rng(SEED).permutation(sorted({case.patient for case in cases}))
+    patients = [str(one) for one in order[: TRIAL_PATIENTS if trial else None]]
+    chosen = [case for case in cases if case.patient in patients]
+    changed = {case.name: change(case, CHANGES[name], work / name, card) for case in chosen}
+    middle = len(patients) // 2
+    halves = (set(patients[:middle]), set(patients[middle:]))
+    questions = [
+        Question(
+            f"half {number}",
+            tuple(changed[case.name] for case in chosen if case.patient not in half),
+            tuple(changed[case.name] for case in chosen if case.patient in half),
+            tuple(case for case in chosen if case.patient in half),
+        )
+        for number, half in enumerate(halves, start=1)
+    ]
+    return Domain(name, tuple(questions[: 1 if trial else 2]), whole=True)
+
+
+def change(case: Case, changes: Sequence[tuple[str, str]], folder: Path, card: ModelCard) -> Case:
+    """Write the image of a case as another scanner shows it; its labels stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{case.name}.nii.gz"
+    if not path.is_file():
+        image, _ = read_case(case)
+        # Not Python's own hash, which differs from process to process.
+        seed = SEED + sum(case.name.encode())
+        for kind, grade in changes:
+            image = degrade(image, kind, grade, card, seed)
+        write(path, image)
+    return replace(case, image=path)
+
+
+DOMAINS: dict[str, Callable[[Path, Path, Path, ModelCard], Domain]] = {
+    "scanner": lambda _target, acdc, work, card: simulated("scanner", acdc, work, card),
+    "sunnybrook": lambda target, acdc, _work, _card: sunnybrook(target, acdc),
+    "trial": lambda _target, acdc, work, card: simulated("trial", acdc, work, card),
+}
