@@ -141,7 +141,7 @@ def change(case: Case, changes: Sequence[tuple[str, str]], folder: Path, card: M
         seed = SEED + sum(case.name.encode())
         for kind, grade in changes:
             image = degrade(image, kind, grade, card, seed)
-        write(path, image)
+        write(image, path)
     return replace(case, image=path)
 
 
