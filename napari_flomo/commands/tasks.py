@@ -6,30 +6,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from napari_flomo.commands.faults import MissingModel, out_of_gpu_memory
 from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.jobs import Report
 
 if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmenter
 
 WARM_MODELS = 2
 """Networks kept in memory: the one in use, and the one it is compared with."""
-
-
-class Report(Protocol):
-    """Tells the host how far a task is."""
-
-    def __call__(
-        self,
-        done: int,
-        total: int,
-        seconds_left: float | None = None,
-        message: str = "",
-        data: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Report; cheap enough to be called for every slice. ``data`` always arrives."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from napari_flomo.jobs.child import Process, Spawn, python_spawner
 from napari_flomo.jobs.detached import attach, running, start
-from napari_flomo.jobs.job import Busy, Job, JobFailed, Problem, Progress, State
+from napari_flomo.jobs.job import Busy, Job, JobFailed, Problem, Progress, Report, State
 from napari_flomo.jobs.worker import Worker
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Problem",
     "Process",
     "Progress",
+    "Report",
     "Spawn",
     "State",
     "Worker",

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from napari_flomo.errors import Cancelled, FlomoError
 
@@ -51,6 +51,20 @@ class Progress:
     seconds_left: float | None = None
     message: str = ""
     data: Mapping[str, Any] | None = None
+
+
+class Report(Protocol):
+    """Tells how far long work is, from inside of it: the arguments are those of `Progress`."""
+
+    def __call__(
+        self,
+        done: int,
+        total: int,
+        seconds_left: float | None = None,
+        message: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> object:
+        """Report; cheap enough to be called for every slice. ``data`` always arrives."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -34,14 +32,13 @@ from napari_flomo.session.events import (
 )
 from napari_flomo.session.images import OpenImage
 from napari_flomo.session.merging import Scope
+from napari_flomo.session.observers import Observers
 from napari_flomo.session.review import Place, Review
 from napari_flomo.session.runs import Run
 from napari_flomo.session.segmenting import maps_run, segmentation_run
 from napari_flomo.session.storekeeper import Kept, StoreKeeper
 from napari_flomo.session.verdict import accept, reopen
 from napari_flomo.volumes import Volume
-
-_LOG = logging.getLogger(__name__)
 
 Observer = Callable[[Event], None]
 
@@ -79,7 +76,7 @@ class Session:
         self._images: dict[str, OpenImage] = {}
         self._arrivals = Arrivals(self._dispatch, self._images.get, self._ended)
         self._numbers = itertools.count(1)
-        self._observers: list[Observer] = []
+        self._observers = Observers[[Event]]()
         self._running: Run | None = None
         self._closed = False
 
@@ -107,20 +104,20 @@ class Session:
         """Open an image and return its key."""
         key = f"image-{next(self._numbers)}"
         self._images[key] = OpenImage(key, name, volume)
-        self._tell(ImageAdded(key))
+        self._observers.tell(ImageAdded(key))
         return key
 
     def rename(self, key: str, name: str) -> None:
         """Call an image otherwise; runs go on."""
         self.image(key).name = name
-        self._tell(ImageRenamed(key, name))
+        self._observers.tell(ImageRenamed(key, name))
 
     def remove(self, key: str) -> None:
         """Close an image; a run on it is cancelled and its result dropped."""
         del self._images[self.image(key).key]
         if self._running is not None and self._running.key == key:
             self._running.cancel()
-        self._tell(ImageRemoved(key))
+        self._observers.tell(ImageRemoved(key))
 
     # Work
 
@@ -233,7 +230,7 @@ class Session:
         image.counts.update(place.frame, place.slice, frame[place.slice])
         image.review.count_edit(place, strokes)
         image.stopwatch.tick()
-        self._tell(LabelsChanged(key, place.frame, place.slice))
+        self._observers.tell(LabelsChanged(key, place.frame, place.slice))
 
     def set_labels(self, key: str, labels: NDArray[Any]) -> None:
         """Replace the labels of an image, as a restore or an import does.
@@ -244,7 +241,7 @@ class Session:
             If they are no integers or not on its grid.
         """
         results.replace_labels(self.image(key), labels)
-        self._tell(LabelsChanged(key))
+        self._observers.tell(LabelsChanged(key))
 
     def restore(self, key: str, found: Replay) -> None:
         """Bring back what `replay` read of a journal: labels, locks and review; no doubt maps.
@@ -256,15 +253,15 @@ class Session:
         """
         image = self.image(key)
         restoring.restore(image, found)
-        self._tell(LabelsChanged(key))
-        self._tell(LocksChanged(key, image.locked))
-        self._tell(ReviewChanged(key))
+        self._observers.tell(LabelsChanged(key))
+        self._observers.tell(LocksChanged(key, image.locked))
+        self._observers.tell(ReviewChanged(key))
 
     def lock(self, key: str, code: int, locked: bool = True) -> None:
         """Call a label finished, or not finished any more."""
         image = self.image(key)
         image.locked = image.locked | {code} if locked else image.locked - {code}
-        self._tell(LocksChanged(key, image.locked))
+        self._observers.tell(LocksChanged(key, image.locked))
 
     def measures(self, key: str) -> HeartMeasures | None:
         """Return volumes, EF and mass of the labels as they are now; quick enough for a brush.
@@ -296,7 +293,7 @@ class Session:
         """Move to a slice of the review."""
         place = self._review(key).go_to(place)
         self.image(key).stopwatch.tick()
-        self._tell(ReviewChanged(key))
+        self._observers.tell(ReviewChanged(key))
         return place
 
     def review_accept(self, key: str) -> Place | None:
@@ -318,13 +315,7 @@ class Session:
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call ``observer(event)`` on every change; returns a function that ends it."""
-        self._observers.append(observer)
-
-        def unsubscribe() -> None:
-            with suppress(ValueError):
-                self._observers.remove(observer)
-
-        return unsubscribe
+        return self._observers.add(observer)
 
     def close(self) -> None:
         """Cancel what runs, let the worker end, write what was accepted; nothing is told more."""
@@ -339,7 +330,7 @@ class Session:
     def _follow(self, run: Run) -> Run:
         """Begin to listen to a run; its reports reach us in the thread of `dispatch`."""
         self._running = run
-        self._tell(RunStarted(run))
+        self._observers.tell(RunStarted(run))
         run._follow(
             lambda progress: self._dispatch(lambda: self._progressed(run, progress)),
             lambda job: self._arrivals.arrived(run, job),
@@ -348,7 +339,7 @@ class Session:
 
     def _progressed(self, run: Run, progress: Progress) -> None:
         if self._running is run:
-            self._tell(RunProgressed(run, progress))
+            self._observers.tell(RunProgressed(run, progress))
 
     def _ended(self, run: Run, job: Job, problem: Problem | None) -> None:
         """Note how a run ended; one whose image is gone was cancelled, whatever came of it."""
@@ -357,13 +348,13 @@ class Session:
         gone = run.key is not None and run.key not in self._images
         if self._closed or gone or run.cancelling or job.state is State.CANCELLED:
             run._settle(State.CANCELLED)
-            self._tell(RunCancelled(run))
+            self._observers.tell(RunCancelled(run))
         elif problem is None:
             run._settle(State.DONE)
-            self._tell(RunFinished(run))
+            self._observers.tell(RunFinished(run))
         else:
             run._settle(State.FAILED, problem)
-            self._tell(RunFailed(run, problem))
+            self._observers.tell(RunFailed(run, problem))
 
     def _keep(self, image: OpenImage) -> None:
         if self._keeper is not None:
@@ -373,7 +364,7 @@ class Session:
         image = self._images.get(kept.key)
         if image is not None:
             image.kept = CorrectionKept(kept.key, kept.slices, kept.problem)
-            self._tell(image.kept)
+            self._observers.tell(image.kept)
 
     def _review(self, key: str) -> Review:
         review = self.image(key).review
@@ -382,16 +373,8 @@ class Session:
         return review
 
     def _reviewed(self, key: str, place: Place | None) -> Place | None:
-        self._tell(ReviewChanged(key))
+        self._observers.tell(ReviewChanged(key))
         return place
-
-    def _tell(self, event: Event) -> None:
-        """Tell all observers; the fault of one must not keep it from the others."""
-        for observer in tuple(self._observers):
-            try:
-                observer(event)
-            except Exception:
-                _LOG.exception("An observer of the session failed")
 
 
 def _at_once(action: Callable[[], None]) -> None:

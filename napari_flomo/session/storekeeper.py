@@ -12,6 +12,7 @@ from pathlib import Path
 from napari_flomo.corrections import CorrectionStore, default_store
 from napari_flomo.errors import FlomoError
 from napari_flomo.session.images import OpenImage
+from napari_flomo.session.observers import Observers
 from napari_flomo.session.verdict import Verdict
 
 _LOG = logging.getLogger(__name__)
@@ -87,13 +88,13 @@ class StoreKeeper:
         self._waiting: dict[str, Verdict] = {}
         self._slices: dict[str, int] = {}
         self._counted: dict[str, float] = {}
-        self._listeners: list[Callable[[Kept], None]] = []
+        self._listeners = Observers[[Kept]]()
         self._thread: threading.Thread | None = None
         self._closing = False
 
     def listen(self, listener: Callable[[Kept], None]) -> None:
         """Call ``listener(kept)``, from the thread, whenever something was written or was not."""
-        self._listeners.append(listener)
+        self._listeners.add(listener)
 
     def keep(self, image: OpenImage) -> None:
         """Write what is accepted of an image, soon; returns at once.
@@ -171,11 +172,7 @@ class StoreKeeper:
                 del self._waiting[key]
                 self._changed.notify_all()
         kept = Kept(key, self._slices.get(key, 0), problem)
-        for listener in tuple(self._listeners):
-            try:
-                listener(kept)
-            except Exception:
-                _LOG.exception("A listener of the store failed")
+        self._listeners.tell(kept)
         return problem is None
 
     def _write(self, key: str, verdict: Verdict) -> int:

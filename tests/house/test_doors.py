@@ -31,7 +31,7 @@ DOORS: dict[str, set[str]] = {
     "jobs": FLOOR,
     "session": FLOOR | {"volumes", "models", "segmentation", "measures", "corrections", "jobs"},
     "flomo_training": FLOOR
-    | {"volumes", "networks", "models", "segmentation", "measures", "corrections"},
+    | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"},
     "cli": FLOOR
     | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"}
     | {"session", "flomo_training"},

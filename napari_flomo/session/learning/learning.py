@@ -19,6 +19,7 @@ from napari_flomo.session.learning.training import (
     trainings_folder,
 )
 from napari_flomo.session.learning.waiting import Readiness, Waiting, card_of, count_waiting
+from napari_flomo.session.observers import Observers
 
 USED, KEPT_OLD, DROPPED = "used", "kept old", "dropped"
 
@@ -61,7 +62,7 @@ class Learning:
         self._folder = folder
         self._make_worker = worker
         self._executable = executable
-        self._observers: list[Observer] = []
+        self._observers = Observers[[]]()
         self._checking: tuple[str, Worker] | None = None
         self._stale = False
         self._closed = False
@@ -253,13 +254,7 @@ class Learning:
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call ``observer()`` on every change; returns a function that ends it."""
-        self._observers.append(observer)
-
-        def unsubscribe() -> None:
-            with suppress(ValueError):
-                self._observers.remove(observer)
-
-        return unsubscribe
+        return self._observers.add(observer)
 
     def close(self, *, stop: bool = False) -> None:
         """Listen no more; a training that runs goes on, unless it is to stop."""
@@ -313,8 +308,7 @@ class Learning:
 
     def _tell(self) -> None:
         if not self._closed:
-            for observer in tuple(self._observers):
-                observer()
+            self._observers.tell()
 
 
 def _stack(model: str) -> list[str]:

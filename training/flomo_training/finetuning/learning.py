@@ -12,9 +12,9 @@ from flomo_training.finetuning.recalibrating import recalibrate
 from flomo_training.finetuning.settings import Settings, read_settings
 from flomo_training.finetuning.splitting import readiness
 from flomo_training.finetuning.tuning import Tuned, finetune
-from flomo_training.finetuning.watching import Report
 from flomo_training.gate import GateReport, run_gate
 from napari_flomo.corrections import CorrectionStore
+from napari_flomo.jobs import Report
 from napari_flomo.models import install_candidate, load_card
 
 GATE = "gate"

@@ -28,13 +28,14 @@ from flomo_training.finetuning.rehearsal import (
 from flomo_training.finetuning.settings import Settings, read_settings
 from flomo_training.finetuning.splitting import readiness, split
 from flomo_training.finetuning.teaching import TuningModule, looks
-from flomo_training.finetuning.watching import BEST, Report, Watch, take_weights
+from flomo_training.finetuning.watching import BEST, Watch, take_weights
 from flomo_training.fit import LAST, check_run, describe_device, make_trainer, versions
 from flomo_training.gate.cases import HeldOut
 from flomo_training.recipe import Hardware
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
+from napari_flomo.jobs import Report
 from napari_flomo.models import ModelCard, load_card, load_network, locate
 from napari_flomo.models.schema import encode
 from napari_flomo.segmentation import choose_device

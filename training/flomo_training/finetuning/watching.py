@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import lightning
 from lightning.pytorch.trainer.states import TrainerFn
@@ -17,6 +17,7 @@ from flomo_training.diary import Diary
 from flomo_training.finetuning.settings import Settings
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
+from napari_flomo.jobs import Report
 
 BEST = "best.safetensors"
 """Where a run folder keeps the weights with the best Dice on the held-out slices."""
@@ -24,20 +25,6 @@ BEST = "best.safetensors"
 HELD_OUT = "held_out/dice"
 
 STOPPED = "The training was cancelled; it can go on where it was."
-
-
-class Report(Protocol):
-    """Is told how far a training is."""
-
-    def __call__(
-        self,
-        done: int,
-        total: int,
-        seconds_left: float | None = None,
-        message: str = "",
-        data: Mapping[str, Any] | None = None,
-    ) -> object:
-        """Take a report: steps, and in ``data`` a point of the curves now and then."""
 
 
 class Watch(Diary):

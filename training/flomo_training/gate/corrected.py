@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flomo_training.gate.cases import HeldOut, JudgedImage
 from flomo_training.gate.traces import traces
 from flomo_training.leaks import FINGERPRINT
-from napari_flomo.corrections import CorrectionStore, Record
+from napari_flomo.corrections import Correction, CorrectionStore, Record
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Volume
@@ -141,7 +141,9 @@ def _judged(
     }
 
     def load() -> tuple[Volume, Volume]:
-        correction = store.read(part.record_id)
+        return judged(store.read(part.record_id))
+
+    def judged(correction: Correction) -> tuple[Volume, Volume]:
         if correction.image is None:
             raise FlomoError(
                 f"The store has no copy of the image of correction {part.record_id}, so nothing "
@@ -156,7 +158,7 @@ def _judged(
 
     slices = sorted(set(part.slices))
     correction = store.read(part.record_id)
-    load()  # what cannot be read shall be known before hours of work
+    judged(correction)  # what cannot be read shall be known before hours of work
     drawn = None
     if correction.proposed is not None:
         proposed = correction.proposed.frame(part.frame).data[slices]
