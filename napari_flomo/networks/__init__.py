@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from napari_flomo.networks.dynunet import DynUNet
+from napari_flomo.networks.fast import fast
 from napari_flomo.networks.fias import FIAS
 from napari_flomo.networks.flomo import count_parameters, flomo
 from napari_flomo.networks.fmbff import FMBFFNet
@@ -65,6 +66,7 @@ __all__ = [
     "build",
     "can_sample",
     "count_parameters",
+    "fast",
     "load_reference_weights",
     "stochastic_forward",
 ]

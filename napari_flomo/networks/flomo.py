@@ -144,7 +144,7 @@ class FlomoNet(nn.Module):
         ValueError
             If the number of channels is wrong, or the size does not suit the reference form.
         """
-        self._check(image)
+        check_image(image, self.in_channels, self.form)
         height, width = image.shape[-2:]
         maps = image if self.form.unit_input else image / 255
         if self.form.any_size:
@@ -172,14 +172,16 @@ class FlomoNet(nn.Module):
         logits = self.head(maps)[..., :height, :width]
         return Output(logits, aux, seen)
 
-    def _check(self, image: Tensor) -> None:
-        if image.ndim != 4 or image.shape[1] != self.in_channels:
-            raise ValueError(f"expected (N, {self.in_channels}, H, W), got {tuple(image.shape)}")
-        height, width = image.shape[-2:]
-        if not self.form.any_size and (height % STRIDE or width % STRIDE):
-            raise ValueError(f"rows and columns must be multiples of {STRIDE}")
-        if not self.form.inverse_dct and (height != width or height > 16 * STRIDE):
-            raise ValueError("without inverse_dct the input must be square, at most 256 pixels")
+
+def check_image(image: Tensor, in_channels: int, form: Form) -> None:
+    """Raise ValueError if a network of this form cannot take this image."""
+    if image.ndim != 4 or image.shape[1] != in_channels:
+        raise ValueError(f"expected (N, {in_channels}, H, W), got {tuple(image.shape)}")
+    height, width = image.shape[-2:]
+    if not form.any_size and (height % STRIDE or width % STRIDE):
+        raise ValueError(f"rows and columns must be multiples of {STRIDE}")
+    if not form.inverse_dct and (height != width or height > 16 * STRIDE):
+        raise ValueError("without inverse_dct the input must be square, at most 256 pixels")
 
 
 def flomo(width: int) -> Any:

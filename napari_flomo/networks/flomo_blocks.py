@@ -33,6 +33,17 @@ from napari_flomo.networks.gates import weigh_channels, weigh_pixels
 __all__ = ["DASA", "FAMSR", "FPFN", "REFERENCE", "Form", "LoGoMoE"]
 
 
+def routing_weights(mean: Tensor, router: nn.Module | None, form: Form) -> Tensor:
+    """Return the weight of each expert ``(N, 7)`` from the channel means ``(N, C)``."""
+    if router is None:
+        return mean.new_full((len(mean), len(EXPERTS)), 1 / len(EXPERTS))
+    logits = router(mean)
+    if form.routing == "topk":
+        kept = torch.zeros_like(logits).scatter(1, logits.topk(form.top_k).indices, 1.0)
+        logits = logits - 1e9 * (1 - kept)
+    return logits.softmax(1)  # type: ignore[no-any-return]
+
+
 class LoGoMoE(nn.Module):
     """Local-global mixture of experts.
 
@@ -66,13 +77,7 @@ class LoGoMoE(nn.Module):
 
     def route(self, mean: Tensor) -> Tensor:
         """Return the weight of each expert ``(N, 7)`` from the channel means ``(N, C)``."""
-        if self.router is None:
-            return mean.new_full((len(mean), len(EXPERTS)), 1 / len(EXPERTS))
-        logits = self.router(mean)
-        if self.form.routing == "topk":
-            kept = torch.zeros_like(logits).scatter(1, logits.topk(self.form.top_k).indices, 1.0)
-            logits = logits - 1e9 * (1 - kept)
-        return logits.softmax(1)
+        return routing_weights(mean, self.router, self.form)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features and the router's entropy, a scalar in nats averaged over images."""

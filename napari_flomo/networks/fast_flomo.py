@@ -1,0 +1,68 @@
+"""FLoMo-Net rewritten for inference. See `napari_flomo.networks.fast`."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from napari_flomo.networks.blocks import pad_to_multiple
+from napari_flomo.networks.fast_experts import FastMoE
+from napari_flomo.networks.fast_fusion import FastFPFN
+from napari_flomo.networks.flomo import STRIDE, FlomoNet, Stage, check_image
+from napari_flomo.networks.flomo_blocks import FPFN
+from napari_flomo.networks.output import Output
+
+
+class FastStage(nn.Module):
+    """A stage of FLoMo-Net; in the decoder it takes the map before it is doubled."""
+
+    def __init__(self, plain: Stage, *, maps: bool) -> None:
+        super().__init__()
+        self.moe = FastMoE(plain.moe, doubled=plain.fpfn is not None)
+        self.dasa = plain.dasa
+        self.fpfn = FastFPFN(plain.fpfn, maps=maps) if isinstance(plain.fpfn, FPFN) else plain.fpfn
+
+    def forward(self, maps: Tensor, skip: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the features and the fusion's maps."""
+        maps = self.moe(maps)
+        if self.dasa is not None:
+            maps = self.dasa(maps)
+        return (maps, {}) if self.fpfn is None else self.fpfn(skip, maps)
+
+
+class FastFlomo(nn.Module):
+    """FLoMo-Net for inference: the same logits (and maps) with less work.
+
+    Parameters
+    ----------
+    plain
+        In evaluation mode, frozen; its tensors are taken over, so hand in a copy.
+    maps
+        Whether to return the network's own maps.
+    """
+
+    def __init__(self, plain: FlomoNet, *, maps: bool) -> None:
+        super().__init__()
+        self.form = plain.form
+        self.in_channels = plain.in_channels
+        self.encoder = nn.ModuleList(FastStage(s, maps=maps) for s in plain.encoder.values())
+        self.bridge = plain.bridge
+        self.decoder = nn.ModuleList(FastStage(s, maps=maps) for s in plain.decoder.values())
+        self.head = plain.head
+
+    def forward(self, image: Tensor) -> Output:
+        """Segment a batch of slices; the contract is that of `FlomoNet.forward`."""
+        check_image(image, self.in_channels, self.form)
+        height, width = image.shape[-2:]
+        maps = image if self.form.unit_input else image / 255
+        if self.form.any_size:
+            maps = pad_to_multiple(maps, STRIDE)
+        skips = []
+        for stage in self.encoder:
+            maps, _ = stage(maps)
+            skips.append(maps)
+        maps = self.bridge(maps)
+        seen: dict[str, Tensor] = {}
+        for number, stage in enumerate(self.decoder, start=1):
+            maps, own = stage(maps, skips.pop())
+            seen |= {f"stage{number}.{name}": value for name, value in own.items()}
+        return Output(self.head(maps)[..., :height, :width], [], seen)
