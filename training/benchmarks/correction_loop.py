@@ -15,7 +15,8 @@ measured on other patients of the target domain and on patients of the base task
 
 Every run is a row of ``correction_loop.csv``; rows that are there already are not run again, so the
 experiment can be interrupted. The page and the picture are made from that table alone. Trials of
-other settings (``--domain trial --settings FILE --label NAME``) go to ``correction_trial.csv``.
+other settings (``--domain trial --settings FILE --label NAME``) go to ``correction_trial.csv``;
+``--between RUN 0.25 0.5`` measures weights between the base model and what a run has learnt.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from flomo_training.metrics import compare
 from flomo_training.simulated_reader import Doubt, corrected, most_doubtful
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
 from napari_flomo.files import atomic_write
-from napari_flomo.models import build_network, load_card, save_model
+from napari_flomo.models import build_network, load_card, load_network, save_model
 from napari_flomo.segmentation import Segmentation, Segmenter
 from napari_flomo.volumes import Volume
 
@@ -239,6 +240,30 @@ class Experiment:
         self.measure(question, label, (count, there - kept_out), tuned.seconds, segmenter)
         shutil.rmtree(folder / "store")
 
+    def between(self, learnt: Path, shares: Sequence[float], label: str) -> None:
+        """Measure weights on the way from the base model to those that a run has learnt.
+
+        Parameters
+        ----------
+        learnt
+            Folder of a model that was made with an interpolation of 1.
+        shares
+            Of the way.
+        label
+            Of the rows.
+        """
+        before = load_network(BASE)[0].state_dict()
+        for share in shares:
+            network, card = load_network(learnt)
+            blend = {
+                name: torch.lerp(before[name], value, share) if value.is_floating_point() else value
+                for name, value in network.state_dict().items()
+            }
+            network.load_state_dict(blend)
+            segmenter = Segmenter(network, card, "cpu")
+            for question in self.domain.questions:
+                self.measure(question, f"{label}, {share:g} of the way", (0, 0), 0.0, segmenter)
+
     def start(self, arm: str, folder: Path) -> tuple[str | Path, Settings]:
         """Return what a way of learning starts from, and its settings."""
         if arm != "scratch":
@@ -250,6 +275,7 @@ class Experiment:
         return folder / "newborn", replace(
             self.settings,
             freeze_statistics=False,
+            interpolation=1.0,
             learning_rate=4e-3,
             distillation=replace(self.settings.distillation, weight=0.0, unseen=0.0),
         )
@@ -301,6 +327,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS)
     parser.add_argument("--settings", type=Path, help="settings of fine-tuning, for a trial")
     parser.add_argument("--label", help="what the table calls a trial, instead of its arm")
+    parser.add_argument("--between", nargs="+", metavar=("MODEL", "SHARE"), help="see above")
     parser.add_argument("--page-only", action="store_true")
     args = parser.parse_args()
     if (args.settings or args.label) and args.domain != "trial":
@@ -308,12 +335,17 @@ def main() -> None:
     if not args.page_only:
         domain = DOMAINS[args.domain](args.target, args.acdc, args.work, load_card(BASE))
         experiment = Experiment(domain, args.acdc, args.work, read_settings(args.settings))
+        if args.between:
+            folder, shares = Path(args.between[0]), [float(share) for share in args.between[1:]]
+            experiment.between(folder, shares, args.label or "tuned")
+            return
         for question, arm, count in plan(domain.questions, args.counts, args.arms):
             label = args.label if args.label and arm != "none" else arm
             experiment.run(question, arm, count, label)
     from correction_loop_page import write_page
 
-    write_page(read_table(TABLE))
+    if read_table(TABLE):
+        write_page(read_table(TABLE))
 
 
 if __name__ == "__main__":

@@ -231,7 +231,8 @@ def test_norms_keep_the_statistics_of_the_parent(card, settings, base):
     recipe = replace(settings.recipe(flomo, base, Hardware("cpu", 1)), start_from=None)
     images = torch.rand(2, 1, 16, 16)
     for frozen in (True, False):
-        module = TuningModule(recipe, replace(settings, freeze_statistics=frozen), None).train()
+        changed = replace(settings, freeze_statistics=frozen)
+        module = TuningModule(recipe, changed, build_network(flomo), teaches=False).train()
         before = {k: v.clone() for k, v in module.state_dict().items() if "running_" in k}
         assert before, "this network has batch norms"
         module.network(images)
@@ -258,7 +259,7 @@ def test_norms_of_a_whole_run_keep_the_statistics_of_the_parent(card, fill, sett
 def test_the_parent_teaches_but_is_not_taught(card, settings, base):
     recipe = settings.recipe(card, base, Hardware("cpu", 1))
     network, _ = load_network(base)
-    module = TuningModule(recipe, settings, network)
+    module = TuningModule(recipe, settings, network, teaches=True)
     assert not any(name.startswith("parent") for name in module.state_dict())
     module.log = lambda *_, **__: None
     torch.manual_seed(1)
@@ -271,8 +272,24 @@ def test_the_parent_teaches_but_is_not_taught(card, settings, base):
     for parameter in module.network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     with_parent = module.training_step(batch, 0)
-    module.parent = None
+    module.teaches = False
     assert with_parent > module.training_step(batch, 0) + 1e-4
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_the_candidate_lies_between_the_parent_and_what_was_learnt(card, settings, base, share):
+    recipe = settings.recipe(card, base, Hardware("cpu", 1))
+    network, _ = load_network(base)
+    changed = replace(settings, interpolation=share)
+    module = TuningModule(recipe, changed, network, teaches=False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    for parameter in module.network.parameters():
+        parameter.data += torch.randn_like(parameter)
+    module.update_candidate()
+    learnt = module.network.state_dict()
+    for name, value in module.candidate.network.state_dict().items():
+        torch.testing.assert_close(value, before[name] + share * (learnt[name] - before[name]))
+    assert not any(name.startswith("candidate") for name in module.state_dict())
 
 
 def test_dice_of_a_tally():

@@ -79,6 +79,9 @@ class Settings:
         Steps between two looks at the held-out slices; a checkpoint is written each time, too.
     patience
         Looks without a better Dice after which the training ends.
+    interpolation
+        How far the candidate lies on the way from the parent's weights (0) to those that were
+        learnt (1). In between a model keeps most of what either knows.
     freeze_statistics
         Whether batch norms keep the statistics of the parent. A few slices of a few patients say
         little about all others.
@@ -108,6 +111,7 @@ class Settings:
     average: float
     evaluate_every: int
     patience: int
+    interpolation: float
     freeze_statistics: bool
     replay: float
     replay_cases: int
@@ -142,6 +146,7 @@ class Settings:
         }
         for key, value in shares.items():
             _demand(0 <= value < 1, f"'{key}' must be 0 or more and less than 1, not {value}")
+        _demand(0 < self.interpolation <= 1, "'interpolation' must be more than 0 and at most 1")
         _demand(self.distillation.weight >= 0, "'distillation.weight' must not be negative")
         _demand(0 <= self.warm_up < self.steps, "'warm_up' must be shorter than 'steps'")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -31,13 +32,25 @@ class TuningModule(SegmentationModule):
     settings
         Of the fine-tuning.
     parent
-        The network as it was, where it shall be a teacher; else None.
+        The network as it was.
+    teaches
+        Whether the parent is a teacher, too, to whom the network is held.
+
+    Attributes
+    ----------
+    candidate
+        The network that is judged: its weights lie between those of the parent and of the network
+        that learns, `Settings.interpolation` of the way.
     """
 
-    def __init__(self, recipe: Recipe, settings: Settings, parent: nn.Module | None) -> None:
+    def __init__(
+        self, recipe: Recipe, settings: Settings, parent: nn.Module, *, teaches: bool
+    ) -> None:
         super().__init__(recipe)
         self.settings = settings
-        self.parent = None if parent is None else _Teacher(parent)
+        self.candidate = _Frozen(copy.deepcopy(parent))
+        self.parent = _Frozen(parent)
+        self.teaches = teaches
         self.tally = Tally()
         self.train()  # Lightning leaves the mode of a module as it finds it
 
@@ -51,10 +64,10 @@ class TuningModule(SegmentationModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """Choose fast gradients on a CPU; bring the teacher to where the network is."""
+        """Choose fast gradients on a CPU; bring the frozen networks to where this one is."""
         super().setup(stage)
-        if self.parent is not None:
-            self.parent.to(self.trainer.strategy.root_device)
+        for frozen in (self.parent, self.candidate):
+            frozen.network.to(self.trainer.strategy.root_device)
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
         """Return the loss of a batch: on what has a truth, and how far it went from its parent."""
@@ -66,7 +79,7 @@ class TuningModule(SegmentationModule):
         merged = merge_unnamed(output.logits[taught], named[taught], card.activation)
         penalties = [aux for aux in output.aux if aux.kind != "logits"]
         loss: Tensor = self.loss(Output(merged, penalties), classes[taught])
-        if self.parent is not None:
+        if self.teaches:
             with torch.no_grad():
                 before = self.parent(images)
                 seen_alike = merge_unnamed(before, named, card.activation)
@@ -79,16 +92,30 @@ class TuningModule(SegmentationModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to count anew."""
+        """Begin to count anew, with the candidate of now."""
         self.tally = Tally()
+        self.update_candidate()
 
     def validation_step(self, batch: dict[str, Any], _index: int) -> None:
         """Count what agrees in some slices of one held-out frame."""
         card = self.recipe.model
         images = batch["image"].contiguous(memory_format=torch.channels_last)
-        logits = self.network(images).logits.float()
-        found = decide(logits, card.activation, card.threshold)
+        found = decide(self.candidate(images), card.activation, card.threshold)
         self.tally.add(batch["group"], batch["frame"], batch["judged"], found, batch["classes"])
+
+    def update_candidate(self) -> None:
+        """Go from the parent's weights towards the network's.
+
+        Source: Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+        """
+        before, learnt = self.parent.network.state_dict(), self.network.state_dict()
+        share = self.settings.interpolation
+        self.candidate.network.load_state_dict(
+            {
+                name: torch.lerp(value, learnt[name], share) if value.is_floating_point() else value
+                for name, value in before.items()
+            }
+        )
 
 
 class Tally:
@@ -147,18 +174,15 @@ def looks(held_out: Corrected, card: ModelCard) -> list[dict[str, Any]]:
     return batches
 
 
-class _Teacher:
-    """A frozen network that is no part of the module: not trained, not saved, never copied."""
+class _Frozen:
+    """A network that is no part of the module: not trained, not saved, never copied."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def to(self, device: torch.device) -> None:
-        self.network.to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(images).logits.float()
         return logits
 
-    def __deepcopy__(self, _memo: dict[int, Any]) -> _Teacher:
+    def __deepcopy__(self, _memo: dict[int, Any]) -> _Frozen:
         return self

@@ -193,7 +193,7 @@ def tune(
     teaches = not replayed and settings.distillation.weight > 0
     # Just before weights are drawn: what is imported on the way may draw numbers of its own.
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    module = TuningModule(recipe, settings, load_network(folder)[0] if teaches else None)
+    module = TuningModule(recipe, settings, load_network(folder)[0], teaches=teaches)
     tell = _silent if progress is None else progress
     watch = Watch(out, settings, tell, _never if cancelled is None else cancelled)
     # A device without a number is the first one that there is.
@@ -231,7 +231,7 @@ def tune(
         hardware=describe_device(trainer),
         versions=versions(),
     )
-    candidate = write_candidate(out / MODEL, module.network, card, settings, facts)
+    candidate = write_candidate(out / MODEL, module.candidate.network, card, settings, facts)
     return Tuned(
         folder=out / MODEL,
         card=candidate,
@@ -312,15 +312,16 @@ def _check_unchanged(folder: Path, card: ModelCard) -> None:
 
 
 def _take_result(module: TuningModule, watch: Watch, out: Path) -> None:
-    """Put the best weights into the network, or without held-out slices the last running mean.
+    """Make the best candidate, or without held-out slices that of the last running mean.
 
     A run that was cut off between its last step and this line comes here untrained.
     """
     if watch.best is not None:
-        take_weights(module.network, out / BEST)
+        take_weights(module.candidate.network, out / BEST)
         return
     finished = torch.load(out / LAST, map_location="cpu", weights_only=True)
     module.load_state_dict(finished["state_dict"])
+    module.update_candidate()
 
 
 def _lessons_loader(

@@ -97,7 +97,7 @@ class Watch(Diary):
         self.report(trainer.global_step, self.total, self._left(trainer), "Training")
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Take the Dice; keep the weights, which are the running mean here, if it is the best."""
+        """Take the Dice of the candidate; keep its weights if it is the best."""
         if trainer.state.fn != TrainerFn.FITTING:
             return  # the parent was looked at
         self.latest = module.tally.dice()
@@ -105,7 +105,7 @@ class Watch(Diary):
             return
         if self.best is None or self.latest > self.best:
             self.best, self.best_step, self.waited = self.latest, trainer.global_step, 0
-            keep_weights(module.network, self.out / BEST)
+            keep_weights(module.candidate.network, self.out / BEST)
         else:
             self.waited += 1
 
