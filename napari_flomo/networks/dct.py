@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,14 +32,21 @@ def dct_matrix(size: int, frequencies: int, dtype: torch.dtype, device: torch.de
     Tensor
         ``(frequencies, size)``; shared between callers, so never change it in place.
     """
-    # A tensor born in inference mode could not be used for training later.
+    # A tensor born in inference mode could not be used for training later. NumPy computes the
+    # values, so that nothing of this enters a traced graph but the finished matrix.
     with torch.inference_mode(False):
-        position = torch.arange(size, dtype=torch.float64)
-        frequency = torch.arange(frequencies, dtype=torch.float64)[:, None]
-        matrix = torch.cos(math.pi * (2 * position + 1) * frequency / (2 * size))
-        matrix *= math.sqrt(2 / size)
-        matrix[0] /= math.sqrt(2)
+        matrix = torch.from_numpy(dct_values(size, frequencies))
         return matrix.to(device=device, dtype=dtype)
+
+
+def dct_values(size: int, frequencies: int) -> np.ndarray:
+    """Return what `dct_matrix` returns, as float64 in NumPy."""
+    position = np.arange(int(size), dtype=np.float64)
+    frequency = np.arange(int(frequencies), dtype=np.float64)[:, None]
+    matrix = np.cos(math.pi * (2 * position + 1) * frequency / (2 * int(size)))
+    matrix *= math.sqrt(2 / int(size))
+    matrix[0] /= math.sqrt(2)
+    return matrix
 
 
 def dct2(maps: Tensor, frequencies: int) -> Tensor:

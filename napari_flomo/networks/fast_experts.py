@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from napari_flomo.networks.blocks import Expert, global_average
+from napari_flomo.networks.blocks import Expert, depthwise, global_average
 from napari_flomo.networks.flomo_blocks import LoGoMoE, routing_weights
 from napari_flomo.networks.folding import fold_norm, scale_and_shift
 
@@ -34,8 +34,11 @@ def taps_on_small_map(kernel: int, dilation: int, phase: int) -> list[int]:
     return [(phase + dilation * tap - reach) // 2 for tap in range(kernel)]
 
 
-class PhaseDepthwise(nn.Module):
-    """A depthwise convolution of the doubled map, for one of its four phases.
+def phase_depthwise(plain: nn.Conv2d, phase: tuple[int, int]) -> nn.Conv2d:
+    """Return a depthwise convolution on the small map: one phase of one on the doubled map.
+
+    Its kernel is centred, with zeros where no tap falls: they cost less than a copy of the map
+    that is padded on one side.
 
     Parameters
     ----------
@@ -44,44 +47,56 @@ class PhaseDepthwise(nn.Module):
     phase
         Row and column phase.
     """
+    dilation = plain.dilation[0]
+    step = dilation // 2 if dilation % 2 == 0 else 1
+    places = [taps_on_small_map(plain.kernel_size[0], dilation, p) for p in phase]
+    reach = max(abs(place) for axis in places for place in axis) // step
+    size = 2 * reach + 1
+    weight = plain.weight.detach()
+    merged = weight.new_zeros(len(weight), 1, size, size)
+    for i, row in enumerate(places[0]):
+        for j, column in enumerate(places[1]):
+            merged[:, :, row // step + reach, column // step + reach] += weight[:, :, i, j]
+    small = depthwise(len(weight), size, step)
+    small.weight = nn.Parameter(merged, requires_grad=False)
+    small.bias = plain.bias
+    return small
 
-    def __init__(self, plain: nn.Conv2d, phase: tuple[int, int]) -> None:
-        super().__init__()
-        weight = plain.weight.detach()
-        size, dilation = plain.kernel_size[0], plain.dilation[0]
-        places = [taps_on_small_map(size, dilation, p) for p in phase]
-        self.step = dilation // 2 if dilation % 2 == 0 else 1
-        low = [min(place) for place in places]
-        high = [max(place) for place in places]
-        rows, columns = ((h - w) // self.step + 1 for w, h in zip(low, high, strict=True))
-        merged = weight.new_zeros(len(weight), 1, rows, columns)
-        for i, row in enumerate(places[0]):
-            for j, column in enumerate(places[1]):
-                at = (row - low[0]) // self.step, (column - low[1]) // self.step
-                merged[:, :, at[0], at[1]] += weight[:, :, i, j]
-        self.register_buffer("weight", merged)
-        self.register_buffer("bias", plain.bias.detach().clone())
-        # Left, right, above, below, as F.pad counts them.
-        self.pad = (-low[1], high[1], -low[0], high[0])
 
-    def forward(self, small: Tensor) -> Tensor:
-        """Map ``(N, C, h, w)`` to the values of this phase, of the same shape."""
-        left, right, above, below = self.pad
-        padding: tuple[int, int] = (0, 0)
-        if left == right and above == below:
-            padding = (above, left)
-        else:
-            small = F.pad(small, self.pad)
-        groups = small.shape[1]
-        return F.conv2d(small, self.weight, self.bias, 1, padding, self.step, groups)
+def merged(expert: Expert) -> nn.Conv2d:
+    """Return one dense convolution in place of an expert's two."""
+    first, second = expert.depthwise, expert.pointwise
+    across = second.weight.detach()[:, :, 0, 0]  # (F, C)
+    dense = nn.Conv2d(
+        first.in_channels,
+        second.out_channels,
+        first.kernel_size,  # type: ignore[arg-type]
+        padding=first.padding,  # type: ignore[arg-type]
+        dilation=first.dilation,  # type: ignore[arg-type]
+    )
+    kernel = across[:, :, None, None] * first.weight.detach()[None, :, 0]
+    dense.weight = nn.Parameter(kernel, requires_grad=False)
+    bias = second.bias.detach() + across @ first.bias.detach()
+    dense.bias = nn.Parameter(bias, requires_grad=False)
+    return dense
 
 
 def interleave(phases: list[Tensor]) -> Tensor:
     """Return the map ``(N, C, 2h, 2w)`` whose four phases ``(N, C, h, w)`` are given."""
-    stacked = torch.stack([phase.permute(0, 2, 3, 1) for phase in phases], 3)  # (N, h, w, 4, C)
-    number, height, width, _, channels = stacked.shape
-    split = stacked.unflatten(3, (2, 2)).permute(0, 1, 3, 2, 4, 5)  # (N, h, 2, w, 2, C)
-    return split.reshape(number, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
+    number, channels, height, width = phases[0].shape
+    if torch.jit.is_tracing():
+        # The order of operations that inference engines know as one, depth to space.
+        split = torch.cat(phases, 1).reshape(-1, 2, 2, channels, height, width)
+        return split.permute(0, 3, 4, 1, 5, 2).reshape(-1, channels, 2 * height, 2 * width)
+    # Channels last in memory: two plain copies of rows.
+    last = [phase.permute(0, 2, 3, 1) for phase in phases]
+    rows = [torch.cat(last[first : first + 2], 3) for first in (0, 2)]  # (N, h, w, 2 C)
+    both = torch.cat([row.flatten(2) for row in rows], 2)  # (N, h, 4 w C)
+    return both.reshape(number, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
+
+
+FEW_CHANNELS = 2
+"""Up to so many channels an expert is cheaper as one dense convolution."""
 
 
 class PlainExperts(nn.Module):
@@ -89,7 +104,11 @@ class PlainExperts(nn.Module):
 
     def __init__(self, experts: list[Expert]) -> None:
         super().__init__()
-        self.experts = nn.ModuleList(experts)
+        few = experts[0].depthwise.in_channels <= FEW_CHANNELS
+        self.experts = nn.ModuleList(
+            merged(expert) if few else nn.Sequential(expert.depthwise, expert.pointwise)
+            for expert in experts
+        )
 
     def forward(self, maps: Tensor, weights: Tensor) -> Tensor:
         """Return the mixture ``(N, features, H, W)``.
@@ -101,7 +120,7 @@ class PlainExperts(nn.Module):
         weights
             ``(N, experts, 1, 1, 1)``.
         """
-        return _mix([expert(maps) for expert in self.experts], weights)
+        return _mix([F.relu(expert(maps)) for expert in self.experts], weights)
 
 
 class DoubledExperts(nn.Module):
@@ -113,7 +132,7 @@ class DoubledExperts(nn.Module):
         self.alike = [expert.depthwise.dilation[0] % 2 == 0 for expert in experts]
         self.depthwise = nn.ModuleList(
             nn.ModuleList(
-                PhaseDepthwise(expert.depthwise, phase)
+                phase_depthwise(expert.depthwise, phase)
                 for phase in (PHASES[:1] if alike else PHASES)
             )
             for expert, alike in zip(experts, self.alike, strict=True)
@@ -122,26 +141,22 @@ class DoubledExperts(nn.Module):
     def forward(self, small: Tensor, weights: Tensor) -> Tensor:
         """Return the mixture ``(N, features, 2h, 2w)`` from ``(N, C, h, w)``."""
         everywhere = _mix(
-            [
-                F.relu(pointwise(depthwise[0](small)))
-                for alike, pointwise, depthwise in self._parts()
-                if alike
-            ],
+            [F.relu(across(along[0](small))) for alike, along, across in self._experts() if alike],
             weights[:, self.alike],
         )
-        kept = [not alike for alike in self.alike]
+        own = [not alike for alike in self.alike]
         phases = []
         for number in range(len(PHASES)):
-            own = [
-                F.relu(pointwise(depthwise[number](small)))
-                for alike, pointwise, depthwise in self._parts()
+            views = [
+                F.relu(across(along[number](small)))
+                for alike, along, across in self._experts()
                 if not alike
             ]
-            phases.append(_mix(own, weights[:, kept]) + everywhere)
+            phases.append(_mix(views, weights[:, own]) + everywhere)
         return interleave(phases)
 
-    def _parts(self) -> zip:
-        return zip(self.alike, self.pointwise, self.depthwise, strict=True)
+    def _experts(self) -> zip[tuple[bool, nn.Module, nn.Module]]:
+        return zip(self.alike, self.depthwise, self.pointwise, strict=True)
 
 
 def _mix(views: list[Tensor], weights: Tensor) -> Tensor:

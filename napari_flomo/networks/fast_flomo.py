@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import pad_to_multiple
+from napari_flomo.networks.fast_attention import FastDASA
 from napari_flomo.networks.fast_experts import FastMoE
 from napari_flomo.networks.fast_fusion import FastFPFN
 from napari_flomo.networks.flomo import STRIDE, FlomoNet, Stage, check_image
@@ -18,7 +19,7 @@ class FastStage(nn.Module):
     def __init__(self, plain: Stage, *, maps: bool) -> None:
         super().__init__()
         self.moe = FastMoE(plain.moe, doubled=plain.fpfn is not None)
-        self.dasa = plain.dasa
+        self.dasa = None if plain.dasa is None else FastDASA(plain.dasa)
         self.fpfn = FastFPFN(plain.fpfn, maps=maps) if isinstance(plain.fpfn, FPFN) else plain.fpfn
 
     def forward(self, maps: Tensor, skip: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from napari_flomo.networks.blocks import cosine_disagreement, double_size_bilinear, entropy_map
+from napari_flomo.networks.blocks import SpatialNorm, double_size_bilinear
 from napari_flomo.networks.flomo_blocks import FPFN
+
+
+def entropy_of(logits: Tensor) -> Tensor:
+    """Return what `entropy_map` returns, with one logarithm a pixel instead of one a channel."""
+    shifted = logits - logits.amax(1, keepdim=True)
+    powers = shifted.exp()
+    total = powers.sum(1, keepdim=True)
+    entropy = total.log() - (powers * shifted).sum(1, keepdim=True) / total
+    return entropy / math.log(logits.shape[1])
+
+
+def cosine_of(first: Tensor, second: Tensor) -> Tensor:
+    """Return what `cosine_disagreement` returns, without a map of the squares."""
+    lengths = [
+        torch.linalg.vector_norm(maps, dim=1, keepdim=True).clamp_min(1e-6)
+        for maps in (first, second)
+    ]
+    return 1 - (first * second).sum(1, keepdim=True) / (lengths[0] * lengths[1])
+
+
+def normalised(norm: SpatialNorm, maps: Tensor) -> Tensor:
+    """Return what the norm returns, as one product and one sum a pixel."""
+    mean = maps.mean((-2, -1), keepdim=True)
+    variance = (maps - mean).square().mean((-2, -1), keepdim=True)
+    gain = norm.weight * torch.rsqrt(variance + norm.eps)
+    return maps * gain + (norm.bias - mean * gain)
 
 
 class FastFPFN(nn.Module):
@@ -29,6 +57,10 @@ class FastFPFN(nn.Module):
         self.maps = maps
         self.plain = plain
         self.informed = plain.form.spatial_uncertainty
+        # One number a pixel: two products, not a convolution.
+        one, other = plain.uncertainty_weight.weight.detach().flatten().tolist()
+        self.shares = one, other
+        self.offset = float(plain.uncertainty_weight.bias.detach())
 
     def forward(self, skip: Tensor, maps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the fused features and, if wanted, the maps; as `FPFN.forward` does."""
@@ -39,18 +71,19 @@ class FastFPFN(nn.Module):
         if encoder.shape[-2] < decoder.shape[-2]:
             encoder, cross = double_size_bilinear(encoder), double_size_bilinear(cross)
         fused = F.relu(own.fuse_conv(encoder + decoder * cross.sigmoid()))
+        seen: dict[str, Tensor] = {}
         if self.informed or self.maps:
-            entropy = entropy_map(own.entropy_logits(F.relu(own.entropy_depthwise(fused))))
-            cosine = cosine_disagreement(encoder, decoder)
-            doubt = torch.cat([own.entropy_norm(entropy), own.cosine_norm(cosine)], 1)
+            entropy = entropy_of(own.entropy_logits(F.relu(own.entropy_depthwise(fused))))
+            cosine = cosine_of(encoder, decoder)
+            seen = {"entropy": entropy, "cosine": cosine}
+        if self.informed:
+            doubts = normalised(own.entropy_norm, entropy), normalised(own.cosine_norm, cosine)
         else:
             one = fused[:, :1]
-            doubt = torch.cat([own.entropy_norm(one), own.cosine_norm(one)], 1)
-        trust = 1 - own.uncertainty_weight(doubt).sigmoid()
-        corrective = own.correction_gate(doubt).sigmoid()
+            doubts = own.entropy_norm(one), own.cosine_norm(one)
+        distrust = doubts[0] * self.shares[0] + doubts[1] * self.shares[1] + self.offset
+        trust = (-distrust).sigmoid()
+        corrective = own.correction_gate(torch.cat(doubts, 1)).sigmoid()
         correction = F.relu(own.correction_conv(fused * corrective))
         result = F.gelu(own.output_conv(fused * trust + correction + decoder))
-        if not self.maps:
-            return result, {}
-        seen = {"entropy": entropy, "cosine": cosine, "trust": trust, "corrective": corrective}
-        return result, seen
+        return result, seen | {"trust": trust, "corrective": corrective} if self.maps else {}

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return what a batch norm in evaluation mode multiplies by and adds, both ``(C,)``."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     # In float64: the fold then costs one rounding.
     mean, variance = norm.running_mean.double(), norm.running_var.double()
     weight = norm.weight.detach().double() if norm.affine else torch.ones_like(mean)
