@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.extent import grown
 from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.prediction import Prediction
-from napari_flomo.segmentation.scores import Scores
+from napari_flomo.segmentation.preprocessing import make_plan, reach
+from napari_flomo.segmentation.scores import PLAUSIBLE, Scores, structure_probability
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.segmentation.uncertainty import predictive_entropy
 from napari_flomo.volumes import Volume
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Assembly:
@@ -38,32 +43,49 @@ class Assembly:
         self.codes = np.array([label.code for label in card.classes], np.uint8)
         self.labels = np.zeros(grid, np.uint8)
         self.maps = {name: np.zeros(grid, np.float32) for name in maps}
+        plan = make_plan(volume.spatial_shape[1:], volume.in_plane_spacing, card.preprocessing)
+        # What the network saw, and a rim of pure background.
+        self._field = grown(reach(plan), 1, plan.native)
+        # Where structures are less likely, background wins.
+        self._least = PLAUSIBLE if card.activation == "softmax" else card.threshold
         self.scores = Scores.empty(volume.n_frames, volume.n_slices, card)
         self.probabilities = np.zeros((len(self.codes), *grid), np.float32) if keep else None
 
     def put(self, frame: int, slices: list[int], prediction: Prediction) -> None:
         """Take in what the network said of some slices."""
-        probabilities = prediction.probabilities
-        best, winner = probabilities.max(1)
-        labels = self.codes[winner.numpy()]
-        if self.card.activation == "sigmoid":
-            labels[best.numpy() < self.card.threshold] = 0
-        entropy = predictive_entropy(probabilities, self.card.activation)
-        found = {"entropy": entropy, **prediction.maps}
-        self.labels[frame, slices] = labels
+        whole = prediction.probabilities
+        rows, columns = self._field
+        probabilities = whole[:, :, rows, columns]
+        entropy = predictive_entropy(probabilities, self.card.activation).numpy()
         for name, array in self.maps.items():
-            array[frame, slices] = found[name].numpy()
+            if name == "entropy":
+                array[frame][slices, rows, columns] = entropy
+            else:
+                array[frame, slices] = prediction.maps[name].numpy()
+        labels = self._labels_of(probabilities)
+        self.labels[frame][slices, rows, columns] = labels
         self.scores.put(
             (frame, slices),
             labels,
-            entropy.numpy(),
+            entropy,
             probabilities,
             card=self.card,
             geometry=self.volume.geometry,
         )
         if self.probabilities is not None:
             for index in range(len(self.codes)):
-                self.probabilities[index, frame, slices] = probabilities[:, index].numpy()
+                self.probabilities[index, frame, slices] = whole[:, index].numpy()
+
+    def _labels_of(self, probabilities: Tensor) -> NDArray[np.uint8]:
+        """Return the code of the class that wins in every pixel, the first of equals."""
+        likely = np.nonzero(structure_probability(probabilities, self.card) >= self._least)
+        classes = probabilities.numpy()[likely[0], :, likely[1], likely[2]]
+        found = self.codes[classes.argmax(1)]
+        if self.card.activation == "sigmoid":
+            found[classes.max(1) < self.card.threshold] = 0
+        labels = np.zeros((len(probabilities), *probabilities.shape[2:]), np.uint8)
+        labels[likely] = found
+        return labels
 
     def tidy(self, frame: int) -> None:
         """Do to the labels of a whole frame what the card asks; doubt and probabilities stay.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import IntensityRule, Preprocessing
+from napari_flomo.segmentation.resampling import Axis, make_axis, resample, resize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,7 +169,7 @@ def to_network(slices: NDArray[Any], window: tuple[float, float], plan: Plan) ->
     np.clip(values, 0, 1, out=values)
     tensor = torch.from_numpy(values.astype(np.float32, copy=False))
     tensor = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.movedim(-1, 1)
-    return F.pad(_resize(tensor, plan.resampled), plan.padding)
+    return F.pad(resize(tensor, plan.resampled), plan.padding)
 
 
 def prepare(
@@ -231,7 +232,7 @@ def prepare_labels(labels: NDArray[Any], plan: Plan) -> Tensor:
 
     codes = np.unique(labels)
     shares = np.stack([labels == code for code in codes], axis=1).astype(np.float32)
-    winner = _resize(torch.from_numpy(shares), plan.resampled).argmax(1)
+    winner = resize(torch.from_numpy(shares), plan.resampled).argmax(1)
     result = torch.from_numpy(codes.astype(np.uint8))[winner]
     return F.pad(result, plan.padding)
 
@@ -252,25 +253,45 @@ def restore(probabilities: Tensor, plan: Plan, background: int | None = 0) -> Te
     Returns
     -------
     Tensor
-        ``(slices, classes, rows, columns)`` of the image. Sums over classes stay 1.
+        ``(slices, classes, rows, columns)`` of the image, contiguous. Sums over classes stay 1.
     """
-    import torch.nn.functional as F  # noqa: N812
+    rows, columns = _axes(plan)
+    top, left = plan.offset
 
-    back = [-pixels for pixels in plan.padding]
-    whole = F.pad(probabilities, back)
-    if background is not None and any(pixels > 0 for pixels in back):
-        channel = F.pad(probabilities[:, background], back, value=1.0)
-        whole[:, background] = channel
-    return _resize(whole, plan.native)
-
-
-def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Interpolate ``(N, C, rows, columns)`` to another size with the same extent."""
-    import torch.nn.functional as F  # noqa: N812
-
-    if tuple(images.shape[-2:]) == size:
+    def empty(height: int, width: int) -> Tensor:
+        images = probabilities.new_zeros((*probabilities.shape[:2], height, width))
+        if background is not None:
+            images[:, background] = 1
         return images
-    shrinks = any(new < old for new, old in zip(size, images.shape[-2:], strict=True))
-    # Antialiasing averages where pixels grow; where all shrink it is plain bilinear, but
-    # twenty times slower.
-    return F.interpolate(images, size=size, mode="bilinear", antialias=shrinks)
+
+    # The field of view, and around it as much as its outermost pixels are mixed with.
+    field = empty(rows.width, columns.width)
+    seen = probabilities[:, :, rows.within(top), columns.within(left)]
+    field[:, :, rows.within(rows.taps.start), columns.within(columns.taps.start)] = seen
+    reached = resample(field, rows, columns)
+    if tuple(reached.shape[-2:]) == plan.native:
+        return reached
+    whole = empty(*plan.native)
+    whole[:, :, rows.reach, columns.reach] = reached
+    return whole
+
+
+def reach(plan: Plan) -> tuple[slice, slice]:
+    """Return the native rows and columns that the field of view has any say in.
+
+    Elsewhere `restore` finds nothing but background.
+    """
+    rows, columns = _axes(plan)
+    return rows.reach, columns.reach
+
+
+def _axes(plan: Plan) -> tuple[Axis, Axis]:
+    """Return how the part of rows and columns that the network saw travels back."""
+    smooth = plan.native[0] < plan.resampled[0] or plan.native[1] < plan.resampled[1]
+    rows, columns = (
+        make_axis(before, after, smooth, max(0, offset), min(before, offset + side))
+        for before, after, side, offset in zip(
+            plan.resampled, plan.native, plan.network, plan.offset, strict=True
+        )
+    )
+    return rows, columns

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.extent import box_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,33 +101,55 @@ class Scores:
         card, geometry
             Of the model and of the image.
         """
+        import torch
+
         frame, chosen = place[0], list(place[1])
         column_step, row_step, slice_step = geometry.spacing
         in_plane = (row_step, column_step)
         voxel = row_step * column_step * slice_step / 1000 if geometry.spacing_known else 1.0
-        any_structure = structure_probability(probabilities, card)
-        plausible = any_structure >= PLAUSIBLE
         square = row_step * column_step / 100 if geometry.spacing_known else 1.0
-        self.doubt_cm2[frame, chosen] = (
-            np.where(plausible, entropy, 0).sum((1, 2), dtype=np.float64) * square
-        )
-        self.doubt_mm[frame, chosen] = slice_doubt(labels, entropy, plausible, in_plane)
-        wrong = 1 - label_confidence(probabilities, card)
-        self.expected_error_ml[frame, chosen] = (
-            np.where(plausible, wrong, 0).sum((1, 2), dtype=np.float64) * voxel
-        )
+
+        # Few pixels count; by rounding, one structure may be likelier than all of them together.
+        most = structure_probability(probabilities, card)
+        counted = np.nonzero((most >= 0.99 * PLAUSIBLE) | (labels > 0))
+        plausible = most[counted] >= PLAUSIBLE
+        pixels = torch.from_numpy(probabilities.numpy()[counted[0], :, counted[1], counted[2]])
+
+        def total(values: NDArray[Any]) -> NDArray[np.float64]:
+            """Sum over the pixels of each slice."""
+            sums = np.bincount(counted[0], weights=values, minlength=len(labels))
+            return sums.astype(np.float64, copy=False)
+
+        doubt = total(np.where(plausible, entropy[counted], 0))
+        self.doubt_cm2[frame, chosen] = doubt * square
+        self.doubt_mm[frame, chosen] = slice_doubt(doubt, labels, in_plane)
+        wrong = total(np.where(plausible, 1 - label_confidence(pixels, card), 0))
+        self.expected_error_ml[frame, chosen] = wrong * voxel
         offset = card.num_classes - len(self.structures)
         for index, code in enumerate(self.structures):
-            one = probabilities[:, index + offset].numpy()
-            found = labels == code
-            self.expected_dice[index, frame, chosen] = expected_dice(found, one)
+            one = pixels[:, index + offset].numpy()
+            found, plausible = labels[counted] == code, one >= PLAUSIBLE
+            self.expected_dice[index, frame, chosen] = expected_dice(
+                area=total(found),
+                inside=total(np.where(found, one, 0)),
+                whole=total(np.where(found | plausible, one, 0)),
+            )
+            doubt = total(np.where(plausible, _binary_entropy(one), 0))
             self.structure_doubt_mm[index, frame, chosen] = slice_doubt(
-                found.view(np.uint8), _binary_entropy(one), one >= PLAUSIBLE, in_plane
+                doubt, (labels == code).view(np.uint8), in_plane
             )
 
 
 def structure_probability(probabilities: Tensor, card: ModelCard) -> Floats:
-    """Return the probability of any structure, ``(slices, rows, columns)``."""
+    """Return the probability of any structure, of the shape less classes.
+
+    Parameters
+    ----------
+    probabilities
+        ``(slices, classes, rows, columns)``, or of some pixels ``(pixels, classes)``.
+    card
+        Says what the classes are.
+    """
     if card.activation == "softmax":
         background: Floats = probabilities[:, 0].numpy()
         return 1 - background
@@ -135,7 +158,7 @@ def structure_probability(probabilities: Tensor, card: ModelCard) -> Floats:
 
 
 def label_confidence(probabilities: Tensor, card: ModelCard) -> Floats:
-    """Return the probability that the label of each pixel is right, ``(slices, rows, columns)``.
+    """Return the probability that the label of each pixel is right; shapes as above.
 
     With softmax the probability of the class that wins; with sigmoid that of the best structure, or
     of none where none reaches the card's threshold.
@@ -147,9 +170,8 @@ def label_confidence(probabilities: Tensor, card: ModelCard) -> Floats:
 
 
 def slice_doubt(
+    doubt: NDArray[np.float64],
     labels: NDArray[np.uint8],
-    entropy: Floats,
-    plausible: NDArray[np.bool_],
     in_plane_spacing: tuple[float, float],
 ) -> Floats:
     """Score slices by how wide the band of doubt around their contours is.
@@ -162,12 +184,11 @@ def slice_doubt(
 
     Parameters
     ----------
+    doubt
+        Of each slice: entropy from `predictive_entropy`, summed over the pixels where the
+        probability of any structure reaches `PLAUSIBLE`.
     labels
         ``(slices, rows, columns)``.
-    entropy
-        From `predictive_entropy`, the same shape.
-    plausible
-        Where the probability of any structure reaches `PLAUSIBLE`, the same shape.
     in_plane_spacing
         Step between rows and step between columns, in mm.
 
@@ -177,39 +198,42 @@ def slice_doubt(
         One score per slice, 0 or more; large is doubtful.
     """
     row_step, column_step = in_plane_spacing
-    area = (entropy * plausible).sum((1, 2), dtype=np.float64) * row_step * column_step
+    rows, columns = box_of(labels, margin=1)
+    labels = labels[:, rows, columns]
     between_rows = (labels[:, 1:] != labels[:, :-1]).sum((1, 2)) * column_step
     between_columns = (labels[:, :, 1:] != labels[:, :, :-1]).sum((1, 2)) * row_step
     # Along pixel edges a smooth contour is 4 / pi times too long.
     length = (between_rows + between_columns) * (math.pi / 4)
+    area = doubt * row_step * column_step
     score: Floats = (area / np.maximum(length, SHORTEST_BOUNDARY_MM)).astype(np.float32)
     return score
 
 
-def expected_dice(found: NDArray[np.bool_], probability: Floats) -> Floats:
+def expected_dice(
+    area: NDArray[np.float64], inside: NDArray[np.float64], whole: NDArray[np.float64]
+) -> Floats:
     """Return the Dice that a mask is expected to have against the truth, slice by slice.
 
     Twice the probability inside the mask over the area of the mask plus all the probability there
-    is, each pixel that reaches `PLAUSIBLE` counted: the ratio of the expected values, which for
-    more than a few pixels is close to the expected ratio.
+    is: the ratio of the expected values, which for more than a few pixels is close to the expected
+    ratio.
 
     Parameters
     ----------
-    found
-        The mask ``(slices, rows, columns)``.
-    probability
-        Of its structure, the same shape, calibrated.
+    area
+        Pixels of the mask in each slice.
+    inside
+        Calibrated probability of its structure, summed over the mask.
+    whole
+        The same summed over the mask and all pixels that reach `PLAUSIBLE`.
 
     Returns
     -------
     ndarray
         One value per slice; NaN where the mask is empty and less than one pixel is expected.
     """
-    inside = np.where(found, probability, 0).sum((1, 2), dtype=np.float64)
-    whole = np.where(found | (probability >= PLAUSIBLE), probability, 0).sum((1, 2), dtype=float)
-    area = found.sum((1, 2))
     something = (area > 0) | (whole >= 1)
-    result = np.full(len(found), np.nan)
+    result = np.full(len(area), np.nan)
     np.divide(2 * inside, area + whole, out=result, where=something)
     return result.astype(np.float32)
 

@@ -12,7 +12,12 @@ import torch
 
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Scores, Segmenter
-from napari_flomo.segmentation.scores import expected_dice, label_confidence, structure_probability
+from napari_flomo.segmentation.scores import (
+    PLAUSIBLE,
+    expected_dice,
+    label_confidence,
+    structure_probability,
+)
 from napari_flomo.volumes import Geometry
 
 GEOMETRY = Geometry((1.5, 2.0, 10.0))
@@ -96,11 +101,54 @@ def test_sigmoid(card: ModelCard) -> None:
 
 
 def test_expected_dice_of_a_sure_mask_is_1() -> None:
-    found = np.zeros((2, 8, 8), bool)
-    found[0, 2:5, 2:5] = True
-    dice = expected_dice(found, found.astype(np.float32))
+    nine, nothing = np.array([9.0, 0.0]), np.array([9.0, 0.4])
+    dice = expected_dice(area=nine, inside=nine, whole=nothing)
     assert dice[0] == 1
     assert np.isnan(dice[1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_what_is_summed_over_few_pixels_is_what_all_pixels_say(
+    card: ModelCard, activation: Any, seed: int
+) -> None:
+    """Against the definitions, pixel by pixel over the whole image."""
+    rng = np.random.default_rng(seed)
+    card = replace(card, activation=activation)
+    logits = rng.normal(0, 4, (2, card.num_classes, 17, 23))
+    share = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    p = (share if activation == "softmax" else 1 / (1 + np.exp(3 - logits))).astype(np.float32)
+    scores = scored(p, card)
+    codes = np.array([label.code for label in card.classes], np.uint8)
+    labels = codes[p.argmax(1)]
+    most = 1 - p[:, 0] if activation == "softmax" else p.max(1)
+    right = p.max(1)
+    if activation == "sigmoid":
+        labels[right < card.threshold] = 0
+        right = np.where(right >= card.threshold, right, 1 - right)
+    plausible = most >= PLAUSIBLE
+    area = 1.5 * 2 * (0.5 * plausible).sum((1, 2))
+    assert np.allclose(scores.doubt_cm2[1, :2], area / 100, rtol=1e-5)
+    assert np.allclose(scores.doubt_mm[1, :2], area / contour_mm(labels), rtol=1e-5)
+    wrong = ((1 - right) * plausible).sum((1, 2)) * 0.03
+    assert np.allclose(scores.expected_error_ml[1, :2], wrong, rtol=1e-4)
+    for index, code in enumerate((7, 200)):
+        one = p[:, index + card.num_classes - 2].astype(float)
+        found, counted = labels == code, one >= PLAUSIBLE
+        p_one = np.clip(one, 1e-7, 1 - 1e-7)
+        bits = -(p_one * np.log2(p_one) + (1 - p_one) * np.log2(1 - p_one))
+        band = 1.5 * 2 * (bits * counted).sum((1, 2)) / contour_mm(found)
+        assert np.allclose(scores.structure_doubt_mm[index, 1, :2], band, rtol=1e-4)
+        whole = (one * (found | counted)).sum((1, 2)) + found.sum((1, 2))
+        dice = 2 * (one * found).sum((1, 2)) / whole
+        assert np.allclose(scores.expected_dice[index, 1, :2], dice, rtol=1e-4)
+
+
+def contour_mm(labels: np.ndarray) -> np.ndarray:
+    """Length of the boundaries between labels in pixels of 1.5 mm by 2 mm, columns by rows."""
+    down = (np.diff(labels.astype(int), axis=1) != 0).sum((1, 2)) * 1.5
+    across = (np.diff(labels.astype(int), axis=2) != 0).sum((1, 2)) * 2.0
+    return np.maximum((down + across) * np.pi / 4, 30)
 
 
 def test_the_segmenter_scores_what_it_segmented(

@@ -1,0 +1,53 @@
+"""The part of an image that something is in, so that the rest need not be looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[slice, slice]
+"""Rows and columns."""
+
+
+def box_of(images: NDArray[Any], margin: int = 0) -> Box:
+    """Return the smallest rows and columns that hold all but zeros of every slice.
+
+    Parameters
+    ----------
+    images
+        ``(slices, rows, columns)``, booleans or integers that are not negative.
+    margin
+        Pixels to add on all sides, see `grown`.
+
+    Returns
+    -------
+    Box
+        Both empty where there are only zeros.
+    """
+    flat = images.max(0, initial=0) > 0
+    rows, columns = (np.flatnonzero(flat.any(axis)) for axis in (1, 0))
+    if rows.size == 0:
+        return slice(0, 0), slice(0, 0)
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return grown(box, margin, (flat.shape[0], flat.shape[1]))
+
+
+def grown(box: Box, margin: int, shape: tuple[int, int]) -> Box:
+    """Return a box with more pixels on all sides, as far as the image reaches.
+
+    Parameters
+    ----------
+    box
+        Rows and columns.
+    margin
+        How many pixels to add.
+    shape
+        Rows and columns of the image.
+    """
+    rows, columns = (
+        slice(max(0, side.start - margin), min(length, side.stop + margin))
+        for side, length in zip(box, shape, strict=True)
+    )
+    return rows, columns
