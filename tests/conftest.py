@@ -20,6 +20,9 @@ from napari_flomo.volumes import Geometry, Volume
 REPOSITORY = Path(__file__).resolve().parents[1]
 TRAINING = "tests/session/fake_training.py"
 
+# Tests of engines ask for them; elsewhere none is prepared beside what is tested.
+os.environ.setdefault("FLOMO_ENGINE", "fast")
+
 
 @pytest.fixture(scope="session")
 def repository() -> Path:

@@ -48,6 +48,7 @@ def _lines(findings: dict[str, Any]) -> list[str]:
         lines += [f"  torch: {torch['threads']} threads, {torch['capability']}"]
         lines += [f"  GPU: {gpu}" for gpu in torch["gpus"]] or ["  GPU: none that torch can use"]
         lines += [f"  device used: {torch['device']}"]
+    lines += _engine_lines(findings["engines"])
     lines += ["models"]
     for model in findings["models"]:
         state = "verified" if model["verified"] else "NOT usable"
@@ -64,3 +65,14 @@ def _lines(findings: dict[str, Any]) -> list[str]:
     lines += [f"problem: {problem}" for problem in findings["problems"]]
     verdict = "ready to segment" if findings["can_segment"] else "segmentation would not work"
     return [*lines, f"=> {verdict}"]
+
+
+def _engine_lines(engines: dict[str, Any] | None) -> list[str]:
+    """Return the engines, and what was measured last on this computer."""
+    if not engines:
+        return []
+    lines = ["engines", f"  usable: {', '.join(engines['usable'])}"]
+    for measured in engines["measured"][:1]:
+        times = ", ".join(f"{name} {ms:g}" for name, ms in measured["ms_per_slice"].items())
+        lines.append(f"  fastest when last measured: {measured['chosen']} (ms per slice: {times})")
+    return lines

@@ -25,7 +25,10 @@ PACKAGES = (
     "tqdm",
 )
 # What each extra brings, by the module that shows it is there.
-EXTRAS = {"train": ("lightning", "monai", "yaml")}
+EXTRAS = {
+    "train": ("lightning", "monai", "yaml"),
+    "fast": ("openvino", "onnx", "onnxruntime"),
+}
 VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 FREE_GB_WANTED = 1.0
 
@@ -36,9 +39,9 @@ def examine() -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain values only: ``versions``, ``computer``, ``torch`` (None when it cannot be imported),
-        ``models``, ``cache``, ``extras``, ``problems`` (one sentence each, with what to do) and
-        ``can_segment``.
+        Plain values only: ``versions``, ``computer``, ``torch`` and ``engines`` (None when
+        torch cannot be imported), ``models``, ``cache``, ``extras``, ``problems`` (one sentence
+        each, with what to do) and ``can_segment``.
     """
     problems: list[str] = []
     versions = _versions(problems)
@@ -57,6 +60,7 @@ def examine() -> dict[str, Any]:
         "versions": versions,
         "computer": _computer(),
         "torch": torch,
+        "engines": _engines() if torch else None,
         "models": models,
         "cache": cache,
         "extras": {name: all(map(_is_there, modules)) for name, modules in EXTRAS.items()},
@@ -130,6 +134,29 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "gpus": gpus,
         "device": str(choose_device("auto")),
+    }
+
+
+def _engines() -> dict[str, Any]:
+    """Return which engines can work on the device used, and which ones were found the fastest."""
+    from napari_flomo.segmentation import choose_device
+    from napari_flomo.segmentation.engines import ENGINES, all_records, obstacle
+
+    device = choose_device("auto")
+    return {
+        "usable": [name for name, kind in ENGINES.items() if obstacle(kind, device) is None],
+        "measured": [
+            {
+                "chosen": record.chosen,
+                "ms_per_slice": {
+                    name: round(1000 * trial.seconds, 1)
+                    for name, trial in record.trials.items()
+                    if trial.seconds is not None
+                },
+            }
+            for record in all_records()
+            if any(trial.seconds is not None for trial in record.trials.values())
+        ],
     }
 
 

@@ -52,6 +52,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="where to compute (default: the GPU if there is one)",
     )
     parser.add_argument(
+        "--engine",
+        metavar="NAME",
+        default="auto",
+        help="what runs the network: auto (the fastest here in float32; the default), fastest (in "
+        "any precision), eager, fast, openvino, ...; docs/engines.md has them all",
+    )
+    parser.add_argument(
         "--frames", metavar="0,3,5-9", type=indices, help="only these frames, counted from 0"
     )
     parser.add_argument(
@@ -97,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     model = in_use(DEFAULT_MODEL) if args.model is None else args.model
     with progress_bar("Fetching", "B", args.quiet) as report, kept():
         folder = locate(model, lambda done, total, _left: report(done, total))
-    segmenter = Segmenter.from_pretrained(folder, device=args.device)
+    segmenter = Segmenter.from_pretrained(folder, device=args.device, engine=args.engine)
     maps = dict(args.maps)
     names = [*DEFAULT_MAPS, *maps]
     unit = "slice" if passes_of(names) == 1 else "pass"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import perf_counter
@@ -46,6 +46,7 @@ def run_manifest(
     card: ModelCard,
     device: torch.device,
     *,
+    engine: Mapping[str, Any],
     frames: Sequence[int],
     slices: Sequence[int],
     batch: int,
@@ -61,6 +62,8 @@ def run_manifest(
     ----------
     volume, card, device
         What was segmented, by which model, where.
+    engine
+        What ran the network, from `Runner.report`.
     frames, slices
         Indices that were segmented.
     batch
@@ -90,6 +93,7 @@ def run_manifest(
         },
         "device": str(device),
         **gpu,
+        "engine": dict(engine),
         "threads": torch.get_num_threads(),
         "batch": batch,
         "input": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
@@ -16,7 +16,7 @@ from napari_flomo.segmentation.test_time import VIEWS, Spread
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,15 @@ class Prediction:
     maps: dict[str, Tensor]
 
 
+class Forward(Protocol):
+    """What runs the network, such as a `napari_flomo.segmentation.engines.Runner`."""
+
+    def __call__(self, images: Tensor, *, maps: bool = False) -> Any:
+        """Return an object with ``logits`` and, where they are wanted, ``maps``."""
+
+
 def predict(
-    network: nn.Module,
+    network: Forward,
     card: ModelCard,
     images: Tensor,
     plan: Plan,
@@ -51,7 +58,7 @@ def predict(
     Parameters
     ----------
     network
-        On the device of the images.
+        Runs it on the device of the images.
     card
         Says how logits become probabilities.
     images
@@ -72,7 +79,7 @@ def predict(
     """
     before_pass(0)
     with _on_device(watch, images.device):
-        output = network(images)
+        output = network(images, maps=any(kind.reads for kind in kinds))
         plain = as_probabilities(output.logits, card)
         maps = own_maps(output, kinds, card.name)
         del output

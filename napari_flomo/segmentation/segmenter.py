@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard, load_network
 from napari_flomo.segmentation.assembly import Assembly
 from napari_flomo.segmentation.device import choose_device
+from napari_flomo.segmentation.engines import Runner, chosen_engine, out_of_memory
 from napari_flomo.segmentation.inputs import check_input, chosen_indices, with_channels
 from napari_flomo.segmentation.manifest import Stopwatch, run_manifest
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, chosen_maps, passes_of
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 CPU_PIXELS = 2 * 256 * 256
 GPU_PIXELS = 64 * 256 * 256
 
+KEPT_SIZES = 4
+"""Sizes of images whose engines stay in memory; without a crop every volume may have its own."""
+
 
 class Segmenter:
     """A network with its card, ready to segment.
@@ -40,6 +45,10 @@ class Segmenter:
         Decides everything that is done before and after the network.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+    engine
+        What runs the network, of `napari_flomo.segmentation.engines.CHOICES`. The default is the
+        plain network; `from_pretrained` takes ``"auto"``. Every other engine works on a copy of
+        the network: what is learnt later does not reach it.
 
     Examples
     --------
@@ -48,19 +57,29 @@ class Segmenter:
     """
 
     def __init__(
-        self, network: nn.Module, card: ModelCard, device: str | torch.device = "auto"
+        self,
+        network: nn.Module,
+        card: ModelCard,
+        device: str | torch.device = "auto",
+        engine: str = "eager",
     ) -> None:
         import torch
 
         self.card = card
         self.device = choose_device(device)
+        self.engine = chosen_engine(engine, self.device)
+        self._weights: str | None = None  # their SHA-256, once it was verified
+        self._runners: OrderedDict[tuple[int, int], Runner] = OrderedDict()
         # Several times faster than NCHW for depthwise and dilated convolutions.
         layout = torch.channels_last
         self.network = network.to(self.device).to(memory_format=layout).eval()  # type: ignore[call-overload]
 
     @classmethod
     def from_pretrained(
-        cls, model: str | os.PathLike[str], device: str | torch.device = "auto"
+        cls,
+        model: str | os.PathLike[str],
+        device: str | torch.device = "auto",
+        engine: str = "auto",
     ) -> Segmenter:
         """Load a model by name or folder.
 
@@ -70,15 +89,20 @@ class Segmenter:
             Name of a model, or a folder with ``card.json`` and ``model.safetensors``.
         device
             ``"auto"`` takes the GPU if there is one.
+        engine
+            What runs the network. ``"auto"`` is the fastest of those that compute in float32, whose
+            labels are the plain network's save ties; see ``docs/engines.md``.
 
         Raises
         ------
         FlomoError
-            If there is no such model or device, or the model is damaged.
+            If there is no such model, device or engine, or the model is damaged.
         """
         chosen = choose_device(device)
         network, card = load_network(model, chosen)
-        return cls(network, card, chosen)
+        segmenter = cls(network, card, chosen, engine)
+        segmenter._weights = card.sha256
+        return segmenter
 
     def segment(
         self,
@@ -148,7 +172,9 @@ class Segmenter:
 
         passes = passes_of(names)
         steps = _Steps(len(chosen_frames) * len(chosen_slices) * passes, progress, cancelled)
-        batch = self._first_batch(plan)
+        runner = self._runner(plan.network)
+        runner.expect(len(chosen_frames) * len(chosen_slices) * passes)
+        most, batch = self._first_batch(plan), 0
         with torch.inference_mode():
             for frame in chosen_frames:
                 with watch.stage("preprocess"):
@@ -156,6 +182,7 @@ class Segmenter:
                     window = intensity_window(pixels, card.preprocessing.intensity)
                 waiting = chosen_slices
                 while waiting:
+                    batch = min(most, runner.batch or most)
                     now = waiting[:batch]
                     steps.check()
                     try:
@@ -164,7 +191,7 @@ class Segmenter:
                                 self.device, memory_format=torch.channels_last
                             )
                         prediction = predict(
-                            self.network,
+                            runner,
                             card,
                             images,
                             plan,
@@ -172,8 +199,10 @@ class Segmenter:
                             watch=watch,
                             before_pass=steps.within(len(now)),
                         )
-                    except torch.cuda.OutOfMemoryError as error:
-                        batch = self._smaller_batch(len(now), error)
+                    except Exception as error:
+                        if not out_of_memory(error):
+                            raise
+                        most = self._smaller_batch(len(now), error)
                         continue
                     with watch.stage("restore"):
                         result.put(frame, now, prediction)
@@ -186,6 +215,7 @@ class Segmenter:
             volume,
             card,
             self.device,
+            engine=runner.report(),
             frames=chosen_frames,
             slices=chosen_slices,
             batch=batch,
@@ -194,6 +224,31 @@ class Segmenter:
             stopwatch=watch,
         )
         return result.finish(manifest)
+
+    def settle_engine(self) -> None:
+        """Find the fastest engine for what was segmented last, where that is not known yet.
+
+        Takes seconds, so it is for when nobody waits; may be called in another thread. Needs
+        ``"auto"`` or ``"fastest"``, and does nothing otherwise.
+        """
+        for runner in list(self._runners.values()):
+            runner.settle()
+
+    def _runner(self, size: tuple[int, int]) -> Runner:
+        """Return what runs the network on images of this size."""
+        if size not in self._runners:
+            while len(self._runners) >= KEPT_SIZES:
+                self._runners.popitem(last=False)
+            self._runners[size] = Runner(
+                self.network,
+                self.card,
+                size,
+                device=self.device,
+                asked=self.engine,
+                weights=self._weights,
+            )
+        self._runners.move_to_end(size)
+        return self._runners[size]
 
     def _first_batch(self, plan: Plan) -> int:
         rows, columns = plan.network
@@ -206,6 +261,8 @@ class Segmenter:
 
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        if tried == 1 and not isinstance(error, torch.cuda.OutOfMemoryError):
+            raise error
         if tried == 1:
             raise FlomoError(
                 f"The memory of {self.device} is too small even for one slice; close other "

@@ -1,0 +1,50 @@
+"""``flomo export``: a model as a graph that other programs can run."""
+
+from __future__ import annotations
+
+import argparse
+
+EPILOG = """examples:
+  flomo export flomo-b0-acdc --format onnx --out flomo-b0-acdc-onnx
+  flomo export my_model_folder --format openvino --out graph --size 256 320
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the options of ``flomo export``."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write a model as a graph for ONNX Runtime or OpenVINO",
+        description="Write a model as a graph for another runtime, with the preprocessing written "
+        "down beside it. The files are compared with the network before the folder gets its name.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODEL", help="name or folder of a model")
+    parser.add_argument("--format", choices=("onnx", "openvino"), required=True, dest="form")
+    parser.add_argument("--out", metavar="DIR", required=True, help="new folder to write")
+    parser.add_argument(
+        "--size",
+        nargs=2,
+        type=int,
+        metavar=("ROWS", "COLUMNS"),
+        help="size of the images, for a model that takes any (multiples of 16)",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the folder and say where it is."""
+    from napari_flomo.commands.models import kept
+    from napari_flomo.commands.progress import progress_bar
+    from napari_flomo.models import locate
+    from napari_flomo.segmentation.engines import export_model
+
+    with progress_bar("Fetching", "B", args.quiet) as report, kept():
+        folder = locate(args.model, lambda done, total, _left: report(done, total))
+    graph = export_model(folder, args.out, args.form, None if args.size is None else (*args.size,))
+    if not args.quiet:
+        print(f"Wrote {graph}, with what is done before and after it in preprocessing.json")
+    return 0

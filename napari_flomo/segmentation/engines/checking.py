@@ -1,0 +1,99 @@
+"""Whether an engine says what the plain network says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.engines.engine import EngineFault
+from napari_flomo.segmentation.engines.kinds import EngineKind
+from napari_flomo.segmentation.prediction import as_probabilities
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_flomo.networks import Output
+
+EXACT = 1e-3
+"""Largest difference of probabilities, or of the network's own maps, in float32."""
+
+NEAR = 0.1
+"""Largest difference of probabilities where an engine computes in fewer bits."""
+
+NEAR_LABELS = 0.999
+"""Least share of the structures' pixels that keep their label where it does."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far an engine is from the plain network on some slices.
+
+    Attributes
+    ----------
+    difference
+        Largest absolute difference of calibrated probabilities.
+    labels
+        Pixels whose label differs, where it is not a tie.
+    dice
+        Of the structures' pixels, all taken together; 1 where neither found any.
+    """
+
+    difference: float
+    labels: int
+    dice: float
+
+
+def compare(found: Output, truth: Output, card: ModelCard) -> Agreement:
+    """Compare what an engine and the plain network say of the same slices."""
+    import torch
+
+    ours, theirs = (as_probabilities(output.logits, card) for output in (found, truth))
+    gap = float((ours - theirs).abs().max())
+    if card.activation == "softmax":
+        mine, plain = ours.argmax(1, keepdim=True), theirs.argmax(1, keepdim=True)
+        best = theirs.topk(2, 1).values
+        tie = (best[:, :1] - best[:, 1:]) <= EXACT
+    else:
+        mine, plain = ours >= card.threshold, theirs >= card.threshold
+        tie = (theirs - card.threshold).abs() <= EXACT
+    flipped = mine != plain
+    marked = ((mine > 0).sum() + (plain > 0).sum()).item()
+    shared = ((mine == plain) & (plain > 0)).sum().item()
+    # NaN must count as a difference.
+    gap = float("inf") if not torch.isfinite(ours).all() else gap
+    return Agreement(gap, int((flipped & ~tie).sum()), 2 * shared / marked if marked else 1.0)
+
+
+def demand_agreement(kind: EngineKind, found: Output, truth: Output, card: ModelCard) -> Agreement:
+    """Return how far an engine is from the plain network.
+
+    Raises
+    ------
+    EngineFault
+        If that is too far: the reason is in the message.
+    """
+    if found.logits.shape != truth.logits.shape:
+        shapes = f"{tuple(found.logits.shape)} instead of {tuple(truth.logits.shape)}"
+        raise EngineFault(f"its logits have the shape {shapes}")
+    seen = compare(found, truth, card)
+    if kind.precision == "float32":
+        if not seen.difference < EXACT or seen.labels:
+            raise EngineFault(
+                f"its probabilities are off by {seen.difference:.2g} and {seen.labels} labels are "
+                "other ones"
+            )
+    elif not seen.difference < NEAR or seen.dice < NEAR_LABELS:
+        raise EngineFault(
+            f"its probabilities are off by {seen.difference:.2g}, the Dice of the labels is "
+            f"{seen.dice:.4f}"
+        )
+    for name in found.maps.keys() & truth.maps.keys():
+        gap = _gap(found.maps[name], truth.maps[name])
+        if not gap < (EXACT if kind.precision == "float32" else NEAR):
+            raise EngineFault(f"its map {name} is off by {gap:.2g}")
+    return seen
+
+
+def _gap(first: Tensor, second: Tensor) -> float:
+    return float((first.float() - second.float()).abs().max())

@@ -1,0 +1,195 @@
+"""A model as a folder that others can run without this program."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import ModelCard, load_network
+from napari_flomo.segmentation.engines.checking import demand_agreement
+from napari_flomo.segmentation.engines.engine import EngineFault
+from napari_flomo.segmentation.engines.export_notes import preprocessing_notes, readme
+from napari_flomo.segmentation.engines.kinds import ENGINES, INSTALL, is_there
+from napari_flomo.segmentation.engines.rewriting import example
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+FORMATS = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}
+"""What a model can be exported to, and the packages that this needs."""
+
+STRIDE = 16
+"""Sides of an exported graph are multiples of this, so that every network of ours takes them."""
+
+TESTED_SLICES = 3
+
+
+def export_model(
+    model: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    form: str,
+    size: tuple[int, int] | None = None,
+) -> Path:
+    """Write a model as a graph for another runtime, with all that one needs to use it right.
+
+    The graph maps ``image`` to ``logits``, for any number of slices of one size. Beside it are
+    ``preprocessing.json`` (what is done before and after), ``example.npz`` (an image and its
+    logits), ``card.json`` and a ``README.md``. The files are read back and compared with the
+    network before the folder gets its name.
+
+    Parameters
+    ----------
+    model
+        Name or folder, as `napari_flomo.models.locate` takes it.
+    folder
+        To write; must be new or empty.
+    form
+        One of `FORMATS`.
+    size
+        Rows and columns of the graph; by default those of the card's crop.
+
+    Returns
+    -------
+    Path
+        The graph.
+
+    Raises
+    ------
+    FlomoError
+        If the format is unknown or its packages are missing, the model has no fixed size and none
+        is given, the folder is in use or cannot be written, or the runtime says something else
+        than the network.
+    """
+    _check_format(form)
+    target = Path(folder)
+    _check_free(target)
+    network, card = load_network(model)
+    chosen = _size(card, size)
+    work = target.parent / f".flomo-{secrets.token_hex(6)}"
+    try:
+        work.mkdir(parents=True)
+        graph, run = _WRITERS[form](network, card, chosen, work)
+        _write_example(network, card, chosen, run, work)
+        notes = preprocessing_notes(card, chosen, graph.name)
+        _write_text(work / "preprocessing.json", json.dumps(notes, indent=2, ensure_ascii=False))
+        _write_text(work / "card.json", json.dumps(card.to_dict(), indent=2, ensure_ascii=False))
+        _write_text(work / "README.md", readme(card, chosen, graph.name))
+        if target.is_dir():
+            target.rmdir()  # empty, as was seen above; some systems do not rename onto a folder
+        work.rename(target)
+    except OSError as error:
+        reason = error.strerror or error
+        raise FlomoError(f"{target} could not be written: {reason}; choose another.") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target / graph.name
+
+
+def _check_format(form: str) -> None:
+    if form not in FORMATS:
+        raise FlomoError(f"There is no format {form!r}; choose {' or '.join(FORMATS)}.")
+    missing = [module for module in FORMATS[form] if not is_there(module)]
+    if missing:
+        raise FlomoError(
+            f"To export to {form}, {' and '.join(missing)} must be installed; run: {INSTALL}."
+        )
+
+
+def _check_free(target: Path) -> None:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FlomoError(f"{target} exists already; give the name of a new folder with --out.")
+
+
+def _size(card: ModelCard, size: tuple[int, int] | None) -> tuple[int, int]:
+    crop = card.preprocessing.crop
+    if size is None and crop is None:
+        raise FlomoError(
+            f"{card.name} takes images of any size, but a graph is for one; give it with "
+            "--size ROWS COLUMNS."
+        )
+    if crop is not None and size not in (None, (crop, crop)):
+        raise FlomoError(
+            f"{card.name} sees {crop} x {crop} pixels, whatever the image; leave --size away."
+        )
+    chosen = size or (crop or 0, crop or 0)
+    if crop is None and any(side % STRIDE or side < STRIDE for side in chosen):
+        raise FlomoError(
+            f"Rows and columns must be multiples of {STRIDE}, not {chosen[0]} and {chosen[1]}."
+        )
+    return chosen
+
+
+def _write_onnx(
+    network: nn.Module, card: ModelCard, size: tuple[int, int], folder: Path
+) -> tuple[Path, Run]:
+    """Write the graph; return its path and what runs the file."""
+    from napari_flomo.segmentation.engines.onnx import make_session, to_onnx
+
+    path = folder / "model.onnx"
+    path.write_bytes(to_onnx(network, card.in_channels, size))
+    session = make_session(path.read_bytes(), threads=1)
+    return path, lambda images: session.run(["logits"], {"image": images})[0]
+
+
+def _write_openvino(
+    network: nn.Module, card: ModelCard, size: tuple[int, int], folder: Path
+) -> tuple[Path, Run]:
+    """Write the graph and its weights; return its path and what runs the files."""
+    from napari_flomo.segmentation.engines.openvino import import_openvino, to_graph
+
+    ov = import_openvino()
+    path = folder / "model.xml"
+    ov.save_model(to_graph(network, card.in_channels, size), path, compress_to_fp16=False)
+    compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return path, lambda images: compiled({"image": images})["logits"]
+
+
+_WRITERS: dict[str, Callable[..., tuple[Path, Run]]] = {
+    "onnx": _write_onnx,
+    "openvino": _write_openvino,
+}
+
+
+def _write_example(
+    network: nn.Module, card: ModelCard, size: tuple[int, int], run: Run, folder: Path
+) -> None:
+    """Compare the written files with the network, and keep a slice for others to do the same.
+
+    Raises
+    ------
+    FlomoError
+        If they say something else.
+    """
+    import numpy as np
+    import torch
+
+    from napari_flomo.networks import Output
+
+    images = example(card.in_channels, size, TESTED_SLICES)
+    with torch.inference_mode():
+        truth = network(images)
+        pixels = images.contiguous().numpy()
+        for some in (slice(None), slice(1)):  # several slices, and one alone
+            found = Output(torch.from_numpy(np.array(run(pixels[some]))))
+            try:
+                demand_agreement(ENGINES["eager"], found, Output(truth.logits[some]), card)
+            except EngineFault as fault:
+                raise FlomoError(
+                    f"{card.name} was not exported: {fault} in the exported form; update PyTorch "
+                    "and the package of the format, or choose the other format."
+                ) from fault
+    np.savez(folder / "example.npz", image=pixels[:1], logits=truth.logits[:1].numpy())
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text.rstrip() + "\n", encoding="utf-8")

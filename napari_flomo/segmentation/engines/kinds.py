@@ -1,0 +1,182 @@
+"""What can run a network: the engines by name, and which of them can work here."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_flomo.errors import FlomoError
+
+if TYPE_CHECKING:
+    import torch
+
+ENGINE_VARIABLE = "FLOMO_ENGINE"
+"""Environment variable: what ``"auto"`` means on this computer."""
+
+INSTALL = "pip install 'napari-flomo[fast]'"
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """One way to run a network.
+
+    Attributes
+    ----------
+    name, title
+        How it is asked for, and what it is.
+    precision
+        In which numbers it computes. Float32 engines give the labels of the plain network, save
+        ties; the others may move a few voxels at contours.
+    device
+        ``"cpu"``, ``"cuda"``, or ``"any"`` for whatever torch knows.
+    modules
+        Packages beyond our own dependencies, by the names they are imported by.
+    maps
+        Whether it returns the network's own maps, and not logits alone.
+    setup_seconds
+        About how long the first preparation takes on two cores; decides when it may pay.
+    """
+
+    name: str
+    title: str
+    precision: Precision = "float32"
+    device: Literal["cpu", "cuda", "any"] = "any"
+    modules: tuple[str, ...] = ()
+    maps: bool = False
+    setup_seconds: float = 0.0
+
+
+_KINDS = (
+    EngineKind("eager", "PyTorch, the network as it was trained", maps=True),
+    EngineKind("fast", "PyTorch, the network rewritten for inference", maps=True),
+    EngineKind("compile", "torch.compile of the rewritten network", setup_seconds=60),
+    EngineKind("openvino", "OpenVINO", device="cpu", modules=("openvino",), setup_seconds=6),
+    EngineKind(
+        "onnxruntime",
+        "ONNX Runtime",
+        device="cpu",
+        modules=("onnx", "onnxruntime"),
+        setup_seconds=6,
+    ),
+    EngineKind(
+        "openvino-bf16",
+        "OpenVINO in bfloat16",
+        "bfloat16",
+        device="cpu",
+        modules=("openvino",),
+        setup_seconds=6,
+    ),
+    EngineKind("bf16", "PyTorch in bfloat16, mixed", "bfloat16", maps=True),
+    EngineKind("fp16", "PyTorch in float16, mixed", "float16", device="cuda", maps=True),
+)
+
+ENGINES: Mapping[str, EngineKind] = {kind.name: kind for kind in _KINDS}
+"""All engines by name, the plain network first."""
+
+CHOICES = ("auto", "fastest", *ENGINES)
+"""What can be asked for: ``"auto"`` is the fastest in float32, ``"fastest"`` in any precision."""
+
+
+def chosen_engine(asked: str, device: torch.device) -> str:
+    """Return what is asked for, where ``"auto"`` may be set by the environment.
+
+    Raises
+    ------
+    FlomoError
+        If there is no such engine, or it cannot work on the device.
+    """
+    chosen = os.environ.get(ENGINE_VARIABLE) or asked if asked == "auto" else asked
+    if chosen not in CHOICES:
+        raise FlomoError(f"There is no engine {chosen!r}; choose among {', '.join(CHOICES)}.")
+    reason = obstacle(ENGINES[chosen], device) if chosen in ENGINES else None
+    if reason is not None:
+        raise FlomoError(reason)
+    return chosen
+
+
+def obstacle(kind: EngineKind, device: torch.device) -> str | None:
+    """Say why an engine cannot work on a device, in a sentence; None where it can."""
+    if kind.device not in ("any", device.type):
+        where = "the CPU" if kind.device == "cpu" else "an NVIDIA GPU"
+        return (
+            f"The engine {kind.name} computes on {where}, not on {device.type}; choose another "
+            "engine or device."
+        )
+    missing = [module for module in kind.modules if not is_there(module)]
+    if missing:
+        return (
+            f"The engine {kind.name} needs {' and '.join(missing)}, which this installation does "
+            f"not have; run: {INSTALL}."
+        )
+    if kind.precision == "bfloat16" and not computes_in_bfloat16(device):
+        return (
+            f"The engine {kind.name} needs hardware that computes in bfloat16, which {device.type} "
+            "here does not; choose another engine."
+        )
+    if kind.name == "compile" and not _can_compile(device):
+        return (
+            "The engine compile needs a C++ compiler (on a GPU the package triton), and none was "
+            "found; install one or choose another engine."
+        )
+    return None
+
+
+def candidates(asked: str, device: torch.device) -> tuple[EngineKind, ...]:
+    """Return the engines among which ``"auto"`` or ``"fastest"`` chooses here.
+
+    torch.compile takes up to a minute, so nobody gets it who did not ask for speed; on a CPU it
+    has to be asked for by name.
+    """
+    if asked not in ("auto", "fastest"):
+        return (ENGINES[asked],)
+    return tuple(
+        kind
+        for kind in ENGINES.values()
+        if (kind.precision == "float32" or asked == "fastest")
+        and (kind.name != "compile" or (asked == "fastest" and device.type == "cuda"))
+        and obstacle(kind, device) is None
+    )
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Tell whether the hardware multiplies in bfloat16; where it must emulate, float32 is faster.
+
+    Where torch cannot tell, as on some systems, the answer is no.
+    """
+    import torch
+
+    if device.type == "cuda":
+        try:
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        except (TypeError, RuntimeError, AssertionError):
+            return False
+    if device.type != "cpu":
+        return False
+    ask: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    try:
+        flags = dict(ask())
+    except Exception:  # an unknown processor is not a reason to fail
+        return False
+    return any(flags.get(flag) is True for flag in ("avx512_bf16", "amx_bf16"))
+
+
+def _can_compile(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return is_there("triton")
+    names = ("cl",) if sys.platform == "win32" else (os.environ.get("CXX", ""), "g++", "clang++")
+    return any(name and shutil.which(name) for name in names)
+
+
+def is_there(module: str) -> bool:
+    """Tell whether a package is installed, without importing it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

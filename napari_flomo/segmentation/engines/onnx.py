@@ -1,0 +1,105 @@
+"""ONNX: the graph that any runtime reads, and ONNX Runtime as an engine."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from typing import TYPE_CHECKING, Any
+
+from napari_flomo.segmentation.engines.engine import EngineFault
+from napari_flomo.segmentation.engines.kinds import ENGINES
+from napari_flomo.segmentation.engines.rewriting import example, logits_only, tracing
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from napari_flomo.networks import Output
+
+OPSET = 17
+"""Version of ONNX's operators: old enough for any runtime of the last years."""
+
+
+def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
+    """Return a network as an ONNX file from ``image`` to ``logits``, any number of slices.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on the CPU.
+    channels
+        Of the images.
+    size
+        Rows and columns of the images; the graph is for these alone.
+    """
+    import torch
+
+    # The older of PyTorch's two exporters: the newer one needs one package more.
+    older = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    file = io.BytesIO()
+    with tracing():
+        torch.onnx.export(
+            logits_only(network),
+            (example(channels, size, 2),),
+            file,
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_axes={"image": {0: "slices"}, "logits": {0: "slices"}},
+            opset_version=OPSET,
+            **older,
+        )
+    return file.getvalue()
+
+
+def make_session(content: bytes, threads: int) -> Any:
+    """Return an ``onnxruntime.InferenceSession`` on the CPU, which reports to nobody.
+
+    Parameters
+    ----------
+    content
+        Of an ONNX file.
+    threads
+        To compute with.
+    """
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # on Windows events are collected otherwise
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+class OnnxRuntimeEngine:
+    """A session of ONNX Runtime on the CPU.
+
+    Parameters
+    ----------
+    content
+        From `to_onnx`.
+    threads
+        To compute with.
+    """
+
+    kind = ENGINES["onnxruntime"]
+    batch = 1  # large batches are slower per slice: their feature maps leave the cache
+
+    def __init__(self, content: bytes, threads: int) -> None:
+        self.threads = threads
+        self._content = content
+        self._session = make_session(content, threads)
+
+    def dump(self) -> bytes:
+        """Return the graph."""
+        return self._content
+
+    def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
+        """Run the network, see `Engine`."""
+        import torch
+
+        from napari_flomo.networks import Output
+
+        if maps:
+            raise EngineFault("it has no maps")
+        (logits,) = self._session.run(["logits"], {"image": images.contiguous().numpy()})
+        return Output(torch.from_numpy(logits))

@@ -1,0 +1,113 @@
+"""Engines of PyTorch: the plain network, the rewritten one, compiled, or in fewer bits."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from napari_flomo.segmentation.engines.engine import EngineFault
+from napari_flomo.segmentation.engines.kinds import ENGINES, EngineKind
+from napari_flomo.segmentation.engines.rewriting import logits_only, rewritten, tracing
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from napari_flomo.networks import Output
+
+COMPILED_BATCH = {"cpu": 1, "cuda": 8}
+"""Slices in a compiled graph: it is made for one number of them, and the last batch is filled."""
+
+
+class TorchEngine:
+    """The network, plain or rewritten, in any precision.
+
+    Parameters
+    ----------
+    kind
+        ``eager``, ``fast``, ``bf16`` or ``fp16``.
+    network
+        In evaluation mode, on its device.
+    device
+        Of the network and the images.
+    """
+
+    batch = None
+
+    def __init__(self, kind: EngineKind, network: nn.Module, device: torch.device) -> None:
+        import torch
+
+        self.kind = kind
+        self.threads = torch.get_num_threads()
+        self._plain = network
+        self._device = device
+        self._lower = None if kind.precision == "float32" else getattr(torch, kind.precision)
+
+    @cached_property
+    def _for_logits(self) -> nn.Module:
+        return self._plain if self.kind.name == "eager" else rewritten(self._plain, maps=False)
+
+    @cached_property
+    def _for_maps(self) -> nn.Module:
+        return self._plain if self.kind.name == "eager" else rewritten(self._plain, maps=True)
+
+    def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
+        """Run the network, see `Engine`."""
+        import torch
+
+        from napari_flomo.networks import Output
+
+        network = self._for_maps if maps else self._for_logits
+        if self._lower is None:
+            output: Output = network(images)
+            return output
+        with torch.autocast(self._device.type, dtype=self._lower):
+            lower = network(images)
+        found = {name: one.float() for name, one in lower.maps.items()}
+        return Output(lower.logits.float(), maps=found)
+
+
+class CompiledEngine:
+    """The rewritten network through ``torch.compile``; with CUDA graphs on a GPU.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on its device.
+    device
+        Of the network and the images.
+    """
+
+    kind = ENGINES["compile"]
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        import torch
+
+        self.threads = torch.get_num_threads()
+        self._graphs = device.type == "cuda"
+        self.batch = COMPILED_BATCH.get(device.type, 1)
+        mode = "reduce-overhead" if self._graphs else "default"
+        with tracing():
+            self._run = torch.compile(logits_only(network), mode=mode, dynamic=False)
+
+    def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
+        """Run the network, see `Engine`."""
+        import torch
+
+        from napari_flomo.networks import Output
+
+        if maps:
+            raise EngineFault("it has no maps")
+        found = []
+        with tracing():  # a compiler does not know tensors that were born in inference mode
+            for start in range(0, len(images), self.batch):
+                some = images[start : start + self.batch].clone()
+                real = len(some)
+                if real < self.batch:
+                    some = torch.cat([some, some[-1:].expand(self.batch - real, -1, -1, -1)])
+                if self._graphs:
+                    torch.compiler.cudagraph_mark_step_begin()
+                some = some.contiguous(memory_format=torch.channels_last)
+                # A CUDA graph writes each result to the same place.
+                found.append(self._run(some)[:real].clone())
+        return Output(torch.cat(found))

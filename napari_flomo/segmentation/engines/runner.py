@@ -1,0 +1,282 @@
+"""Runs a network on images of one size with the engine that suits best, and never fails for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import Counter
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.engines import records
+from napari_flomo.segmentation.engines.checking import demand_agreement
+from napari_flomo.segmentation.engines.engine import Engine, out_of_memory
+from napari_flomo.segmentation.engines.kinds import ENGINES, candidates
+from napari_flomo.segmentation.engines.making import make_engine
+from napari_flomo.segmentation.engines.measuring import fault_of, measure
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from napari_flomo.networks import Output
+
+SAMPLE = 4
+"""Slices to compare and time engines with."""
+
+LEAST_WORK = 2.0
+"""Seconds of work behind and ahead, below which no engine is looked for in the middle of it."""
+
+logger = logging.getLogger(__name__)
+
+
+class Runner:
+    """A network and its engines.
+
+    With ``"auto"`` and ``"fastest"`` work begins at once, with the rewritten network. Other engines
+    take seconds to prepare: that is done in the middle of long work, when as much time as they
+    would take has passed and as much again is to come, or by `settle`, when nobody waits. What
+    comes out of it is kept, so that it is done once on a computer; a prepared engine is taken up
+    when the time it saves is more than it takes to load.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on ``device``.
+    card
+        Of the network.
+    size
+        Rows and columns of the images.
+    device
+        Where to compute.
+    asked
+        From `chosen_engine`.
+    weights
+        SHA-256 of the network's weights, if it is known for sure; None: nothing is kept.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        card: ModelCard,
+        size: tuple[int, int],
+        *,
+        device: torch.device,
+        asked: str,
+        weights: str | None,
+    ) -> None:
+        import torch
+
+        self.asked = asked
+        self._network, self._card, self._size, self._device = network, card, size, device
+        self._kinds = candidates(asked, device)
+        self._free = asked in ("auto", "fastest")
+        arguments = json.dumps(dict(card.network_arguments), sort_keys=True, default=str)
+        self._key = weights and records.key(
+            weights=weights,
+            network=f"{card.network} {arguments}",
+            channels=card.in_channels,
+            size=size,
+            asked=asked,
+            threads=torch.get_num_threads(),
+            device=device,
+            engines=[kind.name for kind in self._kinds],
+        )
+        self._record = records.read(self._key) if self._key else None
+        self._engines: dict[str, Engine] = {}
+        self._name = "fast" if self._free else asked
+        self._gave_up = False
+        self._trusted = {("eager", False), ("eager", True)}  # names, with maps or without
+        self._sample: Tensor | None = None
+        self._preparing = threading.Lock()
+        self._reason = "asked for"
+        if self._free:
+            self._reason = "no other was measured yet" if self._record is None else "measured"
+        self._left, self._spent, self._passes = 0, 0.0, 0
+        self._used: Counter[str] = Counter()
+
+    @property
+    def batch(self) -> int | None:
+        """Slices that the engine likes to be given together; None leaves it to the caller."""
+        return self._engines[self._name].batch if self._name in self._engines else None
+
+    def expect(self, passes: int) -> None:
+        """Take note of how many passes over slices come now; a faster engine may be worth loading.
+
+        Loading one that was prepared on this computer takes a fraction of a second.
+        """
+        self._left, self._used = passes, Counter()
+        record = self._record
+        if not self._free or record is None or record.chosen == self._name or self._gave_up:
+            return
+        best, now = record.trials[record.chosen], record.trials.get(self._name)
+        if best.seconds is None or now is None or now.seconds is None:
+            return
+        if (now.seconds - best.seconds) * passes > (best.load or 0.0):
+            self._take_up(record)
+
+    def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
+        """Return what the network says of some slices, on any engine.
+
+        Parameters
+        ----------
+        images
+            ``(slices, channels, rows, columns)``, float32, on the device.
+        maps
+            Whether the network's own maps are wanted, too.
+        """
+        start = perf_counter()
+        if self._free and self._record is None and self._sample is None:
+            self._sample = images[:SAMPLE].clone()
+        output = self._checked(images, maps)
+        self._spent += perf_counter() - start
+        self._passes += len(images)
+        self._left -= len(images)
+        if self._pays():
+            self.settle()
+        return output
+
+    def settle(self) -> None:
+        """Find the fastest engine, where that is not known yet; takes seconds.
+
+        Needs slices that the network has seen; does nothing before. May be called in another thread
+        while the network runs.
+        """
+        import torch
+
+        if not self._undecided or not self._preparing.acquire(blocking=False):
+            return
+        try:
+            assert self._sample is not None
+            with torch.inference_mode():
+                outcome = measure(self._kinds, self._make, self._sample, self._card, self._device)
+        except Exception as error:
+            logger.info("no engine was measured: %r", error)
+            self._gave_up = True
+            return
+        finally:
+            self._preparing.release()
+        record = records.Record(outcome.chosen, outcome.trials, {})
+        if self._key:
+            record = records.write(self._key, outcome.chosen, outcome.trials, outcome.graphs)
+        self._trusted.add((outcome.chosen, False))  # it was checked on these slices
+        self._engines[outcome.chosen] = outcome.engine
+        self._name, self._record, self._sample = outcome.chosen, record, None
+        self._reason = "measured"
+
+    def report(self) -> dict[str, Any]:
+        """Return what a manifest tells of the engine, in plain JSON types.
+
+        Returns
+        -------
+        dict
+            ``asked``; ``name``, ``precision`` and ``threads`` of the engine that did the last
+            slices; ``slices``, how many each engine did; ``reason``, why it was taken.
+        """
+        kind = ENGINES[self._name]
+        engine = self._engines.get(self._name)
+        return {
+            "asked": self.asked,
+            "name": kind.name,
+            "precision": kind.precision,
+            "threads": None if engine is None else engine.threads,
+            "slices": dict(self._used),
+            "reason": self._reason,
+        }
+
+    @property
+    def _undecided(self) -> bool:
+        return (
+            self._free
+            and self._record is None
+            and self._sample is not None
+            and not self._gave_up
+            and len(self._kinds) > 1
+        )
+
+    def _pays(self) -> bool:
+        """Tell whether as much time has passed, and is to come, as finding an engine takes."""
+        if not self._undecided:
+            return False
+        cost = max(LEAST_WORK, sum(kind.setup_seconds for kind in self._kinds))
+        return self._spent > cost and self._spent / self._passes * self._left > cost
+
+    def _checked(self, images: Tensor, maps: bool) -> Output:
+        """Run the engine; one that fails or is wrong is replaced, and the slices are done again."""
+        name = self._name
+        if maps and not ENGINES[name].maps:
+            name = "eager" if not self._free else "fast"
+        try:
+            engine = self._engine(name)
+            output = engine(images, maps=maps)
+            if (name, maps) not in self._trusted:
+                self._check(name, output, images, maps)
+        except Exception as error:
+            # Fewer slices may fit; one slice may fit into another engine.
+            if name == "eager" or (out_of_memory(error) and len(images) > 1):
+                raise
+            self._give_up(name, error)
+            return self._checked(images, maps)
+        self._used[name] += len(images)
+        return output
+
+    def _engine(self, name: str) -> Engine:
+        if name not in self._engines:
+            graph = None
+            if self._key and self._record is not None:
+                graph = records.read_graph(self._key, self._record, name)
+            self._engines[name] = self._make(name, graph)
+        return self._engines[name]
+
+    def _make(self, name: str, graph: bytes | None) -> Engine:
+        return make_engine(
+            name,
+            self._network,
+            channels=self._card.in_channels,
+            size=self._size,
+            device=self._device,
+            graph=graph,
+        )
+
+    def _check(self, name: str, output: Output, images: Tensor, maps: bool) -> None:
+        """Compare the first slice with what the plain network says of it.
+
+        Raises
+        ------
+        EngineFault
+            If they differ.
+        """
+        truth = self._engine("eager")(images[:1], maps=maps)
+        first = {key: value[:1] for key, value in output.maps.items()}
+        found = type(truth)(output.logits[:1], maps=first)
+        seen = demand_agreement(ENGINES[name], found, truth, self._card)
+        self._trusted.add((name, maps))
+        if self._key and not self._free and self._record is None:
+            self._keep(name, seen.difference)
+
+    def _keep(self, name: str, difference: float) -> None:
+        """Keep the graph of an engine that was asked for by name."""
+        dump = getattr(self._engines[name], "dump", None)
+        if dump is not None and self._key:
+            trial = records.Trial(difference=difference)
+            self._record = records.write(self._key, name, {name: trial}, {name: dump()})
+
+    def _take_up(self, record: records.Record) -> None:
+        """Load the engine that was found to be the fastest, if its graph is still there."""
+        name = record.chosen
+        if record.graphs and self._key:
+            graph = records.read_graph(self._key, record, name)
+            if graph is None:  # making it again takes seconds, which is not for now
+                self._record, self._reason = None, "no other was measured yet"
+                return
+        self._name = name
+
+    def _give_up(self, name: str, error: Exception) -> None:
+        """Go on without an engine."""
+        logger.info("the engine %s failed and is not used: %r", name, error)
+        self._engines.pop(name, None)
+        self._gave_up = True
+        self._reason = f"{name} was not used: {fault_of(error)}"
+        self._name = "fast" if self._free and name != "fast" else "eager"
