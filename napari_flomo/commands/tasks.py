@@ -62,6 +62,11 @@ class WarmModels:
         self._segmenters.move_to_end(key)
         return self._segmenters[key]
 
+    def settle(self) -> None:
+        """Find the fastest engine for the model that was used last; for when nobody waits."""
+        if self._segmenters:
+            next(reversed(self._segmenters.values())).settle_engine()
+
     def forget(self) -> None:
         """Free the memory of all of them, on the GPU too."""
         import torch
@@ -200,6 +205,11 @@ def preload(model: str, device: str) -> None:
     state, _card = info(model)
     if state.folder is not None:
         _warm.get(state.folder, device)
+
+
+def settle() -> None:
+    """Find a faster engine for what was segmented last, where that was not done yet."""
+    _warm.settle()
 
 
 TASKS: dict[str, Task] = {

@@ -23,6 +23,9 @@ from napari_flomo.errors import Cancelled, FlomoError
 FAREWELL = 2.0
 """Seconds that a task has to stop after the host went away."""
 
+LOW_PRIORITY = 15
+"""Of the thread that prepares engines, as ``nice`` counts: 0 is usual, 19 the lowest."""
+
 REPORT_EVERY = 0.05
 """Seconds between two reports of progress; a viewer draws no faster."""
 
@@ -42,7 +45,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(_args: argparse.Namespace) -> int:
     """Serve until stdin ends."""
     source, sink = _take_the_streams()
-    _Server(source, sink).serve()
+    server = _Server(source, sink)
+    server.serve()
+    if server.settling:
+        os._exit(0)  # a library that compiles in a thread cannot be stopped in any other way
     return 0
 
 
@@ -59,6 +65,17 @@ def _take_the_streams() -> tuple[IO[bytes], IO[bytes]]:
     return source, sink
 
 
+def _settle_quietly() -> None:
+    """Find the fastest engine, behind everything else that this computer does."""
+    from napari_flomo.commands.tasks import settle
+
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
+    with suppress(Exception):  # nobody asked for it
+        settle()
+
+
 class _Server:
     """Takes requests in and works them off, one by one."""
 
@@ -70,6 +87,12 @@ class _Server:
         self._cancelled: set[int] = set()
         self._host_left = threading.Event()
         self._folder: Path | None = None
+        self._settler: threading.Thread | None = None
+
+    @property
+    def settling(self) -> bool:
+        """Whether a thread is looking for a faster engine."""
+        return self._settler is not None and self._settler.is_alive()
 
     def serve(self) -> None:
         """Work until the host closes stdin."""
@@ -79,7 +102,14 @@ class _Server:
                 self._preload(message["preload"])
             elif "task" in message:
                 self._work(message)
+                self._settle()
         self._remove_folder()
+
+    def _settle(self) -> None:
+        """Look for a faster engine while nobody waits; whoever comes meanwhile is served."""
+        if self._waiting.empty() and not self.settling:
+            self._settler = threading.Thread(target=_settle_quietly, daemon=True)
+            self._settler.start()
 
     def _listen(self) -> None:
         """Sort what comes; when the host went away, see to it that this process ends."""
