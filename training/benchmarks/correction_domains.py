@@ -1,10 +1,11 @@
-"""What a model meets in the correction experiment: two data sets that it has not learnt from.
+"""What a model meets in the correction experiment: data that it has not learnt from.
 
-``scanner``: the held-out fold of ACDC as a scanner of half the resolution with more noise would
-show it. The model as it is on the unchanged images of the same patients tells what there is to
-regain. ``sunnybrook``: three real patients of another hospital, scanner and reader. ``trial`` is
-for choosing the settings of fine-tuning: patients that the model *has* learnt from, changed in
-another way, so that nothing that is reported is chosen on what it is reported of.
+``protocol``: the held-out fold of ACDC, softer and in another contrast, as another protocol would
+show it. ``scanner``: the same patients at half the resolution with noise, which takes away what no
+learning brings back. The model as it is on their unchanged images tells the gap. ``sunnybrook``:
+three real patients of another hospital, scanner and reader. ``trial`` is for choosing the settings
+of fine-tuning: the change of ``protocol`` on patients that the model *has* learnt from, so that no
+patient who is reported of had a part in a choice.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ FOLD = 0
 """Fold of ACDC that the model has not learnt from."""
 
 CHANGES = {
+    "protocol": (("blur", "mild"), ("contrast", "strong")),
     "scanner": (("low resolution", "mild"), ("noise", "mild")),
     "trial": (("blur", "mild"), ("contrast", "strong")),
 }
@@ -62,7 +64,7 @@ class Domain:
     Attributes
     ----------
     name
-        ``"scanner"``, ``"sunnybrook"`` or ``"trial"``.
+        ``"protocol"``, ``"scanner"``, ``"sunnybrook"`` or ``"trial"``.
     questions
         Splits, each answered by runs of its own.
     whole
@@ -146,6 +148,7 @@ def change(case: Case, changes: Sequence[tuple[str, str]], folder: Path, card: M
 
 
 DOMAINS: dict[str, Callable[[Path, Path, Path, ModelCard], Domain]] = {
+    "protocol": lambda _target, acdc, work, card: simulated("protocol", acdc, work, card),
     "scanner": lambda _target, acdc, work, card: simulated("scanner", acdc, work, card),
     "sunnybrook": lambda target, acdc, _work, _card: sunnybrook(target, acdc),
     "trial": lambda _target, acdc, work, card: simulated("trial", acdc, work, card),

@@ -3,7 +3,7 @@
     python training/benchmarks/correction_loop.py --acdc ACDC --target SUNNYBROOK --work DIR
     python training/benchmarks/correction_loop.py --page-only
 
-In each of two target domains (`correction_domains`) the model marks the most doubtful slices of
+In each of three target domains (`correction_domains`) the model marks the most doubtful slices of
 some patients; a simulated reader (`flomo_training.simulated_reader`) corrects the first k of them
 from the reference labels; `flomo finetune`'s own function learns from that store. Then the Dice is
 measured on other patients of the target domain and on patients of the base task, for
@@ -322,9 +322,10 @@ def main() -> None:
     parser.add_argument("--acdc", type=Path, help="ACDC, as flomo data prepare leaves it")
     parser.add_argument("--target", type=Path, help="Sunnybrook: cases.csv, images/, labels/")
     parser.add_argument("--work", type=Path, help="folder for runs")
-    parser.add_argument("--domain", default="scanner", choices=DOMAINS)
+    parser.add_argument("--domain", default="protocol", choices=DOMAINS)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
     parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS)
+    parser.add_argument("--questions", type=int, help="only so many splits of the domain")
     parser.add_argument("--settings", type=Path, help="settings of fine-tuning, for a trial")
     parser.add_argument("--label", help="what the table calls a trial, instead of its arm")
     parser.add_argument("--between", nargs="+", metavar=("MODEL", "SHARE"), help="see above")
@@ -339,7 +340,9 @@ def main() -> None:
             folder, shares = Path(args.between[0]), [float(share) for share in args.between[1:]]
             experiment.between(folder, shares, args.label or "tuned")
             return
-        for question, arm, count in plan(domain.questions, args.counts, args.arms):
+        for question, arm, count in plan(
+            domain.questions[: args.questions], args.counts, args.arms
+        ):
             label = args.label if args.label and arm != "none" else arm
             experiment.run(question, arm, count, label)
     from correction_loop_page import write_page

@@ -79,9 +79,13 @@ class Subject:
 
 
 def multiply_adds(subject: Subject, size: int) -> int:
-    """Count multiply-adds of a pass; the counter knows attention in its plain form."""
+    """Count multiply-adds of a pass."""
+    return multiply_adds_of(subject.build(), subject.image(size))
+
+
+def multiply_adds_of(network: nn.Module, image: torch.Tensor) -> int:
+    """Count multiply-adds of a pass over an image; the counter knows attention in plain form."""
     counter = FlopCounterMode(display=False)
-    network, image = subject.build(), subject.image(size)
     with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
         network(image)
     return int(counter.get_total_flops()) // 2
