@@ -1,8 +1,8 @@
 """The ``flomo`` command: parse, run one subcommand, turn every failure into one sentence.
 
 Exit codes: 0 done, 1 a fault of the program, 2 something the user can mend (bad input, a full
-disk, wrong arguments), 3 a model did not pass (``flomo gate --strict``), 130 interrupted by Ctrl+C,
-141 the reader of the output went away.
+disk, wrong arguments), 3 a model did not pass (``flomo gate --strict``) or some of many studies
+failed (``flomo segment-many``), 130 interrupted by Ctrl+C, 141 the reader of the output went away.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from napari_flomo import __version__
-from napari_flomo.commands import corrections, doctor, finetune, models, segment, worker
+from napari_flomo.commands import (
+    corrections,
+    doctor,
+    finetune,
+    models,
+    segment,
+    segment_many,
+    worker,
+)
 from napari_flomo.commands.faults import out_of_memory
 from napari_flomo.errors import Cancelled, FlomoError
 
@@ -99,6 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     segment.register(subparsers)
+    segment_many.register(subparsers)
     models.register(subparsers)
     corrections.register(subparsers)
     finetune.register(subparsers)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
+
+
+class Report(Protocol):
+    """Shows how far the work is; a note stands behind the time left."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Show it."""
 
 
 @contextmanager
-def progress_bar(label: str, unit: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(label: str, unit: str, quiet: bool) -> Iterator[Report]:
     """Show a bar with the time left on stderr while the block runs.
 
     Nothing is shown when ``quiet`` is set or stderr is not a terminal, so that logs stay clean.
@@ -25,13 +32,13 @@ def progress_bar(label: str, unit: str, quiet: bool) -> Iterator[Callable[[int, 
     Yields
     ------
     callable
-        ``report(done, total)``, to be called as the work goes on.
+        ``report(done, total, note="")``, to be called as the work goes on.
     """
     from tqdm import tqdm
 
     bar: tqdm[Any] | None = None
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int, note: str = "") -> None:
         nonlocal bar
         if bar is None:  # not before the total is known: the time left depends on it
             disable = True if quiet else None  # None: only if stderr is no terminal
@@ -43,6 +50,8 @@ def progress_bar(label: str, unit: str, quiet: bool) -> Iterator[Callable[[int, 
                 disable=disable,
                 leave=False,
             )
+        if note:
+            bar.set_postfix_str(note, refresh=False)
         bar.update(done - bar.n)
 
     try:

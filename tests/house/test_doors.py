@@ -29,12 +29,13 @@ DOORS: dict[str, set[str]] = {
     "measures": FLOOR | {"volumes", "models.card"},
     "corrections": FLOOR | {"volumes", "models.card", "models.schema"},
     "jobs": FLOOR,
+    "cohorts": FLOOR | {"volumes", "models", "segmentation", "measures"},
     "session": FLOOR | {"volumes", "models", "segmentation", "measures", "corrections", "jobs"},
     "flomo_training": FLOOR
     | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"},
     "cli": FLOOR
     | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"}
-    | {"session", "flomo_training"},
+    | {"session", "cohorts", "flomo_training"},
     "widgets": FLOOR
     | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"}
     | {"session"},

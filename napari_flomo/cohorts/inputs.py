@@ -1,0 +1,112 @@
+"""What a study's files are, and whether they are still the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_flomo.cohorts.finding import Study
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import suffix_of
+
+_DETACHED = {
+    ".nhdr": re.compile(rb"^data ?file:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE),
+    ".mhd": re.compile(rb"^ElementDataFile\s*=\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE),
+}
+_HEADER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Input:
+    """The files that a study was read from.
+
+    Attributes
+    ----------
+    sha256
+        Of the file; of several files, of the lines that ``sha256sum`` prints for them in the order
+        of their names.
+    files, bytes
+        How many there are, and how large together.
+    stamp
+        Changes with their names, sizes and times; cheap to compare.
+    """
+
+    sha256: str
+    files: int
+    bytes: int
+    stamp: str
+
+
+def files_of(study: Study, root: Path) -> list[Path]:
+    """Return the files that a study consists of, in the order of their names.
+
+    A header whose voxels lie in another file (``.nhdr``, ``.mhd``) brings that one with it.
+
+    Raises
+    ------
+    OSError
+        If its folder cannot be read.
+    """
+    place = root / study.id
+    if study.series:
+        return sorted(
+            path for path in place.iterdir() if path.is_file() and not path.name.startswith(".")
+        )
+    rule = _DETACHED.get(suffix_of(place))
+    if rule is not None:
+        with place.open("rb") as stream:
+            named = rule.search(stream.read(_HEADER_BYTES))
+        if named is not None:
+            data = place.parent / os.fsdecode(named[1])
+            if data.is_file():
+                return [place, data]
+    return [place]
+
+
+def stamp_of(study: Study, root: Path) -> str | None:
+    """Return what changes when a study's files do, without reading them; None if they are gone."""
+    digest = hashlib.sha256()
+    try:
+        for path in files_of(study, root):
+            state = path.stat()
+            digest.update(
+                f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(
+                    "utf-8", "surrogateescape"
+                )
+            )
+    except OSError:
+        return None
+    return digest.hexdigest()[:16]
+
+
+def read_input(study: Study, root: Path) -> Input:
+    """Read all files of a study and return what they are.
+
+    Raises
+    ------
+    FlomoError
+        If one of them cannot be read, or there is none.
+    """
+    stamp = stamp_of(study, root)
+    name = study.id.rpartition("/")[2]
+    if stamp is None:
+        raise FlomoError(f"{name} cannot be found or read; ask its owner or copy it again.")
+    sums, size = [], 0
+    try:
+        for path in files_of(study, root):
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                size += stream.tell()
+            sums.append((digest, path.name))
+    except OSError as error:
+        raise FlomoError(f"{name} cannot be read: {error.strerror or error}.") from error
+    whole = sums[0][0] if len(sums) == 1 and not study.series else _of_several(sums)
+    return Input(whole, len(sums), size, stamp)
+
+
+def _of_several(sums: list[tuple[str, str]]) -> str:
+    lines = "".join(f"{digest}  {name}\n" for digest, name in sums)
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,198 @@
+"""``flomo segment-many``: a folder of studies in; labels, a manifest and a table out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.errors import Cancelled
+
+if TYPE_CHECKING:
+    from napari_flomo.cohorts import Choice, Order, Summary
+
+EXIT_SOME_FAILED = 3
+SHOWN = 10
+"""Failures that are printed; the table has all."""
+
+EPILOG = """examples:
+  flomo segment-many studies --out results
+  flomo segment-many studies --out results --list
+  flomo segment-many studies --out results --pattern '*_sa.nii.gz' --uncertainty
+  flomo segment-many /data/in --out /data/out --scheduler tcp://10.0.0.5:8786
+
+Run the same command again to go on after an interruption. Exit codes: 0 all studies are done,
+2 nothing could run, 3 some studies failed (cohort.csv says which and why), 130 interrupted.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the options of ``flomo segment-many``."""
+    parser = subparsers.add_parser(
+        "segment-many",
+        help="segment all studies below a folder",
+        description="Segment all studies below a folder with several processes: NIfTI, NRRD and "
+        "MetaImage files, and folders with a DICOM series.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("input", metavar="DIR", type=Path, help="folder of the studies")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder for the results"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME|FOLDER|hf:ORG/NAME",
+        help=f"as for flomo segment (default: {DEFAULT_MODEL}, or the tuned model that was "
+        "promoted for it)",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        help="processes on this computer; 1 needs no Dask (default: as many as there are cores "
+        "and memory for, or one for each GPU)",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="work with the workers of a running Dask scheduler, such as tcp://host:8786",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: the GPU if there is one)",
+    )
+    parser.add_argument(
+        "--engine",
+        metavar="NAME",
+        default="auto",
+        help="what runs the network, as for flomo segment (default: auto)",
+    )
+    parser.add_argument(
+        "--pattern",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="only studies whose path below DIR matches, such as '*_sa.nii.gz'; may be given "
+        "several times",
+    )
+    parser.add_argument(
+        "--exclude",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="no studies whose path below DIR matches; may be given several times",
+    )
+    parser.add_argument(
+        "--uncertainty", action="store_true", help="also write the predictive entropy"
+    )
+    parser.add_argument(
+        "--probabilities", action="store_true", help="also write the probability of every class"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("nii.gz", "nrrd", "mha"),
+        default="nii.gz",
+        help="of labels and uncertainty (default: nii.gz)",
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="do finished studies again, too, and replace them"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="only show the studies and what would be done"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment all studies that are not done, and report."""
+    from napari_flomo.cohorts import Choice, Order, segment_cohort
+    from napari_flomo.commands.faults import describe
+    from napari_flomo.commands.models import kept
+    from napari_flomo.commands.progress import progress_bar
+    from napari_flomo.models import in_use, locate
+
+    order = Order(
+        args.input,
+        args.out,
+        device=args.device,
+        engine=args.engine,
+        uncertainty=args.uncertainty,
+        probabilities=args.probabilities,
+        suffix=f".{args.format}",
+    )
+    choice = Choice(patterns=args.pattern, exclude=args.exclude)
+    model = in_use(DEFAULT_MODEL) if args.model is None else args.model
+    with progress_bar("Fetching", "B", args.quiet) as report, kept():
+        folder = locate(model, lambda done, total, _left: report(done, total))
+    if args.list:
+        return _list(args, order, folder, choice)
+    try:
+        with progress_bar("Segmenting", "study", args.quiet) as report:
+            summary = segment_cohort(
+                order,
+                folder,
+                describe=describe,
+                choice=choice,
+                workers=args.workers,
+                scheduler=args.scheduler,
+                again=args.again,
+                progress=lambda done, total, failed: report(
+                    done, total, f"{failed} failed" if failed else ""
+                ),
+            )
+    except (KeyboardInterrupt, Cancelled) as error:
+        raise Cancelled(
+            "Interrupted; finished studies are kept, so the same command goes on from there."
+        ) from error
+    if args.json:
+        from napari_flomo.commands.report import print_json
+
+        print_json({**vars(summary), "manifest": str(args.out / "manifest.jsonl")})
+    elif not args.quiet:
+        print("\n".join(_lines(args.out, summary)))
+    return EXIT_SOME_FAILED if summary.failed else 0
+
+
+def _list(args: argparse.Namespace, order: Order, model: Path, choice: Choice) -> int:
+    """Show the studies, the state of each, and what is left out and why."""
+    from napari_flomo.cohorts import list_cohort
+
+    left_out: list[tuple[str, str]] = []
+    counts: dict[str, int] = {}
+    studies = []
+    for study, state in list_cohort(order, model, choice, lambda *one: left_out.append(one)):
+        counts[state] = counts.get(state, 0) + 1
+        if args.json:
+            studies.append({"study": study.id, "series": study.series, "state": state})
+        elif not args.quiet:
+            print(f"{state:8}{study.id}")
+    if args.json:
+        from napari_flomo.commands.report import print_json
+
+        shown = [{"path": path, "reason": reason} for path, reason in left_out]
+        print_json({"studies": studies, "left_out": shown})
+    elif not args.quiet:
+        for path, reason in left_out:
+            print(f"{'-':8}{path} ({reason})")
+        told = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+        print(f"{sum(counts.values())} studies{': ' if told else ''}{told}")
+    return 0
+
+
+def _lines(out: Path, summary: Summary) -> list[str]:
+    """Return what a person reads after the run."""
+    told = [f"{summary.done} segmented in {summary.seconds:.0f} s"]
+    told += [f"{summary.kept} done before"] if summary.kept else []
+    told += [f"{summary.failed} failed"] if summary.failed else []
+    lines = [f"{summary.found} studies: {', '.join(told)}"]
+    lines += [f"  {study}: {sentence}" for study, sentence in summary.failures[:SHOWN]]
+    if summary.failed > SHOWN:
+        lines.append(f"  ... and {summary.failed - SHOWN} more")
+    return [*lines, f"Wrote the table to {out / 'cohort.csv'}"]

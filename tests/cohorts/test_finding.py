@@ -1,0 +1,126 @@
+"""Which studies are found, and which are not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_flomo.cohorts import Choice, find_studies
+from napari_flomo.cohorts.finding import MARKER, is_label_name
+from napari_flomo.errors import FlomoError
+
+Grow = Callable[..., Path]
+
+
+def ids(root: Path, **choice: Any) -> list[str]:
+    return [study.id for study in find_studies(root, Choice(**choice))]
+
+
+def test_files_of_volumes_in_the_order_of_their_names(grow: Grow) -> None:
+    root = grow("b.nrrd", "a.nii.gz", "x/c.NII", "x/d.mha", "x/y/e.nhdr", "f.mhd", "e.raw")
+    grow("notes.txt", "table.csv", "photo.png", ".hidden.nii.gz", "._a.nii.gz", ".git/a.nii")
+    assert ids(root) == ["a.nii.gz", "b.nrrd", "f.mhd", "x/c.NII", "x/d.mha", "x/y/e.nhdr"]
+
+
+def test_what_is_added_does_not_rename_the_others(grow: Grow) -> None:
+    root = grow("a.nii.gz", "p/a.nii")
+    before = set(ids(root))
+    grow("a.nrrd", "a.nii", "p/a.nii.gz", "a/b.nii")
+    assert before < set(ids(root))
+    assert len(ids(root)) == len(set(ids(root))) == 6
+
+
+def test_folders_with_dicom_files_are_series(grow: Grow, dicom: bytes) -> None:
+    root = grow("p1/s1/IM0001", "p1/s1/IM0002", "p1/s2/1.2.840.7", "DICOMDIR", content=dicom)
+    grow("p2/1.dcm", "p1/LICENSE", "p1/report.pdf", "p3/README", "p3/data.bin", "p1/s1/a.nii")
+    found = {study.id: study.series for study in find_studies(root)}
+    assert found == {"p1/s1": True, "p1/s2": True, "p2": True, "p1/s1/a.nii": False}
+
+
+def test_the_folder_itself_may_be_a_series(grow: Grow, dicom: bytes) -> None:
+    root = grow("1", "2", content=dicom)
+    assert ids(root) == ["."]
+
+
+def test_labels_are_left_out_unless_they_are_asked_for(grow: Grow) -> None:
+    root = grow("a.nii.gz", "a_gt.nii.gz", "labels.nii.gz", "Uncertainty.nrrd", "b-label.nrrd")
+    grow("b.seg.nrrd", "b_mask.nii", "segment.nii.gz", "target.nii.gz")
+    told: list[tuple[str, str]] = []
+    found = find_studies(root, left_out=lambda *one: told.append(one))
+    assert [study.id for study in found] == ["a.nii.gz", "segment.nii.gz", "target.nii.gz"]
+    assert ("a_gt.nii.gz", "named like labels") in told
+    assert len(told) == 6
+    assert ids(root, patterns=["a*"]) == ["a.nii.gz", "a_gt.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    "name", ["unlabelled.nii.gz", "mosaic.nii.gz", "gt200.nii.gz", "masked.nii"]
+)
+def test_names_that_only_remind_of_labels(name: str) -> None:
+    assert not is_label_name(name)
+
+
+def test_patterns_match_the_whole_path(grow: Grow) -> None:
+    root = grow("p1/sa.nii.gz", "p1/la.nii.gz", "p2/sa.nii.gz", "sa.nii.gz")
+    assert ids(root, patterns=["p*/sa.nii.gz"]) == ["p1/sa.nii.gz", "p2/sa.nii.gz"]
+    assert ids(root, exclude=["p1/*", "*la*"]) == ["sa.nii.gz", "p2/sa.nii.gz"]
+    assert ids(root, patterns=["p1/*", "sa*"], exclude=["*/la*"]) == ["sa.nii.gz", "p1/sa.nii.gz"]
+
+
+def test_photos_for_a_model_of_photos(grow: Grow, dicom: bytes) -> None:
+    root = grow("a.png", "b.JPG", "c.tiff", "d.nii.gz")
+    grow("s/1.dcm", content=dicom)
+    assert ids(root, kind="photo") == ["a.png", "b.JPG", "c.tiff"]
+
+
+def test_results_are_no_images(grow: Grow) -> None:
+    root = grow("a.nii.gz", "out/studies/a.nii.gz/labels.nii.gz", "out/other.nii.gz")
+    assert "out/other.nii.gz" in ids(root)
+    grow(f"out/{MARKER}")
+    assert ids(root) == ["a.nii.gz"]
+    grow(MARKER)
+    with pytest.raises(FlomoError, match="holds results"):
+        ids(root)
+
+
+def test_links(grow: Grow, tmp_path: Path) -> None:
+    root = grow("p/a.nii.gz", "q/b.nii.gz")
+    elsewhere = grow("c.nii.gz", "deep/d.nii.gz", folder="elsewhere")
+    (root / "p" / "up").symlink_to(root)
+    (root / "p" / "sideways").symlink_to(root / "q")
+    (root / "around").symlink_to(tmp_path)
+    (root / "self").symlink_to("self")
+    (root / "gone.nii.gz").symlink_to("nowhere")
+    (root / "out").symlink_to(elsewhere)
+    (root / "out again").symlink_to(elsewhere / "deep")
+    (elsewhere / "back").symlink_to(root / "p")
+    (root / "file.nii.gz").symlink_to(elsewhere / "c.nii.gz")
+    expected = ["file.nii.gz", "gone.nii.gz", "out/c.nii.gz", "out/deep/d.nii.gz"]
+    assert ids(root) == [*expected, "p/a.nii.gz", "q/b.nii.gz"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(
+    grow: Grow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = grow("a.nii.gz", "closed/b.nii.gz")
+    scandir = os.scandir
+
+    def refuse(place: str) -> Any:
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert ids(root) == ["a.nii.gz", "closed"]
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(FlomoError, match="no folder"):
+        ids(tmp_path / "missing")
+    (tmp_path / "file").touch()
+    with pytest.raises(FlomoError, match="no folder"):
+        ids(tmp_path / "file")

@@ -1,0 +1,63 @@
+"""What a study's files are, and when they count as changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from napari_flomo.cohorts import Study
+from napari_flomo.cohorts.inputs import read_input, stamp_of
+from napari_flomo.errors import FlomoError
+
+Grow = Callable[..., Path]
+
+
+def test_the_sum_of_a_file_is_that_of_sha256sum(grow: Grow) -> None:
+    root = grow("p/a.nii.gz", content=b"voxels")
+    told = read_input(Study("p/a.nii.gz"), root)
+    assert told.sha256 == hashlib.sha256(b"voxels").hexdigest()
+    assert (told.files, told.bytes) == (1, 6)
+
+
+def test_the_sum_of_a_series_covers_names_and_contents(grow: Grow) -> None:
+    root = grow("s/1", "s/2", "s/.hidden", "s/deeper/3")
+    sums = [f"{hashlib.sha256(f's/{n}'.encode()).hexdigest()}  {n}\n" for n in "12"]
+    study = Study("s", series=True)
+    told = read_input(study, root)
+    assert told.sha256 == hashlib.sha256("".join(sums).encode()).hexdigest()
+    assert told.files == 2
+    (root / "s" / "2").rename(root / "s" / "4")
+    assert read_input(study, root).sha256 != told.sha256
+
+
+@pytest.mark.parametrize(
+    ("header", "line"), [("a.nhdr", b"data file: a.raw\n"), ("a.mhd", b"ElementDataFile = a.raw\n")]
+)
+def test_voxels_beside_the_header_count(grow: Grow, header: str, line: bytes) -> None:
+    root = grow(header, content=b"NRRD0004\n" + line)
+    grow("a.raw", content=b"1")
+    before = read_input(Study(header), root)
+    grow("a.raw", content=b"2")
+    after = read_input(Study(header), root)
+    assert before.files == after.files == 2
+    assert before.sha256 != after.sha256
+
+
+def test_the_stamp_changes_with_size_and_time_alone(grow: Grow) -> None:
+    root = grow("a.nii", content=b"1")
+    study, path = Study("a.nii"), root / "a.nii"
+    os.utime(path, ns=(5, 5))
+    first = stamp_of(study, root)
+    path.write_bytes(b"2")
+    os.utime(path, ns=(5, 5))
+    assert stamp_of(study, root) == first  # what docs/cohorts.md admits
+    os.utime(path, ns=(5, 6))
+    assert stamp_of(study, root) != first
+    path.unlink()
+    assert stamp_of(study, root) is None
+    with pytest.raises(FlomoError, match=r"a\.nii cannot be found"):
+        read_input(study, root)
