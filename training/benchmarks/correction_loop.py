@@ -347,8 +347,7 @@ def main() -> None:
             experiment.run(question, arm, count, label)
     from correction_loop_page import write_page
 
-    if read_table(TABLE):
-        write_page(read_table(TABLE))
+    write_page(read_table(TABLE), read_table(TRIALS))
 
 
 if __name__ == "__main__":
