@@ -1,0 +1,228 @@
+"""How a run gives out studies and writes down what becomes of them; the crew only pretends."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.cohorts import Order, Row, Summary, list_cohort, running, segment_cohort
+from napari_flomo.cohorts.crew import Outcome
+from napari_flomo.cohorts.inputs import read_input
+from napari_flomo.cohorts.ledger import MANIFEST
+from napari_flomo.cohorts.order import Errand
+from napari_flomo.cohorts.workplace import Brief, failed_row, sweep, without_paths
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import locate
+
+Grow = Callable[..., Path]
+SLOTS = 3
+
+
+class Pretender:
+    """Writes empty files in the place of labels; some studies it loses or fails."""
+
+    def __init__(self) -> None:
+        self.lost: dict[str, int] = {}
+        self.failing: set[str] = set()
+        self.done: list[str] = []
+        self.most = 0
+        self.interrupt_after: int | None = None
+        self.closed = False
+        self._waiting: deque[Errand] = deque()
+        self._order = Order(Path(), Path())
+
+    @contextlib.contextmanager
+    def open(self, brief: Brief) -> Iterator[Pretender]:
+        self._order, self.brief = brief.order, brief
+        yield self
+        self.closed = True
+
+    def slots(self) -> int:
+        return SLOTS
+
+    def give(self, errand: Errand) -> None:
+        self._waiting.append(errand)
+        self.most = max(self.most, len(self._waiting))
+
+    def take(self, seconds: float) -> list[Outcome]:
+        if self.interrupt_after is not None and len(self.done) >= self.interrupt_after:
+            raise KeyboardInterrupt
+        return [self._one(self._waiting.popleft())] if self._waiting else []
+
+    def stop(self) -> int:
+        self.interrupt_after = None
+        return len(self._waiting)
+
+    def _one(self, errand: Errand) -> Outcome:
+        id = errand.study.id
+        if self.lost.get(id, 0) >= errand.attempt:
+            return Outcome(errand, None, f"The process ended at {self._order.root}/{id}.")
+        source = read_input(errand.study, self._order.root)
+        if errand.known is not None and b'"sha256":"%s"' % source.sha256.encode() in errand.known:
+            known = Row.from_line(errand.known)
+            assert known is not None
+            return Outcome(errand, replace(known, input=source))
+        if id in self.failing:
+            return Outcome(errand, failed_row(self._order, errand, "It is broken.", source))
+        self.done.append(id)
+        outputs = self._order.outputs(id)
+        for path in outputs.values():
+            (self._order.out / path).parent.mkdir(parents=True, exist_ok=True)
+            (self._order.out / path).touch()
+        row = Row(id, self._order.run, "done", source, outputs, attempts=errand.attempt)
+        return Outcome(errand, row)
+
+
+@pytest.fixture
+def pretender(monkeypatch: pytest.MonkeyPatch) -> Pretender:
+    crew = Pretender()
+    monkeypatch.setattr(running, "_crew", lambda brief, *_: crew.open(brief))
+    return crew
+
+
+@pytest.fixture
+def model() -> Path:
+    return locate(DEFAULT_MODEL)
+
+
+@pytest.fixture
+def order(grow: Grow, tmp_path: Path) -> Order:
+    """Ten studies."""
+    return Order(grow(*(f"p{n}/a.nii.gz" for n in range(10))), tmp_path / "new" / "out")
+
+
+def run(order: Order, model: Path, **options: Any) -> Summary:
+    return segment_cohort(order, model, describe=lambda _: {}, workers=1, **options)
+
+
+def states(order: Order) -> dict[str, str]:
+    rows = (Row.from_line(line) for line in (order.out / MANIFEST).read_bytes().splitlines())
+    return {row.study: row.state for row in rows if row is not None}
+
+
+def test_all_are_done_once(order: Order, model: Path, pretender: Pretender) -> None:
+    told: list[tuple[int, int, int]] = []
+    summary = run(order, model, progress=lambda *one: told.append(one))
+    assert (summary.found, summary.done, summary.failed, summary.kept) == (10, 10, 0, 0)
+    assert sorted(pretender.done) == sorted(states(order)) == [f"p{n}/a.nii.gz" for n in range(10)]
+    assert pretender.most == SLOTS  # the rest waits here, however many there are
+    assert pretender.brief.share == 10
+    assert (told[0], told[-1]) == ((0, 10, 0), (10, 10, 0))
+    table = (order.out / "cohort.csv").read_text().splitlines()
+    assert len(table) == 11
+    assert table[1].startswith("p0/a.nii.gz,done,,studies/p0/a.nii.gz/labels.nii.gz")
+
+
+def test_what_is_done_is_not_done_again(order: Order, model: Path, pretender: Pretender) -> None:
+    run(order, model)
+    pretender.done.clear()
+    (order.root / "p1" / "a.nii.gz").write_bytes(b"another image")
+    (order.root / "p2" / "a.nii.gz").touch()  # new date, same content
+    (order.out / "studies/p3/a.nii.gz/labels.nii.gz").unlink()
+    (order.root / "p4" / "new.nii.gz").write_bytes(b"one more")
+    found = {study.id: state for study, state in list_cohort(order, model)}
+    expected = {"p1/a.nii.gz": "changed", "p2/a.nii.gz": "changed", "p3/a.nii.gz": "new"}
+    expected["p4/new.nii.gz"] = "new"
+    assert {id: state for id, state in found.items() if state != "done"} == expected
+    summary = run(order, model)
+    assert (summary.found, summary.kept) == (11, 7)
+    assert sorted(pretender.done) == ["p1/a.nii.gz", "p3/a.nii.gz", "p4/new.nii.gz"]
+    assert run(order, model).kept == 11
+    assert len(pretender.done) == 3
+
+
+def test_again(order: Order, model: Path, pretender: Pretender) -> None:
+    run(order, model)
+    pretender.interrupt_after = 14
+    with pytest.raises(KeyboardInterrupt):
+        run(order, model, again=True)
+    assert len(pretender.done) == 10 + 4 + SLOTS  # what was under way ended in time
+    pretender.interrupt_after = None
+    summary = run(order, model)  # goes on with the second run, not with the first
+    assert (summary.kept, summary.done) == (4 + SLOTS, 6 - SLOTS)
+    assert len(pretender.done) == 20
+
+
+def test_an_interruption_keeps_what_ended(order: Order, model: Path, pretender: Pretender) -> None:
+    pretender.interrupt_after = 4
+    with pytest.raises(KeyboardInterrupt):
+        run(order, model)
+    assert len(states(order)) == len(pretender.done) == 4 + SLOTS
+    assert not (order.out / "cohort.csv").exists()
+
+
+def test_a_lost_study_is_tried_once_more(order: Order, model: Path, pretender: Pretender) -> None:
+    pretender.lost = {"p1/a.nii.gz": 1, "p5/a.nii.gz": 2}
+    summary = run(order, model)
+    assert (summary.done, summary.failed) == (9, 1)
+    assert summary.failures == [("p5/a.nii.gz", "The process ended at p5/a.nii.gz.")]
+    assert states(order)["p1/a.nii.gz"] == "done"
+    table = (order.out / "cohort.csv").read_text().splitlines()
+    assert table[6].startswith("p5/a.nii.gz,failed,The process ended at p5/a.nii.gz.,,")
+    pretender.lost = {}
+    assert run(order, model).done == 1  # failures are tried again by the next run
+
+
+def test_a_failure_takes_old_labels_away(order: Order, model: Path, pretender: Pretender) -> None:
+    run(order, model)
+    (order.root / "p1" / "a.nii.gz").write_bytes(b"broken")
+    pretender.failing = {"p1/a.nii.gz"}
+    summary = run(order, model)
+    assert summary.failures == [("p1/a.nii.gz", "It is broken.")]
+    assert list((order.out / "studies/p1/a.nii.gz").iterdir()) == []
+
+
+def test_what_cannot_run_leaves_nothing(order: Order, model: Path, pretender: Pretender) -> None:
+    none = order.root.parent / "none"
+    none.mkdir()
+    for changed, options, sentence in [
+        (replace(order, root=none), {}, "No image for"),
+        (replace(order, root=order.root / "missing"), {}, "There is no folder"),
+        (replace(order, out=order.root), {}, "cannot lie among the images"),
+        (replace(order, out=order.root / "p1/a.nii.gz"), {}, "is a file"),
+        (replace(order, suffix=".png"), {}, r"choose \.nii\.gz"),
+        (order, {"workers": 0}, "0 workers"),
+        (order, {"workers": 1, "scheduler": "tcp://x"}, "either workers or a scheduler"),
+    ]:
+        with pytest.raises(FlomoError, match=sentence):
+            segment_cohort(changed, model, describe=lambda _: {}, **{"workers": 1} | options)
+    assert not order.out.exists()
+    assert pretender.done == []
+
+
+def test_without_dask(
+    order: Order, model: Path, pretender: Pretender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running.importlib.util, "find_spec", lambda _: None)
+    for options in ({}, {"workers": 2}, {"scheduler": "tcp://x"}):
+        with pytest.raises(FlomoError, match=r"pip install 'napari-flomo\[cohort\]'"):
+            segment_cohort(order, model, describe=lambda _: {}, **options)
+    assert run(order, model).done == 10
+
+
+def test_results_inside_the_images(order: Order, model: Path, pretender: Pretender) -> None:
+    inside = replace(order, out=order.root / "results")
+    assert run(inside, model).found == 10
+    assert run(inside, model).kept == 10
+
+
+def test_sentences_without_folders(tmp_path: Path) -> None:
+    order = Order(tmp_path / "in", tmp_path / "out")
+    told = f"The folder {tmp_path}/in/p1 and {tmp_path}/out/studies/x; {tmp_path}/in itself."
+    assert without_paths(told, order) == "The folder p1 and studies/x; . itself."
+    assert without_paths("a/b", Order(Path("/"), tmp_path)) == "a/b"
+
+
+def test_sweeping(tmp_path: Path) -> None:
+    (tmp_path / ".flomo-0123.nii.gz").touch()
+    (tmp_path / "labels.nii.gz").touch()
+    sweep(tmp_path)
+    sweep(tmp_path / "missing")
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.nii.gz"]
