@@ -1,0 +1,316 @@
+"""``flomo segment-many`` from a folder to a folder: in this process, and with workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nibabel import Nifti1Image
+
+from napari_flomo import cli
+from napari_flomo.cohorts import Choice, Order, segment_cohort
+from napari_flomo.commands.faults import describe
+from napari_flomo.segmentation import Segmenter
+from napari_flomo.volumes import Volume, read, write
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def images(tmp_path: Path, make_heart: Callable[..., Volume]) -> Path:
+    """Three studies that differ, in two formats."""
+    root = tmp_path / "images"
+    for number, name in enumerate(["p1/ed.nii.gz", "p1/es.nrrd", "p2/ed.nii.gz"]):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write(make_heart(slices=2, size=40, seed=number), root / name)
+    return root
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def spoil(images: Path) -> None:
+    """Add a file that is cut short and one with too many axes."""
+    whole = (images / "p1" / "ed.nii.gz").read_bytes()
+    (images / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    Nifti1Image(np.zeros((4, 4, 3, 2, 3), np.int16), np.eye(4)).to_filename(images / "rank5.nii")
+
+
+def many(*arguments: object) -> int:
+    return cli.main(["segment-many", *map(str, arguments)])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of all studies."""
+    studies = folder / "studies"
+    files = sorted(path for path in studies.rglob("*") if path.is_file())
+    return {path.relative_to(studies).as_posix(): path.read_bytes() for path in files}
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_the_files_are_those_of_flomo_segment(
+    images: Path, out: Path, model: Path, capsys: Capture
+) -> None:
+    flags = ["--model", model, "--device", "cpu", "--engine", "eager"]
+    given = [images, "--out", out, *flags, "--workers", 1, "--uncertainty", "--probabilities"]
+    assert many(*given, "--json") == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    summary = json.loads(printed.out)
+    assert (summary["found"], summary["done"], summary["failed"]) == (3, 3, 0)
+
+    for study in ("p1/ed.nii.gz", "p1/es.nrrd", "p2/ed.nii.gz"):
+        single = out.parent / "single"
+        single.mkdir()
+        files = {name: single / f"{name}.nii.gz" for name in ("uncertainty", "probabilities")}
+        extra = [text for name, path in files.items() for text in (f"--{name}", path)]
+        arguments = ["segment", images / study, "-o", single / "labels.nii.gz", *flags, *extra]
+        assert cli.main([*map(str, arguments), "-q"]) == 0
+        made = out / "studies" / study
+        names = {path.name for path in single.iterdir()}
+        assert names == {path.name for path in made.iterdir()}
+        for name in names:
+            assert (made / name).read_bytes() == (single / name).read_bytes(), f"{study} {name}"
+        assert len(np.unique(read(made / "labels.nii.gz").data)) > 1, "empty labels show nothing"
+        shutil.rmtree(single)
+
+
+def test_failures_are_told_and_not_fatal(
+    images: Path, out: Path, model: Path, capsys: Capture
+) -> None:
+    spoil(images)
+    given = [images, "--out", out, "--model", model, "--workers", 1, "--device", "cpu"]
+    assert many(*given) == 3
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "5 studies: 3 segmented" in printed.out
+    assert "2 failed" in printed.out
+    assert "  cut.nii.gz: cut.nii.gz cannot be read" in printed.out
+    told = {row["study"]: row for row in rows(out)}
+    assert told["rank5.nii"]["state"] == "failed"
+    assert "5" in told["rank5.nii"]["error"]
+    assert str(images.parent) not in (out / "manifest.jsonl").read_text()
+    assert not (out / "studies" / "cut.nii.gz").exists()
+
+    row = told["p1/ed.nii.gz"]
+    assert (row["state"], row["attempts"], row["error"]) == ("done", 1, None)
+    assert row["manifest"]["model"]["name"] == "random"
+    assert row["manifest"]["device"] == "cpu"
+    assert {"hash", "read", "network", "write", "total"} <= set(row["seconds"])
+    expected = Segmenter.from_pretrained(model, "cpu").segment(read(images / "p1/ed.nii.gz"))
+    doubt = row["most_doubtful"]
+    assert doubt["slice"] == int(expected.slice_scores[0].argmax())
+    assert doubt["score"] == pytest.approx(float(expected.slice_scores.max()), rel=1e-3)
+    voxels = {one["code"]: one["voxels"] for one in row["volumes_ml"]}
+    assert voxels == {code: int((expected.labels.data == code).sum()) for code in (1, 5)}
+
+    (images / "cut.nii.gz").write_bytes((images / "p1/ed.nii.gz").read_bytes())
+    (images / "rank5.nii").unlink()
+    assert many(*given) == 0
+    assert "4 studies: 1 segmented" in capsys.readouterr().out
+    assert len(rows(out)) == 6
+    assert len((out / "cohort.csv").read_text().splitlines()) == 6  # rank5 failed, and is gone
+
+
+def test_list(images: Path, out: Path, model: Path, capsys: Capture) -> None:
+    (images / "labels.nii.gz").touch()
+    assert many(images, "--out", out, "--model", model, "--list") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [
+        "new     p1/ed.nii.gz",
+        "new     p1/es.nrrd",
+        "new     p2/ed.nii.gz",
+        "-       labels.nii.gz (named like labels)",
+        "3 studies: 3 new",
+    ]
+    assert not out.exists()
+    given = [images, "--out", out, "--model", model, "--list", "--json", "--pattern", "p1/*"]
+    assert many(*given) == 0
+    assert len(json.loads(capsys.readouterr().out)["studies"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--model", "flomo-b0-acdcc"], "no model named 'flomo-b0-acdcc'"),
+        (["--workers", "0"], "0 workers cannot do anything"),
+        (["--pattern", "*.dcm"], "No image for random was found"),
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], "either workers or a scheduler"),
+    ],
+)
+def test_what_cannot_run(
+    images: Path, model: Path, capsys: Capture, arguments: list[str], sentence: str
+) -> None:
+    out = images.with_name("out")
+    given = [images, "--out", out]
+    given += [] if "--model" in arguments else ["--model", model]
+    assert many(*given, *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert sentence in printed.err
+    assert printed.err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_results_of_another_model_are_not_mixed(
+    images: Path, out: Path, model: Path, capsys: Capture
+) -> None:
+    given = [images, "--out", out, "--model", model, "--workers", 1, "--pattern", "p2/*", "-q"]
+    assert many(*given) == 0
+    assert many(*given, "--uncertainty") == 2
+    assert "was begun with labels, not labels and uncertainty" in capsys.readouterr().err
+    assert many(*given, "--uncertainty", "--again") == 0
+    assert [row["run"] for row in rows(out)] == [1, 2]
+    assert many(*given, "--uncertainty", "--format", "nrrd", "--again") == 0
+    assert set(contents(out)) == {"p2/ed.nii.gz/labels.nrrd", "p2/ed.nii.gz/uncertainty.nrrd"}
+
+
+def test_a_series(out: Path, model: Path, repository: Path, shared: Path, tmp_path: Path) -> None:
+    source = shared / "data" / "sunnybrook" / "dicom" / "SC-HF-I-1"
+    (tmp_path / "images" / "patient").mkdir(parents=True)
+    (tmp_path / "images" / "patient" / "series").symlink_to(source)
+    given = [tmp_path / "images", "--out", out, "--model", model, "--workers", 1, "-q"]
+    assert many(*given) == 0
+    (row,) = rows(out)
+    assert (row["study"], row["input"]["files"]) == ("patient/series", 120)
+    labels = read(out / "studies/patient/series/labels.nii.gz")
+    image = read(source)
+    assert labels.geometry.spacing == pytest.approx(image.geometry.spacing)
+    assert labels.data.shape == image.data.shape
+    assert len(row["slice_scores"]) == image.n_frames
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start the command in a process group of its own, so that all of it can be killed."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "napari_flomo", "segment-many", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def wait_for_rows(process: subprocess.Popen[str], out: Path, count: int) -> None:
+    deadline = time.monotonic() + 240
+    path = out / "manifest.jsonl"
+    while not path.exists() or path.read_bytes().count(b"\n") < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def cohort(images: Path, count: int) -> None:
+    """Make many studies of three."""
+    sources = ["p1/ed.nii.gz", "p2/ed.nii.gz"]
+    for number in range(count):
+        shutil.copy(images / sources[number % 2], images / f"{number:03}.nii.gz")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are killed")
+def test_killed_interrupted_and_gone_on(images: Path, out: Path, model: Path) -> None:
+    """Two workers: kill -9 of everything, Ctrl+C, a worker that is killed, then to the end."""
+    pytest.importorskip("distributed")
+    psutil = pytest.importorskip("psutil")
+    cohort(images, 60)
+    given = [images, "--out", out, "--model", model, "--workers", 2, "--engine", "eager"]
+    given += ["--device", "cpu"]
+
+    first = start(*given)
+    wait_for_rows(first, out, 5)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    kept = len(rows(out)) if (out / "manifest.jsonl").read_bytes().endswith(b"\n") else 5
+
+    second = start(*given)
+    wait_for_rows(second, out, kept + 5)
+    workers = psutil.Process(second.pid).children(recursive=True)
+    os.killpg(second.pid, signal.SIGINT)  # as a terminal does
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 130
+    assert said == (
+        "flomo: Interrupted; finished studies are kept, so the same command goes on from there.\n"
+    )
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    kept = len(rows(out))
+    assert 10 <= kept < 63
+
+    third = start(*given, "--json")
+    wait_for_rows(third, out, kept + 5)
+    listening = [
+        connection.laddr.ip
+        for process in (psutil.Process(third.pid), *psutil.Process(third.pid).children(True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert set(listening) == {"127.0.0.1"}
+    names = {p: " ".join(p.cmdline()) for p in psutil.Process(third.pid).children(True)}
+    next(p for p, name in names.items() if "spawn_main" in name).kill()
+    told, said = third.communicate(timeout=240)
+    assert said == ""
+    summary = json.loads(told)
+    assert (summary["found"], summary["kept"], summary["failed"]) == (63, kept, 0)
+    assert third.returncode == 0
+
+    studies = [row["study"] for row in rows(out)]
+    assert len(studies) == len(set(studies)) == 63, "a finished study was done again"
+    assert not list(out.rglob(".flomo-*"))
+    whole = out.with_name("whole")
+    assert many(images, "--out", whole, *given[3:5], "--workers", 1, *given[7:], "-q") == 0
+    assert contents(out) == contents(whole)
+
+
+class Deadly:
+    """In the place of `describe`: a study that fails takes its worker with it."""
+
+    def __call__(self, error: BaseException) -> dict[str, Any]:
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+        return describe(error)
+
+
+@pytest.mark.slow
+def test_a_study_that_kills_its_worker(images: Path, out: Path, model: Path) -> None:
+    pytest.importorskip("distributed")
+    cloudpickle = pytest.importorskip("cloudpickle")
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    spoil(images)
+    summary = segment_cohort(
+        Order(images, out, device="cpu", engine="eager"),
+        model,
+        describe=Deadly(),
+        choice=Choice(exclude=["rank5*"]),
+        workers=2,
+    )
+    assert (summary.done, summary.failed) == (3, 1)
+    ((study, sentence),) = summary.failures
+    assert study == "cut.nii.gz"
+    assert "memory" in sentence
+    attempts = {row["study"]: row["attempts"] for row in rows(out)}
+    assert attempts["cut.nii.gz"] == 2
+
+
+def test_no_scheduler(images: Path, out: Path, model: Path, capsys: Capture) -> None:
+    pytest.importorskip("distributed")
+    given = [images, "--out", out, "--model", model, "--scheduler", "nonsense://x"]
+    assert many(*given) == 2
+    assert "No Dask scheduler answers at nonsense://x" in capsys.readouterr().err
