@@ -17,7 +17,7 @@ from napari_flomo.networks.form import FREQUENCIES
 
 
 def pooling_values(size: int) -> np.ndarray:
-    """Return the matrix that pools one axis as `average_pool_same` does, ``(ceil(size / 2), size)``.
+    """Return the matrix ``(ceil(size / 2), size)`` that pools one axis as `average_pool_same` does.
 
     Pooling a map is this along its rows and then along its columns.
     """

@@ -8,11 +8,14 @@ an expert with an even dilation gives the same value in all four, and runs once.
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import Expert, depthwise, global_average
+from napari_flomo.networks.fast_arithmetic import interleave, multiply_add
 from napari_flomo.networks.flomo_blocks import LoGoMoE, routing_weights
 from napari_flomo.networks.folding import fold_norm, scale_and_shift
 
@@ -81,20 +84,6 @@ def merged(expert: Expert) -> nn.Conv2d:
     return dense
 
 
-def interleave(phases: list[Tensor]) -> Tensor:
-    """Return the map ``(N, C, 2h, 2w)`` whose four phases ``(N, C, h, w)`` are given."""
-    number, channels, height, width = phases[0].shape
-    if torch.jit.is_tracing():
-        # The order of operations that inference engines know as one, depth to space.
-        split = torch.cat(phases, 1).reshape(-1, 2, 2, channels, height, width)
-        return split.permute(0, 3, 4, 1, 5, 2).reshape(-1, channels, 2 * height, 2 * width)
-    # Channels last in memory: two plain copies of rows.
-    last = [phase.permute(0, 2, 3, 1) for phase in phases]
-    rows = [torch.cat(last[first : first + 2], 3) for first in (0, 2)]  # (N, h, w, 2 C)
-    both = torch.cat([row.flatten(2) for row in rows], 2)  # (N, h, 4 w C)
-    return both.reshape(number, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
-
-
 FEW_CHANNELS = 2
 """Up to so many channels an expert is cheaper as one dense convolution."""
 
@@ -120,7 +109,11 @@ class PlainExperts(nn.Module):
         weights
             ``(N, experts, 1, 1, 1)``.
         """
-        return _mix([F.relu(expert(maps)) for expert in self.experts], weights)
+        mixture = None
+        for expert, share in zip(self.experts, weights.unbind(1), strict=True):
+            mixture = add_share(mixture, expert(maps), share)
+        assert mixture is not None
+        return mixture
 
 
 class DoubledExperts(nn.Module):
@@ -140,30 +133,29 @@ class DoubledExperts(nn.Module):
 
     def forward(self, small: Tensor, weights: Tensor) -> Tensor:
         """Return the mixture ``(N, features, 2h, 2w)`` from ``(N, C, h, w)``."""
-        everywhere = _mix(
-            [F.relu(across(along[0](small))) for alike, along, across in self._experts() if alike],
-            weights[:, self.alike],
-        )
-        own = [not alike for alike in self.alike]
+        shares = weights.unbind(1)
+        everywhere = None
+        for alike, along, across, share in self._experts(shares):
+            if alike:
+                everywhere = add_share(everywhere, across(along[0](small)), share)
         phases = []
         for number in range(len(PHASES)):
-            views = [
-                F.relu(across(along[number](small)))
-                for alike, along, across in self._experts()
-                if not alike
-            ]
-            phases.append(_mix(views, weights[:, own]) + everywhere)
+            mixture = everywhere
+            for alike, along, across, share in self._experts(shares):
+                if not alike:
+                    mixture = add_share(mixture, across(along[number](small)), share)
+            assert mixture is not None
+            phases.append(mixture)
         return interleave(phases)
 
-    def _experts(self) -> zip[tuple[bool, nn.Module, nn.Module]]:
-        return zip(self.alike, self.depthwise, self.pointwise, strict=True)
+    def _experts(self, shares: Iterable[Tensor]) -> Iterable[tuple[bool, Any, nn.Module, Tensor]]:
+        return zip(self.alike, self.depthwise, self.pointwise, shares, strict=True)
 
 
-def _mix(views: list[Tensor], weights: Tensor) -> Tensor:
-    mixture = views[0] * weights[:, 0]
-    for number, view in enumerate(views[1:], start=1):
-        mixture = mixture + view * weights[:, number]
-    return mixture
+def add_share(mixture: Tensor | None, view: Tensor, share: Tensor) -> Tensor:
+    """Add an expert's view, rectified (in place) and weighed, to the mixture so far."""
+    view = view.relu_()
+    return view * share if mixture is None else multiply_add(mixture, view, share)
 
 
 class FastMoE(nn.Module):
@@ -175,13 +167,17 @@ class FastMoE(nn.Module):
         The module to rewrite; its tensors are taken over, so hand in a copy.
     doubled
         Whether the input is to be doubled first by nearest neighbours (decoder).
+    kept
+        Numbers of the experts that are computed; all by default. Without one of them the result is
+        another.
     """
 
-    def __init__(self, plain: LoGoMoE, *, doubled: bool) -> None:
+    def __init__(self, plain: LoGoMoE, *, doubled: bool, kept: Sequence[int] | None = None) -> None:
         super().__init__()
         self.form = plain.form
         self.router = plain.router
-        experts = list(plain.experts)
+        self.kept = None if kept is None else list(kept)
+        experts = [e for i, e in enumerate(plain.experts) if kept is None or i in kept]
         self.experts = DoubledExperts(experts) if doubled else PlainExperts(experts)
         self.global_proj = plain.global_proj
         if self.form.global_gate:
@@ -196,13 +192,15 @@ class FastMoE(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Return the features."""
         mean = global_average(maps)  # doubling changes no mean
-        weights = routing_weights(mean, self.router, self.form)[:, :, None, None, None]
-        local = self.experts(maps, weights)
+        weights = routing_weights(mean, self.router, self.form)
+        if self.kept is not None:
+            weights = weights[:, self.kept]
+        local = self.experts(maps, weights[:, :, None, None, None])
         whole = F.relu(self.global_proj(mean[:, :, None, None]))
         if self.form.global_gate:
             hidden = F.relu(self.global_fc1(whole.flatten(1)))
             whole = whole * self.global_fc2(hidden).sigmoid()[:, :, None, None]
         difference = local - whole
-        mixed = whole + difference * self.gate_conv(difference).sigmoid()
-        mixed = F.gelu(self.refine_depthwise(mixed)) * self.scale + self.shift
+        mixed = multiply_add(whole, difference, self.gate_conv(difference).sigmoid_())
+        mixed = multiply_add(self.shift, F.gelu(self.refine_depthwise(mixed)), self.scale)
         return mixed if self.downsample is None else F.gelu(self.downsample(mixed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import pad_to_multiple
@@ -16,9 +18,9 @@ from napari_flomo.networks.output import Output
 class FastStage(nn.Module):
     """A stage of FLoMo-Net; in the decoder it takes the map before it is doubled."""
 
-    def __init__(self, plain: Stage, *, maps: bool) -> None:
+    def __init__(self, plain: Stage, *, maps: bool, kept: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.moe = FastMoE(plain.moe, doubled=plain.fpfn is not None)
+        self.moe = FastMoE(plain.moe, doubled=plain.fpfn is not None, kept=kept)
         self.dasa = None if plain.dasa is None else FastDASA(plain.dasa)
         self.fpfn = FastFPFN(plain.fpfn, maps=maps) if isinstance(plain.fpfn, FPFN) else plain.fpfn
 
@@ -39,15 +41,24 @@ class FastFlomo(nn.Module):
         In evaluation mode, frozen; its tensors are taken over, so hand in a copy.
     maps
         Whether to return the network's own maps.
+    kept
+        Numbers of the experts that are computed, for each stage along the encoder and then the
+        decoder; all by default.
     """
 
-    def __init__(self, plain: FlomoNet, *, maps: bool) -> None:
+    def __init__(
+        self, plain: FlomoNet, *, maps: bool, kept: Sequence[Sequence[int]] | None = None
+    ) -> None:
         super().__init__()
         self.form = plain.form
         self.in_channels = plain.in_channels
-        self.encoder = nn.ModuleList(FastStage(s, maps=maps) for s in plain.encoder.values())
+        stages = [
+            FastStage(stage, maps=maps, kept=None if kept is None else kept[number])
+            for number, stage in enumerate([*plain.encoder.values(), *plain.decoder.values()])
+        ]
+        self.encoder = nn.ModuleList(stages[: len(plain.encoder)])
         self.bridge = plain.bridge
-        self.decoder = nn.ModuleList(FastStage(s, maps=maps) for s in plain.decoder.values())
+        self.decoder = nn.ModuleList(stages[len(plain.encoder) :])
         self.head = plain.head
 
     def forward(self, image: Tensor) -> Output:

@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import SpatialNorm, double_size_bilinear
+from napari_flomo.networks.fast_arithmetic import multiply_add
 from napari_flomo.networks.flomo_blocks import FPFN
 
 
@@ -35,7 +36,7 @@ def normalised(norm: SpatialNorm, maps: Tensor) -> Tensor:
     mean = maps.mean((-2, -1), keepdim=True)
     variance = (maps - mean).square().mean((-2, -1), keepdim=True)
     gain = norm.weight * torch.rsqrt(variance + norm.eps)
-    return maps * gain + (norm.bias - mean * gain)
+    return multiply_add(norm.bias - mean * gain, maps, gain)
 
 
 class FastFPFN(nn.Module):
@@ -65,15 +66,15 @@ class FastFPFN(nn.Module):
     def forward(self, skip: Tensor, maps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the fused features and, if wanted, the maps; as `FPFN.forward` does."""
         own = self.plain
-        encoder = F.relu(own.encoder_proj(skip))
-        decoder = F.relu(own.decoder_proj(maps))
+        encoder = own.encoder_proj(skip).relu_()
+        decoder = own.decoder_proj(maps).relu_()
         cross = own.cross_gate(encoder)
         if encoder.shape[-2] < decoder.shape[-2]:
             encoder, cross = double_size_bilinear(encoder), double_size_bilinear(cross)
-        fused = F.relu(own.fuse_conv(encoder + decoder * cross.sigmoid()))
+        fused = own.fuse_conv(multiply_add(encoder, decoder, cross.sigmoid())).relu_()
         seen: dict[str, Tensor] = {}
         if self.informed or self.maps:
-            entropy = entropy_of(own.entropy_logits(F.relu(own.entropy_depthwise(fused))))
+            entropy = entropy_of(own.entropy_logits(own.entropy_depthwise(fused).relu_()))
             cosine = cosine_of(encoder, decoder)
             seen = {"entropy": entropy, "cosine": cosine}
         if self.informed:
@@ -84,6 +85,6 @@ class FastFPFN(nn.Module):
         distrust = doubts[0] * self.shares[0] + doubts[1] * self.shares[1] + self.offset
         trust = (-distrust).sigmoid()
         corrective = own.correction_gate(torch.cat(doubts, 1)).sigmoid()
-        correction = F.relu(own.correction_conv(fused * corrective))
-        result = F.gelu(own.output_conv(fused * trust + correction + decoder))
+        correction = own.correction_conv(fused * corrective).relu_()
+        result = F.gelu(own.output_conv(multiply_add(correction + decoder, fused, trust)))
         return result, seen | {"trust": trust, "corrective": corrective} if self.maps else {}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
+from itertools import pairwise
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -36,3 +39,33 @@ def fold_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     folded.weight = nn.Parameter(weight, requires_grad=False)
     folded.bias = nn.Parameter(bias.clone(), requires_grad=False)
     return folded
+
+
+def fold_norms(network: nn.Module) -> None:
+    """Fold, in place, each batch norm that directly follows a convolution in an `nn.Sequential`.
+
+    Norms elsewhere stay: only a sequence tells for certain that nobody else reads the convolution's
+    output.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    """
+    uses = Counter(id(child) for module in network.modules() for child in module.children())
+    for module in list(network.modules()):
+        if type(module).forward is not nn.Sequential.forward:
+            continue
+        parts = list(module.named_children())
+        for (name, first), (after, second) in pairwise(parts):
+            if isinstance(second, nn.BatchNorm2d) and _may_fold(first, second, uses):
+                setattr(module, name, fold_norm(first, second))
+                setattr(module, after, nn.Identity())
+
+
+def _may_fold(first: nn.Module, norm: nn.BatchNorm2d, uses: Counter[int]) -> TypeGuard[nn.Conv2d]:
+    return (
+        isinstance(first, nn.Conv2d)
+        and uses[id(first)] == uses[id(norm)] == 1
+        and norm.running_mean is not None
+    )

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from napari_flomo.networks import build, fast
+from napari_flomo.networks.fast import routing
 
 
 def random_network(name: str, channels: int, classes: int, **form) -> nn.Module:
@@ -26,11 +27,14 @@ def random_network(name: str, channels: int, classes: int, **form) -> nn.Module:
     [
         ("flomo-b0", 1, 4, {}, (3, 64, 80)),
         ("flomo-b0", 3, 1, {}, (1, 37, 66)),
-        ("flomo-b0", 3, 4, {"reference": True}, (2, 96, 96)),
+        ("flomo-b0", 3, 4, {"reference": True}, (2, 64, 64)),
         ("flomo-b1", 1, 2, {}, (1, 48, 32)),
         ("flomo-b0", 1, 4, {"routing": "topk"}, (3, 32, 48)),
         ("flomo-b0", 1, 4, {"routing": "uniform", "bridge": "conv"}, (1, 48, 48)),
         ("flomo-b0", 1, 4, {"attention": "none", "fusion": "conv"}, (1, 48, 48)),
+        ("madgnet-resnet50", 1, 2, {}, (1, 64, 64)),
+        ("fm-bff-net", 3, 1, {}, (1, 64, 64)),
+        ("fias", 1, 4, {}, (1, 32, 48)),
     ],
 )
 def test_same_answers(name, channels, classes, form, shape):
@@ -42,7 +46,88 @@ def test_same_answers(name, channels, classes, form, shape):
     assert spread > 1e-3
     for output in (quick, bare):
         assert (output.logits - plain.logits).abs().max() < 1e-4 * spread
+        assert not output.aux
     assert quick.maps.keys() == plain.maps.keys()
-    assert not bare.maps
     for key, value in plain.maps.items():
         assert (quick.maps[key] - value).abs().max() < 1e-3, key
+    if name.startswith("flomo"):
+        assert not bare.maps
+
+
+@pytest.mark.slow
+def test_same_answers_of_the_widest():
+    network = random_network("flomo-b2", 1, 4)
+    image = torch.rand(1, 1, 48, 48)
+    with torch.inference_mode():
+        plain, quick = network(image).logits, fast(network)(image).logits
+    assert (quick - plain).abs().max() < 1e-4 * plain.std()
+
+
+def test_the_plain_network_and_the_fast_one_share_nothing():
+    network = random_network("flomo-b0", 1, 4)
+    image = torch.rand(1, 1, 32, 32)
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    network.train()
+    quick = fast(network)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.head.parameters())
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, state[key]), key
+    with torch.inference_mode():
+        before = quick(image).logits
+    own = {tensor.data_ptr() for tensor in quick.state_dict().values()}
+    assert own.isdisjoint(tensor.data_ptr() for tensor in network.state_dict().values())
+    network(image.repeat(2, 1, 1, 1)).logits.sum().backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+    with torch.inference_mode():
+        assert torch.equal(quick(image).logits, before)
+
+
+def test_it_cannot_be_trained():
+    quick = fast(random_network("flomo-b0", 1, 4))
+    assert not any(parameter.requires_grad for parameter in quick.parameters())
+    assert not quick(torch.rand(1, 1, 32, 32)).logits.requires_grad
+    assert not any(isinstance(module, nn.Dropout) for module in quick.modules())
+
+
+def test_it_refuses_what_the_plain_network_refuses():
+    quick = fast(random_network("flomo-b0", 3, 4, reference=True))
+    with pytest.raises(ValueError, match="multiples of 16"):
+        quick(torch.rand(1, 3, 40, 40))
+    with pytest.raises(ValueError, match="expected"):
+        quick(torch.rand(1, 1, 32, 32))
+
+
+def test_a_trace_gives_the_same_for_any_number_of_slices():
+    quick = fast(random_network("flomo-b0", 1, 4), maps=False)
+
+    class Logits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = quick
+
+        def forward(self, image):
+            return self.network(image).logits
+
+    with torch.inference_mode():
+        traced = torch.jit.trace(Logits(), torch.rand(2, 1, 48, 64), check_trace=False)
+        for number in (1, 3):
+            image = torch.rand(number, 1, 48, 64)
+            assert torch.allclose(traced(image), quick(image).logits, atol=1e-4)
+
+
+def test_experts_below_a_weight_are_left_out():
+    network = random_network("flomo-b0", 1, 4)
+    with torch.no_grad():
+        network.decoder["stage4"].moe.router.bias[:3] -= 30
+    images = torch.rand(2, 1, 32, 32)
+    assert all((one[:, :3] < 1e-6).all() for one in routing(network, images)[-1:])
+    quick = fast(network, skip_below=1e-6, images=images)
+    assert len(quick.decoder[3].moe.experts.pointwise) == 4
+    with torch.inference_mode():
+        plain, bare = network(images).logits, quick(images).logits
+    assert (plain - bare).abs().max() < 1e-4 * plain.std()
+    with pytest.raises(ValueError, match="images"):
+        fast(network, skip_below=0.1)

@@ -1,0 +1,31 @@
+"""Operations that PyTorch and inference engines do fast in different ways.
+
+Run by PyTorch, each operation passes over its maps once, so one that does two things is better.
+Traced, plain operations are better: engines fuse those that they recognise.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def multiply_add(base: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Return ``base + first * second``; shapes are broadcast."""
+    if torch.jit.is_tracing():
+        return first * second + base
+    return torch.addcmul(base, first, second)
+
+
+def interleave(phases: list[Tensor]) -> Tensor:
+    """Return the map ``(N, C, 2h, 2w)`` whose four phases ``(N, C, h, w)`` are given."""
+    number, channels, height, width = phases[0].shape
+    if torch.jit.is_tracing():
+        # The order of operations that inference engines know as one, depth to space.
+        split = torch.cat(phases, 1).reshape(-1, 2, 2, channels, height, width)
+        return split.permute(0, 3, 4, 1, 5, 2).reshape(-1, channels, 2 * height, 2 * width)
+    # Channels last in memory: two plain copies of rows.
+    last = [phase.permute(0, 2, 3, 1) for phase in phases]
+    rows = [torch.cat(last[first : first + 2], 3) for first in (0, 2)]  # (N, h, w, 2 C)
+    both = torch.cat([row.flatten(2) for row in rows], 2)  # (N, h, 4 w C)
+    return both.reshape(number, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
