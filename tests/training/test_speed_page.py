@@ -1,0 +1,125 @@
+"""The page of speeds says what was measured, and does not hide what did not run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+import subprocess
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def part(repository, monkeypatch):
+    """Import a part of the benchmark as the script itself does."""
+    monkeypatch.syspath_prepend(repository / "training" / "benchmarks")
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    return load
+
+
+def row(report, network="flomo-b0", engine="eager", network_ms=(80.0, 100.0, 120.0), **changes):
+    plain = {
+        "network": network,
+        "title": network,
+        "engine": engine,
+        "precision": "float32",
+        "device": "cpu",
+        "parameters": 2_000_000,
+        "multiply_adds": 2_500_000_000,
+        "slices": 10,
+        "slice_ms": [90.0] * 19 + [190.0],
+        "volume_ms": [1000.0, 1000.0, 1250.0],
+        "network_ms": list(network_ms),
+    }
+    return report.Row(**plain | changes)
+
+
+def cells(page: str, *starts: str) -> list[str]:
+    """Return the cells of the first line that begins like this."""
+    begin = "| " + " | ".join(starts) + " |"
+    line = next(line for line in page.splitlines() if line.startswith(begin))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_ratios_are_taken_round_by_round(part):
+    report, page = part("speed_report"), part("speed_page")
+    rows = [
+        row(report),
+        # Twice as fast in every round, while the machine was busier and busier.
+        row(report, engine="fast", network_ms=(40.0, 50.0, 60.0), same=0.5, dice=0.25),
+        row(report, "unet", "fast", (10.0, 12.5, 15.0)),
+    ]
+    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
+    fast = cells(text, "flomo-b0", "fast", "cpu", "2,000,000")
+    assert fast[4:] == ["2.50", "90", "95", "1000", "1225", "10.0", "50.0", "2.00", "4.00"]
+    assert cells(text, "flomo-b0", "eager")[-2:] == ["1.00", "-"]  # no U-Net on that engine
+    assert cells(text, "flomo-b0", "fast", "cpu", "float32")[4:6] == ["50.0000 %", "0.25000"]
+
+
+def test_an_engine_that_did_not_run_gets_no_figures(part):
+    report, page = part("speed_report"), part("speed_page")
+    rows = [row(report), row(report, engine="openvino", same=1.0, dice=1.0, reason="eager ran")]
+    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
+    assert "| flomo-b0 | openvino |" not in text
+    assert "flomo-b0 on openvino (cpu) is not shown: eager ran." in text
+
+
+def test_stages_and_feedback(part):
+    report, page = part("speed_report"), part("speed_page")
+    stages = {"read": [10.0, 30.0], "network": [200.0] * 2, "write": [30.0] * 2}
+    feedback = report.Feedback("fast", [100.0] * 4, [101.0, 102.0, 102.0, 103.0], [5.0, 40.0])
+    whole = report.Report(
+        "speed.py",
+        report.machine(),
+        "10 slices",
+        stages=[report.Stages("10 x 9 x 9", "fast", 10, stages | {"all": [250.0, 270.0]})],
+        feedback=[feedback],
+        processes=[report.Process("B0", "auto", 9.0, [3.0, 2.0, 4.0], [500.0, 600.0, 500.0])],
+        help_ms=[90.0, 110.0],
+    )
+    text = page.page(whole)
+    assert cells(text, "10 x 9 x 9")[2:] == [
+        *("20", "-", "200", "-", "-", "30", "260"),
+        *("6.0", "0.30"),
+    ]
+    assert "by +2.0 %" in text
+    assert "at most 40 ms" in text
+    assert cells(text, "B0", "auto")[2:] == ["9.00", "3.00", "4.00", "600"]
+    assert "100 ms" in text
+
+
+def test_labels_are_compared_over_structures(part):
+    truth = np.array([0, 0, 1, 2, 2, 0], np.uint8)
+    same, dice = part("speed").agree(np.array([0, 0, 1, 2, 1, 0], np.uint8), truth)
+    assert (same, dice) == (pytest.approx(5 / 6), pytest.approx(2 / 3))
+
+
+def test_the_machine_is_described_without_its_name(part):
+    told = part("speed_report").machine()
+    assert {"processor", "flags", "threads", "torch"} <= told.keys()
+    assert platform.node() not in told.values()
+    assert not any("/" in value for key, value in told.items() if key not in ("processor", "gpu"))
+
+
+@pytest.mark.slow
+def test_the_script_measures(repository, make_volume, tmp_path):
+    from napari_flomo.volumes import write
+
+    write(make_volume(slices=2, rows=40, columns=40, spacing=(1.5, 1.5, 8.0)), tmp_path / "i.nii")
+    script = repository / "training" / "benchmarks" / "speed.py"
+    options = "--threads 1 --runs 1 --only networks,help --networks flomo-b0 --engines eager,fast"
+    command = [sys.executable, str(script), str(tmp_path / "i.nii"), *options.split()]
+    subprocess.run([*command, "-o", str(tmp_path / "speed.md")], check=True, timeout=250)
+    measured = json.loads((tmp_path / "speed.json").read_text())
+    assert [row["engine"] for row in measured["rows"]] == ["eager", "fast"]
+    assert all(len(row["slice_ms"]) == 3 and not row["reason"] for row in measured["rows"])
+    assert measured["rows"][1]["same"] > 0.999
+    assert measured["rows"][0]["multiply_adds"] > 1e9
+    assert str(tmp_path) not in (tmp_path / "speed.md").read_text()

@@ -1,0 +1,229 @@
+"""How fast the whole way is, from a file to its mask: networks, engines, stages, processes.
+
+    python training/benchmarks/speed.py --threads 2 --runs 7
+    python training/benchmarks/speed.py --only networks --networks flomo-b0,unet --engines eager
+
+All networks and engines take turns in every round, so that ratios hold even where the machine is
+busy and the seconds do not. Every one of them goes through the very same `Segmenter`. Writes a
+page, and next to it the single measurements as JSON. Takes about eight minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import speed_processes
+import torch
+from numpy.typing import NDArray
+from speed_page import page
+from speed_paths import measure_feedback, measure_processes, measure_stages
+from speed_report import Report, Row, machine
+from speed_subjects import SUBJECTS, Subject, costs, make
+
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.files import atomic_write_all
+from napari_flomo.segmentation import Segmentation, Segmenter
+from napari_flomo.segmentation.engines import ENGINES, obstacle
+from napari_flomo.volumes import Volume, read
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SAMPLE = REPOSITORY / "docs" / "samples" / "sunnybrook_ed.nii.gz"
+TABLE = REPOSITORY / "docs" / "benchmarks" / "speed.md"
+SLICES = 10
+SINGLE = 3  # slices in each round that are timed alone
+PARTS = ("networks", "stages", "processes", "feedback", "help")
+SLOW_TO_MAKE = "compile"  # a minute and more; only where it is asked for by name
+BEST = ("eager", "fast", "openvino")
+"""Engines of the networks that stand beside B0, unless others are asked for."""
+
+
+@dataclass
+class Contender:
+    """A row of the table and what is needed to fill it."""
+
+    row: Row
+    segmenter: Segmenter
+    labels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+
+
+def timed(segmenter: Segmenter, volume: Volume) -> tuple[float, Segmentation]:
+    """Segment once; return the milliseconds and the result."""
+    start = time.perf_counter()
+    result = segmenter.segment(volume)
+    return 1000 * (time.perf_counter() - start), result
+
+
+def the_volume(path: Path) -> Volume:
+    """Return the first ten slices of the first frame of an image."""
+    volume = read(path).frame(0)
+    return Volume(volume.data[:SLICES], volume.geometry, volume.axes, volume.modality)
+
+
+def alone(volume: Volume, index: int) -> Volume:
+    """Return one slice as a volume of its own."""
+    return Volume(volume.data[index : index + 1], volume.geometry)
+
+
+def usable(names: Sequence[str], device: torch.device) -> list[str]:
+    """Return the engines that can work here, the plain network first."""
+    there = [name for name in names if obstacle(ENGINES[name], device) is None]
+    return sorted(there, key=list(ENGINES).index)
+
+
+def contenders(
+    subjects: Sequence[Subject], model: str, engines: Sequence[str] | None, slices: int
+) -> list[Contender]:
+    """Put every network on every engine that is wanted and works here, on CPU and GPU."""
+    found = []
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    for subject in subjects:
+        parameters, multiply_adds = costs(*make(subject, model))
+        wanted = engines
+        if wanted is None:
+            all_ = [name for name in ENGINES if name != SLOW_TO_MAKE]
+            wanted = all_ if subject.trained else BEST
+        for device in devices:
+            for name in usable(wanted, torch.device(device)):
+                network, card = make(subject, model)
+                row = Row(
+                    subject.name,
+                    subject.title + ("" if subject.trained else " (random weights)"),
+                    name,
+                    ENGINES[name].precision,
+                    device,
+                    parameters,
+                    multiply_adds,
+                    slices,
+                )
+                found.append(Contender(row, Segmenter(network, card, device, name)))
+    return found
+
+
+def warm_up(contender: Contender, volume: Volume) -> None:
+    """Set everything up, and see that the right engine runs."""
+    row = contender.row
+    taken, result = timed(contender.segmenter, volume)
+    contender.segmenter.segment(alone(volume, 0))
+    row.prepare_s = taken / 1000
+    contender.labels = result.labels.data
+    ran = result.manifest["engine"]
+    if ran["name"] != row.engine:
+        row.reason = f"{ran['name']} ran instead: {ran['reason']}"
+
+
+def agree(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> tuple[float, float]:
+    """Return the share of voxels with the same label, and Dice of all structures' voxels."""
+    both = ((ours == theirs) & (ours > 0)).sum()
+    marked = (ours > 0).sum() + (theirs > 0).sum()
+    return float((ours == theirs).mean()), float(2 * both / marked) if marked else 1.0
+
+
+def measure_networks(found: Sequence[Contender], volume: Volume, runs: int) -> list[Row]:
+    """Time single slices and whole volumes, everyone in turn."""
+    for contender in found:
+        warm_up(contender, volume)
+        first = next(c for c in found if c.row.network == contender.row.network)
+        if contender is not first and first.row.engine == "eager":
+            row = contender.row
+            row.same, row.dice = agree(contender.labels, first.labels)
+    for turn in range(runs):
+        for contender in found:
+            row, segmenter = contender.row, contender.segmenter
+            for k in range(SINGLE):
+                one = alone(volume, (turn * SINGLE + k) % volume.n_slices)
+                row.slice_ms.append(timed(segmenter, one)[0])
+            taken, result = timed(segmenter, volume)
+            row.volume_ms.append(taken)
+            row.network_ms.append(1000 * result.manifest["seconds"]["network"] / volume.n_slices)
+    return [contender.row for contender in found]
+
+
+def measure(args: argparse.Namespace) -> Report:
+    """Measure what is asked for."""
+    torch.set_num_threads(args.threads)
+    volume = the_volume(args.volume)
+    shape = " x ".join(str(n) for n in volume.spatial_shape)
+    step = volume.in_plane_spacing[0]
+    runs: int = args.runs
+    command = " ".join(["python training/benchmarks/speed.py", *told(args)])
+    report = Report(command, machine(), f"{shape} voxels, pixels of {step:.2f} mm")
+    subjects = [subject for subject in SUBJECTS if subject.name in args.networks]
+    exact = [n for n in ENGINES if ENGINES[n].precision == "float32" and n != SLOW_TO_MAKE]
+    engines = usable(args.engines or exact, torch.device("cpu"))
+    if "networks" in args.only:
+        found = contenders(subjects, args.model, args.engines, volume.n_slices)
+        report.rows = measure_networks(found, volume, runs)
+        del found
+    if "stages" in args.only:
+        some = [name for name in engines if name in BEST] or engines
+        cine = not args.no_cine
+        report.stages = measure_stages(args.model, some, volume, runs, cine)
+    if "feedback" in args.only:
+        report.feedback = [measure_feedback(args.model, engines[-1], volume, runs)]
+    few = max(1, runs // 3)
+    if "processes" in args.only:
+        report.processes = measure_processes(subjects, args.model, engines, volume, few)
+    if "help" in args.only:
+        ask = ["-m", "napari_flomo", "--help"]
+        report.help_ms = [1000 * speed_processes.run(ask, args.threads)[0] for _ in range(runs)]
+    return report
+
+
+def told(args: argparse.Namespace) -> list[str]:
+    """Return the options that shape the figures, without folders."""
+    options = ["--threads", str(args.threads), "--runs", str(args.runs)]
+    if tuple(args.only) != PARTS:
+        options += ["--only", ",".join(args.only)]
+    if len(args.networks) < len(SUBJECTS):
+        options += ["--networks", ",".join(args.networks)]
+    if args.engines:
+        options += ["--engines", ",".join(args.engines)]
+    return options + (["--no-cine"] if args.no_cine else [])
+
+
+def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return a reader of names with commas between them."""
+
+    def take(text: str) -> list[str]:
+        wanted = text.split(",")
+        for name in wanted:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return [name for name in known if name in wanted]
+
+    return take
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    every = [subject.name for subject in SUBJECTS]
+    parser.add_argument("volume", nargs="?", type=Path, default=SAMPLE, help="image to segment")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder of a trained B0")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=7, help="rounds")
+    parser.add_argument("--only", type=names_of(PARTS), default=PARTS, metavar=",".join(PARTS))
+    parser.add_argument("--networks", type=names_of(every), default=every, metavar=",".join(every))
+    parser.add_argument("--engines", type=names_of(list(ENGINES)), metavar=",".join(ENGINES))
+    parser.add_argument("--no-cine", action="store_true", help="leave the cine out")
+    parser.add_argument("-o", "--out", type=Path, default=TABLE, help="Markdown file to write")
+    parser.add_argument("--json", type=Path, help="JSON file to write (default: beside the page)")
+    args = parser.parse_args()
+    report = measure(args)
+    text = page(report)
+    sys.stdout.write(text)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write_all([args.out, args.json or args.out.with_suffix(".json")]) as (md, raw):
+        md.write_text(text, encoding="utf-8")
+        raw.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""The page that shows what `speed.py` measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+from speed_report import Feedback, Process, Report, Row, Stages
+
+YARDSTICKS = ("unet", "dynunet")
+STAGES = ("read", "preprocess", "network", "restore", "postprocess", "write", "all")
+
+
+def page(report: Report) -> str:
+    """Return the page in Markdown; parts that were not measured are left out."""
+    parts = [_opening(report)]
+    if report.rows:
+        parts += [_networks(report.rows), _labels(report.rows)]
+    if report.stages:
+        parts.append(_stages(report.stages))
+    if report.processes:
+        parts.append(_processes(report.processes))
+    if report.feedback:
+        parts.append(_feedback(report.feedback))
+    if report.help_ms:
+        parts.append(
+            f"## Help\n\n`flomo --help` takes {median(report.help_ms):.0f} ms, Python's own start "
+            f"included (median of {len(report.help_ms)})."
+        )
+    parts.append(f"Made by `{report.command}`.")
+    return "\n\n".join(parts) + "\n"
+
+
+def p95(values: Sequence[float]) -> float:
+    """Return the time that 19 of 20 runs stay below."""
+    return float(np.percentile(values, 95))
+
+
+def _opening(report: Report) -> str:
+    machine = dict(report.machine)
+    hardware = (
+        f"{machine.pop('processor')} ({machine.pop('flags')}), {machine.pop('cores')} cores, "
+        f"**{machine.pop('threads')} threads**"
+    )
+    if "gpu" in machine:
+        hardware += f"; {machine.pop('gpu')}"
+    versions = ", ".join(f"{name} {version}" for name, version in machine.items())
+    return (
+        f"# Speed\n\nThe image: {report.image}. {hardware}; {versions}.\n\n"
+        "Everything that one table compares took turns in every round, so its ratios hold where "
+        "the seconds of a busy machine do not. Networks without weights of their own have random "
+        "ones: time and memory hardly depend on them, but their labels mean nothing."
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _networks(rows: Sequence[Row]) -> str:
+    head = ["network", "engine", "device", "parameters", "G multiply-adds", "slice, ms", "p95",
+            "volume, ms", "p95", "slices per s", "network alone, ms a slice", "times eager",
+            *(f"time / {name}" for name in _yardsticks(rows))]  # fmt: skip
+    body = [
+        [
+            row.title,
+            row.engine,
+            row.device,
+            f"{row.parameters:,}",
+            f"{row.multiply_adds / 1e9:.2f}",
+            f"{median(row.slice_ms):.0f}",
+            f"{p95(row.slice_ms):.0f}",
+            f"{median(row.volume_ms):.0f}",
+            f"{p95(row.volume_ms):.0f}",
+            f"{1000 * row.slices / median(row.volume_ms):.1f}",
+            f"{median(row.network_ms):.1f}",
+            _ratio(_first(rows, row.network, "eager", row.device), row),
+            *(
+                _ratio(row, _first(rows, name, row.engine, row.device))
+                for name in _yardsticks(rows)
+            ),
+        ]
+        for row in rows
+        if not row.reason
+    ]
+    counts = len(rows[0].slice_ms), len(rows[0].volume_ms)
+    skipped = [
+        f"{row.title} on {row.engine} ({row.device}) is not shown: {row.reason}."
+        for row in rows
+        if row.reason
+    ]
+    notes = (
+        "All the way from the array to labels, probabilities and entropy on the image's own grid; "
+        f"medians and 95th percentiles of {counts[0]} single slices and {counts[1]} volumes. "
+        "Multiply-adds are those of the network as it is written, for one slice in the card's "
+        "field of view, whatever an engine leaves out. Times eager: how many times faster the "
+        "network alone is than on eager PyTorch (channels last, float32). The last columns divide "
+        "by the time of the networks that stand beside it, on the same engine; -: not measured."
+    )
+    return "\n\n".join(["## Networks and engines", _table(head, body), notes, *skipped])
+
+
+def _yardsticks(rows: Sequence[Row]) -> list[str]:
+    return [name for name in YARDSTICKS if any(row.network == name for row in rows)]
+
+
+def _first(rows: Sequence[Row], network: str, engine: str, device: str) -> Row | None:
+    wanted = (network, engine, device)
+    return next((r for r in rows if (r.network, r.engine, r.device) == wanted), None)
+
+
+def _ratio(above: Row | None, below: Row | None) -> str:
+    """Return how many times longer one's network takes than the other's, round by round."""
+    if above is None or below is None or above.reason or below.reason:
+        return "-"
+    pairs = zip(above.network_ms, below.network_ms, strict=True)
+    return f"{median(a / b for a, b in pairs):.2f}"
+
+
+def _labels(rows: Sequence[Row]) -> str:
+    body = [
+        [row.title, row.engine, row.device, row.precision, f"{100 * row.same:.4f} %",
+         f"{row.dice:.5f}", f"{row.prepare_s:.1f}"]
+        for row in rows
+        if row.same is not None and row.dice is not None and not row.reason
+    ]  # fmt: skip
+    if not body:
+        return "Labels were not compared: the eager engine was not among those measured."
+    head = ["network", "engine", "device", "numbers", "same label", "Dice", "first volume, s"]
+    return (
+        "## The same labels\n\nAgainst eager PyTorch on the CPU, whole volume after "
+        "postprocessing. The first volume includes all that is set up once, with nothing kept of "
+        "earlier runs.\n\n" + _table(head, body)
+    )
+
+
+def _stages(found: Sequence[Stages]) -> str:
+    body = []
+    for one in found:
+        middle = {name: median(values) for name, values in one.stages.items()}
+        beside = middle["all"] - middle["network"]
+        body.append(
+            [one.image, one.engine]
+            + [f"{middle[name]:.0f}" if name in middle else "-" for name in STAGES]
+            + [f"{beside / one.slices:.1f}", f"{beside / middle['network']:.2f}"]
+        )
+    head = ["image", "engine", *STAGES, "beside the network, ms a slice", "beside / network"]
+    return (
+        "## Stages\n\nFrom a compressed NIfTI file to a mask in another, milliseconds of B0, "
+        f"medians of {_runs(found)} runs (of a cine one, on one engine). The larger images repeat "
+        "the pixels of the first. Restore is the way back to the image's own grid with labels, "
+        "entropy and scores; write ends when the file is safe on the disk.\n\n" + _table(head, body)
+    )
+
+
+def _runs(found: Sequence[Stages]) -> int:
+    return max(len(values) for one in found for values in one.stages.values())
+
+
+def _processes(found: Sequence[Process]) -> str:
+    body = [
+        [one.title, one.engine, f"{one.first_s:.2f}", f"{median(one.seconds):.2f}",
+         f"{max(one.seconds):.2f}", f"{max(one.peak_mb):.0f}"]
+        for one in found
+    ]  # fmt: skip
+    head = ["network", "engine", "first time, s", "later, s", "slowest", "peak memory, MB"]
+    return (
+        "## From the start of a process to the written mask\n\n`flomo segment` on the volume, "
+        f"files in the system's cache; median of {len(found[0].seconds)} after a first time with "
+        "nothing kept of earlier runs. The MONAI UNet goes the same way in a script of its own, "
+        "which also imports MONAI.\n\n" + _table(head, body)
+    )
+
+
+def _feedback(found: Sequence[Feedback]) -> str:
+    lines = ["## Progress and cancel\n"]
+    for one in found:
+        ratios = [told / silent for silent, told in zip(one.silent_ms, one.told_ms, strict=True)]
+        share = 100 * (median(ratios) - 1)
+        error = 100 * 1.25 * float(np.std(ratios)) / len(ratios) ** 0.5
+        lines.append(
+            f"On the engine {one.engine}, a progress bar and somebody who may cancel change the "
+            f"time of a volume by {share:+.1f} % (median of {len(ratios)} pairs in turns, standard "
+            f"error {error:.1f} points). From the wish to the end of the work: at most "
+            f"{max(one.cancel_ms):.0f} ms in {len(one.cancel_ms)} trials at different moments."
+        )
+    return "\n".join(lines)

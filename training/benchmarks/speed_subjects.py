@@ -1,0 +1,97 @@
+"""The networks that `speed.py` compares, all behind the card of one model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from network_costs import multiply_adds_of
+from torch import Tensor, nn
+
+from napari_flomo.models import ModelCard, load_card, load_network, save_model
+from napari_flomo.networks import Output, build
+from napari_flomo.networks.blocks import pad_to_multiple
+
+UNET_CHANNELS = (18, 36, 72, 144, 288)
+"""Of a U-Net with 2.06 million parameters; FLoMo-Net B0 has 2.09."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to measure.
+
+    Attributes
+    ----------
+    name
+        How it is asked for.
+    title
+        What the table calls it.
+    trained
+        Whether it has the weights of the model; else they are random.
+    """
+
+    name: str
+    title: str
+    trained: bool = False
+
+
+SUBJECTS = (
+    Subject("flomo-b0", "FLoMo-Net B0", trained=True),
+    Subject("flomo-b1", "FLoMo-Net B1"),
+    Subject("flomo-b2", "FLoMo-Net B2"),
+    Subject("unet", "MONAI UNet"),
+    Subject("dynunet", "DynUNet"),
+)
+
+
+class UNet(nn.Module):
+    """MONAI's residual 2-D U-Net behind the call that `Segmenter` makes.
+
+    Parameters
+    ----------
+    in_channels, num_classes
+        As of the network it stands beside.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        from monai.networks.nets import UNet as MonaiUNet
+
+        super().__init__()
+        self.inner = MonaiUNet(
+            2, in_channels, num_classes, UNET_CHANNELS, strides=(2, 2, 2, 2), num_res_units=2
+        )
+
+    def forward(self, image: Tensor) -> Output:
+        """Return logits of the size of ``image``, ``(N, C, H, W)``."""
+        height, width = image.shape[-2:]
+        return Output(self.inner(pad_to_multiple(image, 16))[..., :height, :width])
+
+
+def make(subject: Subject, model: str) -> tuple[nn.Module, ModelCard]:
+    """Return a network and the card that decides what is done before and after it."""
+    if subject.trained:
+        return load_network(model)
+    card = load_card(model)
+    torch.manual_seed(0)
+    if subject.name == "unet":
+        return UNet(card.in_channels, card.num_classes).eval(), card
+    network = build(subject.name, in_channels=card.in_channels, num_classes=card.num_classes)
+    return network.eval(), replace(card, network=subject.name, network_arguments={})
+
+
+def costs(network: nn.Module, card: ModelCard) -> tuple[int, int]:
+    """Return parameters, and multiply-adds of one slice in the card's field of view."""
+    side = card.preprocessing.crop or 224
+    image = torch.rand(1, card.in_channels, side, side)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return parameters, multiply_adds_of(network, image)
+
+
+def store(subject: Subject, model: str, folder: Path) -> str:
+    """Return what ``flomo segment --model`` takes for a network of ours, saved where needed."""
+    if subject.trained:
+        return model
+    network, card = make(subject, model)
+    save_model(folder / subject.name, network, replace(card, name=subject.name))
+    return str(folder / subject.name)
