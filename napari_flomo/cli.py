@@ -23,6 +23,7 @@ from napari_flomo import __version__
 from napari_flomo.commands import (
     corrections,
     doctor,
+    export,
     finetune,
     models,
     segment,
@@ -109,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
     segment.register(subparsers)
     segment_many.register(subparsers)
     models.register(subparsers)
+    export.register(subparsers)
     corrections.register(subparsers)
     finetune.register(subparsers)
     doctor.register(subparsers)

@@ -204,7 +204,7 @@ def preload(model: str, device: str) -> None:
 
     state, _card = info(model)
     if state.folder is not None:
-        _warm.get(state.folder, device)
+        _warm.get(state.folder, device).warm_up()
 
 
 def settle() -> None:

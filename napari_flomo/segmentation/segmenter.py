@@ -173,7 +173,7 @@ class Segmenter:
         passes = passes_of(names)
         steps = _Steps(len(chosen_frames) * len(chosen_slices) * passes, progress, cancelled)
         runner = self._runner(plan.network)
-        runner.expect(len(chosen_frames) * len(chosen_slices) * passes)
+        runner.expect(len(chosen_frames) * len(chosen_slices) * passes, steps.check)
         most, batch = self._first_batch(plan), 0
         with torch.inference_mode():
             for frame in chosen_frames:
@@ -224,6 +224,15 @@ class Segmenter:
             stopwatch=watch,
         )
         return result.finish(manifest)
+
+    def warm_up(self) -> None:
+        """Load the engine, so that the first slice takes no longer than the others.
+
+        For a program that waits for work. Does nothing where the size of images is not known.
+        """
+        side = self.card.preprocessing.crop
+        if side is not None:
+            self._runner((side, side)).warm_up()
 
     def settle_engine(self) -> None:
         """Find the fastest engine for what was segmented last, where that is not known yet.

@@ -22,7 +22,10 @@ NEAR = 0.1
 """Largest difference of probabilities where an engine computes in fewer bits."""
 
 NEAR_LABELS = 0.999
-"""Least share of the structures' pixels that keep their label where it does."""
+"""Least Dice of the structures where it does, unless `FEW_LABELS` are all that differ."""
+
+FEW_LABELS = 8
+"""Pixels at contours; on a few slices a Dice of 0.999 would leave none."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def demand_agreement(kind: EngineKind, found: Output, truth: Output, card: Model
                 f"its probabilities are off by {seen.difference:.2g} and {seen.labels} labels are "
                 "other ones"
             )
-    elif not seen.difference < NEAR or seen.dice < NEAR_LABELS:
+    elif not seen.difference < NEAR or (seen.dice < NEAR_LABELS and seen.labels > FEW_LABELS):
         raise EngineFault(
             f"its probabilities are off by {seen.difference:.2g}, the Dice of the labels is "
             f"{seen.dice:.4f}"

@@ -150,7 +150,9 @@ def _write_openvino(
     ov = import_openvino()
     path = folder / "model.xml"
     ov.save_model(to_graph(network, card.in_channels, size), path, compress_to_fp16=False)
-    compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    core = ov.Core()
+    core.set_property({"ENABLE_MMAP": False})  # some systems do not rename files that are mapped
+    compiled = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return path, lambda images: compiled({"image": images})["logits"]
 
 

@@ -131,8 +131,7 @@ def obstacle(kind: EngineKind, device: torch.device) -> str | None:
 def candidates(asked: str, device: torch.device) -> tuple[EngineKind, ...]:
     """Return the engines among which ``"auto"`` or ``"fastest"`` chooses here.
 
-    torch.compile takes up to a minute, so nobody gets it who did not ask for speed; on a CPU it
-    has to be asked for by name.
+    torch.compile takes up to a minute, so it has to be asked for by name.
     """
     if asked not in ("auto", "fastest"):
         return (ENGINES[asked],)
@@ -140,7 +139,7 @@ def candidates(asked: str, device: torch.device) -> tuple[EngineKind, ...]:
         kind
         for kind in ENGINES.values()
         if (kind.precision == "float32" or asked == "fastest")
-        and (kind.name != "compile" or (asked == "fastest" and device.type == "cuda"))
+        and kind.name != "compile"
         and obstacle(kind, device) is None
     )
 

@@ -55,8 +55,10 @@ def measure(
     kinds: Sequence[EngineKind],
     make: Callable[[str, bytes | None], Engine],
     images: Tensor,
+    *,
     card: ModelCard,
     device: torch.device,
+    check: Callable[[], None] | None = None,
 ) -> Outcome:
     """Prepare, check and time engines on real slices.
 
@@ -72,12 +74,16 @@ def measure(
         Says how logits become probabilities.
     device
         Where the engines compute.
+    check
+        Called before each engine is prepared; may raise to end it all.
     """
     engines: dict[str, Engine] = {}
     trials: dict[str, Trial] = {}
     graphs: dict[str, bytes] = {}
     truth = make("eager", None)(images)
     for kind in kinds:
+        if check is not None:
+            check()
         try:
             start = perf_counter()
             engine = make(kind.name, None)

@@ -59,10 +59,12 @@ class TorchEngine:
 
         network = self._for_maps if maps else self._for_logits
         if self._lower is None:
-            output: Output = network(images)
-            return output
+            output = network(images)
+            return Output(output.logits, maps=getattr(output, "maps", {}))
         with torch.autocast(self._device.type, dtype=self._lower):
             lower = network(images)
+        if not torch.isfinite(lower.logits).all():
+            raise EngineFault("its logits are not finite")
         found = {name: one.float() for name, one in lower.maps.items()}
         return Output(lower.logits.float(), maps=found)
 

@@ -6,9 +6,11 @@ import json
 import logging
 import threading
 from collections import Counter
+from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from napari_flomo.errors import Cancelled
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.engines import records
 from napari_flomo.segmentation.engines.checking import demand_agreement
@@ -16,6 +18,7 @@ from napari_flomo.segmentation.engines.engine import Engine, out_of_memory
 from napari_flomo.segmentation.engines.kinds import ENGINES, candidates
 from napari_flomo.segmentation.engines.making import make_engine
 from napari_flomo.segmentation.engines.measuring import fault_of, measure
+from napari_flomo.segmentation.engines.rewriting import example
 
 if TYPE_CHECKING:
     import torch
@@ -96,18 +99,26 @@ class Runner:
             self._reason = "no other was measured yet" if self._record is None else "measured"
         self._left, self._spent, self._passes = 0, 0.0, 0
         self._used: Counter[str] = Counter()
+        self._check_stop: Callable[[], None] | None = None
 
     @property
     def batch(self) -> int | None:
         """Slices that the engine likes to be given together; None leaves it to the caller."""
         return self._engines[self._name].batch if self._name in self._engines else None
 
-    def expect(self, passes: int) -> None:
+    def expect(self, passes: int, check: Callable[[], None] | None = None) -> None:
         """Take note of how many passes over slices come now; a faster engine may be worth loading.
 
         Loading one that was prepared on this computer takes a fraction of a second.
+
+        Parameters
+        ----------
+        passes
+            Slices, each as often as the network will see it.
+        check
+            Called while engines are prepared in the middle of the work; may raise to end it.
         """
-        self._left, self._used = passes, Counter()
+        self._left, self._used, self._check_stop = passes, Counter(), check
         record = self._record
         if not self._free or record is None or record.chosen == self._name or self._gave_up:
             return
@@ -135,14 +146,31 @@ class Runner:
         self._passes += len(images)
         self._left -= len(images)
         if self._pays():
-            self.settle()
+            self.settle(self._check_stop)
         return output
 
-    def settle(self) -> None:
+    def warm_up(self) -> None:
+        """Load the engine that was found the fastest, and let it see a slice.
+
+        For a program that waits for work: its first slice then takes no longer than the others.
+        """
+        import torch
+
+        if self._free and self._record is not None:
+            self._take_up(self._record)
+        with torch.inference_mode():
+            self._checked(example(self._card.in_channels, self._size).to(self._device), False)
+
+    def settle(self, check: Callable[[], None] | None = None) -> None:
         """Find the fastest engine, where that is not known yet; takes seconds.
 
         Needs slices that the network has seen; does nothing before. May be called in another thread
         while the network runs.
+
+        Parameters
+        ----------
+        check
+            Called before each engine is prepared; may raise `Cancelled`.
         """
         import torch
 
@@ -151,7 +179,16 @@ class Runner:
         try:
             assert self._sample is not None
             with torch.inference_mode():
-                outcome = measure(self._kinds, self._make, self._sample, self._card, self._device)
+                outcome = measure(
+                    self._kinds,
+                    self._make,
+                    self._sample,
+                    card=self._card,
+                    device=self._device,
+                    check=check,
+                )
+        except Cancelled:
+            raise
         except Exception as error:
             logger.info("no engine was measured: %r", error)
             self._gave_up = True
@@ -248,9 +285,11 @@ class Runner:
         EngineFault
             If they differ.
         """
+        from napari_flomo.networks import Output
+
         truth = self._engine("eager")(images[:1], maps=maps)
         first = {key: value[:1] for key, value in output.maps.items()}
-        found = type(truth)(output.logits[:1], maps=first)
+        found = Output(output.logits[:1], maps=first)
         seen = demand_agreement(ENGINES[name], found, truth, self._card)
         self._trusted.add((name, maps))
         if self._key and not self._free and self._record is None:
