@@ -11,25 +11,25 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, Future, LocalCluster, Security, WorkerPlugin, get_worker
+from distributed import Client, Future, LocalCluster, Security
 from distributed.scheduler import KilledWorker
 from distributed.system import MEMORY_LIMIT
 
 from napari_flomo import __version__
+from napari_flomo.cohorts import station
 from napari_flomo.cohorts.crew import Outcome
 from napari_flomo.cohorts.order import Errand
 from napari_flomo.cohorts.row import Row
-from napari_flomo.cohorts.workplace import Brief, Workplace
-from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.cohorts.workplace import Brief
+from napari_flomo.errors import FlomoError
 
 MEMORY_EACH = 1_500_000_000
 """Bytes that a worker should have: torch, a network and a large cine."""
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds without any worker after which a cluster counts as lost."""
 
 _COUNT_EVERY = 1.0
@@ -53,30 +53,6 @@ _SETTINGS = {
 }
 
 
-class Station(WorkerPlugin):
-    """Brings the model to a worker, also to one that comes later or is started again.
-
-    Parameters
-    ----------
-    brief
-        What is wanted, and the model.
-    """
-
-    def __init__(self, brief: Brief) -> None:
-        self._brief = brief
-        self.workplace: Workplace | None = None
-
-    def setup(self, worker: Any) -> None:
-        """Run by the worker when it begins."""
-        self.workplace = Workplace(self._brief, _device_of(worker, self._brief.order.device))
-
-    def teardown(self, worker: Any) -> None:  # noqa: ARG002
-        """Run by the worker when the run has ended."""
-        if self.workplace is not None:
-            self.workplace.stop()
-        self.workplace = None
-
-
 class Cluster:
     """A crew of Dask workers.
 
@@ -98,7 +74,7 @@ class Cluster:
     def __init__(self, client: Client, brief: Brief, local: LocalCluster | None = None) -> None:
         self._client = client
         self._local = local
-        self._station = f"flomo-{uuid.uuid4().hex}"
+        self._name = f"flomo-{uuid.uuid4().hex}"
         self._given: dict[Future, Errand] = {}
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._counted = 0
@@ -136,7 +112,7 @@ class Cluster:
         """Submit an errand. Its key tells nothing of the study: others may see it."""
         self._number += 1
         future = self._client.submit(
-            _work, self._station, errand, key=f"{self._station}-{self._number}", pure=False
+            station.work, self._name, errand, key=f"{self._name}-{self._number}", pure=False
         )
         self._given[future] = errand
         future.add_done_callback(self._ended.put)
@@ -153,7 +129,7 @@ class Cluster:
     def stop(self) -> int:
         """Tell the workers; work on a study ends between two passes of the network."""
         with contextlib.suppress(Exception):
-            self._client.run(_stop, self._station, wait=False)
+            self._client.run(station.stop, self._name, wait=False)
         return len(self._given)
 
     def close(self) -> None:
@@ -162,7 +138,7 @@ class Cluster:
             self._client.cancel(list(self._given))
         if self._local is None:
             with contextlib.suppress(Exception):
-                self._client.unregister_worker_plugin(self._station)
+                self._client.unregister_worker_plugin(self._name)
             with contextlib.suppress(Exception):
                 self._client.close(timeout=2)
             return
@@ -180,8 +156,8 @@ class Cluster:
                 raise FlomoError("The scheduler has no workers; start some first.") from error
         brief = replace(brief, share=brief.share / max(1, self.slots()))
         try:
-            self._client.register_plugin(Station(brief), name=self._station)
-            answers = self._client.run(_load, self._station, on_error="return")
+            self._client.register_plugin(station.Station(brief), name=self._name)
+            answers = self._client.run(station.load, self._name, on_error="return")
         except (ImportError, AttributeError, TypeError) as error:
             raise _other_version("none that fits") from error
         for answer in answers.values():
@@ -291,42 +267,6 @@ def remote_cluster(brief: Brief, address: str) -> Iterator[Cluster]:
 def default_workers() -> int:
     """Return how many workers this computer has cores and memory for."""
     return max(1, min(CPU_COUNT, MEMORY_LIMIT // MEMORY_EACH))
-
-
-def _work(station: str, errand: Errand) -> Row:
-    """Run by a worker: one study."""
-    return _workplace(get_worker(), station).segment(errand)
-
-
-def _load(station: str, dask_worker: Any) -> str:
-    """Run by a worker: load the network, tell the version."""
-    _workplace(dask_worker, station).load()
-    return __version__
-
-
-def _stop(station: str, dask_worker: Any) -> None:
-    """Run by a worker."""
-    _workplace(dask_worker, station).stop()
-
-
-def _workplace(worker: Any, station: str) -> Workplace:
-    workplace: Workplace | None = worker.plugins[station].workplace
-    if workplace is None:
-        raise Cancelled
-    return workplace
-
-
-def _device_of(worker: Any, wanted: str) -> str:
-    """Share the GPUs among the workers of a computer, which are numbered."""
-    if wanted not in ("auto", "cuda"):
-        return wanted
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if count < 2:
-        return wanted
-    number = worker.name if isinstance(worker.name, int) else 0
-    return f"cuda:{number % count}"
 
 
 def _end_processes(cluster: LocalCluster) -> None:

@@ -109,6 +109,7 @@ def segment_cohort(
     order = replace(order, root=order.root.absolute(), out=order.out.absolute())
     _check(order, workers, scheduler)
     card = load_card(model)
+    files = _files(model)
     choice = replace(choice or Choice(), kind=card.input_kind)
     identity = {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256}
     studies = list(find_studies(order.root, choice, left_out))
@@ -117,12 +118,11 @@ def segment_cohort(
             f"No image for {card.name} was found below {order.root}; give another folder, or see "
             "what was left out with --list."
         )
-    make_parents(order.out)
+    _make_parents(order.out)
     with locked(order.out):
         order = settle(order, identity, again)
         ledger = Ledger.mended(order.out)
         todo = list(_errands(studies, ledger, order))
-        files = {name: (model / name).read_bytes() for name in MODEL_FILES}
         brief = Brief(order, files, describe, share=len(todo))
         run = _Run(order, ledger, len(todo), retries, progress)
         start = time.monotonic()
@@ -228,16 +228,16 @@ class _Run:
 
 def _check(order: Order, workers: int | None, scheduler: str | None) -> None:
     """Find out before anything is written what cannot work."""
+    if workers is not None and workers < 1:
+        raise FlomoError(f"{workers} workers cannot do anything; ask for 1 or more.")
+    if workers is not None and scheduler is not None:
+        raise FlomoError("A scheduler brings its own workers; give either workers or a scheduler.")
     needed = ("dask", "distributed", "cryptography")  # the last one encrypts a local cluster
     if workers != 1 and any(importlib.util.find_spec(name) is None for name in needed):
         raise FlomoError(
             "Several workers need Dask, which is not installed; install it with: pip install "
             "'napari-flomo[cohort]', or use --workers 1."
         )
-    if workers is not None and workers < 1:
-        raise FlomoError(f"{workers} workers cannot do anything; ask for 1 or more.")
-    if workers is not None and scheduler is not None:
-        raise FlomoError("A scheduler brings its own workers; give either workers or a scheduler.")
     if order.suffix not in FORMATS:
         known = ", ".join(FORMATS)
         raise FlomoError(f"Labels cannot be written as {order.suffix}; choose {known}.")
@@ -247,7 +247,17 @@ def _check(order: Order, workers: int | None, scheduler: str | None) -> None:
         raise FlomoError(f"{order.out} is a file; choose a folder for the results.")
 
 
-def make_parents(folder: Path) -> None:
+def _files(model: Path) -> dict[str, bytes]:
+    """Read a model's files once; whoever loads them compares the weights with the card."""
+    try:
+        return {name: (model / name).read_bytes() for name in MODEL_FILES}
+    except OSError as error:
+        raise FlomoError(
+            f"The model in {model} cannot be read: {error.strerror or error}; get it again."
+        ) from error
+
+
+def _make_parents(folder: Path) -> None:
     """Make a folder and those around it that are not there.
 
     Raises

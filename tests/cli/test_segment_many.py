@@ -149,7 +149,7 @@ def test_list(images: Path, out: Path, model: Path, capsys: Capture) -> None:
     [
         (["--model", "flomo-b0-acdcc"], "no model named 'flomo-b0-acdcc'"),
         (["--workers", "0"], "0 workers cannot do anything"),
-        (["--pattern", "*.dcm"], "No image for random was found"),
+        (["--pattern", "*.dcm", "--workers", "1"], "No image for random was found"),
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], "either workers or a scheduler"),
     ],
 )
