@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,10 +116,12 @@ class Scores:
         plausible = most[counted] >= PLAUSIBLE
         pixels = torch.from_numpy(probabilities.numpy()[counted[0], :, counted[1], counted[2]])
 
+        ends = np.searchsorted(counted[0], np.arange(len(labels) + 1))
+
         def total(values: NDArray[Any]) -> NDArray[np.float64]:
             """Sum over the pixels of each slice."""
-            sums = np.bincount(counted[0], weights=values, minlength=len(labels))
-            return sums.astype(np.float64, copy=False)
+            sums = [values[a:b].sum(dtype=np.float64) for a, b in pairwise(ends)]
+            return np.array(sums, np.float64)
 
         doubt = total(np.where(plausible, entropy[counted], 0))
         self.doubt_cm2[frame, chosen] = doubt * square

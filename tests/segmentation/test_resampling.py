@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,11 +12,15 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import IntensityRule, Preprocessing
+from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.extent import box_of, grown
-from napari_flomo.segmentation.preprocessing import make_plan, reach, restore
+from napari_flomo.segmentation.prediction import as_probabilities
+from napari_flomo.segmentation.preprocessing import make_plan, prepare, reach, restore
 from napari_flomo.segmentation.uncertainty import predictive_entropy
+from napari_flomo.volumes import read
 
 SIDES = st.integers(16, 200)
 STEPS = st.floats(0.4, 4)
@@ -62,6 +67,36 @@ def test_the_way_back_is_torchs_interpolation_of_the_whole_image(
     outside[reach(plan)] = False
     nothing = torch.tensor([1.0, 0, 0] if background == 0 else [0.0, 0, 0])
     assert (restored[:, :, outside] == nothing[:, None]).all()
+
+
+def test_a_real_heart_gets_the_labels_of_plain_interpolation(repository: Path) -> None:
+    """Pixel by pixel over the whole image, with nothing left out."""
+    volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
+    segmenter = Segmenter.from_pretrained(DEFAULT_MODEL, "cpu", "eager")
+    chosen = [2, 6]
+    found = segmenter.segment(volume, slices=chosen, keep_probabilities=True)
+    images, plan = prepare(
+        volume.data, volume.in_plane_spacing, segmenter.card.preprocessing, chosen
+    )
+    with torch.inference_mode():
+        seen = as_probabilities(segmenter.network(images).logits, segmenter.card)
+        back = [-pixels for pixels in plan.padding]
+        whole = F.pad(seen, back)
+        whole[:, 0] = F.pad(seen[:, 0], back, value=1.0)
+        shrinks = plan.native[0] < plan.resampled[0] or plan.native[1] < plan.resampled[1]
+        p = F.interpolate(whole, size=plan.native, mode="bilinear", antialias=shrinks)
+    codes = np.array([label.code for label in segmenter.card.classes])
+    labels = codes[p.argmax(1).numpy()]
+    assert (labels > 0).sum() > 1000
+    best = p.topk(2, 1).values
+    sure = (best[:, 0] - best[:, 1] > 1e-4).numpy()
+    assert np.array_equal(found.labels.data[chosen][sure], labels[sure])
+    assert sure.mean() > 0.999
+    assert found.probabilities is not None
+    kept = found.probabilities.data[:, chosen].swapaxes(0, 1)
+    assert np.allclose(kept, p.numpy(), atol=1e-4)
+    entropy = torch.special.entr(p.double()).sum(1) / np.log(len(codes))
+    assert np.allclose(found.uncertainty["entropy"].data[chosen], entropy.numpy(), atol=1e-3)
 
 
 def test_gradients_travel_back_after_inference() -> None:
