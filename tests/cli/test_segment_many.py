@@ -309,6 +309,39 @@ def test_a_study_that_kills_its_worker(images: Path, out: Path, model: Path) -> 
     assert attempts["cut.nii.gz"] == 2
 
 
+def test_the_workers_of_another_scheduler(
+    images: Path, model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker is a thread of this process here; nothing of the run stays with it."""
+    distributed = pytest.importorskip("distributed")
+    from napari_flomo.cohorts import cluster, station
+
+    spoil(images)
+    there = {"processes": False, "protocol": "tcp://", "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, **there) as running:
+        (worker,) = running.workers.values()
+        before = set(worker.plugins)
+        given = [images, "--model", model, "--scheduler", running.scheduler_address]
+        given += ["--engine", "eager", "--device", "cpu"]
+        with monkeypatch.context() as patched:
+            patched.setattr(station, "__version__", "0.0.1")
+            assert many(*given, "--out", images.with_name("old")) == 2
+        assert "has napari-flomo 0.0.1, but this is" in capsys.readouterr().err
+        assert many(*given, "--out", images.with_name("out")) == 3
+        assert "5 studies: 3 segmented" in capsys.readouterr().out
+        assert set(worker.plugins) == before
+        assert not running.scheduler.tasks
+        monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+        running.scale(0)
+        running.sync(running._correct_state)
+        assert many(*given, "--out", images.with_name("none")) == 2
+        assert "has no workers; start some first" in capsys.readouterr().err
+    alone = images.with_name("alone")
+    flags = ["--model", model, "--workers", 1, "--engine", "eager", "--device", "cpu"]
+    assert many(images, "--out", alone, *flags) == 3
+    assert contents(images.with_name("out")) == contents(alone)
+
+
 def test_no_scheduler(images: Path, out: Path, model: Path, capsys: Capture) -> None:
     pytest.importorskip("distributed")
     given = [images, "--out", out, "--model", model, "--scheduler", "nonsense://x"]
