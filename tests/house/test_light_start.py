@@ -36,5 +36,5 @@ def test_light(run_python: Run, statement: str) -> None:
 
 
 @pytest.mark.parametrize("room", ["volumes", "models", "measures", "segmentation"])
-def test_rooms_open_without_torch(run_python: Run, room: str) -> None:
-    assert "torch" not in loaded_by(run_python, f"import napari_flomo.{room}")
+def test_rooms_open_without_torch_and_scipy(run_python: Run, room: str) -> None:
+    assert not {"torch", "scipy"} & loaded_by(run_python, f"import napari_flomo.{room}")
