@@ -17,21 +17,19 @@ class EngineFault(Exception):
 
 
 class Engine(Protocol):
-    """Runs one network on images of one size.
+    """Runs one network on images of one size."""
 
-    Attributes
-    ----------
-    kind
-        Which one it is.
-    batch
-        Slices that it likes to be given together; None leaves it to the caller.
-    threads
-        That it computes with.
-    """
+    @property
+    def kind(self) -> EngineKind:
+        """Which one it is."""
 
-    kind: EngineKind
-    batch: int | None
-    threads: int
+    @property
+    def batch(self) -> int | None:
+        """Slices that it likes to be given together; None leaves it to the caller."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that it computes with."""
 
     def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
         """Return the logits of some slices, in float32.

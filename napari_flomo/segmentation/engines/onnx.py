@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.segmentation.engines.engine import EngineFault
@@ -34,12 +35,16 @@ def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
     import torch
 
     # The older of PyTorch's two exporters: the newer one needs one package more.
-    older = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    export: Callable[..., Any] = torch.onnx.export
+    older = {"dynamo": False} if "dynamo" in inspect.signature(export).parameters else {}
     file = io.BytesIO()
     with tracing():
-        torch.onnx.export(
-            logits_only(network),
-            (example(channels, size, 2),),
+        images = example(channels, size, 2)
+        traced = torch.jit.trace(logits_only(network), images, check_trace=False)
+        export(
+            # As constants: of parameters that happen to be equal the exporter may lose one.
+            torch.jit.freeze(traced, optimize_numerics=False),
+            (images,),
             file,
             input_names=["image"],
             output_names=["logits"],

@@ -1,0 +1,202 @@
+"""``flomo export``: a stranger with the folder alone gets what `Segmenter` gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from napari_flomo import cli
+from napari_flomo.models import (
+    IntensityRule,
+    Label,
+    ModelCard,
+    Preprocessing,
+    build_network,
+    save_model,
+)
+from napari_flomo.segmentation import Segmenter
+from napari_flomo.segmentation.engines import FORMATS, exporting
+from napari_flomo.volumes import Volume
+
+LABELS = (
+    Label(0, "background", "#000000"),
+    Label(4, "wall", "#2ca02c"),
+    Label(9, "cavity", "#d62728"),
+)
+
+
+@pytest.fixture(scope="module")
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Save a small network with random weights; ``crop`` is the card's."""
+    pytest.importorskip("monai")
+
+    def make(crop: int | None) -> Path:
+        import torch
+
+        card = ModelCard(
+            name="small",
+            network="dynunet",
+            network_arguments={"filters": [8, 16, 16]},
+            in_channels=1,
+            input_kind="stack",
+            labels=LABELS,
+            preprocessing=Preprocessing(1.5, crop, IntensityRule("percentile", 1, 99)),
+            activation="softmax",
+            temperature=1.7,
+            licence="CC0-1.0",
+            training_data="none",
+        )
+        folder = tmp_path_factory.mktemp("shelf") / "small"
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            save_model(folder, build_network(card), card)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def model(make_model: Callable[..., Path]) -> Path:
+    return make_model(48)
+
+
+def need(form: str) -> None:
+    for package in FORMATS[form]:
+        pytest.importorskip(package)
+
+
+def run_onnx(graph: Path, images: NDArray[np.float32]) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(graph).run(["logits"], {"image": images})[0]
+
+
+def run_openvino(graph: Path, images: NDArray[np.float32]) -> Any:
+    from napari_flomo.segmentation.engines.openvino import import_openvino
+
+    return import_openvino().Core().compile_model(graph, "CPU")({"image": images})["logits"]
+
+
+def as_a_stranger(notes: Any, run: Callable[..., Any], image: NDArray[Any]) -> NDArray[Any]:
+    """Do what ``preprocessing.json`` says, on slices that have the right pixel size already."""
+    intensity, resample, crop = notes["before"]
+    assert resample["pixel_mm"] == 1.5
+    low, high = np.percentile(image, (intensity["low_percentile"], intensity["high_percentile"]))
+    scaled = ((image - low) / (high - low)).clip(0, 1).astype(np.float32)
+    side = crop["pixels"]
+    top, left = ((n - side) // 2 for n in image.shape[1:])
+    field = scaled[:, None, top : top + side, left : left + side]
+    assert notes["input"]["shape"] == [None, *field.shape[1:]]
+    logits = run(np.ascontiguousarray(field)) / notes["after"]["temperature"]
+    assert notes["after"]["activation"] == "softmax"
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities = odds / odds.sum(1, keepdims=True)
+    codes = np.array([one["code"] for one in notes["classes"]])
+    labels = np.zeros(image.shape, np.uint8)
+    labels[:, top : top + side, left : left + side] = codes[probabilities.argmax(1)]
+    return labels
+
+
+GRAPHS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "onnx": ("model.onnx", run_onnx),
+    "openvino": ("model.xml", run_openvino),
+}
+
+
+@pytest.mark.parametrize("form", GRAPHS)
+def test_a_stranger_gets_the_same_labels(
+    form: str,
+    model: Path,
+    tmp_path: Path,
+    make_heart: Callable[..., Volume],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    need(form)
+    graph, run = GRAPHS[form]
+    out = tmp_path / "exported"
+    assert cli.main(["export", str(model), "--format", form, "--out", str(out)]) == 0
+    assert str(out / graph) in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} >= {
+        graph, "preprocessing.json", "example.npz", "card.json", "README.md"
+    }  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["exported"], "something was left behind"
+
+    text = (out / "preprocessing.json").read_text(encoding="utf-8")
+    notes = json.loads(text)
+    assert notes["graph"] == graph
+    assert str(tmp_path) not in text + (out / "README.md").read_text(encoding="utf-8")
+    example = np.load(out / "example.npz")
+    assert np.allclose(run(out / graph, example["image"]), example["logits"], atol=1e-4)
+
+    volume = make_heart(slices=3, size=70)
+    ours = Segmenter.from_pretrained(model, "cpu", engine="eager").segment(volume).labels.data
+    theirs = as_a_stranger(notes, lambda images: run(out / graph, images), volume.data)
+    assert len(np.unique(ours)) > 1
+    assert (ours == theirs).all()
+
+
+def test_a_size_of_ones_own(make_model: Callable[..., Path], tmp_path: Path, capsys: Any) -> None:
+    need("onnx")
+    model, out = make_model(None), tmp_path / "out"
+    command = ["export", str(model), "--format", "onnx", "--out", str(out)]
+    assert cli.main(command) == 2
+    assert "--size ROWS COLUMNS" in capsys.readouterr().err
+    assert cli.main([*command, "--size", "40", "48"]) == 2
+    assert "multiples of 16" in capsys.readouterr().err
+    assert cli.main([*command, "-q", "--size", "32", "48"]) == 0
+    assert capsys.readouterr().out == ""
+    assert run_onnx(out / "model.onnx", np.zeros((2, 1, 32, 48), np.float32)).shape == (
+        2,
+        3,
+        32,
+        48,
+    )
+
+
+def test_a_size_that_the_card_forbids(model: Path, tmp_path: Path, capsys: Any) -> None:
+    need("onnx")
+    command = ["export", str(model), "--format", "onnx", "--out", str(tmp_path / "out")]
+    assert cli.main([*command, "--size", "64", "64"]) == 2
+    assert "sees 48 x 48 pixels" in capsys.readouterr().err
+
+
+def test_a_folder_in_use(model: Path, tmp_path: Path, capsys: Any) -> None:
+    need("onnx")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    command = ["export", str(model), "--format", "onnx", "--out", str(tmp_path / "out")]
+    assert cli.main(command) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_a_graph_that_says_something_else_is_not_written(
+    model: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need("onnx")
+
+    def write(network: Any, card: Any, size: Any, folder: Path) -> Any:
+        (folder / "model.onnx").write_bytes(b"graph")
+        return folder / "model.onnx", lambda images: np.random.rand(len(images), 3, *size)  # noqa: NPY002
+
+    monkeypatch.setitem(exporting._WRITERS, "onnx", write)
+    out = tmp_path / "out"
+    assert cli.main(["export", str(model), "--format", "onnx", "--out", str(out)]) == 2
+    assert "was not exported: its probabilities are off" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_packages(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "is_there", lambda _: False)
+    command = ["export", "flomo-b0-acdc", "--format", "onnx", "--out", str(tmp_path / "out")]
+    assert cli.main(command) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "onnx and onnxruntime must be installed" in said
+    assert "pip install 'napari-flomo[fast]'" in said

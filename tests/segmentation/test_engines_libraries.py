@@ -1,0 +1,165 @@
+"""OpenVINO, ONNX Runtime and torch.compile on real networks of the project."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from napari_flomo.models import ModelCard
+from napari_flomo.networks import Output, build
+from napari_flomo.segmentation import Segmenter
+from napari_flomo.segmentation.engines import ENGINES, make_engine, obstacle
+from napari_flomo.segmentation.engines.checking import demand_agreement
+from napari_flomo.segmentation.engines.rewriting import example
+
+CPU = torch.device("cpu")
+SIZE = (48, 32)
+SMALL: dict[str, dict[str, Any]] = {
+    "flomo-b0": {"in_channels": 1},
+    "dynunet": {"in_channels": 1, "filters": (8, 16, 16)},
+    "fm-bff-net": {"in_channels": 3},
+    "tiny": {"in_channels": 1},
+}
+
+
+class Tiny(nn.Module):
+    """One convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(1, 3, 3, padding=1)
+
+    def forward(self, images: torch.Tensor) -> Output:
+        return Output(self.layer(images))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+
+
+def need(name: str) -> None:
+    reason = obstacle(ENGINES[name], CPU)
+    if reason is not None:
+        pytest.skip(reason)
+
+
+def network_of(name: str) -> nn.Module:
+    if name == "dynunet":
+        pytest.importorskip("monai")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if name == "tiny":
+            return Tiny().eval()
+        return build(name, num_classes=3, **SMALL[name]).eval()
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [
+        ("openvino", "dynunet"),
+        ("onnxruntime", "dynunet"),
+        ("openvino", "flomo-b0"),
+        pytest.param("onnxruntime", "flomo-b0", marks=pytest.mark.slow),
+        pytest.param("openvino", "fm-bff-net", marks=pytest.mark.slow),
+        pytest.param("compile", "tiny", marks=pytest.mark.slow),
+    ],
+)
+def test_it_says_what_the_network_says(engine: str, name: str, card: ModelCard) -> None:
+    need(engine)
+    network = network_of(name)
+    channels = SMALL[name]["in_channels"]
+    made = make_engine(engine, network, channels=channels, size=SIZE, device=CPU)
+    assert made.threads == torch.get_num_threads()
+    images = example(channels, SIZE, 5)
+    before = [parameter.requires_grad for parameter in network.parameters()]
+    with torch.inference_mode():
+        truth = network(images)
+        for count in (5, 1):  # more slices than it likes at once, and fewer
+            found = made(images[:count])
+            demand_agreement(made.kind, found, type(truth)(truth.logits[:count]), card)
+    assert [parameter.requires_grad for parameter in network.parameters()] == before
+    if hasattr(made, "dump"):
+        again = make_engine(
+            engine, network, channels=channels, size=SIZE, device=CPU, graph=made.dump()
+        )
+        assert torch.allclose(again(images).logits, truth.logits, atol=1e-4)
+
+
+def test_a_damaged_graph_is_refused_or_wrong_but_never_used(
+    card: ModelCard, make_heart: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a library makes of rubbish is its own affair: the result is the plain network's."""
+    need("openvino")
+    from napari_flomo.segmentation.engines import records
+
+    monkeypatch.setattr(records, "read", lambda _: records.Record("openvino", {}, {"openvino": ""}))
+    monkeypatch.setattr(records, "read_graph", lambda *_: b"rubbish")
+    card = replace(card, in_channels=1)
+    network = network_of("tiny")
+    made = Segmenter(network, card, "cpu", engine="openvino")
+    made._weights = "0" * 64
+    result = made.segment(make_heart(slices=2, size=32))
+    plain = Segmenter(network, card, "cpu").segment(make_heart(slices=2, size=32))
+    assert (result.labels.data == plain.labels.data).all()
+    assert result.manifest["engine"]["name"] == "eager"
+    assert "openvino was not used" in result.manifest["engine"]["reason"]
+
+
+LISTENER = """
+import socket, sys, threading
+calls = []
+for name in ("connect", "connect_ex", "sendto"):
+    setattr(socket.socket, name, lambda self, *a, _n=name: calls.append((_n, a)))
+real = socket.getaddrinfo
+socket.getaddrinfo = lambda *a, **k: calls.append(("getaddrinfo", a)) or real(*a, **k)
+import subprocess
+subprocess.Popen = lambda *a, **k: calls.append(("Popen", a))
+import torch
+from napari_flomo.segmentation.engines.openvino import import_openvino, to_graph
+from napari_flomo.networks import Output
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(1, 2, 3, padding=1)
+    def forward(self, images):
+        return Output(self.layer(images))
+
+ov = import_openvino()
+ov.Core().compile_model(to_graph(Net().eval(), 1, (16, 16)), "CPU")
+assert not calls, calls
+assert sys.modules.get("openvino_telemetry") is None
+assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
+print("silent")
+"""
+
+
+def test_openvino_reports_to_nobody(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    need("openvino")
+    result = run_python("-c", LISTENER)
+    assert result.stdout == "silent\n", result.stderr
+
+
+def test_threads_are_the_callers() -> None:
+    """Several processes on one computer must share it."""
+    need("openvino")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        made = make_engine("openvino", network_of("tiny"), channels=1, size=SIZE, device=CPU)
+    finally:
+        torch.set_num_threads(before)
+    compiled = made._compiled
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+    assert not compiled.get_property("ENABLE_CPU_PINNING")
+    assert made.batch == 1
