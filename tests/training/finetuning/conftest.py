@@ -131,5 +131,6 @@ def settings() -> Settings:
         warm_up=2,
         learning_rate=0.02,
         average=0.5,
+        interpolation=1.0,  # networks of a few weights know nothing in between
         precision="32",
     )
