@@ -254,8 +254,8 @@ def report(scalings: list[Scaling], costs: Costs, args: argparse.Namespace) -> s
         "|---|---|---|",
         f"| from the scheduler through a worker to the manifest | {costs.touched * 1e3:.2f} ms a "
         f"study | {args.touched} small files with a new date only |",
-        f"| found, looked up, nothing to do, table written | {costs.looked_up * 1e3:.3f} ms a study "
-        f"| {args.known} studies done before |",
+        f"| found, looked up, nothing to do, table written | {costs.looked_up * 1e3:.3f} ms a "
+        f"study | {args.known} studies done before |",
         f"| line in the manifest | {costs.row_bytes:.0f} bytes | the same |",
         f"| memory of the program that gives out the work | {costs.memory_bytes:.0f} bytes a "
         "study | the same |",
