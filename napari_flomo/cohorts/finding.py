@@ -168,7 +168,8 @@ class _Walk:
         if any(entry.name == MARKER for entry in listed):
             self._report(prefix.rstrip("/"), "results of this program")
             return
-        folders, others = [], []
+        folders: list[os.DirEntry[str]] = []
+        others: list[os.DirEntry[str]] = []
         for entry in listed:
             if _is_folder(entry):
                 folders.append(entry)

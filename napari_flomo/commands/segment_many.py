@@ -167,7 +167,11 @@ def _list(args: argparse.Namespace, order: Order, model: Path, choice: Choice) -
     left_out: list[tuple[str, str]] = []
     counts: dict[str, int] = {}
     studies = []
-    for study, state in list_cohort(order, model, choice, lambda *one: left_out.append(one)):
+
+    def note(path: str, reason: str) -> None:
+        left_out.append((path, reason))
+
+    for study, state in list_cohort(order, model, choice, note):
         counts[state] = counts.get(state, 0) + 1
         if args.json:
             studies.append({"study": study.id, "series": study.series, "state": state})

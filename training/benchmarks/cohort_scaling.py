@@ -157,30 +157,25 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     order = prefilled(scratch / "touched", known, args.touched)
     for study in find_studies(order.root):
         os.utime(order.root / study.id)
-    start = time.perf_counter()
-    workers = max(args.workers)
-    ends: list[float] = []
-    segment_cohort(
-        order,
-        folder,
-        describe=describe,
-        workers=workers,
-        progress=lambda done, *_: ends.append(time.perf_counter()) if done else None,
-    )
-    touched = (ends[-1] - ends[0]) / args.touched
+    workers = max(2, *args.workers)
+    told: list[tuple[float, int]] = []
+
+    def note(done: int, _total: int, _failed: int) -> None:
+        told.append((time.perf_counter(), done))
+
+    segment_cohort(order, folder, describe=describe, workers=workers, progress=note)
+    (first, few), (last, all_of_them) = told[1], told[-1]  # before the first, workers start
+    touched = (last - first) / (all_of_them - few)
 
     order = prefilled(scratch / "known", known, args.known)
     tracemalloc.start()
     # What a run holds at its beginning: the studies, their lines, and the work to give out.
-    held = (
-        studies := list(find_studies(order.root)),
-        Ledger(order.out),
-        list(map(Errand, studies)),
-    )
+    studies = list(find_studies(order.root))
+    ledger, errands = Ledger(order.out), [Errand(study) for study in studies]
     memory = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     rows = (order.out / MANIFEST).stat().st_size / len(studies)
-    del held
+    del ledger, errands
     start = time.perf_counter()
     summary = segment_cohort(order, folder, describe=describe, workers=1)
     looked_up = (time.perf_counter() - start) / args.known
