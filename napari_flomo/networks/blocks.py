@@ -63,7 +63,7 @@ def pad_to_multiple(maps: Tensor, multiple: int) -> Tensor:
     return F.pad(maps, (0, right, 0, below)) if below or right else maps
 
 
-def _wide(maps: Tensor) -> torch.dtype:
+def wide(maps: Tensor) -> torch.dtype:
     """Return float32, or the maps' own type where that is wider."""
     return torch.promote_types(maps.dtype, torch.float32)
 
@@ -82,7 +82,7 @@ def entropy_map(logits: Tensor) -> Tensor:
         ``(N, 1, H, W)`` between 0 (certain) and 1 (uniform).
     """
     # At least float32, also under mixed precision: the maps vary little.
-    log_p = F.log_softmax(logits, dim=1, dtype=_wide(logits))
+    log_p = F.log_softmax(logits, dim=1, dtype=wide(logits))
     return -(log_p.exp() * log_p).sum(1, keepdim=True) / math.log(logits.shape[1])
 
 
@@ -101,7 +101,7 @@ def cosine_disagreement(first: Tensor, second: Tensor) -> Tensor:
     """
 
     def total(maps: Tensor) -> Tensor:
-        return maps.sum(1, keepdim=True, dtype=_wide(maps))
+        return maps.sum(1, keepdim=True, dtype=wide(maps))
 
     # The squares are clamped before the root, as the reference does: the gradient stays finite.
     squares = total(first.square()).clamp_min(1e-12) * total(second.square()).clamp_min(1e-12)

@@ -7,7 +7,8 @@ Traced, plain operations are better: engines fuse those that they recognise.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
 
 
 def multiply_add(base: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -15,6 +16,19 @@ def multiply_add(base: Tensor, first: Tensor, second: Tensor) -> Tensor:
     if torch.jit.is_tracing():
         return first * second + base
     return torch.addcmul(base, first, second)
+
+
+def per_pixel(layer: nn.Module, maps: Tensor) -> Tensor:
+    """Return what a 1x1 convolution returns.
+
+    PyTorch's CPU library gathers the pixels of a map for it, or packs the weights anew each time;
+    with channels last in memory it is one product of matrices.
+    """
+    assert isinstance(layer, nn.Conv2d)
+    if torch.jit.is_tracing() or maps.device.type != "cpu":
+        return layer(maps)  # type: ignore[no-any-return]
+    last = F.linear(maps.permute(0, 2, 3, 1), layer.weight[:, :, 0, 0], layer.bias)
+    return last.permute(0, 3, 1, 2)
 
 
 def interleave(phases: list[Tensor]) -> Tensor:

@@ -9,13 +9,15 @@ an expert with an even dilation gives the same value in all four, and runs once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from napari_flomo.networks.blocks import Expert, depthwise, global_average
-from napari_flomo.networks.fast_arithmetic import interleave, multiply_add
+from napari_flomo.networks.blocks import Expert, depthwise, global_average, pointwise
+from napari_flomo.networks.fast_arithmetic import interleave, multiply_add, per_pixel
 from napari_flomo.networks.flomo_blocks import LoGoMoE, routing_weights
 from napari_flomo.networks.folding import fold_norm, scale_and_shift
 
@@ -66,6 +68,31 @@ def phase_depthwise(plain: nn.Conv2d, phase: tuple[int, int]) -> nn.Conv2d:
     return small
 
 
+def as_convolution(layer: nn.Linear) -> nn.Conv2d:
+    """Return a dense layer as a 1x1 convolution, for maps of one pixel.
+
+    Engines keep the layout of such maps, and with it that of the maps they are added to.
+    """
+    convolution = pointwise(layer.in_features, layer.out_features)
+    weight = layer.weight.detach()[:, :, None, None]
+    convolution.weight = nn.Parameter(weight, requires_grad=False)
+    convolution.bias = nn.Parameter(layer.bias.detach(), requires_grad=False)
+    return convolution
+
+
+def minus(channels: int) -> nn.Conv2d:
+    """Return a 1x1 convolution that changes the sign.
+
+    A mere sign an engine would fuse with what comes after, full-size maps, and lay all of them out
+    as suits the one pixel that it came from.
+    """
+    convolution = pointwise(channels, channels)
+    eye = torch.eye(channels)[:, :, None, None]
+    convolution.weight = nn.Parameter(-eye, requires_grad=False)
+    convolution.bias = nn.Parameter(torch.zeros(channels), requires_grad=False)
+    return convolution
+
+
 def merged(expert: Expert) -> nn.Conv2d:
     """Return one dense convolution in place of an expert's two."""
     first, second = expert.depthwise, expert.pointwise
@@ -94,13 +121,11 @@ class PlainExperts(nn.Module):
     def __init__(self, experts: list[Expert]) -> None:
         super().__init__()
         few = experts[0].depthwise.in_channels <= FEW_CHANNELS
-        self.experts = nn.ModuleList(
-            merged(expert) if few else nn.Sequential(expert.depthwise, expert.pointwise)
-            for expert in experts
-        )
+        self.along = nn.ModuleList(merged(e) if few else e.depthwise for e in experts)
+        self.across = None if few else nn.ModuleList(expert.pointwise for expert in experts)
 
-    def forward(self, maps: Tensor, weights: Tensor) -> Tensor:
-        """Return the mixture ``(N, features, H, W)``.
+    def forward(self, maps: Tensor, weights: Tensor, start: Tensor) -> Tensor:
+        """Return ``start`` and the mixture, added: ``(N, features, H, W)``.
 
         Parameters
         ----------
@@ -108,12 +133,14 @@ class PlainExperts(nn.Module):
             ``(N, C, H, W)``.
         weights
             ``(N, experts, 1, 1, 1)``.
+        start
+            ``(N, features, 1, 1)``.
         """
-        mixture = None
-        for expert, share in zip(self.experts, weights.unbind(1), strict=True):
-            mixture = add_share(mixture, expert(maps), share)
-        assert mixture is not None
-        return mixture
+        return add_shares(start, map(self._view, repeat(maps), range(len(self.along))), weights)
+
+    def _view(self, maps: Tensor, number: int) -> Tensor:
+        view: Tensor = self.along[number](maps)
+        return view if self.across is None else per_pixel(self.across[number], view)
 
 
 class DoubledExperts(nn.Module):
@@ -131,31 +158,58 @@ class DoubledExperts(nn.Module):
             for expert, alike in zip(experts, self.alike, strict=True)
         )
 
-    def forward(self, small: Tensor, weights: Tensor) -> Tensor:
-        """Return the mixture ``(N, features, 2h, 2w)`` from ``(N, C, h, w)``."""
-        shares = weights.unbind(1)
-        everywhere = None
-        for alike, along, across, share in self._experts(shares):
-            if alike:
-                everywhere = add_share(everywhere, across(along[0](small)), share)
-        phases = []
-        for number in range(len(PHASES)):
-            mixture = everywhere
-            for alike, along, across, share in self._experts(shares):
-                if not alike:
-                    mixture = add_share(mixture, across(along[number](small)), share)
-            assert mixture is not None
-            phases.append(mixture)
+    def forward(self, small: Tensor, weights: Tensor, start: Tensor) -> Tensor:
+        """Return ``start`` and the mixture, added: ``(N, features, 2h, 2w)`` from ``(N, C, h, w)``.
+
+        Parameters
+        ----------
+        small, weights, start
+            As `PlainExperts.forward` has them.
+        """
+        everywhere = add_shares(
+            start, self._views(small, 0, alike=True), weights[:, self._numbers(alike=True)]
+        )
+        own = weights[:, self._numbers(alike=False)]
+        phases = [
+            add_shares(everywhere, self._views(small, number, alike=False), own)
+            for number in range(len(PHASES))
+        ]
         return interleave(phases)
 
-    def _experts(self, shares: Iterable[Tensor]) -> Iterable[tuple[bool, Any, nn.Module, Tensor]]:
-        return zip(self.alike, self.depthwise, self.pointwise, shares, strict=True)
+    def _numbers(self, *, alike: bool) -> list[int]:
+        return [number for number, one in enumerate(self.alike) if one == alike]
+
+    def _views(self, small: Tensor, phase: int, *, alike: bool) -> Iterable[Tensor]:
+        for number in self._numbers(alike=alike):
+            along: Any = self.depthwise[number]
+            yield per_pixel(self.pointwise[number], along[phase](small))
 
 
-def add_share(mixture: Tensor | None, view: Tensor, share: Tensor) -> Tensor:
-    """Add an expert's view, rectified (in place) and weighed, to the mixture so far."""
-    view = view.relu_()
-    return view * share if mixture is None else multiply_add(mixture, view, share)
+TOGETHER = 3
+"""Experts that are added in one operation of an engine, which takes only so many inputs."""
+
+
+def add_shares(start: Tensor, views: Iterable[Tensor], weights: Tensor) -> Tensor:
+    """Return ``start`` plus the experts' views, rectified (in place) and weighed.
+
+    Parameters
+    ----------
+    start
+        ``(N, F, H, W)``, or of one pixel.
+    views
+        ``(N, F, H, W)`` each; used one after the other.
+    weights
+        ``(N, len(views), 1, 1, 1)``.
+    """
+    shares = weights.unbind(1)
+    if not torch.jit.is_tracing():
+        for view, share in zip(views, shares, strict=True):
+            start = multiply_add(start, view.relu_(), share)
+        return start
+    weighed = [view.relu_() * share for view, share in zip(views, shares, strict=True)]
+    for first in range(0, len(weighed), TOGETHER):
+        start = start + sum(weighed[first + 1 : first + TOGETHER], weighed[first])
+    return start
 
 
 class FastMoE(nn.Module):
@@ -181,7 +235,9 @@ class FastMoE(nn.Module):
         self.experts = DoubledExperts(experts) if doubled else PlainExperts(experts)
         self.global_proj = plain.global_proj
         if self.form.global_gate:
-            self.global_fc1, self.global_fc2 = plain.global_fc1, plain.global_fc2
+            self.global_fc1 = as_convolution(plain.global_fc1)
+            self.global_fc2 = as_convolution(plain.global_fc2)
+        self.minus = minus(plain.global_proj.out_channels)
         self.gate_conv = fold_norm(plain.gate_conv, plain.gate_norm)
         self.refine_depthwise = plain.refine_depthwise
         scale, shift = scale_and_shift(plain.refine_norm)
@@ -195,12 +251,12 @@ class FastMoE(nn.Module):
         weights = routing_weights(mean, self.router, self.form)
         if self.kept is not None:
             weights = weights[:, self.kept]
-        local = self.experts(maps, weights[:, :, None, None, None])
         whole = F.relu(self.global_proj(mean[:, :, None, None]))
         if self.form.global_gate:
-            hidden = F.relu(self.global_fc1(whole.flatten(1)))
-            whole = whole * self.global_fc2(hidden).sigmoid()[:, :, None, None]
-        difference = local - whole
+            hidden = F.relu(self.global_fc1(whole))
+            whole = whole * self.global_fc2(hidden).sigmoid()
+        # What is local, less what is global: the sum of the experts starts there.
+        difference = self.experts(maps, weights[:, :, None, None, None], self.minus(whole))
         mixed = multiply_add(whole, difference, self.gate_conv(difference).sigmoid_())
         mixed = multiply_add(self.shift, F.gelu(self.refine_depthwise(mixed)), self.scale)
         return mixed if self.downsample is None else F.gelu(self.downsample(mixed))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import pad_to_multiple
+from napari_flomo.networks.fast_arithmetic import per_pixel
 from napari_flomo.networks.fast_attention import FastDASA
 from napari_flomo.networks.fast_experts import FastMoE
 from napari_flomo.networks.fast_fusion import FastFPFN
@@ -77,4 +78,4 @@ class FastFlomo(nn.Module):
         for number, stage in enumerate(self.decoder, start=1):
             maps, own = stage(maps, skips.pop())
             seen |= {f"stage{number}.{name}": value for name, value in own.items()}
-        return Output(self.head(maps)[..., :height, :width], [], seen)
+        return Output(per_pixel(self.head, maps)[..., :height, :width], [], seen)

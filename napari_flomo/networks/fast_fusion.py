@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from napari_flomo.networks.blocks import SpatialNorm, double_size_bilinear
-from napari_flomo.networks.fast_arithmetic import multiply_add
+from napari_flomo.networks.blocks import SpatialNorm, double_size_bilinear, wide
+from napari_flomo.networks.fast_arithmetic import multiply_add, per_pixel
 from napari_flomo.networks.flomo_blocks import FPFN
 
 
 def entropy_of(logits: Tensor) -> Tensor:
     """Return what `entropy_map` returns, with one logarithm a pixel instead of one a channel."""
+    logits = logits.to(wide(logits))  # also under mixed precision, as there
     shifted = logits - logits.amax(1, keepdim=True)
     powers = shifted.exp()
     total = powers.sum(1, keepdim=True)
@@ -24,6 +25,7 @@ def entropy_of(logits: Tensor) -> Tensor:
 
 def cosine_of(first: Tensor, second: Tensor) -> Tensor:
     """Return what `cosine_disagreement` returns, without a map of the squares."""
+    first, second = first.to(wide(first)), second.to(wide(second))
     lengths = [
         torch.linalg.vector_norm(maps, dim=1, keepdim=True).clamp_min(1e-6)
         for maps in (first, second)
@@ -37,6 +39,22 @@ def normalised(norm: SpatialNorm, maps: Tensor) -> Tensor:
     variance = (maps - mean).square().mean((-2, -1), keepdim=True)
     gain = norm.weight * torch.rsqrt(variance + norm.eps)
     return multiply_add(norm.bias - mean * gain, maps, gain)
+
+
+def both_gates(plain: FPFN) -> nn.Conv2d:
+    """Return one convolution from the two doubts to the logits of trust and of correction.
+
+    Trust is one minus the sigmoid of a 1x1 convolution: that of its negative, which is a 3x3
+    convolution with zeros around the centre.
+    """
+    weight = torch.zeros_like(plain.correction_gate.weight).repeat(2, 1, 1, 1)
+    weight[0, :, 1, 1] = -plain.uncertainty_weight.weight.detach()[0, :, 0, 0]
+    weight[1] = plain.correction_gate.weight.detach()[0]
+    gates = nn.Conv2d(2, 2, 3, padding=1)
+    gates.weight = nn.Parameter(weight, requires_grad=False)
+    bias = [-plain.uncertainty_weight.bias.detach(), plain.correction_gate.bias.detach()]
+    gates.bias = nn.Parameter(torch.cat(bias), requires_grad=False)
+    return gates
 
 
 class FastFPFN(nn.Module):
@@ -58,23 +76,22 @@ class FastFPFN(nn.Module):
         self.maps = maps
         self.plain = plain
         self.informed = plain.form.spatial_uncertainty
-        # One number a pixel: two products, not a convolution.
-        one, other = plain.uncertainty_weight.weight.detach().flatten().tolist()
-        self.shares = one, other
-        self.offset = float(plain.uncertainty_weight.bias.detach())
+        self.gates = both_gates(plain)
 
     def forward(self, skip: Tensor, maps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the fused features and, if wanted, the maps; as `FPFN.forward` does."""
         own = self.plain
-        encoder = own.encoder_proj(skip).relu_()
-        decoder = own.decoder_proj(maps).relu_()
-        cross = own.cross_gate(encoder)
+        encoder = per_pixel(own.encoder_proj, skip).relu_()
+        decoder = per_pixel(own.decoder_proj, maps).relu_()
+        cross = per_pixel(own.cross_gate, encoder)
         if encoder.shape[-2] < decoder.shape[-2]:
             encoder, cross = double_size_bilinear(encoder), double_size_bilinear(cross)
         fused = own.fuse_conv(multiply_add(encoder, decoder, cross.sigmoid())).relu_()
         seen: dict[str, Tensor] = {}
         if self.informed or self.maps:
-            entropy = entropy_of(own.entropy_logits(own.entropy_depthwise(fused).relu_()))
+            entropy = entropy_of(
+                per_pixel(own.entropy_logits, own.entropy_depthwise(fused).relu_())
+            )
             cosine = cosine_of(encoder, decoder)
             seen = {"entropy": entropy, "cosine": cosine}
         if self.informed:
@@ -82,9 +99,10 @@ class FastFPFN(nn.Module):
         else:
             one = fused[:, :1]
             doubts = own.entropy_norm(one), own.cosine_norm(one)
-        distrust = doubts[0] * self.shares[0] + doubts[1] * self.shares[1] + self.offset
-        trust = (-distrust).sigmoid()
-        corrective = own.correction_gate(torch.cat(doubts, 1)).sigmoid()
+        gates = self.gates(torch.cat(doubts, 1)).sigmoid_()
+        trust, corrective = gates[:, :1], gates[:, 1:]
         correction = own.correction_conv(fused * corrective).relu_()
-        result = F.gelu(own.output_conv(multiply_add(correction + decoder, fused, trust)))
+        result = F.gelu(
+            per_pixel(own.output_conv, multiply_add(correction + decoder, fused, trust))
+        )
         return result, seen | {"trust": trust, "corrective": corrective} if self.maps else {}
