@@ -56,7 +56,10 @@ def test_ratios_are_taken_round_by_round(part):
         row(report, engine="fast", network_ms=(40.0, 50.0, 60.0), same=0.5, dice=0.25),
         row(report, "unet", "fast", (10.0, 12.5, 15.0)),
     ]
-    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
+    choice = [report.Choice("fast", "measured", 7.4)]
+    whole = report.Report("speed.py", report.machine(), "10 slices", rows, choice)
+    text = page.page(whole)
+    assert "**fast** once the engines were measured (measured); that took 7 s" in text
     fast = cells(text, "flomo-b0", "fast", "cpu", "2,000,000")
     assert fast[4:] == ["2.50", "90", "95", "1000", "1225", "10.0", "50.0", "2.00", "4.00"]
     assert cells(text, "flomo-b0", "eager")[-2:] == ["1.00", "-"]  # no U-Net on that engine

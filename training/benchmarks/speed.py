@@ -23,7 +23,7 @@ import speed_processes
 import torch
 from numpy.typing import NDArray
 from speed_page import page
-from speed_paths import measure_feedback, measure_processes, measure_stages
+from speed_paths import measure_choice, measure_feedback, measure_processes, measure_stages
 from speed_report import Report, Row, machine
 from speed_subjects import SUBJECTS, Subject, costs, make
 
@@ -161,6 +161,7 @@ def measure(args: argparse.Namespace) -> Report:
         found = contenders(subjects, args.model, args.engines, volume.n_slices)
         report.rows = measure_networks(found, volume, runs)
         del found
+        report.choice = [measure_choice(args.model, volume)]
     if "stages" in args.only:
         some = [name for name in engines if name in BEST] or engines
         cine = not args.no_cine

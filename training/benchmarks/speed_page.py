@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
-from speed_report import Feedback, Process, Report, Row, Stages
+from speed_report import Choice, Feedback, Process, Report, Row, Stages
 
 YARDSTICKS = ("unet", "dynunet")
 STAGES = ("read", "preprocess", "network", "restore", "postprocess", "write", "all")
@@ -16,7 +16,7 @@ def page(report: Report) -> str:
     """Return the page in Markdown; parts that were not measured are left out."""
     parts = [_opening(report)]
     if report.rows:
-        parts += [_networks(report.rows), _labels(report.rows)]
+        parts += [_networks(report.rows), *map(_choice, report.choice), _labels(report.rows)]
     if report.stages:
         parts.append(_stages(report.stages))
     if report.processes:
@@ -102,6 +102,13 @@ def _networks(rows: Sequence[Row]) -> str:
     return "\n\n".join(["## Networks and engines", _table(head, body), notes, *skipped])
 
 
+def _choice(one: Choice) -> str:
+    return (
+        f"Where nobody names an engine, B0 runs on the CPU here with **{one.engine}** once the "
+        f"engines were measured ({one.reason}); that took {one.seconds:.0f} s, once on a computer."
+    )
+
+
 def _yardsticks(rows: Sequence[Row]) -> list[str]:
     return [name for name in YARDSTICKS if any(row.network == name for row in rows)]
 
@@ -169,8 +176,10 @@ def _processes(found: Sequence[Process]) -> str:
     return (
         "## From the start of a process to the written mask\n\n`flomo segment` on the volume, "
         f"files in the system's cache; median of {len(found[0].seconds)} after a first time with "
-        "nothing kept of earlier runs. The MONAI UNet goes the same way in a script of its own, "
-        "which also imports MONAI.\n\n" + _table(head, body)
+        "nothing kept of earlier runs. Auto is what happens where nobody names an engine; after "
+        "its first time the fastest one was looked for, as a viewer does while nobody waits. The "
+        "MONAI UNet goes the same way in a script of its own, which also imports MONAI.\n\n"
+        + _table(head, body)
     )
 
 

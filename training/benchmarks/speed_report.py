@@ -89,6 +89,15 @@ class Process:
 
 
 @dataclass
+class Choice:
+    """The engine that ``"auto"`` takes here for B0, why, and how long it took to find."""
+
+    engine: str
+    reason: str
+    seconds: float
+
+
+@dataclass
 class Feedback:
     """What progress and cancel cost: milliseconds of a volume without and with, in turns.
 
@@ -126,6 +135,7 @@ class Report:
     machine: Mapping[str, str]
     image: str
     rows: list[Row] = field(default_factory=list)
+    choice: list[Choice] = field(default_factory=list)
     stages: list[Stages] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
