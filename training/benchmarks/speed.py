@@ -161,7 +161,8 @@ def measure(args: argparse.Namespace) -> Report:
         found = contenders(subjects, args.model, args.engines, volume.n_slices)
         report.rows = measure_networks(found, volume, runs)
         del found
-        report.choice = [measure_choice(args.model, volume)]
+        if not args.engines:
+            report.choice = [measure_choice(args.model, volume)]
     if "stages" in args.only:
         some = [name for name in engines if name in BEST] or engines
         cine = not args.no_cine
