@@ -174,7 +174,8 @@ class Segmenter:
         steps = _Steps(len(chosen_frames) * len(chosen_slices) * passes, progress, cancelled)
         runner = self._runner(plan.network)
         runner.expect(len(chosen_frames) * len(chosen_slices) * passes, steps.check)
-        most, batch = self._first_batch(plan), 0
+        usual, batch = self._first_batch(plan), 0
+        most = len(chosen_slices)
         with torch.inference_mode():
             for frame in chosen_frames:
                 with watch.stage("preprocess"):
@@ -182,7 +183,7 @@ class Segmenter:
                     window = intensity_window(pixels, card.preprocessing.intensity)
                 waiting = chosen_slices
                 while waiting:
-                    batch = min(most, runner.batch or most)
+                    batch = min(most, runner.batch or usual)
                     now = waiting[:batch]
                     steps.check()
                     try:

@@ -150,6 +150,13 @@ def test_openvino_reports_to_nobody(
     assert result.stdout == "silent\n", result.stderr
 
 
+def test_slices_at_once_fit_the_threads_and_the_memory() -> None:
+    from napari_flomo.segmentation.engines.openvino import _streams
+
+    assert [_streams((192, 192), threads) for threads in (1, 2, 4, 64)] == [1, 2, 4, 4]
+    assert [_streams((side, side), 64) for side in (256, 352, 512, 2048)] == [4, 2, 1, 1]
+
+
 def test_threads_are_the_callers() -> None:
     """Several processes on one computer must share it."""
     need("openvino")

@@ -57,7 +57,7 @@ def make_engine(
         from napari_flomo.segmentation.engines.openvino import OpenVinoEngine
 
         if graph is not None:
-            return OpenVinoEngine.load(kind, graph, threads)
+            return OpenVinoEngine.load(kind, graph, size, threads)
         return OpenVinoEngine.build(kind, network, channels, size, threads)
     if name == "onnxruntime":
         from napari_flomo.segmentation.engines.onnx import OnnxRuntimeEngine, to_onnx

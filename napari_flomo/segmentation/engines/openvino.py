@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from napari_flomo.networks import Output
 
 MOST_STREAMS = 4
-"""Slices computed at the same time, each by a share of the threads; each needs memory."""
+"""Slices computed at the same time, each by a share of the threads."""
+
+MOST_PIXELS = MOST_STREAMS * 256 * 256
+"""Pixels of all slices that are computed at the same time: each needs memory."""
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -100,14 +103,18 @@ class OpenVinoEngine:
         ``openvino`` or ``openvino-bf16``.
     compiled
         An ``openvino.CompiledModel`` for one slice.
+    size
+        Rows and columns of a slice.
     threads
         That it was compiled for.
     """
 
-    def __init__(self, kind: EngineKind, compiled: Any, threads: int) -> None:
+    def __init__(
+        self, kind: EngineKind, compiled: Any, size: tuple[int, int], threads: int
+    ) -> None:
         self.kind = kind
         self.threads = threads
-        self.batch = _streams(threads)
+        self.batch = _streams(size, threads)
         self._compiled = compiled
         self._requests = [compiled.create_infer_request() for _ in range(self.batch)]
         self._turn = threading.Lock()  # a request serves one caller at a time
@@ -124,13 +131,17 @@ class OpenVinoEngine:
         """Convert and compile a network, which takes seconds."""
         graph = to_graph(network, channels, size, batch=1)
         core = import_openvino().Core()
-        return cls(kind, core.compile_model(graph, "CPU", _settings(kind, threads)), threads)
+        compiled = core.compile_model(graph, "CPU", _settings(kind, size, threads))
+        return cls(kind, compiled, size, threads)
 
     @classmethod
-    def load(cls, kind: EngineKind, content: bytes, threads: int) -> OpenVinoEngine:
+    def load(
+        cls, kind: EngineKind, content: bytes, size: tuple[int, int], threads: int
+    ) -> OpenVinoEngine:
         """Take up a graph that `dump` returned on the same computer."""
         core = import_openvino().Core()
-        return cls(kind, core.import_model(content, "CPU", _settings(kind, threads)), threads)
+        compiled = core.import_model(content, "CPU", _settings(kind, size, threads))
+        return cls(kind, compiled, size, threads)
 
     def dump(self) -> bytes:
         """Return the compiled graph, for this version of OpenVINO on this processor."""
@@ -161,18 +172,18 @@ class OpenVinoEngine:
         return Output(torch.from_numpy(np.concatenate(found)))
 
 
-def _streams(threads: int) -> int:
+def _streams(size: tuple[int, int], threads: int) -> int:
     """Return how many slices to compute at once: one for each thread, as memory allows.
 
     Threads of one slice wait for each other at every layer; slices do not.
     """
-    return max(1, min(threads, MOST_STREAMS))
+    return max(1, min(threads, MOST_STREAMS, MOST_PIXELS // (size[0] * size[1])))
 
 
-def _settings(kind: EngineKind, threads: int) -> dict[str, Any]:
+def _settings(kind: EngineKind, size: tuple[int, int], threads: int) -> dict[str, Any]:
     return {
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": _streams(threads),
+        "NUM_STREAMS": _streams(size, threads),
         "INFERENCE_PRECISION_HINT": "bf16" if kind.precision == "bfloat16" else "f32",
         # Several processes on one computer would all pin their threads to its first cores.
         "ENABLE_CPU_PINNING": False,
