@@ -63,7 +63,7 @@ class Report(Protocol):
         seconds_left: float | None = None,
         message: str = "",
         data: Mapping[str, Any] | None = None,
-    ) -> object:
+    ) -> None:
         """Report; cheap enough to be called for every slice. ``data`` always arrives."""
 
 

@@ -63,7 +63,7 @@ def fast(
         fold_norms(frozen)
         quick = frozen
     quick = quick.eval().requires_grad_(False)
-    return quick.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return quick.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def routing(network: FlomoNet, images: Tensor) -> list[Tensor]:

@@ -13,9 +13,14 @@ from torch import Tensor, nn
 
 def multiply_add(base: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Return ``base + first * second``; shapes are broadcast."""
-    if torch.jit.is_tracing():
+    if is_tracing():
         return first * second + base
     return torch.addcmul(base, first, second)
+
+
+def is_tracing() -> bool:
+    """Tell whether the network is being recorded for another engine."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined]
 
 
 def per_pixel(layer: nn.Module, maps: Tensor) -> Tensor:
@@ -25,8 +30,8 @@ def per_pixel(layer: nn.Module, maps: Tensor) -> Tensor:
     with channels last in memory it is one product of matrices.
     """
     assert isinstance(layer, nn.Conv2d)
-    if torch.jit.is_tracing() or maps.device.type != "cpu":
-        return layer(maps)  # type: ignore[no-any-return]
+    if is_tracing() or maps.device.type != "cpu":
+        return layer(maps)
     last = F.linear(maps.permute(0, 2, 3, 1), layer.weight[:, :, 0, 0], layer.bias)
     return last.permute(0, 3, 1, 2)
 
@@ -34,7 +39,7 @@ def per_pixel(layer: nn.Module, maps: Tensor) -> Tensor:
 def interleave(phases: list[Tensor]) -> Tensor:
     """Return the map ``(N, C, 2h, 2w)`` whose four phases ``(N, C, h, w)`` are given."""
     number, channels, height, width = phases[0].shape
-    if torch.jit.is_tracing():
+    if is_tracing():
         # The order of operations that inference engines know as one, depth to space.
         split = torch.cat(phases, 1).reshape(-1, 2, 2, channels, height, width)
         return split.permute(0, 3, 4, 1, 5, 2).reshape(-1, channels, 2 * height, 2 * width)

@@ -66,7 +66,10 @@ class FastDASA(nn.Module):
         # A 1x1 convolution from one channel to one scales the convolution before it.
         self.spatial = plain.spatial_depthwise
         gain = plain.spatial_pointwise.weight.detach()
-        bias = self.spatial.bias.detach() * gain.flatten() + plain.spatial_pointwise.bias.detach()
+        before, after = self.spatial.bias, plain.spatial_pointwise.bias
+        assert before is not None
+        assert after is not None
+        bias = before.detach() * gain.flatten() + after.detach()
         self.spatial.weight = nn.Parameter(self.spatial.weight.detach() * gain, False)
         self.spatial.bias = nn.Parameter(bias, False)
 

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import Expert, depthwise, global_average, pointwise
-from napari_flomo.networks.fast_arithmetic import interleave, multiply_add, per_pixel
+from napari_flomo.networks.fast_arithmetic import (
+    interleave,
+    is_tracing,
+    multiply_add,
+    per_pixel,
+)
 from napari_flomo.networks.flomo_blocks import LoGoMoE, routing_weights
 from napari_flomo.networks.folding import fold_norm, scale_and_shift
 
@@ -106,6 +111,8 @@ def merged(expert: Expert) -> nn.Conv2d:
     )
     kernel = across[:, :, None, None] * first.weight.detach()[None, :, 0]
     dense.weight = nn.Parameter(kernel, requires_grad=False)
+    assert first.bias is not None
+    assert second.bias is not None
     bias = second.bias.detach() + across @ first.bias.detach()
     dense.bias = nn.Parameter(bias, requires_grad=False)
     return dense
@@ -202,7 +209,7 @@ def add_shares(start: Tensor, views: Iterable[Tensor], weights: Tensor) -> Tenso
         ``(N, len(views), 1, 1, 1)``.
     """
     shares = weights.unbind(1)
-    if not torch.jit.is_tracing():
+    if not is_tracing():
         for view, share in zip(views, shares, strict=True):
             start = multiply_add(start, view.relu_(), share)
         return start
@@ -226,12 +233,19 @@ class FastMoE(nn.Module):
         another.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, plain: LoGoMoE, *, doubled: bool, kept: Sequence[int] | None = None) -> None:
         super().__init__()
         self.form = plain.form
         self.router = plain.router
         self.kept = None if kept is None else list(kept)
-        experts = [e for i, e in enumerate(plain.experts) if kept is None or i in kept]
+        experts = [
+            cast(Expert, expert)
+            for number, expert in enumerate(plain.experts)
+            if kept is None or number in kept
+        ]
         self.experts = DoubledExperts(experts) if doubled else PlainExperts(experts)
         self.global_proj = plain.global_proj
         if self.form.global_gate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ class FastFlomo(nn.Module):
         self.form = plain.form
         self.in_channels = plain.in_channels
         stages = [
-            FastStage(stage, maps=maps, kept=None if kept is None else kept[number])
+            FastStage(cast(Stage, stage), maps=maps, kept=None if kept is None else kept[number])
             for number, stage in enumerate([*plain.encoder.values(), *plain.decoder.values()])
         ]
         self.encoder = nn.ModuleList(stages[: len(plain.encoder)])

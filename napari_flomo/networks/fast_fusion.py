@@ -52,7 +52,10 @@ def both_gates(plain: FPFN) -> nn.Conv2d:
     weight[1] = plain.correction_gate.weight.detach()[0]
     gates = nn.Conv2d(2, 2, 3, padding=1)
     gates.weight = nn.Parameter(weight, requires_grad=False)
-    bias = [-plain.uncertainty_weight.bias.detach(), plain.correction_gate.bias.detach()]
+    first, second = plain.uncertainty_weight.bias, plain.correction_gate.bias
+    assert first is not None
+    assert second is not None
+    bias = [-first.detach(), second.detach()]
     gates.bias = nn.Parameter(torch.cat(bias), requires_grad=False)
     return gates
 

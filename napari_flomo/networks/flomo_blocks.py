@@ -41,7 +41,7 @@ def routing_weights(mean: Tensor, router: nn.Module | None, form: Form) -> Tenso
     if form.routing == "topk":
         kept = torch.zeros_like(logits).scatter(1, logits.topk(form.top_k).indices, 1.0)
         logits = logits - 1e9 * (1 - kept)
-    return logits.softmax(1)  # type: ignore[no-any-return]
+    return logits.softmax(1)
 
 
 class LoGoMoE(nn.Module):

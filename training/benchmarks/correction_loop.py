@@ -207,9 +207,12 @@ class Experiment:
             self.domain.name,
             question.name,
             arm,
-            *slices,
+            slices[0],
+            slices[1],
             round(fmean(dice.values()), 4),
-            *(round(dice.get(name, NAN), 4) for name in STRUCTURES),
+            round(dice.get("right ventricle", NAN), 4),
+            round(dice.get("left ventricular myocardium", NAN), 4),
+            round(dice.get("left ventricle", NAN), 4),
             round(base_dice(rows, every), 4),
             round(base_dice(rows, set(dice)), 4),
             round(seconds, 1),
@@ -279,10 +282,6 @@ class Experiment:
             learning_rate=4e-3,
             distillation=replace(self.settings.distillation, weight=0.0, unseen=0.0),
         )
-
-
-STRUCTURES = ("right ventricle", "left ventricular myocardium", "left ventricle")
-"""In the order of the table's columns."""
 
 
 def read_table(path: Path) -> list[Row]:
