@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_flomo.commands.faults import MissingModel, out_of_gpu_memory
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.jobs import Report
 
 if TYPE_CHECKING:
+    from napari_flomo.jobs import Report
     from napari_flomo.segmentation import Segmenter
 
 WARM_MODELS = 2

@@ -49,7 +49,7 @@ HOSTS |= {"slicer", "ctk", "qt", "vispy"}
 ROOMS_WITH_A_SCREEN = {"widgets", "slicer_extension"}
 
 HEAVY = {"torch", "lightning", "monai"}
-HEAVY_AT_THE_TOP = ("napari_flomo/networks/", "training/", "napari_flomo/segmentation/engine")
+HEAVY_AT_THE_TOP = ("napari_flomo/networks/", "training/")
 
 # Third parties, where a room is strict; MONAI builds the baseline network, on demand.
 ONLY = {"networks": {"torch", "numpy", "monai"}, "jobs": set()}
