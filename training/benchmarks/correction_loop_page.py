@@ -92,7 +92,8 @@ def page(rows: Sequence[Row], trials: Sequence[Row]) -> str:
     for domain, text in SECTIONS.items():
         some = [row for row in rows if row.domain == domain]
         if any(row.arm != "none" for row in some):
-            parts += [text, table(some)]
+            splits = sorted({row.question for row in some if row.arm != "none"})
+            parts += [text, f"Measured so far: {', '.join(splits)}.", table(some)]
             if domain == "protocol":
                 parts.append("![Dice after k corrected slices](correction_loop.png)")
     if trials:
@@ -100,7 +101,7 @@ def page(rows: Sequence[Row], trials: Sequence[Row]) -> str:
     hardware = sorted({row.hardware for row in rows})
     parts.append(
         f"Hardware: {'; '.join(hardware)}; float32. Minutes are those of training, on a machine "
-        "that did other work beside it."
+        "that did other work beside it; none where the training was paused meanwhile."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -126,7 +127,7 @@ def table(rows: Sequence[Row]) -> str:
             gained = mean(some, "target") - mean(starts, "target")
             change = mean(some, "base") - mean(starts, "base")
             cells += [f"{gap:.3f}", f"{100 * gained / gap:.0f} %", spread(some, "base")]
-            cells += [f"{change:+.4f}", f"{minutes:.1f}" if minutes else "–"]
+            cells += [f"{change:+.4f}", f"{minutes:.1f}" if minutes > 0 else "–"]
         lines.append(line(cells))
     return "\n".join(lines)
 
