@@ -53,7 +53,8 @@ def test_a_session_and_the_command_line_agree(
     assert np.array_equal(image.labels.data, by_command.data)
     assert image.labels.geometry.same_space(by_command.geometry)
     doubt = read(tmp_path / "doubt.nii.gz").data
-    assert np.array_equal(image.segmentation.uncertainty["entropy"].data, doubt)
+    # Another process may round otherwise in the last place.
+    assert np.allclose(image.segmentation.uncertainty["entropy"].data, doubt, rtol=0, atol=1e-6)
     assert session.measures(key).mass_g > 20
 
     # Slice by slice it comes to the same.

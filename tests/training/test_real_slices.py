@@ -45,7 +45,7 @@ def test_a_few_minutes_of_training_find_the_heart(few_patients, tmp_path):
     recipe = read_recipe("acdc")
     recipe = replace(
         recipe,
-        epochs=8,
+        epochs=5,
         workers=0,
         average=None,
         crops=replace(recipe.crops, stages=(CropStage(0, 96),)),

@@ -13,6 +13,7 @@ from napari_flomo.cli import main
 from napari_flomo.commands.tasks import TASKS, Context
 from napari_flomo.errors import Cancelled
 from napari_flomo.jobs import JobFailed, Progress, attach, start
+from napari_flomo.jobs.detached import PROGRESS
 from napari_flomo.models import load_card, load_network
 
 
@@ -49,10 +50,9 @@ def test_the_command_makes_a_judged_candidate(base, fill, numbers, tmp_path, cap
 
     job = attach(out)
     assert job is not None
-    seen: list[Progress] = []
-    job.on_progress(seen.append)
     assert job.result(20) == result
-    points = [dict(one.data) for one in seen if one.data]
+    told = map(json.loads, (out / PROGRESS).read_text().splitlines())
+    points = [one["data"] for one in told if one.get("data")]
     assert [point["step"] for point in points] == [0, 4, 8]
 
     # It ended well: to go on does no harm and gives the same.
