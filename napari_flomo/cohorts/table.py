@@ -69,8 +69,7 @@ def _cells(row: Row, names: list[str]) -> Iterator[Any]:
     doubt = row.most_doubtful or {}
     yield from (doubt.get("frame"), doubt.get("slice"), doubt.get("score"))
     yield from (model.get("name"), model.get("card_sha256"), manifest.get("device"))
-    engine = manifest.get("engine")
-    yield engine.get("name", engine.get("used")) if isinstance(engine, dict) else engine
+    yield manifest.get("engine", {}).get("name")
     yield None if row.input is None else row.input.sha256
     yield row.seconds.get("total")
     yield row.attempts

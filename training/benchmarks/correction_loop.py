@@ -40,6 +40,7 @@ from flomo_training.bootstrap import Sample, estimate
 from flomo_training.cases import Case, read_case
 from flomo_training.evaluate import evaluate
 from flomo_training.finetuning import Settings, finetune, read_settings
+from flomo_training.finetuning.teaching import between
 from flomo_training.metrics import compare
 from flomo_training.simulated_reader import Doubt, corrected, most_doubtful
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
@@ -255,14 +256,10 @@ class Experiment:
         label
             Of the rows.
         """
-        before = load_network(BASE)[0].state_dict()
+        parent = load_network(BASE)[0]
         for share in shares:
             network, card = load_network(learnt)
-            blend = {
-                name: torch.lerp(before[name], value, share) if value.is_floating_point() else value
-                for name, value in network.state_dict().items()
-            }
-            network.load_state_dict(blend)
+            network.load_state_dict(between(parent, network, share))
             segmenter = Segmenter(network, card, "cpu")
             for question in self.domain.questions:
                 self.measure(question, f"{label}, {share:g} of the way", (0, 0), 0.0, segmenter)

@@ -104,18 +104,28 @@ class TuningModule(SegmentationModule):
         self.tally.add(batch["group"], batch["frame"], batch["judged"], found, batch["classes"])
 
     def update_candidate(self) -> None:
-        """Go from the parent's weights towards the network's.
+        """Go from the parent's weights towards the network's."""
+        weights = between(self.parent.network, self.network, self.settings.interpolation)
+        self.candidate.network.load_state_dict(weights)
 
-        Source: Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
-        """
-        before, learnt = self.parent.network.state_dict(), self.network.state_dict()
-        share = self.settings.interpolation
-        self.candidate.network.load_state_dict(
-            {
-                name: torch.lerp(value, learnt[name], share) if value.is_floating_point() else value
-                for name, value in before.items()
-            }
-        )
+
+def between(parent: nn.Module, learnt: nn.Module, share: float) -> dict[str, Tensor]:
+    """Return weights on the way from those of a parent (0) to those that were learnt (1).
+
+    What is no fraction, such as a count, stays the parent's.
+
+    Notes
+    -----
+    Source: Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+    """
+    goal = learnt.state_dict()
+    return {
+        # After a training the loop takes its network off the GPU, but not the parent.
+        name: torch.lerp(value, goal[name].to(value.device), share)
+        if value.is_floating_point()
+        else value
+        for name, value in parent.state_dict().items()
+    }
 
 
 class Tally:
