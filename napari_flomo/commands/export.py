@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from napari_flomo.commands.options import model_folder
+
 EPILOG = """examples:
   flomo export flomo-b0-acdc --format onnx --out flomo-b0-acdc-onnx
   flomo export my_model_folder --format openvino --out graph --size 256 320
@@ -37,13 +39,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Write the folder and say where it is."""
-    from napari_flomo.commands.models import kept
-    from napari_flomo.commands.progress import progress_bar
-    from napari_flomo.models import locate
     from napari_flomo.segmentation.engines import export_model
 
-    with progress_bar("Fetching", "B", args.quiet) as report, kept():
-        folder = locate(args.model, lambda done, total, _left: report(done, total))
+    folder = model_folder(args.model, args.quiet)
     graph = export_model(folder, args.out, args.form, None if args.size is None else (*args.size,))
     if not args.quiet:
         print(f"Wrote {graph}, with what is done before and after it in preprocessing.json")

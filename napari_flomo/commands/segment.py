@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo import DEFAULT_MODEL, __version__
+from napari_flomo.commands.options import add_computing, model_folder
 from napari_flomo.commands.selection import indices
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import check_writable
@@ -45,19 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         f"name and repository also with @REVISION (default: {DEFAULT_MODEL}, or the tuned model "
         "that was promoted for it)",
     )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where to compute (default: the GPU if there is one)",
-    )
-    parser.add_argument(
-        "--engine",
-        metavar="NAME",
-        default="auto",
-        help="what runs the network: auto (the fastest here in float32; the default), fastest (in "
-        "any precision), eager, fast, openvino, ...; docs/engines.md has them all",
-    )
+    add_computing(parser)
     parser.add_argument(
         "--frames", metavar="0,3,5-9", type=indices, help="only these frames, counted from 0"
     )
@@ -94,16 +83,12 @@ def run(args: argparse.Namespace) -> int:
     outputs = _outputs(args)
     _check_maps(args.maps)
     _check(args.input, outputs)
-    from napari_flomo.commands.models import kept
     from napari_flomo.commands.progress import progress_bar
-    from napari_flomo.models import in_use, locate
     from napari_flomo.segmentation import DEFAULT_MAPS, Segmenter, passes_of
     from napari_flomo.volumes import read
 
     volume = read(args.input, series=args.series)
-    model = in_use(DEFAULT_MODEL) if args.model is None else args.model
-    with progress_bar("Fetching", "B", args.quiet) as report, kept():
-        folder = locate(model, lambda done, total, _left: report(done, total))
+    folder = model_folder(args.model, args.quiet)
     segmenter = Segmenter.from_pretrained(folder, device=args.device, engine=args.engine)
     maps = dict(args.maps)
     names = [*DEFAULT_MAPS, *maps]

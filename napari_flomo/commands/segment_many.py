@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_flomo import DEFAULT_MODEL
+from napari_flomo.commands.options import add_computing, model_folder
 from napari_flomo.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -60,18 +61,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="ADDRESS",
         help="work with the workers of a running Dask scheduler, such as tcp://host:8786",
     )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where to compute (default: the GPU if there is one)",
-    )
-    parser.add_argument(
-        "--engine",
-        metavar="NAME",
-        default="auto",
-        help="what runs the network, as for flomo segment (default: auto)",
-    )
+    add_computing(parser)
     parser.add_argument(
         "--pattern",
         metavar="GLOB",
@@ -114,9 +104,7 @@ def run(args: argparse.Namespace) -> int:
     """Segment all studies that are not done, and report."""
     from napari_flomo.cohorts import Choice, Order, segment_cohort
     from napari_flomo.commands.faults import describe
-    from napari_flomo.commands.models import kept
     from napari_flomo.commands.progress import progress_bar
-    from napari_flomo.models import in_use, locate
 
     order = Order(
         args.input,
@@ -128,9 +116,7 @@ def run(args: argparse.Namespace) -> int:
         suffix=f".{args.format}",
     )
     choice = Choice(patterns=args.pattern, exclude=args.exclude)
-    model = in_use(DEFAULT_MODEL) if args.model is None else args.model
-    with progress_bar("Fetching", "B", args.quiet) as report, kept():
-        folder = locate(model, lambda done, total, _left: report(done, total))
+    folder = model_folder(args.model, args.quiet)
     if args.list:
         return _list(args, order, folder, choice)
     try:

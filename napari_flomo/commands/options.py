@@ -1,0 +1,51 @@
+"""Options that several commands have, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from napari_flomo import DEFAULT_MODEL
+
+
+def add_computing(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device`` and ``--engine``: where and with what a network is run."""
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: the GPU if there is one)",
+    )
+    parser.add_argument(
+        "--engine",
+        metavar="NAME",
+        default="auto",
+        help="what runs the network: auto (the fastest here in float32; the default), fastest (in "
+        "any precision), eager, fast, openvino, ...; docs/engines.md has them all",
+    )
+
+
+def model_folder(model: str | None, quiet: bool) -> Path:
+    """Return the folder of the model that is asked for, fetched with a bar if it is not here.
+
+    Parameters
+    ----------
+    model
+        Name, folder or address; None stands for the default model, or what was promoted for it.
+    quiet
+        Whether to show no bar.
+
+    Raises
+    ------
+    Cancelled
+        On an interruption; it says that what was fetched is kept.
+    FlomoError
+        If there is no such model, or it cannot be fetched.
+    """
+    from napari_flomo.commands.models import kept
+    from napari_flomo.commands.progress import progress_bar
+    from napari_flomo.models import in_use, locate
+
+    wanted = in_use(DEFAULT_MODEL) if model is None else model
+    with progress_bar("Fetching", "B", quiet) as report, kept():
+        return locate(wanted, lambda done, total, _left: report(done, total))
