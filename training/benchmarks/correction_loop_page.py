@@ -71,7 +71,8 @@ TRIALS = """\
 
 How the settings were chosen: 12 patients that the model has learnt from, in the changed contrast of
 *Another protocol*, six of them corrected (20 slices, 16 learnt from), six tested. *of the way*:
-weights between those of the model (0) and those that were learnt (1), the setting `interpolation`."""
+weights between those of the model (0) and those that were learnt (1), the setting
+`interpolation`."""
 
 
 def write_page(rows: Sequence[Row], trials: Sequence[Row]) -> None:
