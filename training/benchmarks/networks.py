@@ -35,6 +35,10 @@ from napari_flomo.segmentation import Segmenter
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 PAGE, FIGURES = "networks.md", "networks.json"
+ROW = "row.json"
+"""What was measured of a run, in its folder; it is not measured again."""
+
+NO_COSTS = Costs(0, 0, 0.0, 0.0)
 
 REFERENCE = {"reference": True, "unit_input": True}
 """FLoMo-Net as its official code has it, behind intensities of 0 to 1; it has no stages' heads."""
@@ -52,11 +56,17 @@ class Entry:
         That it is trained by.
     arguments
         Arguments of the network in place of the recipe's; None keeps those.
+    network
+        Name of the network in place of the recipe's; None keeps that.
+    frame
+        Side of the square that images are brought to, for a network that takes no other shape.
     """
 
     name: str
     recipe: str
     arguments: Mapping[str, Any] | None = None
+    network: str | None = None
+    frame: int | None = None
 
 
 def _ablation(name: str, **switch: Any) -> Entry:
@@ -73,13 +83,15 @@ COMPARED = {
         Entry("dynunet", "acdc_dynunet"),
     ),
     "cvc_clinicdb": (
+        Entry("flomo-b0, reference form", "cvc_clinicdb", REFERENCE, frame=144),
         Entry("flomo-b0", "cvc_clinicdb"),
         Entry("madgnet", "cvc_clinicdb_madgnet"),
         Entry("fm-bff-net", "cvc_clinicdb_fmbff"),
         Entry("fias", "cvc_clinicdb_fias"),
+        Entry("dynunet", "cvc_clinicdb", network="dynunet"),
     ),
 }
-"""By data set. The reference form takes square images only, so that photos are left out."""
+"""By data set."""
 
 ABLATIONS = (
     Entry("flomo-b0", "acdc"),
@@ -110,8 +122,9 @@ class Row:
     budget: Mapping[str, Any] = field(default_factory=dict)
 
 
-def budgeted(recipe: Recipe, options: argparse.Namespace, arguments: Any) -> Recipe:
-    """Return a recipe with the budget of the command line and the arguments of an entry."""
+def budgeted(entry: Entry, options: argparse.Namespace) -> Recipe:
+    """Return an entry's recipe with the budget of the command line."""
+    recipe, arguments = read_recipe(entry.recipe), entry.arguments
     if options.epochs is not None:
         stages = tuple(s for s in recipe.crops.stages if s.from_epoch < options.epochs)
         recipe = replace(recipe, epochs=options.epochs, crops=replace(recipe.crops, stages=stages))
@@ -123,6 +136,11 @@ def budgeted(recipe: Recipe, options: argparse.Namespace, arguments: Any) -> Rec
         recipe = replace(recipe, model=model)
         if not arguments.get("deep_supervision"):
             recipe = replace(recipe, loss=replace(recipe.loss, deep_supervision=0.0))
+    if entry.network is not None:
+        recipe = replace(recipe, model=replace(recipe.model, network=entry.network))
+    if entry.frame is not None:
+        preprocessing = replace(recipe.model.preprocessing, crop=entry.frame)
+        recipe = replace(recipe, model=replace(recipe.model, preprocessing=preprocessing))
     data = replace(recipe.data, fold=0)
     return replace(recipe, data=data, batch_size=options.batch or recipe.batch_size)
 
@@ -130,9 +148,14 @@ def budgeted(recipe: Recipe, options: argparse.Namespace, arguments: Any) -> Rec
 def measure_entry(
     entry: Entry, data: str, source: Path, options: argparse.Namespace
 ) -> tuple[Row, Subject]:
-    """Train an entry if needed, and measure it on the held-out fold; costs are still to come."""
-    recipe = budgeted(read_recipe(entry.recipe), options, entry.arguments)
+    """Train and measure an entry on the held-out fold unless that is done; costs are to come."""
+    recipe = budgeted(entry, options)
+    model = recipe.model
+    subject = Subject(model.network, model.network_arguments, model.in_channels, model.num_classes)
     run = options.runs_folder / f"{data}-{entry.name}".replace(", ", "-").replace(" ", "_")
+    if (run / ROW).is_file():
+        known = json.loads((run / ROW).read_text(encoding="utf-8"))
+        return Row(**known | {"costs": NO_COSTS}), subject
     run_fold(recipe, source, run)
     report = json.loads((run / REPORT).read_text(encoding="utf-8"))
     segmenter = Segmenter.from_pretrained(run / "model")
@@ -154,7 +177,7 @@ def measure_entry(
         _ece(records, "everywhere"),
         _ece(records, "near"),
         report.get("training_hours", float("nan")),
-        Costs(0, 0, 0.0, 0.0),
+        NO_COSTS,
         elsewhere,
         {
             "epochs": recipe.epochs,
@@ -165,8 +188,8 @@ def measure_entry(
             "hardware": report.get("hardware"),
         },
     )
-    model = recipe.model
-    subject = Subject(model.network, model.network_arguments, model.in_channels, model.num_classes)
+    with atomic_write(run / ROW) as temporary:
+        temporary.write_text(json.dumps(asdict(row), indent=2) + "\n", encoding="utf-8")
     return row, subject
 
 
