@@ -24,6 +24,14 @@ TRAINING = "tests/session/fake_training.py"
 os.environ.setdefault("FLOMO_ENGINE", "fast")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where tests run side by side, keep a file in one process, and all windows on a screen too."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            windows = "gui" in item.path.relative_to(REPOSITORY / "tests").parts
+            item.add_marker(pytest.mark.xdist_group("gui" if windows else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""
