@@ -1,0 +1,97 @@
+"""Which engines can work here, and what is said where one cannot."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from engine_fakes import CPU, SIZE, Small
+from torch import nn
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import Segmenter
+from napari_flomo.segmentation.engines import (
+    CHOICES,
+    ENGINES,
+    candidates,
+    chosen_engine,
+    kinds,
+    make_engine,
+    obstacle,
+)
+
+
+def test_unknown() -> None:
+    with pytest.raises(FlomoError, match="no engine 'warp'; choose among auto, fastest, eager"):
+        chosen_engine("warp", CPU)
+
+
+def test_the_environment_says_what_auto_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOMO_ENGINE", "eager")
+    assert chosen_engine("auto", CPU) == "eager"
+    assert chosen_engine("fast", CPU) == "fast"  # a name always means that one
+    monkeypatch.setenv("FLOMO_ENGINE", "warp")
+    with pytest.raises(FlomoError, match="warp"):
+        chosen_engine("auto", CPU)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, card: ModelCard) -> None:
+    monkeypatch.setattr(kinds, "is_there", lambda module: module != "openvino")
+    with pytest.raises(FlomoError, match=r"needs openvino.*pip install 'napari-flomo\[fast\]'"):
+        Segmenter(Small(3), card, "cpu", engine="openvino")
+    assert "openvino" not in [kind.name for kind in candidates("auto", CPU)]
+
+
+def test_a_device_that_an_engine_does_not_know() -> None:
+    gpu = torch.device("cuda")
+    assert "computes on the CPU, not on cuda" in str(obstacle(ENGINES["openvino"], gpu))
+    assert "an NVIDIA GPU, not on cpu" in str(obstacle(ENGINES["fp16"], CPU))
+
+
+@pytest.mark.parametrize(
+    ("flags", "can"),
+    [
+        ({}, False),
+        ({"avx512_bf16": False}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+    ],
+)
+def test_bfloat16_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, flags: dict[str, bool], can: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
+    assert kinds.computes_in_bfloat16(CPU) is can
+    assert (obstacle(ENGINES["bf16"], CPU) is None) is can
+    assert ("bf16" in [kind.name for kind in candidates("fastest", CPU)]) is can
+
+
+def test_bfloat16_where_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("unknown processor")
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", fail, raising=False)
+    assert not kinds.computes_in_bfloat16(CPU)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not kinds.computes_in_bfloat16(CPU)
+    assert not kinds.computes_in_bfloat16(torch.device("mps"))
+
+
+def test_auto_is_float32_and_never_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "obstacle", lambda kind, device: None)
+    names = [kind.name for kind in candidates("auto", CPU)]
+    assert names == ["eager", "fast", "openvino", "onnxruntime"]
+    assert {"openvino-bf16", "bf16"} <= {kind.name for kind in candidates("fastest", CPU)}
+    assert "compile" not in [kind.name for kind in candidates("fastest", CPU)]
+    assert [kind.name for kind in candidates("compile", CPU)] == ["compile"]
+
+
+def test_compile_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds.shutil, "which", lambda name: None)
+    assert "compiler" in str(obstacle(ENGINES["compile"], CPU))
+
+
+def test_names() -> None:
+    assert set(ENGINES) < set(CHOICES)
+    with pytest.raises(FlomoError, match="no engine 'warp'"):
+        make_engine("warp", nn.Identity(), channels=1, size=SIZE, device=CPU)

@@ -1,0 +1,104 @@
+"""The fastest engine is found while nobody waits, or in the middle of long work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_fakes import slow_and_quick
+from torch import Tensor, nn
+
+from napari_flomo.errors import Cancelled
+from napari_flomo.segmentation.engines import ENGINES, measuring, records, runner
+from napari_flomo.segmentation.engines.records import Trial
+
+
+def test_the_fastest_right_one_is_kept(
+    fakes: Any, make: Any, network: nn.Module, images: Tensor, home: Path
+) -> None:
+    made = fakes(**slow_and_quick(network))
+    run = make("auto")
+    run.expect(1000)
+    with torch.inference_mode():
+        first = run(images)
+        assert run.report()["name"] == "fast"  # nobody waits for the others
+        assert not made["openvino"]
+        run.settle()
+        second = run(images)
+    assert run.report()["name"] == "openvino"
+    assert run.report()["reason"] == "measured"
+    assert run.batch == 2
+    assert torch.allclose(first.logits, second.logits)
+
+    (kept,) = records.all_records()
+    assert kept.chosen == "openvino"
+    assert kept.trials["onnxruntime"].fault
+    assert kept.trials["openvino"].seconds < kept.trials["fast"].seconds
+    assert str(home) not in next((home / "engines").glob("*.json")).read_text()
+
+    another = make("auto")  # as in a new process
+    another.expect(2)  # what it saves is less than what loading takes
+    assert another.report()["name"] == "fast"
+    another.expect(10000)
+    assert another.report()["name"] == "openvino"
+    assert make("auto", weights="1" * 64)._record is None, "other weights, other choice"
+
+
+def test_settling_twice_measures_once(
+    fakes: Any, make: Any, network: nn.Module, images: Tensor
+) -> None:
+    made = fakes(**slow_and_quick(network))
+    run = make("auto")
+    run.settle()  # nothing was seen yet
+    assert not made["openvino"]
+    run(images)
+    run.settle()
+    run.settle()
+    assert len(made["openvino"]) == 1
+
+
+def test_in_the_middle_of_long_work(
+    fakes: Any, make: Any, network: nn.Module, images: Tensor, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(runner, "LEAST_WORK", 0.04)
+    quick = replace(ENGINES["openvino"], setup_seconds=0.02)
+    monkeypatch.setitem(ENGINES, "openvino", quick)
+    monkeypatch.setitem(ENGINES, "onnxruntime", replace(ENGINES["onnxruntime"], setup_seconds=0))
+    fakes(**slow_and_quick(network))
+    run = make("auto", weights=None)
+    run.expect(10)
+    for _ in range(2):
+        run(images)
+    assert run.report()["slices"] == {"fast": 10}, "too little work for that"
+    run.expect(1000)
+    run(images)
+    run(images)
+    assert run.report()["slices"] == {"fast": 5, "openvino": 5}
+    assert not records.all_records(), "weights that nobody knows are not kept"
+
+
+def test_looking_for_one_can_be_cancelled(
+    fakes: Any, make: Any, network: nn.Module, images: Tensor
+) -> None:
+    def stop() -> None:
+        raise Cancelled
+
+    made = fakes(**slow_and_quick(network))
+    run = make("auto")
+    run(images)
+    with pytest.raises(Cancelled):
+        run.settle(stop)
+    assert not made["openvino"]
+    run.settle()
+    assert run.report()["name"] == "openvino"
+
+
+def test_a_small_gain_is_not_worth_it() -> None:
+    trials = {"eager": Trial(0.05), "fast": Trial(0.040), "openvino": Trial(0.038)}
+    assert measuring.choose(trials) == "fast"
+    assert measuring.choose(trials | {"openvino": Trial(0.02)}) == "openvino"
+    assert measuring.choose(trials | {"fast": Trial(fault="wrong")}) == "openvino"
+    assert measuring.choose({"eager": Trial(0.03), "fast": Trial(0.04)}) == "eager"

@@ -1,0 +1,70 @@
+"""The engines of PyTorch, and what a segmenter makes of memory and tells in its manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from engine_fakes import CPU, SIZE, Small
+from torch import Tensor, nn
+
+from napari_flomo.models import ModelCard
+from napari_flomo.networks import Output
+from napari_flomo.segmentation import Segmenter
+from napari_flomo.segmentation.engines import ENGINES, EngineFault, kinds, make_engine
+from napari_flomo.segmentation.engines.pytorch import TorchEngine
+
+
+@pytest.mark.parametrize("name", ["eager", "fast", "bf16"])
+def test_logits_and_maps(
+    name: str, network: nn.Module, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "computes_in_bfloat16", lambda _: True)  # slow here, but right
+    engine = make_engine(name, network, channels=1, size=SIZE, device=CPU)
+    with torch.inference_mode():
+        found, truth = engine(images, maps=True), network(images)
+    assert found.logits.dtype == torch.float32
+    assert torch.allclose(found.logits, truth.logits, atol=0.05 if name == "bf16" else 1e-5)
+    assert found.maps.keys() == truth.maps.keys()
+
+
+def test_fewer_bits_never_return_nan(images: Tensor) -> None:
+    """A later slice may leave the range of float16, when the first one was right."""
+
+    class Overflow(Small):
+        def forward(self, images: Tensor) -> Output:
+            return Output(super().forward(images).logits * float("inf"))
+
+    engine = TorchEngine(ENGINES["bf16"], Overflow(3).eval(), CPU)
+    with torch.inference_mode(), pytest.raises(EngineFault, match="not finite"):
+        engine(images)
+
+
+def test_half_the_batch_where_memory_ends(card: ModelCard, make_heart: Callable[..., Any]) -> None:
+    class Hungry(Small):
+        def forward(self, images: Tensor) -> Output:
+            if len(images) > 2:
+                raise RuntimeError("DefaultCPUAllocator: not enough memory")
+            return super().forward(images)
+
+    result = Segmenter(Hungry(3), card, "cpu").segment(make_heart(slices=8))
+    plain = Segmenter(Small(3), card, "cpu").segment(make_heart(slices=8))
+    assert (result.labels.data == plain.labels.data).all()
+    assert result.manifest["batch"] == 2
+
+
+def test_the_manifest_tells(card: ModelCard, make_heart: Callable[..., Any]) -> None:
+    made = Segmenter(Small(3), card, "cpu", engine="fast")
+    result = made.segment(make_heart(slices=4), maps=("entropy", "variance"))
+    told = json.loads(json.dumps(result.manifest))["engine"]
+    assert told == {
+        "asked": "fast",
+        "name": "fast",
+        "precision": "float32",
+        "threads": torch.get_num_threads(),
+        "slices": {"fast": 4 * 8},
+        "reason": "asked for",
+    }
