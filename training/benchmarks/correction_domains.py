@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
 from flomo_training.cases import Case, case_of, list_cases, read_case, read_rows
+from flomo_training.metrics import compare
 from flomo_training.uncertainty.shift import degrade
 from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Volume, write
 
 FOLD = 0
@@ -145,6 +148,22 @@ def change(case: Case, changes: Sequence[tuple[str, str]], folder: Path, card: M
             image = degrade(image, kind, grade, card, seed)
         write(image, path)
     return replace(case, image=path)
+
+
+def target_dice(segmenter: Segmenter, cases: Sequence[Case], domain: Domain) -> dict[str, float]:
+    """Return the mean 3-D Dice of each structure over volumes, in the slices that are labelled."""
+    names = {label.code: label.name for label in segmenter.card.labels[1:]}
+    values: dict[str, list[float]] = {}
+    for case in cases:
+        image, reference = read_case(case)
+        slices = domain.slices(reference)
+        truth = reference.data[slices]
+        labels = segmenter.segment(image, keep_probabilities=False).labels.data[slices]
+        for code, name in names.items():
+            if (truth == code).any():
+                agreement = compare(truth == code, labels == code, None)
+                values.setdefault(name, []).append(agreement.dice)
+    return {name: fmean(dice) for name, dice in values.items()}
 
 
 DOMAINS: dict[str, Callable[[Path, Path, Path, ModelCard], Domain]] = {

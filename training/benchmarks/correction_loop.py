@@ -33,7 +33,7 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from correction_domains import DOMAINS, Domain, Question
+from correction_domains import DOMAINS, Domain, Question, target_dice
 
 from flomo_training.agreement import Agreement
 from flomo_training.bootstrap import Sample, estimate
@@ -41,7 +41,6 @@ from flomo_training.cases import Case, read_case
 from flomo_training.evaluate import evaluate
 from flomo_training.finetuning import Settings, finetune, read_settings
 from flomo_training.finetuning.teaching import between
-from flomo_training.metrics import compare
 from flomo_training.simulated_reader import Doubt, corrected, most_doubtful
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
 from napari_flomo.files import atomic_write
@@ -158,22 +157,6 @@ def fill_store(folder: Path, pool: Sequence[Examination], count: int) -> int:
             )
         )
     return len(chosen)
-
-
-def target_dice(segmenter: Segmenter, cases: Sequence[Case], domain: Domain) -> dict[str, float]:
-    """Return the mean 3-D Dice of each structure over volumes, in the slices that are labelled."""
-    names = {label.code: label.name for label in segmenter.card.labels[1:]}
-    values: dict[str, list[float]] = {}
-    for case in cases:
-        image, reference = read_case(case)
-        slices = domain.slices(reference)
-        truth = reference.data[slices]
-        labels = segmenter.segment(image, keep_probabilities=False).labels.data[slices]
-        for code, name in names.items():
-            if (truth == code).any():
-                agreement = compare(truth == code, labels == code, None)
-                values.setdefault(name, []).append(agreement.dice)
-    return {name: fmean(dice) for name, dice in values.items()}
 
 
 def base_dice(rows: Sequence[Agreement], names: set[str]) -> float:

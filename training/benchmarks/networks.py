@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from correction_domains import sunnybrook, target_dice
 from network_costs import Costs, Subject, measure
 
 from flomo_training.cases import list_cases
 from flomo_training.crossval import run_fold
-from flomo_training.evaluate import evaluate
 from flomo_training.recipe import CropStage, Recipe, read_recipe
 from flomo_training.reports import REPORT
-from flomo_training.summary import figures
 from flomo_training.uncertainty.fold import at_temperature
 from flomo_training.uncertainty.measuring import measure_case
 from flomo_training.uncertainty.records import reliability_by_patient
@@ -167,7 +166,7 @@ def measure_entry(
     ]
     elsewhere = None
     if data == "acdc" and options.sunnybrook is not None:
-        elsewhere = dice_elsewhere(options.sunnybrook, segmenter)
+        elsewhere = dice_elsewhere(options.sunnybrook, source, segmenter)
     row = Row(
         entry.name,
         data,
@@ -208,12 +207,11 @@ def _ece(records: Sequence[Any], which: str) -> float:
     return round(float(together.ece()), 4)
 
 
-def dice_elsewhere(source: Path, segmenter: Segmenter) -> float | None:
-    """Return the mean Dice of the left ventricle on another collection of the same kind."""
-    rows = [r for r in evaluate(list_cases(source, 0, "all"), segmenter)
-            if r.structure == "left ventricle"]  # fmt: skip
-    found: float | None = figures(rows)["mean_dice"]
-    return found
+def dice_elsewhere(source: Path, acdc: Path, segmenter: Segmenter) -> float:
+    """Return the mean Dice of the left ventricle in the labelled slices of another collection."""
+    domain = sunnybrook(source, acdc)
+    cases = [case for question in domain.questions for case in question.test]
+    return round(target_dice(segmenter, cases, domain)["left ventricle"], 4)
 
 
 def page(rows: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> str:
