@@ -19,7 +19,7 @@ from napari_flomo.networks.fmbff import FMBFFNet
 from napari_flomo.networks.madgnet import madgnet
 from napari_flomo.networks.output import Auxiliary, Output
 from napari_flomo.networks.reference import load_reference_weights
-from napari_flomo.networks.stochastic import can_sample, stochastic_forward
+from napari_flomo.networks.stochastic import Draws, can_sample, stochastic_forward
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "flomo-b0": flomo(16),
@@ -62,6 +62,7 @@ def build(name: str, *, in_channels: int, num_classes: int, **kwargs: Any) -> nn
 __all__ = [
     "NETWORKS",
     "Auxiliary",
+    "Draws",
     "Output",
     "build",
     "can_sample",

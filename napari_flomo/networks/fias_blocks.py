@@ -184,6 +184,8 @@ class MonteCarloAttention(nn.Module):
     ----------
     sampling
         Draw in evaluation, too; see `napari_flomo.networks.stochastic.stochastic_forward`.
+    drawn
+        Index of the one grid to look through, for all images; None leaves it to the rules above.
     """
 
     GRIDS = (3, 2, 1)
@@ -191,6 +193,7 @@ class MonteCarloAttention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.sampling = False
+        self.drawn: int | None = None
         self.gate = nn.Conv2d(1, 1, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -198,6 +201,8 @@ class MonteCarloAttention(nn.Module):
         mean = maps.mean(1, keepdim=True)
         size = (maps.shape[-2], maps.shape[-1])
         views = [resize(F.adaptive_avg_pool2d(mean, grid), size) for grid in self.GRIDS]
+        if self.drawn is not None:
+            return self.gate(views[self.drawn])
         stack = torch.stack(views, 1)  # (N, 3, 1, H, W)
         if self.training or self.sampling:
             drawn = torch.randint(len(views), (len(maps),), device=maps.device)

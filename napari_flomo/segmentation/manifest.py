@@ -13,6 +13,7 @@ import numpy as np
 
 import napari_flomo
 from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED, MAPS
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def run_manifest(
     """
     import torch
 
+    drawn = any(name in MAPS and MAPS[name].over == "draws" for name in maps)
     gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -110,6 +112,7 @@ def run_manifest(
             "slices": sorted(set(range(volume.n_slices)) - set(slices)),
         },
         "maps": list(maps),
+        **({"monte_carlo": {"passes": DRAWS, "seed": DRAWS_SEED}} if drawn else {}),
         "postprocessing": {"rule": card.postprocessing, "done": postprocessed},
         "seconds": stopwatch.report(),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from napari_flomo.errors import FlomoError
 
@@ -17,6 +18,11 @@ DEFAULT_MAPS = ("entropy",)
 TEST_TIME_PASSES = 8
 """Looks at a slice in test-time augmentation, the plain one among them."""
 
+DRAWS = 16
+"""Draws of Monte Carlo attention; the plain pass, which draws nothing, is not among them."""
+
+DRAWS_SEED = 0
+
 STAGES = (1, 2, 3, 4)
 """Of FLoMo-Net's decoder."""
 
@@ -24,6 +30,10 @@ COARSER = {f"stage{stage}": 2 ** (4 - stage) for stage in STAGES}
 """How many pixels of the input a pixel of a stage's map is wide: 8 to 1."""
 
 FLOMO_NETWORKS = ("flomo-b0", "flomo-b1", "flomo-b2")
+DRAWING_NETWORKS = ("fias",)
+
+Over = Literal["", "views", "draws"]
+Shows = Literal["entropy", "mutual_information", "variance"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,11 @@ class MapKind:
         computed from probabilities.
     stage
         Stage of the decoder that it shows alone; None for maps of the whole.
+    over
+        What differs from pass to pass: the view of the slice, or what the network draws. Empty for
+        maps of one pass.
+    shows
+        Which figure of that spread it is, see `napari_flomo.segmentation.test_time.Spread`.
     """
 
     name: str
@@ -55,6 +70,8 @@ class MapKind:
     networks: tuple[str, ...] | None = None
     reads: tuple[str, ...] = ()
     stage: int | None = None
+    over: Over = ""
+    shows: Shows = "entropy"
 
     def offered_by(self, network: str) -> bool:
         """Tell whether a network, by its name in the card, has this map."""
@@ -75,6 +92,7 @@ def _of_probabilities() -> list[MapKind]:
             "Entropy of the mean probability over eight views of the slice (flipped, turned, "
             "brighter, darker): 0 certain, 1 no idea.",
             TEST_TIME_PASSES,
+            over="views",
         ),
         MapKind(
             "mutual_information",
@@ -82,6 +100,8 @@ def _of_probabilities() -> list[MapKind]:
             "How much the eight views contradict each other: entropy of their mean less their mean "
             "entropy; 0 where all say the same, however unsure they are.",
             TEST_TIME_PASSES,
+            over="views",
+            shows="mutual_information",
         ),
         MapKind(
             "variance",
@@ -89,6 +109,41 @@ def _of_probabilities() -> list[MapKind]:
             "How much the probabilities scatter over the eight views, as a share of the largest "
             "possible variance.",
             TEST_TIME_PASSES,
+            over="views",
+            shows="variance",
+        ),
+    ]
+
+
+def _of_draws() -> list[MapKind]:
+    """Return the maps of Monte Carlo attention: the slice stays as it is, the network varies."""
+
+    def kind(name: str, title: str, shows: Shows, description: str) -> MapKind:
+        return MapKind(
+            name, title, description, 1 + DRAWS, DRAWING_NETWORKS, over="draws", shows=shows
+        )
+
+    return [
+        kind(
+            "mc_entropy",
+            "Monte Carlo entropy",
+            "entropy",
+            f"Entropy of the mean probability over {DRAWS} draws of the network's attention: 0 "
+            "certain, 1 no idea.",
+        ),
+        kind(
+            "mc_mutual_information",
+            "Monte Carlo mutual information",
+            "mutual_information",
+            f"How much {DRAWS} draws of the network's attention contradict each other: entropy of "
+            "their mean less their mean entropy.",
+        ),
+        kind(
+            "mc_variance",
+            "Monte Carlo variance",
+            "variance",
+            f"How much the probabilities scatter over {DRAWS} draws of the network's attention, as "
+            "a share of the largest possible variance.",
         ),
     ]
 
@@ -129,7 +184,9 @@ def _of_network() -> list[MapKind]:
     return kinds
 
 
-MAPS: Mapping[str, MapKind] = {kind.name: kind for kind in _of_probabilities() + _of_network()}
+MAPS: Mapping[str, MapKind] = {
+    kind.name: kind for kind in _of_probabilities() + _of_draws() + _of_network()
+}
 """All maps by name. Which of them find errors is measured in ``docs/benchmarks/uncertainty.md``."""
 
 
@@ -153,5 +210,9 @@ def chosen_maps(names: Iterable[str]) -> tuple[MapKind, ...]:
 
 
 def passes_of(names: Iterable[str]) -> int:
-    """Return how many passes of the network all of these maps take together, at least 1."""
-    return max((MAPS[name].passes for name in names), default=1)
+    """Return how many passes of the network all of these maps take together, at least 1.
+
+    The plain pass is shared by all, and the views are by all maps over views, and so on.
+    """
+    more = {MAPS[name].over: MAPS[name].passes - 1 for name in names}
+    return 1 + sum(more.values())

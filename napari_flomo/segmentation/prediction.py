@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.manifest import Stopwatch
-from napari_flomo.segmentation.maps import COARSER, COMPLEMENTS, MapKind
+from napari_flomo.segmentation.maps import COARSER, COMPLEMENTS, DRAWS, DRAWS_SEED, MapKind
 from napari_flomo.segmentation.preprocessing import Plan, restore
 from napari_flomo.segmentation.test_time import VIEWS, Spread
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from napari_flomo.networks import Draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,7 @@ def predict(
     kinds: Sequence[MapKind],
     watch: Stopwatch,
     before_pass: Callable[[int], None],
+    draws: Draws | None = None,
 ) -> Prediction:
     """Run the network over some slices, as often as the maps need.
 
@@ -71,6 +75,8 @@ def predict(
         Takes the seconds.
     before_pass
         Called before each pass with its number, from 0; may raise to end the work.
+    draws
+        From `draws_for` the same kinds.
 
     Raises
     ------
@@ -83,20 +89,26 @@ def predict(
         plain = as_probabilities(output.logits, card)
         maps = own_maps(output, kinds, card.name)
         del output
-        scattered = any(kind.passes > 1 for kind in kinds)
-        spread = Spread(card.activation)
-        if scattered:
-            spread.add(plain)
-    for number, view in enumerate(VIEWS[1:] if scattered else (), start=1):
-        before_pass(number)
-        with _on_device(watch, images.device):
-            logits = network(view.of(images)).logits
-            spread.add(*view.back(as_probabilities(logits, card)))
+    spreads = {kind.over: Spread(card.activation) for kind in kinds if kind.over}
+    number = count(1)
+    if "views" in spreads:
+        spreads["views"].add(plain)
+        for view in VIEWS[1:]:
+            before_pass(next(number))
+            with _on_device(watch, images.device):
+                logits = network(view.of(images)).logits
+                spreads["views"].add(*view.back(as_probabilities(logits, card)))
+    if "draws" in spreads and draws is not None:
+        for draw in range(len(draws)):
+            before_pass(next(number))
+            with _on_device(watch, images.device):
+                logits = draws(images, draw).logits
+                spreads["draws"].add(as_probabilities(logits, card))
     with watch.stage("restore"):
         background = 0 if card.activation == "softmax" else None
         probabilities = restore(plain, plan, background).cpu()
-        if scattered:
-            maps |= spread.maps()
+        shown = {over: spread.maps() for over, spread in spreads.items()}
+        maps |= {kind.name: shown[kind.over][kind.shows] for kind in kinds if kind.over}
         wanted = {kind.name: maps[kind.name] for kind in kinds if kind.name in maps}
         return Prediction(
             probabilities,
@@ -108,6 +120,29 @@ def as_probabilities(logits: Tensor, card: ModelCard) -> Tensor:
     """Return calibrated probabilities; on this grid no temperature changes which class wins."""
     scaled = logits.float() / card.temperature
     return scaled.softmax(1) if card.activation == "softmax" else scaled.sigmoid()
+
+
+def draws_for(kinds: Sequence[MapKind], network: nn.Module, model: str) -> Draws | None:
+    """Return the passes of Monte Carlo attention that the maps need; None if they need none.
+
+    They are done by the plain network, whichever engine does the others.
+
+    Raises
+    ------
+    FlomoError
+        If the network has no such attention.
+    """
+    asked = [kind.name for kind in kinds if kind.over == "draws"]
+    if not asked:
+        return None
+    from napari_flomo.networks import Draws, can_sample
+
+    if not can_sample(network):
+        raise FlomoError(
+            f"The network of {model} has no map {asked[0]!r}, as it has no Monte Carlo attention "
+            "and never varies by itself; choose variance or another map that every network has."
+        )
+    return Draws(network, DRAWS, DRAWS_SEED)
 
 
 def own_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from napari_flomo.segmentation.engines import Runner, chosen_engine, out_of_memo
 from napari_flomo.segmentation.inputs import check_input, chosen_indices, with_channels
 from napari_flomo.segmentation.manifest import Stopwatch, run_manifest
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, chosen_maps, passes_of
-from napari_flomo.segmentation.prediction import predict
+from napari_flomo.segmentation.prediction import draws_for, predict
 from napari_flomo.segmentation.preprocessing import Plan, intensity_window, make_plan, to_network
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.volumes import Volume
@@ -161,6 +161,7 @@ class Segmenter:
         card, watch = self.card, Stopwatch()
         kinds = chosen_maps(maps)
         check_input(volume, card)
+        draws = draws_for(kinds, self.network, card.name)
         chosen_frames = chosen_indices(frames, volume.n_frames, "frame")
         chosen_slices = chosen_indices(slices, volume.n_slices, "slice")
         plan = make_plan(volume.spatial_shape[1:], volume.in_plane_spacing, card.preprocessing)
@@ -173,7 +174,8 @@ class Segmenter:
         passes = passes_of(names)
         steps = _Steps(len(chosen_frames) * len(chosen_slices) * passes, progress, cancelled)
         runner = self._runner(plan.network)
-        runner.expect(len(chosen_frames) * len(chosen_slices) * passes, steps.check)
+        by_engine = passes - (0 if draws is None else len(draws))
+        runner.expect(len(chosen_frames) * len(chosen_slices) * by_engine, steps.check)
         usual, batch = self._first_batch(plan), 0
         most = len(chosen_slices)
         with torch.inference_mode():
@@ -199,6 +201,7 @@ class Segmenter:
                             kinds=kinds,
                             watch=watch,
                             before_pass=steps.within(len(now)),
+                            draws=draws,
                         )
                     except Exception as error:
                         if not out_of_memory(error):

@@ -80,7 +80,9 @@ VIEWS = (
 
 
 class Spread:
-    """What the views say of some slices, summed up as they come.
+    """What the network says of some slices in several passes, summed up as they come.
+
+    The passes differ by the view of the slice, or by what the network draws.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ class Spread:
         self._sums: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
     def add(self, probabilities: Tensor, seen: Tensor | None = None) -> None:
-        """Take in what a view says, as `View.back` returns it."""
+        """Take in what a pass says; of a view, as `View.back` returns it."""
         entropy = predictive_entropy(probabilities, self._activation)[:, None]
         weight = probabilities.new_ones((1, 1, 1, 1)) if seen is None else seen
         terms = (weight, weight * probabilities, weight * probabilities**2, weight * entropy)
@@ -104,12 +106,12 @@ class Spread:
         )
 
     def maps(self) -> dict[str, Tensor]:
-        """Return ``tta_entropy``, ``mutual_information`` and ``variance``, each 0 to 1.
+        """Return ``entropy`` of the mean, ``mutual_information`` and ``variance``, each 0 to 1.
 
         Each is ``(slices, 1, rows, columns)``. The largest variance of probabilities that sum to 1,
         over all classes together, is 1 - 1 / classes; that of a yes or no is 1/4.
         """
-        assert self._sums is not None, "no view was taken in"
+        assert self._sums is not None, "no pass was taken in"
         count, total, squares, entropies = self._sums
         mean = total / count
         scatter = squares / count - mean**2
@@ -120,7 +122,7 @@ class Spread:
             variance = scatter.mean(1, keepdim=True) * 4
         entropy = predictive_entropy(mean, self._activation)[:, None]
         return {
-            "tta_entropy": entropy,
+            "entropy": entropy,
             "mutual_information": (entropy - entropies / count).clamp(0, 1),
             "variance": variance.clamp(0, 1),
         }

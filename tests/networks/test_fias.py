@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from napari_flomo.networks import build, can_sample, stochastic_forward
+from napari_flomo.networks import Draws, build, can_sample, stochastic_forward
 from napari_flomo.networks.attention import SelfAttention, thin
 from napari_flomo.networks.dilateformer import DilatedAttention, DilateFormer
 from napari_flomo.networks.fias import FIAS
@@ -199,6 +199,30 @@ def test_it_draws_only_where_asked_and_a_seed_repeats_it():
     assert not network.training
 
 
+def test_fixed_draws_leave_the_network_alone():
+    torch.manual_seed(0)
+    network = build("fias", in_channels=1, num_classes=3, channels=(8, 16, 16, 32)).eval()
+    image = torch.rand(2, 1, 48, 48)
+    with torch.no_grad():
+        still = network(image).logits
+        draws = Draws(network, 27, seed=4)
+        said = [draws(image, number).logits for number in range(len(draws))]
+        assert torch.equal(network(image).logits, still)
+        alone = draws(image[1:], 5).logits
+    assert len(set(draws.combinations)) == 27
+    assert draws.combinations == Draws(network, 27, seed=4).combinations
+    assert draws.combinations[:9] == Draws(network, 9, seed=4).combinations
+    assert draws.combinations != Draws(network, 27, seed=5).combinations
+    assert len({tuple(one.flatten().tolist()) for one in said}) > 1
+    torch.testing.assert_close(alone, said[5][1:], atol=1e-5, rtol=1e-4)
+    network.head.weight.data.zero_()
+    network.head.bias.data.fill_(2)
+    with torch.no_grad():
+        assert (draws(image, 0).logits == 2).all()  # the twin shares what the network learns
+    with pytest.raises(ValueError, match="27 combinations, so not 28"):
+        Draws(network, 28)
+
+
 def test_each_image_of_a_batch_draws_for_itself():
     block = MonteCarloAttention().train()
     maps = torch.rand(1, 4, 9, 9).expand(64, -1, -1, -1)
@@ -212,3 +236,5 @@ def test_only_fias_can_draw():
     assert not can_sample(network)
     with pytest.raises(ValueError, match="FIAS"), stochastic_forward(network):
         pass
+    with pytest.raises(ValueError, match="FIAS"):
+        Draws(network, 3)

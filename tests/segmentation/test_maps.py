@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.networks import NETWORKS, build
+from napari_flomo.networks import NETWORKS, build, can_sample
 from napari_flomo.segmentation import DEFAULT_MAPS, MAPS, Segmenter, passes_of, segmenter
-from napari_flomo.segmentation.maps import COARSER, FLOMO_NETWORKS
+from napari_flomo.segmentation.maps import COARSER, DRAWING_NETWORKS, DRAWS, FLOMO_NETWORKS
 from napari_flomo.segmentation.test_time import VIEWS, Spread, View
 from napari_flomo.volumes import Geometry, Volume
 
 Make = Callable[..., Segmenter]
 VIEWED = ("tta_entropy", "mutual_information", "variance")
+ALL_BUT_DRAWN = [name for name, kind in MAPS.items() if kind.over != "draws"]
 
 
 @pytest.fixture
@@ -61,21 +62,26 @@ def test_every_map_says_what_it_is_and_what_it_costs() -> None:
         assert kind.name == name
         assert kind.title
         assert kind.description.endswith(".")
-        assert kind.passes == (len(VIEWS) if name in VIEWED else 1)
-        assert kind.offered_by("dynunet") == (not name.startswith("network_"))
+        assert kind.passes == {"views": len(VIEWS), "draws": 1 + DRAWS, "": 1}[kind.over]
+        assert kind.offered_by("dynunet") == (not name.startswith(("network_", "mc_")))
+        assert kind.offered_by("fias") == (not name.startswith("network_"))
+    assert [name for name, kind in MAPS.items() if kind.over == "views"] == list(VIEWED)
     assert passes_of(["entropy", "network_cosine"]) == 1
     assert passes_of(["entropy", "variance"]) == len(VIEWS)
+    assert passes_of(["entropy", "mc_variance", "mc_entropy"]) == 1 + DRAWS
+    assert passes_of(["variance", "mc_variance"]) == len(VIEWS) + DRAWS
     assert passes_of([]) == 1
 
 
-@pytest.mark.parametrize("name", ["flomo-b0", "dynunet"])
+@pytest.mark.parametrize("name", ["flomo-b0", "dynunet", "fias"])
 def test_what_a_network_is_said_to_offer_it_returns(name: str) -> None:
     network = build(name, in_channels=1, num_classes=2).eval()
     with torch.inference_mode():
         returned = network(torch.rand(1, 1, 32, 32)).maps
     for kind in MAPS.values():
-        assert all(one in returned for one in kind.reads) == kind.offered_by(name)
-    assert set(FLOMO_NETWORKS) <= set(NETWORKS)
+        there = all(one in returned for one in kind.reads)
+        assert (there and (kind.over != "draws" or can_sample(network))) == kind.offered_by(name)
+    assert {*FLOMO_NETWORKS, *DRAWING_NETWORKS} <= set(NETWORKS)
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
@@ -86,8 +92,8 @@ def test_maps_lie_on_the_grid_and_change_no_label(
     classes = plain.card.num_classes
     staged = Segmenter(Staged(classes), plain.card, "cpu")
     reference = staged.segment(volume)
-    result = staged.segment(volume, maps=MAPS)
-    assert list(result.uncertainty) == list(MAPS)
+    result = staged.segment(volume, maps=ALL_BUT_DRAWN)
+    assert list(result.uncertainty) == ALL_BUT_DRAWN
     assert np.array_equal(result.labels.data, reference.labels.data)
     assert np.array_equal(result.slice_scores, reference.slice_scores)
     entropy = result.uncertainty["entropy"].data
@@ -104,7 +110,7 @@ def test_maps_lie_on_the_grid_and_change_no_label(
 
 def test_stages_are_averaged_at_the_size_of_the_input(make_segmenter: Make, volume: Volume) -> None:
     card = make_segmenter(crop=50).card  # 50 is no multiple of 8: the stages are padded
-    result = Segmenter(Staged(card.num_classes), card, "cpu").segment(volume, maps=MAPS)
+    result = Segmenter(Staged(card.num_classes), card, "cpu").segment(volume, maps=ALL_BUT_DRAWN)
     inside = np.s_[:, 12:58, 4:50]
     for what in ("entropy", "cosine", "correction"):
         assert np.allclose(result.uncertainty[f"network_{what}"].data[inside], 0.25)
@@ -213,7 +219,7 @@ class TestSpread:
         assert maps["mutual_information"].item() == pytest.approx(0, abs=1e-6)
         assert maps["variance"].item() == pytest.approx(0, abs=1e-6)
         expected = -(one * one.log()).sum() / np.log(3)
-        assert maps["tta_entropy"].item() == pytest.approx(expected.item(), abs=1e-6)
+        assert maps["entropy"].item() == pytest.approx(expected.item(), abs=1e-6)
 
     @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
     def test_views_that_contradict_each_other_in_full(self, activation: Any) -> None:

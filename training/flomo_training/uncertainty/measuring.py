@@ -31,8 +31,9 @@ SCORES = {
 }
 """Candidates for the order of review that need no more than the plain pass."""
 
-SUMMED = ("tta_entropy", "mutual_information", "variance", "network_entropy", "network_cosine",
-          "network_correction", "network_distrust")  # fmt: skip
+SUMMED = ("tta_entropy", "mutual_information", "variance", "mc_entropy", "mc_mutual_information",
+          "mc_variance", "network_entropy", "network_cosine", "network_correction",
+          "network_distrust")  # fmt: skip
 """Maps whose sum over the plausible pixels is a candidate, too, where the map was asked for."""
 
 YARDSTICKS = {
