@@ -4,6 +4,7 @@
 ``flomo-cohort.json``        model, what is written, number of the run; marks the folder as results
 ``manifest.jsonl``           a `Row` a line, only ever added to; the last line of a study counts
 ``cohort.csv``               a line for each study, written when a run ends
+``review.csv``               a line for each slice, the most wrong voxels first, written then, too
 ``studies/ID/labels.nii.gz``  what was made of the study, with its path as ``ID``
 ``lock``                     held by the program that works here
 ===========================  =====================================================================

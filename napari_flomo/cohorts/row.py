@@ -47,6 +47,11 @@ class Row:
         One sentence, where it failed.
     attempts
         How often it was tried in this run.
+    expected_voxels
+        Voxels that are expected to carry a wrong label, by frame and slice; empty in lines of
+        versions that did not note them.
+    expected_dice
+        Smallest expected Dice of a structure, by frame and slice; None where there is none.
     """
 
     study: str
@@ -61,6 +66,8 @@ class Row:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     attempts: int = 1
+    expected_voxels: Sequence[Sequence[float | None]] = ()
+    expected_dice: Sequence[Sequence[float | None]] = ()
 
     def to_line(self) -> bytes:
         """Return the row as one line of JSON, ASCII only, with its end."""

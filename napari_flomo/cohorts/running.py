@@ -14,6 +14,7 @@ from napari_flomo.cohorts.crew import Alone, Crew, Outcome
 from napari_flomo.cohorts.finding import Choice, LeftOut, Study, find_studies
 from napari_flomo.cohorts.ledger import Ledger, locked, peek, settle
 from napari_flomo.cohorts.order import FORMATS, Errand, Order
+from napari_flomo.cohorts.review import write_review
 from napari_flomo.cohorts.row import Row
 from napari_flomo.cohorts.table import write_table
 from napari_flomo.cohorts.workplace import Brief, Describe, failed_row, without_paths
@@ -47,6 +48,8 @@ class Summary:
         Study and sentence of the first `SHOWN_FAILURES` that failed.
     seconds
         From the first study to the last.
+    not_queued
+        Studies that are done but not in ``review.csv``, since an older version noted too little.
     """
 
     found: int
@@ -55,6 +58,7 @@ class Summary:
     failed: int
     failures: list[tuple[str, str]]
     seconds: float
+    not_queued: int = 0
 
 
 def segment_cohort(
@@ -72,8 +76,8 @@ def segment_cohort(
 ) -> Summary:
     """Segment all studies below a folder; what an earlier run finished is not done again.
 
-    Each study that ends adds a line to ``manifest.jsonl`` in the results folder; ``cohort.csv`` is
-    written at the end. The run may be killed at any moment and started again.
+    Each study that ends adds a line to ``manifest.jsonl`` in the results folder; ``cohort.csv`` and
+    ``review.csv`` are written at the end. The run may be killed at any moment and started again.
 
     Parameters
     ----------
@@ -132,8 +136,15 @@ def segment_cohort(
         seconds = time.monotonic() - start
         structures = [label.name for label in card.labels if label.code]
         write_table(order.out, lambda: ledger.rows(order.run), structures)
+        not_queued = write_review(order.out, ledger.rows(order.run))
     return Summary(
-        len(studies), len(studies) - len(todo), run.done, run.failed, run.failures, seconds
+        len(studies),
+        len(studies) - len(todo),
+        run.done,
+        run.failed,
+        run.failures,
+        seconds,
+        not_queued,
     )
 
 

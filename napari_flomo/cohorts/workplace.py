@@ -147,6 +147,8 @@ class Workplace:
         saved = perf_counter()
         stages = dict(segmentation.manifest.get("seconds", {}))
         stages.pop("total", None)
+        scores = segmentation.scores
+        assert scores is not None
         return Row(
             study.id,
             order.run,
@@ -164,6 +166,8 @@ class Workplace:
             },
             {key: value for key, value in segmentation.manifest.items() if key != "seconds"},
             attempts=errand.attempt,
+            expected_voxels=plain_scores(scores.expected_voxels(volume.geometry)),
+            expected_dice=plain_scores(scores.least_expected_dice()),
         )
 
     def _segment(self, volume: Volume) -> Segmentation:

@@ -185,4 +185,13 @@ def _lines(out: Path, summary: Summary) -> list[str]:
     lines += [f"  {study}: {sentence}" for study, sentence in summary.failures[:SHOWN]]
     if summary.failed > SHOWN:
         lines.append(f"  ... and {summary.failed - SHOWN} more")
-    return [*lines, f"Wrote the table to {out / 'cohort.csv'}"]
+    if summary.not_queued:
+        lines.append(
+            f"{summary.not_queued} studies were segmented by an older version and are not in the "
+            "order of review; add --again to have them in it"
+        )
+    return [
+        *lines,
+        f"Wrote the table to {out / 'cohort.csv'}",
+        f"Wrote the order of review to {out / 'review.csv'}",
+    ]

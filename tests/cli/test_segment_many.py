@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -116,6 +117,20 @@ def test_failures_are_told_and_not_fatal(
     doubt = row["most_doubtful"]
     assert doubt["slice"] == int(expected.slice_scores[0].argmax())
     assert doubt["score"] == pytest.approx(float(expected.slice_scores.max()), rel=1e-3)
+    scores, geometry = expected.scores, expected.labels.geometry
+    assert scores is not None
+    wrong = scores.expected_voxels(geometry)
+    assert row["expected_voxels"][0] == pytest.approx(wrong[0].tolist(), rel=1e-3)
+    assert row["expected_dice"][0] == pytest.approx(scores.expected_dice.min(0)[0], rel=1e-3)
+    with (out / "review.csv").open(newline="") as stream:
+        review = list(csv.DictReader(stream))
+    mine = [line for line in review if line["study"] == "p1/ed.nii.gz"]
+    assert [int(line["slice"]) for line in mine] == (-wrong[0]).argsort(kind="stable").tolist()
+    assert {line["study"] for line in review} == {"p1/ed.nii.gz", "p1/es.nrrd", "p2/ed.nii.gz"}
+    found = [float(line["expected_wrong_voxels"]) for line in review]
+    assert found == sorted(found, reverse=True)
+    assert float(review[-1]["share_so_far"]) == pytest.approx(1)
+    assert f"Wrote the order of review to {out / 'review.csv'}" in printed.out
     voxels = {one["code"]: one["voxels"] for one in row["volumes_ml"]}
     assert voxels == {code: int((expected.labels.data == code).sum()) for code in (1, 5)}
 

@@ -43,6 +43,8 @@ def test_a_row_comes_back_as_it_was() -> None:
         [{"frame": 0, "code": 1, "name": "RV", "voxels": 5, "ml": None}],
         plain_scores(np.array([[1.2345678, np.nan]], np.float32)),
         most_doubtful(np.array([[1.0, 3.0], [np.nan, 2.0]], np.float32)),
+        expected_voxels=[[17.5, None]],
+        expected_dice=[[0.75, None]],
     )
     line = row.to_line()
     assert line.isascii()

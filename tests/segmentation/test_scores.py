@@ -61,6 +61,12 @@ def test_expected_error_and_dice_come_true(card: ModelCard, honest: Any) -> None
         found, there = labels == index, truth == index
         dice = 2 * (found & there).sum() / (found.sum() + there.sum())
         assert scores.expected_dice[index - 1, 1, 0] == pytest.approx(dice, abs=0.03)
+    geometry = Geometry((2.0, 1.5, 10.0), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    voxels = scores.expected_voxels(geometry)
+    assert voxels[1, 0] == pytest.approx((labels != truth).sum(), rel=0.1)
+    assert np.isnan(voxels[0]).all()
+    assert scores.least_expected_dice()[1, 0] == scores.expected_dice[:, 1, 0].min()
+    assert np.isnan(scores.least_expected_dice()[1, 1])
     for name in ("doubt_cm2", "doubt_mm", "expected_error_ml"):
         array = getattr(scores, name)
         assert np.isnan(array[0]).all()

@@ -170,17 +170,15 @@ def _candidates(
     plausible: NDArray[np.bool_],
     geometry: Geometry,
 ) -> dict[str, float]:
-    column_step, row_step, slice_step = geometry.spacing
-    area = column_step * row_step
-    voxel = area * slice_step / 1000 if geometry.spacing_known else 1.0
-    dice = scores.expected_dice[:, 0, index]
+    area = geometry.spacing[0] * geometry.spacing[1]
+    dice = float(scores.least_expected_dice()[0, index])
     entropy = maps["entropy"][plausible].astype(np.float64)
     found = {
         "entropy_area": float(scores.doubt_cm2[0, index]),
         "boundary": float(scores.doubt_mm[0, index]),
         "expected_error": float(scores.expected_error_ml[0, index]),
-        "expected_voxels": float(scores.expected_error_ml[0, index] / voxel),
-        "expected_dice": float(1 - np.nanmin(dice)) if np.isfinite(dice).any() else 0.0,
+        "expected_voxels": float(scores.expected_voxels(geometry)[0, index]),
+        "expected_dice": 0.0 if np.isnan(dice) else 1 - dice,
         "mean_entropy": float(entropy.mean()) if entropy.size else 0.0,
     }
     summed = {name: float(maps[name][plausible].sum() * area) for name in SUMMED if name in maps}
