@@ -2,10 +2,14 @@
 
     python training/benchmarks/uncertainty.py                          write the page anew
     python training/benchmarks/uncertainty.py --measure ACDC SUNNYBROOK    measure first
+    python training/benchmarks/uncertainty.py --shift-only ACDC            only the worse images
 
 Measuring takes the folders of both data sets as the project prepares them. All figures are kept in
 ``docs/benchmarks/uncertainty.json`` beside the page and its pictures; the page is computed from
 them.
+
+Worse images are measured volume by volume, with a file for each in ``--rows``; a run that was ended
+goes on from there. ``--patients`` measures only some; the page changes when all are there.
 """
 
 from __future__ import annotations
@@ -23,14 +27,14 @@ import numpy as np
 from uncertainty_page import page
 
 from flomo_training.cases import Case, list_cases, read_case
-from flomo_training.uncertainty.calibration import halves
 from flomo_training.uncertainty.figures import finding_figures, map_figures
 from flomo_training.uncertainty.fold import Measured, at_temperature, measure_fold
 from flomo_training.uncertainty.measuring import measure_case, measure_volume
 from flomo_training.uncertainty.plots import draw_finding, draw_reliability, draw_risk_coverage
 from flomo_training.uncertainty.records import SliceRecord
 from flomo_training.uncertainty.report import CHOSEN, DRAWN, compose, maps_offered, write_json
-from flomo_training.uncertainty.shifted import measure_shift, shift_figures
+from flomo_training.uncertainty.shift_files import fitted_temperatures, measure_missing, read_rows
+from flomo_training.uncertainty.shifted import ShiftRow, shift_figures
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
@@ -44,14 +48,16 @@ FOLD = 0
 VIEWED_PHASE: str | None = None
 """The volumes whose doubt over views is measured; None for all of them, at eight passes each."""
 
-SHIFTED_PHASE = "ED"
-"""The volumes that are degraded."""
+ROWS = Path("runs") / "uncertainty_shift"
+"""Where the files of worse images go."""
 
 FOREIGN_STRUCTURE = "left ventricle"
 """What the foreign data set has labels of in both phases."""
 
 
-def measure(segmenter: Segmenter, acdc: Path, sunnybrook: Path, pictures: Path) -> dict[str, Any]:
+def measure(
+    segmenter: Segmenter, acdc: Path, sunnybrook: Path, *, pictures: Path, rows: Path, engine: str
+) -> dict[str, Any]:
     """Measure everything, draw the pictures, and return the figures."""
     cases = list_cases(acdc, FOLD, "validation")
     single = [name for name in maps_offered(segmenter) if MAPS[name].passes == 1]
@@ -59,7 +65,9 @@ def measure(segmenter: Segmenter, acdc: Path, sunnybrook: Path, pictures: Path) 
     report = compose(measured, segmenter, {"data": "acdc", "fold": FOLD, "split": "validation"})
     report["hardware"] = f"CPU, {os.cpu_count()} cores"
     report["views"] = _views(segmenter, cases, measured, pictures)
-    report["shift"] = _shift(segmenter, cases, measured)
+    temperatures = {patient: fit.temperature for patient, fit in measured.fits.items()}
+    measure_missing(rows, cases, segmenter, temperatures, engine=engine, progress=_say)
+    report["shift"] = shift_figures(_all_rows(rows, cases, segmenter, temperatures))
     report["foreign"] = _foreign(segmenter, measured, sunnybrook)
     pictures.mkdir(parents=True, exist_ok=True)
     draw_reliability(measured.before, measured.after, pictures / "reliability.png")
@@ -88,19 +96,34 @@ def _views(
     }
 
 
-def _shift(segmenter: Segmenter, cases: Sequence[Case], measured: Measured) -> dict[str, Any]:
-    """Degrade one volume of each patient of the first half."""
-    half, _ = halves(cases)
-    chosen = [case for case in cases if case.phase == SHIFTED_PHASE and case.patient in half]
+def measure_worse_images(
+    segmenter: Segmenter, acdc: Path, rows: Path, engine: str, patients: Sequence[str]
+) -> dict[str, Any] | None:
+    """Measure worse images of some patients, or of all; return the figures once all are there.
 
-    def calibrated(case: Case) -> Segmenter:
-        return at_temperature(segmenter, measured.fits[case.patient].temperature)
+    Raises
+    ------
+    FlomoError
+        If a patient is not held out.
+    """
+    cases = list_cases(acdc, FOLD, "validation")
+    unknown = set(patients) - {case.patient for case in cases}
+    if unknown:
+        raise FlomoError(f"{min(unknown)} is no held-out patient; choose among those of the fold.")
+    temperatures = fitted_temperatures(rows, segmenter, cases)
+    chosen = [case for case in cases if not patients or case.patient in patients]
+    measure_missing(rows, chosen, segmenter, temperatures, engine=engine, progress=_say)
+    found = _all_rows(rows, cases, segmenter, temperatures)
+    there = len({row.case for row in found})
+    print(f"{there} of {len(cases)} volumes are measured", file=sys.stderr)
+    return shift_figures(found) if there == len(cases) else None
 
-    rows = []
-    for row in measure_shift(chosen, calibrated):
-        rows.append(row)
-        _say(f"{row.kind} {row.grade}".strip())
-    return shift_figures(rows)
+
+def _all_rows(
+    folder: Path, cases: Sequence[Case], segmenter: Segmenter, temperatures: Mapping[str, float]
+) -> list[ShiftRow]:
+    read = (read_rows(folder, case, segmenter.card, temperatures[case.patient]) for case in cases)
+    return [row for rows in read for row in rows or ()]
 
 
 def _foreign(segmenter: Segmenter, measured: Measured, folder: Path) -> dict[str, Any]:
@@ -163,14 +186,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--measure", metavar=("ACDC", "SUNNYBROOK"), nargs=2, type=Path, help="measure first"
     )
+    parser.add_argument("--shift-only", metavar="ACDC", type=Path, help="measure worse images only")
+    parser.add_argument(
+        "--patients", nargs="+", default=[], metavar="NAME", help="only these worse images"
+    )
+    parser.add_argument("--rows", type=Path, default=ROWS, help="files of these (%(default)s)")
+    parser.add_argument("--engine", default="fast", help="for worse images (%(default)s)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of the page (%(default)s)")
     options = parser.parse_args(arguments)
+    if options.measure and options.shift_only:
+        parser.error("--measure measures worse images, too; leave --shift-only out")
+    if options.patients and not options.shift_only:
+        parser.error("--patients goes with --shift-only")
     try:
         if options.measure:
             segmenter = Segmenter.from_pretrained(options.model, "cpu")
             acdc, sunnybrook = options.measure
-            found = measure(segmenter, acdc, sunnybrook, options.folder / PICTURES)
+            found = measure(
+                segmenter,
+                acdc,
+                sunnybrook,
+                pictures=options.folder / PICTURES,
+                rows=options.rows,
+                engine=options.engine,
+            )
             write_json(found, options.folder / FIGURES)
+        if options.shift_only:
+            segmenter = Segmenter.from_pretrained(options.model, "cpu")
+            shift = measure_worse_images(
+                segmenter, options.shift_only, options.rows, options.engine, options.patients
+            )
+            if shift is None:
+                return 0
+            figures = json.loads((options.folder / FIGURES).read_text(encoding="utf-8"))
+            if figures["sha256"] != segmenter.card.sha256:
+                raise FlomoError("The page is of another model; measure all of it with --measure.")
+            write_json(figures | {"shift": shift}, options.folder / FIGURES)
         figures = json.loads((options.folder / FIGURES).read_text(encoding="utf-8"))
         print(write_page(figures, options.folder))
     except (FlomoError, OSError) as error:

@@ -272,13 +272,13 @@ def _shift(figures: Figures) -> list[str]:
             ]
         lines.append([f"{row['kind']} {row['grade']}".strip(), *cells])
     what = {row["kind"]: row["what"] for row in shift["states"] if row["grade"]}
-    cases = shift["states"][0]["cases"]
     follows = shift["correlation"]
     return [
         "## Worse images",
-        f"Every other slice of {cases} volumes at end-diastole, one of each patient of one half. "
-        "In brackets: the change against the same images as they are. Dice and expected Dice: mean "
-        "over structures and slices; width of doubt and expected error: mean over slices.",
+        f"One of {shift['every']} slices of {shift['volumes']} volumes of {shift['patients']} "
+        f"patients ({' and '.join(shift['phases'])}). In brackets: the change against the same "
+        "images as they are. Dice and expected Dice: mean over structures and slices; width of "
+        "doubt and expected error: mean over slices.",
         "\n".join(f"- {kind}: {said}" for kind, said in what.items()),
         table(
             ["images", "Dice", "expected Dice", "width of doubt, mm", "expected error, ml"], lines

@@ -174,7 +174,7 @@ class TestPredictedDice:
 
 def test_doubt_that_follows_dice_is_told_from_doubt_that_does_not():
     def row(case: str, kind: str, grade: str, dice: float, doubt: float) -> ShiftRow:
-        return ShiftRow(case, case, kind, grade, dice, dice, doubt, 1 - dice)
+        return ShiftRow(case, case, "ED", kind, grade, dice, dice, doubt, 1 - dice)
 
     rows = []
     for number, case in enumerate(("a", "b", "c")):

@@ -87,10 +87,10 @@ def measure_fold(
     return Measured(before, after, fits, whole, vector)
 
 
-def at_temperature(segmenter: Segmenter, temperature: float) -> Segmenter:
+def at_temperature(segmenter: Segmenter, temperature: float, engine: str = "eager") -> Segmenter:
     """Return the same network behind a card with another temperature."""
     card = replace(segmenter.card, temperature=temperature)
-    return Segmenter(segmenter.network, card, segmenter.device)
+    return Segmenter(segmenter.network, card, segmenter.device, engine)
 
 
 def compare_scalings(

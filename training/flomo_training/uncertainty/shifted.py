@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class ShiftRow:
 
     Attributes
     ----------
-    case, patient
+    case, patient, phase
         What it is of.
     kind, grade
         Of `DEGRADATIONS` and `GRADES`, or `AS_IT_IS` and empty.
@@ -40,6 +40,7 @@ class ShiftRow:
 
     case: str
     patient: str
+    phase: str
     kind: str
     grade: str
     dice: float
@@ -48,21 +49,17 @@ class ShiftRow:
     expected_error_ml: float
 
 
-def measure_shift(
-    cases: Sequence[Case], segmenter_for: Callable[[Case], Segmenter]
-) -> Iterator[ShiftRow]:
-    """Yield a row for each case as it is and in each grade of each degradation."""
-    for case in cases:
-        volume, reference = read_case(case)
-        segmenter = segmenter_for(case)
-        slices = range(0, volume.n_slices, EVERY)
-        states = [(AS_IT_IS, "")] + [(kind, grade) for kind in DEGRADATIONS for grade in GRADES]
-        for kind, grade in states:
-            image = volume
-            if grade:
-                image = degrade(volume, kind, grade, segmenter.card)
-            records = measure_volume(case, image, reference, segmenter, slices=list(slices))
-            yield shift_row(records, kind, grade)
+def measure_shift(case: Case, segmenter: Segmenter) -> list[ShiftRow]:
+    """Return a row for a case as it is and one for each grade of each degradation."""
+    volume, reference = read_case(case)
+    slices = list(range(0, volume.n_slices, EVERY))
+    rows = []
+    states = [(AS_IT_IS, "")] + [(kind, grade) for kind in DEGRADATIONS for grade in GRADES]
+    for kind, grade in states:
+        image = degrade(volume, kind, grade, segmenter.card) if grade else volume
+        records = measure_volume(case, image, reference, segmenter, slices=slices)
+        rows.append(shift_row(records, kind, grade))
+    return rows
 
 
 def shift_row(records: Sequence[SliceRecord], kind: str, grade: str) -> ShiftRow:
@@ -72,6 +69,7 @@ def shift_row(records: Sequence[SliceRecord], kind: str, grade: str) -> ShiftRow
     return ShiftRow(
         records[0].case,
         records[0].patient,
+        records[0].phase,
         kind,
         grade,
         _mean(dice),
@@ -84,6 +82,7 @@ def shift_row(records: Sequence[SliceRecord], kind: str, grade: str) -> ShiftRow
 def shift_figures(rows: Sequence[ShiftRow]) -> dict[str, Any]:
     """Return each state beside the images as they are, and how well doubt follows Dice.
 
+    ``volumes``, ``patients``, ``phases`` and ``every``: what was measured, every so many slices.
     ``correlation``: Spearman's, over all degraded cases, between the fall of Dice against the same
     case as it is and the rise of each score.
     """
@@ -121,6 +120,10 @@ def shift_figures(rows: Sequence[ShiftRow]) -> dict[str, Any]:
         "expected_dice": [plain[row.case].expected_dice - row.expected_dice for row in changed],
     }
     return {
+        "volumes": len(plain),
+        "patients": len(patients),
+        "phases": sorted({row.phase for row in rows}),
+        "every": EVERY,
         "states": table,
         "correlation": {name: round(_spearman(fall, rise), 3) for name, rise in rises.items()},
         "rows": [asdict(row) for row in rows],

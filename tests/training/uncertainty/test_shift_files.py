@@ -1,0 +1,150 @@
+"""Worse images, volume by volume: what is there stays, what was made otherwise does not count."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+pytest.importorskip("lightning", reason="training needs the [train] extra")
+
+from flomo_training.cases import list_cases
+from flomo_training.uncertainty import shift_files
+from flomo_training.uncertainty.shift import DEGRADATIONS, GRADES
+from flomo_training.uncertainty.shift_files import (
+    TEMPERATURES,
+    fitted_temperatures,
+    measure_missing,
+    read_rows,
+)
+from flomo_training.uncertainty.shifted import AS_IT_IS, measure_shift, shift_figures
+from napari_flomo.segmentation import Segmenter
+
+
+class Bright(torch.nn.Module):
+    """Finds wall and cavity by their brightness, far too sure of itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.tensor([0.2, 0.52, 1.36]))
+
+    def forward(self, images):
+        smooth = torch.nn.functional.avg_pool2d(images, 5, 1, 2)
+        return SimpleNamespace(logits=-500 * (smooth - self.level[:, None, None]) ** 2)
+
+
+@pytest.fixture
+def segmenter(recipe):
+    return Segmenter(Bright(), recipe.model, "cpu")
+
+
+@pytest.fixture
+def cases(dataset):
+    return list_cases(dataset, 0, "all")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Take note of the volumes instead of measuring them."""
+    measured: list[tuple[str, float]] = []
+    rows = {}
+
+    def pretend(case, segmenter):
+        measured.append((case.name, segmenter.card.temperature))
+        return rows.setdefault(case.name, [row_of(case)])
+
+    monkeypatch.setattr(shift_files, "measure_shift", pretend)
+    return measured
+
+
+def row_of(case):
+    from flomo_training.uncertainty.shifted import ShiftRow
+
+    nan = float("nan")  # no structure in any slice
+    return ShiftRow(case.name, case.patient, case.phase, AS_IT_IS, "", 0.9, nan, 1.0, 2.0)
+
+
+def test_every_state_of_a_volume_comes_back_from_its_file(cases, segmenter, tmp_path):
+    case = cases[0]
+    measure_missing(tmp_path, [case], segmenter, {case.patient: 2.0})
+    rows = read_rows(tmp_path, case, segmenter.card, 2.0)
+    assert len(rows) == 1 + len(DEGRADATIONS) * len(GRADES)
+    assert {row.kind for row in rows} == {AS_IT_IS, *DEGRADATIONS}
+    calibrated = Segmenter(segmenter.network, replace(segmenter.card, temperature=2.0), "cpu")
+    assert [asdict(row) for row in rows] == [asdict(row) for row in measure_shift(case, calibrated)]
+    figures = shift_figures(rows)
+    assert (figures["volumes"], figures["patients"]) == (1, 1)
+    assert figures["phases"] == [case.phase]
+    assert list(tmp_path.iterdir()) == [tmp_path / f"{case.name}.json"]
+
+
+def test_what_is_measured_is_not_measured_again(cases, segmenter, tmp_path, quick):
+    temperatures = {case.patient: 1.5 for case in cases}
+    told: list[str] = []
+    measure_missing(tmp_path, cases[:1], segmenter, temperatures)
+    measure_missing(tmp_path, cases, segmenter, temperatures, progress=told.append)
+    names = [case.name for case in cases]
+    assert [name for name, _ in quick] == names
+    assert told == names[1:]
+    assert {temperature for _, temperature in quick} == {1.5}
+    (tmp_path / f"{names[0]}.json").write_text("{torn", encoding="utf-8")
+    measure_missing(tmp_path, cases, segmenter, temperatures)
+    assert [name for name, _ in quick[len(names) :]] == names[:1]
+
+
+def test_what_was_made_otherwise_does_not_count(cases, segmenter, tmp_path, quick):
+    case = cases[0]
+    measure_missing(tmp_path, [case], segmenter, {case.patient: 1.5})
+    (row,) = read_rows(tmp_path, case, segmenter.card, 1.5)
+    assert math.isnan(row.expected_dice)
+    assert "NaN" not in (tmp_path / f"{case.name}.json").read_text()
+    assert read_rows(tmp_path, case, segmenter.card, 1.6) is None
+    assert read_rows(tmp_path, case, replace(segmenter.card, sha256="0" * 64), 1.5) is None
+    path = tmp_path / f"{case.name}.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"rows": [{"case": "of an older version"}]}))
+    assert read_rows(tmp_path, case, segmenter.card, 1.5) is None
+    path.write_text(json.dumps(content | {"every": 7}))
+    measure_missing(tmp_path, [case], segmenter, {case.patient: 1.5})
+    assert len(quick) == 2
+
+
+def test_temperatures_are_fitted_once(cases, segmenter, tmp_path, monkeypatch):
+    fitted = fitted_temperatures(tmp_path, segmenter, cases)
+    assert set(fitted) == {case.patient for case in cases}
+    assert all(value > 1.5 for value in fitted.values()), "it is far too sure of itself"
+    monkeypatch.setattr(shift_files, "collect_cases", None)
+    assert fitted_temperatures(tmp_path, segmenter, cases) == fitted
+    content = json.loads((tmp_path / TEMPERATURES).read_text())
+    (tmp_path / TEMPERATURES).write_text(json.dumps(content | {"weights": "others"}))
+    with pytest.raises(TypeError):  # it would be fitted anew
+        fitted_temperatures(tmp_path, segmenter, cases)
+
+
+@pytest.fixture
+def script(cases, monkeypatch, repository):
+    """The benchmark, which takes all cases of the toy data set for held out."""
+    monkeypatch.syspath_prepend(str(repository / "training" / "benchmarks"))
+    import uncertainty
+
+    monkeypatch.setattr(uncertainty, "list_cases", lambda *_: cases)
+    return uncertainty
+
+
+def test_the_script_measures_in_pieces(script, cases, segmenter, tmp_path, quick):
+    patients = sorted({case.patient for case in cases})
+
+    def measure(*names):
+        return script.measure_worse_images(segmenter, tmp_path, tmp_path, "eager", names)
+
+    with pytest.raises(script.FlomoError, match="nobody is no held-out patient"):
+        measure("nobody")
+    assert measure(patients[0]) is None
+    assert {name for name, _ in quick} == {c.name for c in cases if c.patient == patients[0]}
+    figures = measure()
+    assert (figures["volumes"], figures["patients"]) == (len(cases), len(patients))
+    assert len(quick) == len(cases)
