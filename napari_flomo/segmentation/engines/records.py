@@ -166,6 +166,11 @@ def write(
     return record
 
 
+def forget(name: str) -> None:
+    """Remove what was kept under a key; where that is not possible it stays."""
+    _remove(_place(name, ".json"))
+
+
 def all_records() -> list[Record]:
     """Return every record on this computer, the one used last first."""
     return [record for path in _newest() if (record := read(path.stem)) is not None]
@@ -213,6 +218,11 @@ def _newest() -> list[Path]:
 def _prune() -> None:
     """Remove what was not used for long."""
     for old in _newest()[KEPT:]:
-        for path in (old, *old.parent.glob(f"{old.stem}.*.graph")):
-            with suppress(OSError):
-                path.unlink()
+        _remove(old)
+
+
+def _remove(record: Path) -> None:
+    """Remove a record and its graphs."""
+    for path in (record, *record.parent.glob(f"{record.stem}.*.graph")):
+        with suppress(OSError):
+            path.unlink()

@@ -32,6 +32,8 @@ SAMPLE = 4
 LEAST_WORK = 2.0
 """Seconds of work behind and ahead, below which no engine is looked for in the middle of it."""
 
+UNMEASURED = "no other was measured yet"
+
 logger = logging.getLogger(__name__)
 
 
@@ -89,6 +91,7 @@ class Runner:
         )
         self._record = records.read(self._key) if self._key else None
         self._engines: dict[str, Engine] = {}
+        self._kept: set[str] = set()  # those that were made from a kept graph
         self._name = "fast" if self._free else asked
         self._gave_up = False
         self._trusted = {("eager", False), ("eager", True)}  # names, with maps or without
@@ -96,7 +99,7 @@ class Runner:
         self._preparing = threading.Lock()
         self._reason = "asked for"
         if self._free:
-            self._reason = "no other was measured yet" if self._record is None else "measured"
+            self._reason = UNMEASURED if self._record is None else "measured"
         self._left, self._spent, self._passes = 0, 0.0, 0
         self._used: Counter[str] = Counter()
         self._check_stop: Callable[[], None] | None = None
@@ -139,9 +142,9 @@ class Runner:
             Whether the network's own maps are wanted, too.
         """
         start = perf_counter()
+        output = self._checked(images, maps)
         if self._free and self._record is None and self._sample is None:
             self._sample = images[:SAMPLE].clone()
-        output = self._checked(images, maps)
         self._spent += perf_counter() - start
         self._passes += len(images)
         self._left -= len(images)
@@ -254,7 +257,10 @@ class Runner:
             # Fewer slices may fit; one slice may fit into another engine.
             if name == "eager" or (out_of_memory(error) and len(images) > 1):
                 raise
-            self._give_up(name, error)
+            if name in self._kept:
+                self._forget(name, error)
+            else:
+                self._give_up(name, error)
             return self._checked(images, maps)
         self._used[name] += len(images)
         return output
@@ -264,6 +270,8 @@ class Runner:
             graph = None
             if self._key and self._record is not None:
                 graph = records.read_graph(self._key, self._record, name)
+            if graph is not None:
+                self._kept.add(name)
             self._engines[name] = self._make(name, graph)
         return self._engines[name]
 
@@ -308,9 +316,20 @@ class Runner:
         if record.graphs and self._key:
             graph = records.read_graph(self._key, record, name)
             if graph is None:  # making it again takes seconds, which is not for now
-                self._record, self._reason = None, "no other was measured yet"
+                self._record, self._reason = None, UNMEASURED
                 return
         self._name = name
+
+    def _forget(self, name: str, error: Exception) -> None:
+        """Go on as if an engine had never been kept: this computer is not what it was then."""
+        logger.info("the kept engine %s failed and is made anew: %r", name, error)
+        if self._key:
+            records.forget(self._key)
+        self._engines.pop(name, None)
+        self._kept.discard(name)
+        self._record = None
+        if self._free:
+            self._name, self._reason = "fast", UNMEASURED
 
     def _give_up(self, name: str, error: Exception) -> None:
         """Go on without an engine."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from napari_flomo.models import ModelCard
 from napari_flomo.networks import Output, build
-from napari_flomo.segmentation import Segmenter
+from napari_flomo.segmentation import Segmentation, Segmenter
 from napari_flomo.segmentation.engines import ENGINES, make_engine, obstacle
 from napari_flomo.segmentation.engines.checking import demand_agreement
 from napari_flomo.segmentation.engines.rewriting import example
@@ -38,11 +39,6 @@ class Tiny(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Output:
         return Output(self.layer(images))
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
 
 
 def need(name: str) -> None:
@@ -93,24 +89,37 @@ def test_it_says_what_the_network_says(engine: str, name: str, card: ModelCard) 
         assert torch.allclose(again(images).logits, truth.logits, atol=1e-4)
 
 
-def test_a_damaged_graph_is_refused_or_wrong_but_never_used(
-    card: ModelCard, make_heart: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("content", ["rubbish", "another network"])
+def test_a_kept_graph_that_is_wrong_is_made_anew(
+    content: str, home: Path, card: ModelCard, make_heart: Callable[..., Any]
 ) -> None:
-    """What a library makes of rubbish is its own affair: the result is the plain network's."""
+    """What a library makes of it is its own affair: the result is the plain network's."""
     need("openvino")
-    from napari_flomo.segmentation.engines import records
+    network, heart = network_of("tiny"), make_heart(slices=2, size=32)
+    plain = Segmenter(network, card, "cpu").segment(heart)
 
-    monkeypatch.setattr(records, "read", lambda _: records.Record("openvino", {}, {"openvino": ""}))
-    monkeypatch.setattr(records, "read_graph", lambda *_: b"rubbish")
-    card = replace(card, in_channels=1)
-    network = network_of("tiny")
-    made = Segmenter(network, card, "cpu", engine="openvino")
-    made._weights = "0" * 64
-    result = made.segment(make_heart(slices=2, size=32))
-    plain = Segmenter(network, card, "cpu").segment(make_heart(slices=2, size=32))
+    def segment() -> Segmentation:
+        made = Segmenter(network, card, "cpu", engine="openvino")
+        made._weights = "0" * 64
+        return made.segment(heart)
+
+    segment()
+    (record,) = (home / "engines").glob("*.json")
+    (graph,) = (home / "engines").glob("*.graph")
+    wrong = b"rubbish"
+    if content == "another network":
+        other = Tiny().eval()
+        with torch.no_grad():
+            other.layer.weight.neg_()
+        wrong = make_engine("openvino", other, channels=1, size=(32, 32), device=CPU).dump()
+    graph.write_bytes(wrong)
+    kept = json.loads(record.read_text())
+    kept["graphs"]["openvino"] = hashlib.sha256(wrong).hexdigest()
+    record.write_text(json.dumps(kept))
+    result = segment()
     assert (result.labels.data == plain.labels.data).all()
-    assert result.manifest["engine"]["name"] == "eager"
-    assert "openvino was not used" in result.manifest["engine"]["reason"]
+    assert result.manifest["engine"]["name"] == "openvino"
+    assert graph.read_bytes() != wrong
 
 
 LISTENER = """
