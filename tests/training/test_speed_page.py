@@ -77,7 +77,15 @@ def test_an_engine_that_did_not_run_gets_no_figures(part):
 def test_stages_and_feedback(part):
     report, page = part("speed_report"), part("speed_page")
     stages = {"read": [10.0, 30.0], "network": [200.0] * 2, "write": [30.0] * 2}
-    feedback = report.Feedback("fast", [100.0] * 4, [101.0, 102.0, 102.0, 103.0], [5.0, 40.0])
+    feedback = report.Feedback(
+        "fast",
+        [100.0] * 4,
+        [101.0, 102.0, 102.0, 103.0],
+        [5.0, 40.0],
+        inside_ms=[0.1, 0.204, 0.3],
+        silent_cpu_ms=[50.0] * 4,
+        told_cpu_ms=[50.0, 49.5, 49.5, 49.0],
+    )
     whole = report.Report(
         "speed.py",
         report.machine(),
@@ -93,6 +101,8 @@ def test_stages_and_feedback(part):
         *("6.0", "0.30"),
     ]
     assert "by +2.0 %" in text
+    assert "processor time by -1.0 %" in text
+    assert "pass 0.20 ms a volume, 0.20 % of it" in text
     assert "at most 40 ms" in text
     assert cells(text, "B0", "auto")[2:] == ["9.00", "3.00", "4.00", "600"]
     assert "100 ms" in text

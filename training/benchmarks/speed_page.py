@@ -186,13 +186,27 @@ def _processes(found: Sequence[Process]) -> str:
 def _feedback(found: Sequence[Feedback]) -> str:
     lines = ["## Progress and cancel\n"]
     for one in found:
-        ratios = [told / silent for silent, told in zip(one.silent_ms, one.told_ms, strict=True)]
-        share = 100 * (median(ratios) - 1)
-        error = 100 * 1.25 * float(np.std(ratios)) / len(ratios) ** 0.5
-        lines.append(
+        text = (
             f"On the engine {one.engine}, a progress bar and somebody who may cancel change the "
-            f"time of a volume by {share:+.1f} % (median of {len(ratios)} pairs in turns, standard "
-            f"error {error:.1f} points). From the wish to the end of the work: at most "
-            f"{max(one.cancel_ms):.0f} ms in {len(one.cancel_ms)} trials at different moments."
+            f"time of a volume by {_change(one.silent_ms, one.told_ms)}"
+        )
+        if one.told_cpu_ms:
+            text += f", its processor time by {_change(one.silent_cpu_ms, one.told_cpu_ms)}"
+        text += f": medians of {len(one.told_ms)} pairs in turns."
+        if one.inside_ms:
+            inside, whole = median(one.inside_ms), median(one.told_ms)
+            text += (
+                f" Within the bar and the question whether to cancel pass {inside:.2f} ms a "
+                f"volume, {100 * inside / whole:.2f} % of it."
+            )
+        lines.append(
+            f"{text} From the wish to the end of the work: at most {max(one.cancel_ms):.0f} ms in "
+            f"{len(one.cancel_ms)} trials at different moments."
         )
     return "\n".join(lines)
+
+
+def _change(silent: Sequence[float], told: Sequence[float]) -> str:
+    ratios = [there / without for without, there in zip(silent, told, strict=True)]
+    error = 100 * 1.25 * float(np.std(ratios)) / len(ratios) ** 0.5
+    return f"{100 * (median(ratios) - 1):+.1f} % (standard error {error:.1f} points)"

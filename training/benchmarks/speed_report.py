@@ -109,12 +109,19 @@ class Feedback:
         The same volume without and with both, in pairs.
     cancel_ms
         From the wish to the end.
+    inside_ms
+        Time within the bar and within the question whether to cancel, of each volume with both.
+    silent_cpu_ms, told_cpu_ms
+        The same pairs in processor time, which waits for nobody.
     """
 
     engine: str
     silent_ms: list[float] = field(default_factory=list)
     told_ms: list[float] = field(default_factory=list)
     cancel_ms: list[float] = field(default_factory=list)
+    inside_ms: list[float] = field(default_factory=list)
+    silent_cpu_ms: list[float] = field(default_factory=list)
+    told_cpu_ms: list[float] = field(default_factory=list)
 
 
 @dataclass
