@@ -1,0 +1,119 @@
+"""One companion all the way: recipe, training, evaluation, labels, a viewer's session, the Hub."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning", reason="training needs the [train] extra")
+
+from flomo_training.fit import train
+from flomo_training.recipe import parse_recipe
+from napari_flomo.cli import main
+from napari_flomo.session import Session
+from napari_flomo.volumes import read
+
+HELPER = Path(__file__).parents[1] / "models" / "hub_server.py"
+DRAWN = ("mc_entropy", "mc_mutual_information", "mc_variance")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A user's folder of its own, from here on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOMO_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def model(home, new_content, dataset, tmp_path_factory):
+    """A narrow FIAS that was trained for an epoch."""
+    content = new_content()
+    content["model"] |= {"network": "fias", "network_arguments": {"channels": [8, 16, 16, 32]}}
+    content["crops"]["stages"] = [{"from_epoch": 0, "size": 32}]
+    loss = {"kind": "mixing", "dice": 0.4, "cross_entropy": 0.6}
+    recipe = parse_recipe(content | {"loss": loss, "epochs": 1}, Path("recipe.yaml"))
+    return train(recipe, dataset, tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def segmented(model, dataset, tmp_path_factory):
+    """Labels and a Monte Carlo map of a case, by the command."""
+    folder = tmp_path_factory.mktemp("segmented")
+    image = dataset / "images" / "p0_a.nii.gz"
+    options = ["--model", model, "--device", "cpu", "--engine", "eager", "-q"]
+    options += ["--map", f"mc_variance={folder / 'spread.nii.gz'}"]
+    arguments = ["segment", image, "-o", folder / "labels.nii.gz", *options]
+    assert main([*map(str, arguments)]) == 0
+    return folder
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A Hub on this computer, and a user who has fetched nothing yet."""
+    spec = importlib.util.spec_from_file_location("flomo_tests_hub_server", HELPER)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    for name in ("FLOMO_OFFLINE", "HF_HUB_OFFLINE", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    # Read from the environment when the client was imported, which may be long ago.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
+    with module.Hub() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_TOKEN", server.token)
+        yield server
+
+
+def test_evaluated_with_its_doubt(model, dataset, tmp_path, capsys):
+    report = tmp_path / "report"
+    given = ["--model", model, "--data", dataset, "--fold", "0", "--uncertainty", report]
+    assert main(["evaluate", *map(str, given)]) == 0
+    capsys.readouterr()
+    found = json.loads((report / "report.json").read_text())
+    assert found["network"] == "fias"
+    assert set(DRAWN) <= set(found["maps"])
+    assert not any(name.startswith("network_") for name in found["maps"])
+    assert set(DRAWN) <= set(found["finding"]["wrong voxels, every volume"]["found"])
+
+
+def test_segmented_with_a_map_of_its_draws(segmented):
+    labels = read(segmented / "labels.nii.gz")
+    spread = read(segmented / "spread.nii.gz")
+    assert set(np.unique(labels.data)) <= {0, 2, 5}
+    assert spread.geometry.same_space(labels.geometry)
+    assert 0 < spread.data.max() <= 1
+
+
+def test_in_the_session_of_a_viewer(model, segmented, dataset):
+    image = read(dataset / "images" / "p0_a.nii.gz")
+    session = Session()
+    try:
+        key = session.add(image, "heart")
+        session.segment(key, str(model), "cpu").result(120)
+        session.doubt(key, "cpu", ["mc_variance"], str(model)).result(120)
+        held = session.image(key)
+        assert np.array_equal(held.labels.data, read(segmented / "labels.nii.gz").data)
+        spread = held.segmentation.uncertainty["mc_variance"].data
+        assert np.allclose(spread, read(segmented / "spread.nii.gz").data, atol=1e-5)
+        assert len(held.review.order) == image.n_slices
+    finally:
+        session.close()
+
+
+def test_published_and_fetched_by_somebody_else(model, segmented, dataset, hub, tmp_path):
+    assert main(["models", "push", str(model), "--repo", "lab/fias"]) == 0
+    held = hub.repositories["lab/fias"]
+    assert b"fias" in held.commits[held.refs["main"]]["README.md"]
+    image, labels = dataset / "images" / "p0_a.nii.gz", tmp_path / "labels.nii.gz"
+    options = ["--model", "hf:lab/fias", "--device", "cpu", "--engine", "eager", "-q"]
+    assert main(["segment", str(image), "-o", str(labels), *options]) == 0
+    assert np.array_equal(read(labels).data, read(segmented / "labels.nii.gz").data)
