@@ -9,7 +9,9 @@ from the reference labels; `flomo finetune`'s own function learns from that stor
 measured on other patients of the target domain and on patients of the base task, for
 
 - ``none``: the model as it is,
+- ``norms``: with batch norms that have met the images of the store, but no label,
 - ``tuned``: fine-tuned with the settings of the package, without any data of the base task,
+- ``weights``: the same with the norms' statistics as they were,
 - ``replay``: the same with data of the base task at hand,
 - ``scratch``: a new network, trained on the same slices for as many steps.
 
@@ -40,6 +42,9 @@ from flomo_training.bootstrap import Sample, estimate
 from flomo_training.cases import Case, read_case
 from flomo_training.evaluate import evaluate
 from flomo_training.finetuning import Settings, finetune, read_settings
+from flomo_training.finetuning.adapting import adapt_statistics
+from flomo_training.finetuning.gathering import gather
+from flomo_training.finetuning.splitting import split
 from flomo_training.finetuning.teaching import between
 from flomo_training.simulated_reader import Doubt, corrected, most_doubtful
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
@@ -52,7 +57,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 TABLE, TRIALS = DOCS / "correction_loop.csv", DOCS / "correction_trial.csv"
 BASE = "flomo-b0-acdc"
 COUNTS = (5, 10, 20, 40)
-ARMS = ("tuned", "replay", "scratch")
+ARMS = ("norms", "tuned", "weights", "replay", "scratch")
 NAN = float("nan")
 
 
@@ -217,6 +222,9 @@ class Experiment:
         shutil.rmtree(folder, ignore_errors=True)
         pool = examine(question.pool, self.segmenter, self.domain)
         there = fill_store(folder / "store", pool, count)
+        if arm == "norms":
+            self.measure(question, label, (count, 0), 0.0, self.acquainted(folder / "store"))
+            return
         base, settings = self.start(arm, folder)
         replay = self.acdc if arm == "replay" else None
         tuned = finetune(
@@ -226,6 +234,14 @@ class Experiment:
         segmenter = Segmenter.from_pretrained(tuned.folder, "cpu")
         self.measure(question, label, (count, there - kept_out), tuned.seconds, segmenter)
         shutil.rmtree(folder / "store")
+
+    def acquainted(self, store: Path) -> Segmenter:
+        """Return the base model with norms that have met the images of a store."""
+        network, card = load_network(BASE)
+        training, _ = split(gather(CorrectionStore.open(store), card, []), self.settings)
+        rule = self.settings
+        adapt_statistics(network, training.frames, card, rule.adapt_statistics, rule.seed)
+        return Segmenter(network, card, "cpu")
 
     def between(self, learnt: Path, shares: Sequence[float], label: str) -> None:
         """Measure weights on the way from the base model to those that a run has learnt.
@@ -249,6 +265,8 @@ class Experiment:
 
     def start(self, arm: str, folder: Path) -> tuple[str | Path, Settings]:
         """Return what a way of learning starts from, and its settings."""
+        if arm == "weights":
+            return BASE, replace(self.settings, adapt_statistics=0.0)
         if arm != "scratch":
             return BASE, self.settings
         card = replace(load_card(BASE), name="newborn", trained_on=(), metrics={}, history=())
@@ -257,6 +275,7 @@ class Experiment:
         # A new network has nothing to keep: no teacher, statistics of its own, the recipe's rate.
         return folder / "newborn", replace(
             self.settings,
+            adapt_statistics=0.0,
             freeze_statistics=False,
             interpolation=1.0,
             learning_rate=4e-3,

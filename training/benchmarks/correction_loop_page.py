@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 TITLES = {
     "none": "no fine-tuning",
-    "tuned": "fine-tuned, corrections only",
+    "norms": "norms half adapted, nothing learnt",
+    "weights": "fine-tuned, norms as they were",
+    "tuned": "fine-tuned, norms half adapted",
     "replay": "fine-tuned, with base data at hand",
     "scratch": "new network, same slices",
 }
@@ -41,7 +43,9 @@ measured on other patients.
 *Target*: mean 3-D Dice on the test patients of the target data, first over volumes, then over
 structures. *Base*: the same on images of the base task that were never learnt from. *Gap*: how far
 the target lies below what is named in each section; *closed* is the share of it that fine-tuning
-regains. *New network*: the same slices and steps, from random weights. One seed."""
+regains. *Norms half adapted*: before anything is learnt, the means and variances of the batch norms
+go half way to those of the images in the store, for which no label is needed (`adapt_statistics`);
+*norms as they were* is what the package did before. *New network*: the same slices and steps, from random weights. One seed."""
 
 SECTIONS = {
     "protocol": """\

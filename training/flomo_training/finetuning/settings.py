@@ -82,9 +82,12 @@ class Settings:
     interpolation
         How far the candidate lies on the way from the parent's weights (0) to those that were
         learnt (1). In between a model keeps most of what either knows.
+    adapt_statistics
+        How far the statistics of batch norms go, before the training, from those of the parent (0)
+        to those of the images that are learnt from (1), seen or not.
     freeze_statistics
-        Whether batch norms keep the statistics of the parent. A few slices of a few patients say
-        little about all others.
+        Whether batch norms keep these statistics during the training. A few slices of a few
+        patients say little about all others.
     replay
         Share of a batch that comes from data of the base task, where it is given.
     replay_cases
@@ -112,6 +115,7 @@ class Settings:
     evaluate_every: int
     patience: int
     interpolation: float
+    adapt_statistics: float
     freeze_statistics: bool
     replay: float
     replay_cases: int
@@ -146,6 +150,7 @@ class Settings:
         }
         for key, value in shares.items():
             _demand(0 <= value < 1, f"'{key}' must be 0 or more and less than 1, not {value}")
+        _demand(0 <= self.adapt_statistics <= 1, "'adapt_statistics' must be from 0 to 1")
         _demand(0 < self.interpolation <= 1, "'interpolation' must be more than 0 and at most 1")
         _demand(self.distillation.weight >= 0, "'distillation.weight' must not be negative")
         _demand(0 <= self.warm_up < self.steps, "'warm_up' must be shorter than 'steps'")

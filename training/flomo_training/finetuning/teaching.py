@@ -9,12 +9,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from flomo_training.finetuning.gathering import Corrected
+from flomo_training.finetuning.adapting import adapt_statistics, in_view
+from flomo_training.finetuning.gathering import Corrected, CorrectedFrame
 from flomo_training.finetuning.partial import decide, merge_unnamed, retention
 from flomo_training.finetuning.settings import Settings
 from flomo_training.module import SegmentationModule
 from flomo_training.recipe import Recipe
-from flomo_training.slices import cut
 from napari_flomo.models.card import ModelCard
 from napari_flomo.networks import Output
 
@@ -68,6 +68,14 @@ class TuningModule(SegmentationModule):
         super().setup(stage)
         for frozen in (self.parent, self.candidate):
             frozen.network.to(self.trainer.strategy.root_device)
+
+    def meet(self, frames: Sequence[CorrectedFrame]) -> None:
+        """Let the norms of parent and network meet the images that are to be learnt from."""
+        rule = self.settings
+        adapt_statistics(
+            self.parent.network, frames, self.recipe.model, rule.adapt_statistics, rule.seed
+        )
+        self.network.load_state_dict(self.parent.network.state_dict())
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
         """Return the loss of a batch: on what has a truth, and how far it went from its parent."""
@@ -161,15 +169,9 @@ class Tally:
 
 def looks(held_out: Corrected, card: ModelCard) -> list[dict[str, Any]]:
     """Return batches of held-out slices in the field of view that users' images have."""
-    side = card.preprocessing.crop
     batches: list[dict[str, Any]] = []
     for frame in held_out.frames:
-        images, classes = frame.volume.images, frame.volume.classes
-        if side is not None:
-            corner = tuple((length - side) // 2 for length in images.shape[-2:])
-            images, classes = (
-                cut(array, (corner[0], corner[1]), side) for array in (images, classes)
-            )
+        images, classes = in_view(frame.volume.images, card), in_view(frame.volume.classes, card)
         for begin in range(0, len(images), LOOKED_AT_ONCE):
             part = slice(begin, begin + LOOKED_AT_ONCE)
             batches.append(

@@ -206,6 +206,7 @@ def tune(
         if batches:
             trainer.validate(module, _looks_loader(batches), verbose=False)
             watch.baseline = module.tally.dice()
+        module.meet(training.frames)
         loader = _lessons_loader(lessons, card, recipe, settings)
         # Only tensors and numbers are ever read from a checkpoint, never a pickled object.
         trainer.fit(

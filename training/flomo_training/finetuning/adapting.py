@@ -1,0 +1,104 @@
+"""Batch norms that have met the new images: no label is needed for that.
+
+Another scanner or protocol changes what the layers of a network see before anything else. Half way
+between the statistics of the old images and those of the new ones both are read well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from flomo_training.finetuning.gathering import CorrectedFrame
+from flomo_training.slices import cut
+from napari_flomo.models.card import ModelCard
+
+BATCH = 16
+MOST_SLICES = 128
+"""More say nothing new of a mean."""
+
+
+def adapt_statistics(
+    network: nn.Module,
+    frames: Sequence[CorrectedFrame],
+    card: ModelCard,
+    share: float,
+    seed: int,
+) -> None:
+    """Move the statistics of all batch norms towards those of some images.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode; changed in place. Only means and variances of batch norms change.
+    frames
+        Whose slices are looked at, those that nobody saw included.
+    card
+        Of the model; says which part of a slice it sees.
+    share
+        How far: 0 leaves the statistics as they are, 1 forgets them.
+    seed
+        Of the choice and order of slices.
+
+    Notes
+    -----
+    Source: Schneider et al., Improving robustness against common corruptions by covariate shift
+    adaptation, NeurIPS 2020; Li et al., Revisiting batch normalization for practical domain
+    adaptation, 2016.
+    """
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    batches = _batches(frames, card, seed)
+    if not (norms and batches and share):
+        return
+    before = [(_filled(norm.running_mean), _filled(norm.running_var)) for norm in norms]
+    momenta = [norm.momentum for norm in norms]
+    device = next(network.parameters()).device
+    for norm in norms:
+        norm.train()
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over all batches
+    with torch.no_grad():
+        for images in batches:
+            seen = images.to(device, torch.float32) / 255
+            network(seen.contiguous(memory_format=torch.channels_last))
+    for norm, (mean, variance), momentum in zip(norms, before, momenta, strict=True):
+        norm.eval()
+        norm.momentum = momentum
+        norm.running_mean = mean.lerp_(_filled(norm.running_mean), share)
+        norm.running_var = variance.lerp_(_filled(norm.running_var), share)
+
+
+def in_view(images: np.ndarray, card: ModelCard) -> np.ndarray:
+    """Return the part of prepared slices ``(..., rows, columns)`` that the model sees."""
+    side = card.preprocessing.crop
+    if side is None:
+        return images
+    rows, columns = images.shape[-2:]
+    return cut(images, ((rows - side) // 2, (columns - side) // 2), side)
+
+
+def _batches(frames: Sequence[CorrectedFrame], card: ModelCard, seed: int) -> list[Tensor]:
+    """Return slices of all frames, well mixed; images of different sizes cannot share a batch."""
+    sizes: dict[tuple[int, ...], list[np.ndarray]] = {}
+    for frame in frames:
+        for part in (frame.volume.images, frame.unseen):
+            for image in in_view(part, card):
+                sizes.setdefault(image.shape, []).append(image)
+    rng = np.random.default_rng(seed)
+    batches = []
+    for images in sizes.values():
+        order = rng.permutation(len(images))[:MOST_SLICES]
+        for begin in range(0, len(order), BATCH):
+            chosen = np.stack([images[index] for index in order[begin : begin + BATCH]])
+            batches.append(torch.from_numpy(chosen))
+    whole = [batch for batch in batches if len(batch) == BATCH]
+    return whole or batches  # each batch counts alike, so that few slices must not be one
+
+
+def _filled(statistics: Tensor | None) -> Tensor:
+    assert statistics is not None, "a norm that keeps statistics has them"
+    return statistics.clone()
