@@ -45,7 +45,8 @@ structures. *Base*: the same on images of the base task that were never learnt f
 the target lies below what is named in each section; *closed* is the share of it that fine-tuning
 regains. *Norms half adapted*: before anything is learnt, the means and variances of the batch norms
 go half way to those of the images in the store, for which no label is needed (`adapt_statistics`);
-*norms as they were* is what the package did before. *New network*: the same slices and steps, from random weights. One seed."""
+*norms as they were* leaves that out. *New network*: the same slices and steps, from random weights.
+One seed."""
 
 SECTIONS = {
     "protocol": """\

@@ -241,18 +241,23 @@ def test_norms_keep_the_statistics_of_the_parent(card, settings, base):
         assert same == frozen
 
 
-def test_norms_of_a_whole_run_keep_the_statistics_of_the_parent(card, fill, settings, tmp_path):
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_norms_of_a_whole_run(card, fill, settings, tmp_path, share):
     flomo = replace(card, network="flomo-b0", network_arguments={}, name="b0")
     torch.manual_seed(2)
     save_model(tmp_path / "b0", build_network(flomo), flomo, dtype="float32")
-    short = replace(settings, steps=2, evaluate_every=1, warm_up=0, batch_size=2, square=16)
+    short = replace(
+        settings, steps=2, evaluate_every=1, warm_up=0, batch_size=2, square=16,
+        adapt_statistics=share,
+    )  # fmt: skip
     tuned = finetune(tmp_path / "b0", fill(patients=2).folder, tmp_path / "run", settings=short)
     before, after = (
         load_file(folder / "model.safetensors") for folder in (tmp_path / "b0", tuned.folder)
     )
-    statistics = [name for name in before if "running_" in name]
-    assert statistics
-    assert all(torch.equal(before[name], after[name]) for name in statistics)
+    means = [name for name in before if name.endswith("running_mean")]
+    assert means
+    kept = [torch.equal(before[name], after[name]) for name in means]
+    assert all(kept) if share == 0 else not any(kept)
     assert any(not torch.equal(before[name], after[name].float()) for name in before)
 
 
