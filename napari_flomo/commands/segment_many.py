@@ -187,8 +187,8 @@ def _lines(out: Path, summary: Summary) -> list[str]:
         lines.append(f"  ... and {summary.failed - SHOWN} more")
     if summary.not_queued:
         lines.append(
-            f"{summary.not_queued} studies were segmented by an older version and are not in the "
-            "order of review; add --again to have them in it"
+            f"Segmented by an older version, so not in the order of review: {summary.not_queued}; "
+            "add --again to have them in it"
         )
     return [
         *lines,

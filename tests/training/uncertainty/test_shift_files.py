@@ -148,3 +148,14 @@ def test_the_script_measures_in_pieces(script, cases, segmenter, tmp_path, quick
     figures = measure()
     assert (figures["volumes"], figures["patients"]) == (len(cases), len(patients))
     assert len(quick) == len(cases)
+
+
+def test_the_committed_page_is_what_the_script_writes(script, repository, tmp_path):
+    folder = repository / "docs" / "benchmarks"
+    figures = json.loads((folder / script.FIGURES).read_text(encoding="utf-8"))
+    text = script.write_page(figures, tmp_path)
+    assert text == (tmp_path / script.PAGE).read_text(encoding="utf-8")
+    assert text == (folder / script.PAGE).read_text(encoding="utf-8")
+    shift = figures["shift"]
+    assert shift["volumes"] == shift["states"][0]["cases"]
+    assert len(shift["rows"]) == shift["volumes"] * len(shift["states"])

@@ -81,7 +81,7 @@ def read_rows(
     if {name: content.get(name) for name in wanted} != wanted:
         return None
     try:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {name: math.nan if one is None else one for name, one in row.items()}
             for row in content["rows"]
         ]
