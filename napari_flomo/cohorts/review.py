@@ -33,7 +33,7 @@ _COLUMNS = (
 
 
 class _Slices:
-    """What is kept of all slices while they are put in order: 20 bytes for each, and 20 for the order."""
+    """What is kept of all slices while they are put in order: 20 bytes of each."""
 
     def __init__(self) -> None:
         self.studies: list[str] = []
