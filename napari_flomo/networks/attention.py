@@ -7,6 +7,8 @@ import math
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from napari_flomo.networks.convolutions import average_down
+
 
 def to_tokens(maps: Tensor) -> Tensor:
     """Return ``(N, H W, C)`` of ``(N, C, H, W)``."""
@@ -15,7 +17,8 @@ def to_tokens(maps: Tensor) -> Tensor:
 
 def to_maps(tokens: Tensor, size: tuple[int, int]) -> Tensor:
     """Return ``(N, C, H, W)`` of ``(N, H W, C)``."""
-    return tokens.transpose(1, 2).unflatten(2, size)
+    maps = tokens.transpose(1, 2)
+    return maps.reshape(*maps.shape[:2], *size)
 
 
 def thin(maps: Tensor, tokens: int) -> Tensor:
@@ -26,7 +29,7 @@ def thin(maps: Tensor, tokens: int) -> Tensor:
     scale = math.sqrt(tokens / (height * width))
     rows = min(height, tokens, max(1, int(height * scale)))
     columns = min(width, max(1, tokens // rows))
-    return F.adaptive_avg_pool2d(maps, (rows, min(columns, max(1, int(width * scale)))))
+    return average_down(maps, (rows, min(columns, max(1, int(width * scale)))))
 
 
 class SelfAttention(nn.Module):
@@ -55,7 +58,7 @@ class SelfAttention(nn.Module):
         seen = maps if self.kv_tokens is None else thin(maps, self.kv_tokens)
         key, value = self.key_value(to_tokens(seen)).chunk(2, -1)
         query, key, value = (
-            tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            tokens.reshape(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
             for tokens in (self.query(to_tokens(maps)), key, value)
         )
         mixed = F.scaled_dot_product_attention(query, key, value)

@@ -5,8 +5,13 @@ FLoMo-Net's own layers, which follow Keras, are in `napari_flomo.networks.blocks
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from napari_flomo.networks.fast_arithmetic import is_tracing
 
 
 def conv_norm_relu(
@@ -32,3 +37,26 @@ def resize(maps: Tensor, size: tuple[int, int], *, align_corners: bool = False) 
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=align_corners)
+
+
+def average_down(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return ``(N, C, *size)``: averages of overlapping parts, as `F.adaptive_avg_pool2d` has them.
+
+    Traced, this is two products of matrices: ONNX knows no other way where sizes do not divide.
+    """
+    if not is_tracing():
+        return F.adaptive_avg_pool2d(maps, size)
+    rows, columns = (
+        torch.from_numpy(averaging(int(length), wanted)).to(maps)
+        for length, wanted in zip(maps.shape[-2:], size, strict=True)
+    )
+    return rows @ maps @ columns.T
+
+
+def averaging(length: int, wanted: int) -> NDArray[np.float32]:
+    """Return the matrix ``(wanted, length)`` that averages one axis to ``wanted`` pixels."""
+    matrix = np.zeros((wanted, length), np.float32)
+    for number, row in enumerate(matrix):
+        first, end = number * length // wanted, -(-(number + 1) * length // wanted)
+        row[first:end] = 1 / (end - first)
+    return matrix

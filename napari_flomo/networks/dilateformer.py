@@ -52,7 +52,7 @@ class DilatedAttention(nn.Module):
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, dilation: int) -> Tensor:
         """Return ``(N, C, H, W)`` of three maps of that shape."""
-        heads = (len(query), self.heads, -1)
+        heads = (query.shape[0], self.heads, -1)
         windows = [
             F.unfold(part, 3, dilation=dilation, padding=dilation).view(
                 *heads, 9, part.shape[-2] * part.shape[-1]

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from napari_flomo.networks.attention import SelfAttention, TokenNorm
-from napari_flomo.networks.convolutions import conv_norm_relu, resize
+from napari_flomo.networks.convolutions import average_down, conv_norm_relu, resize
 from napari_flomo.networks.gates import ChannelMLP, weigh_channels, weigh_pixels
 
 
@@ -200,7 +199,7 @@ class MonteCarloAttention(nn.Module):
         """Return the gate's logits ``(N, 1, H, W)`` for maps ``(N, C, H, W)``."""
         mean = maps.mean(1, keepdim=True)
         size = (maps.shape[-2], maps.shape[-1])
-        views = [resize(F.adaptive_avg_pool2d(mean, grid), size) for grid in self.GRIDS]
+        views = [resize(average_down(mean, (grid, grid)), size) for grid in self.GRIDS]
         if self.drawn is not None:
             return self.gate(views[self.drawn])
         stack = torch.stack(views, 1)  # (N, 3, 1, H, W)

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from napari_flomo.networks.convolutions import conv_norm_relu, resize
+from napari_flomo.networks.convolutions import average_down, conv_norm_relu, resize
 from napari_flomo.networks.dct import dct_bank
+from napari_flomo.networks.fast_arithmetic import is_tracing
 from napari_flomo.networks.gates import ChannelMLP, weigh_channels
 
 TOP16 = (
@@ -60,7 +61,7 @@ class FrequencyAttention(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return ``maps`` weighted by channel."""
-        pooled = F.adaptive_avg_pool2d(maps, self.size)
+        pooled = average_down(maps, (self.size, self.size))
         # Also under mixed precision: a strength is a sum over thousands of pixels.
         pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))
         bank = dct_bank(self.size, self.frequencies, pooled.dtype, pooled.device)
@@ -88,6 +89,9 @@ def _extremes(pixels: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
     tuple of Tensor
         Each ``(N, C)``.
     """
+    if is_tracing():  # pieces would count the slices of the trace
+        whole = pixels[:, :, None] * bank  # (N, C, K, P)
+        return whole.amax(-1).mean(2), whole.amin(-1).mean(2)
     rows = pixels.flatten(0, 1)
     piece = max(1, CACHED // bank.numel()) if rows.device.type == "cpu" else len(rows)
     learns = torch.is_grad_enabled() and rows.requires_grad

@@ -25,7 +25,6 @@ SIZE = (48, 32)
 SMALL: dict[str, dict[str, Any]] = {
     "flomo-b0": {"in_channels": 1},
     "dynunet": {"in_channels": 1, "filters": (8, 16, 16)},
-    "fm-bff-net": {"in_channels": 3},
     "tiny": {"in_channels": 1},
 }
 
@@ -64,7 +63,6 @@ def network_of(name: str) -> nn.Module:
         ("onnxruntime", "dynunet"),
         ("openvino", "flomo-b0"),
         pytest.param("onnxruntime", "flomo-b0", marks=pytest.mark.slow),
-        pytest.param("openvino", "fm-bff-net", marks=pytest.mark.slow),
         pytest.param("compile", "tiny", marks=pytest.mark.slow),
     ],
 )
