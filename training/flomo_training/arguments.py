@@ -130,7 +130,7 @@ def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentP
         metavar="DIR",
         type=Path,
         help="also judge the model's doubt (calibration, errors found, all its maps) and write the "
-        "report into a folder; takes about ten times as long",
+        "report into a folder; takes ten times as long and more",
     )
     parser.set_defaults(run=_evaluate)
 
