@@ -72,7 +72,7 @@ def _ablation(name: str, **switch: Any) -> Entry:
     return Entry(f"flomo-b0, {name}", "acdc", {"deep_supervision": True, **switch})
 
 
-COMPARED = {
+COMPARED: Mapping[str, Sequence[Entry]] = {
     "acdc": (
         Entry("flomo-b0, reference form", "acdc", REFERENCE),
         Entry("flomo-b0", "acdc"),
@@ -92,7 +92,7 @@ COMPARED = {
 }
 """By data set."""
 
-ABLATIONS = (
+ABLATIONS: Sequence[Entry] = (
     Entry("flomo-b0", "acdc"),
     _ablation("two best experts", routing="topk"),
     _ablation("experts alike", routing="uniform"),
