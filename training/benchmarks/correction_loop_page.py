@@ -24,7 +24,13 @@ TITLES = {
     "replay": "fine-tuned, with base data at hand",
     "scratch": "new network, same slices",
 }
-COLOURS = {"tuned": "#2563eb", "replay": "#16a34a", "scratch": "#9ca3af"}
+COLOURS = {
+    "norms": "#a855f7",
+    "weights": "#f97316",
+    "tuned": "#2563eb",
+    "replay": "#16a34a",
+    "scratch": "#9ca3af",
+}
 STRUCTURES = {"target_rv": "RV", "target_myocardium": "myocardium", "target_lv": "LV"}
 
 INTRODUCTION = """\
@@ -77,7 +83,8 @@ TRIALS = """\
 How the settings were chosen: 12 patients that the model has learnt from, in the changed contrast of
 *Another protocol*, six of them corrected (20 slices, 16 learnt from), six tested. *of the way*:
 weights between those of the model (0) and those that were learnt (1), the setting
-`interpolation`."""
+`interpolation`; of *norms*: statistics between those of the model and those of the corrected
+images, the setting `adapt_statistics`."""
 
 
 def write_page(rows: Sequence[Row], trials: Sequence[Row]) -> None:
