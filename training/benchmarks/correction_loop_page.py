@@ -29,7 +29,6 @@ COLOURS = {
     "weights": "#f97316",
     "tuned": "#2563eb",
     "replay": "#16a34a",
-    "scratch": "#9ca3af",
 }
 STRUCTURES = {"target_rv": "RV", "target_myocardium": "myocardium", "target_lv": "LV"}
 
@@ -106,7 +105,10 @@ def page(rows: Sequence[Row], trials: Sequence[Row]) -> str:
             splits = sorted({row.question for row in some if row.arm != "none"})
             parts += [text, f"Measured so far: {', '.join(splits)}.", table(some)]
             if domain == "protocol":
-                parts.append("![Dice after k corrected slices](correction_loop.png)")
+                parts += [
+                    "![Dice after k corrected slices](correction_loop.png)",
+                    "*Dots: mean of both halves; thin lines: each half.*",
+                ]
     if trials:
         parts += [TRIALS, table(trials)]
     hardware = sorted({row.hardware for row in rows})
@@ -168,8 +170,12 @@ def line(cells: Sequence[str]) -> str:
 
 
 def draw(rows: Sequence[Row], picture: Path) -> None:
-    """Draw how far the Dice on target and base moves with the number of corrected slices."""
-    figure = Figure(figsize=(9.6, 3.8), layout="constrained")
+    """Draw how far the Dice on target and base moves with the number of corrected slices.
+
+    Each half of the patients is a thin line; a dot is the mean of the halves. A new network lies
+    far below.
+    """
+    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     before = {row.question: row for row in rows if row.arm == "none"}
     gap = mean(list(before.values()), "base_same") - mean(list(before.values()), "target")
@@ -185,22 +191,26 @@ def draw(rows: Sequence[Row], picture: Path) -> None:
             axes.axhline(gap / 3, color="#f59e0b", linewidth=1, linestyle=":",
                          label="a third of the gap")  # fmt: skip
         for arm, colour in COLOURS.items():
-            moved: dict[int, list[float]] = {}
-            for row in rows:
-                if row.arm == arm and (arm != "scratch" or quantity == "target"):
-                    change = getattr(row, quantity) - getattr(before[row.question], quantity)
-                    moved.setdefault(row.slices, []).append(change)
-            counts = sorted(count for count in moved if fmean(moved[count]) > -0.1)
-            if counts:
-                axes.plot(counts, [fmean(moved[count]) for count in counts], "o-", color=colour,
-                          label=TITLES[arm])  # fmt: skip
-            for count in counts:
-                axes.plot([count] * len(moved[count]), moved[count], ".", color=colour, alpha=0.4)
+            moved = {
+                question: {
+                    row.slices: getattr(row, quantity) - getattr(start, quantity)
+                    for row in sorted(rows, key=lambda row: row.slices)
+                    if (row.arm, row.question) == (arm, question)
+                }
+                for question, start in before.items()
+            }
+            for changes in moved.values():
+                axes.plot(changes.keys(), changes.values(), ".-", color=colour, alpha=0.4)
+            everywhere = sorted(set.intersection(*(set(changes) for changes in moved.values())))
+            means = [fmean(changes[count] for changes in moved.values()) for count in everywhere]
+            if means:
+                axes.plot(everywhere, means, "o", color=colour, label=TITLES[arm])
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("corrected slices")
         axes.set_ylabel("change of the mean Dice")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(frameon=False, fontsize=8)
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     with atomic_write(picture) as temporary, temporary.open("wb") as file:
         figure.savefig(file, format="png", dpi=130)
