@@ -39,6 +39,9 @@ ROW = "row.json"
 
 NO_COSTS = Costs(0, 0, 0.0, 0.0)
 
+FEW_EPOCHS = 20
+"""Fewer say how a network begins to learn, not what it can learn."""
+
 REFERENCE = {"reference": True, "unit_input": True}
 """FLoMo-Net as its official code has it, behind intensities of 0 to 1; it has no stages' heads."""
 
@@ -275,10 +278,17 @@ def _table(rows: Sequence[Row]) -> list[str]:
 def _budget(rows: Sequence[Row]) -> str:
     budget = rows[0].budget
     squares = ", ".join(f"{s['size']} from epoch {s['from_epoch']}" for s in budget["squares"])
-    return (
+    stated = (
         f"Budget of every row: {budget['epochs']} epochs, batches of {budget['batch']}, squares of "
-        f"{squares}; seed {budget['seed']}; {budget['hardware']}."
+        f"{squares}; seed {budget['seed']}; {budget['hardware']}. The computer did other work "
+        "meanwhile, so hours are too long."
     )
+    if budget["epochs"] < FEW_EPOCHS:
+        stated += (
+            " So small a budget shows that all of them learn in one frame, and how soon; not which "
+            "is the best after all."
+        )
+    return stated
 
 
 def chosen(entries: Sequence[Entry], only: Sequence[str] | None) -> list[Entry]:
