@@ -305,7 +305,12 @@ def main() -> int:
     parser.add_argument("--ablations", action="store_true", help="also train those of FLoMo-Net")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="rows to measure")
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--square", type=int, help="one size of squares for all epochs")
+    parser.add_argument(
+        "--square",
+        type=int,
+        help="one size of squares for all epochs; below 96 pixels they hide what surrounds a heart, "
+        "and networks that look closely find hearts everywhere",
+    )
     parser.add_argument("--batch", type=int)
     parser.add_argument("--runs-folder", type=Path, default=Path("runs") / "networks")
     parser.add_argument("--out", type=Path, default=FOLDER)
