@@ -308,8 +308,8 @@ def main() -> int:
     parser.add_argument(
         "--square",
         type=int,
-        help="one size of squares for all epochs; below 96 pixels they hide what surrounds a heart, "
-        "and networks that look closely find hearts everywhere",
+        help="one size of squares for all epochs; below 96 pixels they hide what surrounds a heart,"
+        " and networks that look closely find hearts everywhere",
     )
     parser.add_argument("--batch", type=int)
     parser.add_argument("--runs-folder", type=Path, default=Path("runs") / "networks")
