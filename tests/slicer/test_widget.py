@@ -175,7 +175,8 @@ def test_leaving_and_closing(bench, oblique):
 def test_every_widget_of_the_files_is_used_and_explained():
     """A button that nobody connects, or that has no tooltip, is a fault."""
     folder = Path(__file__).parents[2] / "slicer_extension" / "FLoMoSegmentation"
-    code = "\n".join(path.read_text() for path in folder.glob("FLoMoSegmentationLib/panel_*.py"))
+    panels = folder.glob("FLoMoSegmentationLib/panel_*.py")
+    code = "\n".join(path.read_text(encoding="utf-8") for path in panels)
     code += 'scopes getattr(ui, f"{name}Scope") sliceScope stackScope allScope'
     standins.install()
     for page in sorted((folder / "Resources" / "UI").glob("*.ui")):

@@ -29,7 +29,7 @@ def test_damage_is_absence(home: Path) -> None:
     (home / "engines" / "a.openvino.graph").write_bytes(b"other")
     assert records.read_graph("a", found, "openvino") is None
     for text in ("", "{", "[]", '{"chosen": "x", "trials": {}, "graphs": {}}', "\xff"):
-        (home / "engines" / "a.json").write_text(text)
+        (home / "engines" / "a.json").write_text(text, encoding="utf-8")
         assert records.read("a") is None
 
 
