@@ -18,24 +18,33 @@ from napari_flomo.errors import FlomoError
 Make = Callable[..., Correction]
 EACH = 12
 
-PROGRAM = """
+PROGRAM = '''
 import sys
 import numpy as np
 from napari_flomo.corrections import Correction, CorrectionStore
 from napari_flomo.volumes import Geometry, Volume
 
 folder, reader, each = sys.argv[1], sys.argv[2], int(sys.argv[3])
-print("ready", flush=True)
-sys.stdin.readline()
+
+
+def meet():
+    """Go on when the other program is here, too."""
+    print("here", flush=True)
+    sys.stdin.readline()
+
+
+meet()
 store = CorrectionStore.open(folder, create=True)  # both make it
 for number in range(each):
+    if number == each // 2:
+        meet()
     image = Volume(np.full((2, 8, 9), number, np.int16), Geometry((1, 1, 8)))
     labels = np.full((2, 8, 9), number % 2, np.uint8)
     for state in ("draft", "accepted"):
         name = reader if number % 3 else "shared"
         store.add(Correction(image, image.with_data(labels), {1: "LV"}, state=state, reader=name))
     store.records()
-"""
+'''
 
 
 def test_two_programs(tmp_path: Path) -> None:
@@ -53,13 +62,14 @@ def test_two_programs(tmp_path: Path) -> None:
         for reader in ("napari", "slicer")
     ]
     try:
-        for program in programs:
-            assert program.stdout is not None
-            assert program.stdout.readline() == "ready\n"
-        for program in programs:  # now both start, within a millisecond
-            assert program.stdin is not None
-            program.stdin.write("go\n")
-            program.stdin.flush()
+        for _ in range(2):  # at the start, and half way, lest one ends before the other begins
+            for program in programs:
+                assert program.stdout is not None
+                assert program.stdout.readline() == "here\n"
+            for program in programs:  # now both go on, within a millisecond
+                assert program.stdin is not None
+                program.stdin.write("go\n")
+                program.stdin.flush()
         for program in programs:
             _, errors = program.communicate(timeout=200)
             assert program.returncode == 0, errors
