@@ -24,23 +24,14 @@ TRAINING = "tests/session/fake_training.py"
 os.environ.setdefault("FLOMO_ENGINE", "fast")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where tests run side by side, keep a file in one process, and all windows on a screen too.
+    """Where files run side by side, begin with those that take long.
 
-    What takes longest begins first, lest one process works alone at the end.
+    Lest one process works alone at the end.
     """
-    if not hasattr(config, "workerinput"):  # it is xdist that tells its processes something
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    long = {_group(item) for item in items if item.get_closest_marker("timeout")} | {"gui"}
-    items.sort(key=lambda item: _group(item) not in long)
-
-
-def _group(item: pytest.Item) -> str:
-    windows = "gui" in item.path.relative_to(REPOSITORY / "tests").parts
-    return "gui" if windows else str(item.path)
+    if hasattr(config, "workerinput"):  # it is xdist that tells its processes something
+        long = {item.path for item in items if item.get_closest_marker("timeout")}
+        items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")
