@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import RunFailed, RunFinished, RunProgressed
+from napari_flomo.session import RunFailed, RunFinished, RunProgressed, doubt_maps
 from napari_flomo.session.words import progress_text
 from napari_flomo.widgets import overlay, segmenting
 from napari_flomo.widgets.legend import Legend
@@ -117,10 +117,11 @@ class DoubtBox(QWidget):
         self.map_box.clear()
         if entry is None or image is None or image.segmentation is None:
             return
-        for number, name in enumerate(overlay.maps_offered(image.segmentation.card.network, there)):
-            title = overlay.title_of(name)
-            self.map_box.addItem(title if name in there else f"{title} (not computed)", name)
-            tip = overlay.explanation_of(name)
+        for number, name in enumerate(
+            doubt_maps.maps_offered(image.segmentation.card.network, there)
+        ):
+            self.map_box.addItem(doubt_maps.entry_of(name, there), name)
+            tip = doubt_maps.explanation_of(name)
             self.map_box.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
         known = self.map_box.findData(entry.map if entry.map in there or not chosen else chosen)
         self.map_box.setCurrentIndex(max(known, 0))
@@ -140,7 +141,7 @@ class DoubtBox(QWidget):
         self.progress.setVisible(running)
         self.compute_button.setText("Cancel" if running else "Compute")
         if name is not None:
-            self.offer.setText(f"Not computed yet: takes {overlay.cost_of(str(name))}.")
+            self.offer.setText(doubt_maps.offer_text(str(name)))
 
     def _compute(self) -> None:
         run = self._desk.session.running

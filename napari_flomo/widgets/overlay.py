@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from napari_flomo.segmentation import MAPS
 
 if TYPE_CHECKING:
     from napari.utils import Colormap
@@ -29,46 +26,6 @@ _STOPS = np.array(
     ]
 )
 _STEPS = 256
-
-
-def title_of(name: str) -> str:
-    """Return what people call a map."""
-    return MAPS[name].title if name in MAPS else name.replace("_", " ").capitalize()
-
-
-def explanation_of(name: str) -> str:
-    """Say what a high value of a map means."""
-    return MAPS[name].description if name in MAPS else "A map of the model's own"
-
-
-def maps_offered(network: str, there: Iterable[str]) -> list[str]:
-    """Return the maps that can be shown or computed, those that are there first.
-
-    Parameters
-    ----------
-    network
-        Of the model, by its name in the card.
-    there
-        Names of the maps that are computed already.
-
-    Notes
-    -----
-    Of the network's own maps the mean over its stages is offered; a single stage is shown where
-    somebody computed it.
-    """
-    names = list(there)
-    names += [
-        kind.name
-        for kind in MAPS.values()
-        if kind.name not in names and kind.stage is None and kind.offered_by(network)
-    ]
-    return names
-
-
-def cost_of(name: str) -> str:
-    """Say how long a map takes to compute, beside a segmentation."""
-    passes = MAPS[name].passes if name in MAPS else 1
-    return "as long as Segment" if passes == 1 else f"{passes} times as long as Segment"
 
 
 def colours(threshold: float) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import results
+from FLoMoSegmentationLib import doubting, results
 from FLoMoSegmentationLib.runner import make_worker
 from helpers import add_volume, finish
 
@@ -18,13 +18,15 @@ from napari_flomo.models import (
     save_model,
 )
 from napari_flomo.segmentation import Segmenter
+from napari_flomo.session import RunFailed, doubt_maps
 
 
-@pytest.fixture
-def fias(tmp_path):
+@pytest.fixture(scope="module")
+def fias(tmp_path_factory):
     """The folder of a narrow FIAS with random weights."""
     import torch
 
+    folder = tmp_path_factory.mktemp("models") / "narrow"
     card = ModelCard(
         name="narrow",
         network="fias",
@@ -45,27 +47,89 @@ def fias(tmp_path):
         torch.manual_seed(5)
         network = build_network(card)
     network.head.weight.data *= 40  # else no class is clearly ahead
-    save_model(tmp_path / "narrow", network, card)
-    return tmp_path / "narrow"
+    save_model(folder, network, card)
+    return folder
 
 
-def test_segmented_by_the_real_worker(make_logic, oblique, fias):
+@pytest.fixture(scope="module")
+def real_worker():
     worker = make_worker()
-    try:
-        logic = make_logic(worker)
-        node = add_volume(oblique)
-        logic.segment(node, str(fias), "cpu", "all")
-        finish(logic, 120)
-        entry = logic.entry_of(node)
-        image = logic.session.image(entry.key)
-        wanted = Segmenter.from_pretrained(fias, "cpu", "fast").segment(image.volume)
-        drawn = results.read_labels(
-            entry.source, entry.record.segmentation, image.segmentation.card, None
-        )
-        labels = drawn[0] if drawn.ndim == 4 else drawn
-        assert len(np.unique(wanted.labels.data)) > 1
-        assert np.mean(labels != wanted.labels.data) < 1e-3  # ties, in another process
-        doubt = slicer.util.arrayFromVolume(entry.record.doubt)
-        assert np.allclose(doubt, wanted.uncertainty["entropy"].data, atol=1e-3)
-    finally:
-        worker.close()
+    close, worker.close = worker.close, lambda: None
+    yield worker
+    close()
+
+
+@pytest.fixture
+def segmented(make_logic, real_worker, oblique, fias):
+    """The logic, and a heart that the narrow network segmented."""
+    logic = make_logic(real_worker)
+    node = add_volume(oblique)
+    logic.segment(node, str(fias), "cpu", "all")
+    finish(logic, 120)
+    return logic, logic.entry_of(node)
+
+
+def expected(logic, entry, fias, *names):
+    segmenter = Segmenter.from_pretrained(fias, "cpu", "fast")
+    return segmenter.segment(logic.session.image(entry.key).volume, maps=names)
+
+
+def compute(logic, entry, name, model=""):
+    doubting.compute(logic, entry, name, "cpu", model)
+    finish(logic, 120)
+    return slicer.util.arrayFromVolume(entry.record.doubt)
+
+
+def test_segmented_by_the_real_worker(segmented, fias):
+    logic, entry = segmented
+    image = logic.session.image(entry.key)
+    wanted = expected(logic, entry, fias, "entropy")
+    drawn = results.read_labels(
+        entry.source, entry.record.segmentation, image.segmentation.card, None
+    )
+    labels = drawn[0] if drawn.ndim == 4 else drawn
+    assert len(np.unique(wanted.labels.data)) > 1
+    assert np.mean(labels != wanted.labels.data) < 1e-3  # ties, in another process
+    doubt = slicer.util.arrayFromVolume(entry.record.doubt)
+    assert np.allclose(doubt, wanted.uncertainty["entropy"].data, atol=1e-3)
+
+
+def test_what_the_network_draws_is_computed_when_asked_for(segmented, fias):
+    logic, entry = segmented
+    there = logic.session.image(entry.key).segmentation
+    assert "mc_variance" in doubt_maps.maps_offered(there.card.network, there.uncertainty)
+    labels = slicer.util.arrayFromVolume(entry.record.proposed).copy()
+    found = compute(logic, entry, "mc_variance")
+    wanted = expected(logic, entry, fias, "mc_variance").uncertainty["mc_variance"].data
+    assert wanted.max() > 0
+    assert np.allclose(found, wanted, atol=0.02 * wanted.max())
+    display = entry.record.doubt.GetDisplayNode()
+    assert display.GetWindowLevelMax() == pytest.approx(float(found.max()))
+    assert np.array_equal(slicer.util.arrayFromVolume(entry.record.proposed), labels)
+
+
+def test_a_map_that_the_network_lacks_is_refused_with_the_reason(segmented):
+    logic, entry = segmented
+    there = logic.session.image(entry.key).segmentation
+    assert "network_cosine" not in doubt_maps.maps_offered(there.card.network, there.uncertainty)
+    events = []
+    logic.session.subscribe(events.append)
+    before = slicer.util.arrayFromVolume(entry.record.doubt).copy()
+    assert np.array_equal(compute(logic, entry, "network_cosine"), before)
+    assert isinstance(events[-1], RunFailed)
+    assert "has no map 'network_cosine' of its own" in events[-1].problem.sentence
+    assert entry.record.map == "entropy"
+
+
+def test_after_loading_the_chosen_model_is_taken_if_it_made_the_labels(segmented, fias):
+    logic, entry = segmented
+    logic.clear()  # as after the scene was loaded: nobody knows in which folder the model lies
+    entry = logic.known(entry.source.node)
+    assert entry.model == ""
+    events = []
+    logic.session.subscribe(events.append)
+    compute(logic, entry, "mc_entropy", "flomo-b0-acdc")
+    assert isinstance(events[-1], RunFailed), "another model is not taken, nor is one of this name"
+    assert "narrow" in events[-1].problem.sentence
+    compute(logic, entry, "mc_entropy", str(fias))
+    assert entry.record.map == "mc_entropy"

@@ -159,8 +159,9 @@ def test_completed_segments_are_locked(scene_with, card):
 
 
 def test_the_doubt_has_the_colours_of_napari(program):
-    from napari_flomo.widgets.overlay import colours
+    from napari_flomo.widgets.overlay import THRESHOLD, colours
 
+    assert doubt.THRESHOLD == THRESHOLD
     assert np.allclose(doubt.colours(), colours(0.0)[:, :3], atol=1e-6)
     table = doubt.colour_table(slicer.mrmlScene)
     assert doubt.colour_table(slicer.mrmlScene) is table, "one table for a scene"

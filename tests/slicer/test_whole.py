@@ -113,7 +113,7 @@ def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch
         places = [on_screen(view, node, (x, y, place.slice)) for y, x in np.argwhere(where)]
         return np.array([changed[y, x] > 0 for y, x in places if 0 <= y < 400 and 0 <= x < 400])
 
-    threshold = 0.25  # of the panel
+    threshold = bench.panel.review.ui.threshold.value
     above, below = covered(doubt > threshold + 0.05), covered(doubt < threshold - 0.05)
     assert above.size > 20
     assert above.mean() > 0.95

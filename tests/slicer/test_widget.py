@@ -201,8 +201,8 @@ def test_the_steps_for_the_real_program_are_sound(bench, program, monkeypatch):
     monkeypatch.setattr(slicer.modules, "flomosegmentation", handle, raising=False)
     monkeypatch.setattr(slicer.util, "selectModule", lambda name: None, raising=False)
     monkeypatch.setattr(slicer.app, "processEvents", bench.application.processEvents)
-    for step in selftest.STEPS[:3]:
+    for step in selftest.STEPS[:4]:
         program.close_scene()
         program.slice_view("Red")
         step()
-    assert selftest.STEPS[3].__name__ == "a_stroke_of_the_editor_is_taken_up_and_undone"
+    assert selftest.STEPS[4].__name__ == "a_stroke_of_the_editor_is_taken_up_and_undone"

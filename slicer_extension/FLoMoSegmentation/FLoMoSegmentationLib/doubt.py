@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-THRESHOLD = 0.25
-"""Doubt below this is hidden at first: an entropy of one quarter of its maximum."""
+THRESHOLD = 0.4
+"""Doubt below this is hidden at first, as in napari: calibrated probabilities are never quite sure,
+and at a quarter of the largest entropy the whole neighbourhood of a heart would glow."""
 
 OPACITY = 0.6
 TABLE = "FLoMo doubt"
@@ -49,14 +50,24 @@ def colour_table(scene: Any) -> Any:
     return node
 
 
-def style(scene: Any, node: Any, threshold: float = THRESHOLD) -> None:
-    """Let a doubt map be drawn in its colours, and clear where the network is certain."""
+def style(scene: Any, node: Any, threshold: float = THRESHOLD, largest: float = 1.0) -> None:
+    """Let a doubt map be drawn in its colours, and clear where the network is certain.
+
+    Parameters
+    ----------
+    scene, node
+        The scene, and the volume with the map.
+    threshold
+        Doubt below this share of ``largest`` is clear.
+    largest
+        Value that gets the last colour; more than that is drawn alike.
+    """
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID(colour_table(scene).GetID())
     display.SetInterpolate(0)
     display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(0.0, 1.0)
+    display.SetWindowLevelMinMax(0.0, largest)
     display.AutoThresholdOff()
-    display.SetThreshold(threshold, 1.0)
+    display.SetThreshold(threshold * largest, 1.0)
     display.ApplyThresholdOn()

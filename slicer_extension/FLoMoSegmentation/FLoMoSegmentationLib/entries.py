@@ -38,6 +38,11 @@ class Entry:
         Tells whether the voxels are still those that the session has, see `Source.state`.
     record
         Its results in the scene; None before the first run.
+    model
+        What the last run was asked to segment with: a name or a folder; empty where it is not
+        known, as after a scene was loaded.
+    wanted
+        The map of doubt that is computed, or was the last to be asked for.
     painted
         Whether somebody may have painted since the labels were last read.
     restoring
@@ -48,6 +53,8 @@ class Entry:
     source: Source
     state: tuple[Any, ...]
     record: Record | None = None
+    model: str = ""
+    wanted: str = ""
     painted: bool = False
     restoring: bool = False
     watches: list[Watch] = field(default_factory=list)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import slicer
+from numpy.typing import NDArray
+
+from FLoMoSegmentationLib.images import ijk_to_ras, matrix_of
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source
+    from napari_flomo.session import OpenImage
+    from napari_flomo.volumes import Volume
 
 
 def make_node(source: Source, kind: str, name: str, *, editable: bool = False) -> Any:
@@ -77,6 +83,36 @@ def place(source: Source, node: Any) -> None:
     image, item = (hierarchy.GetItemByDataNode(one) for one in (source.node, node))
     if image and item:
         hierarchy.SetItemParent(item, hierarchy.GetItemParent(image))
+
+
+def write_voxels(source: Source, node: Any, frames: NDArray[Any]) -> None:
+    """Write ``(frames, slices, rows, columns)`` into a volume or sequence, on the image's grid."""
+    grid = matrix_of(ijk_to_ras(source.node))
+    for target, frame in zip(frame_nodes(source, node), frames, strict=True):
+        target.SetIJKToRASMatrix(grid)
+        slicer.util.updateVolumeFromArray(target, frame)
+    refresh(source)
+
+
+def read_voxels(source: Source, node: Any) -> NDArray[Any]:
+    """Return the voxels of a result, with frames, in the order of the image's slices."""
+    axis, frames = ijk_to_ras(source.node)[:3, 2], []
+    for one in frame_nodes(source, node):
+        voxels = slicer.util.arrayFromVolume(one)
+        frames.append(voxels if ijk_to_ras(one)[:3, 2] @ axis > 0 else voxels[::-1])
+    return np.stack(frames)
+
+
+def with_frames(data: NDArray[Any]) -> NDArray[Any]:
+    """Return an array with frames, one where there are none."""
+    return data if data.ndim == 4 else data[np.newaxis]
+
+
+def on_grid(image: OpenImage, stack: NDArray[Any]) -> Volume:
+    """Return ``(frames, slices, rows, columns)`` on the grid of an image, with its axes."""
+    moving = "frames" in image.volume.axes
+    axes = tuple(name for name in image.volume.axes if name != "channels")
+    return image.volume.with_data(stack if moving else stack[0], axes=axes)
 
 
 def _sequence(source: Source, kind: str, name: str) -> Any:

@@ -247,7 +247,7 @@ class Logic:
         if isinstance(event, RunFinished) and event.run.key is not None:
             entry = self._by_key(event.run.key)
             if entry is not None:
-                showing.show(self.session, entry, self.threshold, self._editor())
+                showing.show(self.session, entry, event.run, self.threshold, self._editor())
         elif isinstance(event, LabelsChanged | ReviewChanged):
             entry = self._by_key(event.key)
             if entry is not None:

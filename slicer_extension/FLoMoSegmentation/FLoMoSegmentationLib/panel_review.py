@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from FLoMoSegmentationLib import doubt, parameters, views, words
+from FLoMoSegmentationLib import words
 from FLoMoSegmentationLib.logic import refuse_without
+from FLoMoSegmentationLib.panel_doubt import DoubtPanel
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import CorrectionKept, Event, LabelsChanged, Place, ReviewChanged
 
@@ -35,7 +36,6 @@ class ReviewPanel:
         self.ui = ui
         self.host = host
         self.places: tuple[Place, ...] = ()
-        self._filling = False
         table = ui.reviewTable
         table.setColumnCount(len(words.COLUMNS))
         table.setHorizontalHeaderLabels(list(words.COLUMNS))
@@ -43,19 +43,11 @@ class ReviewPanel:
         ui.nextButton.connect("clicked(bool)", self.on_next)
         ui.previousButton.connect("clicked(bool)", self.on_previous)
         ui.acceptButton.connect("clicked(bool)", self.on_accept)
-        ui.showDoubt.connect("toggled(bool)", self.on_doubt)
-        ui.opacity.connect("valueChanged(double)", self.on_doubt)
-        ui.threshold.connect("valueChanged(double)", self.on_doubt)
+        self.doubt = DoubtPanel(ui, host)
         host.logic.session.subscribe(self.on_event)
 
     def refresh(self) -> None:
         """Show the review, the labels and the measures of the image that is chosen."""
-        chosen = parameters.read(self.host.parameter_node())
-        self._filling = True
-        self.ui.showDoubt.setChecked(chosen.show_doubt)
-        self.ui.opacity.setValue(chosen.opacity)
-        self.ui.threshold.setValue(chosen.threshold)
-        self._filling = False
         entry = self.host.entry
         record = None if entry is None else entry.record
         for button in (self.ui.nextButton, self.ui.previousButton, self.ui.acceptButton):
@@ -63,7 +55,7 @@ class ReviewPanel:
         self.show_editor(entry)
         self.ui.measuresView.setMRMLTableNode(None if record is None else record.table)
         self.fill_table()
-        self.draw_doubt()
+        self.doubt.refresh()
 
     def fill_table(self) -> None:
         """Show the slices, the most doubtful first."""
@@ -94,16 +86,6 @@ class ReviewPanel:
         editor.setSegmentationNode(node)
         if node is not None and entry is not None:
             editor.setSourceVolumeNode(entry.source.node)
-
-    def draw_doubt(self) -> None:
-        """Lay the doubt over the image as the user wants it."""
-        chosen = parameters.read(self.host.parameter_node())
-        entry = self.host.entry
-        record = None if entry is None else entry.record
-        node = None if record is None else record.doubt
-        if node is not None:
-            doubt.style(slicer.mrmlScene, node, chosen.threshold)
-        views.show_doubt(node if chosen.show_doubt else None, chosen.opacity)
 
     # What the user does
 
@@ -136,18 +118,6 @@ class ReviewPanel:
         review = self.host.logic.session.image(entry.key).review
         if place is None and review is not None and review.finished:
             self.host.segment.say("Every slice is accepted.")
-
-    def on_doubt(self, _value: Any = None) -> None:
-        """Show the doubt otherwise."""
-        if self._filling:
-            return
-        parameters.change(
-            self.host.parameter_node(),
-            show_doubt=bool(self.ui.showDoubt.checked),
-            opacity=float(self.ui.opacity.value),
-            threshold=float(self.ui.threshold.value),
-        )
-        self.draw_doubt()
 
     # What the session tells
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -158,7 +159,10 @@ class SegmentPanel:
     # What the work tells
 
     def on_event(self, event: Event) -> None:
-        """Show how far the work is and how it ended."""
+        """Show how far the work is and how it ended; maps of doubt have a line of their own."""
+        run = getattr(event, "run", None)
+        if run is not None and run.only_maps:
+            return
         if isinstance(event, RunStarted):
             self.show_running(event.run)
         elif isinstance(event, RunProgressed):
@@ -173,15 +177,16 @@ class SegmentPanel:
             self.say("Cancelled; nothing was changed.")
         elif isinstance(event, RunFailed):
             self.show_running(None)
-            self.on_problem(event.problem)
+            scope = parameters.read(self.host.parameter_node()).scope
+            self.on_problem(event.problem, lambda: self.attempt("cpu", scope))
 
-    def on_problem(self, problem: Problem) -> None:
-        """Say what went wrong; a GPU that is too small is followed by an offer."""
+    def on_problem(self, problem: Problem, on_cpu: Callable[[], None]) -> None:
+        """Say what went wrong; a GPU that is too small is followed by an offer of the CPU."""
         self.say(problem.sentence, "error")
         if problem.kind == "out_of_gpu_memory" and slicer.util.confirmYesNoDisplay(
             f"{problem.sentence}\nDo the same on the CPU? It is slower, but it fits."
         ):
-            self.attempt("cpu", parameters.read(self.host.parameter_node()).scope)
+            on_cpu()
 
     def show_running(self, run: Run | None) -> None:
         """Show progress and Cancel while something runs."""

@@ -15,6 +15,9 @@ import slicer
 KIND = "vtkMRMLScriptedModuleNode"
 _MODULE = "FLoMoSegmentation.Record"
 _NOTE = "note"
+_MAP = "map"
+_LARGEST = "largest"
+_WAITING = "map_"
 
 
 class Record:
@@ -68,6 +71,44 @@ class Record:
         return self.node.GetNodeReference("doubt")
 
     @property
+    def map(self) -> str:
+        """Name of the map that the volume node with the doubt shows."""
+        return self.node.GetParameter(_MAP) or "entropy"
+
+    @property
+    def largest(self) -> float:
+        """Value of the shown map that gets the last colour."""
+        try:
+            value = float(self.node.GetParameter(_LARGEST) or 1)
+        except ValueError:
+            return 1.0
+        return value if 0 < value <= 1 else 1.0
+
+    def show(self, name: str, largest: float) -> None:
+        """Take note of the map that is shown, and of what gets its last colour."""
+        for key, text in ((_MAP, name), (_LARGEST, repr(largest))):
+            if self.node.GetParameter(key) != text:
+                self.node.SetParameter(key, text)
+
+    @property
+    def waiting(self) -> dict[str, Any]:
+        """The maps that are there and not shown, by name: hidden volumes or sequences."""
+        roles = [
+            self.node.GetNthNodeReferenceRole(number)
+            for number in range(self.node.GetNumberOfNodeReferenceRoles())
+        ]
+        found = {
+            role.removeprefix(_WAITING): self.node.GetNodeReference(role)
+            for role in roles
+            if role.startswith(_WAITING)
+        }
+        return {name: node for name, node in found.items() if node is not None}
+
+    def let_wait(self, name: str, node: Any) -> None:
+        """Keep a map that is not shown."""
+        self.refer(_WAITING + name, node)
+
+    @property
     def proposed(self) -> Any:
         """What the network said before anybody painted: a hidden label map or a sequence."""
         return self.node.GetNodeReference("proposed")
@@ -99,6 +140,6 @@ class Record:
     def forget(self) -> None:
         """Remove the record and what only it needs."""
         scene = slicer.mrmlScene
-        for node in (self.proposed, self.node):
+        for node in (self.proposed, *self.waiting.values(), self.node):
             if node is not None and scene.IsNodePresent(node):
                 scene.RemoveNode(node)

@@ -7,12 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import slicer
 from numpy.typing import NDArray
 
-from FLoMoSegmentationLib import doubt
-from FLoMoSegmentationLib.frames import frame_nodes, make_hidden, make_node, place, refresh
-from FLoMoSegmentationLib.images import ijk_to_ras, matrix_of
+from FLoMoSegmentationLib import maps
+from FLoMoSegmentationLib.frames import (
+    frame_nodes,
+    make_hidden,
+    make_node,
+    on_grid,
+    place,
+    read_voxels,
+    refresh,
+    with_frames,
+    write_voxels,
+)
+from FLoMoSegmentationLib.images import ijk_to_ras
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.segments import read_segments, write_segments
 
@@ -20,9 +29,6 @@ if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source
     from napari_flomo.models import ModelCard
     from napari_flomo.session import OpenImage, Session
-
-MAP = "entropy"
-"""The doubt map that is shown; every run brings it."""
 
 
 def show_labels(source: Source, record: Record, image: OpenImage) -> None:
@@ -35,7 +41,7 @@ def show_labels(source: Source, record: Record, image: OpenImage) -> None:
         node = make_node(source, "vtkMRMLSegmentationNode", name, editable=True)
         record.refer("segmentation", node)
     place(source, node)
-    write_labels(source, node, _stack(image.labels.data), image.segmentation.card)
+    write_labels(source, node, with_frames(image.labels.data), image.segmentation.card)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetOpacity2DFill(0.35)
@@ -60,22 +66,6 @@ def read_labels(
     return np.stack([read_segments(one, card, source.node) for one in nodes])
 
 
-def show_doubt(source: Source, record: Record, image: OpenImage, threshold: float) -> None:
-    """Write the doubt of an image into a volume node with colours of its own."""
-    found = None if image.segmentation is None else image.segmentation.uncertainty.get(MAP)
-    if found is None:
-        return
-    node, made = record.doubt, False
-    if node is None:
-        node = make_node(source, "vtkMRMLScalarVolumeNode", f"{image.name} uncertainty")
-        record.refer("doubt", node)
-        made = True
-    place(source, node)
-    _write_volumes(source, node, _stack(found.data).astype(np.float32, copy=False))
-    if made or node.GetDisplayNode() is None:
-        doubt.style(slicer.mrmlScene, node, threshold)
-
-
 def keep_proposed(source: Source, record: Record, image: OpenImage) -> None:
     """Keep what the network said in the scene, hidden: a correction tells what was changed."""
     assert image.segmentation is not None
@@ -84,7 +74,7 @@ def keep_proposed(source: Source, record: Record, image: OpenImage) -> None:
         name = f"{image.name} as the network found it"
         node = make_hidden(source, "vtkMRMLLabelMapVolumeNode", name)
         record.refer("proposed", node)
-    _write_volumes(source, node, _stack(image.segmentation.labels.data))
+    write_voxels(source, node, with_frames(image.segmentation.labels.data))
 
 
 def keep_note(record: Record, image: OpenImage) -> None:
@@ -125,8 +115,8 @@ def restore(session: Session, key: str, source: Source, record: Record) -> bool:
         key,
         Replay(
             image=image.volume,
-            proposed=_on_grid(image, _read_volumes(source, record.proposed).astype(np.uint8)),
-            labels=_on_grid(image, read_labels(source, segmentation, card)),
+            proposed=on_grid(image, read_voxels(source, record.proposed).astype(np.uint8)),
+            labels=on_grid(image, read_labels(source, segmentation, card)),
             strokes=0,
             accepted=frozenset((int(frame), int(index)) for frame, index in accepted),
             locked=frozenset(note.get("locked", ())),
@@ -139,27 +129,8 @@ def restore(session: Session, key: str, source: Source, record: Record) -> bool:
     assert image.review is not None
     assert image.segmentation is not None
     image.review.restore(review)
-    if record.doubt is not None:
-        data = _on_grid(image, _read_volumes(source, record.doubt))
-        image.segmentation = replace(image.segmentation, uncertainty={MAP: data})
+    image.segmentation = replace(image.segmentation, uncertainty=maps.read(source, record, image))
     return True
-
-
-def _write_volumes(source: Source, node: Any, frames: NDArray[Any]) -> None:
-    grid = matrix_of(ijk_to_ras(source.node))
-    for target, frame in zip(frame_nodes(source, node), frames, strict=True):
-        target.SetIJKToRASMatrix(grid)
-        slicer.util.updateVolumeFromArray(target, frame)
-    refresh(source)
-
-
-def _read_volumes(source: Source, node: Any) -> NDArray[Any]:
-    """Return the voxels of a result in the order of the image's slices."""
-    axis, frames = ijk_to_ras(source.node)[:3, 2], []
-    for one in frame_nodes(source, node):
-        voxels = slicer.util.arrayFromVolume(one)
-        frames.append(voxels if ijk_to_ras(one)[:3, 2] @ axis > 0 else voxels[::-1])
-    return np.stack(frames)
 
 
 def _turned(note: Mapping[str, Any], grid: NDArray[np.float64], count: int) -> dict[str, Any]:
@@ -180,14 +151,3 @@ def _turned(note: Mapping[str, Any], grid: NDArray[np.float64], count: int) -> d
     result["review"] = review
     result["slice_scores"] = [row[::-1] for row in note["slice_scores"]]
     return result
-
-
-def _stack(data: NDArray[Any]) -> NDArray[Any]:
-    """Return an array with frames, one where there are none."""
-    return data if data.ndim == 4 else data[np.newaxis]
-
-
-def _on_grid(image: OpenImage, stack: NDArray[Any]) -> Any:
-    moving = "frames" in image.volume.axes
-    axes = tuple(name for name in image.volume.axes if name != "channels")
-    return image.volume.with_data(stack if moving else stack[0], axes=axes)

@@ -58,6 +58,24 @@ def cancel_works() -> None:
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
 
 
+def a_map_of_doubt_is_computed_by_click() -> None:
+    """Choose a map that is not there yet, compute it, and find it in the slice views."""
+    if installer.missing():
+        return
+    panel, node = _panel(), _heart()
+    panel.segment.ui.imageSelector.setCurrentNode(node)
+    panel.segment.ui.segmentButton.click()
+    _wait(lambda: panel.logic.session.running is None)
+    ui = panel.review.ui
+    ui.mapBox.setCurrentIndex(ui.mapBox.findData("network_cosine"))
+    panel.review.doubt.on_map()
+    ui.computeButton.click()
+    assert panel.logic.session.running is not None
+    _wait(lambda: panel.logic.session.running is None)
+    assert panel.entry.record.map == "network_cosine"
+    assert ui.showDoubt.checked
+
+
 def a_stroke_of_the_editor_is_taken_up_and_undone() -> None:
     """Paint on our segments with the Segment Editor, and undo it."""
     if installer.missing():
@@ -82,6 +100,7 @@ STEPS: tuple[Callable[[], None], ...] = (
     all_widgets_are_there,
     a_heart_is_segmented_while_the_windows_live,
     cancel_works,
+    a_map_of_doubt_is_computed_by_click,
     a_stroke_of_the_editor_is_taken_up_and_undone,
 )
 

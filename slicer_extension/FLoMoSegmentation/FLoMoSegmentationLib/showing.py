@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import measures, results, segments, versions
+from FLoMoSegmentationLib import maps, measures, results, segments, versions
 from FLoMoSegmentationLib.record import Record
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.entries import Entry
-    from napari_flomo.session import Session
+    from napari_flomo.session import Run, Session
 
 
-def show(session: Session, entry: Entry, threshold: float, editor: Any) -> None:
-    """Write what a run brought into the scene.
+def show(session: Session, entry: Entry, run: Run, threshold: float, editor: Any) -> None:
+    """Write what a run brought into the scene; one that brings maps of doubt leaves labels alone.
 
     Parameters
     ----------
-    session, entry
-        The session, and the image of which it is.
+    session, entry, run
+        The session, the image of which it is, and the run.
     threshold
         Of the doubt when it is first shown.
     editor
@@ -29,10 +29,15 @@ def show(session: Session, entry: Entry, threshold: float, editor: Any) -> None:
     image = session.image(entry.key)
     record = entry.record or Record.make(entry.source.node)
     entry.record = record
+    if run.only_maps:
+        maps.show(entry.source, record, image, threshold, entry.wanted)
+        return
+    entry.model = run.model or ""
     if record.segmentation is not None:
         versions.save_for_undo(slicer.mrmlScene, editor)
     results.show_labels(entry.source, record, image)
-    results.show_doubt(entry.source, record, image, threshold)
+    maps.let_go(record)  # of the labels before
+    maps.show(entry.source, record, image, threshold)
     results.keep_proposed(entry.source, record, image)
     note(session, entry)
     entry.watch()

@@ -42,6 +42,11 @@ def review_row(review: Review, place: Place, moving: bool) -> tuple[str, ...]:
     return name, f"{review.score(place):.2f}", str(review.state(place)), str(edits or "")
 
 
+def scale_text(largest: float) -> str:
+    """Say where the colours of a map end that does not fill its range."""
+    return f"The colours end at {largest:.2g}, the largest value in this image."
+
+
 def kept_text(slices: int, problem: str | None) -> str:
     """Say what the store of corrections holds of an image."""
     if problem is not None:

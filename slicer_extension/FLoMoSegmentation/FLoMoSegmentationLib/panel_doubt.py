@@ -1,0 +1,210 @@
+"""The controls of the doubt in the Review section: which map, how strong, from what doubt on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from FLoMoSegmentationLib import doubt, doubting, parameters, views, words
+from napari_flomo.errors import FlomoError
+from napari_flomo.session import (
+    Event,
+    Problem,
+    Run,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunStarted,
+    doubt_maps,
+)
+
+if TYPE_CHECKING:
+    from FLoMoSegmentationLib.entries import Entry
+    from FLoMoSegmentationLib.widget import Widget
+
+
+class DoubtPanel:
+    """Lays a map of doubt over the image; one that is not there yet is computed when asked for.
+
+    Parameters
+    ----------
+    ui
+        Widgets of ``Review.ui`` by name.
+    host
+        The whole module.
+    """
+
+    def __init__(self, ui: Any, host: Widget) -> None:
+        self.ui = ui
+        self.host = host
+        self._filling = False
+        self._pending: tuple[Entry, str] | None = None  # a map that is offered, not shown
+        ui.showDoubt.connect("toggled(bool)", self.on_doubt)
+        ui.opacity.connect("valueChanged(double)", self.on_doubt)
+        ui.threshold.connect("valueChanged(double)", self.on_doubt)
+        ui.mapBox.connect("activated(int)", self.on_map)
+        ui.computeButton.connect("clicked(bool)", self.on_compute)
+        host.logic.session.subscribe(self.on_event)
+
+    def refresh(self) -> None:
+        """Show the choices, and the maps of the image that is chosen."""
+        chosen = parameters.read(self.host.parameter_node())
+        self._filling = True
+        self.ui.showDoubt.setChecked(chosen.show_doubt)
+        self.ui.opacity.setValue(chosen.opacity)
+        self.ui.threshold.setValue(chosen.threshold)
+        self._filling = False
+        self.fill_maps()
+        self.draw()
+
+    def fill_maps(self) -> None:
+        """List the maps, those that are there first; the one that is shown is chosen."""
+        box, entry, there = self.ui.mapBox, self.host.entry, self._there
+        box.clear()
+        image = None if entry is None else self.host.logic.session.image(entry.key)
+        if entry is not None and image is not None and image.segmentation is not None:
+            for name in doubt_maps.maps_offered(image.segmentation.card.network, there):
+                box.addItem(doubt_maps.entry_of(name, there), name)
+            shown = "" if entry.record is None else entry.record.map
+            if self._pending is not None and self._pending[0] is entry:
+                pending = self._pending[1]
+                shown = shown if pending in there else pending
+            at = box.findData(shown)
+            box.setCurrentIndex(max(at, 0))
+        box.setEnabled(box.count > 0)
+        self.show_offer()
+
+    def show_offer(self) -> None:
+        """Say what the chosen map is; offer to compute it, or show how far that is."""
+        name, there = self._chosen, self._there
+        running = self._running
+        missing = bool(name) and name not in there
+        lines = [doubt_maps.explanation_of(name)] if name else []
+        record = None if self.host.entry is None else self.host.entry.record
+        if missing and not running:
+            lines.append(doubt_maps.offer_text(name))
+        elif not missing and record is not None and record.largest < 1:
+            lines.append(words.scale_text(record.largest))
+        self.ui.mapLine.setText(" ".join(lines))
+        self.ui.mapLine.setVisible(bool(lines))
+        self.ui.computeButton.setText("Cancel" if running else "Compute")
+        self.ui.computeButton.setVisible(running or missing)
+        self.ui.computeButton.setEnabled(True)
+        self.ui.mapProgress.setVisible(running)
+
+    def draw(self) -> None:
+        """Lay the doubt over the image as the user wants it."""
+        chosen = parameters.read(self.host.parameter_node())
+        entry = self.host.entry
+        record = None if entry is None else entry.record
+        node = None if record is None else record.doubt
+        if record is not None and node is not None:
+            doubt.style(slicer.mrmlScene, node, chosen.threshold, record.largest)
+        views.show_doubt(node if chosen.show_doubt else None, chosen.opacity)
+
+    @property
+    def _there(self) -> tuple[str, ...]:
+        """Names of the maps that the chosen image has."""
+        entry = self.host.entry
+        known = None if entry is None else self.host.logic.session.image(entry.key).segmentation
+        return () if known is None else tuple(known.uncertainty)
+
+    @property
+    def _chosen(self) -> str:
+        """Name of the map that is chosen in the list; empty without one."""
+        return str(self.ui.mapBox.currentData or "") if self.ui.mapBox.count else ""
+
+    @property
+    def _running(self) -> bool:
+        """Whether a map is being computed."""
+        run = self.host.logic.session.running
+        return run is not None and run.only_maps
+
+    # What the user does
+
+    def on_doubt(self, _value: Any = None) -> None:
+        """Show the doubt otherwise."""
+        if self._filling:
+            return
+        chosen = parameters.change(
+            self.host.parameter_node(),
+            show_doubt=bool(self.ui.showDoubt.checked),
+            opacity=float(self.ui.opacity.value),
+            threshold=float(self.ui.threshold.value),
+        )
+        self.host.logic.threshold = chosen.threshold
+        self.draw()
+
+    def on_map(self, _index: int = 0) -> None:
+        """Show a map that is there; offer one that is not, and leave the old one where it is."""
+        entry, name = self.host.entry, self._chosen
+        if entry is None or not name:
+            return
+        self._pending = None if name in self._there else (entry, name)
+        if self._pending is None:
+            self._attempt(lambda: doubting.choose(self.host.logic, entry, name))
+            self.draw()
+        self.show_offer()
+
+    def on_compute(self, _checked: bool = False) -> None:
+        """Compute the chosen map, or cancel that."""
+        run = self.host.logic.session.running
+        if run is not None and run.only_maps:
+            self.ui.computeButton.setEnabled(False)
+            self.ui.mapProgress.setFormat("Stopping…")
+            run.cancel()
+            return
+        self.compute(self._chosen, parameters.read(self.host.parameter_node()).device)
+
+    def compute(self, name: str, device: str) -> None:
+        """Start to compute a map, and say so when it is refused."""
+        logic, entry, model = self.host.logic, self.host.entry, self.host.segment.model
+        self.host.segment.say("")
+        self._attempt(lambda: doubting.compute(logic, entry, name, device, model))
+
+    # What the work tells
+
+    def on_event(self, event: Event) -> None:
+        """Show how far a map is and how that ended."""
+        run = getattr(event, "run", None)
+        if run is None or not run.only_maps:
+            return
+        if isinstance(event, RunStarted):
+            self.ui.mapProgress.setRange(0, 0)
+            self.ui.mapProgress.setFormat("Starting…")
+            self.show_offer()
+            self.host.hurry()
+        elif isinstance(event, RunProgressed):
+            self.ui.mapProgress.setRange(0, event.progress.total)
+            self.ui.mapProgress.setValue(event.progress.done)
+            self.ui.mapProgress.setFormat(words.progress_text(event.progress))
+        elif isinstance(event, RunFinished):
+            entry = self.host.entry
+            if entry is not None and entry.key == run.key:
+                parameters.change(self.host.parameter_node(), show_doubt=True)
+                self._pending = None
+            self.refresh()
+        elif isinstance(event, RunCancelled):
+            self.show_offer()
+            self.host.segment.say("Cancelled; nothing was changed.")
+        elif isinstance(event, RunFailed):
+            self.show_offer()
+            self.on_problem(event.problem, run)
+
+    def on_problem(self, problem: Problem, run: Run) -> None:
+        """Say what went wrong; the CPU is offered for the image that is still chosen."""
+        entry, segment = self.host.entry, self.host.segment
+        if entry is None or entry.key != run.key:
+            segment.say(problem.sentence, "error")
+            return
+        wanted = entry.wanted
+        segment.on_problem(problem, lambda: self.compute(wanted, "cpu"))
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except FlomoError as error:
+            self.host.segment.say(str(error), "warning")
