@@ -23,6 +23,7 @@ from napari_flomo.session import (
     RunFinished,
     Session,
     StoreKeeper,
+    doubt_maps,
 )
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import following, journalling, recalling, results
@@ -363,6 +364,8 @@ class Desk(QObject):
             entry.doubt = results.add_doubt(self.viewer, entry.image, grid, doubt, entry.labels)
         elif entry.doubt is not None:
             entry.doubt.data = grid.layer_data(doubt)
+        if entry.doubt is not None:
+            entry.doubt.contrast_limits = (0, doubt_maps.largest_shown(entry.map, doubt.data))
 
     def saved(self, entry: Entry) -> None:
         """Let go of the journal of an image: its labels are safe in a file."""

@@ -49,7 +49,7 @@ class DoubtBox(QWidget):
         self.slider.setToolTip("Show only doubt above this; where the network is surer it is clear")
         self.slider.valueChanged.connect(self._set_threshold)
         self.number = QLabel()
-        self.number.setToolTip("The threshold, 0 to 1")
+        self.number.setToolTip("The threshold, as a share of the colours")
         self.number.setMinimumWidth(34)
         self.legend = Legend()
         self.offer = QLabel()
@@ -94,13 +94,16 @@ class DoubtBox(QWidget):
         if layer is not self._layer:
             if self._layer is not None:
                 self._layer.events.visible.disconnect(self._on_visible)
+                self._layer.events.contrast_limits.disconnect(self._on_scale)
             self._layer = layer
             if layer is not None:
                 layer.events.visible.connect(self._on_visible)
+                layer.events.contrast_limits.connect(self._on_scale)
                 self._set_threshold()
         self._fill_maps()
         self._show_offer()
         self._on_visible()
+        self._on_scale()
 
     @property
     def _there(self) -> tuple[str, ...]:
@@ -176,6 +179,10 @@ class DoubtBox(QWidget):
         self.visible_box.blockSignals(True)
         self.visible_box.setChecked(self._layer is not None and self._layer.visible)
         self.visible_box.blockSignals(False)
+
+    def _on_scale(self, _event: object = None) -> None:
+        limits = (0, 1) if self._layer is None else self._layer.contrast_limits
+        self.legend.set_largest(float(limits[1]))
 
     def _set_threshold(self, _value: int = 0) -> None:
         self._label_threshold()

@@ -10,11 +10,12 @@ from napari_flomo.widgets.overlay import colours
 
 
 class Legend(QWidget):
-    """Colours from certain (0) to no idea (1), hatched where the threshold hides them."""
+    """Colours from certain (0) to the largest doubt, hatched where the threshold hides them."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.threshold = 0.0
+        self.largest = 1.0
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip("Colours of the uncertainty layer; what is hatched is hidden")
 
@@ -26,6 +27,17 @@ class Legend(QWidget):
         """Show another threshold."""
         self.threshold = threshold
         self.update()
+
+    def set_largest(self, largest: float) -> None:
+        """Show where the colours end."""
+        self.largest = largest
+        self.update()
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """What stands below the two ends of the strip."""
+        end = "no idea 1" if self.largest == 1 else f"most in this image {self.largest:.2g}"
+        return "0 certain", end
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw strip, hatching and numbers."""
@@ -44,5 +56,5 @@ class Legend(QWidget):
         painter.drawLine(int(edge), 1, int(edge), int(strip.bottom()) + 3)
         below = QRectF(6, 18, self.width() - 12, 16)
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
-        painter.drawText(below, left | Qt.AlignmentFlag.AlignTop, "0 certain")
-        painter.drawText(below, right | Qt.AlignmentFlag.AlignTop, "no idea 1")
+        for side, words in zip((left, right), self.texts, strict=True):
+            painter.drawText(below, side | Qt.AlignmentFlag.AlignTop, words)

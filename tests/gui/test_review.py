@@ -171,12 +171,15 @@ def test_a_map_that_is_not_there_is_offered(bench: Any, reviewed: Any) -> None:
     assert box.map_box.currentText() == "Mutual information"
     assert not box.compute_button.isVisible()
     np.testing.assert_array_equal(reviewed.doubt.data, entropy / 2)
+    assert tuple(reviewed.doubt.contrast_limits) == (0, 0.5), "else a faint map is not seen at all"
+    assert box.legend.texts == ("0 certain", "most in this image 0.5")
     np.testing.assert_array_equal(reviewed.labels.data, before[0])
     assert bench.desk.opened(reviewed).review.to_dict() == before[1]
     at = box.map_box.findData("entropy")
     box.map_box.setCurrentIndex(at)
     box.map_box.activated.emit(at)
     np.testing.assert_array_equal(reviewed.doubt.data, entropy)
+    assert box.legend.texts == ("0 certain", "no idea 1")
 
 
 def test_colours_of_doubt() -> None:
