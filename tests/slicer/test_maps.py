@@ -229,3 +229,16 @@ def test_the_doubt_node_comes_back_when_it_was_deleted(make_logic, oblique):
     assert entry.record.doubt is None
     doubting.choose(logic, entry, "entropy")
     assert shown(entry).max() == 1
+
+
+def test_a_record_that_names_no_map_holds_entropy(make_logic, oblique):
+    """As in scenes that were saved before there was a choice; nonsense is no scale."""
+    logic = make_logic()
+    entry = segmented(logic, add_volume(oblique))
+    for damaged in ("", "nonsense", "-1", "nan"):
+        entry.record.node.SetParameter("map", "")
+        entry.record.node.SetParameter("largest", damaged)
+        logic.clear()
+        entry = logic.known(entry.source.node)
+        assert set(logic.session.image(entry.key).segmentation.uncertainty) == {"entropy"}
+        assert entry.record.largest == 1

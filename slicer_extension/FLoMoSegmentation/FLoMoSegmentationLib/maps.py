@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,14 +58,16 @@ def show(
     _write(source, node, shown, known[shown])
     record.show(shown, doubt_maps.largest_shown(shown, known[shown].data))
     doubt.style(slicer.mrmlScene, node, threshold, record.largest)
-    let_go(record, keep=set(known) - {shown})
-    for other in set(known) - {shown} - set(record.waiting):
-        hidden = make_hidden(source, KIND, f"{image.name} {doubt_maps.title_of(other).lower()}")
-        record.let_wait(other, hidden)
-        _write(source, hidden, other, known[other])
+    others = [one for one in known if one != shown]
+    let_go(record, keep=others)
+    for other in others:
+        if other not in record.waiting:
+            hidden = make_hidden(source, KIND, f"{image.name} {doubt_maps.title_of(other).lower()}")
+            record.let_wait(other, hidden)
+            _write(source, hidden, other, known[other])
 
 
-def let_go(record: Record, keep: set[str] | frozenset[str] = frozenset()) -> None:
+def let_go(record: Record, keep: Collection[str] = ()) -> None:
     """Remove the maps that wait, but for some."""
     for name, node in record.waiting.items():
         if name not in keep:
