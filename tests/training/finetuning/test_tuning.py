@@ -22,6 +22,17 @@ from napari_flomo.models import build_network, load_card, load_network, save_mod
 from napari_flomo.segmentation import Segmenter
 
 
+@pytest.fixture(scope="module")
+def b0(card, tmp_path_factory) -> Path:
+    """A network with batch norms; it has learnt nothing."""
+    folder = tmp_path_factory.mktemp("models") / "b0"
+    flomo = replace(card, network="flomo-b0", network_arguments={}, name="b0")
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        save_model(folder, build_network(flomo), flomo, dtype="float32")
+    return folder
+
+
 def dice(model: Path, image, labels) -> float:
     found = Segmenter.from_pretrained(model, "cpu").segment(image).labels.data
     shared = [2 * ((found == code) & (labels.data == code)).sum() for code in (2, 5)]
@@ -117,6 +128,43 @@ def test_killed_and_resumed_equals_uninterrupted(base, fill, settings, tmp_path)
         assert_same_weights(whole.folder, again.folder)
         assert rows(tmp_path / "whole") == rows(run)
         assert again.card.name == whole.card.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frozen", [True, False])
+def test_norms_that_met_new_images_resume_as_they_were(
+    b0, fill, settings, tmp_path, *, monkeypatch, frozen
+):
+    """They meet them once: what a resumed run goes on from has met them already."""
+    store = fill(patients=3)
+    short = replace(
+        settings, steps=4, evaluate_every=2, batch_size=2, square=16,
+        adapt_statistics=0.5, freeze_statistics=frozen, interpolation=0.35,
+    )  # fmt: skip
+    modules = []
+
+    class Seen(TuningModule):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            modules.append(self)
+
+    monkeypatch.setattr(tuning, "TuningModule", Seen)
+    whole = finetune(b0, store.folder, tmp_path / "whole", settings=short)
+    run = tmp_path / "cut"
+    with pytest.raises(_PowerCut):
+        finetune(b0, store.folder, run, settings=short, progress=cut_at(3))
+    again = finetune(b0, store.folder, run, settings=short, resume=True)
+    assert_same_weights(whole.folder, again.folder)
+    assert rows(tmp_path / "whole") == rows(run)
+    assert again.card.lineage["held_out_dice"] == whole.card.lineage["held_out_dice"]
+    first, _, last = (module.state_dict() for module in modules)
+    assert first.keys() == last.keys()
+    assert all(torch.equal(value, last[name]) for name, value in first.items())
+    means = [name for name in first if name.endswith("running_mean")]
+    parents = modules[0].parent.network.state_dict()
+    moved = [not torch.equal(first[name], parents[name.split(".", 1)[1]]) for name in means]
+    assert means
+    assert not any(moved) if frozen else any(moved)
 
 
 def test_a_run_cut_off_before_its_end_was_written(base, fill, settings, tmp_path, monkeypatch):
@@ -242,18 +290,13 @@ def test_norms_keep_the_statistics_of_the_parent(card, settings, base):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_norms_of_a_whole_run(card, fill, settings, tmp_path, share):
-    flomo = replace(card, network="flomo-b0", network_arguments={}, name="b0")
-    torch.manual_seed(2)
-    save_model(tmp_path / "b0", build_network(flomo), flomo, dtype="float32")
+def test_norms_of_a_whole_run(b0, fill, settings, tmp_path, share):
     short = replace(
         settings, steps=2, evaluate_every=1, warm_up=0, batch_size=2, square=16,
         adapt_statistics=share,
     )  # fmt: skip
-    tuned = finetune(tmp_path / "b0", fill(patients=2).folder, tmp_path / "run", settings=short)
-    before, after = (
-        load_file(folder / "model.safetensors") for folder in (tmp_path / "b0", tuned.folder)
-    )
+    tuned = finetune(b0, fill(patients=2).folder, tmp_path / "run", settings=short)
+    before, after = (load_file(folder / "model.safetensors") for folder in (b0, tuned.folder))
     means = [name for name in before if name.endswith("running_mean")]
     assert means
     kept = [torch.equal(before[name], after[name]) for name in means]
