@@ -185,3 +185,28 @@ def test_busy_is_said(bench, oblique):
     assert "is under way" in bench.panel.segment.ui.message.text
     assert bench.panel.segment.ui.progress.wrapped.isVisibleTo(bench.parent.window)
     idle(bench)
+
+
+@pytest.mark.parametrize("what", ["image", "labels", "scene"])
+def test_what_is_deleted_while_a_map_is_computed_leaves_the_panel_empty(
+    bench, program, oblique, caplog, what
+):
+    bench.pick_model("slow")
+    node = add_volume(oblique_heart(slices=8))
+    bench.run(node)
+    pick(bench, "variance")
+    bench.click(bench.panel.review.ui.computeButton)
+    if what == "scene":
+        program.close_scene()
+    else:
+        record = bench.panel.entry.record
+        slicer.mrmlScene.RemoveNode(node if what == "image" else record.segmentation)
+    idle(bench)
+    bench.wait(lambda: bench.panel.entry is None, 5)
+    assert bench.panel.review.ui.mapBox.count == 0
+    assert not visible(bench, bench.panel.review.ui.computeButton)
+    assert not visible(bench, bench.panel.review.ui.mapProgress)
+    assert not [one for one in caplog.records if one.levelname == "ERROR"], caplog.text
+    bench.pick_model("toy")
+    bench.run(add_volume(oblique, "another"))
+    assert bench.panel.review.ui.mapBox.currentData == "entropy"

@@ -24,6 +24,7 @@ from napari_flomo.session import (
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.entries import Entry
     from FLoMoSegmentationLib.widget import Widget
+    from napari_flomo.segmentation import Segmentation
 
 
 class DoubtPanel:
@@ -62,26 +63,22 @@ class DoubtPanel:
 
     def fill_maps(self) -> None:
         """List the maps, those that are there first; the one that is shown is chosen."""
-        box, entry, there = self.ui.mapBox, self.host.entry, self._there
+        box, entry, known, there = self.ui.mapBox, self.host.entry, self._known, self._there
         box.clear()
-        image = None if entry is None else self.host.logic.session.image(entry.key)
-        if entry is not None and image is not None and image.segmentation is not None:
-            for name in doubt_maps.maps_offered(image.segmentation.card.network, there):
+        if entry is not None and known is not None:
+            for name in doubt_maps.maps_offered(known.card.network, there):
                 box.addItem(doubt_maps.entry_of(name, there), name)
-            shown = "" if entry.record is None else entry.record.map
+            chosen = "" if entry.record is None else entry.record.map
             if self._pending is not None and self._pending[0] is entry:
-                pending = self._pending[1]
-                shown = shown if pending in there else pending
-            at = box.findData(shown)
-            box.setCurrentIndex(max(at, 0))
+                chosen = self._pending[1]
+            box.setCurrentIndex(max(box.findData(chosen), 0))
         box.setEnabled(box.count > 0)
         self.show_offer()
 
     def show_offer(self) -> None:
         """Say what the chosen map is; offer to compute it, or show how far that is."""
-        name, there = self._chosen, self._there
-        running = self._running
-        missing = bool(name) and name not in there
+        name, running = self._chosen, self._running
+        missing = bool(name) and name not in self._there
         lines = [doubt_maps.explanation_of(name)] if name else []
         record = None if self.host.entry is None else self.host.entry.record
         if missing and not running:
@@ -106,11 +103,17 @@ class DoubtPanel:
         views.show_doubt(node if chosen.show_doubt else None, chosen.opacity)
 
     @property
+    def _known(self) -> Segmentation | None:
+        """What the network said of the chosen image; None also where that was just deleted."""
+        entry, logic = self.host.entry, self.host.logic
+        if entry is None or entry not in logic.entries:
+            return None
+        return logic.session.image(entry.key).segmentation
+
+    @property
     def _there(self) -> tuple[str, ...]:
         """Names of the maps that the chosen image has."""
-        entry = self.host.entry
-        known = None if entry is None else self.host.logic.session.image(entry.key).segmentation
-        return () if known is None else tuple(known.uncertainty)
+        return () if self._known is None else tuple(self._known.uncertainty)
 
     @property
     def _chosen(self) -> str:
