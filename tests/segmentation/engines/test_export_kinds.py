@@ -1,0 +1,111 @@
+"""``flomo export`` of the companions of FLoMo-Net: the graph says of a real heart what they say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from real_slices import SIDE, STEPS, awake, heart, outspoken
+from torch import Tensor
+
+from napari_flomo import cli
+from napari_flomo.models import ModelCard, load_network, save_model
+from napari_flomo.networks import Output
+from napari_flomo.segmentation.engines import ENGINES, FORMATS
+from napari_flomo.segmentation.engines.checking import demand_agreement
+
+GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml"}
+COLOURS = ("fm-bff-net",)
+"""Networks that are tried on images of three channels, and on one structure."""
+
+CASES = (
+    ("onnx", "fias"),
+    ("onnx", "madgnet-resnet50"),
+    ("onnx", "fm-bff-net"),
+    ("openvino", "fias"),
+)
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Path]:
+    """Folders of those that were made already."""
+    return {}
+
+
+def pictures(name: str, repository: Path) -> Tensor:
+    """Return slices of a heart, for some networks with neighbours and squares as colours."""
+    images = heart(repository)
+    return torch.cat([images, images.flip(0), images.square()], 1) if name in COLOURS else images
+
+
+def save(name: str, card: ModelCard, repository: Path, folder: Path) -> Path:
+    """Write a model whose probabilities would show a difference."""
+    images = pictures(name, repository)
+    if name in COLOURS:
+        card = replace(card, activation="sigmoid", labels=card.labels[:2], input_kind="photo")
+    network, logits = awake(card, images, name)
+    card = replace(
+        outspoken(card, logits),
+        name=name,
+        network=name,
+        in_channels=images.shape[1],
+        preprocessing=STEPS,
+    )
+    save_model(folder, network, card, dtype="float32")
+    return folder
+
+
+def run(graph: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Run a written graph as a stranger does."""
+    found: Any
+    if graph.suffix == ".onnx":
+        import onnxruntime
+
+        found = onnxruntime.InferenceSession(graph).run(["logits"], {"image": pixels})[0]
+    else:
+        from napari_flomo.segmentation.engines.openvino import import_openvino
+
+        exact = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = import_openvino().Core().compile_model(graph, "CPU", exact)
+        found = compiled({"image": pixels})["logits"]
+    return np.array(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("form", "name"), CASES)
+def test_it_says_what_the_network_says(
+    form: str,
+    name: str,
+    *,
+    card: ModelCard,
+    models: dict[str, Path],
+    repository: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    for package in FORMATS[form]:
+        pytest.importorskip(package)
+    if name not in models:
+        models[name] = save(name, card, repository, tmp_path_factory.mktemp("shelf") / name)
+    out = tmp_path / "exported"
+    assert cli.main(["export", str(models[name]), "--format", form, "--out", str(out), "-q"]) == 0
+
+    network, kept = load_network(models[name])
+    images = pictures(name, repository)
+    notes = json.loads((out / "preprocessing.json").read_text(encoding="utf-8"))
+    assert notes["input"]["shape"] == [None, kept.in_channels, SIDE, SIDE]
+    assert notes["output"]["shape"] == [None, kept.num_classes, SIDE, SIDE]
+    with torch.inference_mode():
+        truth = network(images).logits
+    for some in (slice(None), slice(1)):  # several slices, and one alone
+        found = run(out / GRAPHS[form], images[some].contiguous().numpy())
+        seen = demand_agreement(
+            ENGINES["eager"], Output(torch.from_numpy(found)), Output(truth[some]), kept
+        )
+        assert seen.dice > 0, "the slices must show a structure"

@@ -1,0 +1,61 @@
+"""The larger FLoMo-Nets through engines of this computer, on slices of a real heart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from engine_fakes import CPU
+from real_slices import SIDE, awake, heart, outspoken
+from torch import Tensor, nn
+
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation.engines import ENGINES, make_engine, obstacle
+from napari_flomo.segmentation.engines.checking import demand_agreement
+from napari_flomo.segmentation.prediction import as_probabilities
+
+
+@pytest.fixture(scope="module")
+def images(repository: Path) -> Tensor:
+    return heart(repository)
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, tuple[nn.Module, Tensor]]:
+    """Those that were made already, with their logits."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        ("flomo-b1", "fast"),
+        ("flomo-b1", "openvino"),
+        pytest.param("flomo-b1", "onnxruntime", marks=pytest.mark.slow),
+        ("flomo-b2", "fast"),
+        pytest.param("flomo-b2", "openvino", marks=pytest.mark.slow),
+    ],
+)
+def test_they_say_what_the_network_says(
+    name: str,
+    engine: str,
+    images: Tensor,
+    card: ModelCard,
+    networks: dict[str, tuple[nn.Module, Tensor]],
+) -> None:
+    kind = ENGINES[engine]
+    reason = obstacle(kind, CPU)
+    if reason is not None:
+        pytest.skip(reason)
+    if name not in networks:
+        networks[name] = awake(card, images, name)
+    network, logits = networks[name]
+    sure = outspoken(card, logits)
+    assert as_probabilities(logits, sure).argmax(1).unique().numel() == card.num_classes
+    made = make_engine(engine, network, channels=1, size=(SIDE, SIDE), device=CPU)
+    with torch.inference_mode():
+        truth = network(images)
+        found = made(images, maps=kind.maps)
+    assert found.maps.keys() == (truth.maps.keys() if kind.maps else set())
+    demand_agreement(kind, found, truth, sure)
