@@ -76,6 +76,17 @@ def tiny_worker() -> Iterator[Worker]:
 
 
 @pytest.fixture
+def bench(program: Any, tiny_worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The module's panels, with a worker and a model that are quick."""
+    from bench import Bench
+
+    made = Bench(tiny_worker, monkeypatch)
+    made.pick_model("toy")
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def make_logic(program: Any, tiny_worker: Worker) -> Iterator[Callable[..., Any]]:
     """Make the logic of the module, with a worker that is quick."""
     from FLoMoSegmentationLib.logic import Logic

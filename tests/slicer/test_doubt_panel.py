@@ -9,16 +9,6 @@ from helpers import add_volume, oblique_heart, paint
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
 
-from bench import Bench
-
-
-@pytest.fixture
-def bench(program, tiny_worker, monkeypatch):
-    made = Bench(tiny_worker, monkeypatch)
-    made.pick_model("toy")
-    yield made
-    made.close()
-
 
 def pick(bench, name):
     """Choose a map as a person does, who makes the list tell that it was activated."""

@@ -14,15 +14,6 @@ from napari_flomo.corrections import CorrectionStore, default_store
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
 
 import standins
-from bench import Bench
-
-
-@pytest.fixture
-def bench(program, tiny_worker, monkeypatch):
-    made = Bench(tiny_worker, monkeypatch)
-    made.pick_model("toy")
-    yield made
-    made.close()
 
 
 def test_click_through_from_an_image_to_the_store(bench, oblique):

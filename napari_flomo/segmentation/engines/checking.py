@@ -51,7 +51,7 @@ def compare(found: Output, truth: Output, card: ModelCard) -> Agreement:
     """Compare what an engine and the plain network say of the same slices."""
     import torch
 
-    ours, theirs = (as_probabilities(o.logits.detach(), card) for o in (found, truth))
+    ours, theirs = (as_probabilities(output.logits, card) for output in (found, truth))
     gap = float((ours - theirs).abs().max())
     if card.activation == "softmax":
         mine, plain = ours.argmax(1, keepdim=True), theirs.argmax(1, keepdim=True)

@@ -77,7 +77,7 @@ class DoubtPanel:
 
     def show_offer(self) -> None:
         """Say what the chosen map is; offer to compute it, or show how far that is."""
-        name, running = self._chosen, self._running
+        name, running = self._chosen, self._running is not None
         missing = bool(name) and name not in self._there
         lines = [doubt_maps.explanation_of(name)] if name else []
         record = None if self.host.entry is None else self.host.entry.record
@@ -121,10 +121,10 @@ class DoubtPanel:
         return str(self.ui.mapBox.currentData or "") if self.ui.mapBox.count else ""
 
     @property
-    def _running(self) -> bool:
-        """Whether a map is being computed."""
+    def _running(self) -> Run | None:
+        """The run that computes a map; None while there is none."""
         run = self.host.logic.session.running
-        return run is not None and run.only_maps
+        return run if run is not None and run.only_maps else None
 
     # What the user does
 
@@ -154,8 +154,8 @@ class DoubtPanel:
 
     def on_compute(self, _checked: bool = False) -> None:
         """Compute the chosen map, or cancel that."""
-        run = self.host.logic.session.running
-        if run is not None and run.only_maps:
+        run = self._running
+        if run is not None:
             self.ui.computeButton.setEnabled(False)
             self.ui.mapProgress.setFormat("Stopping…")
             run.cancel()

@@ -33,9 +33,7 @@ def a_heart_is_segmented_while_the_windows_live() -> None:
     """Segment on a synthetic heart by click; the timer ticks and the labels arrive."""
     if installer.missing():
         return
-    panel, node = _panel(), _heart()
-    panel.segment.ui.imageSelector.setCurrentNode(node)
-    panel.segment.ui.segmentButton.click()
+    panel = _started()
     assert panel.logic.session.running is not None
     ticks = _wait(lambda: panel.logic.session.running is None)
     assert ticks, "the run ended before the event loop could turn"
@@ -48,9 +46,7 @@ def cancel_works() -> None:
     """Cancel a run: it ends within seconds and leaves the scene as it was."""
     if installer.missing():
         return
-    panel, node = _panel(), _heart(slices=60)
-    panel.segment.ui.imageSelector.setCurrentNode(node)
-    panel.segment.ui.segmentButton.click()
+    panel = _started(slices=60)
     panel.segment.ui.cancelButton.click()
     began = time.monotonic()
     _wait(lambda: panel.logic.session.running is None)
@@ -62,9 +58,7 @@ def a_map_of_doubt_is_computed_by_click() -> None:
     """Choose a map that is not there yet, compute it, and find it in the slice views."""
     if installer.missing():
         return
-    panel, node = _panel(), _heart()
-    panel.segment.ui.imageSelector.setCurrentNode(node)
-    panel.segment.ui.segmentButton.click()
+    panel = _started()
     _wait(lambda: panel.logic.session.running is None)
     ui = panel.review.ui
     ui.mapBox.setCurrentIndex(ui.mapBox.findData("network_cosine"))
@@ -80,9 +74,7 @@ def a_stroke_of_the_editor_is_taken_up_and_undone() -> None:
     """Paint on our segments with the Segment Editor, and undo it."""
     if installer.missing():
         return
-    panel, node = _panel(), _heart()
-    panel.segment.ui.imageSelector.setCurrentNode(node)
-    panel.segment.ui.segmentButton.click()
+    panel = _started()
     _wait(lambda: panel.logic.session.running is None)
     entry, editor = panel.entry, panel.review.ui.editor
     segment = entry.record.segmentation.GetSegmentation().GetNthSegmentID(0)
@@ -113,7 +105,15 @@ def _panel() -> Any:
     return panel
 
 
-def _heart(slices: int = 4, size: int = 96) -> Any:
+def _started(slices: int = 4) -> Any:
+    """Click Segment on a heart, and return the panel."""
+    panel = _panel()
+    panel.segment.ui.imageSelector.setCurrentNode(_heart(slices))
+    panel.segment.ui.segmentButton.click()
+    return panel
+
+
+def _heart(slices: int, size: int = 96) -> Any:
     row, column = np.mgrid[:size, :size]
     radius = np.hypot(row - size / 2, column - size / 2)
     image = np.full((slices, size, size), 60, np.int16)
