@@ -12,15 +12,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name the whole field uses
 from torch import Tensor, nn
 
+from napari_flomo.networks.convolutions import DepthwiseConv2d
+
 KERAS_EPS = 1e-3
-
-
-def depthwise(channels: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
-    """Return a depthwise convolution that keeps the size of its input."""
-    padding = dilation * (kernel - 1) // 2
-    return nn.Conv2d(
-        channels, channels, kernel, padding=padding, dilation=dilation, groups=channels
-    )
 
 
 def pointwise(channels: int, features: int) -> nn.Conv2d:
@@ -159,7 +153,7 @@ class Expert(nn.Module):
 
     def __init__(self, channels: int, features: int, kernel: int, dilation: int) -> None:
         super().__init__()
-        self.depthwise = depthwise(channels, kernel, dilation)
+        self.depthwise = DepthwiseConv2d(channels, kernel, dilation)
         self.pointwise = pointwise(channels, features)
 
     def forward(self, maps: Tensor) -> Tensor:

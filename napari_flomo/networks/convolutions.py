@@ -1,4 +1,4 @@
-"""Convolution, norm and ReLU with PyTorch's conventions, as the companions of FLoMo-Net have them.
+"""Convolutions that all networks share, and what the companions of FLoMo-Net have around them.
 
 FLoMo-Net's own layers, which follow Keras, are in `napari_flomo.networks.blocks`.
 """
@@ -12,6 +12,50 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_flomo.networks.fast_arithmetic import is_tracing
+
+
+def convolve_depthwise(
+    maps: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1
+) -> Tensor:
+    """Return each channel of ``(N, C, H, W)`` convolved with a kernel of its own, at the same size.
+
+    On the CPU PyTorch's library has no fast code for padding that is wider than the kernel, which
+    wide dilations need, and takes a general way that is up to forty times slower. There the maps
+    are padded beforehand.
+
+    Parameters
+    ----------
+    maps
+        ``(N, C, H, W)``.
+    weight, bias
+        ``(C, 1, k, k)`` with an odd ``k``, and ``(C,)`` or None.
+    dilation
+        Pixels from one tap to the next.
+    """
+    size = weight.shape[-1]
+    padding = dilation * (size - 1) // 2
+    if padding > size and maps.device.type == "cpu" and not is_tracing():
+        maps, padding = F.pad(maps, (padding,) * 4), 0
+    return F.conv2d(maps, weight, bias, 1, padding, dilation, groups=weight.shape[0])
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A depthwise convolution that keeps the size of its input, with the layout of `nn.Conv2d`."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int = 1, *, bias: bool = True) -> None:
+        super().__init__(
+            channels,
+            channels,
+            kernel,
+            padding=dilation * (kernel - 1) // 2,
+            dilation=dilation,
+            groups=channels,
+            bias=bias,
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` to the same shape."""
+        return convolve_depthwise(maps, self.weight, self.bias, self.dilation[0])
 
 
 def conv_norm_relu(

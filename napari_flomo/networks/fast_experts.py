@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from napari_flomo.networks.blocks import Expert, depthwise, global_average, pointwise
+from napari_flomo.networks.blocks import Expert, global_average, pointwise
+from napari_flomo.networks.convolutions import DepthwiseConv2d
 from napari_flomo.networks.fast_arithmetic import (
     interleave,
     is_tracing,
@@ -67,7 +68,7 @@ def phase_depthwise(plain: nn.Conv2d, phase: tuple[int, int]) -> nn.Conv2d:
     for i, row in enumerate(places[0]):
         for j, column in enumerate(places[1]):
             merged[:, :, row // step + reach, column // step + reach] += weight[:, :, i, j]
-    small = depthwise(len(weight), size, step)
+    small = DepthwiseConv2d(len(weight), size, step)
     small.weight = nn.Parameter(merged, requires_grad=False)
     small.bias = plain.bias
     return small

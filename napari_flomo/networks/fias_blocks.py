@@ -13,15 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from napari_flomo.networks.attention import SelfAttention, TokenNorm
-from napari_flomo.networks.convolutions import average_down, conv_norm_relu, resize
+from napari_flomo.networks.convolutions import (
+    DepthwiseConv2d,
+    average_down,
+    conv_norm_relu,
+    resize,
+)
 from napari_flomo.networks.gates import ChannelMLP, weigh_channels, weigh_pixels
-
-
-def _depthwise(channels: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
-    padding = dilation * (kernel - 1) // 2
-    return nn.Conv2d(
-        channels, channels, kernel, padding=padding, dilation=dilation, groups=channels, bias=False
-    )
 
 
 class MultiKernel(nn.Module):
@@ -30,8 +28,8 @@ class MultiKernel(nn.Module):
     def __init__(self, channels: int, features: int) -> None:
         super().__init__()
         self.local = conv_norm_relu(channels, features)
-        self.medium = _depthwise(features, 5)
-        self.wide = _depthwise(features, 7)
+        self.medium = DepthwiseConv2d(features, 5, bias=False)
+        self.wide = DepthwiseConv2d(features, 7, bias=False)
         self.norm = nn.BatchNorm2d(features)
         self.mix = conv_norm_relu(features, features, 1)
 
@@ -82,7 +80,7 @@ class DilatedBlock(nn.Module):
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.depthwise = _depthwise(channels, 3, dilation)
+        self.depthwise = DepthwiseConv2d(channels, 3, dilation, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.pointwise = conv_norm_relu(channels, channels, 1)
 

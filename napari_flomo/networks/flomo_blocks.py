@@ -19,13 +19,13 @@ from napari_flomo.networks.blocks import (
     average_pool_same,
     batch_norm,
     cosine_disagreement,
-    depthwise,
     double_size_bilinear,
     entropy_map,
     global_average,
     global_max,
     pointwise,
 )
+from napari_flomo.networks.convolutions import DepthwiseConv2d
 from napari_flomo.networks.dct import dct2, idct2
 from napari_flomo.networks.form import EXPERTS, FREQUENCIES, REFERENCE, Form
 from napari_flomo.networks.gates import weigh_channels, weigh_pixels
@@ -71,7 +71,7 @@ class LoGoMoE(nn.Module):
             self.global_fc2 = nn.Linear(features // 4, features)
         self.gate_conv = nn.Conv2d(features, features, 3, padding=1)
         self.gate_norm = batch_norm(features, form.norm_momentum)
-        self.refine_depthwise = depthwise(features, 3)
+        self.refine_depthwise = DepthwiseConv2d(features, 3)
         self.refine_norm = batch_norm(features, form.norm_momentum)
         self.downsample = SameDownsample(features, features) if downsample else None
 
@@ -145,21 +145,21 @@ class FAMSR(nn.Module):
         self.form = form
         quarter = features // 4
         for band in ("low", "high"):
-            setattr(self, f"{band}_depthwise", depthwise(channels, 3))
+            setattr(self, f"{band}_depthwise", DepthwiseConv2d(channels, 3))
             setattr(self, f"{band}_norm", batch_norm(channels, form.norm_momentum))
             setattr(self, f"{band}_pointwise", pointwise(channels, features))
         self.scale_router = nn.Linear(channels, 3)
-        self.dilated = nn.ModuleList(depthwise(channels, 3, d) for d in (4, 8, 12))
+        self.dilated = nn.ModuleList(DepthwiseConv2d(channels, 3, d) for d in (4, 8, 12))
         self.scale_pointwise = pointwise(channels, features)
         self.se_fc1 = nn.Linear(features, quarter)
         self.se_fc2 = nn.Linear(quarter, features)
-        self.spatial_depthwise = depthwise(features, 3)
+        self.spatial_depthwise = DepthwiseConv2d(features, 3)
         self.spatial_norm = batch_norm(features, form.norm_momentum)
         self.spatial_pointwise = pointwise(features, features)
         self.retention_fc = nn.Linear(features, features)
         self.gate_fc1 = nn.Linear(2 * features, quarter)
         self.gate_fc2 = nn.Linear(quarter, features)
-        self.final_depthwise = depthwise(features, 3)
+        self.final_depthwise = DepthwiseConv2d(features, 3)
         self.final_norm = batch_norm(features, form.norm_momentum)
         self.final_pointwise = pointwise(features, features)
 
@@ -215,7 +215,7 @@ class FPFN(nn.Module):
         self.decoder_proj = pointwise(features, features)
         self.cross_gate = pointwise(features, features)
         self.fuse_conv = nn.Conv2d(features, features, 3, padding=1)
-        self.entropy_depthwise = depthwise(features, 3)
+        self.entropy_depthwise = DepthwiseConv2d(features, 3)
         self.entropy_logits = pointwise(features, features)
         self.entropy_norm = SpatialNorm(form.spatial_uncertainty)
         self.cosine_norm = SpatialNorm(form.spatial_uncertainty)

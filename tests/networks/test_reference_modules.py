@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from napari_flomo.networks.blocks import (
     SameDownsample,
     average_pool_same,
-    depthwise,
     double_size_bilinear,
 )
+from napari_flomo.networks.convolutions import DepthwiseConv2d
 from napari_flomo.networks.dct import dct2, idct2
 from napari_flomo.networks.flomo_blocks import DASA, FAMSR, FPFN, REFERENCE, LoGoMoE
 from napari_flomo.networks.reference import LEAVES, load_reference_arrays, to_torch
@@ -166,7 +166,7 @@ def test_downsampling_convolution(primitives, size):
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 3), (5, 2), (7, 1), (3, 12)])
 def test_depthwise_convolution(primitives, kernel, dilation):
-    layer = depthwise(3, kernel, dilation)
+    layer = DepthwiseConv2d(3, kernel, dilation)
     weight = primitives[f"depthwise/k{kernel}_d{dilation}/kernel"]
     layer.weight.data = torch.from_numpy(to_torch(weight, layer).copy())
     layer.bias.data.zero_()

@@ -8,7 +8,7 @@ from torch import nn
 
 from flomo_training.depthwise import FastDepthwise, accelerate
 from napari_flomo.networks import build
-from napari_flomo.networks.blocks import depthwise
+from napari_flomo.networks.convolutions import DepthwiseConv2d
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from napari_flomo.networks.blocks import depthwise
 @pytest.mark.parametrize(("channels", "size"), [(2, (9, 14)), (16, (20, 7)), (5, (33, 34))])
 def test_gradients(kernel, dilation, channels, size):
     torch.manual_seed(0)
-    layer = depthwise(channels, kernel, dilation)
+    layer = DepthwiseConv2d(channels, kernel, dilation)
     maps = torch.randn(3, channels, *size, requires_grad=True)
     weights = torch.randn(3, channels, *size)
     tensors = (maps, layer.weight, layer.bias)
@@ -66,7 +66,7 @@ def test_the_network_keeps_names_and_values():
 
 def test_under_mixed_precision_the_gradient_stays_close():
     torch.manual_seed(0)
-    layer = depthwise(8, 5, 2)
+    layer = DepthwiseConv2d(8, 5, 2)
     maps, weights = torch.randn(2, 8, 16, 16), torch.randn(2, 8, 16, 16)
     plain = torch.autograd.grad((layer(maps) * weights).sum(), layer.weight)[0]
     accelerate(nn.Sequential(layer))

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from numba import njit, prange
 from torch import Tensor, nn
+
+from napari_flomo.networks.convolutions import DepthwiseConv2d, convolve_depthwise
 
 BAND = 16
 """Rows worked on at a time, so that they stay in the processor's cache."""
@@ -85,7 +86,7 @@ class _Depthwise(torch.autograd.Function):
         ctx.save_for_backward(maps, weight)
         ctx.dilation = dilation
         offset = None if bias is None else bias.to(maps.dtype)
-        return _convolve(maps, weight.to(maps.dtype), offset, dilation)
+        return convolve_depthwise(maps, weight.to(maps.dtype), offset, dilation)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -94,7 +95,7 @@ class _Depthwise(torch.autograd.Function):
         to_maps = None
         if ctx.needs_input_grad[0]:
             turned = weight.to(maps.dtype).flip(-1, -2)
-            to_maps = _convolve(gradient, turned, None, ctx.dilation)
+            to_maps = convolve_depthwise(gradient, turned, None, ctx.dilation)
         size = weight.shape[-1]
         if size == 3 and ctx.dilation == 1:
             # The one case for which the library has fast code.
@@ -109,18 +110,13 @@ class _Depthwise(torch.autograd.Function):
         return to_maps, to_weight.to(weight.dtype), to_bias, None
 
 
-def _convolve(maps: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    padding = dilation * (weight.shape[-1] - 1) // 2
-    return F.conv2d(maps, weight, bias, 1, padding, dilation, groups=weight.shape[0])
-
-
 def _numpy(maps: Tensor) -> np.ndarray:
     """Return ``(N, H, W, C)`` float32."""
     result: np.ndarray = maps.detach().float().permute(0, 2, 3, 1).contiguous().numpy()
     return result
 
 
-class FastDepthwise(nn.Conv2d):
+class FastDepthwise(DepthwiseConv2d):
     """A depthwise convolution with the same weights and values, but a faster gradient."""
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -145,7 +141,7 @@ def accelerate(network: nn.Module) -> int:
     kernel_gradient(nothing, nothing, 3, 1)
     changed = 0
     for module in network.modules():
-        if type(module) is not nn.Conv2d:
+        if type(module) not in (nn.Conv2d, DepthwiseConv2d):
             continue
         reach = zip(module.dilation, module.kernel_size, strict=True)
         same = tuple(d * (k - 1) // 2 for d, k in reach)
