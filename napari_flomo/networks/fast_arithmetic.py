@@ -36,13 +36,39 @@ def per_pixel(layer: nn.Module, maps: Tensor) -> Tensor:
     return last.permute(0, 3, 1, 2)
 
 
+def space_to_depth(maps: Tensor, side: int) -> Tensor:
+    """Return ``(N, side ** 2, H / side, W / side)``: pixels of a block as channels, along rows.
+
+    `F.pixel_unshuffle` does the same, but cannot be recorded for ONNX and any number of slices.
+
+    Parameters
+    ----------
+    maps
+        ``(N, 1, H, W)``.
+    side
+        Of a block; divides ``H`` and ``W``.
+    """
+    height, width = maps.shape[-2] // side, maps.shape[-1] // side
+    split = maps.reshape(-1, height, side, width, side).permute(0, 2, 4, 1, 3)
+    return split.reshape(-1, side**2, height, width)
+
+
+def depth_to_space(maps: Tensor, side: int) -> Tensor:
+    """Return ``(N, C, side * h, side * w)`` from ``(N, side ** 2 * C, h, w)``.
+
+    The channels are counted by row of the block, then by column, then by ``C``. This is the order
+    of operations that inference engines know as one.
+    """
+    channels, height, width = maps.shape[1] // side**2, *maps.shape[-2:]
+    split = maps.reshape(-1, side, side, channels, height, width)
+    return split.permute(0, 3, 4, 1, 5, 2).reshape(-1, channels, side * height, side * width)
+
+
 def interleave(phases: list[Tensor]) -> Tensor:
     """Return the map ``(N, C, 2h, 2w)`` whose four phases ``(N, C, h, w)`` are given."""
     number, channels, height, width = phases[0].shape
     if is_tracing():
-        # The order of operations that inference engines know as one, depth to space.
-        split = torch.cat(phases, 1).reshape(-1, 2, 2, channels, height, width)
-        return split.permute(0, 3, 4, 1, 5, 2).reshape(-1, channels, 2 * height, 2 * width)
+        return depth_to_space(torch.cat(phases, 1), 2)
     # Channels last in memory: two plain copies of rows.
     last = [phase.permute(0, 2, 3, 1) for phase in phases]
     rows = [torch.cat(last[first : first + 2], 3) for first in (0, 2)]  # (N, h, w, 2 C)

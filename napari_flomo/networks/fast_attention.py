@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import global_max
 from napari_flomo.networks.dct import dct_values
+from napari_flomo.networks.fast_blockwise import BlockwiseConv2d
 from napari_flomo.networks.flomo_blocks import DASA
 from napari_flomo.networks.form import FREQUENCIES
 
@@ -64,14 +65,15 @@ class FastDASA(nn.Module):
         weight = torch.tensor([0.5, 0.5]) if plain.pooling is None else plain.pooling.softmax(0)
         self.mean_share, self.peak_share = weight.tolist()
         # A 1x1 convolution from one channel to one scales the convolution before it.
-        self.spatial = plain.spatial_depthwise
+        spatial = plain.spatial_depthwise
         gain = plain.spatial_pointwise.weight.detach()
-        before, after = self.spatial.bias, plain.spatial_pointwise.bias
+        before, after = spatial.bias, plain.spatial_pointwise.bias
         assert before is not None
         assert after is not None
         bias = before.detach() * gain.flatten() + after.detach()
-        self.spatial.weight = nn.Parameter(self.spatial.weight.detach() * gain, False)
-        self.spatial.bias = nn.Parameter(bias, False)
+        spatial.weight = nn.Parameter(spatial.weight.detach() * gain, False)
+        spatial.bias = nn.Parameter(bias, False)
+        self.spatial = BlockwiseConv2d(spatial)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return ``maps`` ``(N, C, H, W)`` weighted by channel and by pixel."""

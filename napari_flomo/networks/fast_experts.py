@@ -45,33 +45,71 @@ def taps_on_small_map(kernel: int, dilation: int, phase: int) -> list[int]:
     return [(phase + dilation * tap - reach) // 2 for tap in range(kernel)]
 
 
-def phase_depthwise(plain: nn.Conv2d, phase: tuple[int, int]) -> nn.Conv2d:
-    """Return a depthwise convolution on the small map: one phase of one on the doubled map.
+class PhaseDepthwise(DepthwiseConv2d):
+    """A depthwise convolution on the small map: one phase of one on the doubled map.
 
-    Its kernel is centred, with zeros where no tap falls: they cost less than a copy of the map
-    that is padded on one side.
+    Its kernel is centred, with zeros where no tap falls: PyTorch pads a map on one side by a copy,
+    which costs more than the zeros. Engines pad without one, so what they are given has no zeros.
 
     Parameters
     ----------
     plain
-        The convolution on the doubled map: stride 1, size kept, zeros outside.
+        The convolution on the doubled map: stride 1, size kept, zeros outside. Its bias is left
+        out, see `biased_pointwise`.
     phase
         Row and column phase.
     """
-    dilation = plain.dilation[0]
-    step = dilation // 2 if dilation % 2 == 0 else 1
-    places = [taps_on_small_map(plain.kernel_size[0], dilation, p) for p in phase]
-    reach = max(abs(place) for axis in places for place in axis) // step
-    size = 2 * reach + 1
-    weight = plain.weight.detach()
-    merged = weight.new_zeros(len(weight), 1, size, size)
-    for i, row in enumerate(places[0]):
-        for j, column in enumerate(places[1]):
-            merged[:, :, row // step + reach, column // step + reach] += weight[:, :, i, j]
-    small = DepthwiseConv2d(len(weight), size, step)
-    small.weight = nn.Parameter(merged, requires_grad=False)
-    small.bias = plain.bias
-    return small
+
+    taps: Tensor
+
+    def __init__(self, plain: nn.Conv2d, phase: tuple[int, int]) -> None:
+        size, dilation = plain.kernel_size[0], plain.dilation[0]
+        step = dilation // 2 if dilation % 2 == 0 else 1
+        places = [[tap // step for tap in taps_on_small_map(size, dilation, p)] for p in phase]
+        reach = max(abs(place) for axis in places for place in axis)
+        super().__init__(plain.in_channels, 2 * reach + 1, step, bias=False)
+        weight = plain.weight.detach()
+        merged = weight.new_zeros(self.weight.shape)
+        for i, row in enumerate(places[0]):
+            for j, column in enumerate(places[1]):
+                merged[:, :, row + reach, column + reach] += weight[:, :, i, j]
+        self.weight = nn.Parameter(merged, requires_grad=False)
+        (top, bottom), (left, right) = ((min(axis), max(axis)) for axis in places)
+        taps = merged[:, :, reach + top : reach + bottom + 1, reach + left : reach + right + 1]
+        self.register_buffer("taps", taps.clone())
+        self.margins = [step * margin for margin in (-left, right, -top, bottom)]
+
+    def forward(self, small: Tensor) -> Tensor:
+        """Map ``(N, C, h, w)`` to the same shape."""
+        if not is_tracing():
+            return super().forward(small)
+        padded = F.pad(small, self.margins)
+        return F.conv2d(padded, self.taps, dilation=self.dilation, groups=self.groups)
+
+
+def unbiased(plain: nn.Conv2d) -> DepthwiseConv2d:
+    """Return an expert's depthwise convolution without its bias, see `biased_pointwise`."""
+    layer = DepthwiseConv2d(plain.in_channels, plain.kernel_size[0], plain.dilation[0], bias=False)
+    layer.weight = nn.Parameter(plain.weight.detach(), requires_grad=False)
+    return layer
+
+
+def biased_pointwise(expert: Expert) -> nn.Conv2d:
+    """Return an expert's 1x1 convolution with a bias that includes that of the depthwise one."""
+    plain = expert.pointwise
+    layer = pointwise(plain.in_channels, plain.out_channels)
+    layer.weight = nn.Parameter(plain.weight.detach(), requires_grad=False)
+    layer.bias = nn.Parameter(_bias(expert), requires_grad=False)
+    return layer
+
+
+def _bias(expert: Expert) -> Tensor:
+    """Return what an expert adds to the products of its two kernels, ``(F,)``."""
+    first, second = expert.depthwise.bias, expert.pointwise.bias
+    assert first is not None
+    assert second is not None
+    across = expert.pointwise.weight.detach()[:, :, 0, 0]  # (F, C)
+    return second.detach() + across @ first.detach()
 
 
 def as_convolution(layer: nn.Linear) -> nn.Conv2d:
@@ -112,10 +150,7 @@ def merged(expert: Expert) -> nn.Conv2d:
     )
     kernel = across[:, :, None, None] * first.weight.detach()[None, :, 0]
     dense.weight = nn.Parameter(kernel, requires_grad=False)
-    assert first.bias is not None
-    assert second.bias is not None
-    bias = second.bias.detach() + across @ first.bias.detach()
-    dense.bias = nn.Parameter(bias, requires_grad=False)
+    dense.bias = nn.Parameter(_bias(expert), requires_grad=False)
     return dense
 
 
@@ -129,8 +164,8 @@ class PlainExperts(nn.Module):
     def __init__(self, experts: list[Expert]) -> None:
         super().__init__()
         few = experts[0].depthwise.in_channels <= FEW_CHANNELS
-        self.along = nn.ModuleList(merged(e) if few else e.depthwise for e in experts)
-        self.across = None if few else nn.ModuleList(expert.pointwise for expert in experts)
+        self.along = nn.ModuleList(merged(e) if few else unbiased(e.depthwise) for e in experts)
+        self.across = None if few else nn.ModuleList(map(biased_pointwise, experts))
 
     def forward(self, maps: Tensor, weights: Tensor, start: Tensor) -> Tensor:
         """Return ``start`` and the mixture, added: ``(N, features, H, W)``.
@@ -156,11 +191,11 @@ class DoubledExperts(nn.Module):
 
     def __init__(self, experts: list[Expert]) -> None:
         super().__init__()
-        self.pointwise = nn.ModuleList(expert.pointwise for expert in experts)
+        self.pointwise = nn.ModuleList(map(biased_pointwise, experts))
         self.alike = [expert.depthwise.dilation[0] % 2 == 0 for expert in experts]
         self.depthwise = nn.ModuleList(
             nn.ModuleList(
-                phase_depthwise(expert.depthwise, phase)
+                PhaseDepthwise(expert.depthwise, phase)
                 for phase in (PHASES[:1] if alike else PHASES)
             )
             for expert, alike in zip(experts, self.alike, strict=True)

@@ -141,8 +141,8 @@ def accelerate(network: nn.Module) -> int:
     kernel_gradient(nothing, nothing, 3, 1)
     changed = 0
     for module in network.modules():
-        if type(module) not in (nn.Conv2d, DepthwiseConv2d):
-            continue
+        if not isinstance(module, nn.Conv2d) or type(module) not in (nn.Conv2d, DepthwiseConv2d):
+            continue  # a subclass may compute something else
         reach = zip(module.dilation, module.kernel_size, strict=True)
         same = tuple(d * (k - 1) // 2 for d, k in reach)
         if (
