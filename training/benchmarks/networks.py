@@ -71,10 +71,6 @@ class Entry:
     frame: int | None = None
 
 
-def _ablation(name: str, **switch: Any) -> Entry:
-    return Entry(f"flomo-b0, {name}", "acdc", {"deep_supervision": True, **switch})
-
-
 COMPARED: Mapping[str, Sequence[Entry]] = {
     "acdc": (
         Entry("flomo-b0, reference form", "acdc", REFERENCE),
@@ -95,16 +91,25 @@ COMPARED: Mapping[str, Sequence[Entry]] = {
 }
 """By data set."""
 
-ABLATIONS: Sequence[Entry] = (
-    Entry("flomo-b0", "acdc"),
-    _ablation("two best experts", routing="topk"),
-    _ablation("experts alike", routing="uniform"),
-    _ablation("without DASA", attention="none"),
-    _ablation("plain bridge", bridge="conv"),
-    _ablation("plain fusion", fusion="conv"),
-    _ablation("reference norm of doubt", spatial_uncertainty=False),
-)
-"""FLoMo-Net on ACDC, one part replaced in each row."""
+TITLES: Mapping[str, str] = {"acdc": "ACDC", "cvc_clinicdb": "CVC-ClinicDB"}
+
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "two best experts": {"routing": "topk"},
+    "experts alike": {"routing": "uniform"},
+    "without DASA": {"attention": "none"},
+    "plain bridge": {"bridge": "conv"},
+    "plain fusion": {"fusion": "conv"},
+    "reference norm of doubt": {"spatial_uncertainty": False},
+}
+"""What replaces one part of FLoMo-Net, by the name of the row."""
+
+
+def ablations(recipe: str) -> list[Entry]:
+    """Return FLoMo-Net as it is and with one part replaced in each row."""
+    return [Entry("flomo-b0", recipe)] + [
+        Entry(f"flomo-b0, {name}", recipe, {"deep_supervision": True, **switch})
+        for name, switch in ABLATIONS.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -302,7 +307,10 @@ def main() -> int:
     parser.add_argument("--acdc", type=Path, help="prepared data folder")
     parser.add_argument("--cvc", type=Path, help="prepared data folder of CVC-ClinicDB")
     parser.add_argument("--sunnybrook", type=Path, help="folder to test the ACDC models on, too")
-    parser.add_argument("--ablations", action="store_true", help="also train those of FLoMo-Net")
+    parser.add_argument(
+        "--ablations", nargs="*", choices=TITLES, default=[],
+        help="also train FLoMo-Net without one part at a time, on these data",
+    )  # fmt: skip
     parser.add_argument("--only", nargs="*", metavar="NAME", help="rows to measure")
     parser.add_argument("--epochs", type=int)
     parser.add_argument(
@@ -319,13 +327,14 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    plans = []
-    if options.acdc is not None:
-        plans.append(("ACDC", "acdc", options.acdc, COMPARED["acdc"]))
-        if options.ablations:
-            plans.append(("FLoMo-Net's parts, on ACDC", "acdc", options.acdc, ABLATIONS))
-    if options.cvc is not None:
-        plans.append(("CVC-ClinicDB", "cvc_clinicdb", options.cvc, COMPARED["cvc_clinicdb"]))
+    sources = {"acdc": options.acdc, "cvc_clinicdb": options.cvc}
+    there = {data: source for data, source in sources.items() if source is not None}
+    plans = [(TITLES[data], data, source, COMPARED[data]) for data, source in there.items()]
+    plans += [
+        (f"FLoMo-Net's parts, on {TITLES[data]}", data, source, ablations(data))
+        for data, source in there.items()
+        if data in options.ablations
+    ]
     try:
         tables = {}
         for title, data, source, entries in plans:
