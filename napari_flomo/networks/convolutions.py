@@ -20,7 +20,7 @@ def convolve_depthwise(
     """Return each channel of ``(N, C, H, W)`` convolved with a kernel of its own, at the same size.
 
     On the CPU PyTorch's library has no fast code for padding that is wider than the kernel, which
-    wide dilations need, and takes a general way that is up to forty times slower. There the maps
+    wide dilations need, and takes a general way that is many times slower. There the maps
     are padded beforehand.
 
     Parameters

@@ -13,18 +13,21 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from correction_domains import sunnybrook, target_dice
 from network_costs import Costs, Subject, measure
+from networks_page import ABROAD, Row, page
 
+from flomo_training.agreement import read_table
 from flomo_training.cases import list_cases
 from flomo_training.crossval import run_fold
 from flomo_training.recipe import CropStage, Recipe, read_recipe
-from flomo_training.reports import REPORT
+from flomo_training.reports import CASES_TABLE, REPORT
 from flomo_training.uncertainty.fold import at_temperature
 from flomo_training.uncertainty.measuring import measure_case
 from flomo_training.uncertainty.records import reliability_by_patient
@@ -38,9 +41,6 @@ ROW = "row.json"
 """What was measured of a run, in its folder; it is not measured again."""
 
 NO_COSTS = Costs(0, 0, 0.0, 0.0)
-
-FEW_EPOCHS = 20
-"""Fewer say how a network begins to learn, not what it can learn."""
 
 REFERENCE = {"reference": True, "unit_input": True}
 """FLoMo-Net as its official code has it, behind intensities of 0 to 1; it has no stages' heads."""
@@ -112,29 +112,13 @@ def ablations(recipe: str) -> list[Entry]:
     ]
 
 
-@dataclass(frozen=True)
-class Row:
-    """What was measured of an entry."""
-
-    name: str
-    data: str
-    dice: float
-    interval: Sequence[float | None]
-    hd95_mm: float | None
-    ece: float
-    ece_near: float
-    hours: float
-    costs: Costs
-    elsewhere: float | None = None
-    budget: Mapping[str, Any] = field(default_factory=dict)
-
-
-def budgeted(entry: Entry, options: argparse.Namespace) -> Recipe:
+def budgeted(entry: Entry, data: str, options: argparse.Namespace) -> Recipe:
     """Return an entry's recipe with the budget of the command line."""
     recipe, arguments = read_recipe(entry.recipe), entry.arguments
-    if options.epochs is not None:
-        stages = tuple(s for s in recipe.crops.stages if s.from_epoch < options.epochs)
-        recipe = replace(recipe, epochs=options.epochs, crops=replace(recipe.crops, stages=stages))
+    epochs = options.epochs if data == "acdc" else options.cvc_epochs
+    if epochs is not None:
+        stages = tuple(s for s in recipe.crops.stages if s.from_epoch < epochs)
+        recipe = replace(recipe, epochs=epochs, crops=replace(recipe.crops, stages=stages))
     if options.square is not None:
         crops = replace(recipe.crops, stages=(CropStage(0, options.square),))
         recipe = replace(recipe, crops=crops)
@@ -148,21 +132,21 @@ def budgeted(entry: Entry, options: argparse.Namespace) -> Recipe:
     if entry.frame is not None:
         preprocessing = replace(recipe.model.preprocessing, crop=entry.frame)
         recipe = replace(recipe, model=replace(recipe.model, preprocessing=preprocessing))
-    data = replace(recipe.data, fold=0)
-    return replace(recipe, data=data, batch_size=options.batch or recipe.batch_size)
+    fold = replace(recipe.data, fold=0)
+    return replace(recipe, data=fold, batch_size=options.batch or recipe.batch_size)
 
 
 def measure_entry(
     entry: Entry, data: str, source: Path, options: argparse.Namespace
 ) -> tuple[Row, Subject]:
     """Train and measure an entry on the held-out fold unless that is done; costs are to come."""
-    recipe = budgeted(entry, options)
+    recipe = budgeted(entry, data, options)
     model = recipe.model
     subject = Subject(model.network, model.network_arguments, model.in_channels, model.num_classes)
     run = options.runs_folder / f"{data}-{entry.name}".replace(", ", "-").replace(" ", "_")
     if (run / ROW).is_file():
-        known = json.loads((run / ROW).read_text(encoding="utf-8"))
-        return Row(**known | {"costs": NO_COSTS}), subject
+        row = Row(**json.loads((run / ROW).read_text(encoding="utf-8")) | {"costs": NO_COSTS})
+        return replace(row, at_home=dice_at_home(run, row)), subject
     run_fold(recipe, source, run)
     report = json.loads((run / REPORT).read_text(encoding="utf-8"))
     segmenter = Segmenter.from_pretrained(run / "model")
@@ -186,7 +170,7 @@ def measure_entry(
         report.get("training_hours", float("nan")),
         NO_COSTS,
         elsewhere,
-        {
+        budget={
             "epochs": recipe.epochs,
             "squares": [asdict(stage) for stage in recipe.crops.stages],
             "batch": recipe.batch_size,
@@ -197,7 +181,7 @@ def measure_entry(
     )
     with atomic_write(run / ROW) as temporary:
         temporary.write_text(json.dumps(asdict(row), indent=2) + "\n", encoding="utf-8")
-    return row, subject
+    return replace(row, at_home=dice_at_home(run, row)), subject
 
 
 def _ece(records: Sequence[Any], which: str) -> float:
@@ -219,86 +203,31 @@ def dice_elsewhere(source: Path, acdc: Path, segmenter: Segmenter) -> float:
     """Return the mean Dice of the left ventricle in the labelled slices of another collection."""
     domain = sunnybrook(source, acdc)
     cases = [case for question in domain.questions for case in question.test]
-    return round(target_dice(segmenter, cases, domain)["left ventricle"], 4)
+    return round(target_dice(segmenter, cases, domain)[ABROAD], 4)
 
 
-def page(rows: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> str:
-    """Return the page in Markdown."""
-    lines = [
-        "# Networks side by side",
-        "",
-        "The same slices in the same order for the same epochs, from random weights; learning "
-        "rates are those of the recipes, not tuned. Held out: fold 0. Dice and HD95 as on [the "
-        "page on accuracy](accuracy.md), Dice with a 95 % bootstrap interval over patients; one "
-        "seed, so differences within an interval say nothing. ECE: expected calibration error over "
-        "all pixels and over the band along contours, without temperature.",
-        "",
-        f"Costs: one image of {facts['size']} x {facts['size']} pixels, {facts['threads']} CPU "
-        f"threads, torch {facts['torch']}, medians of {facts['repeats']} passes in turns.",
-    ]
-    for title, table in rows.items():
-        lines += ["", f"## {title}", "", *_table(table), "", _budget(table)]
-    lines += ["", "Made by `python training/benchmarks/networks.py`."]
-    return "\n".join(lines) + "\n"
-
-
-def _table(rows: Sequence[Row]) -> list[str]:
-    head = [
-        "network",
-        "Dice",
-        "HD95 in mm",
-        "ECE",
-        "ECE near contours",
-        "parameters",
-        "G multiply-adds",
-        "ms",
-        "MB",
-        "hours of training",
-    ]
-    other = any(row.elsewhere is not None for row in rows)
-    if other:
-        head.append("Dice of the left ventricle on Sunnybrook")
-    lines = [head, ["---"] * len(head)]
-    for row in rows:
-        low, high = row.interval
-        between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-        cells = [
-            row.name,
-            f"{row.dice:.3f}{between}",
-            "–" if row.hd95_mm is None else f"{row.hd95_mm:.1f}",
-            f"{row.ece:.3f}",
-            f"{row.ece_near:.3f}",
-            f"{row.costs.parameters:,d}",
-            f"{row.costs.multiply_adds / 1e9:.2f}",
-            f"{row.costs.milliseconds:.0f}",
-            f"{row.costs.megabytes:.0f}",
-            f"{row.hours:.2f}",
-        ]
-        if other:
-            cells.append("–" if row.elsewhere is None else f"{row.elsewhere:.3f}")
-        lines.append(cells)
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
-
-
-def _budget(rows: Sequence[Row]) -> str:
-    budget = rows[0].budget
-    squares = ", ".join(f"{s['size']} from epoch {s['from_epoch']}" for s in budget["squares"])
-    stated = (
-        f"Budget of every row: {budget['epochs']} epochs, batches of {budget['batch']}, squares of "
-        f"{squares}; seed {budget['seed']}; {budget['hardware']}. The computer did other work "
-        "meanwhile, so hours are too long."
-    )
-    if budget["epochs"] < FEW_EPOCHS:
-        stated += (
-            " So small a budget shows that all of them learn in one frame, and how soon; not which "
-            "is the best after all."
-        )
-    return stated
+def dice_at_home(run: Path, row: Row) -> float | None:
+    """Return the mean Dice over held-out volumes of the structure that was measured elsewhere."""
+    if row.elsewhere is None:
+        return None
+    table = read_table(run / CASES_TABLE)
+    return round(fmean(one.dice for one in table if one.structure == ABROAD), 4)
 
 
 def chosen(entries: Sequence[Entry], only: Sequence[str] | None) -> list[Entry]:
     """Return the entries that were asked for."""
     return [e for e in entries if not only or e.name in only]
+
+
+def command(options: argparse.Namespace) -> str:
+    """Return the command that measures the same, without folders of this computer."""
+    words = ["python training/benchmarks/networks.py"]
+    words += [f"--{name} DIR" for name in ("acdc", "cvc", "sunnybrook") if getattr(options, name)]
+    for name in ("epochs", "cvc_epochs", "square", "batch", "threads"):
+        value = getattr(options, name)
+        words += [] if value is None else [f"--{name.replace('_', '-')} {value}"]
+    words += [f"--ablations {' '.join(options.ablations)}"] if options.ablations else []
+    return " ".join(words)
 
 
 def main() -> int:
@@ -313,6 +242,7 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--only", nargs="*", metavar="NAME", help="rows to measure")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--cvc-epochs", type=int, help="on CVC-ClinicDB (default: the same)")
     parser.add_argument(
         "--square",
         type=int,
@@ -326,6 +256,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    if options.cvc_epochs is None:
+        options.cvc_epochs = options.epochs
     torch.set_num_threads(options.threads)
     sources = {"acdc": options.acdc, "cvc_clinicdb": options.cvc}
     there = {data: source for data, source in sources.items() if source is not None}
@@ -342,7 +274,7 @@ def main() -> int:
             costs = measure([subject for _, subject in done], options.size, options.repeats)
             tables[title] = [replace(row, costs=c) for (row, _), c in zip(done, costs, strict=True)]
         facts = {"size": options.size, "threads": options.threads, "repeats": options.repeats,
-                 "torch": torch.__version__}  # fmt: skip
+                 "torch": torch.__version__, "command": command(options)}  # fmt: skip
         text = page({title: rows for title, rows in tables.items() if rows}, facts)
         options.out.mkdir(parents=True, exist_ok=True)
         with atomic_write(options.out / FIGURES) as temporary:
