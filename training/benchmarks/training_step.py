@@ -60,7 +60,7 @@ def unpadded(network: nn.Module) -> None:
     """Let depthwise convolutions be PyTorch's own, in place."""
     for module in network.modules():
         if isinstance(module, DepthwiseConv2d):
-            module.__class__ = nn.Conv2d
+            module.__class__ = nn.Conv2d  # type: ignore[assignment]
 
 
 class Step:
