@@ -7,7 +7,7 @@ Multi-Frequency in Multi-Scale Attention", CVPR 2024, and its official code. Map
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -99,14 +99,22 @@ def _extremes(pixels: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         for part in rows.split(piece):
             product = part[:, None] * bank  # (rows, K, P)
-            highest.append(product.argmax(-1) if learns else product.amax(-1))
-            lowest.append(product.argmin(-1) if learns else product.amin(-1))
+            highest.append(_place(product, "argmax") if learns else product.amax(-1))
+            lowest.append(_place(product, "argmin") if learns else product.amin(-1))
     which = torch.arange(len(bank), device=bank.device)
     result = []
     for found in (torch.cat(highest), torch.cat(lowest)):
         values = rows.gather(1, found) * bank[which, found] if learns else found
         result.append(values.mean(1).unflatten(0, pixels.shape[:2]))
     return result[0], result[1]
+
+
+def _place(product: Tensor, extreme: Literal["argmax", "argmin"]) -> Tensor:
+    """Return where along the last axis an extreme lies; numpy finds it sooner on the CPU."""
+    if product.device.type == "cpu":
+        return torch.from_numpy(getattr(product.numpy(), extreme)(-1))
+    found: Tensor = getattr(product, extreme)(-1)
+    return found
 
 
 class Scale(nn.Module):

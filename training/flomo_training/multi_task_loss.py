@@ -78,7 +78,7 @@ class MultiTaskLoss(nn.Module):
         first = 0 if softmax else 1
         channels = torch.arange(first, first + logits.shape[1], device=classes.device)
         truth = (classes[:, None] == channels[:, None, None]).to(logits.dtype)
-        near = F.avg_pool2d(truth, WINDOW, stride=1, padding=WINDOW // 2)
+        near = _window_mean(truth)
         weight = 1 + 5 * (near - truth).abs()
         if softmax:
             entropy = F.cross_entropy(logits, classes, reduction="none")[:, None]
@@ -95,3 +95,13 @@ class MultiTaskLoss(nn.Module):
         both = (weight * found * truth).sum((2, 3))
         either = (weight * (found + truth)).sum((2, 3)) - both
         return surprise.mean() + (1 - (both + 1) / (either + 1)).mean()
+
+
+def _window_mean(maps: Tensor) -> Tensor:
+    """Return the mean of the square around each pixel, zeros outside; first down, then across.
+
+    PyTorch adds up all pixels of the square, 31 times 31, for each pixel.
+    """
+    reach = WINDOW // 2
+    down = F.avg_pool2d(maps, (WINDOW, 1), stride=1, padding=(reach, 0))
+    return F.avg_pool2d(down, (1, WINDOW), stride=1, padding=(0, reach))
