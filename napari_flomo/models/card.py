@@ -167,7 +167,7 @@ class ModelCard:
         With sigmoid: the smallest probability that makes a pixel part of a structure.
     postprocessing
         What is done to the finished labels: ``"none"``, or ``"largest_component"``, which keeps the
-        largest connected piece of each structure in each frame.
+        connected piece of each structure in each frame that is the largest, seen from the side.
     licence
         Of the weights.
     training_data

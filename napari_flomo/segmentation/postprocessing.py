@@ -17,9 +17,11 @@ sideways by more than its own width, and face neighbours alone would cut it."""
 def keep_largest_component(labels: NDArray[np.uint8], codes: Iterable[int]) -> NDArray[np.uint8]:
     """Keep the largest connected piece of every structure; the others become background.
 
-    All voxels of a grid are equally large, so the piece with the most voxels is the largest in
-    millilitres, however thick the slices are. Of two equal pieces the one that comes first in the
-    array stays.
+    The largest is the one that shows the largest area from the side: the sum over slices of the
+    square root of its area in each. A part of a heart runs through several slices; what a network
+    takes for it beyond the base lies in one or two, and may have more voxels than a small ventricle
+    at end-systole. In a single slice the order is that of the voxels. Of two equal pieces the one
+    that comes first in the array stays.
 
     Parameters
     ----------
@@ -48,7 +50,21 @@ def keep_largest_component(labels: NDArray[np.uint8], codes: Iterable[int]) -> N
         structure = heart[box] == code
         pieces, count = ndimage.label(structure, TOUCHING)
         if count > 1:
-            sizes = np.bincount(pieces.ravel())
-            sizes[0] = 0
-            heart[box][structure & (pieces != sizes.argmax())] = 0
+            largest = 1 + seen_from_the_side(pieces, count).argmax()
+            heart[box][structure & (pieces != largest)] = 0
     return kept
+
+
+def seen_from_the_side(pieces: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+    """Return how large each piece looks from the side, in pixels, ``(count,)``.
+
+    Parameters
+    ----------
+    pieces
+        ``(slices, rows, columns)``, numbered from 1; 0 is none.
+    count
+        Of the pieces.
+    """
+    areas = [np.bincount(piece.ravel(), minlength=count + 1)[1:] for piece in pieces]
+    sizes: NDArray[np.float64] = np.sqrt(areas).sum(0)
+    return sizes

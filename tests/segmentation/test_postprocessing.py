@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,6 +20,11 @@ from napari_flomo.volumes import Geometry, Volume
 
 Make = Callable[..., Segmenter]
 NEIGHBOURS = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
+
+
+def from_the_side(piece: set[tuple[int, ...]]) -> float:
+    """Return the sum over slices of the square root of the area."""
+    return sum(area**0.5 for area in Counter(where[0] for where in piece).values())
 
 
 def flooded(structure: np.ndarray) -> np.ndarray:
@@ -39,7 +45,7 @@ def flooded(structure: np.ndarray) -> np.ndarray:
                     front.append(there)
         pieces.append(piece)
     kept = np.zeros_like(structure)
-    for where in max(pieces, key=len, default=()):
+    for where in max(pieces, key=from_the_side, default=()):
         kept[where] = True
     return kept
 
@@ -61,6 +67,21 @@ def test_the_largest_piece_is_the_largest_in_three_dimensions() -> None:
     assert kept[:, 2:5, 2:5].all()
     assert not kept[:, 10:, 10:].any()
     assert labels[2, 12, 12] == 1, "the input was changed"
+
+
+def test_a_piece_through_many_slices_is_larger_than_a_flat_one_with_more_voxels() -> None:
+    labels = np.zeros((8, 30, 30), np.uint8)
+    labels[1:7, 4:9, 4:9] = 3  # a small ventricle: 150 voxels, 25 in each slice
+    labels[7, 14:28, 14:28] = 3  # what lies beyond the base: 196 voxels
+    kept = keep_largest_component(labels, (3,))
+    assert (kept == 3).sum() == 150
+    assert not kept[7].any()
+
+
+def test_in_a_single_slice_the_piece_with_the_most_voxels_stays() -> None:
+    labels = np.zeros((1, 20, 20), np.uint8)
+    labels[0, 1:6, 1:6] = labels[0, 10:16, 10:16] = 1
+    assert (keep_largest_component(labels, (1,)) == 1).sum() == 36
 
 
 def test_structures_do_not_hide_each_other_and_unknown_codes_stay() -> None:
