@@ -3,8 +3,9 @@
     python training/benchmarks/networks.py --acdc data/acdc --cvc data/cvc_clinicdb --epochs 12
 
 Trains what is not trained yet (an interrupted run goes on), measures it on the held-out fold, and
-writes ``docs/benchmarks/networks.md`` and ``networks.json``. ``--epochs`` and ``--square`` make a
-budget that a small computer can hold; the page states it. ``--only`` picks rows by name.
+writes ``docs/benchmarks/networks.md`` and ``networks.json``; tables of data that are not asked for
+stay on the page. ``--epochs``, ``--square`` and ``--batch`` make a budget that a small computer can
+hold; the page states it. ``--only`` picks rows by name.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import torch
 from correction_domains import sunnybrook, target_dice
 from network_costs import Costs, Subject, measure
-from networks_page import ABROAD, Row, page
+from networks_page import ABROAD, Row, Table, page
 
 from flomo_training.agreement import read_table
 from flomo_training.cases import list_cases
@@ -112,13 +113,12 @@ def ablations(recipe: str) -> list[Entry]:
     ]
 
 
-def budgeted(entry: Entry, data: str, options: argparse.Namespace) -> Recipe:
+def budgeted(entry: Entry, options: argparse.Namespace) -> Recipe:
     """Return an entry's recipe with the budget of the command line."""
     recipe, arguments = read_recipe(entry.recipe), entry.arguments
-    epochs = options.epochs if data == "acdc" else options.cvc_epochs
-    if epochs is not None:
-        stages = tuple(s for s in recipe.crops.stages if s.from_epoch < epochs)
-        recipe = replace(recipe, epochs=epochs, crops=replace(recipe.crops, stages=stages))
+    if options.epochs is not None:
+        stages = tuple(s for s in recipe.crops.stages if s.from_epoch < options.epochs)
+        recipe = replace(recipe, epochs=options.epochs, crops=replace(recipe.crops, stages=stages))
     if options.square is not None:
         crops = replace(recipe.crops, stages=(CropStage(0, options.square),))
         recipe = replace(recipe, crops=crops)
@@ -140,7 +140,7 @@ def measure_entry(
     entry: Entry, data: str, source: Path, options: argparse.Namespace
 ) -> tuple[Row, Subject]:
     """Train and measure an entry on the held-out fold unless that is done; costs are to come."""
-    recipe = budgeted(entry, data, options)
+    recipe = budgeted(entry, options)
     model = recipe.model
     subject = Subject(model.network, model.network_arguments, model.in_channels, model.num_classes)
     run = options.runs_folder / f"{data}-{entry.name}".replace(", ", "-").replace(" ", "_")
@@ -214,6 +214,19 @@ def dice_at_home(run: Path, row: Row) -> float | None:
     return round(fmean(one.dice for one in table if one.structure == ABROAD), 4)
 
 
+def read_tables(path: Path) -> dict[str, Table]:
+    """Return the tables of the page as it is, by title; those of other data stay on it."""
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        title: Table(
+            [Row(**row | {"costs": Costs(**row["costs"])}) for row in table["rows"]], table["facts"]
+        )
+        for title, table in content.items()
+    }
+
+
 def chosen(entries: Sequence[Entry], only: Sequence[str] | None) -> list[Entry]:
     """Return the entries that were asked for."""
     return [e for e in entries if not only or e.name in only]
@@ -223,9 +236,9 @@ def command(options: argparse.Namespace) -> str:
     """Return the command that measures the same, without folders of this computer."""
     words = ["python training/benchmarks/networks.py"]
     words += [f"--{name} DIR" for name in ("acdc", "cvc", "sunnybrook") if getattr(options, name)]
-    for name in ("epochs", "cvc_epochs", "square", "batch", "threads"):
+    for name in ("epochs", "square", "batch", "threads"):
         value = getattr(options, name)
-        words += [] if value is None else [f"--{name.replace('_', '-')} {value}"]
+        words += [] if value is None else [f"--{name} {value}"]
     words += [f"--ablations {' '.join(options.ablations)}"] if options.ablations else []
     return " ".join(words)
 
@@ -242,7 +255,6 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--only", nargs="*", metavar="NAME", help="rows to measure")
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--cvc-epochs", type=int, help="on CVC-ClinicDB (default: the same)")
     parser.add_argument(
         "--square",
         type=int,
@@ -256,8 +268,6 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    if options.cvc_epochs is None:
-        options.cvc_epochs = options.epochs
     torch.set_num_threads(options.threads)
     sources = {"acdc": options.acdc, "cvc_clinicdb": options.cvc}
     there = {data: source for data, source in sources.items() if source is not None}
@@ -268,18 +278,20 @@ def main() -> int:
         if data in options.ablations
     ]
     try:
-        tables = {}
+        facts = {"size": options.size, "threads": options.threads, "repeats": options.repeats,
+                 "torch": torch.__version__, "command": command(options)}  # fmt: skip
+        tables = read_tables(options.out / FIGURES)
         for title, data, source, entries in plans:
             done = [measure_entry(e, data, source, options) for e in chosen(entries, options.only)]
             costs = measure([subject for _, subject in done], options.size, options.repeats)
-            tables[title] = [replace(row, costs=c) for (row, _), c in zip(done, costs, strict=True)]
-        facts = {"size": options.size, "threads": options.threads, "repeats": options.repeats,
-                 "torch": torch.__version__, "command": command(options)}  # fmt: skip
-        text = page({title: rows for title, rows in tables.items() if rows}, facts)
+            rows = [replace(row, costs=c) for (row, _), c in zip(done, costs, strict=True)]
+            if rows:
+                tables[title] = Table(rows, facts)
+        text = page(tables)
         options.out.mkdir(parents=True, exist_ok=True)
         with atomic_write(options.out / FIGURES) as temporary:
-            content = {title: [asdict(row) for row in rows] for title, rows in tables.items()}
-            temporary.write_text(json.dumps(facts | {"tables": content}, indent=2) + "\n")
+            content = {title: asdict(table) for title, table in tables.items()}
+            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         with atomic_write(options.out / PAGE) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except FlomoError as error:

@@ -45,24 +45,41 @@ class Row:
     budget: Mapping[str, Any] = field(default_factory=dict)
 
 
-def page(rows: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> str:
-    """Return the page in Markdown."""
+@dataclass(frozen=True)
+class Table:
+    """Rows that compare.
+
+    ``facts`` has the ``size`` of the image, ``threads``, ``repeats`` and version of ``torch`` of
+    the costs, and the ``command`` that measures all of it.
+    """
+
+    rows: Sequence[Row]
+    facts: Mapping[str, Any]
+
+
+def page(tables: Mapping[str, Table]) -> str:
+    """Return the page in Markdown, from the tables by title."""
     lines = [
         "# Networks side by side",
         "",
-        "The same slices in the same order for the same epochs, from random weights; learning "
-        "rates are those of the recipes, not tuned. Held out: fold 0. Dice and HD95 as on [the "
-        "page on accuracy](accuracy.md), Dice with a 95 % bootstrap interval over patients; one "
-        "seed, so differences within an interval say nothing. ECE: expected calibration error over "
-        "all pixels and over the band along contours, without temperature.",
-        "",
-        f"Costs: one image of {facts['size']} x {facts['size']} pixels, {facts['threads']} CPU "
-        f"threads, torch {facts['torch']}, medians of {facts['repeats']} passes in turns.",
+        "In each table the same slices in the same order for the same epochs, from random weights; "
+        "learning rates are those of the recipes, not tuned. Held out: fold 0. Dice and HD95 as on "
+        "[the page on accuracy](accuracy.md), Dice with a 95 % bootstrap interval over patients "
+        "where the data name them; one seed, so differences within an interval say nothing. ECE: "
+        "expected calibration error over all pixels and over the band along contours, without "
+        "temperature.",
     ]
-    for title, table in rows.items():
-        lines += ["", f"## {title}", "", *_table(table), "", _budget(table)]
-        lines += ["", ELSEWHERE] if any(row.elsewhere is not None for row in table) else []
-    lines += ["", f"Made by `{facts['command']}`."]
+    for title, table in tables.items():
+        lines += ["", f"## {title}", "", *_table(table.rows), "", _budget(table.rows)]
+        if any(row.elsewhere is not None for row in table.rows):
+            lines += ["", ELSEWHERE]
+        facts = table.facts
+        lines += [
+            "",
+            f"Costs: one image of {facts['size']} x {facts['size']} pixels, {facts['threads']} CPU "
+            f"threads, torch {facts['torch']}, medians of {facts['repeats']} passes in turns. Made "
+            f"by `{facts['command']}`.",
+        ]
     return "\n".join(lines) + "\n"
 
 
