@@ -69,13 +69,13 @@ class PhaseDepthwise(DepthwiseConv2d):
         reach = max(abs(place) for axis in places for place in axis)
         super().__init__(plain.in_channels, 2 * reach + 1, step, bias=False)
         weight = plain.weight.detach()
-        merged = weight.new_zeros(self.weight.shape)
+        summed = weight.new_zeros(self.weight.shape)
         for i, row in enumerate(places[0]):
             for j, column in enumerate(places[1]):
-                merged[:, :, row + reach, column + reach] += weight[:, :, i, j]
-        self.weight = nn.Parameter(merged, requires_grad=False)
+                summed[:, :, row + reach, column + reach] += weight[:, :, i, j]
+        self.weight = nn.Parameter(summed, requires_grad=False)
         (top, bottom), (left, right) = ((min(axis), max(axis)) for axis in places)
-        taps = merged[:, :, reach + top : reach + bottom + 1, reach + left : reach + right + 1]
+        taps = summed[:, :, reach + top : reach + bottom + 1, reach + left : reach + right + 1]
         self.register_buffer("taps", taps.clone())
         self.margins = [step * margin for margin in (-left, right, -top, bottom)]
 
