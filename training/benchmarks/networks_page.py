@@ -139,6 +139,7 @@ def _budget(rows: Sequence[Row]) -> str:
     if budget["epochs"] < FEW_EPOCHS:
         stated += (
             " So small a budget shows that all of them learn in one frame, and how soon; not which "
-            "is the best after all."
+            "is the best after all. Where the Dice is 0.000 the network still says background "
+            "everywhere."
         )
     return stated
