@@ -133,7 +133,8 @@ def table(measured: list[Variant], batch: int, size: int, runs: int) -> str:
         "",
         "The last step of FLoMo-Net is what the recipe does on this hardware, and so is that of "
         "DynUNet. PyTorch's library has no fast code on the CPU for padding wider than the kernel, "
-        "which a 5 x 5 kernel with dilation 3 needs, unless the map is padded beforehand. "
+        "which a 5 x 5 kernel with dilation 3 needs, unless the map is padded beforehand; that "
+        "makes the way forward quicker, and PyTorch's gradient slower, so both come together. "
         "Gradients of the depthwise kernels are our own (numba), equal to PyTorch's to rounding; "
         "PyTorch has fast code for those of 3 x 3 kernels without dilation only.",
         "",
