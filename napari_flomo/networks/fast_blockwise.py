@@ -33,14 +33,15 @@ def block_kernel(kernel: Tensor, side: int) -> Tensor:
     """
     reach = len(kernel) // 2
     blocks = -(-reach // side)
-    result = kernel.new_zeros(side, side, side, side, 2 * blocks + 1, 2 * blocks + 1)
+    across = 2 * blocks + 1
+    # For each pixel of the block in the middle, the kernel on all pixels around it.
+    around = kernel.new_zeros(side, side, across * side, across * side)
     for row in range(side):
         for column in range(side):
-            for i, weights in enumerate(kernel, start=row - reach):
-                for j, weight in enumerate(weights, start=column - reach):
-                    place = (i % side, j % side, i // side + blocks, j // side + blocks)
-                    result[(row, column, *place)] = weight
-    return result.flatten(2, 3).flatten(0, 1)
+            top, left = (place + blocks * side - reach for place in (row, column))
+            around[row, column, top : top + len(kernel), left : left + len(kernel)] = kernel
+    split = around.reshape(side, side, across, side, across, side).permute(0, 1, 3, 5, 2, 4)
+    return split.reshape(side**2, side**2, across, across)
 
 
 class BlockwiseConv2d(nn.Module):
