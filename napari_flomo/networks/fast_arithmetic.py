@@ -6,6 +6,8 @@ Traced, plain operations are better: engines fuse those that they recognise.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -16,6 +18,12 @@ def multiply_add(base: Tensor, first: Tensor, second: Tensor) -> Tensor:
     if is_tracing():
         return first * second + base
     return torch.addcmul(base, first, second)
+
+
+def in_float32(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context without mixed precision, whatever is on around it."""
+    mixed = torch.is_autocast_enabled(device.type)
+    return torch.autocast(device.type, enabled=False) if mixed else nullcontext()
 
 
 def is_tracing() -> bool:

@@ -8,7 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import pad_to_multiple
-from napari_flomo.networks.fast_arithmetic import per_pixel
+from napari_flomo.networks.fast_arithmetic import in_float32, per_pixel
 from napari_flomo.networks.fast_attention import FastDASA
 from napari_flomo.networks.fast_experts import FastMoE
 from napari_flomo.networks.fast_fusion import FastFPFN
@@ -46,6 +46,8 @@ class FastFlomo(nn.Module):
     kept
         Numbers of the experts that are computed, for each stage along the encoder and then the
         decoder; all by default.
+
+    What `FlomoNet.sensitive` names stays in float32 under mixed precision.
     """
 
     def __init__(
@@ -71,12 +73,15 @@ class FastFlomo(nn.Module):
         if self.form.any_size:
             maps = pad_to_multiple(maps, STRIDE)
         skips = []
-        for stage in self.encoder:
-            maps, _ = stage(maps)
-            skips.append(maps)
-        maps = self.bridge(maps)
+        with in_float32(image.device):
+            for stage in self.encoder:
+                maps, _ = stage(maps)
+                skips.append(maps)
+            maps = self.bridge(maps)
         seen: dict[str, Tensor] = {}
         for number, stage in enumerate(self.decoder, start=1):
             maps, own = stage(maps, skips.pop())
             seen |= {f"stage{number}.{name}": value for name, value in own.items()}
-        return Output(per_pixel(self.head, maps)[..., :height, :width], [], seen)
+        with in_float32(image.device):
+            logits = per_pixel(self.head, maps.to(self.head.weight.dtype))
+        return Output(logits[..., :height, :width], [], seen)

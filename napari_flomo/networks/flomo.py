@@ -5,7 +5,7 @@ Source: FLoMo-Net (WACV 2026). Base widths 16, 32 and 64 are its variants B0, B1
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -74,7 +74,16 @@ class FlomoNet(nn.Module):
         ``"variance"`` or ``"keras"``; by default the first, in reference form the second.
     **form
         Switches of `Form`, for ablations.
+
+    Attributes
+    ----------
+    sensitive
+        Parts that inference in fewer bits leaves in float32: the encoder, where rounding moves the
+        most labels (grey values alone have more than the 8 bits of a bfloat16), the bridge, and the
+        head, whose logits are compared with each other. They take a small share of the time.
     """
+
+    sensitive: ClassVar[tuple[str, ...]] = ("encoder", "bridge", "head")
 
     def __init__(
         self,

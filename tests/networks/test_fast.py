@@ -86,6 +86,22 @@ def test_it_cannot_be_trained():
     assert not any(isinstance(module, nn.Dropout) for module in quick.modules())
 
 
+def test_what_is_sensitive_stays_in_float32():
+    quick = fast(random_network("flomo-b0", 1, 4))
+    kinds = {}
+
+    def listen(module, inputs, output):
+        output = output[0] if isinstance(output, tuple) else output
+        kinds[module] = output.dtype
+
+    parts = [*quick.encoder, quick.bridge, quick.decoder[0].moe.gate_conv]
+    for part in parts:
+        part.register_forward_hook(listen)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert quick(torch.rand(1, 1, 32, 32)).logits.dtype == torch.float32
+    assert [kinds[part] for part in parts] == [torch.float32] * 5 + [torch.bfloat16]
+
+
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(
     ("name", "form"),
@@ -105,10 +121,11 @@ def test_fewer_bits_cost_no_more_than_in_the_plain_network(name, form, precision
         truth = network(image)
         with torch.autocast("cpu", dtype=precision):
             plain, outputs = network(image), (quick(image), bare(image))
+        full = quick(image).logits
     bits = torch.finfo(precision).eps
     for output in outputs:
-        assert output.logits.dtype == precision  # it was not computed in float32 after all
         assert output.logits.isfinite().all()
+        assert not torch.equal(output.logits, full)  # it was not computed in float32 after all
         found, lower, exact = (one.logits.float().softmax(1) for one in (output, plain, truth))
         off = (lower - exact).abs().max()
         assert (found - exact).abs().max() < 2 * off + bits

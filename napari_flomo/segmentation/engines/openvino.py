@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +97,34 @@ def to_graph(
     return graph
 
 
+def keep_float32(graph: Any, parts: Sequence[str]) -> Any:
+    """Return a graph of which these parts compute in float32 whatever the rest computes in.
+
+    OpenVINO heeds a mark of each operation for that, which can be set in the graph's XML alone.
+
+    Parameters
+    ----------
+    graph
+        From `to_graph`.
+    parts
+        Names of the network's modules, such as ``"encoder"``.
+    """
+    ov = import_openvino()
+    with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
+        plan, weights = Path(folder, "graph.xml"), Path(folder, "graph.bin")
+        ov.serialize(graph, str(plan), str(weights))
+        tree, constants = ET.fromstring(plan.read_bytes()), weights.read_bytes()
+    prefixes = tuple(f"__module.inner.{part}{end}" for part in parts for end in "./")
+    for operation in tree.iterfind("layers/layer"):
+        if operation.get("name", "").startswith(prefixes) and operation.get("type") != "Const":
+            notes = operation.find("rt_info")
+            if notes is None:
+                notes = ET.Element("rt_info")
+                operation.insert(0 if operation.find("data") is None else 1, notes)
+            ET.SubElement(notes, "attribute", name="precise", version="0")
+    return ov.Core().read_model(ET.tostring(tree), constants)
+
+
 class OpenVinoEngine:
     """A compiled graph, and as many slices at the same time as there are streams.
 
@@ -130,6 +161,8 @@ class OpenVinoEngine:
     ) -> OpenVinoEngine:
         """Convert and compile a network, which takes seconds."""
         graph = to_graph(network, channels, size, batch=1)
+        if kind.precision != "float32":
+            graph = keep_float32(graph, getattr(network, "sensitive", ()))
         core = import_openvino().Core()
         compiled = core.compile_model(graph, "CPU", _settings(kind, size, threads))
         return cls(kind, compiled, size, threads)

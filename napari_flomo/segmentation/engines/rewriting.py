@@ -35,7 +35,10 @@ def rewritten(network: nn.Module, *, maps: bool) -> nn.Module:
 
 
 def logits_only(network: nn.Module) -> nn.Module:
-    """Return a rewritten copy that maps images to logits, tensor to tensor, without gradients."""
+    """Return a rewritten copy that maps images to logits, tensor to tensor, without gradients.
+
+    The copy itself is its module ``inner``.
+    """
     from torch import nn
 
     class Logits(nn.Module):
