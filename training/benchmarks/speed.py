@@ -89,6 +89,8 @@ def contenders(
         if wanted is None:
             all_ = [name for name in ENGINES if name != SLOW_TO_MAKE]
             wanted = all_ if subject.trained else BEST
+        if subject.plain:
+            wanted = ["eager"]
         for device in devices:
             for name in usable(wanted, torch.device(device)):
                 network, card = make(subject, model)
@@ -171,7 +173,8 @@ def measure(args: argparse.Namespace) -> Report:
         report.feedback = [measure_feedback(args.model, engines[-1], volume, runs)]
     few = max(1, runs // 3)
     if "processes" in args.only:
-        report.processes = measure_processes(subjects, args.model, engines, volume, few)
+        stored = [subject for subject in subjects if not subject.plain]
+        report.processes = measure_processes(stored, args.model, engines, volume, few)
     if "help" in args.only:
         ask = ["-m", "napari_flomo", "--help"]
         report.help_ms = [1000 * speed_processes.run(ask, args.threads)[0] for _ in range(runs)]

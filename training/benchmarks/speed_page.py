@@ -7,6 +7,7 @@ from statistics import median
 
 import numpy as np
 from speed_report import Choice, Feedback, Process, Report, Row, Stages
+from speed_subjects import PLAIN
 
 YARDSTICKS = ("unet", "dynunet")
 STAGES = ("read", "preprocess", "network", "restore", "postprocess", "write", "all")
@@ -62,6 +63,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _networks(rows: Sequence[Row]) -> str:
     head = ["network", "engine", "device", "parameters", "G multiply-adds", "slice, ms", "p95",
             "volume, ms", "p95", "slices per s", "network alone, ms a slice", "times eager",
+            "times plain",
             *(f"time / {name}" for name in _yardsticks(rows))]  # fmt: skip
     body = [
         [
@@ -77,6 +79,7 @@ def _networks(rows: Sequence[Row]) -> str:
             f"{1000 * row.slices / median(row.volume_ms):.1f}",
             f"{median(row.network_ms):.1f}",
             _ratio(_first(rows, row.network, "eager", row.device), row),
+            _times_plain(rows, row),
             *(
                 _ratio(row, _first(rows, name, row.engine, row.device))
                 for name in _yardsticks(rows)
@@ -96,7 +99,9 @@ def _networks(rows: Sequence[Row]) -> str:
         f"medians and 95th percentiles of {counts[0]} single slices and {counts[1]} volumes. "
         "Multiply-adds are those of the network as it is written, for one slice in the card's "
         "field of view, whatever an engine leaves out. Times eager: how many times faster the "
-        "network alone is than on eager PyTorch (channels last, float32). The last columns divide "
+        "network alone is than on eager PyTorch (channels last, float32). Times plain: how many "
+        "times faster a whole volume is than where each convolution is PyTorch's own as well; "
+        "eager has what was rewritten for training already. The last columns divide "
         "by the time of the networks that stand beside it, on the same engine; -: not measured."
     )
     return "\n\n".join(["## Networks and engines", _table(head, body), notes, *skipped])
@@ -116,6 +121,14 @@ def _yardsticks(rows: Sequence[Row]) -> list[str]:
 def _first(rows: Sequence[Row], network: str, engine: str, device: str) -> Row | None:
     wanted = (network, engine, device)
     return next((r for r in rows if (r.network, r.engine, r.device) == wanted), None)
+
+
+def _times_plain(rows: Sequence[Row], row: Row) -> str:
+    plain = _first(rows, PLAIN, "eager", row.device)
+    if plain is None or not PLAIN.startswith(row.network):
+        return "-"
+    pairs = zip(plain.volume_ms, row.volume_ms, strict=True)
+    return f"{median(a / b for a, b in pairs):.2f}"
 
 
 def _ratio(above: Row | None, below: Row | None) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from network_costs import multiply_adds_of
+from plain_network import unpadded
 from torch import Tensor, nn
 
 from napari_flomo.models import ModelCard, load_card, load_network, save_model
@@ -29,14 +30,21 @@ class Subject:
         What the table calls it.
     trained
         Whether it has the weights of the model; else they are random.
+    plain
+        Whether it stands for another one, as plain PyTorch computes it: nothing but the network
+        is measured, on the eager engine alone.
     """
 
     name: str
     title: str
     trained: bool = False
+    plain: bool = False
 
+
+PLAIN = "flomo-b0-plain"
 
 SUBJECTS = (
+    Subject(PLAIN, "FLoMo-Net B0, plain PyTorch", trained=True, plain=True),
     Subject("flomo-b0", "FLoMo-Net B0", trained=True),
     Subject("flomo-b1", "FLoMo-Net B1"),
     Subject("flomo-b2", "FLoMo-Net B2"),
@@ -71,7 +79,8 @@ class UNet(nn.Module):
 def make(subject: Subject, model: str) -> tuple[nn.Module, ModelCard]:
     """Return a network and the card that decides what is done before and after it."""
     if subject.trained:
-        return load_network(model)
+        network, card = load_network(model)
+        return (unpadded(network) if subject.plain else network), card
     card = load_card(model)
     torch.manual_seed(0)
     if subject.name == "unet":

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from plain_network import unpadded
 from torch import Tensor, nn
 
 from flomo_training.depthwise import accelerate
@@ -24,7 +25,6 @@ from flomo_training.precision import choose_precision
 from flomo_training.recipe import Recipe, read_recipe
 from napari_flomo.files import atomic_write
 from napari_flomo.networks import build
-from napari_flomo.networks.convolutions import DepthwiseConv2d
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECIPE = "acdc"
@@ -54,13 +54,6 @@ def variants() -> list[Variant]:
     if choose_precision("auto", "cpu") == "bf16":
         found.append(replace(own, title="+ bfloat16", bfloat16=True, seconds=[]))
     return [*found, replace(found[-1], title="DynUNet", network="dynunet", seconds=[])]
-
-
-def unpadded(network: nn.Module) -> None:
-    """Let depthwise convolutions be PyTorch's own, in place."""
-    for module in network.modules():
-        if isinstance(module, DepthwiseConv2d):
-            module.__class__ = nn.Conv2d  # type: ignore[assignment]
 
 
 class Step:
