@@ -30,31 +30,56 @@ def _add_product(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
         total[i] += a[i] * b[i]
 
 
+@njit(inline="always")
+def _widen(numbers: np.ndarray, rows: np.ndarray, shift: int) -> None:
+    for row in range(rows.shape[0]):
+        for i in range(rows.shape[1]):
+            numbers[row, i] = np.uint32(rows[row, i]) << shift
+
+
 @njit(parallel=True, fastmath=True, cache=True)
-def kernel_gradient(x: np.ndarray, g: np.ndarray, size: int, dilation: int) -> np.ndarray:
-    """Return the gradient of a depthwise kernel for each image.
+def kernel_gradient(
+    x: np.ndarray, g: np.ndarray, size: int, dilation: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients of a depthwise kernel and of its bias, for each image.
 
     Parameters
     ----------
     x, g
-        Input and gradient of the output, ``(N, H, W, C)`` float32, C-contiguous.
+        Input and gradient of the output, ``(N, H, W, C)``, C-contiguous, as `bits` returns them:
+        float32 in 32 bits each, or bfloat16 in 16. It is summed in float32.
     size, dilation
         Of the kernel; stride 1, 'same' zero padding.
 
     Returns
     -------
-    ndarray
+    kernel : ndarray
         ``(N, size * size, C)``.
+    bias : ndarray
+        ``(N, C)``.
     """
     images, height, width, channels = x.shape
     reach = dilation * (size - 1) // 2
-    x_rows = x.reshape(images, height, width * channels)
-    g_rows = g.reshape(images, height, width * channels)
-    result = np.zeros((images, size * size, channels), np.float32)
+    across = width * channels
+    shift = 32 - 8 * x.itemsize  # a bfloat16 is the upper half of a float32
+    x_rows = x.reshape(images, height, across)
+    g_rows = g.reshape(images, height, across)
+    kernel = np.zeros((images, size * size, channels), np.float32)
+    bias = np.zeros((images, channels), np.float32)
     for n in prange(images):
-        total = np.zeros(width * channels, np.float32)
+        total = np.zeros(across, np.float32)
+        x_bits = np.empty((BAND + 2 * reach, across), np.uint32)
+        g_bits = np.empty((BAND, across), np.uint32)
+        x_band, g_band = x_bits.view(np.float32), g_bits.view(np.float32)
         for first in range(0, height, BAND):
             last = min(height, first + BAND)
+            top, bottom = max(0, first - reach), min(height, last + reach)
+            _widen(x_bits, x_rows[n, top:bottom], shift)
+            _widen(g_bits, g_rows[n, first:last], shift)
+            for row in range(last - first):
+                for i in range(0, across, channels):
+                    for c in range(channels):
+                        bias[n, c] += g_band[row, i + c]
             for tap in range(size * size):
                 down = tap // size * dilation - reach
                 right = tap % size * dilation - reach
@@ -62,18 +87,18 @@ def kernel_gradient(x: np.ndarray, g: np.ndarray, size: int, dilation: int) -> n
                 if begin >= end:
                     continue  # the tap reaches over the whole image
                 total[:] = 0
-                shift = right * channels
+                along = right * channels
                 for row in range(max(first, -down), min(last, height - down)):
                     _add_product(
                         total[begin:end],
-                        g_rows[n, row, begin:end],
-                        x_rows[n, row + down, begin + shift : end + shift],
+                        g_band[row - first, begin:end],
+                        x_band[row + down - top, begin + along : end + along],
                     )
-                sums = result[n, tap]
-                for i in range(0, width * channels, channels):
+                sums = kernel[n, tap]
+                for i in range(0, across, channels):
                     for c in range(channels):
                         sums[c] += total[i + c]
-    return result
+    return kernel, bias
 
 
 class _Depthwise(torch.autograd.Function):
@@ -103,17 +128,24 @@ class _Depthwise(torch.autograd.Function):
                 gradient, maps, weight.to(maps.dtype), None, [1, 1], [1, 1], [1, 1], False, [0, 0],
                 weight.shape[0], [False, True, False],
             )[1]  # fmt: skip
+            to_bias = gradient.sum((0, 2, 3))
         else:
-            sums = kernel_gradient(_numpy(maps), _numpy(gradient), size, ctx.dilation).sum(0)
-            to_weight = torch.from_numpy(sums).T.reshape(weight.shape)
-        to_bias = gradient.sum((0, 2, 3)).to(weight.dtype) if ctx.needs_input_grad[2] else None
+            sums, offsets = kernel_gradient(bits(maps), bits(gradient), size, ctx.dilation)
+            to_weight = torch.from_numpy(sums.sum(0)).T.reshape(weight.shape)
+            to_bias = torch.from_numpy(offsets.sum(0))
+        to_bias = to_bias.to(weight.dtype) if ctx.needs_input_grad[2] else None
         return to_maps, to_weight.to(weight.dtype), to_bias, None
 
 
-def _numpy(maps: Tensor) -> np.ndarray:
-    """Return ``(N, H, W, C)`` float32."""
-    result: np.ndarray = maps.detach().float().permute(0, 2, 3, 1).contiguous().numpy()
-    return result
+def bits(maps: Tensor) -> np.ndarray:
+    """Return ``(N, H, W, C)``: the bits of each number, 32 of float32 or 16 of bfloat16.
+
+    numba knows no bfloat16.
+    """
+    last = maps.detach().permute(0, 2, 3, 1).contiguous()
+    if maps.dtype == torch.bfloat16:
+        return last.view(torch.int16).numpy().view(np.uint16)
+    return last.float().numpy().view(np.uint32)
 
 
 class FastDepthwise(DepthwiseConv2d):
@@ -137,8 +169,9 @@ def accelerate(network: nn.Module) -> int:
     """
     # The first call loads compiled code, after which PyTorch's own sums round otherwise in the last
     # bit. It comes before the first step, so that a run and one that is resumed compute the same.
-    nothing = np.zeros((1, 4, 4, 2), np.float32)
-    kernel_gradient(nothing, nothing, 3, 1)
+    for kind in (np.uint32, np.uint16):
+        nothing = np.zeros((1, 4, 4, 2), kind)
+        kernel_gradient(nothing, nothing, 3, 1)
     changed = 0
     for module in network.modules():
         if not isinstance(module, nn.Conv2d) or type(module) not in (nn.Conv2d, DepthwiseConv2d):
