@@ -30,6 +30,13 @@ def _add_product(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
         total[i] += a[i] * b[i]
 
 
+@njit(fastmath=True, inline="always")
+def _add_columns(sums: np.ndarray, row: np.ndarray) -> None:
+    for i in range(0, row.size, sums.size):
+        for c in range(sums.size):
+            sums[c] += row[i + c]
+
+
 @njit(inline="always")
 def _widen(numbers: np.ndarray, rows: np.ndarray, shift: int) -> None:
     for row in range(rows.shape[0]):
@@ -76,10 +83,11 @@ def kernel_gradient(
             top, bottom = max(0, first - reach), min(height, last + reach)
             _widen(x_bits, x_rows[n, top:bottom], shift)
             _widen(g_bits, g_rows[n, first:last], shift)
+            total[:] = 0
             for row in range(last - first):
-                for i in range(0, across, channels):
-                    for c in range(channels):
-                        bias[n, c] += g_band[row, i + c]
+                for i in range(across):
+                    total[i] += g_band[row, i]
+            _add_columns(bias[n], total)
             for tap in range(size * size):
                 down = tap // size * dilation - reach
                 right = tap % size * dilation - reach
@@ -94,10 +102,7 @@ def kernel_gradient(
                         g_band[row - first, begin:end],
                         x_band[row + down - top, begin + along : end + along],
                     )
-                sums = kernel[n, tap]
-                for i in range(0, across, channels):
-                    for c in range(channels):
-                        sums[c] += total[i + c]
+                _add_columns(kernel[n, tap], total)
     return kernel, bias
 
 
