@@ -66,6 +66,19 @@ def test_ratios_are_taken_round_by_round(part):
     assert cells(text, "flomo-b0", "fast", "cpu", "float32")[4:6] == ["50.0000 %", "0.25000"]
 
 
+def test_how_many_times_faster_than_plain_pytorch(part):
+    report, page = part("speed_report"), part("speed_page")
+    rows = [
+        row(report, report.PLAIN, volume_ms=[2000.0, 3000.0, 2500.0]),
+        row(report, engine="fast", volume_ms=[1000.0, 1000.0, 1250.0]),
+        row(report, "flomo-b1"),
+    ]
+    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
+    assert cells(text, report.PLAIN)[-1] == "1.00"
+    assert cells(text, "flomo-b0", "fast")[-2:] == ["-", "2.00"]  # eager was not measured
+    assert cells(text, "flomo-b1")[-1] == "-"
+
+
 def test_an_engine_that_did_not_run_gets_no_figures(part):
     report, page = part("speed_report"), part("speed_page")
     rows = [row(report), row(report, engine="openvino", same=1.0, dice=1.0, reason="eager ran")]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
-from speed_report import Choice, Feedback, Process, Report, Row, Stages
-from speed_subjects import PLAIN
+from speed_report import PLAIN, Choice, Feedback, Process, Report, Row, Stages
 
 YARDSTICKS = ("unet", "dynunet")
 STAGES = ("read", "preprocess", "network", "restore", "postprocess", "write", "all")
@@ -61,9 +60,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _networks(rows: Sequence[Row]) -> str:
+    with_plain = any(row.network == PLAIN for row in rows)
     head = ["network", "engine", "device", "parameters", "G multiply-adds", "slice, ms", "p95",
             "volume, ms", "p95", "slices per s", "network alone, ms a slice", "times eager",
-            "times plain",
+            *(["times plain"] if with_plain else []),
             *(f"time / {name}" for name in _yardsticks(rows))]  # fmt: skip
     body = [
         [
@@ -79,7 +79,7 @@ def _networks(rows: Sequence[Row]) -> str:
             f"{1000 * row.slices / median(row.volume_ms):.1f}",
             f"{median(row.network_ms):.1f}",
             _ratio(_first(rows, row.network, "eager", row.device), row),
-            _times_plain(rows, row),
+            *([_times_plain(rows, row)] if with_plain else []),
             *(
                 _ratio(row, _first(rows, name, row.engine, row.device))
                 for name in _yardsticks(rows)
@@ -99,11 +99,14 @@ def _networks(rows: Sequence[Row]) -> str:
         f"medians and 95th percentiles of {counts[0]} single slices and {counts[1]} volumes. "
         "Multiply-adds are those of the network as it is written, for one slice in the card's "
         "field of view, whatever an engine leaves out. Times eager: how many times faster the "
-        "network alone is than on eager PyTorch (channels last, float32). Times plain: how many "
-        "times faster a whole volume is than where each convolution is PyTorch's own as well; "
-        "eager has what was rewritten for training already. The last columns divide "
+        "network alone is than on eager PyTorch (channels last, float32). The last columns divide "
         "by the time of the networks that stand beside it, on the same engine; -: not measured."
     )
+    if with_plain:
+        notes += (
+            " Times plain: how many times faster a whole volume is than where each convolution is "
+            "PyTorch's own as well; eager has what was rewritten for training already."
+        )
     return "\n\n".join(["## Networks and engines", _table(head, body), notes, *skipped])
 
 

@@ -15,6 +15,10 @@ FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16"
 PACKAGES = ("torch", "openvino", "onnxruntime", "monai", "numpy", "scipy", "napari-flomo")
 
 
+PLAIN = "flomo-b0-plain"
+"""Name of FLoMo-Net B0 as plain PyTorch computes it."""
+
+
 @dataclass
 class Row:
     """A network on an engine.

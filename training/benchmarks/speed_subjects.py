@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from network_costs import multiply_adds_of
 from plain_network import unpadded
+from speed_report import PLAIN
 from torch import Tensor, nn
 
 from napari_flomo.models import ModelCard, load_card, load_network, save_model
@@ -40,8 +41,6 @@ class Subject:
     trained: bool = False
     plain: bool = False
 
-
-PLAIN = "flomo-b0-plain"
 
 SUBJECTS = (
     Subject(PLAIN, "FLoMo-Net B0, plain PyTorch", trained=True, plain=True),
