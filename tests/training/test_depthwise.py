@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from flomo_training.depthwise import FastDepthwise, accelerate
+from flomo_training.depthwise import FastDepthwise, accelerate, bits, kernel_gradient
 from napari_flomo.networks import build
 from napari_flomo.networks.convolutions import DepthwiseConv2d
 
@@ -27,6 +27,17 @@ def test_gradients(kernel, dilation, channels, size):
     fast = torch.autograd.grad((output * weights).sum(), tensors)
     for a, b in zip(fast, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(5, 40), (37, 6)])  # one band of rows, and several
+def test_bfloat16_is_summed_as_its_value_in_float32(size):
+    torch.manual_seed(0)
+    maps, gradient = torch.randn(2, 2, 6, *size).bfloat16()
+    narrow = kernel_gradient(bits(maps), bits(gradient), 5, 3)
+    wide = kernel_gradient(bits(maps.float()), bits(gradient.float()), 5, 3)
+    for a, b in zip(narrow, wide, strict=True):
+        assert (a == b).all()
+    torch.testing.assert_close(torch.from_numpy(narrow[1]), gradient.float().sum((2, 3)))
 
 
 def test_only_what_it_computes_is_replaced():

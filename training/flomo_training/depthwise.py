@@ -121,7 +121,7 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         maps, weight = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        gradient = gradient.to(maps.dtype).contiguous(memory_format=torch.channels_last)
         to_maps = None
         if ctx.needs_input_grad[0]:
             turned = weight.to(maps.dtype).flip(-1, -2)
