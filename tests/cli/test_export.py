@@ -80,7 +80,9 @@ def run_onnx(graph: Path, images: NDArray[np.float32]) -> Any:
 def run_openvino(graph: Path, images: NDArray[np.float32]) -> Any:
     from napari_flomo.segmentation.engines.openvino import import_openvino
 
-    return import_openvino().Core().compile_model(graph, "CPU")({"image": images})["logits"]
+    assert "INFERENCE_PRECISION_HINT" in (graph.parent / "README.md").read_text(encoding="utf-8")
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}  # as the README says
+    return import_openvino().Core().compile_model(graph, "CPU", exact)({"image": images})["logits"]
 
 
 def as_a_stranger(notes: Any, run: Callable[..., Any], image: NDArray[Any]) -> NDArray[Any]:

@@ -9,6 +9,12 @@ from napari_flomo.models.card import ModelCard
 LAYOUT = 1
 """Version of ``preprocessing.json``; raised when a key changes its meaning."""
 
+OPENVINO_NUMBERS = """
+
+On a processor that has bfloat16, OpenVINO computes in it unless told otherwise, and labels move.
+Compile with `INFERENCE_PRECISION_HINT` set to `f32`, for example
+`core.compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})`."""
+
 
 def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> dict[str, Any]:
     """Return the content of ``preprocessing.json``, made from the card alone.
@@ -102,13 +108,15 @@ def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> d
 
 def readme(card: ModelCard, size: tuple[int, int], graph: str) -> str:
     """Return the text of ``README.md``."""
-    runtime = "ONNX Runtime" if graph.endswith(".onnx") else "OpenVINO"
+    is_onnx = graph.endswith(".onnx")
+    runtime = "ONNX Runtime" if is_onnx else "OpenVINO"
+    numbers = "" if is_onnx else OPENVINO_NUMBERS
     first = ", ".join(f"{label.code} {label.name}" for label in card.labels)
     return f"""# {card.name}, for {runtime}
 
 `{graph}` maps `image` (float32: slices, {card.in_channels} channel(s), {size[0]} rows,
 {size[1]} columns) to `logits` (slices, {card.num_classes} classes, rows, columns). Any number of
-slices goes.
+slices goes.{numbers}
 
 - `preprocessing.json`: what is done to an image first, and to the logits afterwards. A network
   that is given other pixels or intensities than it was trained on gives wrong labels without any
