@@ -161,8 +161,9 @@ class OpenVinoEngine:
     ) -> OpenVinoEngine:
         """Convert and compile a network, which takes seconds."""
         graph = to_graph(network, channels, size, batch=1)
-        if kind.precision != "float32":
-            graph = keep_float32(graph, getattr(network, "sensitive", ()))
+        sensitive = getattr(network, "sensitive", ())
+        if sensitive and kind.precision != "float32":
+            graph = keep_float32(graph, sensitive)
         core = import_openvino().Core()
         compiled = core.compile_model(graph, "CPU", _settings(kind, size, threads))
         return cls(kind, compiled, size, threads)
