@@ -127,18 +127,16 @@ def _first(rows: Sequence[Row], network: str, engine: str, device: str) -> Row |
 
 
 def _times_plain(rows: Sequence[Row], row: Row) -> str:
-    plain = _first(rows, PLAIN, "eager", row.device)
-    if plain is None or not PLAIN.startswith(row.network):
-        return "-"
-    pairs = zip(plain.volume_ms, row.volume_ms, strict=True)
-    return f"{median(a / b for a, b in pairs):.2f}"
+    is_b0 = PLAIN.startswith(row.network)
+    plain = _first(rows, PLAIN, "eager", row.device) if is_b0 else None
+    return _ratio(plain, row, "volume_ms")
 
 
-def _ratio(above: Row | None, below: Row | None) -> str:
-    """Return how many times longer one's network takes than the other's, round by round."""
+def _ratio(above: Row | None, below: Row | None, times: str = "network_ms") -> str:
+    """Return how many times longer one takes than the other, round by round."""
     if above is None or below is None or above.reason or below.reason:
         return "-"
-    pairs = zip(above.network_ms, below.network_ms, strict=True)
+    pairs = zip(getattr(above, times), getattr(below, times), strict=True)
     return f"{median(a / b for a, b in pairs):.2f}"
 
 

@@ -133,12 +133,12 @@ class _Depthwise(torch.autograd.Function):
                 gradient, maps, weight.to(maps.dtype), None, [1, 1], [1, 1], [1, 1], False, [0, 0],
                 weight.shape[0], [False, True, False],
             )[1]  # fmt: skip
-            summed = gradient.sum((0, 2, 3))
+            summed = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
         else:
             sums, offsets = kernel_gradient(bits(maps), bits(gradient), size, ctx.dilation)
             to_weight = torch.from_numpy(sums.sum(0)).T.reshape(weight.shape)
-            summed = torch.from_numpy(offsets.sum(0))
-        to_bias = summed.to(weight.dtype) if ctx.needs_input_grad[2] else None
+            summed = torch.from_numpy(offsets.sum(0)) if ctx.needs_input_grad[2] else None
+        to_bias = None if summed is None else summed.to(weight.dtype)
         return to_maps, to_weight.to(weight.dtype), to_bias, None
 
 
