@@ -173,7 +173,12 @@ def settle(order: Order, model: Mapping[str, Any], again: bool) -> Order:
     FlomoError
         If the folder holds other files, or results of another model or with other outputs.
     """
-    wanted = {"model": dict(model), "outputs": order.contents, "format": order.suffix}
+    wanted = {
+        "model": dict(model),
+        "outputs": order.contents,
+        "format": order.suffix,
+        "mirrored": order.mirrored,
+    }
     there = _read_settings(order.out)
     if there is None:
         make_folder(order.out)
@@ -205,6 +210,8 @@ def _compare(there: Mapping[str, Any], wanted: Mapping[str, Any], out: Path) -> 
         differ = f"{' and '.join(there['outputs'])}, not {' and '.join(wanted['outputs'])}"
     elif there["format"] != wanted["format"]:
         differ = f"files in {there['format']}, not {wanted['format']}"
+    elif there.get("mirrored", False) != wanted["mirrored"]:
+        differ = "plain views" if wanted["mirrored"] else "mirrored views"
     else:
         return
     raise FlomoError(

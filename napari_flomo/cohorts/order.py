@@ -22,6 +22,8 @@ class Order:
         The folder of the images and that of the results; the same paths on all computers that work.
     device, engine
         As `Segmenter` takes them.
+    mirrored
+        As `Segmenter.segment` takes it.
     uncertainty, probabilities
         Whether these are written beside the labels.
     suffix
@@ -34,6 +36,7 @@ class Order:
     out: Path
     device: str = "auto"
     engine: str = "auto"
+    mirrored: bool = False
     uncertainty: bool = False
     probabilities: bool = False
     suffix: str = ".nii.gz"

@@ -177,6 +177,7 @@ class Workplace:
                 volume,
                 cancelled=self._stopped.is_set,
                 keep_probabilities=self._order.probabilities,
+                mirrored=self._order.mirrored,
             )
 
     def _settle(self, seconds: float) -> None:

@@ -9,7 +9,7 @@ from napari_flomo import DEFAULT_MODEL
 
 
 def add_computing(parser: argparse.ArgumentParser) -> None:
-    """Add ``--device`` and ``--engine``: where and with what a network is run."""
+    """Add ``--device``, ``--engine`` and ``--mirrored``: where and how a network is run."""
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
@@ -22,6 +22,17 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="what runs the network: auto (the fastest here in float32; the default), fastest (in "
         "any precision), eager, fast, openvino, ...; docs/engines.md has them all",
+    )
+    add_mirrored(parser)
+
+
+def add_mirrored(parser: argparse.ArgumentParser) -> None:
+    """Add ``--mirrored``: whether a network sees a slice once or in four views."""
+    parser.add_argument(
+        "--mirrored",
+        action="store_true",
+        help="show the network each slice and its three mirror images, and take the mean: better "
+        "labels in four times as long",
     )
 
 

@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     segmenter = Segmenter.from_pretrained(folder, device=args.device, engine=args.engine)
     maps = dict(args.maps)
     names = [*DEFAULT_MAPS, *maps]
-    unit = "slice" if passes_of(names) == 1 else "pass"
+    unit = "slice" if passes_of(names, mirrored=args.mirrored) == 1 else "pass"
     with progress_bar("Segmenting", unit, args.quiet) as progress:
         segmentation = segmenter.segment(
             volume,
@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
             keep_probabilities=args.probabilities is not None,
             maps=names,
+            mirrored=args.mirrored,
         )
     segmentation.save(
         args.output,

@@ -111,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         device=args.device,
         engine=args.engine,
+        mirrored=args.mirrored,
         uncertainty=args.uncertainty,
         probabilities=args.probabilities,
         suffix=f".{args.format}",

@@ -83,7 +83,8 @@ def segment(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]
     """Segment a volume with the very `Segmenter` of the command line.
 
     Arguments: ``volume`` (from `pack_volume`), ``model``, ``device``, ``slices``, ``frames`` (lists
-    or null), ``maps`` (names, or null for entropy alone). Result: from `pack_segmentation`.
+    or null), ``maps`` (names, or null for entropy alone), ``mirrored``. Result: from
+    `pack_segmentation`.
     """
     from napari_flomo.segmentation import DEFAULT_MAPS
     from napari_flomo.session.exchange import pack_segmentation, unpack_volume
@@ -103,6 +104,7 @@ def segment(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]
             cancelled=context.cancelled,
             keep_probabilities=False,
             maps=DEFAULT_MAPS if arguments.get("maps") is None else arguments["maps"],
+            mirrored=bool(arguments.get("mirrored")),
         )
     except Exception as error:
         if out_of_gpu_memory(error):

@@ -52,6 +52,7 @@ def run_manifest(
     slices: Sequence[int],
     batch: int,
     maps: Sequence[str],
+    mirrored: bool,
     postprocessed: bool,
     stopwatch: Stopwatch,
 ) -> dict[str, Any]:
@@ -71,6 +72,8 @@ def run_manifest(
         Slices that went through the network together.
     maps
         Names of the doubt maps.
+    mirrored
+        Whether probabilities are the mean over mirrored views.
     postprocessed
         Whether the card's postprocessing was done.
     stopwatch
@@ -112,6 +115,7 @@ def run_manifest(
             "slices": sorted(set(range(volume.n_slices)) - set(slices)),
         },
         "maps": list(maps),
+        "views": "mirrored" if mirrored else "plain",
         **({"monte_carlo": {"passes": DRAWS, "seed": DRAWS_SEED}} if drawn else {}),
         "postprocessing": {"rule": card.postprocessing, "done": postprocessed},
         "seconds": stopwatch.report(),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.segmentation.test_time import MIRRORED
 
 DEFAULT_MAPS = ("entropy",)
 """What a segmentation holds unless others are asked for."""
@@ -209,10 +210,13 @@ def chosen_maps(names: Iterable[str]) -> tuple[MapKind, ...]:
     return tuple(kinds)
 
 
-def passes_of(names: Iterable[str]) -> int:
-    """Return how many passes of the network all of these maps take together, at least 1.
+def passes_of(names: Iterable[str], *, mirrored: bool = False) -> int:
+    """Return how many passes of the network labels and all of these maps take together.
 
-    The plain pass is shared by all, and the views are by all maps over views, and so on.
+    The plain pass is shared by all, and the views are by all maps over views, and so on; labels of
+    mirrored views share those.
     """
     more = {MAPS[name].over: MAPS[name].passes - 1 for name in names}
+    if mirrored:
+        more.setdefault("views", len(MIRRORED) - 1)
     return 1 + sum(more.values())

@@ -13,7 +13,7 @@ from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.manifest import Stopwatch
 from napari_flomo.segmentation.maps import COARSER, COMPLEMENTS, DRAWS, DRAWS_SEED, MapKind
 from napari_flomo.segmentation.preprocessing import Plan, restore
-from napari_flomo.segmentation.test_time import VIEWS, Spread
+from napari_flomo.segmentation.test_time import MIRRORED, VIEWS, Spread
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,8 @@ class Prediction:
     Attributes
     ----------
     probabilities
-        Of the plain pass, calibrated: ``(slices, classes, rows, columns)``.
+        Of the plain pass, or their mean over mirrored views, calibrated:
+        ``(slices, classes, rows, columns)``.
     maps
         By name, each ``(slices, rows, columns)``. Entropy is not among them: it is computed from
         the probabilities.
@@ -56,6 +57,7 @@ def predict(
     watch: Stopwatch,
     before_pass: Callable[[int], None],
     draws: Draws | None = None,
+    mirrored: bool = False,
 ) -> Prediction:
     """Run the network over some slices, as often as the maps need.
 
@@ -77,6 +79,8 @@ def predict(
         Called before each pass with its number, from 0; may raise to end the work.
     draws
         From `draws_for` the same kinds.
+    mirrored
+        Whether probabilities are the mean over the slice and its mirror images.
 
     Raises
     ------
@@ -93,11 +97,15 @@ def predict(
     number = count(1)
     if "views" in spreads:
         spreads["views"].add(plain)
-        for view in VIEWS[1:]:
-            before_pass(next(number))
-            with _on_device(watch, images.device):
-                logits = network(view.of(images)).logits
-                spreads["views"].add(*view.back(as_probabilities(logits, card)))
+    total = plain
+    for view in (VIEWS if "views" in spreads else MIRRORED if mirrored else ())[1:]:
+        before_pass(next(number))
+        with _on_device(watch, images.device):
+            seen_so, where = view.back(as_probabilities(network(view.of(images)).logits, card))
+            if "views" in spreads:
+                spreads["views"].add(seen_so, where)
+            if mirrored and view in MIRRORED:
+                total = total + seen_so
     if "draws" in spreads and draws is not None:
         for draw in range(len(draws)):
             before_pass(next(number))
@@ -106,7 +114,8 @@ def predict(
                 spreads["draws"].add(as_probabilities(logits, card))
     with watch.stage("restore"):
         background = 0 if card.activation == "softmax" else None
-        probabilities = restore(plain, plan, background).cpu()
+        mean = total / len(MIRRORED) if mirrored else total
+        probabilities = restore(mean, plan, background).cpu()
         shown = {over: spread.maps() for over, spread in spreads.items()}
         maps |= {kind.name: shown[kind.over][kind.shows] for kind in kinds if kind.over}
         wanted = {kind.name: maps[kind.name] for kind in kinds if kind.name in maps}

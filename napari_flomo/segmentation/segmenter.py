@@ -114,11 +114,12 @@ class Segmenter:
         *,
         keep_probabilities: bool | None = None,
         maps: Iterable[str] = DEFAULT_MAPS,
+        mirrored: bool = False,
     ) -> Segmentation:
         """Segment a volume, all of it or some slices and frames.
 
-        The labels come from one plain pass of the network and are the same whichever maps are
-        asked for.
+        The labels come from one plain pass of the network, or from the mean over mirrored views,
+        and are the same whichever maps are asked for.
 
         Memory beyond the volume: 1 byte per voxel for labels and 4 for each map, 4 more per class
         for probabilities if they are kept, and one frame in float32. A cine of 30 x 12 x 512 x 512
@@ -142,6 +143,10 @@ class Segmenter:
             Whether to return them; by default only for a volume with one frame.
         maps
             Names of the doubt maps to return, of `napari_flomo.segmentation.MAPS`.
+        mirrored
+            Whether probabilities, and with them labels, entropy and scores, are the mean over the
+            slice and its three mirror images: four times the passes for better labels, see
+            ``docs/benchmarks/accuracy.md``.
 
         Returns
         -------
@@ -171,7 +176,7 @@ class Segmenter:
         result = Assembly(volume, card, keep_probabilities, names)
         tidy = card.postprocessing != "none" and len(chosen_slices) == volume.n_slices
 
-        passes = passes_of(names)
+        passes = passes_of(names, mirrored=mirrored)
         steps = _Steps(len(chosen_frames) * len(chosen_slices) * passes, progress, cancelled)
         runner = self._runner(plan.network)
         by_engine = passes - (0 if draws is None else len(draws))
@@ -202,6 +207,7 @@ class Segmenter:
                             watch=watch,
                             before_pass=steps.within(len(now)),
                             draws=draws,
+                            mirrored=mirrored,
                         )
                     except Exception as error:
                         if not out_of_memory(error):
@@ -224,6 +230,7 @@ class Segmenter:
             slices=chosen_slices,
             batch=batch,
             maps=names,
+            mirrored=mirrored,
             postprocessed=tidy,
             stopwatch=watch,
         )

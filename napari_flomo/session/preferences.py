@@ -27,6 +27,7 @@ class _Remembered:
     schema: int = SCHEMA
     model: str | None = None
     device: str = "auto"
+    mirrored: bool = False
     reader: str = "reader"
     keep_corrections: bool = True
     base: str | None = None
@@ -52,7 +53,7 @@ class _Remembered:
 
 
 class Preferences:
-    """Model, device, contrast of each model and the place in each review.
+    """Model, device, views, contrast of each model and the place in each review.
 
     Kept as JSON in the user's data folder. Every change is written at once, whole or not at all.
     No names of images and nothing about a patient: a model given by folder is not remembered, and
@@ -96,6 +97,15 @@ class Preferences:
     def device(self, name: str) -> None:
         kind = name.partition(":")[0]  # which GPU it was may be another one next time
         self._change(device=kind if kind in DEVICES else "auto")
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the network sees mirrored views as well."""
+        return self._content.mirrored
+
+    @mirrored.setter
+    def mirrored(self, mirrored: bool) -> None:
+        self._change(mirrored=mirrored)
 
     @property
     def reader(self) -> str:

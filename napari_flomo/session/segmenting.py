@@ -17,7 +17,7 @@ from napari_flomo.session.runs import Run
 
 
 def segmentation_run(
-    worker: Worker, image: OpenImage, model: str, device: str, scope: Scope
+    worker: Worker, image: OpenImage, model: str, device: str, scope: Scope, *, mirrored: bool
 ) -> Run:
     """Start to segment a part of an image.
 
@@ -26,7 +26,7 @@ def segmentation_run(
     Busy
         If the worker does something else.
     """
-    arguments = _arguments(model, device, scope)
+    arguments = _arguments(model, device, scope) | {"mirrored": mirrored}
     return Run(
         _submit(worker, image, arguments), key=image.key, model=model, device=device, scope=scope
     )
@@ -62,6 +62,8 @@ def maps_run(
     arguments = _arguments(model, device, scope)
     if maps:
         arguments["maps"] = list(maps)
+    else:  # that map is of the labels, so it sees what they were made from
+        arguments["mirrored"] = image.segmentation.manifest.get("views") == "mirrored"
     job = _submit(worker, image, arguments)
     return Run(job, key=image.key, model=model, device=device, scope=scope, only_maps=True)
 

@@ -138,6 +138,8 @@ class Session:
         model: str,
         device: str = "auto",
         scope: Scope | None = None,
+        *,
+        mirrored: bool = False,
     ) -> Run:
         """Start to segment an image, or a part of it.
 
@@ -154,6 +156,8 @@ class Session:
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
         scope
             What part; all by default.
+        mirrored
+            Whether the mean over mirrored views counts, see `Segmenter.segment`.
 
         Raises
         ------
@@ -168,7 +172,8 @@ class Session:
         scope.mask(image.volume.n_frames, image.volume.n_slices)
         self.check_idle()
         results.check_labels_agree(image, scope, results.card_of(model))
-        return self._follow(segmentation_run(self._worker, image, model, device, scope))
+        run = segmentation_run(self._worker, image, model, device, scope, mirrored=mirrored)
+        return self._follow(run)
 
     def doubt(
         self, key: str, device: str = "auto", maps: Sequence[str] = (), model: str | None = None

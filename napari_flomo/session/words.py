@@ -5,6 +5,12 @@ from __future__ import annotations
 from napari_flomo.jobs import Progress
 from napari_flomo.models import ModelCard
 
+MIRRORED_TITLE = "Mirrored too"
+MIRRORED_TIP = (
+    "Show the network each slice and its three mirror images, and take the mean: better labels in "
+    "four times as long"
+)
+
 
 def progress_text(progress: Progress) -> str:
     """Say how far work is."""

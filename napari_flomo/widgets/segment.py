@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
+    QCheckBox,
     QComboBox,
     QFormLayout,
     QHBoxLayout,
@@ -30,7 +31,7 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
 )
-from napari_flomo.session.words import card_text, progress_text
+from napari_flomo.session.words import MIRRORED_TIP, MIRRORED_TITLE, card_text, progress_text
 from napari_flomo.widgets import segmenting
 from napari_flomo.widgets.desk import Said, desk_of
 from napari_flomo.widgets.entries import Entry
@@ -110,6 +111,8 @@ class SegmentPanel(Panel):
                 self.device_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole
             )
         self.device_box.setToolTip("Where the network runs")
+        self.mirrored_box = QCheckBox(MIRRORED_TITLE)
+        self.mirrored_box.setToolTip(MIRRORED_TIP)
         self.scope_buttons = QButtonGroup(self)
         self.scopes: dict[str, QRadioButton] = {}
         for name, title, tip in SCOPES:
@@ -151,6 +154,7 @@ class SegmentPanel(Panel):
         form.addRow(self.card_line)
         form.addRow("Device", self.device_box)
         form.addRow("Segment", scope)
+        form.addRow("Views", self.mirrored_box)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addLayout(buttons)
@@ -231,7 +235,13 @@ class SegmentPanel(Panel):
                 return
         self.message.clear()
         self.attempt(
-            lambda: segmenting.segment(self.desk, self.model, device or self.device, self.scope)
+            lambda: segmenting.segment(
+                self.desk,
+                self.model,
+                device or self.device,
+                self.scope,
+                mirrored=self.mirrored_box.isChecked(),
+            )
         )
 
     def cancel(self) -> None:
@@ -291,6 +301,7 @@ class SegmentPanel(Panel):
         self.choose_model(preferences.model or in_use(DEFAULT_MODEL))
         at = self.device_box.findData(preferences.device)
         self.device_box.setCurrentIndex(max(at, 0))
+        self.mirrored_box.setChecked(preferences.mirrored)
         if preferences.warning:
             self.message.show_message(preferences.warning, level="warning")
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from napari_flomo.widgets.entries import Entry
 
 
-def segment(desk: Desk, model: str, device: str, scope: str = "stack") -> None:
+def segment(
+    desk: Desk, model: str, device: str, scope: str = "stack", *, mirrored: bool = False
+) -> None:
     """Start to segment the current image; a lazy one is computed first, in another thread.
 
     Parameters
@@ -28,6 +30,8 @@ def segment(desk: Desk, model: str, device: str, scope: str = "stack") -> None:
     scope
         ``"slice"`` that is shown, ``"stack"`` (all slices of the frame that is shown), or
         ``"all"`` frames.
+    mirrored
+        Whether the mean over mirrored views counts.
 
     Raises
     ------
@@ -42,9 +46,10 @@ def segment(desk: Desk, model: str, device: str, scope: str = "stack") -> None:
 
     def start(volume: Volume | None = None) -> None:
         image = desk.adopt(entry, volume)
-        desk.session.segment(image.key, model, device, part)
+        desk.session.segment(image.key, model, device, part, mirrored=mirrored)
         desk.preferences.model = model
         desk.preferences.device = device
+        desk.preferences.mirrored = mirrored
 
     if wants_computing(entry):
         _compute_first(desk, entry, start)

@@ -68,6 +68,7 @@ def test_the_files_are_those_of_flomo_segment(
     images: Path, out: Path, model: Path, capsys: Capture
 ) -> None:
     flags = ["--model", model, "--device", "cpu", "--engine", "eager"]
+    flags += ["--mirrored"]  # as it would be for anybody who wants the best labels
     given = [images, "--out", out, *flags, "--workers", 1, "--uncertainty", "--probabilities"]
     assert many(*given, "--json") == 0
     printed = capsys.readouterr()

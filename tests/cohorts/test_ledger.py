@@ -129,6 +129,8 @@ def test_settings_hold_for_the_folder(order: Order) -> None:
         settle(wider, MODEL, again=False)
     with pytest.raises(FlomoError, match=r"in \.nii\.gz, not \.nrrd"):
         settle(Order(order.root, order.out, suffix=".nrrd"), MODEL, again=False)
+    with pytest.raises(FlomoError, match="begun with plain views; ask for the same"):
+        settle(Order(order.root, order.out, mirrored=True), MODEL, again=False)
     assert settle(wider, {**MODEL, "name": "n"}, again=True).run == 2
     assert settle(wider, {**MODEL, "name": "n"}, again=False).run == 2
     assert peek(order).run == 2

@@ -235,8 +235,11 @@ def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
 def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
     volume = bench.desk.opened(reviewed).volume
     bench.segment.device_box.setCurrentIndex(1)
+    bench.click(bench.segment.mirrored_box)
     bench.run()
+    assert bench.desk.opened(reviewed).segmentation.manifest["views"] == "mirrored"
     assert (bench.desk.preferences.model, bench.desk.preferences.device) == ("toy", "cpu")
+    assert bench.desk.preferences.mirrored
     bench.click(bench.review.next_button)
     bench.click(bench.review.accept_button)
     here = bench.desk.place(reviewed)

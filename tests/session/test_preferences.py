@@ -23,10 +23,12 @@ def test_comes_back(path: Path) -> None:
     assert not path.exists()  # looking is no change
     preferences.model = "flomo-b0-acdc"
     preferences.device = "cuda:1"
+    assert not preferences.mirrored
+    preferences.mirrored = True
     preferences.set_contrast("flomo-b0-acdc", 2, 98.5)
     preferences.set_review("ab" * 32, {"current": [0, 3]})
     again = Preferences(path)
-    assert (again.model, again.device) == ("flomo-b0-acdc", "cuda")
+    assert (again.model, again.device, again.mirrored) == ("flomo-b0-acdc", "cuda", True)
     assert again.contrast("flomo-b0-acdc") == (2, 98.5)
     assert again.contrast("another") is None
     assert again.review("ab" * 32) == {"current": [0, 3]}

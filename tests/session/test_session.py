@@ -70,6 +70,15 @@ def test_segment(session: Session, events: list[Event], make_heart: Make) -> Non
     assert any(type(event) is RunProgressed and event.progress.total == 4 for event in events)
 
 
+def test_the_worker_is_told_of_mirrored_views(session: Session, make_heart: Make) -> None:
+    key = session.add(make_heart(slices=2), "heart")
+    assert session.segment(key, "toy").result(PATIENT).manifest["views"] == "plain"
+    assert session.segment(key, "toy", mirrored=True).result(PATIENT).manifest["views"] == "mirrored"
+    # The entropy is that of the labels; other maps have views of their own.
+    assert session.doubt(key).result(PATIENT).manifest["views"] == "mirrored"
+    assert session.doubt(key, maps=["variance"]).result(PATIENT).manifest["views"] == "plain"
+
+
 def test_partial_runs_add_up(session: Session, make_cine: Make) -> None:
     volume = make_cine()
     key = session.add(volume, "cine")

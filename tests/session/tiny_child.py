@@ -76,7 +76,8 @@ def segment(arguments, context):
     maps = {"entropy": entropy}
     for name in arguments.get("maps") or ():
         maps[name] = entropy if name == "entropy" else on_grid.with_data(entropy.data / 2)
-    manifest = {"model": {"name": card.name}}
+    views = "mirrored" if arguments.get("mirrored") else "plain"
+    manifest = {"model": {"name": card.name}, "views": views}
     result = Segmentation(on_grid, None, maps, scores, manifest, card)
     return pack_segmentation(context.folder, result)
 

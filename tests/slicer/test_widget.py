@@ -113,6 +113,7 @@ def test_the_scene_keeps_the_choices(bench, program, oblique, tmp_path):
     ui = bench.panel.segment.ui
     ui.sliceScope.setChecked(True)
     ui.deviceBox.setCurrentIndex(1)
+    ui.mirroredBox.setChecked(True)
     bench.panel.review.ui.opacity.setValue(0.2)
     path = tmp_path / "scene.mrb"
     assert slicer.mrmlScene.WriteToMRB(str(path))
@@ -120,11 +121,13 @@ def test_the_scene_keeps_the_choices(bench, program, oblique, tmp_path):
     assert bench.panel.entry is None
     assert ui.imageSelector.currentNode() is None
     assert ui.stackScope.checked
+    assert not ui.mirroredBox.checked
     assert bench.panel.review.ui.reviewTable.rowCount == 0
     assert slicer.mrmlScene.ReadFromMRB(str(path))
     assert ui.imageSelector.currentNode().GetName() == "heart"
     assert ui.sliceScope.checked
     assert ui.deviceBox.currentData == "cpu"
+    assert ui.mirroredBox.checked
     assert ui.modelBox.currentData == "toy"
     assert bench.panel.review.ui.opacity.value == pytest.approx(0.2)
     assert bench.panel.entry.record.segmentation is not None

@@ -217,6 +217,19 @@ def test_the_command_writes_all_that_is_asked_for(dataset, model, tmp_path, caps
     assert json.loads(capsys.readouterr().out) == summary
 
 
+def test_mirrored_views_are_measured_and_told(dataset, model, capsys):
+    arguments = ["evaluate", "--model", str(model), "--data", str(dataset), "--json"]
+    told = []
+    for more in ([], ["--mirrored"]):
+        assert main([*arguments, *more]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    plain, mirrored = told
+    assert (plain["views"], mirrored["views"]) == ("plain", "mirrored")
+    assert plain["mean_dice"] != mirrored["mean_dice"]
+    assert main([*arguments, "--mirrored", "--record"]) == 2
+    assert "leave out --mirrored" in capsys.readouterr().err
+
+
 def test_nothing_is_computed_for_a_report_that_cannot_be_written(
     dataset, model, tmp_path, capsys, monkeypatch
 ):

@@ -6,13 +6,19 @@ import importlib.util
 import json
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("monai", reason="training needs the [train] extra")
 
 from flomo_training.agreement import Agreement, read_table, write_table
-from flomo_training.results import compare_with_baselines, keep_run, read_results
+from flomo_training.results import (
+    compare_with_baselines,
+    keep_mirrored,
+    keep_run,
+    read_results,
+)
 from napari_flomo.errors import FlomoError
 
 FACTS = {
@@ -121,6 +127,30 @@ def test_figures_of_other_weights_are_not_overwritten_unasked(make_run, docs):
     assert keep_run(other, docs, "better").name == "better-fold0.csv"
     keep_run(other, docs, replace=True)
     assert read_table(table)[0].dice == pytest.approx(0.9)
+
+
+def test_mirrored_views_stand_beside_plain_ones(script, make_run, docs, monkeypatch):
+    keep_run(make_run(measured(0)), docs)
+    keep_run(make_run(measured(0, -0.1), model="unet", network="dynunet"), docs)
+    asked = []
+
+    def evaluate(source, fold, split, segmenter, gallery, *, mirrored):
+        asked.append((source, fold, split, mirrored))
+        return measured(0, 0.01), {}
+
+    monkeypatch.setattr("flomo_training.results.evaluate_folder", evaluate)
+    segmenter = SimpleNamespace(card=SimpleNamespace(name="ours", sha256="a" * 64))
+    table = keep_mirrored(docs / "ours-fold0.csv", segmenter, "data")
+    assert table.name == "ours-mirrored-fold0.csv"
+    assert asked == [("data", 0, "validation", True)]
+    page = script.page(read_results(docs), [])
+    assert "| `ours` | flomo-b0 | best | plain | 0 |" in page
+    assert "| `ours-mirrored` | flomo-b0 | best | mirrored | 0 |" in page
+    # Only what sees the same is compared.
+    assert [found.model for found in compare_with_baselines(read_results(docs))] == ["ours"]
+    segmenter.card.sha256 = "f" * 64
+    with pytest.raises(FlomoError, match="other weights"):
+        keep_mirrored(docs / "ours-fold0.csv", segmenter, "data")
 
 
 def test_a_patient_in_two_folds_is_a_leak(make_run, docs):

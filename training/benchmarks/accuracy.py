@@ -2,6 +2,8 @@
 
     python training/benchmarks/accuracy.py                  write the page anew
     python training/benchmarks/accuracy.py RUN [RUN ...]    take in finished runs first
+    python training/benchmarks/accuracy.py --mirrored MODEL --data DIR
+                                                            measure one with mirrored views first
 
 A run folder (of ``flomo train``, or a fold of ``flomo crossval``) gives its ``cases.csv`` and what
 ``report.json`` says of the training. Both are kept beside the page; every figure of the page is
@@ -24,12 +26,14 @@ from flomo_training.results import (
     Result,
     Series,
     compare_with_baselines,
+    keep_mirrored,
     keep_run,
     read_results,
 )
 from flomo_training.summary import are_images, figures
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
+from napari_flomo.segmentation import Segmenter
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 PAGE = "accuracy.md"
@@ -53,7 +57,10 @@ hand.
 Validation is always grouped: no patient (block of video, cluster of near duplicates) of a fold was
 seen in training. *Flavour* tells the published configuration of FLoMo-Net (`paper`) from our own
 (`best`). Brackets are 95 % intervals by bootstrap over patients: they tell how much the figure
-depends on who happened to be in the fold, not how other scanners or diseases would fare."""
+depends on who happened to be in the fold, not how other scanners or diseases would fare. *Views*
+tells whether the network saw each slice once (`plain`, what happens where nobody asks for more), or
+the slice and its three mirror images, of whose answers the mean counts (`mirrored`, `flomo segment
+--mirrored`, four times as long; nnU-Net does so by default)."""
 
 
 def page(series: Sequence[Series], published: Sequence[dict[str, str]]) -> str:
@@ -96,7 +103,14 @@ def data_set(data: str, series: Sequence[Series]) -> list[str]:
 def overview(series: Sequence[Series], told: dict[str, dict[str, Any]], *, images: bool) -> str:
     """Return the table of all models, a line for each fold and one for all folds together."""
     metrics = ["dice", "iou"] if images else ["dice", "hd95_mm", "nsd"]
-    head = ["model", "network", "flavour", "fold", "images" if images else "volumes (patients)"]
+    head = [
+        "model",
+        "network",
+        "flavour",
+        "views",
+        "fold",
+        "images" if images else "volumes (patients)",
+    ]
     head += [NAMES[metric] for metric in metrics]
     head += ["missed / false alarms"] if images else ["slice-wise Dice"]
     head += ["seed", "budget", "hardware"]
@@ -118,7 +132,7 @@ def overview(series: Sequence[Series], told: dict[str, dict[str, Any]], *, image
                 else shown(figure["slice_mean_dice"]["value"], "dice")
             )
             lines.append(
-                [f"`{one.name}`", facts["network"], facts["flavour"], fold, size]
+                [f"`{one.name}`", facts["network"], facts["flavour"], one.views, fold, size]
                 + [
                     ranged(figure[f"mean_{metric}"], figure["intervals_95"][metric]["mean"], metric)
                     for metric in metrics
@@ -284,12 +298,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", help="what to call the model (default: its own name)")
     parser.add_argument("--replace", action="store_true", help="replace figures of other weights")
     parser.add_argument(
+        "--mirrored", metavar="MODEL", help="name or folder of a model whose run is taken in"
+    )
+    parser.add_argument("--fold", type=int, default=0, help="that --mirrored is measured on")
+    parser.add_argument("--data", metavar="DIR", type=Path, help="prepared data for --mirrored")
+    parser.add_argument(
         "--folder", type=Path, default=FOLDER, help="of the tables and the page (%(default)s)"
     )
     options = parser.parse_args(arguments)
+    if options.mirrored and not options.data:
+        parser.error("--mirrored needs --data")
     try:
         for run in options.runs:
             keep_run(run, options.folder, options.name, replace=options.replace)
+        if options.mirrored:
+            segmenter = Segmenter.from_pretrained(options.mirrored)
+            kept = f"{options.name or segmenter.card.name}-fold{options.fold}.csv"
+            keep_mirrored(options.folder / kept, segmenter, options.data)
         text = page(read_results(options.folder), read_published(options.folder / PUBLISHED))
         with atomic_write(options.folder / PAGE) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -46,6 +46,8 @@ def evaluate_case(
     segmenter: Segmenter,
     listed: Listed | None = None,
     gallery: WorstCases | None = None,
+    *,
+    mirrored: bool = False,
 ) -> list[Agreement]:
     """Segment one case and compare every structure with its reference.
 
@@ -59,6 +61,8 @@ def evaluate_case(
         Volumes in ml that the data set lists, by case and structure.
     gallery
         Is shown the case.
+    mirrored
+        As `Segmenter.segment` takes it.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def evaluate_case(
     """
     volume, reference = read_case(case)
     code_to_class(reference.data, segmenter.card, case.name)
-    result = segmenter.segment(volume, keep_probabilities=False).labels
+    result = segmenter.segment(volume, keep_probabilities=False, mirrored=mirrored).labels
     rows = agreements(case, reference, result, segmenter.card.labels[1:], listed or {})
     if gallery is not None:
         gallery.consider(volume, reference.data, result.data, rows)
@@ -106,11 +110,12 @@ def evaluate(
     *,
     listed: Listed | None = None,
     gallery: WorstCases | None = None,
+    mirrored: bool = False,
 ) -> list[Agreement]:
     """Evaluate many cases; one row per case and structure. Arguments as of `evaluate_case`."""
     rows: list[Agreement] = []
     for done, case in enumerate(cases, start=1):
-        rows += evaluate_case(case, segmenter, listed, gallery)
+        rows += evaluate_case(case, segmenter, listed, gallery, mirrored=mirrored)
         if progress:
             progress(done, len(cases))
     return rows
@@ -161,7 +166,13 @@ def data_name(source: Path) -> str:
 
 
 def evaluate_folder(
-    source: Path, fold: int, split: Any, segmenter: Segmenter, gallery: WorstCases
+    source: Path,
+    fold: int,
+    split: Any,
+    segmenter: Segmenter,
+    gallery: WorstCases,
+    *,
+    mirrored: bool = False,
 ) -> tuple[list[Agreement], dict[str, Any]]:
     """Evaluate a part of a data folder, with a bar in a terminal.
 
@@ -183,6 +194,7 @@ def evaluate_folder(
             lambda _done, _total: bar.update(),
             listed=read_listed(source),
             gallery=gallery,
+            mirrored=mirrored,
         )
     if all(math.isnan(row.dice) for row in rows):
         raise FlomoError(
@@ -193,18 +205,26 @@ def evaluate_folder(
         "data": data_name(source),
         "fold": fold,
         "split": split,
+        "views": "mirrored" if mirrored else "plain",
     }
 
 
 def run_evaluation(args: argparse.Namespace) -> int:
     """Serve ``flomo evaluate``."""
+    if args.mirrored and (args.record or args.uncertainty):
+        raise FlomoError(
+            "Cards and reports on doubt tell of plain views; leave out --mirrored, or --record and "
+            "--uncertainty."
+        )
     to_stdout = args.json == "-"
     for path in (args.out, args.gallery, None if to_stdout else args.json):
         if path is not None:
             check_writable(path)
     segmenter = Segmenter.from_pretrained(args.model)
     gallery = WorstCases()
-    rows, summary = evaluate_folder(Path(args.data), args.fold, args.split, segmenter, gallery)
+    rows, summary = evaluate_folder(
+        Path(args.data), args.fold, args.split, segmenter, gallery, mirrored=args.mirrored
+    )
     if args.out:
         write_table(rows, args.out)
     if args.gallery:

@@ -15,16 +15,22 @@ from typing import Any
 
 from flomo_training.agreement import Agreement, read_table, write_table
 from flomo_training.bootstrap import Estimate, paired_difference
+from flomo_training.evaluate import evaluate_folder
+from flomo_training.gallery import WorstCases
 from flomo_training.reports import CASES_TABLE, REPORT
 from flomo_training.summary import is_measured, sample
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write_all
+from napari_flomo.segmentation import Segmenter
 
 FACTS = (
-    "data", "model", "network", "sha256", "postprocessing", "flavour", "fold", "split", "seed",
-    "epochs", "slices", "cases", "training_hours", "hardware", "start_from", "versions",
+    "data", "model", "network", "sha256", "postprocessing", "views", "flavour", "fold", "split",
+    "seed", "epochs", "slices", "cases", "training_hours", "hardware", "start_from", "versions",
 )  # fmt: skip
 """What is kept of a report; its figures are computed anew from the table."""
+
+MIRRORED = "-mirrored"
+"""What is added to the name of a model for its figures with mirrored views."""
 
 _REQUIRED = ("data", "model", "network", "flavour", "fold", "split", "seed")
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)-fold(?P<fold>\d+)")
@@ -70,6 +76,11 @@ class Series:
     def facts(self) -> Mapping[str, Any]:
         """Those of the first fold."""
         return self.results[0].facts
+
+    @property
+    def views(self) -> str:
+        """How the network saw each slice: ``"plain"``, or the mean of ``"mirrored"`` views."""
+        return str(self.facts.get("views", "plain"))
 
     @property
     def is_baseline(self) -> bool:
@@ -128,7 +139,18 @@ def keep_run(run: Path, folder: Path, name: str | None = None, *, replace: bool 
     facts = {key: report[key] for key in FACTS if report.get(key) is not None}
     _check_facts(facts, run / REPORT)
     rows = read_table(run / CASES_TABLE)
-    stem = f"{name or facts['model']}-fold{facts['fold']}"
+    return _keep(rows, facts, folder, name or facts["model"], replace=replace)
+
+
+def _keep(
+    rows: Sequence[Agreement],
+    facts: Mapping[str, Any],
+    folder: Path,
+    name: str,
+    *,
+    replace: bool = False,
+) -> Path:
+    stem = f"{name}-fold{facts['fold']}"
     if _NAME.fullmatch(stem) is None:
         raise FlomoError(f"{stem!r} is no name for a file; use letters, digits, '.', '-' and '_'.")
     table, noted = folder / f"{stem}.csv", folder / f"{stem}.json"
@@ -144,6 +166,40 @@ def keep_run(run: Path, folder: Path, name: str | None = None, *, replace: bool 
         text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
         temporary_noted.write_text(text + "\n", encoding="utf-8")
     return table
+
+
+def keep_mirrored(table: Path, segmenter: Segmenter, source: Path) -> Path:
+    """Measure a model of the docs once more with mirrored views, and keep that beside it.
+
+    Parameters
+    ----------
+    table
+        What `keep_run` returned for the model.
+    segmenter
+        The model.
+    source
+        Folder of the data set.
+
+    Returns
+    -------
+    Path
+        The new table.
+
+    Raises
+    ------
+    FlomoError
+        If the segmenter has other weights, or the data is not as it should be.
+    """
+    noted = table.with_suffix(".json")
+    facts = _read_json(noted, "take in the run first")
+    _check_facts(facts, noted)
+    if facts.get("sha256") != segmenter.card.sha256:
+        raise FlomoError(f"{noted} is of other weights than {segmenter.card.name} has.")
+    rows, _summary = evaluate_folder(
+        source, facts["fold"], facts["split"], segmenter, WorstCases(), mirrored=True
+    )
+    name = table.stem.rpartition("-fold")[0] + MIRRORED
+    return _keep(rows, facts | {"views": "mirrored"}, table.parent, name)
 
 
 def read_results(folder: Path) -> list[Series]:
@@ -196,6 +252,7 @@ def compare_with_baselines(
         if baseline.is_baseline
         and not model.is_baseline
         and model.facts["data"] == baseline.facts["data"]
+        and model.views == baseline.views
         for folds in [_common_folds(model, baseline)]
         if folds
     ]

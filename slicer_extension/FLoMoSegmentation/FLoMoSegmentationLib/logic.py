@@ -129,7 +129,9 @@ class Logic:
 
     # Work
 
-    def segment(self, node: Any, model: str, device: str, scope: str) -> Run:
+    def segment(
+        self, node: Any, model: str, device: str, scope: str, *, mirrored: bool = False
+    ) -> Run:
         """Start to segment an image.
 
         Parameters
@@ -140,6 +142,8 @@ class Logic:
             As everywhere.
         scope
             ``"slice"``: the one in the main view; ``"stack"``: the frame on the screen; ``"all"``.
+        mirrored
+            Whether the mean over mirrored views counts.
 
         Raises
         ------
@@ -149,8 +153,10 @@ class Logic:
         entry = self.open(node)
         self.take_strokes(entry)
         showing.take_locks(self.session, entry)
-        run = self.session.segment(entry.key, model, device, self.scope(entry, scope))
+        part = self.scope(entry, scope)
+        run = self.session.segment(entry.key, model, device, part, mirrored=mirrored)
         self.preferences.model, self.preferences.device = model, device
+        self.preferences.mirrored = mirrored
         return run
 
     def scope(self, entry: Entry, name: str) -> Scope:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import slicer
 
 from FLoMoSegmentationLib import parameters, words
 from FLoMoSegmentationLib.images import describe, source_of
-from FLoMoSegmentationLib.parameters import SCOPES
+from FLoMoSegmentationLib.parameters import SCOPES, Parameters
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
@@ -52,7 +53,7 @@ class SegmentPanel:
         ui.imageSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.on_image)
         ui.modelBox.connect("currentIndexChanged(int)", self.on_choice)
         ui.deviceBox.connect("currentIndexChanged(int)", self.on_choice)
-        for button in self.scopes.values():
+        for button in (*self.scopes.values(), ui.mirroredBox):
             button.connect("toggled(bool)", self.on_choice)
         ui.segmentButton.connect("clicked(bool)", self.on_segment)
         ui.cancelButton.connect("clicked(bool)", self.on_cancel)
@@ -82,6 +83,7 @@ class SegmentPanel:
         self.ui.modelBox.setCurrentIndex(max(at, 0))
         self.ui.deviceBox.setCurrentIndex(max(self.ui.deviceBox.findData(chosen.device), 0))
         self.scopes[chosen.scope].setChecked(True)
+        self.ui.mirroredBox.setChecked(chosen.mirrored)
         self.ui.imageSelector.setCurrentNode(parameters.image(node))
         self._filling = False
         self.describe_choices()
@@ -121,30 +123,30 @@ class SegmentPanel:
         self.host.show_current()
 
     def on_choice(self, _value: Any = None) -> None:
-        """Another model, device or scope was chosen."""
+        """Another model, device, scope or number of views was chosen."""
         if self._filling:
             return
         scope = next((name for name, one in self.scopes.items() if one.checked), "stack")
         device = str(self.ui.deviceBox.currentData)
+        mirrored = bool(self.ui.mirroredBox.checked)
         node = self.host.parameter_node()
-        parameters.change(node, model=self.model, device=device, scope=scope)
+        parameters.change(node, model=self.model, device=device, scope=scope, mirrored=mirrored)
         self.describe_choices()
 
     def on_segment(self, _checked: bool = False) -> None:
         """Start, unless that would do away with corrections and the user says no."""
-        chosen = parameters.read(self.host.parameter_node())
-        self.attempt(chosen.device, chosen.scope)
+        self.attempt(parameters.read(self.host.parameter_node()))
 
-    def attempt(self, device: str, scope: str) -> None:
+    def attempt(self, chosen: Parameters) -> None:
         """Start a run, and say so when it is refused."""
         self.say("")
         node, logic = self.ui.imageSelector.currentNode(), self.host.logic
         try:
             entry = logic.open(node)
-            count = logic.corrected_slices(entry, logic.scope(entry, scope))
+            count = logic.corrected_slices(entry, logic.scope(entry, chosen.scope))
             if count and not self._sure(count):
                 return
-            logic.segment(node, self.model, device, scope)
+            logic.segment(node, self.model, chosen.device, chosen.scope, mirrored=chosen.mirrored)
         except FlomoError as error:
             self.say(str(error), "warning")
 
@@ -177,8 +179,8 @@ class SegmentPanel:
             self.say("Cancelled; nothing was changed.")
         elif isinstance(event, RunFailed):
             self.show_running(None)
-            scope = parameters.read(self.host.parameter_node()).scope
-            self.on_problem(event.problem, lambda: self.attempt("cpu", scope))
+            on_cpu = replace(parameters.read(self.host.parameter_node()), device="cpu")
+            self.on_problem(event.problem, lambda: self.attempt(on_cpu))
 
     def on_problem(self, problem: Problem, on_cpu: Callable[[], None]) -> None:
         """Say what went wrong; a GPU that is too small is followed by an offer of the CPU."""

@@ -23,6 +23,8 @@ class Parameters:
         One of `DEVICES`.
     scope
         One of `SCOPES`: this slice, this stack, all frames.
+    mirrored
+        Whether the mean over mirrored views counts.
     show_doubt
         Whether the doubt lies over the image.
     opacity
@@ -34,6 +36,7 @@ class Parameters:
     model: str = ""
     device: str = "auto"
     scope: str = "stack"
+    mirrored: bool = False
     show_doubt: bool = False
     opacity: float = doubt.OPACITY
     threshold: float = doubt.THRESHOLD
@@ -47,6 +50,7 @@ def read(node: Any) -> Parameters:
         model=found["model"] or default.model,
         device=found["device"] if found["device"] in DEVICES else default.device,
         scope=found["scope"] if found["scope"] in SCOPES else default.scope,
+        mirrored=found["mirrored"] == "true",
         show_doubt=found["show_doubt"] == "true",
         opacity=_share(found["opacity"], default.opacity),
         threshold=_share(found["threshold"], default.threshold),
