@@ -235,7 +235,7 @@ def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
 def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
     volume = bench.desk.opened(reviewed).volume
     bench.segment.device_box.setCurrentIndex(1)
-    bench.click(bench.segment.mirrored_box)
+    bench.segment.mirrored_box.click()
     bench.run()
     assert bench.desk.opened(reviewed).segmentation.manifest["views"] == "mirrored"
     assert (bench.desk.preferences.model, bench.desk.preferences.device) == ("toy", "cpu")

@@ -73,7 +73,9 @@ def test_segment(session: Session, events: list[Event], make_heart: Make) -> Non
 def test_the_worker_is_told_of_mirrored_views(session: Session, make_heart: Make) -> None:
     key = session.add(make_heart(slices=2), "heart")
     assert session.segment(key, "toy").result(PATIENT).manifest["views"] == "plain"
-    assert session.segment(key, "toy", mirrored=True).result(PATIENT).manifest["views"] == "mirrored"
+    assert (
+        session.segment(key, "toy", mirrored=True).result(PATIENT).manifest["views"] == "mirrored"
+    )
     # The entropy is that of the labels; other maps have views of their own.
     assert session.doubt(key).result(PATIENT).manifest["views"] == "mirrored"
     assert session.doubt(key, maps=["variance"]).result(PATIENT).manifest["views"] == "plain"

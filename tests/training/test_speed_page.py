@@ -79,6 +79,32 @@ def test_how_many_times_faster_than_plain_pytorch(part):
     assert cells(text, "flomo-b1")[-1] == "-"
 
 
+def test_what_the_processor_allows(part):
+    report, page = part("speed_report"), part("speed_page")
+    rows = [row(report), row(report, engine="openvino", network_ms=(50.0, 40.0, 60.0))]
+    paces = [
+        report.Pace("openvino", "float32", [90e9, 100e9, 110e9]),
+        report.Pace("openvino-bf16", "bfloat16", [200e9]),  # B0 did not run on that
+    ]
+    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows, paces=paces))
+    assert cells(text, "openvino", "100") == ["openvino", "100", "25.0", "50.0", "50 %", "4.0"]
+    assert "| openvino-bf16 |" not in text
+    rows[1].reason = "eager ran"
+    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows, paces=paces))
+    assert "What the processor allows" not in text
+
+
+def test_paces_are_measured_on_engines(part, monkeypatch):
+    ceiling = part("speed_ceiling")
+    for name, value in (("CHANNELS", 8), ("SIDE", 16), ("LAYERS", 2)):
+        monkeypatch.setattr(ceiling, name, value)
+    # 2 layers of 16 x 16 pixels, each from 3 x 3 x 8 numbers to 8.
+    assert ceiling.multiply_adds() == 2 * 16 * 16 * 9 * 8 * 8
+    (pace,) = ceiling.measure_paces(["eager"], 3)
+    assert (pace.engine, pace.precision, len(pace.per_second)) == ("eager", "float32", 3)
+    assert all(1e5 < per_second < 1e13 for per_second in pace.per_second)
+
+
 def test_an_engine_that_did_not_run_gets_no_figures(part):
     report, page = part("speed_report"), part("speed_page")
     rows = [row(report), row(report, engine="openvino", same=1.0, dice=1.0, reason="eager ran")]

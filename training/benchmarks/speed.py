@@ -22,6 +22,7 @@ import numpy as np
 import speed_processes
 import torch
 from numpy.typing import NDArray
+from speed_ceiling import measure_paces
 from speed_page import page
 from speed_paths import measure_choice, measure_feedback, measure_processes, measure_stages
 from speed_report import Report, Row, machine
@@ -42,6 +43,8 @@ PARTS = ("networks", "stages", "processes", "feedback", "help")
 SLOW_TO_MAKE = "compile"  # a minute and more; only where it is asked for by name
 BEST = ("eager", "fast", "openvino")
 """Engines of the networks that stand beside B0, unless others are asked for."""
+PACED = ("openvino", "openvino-bf16")
+"""The fastest in either precision: what they reach is taken for what the processor can do."""
 
 
 @dataclass
@@ -165,6 +168,8 @@ def measure(args: argparse.Namespace) -> Report:
         del found
         if not args.engines:
             report.choice = [measure_choice(args.model, volume)]
+        dense = [name for name in PACED if obstacle(ENGINES[name], torch.device("cpu")) is None]
+        report.paces = measure_paces(dense, 3 * runs)
     if "stages" in args.only:
         some = [name for name in engines if name in BEST] or engines
         cine = not args.no_cine

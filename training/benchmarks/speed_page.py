@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
-from speed_report import PLAIN, Choice, Feedback, Process, Report, Row, Stages
+from speed_report import PLAIN, Choice, Feedback, Pace, Process, Report, Row, Stages
 
 YARDSTICKS = ("unet", "dynunet")
 STAGES = ("read", "preprocess", "network", "restore", "postprocess", "write", "all")
@@ -16,7 +16,10 @@ def page(report: Report) -> str:
     """Return the page in Markdown; parts that were not measured are left out."""
     parts = [_opening(report)]
     if report.rows:
-        parts += [_networks(report.rows), *map(_choice, report.choice), _labels(report.rows)]
+        parts += [_networks(report.rows), *map(_choice, report.choice)]
+        if report.paces:
+            parts.append(_ceiling(report.rows, report.paces))
+        parts.append(_labels(report.rows))
     if report.stages:
         parts.append(_stages(report.stages))
     if report.processes:
@@ -29,7 +32,7 @@ def page(report: Report) -> str:
             f"included (median of {len(report.help_ms)})."
         )
     parts.append(f"Made by `{report.command}`.")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def p95(values: Sequence[float]) -> float:
@@ -114,6 +117,38 @@ def _choice(one: Choice) -> str:
     return (
         f"Where nobody names an engine, B0 runs on the CPU here with **{one.engine}** once the "
         f"engines were measured ({one.reason}); that took {one.seconds:.0f} s, once on a computer."
+    )
+
+
+def _ceiling(rows: Sequence[Row], paces: Sequence[Pace]) -> str:
+    eager = _first(rows, "flomo-b0", "eager", "cpu")
+    body = []
+    for pace in paces:
+        row = _first(rows, "flomo-b0", pace.engine, "cpu")
+        if row is None or eager is None or row.reason or eager.reason:
+            continue
+        least = 1000 * row.multiply_adds / median(pace.per_second)
+        taken = median(row.network_ms)
+        body.append(
+            [
+                pace.engine,
+                f"{median(pace.per_second) / 1e9:.0f}",
+                f"{least:.1f}",
+                f"{taken:.1f}",
+                f"{100 * least / taken:.0f} %",
+                f"{median(eager.network_ms) / least:.1f}",
+            ]
+        )
+    if not body:
+        return ""
+    head = ["engine", "G multiply-adds/s", "B0 at that pace, ms a slice", "B0, ms a slice",
+            "share of the pace", "most times eager"]  # fmt: skip
+    return (
+        "### What the processor allows\n\nThe pace of what libraries are best at: 3x3 convolutions "
+        "between 128 channels of 96 x 96 pixels, nothing else. At that pace B0's multiply-adds "
+        "would take the time of the third column, if norms, gates, depthwise convolutions and "
+        "memory cost nothing. So no engine that does these multiply-adds can be more times faster "
+        "than eager PyTorch than the last column says.\n\n" + _table(head, body)
     )
 
 

@@ -129,6 +129,15 @@ class Feedback:
 
 
 @dataclass
+class Pace:
+    """Multiply-adds a second of plain 3x3 convolutions on an engine, run by run."""
+
+    engine: str
+    precision: str
+    per_second: list[float] = field(default_factory=list)
+
+
+@dataclass
 class Report:
     """All of it; parts that were not asked for are empty.
 
@@ -147,6 +156,7 @@ class Report:
     image: str
     rows: list[Row] = field(default_factory=list)
     choice: list[Choice] = field(default_factory=list)
+    paces: list[Pace] = field(default_factory=list)
     stages: list[Stages] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
