@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import doubt, doubting, parameters, views, words
+from FLoMoSegmentationLib import bars, doubt, doubting, parameters, views, words
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     Event,
@@ -157,7 +157,7 @@ class DoubtPanel:
         run = self._running
         if run is not None:
             self.ui.computeButton.setEnabled(False)
-            self.ui.mapProgress.setFormat("Stopping…")
+            bars.stop(self.ui.mapProgress)
             run.cancel()
             return
         self.compute(self._chosen, parameters.read(self.host.parameter_node()).device)
@@ -176,14 +176,11 @@ class DoubtPanel:
         if run is None or not run.only_maps:
             return
         if isinstance(event, RunStarted):
-            self.ui.mapProgress.setRange(0, 0)
-            self.ui.mapProgress.setFormat("Starting…")
+            bars.begin(self.ui.mapProgress)
             self.show_offer()
             self.host.hurry()
         elif isinstance(event, RunProgressed):
-            self.ui.mapProgress.setRange(0, event.progress.total)
-            self.ui.mapProgress.setValue(event.progress.done)
-            self.ui.mapProgress.setFormat(words.progress_text(event.progress))
+            bars.show(self.ui.mapProgress, event.progress)
         elif isinstance(event, RunFinished):
             entry = self.host.entry
             if entry is not None and entry.key == run.key:

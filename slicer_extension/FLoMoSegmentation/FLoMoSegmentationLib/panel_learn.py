@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from FLoMoSegmentationLib import installer, parameters, versions, words
+from FLoMoSegmentationLib import bars, installer, parameters, versions
 from FLoMoSegmentationLib.runner import make_worker
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import State
@@ -82,9 +82,7 @@ class LearnPanel:
         ui.learnLine.setText(f"{self._count} {readiness.sentence if readiness else ''}".strip())
         ui.verdictLine.setText("" if training is None else self._verdict(training))
         if running and training is not None:
-            ui.learnProgress.setRange(0, training.progress.total)
-            ui.learnProgress.setValue(training.progress.done)
-            ui.learnProgress.setFormat(words.progress_text(training.progress))
+            bars.show(ui.learnProgress, training.progress)
             self.host.hurry()
 
     def recount(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import parameters, words
+from FLoMoSegmentationLib import bars, parameters, words
 from FLoMoSegmentationLib.images import describe, source_of
 from FLoMoSegmentationLib.parameters import SCOPES, Parameters
 from napari_flomo import DEFAULT_MODEL
@@ -155,7 +155,7 @@ class SegmentPanel:
         run = self.host.logic.session.running
         if run is not None:
             self.ui.cancelButton.setEnabled(False)
-            self.ui.progress.setFormat("Stopping…")
+            bars.stop(self.ui.progress)
             run.cancel()
 
     # What the work tells
@@ -168,9 +168,7 @@ class SegmentPanel:
         if isinstance(event, RunStarted):
             self.show_running(event.run)
         elif isinstance(event, RunProgressed):
-            self.ui.progress.setRange(0, event.progress.total)
-            self.ui.progress.setValue(event.progress.done)
-            self.ui.progress.setFormat(words.progress_text(event.progress))
+            bars.show(self.ui.progress, event.progress)
         elif isinstance(event, RunFinished):
             self.show_running(None)
             self.host.show_current()
@@ -196,8 +194,7 @@ class SegmentPanel:
         self.ui.cancelButton.setVisible(run is not None)
         self.ui.cancelButton.setEnabled(run is not None)
         if run is not None:
-            self.ui.progress.setRange(0, 0)
-            self.ui.progress.setFormat("Starting…")
+            bars.begin(self.ui.progress)
             self.host.hurry()
 
     def say(self, text: str, level: str = "info") -> None:
