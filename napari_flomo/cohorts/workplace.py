@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from napari_flomo.cohorts.allocation import keep_freed_memory
 from napari_flomo.cohorts.inputs import Input, read_input, stamp_of
 from napari_flomo.cohorts.order import CONTENTS, FORMATS, Errand, Order
 from napari_flomo.cohorts.row import Row, most_doubtful, plain_scores
@@ -84,6 +85,7 @@ class Workplace:
         with self._loading:
             if self._segmenter is not None:
                 return
+            keep_freed_memory()
             with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
                 for name, content in self._brief.model.items():
                     (Path(folder) / name).write_bytes(content)

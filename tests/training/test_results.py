@@ -146,7 +146,8 @@ def test_mirrored_views_stand_beside_plain_ones(script, make_run, docs, monkeypa
     page = script.page(read_results(docs), [])
     assert "| `ours` | flomo-b0 | best | plain | 0 |" in page
     assert "| `ours-mirrored` | flomo-b0 | best | mirrored | 0 |" in page
-    # Only what sees the same is compared.
+    assert "| `ours-mirrored` | `ours` | 0 | 4 | +0.0100 (+0.0100 to +0.0100) |" in page
+    # Only what sees the same is compared with a baseline.
     assert [found.model for found in compare_with_baselines(read_results(docs))] == ["ours"]
     segmenter.card.sha256 = "f" * 64
     with pytest.raises(FlomoError, match="other weights"):

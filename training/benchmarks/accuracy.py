@@ -23,8 +23,10 @@ from typing import Any
 from flomo_training.bootstrap import Estimate
 from flomo_training.consistency import FigurePair, check_pairs
 from flomo_training.results import (
+    Difference,
     Result,
     Series,
+    compare_views,
     compare_with_baselines,
     keep_mirrored,
     keep_run,
@@ -87,7 +89,9 @@ def data_set(data: str, series: Sequence[Series]) -> list[str]:
             "differs in percentage points. *Labels*: volumes counted in the reference labels; "
             "*listed*: those that the data set's own table states."
         )
-    blocks += ["### Beside the baseline", differences(series)]
+    blocks += ["### Beside the baseline", beside_baselines(series)]
+    if views := compare_views(series):
+        blocks += ["### What mirrored views give", differences(views, ("mirrored", "plain"))]
     blocks.append(f"How it is measured: {next(iter(told.values()))['protocol']}.")
     if not images:
         protocol = next(iter(told.values()))["slice_mean_dice"]["protocol"]
@@ -194,10 +198,22 @@ def agreement_cells(found: dict[str, Any]) -> list[str]:
     return [str(found["patients"]), bias, limits]
 
 
-def differences(series: Sequence[Series]) -> str:
+def beside_baselines(series: Sequence[Series]) -> str:
     """Return the table of models minus baselines on the same patients."""
+    found = compare_with_baselines(series)
+    if not found:
+        return "No baseline was measured on the same patients yet."
+    return (
+        differences(found, ("model", "baseline"))
+        + "\n\nModel minus baseline on the same patients; the interval draws patients for both "
+        "together. One that holds 0 shows no difference. Budgets stand in the first table."
+    )
+
+
+def differences(pairs: Sequence[Difference], what: tuple[str, str]) -> str:
+    """Return the table of one thing minus another on the same patients."""
     lines = []
-    for found in compare_with_baselines(series):
+    for found in pairs:
         metrics = {
             metric: signed(found.figures[metric], metric) if metric in found.figures else "–"
             for metric in ("dice", "hd95_mm", "nsd")
@@ -205,14 +221,7 @@ def differences(series: Sequence[Series]) -> str:
         folds = ", ".join(map(str, found.folds))
         names = [f"`{found.model}`", f"`{found.baseline}`"]
         lines.append([*names, folds, str(found.patients), *metrics.values()])
-    if not lines:
-        return "No baseline was measured on the same patients yet."
-    head = ["model", "baseline", "folds", "patients", "Dice", "HD95 mm", "surface Dice"]
-    return (
-        table(head, lines)
-        + "\n\nModel minus baseline on the same patients; the interval draws patients for both "
-        "together. One that holds 0 shows no difference. Budgets stand in the first table."
-    )
+    return table([*what, "folds", "patients", "Dice", "HD95 mm", "surface Dice"], lines)
 
 
 def published_figures(rows: Sequence[dict[str, str]]) -> list[str]:

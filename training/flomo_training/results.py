@@ -258,6 +258,21 @@ def compare_with_baselines(
     ]
 
 
+def compare_views(
+    series: Iterable[Series], metrics: Sequence[str] = ("dice", "hd95_mm", "nsd")
+) -> list[Difference]:
+    """Return every model with mirrored views beside itself with plain ones."""
+    everyone = {one.name: one for one in series}
+    return [
+        _difference(mirrored, plain, folds, metrics)
+        for name, mirrored in everyone.items()
+        if name.endswith(MIRRORED) and name.removesuffix(MIRRORED) in everyone
+        for plain in [everyone[name.removesuffix(MIRRORED)]]
+        for folds in [_common_folds(mirrored, plain)]
+        if folds
+    ]
+
+
 def _common_folds(model: Series, baseline: Series) -> list[int]:
     """Return the folds whose cases and structures are the same in both."""
     units = [

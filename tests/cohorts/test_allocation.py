@@ -1,0 +1,50 @@
+"""Workers use the memory again that they have freed, whatever Dask told glibc."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from napari_flomo.cohorts.allocation import keep_freed_memory
+
+PROGRAM = """
+import json, resource, sys
+from napari_flomo.cohorts.allocation import keep_freed_memory
+import numpy as np
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.ones(1 << 17, np.float64)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+first = faults()
+told = keep_freed_memory()
+faults()
+print(json.dumps([first, told, faults()]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+def test_freed_memory_is_used_again_in_a_worker_of_dask() -> None:
+    surroundings = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=surroundings, capture_output=True, check=True
+    )
+    first, told, then = json.loads(ran.stdout)
+    assert told
+    assert first > 50 * 200, "each of 50 times 1 MB was new pages"
+    assert then < first / 20
+
+
+def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert not keep_freed_memory()
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
+    assert not keep_freed_memory()
