@@ -23,11 +23,6 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         help="what runs the network: auto (the fastest here in float32; the default), fastest (in "
         "any precision), eager, fast, openvino, ...; docs/engines.md has them all",
     )
-    add_mirrored(parser)
-
-
-def add_mirrored(parser: argparse.ArgumentParser) -> None:
-    """Add ``--mirrored``: whether a network sees a slice once or in four views."""
     parser.add_argument(
         "--mirrored",
         action="store_true",

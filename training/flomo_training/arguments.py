@@ -7,7 +7,6 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from napari_flomo.commands.options import add_mirrored
 from napari_flomo.errors import FlomoError
 
 DATA_SETS = ("acdc", "busi", "cvc_clinicdb", "montgomery")
@@ -126,7 +125,11 @@ def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentP
     parser.add_argument(
         "--record", action="store_true", help="write the figures into the model's card"
     )
-    add_mirrored(parser)
+    parser.add_argument(
+        "--mirrored",
+        action="store_true",
+        help="measure the mean over each slice and its three mirror images",
+    )
     parser.add_argument(
         "--uncertainty",
         metavar="DIR",
