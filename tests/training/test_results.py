@@ -152,6 +152,10 @@ def test_mirrored_views_stand_beside_plain_ones(script, make_run, docs, monkeypa
     segmenter.card.sha256 = "f" * 64
     with pytest.raises(FlomoError, match="other weights"):
         keep_mirrored(docs / "ours-fold0.csv", segmenter, "data")
+    keep_run(make_run(measured(0), sha256="f" * 64), docs, replace=True)
+    with pytest.raises(FlomoError, match="add --replace"):
+        keep_mirrored(docs / "ours-fold0.csv", segmenter, "data")
+    assert keep_mirrored(docs / "ours-fold0.csv", segmenter, "data", replace=True) == table
 
 
 def test_a_patient_in_two_folds_is_a_leak(make_run, docs):

@@ -323,7 +323,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.mirrored:
             segmenter = Segmenter.from_pretrained(options.mirrored)
             kept = f"{options.name or segmenter.card.name}-fold{options.fold}.csv"
-            keep_mirrored(options.folder / kept, segmenter, options.data)
+            plain = options.folder / kept
+            keep_mirrored(plain, segmenter, options.data, replace=options.replace)
         text = page(read_results(options.folder), read_published(options.folder / PUBLISHED))
         with atomic_write(options.folder / PAGE) as temporary:
             temporary.write_text(text, encoding="utf-8")

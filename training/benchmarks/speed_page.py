@@ -17,9 +17,7 @@ def page(report: Report) -> str:
     parts = [_opening(report)]
     if report.rows:
         parts += [_networks(report.rows), *map(_choice, report.choice)]
-        if report.paces:
-            parts.append(_ceiling(report.rows, report.paces))
-        parts.append(_labels(report.rows))
+        parts += [_ceiling(report.rows, report.paces), _labels(report.rows)]
     if report.stages:
         parts.append(_stages(report.stages))
     if report.processes:

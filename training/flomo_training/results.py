@@ -168,7 +168,9 @@ def _keep(
     return table
 
 
-def keep_mirrored(table: Path, segmenter: Segmenter, source: Path) -> Path:
+def keep_mirrored(
+    table: Path, segmenter: Segmenter, source: Path, *, replace: bool = False
+) -> Path:
     """Measure a model of the docs once more with mirrored views, and keep that beside it.
 
     Parameters
@@ -179,6 +181,8 @@ def keep_mirrored(table: Path, segmenter: Segmenter, source: Path) -> Path:
         The model.
     source
         Folder of the data set.
+    replace
+        As of `keep_run`.
 
     Returns
     -------
@@ -199,7 +203,7 @@ def keep_mirrored(table: Path, segmenter: Segmenter, source: Path) -> Path:
         source, facts["fold"], facts["split"], segmenter, WorstCases(), mirrored=True
     )
     name = table.stem.rpartition("-fold")[0] + MIRRORED
-    return _keep(rows, facts | {"views": "mirrored"}, table.parent, name)
+    return _keep(rows, facts | {"views": "mirrored"}, table.parent, name, replace=replace)
 
 
 def read_results(folder: Path) -> list[Series]:
