@@ -24,6 +24,7 @@ LATER_FIELDS = ("lineage", "gate")
 """Fields that came after the first cards: left empty they do not change the hash of a card."""
 
 LARGEST_CODE = 255
+MOST_NEIGHBOURS = 8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -116,12 +117,16 @@ class Preprocessing:
     size
         Pixels of the longer side that an image is resampled to, its proportions kept: for photos,
         which know no millimetres. With neither this nor ``pixel_mm`` pixels stay as they are.
+    neighbours
+        Slices above and below that the network sees with each slice of a stack, as further
+        channels in the order of the stack; where the stack ends they are 0.
     """
 
     pixel_mm: float | None
     crop: int | None
     intensity: IntensityRule
     size: int | None = None
+    neighbours: int = 0
 
     def __post_init__(self) -> None:
         _demand(
@@ -140,6 +145,17 @@ class Preprocessing:
             self.size is None or self.pixel_mm is None,
             "'size' and 'pixel_mm' exclude each other; set one of them to null",
         )
+        _demand(
+            0 <= self.neighbours <= MOST_NEIGHBOURS,
+            f"'neighbours' must be 0 to {MOST_NEIGHBOURS} slices, not {self.neighbours}",
+        )
+
+    def to_rules(self) -> dict[str, Any]:
+        """Return plain JSON types, to be hashed: what came later and is not used is left out."""
+        rules: dict[str, Any] = encode(self)
+        if not self.neighbours:
+            rules.pop("neighbours")
+        return rules
 
 
 @dataclass(frozen=True)
@@ -233,6 +249,13 @@ class ModelCard:
             f"'name' must be made of letters, digits, '.', '-' and '_', not {self.name!r}",
         )
         _demand(1 <= self.in_channels <= 64, f"'in_channels' must be 1 to 64: {self.in_channels}")
+        seen = 1 + 2 * self.preprocessing.neighbours
+        _demand(
+            seen == 1 or (self.input_kind == "stack" and self.in_channels == seen),
+            f"with 'preprocessing.neighbours' {self.preprocessing.neighbours} the network sees "
+            f"grey stacks, {seen} slices at a time: 'in_channels' must be {seen} and 'input_kind' "
+            '"stack"',
+        )
         _demand(len(self.labels) >= 2, "'labels' must hold the background and a structure")
         _demand(self.labels[0].code == 0, "'labels' must begin with the background, code 0")
         for key, values in (
@@ -258,9 +281,14 @@ class ModelCard:
         return len(self.classes)
 
     @property
+    def image_channels(self) -> int:
+        """Channels of an image; the network's own, unless those hold neighbouring slices."""
+        return 1 if self.preprocessing.neighbours else self.in_channels
+
+    @property
     def card_hash(self) -> str:
         """SHA-256 of the whole card (so also of the weights), whatever its file's formatting."""
-        content = self.to_dict()
+        content = {**self.to_dict(), "preprocessing": self.preprocessing.to_rules()}
         for name in LATER_FIELDS:
             if content.get(name) is None:
                 content.pop(name, None)

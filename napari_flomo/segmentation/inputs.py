@@ -44,8 +44,8 @@ def check_input(volume: Volume, card: ModelCard) -> None:
         )
     channels = volume.length("channels") if "channels" in volume.axes else 1
     colours = 3 if channels == 4 else channels  # alpha is no colour
-    if colours not in (1, card.in_channels):
-        wanted = "grey images" if card.in_channels == 1 else f"{card.in_channels} channels"
+    if colours not in (1, card.image_channels):
+        wanted = "grey images" if card.image_channels == 1 else f"{card.image_channels} channels"
         raise FlomoError(
             f"{card.name} takes {wanted}, but this image has {channels} colour channels; convert "
             "it first or choose another model."
@@ -74,17 +74,17 @@ def chosen_indices(wanted: Iterable[int] | None, length: int, noun: str) -> list
 
 
 def with_channels(frame: Volume, card: ModelCard) -> NDArray[Any]:
-    """Return one frame as ``(slices, rows, columns)`` or ``(..., channels)``, as the network wants.
+    """Return one frame as ``(slices, rows, columns)`` or ``(..., channels)``, as the model wants.
 
-    Alpha is dropped; grey is repeated for a network of several channels, since grey is what equal
+    Alpha is dropped; grey is repeated for a model of several channels, since grey is what equal
     red, green and blue look like.
     """
     data = frame.data
     if "channels" not in frame.axes:
         data = data[..., np.newaxis]
-    if data.shape[-1] == 4 and card.in_channels != 4:
+    if data.shape[-1] == 4 and card.image_channels != 4:
         data = data[..., :3]
     if data.shape[-1] == 1:
-        shape = (*data.shape[:-1], card.in_channels)
-        data = data[..., 0] if card.in_channels == 1 else np.broadcast_to(data, shape)
+        shape = (*data.shape[:-1], card.image_channels)
+        data = data[..., 0] if card.image_channels == 1 else np.broadcast_to(data, shape)
     return data

@@ -172,6 +172,46 @@ def to_network(slices: NDArray[Any], window: tuple[float, float], plan: Plan) ->
     return F.pad(resize(tensor, plan.resampled), plan.padding)
 
 
+def network_input(
+    array: NDArray[Any],
+    chosen: Sequence[int],
+    window: tuple[float, float],
+    plan: Plan,
+    neighbours: int,
+) -> Tensor:
+    """Bring slices of a stack to the network's grid, each with its neighbours.
+
+    Parameters
+    ----------
+    array
+        All slices of the frame, as `to_network` takes them; without colours if ``neighbours`` are
+        wanted.
+    chosen
+        Indices of the slices that are wanted.
+    window, plan
+        As for `to_network`.
+    neighbours
+        Slices above and below each, see `Preprocessing`.
+
+    Returns
+    -------
+    Tensor
+        Float32 ``(chosen, channels, rows, columns)`` on the CPU. With neighbours the channels are
+        slices in the order of the stack, the chosen one in the middle.
+    """
+    import torch
+
+    if not neighbours:
+        return to_network(array[list(chosen)], window, plan)
+    wanted = [range(index - neighbours, index + neighbours + 1) for index in chosen]
+    needed = sorted({index for group in wanted for index in group if 0 <= index < len(array)})
+    images = to_network(array[needed], window, plan)[:, 0]
+    # Place 0 is what lies beyond the stack: nothing.
+    images = torch.cat([torch.zeros_like(images[:1]), images])
+    places = {index: place for place, index in enumerate(needed, start=1)}
+    return images[torch.tensor([[places.get(index, 0) for index in group] for group in wanted])]
+
+
 def prepare(
     array: NDArray[Any],
     in_plane_spacing: tuple[float, float],
@@ -194,7 +234,8 @@ def prepare(
     Returns
     -------
     images : Tensor
-        Float32 ``(slices, channels, rows, columns)``, 0 to 1.
+        Float32 ``(slices, channels, rows, columns)``, 0 to 1; neighbours that the card wants are
+        channels.
     plan : Plan
         For `restore`.
 
@@ -205,8 +246,9 @@ def prepare(
     """
     plan = make_plan((array.shape[1], array.shape[2]), in_plane_spacing, preprocessing)
     window = intensity_window(array, preprocessing.intensity)
-    chosen = array if slices is None else array[list(slices)]
-    return to_network(chosen, window, plan), plan
+    chosen = range(len(array)) if slices is None else slices
+    images = network_input(array, chosen, window, plan, preprocessing.neighbours)
+    return images, plan
 
 
 def prepare_labels(labels: NDArray[Any], plan: Plan) -> Tensor:

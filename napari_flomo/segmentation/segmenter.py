@@ -16,7 +16,12 @@ from napari_flomo.segmentation.inputs import check_input, chosen_indices, with_c
 from napari_flomo.segmentation.manifest import Stopwatch, run_manifest
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, chosen_maps, passes_of
 from napari_flomo.segmentation.prediction import draws_for, predict
-from napari_flomo.segmentation.preprocessing import Plan, intensity_window, make_plan, to_network
+from napari_flomo.segmentation.preprocessing import (
+    Plan,
+    intensity_window,
+    make_plan,
+    network_input,
+)
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.volumes import Volume
 
@@ -195,9 +200,9 @@ class Segmenter:
                     steps.check()
                     try:
                         with watch.stage("preprocess"):
-                            images = to_network(pixels[now], window, plan).to(
-                                self.device, memory_format=torch.channels_last
-                            )
+                            images = network_input(
+                                pixels, now, window, plan, card.preprocessing.neighbours
+                            ).to(self.device, memory_format=torch.channels_last)
                         prediction = predict(
                             runner,
                             card,

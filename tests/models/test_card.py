@@ -44,8 +44,11 @@ def test_fields_that_came_later_leave_old_hashes_alone(card: ModelCard, tmp_path
     tuned = replace(card, lineage=lineage)
     assert read_card(stored(tuned, tmp_path / "card.json")).lineage == lineage
     assert tuned.card_hash != card.card_hash
-    # The hash that cards had before there was a lineage; stores of corrections refer to it.
+    seeing = replace(card, in_channels=3, preprocessing=replace(card.preprocessing, neighbours=1))
+    assert seeing.card_hash != replace(card, in_channels=3).card_hash
+    # The hash that cards had before these fields; stores of corrections refer to it.
     content = {key: value for key, value in card.to_dict().items() if key not in LATER_FIELDS}
+    del content["preprocessing"]["neighbours"]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     assert card.card_hash == hashlib.sha256(text.encode()).hexdigest()
 

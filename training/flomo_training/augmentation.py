@@ -23,6 +23,8 @@ def compose(a: Augmentation) -> mt.Compose:
     both = ("image", "classes")
     interpolation = ("bilinear", "nearest")
     candidates = [
+        (a.reverse, mt.RandLambdad("image", func=_reversed, prob=a.reverse)),
+        (a.alone, mt.RandLambdad("image", func=_alone, prob=a.alone)),
         (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=0)),
         (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=1)),
         (
@@ -71,6 +73,19 @@ def compose(a: Augmentation) -> mt.Compose:
 
 def _pair(values: tuple[float, ...]) -> tuple[float, float]:
     return values[0], values[1]
+
+
+def _reversed(slices: Tensor) -> Tensor:
+    """Return neighbouring slices ``(C, H, W)`` in the opposite order."""
+    return torch.as_tensor(slices).flip(0)
+
+
+def _alone(slices: Tensor) -> Tensor:
+    """Return the slice in the middle of ``(C, H, W)`` without its neighbours."""
+    middle = len(slices) // 2
+    result = torch.zeros_like(torch.as_tensor(slices))
+    result[middle] = torch.as_tensor(slices)[middle]
+    return result
 
 
 class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):

@@ -40,7 +40,7 @@ class SegmentationModule(lightning.LightningModule):
         if recipe.encoder is not None:
             start_encoder(self.network, recipe.encoder)
         if recipe.parent:
-            start_from(self.network, recipe.parent)
+            start_from(self.network, recipe.parent, widen=card.preprocessing.neighbours > 0)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = make_loss(recipe.loss, card.activation)
 
@@ -91,7 +91,7 @@ class SegmentationModule(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": scheduler}
 
 
-def start_from(network: nn.Module, name: str) -> None:
+def start_from(network: nn.Module, name: str, *, widen: bool = False) -> None:
     """Copy the weights of a model into a network of the same layout.
 
     Parameters
@@ -100,14 +100,21 @@ def start_from(network: nn.Module, name: str) -> None:
         Changed in place. Heads that only help the training and that the model lacks keep theirs.
     name
         Of a model on the shelf, or its folder.
+    widen
+        Whether the network may see neighbouring slices that the model does not: it starts by
+        passing over them, with the very logits of the model.
 
     Raises
     ------
     FlomoError
         If the model is missing, or its layout is another.
     """
-    weights = load_network(name)[0].state_dict()
-    own = network.state_dict()
+    weights, own = load_network(name)[0].state_dict(), network.state_dict()
+    if widen:
+        weights = {
+            key: widened(value, own[key].shape) if key in own else value
+            for key, value in weights.items()
+        }
     alike = all(key in own and own[key].shape == value.shape for key, value in weights.items())
     if not alike:
         raise FlomoError(
@@ -115,6 +122,33 @@ def start_from(network: nn.Module, name: str) -> None:
             "model of the same network and labels."
         )
     network.load_state_dict({**own, **weights})
+
+
+def widened(weights: Tensor, shape: torch.Size) -> Tensor:
+    """Return weights of a layer that sees one slice, for one that sees its neighbours as well.
+
+    Layers that work on each channel of their own do the same for every slice; those that mix
+    channels begin with 0 for all but the slice in the middle. Weights of other shapes than an input
+    of one channel explains are returned as they are.
+
+    Parameters
+    ----------
+    weights
+        ``(1, ...)`` for each channel of its own, ``(out, 1, ...)`` mixing.
+    shape
+        Of the weights that are wanted.
+    """
+    if weights.ndim != len(shape):
+        return weights
+    sides = zip(weights.shape, shape, strict=True)
+    grown = [axis for axis, (old, new) in enumerate(sides) if old != new]
+    if len(grown) != 1 or grown[0] > 1 or weights.shape[grown[0]] != 1 or shape[grown[0]] % 2 == 0:
+        return weights
+    if grown == [0]:
+        return weights.expand(shape).clone()
+    result = weights.new_zeros(shape)
+    result[:, shape[1] // 2] = weights[:, 0]
+    return result
 
 
 def warm_cosine(step: int, warm_up: float, total: int) -> float:

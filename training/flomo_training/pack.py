@@ -86,7 +86,7 @@ class Index:
 
 def preparation_of(card: ModelCard) -> str:
     """Return a hash of all in a card that decides how slices and classes look."""
-    rules = encode(card.preprocessing)
+    rules = card.preprocessing.to_rules()
     rules.pop("crop")  # squares are cut later
     content = [rules, card.in_channels, card.input_kind, [label.code for label in card.labels]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -102,6 +102,9 @@ class Augmentation:
         Probability and largest clip limit (0..1) of an adaptive histogram equalisation.
     shadow, shadow_depth
         Probability of a soft shadow and the largest share of brightness that it takes away.
+    reverse, alone
+        Probabilities that the neighbouring slices change sides, as in a stack stored the other way
+        round, and that they are missing, as in a stack of one slice.
     """
 
     flip: float
@@ -125,6 +128,8 @@ class Augmentation:
     clahe_clip: float = 0.02
     shadow: float = 0.0
     shadow_depth: float = 0.5
+    reverse: float = 0.0
+    alone: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,12 @@ def check_recipe(recipe: Recipe) -> None:
         raise SchemaFault("'crops.stages' must start at epoch 0 and ascend")
     if len(recipe.augmentation.gamma_range) != 2:
         raise SchemaFault("'augmentation.gamma_range' must hold two numbers")
+    if not recipe.model.preprocessing.neighbours:
+        for key in ("reverse", "alone"):
+            if getattr(recipe.augmentation, key):
+                raise SchemaFault(
+                    f"'augmentation.{key}' needs 'model.preprocessing.neighbours' above 0"
+                )
     _check_loss(recipe.loss)
     if recipe.encoder is not None:
         _check_encoder(recipe)

@@ -73,6 +73,7 @@ def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> d
                 if steps.crop
                 else "nothing is cut: the resampled image must have the size of the graph",
             },
+            *_neighbours(steps.neighbours),
         ],
         "input": {
             "name": "image",
@@ -104,6 +105,20 @@ def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> d
             for channel, label in enumerate(card.classes)
         ],
     }
+
+
+def _neighbours(number: int) -> list[dict[str, Any]]:
+    """Return the step that gathers neighbouring slices, where there is one."""
+    if not number:
+        return []
+    channels = "those above, the slice itself, those below, in the order of the stack"
+    return [
+        {
+            "step": "neighbours",
+            "above_and_below": number,
+            "channels": f"{channels}; 0 where the stack ends",
+        }
+    ]
 
 
 def readme(card: ModelCard, size: tuple[int, int], graph: str) -> str:
