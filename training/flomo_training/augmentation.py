@@ -23,8 +23,7 @@ def compose(a: Augmentation) -> mt.Compose:
     both = ("image", "classes")
     interpolation = ("bilinear", "nearest")
     candidates = [
-        (a.reverse, mt.RandLambdad("image", func=_reversed, prob=a.reverse)),
-        (a.alone, mt.RandLambdad("image", func=_alone, prob=a.alone)),
+        (max(a.reverse, a.alone), RandNeighboursd("image", a.reverse, a.alone)),
         (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=0)),
         (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=1)),
         (
@@ -75,17 +74,35 @@ def _pair(values: tuple[float, ...]) -> tuple[float, float]:
     return values[0], values[1]
 
 
-def _reversed(slices: Tensor) -> Tensor:
-    """Return neighbouring slices ``(C, H, W)`` in the opposite order."""
-    return torch.as_tensor(slices).flip(0)
+class RandNeighboursd(mt.Randomizable, mt.MapTransform):
+    """Neighbouring slices that change sides, or are missing.
 
+    Parameters
+    ----------
+    keys
+        Entries of the mapping, ``(C, H, W)``: slices in the order of their stack.
+    reverse
+        Probability that the order is turned round.
+    alone
+        Probability that all but the slice in the middle become 0.
+    """
 
-def _alone(slices: Tensor) -> Tensor:
-    """Return the slice in the middle of ``(C, H, W)`` without its neighbours."""
-    middle = len(slices) // 2
-    result = torch.zeros_like(torch.as_tensor(slices))
-    result[middle] = torch.as_tensor(slices)[middle]
-    return result
+    def __init__(self, keys: Hashable, reverse: float, alone: float) -> None:
+        mt.MapTransform.__init__(self, keys)
+        self.reverse = reverse
+        self.alone = alone
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the mapping with its entries changed, or as they were."""
+        result = dict(data)
+        reverse, alone = self.R.uniform(size=2) < (self.reverse, self.alone)
+        for key in self.key_iterator(result):
+            slices = torch.as_tensor(result[key])
+            if alone:
+                middle = torch.arange(len(slices)) == len(slices) // 2
+                slices = slices * middle[:, None, None]
+            result[key] = slices.flip(0) if reverse else slices
+        return result
 
 
 class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):
