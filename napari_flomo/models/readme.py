@@ -132,12 +132,18 @@ def _labels(card: ModelCard) -> str:
 
 def _preprocessing(card: ModelCard) -> str:
     steps = card.preprocessing
-    size = "as it is" if steps.pixel_mm is None else f"resampled to {steps.pixel_mm:g} mm"
+    size = "as they are"
+    if steps.pixel_mm is not None:
+        size = f"resampled to {steps.pixel_mm:g} mm"
+    elif steps.size is not None:
+        size = f"resampled, longer side {steps.size}"
     view = "whole image" if steps.crop is None else f"centred square of {steps.crop} pixels"
-    rule = steps.intensity
+    rule, channels = steps.intensity, str(card.in_channels)
+    if steps.neighbours:
+        channels += f" (each slice between its {steps.neighbours} above and below)"
     return "\n".join(
         [
-            f"- pixels: {size}; field of view: {view}; channels: {card.in_channels}",
+            f"- pixels: {size}; field of view: {view}; channels: {channels}",
             f"- intensities: percentiles {rule.low:g} and {rule.high:g} of the {rule.per} become "
             "0 and 1",
             f"- output: {card.activation} of the logits divided by {card.temperature:g}"

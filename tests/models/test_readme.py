@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard as HubCard
@@ -77,6 +78,21 @@ def test_the_hubs_client_reads_the_header(described: ModelCard) -> None:
 )
 def test_page(described: ModelCard, said: str) -> None:
     assert said in readme_text(described, "team/heart")
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"pixel_mm": None}, "- pixels: as they are; field of view: "),
+        ({"pixel_mm": None, "size": 320}, "- pixels: resampled, longer side 320; field of view: "),
+        ({"neighbours": 1}, "channels: 3 (each slice between its 1 above and below)"),
+    ],
+)
+def test_what_is_done_to_an_image_first(card: ModelCard, rules: dict[str, Any], said: str) -> None:
+    channels = 3 if "neighbours" in rules else card.in_channels
+    steps = replace(card.preprocessing, **rules)
+    changed = replace(card, preprocessing=steps, in_channels=channels)
+    assert said in readme_text(changed, "team/heart")
 
 
 def test_nothing_is_claimed_without_figures(card: ModelCard) -> None:
