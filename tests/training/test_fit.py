@@ -148,7 +148,13 @@ def test_a_run_cut_off_before_its_export_exports_the_same(dataset, recipe, tmp_p
     with pytest.raises(_PowerCut):
         train(recipe, dataset, tmp_path / "cut")
     monkeypatch.undo()
+    monkeypatch.setattr("flomo_training.provenance.describe_device", lambda _: "another machine")
     assert_same_weights(whole, train(recipe, dataset, tmp_path / "cut", resume=True))
+    hardware = [
+        json.loads((tmp_path / run / "run.json").read_text())["hardware"]
+        for run in ("whole", "cut")
+    ]
+    assert hardware[0] == hardware[1], "what trained it is told, not what wrote it down"
 
 
 @pytest.mark.slow

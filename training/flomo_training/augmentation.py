@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ def compose(a: Augmentation) -> mt.Compose:
     """
     both = ("image", "classes")
     interpolation = ("bilinear", "nearest")
-    candidates = [
+    candidates: list[tuple[float, Callable[..., Any]]] = [
         (max(a.reverse, a.alone), RandNeighboursd("image", a.reverse, a.alone)),
         (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=0)),
         (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=1)),

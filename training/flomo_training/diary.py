@@ -12,6 +12,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
 
+from flomo_training.provenance import provenance
 from napari_flomo.files import atomic_write
 
 CURVES = Path("curves") / "metrics.csv"
@@ -24,7 +25,8 @@ class Diary(Callback):
     """Keeps a row an epoch, also across interruptions, and shows how far the run is.
 
     The rows travel in the checkpoint: a run that goes on from it has the curves of before, and none
-    of epochs that were trained but lost.
+    of epochs that were trained but lost. So does what the last epoch was trained on and with: to
+    take up a finished run on another machine does not change what is told of it.
 
     Parameters
     ----------
@@ -38,6 +40,7 @@ class Diary(Callback):
     def __init__(self, out: Path) -> None:
         self.out = out
         self.rows: list[Row] = []
+        self.provenance: dict[str, Any] = {}
         self.started = 0.0
         self.bar: tqdm[Any] | None = None
 
@@ -50,6 +53,10 @@ class Diary(Callback):
     def seconds(self) -> float:
         """Time spent in finished epochs, of all starts of the run together."""
         return sum(row["seconds"] for row in self.rows)
+
+    def setup(self, trainer: lightning.Trainer, *_: Any, **_stage: Any) -> None:
+        """Take note of where a run begins; a checkpoint is read after this and knows better."""
+        self.provenance = provenance(trainer)
 
     def on_train_start(self, trainer: lightning.Trainer, _module: Any) -> None:
         """Open the bar, in a terminal."""
@@ -75,6 +82,7 @@ class Diary(Callback):
         """Write the row and say it."""
         row = self.row(trainer, time.monotonic() - self.started)
         self.rows.append(row)
+        self.provenance = provenance(trainer)
         if not trainer.is_global_zero:
             return
         self.write()
@@ -116,11 +124,13 @@ class Diary(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
-        return {"rows": self.rows}
+        return {"rows": self.rows, "provenance": self.provenance}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])
+        # Checkpoints of before had none.
+        self.provenance = state_dict.get("provenance") or self.provenance
 
 
 def describe(row: Row, epochs: int) -> str:

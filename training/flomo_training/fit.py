@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import shutil
-import subprocess
 import sys
 from dataclasses import fields, replace
-from importlib import metadata
 from pathlib import Path
 
 import lightning
@@ -32,7 +29,6 @@ from flomo_training.precision import choose_precision
 from flomo_training.recipe import Hardware, Recipe, locate_recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from flomo_training.targets import target_maker
-from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models.schema import encode
@@ -118,10 +114,8 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
             "slices": len(slices),
             "epochs": len(diary.rows),
             "training_hours": round(diary.seconds / 3600, 2),
-            "hardware": describe_device(trainer),
-            "precision": str(trainer.precision),
+            **diary.provenance,
             "recipe": encode(recipe),
-            "versions": versions(),
         }
         export_model(module.network, recipe, model, facts)
     return model
@@ -168,38 +162,6 @@ def make_trainer(
         log_every_n_steps=10,
         use_distributed_sampler=False,  # ours shares the slices out itself
     )
-
-
-def versions() -> dict[str, str | None]:
-    """Return the versions that a run depends on."""
-    names = ("torch", "lightning", "monai", "numpy")
-    return {
-        "napari_flomo": __version__,
-        **{name: metadata.version(name) for name in names},
-        "python": platform.python_version(),
-        "commit": git_commit(),
-    }
-
-
-def describe_device(trainer: lightning.Trainer) -> str:
-    """Return what the run computed on."""
-    if trainer.strategy.root_device.type == "cuda":
-        return torch.cuda.get_device_name()
-    return f"CPU, {torch.get_num_threads()} threads"
-
-
-def git_commit() -> str | None:
-    """Return the commit of the code that runs, marked where it was changed, or None without one."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    done = subprocess.run(
-        [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or None
 
 
 def choose_hardware(hardware: Hardware, args: argparse.Namespace) -> Hardware:

@@ -29,7 +29,7 @@ from flomo_training.finetuning.settings import Settings, read_settings
 from flomo_training.finetuning.splitting import readiness, split
 from flomo_training.finetuning.teaching import TuningModule, looks
 from flomo_training.finetuning.watching import BEST, Watch, take_weights
-from flomo_training.fit import LAST, check_run, describe_device, make_trainer, versions
+from flomo_training.fit import LAST, check_run, make_trainer
 from flomo_training.gate.cases import HeldOut
 from flomo_training.recipe import Hardware
 from napari_flomo.corrections import CorrectionStore
@@ -229,8 +229,8 @@ def tune(
         dice_before=watch.baseline,
         dice_after=watch.best,
         seconds=watch.seconds,
-        hardware=describe_device(trainer),
-        versions=versions(),
+        hardware=watch.provenance["hardware"],
+        versions=watch.provenance["versions"],
     )
     candidate = write_candidate(out / MODEL, module.candidate.network, card, settings, facts)
     return Tuned(
