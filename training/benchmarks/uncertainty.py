@@ -3,6 +3,7 @@
     python training/benchmarks/uncertainty.py                          write the page anew
     python training/benchmarks/uncertainty.py --measure ACDC SUNNYBROOK    measure first
     python training/benchmarks/uncertainty.py --shift-only ACDC            only the worse images
+    python training/benchmarks/uncertainty.py --mirrored-only ACDC         only mirrored views
 
 Measuring takes the folders of both data sets as the project prepares them. All figures are kept in
 ``docs/benchmarks/uncertainty.json`` beside the page and its pictures; the page is computed from
@@ -27,7 +28,7 @@ import numpy as np
 from uncertainty_page import page
 
 from flomo_training.cases import Case, list_cases, read_case
-from flomo_training.uncertainty.figures import finding_figures, map_figures
+from flomo_training.uncertainty.figures import finding_figures, map_figures, reliability_figures
 from flomo_training.uncertainty.fold import Measured, at_temperature, measure_fold
 from flomo_training.uncertainty.measuring import measure_case, measure_volume
 from flomo_training.uncertainty.plots import draw_finding, draw_reliability, draw_risk_coverage
@@ -69,6 +70,7 @@ def measure(
     measure_missing(rows, cases, segmenter, temperatures, engine=engine, progress=_say)
     report["shift"] = shift_figures(_all_rows(rows, cases, segmenter, temperatures))
     report["foreign"] = _foreign(segmenter, measured, sunnybrook)
+    report["mirrored"] = measure_mirrored(segmenter, cases, temperatures, engine)
     pictures.mkdir(parents=True, exist_ok=True)
     draw_reliability(measured.before, measured.after, pictures / "reliability.png")
     draw_finding(measured.after, DRAWN, pictures / "finding.png")
@@ -93,6 +95,25 @@ def _views(
         "volumes": len({one.case for one in records}),
         "maps": map_figures(records),
         "finding": finding_figures(records, CHOSEN),
+    }
+
+
+def measure_mirrored(
+    segmenter: Segmenter, cases: Sequence[Case], temperatures: Mapping[str, float], engine: str
+) -> dict[str, Any]:
+    """Measure the doubt of the same cases with plain and with mirrored views."""
+    seen: dict[bool, list[SliceRecord]] = {False: [], True: []}
+    for case in cases:
+        mine = at_temperature(segmenter, temperatures[case.patient], engine)
+        for mirrored, records in seen.items():
+            records.extend(measure_case(case, mine, mirrored=mirrored))
+        _say("volume in mirrored views")
+    return {
+        views: {
+            "calibration": reliability_figures(seen[mirrored]),
+            "entropy": map_figures(seen[mirrored])["entropy"],
+        }
+        for views, mirrored in (("plain", False), ("mirrored", True))
     }
 
 
@@ -183,10 +204,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure if asked to, write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default=DEFAULT_MODEL, help="which model (%(default)s)")
-    parser.add_argument(
-        "--measure", metavar=("ACDC", "SUNNYBROOK"), nargs=2, type=Path, help="measure first"
+    work = parser.add_mutually_exclusive_group()
+    work.add_argument(
+        "--measure", metavar=("ACDC", "SUNNYBROOK"), nargs=2, type=Path, help="measure all first"
     )
-    parser.add_argument("--shift-only", metavar="ACDC", type=Path, help="measure worse images only")
+    work.add_argument("--shift-only", metavar="ACDC", type=Path, help="measure worse images only")
+    work.add_argument(
+        "--mirrored-only", metavar="ACDC", type=Path, help="measure mirrored views only"
+    )
     parser.add_argument(
         "--patients", nargs="+", default=[], metavar="NAME", help="only these worse images"
     )
@@ -194,40 +219,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", default="fast", help="for worse images (%(default)s)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of the page (%(default)s)")
     options = parser.parse_args(arguments)
-    if options.measure and options.shift_only:
-        parser.error("--measure measures worse images, too; leave --shift-only out")
     if options.patients and not options.shift_only:
         parser.error("--patients goes with --shift-only")
+    figures = options.folder / FIGURES
     try:
-        if options.measure:
+        if options.measure or options.shift_only or options.mirrored_only:
             segmenter = Segmenter.from_pretrained(options.model, "cpu")
-            acdc, sunnybrook = options.measure
-            found = measure(
-                segmenter,
-                acdc,
-                sunnybrook,
-                pictures=options.folder / PICTURES,
-                rows=options.rows,
-                engine=options.engine,
-            )
-            write_json(found, options.folder / FIGURES)
-        if options.shift_only:
-            segmenter = Segmenter.from_pretrained(options.model, "cpu")
-            shift = measure_worse_images(
-                segmenter, options.shift_only, options.rows, options.engine, options.patients
-            )
-            if shift is None:
+            found = _measured(options, segmenter)
+            if found is None:
                 return 0
-            figures = json.loads((options.folder / FIGURES).read_text(encoding="utf-8"))
-            if figures["sha256"] != segmenter.card.sha256:
-                raise FlomoError("The page is of another model; measure all of it with --measure.")
-            write_json(figures | {"shift": shift}, options.folder / FIGURES)
-        figures = json.loads((options.folder / FIGURES).read_text(encoding="utf-8"))
-        print(write_page(figures, options.folder))
+            if not options.measure:
+                found = _kept(figures, segmenter) | found
+            write_json(found, figures)
+        print(write_page(json.loads(figures.read_text(encoding="utf-8")), options.folder))
     except (FlomoError, OSError) as error:
         print(f"uncertainty: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _measured(options: argparse.Namespace, segmenter: Segmenter) -> dict[str, Any] | None:
+    """Return what was asked for, or None while worse images are missing."""
+    if options.measure:
+        acdc, sunnybrook = options.measure
+        pictures = options.folder / PICTURES
+        return measure(
+            segmenter,
+            acdc,
+            sunnybrook,
+            pictures=pictures,
+            rows=options.rows,
+            engine=options.engine,
+        )
+    if options.mirrored_only:
+        cases = list_cases(options.mirrored_only, FOLD, "validation")
+        temperatures = fitted_temperatures(options.rows, segmenter, cases)
+        return {"mirrored": measure_mirrored(segmenter, cases, temperatures, options.engine)}
+    shift = measure_worse_images(
+        segmenter, options.shift_only, options.rows, options.engine, options.patients
+    )
+    return None if shift is None else {"shift": shift}
+
+
+def _kept(path: Path, segmenter: Segmenter) -> dict[str, Any]:
+    """Return the figures of the page, of which a part was measured anew."""
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if figures["sha256"] != segmenter.card.sha256:
+        raise FlomoError("The page is of another model; measure all of it with --measure.")
+    return figures
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ SUMS = {
     "oracle": "knows the errors",
 }
 
+RELIABILITY = ("ece", "adaptive_ece", "brier")
+
 TARGETS = {"ece": 0.03, "auroc": 0.85, "found": 0.5}
 
 INTRODUCTION = """\
@@ -38,6 +40,7 @@ def page(figures: Figures, pictures: str) -> str:
         "## Targets",
         _targets(figures),
         *_calibration(figures, pictures),
+        *_mirrored(figures),
         *_maps(figures, pictures),
         *_finding(figures, pictures),
         *_strata(figures),
@@ -112,8 +115,7 @@ def _calibration(figures: Figures, pictures: str) -> list[str]:
     found = figures["calibration"]
     nll = found["nll"]
     lines = [
-        [part, moment]
-        + [ranged(found[part][moment][name], 4) for name in ("ece", "adaptive_ece", "brier")]
+        [part, moment] + [ranged(found[part][moment][name], 4) for name in RELIABILITY]
         for part in ("foreground band", "whole image")
         for moment in ("before", "after")
     ]
@@ -132,6 +134,28 @@ def _calibration(figures: Figures, pictures: str) -> list[str]:
         f"latter gives {nll['labels_changed']:.1%} of the band's pixels another label, so it is "
         "not used: a model's labels are those that its accuracy was measured with.",
         f"![Reliability before and after]({pictures}/reliability.png)",
+    ]
+
+
+def _mirrored(figures: Figures) -> list[str]:
+    """Tell how doubt fares where labels are the mean over mirrored views."""
+    found = figures.get("mirrored")
+    if not found:
+        return []
+    lines = [
+        [
+            views,
+            *(ranged(one["calibration"]["foreground band"][name], 4) for name in RELIABILITY),
+            ranged(one["entropy"]["auroc"], 3),
+            ranged(one["entropy"]["wrong_share"], 3),
+        ]
+        for views, one in found.items()
+    ]
+    return [
+        "## With mirrored views",
+        "The same cases with `--mirrored`, where probabilities are the mean over each slice and "
+        "its three mirror images; pixels of the band. The temperature is the plain network's.",
+        table(["views", "ECE", "adaptive ECE", "Brier score", "AUROC", "share of wrong"], lines),
     ]
 
 

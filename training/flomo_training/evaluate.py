@@ -211,11 +211,8 @@ def evaluate_folder(
 
 def run_evaluation(args: argparse.Namespace) -> int:
     """Serve ``flomo evaluate``."""
-    if args.mirrored and (args.record or args.uncertainty):
-        raise FlomoError(
-            "Cards and reports on doubt tell of plain views; leave out --mirrored, or --record and "
-            "--uncertainty."
-        )
+    if args.mirrored and args.record:
+        raise FlomoError("Cards tell of plain views; leave out --mirrored, or --record.")
     to_stdout = args.json == "-"
     for path in (args.out, args.gallery, None if to_stdout else args.json):
         if path is not None:
@@ -247,8 +244,13 @@ def _judge_doubt(args: argparse.Namespace, segmenter: Segmenter, *, to_stdout: b
 
     source = Path(args.data)
     cases = list_cases(source, args.fold, args.split)
-    facts = {"data": data_name(source), "fold": args.fold, "split": args.split}
-    told = run_uncertainty(args.uncertainty, segmenter, cases, facts)
+    facts = {
+        "data": data_name(source),
+        "fold": args.fold,
+        "split": args.split,
+        "views": "mirrored" if args.mirrored else "plain",
+    }
+    told = run_uncertainty(args.uncertainty, segmenter, cases, facts, mirrored=args.mirrored)
     if not to_stdout:
         print(told)
 

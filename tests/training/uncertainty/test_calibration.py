@@ -229,3 +229,9 @@ class TestCommands:
         ]  # fmt: skip
         assert str(tmp_path) not in (out / "report.json").read_text()
         assert (out / "slices.csv").read_text().count("\n") == 1 + 6
+        assert main(["evaluate", *arguments, "--mirrored", "--uncertainty", str(out)]) == 0
+        mirrored = json.loads((out / "report.json").read_text())
+        assert (report["views"], mirrored["views"]) == ("plain", "mirrored")
+        temperature = report["calibration"].pop("temperature")
+        assert mirrored["calibration"].pop("temperature") == temperature, "the network's own"
+        assert mirrored["calibration"] != report["calibration"]

@@ -37,6 +37,13 @@ class Bright(torch.nn.Module):
         return SimpleNamespace(logits=-500 * (smooth - self.level[:, None, None]) ** 2)
 
 
+class Lopsided(Bright):
+    """Sees everything two pixels too far to the right."""
+
+    def forward(self, images):
+        return super().forward(images.roll(2, -1))
+
+
 @pytest.fixture
 def segmenter(recipe):
     return Segmenter(Bright(), recipe.model, "cpu")
@@ -148,6 +155,32 @@ def test_the_script_measures_in_pieces(script, cases, segmenter, tmp_path, quick
     figures = measure()
     assert (figures["volumes"], figures["patients"]) == (len(cases), len(patients))
     assert len(quick) == len(cases)
+
+
+@pytest.mark.parametrize("network", [Bright, Lopsided])
+def test_mirrored_views_are_measured_beside_plain_ones(script, cases, recipe, network):
+    temperatures = {case.patient: 30.0 for case in cases}
+    segmenter = Segmenter(network(), recipe.model, "cpu")
+    found = script.measure_mirrored(segmenter, cases, temperatures, "eager")
+    (plain, plain_auroc), (mirrored, auroc) = (
+        (one["calibration"]["foreground band"]["brier"][0], one["entropy"]["auroc"][0])
+        for one in (found["plain"], found["mirrored"])
+    )
+    if network is Bright:  # the same from all sides
+        assert (mirrored, auroc) == pytest.approx((plain, plain_auroc), abs=2e-3)
+    else:
+        assert mirrored < plain - 0.02
+
+
+def test_the_page_tells_of_mirrored_views_once_they_are_measured(script, repository, tmp_path):
+    path = repository / "docs" / "benchmarks" / script.FIGURES
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    found = figures.pop("mirrored")
+    assert "## With mirrored views" not in script.write_page(figures, tmp_path)
+    text = script.write_page(figures | {"mirrored": found}, tmp_path)
+    ece = found["mirrored"]["calibration"]["foreground band"]["ece"][0]
+    (row,) = (line for line in text.splitlines() if line.startswith("| mirrored |"))
+    assert f"| {ece:.4f} " in row
 
 
 def test_the_committed_page_is_what_the_script_writes(script, repository, tmp_path):

@@ -53,12 +53,19 @@ def run_calibration(args: argparse.Namespace) -> int:
 
 
 def run_uncertainty(
-    folder: Path, segmenter: Segmenter, cases: list[Case], facts: dict[str, Any]
+    folder: Path,
+    segmenter: Segmenter,
+    cases: list[Case],
+    facts: dict[str, Any],
+    *,
+    mirrored: bool = False,
 ) -> str:
     """Write the report on doubt and return it in words."""
     check_unseen(cases, segmenter.card)
     with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
-        report = write_uncertainty(folder, segmenter, cases, facts, progress=bar.update)
+        report = write_uncertainty(
+            folder, segmenter, cases, facts, progress=bar.update, mirrored=mirrored
+        )
     return as_text(report)
 
 

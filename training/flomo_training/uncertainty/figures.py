@@ -41,13 +41,19 @@ def calibration_figures(
     before: Sequence[SliceRecord], after: Sequence[SliceRecord]
 ) -> dict[str, Figure]:
     """Return ECE, adaptive ECE and Brier score, everywhere and in the band, before and after."""
-    result: dict[str, Figure] = {}
-    for part, which in (("whole image", _everywhere), ("foreground band", _near)):
-        result[part] = {
-            moment: _reliability_figures(reliability_by_patient(records, which))
-            for moment, records in (("before", before), ("after", after))
-        }
-    return result
+    moments = {"before": reliability_figures(before), "after": reliability_figures(after)}
+    return {
+        part: {moment: found[part] for moment, found in moments.items()}
+        for part in ("whole image", "foreground band")
+    }
+
+
+def reliability_figures(records: Sequence[SliceRecord]) -> dict[str, Figure]:
+    """Return ECE, adaptive ECE and Brier score, everywhere and in the band."""
+    return {
+        part: _estimates(reliability_by_patient(records, which))
+        for part, which in (("whole image", _everywhere), ("foreground band", _near))
+    }
 
 
 def map_figures(records: Sequence[SliceRecord]) -> dict[str, Figure]:
@@ -231,7 +237,7 @@ def _drawn(by_patient: Reliability, weights: Floats) -> Reliability:
     return Reliability(np.tensordot(weights, by_patient.counts, 1), weights @ by_patient.brier)
 
 
-def _reliability_figures(by_patient: Reliability) -> Figure:
+def _estimates(by_patient: Reliability) -> Figure:
     patients = len(by_patient.brier)
     weights = np.ones((1, patients))
     if patients > 1:

@@ -51,6 +51,8 @@ def measure_fold(
     cases: Sequence[Case],
     maps: Iterable[str],
     progress: Callable[[], object] | None = None,
+    *,
+    mirrored: bool = False,
 ) -> Measured:
     """Measure calibration and doubt on cases that the model never saw.
 
@@ -64,6 +66,9 @@ def measure_fold(
         Which maps to judge.
     progress
         Called after each case.
+    mirrored
+        Whether doubt is judged with mirrored views. Temperatures are fitted on plain ones all the
+        same: they belong to the network, and the card has one.
 
     Raises
     ------
@@ -76,10 +81,9 @@ def measure_fold(
     before: list[SliceRecord] = []
     after: list[SliceRecord] = []
     for case in cases:
-        before += measure_case(case, at_temperature(segmenter, 1.0))
-        after += measure_case(
-            case, at_temperature(segmenter, fits[case.patient].temperature), names
-        )
+        before += measure_case(case, at_temperature(segmenter, 1.0), mirrored=mirrored)
+        calibrated = at_temperature(segmenter, fits[case.patient].temperature)
+        after += measure_case(case, calibrated, names, mirrored=mirrored)
         if progress is not None:
             progress()
     whole = fit_temperature(Pixels.together(list(pixels.values())), segmenter.card)

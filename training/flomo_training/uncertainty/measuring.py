@@ -48,8 +48,23 @@ def measure_case(
     segmenter: Segmenter,
     maps: Iterable[str] = DEFAULT_MAPS,
     slices: Sequence[int] | None = None,
+    *,
+    mirrored: bool = False,
 ) -> list[SliceRecord]:
     """Segment a case of one frame and compare doubt and errors, slice by slice.
+
+    Parameters
+    ----------
+    case
+        With a reference.
+    segmenter
+        The model.
+    maps
+        Which maps to judge; the entropy is among them in any case.
+    slices
+        Which slices; all by default.
+    mirrored
+        Whether probabilities are the mean over mirrored views, see `Segmenter.segment`.
 
     Raises
     ------
@@ -57,7 +72,9 @@ def measure_case(
         If a file is broken, or the reference holds codes that the card does not name.
     """
     volume, reference = read_case(case)
-    return measure_volume(case, volume, reference, segmenter, maps=maps, slices=slices)
+    return measure_volume(
+        case, volume, reference, segmenter, maps=maps, slices=slices, mirrored=mirrored
+    )
 
 
 def measure_volume(
@@ -68,12 +85,15 @@ def measure_volume(
     *,
     maps: Iterable[str] = DEFAULT_MAPS,
     slices: Sequence[int] | None = None,
+    mirrored: bool = False,
 ) -> list[SliceRecord]:
     """Do the same for an image that is in memory; ``case`` says what it is of."""
     card = segmenter.card
     classes = code_to_class(reference.data, card, case.name)
     names = list(dict.fromkeys([*maps, "entropy"]))
-    result = segmenter.segment(volume, slices=slices, keep_probabilities=True, maps=names)
+    result = segmenter.segment(
+        volume, slices=slices, keep_probabilities=True, maps=names, mirrored=mirrored
+    )
     pixels = with_channels(volume.frame(0), card)
     low, high = intensity_window(pixels, card.preprocessing.intensity)
     grey = np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)

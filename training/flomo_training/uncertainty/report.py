@@ -69,6 +69,7 @@ def write_uncertainty(
     *,
     maps: Iterable[str] | None = None,
     progress: Callable[[], object] | None = None,
+    mirrored: bool = False,
 ) -> dict[str, Any]:
     """Measure a model's doubt on cases that it never saw, and write all that is found.
 
@@ -86,6 +87,8 @@ def write_uncertainty(
         Which maps to judge; by default all that the model has.
     progress
         Called after each case.
+    mirrored
+        Whether with mirrored views, see `measure_fold`.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def write_uncertainty(
         If there are fewer than two patients, or a file is broken or cannot be written.
     """
     names = maps_offered(segmenter) if maps is None else list(maps)
-    measured = measure_fold(segmenter, cases, names, progress)
+    measured = measure_fold(segmenter, cases, names, progress, mirrored=mirrored)
     report = compose(measured, segmenter, facts)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(report, folder / REPORT)
