@@ -40,6 +40,7 @@ class Diary(Callback):
     def __init__(self, out: Path) -> None:
         self.out = out
         self.rows: list[Row] = []
+        self.here: dict[str, Any] = {}
         self.provenance: dict[str, Any] = {}
         self.started = 0.0
         self.bar: tqdm[Any] | None = None
@@ -55,8 +56,8 @@ class Diary(Callback):
         return sum(row["seconds"] for row in self.rows)
 
     def setup(self, trainer: lightning.Trainer, *_: Any, **_stage: Any) -> None:
-        """Take note of where a run begins; a checkpoint is read after this and knows better."""
-        self.provenance = provenance(trainer)
+        """Take note of where this is; a checkpoint is read after this and may know of elsewhere."""
+        self.here = self.provenance = provenance(trainer)
 
     def on_train_start(self, trainer: lightning.Trainer, _module: Any) -> None:
         """Open the bar, in a terminal."""
@@ -82,7 +83,7 @@ class Diary(Callback):
         """Write the row and say it."""
         row = self.row(trainer, time.monotonic() - self.started)
         self.rows.append(row)
-        self.provenance = provenance(trainer)
+        self.provenance = self.here
         if not trainer.is_global_zero:
             return
         self.write()
