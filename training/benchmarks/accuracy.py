@@ -62,9 +62,9 @@ seen in training. *Flavour* tells the published configuration of FLoMo-Net (`pap
 depends on who happened to be in the fold, not how other scanners or diseases would fare. *Views*
 tells whether the network saw each slice once (`plain`, what happens where nobody asks for more), or
 the slice and its three mirror images, of whose answers the mean counts (`mirrored`, `flomo segment
---mirrored`, four times as long; nnU-Net does so by default). `-again` in a name: the same recipe and
-seed once more on another processor, where sums are rounded otherwise; the distance tells how little
-the last digits of a single run mean."""
+--mirrored`, four times as long; nnU-Net does so by default). `-again` in a name: the same recipe
+and seed once more on another processor, where sums are rounded otherwise; the distance tells how
+little the last digits of a single run mean."""
 
 
 def page(series: Sequence[Series], published: Sequence[dict[str, str]]) -> str:
