@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,10 @@ TRAINING = "tests/session/fake_training.py"
 
 # Tests of engines ask for them; elsewhere none is prepared beside what is tested.
 os.environ.setdefault("FLOMO_ENGINE", "fast")
+
+# A run in the background of a shell is deaf to Ctrl+C, and so would be the programs that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
