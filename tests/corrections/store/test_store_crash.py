@@ -6,8 +6,8 @@ test kills that one.
 
 from __future__ import annotations
 
-import errno
 import contextlib
+import errno
 import os
 import random
 import select
