@@ -142,14 +142,16 @@ def _mirrored(figures: Figures) -> list[str]:
     found = figures.get("mirrored")
     if not found:
         return []
+    plain = figures["calibration"]["foreground band"]["after"], figures["maps"]["entropy"]
+    mirrored = found["calibration"]["foreground band"], found["entropy"]
     lines = [
         [
             views,
-            *(ranged(one["calibration"]["foreground band"][name], 4) for name in RELIABILITY),
-            ranged(one["entropy"]["auroc"], 3),
-            ranged(one["entropy"]["wrong_share"], 3),
+            *(ranged(reliability[name], 4) for name in RELIABILITY),
+            ranged(entropy["auroc"], 3),
+            ranged(entropy["wrong_share"], 3),
         ]
-        for views, one in found.items()
+        for views, (reliability, entropy) in (("plain", plain), ("mirrored", mirrored))
     ]
     return [
         "## With mirrored views",
