@@ -20,8 +20,8 @@ from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 SCHEMA = 1
 """Version of the card's layout; raised when a field changes its meaning."""
 
-LATER_FIELDS = ("lineage", "gate")
-"""Fields that came after the first cards: left empty they do not change the hash of a card."""
+LATER_FIELDS: Mapping[str, Any] = {"lineage": None, "gate": None, "neighbours": 0}
+"""Fields that came after the first cards, unused: so they do not change the hash of a card."""
 
 LARGEST_CODE = 255
 MOST_NEIGHBOURS = 8
@@ -152,10 +152,7 @@ class Preprocessing:
 
     def to_rules(self) -> dict[str, Any]:
         """Return plain JSON types, to be hashed: what came later and is not used is left out."""
-        rules: dict[str, Any] = encode(self)
-        if not self.neighbours:
-            rules.pop("neighbours")
-        return rules
+        return _without_unused(encode(self))
 
 
 @dataclass(frozen=True)
@@ -288,10 +285,8 @@ class ModelCard:
     @property
     def card_hash(self) -> str:
         """SHA-256 of the whole card (so also of the weights), whatever its file's formatting."""
-        content = {**self.to_dict(), "preprocessing": self.preprocessing.to_rules()}
-        for name in LATER_FIELDS:
-            if content.get(name) is None:
-                content.pop(name, None)
+        rules = self.preprocessing.to_rules()
+        content = {**_without_unused(self.to_dict()), "preprocessing": rules}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -351,3 +346,11 @@ def card_text(card: ModelCard) -> str:
 def _demand(condition: bool, message: str) -> None:
     if not condition:
         raise SchemaFault(message)
+
+
+def _without_unused(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in content.items()
+        if key not in LATER_FIELDS or value != LATER_FIELDS[key]
+    }
