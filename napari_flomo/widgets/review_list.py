@@ -15,7 +15,7 @@ _MARKS = {
 }
 _COLUMNS = (
     ("Slice", "Number of the slice, counted from 1"),
-    ("Doubt", "How much doubt the slice holds, as an area of full doubt in cm²"),
+    ("Doubt, cm²", "How much doubt the slice holds, as an area of full doubt"),
     ("State", "Open, seen, or accepted by you"),
     ("Edits", "Strokes you painted there"),
 )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from napari_flomo.session import Place, Review
 
 DEVICES = (("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "GPU (CUDA)"))
-COLUMNS = ("Slice", "Doubt", "State", "Edits")
+COLUMNS = ("Slice", "Doubt, cm²", "State", "Edits")
 
 
 def progress_text(progress: Progress) -> str:
