@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from dataclasses import replace
+from math import nan
 from types import SimpleNamespace
 
 import pytest
@@ -115,6 +116,30 @@ def test_data_sets_are_never_compared(make_run, docs):
     keep_run(make_run(measured(0)), docs)
     keep_run(make_run(measured(0), model="unet", network="dynunet", data="busi"), docs)
     assert not compare_with_baselines(read_results(docs))
+
+
+def test_photos_are_compared_by_what_is_measured_on_them(script, make_run, docs):
+    """Dice and IoU; a single group, as a block of a video is, has no interval."""
+
+    def photos(gain, groups):
+        return [
+            replace(
+                row, phase="", reference_ml=nan, result_ml=nan, hd95_mm=nan, nsd=nan,
+                patient=f"block{number % groups}", slices=1,
+            )
+            for number, row in enumerate(measured(0, gain))
+        ]  # fmt: skip
+
+    for data, groups in (("busi", 2), ("cvc_clinicdb", 1)):
+        facts = {"data": data, "model": f"ours-{data}"}
+        keep_run(make_run(photos(0, groups), **facts), docs)
+        facts = {"data": data, "model": f"unet-{data}", "network": "dynunet"}
+        keep_run(make_run(photos(0.05, groups), **facts), docs)
+    page = script.page(read_results(docs), [])
+    assert "| model | baseline | folds | groups | Dice | IoU |" in page
+    assert "HD95" not in page
+    assert "| `ours-busi` | `unet-busi` | 0 | 2 | -0.0500 (-0.0500 to -0.0500) | -0.07" in page
+    assert "| `ours-cvc_clinicdb` | `unet-cvc_clinicdb` | 0 | 1 | -0.0500 | -0.07" in page
 
 
 def test_figures_of_other_weights_are_not_overwritten_unasked(make_run, docs):

@@ -91,9 +91,10 @@ def data_set(data: str, series: Sequence[Series]) -> list[str]:
             "differs in percentage points. *Labels*: volumes counted in the reference labels; "
             "*listed*: those that the data set's own table states."
         )
-    blocks += ["### Beside the baseline", beside_baselines(series)]
+    blocks += ["### Beside the baseline", beside_baselines(series, images=images)]
     if views := compare_views(series):
-        blocks += ["### What mirrored views give", differences(views, ("mirrored", "plain"))]
+        found = differences(views, ("mirrored", "plain"), images=images)
+        blocks += ["### What mirrored views give", found]
     blocks.append(f"How it is measured: {next(iter(told.values()))['protocol']}.")
     if not images:
         protocol = next(iter(told.values()))["slice_mean_dice"]["protocol"]
@@ -200,30 +201,34 @@ def agreement_cells(found: dict[str, Any]) -> list[str]:
     return [str(found["patients"]), bias, limits]
 
 
-def beside_baselines(series: Sequence[Series]) -> str:
-    """Return the table of models minus baselines on the same patients."""
+def beside_baselines(series: Sequence[Series], *, images: bool) -> str:
+    """Return the table of models minus baselines on the same patients, or groups of images."""
     found = compare_with_baselines(series)
+    units = "groups of images" if images else "patients"
     if not found:
-        return "No baseline was measured on the same patients yet."
+        return f"No baseline was measured on the same {units} yet."
     return (
-        differences(found, ("model", "baseline"))
-        + "\n\nModel minus baseline on the same patients; the interval draws patients for both "
-        "together. One that holds 0 shows no difference. Budgets stand in the first table."
+        differences(found, ("model", "baseline"), images=images)
+        + f"\n\nModel minus baseline on the same {units}; the interval draws {units} for both "
+        "together, and a single one has none. An interval that holds 0 shows no difference. "
+        "Budgets stand in the first table."
     )
 
 
-def differences(pairs: Sequence[Difference], what: tuple[str, str]) -> str:
-    """Return the table of one thing minus another on the same patients."""
+def differences(pairs: Sequence[Difference], what: tuple[str, str], *, images: bool) -> str:
+    """Return the table of one thing minus another on the same patients, or groups of images."""
+    columns = ("dice", "iou") if images else ("dice", "hd95_mm", "nsd")
     lines = []
     for found in pairs:
         metrics = {
             metric: signed(found.figures[metric], metric) if metric in found.figures else "–"
-            for metric in ("dice", "hd95_mm", "nsd")
+            for metric in columns
         }
         folds = ", ".join(map(str, found.folds))
         names = [f"`{found.model}`", f"`{found.baseline}`"]
         lines.append([*names, folds, str(found.patients), *metrics.values()])
-    return table([*what, "folds", "patients", "Dice", "HD95 mm", "surface Dice"], lines)
+    units = "groups" if images else "patients"
+    return table([*what, "folds", units, *(NAMES[metric] for metric in columns)], lines)
 
 
 def published_figures(rows: Sequence[dict[str, str]]) -> list[str]:

@@ -242,7 +242,7 @@ def read_results(folder: Path) -> list[Series]:
 
 
 def compare_with_baselines(
-    series: Iterable[Series], metrics: Sequence[str] = ("dice", "hd95_mm", "nsd")
+    series: Iterable[Series], metrics: Sequence[str] = ("dice", "iou", "hd95_mm", "nsd")
 ) -> list[Difference]:
     """Return every model beside every baseline that was measured on the same patients.
 
@@ -263,7 +263,7 @@ def compare_with_baselines(
 
 
 def compare_views(
-    series: Iterable[Series], metrics: Sequence[str] = ("dice", "hd95_mm", "nsd")
+    series: Iterable[Series], metrics: Sequence[str] = ("dice", "iou", "hd95_mm", "nsd")
 ) -> list[Difference]:
     """Return every model with mirrored views beside itself with plain ones."""
     everyone = {one.name: one for one in series}
