@@ -21,7 +21,7 @@ SCHEMA = 1
 """Version of the card's layout; raised when a field changes its meaning."""
 
 LATER_FIELDS: Mapping[str, Any] = {"lineage": None, "gate": None, "neighbours": 0}
-"""Fields that came after the first cards, unused: so they do not change the hash of a card."""
+"""Fields that came after the first cards, and the value that leaves the hash of a card alone."""
 
 LARGEST_CODE = 255
 MOST_NEIGHBOURS = 8

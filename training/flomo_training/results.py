@@ -32,6 +32,9 @@ FACTS = (
 MIRRORED = "-mirrored"
 """What is added to the name of a model for its figures with mirrored views."""
 
+METRICS = ("dice", "iou", "hd95_mm", "nsd")
+"""What models are compared by, where both were measured by it."""
+
 _REQUIRED = ("data", "model", "network", "flavour", "fold", "split", "seed")
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)-fold(?P<fold>\d+)")
 
@@ -241,16 +244,14 @@ def read_results(folder: Path) -> list[Series]:
     return series
 
 
-def compare_with_baselines(
-    series: Iterable[Series], metrics: Sequence[str] = ("dice", "iou", "hd95_mm", "nsd")
-) -> list[Difference]:
+def compare_with_baselines(series: Iterable[Series]) -> list[Difference]:
     """Return every model beside every baseline that was measured on the same patients.
 
     Metrics that one of the two was not measured by are left out.
     """
     everyone = list(series)
     return [
-        _difference(model, baseline, folds, metrics)
+        _difference(model, baseline, folds)
         for model in everyone
         for baseline in everyone
         if baseline.is_baseline
@@ -262,13 +263,11 @@ def compare_with_baselines(
     ]
 
 
-def compare_views(
-    series: Iterable[Series], metrics: Sequence[str] = ("dice", "iou", "hd95_mm", "nsd")
-) -> list[Difference]:
+def compare_views(series: Iterable[Series]) -> list[Difference]:
     """Return every model with mirrored views beside itself with plain ones."""
     everyone = {one.name: one for one in series}
     return [
-        _difference(mirrored, plain, folds, metrics)
+        _difference(mirrored, plain, folds)
         for name, mirrored in everyone.items()
         if name.endswith(MIRRORED) and name.removesuffix(MIRRORED) in everyone
         for plain in [everyone[name.removesuffix(MIRRORED)]]
@@ -286,16 +285,14 @@ def _common_folds(model: Series, baseline: Series) -> list[int]:
     return [fold for fold in units[0] if units[0][fold] == units[1].get(fold)]
 
 
-def _difference(
-    model: Series, baseline: Series, folds: Sequence[int], metrics: Sequence[str]
-) -> Difference:
+def _difference(model: Series, baseline: Series, folds: Sequence[int]) -> Difference:
     ours, theirs = (
         [row for result in one.results if result.fold in folds for row in result.rows]
         for one in (model, baseline)
     )
     figures = {
         metric: paired_difference(sample(ours, metric), sample(theirs, metric))
-        for metric in metrics
+        for metric in METRICS
         if is_measured(ours, metric) and is_measured(theirs, metric)
     }
     patients = len({row.patient for row in ours})
