@@ -67,10 +67,10 @@ class Keeper:
 
     @classmethod
     def resumed(cls, folder: Path, tell: Callable[[str | None], None]) -> Keeper:
-        """Go on with the journal that a crash left."""
+        """Go on with the journal that a crash left; once this returns, nobody else offers it."""
         keeper = cls(lambda: Journal.open(folder), tell)
         keeper._start()
-        keeper._waiting.put(lambda: None)  # opens it now, so that nobody else offers it
+        keeper.flush()  # the thread opens it now; where it cannot, every stroke tries again
         return keeper
 
     @property
