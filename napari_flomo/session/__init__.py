@@ -28,6 +28,7 @@ from napari_flomo.session.events import (
     RunStarted,
 )
 from napari_flomo.session.images import OpenImage
+from napari_flomo.session.journalkeeper import JournalKeeper
 from napari_flomo.session.merging import Scope, merge, merge_maps
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.restoring import journal_note
@@ -46,6 +47,7 @@ __all__ = [
     "ImageRemoved",
     "ImageRenamed",
     "JobFailed",
+    "JournalKeeper",
     "Kept",
     "LabelsChanged",
     "LocksChanged",

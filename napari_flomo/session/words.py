@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from napari_flomo.corrections import Leftover, Replay
 from napari_flomo.jobs import Progress
 from napari_flomo.models import ModelCard
 
@@ -40,3 +43,27 @@ def card_text(card: ModelCard) -> str:
     dice = card.metrics.get("mean_dice")
     accuracy = f"mean Dice {dice:.2f} on held-out data, " if isinstance(dice, float) else ""
     return f"{swatches}<br>{accuracy}weights: {card.licence}"
+
+
+def journal_text(problem: str | None) -> str:
+    """Say that strokes cannot be written, as a `JournalKeeper` tells it, or that they can again."""
+    if problem is None:
+        return "Strokes are written to the disk again."
+    return f"Your strokes are not safe on the disk: {problem}"
+
+
+def leftover_text(left: Leftover, others: int = 0) -> str:
+    """Say what a crash left, and of how many other images there is more."""
+    when = datetime.fromtimestamp(left.last_change).strftime("%d %B %Y, %H:%M")
+    one = left.strokes == 1
+    strokes = "1 unsaved change" if one else f"{left.strokes} unsaved changes"
+    more = f" (and {others} more of other images)" if others else ""
+    model = f" of labels by {left.model}" if left.model else ""
+    return f"{strokes}{model} of {when} {'was' if one else 'were'} left behind{more}."
+
+
+def restored_text(found: Replay) -> str:
+    """Say what was brought back after a crash."""
+    strokes = "1 change" if found.strokes == 1 else f"{found.strokes} changes"
+    lost = f" {found.lost}" if found.lost else ""
+    return f"Restored {strokes}.{lost}"

@@ -10,8 +10,8 @@ from napari_flomo.widgets.layers import KEY, Grid
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
+    from napari_flomo.session import JournalKeeper
     from napari_flomo.widgets.guarding import LockGuard
-    from napari_flomo.widgets.keeping import Keeper
     from napari_flomo.widgets.painting import PaintWatch
 
 
@@ -47,7 +47,7 @@ class Entry:
     comparison: Labels | None = None
     watch: PaintWatch | None = None
     guard: LockGuard | None = None
-    keeper: Keeper | None = None
+    keeper: JournalKeeper | None = None
     model: str = ""
     map: str = ""
     recalled: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from qtpy.QtCore import QObject, QTimer
 
 if TYPE_CHECKING:
     from napari.layers import Labels
+
+ChangeKind = Literal["stroke", "undo"]
 
 SETTLE_MS = 60
 """Undo, redo and other plugins only redraw; the comparison waits until that has settled."""
@@ -38,7 +40,7 @@ class Change:
         Codes of locked labels that were painted over or with, and got their voxels back.
     """
 
-    kind: str
+    kind: ChangeKind
     indices: NDArray[np.int64]
     old: NDArray[np.integer]
     new: NDArray[np.integer]
@@ -73,7 +75,7 @@ class PaintWatch(QObject):
         self._changed = changed
         self._locked = locked
         self._before = np.array(layer.data)
-        self._kind = "undo"
+        self._kind: ChangeKind = "undo"
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLE_MS)
@@ -98,7 +100,7 @@ class PaintWatch(QObject):
             self._settled.stop()
             self._on_settled()
 
-    def look(self, kind: str = "undo", region: tuple[slice, ...] | None = None) -> bool:
+    def look(self, kind: ChangeKind = "undo", region: tuple[slice, ...] | None = None) -> bool:
         """Compare now, everywhere or in a region; tell of what changed, and whether it did."""
         self._settled.stop()
         data, before = self.layer.data, self._before

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import Leftover, discard, replay, unfinished
 from napari_flomo.errors import FlomoError
+from napari_flomo.session import JournalKeeper, words
 from napari_flomo.widgets.journalling import teller
-from napari_flomo.widgets.keeping import Keeper
 from napari_flomo.widgets.reading import layer_data
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def offer(desk: Desk, message: MessageBar) -> None:
         _offer_one(desk, message, left[0], len(left) - 1)
 
 
-def bring_back(desk: Desk, folder: Leftover) -> None:
+def bring_back(desk: Desk, left: Leftover) -> None:
     """Open an image with its corrected labels as they were after the last stroke.
 
     Raises
@@ -38,7 +37,7 @@ def bring_back(desk: Desk, folder: Leftover) -> None:
     """
     from napari.layers import Image
 
-    found = replay(folder.folder)
+    found = replay(left.folder)
     data, arguments, _kind = layer_data(found.image)
     arguments["name"] = "restored image"
     layer = desk.viewer.add_layer(Image(data, **arguments))
@@ -53,12 +52,11 @@ def bring_back(desk: Desk, folder: Leftover) -> None:
     assert image.segmentation is not None
     entry.model = image.segmentation.card.name
     desk.show_result(entry, recalled=True)
-    entry.keeper = Keeper.resumed(folder.folder, teller(desk))
-    lost = f" {found.lost}" if found.lost else ""
+    entry.keeper = JournalKeeper.resume(left.folder, teller(desk))
     desk.current_changed.emit()
     desk.say(
-        f"Restored {found.strokes} changes.{lost} The uncertainty was not kept: Compute under "
-        "Uncertainty in the Review panel brings it back.",
+        f"{words.restored_text(found)} The uncertainty was not kept: Compute under Uncertainty in "
+        "the Review panel brings it back.",
         "warning" if found.lost else "info",
     )
 
@@ -78,12 +76,8 @@ def _offer_one(desk: Desk, message: MessageBar, left: Leftover, others: int) -> 
         else:
             offer(desk, message)
 
-    when = datetime.fromtimestamp(left.last_change).strftime("%d %B %Y, %H:%M")
-    strokes = "1 unsaved change" if left.strokes == 1 else f"{left.strokes} unsaved changes"
-    more = f" (and {others} more of other images)" if others else ""
-    model = f" of labels by {left.model}" if left.model else ""
     message.show_message(
-        f"{strokes}{model} of {when} were left behind{more}.",
+        words.leftover_text(left, others),
         level="warning",
         choices=[
             ("Restore", partial(restore), "Open the image with the labels after the last stroke"),

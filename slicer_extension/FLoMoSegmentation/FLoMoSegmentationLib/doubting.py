@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from FLoMoSegmentationLib import maps
-from FLoMoSegmentationLib.logic import refuse_without
+from FLoMoSegmentationLib.entries import refuse_without
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import info
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 import vtk
 
 from FLoMoSegmentationLib.images import Source
 from FLoMoSegmentationLib.record import Record
+from napari_flomo.errors import FlomoError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_flomo.session import JournalKeeper
 
 Watch = tuple[Any, int]
 
@@ -44,7 +51,12 @@ class Entry:
     wanted
         The map of doubt that is computed, or was the last to be asked for.
     painted
-        Whether somebody may have painted since the labels were last read.
+        Frames that were on the screen when something was done to the segments since they were last
+        read; somebody may have painted.
+    labels
+        The array of the session that the segments show; None before the first run.
+    keeper
+        Writes strokes to the disk; None while there are none that are not saved.
     restoring
         Whether its results are being read from the scene, and must not be written there.
     """
@@ -55,7 +67,9 @@ class Entry:
     record: Record | None = None
     model: str = ""
     wanted: str = ""
-    painted: bool = False
+    painted: set[int] = field(default_factory=set)
+    labels: NDArray[np.integer] | None = field(default=None, repr=False)
+    keeper: JournalKeeper | None = None
     restoring: bool = False
     watches: list[Watch] = field(default_factory=list)
     watched: Any = None
@@ -71,7 +85,7 @@ class Entry:
             return
 
         def changed(_node: Any, _event: str) -> None:
-            self.painted = True
+            self.painted.add(self.source.frame)
 
         for event in _STROKES:
             number = getattr(slicer.vtkSegmentation, event)
@@ -83,6 +97,13 @@ class Entry:
             node.RemoveObserver(tag)
         self.watches.clear()
         self.watched = None
+
+
+def refuse_without(entry: Entry | None) -> Entry:
+    """Return an entry, or raise the sentence for someone who has segmented nothing yet."""
+    if entry is None or entry.record is None:
+        raise FlomoError("There is nothing to review yet; segment the image first.")
+    return entry
 
 
 class SceneWatch:

@@ -60,12 +60,16 @@ def make_hidden(source: Source, kind: str, name: str) -> Any:
 
 def frame_nodes(source: Source, node: Any) -> list[Any]:
     """Return the nodes that hold the frames of a result, one for a stack."""
-    sequence = node
-    if not node.IsA("vtkMRMLSequenceNode"):
-        sequence = None if source.browser is None else source.browser.GetSequenceNode(node)
-    if sequence is None:
+    holder = stored(source, node)
+    if not holder.IsA("vtkMRMLSequenceNode"):
         return [node]
-    return [sequence.GetNthDataNode(index) for index in range(sequence.GetNumberOfDataNodes())]
+    return [holder.GetNthDataNode(index) for index in range(holder.GetNumberOfDataNodes())]
+
+
+def stored(source: Source, node: Any) -> Any:
+    """Return the node whose file holds a result: itself, or the sequence of a cine."""
+    sequence = None if source.browser is None else source.browser.GetSequenceNode(node)
+    return node if sequence is None else sequence
 
 
 def refresh(source: Source) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import slicer
 
-from FLoMoSegmentationLib import results, segments, showing, versions, views
+from FLoMoSegmentationLib import segments, showing, strokes, versions, views
 from FLoMoSegmentationLib.doubt import THRESHOLD
 from FLoMoSegmentationLib.entries import Entry, SceneWatch
 from FLoMoSegmentationLib.frames import refresh
 from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.record import Record
-from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     Event,
     LabelsChanged,
@@ -26,6 +24,7 @@ from napari_flomo.session import (
     Scope,
     Session,
     StoreKeeper,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ class Logic:
         Keeps accepted slices; by default in the same store of corrections as napari.
     editor
         Returns the Segment Editor widget, for its undo; None where there is none.
+    say
+        Called with a sentence and its level ("info", "warning") when strokes cannot be written.
 
     Attributes
     ----------
@@ -65,6 +66,7 @@ class Logic:
         preferences: Preferences | None = None,
         keeper: StoreKeeper | None = None,
         editor: Callable[[], Any] = lambda: None,
+        say: Callable[[str, str], None] = lambda _text, _level: None,
     ) -> None:
         self.preferences = preferences or Preferences()
         self.pump = pump
@@ -73,7 +75,8 @@ class Logic:
             reader=lambda: self.preferences.reader, software={"slicer": versions.version_text()}
         )
         self.session = Session(worker, self._dispatch, keeper)
-        self._editor = editor
+        self.editor = editor
+        self._say = say
         self._entries: list[Entry] = []
         self.session.subscribe(self._on_event)
         self._watch = SceneWatch(slicer.mrmlScene, self._on_removed, self.clear, self._on_loaded)
@@ -152,7 +155,7 @@ class Logic:
         """
         entry = self.open(node)
         self.take_strokes(entry)
-        showing.take_locks(self.session, entry)
+        strokes.take_locks(self.session, entry)
         part = self.scope(entry, scope)
         run = self.session.segment(entry.key, model, device, part, mirrored=mirrored)
         self.preferences.model, self.preferences.device = model, device
@@ -179,20 +182,13 @@ class Logic:
 
     def take_strokes(self, entry: Entry) -> list[Place]:
         """Take over what was painted in the Segment Editor; return the slices that changed."""
-        image = self.session.image(entry.key)
-        node = None if entry.record is None else entry.record.segmentation
-        if not entry.painted or node is None or image.labels is None or image.segmentation is None:
-            return []
-        entry.painted = False
-        painted = results.read_labels(entry.source, node, image.segmentation.card)
-        labels = image.labels.data.reshape(painted.shape)
-        changed = np.argwhere((painted != labels).any(axis=(2, 3))).tolist()
-        places = [Place(frame, number) for frame, number in changed]
-        for place in places:
-            labels[place] = painted[place]
-            self.session.edited(entry.key, place)
-            self.session.review_reopen(entry.key, place)
-        return places
+        return strokes.take(self.session, entry, self.tell)
+
+    def look(self) -> None:
+        """Take over and write down what was painted on any image, as a timer does now and then."""
+        for entry in self._entries:
+            strokes.take(self.session, entry, self.tell, everywhere=False)
+            strokes.let_go_if_saved(entry)
 
     def strangers(self, entry: Entry) -> list[str]:
         """Return the names of segments that are none of the model's structures."""
@@ -201,6 +197,11 @@ class Logic:
         if node is None or image.segmentation is None:
             return []
         return segments.strangers(node, image.segmentation.card)
+
+    def tell(self, problem: str | None) -> None:
+        """Say that strokes cannot be written, or that they can again; from any thread."""
+        level = "info" if problem is None else "warning"
+        self.pump.put(lambda: self._say(words.journal_text(problem), level))
 
     # Review: each goes to the slice and returns where that is, or None for nowhere.
 
@@ -220,8 +221,11 @@ class Logic:
     def accept(self, entry: Entry) -> Place | None:
         """Accept the slice on the screen, have it kept for learning, and go on."""
         self.take_strokes(entry)
-        self.session.review_go_to(entry.key, views.place_on_screen(entry.source))
-        return self._gone(entry, self.session.review_accept(entry.key))
+        place = self.session.review_go_to(entry.key, views.place_on_screen(entry.source))
+        following = self.session.review_accept(entry.key)
+        if entry.keeper is not None:
+            entry.keeper.note_accepted(place)
+        return self._gone(entry, following)
 
     # The end
 
@@ -253,7 +257,7 @@ class Logic:
         if isinstance(event, RunFinished) and event.run.key is not None:
             entry = self._by_key(event.run.key)
             if entry is not None:
-                showing.show(self.session, entry, event.run, self.threshold, self._editor())
+                showing.show(self.session, entry, event.run, self.threshold, self.editor())
         elif isinstance(event, LabelsChanged | ReviewChanged):
             entry = self._by_key(event.key)
             if entry is not None:
@@ -282,15 +286,10 @@ class Logic:
                 self._forget(entry)
 
     def _forget(self, entry: Entry, *, results_too: bool = False) -> None:
+        self.take_strokes(entry)
         self._entries.remove(entry)
         entry.unwatch()
+        strokes.leave(entry)
         self.session.remove(entry.key)
         if results_too and entry.record is not None:
             entry.record.forget()
-
-
-def refuse_without(entry: Entry | None) -> Entry:
-    """Return an entry, or raise the sentence for someone who has segmented nothing yet."""
-    if entry is None or entry.record is None:
-        raise FlomoError("There is nothing to review yet; segment the image first.")
-    return entry

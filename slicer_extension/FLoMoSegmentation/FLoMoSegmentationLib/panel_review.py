@@ -9,7 +9,7 @@ import qt
 import slicer
 
 from FLoMoSegmentationLib import words
-from FLoMoSegmentationLib.logic import refuse_without
+from FLoMoSegmentationLib.entries import refuse_without
 from FLoMoSegmentationLib.panel_doubt import DoubtPanel
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import CorrectionKept, Event, LabelsChanged, Place, ReviewChanged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,6 +122,15 @@ def finished(node: Any, card: ModelCard) -> frozenset[int]:
         for code, segment in found.items()
         if segment is not None and logic.GetSegmentStatus(segment) == logic.Completed
     )
+
+
+def set_finished(node: Any, card: ModelCard, codes: Collection[int]) -> None:
+    """Give the segments of some labels the status *Completed*; others that had it lose it."""
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    for code in finished(node, card) ^ set(codes):
+        segment = node.GetSegmentation().GetSegment(segment_id(code))
+        if segment is not None:
+            logic.SetSegmentStatus(segment, logic.Completed if code in codes else logic.InProgress)
 
 
 def _segment(label: Label, image: Any) -> Any:

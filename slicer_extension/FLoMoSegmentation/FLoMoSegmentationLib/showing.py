@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import maps, measures, results, segments, versions
+from FLoMoSegmentationLib import maps, measures, results, strokes, versions
 from FLoMoSegmentationLib.record import Record
 
 if TYPE_CHECKING:
@@ -39,9 +39,15 @@ def show(session: Session, entry: Entry, run: Run, threshold: float, editor: Any
     maps.let_go(record)  # of the labels before
     maps.show(entry.source, record, image, threshold)
     results.keep_proposed(entry.source, record, image)
+    settle(session, entry)
+
+
+def settle(session: Session, entry: Entry) -> None:
+    """Take the labels in the scene, which the session has just written, for known."""
     note(session, entry)
+    strokes.note_run(entry, session.image(entry.key))
     entry.watch()
-    entry.painted = False
+    entry.painted.clear()
 
 
 def note(session: Session, entry: Entry) -> None:
@@ -63,16 +69,7 @@ def bring_back(session: Session, entry: Entry) -> None:
         if not results.restore(session, entry.key, entry.source, entry.record):
             entry.record.forget()
             entry.record = None
+        else:
+            strokes.note_run(entry, session.image(entry.key))
     finally:
         entry.restoring = False
-
-
-def take_locks(session: Session, entry: Entry) -> None:
-    """Call labels finished whose segments have the status Completed."""
-    image = session.image(entry.key)
-    node = None if entry.record is None else entry.record.segmentation
-    if node is None or image.segmentation is None:
-        return
-    locked = segments.finished(node, image.segmentation.card)
-    for code in locked ^ image.locked:
-        session.lock(entry.key, code, code in locked)

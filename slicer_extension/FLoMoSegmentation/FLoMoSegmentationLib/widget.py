@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ from FLoMoSegmentationLib.panel_install import InstallPanel
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.entries import Entry
     from FLoMoSegmentationLib.logic import Logic
+    from FLoMoSegmentationLib.panel_restore import RestorePanel
     from FLoMoSegmentationLib.panel_review import ReviewPanel
     from FLoMoSegmentationLib.panel_segment import SegmentPanel
     from napari_flomo.jobs import Worker
 
 IDLE_MS = 400
-"""How often strokes are taken up for the measures while nothing runs."""
+"""How often strokes are taken up: for the disk, the measures and the review."""
 
 DISCLAIMER = "For research and education. Not a medical device."
 
@@ -53,8 +55,10 @@ class Widget:
         self._logic: Logic | None = None
         self._segment: SegmentPanel | None = None
         self._review: ReviewPanel | None = None
+        self._restore: RestorePanel | None = None
         self._learn: Any = None
         self._tags: list[int] = []
+        self._next_look = 0.0
         self.entry: Entry | None = None
         self.timer = qt.QTimer()
         self.timer.connect("timeout()", self.tick)
@@ -67,6 +71,12 @@ class Widget:
         """The logic; there only when everything is installed."""
         assert self._logic is not None
         return self._logic
+
+    @property
+    def restore(self) -> RestorePanel:
+        """The offer of what was not saved."""
+        assert self._restore is not None
+        return self._restore
 
     @property
     def segment(self) -> SegmentPanel:
@@ -84,6 +94,7 @@ class Widget:
         """Build the sections that need ``napari_flomo``, once it is installed."""
         from FLoMoSegmentationLib.logic import Logic
         from FLoMoSegmentationLib.panel_learn import LearnPanel
+        from FLoMoSegmentationLib.panel_restore import RestorePanel
         from FLoMoSegmentationLib.panel_review import ReviewPanel
         from FLoMoSegmentationLib.panel_segment import SegmentPanel
         from FLoMoSegmentationLib.runner import Pump, make_worker
@@ -91,7 +102,8 @@ class Widget:
         if self._logic is not None:
             return
         worker = (self._make_worker or make_worker)()
-        self._logic = Logic(worker, Pump(), editor=self._editor)
+        self._logic = Logic(worker, Pump(), editor=self._editor, say=self._say)
+        self._restore = RestorePanel(self._page("Restore"), self)
         self._segment = SegmentPanel(self._page("Segment"), self)
         self._review = ReviewPanel(self._page("Review"), self)
         self._learn = LearnPanel(self._page("Learn"), self)
@@ -110,6 +122,7 @@ class Widget:
         if self._logic is None:
             return
         self.logic.threshold = parameters.read(self.parameter_node()).threshold
+        self.restore.refresh()
         self.segment.refresh()
         self.show_current()
 
@@ -129,15 +142,17 @@ class Widget:
         self.review.refresh()
 
     def tick(self) -> None:
-        """Take in what other threads report; take up strokes while nothing runs."""
+        """Take in what other threads report; take up strokes now and then."""
         if self._logic is None:
             return
         self.logic.pump.drain()
         if self.entry is not None and self.entry not in self.logic.entries:
             self.show_current()  # its image, or its labels, were deleted
+            self.restore.refresh()
+        if time.monotonic() >= self._next_look:
+            self.logic.look()
+            self._next_look = time.monotonic() + IDLE_MS / 1000
         if self.logic.session.running is None and not self._learn.running:
-            if self.entry is not None and self.entry.painted:
-                self.logic.take_strokes(self.entry)
             self.timer.start(IDLE_MS)
 
     def hurry(self) -> None:
@@ -175,6 +190,9 @@ class Widget:
         self.layout.addWidget(page)
         page.setMRMLScene(slicer.mrmlScene)
         return slicer.util.childWidgetVariables(page)
+
+    def _say(self, text: str, level: str) -> None:
+        self.segment.say(text, level)
 
     def _editor(self) -> Any:
         return None if self._review is None else self._review.ui.editor

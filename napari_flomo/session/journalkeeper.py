@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_flomo.corrections import Journal, Stroke
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Volume
+from napari_flomo.session.images import OpenImage
+from napari_flomo.session.restoring import journal_note
+from napari_flomo.session.review import Place
 
-Make = Callable[[], Journal]
+Tell = Callable[[str | None], None]
 
 
-class Keeper:
+class JournalKeeper:
     """The journal of one image, written by a thread of its own, in order.
 
     The journal is made when the first stroke comes, so that looking at an image leaves nothing on
@@ -28,10 +34,10 @@ class Keeper:
         Creates or opens the journal; called in the thread.
     tell
         Called with one sentence when strokes cannot be written, and with None when they can again;
-        from the thread.
+        from the thread; `words.journal_text` makes it a sentence of its own.
     """
 
-    def __init__(self, make: Make, tell: Callable[[str | None], None]) -> None:
+    def __init__(self, make: Callable[[], Journal], tell: Tell) -> None:
         self._make = make
         self._tell = tell
         self._journal: Journal | None = None
@@ -40,25 +46,29 @@ class Keeper:
         self._thread: threading.Thread | None = None
 
     @classmethod
-    def of(
-        cls,
-        image: Volume,
-        labels: Volume,
-        image_hash: Callable[[], str],
-        about: Mapping[str, Any],
-        tell: Callable[[str | None], None],
-        *,
-        locked: Iterable[int] = (),
-        accepted: Iterable[tuple[int, int]] = (),
-    ) -> Keeper:
-        """Keep a new journal of an image; the labels are a copy from before the first stroke."""
+    def begin(cls, image: OpenImage, before: NDArray[np.integer], tell: Tell) -> JournalKeeper:
+        """Keep a new journal of an image.
+
+        Parameters
+        ----------
+        image
+            It was segmented.
+        before
+            Its labels before the first stroke; they become the journal's own.
+        tell
+            See `JournalKeeper`.
+        """
+        assert image.labels is not None
+        volume = image.volume
+        labels = image.labels.with_data(before, axes=image.labels.axes)
+        note, locked, accepted = journal_note(image), image.locked, tuple(image.vouched)
 
         def make() -> Journal:
             return Journal.create(
-                image,
+                volume,
                 labels,
-                image_hash=image_hash(),
-                about=about,
+                image_hash=image.hash,
+                about=note,
                 locked=locked,
                 accepted=accepted,
             )
@@ -66,22 +76,37 @@ class Keeper:
         return cls(make, tell)
 
     @classmethod
-    def resumed(cls, folder: Path, tell: Callable[[str | None], None]) -> Keeper:
+    def resume(cls, folder: Path, tell: Tell) -> JournalKeeper:
         """Go on with the journal that a crash left; once this returns, nobody else offers it."""
         keeper = cls(lambda: Journal.open(folder), tell)
         keeper._start()
         keeper.flush()  # the thread opens it now; where it cannot, every stroke tries again
         return keeper
 
-    @property
-    def used(self) -> bool:
-        """Whether there was anything to write."""
-        return self._thread is not None
+    def note_change(
+        self,
+        kind: Literal["stroke", "undo"],
+        indices: NDArray[np.integer],
+        old: NDArray[np.integer],
+        new: NDArray[np.integer],
+    ) -> None:
+        """Write a change of voxels soon, within milliseconds; returns at once, as all of these.
 
-    def record(self, stroke: Stroke) -> None:
-        """Write a stroke soon, within milliseconds; returns at once."""
-        self._start()
-        self._waiting.put(stroke)
+        Parameters
+        ----------
+        kind, indices, old, new
+            As in `Stroke.of`.
+        """
+        self._record(Stroke.of(kind, indices=indices, old=old, new=new, time=time.time()))
+
+    def note_accepted(self, place: Place, accepted: bool = True) -> None:
+        """Write down that a slice is right as it is, or not any more."""
+        note = {"frame": int(place.frame), "slice": int(place.slice), "accepted": accepted}
+        self._record(Stroke("accept", time=time.time(), note=note))
+
+    def note_locked(self, code: int, locked: bool) -> None:
+        """Write down that a label is finished, or not any more."""
+        self._record(Stroke("lock", time=time.time(), note={"code": int(code), "locked": locked}))
 
     def finish(self) -> None:
         """Wait for the last stroke and remove the journal: the labels are safe elsewhere."""
@@ -92,12 +117,16 @@ class Keeper:
         self._end(Journal.close)
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until what was recorded is written; tell whether it is."""
+        """Wait until what was noted is written; tell whether it is."""
         if self._thread is None:
             return True
         done = threading.Event()
         self._waiting.put(done.set)
         return done.wait(timeout)
+
+    def _record(self, stroke: Stroke) -> None:
+        self._start()
+        self._waiting.put(stroke)
 
     def _start(self) -> None:
         if self._thread is None:

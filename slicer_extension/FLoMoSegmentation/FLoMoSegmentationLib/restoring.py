@@ -1,0 +1,94 @@
+"""Strokes that were not saved when the program ended come back into the scene."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from FLoMoSegmentationLib import maps, results, segments, showing, versions
+from FLoMoSegmentationLib.adding import add_image, remove_image
+from FLoMoSegmentationLib.record import Record
+from napari_flomo.corrections import Leftover, Replay, replay
+from napari_flomo.errors import FlomoError
+from napari_flomo.session import JournalKeeper
+
+if TYPE_CHECKING:
+    from FLoMoSegmentationLib.entries import Entry
+    from FLoMoSegmentationLib.logic import Logic
+
+
+def bring_back(logic: Logic, left: Leftover, chosen: Any = None) -> tuple[Entry, Replay]:
+    """Show labels as they were after the last stroke, and go on with their journal.
+
+    They come onto the chosen image where they are its; else, onto the copy that the journal kept.
+
+    Parameters
+    ----------
+    logic
+        The logic.
+    left
+        What a crash left, of Slicer or of napari.
+    chosen
+        The image that is chosen in the module; None without.
+
+    Returns
+    -------
+    Entry
+        The image.
+    Replay
+        What the journal said.
+
+    Raises
+    ------
+    FlomoError
+        If the journal cannot be read, or its model is not on this computer.
+    """
+    found = replay(left.folder)
+    entry = _if_same(logic, found, chosen)
+    if entry is not None:
+        _restore(logic, entry, found)
+    else:
+        entry = logic.open(add_image(found.image, "restored image"))
+        try:
+            _restore(logic, entry, found)
+        except FlomoError:
+            remove_image(entry.source)
+            raise
+    entry.keeper = JournalKeeper.resume(left.folder, logic.tell)
+    return entry, found
+
+
+def _if_same(logic: Logic, found: Replay, chosen: Any) -> Entry | None:
+    """Return the chosen image if it is that of the journal and has no unsaved strokes itself."""
+    if chosen is None:
+        return None
+    with suppress(FlomoError):
+        entry = logic.open(chosen)
+        logic.take_strokes(entry)
+        if entry.keeper is None and logic.session.image(entry.key).hash == found.image_hash:
+            return entry
+    return None
+
+
+def _restore(logic: Logic, entry: Entry, found: Replay) -> None:
+    """Put labels, locks and review into session and scene; Undo brings back labels before them."""
+    image = logic.session.image(entry.key)
+    before = image.segmentation
+    logic.session.restore(entry.key, found)
+    assert image.segmentation is not None
+    card = image.segmentation.card
+    record = entry.record = entry.record or Record.make(entry.source.node)
+    if before is not None and before.card.card_hash == card.card_hash:
+        image.segmentation = replace(image.segmentation, uncertainty=before.uncertainty)
+    elif record.doubt is not None:  # of another model
+        maps.let_go(record)
+        slicer.mrmlScene.RemoveNode(record.doubt)
+    if record.segmentation is not None:
+        versions.save_for_undo(slicer.mrmlScene, logic.editor())
+    results.show_labels(entry.source, record, image)
+    segments.set_finished(record.segmentation, card, image.locked)
+    results.keep_proposed(entry.source, record, image)
+    showing.settle(logic.session, entry)

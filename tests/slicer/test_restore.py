@@ -1,0 +1,426 @@
+"""Strokes in Slicer are on the disk at once, and come back after a crash."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+from FLoMoSegmentationLib import results, segments, views
+from FLoMoSegmentationLib.adding import add_image
+from FLoMoSegmentationLib.images import source_of, volume_of
+from FLoMoSegmentationLib.restoring import bring_back
+from helpers import add_cine, add_volume, finish, oblique_heart, paint
+
+from napari_flomo.corrections import identity, journals_folder, replay, unfinished
+from napari_flomo.errors import FlomoError
+from napari_flomo.session import Place, SliceState
+from napari_flomo.volumes import Geometry, Volume
+
+PAINTER = """
+import sys
+from pathlib import Path
+import numpy as np
+import shim
+import slicer
+running = shim.program()
+running.slice_view("Red")
+from helpers import add_volume, finish, oblique_heart, paint
+from FLoMoSegmentationLib import views
+from FLoMoSegmentationLib.logic import Logic
+from FLoMoSegmentationLib.runner import Pump
+from napari_flomo.jobs import Worker, python_spawner
+from napari_flomo.session import Place
+
+child, progress = sys.argv[1:]
+logic = Logic(Worker(python_spawner(arguments=[child])), Pump())
+volume = oblique_heart()
+node = add_volume(volume)
+logic.segment(node, "toy", "cpu", "all")
+finish(logic)
+entry = logic.entry_of(node)
+views.align(entry.source)
+where = np.zeros(volume.data.shape, bool)
+for number in range(1000):
+    where[1, number % 30, number // 30] = True
+    paint(entry.record.segmentation, 2, where, node)
+    if number == 3:
+        segments = entry.record.segmentation.GetSegmentation()
+        kind = slicer.vtkSlicerSegmentationsModuleLogic
+        kind.SetSegmentStatus(segments.GetSegment("flomo_3"), kind.Completed)
+    logic.look()
+    if number == 5:
+        views.jump(entry.source, Place(0, 2))
+        logic.accept(entry)
+    if entry.keeper is not None and entry.keeper.flush():
+        np.save(progress + ".npy", logic.session.image(entry.key).labels.data)
+        Path(progress).write_text(str(number))
+"""
+
+CHILD = Path(__file__).parents[1] / "session" / "tiny_child.py"
+
+
+def cine_of(heart: Volume, frames: int = 3) -> Volume:
+    data = np.stack([heart.data + 10 * number for number in range(frames)])
+    return Volume(data, heart.geometry, ("frames", *heart.axes))
+
+
+def segmented(logic, node, scope="all"):
+    logic.segment(node, "toy", "cpu", scope)
+    finish(logic)
+    return logic.entry_of(node)
+
+
+def labels_in_scene(logic, entry):
+    card = logic.session.image(entry.key).segmentation.card
+    painted = results.read_labels(entry.source, entry.record.segmentation, card)
+    return painted if entry.source.sequence is not None else painted[0]
+
+
+def corner(shape, number=1, size=4):
+    where = np.zeros(shape[-3:], bool)
+    where[number, :size, :size] = True
+    return where
+
+
+def stroke(logic, entry, code=3, number=1, size=4):
+    where = corner(logic.session.image(entry.key).volume.data.shape, number, size)
+    paint(entry.record.segmentation, code, where, entry.source.node)
+
+
+def journals():
+    folder = journals_folder()
+    return [path for path in folder.iterdir() if path.is_dir()] if folder.exists() else []
+
+
+@pytest.fixture
+def killed(tmp_path, program):
+    """A Slicer that was killed while somebody painted; its labels and its image."""
+    progress = tmp_path / "progress"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with (tmp_path / "said").open("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PAINTER, str(CHILD), str(progress)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        deadline = time.monotonic() + 120
+        while not progress.exists() or int(progress.read_text() or 0) < 12:
+            assert process.poll() is None, (tmp_path / "said").read_text()[-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    return np.load(f"{progress}.npy"), oblique_heart()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("loaded", [False, True], ids=["nothing loaded", "the image loaded"])
+def test_killed_while_painting_and_restored_by_click(killed, bench, program, tmp_path, loaded):
+    painted, volume = killed
+    panel = bench.panel
+    if loaded:
+        node = add_volume(volume, "as it was")
+        bench.choose(node)
+    panel.refresh()
+    ui = panel.restore.ui
+    assert "unsaved changes of labels by toy" in ui.restoreLine.text
+    bench.click(ui.restoreButton)
+    entry = panel.entry
+    assert (entry.source.node is node) if loaded else (entry.source.node.GetName() != "as it was")
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
+    assert np.array_equal(slicer.util.arrayFromVolume(entry.source.node), volume.data)
+    brought = labels_in_scene(panel.logic, entry)
+    assert (brought != painted).sum() <= 1, "no more than the last stroke of the killed one"
+    image = panel.logic.session.image(entry.key)
+    assert np.array_equal(image.labels.data, brought)
+    assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
+    assert image.review.edits(Place(0, 1)) > 0
+    assert image.locked == {3}
+    assert segments.finished(entry.record.segmentation, image.segmentation.card) == {3}
+    assert panel.segment.ui.message.text.startswith("Restored ")
+    assert "Compute under Review" in panel.segment.ui.message.text
+    assert panel.review.ui.editor.segmentationNode() is entry.record.segmentation
+    assert not ui.restoreBox.visible
+    assert unfinished() == [], "it is open again, here"
+    (folder,) = journals()
+
+    stroke(panel.logic, entry, code=2, number=3)
+    bench.wait(lambda: not entry.painted)
+    assert entry.keeper.flush()
+    assert np.array_equal(replay(folder).labels.data, labels_in_scene(panel.logic, entry))
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "saved.mrb"))
+    bench.wait(lambda: entry.keeper is None)
+    assert journals() == [], "what is saved needs no journal"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_discarded_by_click(killed, bench):
+    bench.panel.refresh()
+    bench.click(bench.panel.restore.ui.discardButton)
+    assert journals() == []
+    assert not bench.panel.restore.ui.restoreBox.visible
+
+
+def test_nothing_is_offered_and_nothing_is_on_the_disk_before_the_first_stroke(bench, oblique):
+    assert not bench.panel.restore.ui.restoreBox.visible
+    bench.run(add_volume(oblique))
+    bench.panel.logic.look()
+    assert journals() == []
+
+
+def test_a_scene_that_is_closed_without_saving(bench, oblique, program):
+    bench.run(add_volume(oblique))
+    logic = bench.panel.logic
+    entry = bench.panel.entry
+    stroke(logic, entry)  # nobody has looked at it yet
+    wanted = labels_in_scene(logic, entry)
+    program.close_scene()
+    ui = bench.panel.restore.ui
+    assert ui.restoreBox.visible
+    assert ui.restoreLine.text.startswith("1 unsaved change of labels by toy")
+    bench.click(ui.restoreButton)
+    assert np.array_equal(labels_in_scene(logic, bench.panel.entry), wanted)
+    assert bench.panel.segment.ui.imageSelector.currentNode() is bench.panel.entry.source.node
+
+
+def test_labels_that_are_deleted_are_offered_again_onto_their_image(bench, oblique):
+    node = add_volume(oblique)
+    bench.run(node)
+    entry = bench.panel.entry
+    stroke(bench.panel.logic, entry)
+    wanted = labels_in_scene(bench.panel.logic, entry)
+    slicer.mrmlScene.RemoveNode(entry.record.segmentation)
+    bench.wait(lambda: bench.panel.restore.ui.restoreBox.visible)
+    bench.click(bench.panel.restore.ui.restoreButton)
+    assert bench.panel.entry.source.node is node
+    assert np.array_equal(labels_in_scene(bench.panel.logic, bench.panel.entry), wanted)
+
+
+def test_a_stroke_after_saving_begins_a_journal_of_its_own(make_logic, oblique, program, tmp_path):
+    logic = make_logic()
+    node = add_volume(oblique)
+    entry = segmented(logic, node)
+    stroke(logic, entry)
+    logic.look()
+    assert entry.keeper.flush()
+    (first,) = journals()
+    slicer.mrmlScene.AddNode(storage := entry.record.segmentation.CreateDefaultStorageNode())
+    entry.record.segmentation.SetAndObserveStorageNodeID(storage.GetID())
+    storage.SetFileName(str(tmp_path / "labels.seg.nrrd"))
+    assert storage.WriteData(entry.record.segmentation)
+    logic.look()
+    assert entry.keeper is None
+    assert journals() == []
+    stroke(logic, entry, number=2)
+    logic.look()
+    assert entry.keeper.flush()
+    (second,) = journals()
+    assert second != first
+    found = replay(second)
+    assert found.strokes == 1
+    assert np.array_equal(found.labels.data, labels_in_scene(logic, entry))
+    assert (found.proposed.data[corner(oblique.data.shape)] == 3).all(), "from what was saved on"
+
+
+def test_a_run_between_strokes_is_in_the_journal(make_logic, oblique):
+    logic = make_logic()
+    node = add_volume(oblique)
+    entry = segmented(logic, node)
+    stroke(logic, entry, number=1)
+    logic.look()
+    segmented(logic, node)  # finds all of it anew
+    stroke(logic, entry, number=2)
+    logic.look()
+    assert entry.keeper.flush()
+    (folder,) = journals()
+    labels = labels_in_scene(logic, entry)
+    assert not (labels[corner(oblique.data.shape, 1)] == 3).any()
+    assert (labels[corner(oblique.data.shape, 2)] == 3).all()
+    assert np.array_equal(replay(folder).labels.data, labels)
+
+
+def test_a_cine_comes_back_as_a_cine(make_logic, program):
+    logic = make_logic()
+    cine = cine_of(oblique_heart())
+    _, sequence, _ = add_cine(cine)
+    entry = segmented(logic, sequence)
+    views.jump(entry.source, Place(1, 2))
+    stroke(logic, entry, number=2)
+    assert entry.painted >= {1}
+    logic.look()
+    views.jump(entry.source, Place(2, 1))
+    stroke(logic, entry, number=1)
+    wanted = labels_in_scene(logic, entry)
+    program.close_scene()
+    (left,) = unfinished()
+    assert left.strokes == 2
+    again, found = bring_back(logic, left)
+    assert again.source.n_frames == 3
+    assert np.array_equal(labels_in_scene(logic, again), wanted)
+    assert found.lost is None
+    for frame in range(3):
+        views.jump(again.source, Place(frame, 0))
+        shown = slicer.util.arrayFromVolume(again.source.node)
+        assert np.array_equal(shown, cine.data[frame])
+    stroke(logic, again, number=3)
+    logic.look()
+    assert again.keeper.flush()
+    assert np.array_equal(replay(left.folder).labels.data, labels_in_scene(logic, again))
+
+
+def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
+    make_logic, program, monkeypatch
+):
+    logic = make_logic()
+    _, sequence, _ = add_cine(cine_of(oblique_heart()))
+    entry = segmented(logic, sequence)
+    views.jump(entry.source, Place(2, 2))
+    logic.look()
+    stroke(logic, entry, number=2)
+    read, asked = results.read_labels, []
+
+    def spy(source, node, card, frame=None):
+        asked.append(frame)
+        return read(source, node, card, frame)
+
+    monkeypatch.setattr(results, "read_labels", spy)
+    logic.look()
+    assert asked == [2]
+    assert logic.session.image(entry.key).review.edits(Place(2, 2)) == 1
+
+
+@pytest.mark.parametrize("kind", ["stack", "right-handed", "float", "cine", "photo", "signed byte"])
+def test_an_image_is_put_into_the_scene_as_it_was(program, kind):
+    heart = oblique_heart()
+    volume = {
+        "stack": heart,
+        "right-handed": replace(heart, geometry=Geometry((1.25, 1.5, 8.0), (-12.5, 40.0, 7.25))),
+        "float": heart.with_data(heart.data.astype(np.float32) / 7),
+        "cine": cine_of(heart),
+        "photo": Volume(
+            np.random.default_rng(0).integers(0, 256, (1, 20, 30, 3)).astype(np.uint8),
+            replace(Geometry((1.0, 1.0, 1.0), (0.0, 0.0, 0.0)), spacing_known=False),
+            ("slices", "rows", "columns", "channels"),
+            modality="photo",
+        ),
+        "signed byte": heart.with_data((heart.data // 2 - 60).astype(np.int8)),
+    }[kind]
+    back = volume_of(source_of(add_image(volume, "copy")))
+    assert identity(back) == identity(volume)
+    assert np.array_equal(back.data, volume.data)
+    assert back.geometry.same_space(volume.geometry)
+
+
+def test_another_image_that_is_chosen_is_left_alone(make_logic, oblique, program):
+    logic = make_logic()
+    stroke(logic, segmented(logic, add_volume(oblique)))
+    program.close_scene()
+    (left,) = unfinished()
+    other = add_volume(oblique_heart(seed=1), "other")
+    entry, _ = bring_back(logic, left, other)
+    assert entry.source.node is not other
+    assert logic.entry_of(other).record is None
+
+
+def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
+    logic = make_logic()
+    stroke(logic, segmented(logic, add_volume(oblique)))
+    program.close_scene()
+    node = add_volume(oblique, "loaded again")
+    entry = segmented(logic, node)
+    stroke(logic, entry, number=3)
+    mine = labels_in_scene(logic, entry)
+    (left,) = unfinished()
+    again, _ = bring_back(logic, left, node)
+    assert again is not entry
+    assert np.array_equal(labels_in_scene(logic, entry), mine)
+    assert (labels_in_scene(logic, again)[corner(oblique.data.shape)] == 3).all()
+
+
+def test_doubt_of_the_same_model_stays(make_logic, oblique, program):
+    logic = make_logic()
+    stroke(logic, segmented(logic, add_volume(oblique)))
+    program.close_scene()
+    node = add_volume(oblique, "loaded again")
+    entry = segmented(logic, node)
+    (left,) = unfinished()
+    again, _ = bring_back(logic, left, node)
+    assert again is entry
+    assert "entropy" in logic.session.image(entry.key).segmentation.uncertainty
+    assert entry.record.doubt is not None
+
+
+def test_what_cannot_be_restored_leaves_the_scene_as_it_was(
+    make_logic, oblique, program, monkeypatch
+):
+    logic = make_logic()
+    _, sequence, _ = add_cine(cine_of(oblique))
+    stroke(logic, segmented(logic, sequence))
+    program.close_scene()
+    (left,) = unfinished()
+
+    def refuse(_key, _found):
+        raise FlomoError("The model toy is not on this computer.")
+
+    monkeypatch.setattr(logic.session, "restore", refuse)
+    before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
+    with pytest.raises(FlomoError, match="toy is not on this computer"):
+        bring_back(logic, left)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == before
+    assert logic.entries == ()
+    assert len(unfinished()) == 1
+
+
+def test_a_journal_that_cannot_be_written_is_told_in_the_panel(bench, oblique, data_home):
+    bench.run(add_volume(oblique))
+    journals_folder().parent.mkdir(parents=True, exist_ok=True)
+    journals_folder().write_text("no folder")
+    stroke(bench.panel.logic, bench.panel.entry)
+    message = bench.panel.segment.ui.message
+    bench.wait(lambda: message.text.startswith("Your strokes are not safe on the disk: "))
+    journals_folder().unlink()
+    stroke(bench.panel.logic, bench.panel.entry, number=2)
+    bench.wait(lambda: message.text == "Strokes are written to the disk again.")
+    assert bench.panel.entry.keeper.flush()
+    (folder,) = journals()
+    assert replay(folder).strokes == 2
+
+
+def test_strokes_are_written_while_something_runs_on_another_image(bench, oblique):
+    node = add_volume(oblique)
+    bench.run(node)
+    entry = bench.panel.entry
+    bench.pick_model("slow")
+    bench.choose(add_volume(oblique_heart(slices=60), "other"))
+    bench.click(bench.panel.segment.ui.segmentButton)
+    stroke(bench.panel.logic, entry)
+    bench.wait(lambda: entry.keeper is not None, 5)
+    assert bench.panel.logic.session.running is not None
+    assert entry.keeper.flush()
+    assert len(journals()) == 1
+
+
+def test_an_accepted_slice_that_is_painted_again(make_logic, oblique):
+    logic = make_logic()
+    node = add_volume(oblique)
+    entry = segmented(logic, node)
+    views.align(entry.source)
+    stroke(logic, entry, number=1)
+    views.jump(entry.source, Place(0, 1))
+    logic.accept(entry)
+    views.jump(entry.source, Place(0, 2))
+    logic.accept(entry)
+    stroke(logic, entry, number=1, size=6)
+    logic.look()
+    assert entry.keeper.flush()
+    (folder,) = journals()
+    assert replay(folder).accepted == {(0, 2)}
