@@ -26,6 +26,11 @@ def oblique_heart(slices: int = 4, rows: int = 36, columns: int = 44, seed: int 
     return Volume(image.clip(0).astype(np.int16), geometry)
 
 
+def cine_of(heart: Volume, frames: int = 3) -> Volume:
+    data = np.stack([heart.data + 10 * number for number in range(frames)])
+    return Volume(data, heart.geometry, ("frames", *heart.axes))
+
+
 def rotation(a: float, b: float, c: float) -> np.ndarray:
     """Return the rotation about x, y and z, in this order."""
     x = [[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]]
@@ -93,3 +98,23 @@ def finish(logic: Any, seconds: float = 60) -> None:
     while logic.session.running is not None:
         assert time.monotonic() < end, "the run did not end"
         logic.pump.drain()
+
+
+def expected(volume: Volume) -> np.ndarray:
+    """Return the labels that the toy model finds."""
+    return np.where(volume.data > 150, 3, np.where(volume.data > 80, 2, 0))
+
+
+def run(logic: Any, node: Any, scope: str = "all", model: str = "toy") -> Any:
+    """Segment an image and return what the logic knows of it."""
+    logic.segment(node, model, "cpu", scope)
+    finish(logic)
+    return logic.entry_of(node)
+
+
+def painted(logic: Any, entry: Any, frame: int | None = None) -> np.ndarray:
+    """Return what the segments show: ``(frames, slices, rows, columns)``, or one frame of it."""
+    from FLoMoSegmentationLib import results
+
+    card = logic.session.image(entry.key).segmentation.card
+    return results.read_labels(entry.source, entry.record.segmentation, card, frame)

@@ -7,22 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
 from FLoMoSegmentationLib import results, segments, views
-from FLoMoSegmentationLib.adding import add_image
-from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.restoring import bring_back
-from helpers import add_cine, add_volume, finish, oblique_heart, paint
+from helpers import add_cine, add_volume, cine_of, oblique_heart, paint, painted, run
 
-from napari_flomo.corrections import identity, journals_folder, replay, unfinished
+from napari_flomo.corrections import journals_folder, replay, unfinished
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Place, SliceState
-from napari_flomo.volumes import Geometry, Volume
 
 PAINTER = """
 import sys
@@ -32,7 +28,7 @@ import shim
 import slicer
 running = shim.program()
 running.slice_view("Red")
-from helpers import add_volume, finish, oblique_heart, paint
+from helpers import add_volume, oblique_heart, paint, run
 from FLoMoSegmentationLib import views
 from FLoMoSegmentationLib.logic import Logic
 from FLoMoSegmentationLib.runner import Pump
@@ -43,9 +39,7 @@ child, progress = sys.argv[1:]
 logic = Logic(Worker(python_spawner(arguments=[child])), Pump())
 volume = oblique_heart()
 node = add_volume(volume)
-logic.segment(node, "toy", "cpu", "all")
-finish(logic)
-entry = logic.entry_of(node)
+entry = run(logic, node)
 views.align(entry.source)
 where = np.zeros(volume.data.shape, bool)
 for number in range(1000):
@@ -67,21 +61,9 @@ for number in range(1000):
 CHILD = Path(__file__).parents[1] / "session" / "tiny_child.py"
 
 
-def cine_of(heart: Volume, frames: int = 3) -> Volume:
-    data = np.stack([heart.data + 10 * number for number in range(frames)])
-    return Volume(data, heart.geometry, ("frames", *heart.axes))
-
-
-def segmented(logic, node, scope="all"):
-    logic.segment(node, "toy", "cpu", scope)
-    finish(logic)
-    return logic.entry_of(node)
-
-
 def labels_in_scene(logic, entry):
-    card = logic.session.image(entry.key).segmentation.card
-    painted = results.read_labels(entry.source, entry.record.segmentation, card)
-    return painted if entry.source.sequence is not None else painted[0]
+    labels = painted(logic, entry)
+    return labels if entry.source.sequence is not None else labels[0]
 
 
 def corner(shape, number=1, size=4):
@@ -125,7 +107,7 @@ def killed(tmp_path, program):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("loaded", [False, True], ids=["nothing loaded", "the image loaded"])
 def test_killed_while_painting_and_restored_by_click(killed, bench, program, tmp_path, loaded):
-    painted, volume = killed
+    drawn, volume = killed
     panel = bench.panel
     if loaded:
         node = add_volume(volume, "as it was")
@@ -139,7 +121,7 @@ def test_killed_while_painting_and_restored_by_click(killed, bench, program, tmp
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
     assert np.array_equal(slicer.util.arrayFromVolume(entry.source.node), volume.data)
     brought = labels_in_scene(panel.logic, entry)
-    assert (brought != painted).sum() <= 1, "no more than the last stroke of the killed one"
+    assert (brought != drawn).sum() <= 1, "no more than the last stroke of the killed one"
     image = panel.logic.session.image(entry.key)
     assert np.array_equal(image.labels.data, brought)
     assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
@@ -208,7 +190,7 @@ def test_labels_that_are_deleted_are_offered_again_onto_their_image(bench, obliq
 def test_a_stroke_after_saving_begins_a_journal_of_its_own(make_logic, oblique, program, tmp_path):
     logic = make_logic()
     node = add_volume(oblique)
-    entry = segmented(logic, node)
+    entry = run(logic, node)
     stroke(logic, entry)
     logic.look()
     assert entry.keeper.flush()
@@ -234,10 +216,10 @@ def test_a_stroke_after_saving_begins_a_journal_of_its_own(make_logic, oblique, 
 def test_a_run_between_strokes_is_in_the_journal(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
-    entry = segmented(logic, node)
+    entry = run(logic, node)
     stroke(logic, entry, number=1)
     logic.look()
-    segmented(logic, node)  # finds all of it anew
+    run(logic, node)  # finds all of it anew
     stroke(logic, entry, number=2)
     logic.look()
     assert entry.keeper.flush()
@@ -252,7 +234,7 @@ def test_a_cine_comes_back_as_a_cine(make_logic, program):
     logic = make_logic()
     cine = cine_of(oblique_heart())
     _, sequence, _ = add_cine(cine)
-    entry = segmented(logic, sequence)
+    entry = run(logic, sequence)
     views.jump(entry.source, Place(1, 2))
     stroke(logic, entry, number=2)
     assert entry.painted >= {1}
@@ -282,7 +264,7 @@ def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
 ):
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique_heart()))
-    entry = segmented(logic, sequence)
+    entry = run(logic, sequence)
     views.jump(entry.source, Place(2, 2))
     logic.look()
     stroke(logic, entry, number=2)
@@ -298,31 +280,9 @@ def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
     assert logic.session.image(entry.key).review.edits(Place(2, 2)) == 1
 
 
-@pytest.mark.parametrize("kind", ["stack", "right-handed", "float", "cine", "photo", "signed byte"])
-def test_an_image_is_put_into_the_scene_as_it_was(program, kind):
-    heart = oblique_heart()
-    volume = {
-        "stack": heart,
-        "right-handed": replace(heart, geometry=Geometry((1.25, 1.5, 8.0), (-12.5, 40.0, 7.25))),
-        "float": heart.with_data(heart.data.astype(np.float32) / 7),
-        "cine": cine_of(heart),
-        "photo": Volume(
-            np.random.default_rng(0).integers(0, 256, (1, 20, 30, 3)).astype(np.uint8),
-            replace(Geometry((1.0, 1.0, 1.0), (0.0, 0.0, 0.0)), spacing_known=False),
-            ("slices", "rows", "columns", "channels"),
-            modality="photo",
-        ),
-        "signed byte": heart.with_data((heart.data // 2 - 60).astype(np.int8)),
-    }[kind]
-    back = volume_of(source_of(add_image(volume, "copy")))
-    assert identity(back) == identity(volume)
-    assert np.array_equal(back.data, volume.data)
-    assert back.geometry.same_space(volume.geometry)
-
-
 def test_another_image_that_is_chosen_is_left_alone(make_logic, oblique, program):
     logic = make_logic()
-    stroke(logic, segmented(logic, add_volume(oblique)))
+    stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
     (left,) = unfinished()
     other = add_volume(oblique_heart(seed=1), "other")
@@ -333,10 +293,10 @@ def test_another_image_that_is_chosen_is_left_alone(make_logic, oblique, program
 
 def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
     logic = make_logic()
-    stroke(logic, segmented(logic, add_volume(oblique)))
+    stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
     node = add_volume(oblique, "loaded again")
-    entry = segmented(logic, node)
+    entry = run(logic, node)
     stroke(logic, entry, number=3)
     mine = labels_in_scene(logic, entry)
     (left,) = unfinished()
@@ -348,10 +308,10 @@ def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
 
 def test_doubt_of_the_same_model_stays(make_logic, oblique, program):
     logic = make_logic()
-    stroke(logic, segmented(logic, add_volume(oblique)))
+    stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
     node = add_volume(oblique, "loaded again")
-    entry = segmented(logic, node)
+    entry = run(logic, node)
     (left,) = unfinished()
     again, _ = bring_back(logic, left, node)
     assert again is entry
@@ -364,7 +324,7 @@ def test_what_cannot_be_restored_leaves_the_scene_as_it_was(
 ):
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique))
-    stroke(logic, segmented(logic, sequence))
+    stroke(logic, run(logic, sequence))
     program.close_scene()
     (left,) = unfinished()
 
@@ -412,7 +372,7 @@ def test_strokes_are_written_while_something_runs_on_another_image(bench, obliqu
 def test_an_accepted_slice_that_is_painted_again(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
-    entry = segmented(logic, node)
+    entry = run(logic, node)
     views.align(entry.source)
     stroke(logic, entry, number=1)
     views.jump(entry.source, Place(0, 1))
