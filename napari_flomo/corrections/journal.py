@@ -29,6 +29,9 @@ from napari_flomo.volumes import Volume, read, write
 COMPACT_BYTES = 16 << 20
 """Bytes of strokes, some 50,000 with a brush, after which a snapshot replaces them."""
 
+LOOK_SECONDS = 1.0
+"""A program that looks for what was left has a journal open for less time than this."""
+
 
 def journals_folder() -> Path:
     """Return the folder of all journals: ``journals`` in the user's data folder."""
@@ -140,7 +143,7 @@ class Journal:
             If another program has it open, or it cannot be read.
         """
         layout.read_about(folder)
-        lock = layout.lock_of(folder)
+        lock = layout.lock_of(folder, LOOK_SECONDS)
         try:
             return cls(folder, lock, compact_bytes=compact_bytes)
         except BaseException:

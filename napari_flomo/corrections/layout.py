@@ -96,8 +96,15 @@ def image_file(folder: Path, image: Volume | None = None) -> Path:
     return photo if coloured else folder / "image.nrrd"
 
 
-def lock_of(folder: Path) -> FileLock:
+def lock_of(folder: Path, patience: float = 0.0) -> FileLock:
     """Take the lock of a journal; it goes with the process, however that ends.
+
+    Parameters
+    ----------
+    folder
+        Of the journal.
+    patience
+        Seconds to wait for another program.
 
     Raises
     ------
@@ -105,7 +112,7 @@ def lock_of(folder: Path) -> FileLock:
         If another program holds it.
     """
     # Journals are made in one thread and closed in another.
-    lock = FileLock(folder / LOCK_FILE, timeout=0, thread_local=False)
+    lock = FileLock(folder / LOCK_FILE, timeout=patience, thread_local=False)
     try:
         lock.acquire()
     except Timeout as error:

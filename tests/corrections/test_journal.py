@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_flomo.corrections import Journal, Stroke, discard, identity, replay, unfinished
+from napari_flomo.corrections import (
+    Journal,
+    Stroke,
+    discard,
+    identity,
+    layout,
+    replay,
+    unfinished,
+)
 from napari_flomo.corrections import journal as journal_module
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, read
@@ -274,6 +283,15 @@ def test_what_a_crash_left_is_offered_once_and_the_living_is_not(
     discard(locked_only.folder)
     assert unfinished(tmp_path) == []
     assert names(tmp_path) == []
+
+
+def test_opened_while_another_program_only_looks(tmp_path: Path, journal: Journal) -> None:
+    journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
+    journal.close()
+    looking = layout.lock_of(journal.folder)  # as `unfinished` does, for a moment
+    threading.Timer(0.2, looking.release).start()
+    with Journal.open(journal.folder) as again:
+        assert again.strokes == 1
 
 
 def test_closing_without_a_change_leaves_nothing(tmp_path: Path, journal: Journal) -> None:
