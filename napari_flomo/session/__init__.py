@@ -14,6 +14,7 @@ from napari_flomo.corrections import identity
 from napari_flomo.jobs import Busy, JobFailed, Problem, Progress, State
 from napari_flomo.session.events import (
     CorrectionKept,
+    EarlierFound,
     Event,
     ImageAdded,
     ImageRemoved,
@@ -42,6 +43,7 @@ __all__ = [
     "Busy",
     "CorrectionKept",
     "Earlier",
+    "EarlierFound",
     "Event",
     "ImageAdded",
     "ImageRemoved",

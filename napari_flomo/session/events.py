@@ -9,6 +9,7 @@ from napari_flomo.jobs import Problem, Progress
 
 if TYPE_CHECKING:
     from napari_flomo.session.runs import Run
+    from napari_flomo.session.verdict import Earlier
 
 
 @dataclass(frozen=True)
@@ -108,4 +109,16 @@ class CorrectionKept(Event):
 
     key: str
     slices: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class EarlierFound(Event):
+    """Slices were accepted on an earlier day whose labels are others now, see `Session.recall`.
+
+    ``problem`` is one sentence when the store of corrections cannot be read; then there is nothing.
+    """
+
+    key: str
+    earlier: Earlier | None
     problem: str | None = None

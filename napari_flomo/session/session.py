@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
 from napari_flomo.measures import HeartCodes, HeartMeasures, heart_of_cine
-from napari_flomo.session import restoring, results
+from napari_flomo.session import recalling, restoring, results
 from napari_flomo.session.arrivals import Arrivals, Dispatch
 from napari_flomo.session.events import (
     CorrectionKept,
@@ -37,7 +37,7 @@ from napari_flomo.session.review import Place, Review
 from napari_flomo.session.runs import Run
 from napari_flomo.session.segmenting import maps_run, segmentation_run
 from napari_flomo.session.storekeeper import Kept, StoreKeeper
-from napari_flomo.session.verdict import accept, reopen
+from napari_flomo.session.verdict import accept, reopen, vouch
 from napari_flomo.volumes import Volume
 
 Observer = Callable[[Event], None]
@@ -316,6 +316,25 @@ class Session:
         self._reviewed(key, place)
         return True
 
+    def recall(self, key: str) -> None:
+        """Look, in a thread, for what was accepted of an image on an earlier day.
+
+        Slices whose labels are the same are accepted again; if others differ, observers are told
+        with `EarlierFound`. Who brings those back says so by `vouch`.
+        """
+        image = self.image(key)
+        if self._keeper is not None:
+            recalling.look(
+                self._keeper,
+                image,
+                lambda found: self._dispatch(lambda: self._recalled(image, found)),
+            )
+
+    def vouch(self, key: str, places: Iterable[Place]) -> None:
+        """Call slices accepted whose labels are what was accepted before."""
+        vouch(self._review(key), self.image(key), places)
+        self._observers.tell(ReviewChanged(key))
+
     # Observers
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
@@ -370,6 +389,13 @@ class Session:
         if image is not None:
             image.kept = CorrectionKept(kept.key, kept.slices, kept.problem)
             self._observers.tell(image.kept)
+
+    def _recalled(self, image: OpenImage, found: recalling.Found) -> None:
+        if self._images.get(image.key) is image:
+            event = recalling.take_in(image, found)
+            self._observers.tell(ReviewChanged(image.key))
+            if event is not None:
+                self._observers.tell(event)
 
     def _review(self, key: str) -> Review:
         review = self.image(key).review

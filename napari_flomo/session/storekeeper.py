@@ -13,7 +13,7 @@ from napari_flomo.corrections import CorrectionStore, default_store
 from napari_flomo.errors import FlomoError
 from napari_flomo.session.images import OpenImage
 from napari_flomo.session.observers import Observers
-from napari_flomo.session.verdict import Verdict
+from napari_flomo.session.verdict import Earlier, Verdict, find_earlier
 
 _LOG = logging.getLogger(__name__)
 
@@ -115,6 +115,16 @@ class StoreKeeper:
                 self._thread = threading.Thread(target=self._work, name="flomo store", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
+
+    def earlier(self, image: OpenImage) -> Earlier | None:
+        """Return what the person accepted of an image on an earlier day; takes a moment.
+
+        Raises
+        ------
+        FlomoError
+            If the store cannot be read.
+        """
+        return find_earlier(image, self._folder(), self._reader())
 
     @property
     def waiting(self) -> int:

@@ -8,6 +8,8 @@ from napari_flomo.corrections import Leftover, Replay
 from napari_flomo.jobs import Progress
 from napari_flomo.models import ModelCard
 
+EARLIER_TITLE = "Bring them back"
+EARLIER_TIP = "Put your labels of these slices in place of the network's; one Undo takes them back"
 MIRRORED_TITLE = "Mirrored too"
 MIRRORED_TIP = (
     "Show the network each slice and its three mirror images, and take the mean: better labels in "
@@ -60,6 +62,12 @@ def leftover_text(left: Leftover, others: int = 0) -> str:
     more = f" (and {others} more of other images)" if others else ""
     model = f" of labels by {left.model}" if left.model else ""
     return f"{strokes}{model} of {when} {'was' if one else 'were'} left behind{more}."
+
+
+def earlier_text(count: int) -> str:
+    """Say of how many slices there are labels of an earlier day."""
+    slices = "a slice" if count == 1 else f"{count} slices"
+    return f"You corrected {slices} of this image before."
 
 
 def restored_text(found: Replay) -> str:

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_flomo.jobs import Worker
 from napari_flomo.session import (
+    EarlierFound,
     Event,
     Place,
     Preferences,
@@ -229,10 +230,6 @@ class Desk(QObject):
         """Show a message in whatever panel is open, with buttons for what can be done."""
         self.said.emit(Said(text, level, details, choices))
 
-    def tell(self, event: Event) -> None:
-        """Tell the panels of a change that the session was not asked to make."""
-        self.happened.emit(event)
-
     # Layers that come, go and are renamed
 
     def _on_layers(self, _event: Any = None) -> None:
@@ -301,7 +298,7 @@ class Desk(QObject):
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, RunFinished) and event.run.task == "segment":
-            entry = next((one for one in self._entries if one.key == event.run.key), None)
+            entry = self._entry_with(event.run.key)
             if entry is not None and entry.seen == entry.look_of_image():
                 self._show_run(entry, event.run)
             elif entry is not None:
@@ -310,7 +307,14 @@ class Desk(QObject):
                     f"{entry.image.name} was changed while it was segmented; segment it again.",
                     "warning",
                 )
+        elif isinstance(event, EarlierFound):
+            entry = self._entry_with(event.key)
+            if entry is not None:
+                recalling.offer(self, entry, event)
         self.happened.emit(event)
+
+    def _entry_with(self, key: str | None) -> Entry | None:
+        return next((one for one in self._entries if one.key == key), None)
 
     def _show_run(self, entry: Entry, run: Run) -> None:
         if run.only_maps:
@@ -343,7 +347,7 @@ class Desk(QObject):
             )
             following.follow(self, entry)
             if not recalled:
-                recalling.look(self, entry)
+                self.session.recall(image.key)
         else:
             journalling.put_new_labels(self, entry, grid.layer_data(image.labels))
             entry.labels.colormap = results.label_colours(card)

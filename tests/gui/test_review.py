@@ -232,6 +232,42 @@ def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
     assert text.text() != before
 
 
+def test_what_was_accepted_on_an_earlier_day_comes_back(
+    bench: Any, make_volume: Callable[..., Volume]
+) -> None:
+    volume = make_volume(slices=4)
+    entry = bench.add(volume)
+    bench.run()
+    bench.click(bench.review.next_button)
+    place = bench.desk.place(entry)
+    entry.labels.selected_label, entry.labels.brush_size = 2, 5
+    entry.labels.paint((place.slice, 4, 6), 2)
+    bench.qtbot.waitUntil(lambda: bench.desk.opened(entry).review.edits(place) == 1)
+    bench.click(bench.review.accept_button)
+    bench.qtbot.waitUntil(lambda: bench.desk.opened(entry).kept is not None)
+    wanted = entry.labels.data.copy()
+    bench.viewer.layers.clear()
+
+    again = bench.add(volume, "again")
+    bench.run()
+    message = bench.review.message
+    bench.qtbot.waitUntil(
+        lambda: message.text.text() == "You corrected a slice of this image before."
+    )
+    assert not (again.labels.data == wanted).all()
+    (button,) = message.buttons
+    assert button.text() == "Bring them back"
+    button.click()
+    np.testing.assert_array_equal(again.labels.data, wanted)
+    review = bench.desk.opened(again).review
+    assert review.state(place) is SliceState.ACCEPTED
+    assert "as you accepted them" in message.text.text()
+    assert bench.review.list.item(0, 2).text() == "accepted"
+    again.labels.undo()
+    bench.qtbot.waitUntil(lambda: review.state(place) is not SliceState.ACCEPTED)
+    assert not (again.labels.data == wanted).all()
+
+
 def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
     volume = bench.desk.opened(reviewed).volume
     bench.segment.device_box.setCurrentIndex(1)

@@ -14,9 +14,13 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
 from napari_flomo.session import (
     CorrectionKept,
+    EarlierFound,
     Event,
+    OpenImage,
     Place,
+    ReviewChanged,
     Session,
+    SliceState,
     StoreKeeper,
     find_earlier,
     vouch,
@@ -218,6 +222,44 @@ def test_earlier_corrections_are_found_and_brought_back(
     vouch(image.review, image, found.places)
     assert image.vouched == found.places
     assert image.review.accepted == 2
+
+
+def test_earlier_corrections_are_offered(
+    worker: Worker, folder: Path, make_cine: Make, tmp_path: Path
+) -> None:
+    volume = make_cine()
+    keeper = StoreKeeper(lambda: folder, **QUICK)
+    session = Session(worker, keeper=keeper)
+    key = segmented(session, volume)
+    session.image(key).labels.data[2, 1, 5, 5:9] = 3
+    accept(session, key, Place(2, 1))
+    accept(session, key, Place(0, 2))
+    assert keeper.close()
+
+    def recalled(folder: Path, reader: str = "reader") -> tuple[OpenImage, list[Event]]:
+        told: list[Event] = []
+        session = Session(worker, keeper=StoreKeeper(lambda: folder, reader=lambda: reader))
+        key = segmented(session, volume)
+        session.subscribe(told.append)
+        session.recall(key)
+        for thread in threading.enumerate():
+            if thread.name == "flomo earlier":
+                thread.join(10)
+        return session.image(key), told
+
+    image, told = recalled(folder)
+    review, found = told
+    assert isinstance(review, ReviewChanged)
+    assert isinstance(found, EarlierFound)
+    assert found.earlier.places == {Place(2, 1)}, "what is the same needs no question"
+    assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
+    assert image.review.state(Place(2, 1)) is not SliceState.ACCEPTED
+    assert recalled(folder, "another")[1] == []
+    assert recalled(tmp_path / "none")[1] == []
+    (folder / "store.json").write_text("{")
+    _, told = recalled(folder)
+    assert told[-1].earlier is None
+    assert "earlier cannot be read" in told[-1].problem
 
 
 def test_another_run_does_not_change_what_was_accepted(

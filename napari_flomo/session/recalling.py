@@ -1,0 +1,43 @@
+"""What a person accepted of an image on an earlier day is offered again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.session.events import EarlierFound
+from napari_flomo.session.images import OpenImage
+from napari_flomo.session.storekeeper import StoreKeeper
+from napari_flomo.session.verdict import Earlier, vouch
+
+Found = Earlier | FlomoError
+
+
+def look(keeper: StoreKeeper, image: OpenImage, arrived: Callable[[Found], None]) -> None:
+    """Look for earlier corrections of an image in a thread, from which ``arrived`` is called.
+
+    It is called only if there are some, or if the store cannot be read.
+    """
+
+    def work() -> None:
+        try:
+            found: Found | None = keeper.earlier(image)
+        except FlomoError as error:
+            found = error
+        if found is not None:
+            arrived(found)
+
+    threading.Thread(target=work, name="flomo earlier", daemon=True).start()
+
+
+def take_in(image: OpenImage, found: Found) -> EarlierFound | None:
+    """Call slices accepted whose labels are those of that day; return what is to be offered."""
+    if isinstance(found, FlomoError):
+        said = f"What you accepted of this image earlier cannot be read: {found}"
+        return EarlierFound(image.key, None, said)
+    if image.labels is None or image.review is None:
+        return None
+    differing = found.differing(image.labels)
+    vouch(image.review, image, found.places - differing)
+    return EarlierFound(image.key, Earlier(differing, found.labels)) if differing else None
