@@ -22,7 +22,7 @@ from napari_flomo.volumes import Volume, write
 from napari_flomo.widgets.desk import desk_of
 
 PAINTER = """
-import sys, time
+import os, sys
 from pathlib import Path
 import numpy as np
 import napari
@@ -58,7 +58,8 @@ for number in range(1000):
         viewer.dims.current_step = (2, 0, 0)
         reviewing.accept(desk)
     if entry.keeper is not None and entry.keeper.flush():
-        np.save(progress + ".npy", entry.labels.data)
+        np.save(progress + "-.npy", entry.labels.data)
+        os.replace(progress + "-.npy", progress + ".npy")
         Path(progress).write_text(str(number))
 """
 

@@ -21,6 +21,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.session import Place, SliceState
 
 PAINTER = """
+import os
 import sys
 from pathlib import Path
 import numpy as np
@@ -54,7 +55,8 @@ for number in range(1000):
         views.jump(entry.source, Place(0, 2))
         logic.accept(entry)
     if entry.keeper is not None and entry.keeper.flush():
-        np.save(progress + ".npy", logic.session.image(entry.key).labels.data)
+        np.save(progress + "-.npy", logic.session.image(entry.key).labels.data)
+        os.replace(progress + "-.npy", progress + ".npy")
         Path(progress).write_text(str(number))
 """
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_flomo.session import JournalKeeper
+    from napari_flomo.session import Earlier, JournalKeeper
 
 Watch = tuple[Any, int]
 
@@ -57,6 +57,8 @@ class Entry:
         The array of the session that the segments show; None before the first run.
     keeper
         Writes strokes to the disk; None while there are none that are not saved.
+    earlier
+        What was accepted of it on an earlier day, as long as that is offered.
     restoring
         Whether its results are being read from the scene, and must not be written there.
     """
@@ -70,6 +72,7 @@ class Entry:
     painted: set[int] = field(default_factory=set)
     labels: NDArray[np.integer] | None = field(default=None, repr=False)
     keeper: JournalKeeper | None = None
+    earlier: Earlier | None = None
     restoring: bool = False
     watches: list[Watch] = field(default_factory=list)
     watched: Any = None

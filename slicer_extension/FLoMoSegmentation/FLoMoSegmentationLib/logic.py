@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import segments, showing, strokes, versions, views
+from FLoMoSegmentationLib import showing, strokes, versions, views
 from FLoMoSegmentationLib.doubt import THRESHOLD
 from FLoMoSegmentationLib.entries import Entry, SceneWatch
 from FLoMoSegmentationLib.frames import refresh
 from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.record import Record
 from napari_flomo.session import (
+    EarlierFound,
     Event,
     LabelsChanged,
     Place,
@@ -190,14 +191,6 @@ class Logic:
             strokes.take(self.session, entry, self.tell, everywhere=False)
             strokes.let_go_if_saved(entry)
 
-    def strangers(self, entry: Entry) -> list[str]:
-        """Return the names of segments that are none of the model's structures."""
-        image = self.session.image(entry.key)
-        node = None if entry.record is None else entry.record.segmentation
-        if node is None or image.segmentation is None:
-            return []
-        return segments.strangers(node, image.segmentation.card)
-
     def tell(self, problem: str | None) -> None:
         """Say that strokes cannot be written, or that they can again; from any thread."""
         level = "info" if problem is None else "warning"
@@ -254,14 +247,19 @@ class Logic:
         self.pump.put(take_in)
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, RunFinished) and event.run.key is not None:
-            entry = self._by_key(event.run.key)
-            if entry is not None:
-                showing.show(self.session, entry, event.run, self.threshold, self.editor())
+        of = event.run if isinstance(event, RunFinished) else event
+        entry = self._by_key(getattr(of, "key", None))
+        if entry is None:
+            return
+        if isinstance(event, RunFinished):
+            first = entry.record is None
+            showing.show(self.session, entry, event.run, self.threshold, self.editor())
+            if first:
+                self.session.recall(entry.key)
+        elif isinstance(event, EarlierFound):
+            entry.earlier = event.earlier
         elif isinstance(event, LabelsChanged | ReviewChanged):
-            entry = self._by_key(event.key)
-            if entry is not None:
-                showing.note(self.session, entry)
+            showing.note(self.session, entry)
 
     def _gone(self, entry: Entry, place: Place | None) -> Place | None:
         if place is not None:

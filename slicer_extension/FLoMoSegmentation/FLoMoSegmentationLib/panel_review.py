@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from FLoMoSegmentationLib import words
+from FLoMoSegmentationLib import strokes, words
 from FLoMoSegmentationLib.entries import refuse_without
 from FLoMoSegmentationLib.panel_doubt import DoubtPanel
 from napari_flomo.errors import FlomoError
@@ -108,7 +108,7 @@ class ReviewPanel:
         entry = self.host.entry
         if entry is None or entry.record is None:
             return
-        others = self.host.logic.strangers(entry)
+        others = strokes.strangers(self.host.logic.session, entry)
         if others:
             self.host.segment.say(
                 f"{', '.join(others)}: no structure of this model, so it is not kept for learning.",

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import bars, parameters, words
+from FLoMoSegmentationLib import bars, parameters, recalling, words
 from FLoMoSegmentationLib.images import describe, source_of
 from FLoMoSegmentationLib.parameters import SCOPES, Parameters
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
+    EarlierFound,
     Event,
     Problem,
     Run,
@@ -24,6 +25,7 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
 )
+from napari_flomo.session import words as shared_words
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.widget import Widget
@@ -57,8 +59,10 @@ class SegmentPanel:
             button.connect("toggled(bool)", self.on_choice)
         ui.segmentButton.connect("clicked(bool)", self.on_segment)
         ui.cancelButton.connect("clicked(bool)", self.on_cancel)
+        ui.messageButton.connect("clicked(bool)", self.on_answer)
         host.logic.session.subscribe(self.on_event)
         self.show_running(None)
+        self.say("")
 
     def fill_models(self) -> None:
         """List the models, those on this computer and those that would be fetched."""
@@ -162,6 +166,10 @@ class SegmentPanel:
 
     def on_event(self, event: Event) -> None:
         """Show how far the work is and how it ended; maps of doubt have a line of their own."""
+        if isinstance(event, EarlierFound):
+            if event.problem is not None:
+                self.say(event.problem, "warning")
+            self.offer_earlier()
         run = getattr(event, "run", None)
         if run is not None and run.only_maps:
             return
@@ -197,8 +205,26 @@ class SegmentPanel:
             bars.begin(self.ui.progress)
             self.host.hurry()
 
+    def offer_earlier(self) -> None:
+        """Offer what was accepted of the chosen image on an earlier day, if there is any."""
+        entry = self.host.entry
+        if entry is None or entry.earlier is None:
+            return
+        self.say(shared_words.earlier_text(len(entry.earlier.places)))
+        self.ui.messageButton.setText(shared_words.EARLIER_TITLE)
+        self.ui.messageButton.setToolTip(shared_words.EARLIER_TIP)
+        self.ui.messageButton.setVisible(True)
+
+    def on_answer(self, _checked: bool = False) -> None:
+        """Bring back what was accepted on an earlier day."""
+        if self.host.entry is not None:
+            recalling.bring_back(self.host.logic, self.host.entry)
+            self.host.review.refresh()
+            self.say("They are as you accepted them; Undo in the Segment Editor takes them back.")
+
     def say(self, text: str, level: str = "info") -> None:
-        """Show one sentence under the buttons."""
+        """Show one sentence under the buttons, in place of the last one and what it offered."""
+        self.ui.messageButton.setVisible(False)
         self.ui.message.setText(text)
         self.ui.message.setStyleSheet(COLOURS[level])
 

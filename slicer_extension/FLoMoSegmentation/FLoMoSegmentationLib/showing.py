@@ -32,7 +32,7 @@ def show(session: Session, entry: Entry, run: Run, threshold: float, editor: Any
     if run.only_maps:
         maps.show(entry.source, record, image, threshold, entry.wanted)
         return
-    entry.model = run.model or ""
+    entry.model, entry.earlier = run.model or "", None
     if record.segmentation is not None:
         versions.save_for_undo(slicer.mrmlScene, editor)
     results.show_labels(entry.source, record, image)

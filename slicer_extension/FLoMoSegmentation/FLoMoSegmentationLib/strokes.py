@@ -78,6 +78,15 @@ def take_locks(session: Session, entry: Entry) -> None:
             entry.keeper.note_locked(code, code in locked)
 
 
+def strangers(session: Session, entry: Entry) -> list[str]:
+    """Return the names of segments that are none of the model's structures."""
+    image = session.image(entry.key)
+    node = None if entry.record is None else entry.record.segmentation
+    if node is None or image.segmentation is None:
+        return []
+    return segments.strangers(node, image.segmentation.card)
+
+
 def note_run(entry: Entry, image: OpenImage) -> None:
     """Write down what a run changed, so that the strokes before and after it stay true."""
     assert image.labels is not None

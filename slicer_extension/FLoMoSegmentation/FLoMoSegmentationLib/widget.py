@@ -139,6 +139,7 @@ class Widget:
             self.segment.say(str(error), "warning")
         if self.entry is not None:
             views.show_image(self.entry.source)
+            self.segment.offer_earlier()
         self.review.refresh()
 
     def tick(self) -> None:

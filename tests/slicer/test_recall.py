@@ -1,0 +1,116 @@
+"""What was accepted of an image on an earlier day is offered again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from FLoMoSegmentationLib import recalling, views
+from helpers import add_cine, add_volume, cine_of, expected, oblique_heart, paint, painted, run
+
+from napari_flomo.corrections import default_store, replay
+from napari_flomo.session import Place, SliceState
+
+
+def corner(shape, number, size=4):
+    where = np.zeros(shape[-3:], bool)
+    where[number, :size, :size] = True
+    return where
+
+
+@pytest.fixture
+def yesterday(bench, oblique, program):
+    """Slice 1 was corrected and accepted, slice 2 accepted as it was; the scene was closed."""
+    bench.run(add_volume(oblique))
+    logic, entry = bench.panel.logic, bench.panel.entry
+    paint(entry.record.segmentation, 3, corner(oblique.data.shape, 1), entry.source.node)
+    for number in (1, 2):
+        views.jump(entry.source, Place(0, number))
+        bench.click(bench.panel.review.ui.acceptButton)
+    kept = bench.panel.review.ui.keptLine
+    bench.wait(lambda: kept.text == "2 accepted slices are kept for learning.")
+    wanted = painted(logic, entry)[0]
+    program.close_scene()
+    bench.click(bench.panel.restore.ui.discardButton)
+    program.slice_view("Red")
+    return wanted
+
+
+def test_brought_back_by_click_and_taken_back_by_undo(bench, oblique, yesterday):
+    ui, review = bench.panel.segment.ui, bench.panel.review.ui
+    bench.run(add_volume(oblique, "today"))
+    logic, entry = bench.panel.logic, bench.panel.entry
+    bench.wait(lambda: ui.message.text == "You corrected a slice of this image before.")
+    image = logic.session.image(entry.key)
+    assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED, "its labels are the same"
+    assert image.review.state(Place(0, 1)) is not SliceState.ACCEPTED
+    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+    bench.click(ui.messageButton)
+    assert np.array_equal(painted(logic, entry)[0], yesterday)
+    assert np.array_equal(image.labels.data, yesterday)
+    assert image.review.state(Place(0, 1)) is SliceState.ACCEPTED
+    assert [review.reviewTable.item(row, 2).text() for row in range(4)].count("accepted") == 2
+    assert not ui.messageButton.visible
+    review.editor.undo()
+    bench.wait(lambda: not entry.painted)
+    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+    assert image.review.state(Place(0, 1)) is not SliceState.ACCEPTED
+
+
+def test_it_is_offered_as_long_as_its_image_is_chosen(bench, oblique, yesterday):
+    ui = bench.panel.segment.ui
+    node = add_volume(oblique, "today")
+    bench.run(node)
+    bench.wait(lambda: ui.messageButton.visible)
+    bench.run(add_volume(oblique_heart(seed=1), "another"))
+    bench.panel.segment.say("Something else.")
+    assert not ui.messageButton.visible
+    bench.choose(node)
+    assert ui.messageButton.visible
+    bench.run(node)
+    assert bench.panel.entry.earlier is None, "another run was asked for instead"
+
+
+def test_nothing_is_offered_of_an_image_nobody_corrected(bench, oblique, yesterday):
+    bench.run(add_volume(oblique_heart(seed=1), "another"))
+    for _ in range(20):
+        bench.wait(lambda: True)
+        bench.panel.tick()
+    assert not bench.panel.segment.ui.messageButton.visible
+    assert bench.panel.segment.ui.message.text == ""
+
+
+def test_a_store_that_cannot_be_read_is_told(bench, oblique, yesterday):
+    (default_store() / "store.json").write_text("{")
+    bench.run(add_volume(oblique, "today"))
+    message = bench.panel.segment.ui.message
+    bench.wait(lambda: "earlier cannot be read" in message.text)
+
+
+def test_a_frame_of_a_cine_comes_back_into_the_journal_too(make_logic, program):
+    cine = cine_of(oblique_heart())
+    _, sequence, _ = add_cine(cine)
+    logic = make_logic()
+    entry = run(logic, sequence)
+    views.align(entry.source)
+    views.jump(entry.source, Place(2, 1))
+    paint(entry.record.segmentation, 3, corner(cine.data.shape, 1), entry.source.node)
+    logic.accept(entry)
+    wanted = painted(logic, entry)
+    assert logic.session._keeper.flush()
+    program.close_scene()
+    program.slice_view("Red")
+    _, sequence, _ = add_cine(cine, "today")
+    entry = run(logic, sequence)
+    while entry.earlier is None:
+        logic.pump.drain()
+    views.jump(entry.source, Place(0, 2))
+    paint(entry.record.segmentation, 2, corner(cine.data.shape, 2), entry.source.node)
+    recalling.bring_back(logic, entry)
+    wanted[0][corner(cine.data.shape, 2)] = 2
+    assert np.array_equal(painted(logic, entry), wanted)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 1
+    assert entry.keeper.flush()
+    found = replay(entry.keeper._journal.folder)
+    assert np.array_equal(found.labels.data, wanted)
+    assert found.accepted == {(2, 1)}
