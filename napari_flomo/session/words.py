@@ -8,7 +8,7 @@ from napari_flomo.corrections import Leftover, Replay
 from napari_flomo.jobs import Progress
 from napari_flomo.models import ModelCard
 
-EARLIER_TITLE = "Bring them back"
+EARLIER_TITLE = "Bring back"
 EARLIER_TIP = "Put your labels of these slices in place of the network's; one Undo takes them back"
 MIRRORED_TITLE = "Mirrored too"
 MIRRORED_TIP = (

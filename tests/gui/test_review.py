@@ -256,7 +256,7 @@ def test_what_was_accepted_on_an_earlier_day_comes_back(
     )
     assert not (again.labels.data == wanted).all()
     (button,) = message.buttons
-    assert button.text() == "Bring them back"
+    assert button.text() == "Bring back"
     button.click()
     np.testing.assert_array_equal(again.labels.data, wanted)
     review = bench.desk.opened(again).review
