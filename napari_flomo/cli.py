@@ -22,6 +22,7 @@ from types import FrameType
 from napari_flomo import __version__
 from napari_flomo.commands import (
     corrections,
+    dicom_seg,
     doctor,
     export,
     finetune,
@@ -111,6 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     segment_many.register(subparsers)
     models.register(subparsers)
     export.register(subparsers)
+    dicom_seg.register(subparsers)
     corrections.register(subparsers)
     finetune.register(subparsers)
     doctor.register(subparsers)

@@ -8,13 +8,15 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
 
 PathLike = str | os.PathLike[str]
+Job = tuple[PathLike, Callable[[Path], object]]
+"""A file, and what writes it under a temporary name."""
 
 
 @contextmanager
@@ -87,6 +89,13 @@ def atomic_write_all(paths: Sequence[PathLike]) -> Iterator[list[Path]]:
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+
+
+def write_all(jobs: Sequence[Job]) -> None:
+    """Write several files that belong together: all of them or none, see `atomic_write_all`."""
+    with atomic_write_all([path for path, _ in jobs]) as temporaries:
+        for temporary, (_, write) in zip(temporaries, jobs, strict=True):
+            write(temporary)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import Correction, CorrectionStore
@@ -145,3 +146,62 @@ def corrections(tmp_path: Path, make_heart: Callable[..., Volume]) -> Correction
         state = {"seen": seen, "state": "accepted", "proposed": labels}
         store.add(Correction(image, labels, codes, **state))
     return store
+
+
+@pytest.fixture(scope="session")
+def write_series() -> Callable[..., dict[tuple[int, int], str]]:
+    """The writer of DICOM series: turned, with a patient, files in disorder. Needs pydicom."""
+    return _write_series
+
+
+def _write_series(
+    folder: Path, data: NDArray[np.int16], *, seed: int = 0, **changes: Any
+) -> dict[tuple[int, int], str]:
+    """Write ``(frames, slices, rows, columns)``; return the SOP instance UID of each image.
+
+    ``changes`` are elements of every file by keyword; None leaves one out. Needs pydicom.
+    """
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+    angle = np.deg2rad(30)
+    row = np.array([np.cos(angle), np.sin(angle), 0.0])
+    column = np.array([-np.sin(angle) * 0.6, np.cos(angle) * 0.6, -0.8])
+    normal = np.cross(row, column)
+    folder.mkdir(parents=True, exist_ok=True)
+    shared = {name: generate_uid() for name in ("study", "series", "place")}
+    order = np.random.default_rng(seed).permutation(data.shape[0] * data.shape[1])
+    uids = {}
+    for frame, number in np.ndindex(data.shape[:2]):
+        one = pydicom.Dataset()
+        one.file_meta = FileMetaDataset()
+        one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID = MRImageStorage
+        one.SOPInstanceUID = uids[frame, number] = generate_uid()
+        one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
+        one.PatientName, one.PatientID, one.PatientSex = "Doe^Jane", "0815", "F"
+        one.PatientBirthDate, one.StudyDate, one.StudyTime = "19700131", "20200102", "101500"
+        one.AccessionNumber, one.StudyID, one.Modality = "A1", "S1", "MR"
+        one.ReferringPhysicianName = ""
+        one.StudyInstanceUID, one.SeriesInstanceUID = shared["study"], shared["series"]
+        one.FrameOfReferenceUID, one.SeriesNumber = shared["place"], 7
+        one.InstanceNumber = frame * data.shape[1] + number + 1
+        one.TriggerTime = frame * 40.0
+        one.ImageOrientationPatient = [*row.round(6), *column.round(6)]
+        one.ImagePositionPatient = list(
+            (np.array([5.0, -40.0, 12.0]) + 8 * number * normal).round(4)
+        )
+        one.PixelSpacing, one.SliceThickness = [1.5, 1.25], 8.0
+        one.Rows, one.Columns = data.shape[2:]
+        one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
+        one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 1
+        one.PixelData = data[frame, number].astype("<i2").tobytes()
+        for keyword, value in changes.items():
+            if value is None:
+                delattr(one, keyword)
+            else:
+                setattr(one, keyword, value() if callable(value) else value)
+        name = f"{order[frame * data.shape[1] + number]:04}.dcm"
+        one.save_as(folder / name, enforce_file_format=True)
+    return uids

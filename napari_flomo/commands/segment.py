@@ -10,18 +10,20 @@ from napari_flomo import DEFAULT_MODEL, __version__
 from napari_flomo.commands.options import add_computing, model_folder
 from napari_flomo.commands.selection import indices
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import check_writable
+from napari_flomo.files import Job, check_writable
 
 if TYPE_CHECKING:
     from napari_flomo.measures import StructureVolume
     from napari_flomo.segmentation import Segmentation
 
+DICOM_SEG = "DICOM segmentation"
 WITH_CLASSES = (".nii.gz", ".nii")  # the formats that can hold one map for each class
 
 EPILOG = """examples:
   flomo segment heart.nii.gz -o labels.nii.gz
   flomo segment dicom_folder -o labels.nrrd --uncertainty doubt.nrrd
   flomo segment cine.nii.gz -o labels.nii.gz --frames 0,9 --json
+  flomo segment dicom_folder -o labels.nii.gz --dicom-seg labels.dcm
 """
 
 
@@ -73,6 +75,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="also write another map of doubt, for example variance=spread.nii.gz; may be given "
         "several times, docs/uncertainty.md has the names and costs",
     )
+    parser.add_argument(
+        "--dicom-seg",
+        metavar="FILE",
+        help="also write the labels of a DICOM folder as a DICOM segmentation, which repeats "
+        "patient and study (of a cine a file for each frame)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
     parser.set_defaults(run=run)
@@ -90,6 +98,10 @@ def run(args: argparse.Namespace) -> int:
     volume = read(args.input, series=args.series)
     folder = model_folder(args.model, args.quiet)
     segmenter = Segmenter.from_pretrained(folder, device=args.device, engine=args.engine)
+    if args.dicom_seg is not None:
+        from napari_flomo.segmentation.dicom_seg import check_usable
+
+        check_usable(volume, segmenter.card, args.input, args.series)
     maps = dict(args.maps)
     names = [*DEFAULT_MAPS, *maps]
     unit = "slice" if passes_of(names, mirrored=args.mirrored) == 1 else "pass"
@@ -103,12 +115,16 @@ def run(args: argparse.Namespace) -> int:
             maps=names,
             mirrored=args.mirrored,
         )
+    objects = _dicom_seg(args, segmentation)
     segmentation.save(
         args.output,
         probabilities=args.probabilities,
         uncertainty=args.uncertainty,
         maps=maps,
+        others=[job for _, job in objects],
     )
+    outputs.pop(DICOM_SEG, None)  # of a cine there are several
+    outputs |= {name: str(path) for name, (path, _) in objects}
     structures = _measure(segmentation)
     if args.json:
         from napari_flomo.commands.report import print_json
@@ -131,6 +147,7 @@ def _outputs(args: argparse.Namespace) -> dict[str, str]:
         "probabilities": args.probabilities,
         "uncertainty": args.uncertainty,
         **{f"map {name}": path for name, path in args.maps},
+        DICOM_SEG: args.dicom_seg,
     }
     return {content: path for content, path in named.items() if path is not None}
 
@@ -165,13 +182,33 @@ def _check(source: str, outputs: dict[str, str]) -> None:
                 "give another name."
             )
         taken[place] = f"the file for the {content}"
-        suffixes = WITH_CLASSES if content == "probabilities" else WRITABLE
+        suffixes = {"probabilities": WITH_CLASSES, DICOM_SEG: (".dcm",)}.get(content, WRITABLE)
         if suffix_of(path) not in suffixes:
             raise FlomoError(
                 f"{path} cannot hold the {content}: choose a name that ends in "
                 f"{' or '.join(suffixes)}."
             )
         check_writable(path)
+
+
+def _dicom_seg(args: argparse.Namespace, segmentation: Segmentation) -> list[tuple[str, Job]]:
+    """Return what writes the DICOM segmentations, by what they are: of a cine one for a frame."""
+    if args.dicom_seg is None:
+        return []
+    from napari_flomo.segmentation import dicom_seg_jobs
+
+    frames = segmentation.manifest["segmented"]["frames"]
+    jobs = dicom_seg_jobs(
+        segmentation.labels,
+        segmentation.card,
+        args.input,
+        args.dicom_seg,
+        series=args.series,
+        frames=frames,
+    )
+    if segmentation.labels.n_frames == 1:
+        return [(DICOM_SEG, job) for job in jobs]
+    return [(f"{DICOM_SEG} of frame {frame}", job) for frame, job in zip(frames, jobs, strict=True)]
 
 
 def _measure(segmentation: Segmentation) -> list[StructureVolume]:

@@ -44,6 +44,10 @@ class Concept:
     meaning: str
 
 
+STRUCTURE = Concept("123037004", "Anatomical Structure")
+TISSUE = Concept("85756007", "Tissue")
+
+
 @dataclass(frozen=True)
 class Label:
     """One class of the network.
@@ -72,6 +76,14 @@ class Label:
             _COLOUR.fullmatch(self.colour) is not None,
             f"'colour' must look like \"#1f77b4\", not {self.colour!r}",
         )
+
+    @property
+    def terms(self) -> tuple[Concept, Concept]:
+        """Category and type of the structure in SNOMED CT, for DICOM and 3D Slicer.
+
+        A label without a concept of its own is called a tissue, which says the least.
+        """
+        return (TISSUE, TISSUE) if self.snomed is None else (STRUCTURE, self.snomed)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import PathLike, atomic_write_all
+from napari_flomo.files import Job, PathLike, write_all
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.scores import Scores
 from napari_flomo.volumes import Volume
@@ -59,6 +59,7 @@ class Segmentation:
         probabilities: PathLike | None = None,
         uncertainty: PathLike | None = None,
         maps: Mapping[str, PathLike] | None = None,
+        others: Sequence[Job] = (),
     ) -> None:
         """Write the labels and what else is asked for: all files or none.
 
@@ -70,6 +71,8 @@ class Segmentation:
             Image file for the entropy.
         maps
             Image files for other maps, by name.
+        others
+            Further files that belong to these, such as those of `dicom_seg_jobs`.
 
         Raises
         ------
@@ -79,13 +82,13 @@ class Segmentation:
         """
         from napari_flomo.volumes import write
 
-        jobs: list[tuple[PathLike, Volume]] = [(labels, self.labels)]
+        volumes: list[tuple[PathLike, Volume]] = [(labels, self.labels)]
         if probabilities is not None:
             if self.probabilities is None:
                 raise FlomoError(
                     "The probabilities were not kept; segment again with keep_probabilities=True."
                 )
-            jobs.append((probabilities, self.probabilities))
+            volumes.append((probabilities, self.probabilities))
         wanted = [*(maps or {}).items()]
         if uncertainty is not None:
             wanted.insert(0, ("entropy", uncertainty))
@@ -94,11 +97,5 @@ class Segmentation:
                 raise FlomoError(
                     f"The map {name!r} was not computed; segment again with maps=({name!r},)."
                 )
-            jobs.append((path, self.uncertainty[name]))
-        _write_all(write, jobs)
-
-
-def _write_all(write: Callable[[Volume, Path], None], jobs: list[tuple[PathLike, Volume]]) -> None:
-    with atomic_write_all([path for path, _ in jobs]) as temporaries:
-        for temporary, (_, volume) in zip(temporaries, jobs, strict=True):
-            write(volume, temporary)
+            volumes.append((path, self.uncertainty[name]))
+        write_all([*((path, partial(write, volume)) for path, volume in volumes), *others])

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from napari_flomo.volumes.formats import READABLE, WRITABLE, read, stem_of, suffix_of, write
+from napari_flomo.volumes.formats import (
+    READABLE,
+    WRITABLE,
+    read,
+    series_files,
+    stem_of,
+    suffix_of,
+    write,
+)
 from napari_flomo.volumes.geometry import Geometry
 from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
 
@@ -14,6 +22,7 @@ __all__ = [
     "Geometry",
     "Volume",
     "read",
+    "series_files",
     "stem_of",
     "suffix_of",
     "write",

@@ -55,28 +55,36 @@ def read_dicom_folder(folder: Path, series: str | int | None = None) -> Volume:
         If there is no DICOM image, a file is damaged, several series fit, or the images do not form
         one evenly spaced stack with the same phases at each slice.
     """
-    try:
-        files = sorted(
-            file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
-        )
-    except PermissionError:
-        raise FlomoError(
-            f"No permission to read {folder}; ask its owner or copy it to a folder of yours."
-        ) from None
-    headers = [header for file in files if is_dicom(file) and (header := read_header(file))]
-    if not headers:
-        raise FlomoError(
-            f"The folder {folder} holds no DICOM images; choose the folder that holds the files of "
-            "the series themselves."
-        )
-    chosen = _choose_series(headers, series, folder)
-    if len(chosen) == 1:
-        return _single(chosen[0])
+    chosen = _headers_of(folder, series)
+    return _single(chosen[0]) if len(chosen) == 1 else _stack(chosen)
+
+
+def dicom_files(folder: Path, series: str | int | None = None) -> tuple[tuple[Path, ...], ...]:
+    """Return the files of a series in the order in which `read_dicom_folder` stacks them.
+
+    Parameters
+    ----------
+    folder, series
+        As there.
+
+    Returns
+    -------
+    tuple of tuple of Path
+        ``[frame][slice]``; one file for each image.
+
+    Raises
+    ------
+    FlomoError
+        As there, and if the series is one file with several images.
+    """
+    chosen = _headers_of(folder, series)
     if any(header.frames > 1 for header in chosen):
         raise FlomoError(
-            f"The series in {folder} consists of several multi-frame files; open one of them."
+            f"{chosen[0].path.name} holds several images, not one; this works with a series of "
+            "single images only."
         )
-    return _stack(chosen)
+    order = [[0]] if len(chosen) == 1 else sort_stack(chosen).order
+    return tuple(tuple(chosen[index].path for index in frame) for frame in zip(*order, strict=True))
 
 
 def read_dicom_file(path: Path) -> Volume:
@@ -103,6 +111,30 @@ def read_dicom_file(path: Path) -> Volume:
     if header is None:
         raise FlomoError(f"{path.name} is DICOM, but not an image; choose an image file.")
     return _single(header)
+
+
+def _headers_of(folder: Path, series: str | int | None) -> list[DicomHeader]:
+    """Return the headers of a series: of several single images, or of one file."""
+    try:
+        files = sorted(
+            file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
+        )
+    except PermissionError:
+        raise FlomoError(
+            f"No permission to read {folder}; ask its owner or copy it to a folder of yours."
+        ) from None
+    headers = [header for file in files if is_dicom(file) and (header := read_header(file))]
+    if not headers:
+        raise FlomoError(
+            f"The folder {folder} holds no DICOM images; choose the folder that holds the files of "
+            "the series themselves."
+        )
+    chosen = _choose_series(headers, series, folder)
+    if len(chosen) > 1 and any(header.frames > 1 for header in chosen):
+        raise FlomoError(
+            f"The series in {folder} consists of several multi-frame files; open one of them."
+        )
+    return chosen
 
 
 def _choose_series(

@@ -81,6 +81,34 @@ def read(path: str | os.PathLike[str], *, series: str | int | None = None) -> Vo
     return volume
 
 
+def series_files(
+    folder: str | os.PathLike[str], series: str | int | None = None
+) -> tuple[tuple[Path, ...], ...]:
+    """Return the DICOM files of a series in the order in which `read` stacks them.
+
+    Parameters
+    ----------
+    folder, series
+        As for `read`.
+
+    Returns
+    -------
+    tuple of tuple of Path
+        ``[frame][slice]``.
+
+    Raises
+    ------
+    FlomoError
+        As `read`, and if it is no folder of single images.
+    """
+    from napari_flomo.volumes.dicom import dicom_files
+
+    source = Path(folder)
+    if not source.is_dir():
+        raise FlomoError(f"{source} is no folder; choose the folder that holds the DICOM series.")
+    return dicom_files(source, series)
+
+
 def _read(source: Path, series: str | int | None) -> Volume:
     if source.is_dir():
         from napari_flomo.volumes.dicom import read_dicom_folder

@@ -1,0 +1,77 @@
+"""``flomo dicom-seg``: labels, corrected or not, as a DICOM Segmentation beside their images."""
+
+from __future__ import annotations
+
+import argparse
+
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.commands.options import model_folder
+from napari_flomo.errors import FlomoError
+
+EPILOG = """examples:
+  flomo dicom-seg corrected.nii.gz --images dicom_folder -o corrected.dcm
+  flomo dicom-seg corrected.nii.gz --images study --series 7 --frames 0,9 -o corrected.dcm
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the options of ``flomo dicom-seg``."""
+    from napari_flomo.commands.selection import indices
+
+    parser = subparsers.add_parser(
+        "dicom-seg",
+        help="write labels as a DICOM segmentation",
+        description="Write labels that lie on the grid of a DICOM series as a DICOM segmentation "
+        "that refers to its images, as a PACS keeps it. Patient and study are repeated from them.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("labels", metavar="LABELS", help="label image, as flomo or napari wrote it")
+    parser.add_argument("--images", metavar="FOLDER", required=True, help="folder of the series")
+    parser.add_argument("--series", metavar="NUMBER|UID", help="which, where there are several")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE.dcm",
+        required=True,
+        help="file to write; of a cine there is one for each frame: FILE-frame-09.dcm",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME|FOLDER",
+        help=f"whose codes the labels have (default: {DEFAULT_MODEL}, or the tuned model that was "
+        "promoted for it)",
+    )
+    parser.add_argument(
+        "--frames", metavar="0,3,5-9", type=indices, help="only these frames of a cine, from 0"
+    )
+    parser.add_argument(
+        "--automatic", action="store_true", help="no person had a hand in the labels"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no summary")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the files and say where they are."""
+    from napari_flomo.files import write_all
+    from napari_flomo.models import load_card
+    from napari_flomo.segmentation import dicom_seg_jobs
+    from napari_flomo.volumes import read
+
+    if not args.output.endswith(".dcm"):
+        raise FlomoError(f"{args.output} must end in .dcm; choose such a name.")
+    jobs = dicom_seg_jobs(
+        read(args.labels),
+        load_card(model_folder(args.model, args.quiet)),
+        args.images,
+        args.output,
+        series=args.series,
+        frames=args.frames,
+        corrected=not args.automatic,
+    )
+    write_all(jobs)
+    if not args.quiet:
+        print("\n".join(f"Wrote {path}" for path, _ in jobs))
+    return 0

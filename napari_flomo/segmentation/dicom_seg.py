@@ -1,0 +1,243 @@
+"""Labels as a DICOM Segmentation beside the images they lie on, as a PACS keeps them.
+
+The objects are made by highdicom (C. P. Bridge et al., "Highdicom", Journal of Digital Imaging 35,
+2022); the standard is DICOM PS3.3, A.51 and C.8.20.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo import __version__
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import Job, PathLike
+from napari_flomo.models.card import Label, ModelCard
+from napari_flomo.volumes import Volume, read, series_files
+
+if TYPE_CHECKING:
+    from highdicom.seg import Segmentation as DicomSegmentation
+    from highdicom.seg import SegmentDescription
+    from pydicom import Dataset
+
+SUFFIX = ".dcm"
+SCHEME = "SCT"
+SERIES_NUMBER = 9000
+"""High, so that it stands behind the series of the scanner."""
+
+
+def check_available() -> None:
+    """Raise the sentence for whoever lacks highdicom."""
+    if find_spec("highdicom") is None or find_spec("pydicom") is None:
+        raise FlomoError(
+            "DICOM segmentations need highdicom; install it with: pip install "
+            "'napari-flomo[dicom]'."
+        )
+
+
+def dicom_seg_jobs(
+    labels: Volume,
+    card: ModelCard,
+    images: PathLike,
+    path: PathLike,
+    *,
+    series: str | int | None = None,
+    frames: Sequence[int] | None = None,
+    corrected: bool = False,
+) -> list[Job]:
+    """Make DICOM Segmentation objects of labels, ready to be written.
+
+    As the standard asks, patient and study are repeated from the images. A structure without any
+    voxel has a segment, but no frames.
+
+    Parameters
+    ----------
+    labels
+        Codes of the card on the grid of the series.
+    card
+        Names, colours and SNOMED CT concepts of the codes, and the name of the model.
+    images, series
+        Folder of the series, and which, as `napari_flomo.volumes.read` takes them.
+    path
+        File to write. Of a cine there is a file for each frame: ``heart.dcm`` becomes
+        ``heart-frame-09.dcm``, counted from 0.
+    frames
+        Only these frames of a cine; all by default.
+    corrected
+        Whether a person had a hand in the labels: SEMIAUTOMATIC instead of AUTOMATIC.
+
+    Returns
+    -------
+    list of Job
+        For `napari_flomo.files.write_all`.
+
+    Raises
+    ------
+    FlomoError
+        If highdicom is missing, the labels do not lie on the grid of the series or have codes that
+        are not the card's, or the images lack what must be repeated of them.
+    """
+    check_available()
+    files = series_files(images, series)
+    _check_grid(labels, read(images, series=series))
+    _check_codes(labels, card)
+    chosen = range(len(files)) if frames is None else sorted(set(frames))
+    if chosen and not 0 <= chosen[0] <= chosen[-1] < len(files):
+        raise FlomoError(f"There is no frame {chosen[-1]}: the series has {len(files)}, from 0.")
+    data = labels.data if "frames" in labels.axes else labels.data[np.newaxis]
+    path, several = Path(path), len(files) > 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote names and numbers of the patient
+        return [
+            (
+                _path_of(path, frame) if several else path,
+                _object(data[frame], card, files[frame], frame, corrected).save_as,
+            )
+            for frame in chosen
+        ]
+
+
+def _path_of(path: Path, frame: int) -> Path:
+    return path.with_name(f"{path.name.removesuffix(SUFFIX)}-frame-{frame:02}{SUFFIX}")
+
+
+def _check_grid(labels: Volume, image: Volume) -> None:
+    axes = tuple(name for name in image.axes if name != "channels")
+    alike = labels.axes == axes and labels.data.shape == tuple(map(image.length, axes))
+    if not alike or not labels.geometry.same_space(image.geometry):
+        raise FlomoError(
+            "The labels do not lie on the grid of the series (other size, spacing, origin or "
+            "direction); choose the series that they were made on."
+        )
+
+
+def _check_codes(labels: Volume, card: ModelCard) -> None:
+    found = np.unique(labels.data)
+    known = [label.code for label in card.labels]
+    strange = found[~np.isin(found, known)]
+    if strange.size:
+        raise FlomoError(
+            f"The labels have the codes {', '.join(f'{code:g}' for code in strange[:10])}, which "
+            f"{card.name} does not know; choose the model that made them with --model."
+        )
+
+
+def check_usable(
+    image: Volume, card: ModelCard, images: PathLike, series: str | int | None = None
+) -> None:
+    """Find out, before any labels are there, whether a DICOM Segmentation can be made of a series.
+
+    Parameters
+    ----------
+    image
+        The series, as it was read.
+    card, images, series
+        As in `dicom_seg_jobs`.
+
+    Raises
+    ------
+    FlomoError
+        As `dicom_seg_jobs`.
+    """
+    axes = tuple(name for name in image.axes if name != "channels")
+    empty = np.broadcast_to(np.uint8(0), tuple(map(image.length, axes)))
+    dicom_seg_jobs(
+        image.with_data(empty, axes=axes), card, images, "trial.dcm", series=series, frames=[0]
+    )
+
+
+def _object(
+    labels: NDArray[np.generic], card: ModelCard, files: Sequence[Path], frame: int, corrected: bool
+) -> DicomSegmentation:
+    """Make the object of one frame, ``(slices, rows, columns)``."""
+    from highdicom import UID
+    from highdicom.seg import Segmentation as DicomSegmentation
+
+    segments = np.zeros(labels.shape, np.uint8)  # counted from 1, whatever the codes
+    for number, label in enumerate(card.labels[1:], 1):
+        segments[labels == label.code] = number
+    try:
+        return DicomSegmentation(
+            source_images=_headers(files),
+            pixel_array=segments,
+            segmentation_type="BINARY",
+            segment_descriptions=[
+                _description(number, label, card, corrected)
+                for number, label in enumerate(card.labels[1:], 1)
+            ],
+            series_instance_uid=UID(),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=UID(),
+            instance_number=frame + 1,
+            manufacturer="napari-flomo",
+            manufacturer_model_name=card.name,
+            software_versions=__version__,
+            device_serial_number=card.card_hash[:16],
+            omit_empty_frames=bool(segments.any()),  # an object without any frame is none
+            content_label="SEGMENTATION",
+            content_description=f"Labels by {card.name}" + (", corrected" if corrected else ""),
+            series_description=f"Segmentation by {card.name}",
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FlomoError(
+            "The images lack what a DICOM segmentation must repeat of them "
+            f"({type(error).__name__}: {error}); export the series from the scanner or PACS again."
+        ) from error
+
+
+def _headers(files: Sequence[Path]) -> list[Dataset]:
+    """Read what the images of a stack say but for their pixels.
+
+    Some programs that take names out give every image a frame of reference of its own. Their
+    positions make an even stack all the same, or it could not have been read, so that of the first
+    is taken for all.
+    """
+    headers = [_header(file) for file in files]
+    shared = headers[0].get("FrameOfReferenceUID")
+    for header in headers:
+        if shared and header.get("FrameOfReferenceUID") != shared:
+            header.FrameOfReferenceUID = shared
+    return headers
+
+
+def _header(file: Path) -> Dataset:
+    """Read a header without dates that are none: days and months are zeros in data for research."""
+    import pydicom
+    from pydicom.valuerep import DA, DT, TM
+
+    header = pydicom.dcmread(file, stop_before_pixels=True)
+    kinds = {"DA": DA, "DT": DT, "TM": TM}
+    for element in header:
+        if element.VR in kinds:
+            try:
+                kinds[element.VR](element.value)
+            except (TypeError, ValueError):
+                element.value = ""
+    return header
+
+
+def _description(number: int, label: Label, card: ModelCard, corrected: bool) -> SegmentDescription:
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+    from pydicom.sr.codedict import codes
+    from pydicom.sr.coding import Code
+
+    category, kind = (Code(term.code, SCHEME, term.meaning) for term in label.terms)
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=label.name,
+        segmented_property_category=category,
+        segmented_property_type=kind,
+        algorithm_type="SEMIAUTOMATIC" if corrected else "AUTOMATIC",
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=card.name, family=codes.DCM.ArtificialIntelligence, version=card.card_hash[:16]
+        ),
+        display_color=CIELabColor.from_rgb(*bytes.fromhex(label.colour[1:])),
+    )

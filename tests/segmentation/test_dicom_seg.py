@@ -1,0 +1,209 @@
+"""DICOM segmentations: every voxel where it was, read back by hand and by highdicom."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("highdicom", reason="highdicom is not installed")
+
+import highdicom
+import pydicom
+from pydicom.uid import generate_uid
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import write_all
+from napari_flomo.models import ModelCard
+from napari_flomo.models.card import Concept
+from napari_flomo.segmentation import dicom_seg, dicom_seg_jobs
+from napari_flomo.segmentation.dicom_seg import check_usable
+from napari_flomo.volumes import Geometry, Volume, read, series_files
+
+Write = Callable[..., object]
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 900, (2, 4, 12, 16)).astype(np.int16)
+
+
+@pytest.fixture
+def cine(tmp_path: Path, images: np.ndarray, write_series: Write) -> Path:
+    write_series(tmp_path / "cine", images)
+    return tmp_path / "cine"
+
+
+@pytest.fixture
+def stack(tmp_path: Path, images: np.ndarray, write_series: Write) -> Path:
+    write_series(tmp_path / "stack", images[:1])
+    return tmp_path / "stack"
+
+
+def labels_of(folder: Path, seed: int = 2) -> Volume:
+    """Paint codes 7 and 200 anywhere; slice 2 is empty."""
+    image = read(folder)
+    data = np.random.default_rng(seed).choice(np.array([0, 7, 200], np.uint8), image.data.shape)
+    data[..., 2, :, :] = 0
+    return image.with_data(data, axes=image.axes)
+
+
+def by_hand(path: Path, geometry: Geometry, shape: tuple[int, ...]) -> np.ndarray:
+    """Put the frames of an object where their positions in mm say; values are segment numbers."""
+    found = pydicom.dcmread(path)
+    to_index = np.linalg.inv(geometry.affine_lps())
+    result = np.zeros(shape, np.uint8)
+    shared = found.SharedFunctionalGroupsSequence[0]
+    spacing = [float(step) for step in shared.PixelMeasuresSequence[0].PixelSpacing]
+    assert np.allclose(spacing, geometry.spacing[1::-1])
+    directions = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
+    assert np.allclose(directions.reshape(2, 3).T, geometry.direction_matrix[:, :2], atol=1e-5)
+    pixels = found.pixel_array.reshape(-1, *shape[1:])
+    for mask, groups in zip(pixels, found.PerFrameFunctionalGroupsSequence, strict=True):
+        place = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
+        column, row, number = (to_index @ [*place, 1])[:3]
+        assert abs(column) < 1e-3
+        assert abs(row) < 1e-3
+        segment = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        result[round(number)][mask > 0] = segment
+    return result
+
+
+def numbers_of(codes: np.ndarray) -> np.ndarray:
+    return np.select([codes == 7, codes == 200], [1, 2], 0)
+
+
+def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
+    labels = labels_of(stack)
+    write_all(dicom_seg_jobs(labels, card, stack, tmp_path / "heart.dcm"))
+    found = pydicom.dcmread(tmp_path / "heart.dcm")
+    assert np.array_equal(
+        by_hand(tmp_path / "heart.dcm", labels.geometry, labels.data.shape), numbers_of(labels.data)
+    )
+    image = pydicom.dcmread(series_files(stack)[0][0])
+    for name in ("PatientName", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
+        assert found[name].value == image[name].value
+    assert found.SeriesInstanceUID != image.SeriesInstanceUID
+    assert found.Modality == "SEG"
+    assert [one.SegmentLabel for one in found.SegmentSequence] == ["wall", "cavity"]
+    assert {one.SegmentAlgorithmType for one in found.SegmentSequence} == {"AUTOMATIC"}
+    (by,) = found.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    assert by.AlgorithmName == card.name
+    colour = highdicom.color.CIELabColor.from_dicom_value(
+        found.SegmentSequence[0].RecommendedDisplayCIELabValue
+    )
+    assert np.abs(np.subtract(colour.to_rgb(), (0x2C, 0xA0, 0x2C))).max() <= 1
+    read_back = highdicom.seg.segread(tmp_path / "heart.dcm")
+    uids = [pydicom.dcmread(file).SOPInstanceUID for file in series_files(stack)[0]]
+    masks = read_back.get_pixels_by_source_instance(
+        uids, combine_segments=True, assert_missing_frames_are_empty=True
+    )
+    assert np.array_equal(masks, numbers_of(labels.data)), "each mask refers to its own image"
+
+
+def test_a_cine_has_a_file_for_each_frame(cine: Path, card: ModelCard, tmp_path: Path) -> None:
+    labels = labels_of(cine)
+    jobs = dicom_seg_jobs(labels, card, cine, tmp_path / "heart.dcm")
+    assert [Path(path).name for path, _ in jobs] == ["heart-frame-00.dcm", "heart-frame-01.dcm"]
+    write_all(jobs)
+    for frame, (path, _) in enumerate(jobs):
+        back = by_hand(Path(path), labels.geometry, labels.data.shape[1:])
+        assert np.array_equal(back, numbers_of(labels.data[frame]))
+        assert pydicom.dcmread(path).InstanceNumber == frame + 1
+    ((path, _),) = dicom_seg_jobs(labels, card, cine, tmp_path / "one.dcm", frames=[1])
+    assert Path(path).name == "one-frame-01.dcm"
+
+
+def test_corrected_labels_and_coded_terms(stack: Path, card: ModelCard, tmp_path: Path) -> None:
+    wall, cavity = card.labels[1:]
+    known = replace(cavity, snomed=Concept("87878005", "Left ventricle"))
+    card = replace(card, labels=(card.labels[0], wall, known))
+    write_all(dicom_seg_jobs(labels_of(stack), card, stack, tmp_path / "s.dcm", corrected=True))
+    first, second = pydicom.dcmread(tmp_path / "s.dcm").SegmentSequence
+    assert first.SegmentAlgorithmType == "SEMIAUTOMATIC"
+    assert first.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Tissue"
+    kind = second.SegmentedPropertyTypeCodeSequence[0]
+    assert (kind.CodeValue, kind.CodingSchemeDesignator) == ("87878005", "SCT")
+    assert second.SegmentedPropertyCategoryCodeSequence[0].CodeMeaning == "Anatomical Structure"
+
+
+def test_nothing_found(stack: Path, card: ModelCard, tmp_path: Path) -> None:
+    labels = labels_of(stack)
+    nothing = labels.with_data(np.zeros_like(labels.data))
+    write_all(dicom_seg_jobs(nothing, card, stack, tmp_path / "s.dcm"))
+    assert not by_hand(tmp_path / "s.dcm", labels.geometry, labels.data.shape).any()
+
+
+def test_data_for_research(
+    tmp_path: Path,
+    images: np.ndarray,
+    write_series: Write,
+    card: ModelCard,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Dates of zeros, and a frame of reference for every image, as de-identification leaves them.
+
+    What the libraries would say of it quotes the patient, so nothing is said.
+    """
+    folder = tmp_path / "series"
+    write_series(
+        folder,
+        images[:1],
+        PatientName="SCD0000101",
+        PatientBirthDate="00000000",
+        StudyDate="20120000",
+        FrameOfReferenceUID=generate_uid,
+    )
+    labels = labels_of(folder)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        write_all(dicom_seg_jobs(labels, card, folder, tmp_path / "s.dcm"))
+    assert said == []
+    assert capfd.readouterr() == ("", "")
+    back = by_hand(tmp_path / "s.dcm", labels.geometry, labels.data.shape)
+    assert np.array_equal(back, numbers_of(labels.data))
+
+
+def test_labels_of_another_grid(stack: Path, cine: Path, card: ModelCard) -> None:
+    labels = labels_of(stack)
+    moved = replace(labels.geometry, origin=(5.0, -40.0, 13.0))
+    for wrong in (
+        replace(labels, geometry=moved),
+        Volume(labels.data[:3], labels.geometry),
+        labels_of(cine),
+    ):
+        with pytest.raises(FlomoError, match="do not lie on the grid"):
+            dicom_seg_jobs(wrong, card, stack, "s.dcm")
+
+
+def test_codes_that_the_card_does_not_know(stack: Path, card: ModelCard) -> None:
+    labels = labels_of(stack)
+    labels.data[0, 0, 0] = 3
+    with pytest.raises(FlomoError, match=r"codes 3, which brightness does not know"):
+        dicom_seg_jobs(labels, card, stack, "s.dcm")
+
+
+def test_what_cannot_be_done_is_found_out_before_there_are_labels(
+    tmp_path: Path, images: np.ndarray, write_series: Write, card: ModelCard, cine: Path
+) -> None:
+    check_usable(read(cine), card, cine)
+    with pytest.raises(FlomoError, match="no frame 2: the series has 2"):
+        dicom_seg_jobs(labels_of(cine), card, cine, "s.dcm", frames=[0, 2])
+    folder = tmp_path / "without"
+    write_series(folder, images[:1], StudyInstanceUID=None)
+    with pytest.raises(FlomoError, match="lack what a DICOM segmentation must repeat"):
+        check_usable(read(folder), card, folder)
+    file = series_files(cine)[0][0]
+    with pytest.raises(FlomoError, match="no folder"):
+        check_usable(read(file), card, file)
+    assert not list(tmp_path.glob("*.dcm"))
+
+
+def test_without_highdicom(stack: Path, card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicom_seg, "find_spec", lambda _name: None)
+    with pytest.raises(FlomoError, match=r"pip install 'napari-flomo\[dicom\]'"):
+        dicom_seg_jobs(labels_of(stack), card, stack, "s.dcm")
