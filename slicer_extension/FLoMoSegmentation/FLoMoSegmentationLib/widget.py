@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from napari_flomo.jobs import Worker
 
 IDLE_MS = 400
-"""How often strokes are taken up: for the disk, the measures and the review."""
+"""How often the timer ticks while nothing runs."""
+
+LOOK_SECONDS = 0.3
+"""Strokes are taken up no more often, for the disk, the measures and the review. Less than a tick,
+which may come a little early, so that no stroke waits for two of them."""
 
 DISCLAIMER = "For research and education. Not a medical device."
 
@@ -152,7 +156,7 @@ class Widget:
             self.restore.refresh()
         if time.monotonic() >= self._next_look:
             self.logic.look()
-            self._next_look = time.monotonic() + IDLE_MS / 1000
+            self._next_look = time.monotonic() + LOOK_SECONDS
         if self.logic.session.running is None and not self._learn.running:
             self.timer.start(IDLE_MS)
 
@@ -193,7 +197,7 @@ class Widget:
         return slicer.util.childWidgetVariables(page)
 
     def _say(self, text: str, level: str) -> None:
-        self.segment.say(text, level)
+        self.segment.say(text, level)  # which is built after the logic
 
     def _editor(self) -> Any:
         return None if self._review is None else self._review.ui.editor
