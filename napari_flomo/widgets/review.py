@@ -26,7 +26,7 @@ from napari_flomo.session import (
     ReviewChanged,
     RunFinished,
 )
-from napari_flomo.widgets import reviewing
+from napari_flomo.widgets import exporting, reviewing
 from napari_flomo.widgets.comparing import CompareBox
 from napari_flomo.widgets.desk import Said, desk_of
 from napari_flomo.widgets.doubt_box import DoubtBox
@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     from napari_flomo.session import Event, OpenImage
     from napari_flomo.widgets.desk import Desk
 
-FORMATS = "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha)"
+FORMATS = (
+    "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha);;"
+    f"DICOM segmentation (*{exporting.SUFFIX})"
+)
 
 
 class ReviewPanel(Panel):
@@ -158,7 +161,9 @@ class ReviewPanel(Panel):
         entry = self.desk.current
         if entry is None or entry.labels is None:
             raise FlomoError("There are no labels to save yet; segment an image first.")
-        if entry.labels.save(path, plugin=PLUGIN):
+        if path.endswith(exporting.SUFFIX):
+            exporting.export(self.desk, entry, path)
+        elif entry.labels.save(path, plugin=PLUGIN):
             self.message.show_message(f"Saved to {path}.")
 
     def attempt(self, action: Callable[[], None]) -> None:

@@ -136,3 +136,39 @@ def test_samples(open_viewer: Callable[..., Any], key: str, ndim: int) -> None:
     assert layer.metadata[KEY].geometry.spacing == pytest.approx((1.367, 1.367, 10), abs=1e-3)
     picture = viewer.screenshot(canvas_only=True)[..., :3]
     assert picture.max() - picture.min() > 150  # grey values are shown, not a black window
+
+
+def test_labels_of_a_dicom_series_as_a_dicom_segmentation(
+    bench: Any, write_series: Callable[..., Any], make_heart: Callable[..., Volume], tmp_path: Path
+) -> None:
+    highdicom = pytest.importorskip("highdicom", reason="highdicom is not installed")
+    images = make_heart().data[np.newaxis].astype(np.int16)
+    uids = write_series(tmp_path / "series", images)
+    (image,) = bench.viewer.open(str(tmp_path / "series"), plugin="napari-flomo")
+    bench.run()
+    entry = bench.desk.entry_of(image)
+    entry.labels.paint((1, 3, 5), 2)
+    message = bench.review.message.text
+    bench.review.save(str(tmp_path / "heart.dcm"))
+    assert message.text() == "Writing the DICOM segmentation…"
+    bench.qtbot.waitUntil(lambda: message.text().startswith("Saved to "), timeout=20_000)
+    found = highdicom.seg.segread(tmp_path / "heart.dcm")
+    assert {one.SegmentAlgorithmType for one in found.SegmentSequence} == {"SEMIAUTOMATIC"}
+    masks = found.get_pixels_by_source_instance(
+        [uids[0, number] for number in range(3)],
+        combine_segments=True,
+        assert_missing_frames_are_empty=True,
+    )
+    codes = [label.code for label in bench.desk.opened(entry).segmentation.card.labels]
+    np.testing.assert_array_equal(np.array(codes)[masks], entry.labels.data)
+    assert entry.keeper is not None, "napari cannot open it again, so the journal stays"
+
+
+def test_a_dicom_segmentation_needs_a_series(
+    bench: Any, make_heart: Callable[..., Volume], tmp_path: Path
+) -> None:
+    bench.add(make_heart())
+    bench.run()
+    bench.review.attempt(lambda: bench.review.save(str(tmp_path / "heart.dcm")))
+    assert "was not opened from a DICOM folder" in bench.review.message.text.text()
+    assert not (tmp_path / "heart.dcm").exists()

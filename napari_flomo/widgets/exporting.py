@@ -1,0 +1,59 @@
+"""Labels as a DICOM Segmentation beside the series that they were found on, written aside."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import write_all
+from napari_flomo.segmentation import dicom_seg_jobs
+
+if TYPE_CHECKING:
+    from napari_flomo.widgets.desk import Desk
+    from napari_flomo.widgets.entries import Entry
+
+SUFFIX = ".dcm"
+
+
+def export(desk: Desk, entry: Entry, path: str) -> None:
+    """Begin to write the labels of an image as they are now; the panels are told of the end.
+
+    The journal of strokes stays: napari does not open such a file as labels.
+
+    Raises
+    ------
+    FlomoError
+        If there are no labels, or the image was not opened from a folder.
+    """
+    image = desk.opened(entry)
+    if image is None or image.labels is None or image.segmentation is None:
+        raise FlomoError("There are no labels to save yet; segment an image first.")
+    series = entry.image.source.path
+    if not series:
+        raise FlomoError(
+            "A DICOM segmentation refers to the images of a series, and this image was not opened "
+            "from a DICOM folder; save the labels as NIfTI."
+        )
+    labels = image.labels.with_data(image.labels.data.copy(), axes=image.labels.axes)
+    segmentation = image.segmentation
+    frames = np.flatnonzero(np.isfinite(segmentation.slice_scores).any(axis=1)).tolist()
+    corrected = not np.array_equal(labels.data, segmentation.labels.data)
+
+    def work() -> None:
+        try:
+            jobs = dicom_seg_jobs(
+                labels, segmentation.card, series, path, frames=frames, corrected=corrected
+            )
+            write_all(jobs)
+        except FlomoError as error:
+            told = str(error)
+            desk.in_thread(lambda: desk.say(told, "warning"))
+        else:
+            wrote = ", ".join(str(one) for one, _ in jobs)
+            desk.in_thread(lambda: desk.say(f"Saved to {wrote}."))
+
+    desk.say("Writing the DICOM segmentation…")
+    threading.Thread(target=work, name="flomo export", daemon=True).start()
