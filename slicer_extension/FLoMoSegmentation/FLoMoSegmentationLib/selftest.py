@@ -71,7 +71,7 @@ def a_map_of_doubt_is_computed_by_click() -> None:
 
 
 def a_stroke_of_the_editor_is_taken_up_and_undone() -> None:
-    """Paint on our segments with the Segment Editor, and undo it."""
+    """Paint on our segments with the Segment Editor, find it on the disk, and undo it."""
     if installer.missing():
         return
     panel = _started()
@@ -83,9 +83,12 @@ def a_stroke_of_the_editor_is_taken_up_and_undone() -> None:
     effect = editor.activeEffect()
     effect.setParameter("Operation", "FILL")
     effect.self().onApply()
-    assert panel.logic.take_strokes(entry)
+    _wait(lambda: entry.keeper is not None)  # the timer takes it up
+    assert entry.keeper.flush(), "it is not on the disk"
     editor.undo()
     assert panel.logic.take_strokes(entry)
+    entry.keeper.finish()  # of a test nothing is to be offered for restoring
+    entry.keeper = None
 
 
 STEPS: tuple[Callable[[], None], ...] = (
