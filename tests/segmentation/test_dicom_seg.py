@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sysconfig
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +17,7 @@ pytest.importorskip("highdicom", reason="highdicom is not installed")
 
 import highdicom
 import pydicom
+import SimpleITK as sitk  # noqa: N813 - its own name for itself
 from pydicom.uid import generate_uid
 
 from napari_flomo.errors import FlomoError
@@ -22,7 +26,7 @@ from napari_flomo.models import ModelCard
 from napari_flomo.models.card import Concept
 from napari_flomo.segmentation import dicom_seg, dicom_seg_jobs
 from napari_flomo.segmentation.dicom_seg import check_usable
-from napari_flomo.volumes import Geometry, Volume, read, series_files
+from napari_flomo.volumes import Geometry, Volume, read, series_files, write
 
 Write = Callable[..., object]
 
@@ -103,6 +107,23 @@ def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
         uids, combine_segments=True, assert_missing_frames_are_empty=True
     )
     assert np.array_equal(masks, numbers_of(labels.data)), "each mask refers to its own image"
+
+
+def test_dcmqi_finds_every_voxel_in_its_place(stack: Path, card: ModelCard, tmp_path: Path) -> None:
+    """It is what 3D Slicer reads such objects with, and shares no code with highdicom."""
+    program = shutil.which("segimage2itkimage", path=sysconfig.get_path("scripts"))
+    if program is None:
+        pytest.skip("dcmqi is not installed")
+    labels = labels_of(stack)
+    write(labels, tmp_path / "labels.nrrd")
+    write_all(dicom_seg_jobs(labels, card, stack, tmp_path / "s.dcm"))
+    asked = ["--inputDICOM", tmp_path / "s.dcm", "--outputDirectory", tmp_path]
+    subprocess.run([program, *asked, "--outputType", "nrrd"], check=True, capture_output=True)
+    grid = sitk.ReadImage(tmp_path / "labels.nrrd")
+    for number, code in ((1, 7), (2, 200)):
+        mask = sitk.ReadImage(tmp_path / f"{number}.nrrd")
+        mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+        assert np.array_equal(sitk.GetArrayFromImage(mask) > 0, labels.data == code)
 
 
 def test_a_cine_has_a_file_for_each_frame(cine: Path, card: ModelCard, tmp_path: Path) -> None:
