@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_flomo.measures.agreement import Agreement, agreement_of
 from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.heart import (
     MYOCARDIAL_DENSITY_G_PER_ML,
@@ -15,11 +16,13 @@ from napari_flomo.measures.structures import StructureVolume, structure_volumes
 
 __all__ = [
     "MYOCARDIAL_DENSITY_G_PER_ML",
+    "Agreement",
     "HeartCodes",
     "HeartMeasures",
     "StructureVolume",
     "Ventricle",
     "VoxelCounts",
+    "agreement_of",
     "heart_of_cine",
     "heart_of_phases",
     "structure_volumes",

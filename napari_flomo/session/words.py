@@ -6,6 +6,7 @@ from datetime import datetime
 
 from napari_flomo.corrections import Leftover, Replay
 from napari_flomo.jobs import Progress
+from napari_flomo.measures import agreement_of
 from napari_flomo.models import ModelCard
 
 EARLIER_TITLE = "Bring back"
@@ -75,3 +76,17 @@ def restored_text(found: Replay) -> str:
     strokes = "1 change" if found.strokes == 1 else f"{found.strokes} changes"
     lost = f" {found.lost}" if found.lost else ""
     return f"Restored {strokes}.{lost}"
+
+
+def agreement_text(card: ModelCard) -> str:
+    """Say how far the model's ejection fractions are from a reader's; empty if nobody measured."""
+    found = {side: agreement_of(card, f"{side} ventricle", "EF") for side in ("left", "right")}
+    known = {side: one for side, one in found.items() if one is not None}
+    if not known:
+        return ""
+    sides = ", ".join(f"{side} {one}" for side, one in known.items())
+    patients = min(one.patients for one in known.values())
+    return (
+        f"EF before correction, against a reader (95 % limits of agreement, {patients} patients "
+        f"that training never saw): {sides}"
+    )

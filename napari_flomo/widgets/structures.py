@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.session import words
 from napari_flomo.widgets import reviewing
 
 if TYPE_CHECKING:
@@ -115,7 +116,12 @@ class Structures(QWidget):
 
     def _heart_text(self, image: OpenImage) -> str:
         heart = self._desk.session.measures(image.key)
-        return "" if heart is None else heart_text(heart)
+        if heart is None or image.segmentation is None:
+            return ""
+        text, ventricles = heart_text(heart), (heart.left, heart.right)
+        known = any(one is not None and one.ef_percent is not None for one in ventricles)
+        limits = words.agreement_text(image.segmentation.card) if known else ""
+        return f"{text}<br><small>{limits}</small>" if limits else text
 
 
 def heart_text(heart: HeartMeasures) -> str:

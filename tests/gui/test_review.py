@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,13 @@ def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
     labels.mode, labels.brush_size, labels.selected_label = "paint", 9, 3
     bench.stroke(labels, (1, 3, 17, 3), (1, 3, 17, 20))
     assert text.text() != before
+    assert "against a reader" not in text.text(), "nobody has measured this model"
+    image = bench.desk.opened(reviewed)
+    limits = {"EF": {"limits": [-9.0, 8.0], "unit": "%", "patients": 5}}
+    card = replace(image.segmentation.card, metrics={"ventricles": {"left ventricle": limits}})
+    image.segmentation = replace(image.segmentation, card=card)
+    bench.review.structures.refresh()
+    assert "5 patients that training never saw): left -9 to +8 %" in text.text()
 
 
 def test_what_was_accepted_on_an_earlier_day_comes_back(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from dataclasses import replace
 
 import numpy as np
 import psutil
 import pytest
 import slicer
-from FLoMoSegmentationLib import segments, views
+from FLoMoSegmentationLib import measures, segments, views
 from FLoMoSegmentationLib.record import Record
 from helpers import (
     add_cine,
@@ -94,6 +95,22 @@ def test_a_cine_gets_a_sequence_of_segmentations(make_logic, program):
     texts = [[record.table.GetCellText(row, column) for column in (1, 2)] for row in range(rows)]
     assert ["end of systole", "1"] in texts
     assert any(text[0] == "EF" for text in texts)
+
+
+def test_the_table_says_how_far_to_trust_a_number(make_logic, program):
+    logic = make_logic()
+    _, sequence, _ = add_cine(cine_of(oblique_heart()))
+    entry = run(logic, sequence)
+    image, heart = logic.session.image(entry.key), logic.session.measures(entry.key)
+    found = {"EF": {"limits": [-18.2, 17.1], "unit": "%", "patients": 16}}
+    card = replace(image.segmentation.card, metrics={"ventricles": {"left ventricle": found}})
+    image.segmentation = replace(image.segmentation, card=card)
+    rows = {(row.structure, row.measure): row for row in measures.rows_of(image, heart, 0)}
+    assert rows["left ventricle", "EF"].agreement == "-18 to +17 %"
+    assert rows["left ventricle", "EDV"].agreement == ""
+    table = measures.write_table(entry.record, "table", list(rows.values()))
+    titles = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
+    assert titles == list(measures.COLUMNS)
 
 
 def test_strokes_in_a_frame_of_a_cine_stay_in_that_frame(make_logic, program):

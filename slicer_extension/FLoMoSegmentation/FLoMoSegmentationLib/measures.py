@@ -10,9 +10,11 @@ import vtk
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.record import Record
     from napari_flomo.measures import HeartMeasures
+    from napari_flomo.models import ModelCard
     from napari_flomo.session import OpenImage
 
-COLUMNS = ("Structure", "Measure", "Value", "Unit")
+COLUMNS = ("Structure", "Measure", "Value", "Unit", "Uncorrected, against a reader")
+"""The last one has 95 % limits of agreement from the model's card."""
 
 
 class Row(NamedTuple):
@@ -22,6 +24,7 @@ class Row(NamedTuple):
     measure: str
     value: str
     unit: str
+    agreement: str = ""
 
 
 def rows_of(image: OpenImage, heart: HeartMeasures | None, frame: int) -> list[Row]:
@@ -48,7 +51,7 @@ def rows_of(image: OpenImage, heart: HeartMeasures | None, frame: int) -> list[R
             )
         else:
             rows.append(Row(label.name, which, f"{ml:.1f}", "ml"))
-    return rows if heart is None else rows + _heart_rows(heart)
+    return rows if heart is None else rows + _heart_rows(heart, image.segmentation.card)
 
 
 def write_table(record: Record, name: str, rows: list[Row]) -> Any:
@@ -73,7 +76,9 @@ def write_table(record: Record, name: str, rows: list[Row]) -> Any:
     return node
 
 
-def _heart_rows(heart: HeartMeasures) -> list[Row]:
+def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
+    from napari_flomo.measures import agreement_of
+
     rows = []
     for name, ventricle in (("left ventricle", heart.left), ("right ventricle", heart.right)):
         if ventricle is None:
@@ -85,7 +90,7 @@ def _heart_rows(heart: HeartMeasures) -> list[Row]:
             ("EF", ventricle.ef_percent, "%"),
         )
         rows += [
-            Row(name, what, f"{value:.1f}", unit)
+            Row(name, what, f"{value:.1f}", unit, str(agreement_of(card, name, what) or ""))
             for what, value, unit in known
             if value is not None
         ]

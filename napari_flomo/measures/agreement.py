@@ -1,0 +1,55 @@
+"""How far a model's volumes and ejection fractions lie from a reader's, as its card says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from napari_flomo.models.card import ModelCard
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Limits of agreement of one measure, on patients that training never saw.
+
+    Attributes
+    ----------
+    low, high
+        Result less reference: mean -1.96 and +1.96 standard deviations of the differences (Bland
+        and Altman, Lancet 1986, doi 10.1016/S0140-6736(86)90837-8). Labels were not corrected.
+    unit
+        "ml" or "%".
+    patients
+        How many there were.
+    """
+
+    low: float
+    high: float
+    unit: str
+    patients: int
+
+    def __str__(self) -> str:
+        return f"{self.low:+.0f} to {self.high:+.0f} {self.unit}"
+
+
+def agreement_of(card: ModelCard, ventricle: str, measure: str) -> Agreement | None:
+    """Return what a card says of a measure; None where it says nothing that makes sense.
+
+    Parameters
+    ----------
+    card
+        Its ``metrics`` may have what `flomo evaluate` found.
+    ventricle
+        ``"left ventricle"`` or ``"right ventricle"``.
+    measure
+        ``"EDV"``, ``"ESV"`` or ``"EF"``.
+    """
+    found: Any = card.metrics
+    for key in ("ventricles", ventricle, measure):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    try:
+        low, high = (float(limit) for limit in found["limits"])
+        return Agreement(low, high, str(found["unit"]), int(found["patients"]))
+    except (KeyError, TypeError, ValueError):
+        return None

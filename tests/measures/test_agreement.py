@@ -1,0 +1,52 @@
+"""What a card says of a model's volumes and ejection fractions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.measures import agreement_of
+from napari_flomo.models import info
+from napari_flomo.session import words
+
+
+def test_the_bundled_model() -> None:
+    """What the page of accuracy says is what users read."""
+    card = info(DEFAULT_MODEL)[1]
+    found = agreement_of(card, "left ventricle", "EF")
+    assert found is not None
+    assert [found.low, found.high] == card.metrics["ventricles"]["left ventricle"]["EF"]["limits"]
+    assert found.patients == 16
+    assert str(found) == "-18 to +17 %"
+    assert str(agreement_of(card, "right ventricle", "EDV")) == "-26 to +41 ml"
+    text = words.agreement_text(card)
+    assert text.endswith(
+        "16 patients that training never saw): left -18 to +17 %, right -23 to +13 %"
+    )
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {},
+        {"ventricles": None},
+        {"ventricles": {"left ventricle": {"EF": {"limits": [1.0], "unit": "%", "patients": 3}}}},
+        {"ventricles": {"left ventricle": {"EF": {"limits": "many"}}}},
+        {"ventricles": {"left ventricle": {"EF": 3}}},
+    ],
+)
+def test_what_is_not_known_is_left_out(metrics: dict[str, Any]) -> None:
+    card = replace(info(DEFAULT_MODEL)[1], metrics=metrics)
+    assert agreement_of(card, "left ventricle", "EF") is None
+    assert words.agreement_text(card) == ""
+
+
+def test_one_ventricle_only() -> None:
+    one = {"limits": [-3.0, 4.0], "unit": "%", "patients": 7}
+    card = replace(info(DEFAULT_MODEL)[1], metrics={"ventricles": {"left ventricle": {"EF": one}}})
+    assert words.agreement_text(card).endswith(
+        "7 patients that training never saw): left -3 to +4 %"
+    )
