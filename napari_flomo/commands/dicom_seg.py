@@ -6,6 +6,7 @@ import argparse
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.commands.options import model_folder
+from napari_flomo.commands.selection import indices
 from napari_flomo.errors import FlomoError
 
 EPILOG = """examples:
@@ -16,8 +17,6 @@ EPILOG = """examples:
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the options of ``flomo dicom-seg``."""
-    from napari_flomo.commands.selection import indices
-
     parser = subparsers.add_parser(
         "dicom-seg",
         help="write labels as a DICOM segmentation",
