@@ -56,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
     """Write the files and say where they are."""
     from napari_flomo.files import write_all
     from napari_flomo.models import load_card
-    from napari_flomo.segmentation import dicom_seg_jobs
+    from napari_flomo.segmentation import DICOM_SUFFIX, dicom_seg_jobs
     from napari_flomo.volumes import read
 
-    if not args.output.endswith(".dcm"):
-        raise FlomoError(f"{args.output} must end in .dcm; choose such a name.")
+    if not args.output.endswith(DICOM_SUFFIX):
+        raise FlomoError(f"{args.output} must end in {DICOM_SUFFIX}; choose such a name.")
     jobs = dicom_seg_jobs(
         read(args.labels),
         load_card(model_folder(args.model, args.quiet)),

@@ -171,8 +171,10 @@ def _check_maps(maps: list[tuple[str, str]]) -> None:
 
 def _check(source: str, outputs: dict[str, str]) -> None:
     """Find out before any computing whether every file can be written, and none twice."""
+    from napari_flomo.segmentation import DICOM_SUFFIX
     from napari_flomo.volumes import WRITABLE, suffix_of
 
+    fitting = {"probabilities": WITH_CLASSES, DICOM_SEG: (DICOM_SUFFIX,)}
     taken = {os.path.realpath(source): "the input"}
     for content, path in outputs.items():
         place = os.path.realpath(path)
@@ -182,7 +184,7 @@ def _check(source: str, outputs: dict[str, str]) -> None:
                 "give another name."
             )
         taken[place] = f"the file for the {content}"
-        suffixes = {"probabilities": WITH_CLASSES, DICOM_SEG: (".dcm",)}.get(content, WRITABLE)
+        suffixes = fitting.get(content, WRITABLE)
         if suffix_of(path) not in suffixes:
             raise FlomoError(
                 f"{path} cannot hold the {content}: choose a name that ends in "

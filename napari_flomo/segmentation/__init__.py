@@ -6,7 +6,7 @@ Importing this room is cheap; torch is loaded when a `Segmenter` is made.
 from __future__ import annotations
 
 from napari_flomo.segmentation.device import choose_device
-from napari_flomo.segmentation.dicom_seg import dicom_seg_jobs
+from napari_flomo.segmentation.dicom_seg import DICOM_SUFFIX, dicom_seg_jobs
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, MAPS, MapKind, passes_of
 from napari_flomo.segmentation.preprocessing import Plan, prepare, prepare_labels, restore
 from napari_flomo.segmentation.scores import Scores
@@ -15,6 +15,7 @@ from napari_flomo.segmentation.segmenter import Segmenter
 
 __all__ = [
     "DEFAULT_MAPS",
+    "DICOM_SUFFIX",
     "MAPS",
     "MapKind",
     "Plan",

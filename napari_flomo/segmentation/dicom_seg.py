@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
     from pydicom import Dataset
 
-SUFFIX = ".dcm"
+DICOM_SUFFIX = ".dcm"
 SCHEME = "SCT"
 SERIES_NUMBER = 9000
 """High, so that it stands behind the series of the scanner."""
@@ -104,7 +104,7 @@ def dicom_seg_jobs(
 
 
 def _path_of(path: Path, frame: int) -> Path:
-    return path.with_name(f"{path.name.removesuffix(SUFFIX)}-frame-{frame:02}{SUFFIX}")
+    return path.with_name(f"{path.name.removesuffix(DICOM_SUFFIX)}-frame-{frame:02}{DICOM_SUFFIX}")
 
 
 def _check_grid(labels: Volume, image: Volume) -> None:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari_flomo.widgets.desk import Desk
     from napari_flomo.widgets.entries import Entry
 
-SUFFIX = ".dcm"
-
 
 def export(desk: Desk, entry: Entry, path: str) -> None:
     """Begin to write the labels of an image as they are now; the panels are told of the end.

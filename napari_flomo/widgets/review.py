@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.segmentation import DICOM_SUFFIX
 from napari_flomo.session import (
     CorrectionKept,
     LabelsChanged,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 FORMATS = (
     "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha);;"
-    f"DICOM segmentation (*{exporting.SUFFIX})"
+    f"DICOM segmentation (*{DICOM_SUFFIX})"
 )
 
 
@@ -161,7 +162,7 @@ class ReviewPanel(Panel):
         entry = self.desk.current
         if entry is None or entry.labels is None:
             raise FlomoError("There are no labels to save yet; segment an image first.")
-        if path.endswith(exporting.SUFFIX):
+        if path.endswith(DICOM_SUFFIX):
             exporting.export(self.desk, entry, path)
         elif entry.labels.save(path, plugin=PLUGIN):
             self.message.show_message(f"Saved to {path}.")

@@ -92,6 +92,13 @@ def paint(node: Any, code: int, where: np.ndarray, reference: Any) -> None:
     )
 
 
+def corner(shape: tuple[int, ...], number: int, size: int = 4) -> np.ndarray:
+    """Return where a stroke goes: a corner of a slice, in booleans ``(slices, rows, columns)``."""
+    where = np.zeros(shape[-3:], bool)
+    where[number, :size, :size] = True
+    return where
+
+
 def finish(logic: Any, seconds: float = 60) -> None:
     """Drain the pump, as the timer does, until nothing runs."""
     end = time.monotonic() + seconds

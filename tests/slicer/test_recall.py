@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 import slicer
 from FLoMoSegmentationLib import recalling, views
-from helpers import add_cine, add_volume, cine_of, expected, oblique_heart, paint, painted, run
+from helpers import (
+    add_cine,
+    add_volume,
+    cine_of,
+    corner,
+    expected,
+    oblique_heart,
+    paint,
+    painted,
+    run,
+)
 
 from napari_flomo.corrections import default_store, replay
 from napari_flomo.session import Place, SliceState
-
-
-def corner(shape, number, size=4):
-    where = np.zeros(shape[-3:], bool)
-    where[number, :size, :size] = True
-    return where
 
 
 @pytest.fixture

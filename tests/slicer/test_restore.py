@@ -14,7 +14,7 @@ import pytest
 import slicer
 from FLoMoSegmentationLib import results, segments, views
 from FLoMoSegmentationLib.restoring import bring_back
-from helpers import add_cine, add_volume, cine_of, oblique_heart, paint, painted, run
+from helpers import add_cine, add_volume, cine_of, corner, oblique_heart, paint, painted, run
 
 from napari_flomo.corrections import journals_folder, replay, unfinished
 from napari_flomo.errors import FlomoError
@@ -66,12 +66,6 @@ CHILD = Path(__file__).parents[1] / "session" / "tiny_child.py"
 def labels_in_scene(logic, entry):
     labels = painted(logic, entry)
     return labels if entry.source.sequence is not None else labels[0]
-
-
-def corner(shape, number=1, size=4):
-    where = np.zeros(shape[-3:], bool)
-    where[number, :size, :size] = True
-    return where
 
 
 def stroke(logic, entry, code=3, number=1, size=4):
@@ -212,7 +206,7 @@ def test_a_stroke_after_saving_begins_a_journal_of_its_own(make_logic, oblique, 
     found = replay(second)
     assert found.strokes == 1
     assert np.array_equal(found.labels.data, labels_in_scene(logic, entry))
-    assert (found.proposed.data[corner(oblique.data.shape)] == 3).all(), "from what was saved on"
+    assert (found.proposed.data[corner(oblique.data.shape, 1)] == 3).all(), "from what was saved on"
 
 
 def test_a_run_between_strokes_is_in_the_journal(make_logic, oblique):
@@ -305,7 +299,7 @@ def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
     again, _ = bring_back(logic, left, node)
     assert again is not entry
     assert np.array_equal(labels_in_scene(logic, entry), mine)
-    assert (labels_in_scene(logic, again)[corner(oblique.data.shape)] == 3).all()
+    assert (labels_in_scene(logic, again)[corner(oblique.data.shape, 1)] == 3).all()
 
 
 def test_doubt_of_the_same_model_stays(make_logic, oblique, program):
