@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session.events import EarlierFound
+from napari_flomo.session.arrivals import Dispatch
+from napari_flomo.session.events import EarlierFound, Event, ReviewChanged
 from napari_flomo.session.images import OpenImage
 from napari_flomo.session.storekeeper import StoreKeeper
 from napari_flomo.session.verdict import Earlier, vouch
@@ -14,10 +15,16 @@ from napari_flomo.session.verdict import Earlier, vouch
 Found = Earlier | FlomoError
 
 
-def look(keeper: StoreKeeper, image: OpenImage, arrived: Callable[[Found], None]) -> None:
-    """Look for earlier corrections of an image in a thread, from which ``arrived`` is called.
+def look(
+    keeper: StoreKeeper,
+    image: OpenImage,
+    dispatch: Dispatch,
+    arrived: Callable[[OpenImage, Found], None],
+) -> None:
+    """Look for earlier corrections of an image in a thread.
 
-    It is called only if there are some, or if the store cannot be read.
+    ``arrived`` is called, by way of ``dispatch``, only if there are some, or if the store cannot be
+    read.
     """
 
     def work() -> None:
@@ -26,18 +33,21 @@ def look(keeper: StoreKeeper, image: OpenImage, arrived: Callable[[Found], None]
         except FlomoError as error:
             found = error
         if found is not None:
-            arrived(found)
+            dispatch(lambda: arrived(image, found))
 
     threading.Thread(target=work, name="flomo earlier", daemon=True).start()
 
 
-def take_in(image: OpenImage, found: Found) -> EarlierFound | None:
-    """Call slices accepted whose labels are those of that day; return what is to be offered."""
+def take_in(image: OpenImage, found: Found) -> list[Event]:
+    """Call slices accepted whose labels are those of that day; return what is to be told."""
     if isinstance(found, FlomoError):
         said = f"What you accepted of this image earlier cannot be read: {found}"
-        return EarlierFound(image.key, None, said)
+        return [EarlierFound(image.key, None, said)]
     if image.labels is None or image.review is None:
-        return None
+        return []
     differing = found.differing(image.labels)
     vouch(image.review, image, found.places - differing)
-    return EarlierFound(image.key, Earlier(differing, found.labels)) if differing else None
+    accepted = ReviewChanged(image.key)
+    if not differing:
+        return [accepted]
+    return [accepted, EarlierFound(image.key, Earlier(differing, found.labels))]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures import VoxelCounts
+from napari_flomo.measures import HeartCodes, HeartMeasures, VoxelCounts, heart_of_cine
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
 from napari_flomo.session.images import OpenImage
@@ -175,6 +175,19 @@ def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
     changed = image.labels.with_data(np.asarray(labels), axes=image.labels.axes)
     counts = VoxelCounts.of(changed, image.counts.codes)
     image.labels, image.counts = changed, counts
+
+
+def heart_of(image: OpenImage) -> HeartMeasures | None:
+    """Measure the labels of an image as they are now, see `Session.measures`."""
+    if image.segmentation is None or image.counts is None:
+        return None
+    codes = HeartCodes.of(image.segmentation.card.labels)
+    if codes is None:
+        return None
+    done = np.isfinite(image.segmentation.slice_scores)
+    whole = np.flatnonzero(done.all(1)).tolist()
+    frames = whole or np.flatnonzero(done.any(1)).tolist()
+    return heart_of_cine(image.counts, codes, frames, complete=bool(whole))
 
 
 def _merged(old: Segmentation | None, new: Segmentation, scope: Scope) -> Segmentation:

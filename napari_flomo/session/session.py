@@ -6,13 +6,12 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
-from napari_flomo.measures import HeartCodes, HeartMeasures, heart_of_cine
+from napari_flomo.measures import HeartMeasures
 from napari_flomo.session import recalling, restoring, results
 from napari_flomo.session.arrivals import Arrivals, Dispatch
 from napari_flomo.session.events import (
@@ -273,16 +272,7 @@ class Session:
 
         None before the first run, or where the model knows no heart.
         """
-        image = self.image(key)
-        if image.segmentation is None or image.counts is None:
-            return None
-        codes = HeartCodes.of(image.segmentation.card.labels)
-        if codes is None:
-            return None
-        done = np.isfinite(image.segmentation.slice_scores)
-        whole = np.flatnonzero(done.all(1)).tolist()
-        frames = whole or np.flatnonzero(done.any(1)).tolist()
-        return heart_of_cine(image.counts, codes, frames, complete=bool(whole))
+        return results.heart_of(self.image(key))
 
     # Review: each returns where the viewer goes, or None for nowhere.
 
@@ -324,11 +314,7 @@ class Session:
         """
         image = self.image(key)
         if self._keeper is not None:
-            recalling.look(
-                self._keeper,
-                image,
-                lambda found: self._dispatch(lambda: self._recalled(image, found)),
-            )
+            recalling.look(self._keeper, image, self._dispatch, self._recalled)
 
     def vouch(self, key: str, places: Iterable[Place]) -> None:
         """Call slices accepted whose labels are what was accepted before."""
@@ -392,9 +378,7 @@ class Session:
 
     def _recalled(self, image: OpenImage, found: recalling.Found) -> None:
         if self._images.get(image.key) is image:
-            event = recalling.take_in(image, found)
-            self._observers.tell(ReviewChanged(image.key))
-            if event is not None:
+            for event in recalling.take_in(image, found):
                 self._observers.tell(event)
 
     def _review(self, key: str) -> Review:
