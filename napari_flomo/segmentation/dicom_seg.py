@@ -19,12 +19,14 @@ from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import Job, PathLike
 from napari_flomo.models.card import Label, ModelCard
-from napari_flomo.volumes import Volume, read, series_files
+from napari_flomo.volumes import Volume, find_series
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation as DicomSegmentation
     from highdicom.seg import SegmentDescription
     from pydicom import Dataset
+
+    from napari_flomo.volumes.dicom import DicomSeries
 
 DICOM_SUFFIX = ".dcm"
 SCHEME = "SCT"
@@ -84,8 +86,9 @@ def dicom_seg_jobs(
         are not the card's, or the images lack what must be repeated of them.
     """
     check_available()
-    files = series_files(images, series)
-    _check_grid(labels, read(images, series=series))
+    found = find_series(images, series)
+    files = found.files
+    _check_grid(labels, found)
     _check_codes(labels, card)
     chosen = range(len(files)) if frames is None else sorted(set(frames))
     if chosen and not 0 <= chosen[0] <= chosen[-1] < len(files):
@@ -107,10 +110,9 @@ def _path_of(path: Path, frame: int) -> Path:
     return path.with_name(f"{path.name.removesuffix(DICOM_SUFFIX)}-frame-{frame:02}{DICOM_SUFFIX}")
 
 
-def _check_grid(labels: Volume, image: Volume) -> None:
-    axes = tuple(name for name in image.axes if name != "channels")
-    alike = labels.axes == axes and labels.data.shape == tuple(map(image.length, axes))
-    if not alike or not labels.geometry.same_space(image.geometry):
+def _check_grid(labels: Volume, series: DicomSeries) -> None:
+    shape = series.shape if len(series.files) > 1 else series.shape[1:]
+    if labels.data.shape != shape or not labels.geometry.same_space(series.geometry):
         raise FlomoError(
             "The labels do not lie on the grid of the series (other size, spacing, origin or "
             "direction); choose the series that they were made on."

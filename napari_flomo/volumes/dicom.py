@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.dicom_header import DicomHeader, is_dicom, read_header
-from napari_flomo.volumes.dicom_sorting import rotation_of, sort_stack
+from napari_flomo.volumes.dicom_sorting import Stack, rotation_of, sort_stack
 from napari_flomo.volumes.geometry import Geometry
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
 
@@ -59,18 +60,32 @@ def read_dicom_folder(folder: Path, series: str | int | None = None) -> Volume:
     return _single(chosen[0]) if len(chosen) == 1 else _stack(chosen)
 
 
-def dicom_files(folder: Path, series: str | int | None = None) -> tuple[tuple[Path, ...], ...]:
-    """Return the files of a series in the order in which `read_dicom_folder` stacks them.
+@dataclass(frozen=True)
+class DicomSeries:
+    """Which files make a volume, and its grid; made without reading any voxel.
+
+    Attributes
+    ----------
+    files
+        ``[frame][slice]``, in the order in which `read_dicom_folder` stacks them.
+    geometry
+        Grid of the volume.
+    shape
+        Numbers of frames, slices, rows and columns.
+    """
+
+    files: tuple[tuple[Path, ...], ...]
+    geometry: Geometry
+    shape: tuple[int, int, int, int]
+
+
+def find_dicom_series(folder: Path, series: str | int | None = None) -> DicomSeries:
+    """Find the files of a series.
 
     Parameters
     ----------
     folder, series
-        As there.
-
-    Returns
-    -------
-    tuple of tuple of Path
-        ``[frame][slice]``; one file for each image.
+        As for `read_dicom_folder`.
 
     Raises
     ------
@@ -78,13 +93,18 @@ def dicom_files(folder: Path, series: str | int | None = None) -> tuple[tuple[Pa
         As there, and if the series is one file with several images.
     """
     chosen = _headers_of(folder, series)
+    first = chosen[0]
     if any(header.frames > 1 for header in chosen):
         raise FlomoError(
-            f"{chosen[0].path.name} holds several images, not one; this works with a series of "
+            f"{first.path.name} holds several images, not one; this works with a series of "
             "single images only."
         )
-    order = [[0]] if len(chosen) == 1 else sort_stack(chosen).order
-    return tuple(tuple(chosen[index].path for index in frame) for frame in zip(*order, strict=True))
+    stack = Stack(_geometry_of(first), [[0]], None) if len(chosen) == 1 else sort_stack(chosen)
+    files = tuple(
+        tuple(chosen[index].path for index in frame) for frame in zip(*stack.order, strict=True)
+    )
+    shape = (len(files), len(files[0]), first.rows, first.columns)
+    return DicomSeries(files, stack.geometry, shape)
 
 
 def read_dicom_file(path: Path) -> Volume:
@@ -181,16 +201,7 @@ def _single(header: DicomHeader) -> Volume:
         header.path, (header.frames, header.rows, header.columns, channels), 2
     )
     data = _pixels(header)
-    geometry = Geometry.unknown()
-    if header.pixel_spacing is not None:
-        position = header.position or (0.0, 0.0, 0.0)
-        rotation = rotation_of(header)
-        row_step, column_step = header.pixel_spacing
-        # One slice has no neighbour to measure the step from; its thickness is the best we know.
-        step = header.spacing_between or header.thickness or 1.0
-        geometry = Geometry(
-            (column_step, row_step, step), position, tuple(rotation.ravel().tolist())
-        )
+    geometry = _geometry_of(header)
     axes: tuple[str, ...] = SPATIAL_AXES
     step_seconds = None
     if header.frames == 1:
@@ -202,6 +213,18 @@ def _single(header: DicomHeader) -> Volume:
     if channels > 1:
         axes = (*axes, "channels")
     return Volume(data, geometry, axes, header.modality, _source(header), step_seconds)
+
+
+def _geometry_of(header: DicomHeader) -> Geometry:
+    """Return the grid of a file that is a volume of its own."""
+    if header.pixel_spacing is None:
+        return Geometry.unknown()
+    position = header.position or (0.0, 0.0, 0.0)
+    rotation = rotation_of(header)
+    row_step, column_step = header.pixel_spacing
+    # One slice has no neighbour to measure the step from; its thickness is the best we know.
+    step = header.spacing_between or header.thickness or 1.0
+    return Geometry((column_step, row_step, step), position, tuple(rotation.ravel().tolist()))
 
 
 def _stack(headers: Sequence[DicomHeader]) -> Volume:

@@ -6,10 +6,14 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_flomo.volumes.dicom import DicomSeries
 
 READABLE = (
     ".nii",
@@ -81,32 +85,25 @@ def read(path: str | os.PathLike[str], *, series: str | int | None = None) -> Vo
     return volume
 
 
-def series_files(
-    folder: str | os.PathLike[str], series: str | int | None = None
-) -> tuple[tuple[Path, ...], ...]:
-    """Return the DICOM files of a series in the order in which `read` stacks them.
+def find_series(folder: str | os.PathLike[str], series: str | int | None = None) -> DicomSeries:
+    """Find the files of a DICOM series in the order in which `read` stacks them.
 
     Parameters
     ----------
     folder, series
         As for `read`.
 
-    Returns
-    -------
-    tuple of tuple of Path
-        ``[frame][slice]``.
-
     Raises
     ------
     FlomoError
         As `read`, and if it is no folder of single images.
     """
-    from napari_flomo.volumes.dicom import dicom_files
+    from napari_flomo.volumes.dicom import find_dicom_series
 
     source = Path(folder)
     if not source.is_dir():
         raise FlomoError(f"{source} is no folder; choose the folder that holds the DICOM series.")
-    return dicom_files(source, series)
+    return find_dicom_series(source, series)
 
 
 def _read(source: Path, series: str | int | None) -> Volume:

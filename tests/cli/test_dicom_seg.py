@@ -15,7 +15,7 @@ import pydicom
 
 from napari_flomo import cli
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.volumes import read, series_files
+from napari_flomo.volumes import find_series, read
 
 Capture = pytest.CaptureFixture[str]
 Write = Callable[..., object]
@@ -36,7 +36,7 @@ def masks(path: Path, images: Path, frame: int = 0) -> np.ndarray:
     """Return segment numbers in the order of the images that the object refers to."""
     import highdicom
 
-    uids = [pydicom.dcmread(file).SOPInstanceUID for file in series_files(images)[frame]]
+    uids = [pydicom.dcmread(file).SOPInstanceUID for file in find_series(images).files[frame]]
     return highdicom.seg.segread(path).get_pixels_by_source_instance(
         uids, combine_segments=True, assert_missing_frames_are_empty=True
     )

@@ -26,7 +26,7 @@ from napari_flomo.models import ModelCard
 from napari_flomo.models.card import Concept
 from napari_flomo.segmentation import dicom_seg, dicom_seg_jobs
 from napari_flomo.segmentation.dicom_seg import check_usable
-from napari_flomo.volumes import Geometry, Volume, read, series_files, write
+from napari_flomo.volumes import Geometry, Volume, find_series, read, write
 
 Write = Callable[..., object]
 
@@ -88,7 +88,7 @@ def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
     assert np.array_equal(
         by_hand(tmp_path / "heart.dcm", labels.geometry, labels.data.shape), numbers_of(labels.data)
     )
-    image = pydicom.dcmread(series_files(stack)[0][0])
+    image = pydicom.dcmread(find_series(stack).files[0][0])
     for name in ("PatientName", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
         assert found[name].value == image[name].value
     assert found.SeriesInstanceUID != image.SeriesInstanceUID
@@ -102,7 +102,7 @@ def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
     )
     assert np.abs(np.subtract(colour.to_rgb(), (0x2C, 0xA0, 0x2C))).max() <= 1
     read_back = highdicom.seg.segread(tmp_path / "heart.dcm")
-    uids = [pydicom.dcmread(file).SOPInstanceUID for file in series_files(stack)[0]]
+    uids = [pydicom.dcmread(file).SOPInstanceUID for file in find_series(stack).files[0]]
     masks = read_back.get_pixels_by_source_instance(
         uids, combine_segments=True, assert_missing_frames_are_empty=True
     )
@@ -218,7 +218,7 @@ def test_what_cannot_be_done_is_found_out_before_there_are_labels(
     write_series(folder, images[:1], StudyInstanceUID=None)
     with pytest.raises(FlomoError, match="lack what a DICOM segmentation must repeat"):
         check_usable(read(folder), card, folder)
-    file = series_files(cine)[0][0]
+    file = find_series(cine).files[0][0]
     with pytest.raises(FlomoError, match="no folder"):
         check_usable(read(file), card, file)
     assert not list(tmp_path.glob("*.dcm"))
