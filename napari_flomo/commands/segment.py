@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo import DEFAULT_MODEL, __version__
@@ -96,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
     from napari_flomo.volumes import read
 
     volume = read(args.input, series=args.series)
+    for note in volume.notes:
+        print(f"Note: {note}", file=sys.stderr)
     folder = model_folder(args.model, args.quiet)
     segmenter = Segmenter.from_pretrained(folder, device=args.device, engine=args.engine)
     if args.dicom_seg is not None:

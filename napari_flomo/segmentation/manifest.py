@@ -108,6 +108,7 @@ def run_manifest(
             "spacing_mm": list(volume.geometry.spacing),
             "spacing_known": volume.geometry.spacing_known,
             "modality": volume.modality,
+            "notes": list(volume.notes),
         },
         "segmented": {"frames": list(frames), "slices": list(slices)},
         "skipped": {

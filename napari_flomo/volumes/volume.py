@@ -39,6 +39,10 @@ class Volume:
         Seconds between frames, or None when unknown.
     extra
         What a writer needs to repeat the original header (never text from it).
+    notes
+        Sentences for the user about what the reader had to decide, such as which of two
+        contradicting spacings it used. They name no file, folder or patient. Empty where the
+        file was clear.
 
     Raises
     ------
@@ -53,6 +57,7 @@ class Volume:
     source: str = ""
     frame_step: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         axes = tuple(self.axes)
