@@ -55,12 +55,51 @@ def test_a_shadow_only_darkens_and_spares_the_other_side(item):
     assert np.array_equal(image[0], image[2])
 
 
-@pytest.mark.parametrize("name", ["elastic", "clahe", "shadow"])
+def test_a_quarter_turn_turns_both_alike(item):
+    result = changed(replace(NONE, turn=1.0), item)
+    image, classes = np.asarray(result["image"]), np.asarray(result["classes"])
+    turns = [np.rot90(item["image"], k, (1, 2)) for k in (1, 2, 3)]
+    matching = [k for k, turned in enumerate(turns, 1) if np.array_equal(turned, image)]
+    assert len(matching) == 1
+    assert np.array_equal(np.rot90(item["classes"], matching[0], (1, 2)), classes)
+
+
+def test_a_bias_field_is_smooth_and_multiplies(item):
+    flat = {**item, "image": np.full((1, 64, 64), 0.5, np.float32)}
+    field = np.asarray(changed(replace(NONE, bias=1.0, bias_strength=0.3), flat)["image"]) / 0.5
+    assert np.ptp(field) > 0.05
+    assert (field > 0).all()
+    assert np.abs(np.diff(field, axis=1)).max() < 0.1 * np.ptp(field)
+
+
+def test_a_coarser_resolution_loses_detail_and_keeps_the_size(item):
+    noisy = np.random.default_rng(0).uniform(size=(1, 64, 64)).astype(np.float32)
+    result = changed(replace(NONE, resolution=1.0, resolution_factor=0.3), {**item, "image": noisy})
+    image = np.asarray(result["image"])
+    assert image.shape == noisy.shape
+    assert image.std() < 0.95 * noisy.std()
+    assert np.array_equal(result["classes"], item["classes"])
+
+
+def test_ghosts_repeat_the_image_along_one_axis_and_keep_its_mean(item):
+    image = np.asarray(changed(replace(NONE, ghost=1.0, ghost_strength=0.9), item)["image"])
+    assert abs(float(image.mean()) - float(item["image"].mean())) < 0.01
+    difference = np.abs(image - item["image"])[0]
+    outside = item["classes"][0] == 0
+    assert difference[outside].max() > 0.02
+    # Lines of one axis only are changed: where the disc is not met, nothing is.
+    untouched = (difference.max(axis=0) < 1e-3).sum(), (difference.max(axis=1) < 1e-3).sum()
+    assert max(untouched) > 20
+
+
+@pytest.mark.parametrize(
+    "name", ["elastic", "clahe", "shadow", "turn", "bias", "resolution", "ghost"]
+)
 def test_a_seed_decides(item, name):
     recipe = replace(
         NONE, **{name: 1.0}, elastic_spacing=16.0, elastic_magnitude=4.0, clahe_clip=0.05,
-        shadow_depth=0.9,
+        shadow_depth=0.9, bias_strength=0.3, resolution_factor=0.5, ghost_strength=0.5,
     )  # fmt: skip
-    first, again, other = (changed(recipe, item, seed)["image"] for seed in (1, 1, 2))
+    first, again, *others = (changed(recipe, item, seed)["image"] for seed in (1, 1, 2, 3, 4))
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
+    assert not all(np.array_equal(first, other) for other in others)

@@ -87,7 +87,7 @@ def test_a_parent_that_saw_the_held_out_fold_is_refused(dataset, parent):
     recipe = parent(clean)
     card = check_start(recipe, dataset)
     assert card is not None
-    assert trained_on(card, ["ff"]) == sorted([*clean, "ff"])
+    assert trained_on([card], ["ff"]) == sorted([*clean, "ff"])
     with pytest.raises(FlomoError, match="was trained on p2_a, which fold 1 holds out"):
         check_start(replace(recipe, data=replace(recipe.data, fold=1)), dataset)
 
@@ -99,11 +99,11 @@ def test_a_parent_of_unknown_training_needs_its_fold_named(dataset, parent):
     named = replace(recipe, data=replace(recipe.data, parent_fold=0))
     card = check_start(named, dataset)
     assert card is not None
-    assert trained_on(card, ["ff"]) is None
+    assert trained_on([card], ["ff"]) is None
     with pytest.raises(FlomoError, match="was trained on fold 1"):
         check_start(replace(named, data=replace(named.data, fold=1)), dataset)
 
 
 def test_a_run_from_nothing_has_no_parent(dataset, recipe):
     assert check_start(recipe, dataset) is None
-    assert trained_on(None, ["b", "a", "b"]) == ["a", "b"]
+    assert trained_on([], ["b", "a", "b"]) == ["a", "b"]

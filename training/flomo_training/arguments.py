@@ -38,7 +38,10 @@ def _register_train(subparsers: argparse._SubParsersAction[argparse.ArgumentPars
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--fold", metavar="K", type=int, help="fold to hold out (default: the recipe's)"
+        "--fold",
+        metavar="K|none",
+        type=_fold_or_none,
+        help="fold to hold out, or none (default: the recipe's)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument(
@@ -52,6 +55,11 @@ def _register_train(subparsers: argparse._SubParsersAction[argparse.ArgumentPars
     )
     _add_run(parser)
     parser.set_defaults(run=_train)
+
+
+def _fold_or_none(text: str) -> int | str:
+    """Parse the number of a fold, or the word ``none``."""
+    return text if text == "none" else int(text)
 
 
 def _register_crossval(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

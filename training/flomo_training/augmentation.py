@@ -1,4 +1,4 @@
-"""Random changes of training slices: MONAI's transforms, and two that it lacks."""
+"""Random changes of training slices: MONAI's transforms, and those that it lacks."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def compose(a: Augmentation) -> mt.Compose:
         (max(a.reverse, a.alone), RandNeighboursd("image", a.reverse, a.alone)),
         (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=0)),
         (a.flip, mt.RandFlipd(both, prob=a.flip, spatial_axis=1)),
+        (a.turn, mt.RandRotate90d(both, prob=a.turn, max_k=3)),
         (
             a.affine,
             mt.RandAffined(
@@ -50,6 +51,23 @@ def compose(a: Augmentation) -> mt.Compose:
         ),
         (a.clahe, RandCLAHEd("image", prob=a.clahe, clip_limit=a.clahe_clip)),
         (a.shadow, RandShadowd("image", prob=a.shadow, depth=a.shadow_depth)),
+        (
+            a.bias,
+            mt.RandBiasFieldd(
+                "image", prob=a.bias, coeff_range=(-a.bias_strength, a.bias_strength)
+            ),
+        ),
+        (
+            a.resolution,
+            mt.RandSimulateLowResolutiond(
+                "image",
+                prob=a.resolution,
+                zoom_range=(a.resolution_factor, 1.0),
+                downsample_mode="area",
+                upsample_mode="bilinear",
+            ),
+        ),
+        (a.ghost, RandGhostd("image", prob=a.ghost, strength=a.ghost_strength)),
         (a.gamma, mt.RandAdjustContrastd("image", prob=a.gamma, gamma=_pair(a.gamma_range))),
         (
             a.contrast,
@@ -136,6 +154,53 @@ class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):
                 equal = [equalize_adapthist(plane, clip_limit=clip) for plane in planes]
                 result[key] = torch.as_tensor(np.stack(equal).astype(np.float32))
         return result
+
+
+class RandGhostd(mt.RandomizableTransform, mt.MapTransform):
+    """Periodic ghosts along one axis: every n-th line of k-space is weakened.
+
+    Motion and flow during the acquisition modulate the lines of k-space along the phase-encoding
+    axis, which repeats the image, shifted, over itself. Lines near the centre of k-space are kept,
+    so that the mean intensity hardly changes.
+
+    Parameters
+    ----------
+    keys
+        Entries of the mapping, ``(C, H, W)``.
+    prob
+        Probability.
+    strength
+        Largest share that a weakened line loses, 0 to 1.
+    """
+
+    def __init__(self, keys: Hashable, prob: float, strength: float) -> None:
+        mt.MapTransform.__init__(self, keys)
+        mt.RandomizableTransform.__init__(self, prob)
+        self.strength = strength
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the mapping with ghosts in its entries, or as they were."""
+        result = dict(data)
+        self.randomize(None)
+        if self._do_transform:
+            axis = self.R.randint(1, 3)
+            period = self.R.randint(2, 5)
+            loss = self.R.uniform(0.1, 1.0) * self.strength
+            for key in self.key_iterator(result):
+                result[key] = _with_ghosts(torch.as_tensor(result[key]), axis, period, loss)
+        return result
+
+
+def _with_ghosts(image: Tensor, axis: int, period: int, loss: float) -> Tensor:
+    """Weaken every ``period``-th line of k-space along an axis of ``(C, H, W)``."""
+    length = image.shape[axis]
+    frequency = torch.fft.fftfreq(length).abs() * length
+    weakened = (torch.arange(length) % period == 0) & (frequency > length / 32)
+    lines = torch.where(weakened, 1 - loss, 1.0)
+    shape = [1, 1, 1]
+    shape[axis] = length
+    spectrum = torch.fft.fft(image, dim=axis) * lines.reshape(shape)
+    return torch.fft.ifft(spectrum, dim=axis).real.to(image.dtype)
 
 
 class RandShadowd(mt.RandomizableTransform, mt.MapTransform):

@@ -71,7 +71,7 @@ class PreparedVolume:
     fingerprint: str = ""
 
 
-def list_cases(source: Path, fold: int, split: Split) -> list[Case]:
+def list_cases(source: Path, fold: int | None, split: Split) -> list[Case]:
     """List the cases of a data set that belong to a split of a fold.
 
     Parameters
@@ -81,7 +81,7 @@ def list_cases(source: Path, fold: int, split: Split) -> list[Case]:
         ``phase``, ``group``, ``image`` and ``labels`` (paths within the folder; by default
         ``images/CASE.nii.gz`` and ``labels/CASE_gt.nii.gz``), and ``folds.json``.
     fold
-        Held out.
+        Held out; None holds out nobody.
     split
         ``"training"``, ``"validation"`` or ``"all"``.
 
@@ -98,7 +98,7 @@ def list_cases(source: Path, fold: int, split: Split) -> list[Case]:
         )
     rows = read_rows(source)
     folds = read_folds(source)
-    if not 0 <= fold < len(folds.folds):
+    if fold is not None and not 0 <= fold < len(folds.folds):
         raise FlomoError(f"There is no fold {fold}; choose 0 to {len(folds.folds) - 1}.")
     fold_of = folds.fold_of()
     training: list[Case] = []

@@ -167,7 +167,7 @@ def data_name(source: Path) -> str:
 
 def evaluate_folder(
     source: Path,
-    fold: int,
+    fold: int | None,
     split: Any,
     segmenter: Segmenter,
     gallery: WorstCases,

@@ -69,8 +69,16 @@ def training_protocol(recipe: Recipe) -> str:
     """Return how a model was trained, in a sentence for its card."""
     start = ", starting from its parent" if recipe.parent else ""
     mean = ", mean of the last weights" if recipe.average is not None else ""
+    data = (
+        "Trained on all patients of its data"
+        if recipe.data.fold is None
+        else f"Trained without the patients of fold {recipe.data.fold}"
+    )
+    if recipe.distillation is not None:
+        count = len(recipe.distillation.teachers)
+        start += f", distilled from {count} teacher{'s' if count > 1 else ''}"
     return (
-        f"Trained without the patients of fold {recipe.data.fold}{start}: flavour "
+        f"{data}{start}: flavour "
         f"'{recipe.flavour}', {recipe.epochs} epochs{mean}, seed {recipe.seed}."
     )
 

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from flomo_training.diary import Diary
 from flomo_training.export import export_model
-from flomo_training.lineage import check_start, trained_on
+from flomo_training.lineage import check_start, check_teachers, trained_on
 from flomo_training.module import SegmentationModule
 from flomo_training.pack import load_training
 from flomo_training.precision import choose_precision
@@ -81,6 +81,8 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     out.mkdir(parents=True, exist_ok=True)
 
     parent = check_start(recipe, source)
+    teachers = check_teachers(recipe, source)
+    ancestors = [*teachers] if parent is None else [parent, *teachers]
     volumes = load_training(source, recipe.model, recipe.data.fold)
     targets = target_maker(recipe.loss, recipe.model)
     slices = SliceDataset(volumes, recipe.crops, recipe.augmentation, recipe.seed, targets)
@@ -110,7 +112,8 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
         facts = {
             "cases": len(volumes),
             "parent": None if parent is None else f"{parent.name} {parent.sha256}",
-            "trained_on": trained_on(parent, (volume.fingerprint for volume in volumes)),
+            "teachers": [f"{card.name} {card.sha256}" for card in teachers],
+            "trained_on": trained_on(ancestors, (volume.fingerprint for volume in volumes)),
             "slices": len(slices),
             "epochs": len(diary.rows),
             "training_hours": round(diary.seconds / 3600, 2),
@@ -186,10 +189,11 @@ def run_training(args: argparse.Namespace) -> int:
     """Serve ``flomo train``."""
     recipe = read_recipe(args.recipe)
     if args.fold is not None:
-        recipe = replace(recipe, data=replace(recipe.data, fold=args.fold))
+        fold = None if args.fold == "none" else args.fold
+        recipe = replace(recipe, data=replace(recipe.data, fold=fold))
     recipe = replace(recipe, hardware=choose_hardware(recipe.hardware, args))
     source = Path(args.data or recipe.data.source)
-    name = f"{recipe.model.name}-fold{recipe.data.fold}"
+    name = f"{recipe.model.name}-fold{recipe.data.fold_name}"
     out = Path(args.out) if args.out else Path("runs") / name
     check_run(out, args.resume)
     out.mkdir(parents=True, exist_ok=True)
@@ -198,7 +202,9 @@ def run_training(args: argparse.Namespace) -> int:
     model = train(recipe, source, out, resume=args.resume)
     if is_first_process():
         print(f"The model is in {model}.", file=sys.stderr)
-        if args.report and source.is_file():
+        if recipe.data.fold is None:
+            print("No fold was held out, so there is nothing to measure it on.", file=sys.stderr)
+        elif args.report and source.is_file():
             print("A packed file cannot be measured on; use flomo evaluate.", file=sys.stderr)
         elif args.report:
             from flomo_training.reports import write_reports

@@ -30,16 +30,43 @@ def check_start(recipe: Recipe, source: Path) -> ModelCard | None:
     FlomoError
         If the model was trained on an image that the run holds out, or nobody knows.
     """
-    name, fold = recipe.parent, recipe.data.fold
-    if name is None:
+    if recipe.parent is None:
         return None
-    card = load_card(name)
+    card = load_card(recipe.parent)
+    _check_unseen(recipe, source, recipe.parent, card, "start from")
+    return card
+
+
+def check_teachers(recipe: Recipe, source: Path) -> list[ModelCard]:
+    """Return the cards of the models that a run learns from.
+
+    Parameters
+    ----------
+    recipe, source
+        As for `check_start`.
+
+    Raises
+    ------
+    FlomoError
+        If a teacher was trained on an image that the run holds out, or nobody knows.
+    """
+    cards = [load_card(name) for name in recipe.teachers]
+    for name, card in zip(recipe.teachers, cards, strict=True):
+        _check_unseen(recipe, source, name, card, "learn from")
+    return cards
+
+
+def _check_unseen(recipe: Recipe, source: Path, name: str, card: ModelCard, use: str) -> None:
+    """Raise if a model has seen an image that a run holds out, or nobody knows."""
+    fold = recipe.data.fold
+    if fold is None:
+        return
     if card.trained_on is not None:
         seen = set(card.trained_on)
         held_out = held_out_fingerprints(source, fold)
         if leaked := sorted(case for case, value in held_out.items() if value in seen):
             raise FlomoError(
-                f"{name} was trained on {leaked[0]}, which fold {fold} holds out; start from a "
+                f"{name} was trained on {leaked[0]}, which fold {fold} holds out; {use} a "
                 "model that has not seen this fold, or choose another fold."
             )
     elif recipe.data.parent_fold is None:
@@ -49,14 +76,24 @@ def check_start(recipe: Recipe, source: Path) -> ModelCard | None:
         )
     elif recipe.data.parent_fold != fold:
         raise FlomoError(
-            f"{name} was trained on fold {fold}: it held out fold {recipe.data.parent_fold}; start "
-            "from a model that has not seen this fold, or choose another fold."
+            f"{name} was trained on fold {fold}: it held out fold {recipe.data.parent_fold}; {use} "
+            "a model that has not seen this fold, or choose another fold."
         )
-    return card
 
 
-def trained_on(parent: ModelCard | None, own: Iterable[str]) -> list[str] | None:
-    """Return the fingerprints for the card of a new model; None if its parent's are not known."""
-    if parent is None:
-        return sorted(set(own))
-    return None if parent.trained_on is None else sorted({*parent.trained_on, *own})
+def trained_on(ancestors: Iterable[ModelCard], own: Iterable[str]) -> list[str] | None:
+    """Return the fingerprints for the card of a new model; None if an ancestor's are not known.
+
+    Parameters
+    ----------
+    ancestors
+        The parent and the teachers: what they have seen, the new model has learnt from, too.
+    own
+        Fingerprints of the images of the run.
+    """
+    seen = set(own)
+    for card in ancestors:
+        if card.trained_on is None:
+            return None
+        seen.update(card.trained_on)
+    return sorted(seen)

@@ -100,6 +100,30 @@ class SegmentationLoss(nn.Module):
             return loss
 
 
+class DistillationLoss(nn.Module):
+    """Cross-entropy and Dice of a student against the probabilities of its teachers.
+
+    Parameters
+    ----------
+    weights
+        From the recipe: the terms ``cross_entropy`` and ``dice`` weigh as they do against labels.
+    """
+
+    def __init__(self, weights: LossWeights) -> None:
+        super().__init__()
+        self.weights = weights
+        self.dice = DiceLoss(include_background=False, softmax=True, batch=True)
+
+    def forward(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        """Return the loss, a scalar, of ``(N, K, H, W)`` logits and mean probabilities."""
+        with torch.autocast(logits.device.type, enabled=False):
+            logits = logits.float()
+            entropy = F.cross_entropy(logits, probabilities)
+            return self.weights.cross_entropy * entropy + self.weights.dice * self.dice(
+                logits, probabilities
+            )
+
+
 def make_loss(
     weights: LossWeights, activation: Literal["softmax", "sigmoid"]
 ) -> SegmentationLoss | MultiTaskLoss | MixingLoss:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from flomo_training.depthwise import accelerate
 from flomo_training.encoder import start_encoder
-from flomo_training.losses import make_loss
+from flomo_training.losses import DistillationLoss, make_loss
 from flomo_training.recipe import Recipe
+from flomo_training.teachers import Teachers
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_network
 from napari_flomo.networks import build
@@ -43,17 +44,30 @@ class SegmentationModule(lightning.LightningModule):
             start_from(self.network, recipe.parent, widen=card.preprocessing.neighbours > 0)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = make_loss(recipe.loss, card.activation)
+        self.distillation = DistillationLoss(recipe.loss) if recipe.distillation else None
+        self.teachers: Teachers | None = None
 
     def setup(self, stage: str) -> None:
-        """Choose fast gradients where the run is on a CPU."""
-        if stage == "fit" and self.trainer.strategy.root_device.type == "cpu":
+        """Choose fast gradients where the run is on a CPU, and load the teachers."""
+        if stage != "fit":
+            return
+        device = self.trainer.strategy.root_device
+        if device.type == "cpu":
             accelerate(self.network)
+        if self.recipe.distillation is not None:
+            self.teachers = Teachers(self.recipe.teachers, self.recipe.model, device)
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
         """Return the loss of a batch."""
         images = batch["image"].contiguous(memory_format=torch.channels_last)
         targets = (batch[name] for name in self.loss.targets)
-        loss: Tensor = self.loss(self.network(images), batch["classes"], *targets)
+        output = self.network(images)
+        loss: Tensor = self.loss(output, batch["classes"], *targets)
+        if self.teachers is not None and self.distillation is not None:
+            assert self.recipe.distillation is not None
+            share = self.recipe.distillation.share
+            soft = self.distillation(output.logits, self.teachers(images))
+            loss = (1 - share) * loss + share * soft
         self.log(
             "train/loss",
             loss,

@@ -124,7 +124,7 @@ def write_pack(source: Path, card: ModelCard, out: Path) -> int:
     return slices
 
 
-def read_pack(path: Path, card: ModelCard, fold: int) -> list[PreparedVolume]:
+def read_pack(path: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
     """Read the training cases of a fold from a packed file.
 
     Raises
@@ -180,7 +180,7 @@ def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
     return {e.case: e.fingerprint for e in index.entries if fold_of[e.patient] == fold}
 
 
-def load_training(source: Path, card: ModelCard, fold: int) -> list[PreparedVolume]:
+def load_training(source: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
     """Return the prepared training cases of a fold, of a data folder or a packed file.
 
     Raises
@@ -218,10 +218,10 @@ def _check_layout(index: Index, path: Path, card: ModelCard) -> None:
         )
 
 
-def _check(index: Index, path: Path, card: ModelCard, fold: int) -> None:
+def _check(index: Index, path: Path, card: ModelCard, fold: int | None) -> None:
     """Raise if the file does not suit recipe and fold, or its folds leak."""
     _check_layout(index, path, card)
-    if not 0 <= fold < len(index.folds.folds):
+    if fold is not None and not 0 <= fold < len(index.folds.folds):
         raise FlomoError(f"There is no fold {fold}; choose 0 to {len(index.folds.folds) - 1}.")
     fold_of = index.folds.fold_of()
     training: list[Case] = []

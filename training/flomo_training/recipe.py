@@ -28,15 +28,21 @@ class Data:
     source
         Folder with ``images/``, ``labels/``, ``cases.csv`` and ``folds.json``, or a packed file.
     fold
-        Fold held out; the network never sees its patients.
+        Fold held out; the network never sees its patients. None holds out nobody: a model for
+        users, after every choice was made with folds.
     parent_fold
         Fold of this data that the model of ``start_from`` held out. Needed only where the model's
         card does not tell which images it was trained on.
     """
 
     source: str
-    fold: int
+    fold: int | None
     parent_fold: int | None = None
+
+    @property
+    def fold_name(self) -> str:
+        """How run folders name the fold: its number, or ``none``."""
+        return "none" if self.fold is None else str(self.fold)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,17 @@ class Augmentation:
         Probability and largest clip limit (0..1) of an adaptive histogram equalisation.
     shadow, shadow_depth
         Probability of a soft shadow and the largest share of brightness that it takes away.
+    turn
+        Probability of a turn by 90, 180 or 270 degrees.
+    bias, bias_strength
+        Probability of a smooth multiplicative intensity field, as of a receive coil, and the
+        largest coefficient of its polynomial.
+    resolution, resolution_factor
+        Probability of a coarser in-plane resolution, and the smallest share of pixels kept along
+        an axis.
+    ghost, ghost_strength
+        Probability of periodic ghosts along one axis, as motion or flow causes in k-space, and the
+        largest share by which every n-th k-space line is weakened.
     reverse, alone
         Probabilities that the neighbouring slices change sides, as in a stack stored the other way
         round, and that they are missing, as in a stack of one slice.
@@ -128,6 +145,13 @@ class Augmentation:
     clahe_clip: float = 0.02
     shadow: float = 0.0
     shadow_depth: float = 0.5
+    turn: float = 0.0
+    bias: float = 0.0
+    bias_strength: float = 0.3
+    resolution: float = 0.0
+    resolution_factor: float = 0.5
+    ghost: float = 0.0
+    ghost_strength: float = 0.5
     reverse: float = 0.0
     alone: float = 0.0
 
@@ -167,6 +191,27 @@ class LossWeights:
     distance: float = 1.0
     boundary: float = 1.0
     weighted_entropy: bool = False
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Teachers whose mean probabilities a network learns beside the labels.
+
+    Attributes
+    ----------
+    teachers
+        Names or folders of models with the same labels and the same preprocessing; ``{fold}``
+        stands for the fold that is held out. They see the augmented squares of the student.
+    share
+        Weight of the loss against the teachers; the loss against the labels weighs the rest.
+
+    References
+    ----------
+    Hinton et al., "Distilling the knowledge in a neural network", 2015, arXiv 1503.02531.
+    """
+
+    teachers: tuple[str, ...]
+    share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -264,6 +309,8 @@ class Recipe:
         What the run computes on.
     encoder
         Weights that the network's encoder starts from. None starts from random weights.
+    distillation
+        Teachers to learn from; None learns from the labels alone.
     """
 
     flavour: Literal["paper", "best"]
@@ -283,11 +330,21 @@ class Recipe:
     accumulate: int = 1
     hardware: Hardware = field(default_factory=Hardware)
     encoder: EncoderWeights | None = None
+    distillation: Distillation | None = None
 
     @property
     def parent(self) -> str | None:
         """The model that the run starts from, for its fold."""
-        return self.start_from and self.start_from.replace("{fold}", str(self.data.fold))
+        return self.start_from and self._for_fold(self.start_from)
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The models that the run learns from, for its fold."""
+        names = () if self.distillation is None else self.distillation.teachers
+        return tuple(self._for_fold(name) for name in names)
+
+    def _for_fold(self, name: str) -> str:
+        return name.replace("{fold}", self.data.fold_name)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:

@@ -47,6 +47,8 @@ def check_recipe(recipe: Recipe) -> None:
     _check_loss(recipe.loss)
     if recipe.encoder is not None:
         _check_encoder(recipe)
+    if recipe.distillation is not None:
+        _check_distillation(recipe)
 
 
 def _check_loss(loss: LossWeights) -> None:
@@ -71,3 +73,17 @@ def _check_encoder(recipe: Recipe) -> None:
     pin = (recipe.encoder.commit, recipe.encoder.size, recipe.encoder.sha256)
     if recipe.encoder.repo is not None and None in pin:
         raise SchemaFault("'encoder' with a 'repo' needs 'commit', 'size' and 'sha256'")
+
+
+def _check_distillation(recipe: Recipe) -> None:
+    """Refuse a share that leaves nothing to distil, and losses that have no soft form."""
+    assert recipe.distillation is not None
+    if not recipe.distillation.teachers:
+        raise SchemaFault("'distillation.teachers' must name at least one model")
+    if not 0 < recipe.distillation.share <= 1:
+        raise SchemaFault(
+            f"'distillation.share' must lie above 0 and not above 1, not "
+            f"{recipe.distillation.share}"
+        )
+    if recipe.loss.kind != "overlap" or recipe.model.activation != "softmax":
+        raise SchemaFault("'distillation' needs 'loss.kind' overlap and 'model.activation' softmax")

@@ -141,7 +141,7 @@ def _whole(training: Corrected, held_out: Corrected) -> Corrected:
 
 def _trained_on(parent: ModelCard, facts: Facts) -> tuple[str, ...] | None:
     own = (*facts.training.fingerprints, *facts.replayed)
-    known = trained_on(parent, own)
+    known = trained_on([parent], own)
     return None if known is None else tuple(known)
 
 

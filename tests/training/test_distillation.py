@@ -1,0 +1,113 @@
+"""A student learns its teachers' mean probabilities, and only from teachers that may teach it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from flomo_training.cases import list_cases
+from flomo_training.fit import train
+from flomo_training.leaks import fingerprints
+from flomo_training.lineage import check_teachers
+from flomo_training.losses import DistillationLoss
+from flomo_training.recipe import Distillation, parse_recipe
+from flomo_training.teachers import Teachers
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import load_card, save_model
+from napari_flomo.networks import build
+
+
+@pytest.fixture
+def make_teacher(recipe, dataset, tmp_path):
+    """Return a function that saves a small U-Net of random weights as a model."""
+    clean = fingerprints(list_cases(dataset, 0, "training")).values()
+
+    def make(name="teacher", *, seed=0, seen=tuple(clean), **changes):
+        torch.manual_seed(seed)
+        card = replace(
+            recipe.model,
+            name=name,
+            network="dynunet",
+            network_arguments={"filters": [4, 8, 16]},
+            trained_on=seen,
+            **changes,
+        )
+        network = build("dynunet", in_channels=1, num_classes=card.num_classes, filters=[4, 8, 16])
+        save_model(tmp_path / name, network, card)
+        return str(tmp_path / name)
+
+    return make
+
+
+def test_the_ensemble_is_the_mean_of_its_members(recipe, make_teacher):
+    names = [make_teacher("a", seed=1), make_teacher("b", seed=2)]
+    images = torch.rand(2, 1, 32, 32)
+    one, two = (Teachers([name], recipe.model, torch.device("cpu"))(images) for name in names)
+    both = Teachers(names, recipe.model, torch.device("cpu"))(images)
+    assert not torch.allclose(one, two)
+    assert torch.allclose(both, (one + two) / 2, atol=1e-6)
+    assert torch.allclose(both.sum(dim=1), torch.ones(2, 32, 32), atol=1e-5)
+
+
+def test_the_loss_is_least_where_the_student_agrees(recipe):
+    loss = DistillationLoss(recipe.loss)
+    probabilities = torch.softmax(4 * torch.randn(2, 3, 16, 16), dim=1)
+    agreeing = torch.log(probabilities)
+    assert loss(agreeing, probabilities) < loss(
+        agreeing + 0.5 * torch.randn(2, 3, 16, 16), probabilities
+    )
+    assert loss(agreeing, probabilities) < loss(-agreeing, probabilities)
+
+
+def test_a_teacher_of_other_images_or_labels_is_refused(recipe, make_teacher):
+    coarse = replace(recipe.model.preprocessing, pixel_mm=2.0)
+    with pytest.raises(FlomoError, match="other pixel size"):
+        Teachers([make_teacher(preprocessing=coarse)], recipe.model, torch.device("cpu"))
+    fewer = make_teacher("swapped", labels=(recipe.model.labels[0], *recipe.model.labels[:0:-1]))
+    with pytest.raises(FlomoError, match="other labels"):
+        Teachers([fewer], recipe.model, torch.device("cpu"))
+
+
+def test_a_teacher_that_saw_the_held_out_fold_is_refused(recipe, dataset, make_teacher):
+    everyone = tuple(fingerprints(list_cases(dataset, 0, "all")).values())
+    learning = replace(recipe, distillation=Distillation((make_teacher(seen=everyone),)))
+    with pytest.raises(FlomoError, match="which fold 0 holds out; learn from"):
+        check_teachers(learning, dataset)
+    # Where nobody is held out, everybody may teach.
+    assert check_teachers(replace(learning, data=replace(learning.data, fold=None)), dataset)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"distillation": {"teachers": []}}, "at least one"),
+        ({"distillation": {"teachers": ["a"], "share": 1.5}}, "share"),
+    ],
+)
+def test_a_recipe_says_what_is_wrong(new_content, change, message):
+    with pytest.raises(FlomoError, match=message):
+        parse_recipe(new_content() | change, Path("recipe.yaml"))
+
+
+def test_a_run_learns_from_teachers_and_forgets_them(recipe, dataset, make_teacher, tmp_path):
+    seen = tuple(sorted(fingerprints(list_cases(dataset, 0, "training")).values()))
+    learning = replace(
+        recipe, epochs=1, distillation=Distillation((make_teacher(seen=(*seen, "ff")),), 0.5)
+    )
+    model = train(learning, dataset, tmp_path / "run")
+    kept = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(name.startswith("network.") for name in kept)
+    card = load_card(model)
+    assert "distilled from 1 teacher" in (card.protocol or "")
+    assert set(card.trained_on or ()) == {*seen, "ff"}
+
+
+def test_a_run_without_a_held_out_fold_uses_every_patient(recipe, dataset, tmp_path):
+    everyone = sorted(fingerprints(list_cases(dataset, 0, "all")).values())
+    whole = replace(recipe, epochs=1, data=replace(recipe.data, fold=None))
+    card = load_card(train(whole, dataset, tmp_path / "run"))
+    assert list(card.trained_on or ()) == everyone
+    assert "all patients" in (card.protocol or "")
