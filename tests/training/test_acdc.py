@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flomo_training.acdc import prepare_acdc
+from flomo_training.acdc import PUBLISHED_TEST, prepare_acdc
 from flomo_training.cases import list_cases, read_case
 from napari_flomo.cli import main
 from napari_flomo.errors import FlomoError
@@ -175,6 +175,31 @@ def test_labels_with_another_spacing_are_refused(official, tmp_path):
     write(replace(labels, geometry=Geometry((1.5, 1.5, 8.0))), path)
     with pytest.raises(FlomoError, match="different grids"):
         prepare_acdc(official, tmp_path / "out")
+
+
+def test_the_published_split_holds_out_its_20_patients_only(official, tmp_path, monkeypatch):
+    monkeypatch.setattr("flomo_training.acdc.PUBLISHED_TEST", (2, 3))
+    out = tmp_path / "out"
+    command = ["data", "prepare", "acdc", "--source", str(official), "--out", str(out)]
+    assert main([*command, "--published-split"]) == 0
+    held_out = {case.patient for case in list_cases(out, 0, "validation")}
+    trained = {case.patient for case in list_cases(out, 0, "training")}
+    assert held_out == {"patient002", "patient003"}
+    assert trained == {f"patient{number:03d}" for number in (1, *range(4, 11))}
+    assert len(list_cases(out, None, "training")) == 20
+    # Prepared once more, the split stays.
+    prepare_acdc(out, tmp_path / "again")
+    assert (tmp_path / "again/folds.json").read_text() == (out / "folds.json").read_text()
+
+
+def test_the_published_split_needs_all_of_its_patients(official, tmp_path, capsys):
+    command = ["data", "prepare", "acdc", "--source", str(official), "--out", str(tmp_path / "o")]
+    assert main([*command, "--published-split"]) == 2
+    assert "patient012 of the published test split is missing (16 of 20" in capsys.readouterr().err
+
+
+def test_the_published_split_is_as_published():
+    assert len(set(PUBLISHED_TEST)) == 20
 
 
 def test_a_folder_with_other_files_is_left_alone(official, tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,10 @@ CODES = {1: "rv_ml", 2: "myo_ml", 3: "lv_ml"}
 """Label codes and the columns of their volumes."""
 
 PHASES = ("ED", "ES")
+
+PUBLISHED_TEST = (2, 3, 8, 9, 12, 14, 17, 24, 42, 48, 49, 53, 55, 64, 67, 79, 81, 88, 92, 95)
+"""Test patients among the 100 training patients of ACDC in the split of Zhou et al. (nnFormer, IEEE
+TIP 32, 2023) and Wang et al. (MT-UNet, ICASSP 2022), which many papers use."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,16 @@ class Phase:
     frame: int | None = None
 
 
-def prepare_acdc(source: Path, out: Path) -> None:
+def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
     """Prepare ACDC.
 
     Parameters
     ----------
     source, out
         Folder of the data set as it came, and the folder to write.
+    published
+        Whether to hold out the 20 test patients of the published split as the only fold, instead
+        of dealing all patients to five folds.
 
     Raises
     ------
@@ -79,6 +86,8 @@ def prepare_acdc(source: Path, out: Path) -> None:
         refuse_missing(source, missing)
         folds = None
     _check_complete(source, phases)
+    if published:
+        folds = published_split({phase.row["patient"] for phase in phases})
     write_prepared(
         out,
         TITLE,
@@ -239,9 +248,26 @@ def _suffix(path: Path) -> str:
     return ".nii.gz" if path.name.endswith(".gz") else ".nii"
 
 
+def published_split(patients: Iterable[str]) -> Folds:
+    """Return the published split: one fold of 20 test patients, all others in training only.
+
+    Raises
+    ------
+    FlomoError
+        If a test patient is missing.
+    """
+    test = {f"patient{number:03d}" for number in PUBLISHED_TEST}
+    if missing := sorted(test - set(patients)):
+        raise FlomoError(
+            f"{missing[0]} of the published test split is missing ({len(missing)} of {len(test)} "
+            "are); give the folder of all 100 training patients of ACDC."
+        )
+    return Folds((tuple(sorted(test)),), training_only=tuple(sorted(set(patients) - test)))
+
+
 def _stratified(rows: Sequence[Mapping[str, str]]) -> Folds:
     """Deal patients to folds, their pathologies in equal shares."""
     strata: dict[str, list[str]] = {}
     for row in rows:
         strata.setdefault(row["patient"], []).append(row["group"])
-    return Folds(deal(strata), "patient", "group")
+    return Folds(deal(strata), unit="patient", stratified_by="group")

@@ -228,6 +228,11 @@ def _register_data(subparsers: argparse._SubParsersAction[argparse.ArgumentParse
         allow_abbrev=False,
     )
     prepare.add_argument("name", choices=DATA_SETS, help="which data set it is")
+    prepare.add_argument(
+        "--published-split",
+        action="store_true",
+        help="acdc: hold out the 20 test patients of the published split instead of five folds",
+    )
     pack = actions.add_parser(
         "pack",
         help="write the slices of a recipe to one file",

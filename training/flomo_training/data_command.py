@@ -22,9 +22,11 @@ def run_prepare(args: argparse.Namespace) -> int:
     if source.resolve() == out.resolve():
         raise FlomoError("The data would overwrite itself; choose an --out other than --source.")
     if args.name in COLLECTIONS:
+        if args.published_split:
+            raise FlomoError("--published-split is known for acdc only; leave it out.")
         prepare_photos(args.name, source, out)
     else:
-        prepare_acdc(source, out)
+        prepare_acdc(source, out, published=args.published_split)
     print(f"The data is ready in {out}.", file=sys.stderr)
     return 0
 

@@ -39,6 +39,9 @@ class Folds:
         Two pictures whose perceptual hashes differ in no more bits are near duplicates.
     perceptual_hashes
         Of every picture, by case; empty for volumes.
+    training_only
+        Groups that are in no fold and always train, as in a published split into training and
+        test patients.
     """
 
     folds: tuple[tuple[str, ...], ...]
@@ -46,10 +49,12 @@ class Folds:
     stratified_by: str = ""
     near_duplicate_bits: int = 0
     perceptual_hashes: Mapping[str, str] = field(default_factory=dict)
+    training_only: tuple[str, ...] = ()
 
     def fold_of(self) -> dict[str, int]:
-        """Return the fold in which each group is held out."""
-        return {group: index for index, members in enumerate(self.folds) for group in members}
+        """Return the fold in which each group is held out; -1 for those that always train."""
+        held_out = {group: index for index, members in enumerate(self.folds) for group in members}
+        return dict.fromkeys(self.training_only, -1) | held_out
 
     def text(self) -> str:
         """Return the content of the file."""
@@ -73,7 +78,7 @@ def read_folds(source: Path) -> Folds:
         ) from error
     except SchemaFault as fault:
         raise FlomoError(f"{path} is not valid: {fault}; prepare the data again.") from fault
-    members = [member for row in folds.folds for member in row]
+    members = [member for row in (*folds.folds, folds.training_only) for member in row]
     if doubled := sorted({member for member in members if members.count(member) > 1}):
         raise FlomoError(
             f"{path} puts {doubled[0]} into two folds, so that a model would be judged on what it "
