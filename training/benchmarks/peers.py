@@ -1,0 +1,243 @@
+"""Compare the bundled model with a published napari plugin on the same volumes, in one run.
+
+    python training/benchmarks/peers.py --data "MyoPS bSSFP=DIR" --data "Sunnybrook=DIR"
+
+The peer is `myopari` 0.1.6 (PyPI, MIT), whose wheel holds an ONNX network for ACDC with the same
+label codes. It is installed into an environment of its own, without napari and CUDA, and is given
+its arrays in the order of nibabel, as its widget does. Data folders have ``cases.csv``, ``images/``
+and ``labels/`` as ``flomo data prepare`` writes them; only structures that a case's reference holds
+are compared. Speed: all subjects take turns, each in a process of its own, over the first volumes.
+
+Writes ``docs/benchmarks/peers.md`` and ``peers.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flomo_training.agreement import Agreement
+from flomo_training.cases import Case, case_of, read_case, read_rows
+from flomo_training.evaluate import agreements
+from flomo_training.summary import figures
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.files import atomic_write
+from napari_flomo.models import load_card
+from napari_flomo.volumes import Volume
+
+PEER = "myopari"
+REQUIREMENTS = ("onnxruntime==1.31.1", "scikit-image", "numpy")
+PEER_PACKAGE = "myopari==0.1.6"
+SPEED_VOLUMES = 4
+CHILD = Path(__file__).with_name("peers_child.py")
+DOCS = Path(__file__).parents[2] / "docs" / "benchmarks"
+
+
+def make_environment(folder: Path) -> Path:
+    """Make an environment with the peer and return its Python; an existing one is used again."""
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, *REQUIREMENTS], check=True)
+        subprocess.run([*pip, "--no-deps", PEER_PACKAGE], check=True)
+    return python
+
+
+def run(python: Path, subject: str, threads: int, folder: Path) -> dict[str, Any]:
+    """Run a subject over the volumes of a folder; see `peers_child`."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    if subject != PEER:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    environment["OMP_NUM_THREADS"] = str(threads)
+    command = [str(python), str(CHILD), subject, str(threads), str(folder)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def export_volumes(cases: Sequence[Case], folder: Path) -> dict[str, tuple[Volume, Volume]]:
+    """Write the images of some cases for the subjects and return images and references."""
+    found = {}
+    for case in cases:
+        image, reference = read_case(case)
+        np.save(folder / f"{case.name}.npy", image.data.T)
+        steps = json.dumps(list(image.geometry.spacing))
+        (folder / f"{case.name}.json").write_text(steps, encoding="utf-8")
+        found[case.name] = image, reference
+    return found
+
+
+def choose(folder: Path, names: Sequence[str]) -> None:
+    """Say which volumes the subjects are to segment."""
+    (folder / "volumes.json").write_text(json.dumps(list(names)), encoding="utf-8")
+
+
+def measure(
+    cases: Sequence[Case],
+    volumes: Mapping[str, tuple[Volume, Volume]],
+    subject: str,
+    folder: Path,
+) -> list[Agreement]:
+    """Compare the labels that a subject wrote with the references."""
+    labels = load_card(DEFAULT_MODEL).labels[1:]
+    rows: list[Agreement] = []
+    for case in cases:
+        image, reference = volumes[case.name]
+        found = np.load(folder / f"{case.name}-{subject.replace(':', '-')}.npy").T
+        result = replace(image, data=np.ascontiguousarray(found), extra={})
+        known = [label for label in labels if (reference.data == label.code).any()]
+        rows += agreements(case, reference, result, known, {})
+    return rows
+
+
+def accuracy_of(title: str, source: Path, subjects: Mapping[str, Path], threads: int) -> Any:
+    """Return the figures of every subject on one data folder."""
+    cases = [case_of(source, row) for row in read_rows(source)]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        volumes = export_volumes(cases, folder)
+        choose(folder, [case.name for case in cases])
+        result: dict[str, Any] = {}
+        for subject, python in subjects.items():
+            print(f"{title}: {subject}", file=sys.stderr, flush=True)
+            run(python, subject, threads, folder)
+            summary = figures(measure(cases, volumes, subject, folder))
+            result[subject] = {
+                "mean_dice": summary["mean_dice"],
+                "interval_95": summary["interval_95"],
+                "dice": {name: cells["all"] for name, cells in summary["dice"].items()},
+                "volumes": summary["volumes"],
+                "patients": summary["patients"],
+            }
+    return result
+
+
+def speed_of(source: Path, subjects: Mapping[str, Path], threads: int, rounds: int) -> Any:
+    """Return milliseconds a slice and megabytes of every subject, taken in turns."""
+    cases = [case_of(source, row) for row in read_rows(source)][:SPEED_VOLUMES]
+    slices = 0
+    seconds: dict[str, list[float]] = {subject: [] for subject in subjects}
+    peaks: dict[str, list[float]] = {subject: [] for subject in subjects}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        volumes = export_volumes(cases, folder)
+        choose(folder, list(volumes))
+        slices = sum(image.n_slices for image, _ in volumes.values())
+        for number in range(rounds):
+            for subject, python in subjects.items():
+                print(f"round {number + 1} of {rounds}: {subject}", file=sys.stderr, flush=True)
+                report = run(python, subject, threads, folder)
+                seconds[subject].append(sum(report["seconds"].values()))
+                peaks[subject].append(report["peak_mb"])
+    return {
+        subject: {
+            "ms_per_slice": round(1000 * statistics.median(times) / slices, 1),
+            "ms_per_slice_range": [
+                round(1000 * value / slices, 1) for value in (min(times), max(times))
+            ],
+            "peak_mb": round(max(peaks[subject])),
+        }
+        for subject, times in seconds.items()
+    }
+
+
+def page(report: Mapping[str, Any]) -> str:
+    """Return the page in Markdown."""
+    lines = [
+        "# Beside another napari plugin",
+        "",
+        "Written by `training/benchmarks/peers.py`; do not edit by hand.",
+        "",
+        f"`myopari` is {PEER_PACKAGE} from PyPI (MIT), whose ONNX network (1.4 M parameters) was "
+        "trained on ACDC; it ran on ONNX Runtime on the CPU as it is shipped, in its own "
+        "environment, with arrays in nibabel's order. All subjects saw the same volumes in this "
+        f"run, with {report['threads']} threads. Dice: 3-D, whole volumes in native spacing, only "
+        "structures that a case's reference holds; mean over volumes, then over structures; "
+        "brackets: 95 % intervals by bootstrap over patients.",
+        "",
+    ]
+    for title, results in report["accuracy"].items():
+        first = next(iter(results.values()))
+        names = list(first["dice"])
+        lines += [
+            f"## {title}",
+            "",
+            f"{first['volumes']} volumes of {first['patients']} patients.",
+            "",
+            "| model | " + " | ".join(names) + " | mean Dice |",
+            "| --- |" + " --- |" * (len(names) + 1),
+        ]
+        for subject, found in results.items():
+            low, high = found["interval_95"]
+            cells = " | ".join(f"{found['dice'][name]:.4f}" for name in names)
+            mean = f"{found['mean_dice']:.4f} ({low:.4f} to {high:.4f})"
+            lines.append(f"| `{subject}` | {cells} | {mean} |")
+        lines.append("")
+    lines += [
+        "## Speed and memory",
+        "",
+        f"{report['rounds']} rounds in turns over {SPEED_VOLUMES} volumes, each time in a process "
+        "of its own after one volume to warm up; whole calls, from the array to the labels; median "
+        "and range. The ratio is to the peer.",
+        "",
+        "| model | ms a slice | ratio | peak memory, MB |",
+        "| --- | --- | --- | --- |",
+    ]
+    peer = report["speed"][PEER]["ms_per_slice"]
+    for subject, found in report["speed"].items():
+        low, high = found["ms_per_slice_range"]
+        lines.append(
+            f"| `{subject}` | {found['ms_per_slice']} ({low} to {high}) | "
+            f"{found['ms_per_slice'] / peer:.2f} | {found['peak_mb']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", action="append", required=True, metavar="TITLE=DIR")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder of our model")
+    parser.add_argument("--environment", type=Path, default=Path("runs/peer-environment"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=DOCS / "peers.md")
+    options = parser.parse_args()
+
+    ours = Path(sys.executable)
+    sources = dict(text.split("=", 1) for text in options.data)
+    peer = {PEER: make_environment(options.environment.resolve())}
+    measured = peer | {f"{options.model}:openvino{views}": ours for views in ("", ":mirrored")}
+    timed = peer | {f"{options.model}:{engine}": ours for engine in ("eager", "openvino")}
+    report = {
+        "threads": options.threads,
+        "rounds": options.rounds,
+        "accuracy": {
+            title: accuracy_of(title, Path(folder), measured, options.threads)
+            for title, folder in sources.items()
+        },
+        "speed": speed_of(
+            Path(next(iter(sources.values()))), timed, options.threads, options.rounds
+        ),
+    }
+    with atomic_write(options.out) as temporary:
+        temporary.write_text(page(report), encoding="utf-8")
+    with atomic_write(options.out.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
