@@ -20,6 +20,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from accuracy_test_set import test_set_section
+
 from flomo_training.bootstrap import Estimate
 from flomo_training.consistency import FigurePair, check_pairs
 from flomo_training.results import (
@@ -67,9 +69,13 @@ and seed once more on another processor, where sums are rounded otherwise; the d
 little the last digits of a single run mean."""
 
 
-def page(series: Sequence[Series], published: Sequence[dict[str, str]]) -> str:
-    """Return the page as Markdown."""
-    blocks = [INTRODUCTION]
+def page(
+    series: Sequence[Series],
+    published: Sequence[dict[str, str]],
+    test_set: Sequence[str] = (),
+) -> str:
+    """Return the page as Markdown; ``test_set`` holds the blocks on the official test set."""
+    blocks = [INTRODUCTION, *test_set]
     for data in dict.fromkeys(one.facts["data"] for one in series):
         blocks += data_set(data, [one for one in series if one.facts["data"] == data])
     blocks += published_figures(published)
@@ -332,7 +338,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kept = f"{options.name or segmenter.card.name}-fold{options.fold}.csv"
             plain = options.folder / kept
             keep_mirrored(plain, segmenter, options.data, replace=options.replace)
-        text = page(read_results(options.folder), read_published(options.folder / PUBLISHED))
+        text = page(
+            read_results(options.folder),
+            read_published(options.folder / PUBLISHED),
+            test_set_section(options.folder, table, ranged),
+        )
         with atomic_write(options.folder / PAGE) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except FlomoError as error:
