@@ -18,9 +18,9 @@ FOLDER = "official_test"
 VIEWS = ("plain", "mirrored")
 
 INTRODUCTION = """\
-Patients 101 to 150 of ACDC, which no model was trained or tuned on. Nothing was chosen by them: each
-released model is measured once, after it is finished. Whole volumes in native spacing, taken from
-the `pixdim` of the files."""
+Patients 101 to 150 of ACDC, which no model was trained or tuned on. Nothing was chosen by them:
+each released model is measured once, after it is finished. Whole volumes in native spacing, taken
+from the `pixdim` of the files."""
 
 Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 
