@@ -69,14 +69,32 @@ def script(repository):
     spec = importlib.util.spec_from_file_location("accuracy_script", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["accuracy_script"] = module
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(path.parent)
+        spec.loader.exec_module(module)
     return module
 
 
 def test_the_page_of_the_docs_is_what_its_tables_say(script, repository):
     folder = repository / "docs" / "benchmarks"
-    page = script.page(read_results(folder), script.read_published(folder / script.PUBLISHED))
+    page = script.page(
+        read_results(folder),
+        script.read_published(folder / script.PUBLISHED),
+        script.test_set_section(folder, script.table, script.ranged),
+    )
     assert (folder / script.PAGE).read_text(encoding="utf-8") == page
+
+
+def test_the_official_test_set_is_shown_as_it_was_measured(script, repository):
+    folder = repository / "docs" / "benchmarks"
+    page = "\n".join(script.test_set_section(folder, script.table, script.ranged))
+    for views in ("plain", "mirrored"):
+        told = folder / "official_test" / f"flomo-b0-acdc-{views}.json"
+        summary = json.loads(told.read_text(encoding="utf-8"))
+        assert f"{summary['mean_dice']:.4f} (" in page
+        lower, upper = summary["ventricles"]["left ventricle"]["EF"]["limits"]
+        assert f"{lower:+.1f} to {upper:+.1f}" in page
+    assert script.test_set_section(folder / "pictures_uncertainty", script.table, None) == []
 
 
 def test_runs_are_kept_and_written_down(script, make_run, docs, capsys):
