@@ -15,7 +15,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.pairs import image_beside
+from napari_flomo.volumes.pairs import IMAGE_SUFFIXES, image_beside
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -52,7 +52,8 @@ def image_file(header: Path) -> Path:
     """
     found = image_beside(header)
     if found is None:
-        stem = header.name.removesuffix(".gz").removesuffix(".hdr")
+        stem = header.name.lower().removesuffix(".gz").removesuffix(".hdr")
+        stem = header.name[: len(stem)]
         raise FlomoError(
             f"{header.name} is the header of a NIfTI image in two files; put {stem}.img beside it "
             f"(and call the header {stem}.hdr)."
@@ -104,6 +105,8 @@ def read_header(stream: BinaryIO, path: Path) -> tuple[Any, bool]:
         kind = Nifti2Header
         block += stream.read(Nifti2Header.sizeof_hdr - Nifti1Header.sizeof_hdr)
     elif Nifti1Header.sizeof_hdr not in size:
+        if path.name.lower().endswith(IMAGE_SUFFIXES):
+            raise limits.damaged(path, "its header, of the same name with .hdr, is not beside it")
         raise limits.damaged(path, "it is not a NIfTI image")
     if len(block) < kind.sizeof_hdr:
         raise limits.damaged(path)

@@ -235,9 +235,8 @@ def _same_steps(columns: NDArray[np.float64], sizes: NDArray[np.float64]) -> boo
 
 
 def _agree(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell for each axis whether two steps are the same up to rounding; never for NaN."""
-    agree: NDArray[np.bool_] = np.abs(one - other) <= ROUNDING * np.maximum(one, other)
-    return agree
+    """Tell for each axis whether two steps are the same up to rounding; NaN and infinity never."""
+    return np.isclose(one, other, rtol=ROUNDING, atol=0) & np.isfinite(one)
 
 
 def _unset(steps: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -97,7 +97,12 @@ def nifti(path: Path, shape: tuple[int, ...] = (5, 4, 3), **fields: object) -> P
     dtype = fields.pop("dtype", np.int16)
     image = nibabel.Nifti1Image(np.zeros(shape, dtype), np.diag([1, 2, 3, 1]))
     content = bytearray(image.to_bytes())
-    offsets = {"dim": (40, "<8h"), "pixdim": (76, "<8f"), "srow_x": (280, "<4f"), "codes": (252, "<2h")}
+    offsets = {
+        "dim": (40, "<8h"),
+        "pixdim": (76, "<8f"),
+        "srow_x": (280, "<4f"),
+        "codes": (252, "<2h"),
+    }
     for name, values in fields.items():
         start, layout = offsets[name]
         content[start : start + struct.calcsize(layout)] = struct.pack(layout, *values)  # type: ignore[misc]
