@@ -21,7 +21,7 @@ MARKER = "flomo-cohort.json"
 """A folder with this file holds results; nothing in it is taken for an image."""
 
 SUFFIXES = {
-    "stack": (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"),
+    "stack": (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".nrrd", ".nhdr", ".mha", ".mhd"),
     "photo": (".png", ".jpg", ".jpeg", ".tif", ".tiff"),
 }
 """What a model's kind of input looks like on a disk, beside DICOM series for stacks."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_flomo.cohorts.finding import Study
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import suffix_of
+from napari_flomo.volumes import HEADER_SUFFIXES, image_beside, suffix_of
 
 _DETACHED = {
     ".nhdr": re.compile(rb"^data ?file:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE),
@@ -43,7 +43,8 @@ class Input:
 def files_of(study: Study, root: Path) -> list[Path]:
     """Return the files that a study consists of, in the order of their names.
 
-    A header whose voxels lie in another file (``.nhdr``, ``.mhd``) brings that one with it.
+    A header whose voxels lie in another file (``.hdr``, ``.nhdr``, ``.mhd``) brings that one with
+    it.
 
     Raises
     ------
@@ -55,6 +56,9 @@ def files_of(study: Study, root: Path) -> list[Path]:
         return sorted(
             path for path in place.iterdir() if path.is_file() and not path.name.startswith(".")
         )
+    if suffix_of(place) in HEADER_SUFFIXES:
+        image = image_beside(place)
+        return [place] if image is None else [place, image]
     rule = _DETACHED.get(suffix_of(place))
     if rule is not None:
         with place.open("rb") as stream:

@@ -15,6 +15,7 @@ TABLE = "cohort.csv"
 _ALWAYS = ("study", "state", "error", "labels", "frames", "slices")
 _DOUBT = ("most_doubtful_frame", "most_doubtful_slice", "most_doubtful_score")
 _ORIGIN = ("model", "card_sha256", "device", "engine", "input_sha256", "seconds", "attempts")
+_REMARKS = ("remarks",)
 
 
 def write_table(out: Path, rows: Callable[[], Iterable[Row]], structures: Iterable[str]) -> Path:
@@ -49,7 +50,7 @@ def write_table(out: Path, rows: Callable[[], Iterable[Row]], structures: Iterab
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*_ALWAYS, *sizes, *_DOUBT, *_ORIGIN])
+        writer.writerow([*_ALWAYS, *sizes, *_DOUBT, *_ORIGIN, *_REMARKS])
         for row in rows():
             writer.writerow(["" if cell is None else cell for cell in _cells(row, names)])
     return path
@@ -73,3 +74,4 @@ def _cells(row: Row, names: list[str]) -> Iterator[Any]:
     yield None if row.input is None else row.input.sha256
     yield row.seconds.get("total")
     yield row.attempts
+    yield " ".join([*manifest.get("input", {}).get("notes", ()), *manifest.get("warnings", ())])

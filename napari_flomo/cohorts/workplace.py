@@ -129,6 +129,7 @@ class Workplace:
             return failed_row(order, errand, self._told(error), source)
 
     def _compute(self, errand: Errand, source: Input) -> Row:
+        from napari_flomo.measures import implausible
         from napari_flomo.volumes import read
 
         if self._stopped.is_set():
@@ -137,13 +138,14 @@ class Workplace:
         self.load()
         assert self._segmenter is not None
         start = perf_counter()
-        volume = read(order.root / study.id)
+        volume = read(order.root / study.id, fill=True)
         opened = perf_counter()
         if stamp_of(study, order.root) != source.stamp:
             raise FlomoError("The image changed while it was read; run the command again.")
         segmentation = self._segment(volume)
         computed = perf_counter()
         self._settle(computed - opened)
+        warnings = list(implausible(segmentation.labels, segmentation.card))
         outputs = order.outputs(study.id)
         self._save(segmentation, outputs)
         saved = perf_counter()
@@ -166,7 +168,10 @@ class Workplace:
                 "segment": round(computed - opened, 4),
                 "write": round(saved - computed, 4),
             },
-            {key: value for key, value in segmentation.manifest.items() if key != "seconds"},
+            {
+                **{key: value for key, value in segmentation.manifest.items() if key != "seconds"},
+                "warnings": warnings,
+            },
             attempts=errand.attempt,
             expected_voxels=plain_scores(scores.expected_voxels(volume.geometry)),
             expected_dice=plain_scores(scores.least_expected_dice()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo import DEFAULT_MODEL, __version__
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_flomo.segmentation import DEFAULT_MAPS, Segmenter, passes_of
     from napari_flomo.volumes import read
 
-    volume = read(args.input, series=args.series)
+    volume = read(args.input, series=args.series, fill=True)
     for note in volume.notes:
         print(f"Note: {note}", file=sys.stderr)
     folder = model_folder(args.model, args.quiet)
@@ -129,6 +130,9 @@ def run(args: argparse.Namespace) -> int:
     outputs.pop(DICOM_SEG, None)  # of a cine there are several
     outputs |= {name: str(path) for name, (path, _) in objects}
     structures = _measure(segmentation)
+    segmentation = _judged(segmentation)
+    for warning in segmentation.manifest["warnings"]:
+        print(f"Warning: {warning}", file=sys.stderr)
     if args.json:
         from napari_flomo.commands.report import print_json
 
@@ -223,6 +227,20 @@ def _measure(segmentation: Segmentation) -> list[StructureVolume]:
     structures = {label.code: label.name for label in segmentation.card.labels if label.code}
     frames = segmentation.manifest["segmented"]["frames"]
     return structure_volumes(segmentation.labels, structures, frames)
+
+
+def _judged(segmentation: Segmentation) -> Segmentation:
+    """Return a result whose manifest says what is implausible about it."""
+    from napari_flomo.measures import implausible
+
+    manifest = segmentation.manifest
+    warnings = implausible(
+        segmentation.labels,
+        segmentation.card,
+        manifest["segmented"]["frames"],
+        complete=not manifest["skipped"]["slices"],
+    )
+    return replace(segmentation, manifest={**manifest, "warnings": list(warnings)})
 
 
 def _report(

@@ -12,6 +12,7 @@ from napari_flomo.measures.heart import (
     heart_of_cine,
     heart_of_phases,
 )
+from napari_flomo.measures.plausibility import implausible
 from napari_flomo.measures.structures import StructureVolume, structure_volumes
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "agreement_of",
     "heart_of_cine",
     "heart_of_phases",
+    "implausible",
     "structure_volumes",
 ]

@@ -19,7 +19,7 @@ from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import Job, PathLike
 from napari_flomo.models.card import Label, ModelCard
-from napari_flomo.volumes import Volume, find_series
+from napari_flomo.volumes import SPATIAL_AXES, Volume, align_labels, find_series
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation as DicomSegmentation
@@ -61,7 +61,8 @@ def dicom_seg_jobs(
     Parameters
     ----------
     labels
-        Codes of the card on the grid of the series.
+        Codes of the card on the grid of the series, in any storage: a NIfTI file that dcm2niix
+        made of the series has its rows the other way round.
     card
         Names, colours and SNOMED CT concepts of the codes, and the name of the model.
     images, series
@@ -88,7 +89,7 @@ def dicom_seg_jobs(
     check_available()
     found = find_series(images, series)
     files = found.files
-    _check_grid(labels, found)
+    labels = _on_series(labels, found)
     _check_codes(labels, card)
     chosen = range(len(files)) if frames is None else sorted(set(frames))
     if chosen and not 0 <= chosen[0] <= chosen[-1] < len(files):
@@ -110,13 +111,22 @@ def _path_of(path: Path, frame: int) -> Path:
     return path.with_name(f"{path.name.removesuffix(DICOM_SUFFIX)}-frame-{frame:02}{DICOM_SUFFIX}")
 
 
-def _check_grid(labels: Volume, series: DicomSeries) -> None:
-    shape = series.shape if len(series.files) > 1 else series.shape[1:]
-    if labels.data.shape != shape or not labels.geometry.same_space(series.geometry):
+def _on_series(labels: Volume, series: DicomSeries) -> Volume:
+    """Return labels in the storage of a series, whose images lie at the same place."""
+    several = len(series.files) > 1
+    shape, axes = series.shape, ("frames", *SPATIAL_AXES)
+    grid = Volume(
+        np.broadcast_to(np.uint8(0), shape if several else shape[1:]),
+        series.geometry,
+        axes if several else SPATIAL_AXES,
+    )
+    try:
+        return align_labels(labels, grid)
+    except FlomoError as error:
         raise FlomoError(
-            "The labels do not lie on the grid of the series (other size, spacing, origin or "
-            "direction); choose the series that they were made on."
-        )
+            f"The labels do not lie on the grid of the series ({error}) Choose the series that "
+            "they were made on."
+        ) from error
 
 
 def _check_codes(labels: Volume, card: ModelCard) -> None:

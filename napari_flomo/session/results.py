@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures import HeartCodes, HeartMeasures, VoxelCounts, heart_of_cine
+from napari_flomo.measures import (
+    HeartCodes,
+    HeartMeasures,
+    VoxelCounts,
+    heart_of_cine,
+    implausible,
+)
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
 from napari_flomo.session.images import OpenImage
@@ -188,6 +194,21 @@ def heart_of(image: OpenImage) -> HeartMeasures | None:
     whole = np.flatnonzero(done.all(1)).tolist()
     frames = whole or np.flatnonzero(done.any(1)).tolist()
     return heart_of_cine(image.counts, codes, frames, complete=bool(whole))
+
+
+def remarks_of(image: OpenImage) -> tuple[str, ...]:
+    """Return what a person must know of an image and its labels, a sentence each.
+
+    That is what its reader had to decide, and what is implausible about what was segmented.
+    """
+    if image.segmentation is None:
+        return image.volume.notes
+    done = np.isfinite(image.segmentation.slice_scores)
+    whole = np.flatnonzero(done.all(1)).tolist()
+    found = implausible(
+        image.segmentation.labels, image.segmentation.card, whole, complete=bool(whole)
+    )
+    return (*image.volume.notes, *found)
 
 
 def _merged(old: Segmentation | None, new: Segmentation, scope: Scope) -> Segmentation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from napari_flomo.volumes.alignment import align_labels, same_place, whole_labels
+from napari_flomo.volumes.background import fill_background
 from napari_flomo.volumes.formats import (
     READABLE,
     WRITABLE,
@@ -12,18 +14,25 @@ from napari_flomo.volumes.formats import (
     write,
 )
 from napari_flomo.volumes.geometry import Geometry
+from napari_flomo.volumes.pairs import HEADER_SUFFIXES, image_beside
 from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
 
 __all__ = [
     "AXES",
+    "HEADER_SUFFIXES",
     "READABLE",
     "SPATIAL_AXES",
     "WRITABLE",
     "Geometry",
     "Volume",
+    "align_labels",
+    "fill_background",
     "find_series",
+    "image_beside",
     "read",
+    "same_place",
     "stem_of",
     "suffix_of",
+    "whole_labels",
     "write",
 ]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
+from napari_flomo.volumes.background import fill_background
 from napari_flomo.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -18,6 +23,10 @@ if TYPE_CHECKING:
 READABLE = (
     ".nii",
     ".nii.gz",
+    ".hdr",
+    ".hdr.gz",
+    ".img",
+    ".img.gz",
     ".nrrd",
     ".nhdr",
     ".mha",
@@ -34,6 +43,10 @@ WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")
 _FAMILIES = {
     ".nii": "nifti",
     ".nii.gz": "nifti",
+    ".hdr": "nifti",
+    ".hdr.gz": "nifti",
+    ".img": "nifti",
+    ".img.gz": "nifti",
     ".nrrd": "nrrd",
     ".nhdr": "nrrd",
     ".mha": "meta",
@@ -48,8 +61,14 @@ _FAMILIES = {
     ".tiff": "photo",
 }
 
+_PACKED = (".nii.gz", ".hdr.gz", ".img.gz")
+_SNIFFED_BYTES = 1 << 12
+_COPIED_AT_ONCE = 1 << 20
 
-def read(path: str | os.PathLike[str], *, series: str | int | None = None) -> Volume:
+
+def read(
+    path: str | os.PathLike[str], *, series: str | int | None = None, fill: bool = False
+) -> Volume:
     """Read a medical image or a photo, in its own geometry.
 
     Parameters
@@ -61,6 +80,9 @@ def read(path: str | os.PathLike[str], *, series: str | int | None = None) -> Vo
     series
         Which series of a DICOM folder: its number or instance UID. Needed only where there are
         several.
+    fill
+        Whether voxels without a value (NaN) outside of the field of view become background, as
+        `fill_background` does it: for images. Else, as for labels, they are an error.
 
     Returns
     -------
@@ -76,13 +98,41 @@ def read(path: str | os.PathLike[str], *, series: str | int | None = None) -> Vo
     """
     source = Path(path)
     try:
-        volume = _read(source, series)
-        limits.check_finite(volume.data, source.name or str(source))
+        with _seekable(source) as place:
+            volume = _read(place, series)
+        name = source.name or str(source)
+        if fill:
+            volume = fill_background(volume, name)
+        else:
+            limits.check_finite(volume.data, name)
     except MemoryError as error:
         raise FlomoError(
             f"{source.name} does not fit into the free memory; close other programs or crop it."
         ) from error
     return volume
+
+
+@contextmanager
+def _seekable(source: Path) -> Iterator[Path]:
+    """Yield a file that can be read more than once: a copy of what comes through a pipe."""
+    try:
+        is_pipe = stat.S_ISFIFO(source.stat().st_mode) or stat.S_ISSOCK(source.stat().st_mode)
+    except (OSError, ValueError):  # the reader has the sentence for it
+        is_pipe = False
+    if not is_pipe:
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
+        copy = Path(folder) / (source.name or "input")
+        try:
+            with limits.open_file(source) as stream, copy.open("wb") as target:
+                shutil.copyfileobj(stream, target, _COPIED_AT_ONCE)
+        except OSError as error:
+            raise FlomoError(
+                f"What comes through {source} could not be kept: {error.strerror or error}; write "
+                "it into a file and give that."
+            ) from error
+        yield copy
 
 
 def find_series(folder: str | os.PathLike[str], series: str | int | None = None) -> DicomSeries:
@@ -169,7 +219,8 @@ def write(volume: Volume, path: str | os.PathLike[str], *, compress: bool = True
 def suffix_of(path: str | os.PathLike[str]) -> str:
     """Return the suffix in lower case, ``.nii.gz`` in one piece."""
     name = Path(path).name.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+    packed = (suffix for suffix in _PACKED if name.endswith(suffix))
+    return next(packed, Path(name).suffix)
 
 
 def stem_of(path: str | os.PathLike[str]) -> str:
@@ -205,14 +256,15 @@ def _reader(family: str) -> Callable[[Path], Volume]:
 def _sniff(path: Path) -> str:
     """Find the family of a file whose suffix says nothing, as DICOM exports often have none."""
     from napari_flomo.volumes.dicom_header import is_dicom
+    from napari_flomo.volumes.nifti_files import looks_like_nifti
 
     with limits.open_file(path) as stream:
-        start = stream.read(352)
+        start = stream.read(_SNIFFED_BYTES)
     if start.startswith(b"NRRD000"):
         return "nrrd"
     if start.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")):
         return "photo"
-    if start[344:347] in (b"n+1", b"ni1") or start[4:7] == b"n+2":
+    if looks_like_nifti(start):
         return "nifti"
     if is_dicom(path):
         return "dicom"

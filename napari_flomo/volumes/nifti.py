@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 in single files (.nii, .nii.gz).
+"""NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz) or two (.hdr and .img, also compressed).
 
 On disk the fastest axis is the column index and time is the fourth axis, so a C-ordered array of
 (frames, slices, rows, columns) has exactly the bytes of the file: nothing is transposed, and
@@ -10,10 +10,8 @@ NIfTI keeps its geometry in float32: positions are exact to about 1e-7 of their 
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import zlib
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -26,52 +24,40 @@ from numpy.typing import NDArray
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.geometry import Geometry
+from napari_flomo.volumes.nifti_files import (
+    drain,
+    image_file,
+    open_stream,
+    read_header,
+)
+from napari_flomo.volumes.nifti_grid import PLACING_FIELDS, SCANNER, placing_of
+from napari_flomo.volumes.pairs import header_beside
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_SCANNER = 1  # the code of a form that says where the patient lay in the scanner
-_SPACE_FACTORS = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}  # unknown, metre, mm, micrometre -> mm
 _TIME_FACTORS = {8: 1.0, 16: 1e-3, 24: 1e-6}  # s, ms, us -> s
 _LARGEST_NIFTI1_AXIS = 32767
 _LARGEST_OFFSET = 1 << 40
 _COMPRESSION = 5  # label maps shrink as much as with 9, in a third of the time
 _CLASSES = b"classes"  # our mark that the last axis holds a network's classes, not frames
-
-# All that places the voxels. A file written on the grid of another one repeats these numbers bit
-# for bit, so that tools that prefer the qform and tools that prefer the sform both see one grid.
-_PLACING_FIELDS = (
-    "qform_code",
-    "sform_code",
-    "quatern_b",
-    "quatern_c",
-    "quatern_d",
-    "qoffset_x",
-    "qoffset_y",
-    "qoffset_z",
-    "srow_x",
-    "srow_y",
-    "srow_z",
-    "xyzt_units",
-)
+_NO_FRAMES = (1004, 1005, 1006, 2003, 2004)  # intents: matrices, displacements, colours
 
 
 def read_nifti(path: Path) -> Volume:
     """Read a NIfTI file, compressed or not whatever its name says.
 
-    The stored scaling (``scl_slope``, ``scl_inter``) is applied. Where sform and qform disagree,
-    the one that tells scanner coordinates is taken, as ITK does: the sform when its code is 1 or
-    there is no qform, else the qform. With neither, the grid has its spacing and no place.
+    The stored scaling (``scl_slope``, ``scl_inter``) is applied. `nifti_grid` says which grid is
+    taken where a header gives several. Bytes after the voxels are ignored.
 
     Parameters
     ----------
     path
-        The file.
+        The file; of a pair either one, with the other beside it.
 
     Returns
     -------
     Volume
-        (slices, rows, columns), or (frames, slices, rows, columns) of a 4-D file.
+        (slices, rows, columns), or (frames, slices, rows, columns) of a 4-D file, or of a 5-D file
+        whose fourth axis has length 1.
 
     Raises
     ------
@@ -79,28 +65,43 @@ def read_nifti(path: Path) -> Volume:
         If the file is missing, no NIfTI, damaged, too large for memory, of a rank other than 2 to
         4, complex or coloured, or has an impossible geometry.
     """
-    with _open_stream(path) as (stream, ratio):
-        header = _read_header(stream, path)
-        shape, axes = _axes(header, path)
+    with ExitStack() as files:
+        place = header_beside(path) or path
+        stream, ratio = files.enter_context(open_stream(place))
+        header, alone = read_header(stream, place)
+        shape, axes, fifth = _axes(header, path)
         dtype = _number_type(header, path)
         scaling = _scaling(header)
         peak = dtype.itemsize + (np.dtype(_scaled_type(dtype)).itemsize if scaling else 0)
         limits.check_declared_size(path, shape, peak)
+        placing = placing_of(header)
+        start = float(header["vox_offset"])
+        if not 0 <= start < _LARGEST_OFFSET:  # also false for NaN
+            raise limits.damaged(path, "its NIfTI header makes no sense")
+        if alone:
+            place = image_file(place)
+            stream, ratio = files.enter_context(open_stream(place))
+        else:
+            start = max(start, header.sizeof_hdr)
         count = int(np.prod(shape, dtype=np.int64))
-        limits.check_packed_size(path, count * dtype.itemsize, path.stat().st_size, ratio)
-        geometry = _geometry(header)
-        data = _read_data(stream, header, count, dtype, path).reshape(shape[::-1])
+        limits.check_packed_size(place, count * dtype.itemsize, place.stat().st_size, ratio)
+        stream.seek(int(start))
+        data = _read_data(stream, count, dtype).reshape(shape[::-1])
     if scaling:
         slope, offset = scaling
         data = data.astype(_scaled_type(dtype))
         data *= slope
         data += offset
+    fields = placing.fields
+    if fields is not None and fifth:
+        fields["pixdim"][4] = float(header["pixdim"][5])
     return Volume(
         data,
-        geometry,
+        placing.geometry,
         axes,
-        frame_step=_frame_step(header) if "frames" in axes else None,
-        extra={"nifti": _placing(header)},
+        frame_step=_frame_step(header, 5 if fifth else 4) if "frames" in axes else None,
+        extra={} if fields is None else {"nifti": fields},
+        notes=placing.notes,
     )
 
 
@@ -139,47 +140,11 @@ def write_nifti(volume: Volume, path: Path) -> None:
             _write_stream(raw, header, data)
 
 
-@contextlib.contextmanager
-def _open_stream(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Yield the uncompressed stream and the largest factor that compression can have saved."""
-    with limits.open_file(path) as raw:
-        packed = raw.read(2) == _GZIP_MAGIC
-        raw.seek(0)
-        try:
-            if packed:
-                with gzip.GzipFile(fileobj=raw) as stream:
-                    yield cast(BinaryIO, stream), limits.DEFLATE_LIMIT
-            else:
-                yield raw, 1
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise limits.damaged(path) from error
+def _axes(header: Any, path: Path) -> tuple[tuple[int, ...], tuple[str, ...], bool]:
+    """Return the lengths in disk order (columns first) and the names in array order.
 
-
-def _read_header(stream: BinaryIO, path: Path) -> Any:
-    """Return the header as it is on disk, without nibabel's silent repairs."""
-    block = stream.read(Nifti1Header.sizeof_hdr)
-    size = {int.from_bytes(block[:4], order) for order in ("little", "big")}
-    kind: Any = Nifti1Header
-    if Nifti2Header.sizeof_hdr in size:
-        kind = Nifti2Header
-        block += stream.read(Nifti2Header.sizeof_hdr - Nifti1Header.sizeof_hdr)
-    elif Nifti1Header.sizeof_hdr not in size:
-        raise limits.damaged(path, "it is not a NIfTI image")
-    if len(block) < kind.sizeof_hdr:
-        raise limits.damaged(path)
-    try:
-        header = kind(block, check=False)
-    except (HeaderDataError, ValueError) as error:
-        raise limits.damaged(path, "its NIfTI header makes no sense") from error
-    if bytes(header["magic"])[:3] not in (b"n+1", b"n+2"):
-        raise limits.damaged(
-            path, "it is Analyze or a NIfTI header without its image, not a NIfTI file in one piece"
-        )
-    return header
-
-
-def _axes(header: Any, path: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return the lengths in disk order (columns first) and the names in array order."""
+    The last is whether the frames are on the fifth axis, where some programs put what changes.
+    """
     rank = int(header["dim"][0])
     if not 1 <= rank <= 7:
         raise limits.damaged(path, "its NIfTI header makes no sense")
@@ -191,11 +156,19 @@ def _axes(header: Any, path: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
     if len(shape) == 2:
         shape.append(1)
     if len(shape) == 3:
-        return tuple(shape), SPATIAL_AXES
+        return tuple(shape), SPATIAL_AXES, False
     if len(shape) == 4:
-        return tuple(shape), ("classes" if classes else "frames", *SPATIAL_AXES)
+        return tuple(shape), ("classes" if classes else "frames", *SPATIAL_AXES), False
     if len(shape) == 5 and classes:
-        return tuple(shape), ("classes", "frames", *SPATIAL_AXES)
+        return tuple(shape), ("classes", "frames", *SPATIAL_AXES), False
+    if len(shape) == 5 and shape[3] == 1:
+        if int(header["intent_code"]) in _NO_FRAMES:
+            raise FlomoError(
+                f"{path.name} holds vectors, matrices or colours, not one number per voxel; save "
+                "one component as an image of its own."
+            )
+        del shape[3]
+        return tuple(shape), ("frames", *SPATIAL_AXES), True
     raise FlomoError(
         f"{path.name} is {len(shape)}-dimensional, but an image has 2, 3 or 4 dimensions (columns, "
         "rows, slices, frames); save it as 3-D or 4-D files first."
@@ -228,77 +201,19 @@ def _scaled_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
     return np.float32 if dtype.itemsize <= 2 or dtype == np.float32 else np.float64
 
 
-def _read_data(
-    stream: BinaryIO, header: Any, count: int, dtype: np.dtype[Any], path: Path
-) -> NDArray[Any]:
-    offset = float(header["vox_offset"])
-    if not 0 <= offset < _LARGEST_OFFSET:  # also false for NaN
-        raise limits.damaged(path, "its NIfTI header makes no sense")
-    stream.seek(max(int(offset), header.sizeof_hdr))
+def _read_data(stream: BinaryIO, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Read the voxels from where the stream stands, and all that follows them."""
     data = limits.read_elements(stream, count, dtype)
-    limits.drain(stream)
+    drain(stream)
     native = dtype.newbyteorder("=")
     return data if dtype == native else data.astype(native)
 
 
-def _geometry(header: Any) -> Geometry:
-    """Return the grid that the forms of a header describe."""
-    q_code, s_code = int(header["qform_code"]), int(header["sform_code"])
-    space_unit = int(header["xyzt_units"]) & 7
-    steps = np.array(header["pixdim"][1:4], dtype=np.float64)
-    flat = int(header["dim"][0]) < 3
-    if flat and not steps[2] > 0:
-        steps[2] = 1.0
-    factor = _SPACE_FACTORS.get(space_unit, 1.0)
-    # Building it also refuses zero, negative and absurd steps, which nibabel would repair silently.
-    x, y, z = (steps * factor).tolist()
-    plain = Geometry(
-        (x, y, z),
-        spacing_known=bool(q_code or s_code or space_unit or (steps != 1).any()),
-    )
-    failure: FlomoError | None = None
-    sform_first = s_code == _SCANNER or (s_code > 0 and q_code <= 0)
-    for form in ("sform", "qform") if sform_first else ("qform", "sform"):
-        if (s_code if form == "sform" else q_code) <= 0:
-            continue
-        try:
-            affine = _form(header, form, flat)
-            affine[:3] *= factor
-            return Geometry.from_affine_ras(affine)
-        except FlomoError as error:  # a sheared sform may stand beside a good qform
-            failure = failure or error
-    if failure is not None:
-        raise failure
-    return plain
-
-
-def _form(header: Any, form: str, flat: bool) -> NDArray[np.float64]:
-    """Return one of the two affines of a header, columns, rows, slices to RAS."""
-    try:
-        affine = header.get_sform() if form == "sform" else header.get_qform()
-    except (HeaderDataError, ValueError) as error:
-        raise FlomoError(
-            f"The image's {form} is not a valid orientation; repair the header or export again."
-        ) from error
-    affine = np.array(affine, dtype=np.float64)
-    if flat and not affine[:3, 2].any():  # a 2-D file need not say where a second slice would be
-        normal = np.cross(affine[:3, 0], affine[:3, 1])
-        affine[:3, 2] = normal / (np.linalg.norm(normal) or 1.0)
-    return affine
-
-
-def _frame_step(header: Any) -> float | None:
+def _frame_step(header: Any, axis: int = 4) -> float | None:
     """Return the seconds between frames, None when the header gives no step or no unit."""
     factor = _TIME_FACTORS.get(int(header["xyzt_units"]) & 56)
-    step = float(header["pixdim"][4])
+    step = float(header["pixdim"][axis])
     return step * factor if factor and np.isfinite(step) and step > 0 else None
-
-
-def _placing(header: Any) -> dict[str, Any]:
-    """Copy the placing fields out of a header."""
-    fields = {name: np.array(header[name]).tolist() for name in _PLACING_FIELDS}
-    fields["pixdim"] = np.array(header["pixdim"][:5]).tolist()
-    return fields
 
 
 def _header_for(volume: Volume, data: NDArray[Any]) -> Any:
@@ -317,18 +232,18 @@ def _header_for(volume: Volume, data: NDArray[Any]) -> Any:
     original = volume.extra.get("nifti")
     if original is not None:
         restored = header.copy()
-        for name in _PLACING_FIELDS:
+        for name in PLACING_FIELDS:
             restored[name] = original[name]
         restored["pixdim"][: 5 if frames else 4] = original["pixdim"][: 5 if frames else 4]
-        if _geometry(restored) == volume.geometry and (
+        if placing_of(restored).geometry == volume.geometry and (
             not frames or _frame_step(restored) == volume.frame_step
         ):
             return restored
 
     if volume.geometry.spacing_known:
         affine = volume.geometry.affine_ras()
-        header.set_qform(affine, _SCANNER, strip_shears=True)
-        header.set_sform(affine, _SCANNER)
+        header.set_qform(affine, SCANNER, strip_shears=True)
+        header.set_sform(affine, SCANNER)
         header["xyzt_units"] = 2 | 8
     header["pixdim"][1:4] = volume.geometry.spacing
     if frames:

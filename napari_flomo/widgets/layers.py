@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Geometry, Volume
+from napari_flomo.volumes import Geometry, Volume, fill_background
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -116,8 +116,6 @@ def volume_of_layer(layer: Image) -> Volume:
     FlomoError
         If the layer is sheared, has another number of dimensions or values that are no image.
     """
-    from napari_flomo.volumes.limits import check_finite
-
     name = layer.name
     data = np.asarray(layer.data[0] if layer.multiscale else layer.data)
     known = layer.metadata.get(KEY)
@@ -128,8 +126,7 @@ def volume_of_layer(layer: Image) -> Volume:
         axes = axes_of(layer)
         geometry = geometry_of_layer(layer)
         volume = Volume.from_array(data, axes=axes, geometry=geometry, source=name, **fields)
-    check_finite(volume.data, name)
-    return volume
+    return fill_background(volume, name)
 
 
 def axes_of(layer: Image) -> tuple[str, ...]:

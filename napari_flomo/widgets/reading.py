@@ -51,7 +51,7 @@ def read_layers(path: Path_ | Sequence[Path_]) -> list[LayerData]:
         As `napari_flomo.volumes.read`.
     """
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-    return [layer_data(read(one)) for one in paths]
+    return [layer_data(read(one, fill=True)) for one in paths]
 
 
 def layer_data(volume: Volume) -> LayerData:

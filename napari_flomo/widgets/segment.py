@@ -30,6 +30,7 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     RunStarted,
+    remarks_of,
 )
 from napari_flomo.session.words import MIRRORED_TIP, MIRRORED_TITLE, card_text, progress_text
 from napari_flomo.widgets import segmenting
@@ -335,6 +336,10 @@ class SegmentPanel(Panel):
             self._show_running(None)
             if event.run.task == "pull":
                 self.fill_models()
+            elif event.run.key is not None and not event.run.only_maps:
+                remarks = remarks_of(self.desk.session.image(event.run.key))
+                if remarks:
+                    self.message.show_message(" ".join(remarks), level="warning")
 
     def _on_said(self, said: Said) -> None:
         self.message.show_message(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Volume, write
-from napari_flomo.widgets.layers import KEY, SAVED, TRANSFORM, Grid, geometry_of_layer
+from napari_flomo.volumes import Volume, align_labels, same_place, write
+from napari_flomo.widgets.layers import KEY, SAVED, Grid, geometry_of_layer
 
 
 def write_layer(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
@@ -37,8 +38,10 @@ def write_layer(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
 def volume_to_write(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume:
     """Return the data of a layer on its true grid; see `write_layer`."""
     known = meta.get("metadata", {}).get(KEY)
-    if known is None:
-        known = _image_below(data, meta)
+    if known is None and not meta.get("rgb") and 2 <= data.ndim <= 4:
+        below = _on_image_below(data, meta)
+        if below is not None:
+            return below
     if isinstance(known, Grid):
         return known.volume(_compact(data))
     if isinstance(known, Volume):
@@ -60,30 +63,30 @@ def volume_to_write(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume:
     )
 
 
-def _image_below(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume | None:
-    """Find the image that labels were drawn on: as large and in the same place."""
+def _on_image_below(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume | None:
+    """Return what was drawn on an image, in its storage and on its true grid; None without any."""
     from napari import current_viewer
 
     viewer = current_viewer()
     for layer in [] if viewer is None else reversed(viewer.layers):
-        volume = layer.metadata.get(KEY)
-        if (
-            isinstance(volume, Volume)
-            and Grid.of(volume).shape == data.shape
-            and _same_place(layer, meta)
-        ):
-            return volume
+        image = layer.metadata.get(KEY)
+        if isinstance(image, Volume):
+            try:
+                return _drawn_on(image, layer, data, meta)
+            except FlomoError:  # as large or at the same place it is not
+                continue
     return None
 
 
-def _same_place(layer: Any, meta: Mapping[str, Any]) -> bool:
-    for key in TRANSFORM[:5]:
-        mine = getattr(layer, key)
-        mine = getattr(mine, "affine_matrix", mine)
-        theirs = getattr(meta[key], "affine_matrix", meta[key])
-        if not np.allclose(mine, np.asarray(theirs, float)):
-            return False
-    return True
+def _drawn_on(image: Volume, layer: Any, data: NDArray[Any], meta: Mapping[str, Any]) -> Volume:
+    """Bring a layer onto an image, both as napari shows them, or raise."""
+    shown = replace(Grid.of(image).template, geometry=geometry_of_layer(layer))
+    drawn = Volume.from_array(data, geometry=geometry_of_layer(meta))
+    if data.dtype.kind in "iub":
+        return Grid.of(image).template.with_data(_compact(align_labels(drawn, shown).data))
+    if drawn.n_frames != image.n_frames or not same_place(drawn, shown):
+        raise FlomoError("The layer lies at another place than the image.")
+    return image.with_data(data.reshape(shown.data.shape))
 
 
 def _compact(data: NDArray[Any]) -> NDArray[Any]:

@@ -97,7 +97,12 @@ def nifti(path: Path, shape: tuple[int, ...] = (5, 4, 3), **fields: object) -> P
     dtype = fields.pop("dtype", np.int16)
     image = nibabel.Nifti1Image(np.zeros(shape, dtype), np.diag([1, 2, 3, 1]))
     content = bytearray(image.to_bytes())
-    offsets = {"dim": (40, "<8h"), "pixdim": (76, "<8f"), "srow_x": (280, "<4f")}
+    offsets = {
+        "dim": (40, "<8h"),
+        "pixdim": (76, "<8f"),
+        "srow_x": (280, "<4f"),
+        "codes": (252, "<2h"),
+    }
     for name, values in fields.items():
         start, layout = offsets[name]
         content[start : start + struct.calcsize(layout)] = struct.pack(layout, *values)  # type: ignore[misc]
@@ -113,10 +118,10 @@ def nifti(path: Path, shape: tuple[int, ...] = (5, 4, 3), **fields: object) -> P
         ({"dim": (3, 5, -4, 3, 1, 1, 1, 1)}, "empty"),
         ({"dim": (0, 5, 4, 3, 1, 1, 1, 1)}, "makes no sense"),
         ({"dim": (3, 5, 4, 30, 1, 1, 1, 1)}, "ends too early"),
-        ({"pixdim": (1, 1, 0, 3, 0, 0, 0, 0)}, "spacing between rows is 0 mm"),
-        ({"pixdim": (1, -1, 2, 3, 0, 0, 0, 0)}, "spacing between columns is -1 mm"),
-        ({"pixdim": (1, 1, 2, 4000, 0, 0, 0, 0)}, "spacing between slices is 4000 mm"),
-        ({"pixdim": (1, 1, 2, float("nan"), 0, 0, 0, 0)}, "finite"),
+        ({"pixdim": (1, 1, 0, 3, 0, 0, 0, 0), "codes": (0, 0)}, "spacing between rows is 0 mm"),
+        ({"pixdim": (1, 1, 2, 4000, 0, 0, 0, 0), "codes": (0, 0)}, "between slices is 4000 mm"),
+        ({"pixdim": (1, 1, 2, float("nan"), 0, 0, 0, 0), "codes": (0, 0)}, "finite"),
+        ({"pixdim": (1, 1, 0, 3, 0, 0, 0, 0), "codes": (1, 0)}, "spacing between rows is 0 mm"),
         ({"srow_x": (0, 0, 0, 0)}, "spacing between columns is 0 mm|right angles"),
         ({"srow_x": (float("nan"), 0, 0, 0)}, "finite"),
         ({"srow_x": (1, 0, 0, float("inf"))}, "finite"),

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from flomo_training.cases import CASES_FILE, case_of, read_rows
-from flomo_training.folds import FOLDS_FILE, Folds, deal, read_folds
+from flomo_training.folds import FOLDS_FILE, NUMBER_OF_FOLDS, Folds, deal, read_folds
 from flomo_training.preparation import Item, refuse_missing, write_prepared
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Volume, read, write
+from napari_flomo.volumes import Volume, align_labels, read, write
 
 TITLE = "ACDC"
 CODES = {1: "rv_ml", 2: "myo_ml", 3: "lv_ml"}
@@ -179,7 +179,7 @@ def _check_complete(source: Path, phases: Sequence[Phase]) -> None:
 def _item(phase: Phase) -> Item:
     """Check a phase, measure it, and take over its files."""
     labels = read(phase.labels)
-    image = read(phase.image)
+    image = read(phase.image, fill=True)
     if phase.frame is None:
         content, suffix = phase.image.read_bytes(), _suffix(phase.image)
     else:
@@ -190,7 +190,7 @@ def _item(phase: Phase) -> Item:
             )
         image = image.frame(phase.frame)
         content, suffix = _nifti(image), ".nii.gz"
-    _check_pair(phase, image, labels)
+    labels = _on_image(phase, image, labels)
     case = phase.row["case"]
     step, row_step, thickness = *image.in_plane_spacing, image.geometry.spacing[2]
     voxel_ml = step * row_step * thickness / 1000
@@ -213,17 +213,17 @@ def _item(phase: Phase) -> Item:
     return Item(row, content, phase.labels.read_bytes())
 
 
-def _check_pair(phase: Phase, image: Volume, labels: Volume) -> None:
-    """Raise unless image and labels belong together and hold what they should."""
+def _on_image(phase: Phase, image: Volume, labels: Volume) -> Volume:
+    """Return the labels in the storage of the image, or raise unless both are as they should be."""
     case = phase.row["case"]
     if image.axes != ("slices", "rows", "columns") or labels.axes != image.axes:
         raise FlomoError(f"{case} must be a volume without frames; get the data again.")
-    if image.spatial_shape != labels.spatial_shape or not image.geometry.same_space(
-        labels.geometry, tolerance=1e-2
-    ):
-        raise FlomoError(f"The image and the labels of {case} lie on different grids; mend them.")
-    if not np.isfinite(image.data).all():
-        raise FlomoError(f"The image of {case} holds values that are NaN or infinite; mend it.")
+    try:
+        labels = align_labels(labels, image)
+    except FlomoError as error:
+        raise FlomoError(
+            f"The image and the labels of {case} lie on different grids: {error}"
+        ) from error
     if image.data.max() == image.data.min():
         raise FlomoError(f"The image of {case} holds one value only; get it again.")
     codes = set(np.unique(labels.data).tolist())
@@ -234,6 +234,7 @@ def _check_pair(phase: Phase, image: Volume, labels: Volume) -> None:
         )
     if not codes & CODES.keys():
         raise FlomoError(f"The labels of {case} are empty; get them again.")
+    return labels
 
 
 def _nifti(volume: Volume) -> bytes:
@@ -270,4 +271,6 @@ def _stratified(rows: Sequence[Mapping[str, str]]) -> Folds:
     strata: dict[str, list[str]] = {}
     for row in rows:
         strata.setdefault(row["patient"], []).append(row["group"])
-    return Folds(deal(strata), unit="patient", stratified_by="group")
+    # A part of the data set, down to one patient, has a fold for each patient at most.
+    folds = deal(strata, min(NUMBER_OF_FOLDS, len(strata)))
+    return Folds(folds, unit="patient", stratified_by="group")

@@ -17,7 +17,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.inputs import check_input, with_channels
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
-from napari_flomo.volumes import Volume, read
+from napari_flomo.volumes import Volume, align_labels, read
 
 Split = Literal["training", "validation", "all"]
 
@@ -157,17 +157,18 @@ def case_of(source: Path, row: Mapping[str, str]) -> Case:
 
 
 def read_case(case: Case) -> tuple[Volume, Volume]:
-    """Read the image and the labels of a case.
+    """Read the image and the labels of a case, the labels in the storage of the image.
 
     Raises
     ------
     FlomoError
-        If a file is broken or the two differ in slices, rows or columns.
+        If a file is broken or the two do not lie at the same place.
     """
-    image, labels = read(case.image), read(case.labels)
-    if image.spatial_shape != labels.spatial_shape or set(labels.axes) & {"frames", "channels"}:
-        raise FlomoError(f"The image and the labels of {case.name} differ in shape.")
-    return image, labels
+    image, labels = read(case.image, fill=True), read(case.labels)
+    try:
+        return image, align_labels(labels, image)
+    except FlomoError as error:
+        raise FlomoError(f"The image and the labels of {case.name} differ: {error}") from error
 
 
 def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:

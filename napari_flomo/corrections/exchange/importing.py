@@ -15,7 +15,7 @@ from napari_flomo.corrections.store.layout import is_store
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike
 from napari_flomo.models.schema import SchemaFault, read_json
-from napari_flomo.volumes import Volume, read, stem_of
+from napari_flomo.volumes import Volume, align_labels, read, stem_of, whole_labels
 
 _CHANNEL = re.compile(r"_(\d{4})$")
 _FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
@@ -134,7 +134,7 @@ def _import_dataset(
         try:
             group = "" if pattern is None else store.group_id(_patient(pattern, name))
             correction = replace(
-                _correction(read(image_path), _whole_numbers(read(labels_path)), table),
+                _correction(read(image_path, fill=True), read(labels_path), table),
                 reader=reader,
                 group=group,
             )
@@ -155,6 +155,7 @@ class _Table:
 
 
 def _correction(image: Volume, labels: Volume, table: _Table) -> Correction:
+    labels = align_labels(labels, image)
     data = labels.data
     left_out = np.zeros(data.shape, bool) if table.ignore is None else data == table.ignore
     unseen = left_out.any(axis=(-2, -1)).reshape(labels.n_frames, -1)
@@ -214,7 +215,7 @@ class DataSet:
     def _found_codes(self) -> dict[int, str]:
         codes: set[int] = set()
         for path in _files(self.labels):
-            codes.update(int(code) for code in np.unique(_whole_numbers(read(path)).data))
+            codes.update(int(code) for code in np.unique(whole_labels(read(path)).data))
         return {code: f"label {code}" for code in sorted(codes) if code}
 
 
@@ -238,13 +239,3 @@ def _patient(pattern: re.Pattern[str], name: str) -> str:
     if match is None:
         raise FlomoError(f"the pattern {pattern.pattern!r} finds no patient in its name.")
     return match[1] if match.re.groups else match[0]
-
-
-def _whole_numbers(labels: Volume) -> Volume:
-    """Return labels as integers: some tools save them as floats."""
-    if labels.data.dtype.kind in "iu":
-        return labels
-    whole = labels.data.astype(np.int64)
-    if not np.array_equal(whole, labels.data):
-        raise FlomoError("the labels are not whole numbers.")
-    return labels.with_data(whole)

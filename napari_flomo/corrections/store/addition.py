@@ -14,7 +14,7 @@ from napari_flomo.corrections.store.layout import Layout, Settings
 from napari_flomo.corrections.store.record import ImageEntry, StoredFile
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.schema import encode
-from napari_flomo.volumes import Volume, read
+from napari_flomo.volumes import Volume, read, same_place
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def same_image(first: Volume, second: Volume) -> bool:
     return (
         first.axes == second.axes
         and np.array_equal(first.data, second.data)
-        and first.geometry.same_space(second.geometry)
+        and same_place(first, second)
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
-from napari_flomo.volumes import Volume
+from napari_flomo.volumes import Volume, align_labels
 
 State = Literal["draft", "accepted", "rejected"]
 Place = tuple[int, int]
@@ -171,6 +171,8 @@ def check_alias(alias: str) -> None:
 def labels_on(labels: Volume, grid: Volume, structures: Mapping[int, str]) -> Volume:
     """Return labels with the very geometry of a grid, in the smallest type that holds them.
 
+    Labels at the same place in another storage are brought into that of the grid.
+
     Raises
     ------
     FlomoError
@@ -178,18 +180,7 @@ def labels_on(labels: Volume, grid: Volume, structures: Mapping[int, str]) -> Vo
     """
     if labels.data.dtype.kind not in "iu":
         raise FlomoError("Labels must be whole numbers; convert them first.")
-    lengths = [(labels.length(axis), grid.length(axis)) for axis in _GRID_AXES]
-    if any(mine != its for mine, its in lengths) or set(labels.axes) - set(_GRID_AXES):
-        mine, its = (" x ".join(str(pair[side]) for pair in lengths) for side in (0, 1))
-        raise FlomoError(
-            f"The labels do not fit the image: they have {mine} frames, slices, rows and columns, "
-            f"the image {its}; take the labels of this image."
-        )
-    if not labels.geometry.same_space(grid.geometry):
-        raise FlomoError(
-            "The labels do not fit the image: they lie at another place or have other spacing; "
-            "take the labels of this image."
-        )
+    labels = align_labels(labels, grid)
     codes = codes_in(labels.data)
     unknown = [code for code in codes if code and code not in structures]
     if unknown:
@@ -199,9 +190,10 @@ def labels_on(labels: Volume, grid: Volume, structures: Mapping[int, str]) -> Vo
             "name it."
         )
     axes = tuple(axis for axis in grid.axes if axis != "channels")
-    data = labels.data.reshape([grid.length(axis) for axis in axes])
     small = np.uint8 if max(codes, default=0) <= 255 else np.uint16
-    return replace(grid, data=data.astype(small, copy=False), axes=axes, modality=None, source="")
+    return replace(
+        grid, data=labels.data.astype(small, copy=False), axes=axes, modality=None, source=""
+    )
 
 
 def codes_in(labels: NDArray[np.integer]) -> list[int]:
@@ -210,6 +202,3 @@ def codes_in(labels: NDArray[np.integer]) -> list[int]:
     if low < 0 or high > LARGEST_CODE:
         return [int(code) for code in np.unique(labels)]
     return [int(code) for code in np.flatnonzero(np.bincount(labels.ravel()))]
-
-
-_GRID_AXES = ("frames", "slices", "rows", "columns")

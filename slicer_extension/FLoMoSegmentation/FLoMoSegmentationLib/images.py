@@ -108,7 +108,7 @@ def volume_of(source: Source) -> Volume:
         If there are no voxels, frames differ in grid, values are not finite, or a parent transform
         stretches or bends the image.
     """
-    from napari_flomo.volumes import Volume
+    from napari_flomo.volumes import Volume, fill_background
 
     check_transform(source.node)
     arrays = [_voxels(node) for node in source.frames]
@@ -127,17 +127,14 @@ def volume_of(source: Source) -> Volume:
     if colour:
         axes = (*axes, "channels")
     data = arrays[0].copy() if source.sequence is None else np.stack(arrays)
-    if not np.isfinite(data).all():
-        raise FlomoError(
-            f"{source.node.GetName()} has voxels that are no numbers; repair or export it again."
-        )
-    return Volume(
+    volume = Volume(
         data,
         geometry_of(source.node),
         axes,
         modality="photo" if colour else None,
         source=patient_token(source),
     )
+    return fill_background(volume, source.node.GetName())
 
 
 def patient_token(source: Source) -> str:

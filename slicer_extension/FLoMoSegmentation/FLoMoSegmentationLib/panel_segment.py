@@ -24,6 +24,7 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     RunStarted,
+    remarks_of,
 )
 from napari_flomo.session import words as shared_words
 
@@ -180,6 +181,10 @@ class SegmentPanel:
         elif isinstance(event, RunFinished):
             self.show_running(None)
             self.host.show_current()
+            if event.run.key is not None:
+                remarks = remarks_of(self.host.logic.session.image(event.run.key))
+                if remarks:
+                    self.say(" ".join(remarks), "warning")
         elif isinstance(event, RunCancelled):
             self.show_running(None)
             self.say("Cancelled; nothing was changed.")

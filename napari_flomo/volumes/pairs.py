@@ -1,0 +1,34 @@
+"""NIfTI images in two files of one name: ``heart.hdr`` and ``heart.img``, packed or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HEADER_SUFFIXES = (".hdr", ".hdr.gz")
+IMAGE_SUFFIXES = (".img", ".img.gz")
+
+
+def header_beside(image: Path) -> Path | None:
+    """Return the header of an image file; None if it is not there, or the name is another kind."""
+    return _partner(image, IMAGE_SUFFIXES, HEADER_SUFFIXES)
+
+
+def image_beside(header: Path) -> Path | None:
+    """Return the image file of a header; None if it is not there, or the name is another kind."""
+    return _partner(header, HEADER_SUFFIXES, IMAGE_SUFFIXES)
+
+
+def _partner(path: Path, own: tuple[str, ...], others: tuple[str, ...]) -> Path | None:
+    """Return the file of the same name with another suffix, rather one that is packed alike."""
+    name = path.name
+    for suffix in sorted(own, key=len, reverse=True):
+        if not name.lower().endswith(suffix):
+            continue
+        stem, loud = name[: -len(suffix)], name[-len(suffix) :].isupper()
+        packed = suffix.endswith(".gz")
+        for other in sorted(others, key=lambda one: one.endswith(".gz") != packed):
+            for spelling in (other.upper(), other) if loud else (other, other.upper()):
+                if (found := path.with_name(stem + spelling)).is_file():
+                    return found
+        return None
+    return None

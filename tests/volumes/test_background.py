@@ -1,0 +1,123 @@
+"""NaN outside of the field of view becomes background; within the image it stays an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import Volume, fill_background, read
+
+FIELD = Path(__file__).parents[1] / "fieldtests"
+
+
+def values(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(500, 100, shape or (5, 40, 44)).astype(np.float32)
+
+
+def test_corners_of_a_turned_grid() -> None:
+    data = np.stack(
+        [
+            ndimage.rotate(one, 20 + 5 * index, reshape=False, order=1, cval=np.nan)
+            for index, one in enumerate(values())
+        ]
+    )
+    missing = int(np.isnan(data).sum())
+    assert missing > 500
+    volume = Volume(data, Volume.from_array(data, (8, 1.4, 1.4)).geometry)
+    filled = fill_background(volume)
+    assert filled.notes == (
+        f"{missing} voxels without a value (NaN or infinite) outside of the field of view were "
+        "treated as background.",
+    )
+    known = ~np.isnan(data)
+    np.testing.assert_array_equal(filled.data[known], data[known])
+    assert set(filled.data[~known].tolist()) == {float(data[known].min())}
+    assert filled.data.dtype == np.float32
+
+
+def test_slices_beyond_the_stack_and_an_oblique_cut() -> None:
+    data = values(6, 40, 44)
+    data[0] = np.nan
+    data[5] = np.nan
+    for index in range(1, 5):
+        data[index, :, 10 * index :] = np.inf
+    data[1, :, 40:] = -np.inf
+    filled = fill_background(Volume.from_array(data))
+    assert np.isfinite(filled.data).all()
+    assert len(filled.notes) == 1
+
+
+def test_frames_and_channels() -> None:
+    data = values(2, 3, 20, 20)
+    data[1, :, :4] = np.nan
+    assert np.isfinite(fill_background(Volume.from_array(data)).data).all()
+    data[1, 1, 10, 10] = np.nan
+    with pytest.raises(FlomoError, match=r"within the image \(slice 1"):
+        fill_background(Volume.from_array(data))
+
+
+def hole(data: np.ndarray) -> None:
+    data[2, 18:22, 20:23] = np.nan
+
+
+def single(data: np.ndarray) -> None:
+    data[2, 20, 20] = np.inf
+
+
+def row(data: np.ndarray) -> None:
+    data[2, 20] = np.nan
+
+
+def diagonal(data: np.ndarray) -> None:
+    data[2, np.arange(40), np.arange(40)] = np.nan
+
+
+def missing_slice(data: np.ndarray) -> None:
+    data[2] = np.nan
+
+
+@pytest.mark.parametrize("damage", [hole, single, row, diagonal, missing_slice])
+def test_a_gap_within_the_image_is_an_error(damage) -> None:
+    data = values()
+    data[:, :5] = np.nan  # beside what may be filled
+    damage(data)
+    with pytest.raises(FlomoError, match=r"within the image \(slice 2"):
+        fill_background(Volume.from_array(data))
+
+
+def test_too_little_that_is_left() -> None:
+    data = values()
+    data[:, 4:] = np.nan
+    data[:, :, 30:] = np.nan
+    with pytest.raises(FlomoError, match="less than a tenth"):
+        fill_background(Volume.from_array(data))
+    with pytest.raises(FlomoError, match="less than a tenth"):
+        fill_background(Volume.from_array(data * np.nan))
+
+
+def test_whole_images_are_not_copied() -> None:
+    for data in (values(), np.zeros((3, 4, 5), np.int16)):
+        volume = Volume.from_array(data)
+        assert fill_background(volume) is volume
+
+
+def test_only_what_is_asked_for_is_filled(tmp_path: Path) -> None:
+    """Labels are read without, and keep their error."""
+    data = values()
+    data[:, :5] = np.nan
+    path = tmp_path / "image.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(data.T, np.diag([1.4, 1.4, 8, 1])), path)
+    assert np.isfinite(read(path, fill=True).data).all()
+    with pytest.raises(FlomoError, match="1100 of 8800 voxels that are not finite"):
+        read(path)
+
+
+def test_the_field_case() -> None:
+    volume = read(FIELD / "nan_outside_field_of_view/heart.nii.gz", fill=True)
+    assert np.isfinite(volume.data).all()
+    assert volume.notes[0].startswith("2192 voxels without a value")
