@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
     from pydicom import Dataset
 
-    from napari_flomo.volumes.dicom import DicomSeries
+    from napari_flomo.volumes.dicom.reading import DicomSeries
 
 DICOM_SUFFIX = ".dcm"
 SCHEME = "SCT"

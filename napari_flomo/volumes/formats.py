@@ -13,7 +13,7 @@ from napari_flomo.volumes import limits
 from napari_flomo.volumes.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_flomo.volumes.dicom import DicomSeries
+    from napari_flomo.volumes.dicom.reading import DicomSeries
 
 READABLE = (
     ".nii",
@@ -55,12 +55,12 @@ def read(path: str | os.PathLike[str], *, series: str | int | None = None) -> Vo
     Parameters
     ----------
     path
-        NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), a DICOM file or a folder
-        with one DICOM series, or a photo (PNG, JPEG, TIFF). Without a known suffix the content
-        decides.
+        NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), a folder with a DICOM
+        series, a DICOMDIR, one file of a DICOM series, which brings the others in its folder, or a
+        photo (PNG, JPEG, TIFF). Without a known suffix the content decides.
     series
-        Which series of a DICOM folder: its number or instance UID. Needed only where there are
-        several.
+        Which series of a DICOM folder: its number, description or instance UID. Needed only where
+        there are several.
 
     Returns
     -------
@@ -85,33 +85,38 @@ def read(path: str | os.PathLike[str], *, series: str | int | None = None) -> Vo
     return volume
 
 
-def find_series(folder: str | os.PathLike[str], series: str | int | None = None) -> DicomSeries:
+def find_series(path: str | os.PathLike[str], series: str | int | None = None) -> DicomSeries:
     """Find the files of a DICOM series in the order in which `read` stacks them.
 
     Parameters
     ----------
-    folder, series
+    path, series
         As for `read`.
 
     Raises
     ------
     FlomoError
-        As `read`, and if it is no folder of single images.
+        As `read`, and if it is no DICOM series of single images or enhanced files.
     """
-    from napari_flomo.volumes.dicom import find_dicom_series
+    from napari_flomo.volumes.dicom.files import is_dicom
+    from napari_flomo.volumes.dicom.reading import find_dicom
 
-    source = Path(folder)
-    if not source.is_dir():
-        raise FlomoError(f"{source} is no folder; choose the folder that holds the DICOM series.")
-    return find_dicom_series(source, series)
+    source = Path(path)
+    if not source.is_dir() and not is_dicom(source):
+        raise FlomoError(f"{source} is not DICOM; choose the folder that holds the DICOM series.")
+    return find_dicom(source, series)
 
 
 def _read(source: Path, series: str | int | None) -> Volume:
     if source.is_dir():
-        from napari_flomo.volumes.dicom import read_dicom_folder
+        from napari_flomo.volumes.dicom.reading import read_dicom
 
-        return read_dicom_folder(source, series)
+        return read_dicom(source, series)
     family = _FAMILIES.get(suffix_of(source)) or _sniff(source)
+    if family == "dicom":
+        from napari_flomo.volumes.dicom.reading import read_dicom
+
+        return read_dicom(source, series)
     if series is not None:
         raise FlomoError(
             f"{source.name} is one file, so no series can be chosen; give the folder instead."
@@ -193,18 +198,14 @@ def _reader(family: str) -> Callable[[Path], Volume]:
         from napari_flomo.volumes.meta import read_meta
 
         return read_meta
-    if family == "photo":
-        from napari_flomo.volumes.photo import read_photo
+    from napari_flomo.volumes.photo import read_photo
 
-        return read_photo
-    from napari_flomo.volumes.dicom import read_dicom_file
-
-    return read_dicom_file
+    return read_photo
 
 
 def _sniff(path: Path) -> str:
     """Find the family of a file whose suffix says nothing, as DICOM exports often have none."""
-    from napari_flomo.volumes.dicom_header import is_dicom
+    from napari_flomo.volumes.dicom.files import is_dicom
 
     with limits.open_file(path) as stream:
         start = stream.read(352)
