@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.dicom.files import INDEX
-from napari_flomo.volumes.dicom.values import number, numbers, positive, seconds, text, value_of
+from napari_flomo.volumes.dicom.values import (
+    number,
+    numbers,
+    positive,
+    seconds,
+    tag_of,
+    text,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -161,7 +169,6 @@ def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
         If the file is cut or damaged.
     """
     import pydicom
-    from pydicom.tag import Tag
 
     wrong = limits.damaged(path, "it is a damaged or cut DICOM file")
     try:
@@ -169,7 +176,7 @@ def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
             stream,
             stop_before_pixels=True,
             force=True,
-            specific_tags=[Tag(keyword) for keyword in _KEYWORDS],
+            specific_tags=[tag_of(keyword) for keyword in _KEYWORDS],
         )
     except Exception as error:
         if _declared_class(path).startswith(_NOT_IMAGES):
@@ -275,7 +282,9 @@ def _file(path: Path, dataset: Dataset) -> DicomFile:
         frame_time=positive(dataset, "FrameTime"),
         echo_time=positive(dataset, "EchoTime"),
         sequence="/".join(text(dataset, name) for name in ("ScanningSequence", "SequenceVariant")),
-        enhanced=any(
+        # Some programs leave an empty item in an object that tells its place as single images do.
+        enhanced=(frames > 1 or numbers(dataset, "ImagePositionPatient", 3) is None)
+        and any(
             value_of(dataset, name)
             for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
         ),

@@ -5,25 +5,40 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.tag import BaseTag
 
+_PLAIN = {"AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"}
 _TIME = re.compile(r"(\d{2})(\d{2})?(\d{2})?(\.\d+)?")
 _DATE_TIME = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2}\d*(?:\.\d+)?)(?:[+-]\d{4})?")
 _DATE = re.compile(r"(\d{4})[.]?(\d{2})[.]?(\d{2})")
 
 
+@cache
+def tag_of(keyword: str) -> BaseTag:
+    """Return the tag of an element; looking it up takes longer than reading its value."""
+    from pydicom.tag import Tag
+
+    return Tag(keyword)
+
+
 def value_of(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an element; None where it is missing or cannot be converted."""
-    with contextlib.suppress(Exception):  # pydicom raises many kinds for values that break a rule
-        return dataset.get(keyword)
-    return None
+    try:
+        return dataset[tag_of(keyword)].value
+    except Exception:  # pydicom raises many kinds for values that break a rule
+        return None
 
 
 def text(dataset: Dataset, keyword: str) -> str:
     """Return a value as text, several joined by backslashes; "" where there is none."""
+    plain = _plain(dataset, keyword)
+    if plain is not None:
+        return plain
     value = value_of(dataset, keyword)
     if value is None:
         return ""
@@ -32,9 +47,24 @@ def text(dataset: Dataset, keyword: str) -> str:
     return str(value).encode("utf-8", errors="replace").decode().strip(" \0")
 
 
+def _plain(dataset: Dataset, keyword: str) -> str | None:
+    """Return a value that is stored as plain ASCII text; None where it is not.
+
+    A series has thousands of them, and most of the time would go into making objects of them.
+    """
+    element = dataset.get_item(tag_of(keyword))
+    if element is None:
+        return ""
+    value = element.value
+    if isinstance(value, bytes) and element.VR in _PLAIN and value.isascii():
+        return value.decode("ascii").strip(" \0")
+    return None
+
+
 def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """Return exactly ``count`` numbers, else None."""
-    value = value_of(dataset, keyword)
+    plain = _plain(dataset, keyword)
+    value = value_of(dataset, keyword) if plain is None else plain and plain.split("\\")
     if value is None or value == "":
         return None
     several = [value] if isinstance(value, str | int | float) else list(value)
