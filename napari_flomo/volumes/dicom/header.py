@@ -183,7 +183,8 @@ def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
             return None
         raise wrong from error
     meta = dataset.file_meta
-    sop_class = text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")
+    # That of the meta group stands first, so it is whole in a file that was cut.
+    sop_class = text(meta, "MediaStorageSOPClassUID") or text(dataset, "SOPClassUID")
     if sop_class.startswith(_NOT_IMAGES):
         return None
     has_pixels = text(meta, "TransferSyntaxUID") == _DEFLATED or _check_pixels(

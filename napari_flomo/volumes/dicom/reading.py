@@ -44,14 +44,14 @@ class DicomSeries:
         Grid of the volume.
     shape
         Numbers of frames, slices, rows and columns.
-    indices
-        ``[frame][slice]``, the frame of the file, from 0; None where a file is a single image.
+    planes
+        ``[frame][slice]``, what the header says of each image.
     """
 
     files: tuple[tuple[Path, ...], ...]
     geometry: Geometry
     shape: tuple[int, int, int, int]
-    indices: tuple[tuple[int | None, ...], ...]
+    planes: tuple[tuple[Plane, ...], ...]
 
 
 def read_dicom(path: Path, series: str | int | None = None) -> Volume:
@@ -117,7 +117,7 @@ def find_dicom(path: Path, series: str | int | None = None) -> DicomSeries:
         tuple(tuple(plane.file.path for plane in frame) for frame in frames),
         stack.geometry,
         (len(frames), len(frames[0]), first.file.rows, first.file.columns),
-        tuple(tuple(plane.index for plane in frame) for frame in frames),
+        tuple(map(tuple, frames)),
     )
 
 
