@@ -52,9 +52,12 @@ def files_of(study: Study, root: Path) -> list[Path]:
     """
     place = root / study.id
     if study.series:
-        return sorted(
-            path for path in place.iterdir() if path.is_file() and not path.name.startswith(".")
-        )
+        return [
+            path
+            for folder in study.places(root)
+            for path in sorted(folder.iterdir())
+            if path.is_file() and not path.name.startswith(".")
+        ]
     rule = _DETACHED.get(suffix_of(place))
     if rule is not None:
         with place.open("rb") as stream:

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.cohorts.allocation import keep_freed_memory
+from napari_flomo.cohorts.finding import Study
 from napari_flomo.cohorts.inputs import Input, read_input, stamp_of
 from napari_flomo.cohorts.order import CONTENTS, FORMATS, Errand, Order
 from napari_flomo.cohorts.row import Row, most_doubtful, plain_scores
@@ -129,15 +130,13 @@ class Workplace:
             return failed_row(order, errand, self._told(error), source)
 
     def _compute(self, errand: Errand, source: Input) -> Row:
-        from napari_flomo.volumes import read
-
         if self._stopped.is_set():
             raise Cancelled
         study, order = errand.study, self._order
         self.load()
         assert self._segmenter is not None
         start = perf_counter()
-        volume = read(order.root / study.id)
+        volume = _read(study, order)
         opened = perf_counter()
         if stamp_of(study, order.root) != source.stamp:
             raise FlomoError("The image changed while it was read; run the command again.")
@@ -208,6 +207,14 @@ class Workplace:
     def _told(self, error: Exception) -> str:
         sentence = str(self._brief.describe(error)["sentence"])
         return without_paths(sentence, self._order)
+
+
+def _read(study: Study, order: Order) -> Volume:
+    from napari_flomo.volumes import read, read_series
+
+    if study.parts:
+        return read_series(study.places(order.root), series=order.series)
+    return read(order.root / study.id, series=order.series if study.series else None)
 
 
 def failed_row(order: Order, errand: Errand, error: str, source: Input | None = None) -> Row:

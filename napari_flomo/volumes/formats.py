@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,8 +75,55 @@ def read(path: str | os.PathLike[str], *, series: str | int | None = None) -> Vo
         unsupported kind, or has NaN values or an impossible geometry.
     """
     source = Path(path)
+    return _checked(lambda: _read(source, series), source)
+
+
+def read_series(
+    paths: Sequence[str | os.PathLike[str]], *, series: str | int | None = None
+) -> Volume:
+    """Read one DICOM series that lies in several files or folders.
+
+    Parameters
+    ----------
+    paths
+        Its files, or folders with its files. Other files of the series are not looked for.
+    series
+        As for `read`.
+
+    Raises
+    ------
+    FlomoError
+        As `read`.
+    """
+    from napari_flomo.volumes.dicom.reading import read_dicom_among
+
+    sources = [Path(path) for path in paths]
+    return _checked(lambda: read_dicom_among(sources, series), sources[0])
+
+
+def split_stacks(folders: Sequence[str | os.PathLike[str]]) -> list[list[Path]]:
+    """Find folders that hold the slices of one DICOM stack, a series and a folder for each.
+
+    Returns
+    -------
+    list of list of Path
+        The folders of each stack, for `read_series`.
+    """
+    from napari_flomo.volumes.dicom.finding import split_stacks
+
+    return split_stacks([Path(folder) for folder in folders])
+
+
+def holds_series(folders: Sequence[str | os.PathLike[str]], series: str | int) -> bool:
+    """Return False if the DICOM files in folders can be read and none is of a series."""
+    from napari_flomo.volumes.dicom.finding import holds_series
+
+    return holds_series([Path(folder) for folder in folders], series)
+
+
+def _checked(reading: Callable[[], Volume], source: Path) -> Volume:
     try:
-        volume = _read(source, series)
+        volume = reading()
         limits.check_finite(volume.data, source.name or str(source))
     except MemoryError as error:
         raise FlomoError(

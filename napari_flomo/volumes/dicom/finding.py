@@ -9,7 +9,8 @@ from pathlib import Path
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes.dicom.files import INDEX, dicom_files, dicom_files_below, listed_files
 from napari_flomo.volumes.dicom.header import Plane, read_planes
-from napari_flomo.volumes.dicom.series import choose, entries_of
+from napari_flomo.volumes.dicom.joining import alike, join
+from napari_flomo.volumes.dicom.series import choose, entries_of, is_called
 from napari_flomo.volumes.dicom.sorting import is_parallel
 
 
@@ -47,6 +48,86 @@ def find(path: Path, series: str | int | None) -> Choice:
     if path.name.upper() == INDEX:
         return _in_file_set(path, series)
     return _around(path, series)
+
+
+def find_among(paths: Sequence[Path], series: str | int | None) -> Choice:
+    """Find the images of one volume among files and folders, those directly in them.
+
+    Raises
+    ------
+    FlomoError
+        As `find`.
+    """
+    files = [file for path in paths for file in (dicom_files(path) if path.is_dir() else [path])]
+    planes = _planes(dict.fromkeys(files))
+    if not planes:
+        raise FlomoError("None of the files is a DICOM image; choose the images of one series.")
+    return _chosen(planes, series, paths[0].parent)
+
+
+def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
+    """Find folders that hold the slices of one stack, a series and a folder for each.
+
+    Parameters
+    ----------
+    folders
+        Folders of DICOM files. Of most, a single header is read.
+
+    Returns
+    -------
+    list of list of Path
+        The folders of each stack, in the order given; none for what is complete in one folder.
+    """
+    first = {folder: plane for folder in folders if (plane := _first_plane(folder)) is not None}
+    rough: list[list[Path]] = []
+    for folder, plane in first.items():
+        fitting = (group for group in rough if alike([first[group[0]]], [plane]))
+        same = next(fitting, None)
+        if same is None:
+            rough.append([folder])
+        else:
+            same.append(folder)
+    found = []
+    for group in rough:
+        if len(group) == 1:
+            continue
+        try:
+            images = [_planes(dicom_files(folder)) for folder in group]
+        except FlomoError:  # reading the folder will say what is wrong
+            continue
+        if any(len({plane.file.series_uid for plane in planes}) != 1 for planes in images):
+            continue
+        stacks = [numbers for numbers in join(images) if len(numbers) > 1]
+        found += [[group[number] for number in numbers] for numbers in stacks]
+    return found
+
+
+def holds_series(paths: Sequence[Path], series: str | int) -> bool:
+    """Return False if files can be read and none is of the series.
+
+    Parameters
+    ----------
+    paths, series
+        As for `find_among`.
+    """
+    try:
+        planes = _planes(file for path in paths for file in dicom_files(path))
+    except FlomoError:  # reading it will say what is wrong
+        return True
+    return any(is_called(entry, series) for entry in entries_of(planes))
+
+
+def _first_plane(folder: Path) -> Plane | None:
+    """Return an image of a folder, to see whether it may be a slice of a stack."""
+    try:
+        planes = next((planes for file in dicom_files(folder) if (planes := read_planes(file))), None)
+    except FlomoError:
+        return None
+    if planes is None:
+        return None
+    plane = planes[0]
+    unknown = None in (plane.position, plane.orientation, plane.pixel_spacing)
+    return None if unknown or plane.file.samples > 1 else plane
 
 
 def _planes(files: Iterable[Path]) -> list[Plane]:

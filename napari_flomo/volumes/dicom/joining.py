@@ -42,7 +42,7 @@ def join(groups: Sequence[Sequence[Plane]]) -> list[list[int]]:
     for number, group in enumerate(groups):
         if not _is_slice(group):
             continue
-        fitting = (one for one in candidates if _alike(groups[one[0]], group))
+        fitting = (one for one in candidates if alike(groups[one[0]], group))
         same = next(fitting, None)
         if same is None:
             candidates.append([number])
@@ -69,7 +69,8 @@ def _is_slice(group: Sequence[Plane]) -> bool:
     return len(slices_of(group)) == 1
 
 
-def _alike(group: Sequence[Plane], other: Sequence[Plane]) -> bool:
+def alike(group: Sequence[Plane], other: Sequence[Plane]) -> bool:
+    """Return True if nothing but their place tells the images of two series apart."""
     first, second = group[0], other[0]
     one, two = first.file, second.file
     frames = [{plane.file.frame_of_reference for plane in planes} for planes in (group, other)]

@@ -16,7 +16,7 @@ import numpy as np
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.dicom.copies import without_copies
-from napari_flomo.volumes.dicom.finding import Choice, find
+from napari_flomo.volumes.dicom.finding import Choice, find, find_among
 from napari_flomo.volumes.dicom.header import Plane
 from napari_flomo.volumes.dicom.pixels import file_pixels, plane_pixels
 from napari_flomo.volumes.dicom.series import source_of
@@ -81,11 +81,18 @@ def read_dicom(path: Path, series: str | int | None = None) -> Volume:
         If there is no DICOM image, a file is damaged, several series fit, or the images do not form
         one evenly spaced stack.
     """
-    choice = find(path, series)
-    first = choice.planes[0]
-    if len(choice.planes) == 1 and first.index is None:
-        return _single(choice)
-    return _stack(choice)
+    return _volume(find(path, series))
+
+
+def read_dicom_among(paths: Sequence[Path], series: str | int | None = None) -> Volume:
+    """Read a series that consists of some of several files and folders.
+
+    Raises
+    ------
+    FlomoError
+        As `read_dicom`.
+    """
+    return _volume(find_among(paths, series))
 
 
 def find_dicom(path: Path, series: str | int | None = None) -> DicomSeries:
@@ -119,6 +126,11 @@ def find_dicom(path: Path, series: str | int | None = None) -> DicomSeries:
         (len(frames), len(frames[0]), first.file.rows, first.file.columns),
         tuple(map(tuple, frames)),
     )
+
+
+def _volume(choice: Choice) -> Volume:
+    alone = len(choice.planes) == 1 and choice.planes[0].index is None
+    return _single(choice) if alone else _stack(choice)
 
 
 def _sorted(choice: Choice) -> tuple[Sequence[Plane], Stack, tuple[str, ...]]:

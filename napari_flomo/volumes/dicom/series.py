@@ -124,11 +124,9 @@ def choose(entries: Sequence[Entry], wanted: str | int | None, where: str) -> tu
     text = " ".join(str(wanted).split())
     for entry in entries:  # a UID means that series alone, also where it was joined with others
         for group in entry.groups:
-            if text and text in (group[0].file.series_uid, source_of([group[0].file.series_uid])):
+            if len(entry.groups) > 1 and _is_uid(text, [group[0].file.series_uid]):
                 return Entry((group,), entry.name), ""
-        if text == source_of(entry.uids):
-            return entry, ""
-    found = [entry for entry in entries if _is_called(entry, text)]
+    found = [entry for entry in entries if is_called(entry, text)]
     if len(found) == 1:
         return found[0], ""
     if not found:
@@ -142,13 +140,20 @@ def choose(entries: Sequence[Entry], wanted: str | int | None, where: str) -> tu
     )
 
 
-def _is_called(entry: Entry, text: str) -> bool:
+def is_called(entry: Entry, wanted: str | int) -> bool:
+    """Return True if a number, description, instance UID or `source_of` means an entry."""
+    text = " ".join(str(wanted).split())
     number = text.lstrip("0") or "0"
     return (
         text == entry.name
         or (text.isdecimal() and number in entry.numbers)
+        or _is_uid(text, entry.uids)
         or any(group[0].file.description.casefold() == text.casefold() for group in entry.groups)
     )
+
+
+def _is_uid(text: str, uids: Sequence[str]) -> bool:
+    return bool(text) and (text in uids or text == source_of(uids))
 
 
 def _name(entry: Entry) -> str:
