@@ -114,6 +114,19 @@ def split_stacks(folders: Sequence[str | os.PathLike[str]]) -> list[list[Path]]:
     return split_stacks([Path(folder) for folder in folders])
 
 
+def series_name(path: str | os.PathLike[str]) -> str | None:
+    """Return a name for the DICOM series that a file belongs to, None where it is no image.
+
+    Raises
+    ------
+    FlomoError
+        If the file is damaged.
+    """
+    from napari_flomo.volumes.dicom.finding import series_name
+
+    return series_name(Path(path))
+
+
 def holds_series(folders: Sequence[str | os.PathLike[str]], series: str | int) -> bool:
     """Return False if the DICOM files in folders can be read and none is of a series."""
     from napari_flomo.volumes.dicom.finding import holds_series

@@ -10,7 +10,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes.dicom.files import INDEX, dicom_files, dicom_files_below, listed_files
 from napari_flomo.volumes.dicom.header import Plane, read_planes
 from napari_flomo.volumes.dicom.joining import alike, join
-from napari_flomo.volumes.dicom.series import choose, entries_of, is_called
+from napari_flomo.volumes.dicom.series import Entry, choose, entries_of, is_called, source_of
 from napari_flomo.volumes.dicom.sorting import is_parallel
 
 
@@ -102,6 +102,12 @@ def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
     return found
 
 
+def series_name(path: Path) -> str | None:
+    """Return a name for the series that a file belongs to, None where it is no image."""
+    planes = read_planes(path)
+    return source_of([planes[0].file.series_uid]) if planes else None
+
+
 def holds_series(paths: Sequence[Path], series: str | int) -> bool:
     """Return False if files can be read and none is of the series.
 
@@ -187,22 +193,21 @@ def _around(path: Path, series: str | int | None) -> Choice:
     if own is None:
         raise FlomoError(f"{path.name} is DICOM, but not an image; choose an image file.")
     first = own[0]
-    if series is not None:
-        choose(entries_of(own), series, path.name)
+    alone = Choice(own)
     if (
         (first.index is None and first.file.frames > 1)
         or first.file.samples > 1
         or None in (first.position, first.orientation, first.pixel_spacing)
     ):
-        return Choice(own)
+        _check_called(entries_of(own)[0], series, path)
+        return alone
     others = [file for file in dicom_files(path.parent) if not file.samefile(path)]
-    planes = [*own, *(plane for plane in _planes_of_others(others))]
-    entry = next(
-        entry for entry in entries_of(planes) if first.file.series_uid in entry.uids
-    )
+    planes = [*own, *_planes(others)]
+    entry = next(entry for entry in entries_of(planes) if first.file.series_uid in entry.uids)
+    _check_called(entry, series, path)
     files = {plane.file.path for plane in entry.planes}
     if path not in files or len(files) == 1:
-        return Choice(own)
+        return alone
     size = (first.file.rows, first.file.columns)
     for plane in entry.planes:
         alike = (plane.file.rows, plane.file.columns) == size
@@ -223,7 +228,10 @@ def _around(path: Path, series: str | int | None) -> Choice:
     return Choice(entry.planes, tuple(notes))
 
 
-def _planes_of_others(files: Iterable[Path]) -> Iterable[Plane]:
-    """Yield the images of files beside the one that was asked for; a damaged one may be anything."""
-    for file in files:
-        yield from read_planes(file) or ()
+
+def _check_called(entry: Entry, series: str | int | None, path: Path) -> None:
+    if series is not None and not is_called(entry, series):
+        raise FlomoError(
+            f"{path.name} belongs to the series {entry.describe()}, not to {series}; give the "
+            "folder to choose another one."
+        )

@@ -16,6 +16,20 @@ _LOCALIZER = re.compile(r"\b(?:locali[sz]er|scout|survey|topogram|3.?plane)", re
 _MOST_LISTED = 20
 
 
+class SeveralSeries(FlomoError):  # noqa: N818  (what was found, not what went wrong)
+    """Several series fit, and one of them must be chosen.
+
+    Attributes
+    ----------
+    choices
+        For each, what to give as ``series``, and what a list shows of it.
+    """
+
+    def __init__(self, message: str, entries: Sequence[Entry]) -> None:
+        super().__init__(message)
+        self.choices = [(source_of(entry.uids), entry.describe()) for entry in entries]
+
+
 @dataclass(frozen=True)
 class Entry:
     """What can be chosen: a series, or a stack of series of one slice each.
@@ -117,9 +131,10 @@ def choose(entries: Sequence[Entry], wanted: str | int | None, where: str) -> tu
                 f"{len(entries) - 1} other series (localizers or pictures of a screen) "
                 f"{'was' if len(entries) == 2 else 'were'} left out."
             )
-        raise FlomoError(
+        raise SeveralSeries(
             f"The folder {where} holds {len(entries)} series: {_list(entries)}; choose one of them "
-            "by its number, description or UID (--series, or series=...)."
+            "by its number, description or UID (--series, or series=...).",
+            entries,
         )
     text = " ".join(str(wanted).split())
     for entry in entries:  # a UID means that series alone, also where it was joined with others
@@ -134,9 +149,10 @@ def choose(entries: Sequence[Entry], wanted: str | int | None, where: str) -> tu
             f"The folder {where} holds no series {text}; there is {_list(entries)}, choose one of "
             "them."
         )
-    raise FlomoError(
+    raise SeveralSeries(
         f"The folder {where} holds {len(found)} series {text}: {_list(found, uids=True)}; choose "
-        "one of them by its UID."
+        "one of them by its UID.",
+        found,
     )
 
 
