@@ -15,7 +15,7 @@ from pathlib import Path
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike
-from napari_flomo.volumes import suffix_of
+from napari_flomo.volumes import holds_series, split_stacks, suffix_of
 
 MARKER = "flomo-cohort.json"
 """A folder with this file holds results; nothing in it is taken for an image."""
@@ -51,10 +51,18 @@ class Study:
         Its path below the input folder, with slashes; ``"."`` where the folder itself is a series.
     series
         Whether it is a folder with a DICOM series; else it is a file.
+    parts
+        Paths of the folders with its other slices, where each slice has a series and a folder of
+        its own.
     """
 
     id: str
     series: bool = False
+    parts: tuple[str, ...] = ()
+
+    def places(self, root: Path) -> list[Path]:
+        """Return the file or folders that it consists of."""
+        return [root / one for one in (self.id, *self.parts)]
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,14 @@ class Choice:
         names look like those of labels.
     exclude
         Patterns of ids that are not wanted.
+    series
+        Number, description or UID of the series that DICOM folders must hold.
     """
 
     kind: str = "stack"
     patterns: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    series: str | None = None
 
     def refusal(self, study: Study) -> str | None:
         """Return why a study is not wanted; None where it is."""
@@ -133,6 +144,9 @@ def find_studies(
     walk = _Walk(root.resolve(), choice.kind, report)
     for study in walk.below(str(root), ""):
         reason = choice.refusal(study)
+        if reason is None and choice.series is not None and study.series:
+            if not holds_series(study.places(root), choice.series):
+                reason = f"no series {choice.series}"
         if reason is None:
             yield study
         elif reason != "does not match":
@@ -155,6 +169,7 @@ class _Walk:
         self._series = kind == "stack"
         self._report = report
         self._elsewhere: set[Path] = set()  # real folders that links have led to
+        self._parts: dict[str, tuple[str, ...] | None] = {}  # of folders with slices of a stack
 
     def below(self, place: str, prefix: str) -> Iterator[Study]:
         """Yield what a folder holds: its files, itself if it is a series, its folders."""
@@ -178,13 +193,29 @@ class _Walk:
             else:
                 others.append(entry)
         if self._series and _has_dicom(others):
-            yield Study(prefix.rstrip("/") or ".", series=True)
+            parts = self._parts.get(prefix, ())
+            if parts is not None:
+                yield Study(prefix.rstrip("/") or ".", series=True, parts=parts)
+        if self._series:
+            self._join(folders, prefix)
         for entry in folders:
             path = prefix + entry.name
             if entry.is_symlink() and not self._worth_following(entry.path):
                 self._report(path, "a link to a folder that is found without it")
                 continue
             yield from self.below(entry.path, path + "/")
+
+    def _join(self, folders: Sequence[os.DirEntry[str]], prefix: str) -> None:
+        """Note which of some folders hold the slices of one stack."""
+        candidates = {
+            Path(entry.path): entry.name for entry in folders if _is_dicom_folder(entry)
+        }
+        if len(candidates) < 2:
+            return
+        for stack in split_stacks(list(candidates)):
+            names = [prefix + candidates[folder] for folder in stack]
+            self._parts |= {f"{name}/": None for name in names}
+            self._parts[f"{names[0]}/"] = tuple(names[1:])
 
     def _worth_following(self, link: str) -> bool:
         real = Path(link).resolve()
@@ -203,6 +234,17 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def _is_dicom_folder(entry: os.DirEntry[str]) -> bool:
+    """Return True if a folder, no link to one, holds DICOM files."""
+    try:
+        if entry.is_symlink() or entry.name.startswith("."):
+            return False
+        with os.scandir(entry.path) as entries:
+            return _has_dicom([one for one in entries if not _is_folder(one)])
+    except OSError:
+        return False
+
+
 def _has_dicom(entries: Sequence[os.DirEntry[str]]) -> bool:
     """Tell whether one of some files is DICOM, opening few of them."""
     if any(suffix_of(entry.name) in _DICOM for entry in entries):
@@ -216,7 +258,7 @@ def _has_dicom(entries: Sequence[os.DirEntry[str]]) -> bool:
 
 
 def _looks_like_dicom(entry: os.DirEntry[str]) -> bool:
-    from napari_flomo.volumes.dicom_header import is_dicom
+    from napari_flomo.volumes.dicom.files import is_dicom
 
     try:
         return entry.is_file() and is_dicom(Path(entry.path))

@@ -53,9 +53,12 @@ def files_of(study: Study, root: Path) -> list[Path]:
     """
     place = root / study.id
     if study.series:
-        return sorted(
-            path for path in place.iterdir() if path.is_file() and not path.name.startswith(".")
-        )
+        return [
+            path
+            for folder in study.places(root)
+            for path in sorted(folder.iterdir())
+            if path.is_file() and not path.name.startswith(".")
+        ]
     if suffix_of(place) in HEADER_SUFFIXES:
         image = image_beside(place)
         return [place] if image is None else [place, image]

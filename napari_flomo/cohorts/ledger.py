@@ -178,6 +178,7 @@ def settle(order: Order, model: Mapping[str, Any], again: bool) -> Order:
         "outputs": order.contents,
         "format": order.suffix,
         "mirrored": order.mirrored,
+        "series": order.series,
     }
     there = _read_settings(order.out)
     if there is None:
@@ -212,6 +213,9 @@ def _compare(there: Mapping[str, Any], wanted: Mapping[str, Any], out: Path) -> 
         differ = f"files in {there['format']}, not {wanted['format']}"
     elif there.get("mirrored", False) != wanted["mirrored"]:
         differ = "plain views" if wanted["mirrored"] else "mirrored views"
+    elif there.get("series") != wanted["series"]:
+        before, now = (said or "the only series" for said in (there.get("series"), wanted["series"]))
+        differ = f"{before} of DICOM folders, not {now}"
     else:
         return
     raise FlomoError(

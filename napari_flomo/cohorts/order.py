@@ -30,6 +30,8 @@ class Order:
         Of labels and uncertainty, one of `FORMATS`. Probabilities are always NIfTI.
     run
         Number of the run, for the rows.
+    series
+        Which series of a DICOM folder, as `napari_flomo.volumes.read` takes it.
     """
 
     root: Path
@@ -41,6 +43,7 @@ class Order:
     probabilities: bool = False
     suffix: str = ".nii.gz"
     run: int = 1
+    series: str | None = None
 
     @property
     def contents(self) -> list[str]:

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.cohorts.allocation import keep_freed_memory
+from napari_flomo.cohorts.finding import Study
 from napari_flomo.cohorts.inputs import Input, read_input, stamp_of
 from napari_flomo.cohorts.order import CONTENTS, FORMATS, Errand, Order
 from napari_flomo.cohorts.row import Row, most_doubtful, plain_scores
@@ -130,7 +131,6 @@ class Workplace:
 
     def _compute(self, errand: Errand, source: Input) -> Row:
         from napari_flomo.measures import implausible
-        from napari_flomo.volumes import read
 
         if self._stopped.is_set():
             raise Cancelled
@@ -138,7 +138,7 @@ class Workplace:
         self.load()
         assert self._segmenter is not None
         start = perf_counter()
-        volume = read(order.root / study.id, fill=True)
+        volume = _read(study, order)
         opened = perf_counter()
         if stamp_of(study, order.root) != source.stamp:
             raise FlomoError("The image changed while it was read; run the command again.")
@@ -213,6 +213,14 @@ class Workplace:
     def _told(self, error: Exception) -> str:
         sentence = str(self._brief.describe(error)["sentence"])
         return without_paths(sentence, self._order)
+
+
+def _read(study: Study, order: Order) -> Volume:
+    from napari_flomo.volumes import read, read_series
+
+    if study.parts:
+        return read_series(study.places(order.root), series=order.series, fill=True)
+    return read(order.root / study.id, series=order.series if study.series else None, fill=True)
 
 
 def failed_row(order: Order, errand: Errand, error: str, source: Input | None = None) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.commands.options import model_folder
@@ -27,8 +28,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         allow_abbrev=False,
     )
     parser.add_argument("labels", metavar="LABELS", help="label image, as flomo or napari wrote it")
-    parser.add_argument("--images", metavar="FOLDER", required=True, help="folder of the series")
-    parser.add_argument("--series", metavar="NUMBER|UID", help="which, where there are several")
+    parser.add_argument(
+        "--images",
+        metavar="FOLDER",
+        required=True,
+        help="folder of the series, DICOMDIR, or one of its files",
+    )
+    parser.add_argument(
+        "--series",
+        metavar="NUMBER|NAME|UID",
+        help="which series, where there are several: its number, description or UID",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -69,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         series=args.series,
         frames=args.frames,
         corrected=not args.automatic,
+        note=lambda sentence: print(f"Note: {sentence}", file=sys.stderr),
     )
     write_all(jobs)
     if not args.quiet:

@@ -39,7 +39,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("input", metavar="INPUT", help="image file or DICOM folder")
+    parser.add_argument(
+        "input", metavar="INPUT", help="image file, DICOM folder, DICOMDIR, or a file of a series"
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="label image to write"
     )
@@ -59,9 +61,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--series",
-        metavar="NUMBER|UID",
-        type=_series,
-        help="which series, where a DICOM folder holds several",
+        metavar="NUMBER|NAME|UID",
+        help="which series, where a DICOM folder holds several: its number, description or UID",
     )
     parser.add_argument(
         "--probabilities", metavar="FILE", help="also write the probability of every class (NIfTI)"
@@ -142,11 +143,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _series(text: str) -> int | str:
-    """Take the number of a series as a number; the other name, its UID, has dots."""
-    return int(text) if text.isdecimal() else text
-
-
 def _outputs(args: argparse.Namespace) -> dict[str, str]:
     """Return the files to write as the user named them, by what they hold."""
     named = {
@@ -214,6 +210,7 @@ def _dicom_seg(args: argparse.Namespace, segmentation: Segmentation) -> list[tup
         args.dicom_seg,
         series=args.series,
         frames=frames,
+        note=lambda sentence: print(f"Note: {sentence}", file=sys.stderr),
     )
     if segmentation.labels.n_frames == 1:
         return [(DICOM_SEG, job) for job in jobs]

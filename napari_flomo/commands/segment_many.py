@@ -78,6 +78,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="no studies whose path below DIR matches; may be given several times",
     )
     parser.add_argument(
+        "--series",
+        metavar="NUMBER|NAME|UID",
+        help="which series of DICOM folders that hold several: its number, description or UID; "
+        "folders without it are left out",
+    )
+    parser.add_argument(
         "--uncertainty", action="store_true", help="also write the predictive entropy"
     )
     parser.add_argument(
@@ -115,8 +121,9 @@ def run(args: argparse.Namespace) -> int:
         uncertainty=args.uncertainty,
         probabilities=args.probabilities,
         suffix=f".{args.format}",
+        series=args.series,
     )
-    choice = Choice(patterns=args.pattern, exclude=args.exclude)
+    choice = Choice(patterns=args.pattern, exclude=args.exclude, series=args.series)
     folder = model_folder(args.model, args.quiet)
     if args.list:
         return _list(args, order, folder, choice)

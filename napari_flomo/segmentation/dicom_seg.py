@@ -7,7 +7,7 @@ The objects are made by highdicom (C. P. Bridge et al., "Highdicom", Journal of 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,14 +19,14 @@ from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import Job, PathLike
 from napari_flomo.models.card import Label, ModelCard
+from napari_flomo.segmentation.dicom_sources import Sources
 from napari_flomo.volumes import SPATIAL_AXES, Volume, align_labels, find_series
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation as DicomSegmentation
     from highdicom.seg import SegmentDescription
-    from pydicom import Dataset
 
-    from napari_flomo.volumes.dicom import DicomSeries
+    from napari_flomo.volumes.dicom.reading import DicomSeries
 
 DICOM_SUFFIX = ".dcm"
 SCHEME = "SCT"
@@ -36,7 +36,7 @@ SERIES_NUMBER = 9000
 
 def check_available() -> None:
     """Raise the sentence for whoever lacks highdicom."""
-    if find_spec("highdicom") is None or find_spec("pydicom") is None:
+    if find_spec("highdicom") is None:
         raise FlomoError(
             "DICOM segmentations need highdicom; install it with: pip install "
             "'napari-flomo[dicom]'."
@@ -52,11 +52,13 @@ def dicom_seg_jobs(
     series: str | int | None = None,
     frames: Sequence[int] | None = None,
     corrected: bool = False,
+    note: Callable[[str], object] | None = None,
 ) -> list[Job]:
     """Make DICOM Segmentation objects of labels, ready to be written.
 
-    As the standard asks, patient and study are repeated from the images. A structure without any
-    voxel has a segment, but no frames.
+    As the standard asks, patient and study are repeated from the images. What may be empty and was
+    taken out of them is repeated as empty; UIDs that were taken out are made up, the same for all
+    frames. A structure without any voxel has a segment, but no frames.
 
     Parameters
     ----------
@@ -66,7 +68,8 @@ def dicom_seg_jobs(
     card
         Names, colours and SNOMED CT concepts of the codes, and the name of the model.
     images, series
-        Folder of the series, and which, as `napari_flomo.volumes.read` takes them.
+        Folder of the series, a DICOMDIR or one of its files, and which series, as
+        `napari_flomo.volumes.read` takes them.
     path
         File to write. Of a cine there is a file for each frame: ``heart.dcm`` becomes
         ``heart-frame-09.dcm``, counted from 0.
@@ -74,6 +77,8 @@ def dicom_seg_jobs(
         Only these frames of a cine; all by default.
     corrected
         Whether a person had a hand in the labels: SEMIAUTOMATIC instead of AUTOMATIC.
+    note
+        Told each sentence about what the images lack.
 
     Returns
     -------
@@ -84,7 +89,7 @@ def dicom_seg_jobs(
     ------
     FlomoError
         If highdicom is missing, the labels do not lie on the grid of the series or have codes that
-        are not the card's, or the images lack what must be repeated of them.
+        are not the card's, or the images do not say where they lie.
     """
     check_available()
     found = find_series(images, series)
@@ -96,15 +101,20 @@ def dicom_seg_jobs(
         raise FlomoError(f"There is no frame {chosen[-1]}: the series has {len(files)}, from 0.")
     data = labels.data if "frames" in labels.axes else labels.data[np.newaxis]
     path, several = Path(path), len(files) > 1
+    sources = Sources(found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote names and numbers of the patient
-        return [
+        jobs: list[Job] = [
             (
                 _path_of(path, frame) if several else path,
-                _object(data[frame], card, files[frame], frame, corrected).save_as,
+                _object(data[frame], card, sources, frame, corrected).save_as,
             )
             for frame in chosen
         ]
+    if note is not None:
+        for sentence in sources.notes:
+            note(sentence)
+    return jobs
 
 
 def _path_of(path: Path, frame: int) -> Path:
@@ -165,7 +175,7 @@ def check_usable(
 
 
 def _object(
-    labels: NDArray[np.generic], card: ModelCard, files: Sequence[Path], frame: int, corrected: bool
+    labels: NDArray[np.generic], card: ModelCard, sources: Sources, frame: int, corrected: bool
 ) -> DicomSegmentation:
     """Make the object of one frame, ``(slices, rows, columns)``."""
     from highdicom import UID
@@ -175,8 +185,8 @@ def _object(
     for number, label in enumerate(card.labels[1:], 1):
         segments[labels == label.code] = number
     try:
-        return DicomSegmentation(
-            source_images=_headers(files),
+        made = DicomSegmentation(
+            source_images=sources.headers(frame),
             pixel_array=segments,
             segmentation_type="BINARY",
             segment_descriptions=[
@@ -198,40 +208,12 @@ def _object(
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FlomoError(
-            "The images lack what a DICOM segmentation must repeat of them "
-            f"({type(error).__name__}: {error}); export the series from the scanner or PACS again."
+            "No DICOM segmentation can be made for this series: highdicom does not accept the "
+            "headers of its images; export the series from the scanner or PACS again, or save the "
+            "labels as NIfTI."
         ) from error
-
-
-def _headers(files: Sequence[Path]) -> list[Dataset]:
-    """Read what the images of a stack say but for their pixels.
-
-    Some programs that take names out give every image a frame of reference of its own. Their
-    positions make an even stack all the same, or it could not have been read, so that of the first
-    is taken for all.
-    """
-    headers = [_header(file) for file in files]
-    shared = headers[0].get("FrameOfReferenceUID")
-    for header in headers:
-        if shared and header.get("FrameOfReferenceUID") != shared:
-            header.FrameOfReferenceUID = shared
-    return headers
-
-
-def _header(file: Path) -> Dataset:
-    """Read a header without dates that are none: days and months are zeros in data for research."""
-    import pydicom
-    from pydicom.valuerep import DA, DT, TM
-
-    header = pydicom.dcmread(file, stop_before_pixels=True)
-    kinds = {"DA": DA, "DT": DT, "TM": TM}
-    for element in header:
-        if element.VR in kinds:
-            try:
-                kinds[element.VR](element.value)
-            except (TypeError, ValueError):
-                element.value = ""
-    return header
+    sources.name(made)
+    return made
 
 
 def _description(number: int, label: Label, card: ModelCard, corrected: bool) -> SegmentDescription:

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from napari_flomo.volumes.background import fill_background
 from napari_flomo.volumes.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_flomo.volumes.dicom import DicomSeries
+    from napari_flomo.volumes.dicom.reading import DicomSeries
 
 READABLE = (
     ".nii",
@@ -74,12 +74,12 @@ def read(
     Parameters
     ----------
     path
-        NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), a DICOM file or a folder
-        with one DICOM series, or a photo (PNG, JPEG, TIFF). Without a known suffix the content
-        decides.
+        NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), a folder with a DICOM
+        series, a DICOMDIR, one file of a DICOM series, which brings the others in its folder, or a
+        photo (PNG, JPEG, TIFF). Without a known suffix the content decides.
     series
-        Which series of a DICOM folder: its number or instance UID. Needed only where there are
-        several.
+        Which series of a DICOM folder: its number, description or instance UID. Needed only where
+        there are several.
     fill
         Whether voxels without a value (NaN) outside of the field of view become background, as
         `fill_background` does it: for images. Else, as for labels, they are an error.
@@ -97,9 +97,76 @@ def read(
         unsupported kind, or has NaN values or an impossible geometry.
     """
     source = Path(path)
-    try:
+
+    def reading() -> Volume:
         with _seekable(source) as place:
-            volume = _read(place, series)
+            return _read(place, series)
+
+    return _checked(reading, source, fill=fill)
+
+
+def read_series(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    series: str | int | None = None,
+    fill: bool = False,
+) -> Volume:
+    """Read one DICOM series that lies in several files or folders.
+
+    Parameters
+    ----------
+    paths
+        Its files, or folders with its files. Other files of the series are not looked for.
+    series, fill
+        As for `read`.
+
+    Raises
+    ------
+    FlomoError
+        As `read`.
+    """
+    from napari_flomo.volumes.dicom.reading import read_dicom_among
+
+    sources = [Path(path) for path in paths]
+    return _checked(lambda: read_dicom_among(sources, series), sources[0], fill=fill)
+
+
+def split_stacks(folders: Sequence[str | os.PathLike[str]]) -> list[list[Path]]:
+    """Find folders that hold the slices of one DICOM stack, a series and a folder for each.
+
+    Returns
+    -------
+    list of list of Path
+        The folders of each stack, for `read_series`.
+    """
+    from napari_flomo.volumes.dicom.finding import split_stacks
+
+    return split_stacks([Path(folder) for folder in folders])
+
+
+def series_name(path: str | os.PathLike[str]) -> str | None:
+    """Return a name for the DICOM series that a file belongs to, None where it is no image.
+
+    Raises
+    ------
+    FlomoError
+        If the file is damaged.
+    """
+    from napari_flomo.volumes.dicom.finding import series_name
+
+    return series_name(Path(path))
+
+
+def holds_series(folders: Sequence[str | os.PathLike[str]], series: str | int) -> bool:
+    """Return False if the DICOM files in folders can be read and none is of a series."""
+    from napari_flomo.volumes.dicom.finding import holds_series
+
+    return holds_series([Path(folder) for folder in folders], series)
+
+
+def _checked(reading: Callable[[], Volume], source: Path, *, fill: bool) -> Volume:
+    try:
+        volume = reading()
         name = source.name or str(source)
         if fill:
             volume = fill_background(volume, name)
@@ -135,33 +202,38 @@ def _seekable(source: Path) -> Iterator[Path]:
         yield copy
 
 
-def find_series(folder: str | os.PathLike[str], series: str | int | None = None) -> DicomSeries:
+def find_series(path: str | os.PathLike[str], series: str | int | None = None) -> DicomSeries:
     """Find the files of a DICOM series in the order in which `read` stacks them.
 
     Parameters
     ----------
-    folder, series
+    path, series
         As for `read`.
 
     Raises
     ------
     FlomoError
-        As `read`, and if it is no folder of single images.
+        As `read`, and if it is no DICOM series of single images or enhanced files.
     """
-    from napari_flomo.volumes.dicom import find_dicom_series
+    from napari_flomo.volumes.dicom.files import is_dicom
+    from napari_flomo.volumes.dicom.reading import find_dicom
 
-    source = Path(folder)
-    if not source.is_dir():
-        raise FlomoError(f"{source} is no folder; choose the folder that holds the DICOM series.")
-    return find_dicom_series(source, series)
+    source = Path(path)
+    if not source.is_dir() and not is_dicom(source):
+        raise FlomoError(f"{source} is not DICOM; choose the folder that holds the DICOM series.")
+    return find_dicom(source, series)
 
 
 def _read(source: Path, series: str | int | None) -> Volume:
     if source.is_dir():
-        from napari_flomo.volumes.dicom import read_dicom_folder
+        from napari_flomo.volumes.dicom.reading import read_dicom
 
-        return read_dicom_folder(source, series)
+        return read_dicom(source, series)
     family = _FAMILIES.get(suffix_of(source)) or _sniff(source)
+    if family == "dicom":
+        from napari_flomo.volumes.dicom.reading import read_dicom
+
+        return read_dicom(source, series)
     if series is not None:
         raise FlomoError(
             f"{source.name} is one file, so no series can be chosen; give the folder instead."
@@ -244,18 +316,14 @@ def _reader(family: str) -> Callable[[Path], Volume]:
         from napari_flomo.volumes.meta import read_meta
 
         return read_meta
-    if family == "photo":
-        from napari_flomo.volumes.photo import read_photo
+    from napari_flomo.volumes.photo import read_photo
 
-        return read_photo
-    from napari_flomo.volumes.dicom import read_dicom_file
-
-    return read_dicom_file
+    return read_photo
 
 
 def _sniff(path: Path) -> str:
     """Find the family of a file whose suffix says nothing, as DICOM exports often have none."""
-    from napari_flomo.volumes.dicom_header import is_dicom
+    from napari_flomo.volumes.dicom.files import is_dicom
     from napari_flomo.volumes.nifti_files import looks_like_nifti
 
     with limits.open_file(path) as stream:

@@ -40,10 +40,20 @@ def export(desk: Desk, entry: Entry, path: str) -> None:
     frames = np.flatnonzero(np.isfinite(segmentation.slice_scores).any(axis=1)).tolist()
     corrected = not np.array_equal(labels.data, segmentation.labels.data)
 
+    said: list[str] = []
+    chosen = labels.source if labels.source.startswith("dicom-") else None
+
     def work() -> None:
         try:
             jobs = dicom_seg_jobs(
-                labels, segmentation.card, series, path, frames=frames, corrected=corrected
+                labels,
+                segmentation.card,
+                series,
+                path,
+                series=chosen,
+                frames=frames,
+                corrected=corrected,
+                note=said.append,
             )
             write_all(jobs)
         except FlomoError as error:
@@ -51,7 +61,8 @@ def export(desk: Desk, entry: Entry, path: str) -> None:
             desk.in_thread(lambda: desk.say(told, "warning"))
         else:
             wrote = ", ".join(str(one) for one, _ in jobs)
-            desk.in_thread(lambda: desk.say(f"Saved to {wrote}."))
+            told = " ".join((f"Saved to {wrote}.", *said))
+            desk.in_thread(lambda: desk.say(told))
 
     desk.say("Writing the DICOM segmentation…")
     threading.Thread(target=work, name="flomo export", daemon=True).start()

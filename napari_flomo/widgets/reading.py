@@ -1,9 +1,11 @@
-"""Files into layers: NIfTI, NRRD, MetaImage, a DICOM file or folder. Knows no Qt."""
+"""Files into layers: NIfTI, NRRD, MetaImage, DICOM files and folders."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_flomo.volumes import READABLE, Volume, read, suffix_of
+from napari.utils.notifications import show_info
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import READABLE, Volume, read, read_series, series_name, suffix_of
+from napari_flomo.volumes.dicom.files import is_dicom
+from napari_flomo.volumes.dicom.series import SeveralSeries
+from napari_flomo.widgets.choosing import ask_for_series
 from napari_flomo.widgets.layers import layer_of_volume
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -25,6 +33,11 @@ _LABELS = re.compile(r"(^|[_\-. ])(labels?|seg|segmentation|masks?|gt)($|[_\-. ]
 _LARGEST_CODE = 255
 _SAMPLED = 2_000_000
 _FILES_TO_PROBE = 50
+_DICOM = {".dcm", ".dicom", ".ima"}
+_ONE_DROP_S = 3.0
+
+NOTHING: list[Any] = [(None,)]
+"""What tells napari that a path was read and brings no layer."""
 
 
 def get_reader(
@@ -32,26 +45,111 @@ def get_reader(
 ) -> Callable[[Path_ | Sequence[Path_]], list[LayerData]] | None:
     """Return a function that reads a path, or None if it is nothing for us (asked by napari).
 
-    A folder is ours when it holds a DICOM file.
+    A folder is ours when it holds a DICOM file; a file without a known suffix when it is one.
     """
     first = Path(path if isinstance(path, str | os.PathLike) else path[0])
     if first.is_dir():
         return read_layers if _holds_dicom(first) else None
     suffix = suffix_of(first)
-    ours = {*READABLE, ".dicom", ".ima"} - _PHOTOS
-    return read_layers if suffix in ours else None
+    ours = {*READABLE, *_DICOM} - _PHOTOS
+    return read_layers if suffix in ours or (suffix not in _PHOTOS and _is_dicom(first)) else None
 
 
 def read_layers(path: Path_ | Sequence[Path_]) -> list[LayerData]:
-    """Read one path, or several, into one layer each.
+    """Read one path, or several, into one layer each; DICOM files of one series are one layer.
+
+    napari gives files that are dropped together one by one, unless they are to be stacked. The
+    first of a series brings all of it, so for the others there is nothing to add.
 
     Raises
     ------
     FlomoError
         As `napari_flomo.volumes.read`.
     """
-    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-    return [layer_data(read(one, fill=True)) for one in paths]
+    paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
+    slices = [one for one in paths if _is_series_file(one)]
+    if len(slices) > 1:
+        volumes = [read_series(files, fill=True) for files in _by_series(slices)]
+        volumes += [read(one, fill=True) for one in paths if one not in slices]
+        return [layer_data(_said(volume)) for volume in volumes]
+    if len(paths) == 1 and slices and not _DROP.is_new(paths[0]):
+        return NOTHING
+    layers = [layer_data(_said(volume)) for one in paths if (volume := _read(one)) is not None]
+    _DROP.touch()
+    return layers or NOTHING
+
+
+class _Drop:
+    """The files that are being dropped together, by folder and series."""
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[Path, str | None], set[Path]] = {}
+        self._last = -math.inf
+
+    def is_new(self, path: Path) -> bool:
+        """Return True for the first file of a series, and note it.
+
+        A drop ends after a while, or when a file comes again.
+        """
+        place = path.resolve()
+        key = (place.parent, series_name(path))
+        given = self._given.get(key, set())
+        if place in given or time.monotonic() - self._last > _ONE_DROP_S:
+            self._given.clear()
+        new = key not in self._given
+        self._given.setdefault(key, set()).add(place)
+        self.touch()
+        return new
+
+    def touch(self) -> None:
+        """Note that a file has just been read, however long that took."""
+        self._last = time.monotonic()
+
+
+_DROP = _Drop()
+
+
+def _read(path: Path) -> Volume | None:
+    """Read a path, asking which series is meant where there are several; None if none is."""
+    try:
+        return read(path, fill=True)
+    except SeveralSeries as several:
+        chosen = ask_for_series(several)
+        return None if chosen is None else read(path, series=chosen, fill=True)
+
+
+def _said(volume: Volume) -> Volume:
+    """Show what the reader had to decide."""
+    for note in volume.notes:
+        show_info(note)
+    return volume
+
+
+def _by_series(paths: Sequence[Path]) -> list[list[Path]]:
+    series: dict[str | None, list[Path]] = {}
+    for path in paths:
+        series.setdefault(series_name(path), []).append(path)
+    if len(series) > 1:
+        try:  # each slice in a series of its own
+            read_series(paths)
+        except FlomoError:
+            return list(series.values())
+        return [list(paths)]
+    return list(series.values())
+
+
+def _is_series_file(path: Path) -> bool:
+    if path.is_dir() or path.name.upper() == "DICOMDIR":
+        return False
+    suffix = suffix_of(path)
+    return suffix in _DICOM or (suffix not in READABLE and _is_dicom(path))
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        return is_dicom(path)
+    except FlomoError:
+        return False
 
 
 def layer_data(volume: Volume) -> LayerData:

@@ -215,12 +215,12 @@ def test_what_cannot_be_done_is_found_out_before_there_are_labels(
     with pytest.raises(FlomoError, match="no frame 2: the series has 2"):
         dicom_seg_jobs(labels_of(cine), card, cine, "s.dcm", frames=[0, 2])
     folder = tmp_path / "without"
-    write_series(folder, images[:1], StudyInstanceUID=None)
-    with pytest.raises(FlomoError, match="lack what a DICOM segmentation must repeat"):
+    write_series(folder, images[:1, :1], ImagePositionPatient=None)
+    with pytest.raises(FlomoError, match="do not say where they lie"):
         check_usable(read(folder), card, folder)
-    file = find_series(cine).files[0][0]
-    with pytest.raises(FlomoError, match="no folder"):
-        check_usable(read(file), card, file)
+    write(labels_of(cine), tmp_path / "l.nii.gz")
+    with pytest.raises(FlomoError, match="is not DICOM"):
+        check_usable(read(cine), card, tmp_path / "l.nii.gz")
     assert not list(tmp_path.glob("*.dcm"))
 
 

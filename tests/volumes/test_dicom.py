@@ -152,15 +152,31 @@ def test_more_is_brighter(dtype: type, tmp_path: Path, write_dicom: Callable) ->
     assert volume.geometry == Geometry.unknown()
 
 
-def test_single_files(cine: Path, tmp_path: Path, write_dicom: Callable) -> None:
-    path = file_at(cine, 2, 1)
-    volume = read(path)
+def test_a_file_brings_its_series(cine: Path) -> None:
+    volume = read(file_at(cine, 2, 1))
+    np.testing.assert_array_equal(volume.data, read(cine).data)
+    assert volume.notes == ("The file is one of 12 of its series, which was read as a whole.",)
+    with pytest.raises(FlomoError, match="belongs to the series 7 .*, not to 8"):
+        read(file_at(cine, 2, 1), series=8)
+
+
+def test_a_file_alone(cine: Path, tmp_path: Path) -> None:
+    nameless = tmp_path / "IM0001"
+    nameless.write_bytes(file_at(cine, 2, 1).read_bytes())
+    volume = read(nameless)
     np.testing.assert_array_equal(volume.data, [pixels(2, 1)])
     assert volume.geometry.spacing == (1.25, 1.5, 8)
     np.testing.assert_allclose(volume.geometry.origin, ORIGIN + 2 * STEP * NORMAL, atol=1e-6)
-    nameless = tmp_path / "IM0001"
-    nameless.write_bytes(path.read_bytes())
-    np.testing.assert_array_equal(read(nameless).data, volume.data)
+    assert volume.notes == ()
+
+
+def test_a_file_of_a_localizer_stays_alone(tmp_path: Path, write_dicom: Callable) -> None:
+    for number, direction in enumerate(("1\\0\\0\\0\\1\\0", "1\\0\\0\\0\\0\\1")):
+        tags = plane(number) | {"0020,0037": direction}
+        write_dicom(tmp_path / f"{number}", pixels(number, 0), tags)
+    volume = read(tmp_path / "1")
+    np.testing.assert_array_equal(volume.data, [pixels(1, 0)])
+    assert "read alone" in volume.notes[0]
 
 
 def test_ultrasound_film_in_colour(tmp_path: Path, write_dicom: Callable) -> None:
@@ -178,10 +194,10 @@ def test_ultrasound_film_in_colour(tmp_path: Path, write_dicom: Callable) -> Non
     assert volume.frame_step == pytest.approx(0.04)
 
 
-def test_enhanced_files_are_refused(tmp_path: Path, write_dicom: Callable) -> None:
+def test_frames_without_a_place_are_refused(tmp_path: Path, write_dicom: Callable) -> None:
     tags = plane(0) | {"0008,0016": "1.2.840.10008.5.1.4.1.1.4.1", "0028,0008": 3}
     write_dicom(tmp_path / "enhanced.dcm", np.zeros((3, 4, 6), np.int16), tags)
-    with pytest.raises(FlomoError, match="enhanced multi-frame"):
+    with pytest.raises(FlomoError, match="holds 3 images, but does not say where"):
         read(tmp_path / "enhanced.dcm")
 
 
@@ -237,8 +253,20 @@ def test_a_missing_slice_in_a_longer_stack_is_counted(
         read(tmp_path)
 
 
-def test_a_missing_phase_is_named(cine: Path) -> None:
+def test_phases_that_are_complete_are_read(cine: Path) -> None:
+    whole = read(cine)
     file_at(cine, 1, 2).unlink()
+    volume = read(cine)
+    np.testing.assert_array_equal(volume.data, whole.data[:2])
+    assert volume.notes == (
+        "Slice 2 has fewer images than the others, so 1 of 3 phases (number 3) was left out of all "
+        "slices.",
+    )
+
+
+def test_too_many_missing_phases_are_refused(cine: Path) -> None:
+    for slice_, phase in ((1, 2), (2, 1)):
+        file_at(cine, slice_, phase).unlink()
     with pytest.raises(FlomoError, match=r"Slice 2 of 4 .* has 2 images, but most slices have 3"):
         read(cine)
 

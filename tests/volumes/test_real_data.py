@@ -60,8 +60,9 @@ def test_real_folders_with_a_file_lost_or_cut(shared: Path, tmp_path: Path) -> N
     lost = folder / "106.dcm"
     content = lost.read_bytes()
     lost.unlink()
-    with pytest.raises(FlomoError, match=r"Slice 7 of 12 .* has 9 images, but most slices have 10"):
-        read(folder)
+    volume = read(folder)
+    assert volume.n_frames == 9
+    assert "1 of 10 phases" in volume.notes[0]
     lost.write_bytes(content[:-1000])
     with pytest.raises(FlomoError, match=r"106.dcm cannot be read"):
         read(folder)

@@ -1,0 +1,254 @@
+"""Headers of the images that a DICOM segmentation refers to, as highdicom wants them.
+
+highdicom takes single images of one series, each with all that the standard asks for. Frames of
+enhanced files and slices of joined series are given to it as such under UIDs made up for it; what
+they really are is put into the references afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_flomo.errors import FlomoError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from napari_flomo.volumes.dicom.header import Plane
+    from napari_flomo.volumes.dicom.reading import DicomSeries
+
+MAY_BE_EMPTY = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate"),
+    *("StudyTime", "AccessionNumber", "ReferringPhysicianName"),
+)
+"""What a segmentation repeats of its images and may repeat as empty (type 2)."""
+
+_SHARED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+_CLASSES = {
+    "MR": "1.2.840.10008.5.1.4.1.1.4",
+    "CT": "1.2.840.10008.5.1.4.1.1.2",
+    "PT": "1.2.840.10008.5.1.4.1.1.128",
+}
+_ENHANCED_ONLY = (
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "NumberOfFrames"),
+    *("DimensionIndexSequence", "DimensionOrganizationSequence"),
+)
+
+
+@dataclass
+class Sources:
+    """The images of a series, with what they lack made up once for all of its frames.
+
+    Parameters
+    ----------
+    series
+        Where they are.
+    """
+
+    series: DicomSeries
+    _fresh: dict[str, str] = field(default_factory=dict)
+    _empty: set[str] = field(default_factory=set)
+    _made_up: set[str] = field(default_factory=set)
+    _known: dict[Path, Dataset] = field(default_factory=dict)
+    _real: dict[str, _Reference] = field(default_factory=dict)
+
+    def headers(self, frame: int) -> list[Dataset]:
+        """Return the headers of the slices of one frame.
+
+        Some programs that take names out give every image a frame of reference of its own. Their
+        positions make an even stack all the same, or it could not have been read, so that of the
+        first is taken for all.
+
+        Raises
+        ------
+        FlomoError
+            If an image does not say where it lies.
+        """
+        planes = self.series.planes[frame]
+        indices = [plane.index for plane in planes]
+        headers = [self._header(plane) for plane in planes]
+        for header in headers:
+            header.FrameOfReferenceUID = headers[0].FrameOfReferenceUID
+        told = [(header.SOPInstanceUID, index) for header, index in zip(headers, indices, strict=True)]
+        unique = len(set(told)) == len(told)
+        one_series = len({header.SeriesInstanceUID for header in headers}) == 1
+        if not unique:
+            self._made_up.add("SOPInstanceUID")
+        for header, index in zip(headers, indices, strict=True):
+            if unique and index is None and one_series:
+                continue
+            stand_in = self._uid()
+            self._real[stand_in] = _Reference(
+                str(header.SOPClassUID),
+                str(header.SOPInstanceUID) if unique else stand_in,
+                str(header.SeriesInstanceUID),
+                None if index is None else index + 1,
+            )
+            header.SOPInstanceUID = stand_in
+            header.SeriesInstanceUID = headers[0].SeriesInstanceUID
+            if index is not None:
+                header.SOPClassUID = _CLASSES.get(str(header.Modality), _CLASSES["MR"])
+        return headers
+
+    def name(self, segmentation: Dataset) -> None:
+        """Put the real images into the references of an object that was made of `headers`."""
+        for groups in segmentation.PerFrameFunctionalGroupsSequence:
+            for derivation in groups.get("DerivationImageSequence") or ():
+                for image in derivation.get("SourceImageSequence") or ():
+                    self._name(image, with_frame=True)
+        _regroup(segmentation, self._real)
+
+    def _name(self, image: Dataset, *, with_frame: bool) -> None:
+        real = self._real.get(str(image.ReferencedSOPInstanceUID))
+        if real is None:
+            return
+        image.ReferencedSOPClassUID = real.sop_class
+        image.ReferencedSOPInstanceUID = real.sop_uid
+        if with_frame and real.frame is not None:
+            image.ReferencedFrameNumber = real.frame
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about what the images lacked, of all headers so far."""
+        notes = []
+        if self._empty:
+            notes.append(
+                f"The images lack {_names(self._empty)}, which the segmentation repeats as empty."
+            )
+        if self._made_up:
+            notes.append(
+                f"The images lack {_names(self._made_up)} of their own, which was made up; "
+                "a PACS may not find the images of the segmentation."
+            )
+        return notes
+
+    def _header(self, plane: Plane) -> Dataset:
+        path = plane.file.path
+        if path not in self._known:
+            self._known[path] = _read(path)
+        header = _copy(self._known[path])
+        position, orientation = plane.position, plane.orientation
+        if position is None or orientation is None or plane.pixel_spacing is None:
+            raise FlomoError(
+                "The images do not say where they lie in the patient (position, orientation and "
+                "pixel spacing), which a DICOM segmentation needs; save the labels as NIfTI."
+            )
+        header.ImagePositionPatient = [_decimal(value) for value in position]
+        header.ImageOrientationPatient = [_decimal(value) for value in orientation]
+        header.PixelSpacing = [_decimal(value) for value in plane.pixel_spacing]
+        header.SliceThickness = _decimal(plane.thickness or self.series.geometry.spacing[2])
+        self._complete(header, path)
+        return header
+
+    def _complete(self, header: Dataset, path: Path) -> None:
+        """Add what is missing: empty where that is allowed, else made up."""
+        for keyword in MAY_BE_EMPTY:
+            if keyword not in header:
+                setattr(header, keyword, "")
+                self._empty.add(keyword)
+        for keyword in _SHARED_UIDS:
+            if not header.get(keyword):
+                setattr(header, keyword, self._shared(keyword))
+        if not header.get("Modality"):
+            header.Modality = "MR"
+            self._made_up.add("Modality")
+        meta = header.file_meta
+        if not header.get("SOPClassUID"):
+            known = _CLASSES.get(str(header.Modality), _CLASSES["MR"])
+            header.SOPClassUID = meta.get("MediaStorageSOPClassUID") or known
+        if not header.get("SOPInstanceUID"):
+            named = meta.get("MediaStorageSOPInstanceUID")
+            header.SOPInstanceUID = named or self._shared("SOPInstanceUID", str(path))
+
+    def _shared(self, keyword: str, of: str = "") -> str:
+        """Return a new UID, the same whenever it is asked for in this run."""
+        self._made_up.add(keyword)
+        return self._fresh.setdefault(f"{keyword} {of}", self._uid())
+
+    def _uid(self) -> str:
+        from highdicom import UID
+
+        return str(UID())
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """An image as references name it; frames are counted from 1."""
+
+    sop_class: str
+    sop_uid: str
+    series_uid: str
+    frame: int | None
+
+
+def _regroup(segmentation: Dataset, real: dict[str, _Reference]) -> None:
+    """Name the real series and images, each once."""
+    from pydicom import Dataset
+
+    series: dict[str, dict[str, Dataset]] = {}
+    for group in segmentation.get("ReferencedSeriesSequence") or ():
+        for image in group.ReferencedInstanceSequence:
+            known = real.get(str(image.ReferencedSOPInstanceUID))
+            item = Dataset()
+            item.ReferencedSOPClassUID = known.sop_class if known else image.ReferencedSOPClassUID
+            uid = known.sop_uid if known else str(image.ReferencedSOPInstanceUID)
+            item.ReferencedSOPInstanceUID = uid
+            place = known.series_uid if known else str(group.SeriesInstanceUID)
+            series.setdefault(place, {}).setdefault(uid, item)
+    groups = []
+    for uid, images in series.items():
+        group = Dataset()
+        group.SeriesInstanceUID = uid
+        group.ReferencedInstanceSequence = list(images.values())
+        groups.append(group)
+    segmentation.ReferencedSeriesSequence = groups
+
+
+def _read(path: Path) -> Dataset:
+    """Read a header without dates that are none: days and months are zeros in data for research."""
+    import pydicom
+    from pydicom.valuerep import DA, DT, TM
+
+    header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    kinds: dict[str, Any] = {"DA": DA, "DT": DT, "TM": TM}
+    for tag in list(header.keys()):
+        try:
+            element = header[tag]
+            if element.VR in kinds:
+                kinds[element.VR](element.value)
+        except Exception:  # a value that cannot be read cannot be repeated
+            if tag in header and header.get_item(tag).VR in kinds:
+                header[tag].value = ""
+            else:
+                del header[tag]
+    return header
+
+
+def _copy(whole: Dataset) -> Dataset:
+    """Return a header as that of a single image; items of sequences are shared with the whole."""
+    from pydicom import Dataset
+
+    header = Dataset()
+    for element in whole:
+        if element.keyword not in _ENHANCED_ONLY:
+            header[element.tag] = copy(element)  # setting a value changes the element
+    header.file_meta = whole.file_meta
+    return header
+
+
+def _decimal(value: float) -> str:
+    """Return a number in the 16 characters that a decimal string may have."""
+    from pydicom.valuerep import format_number_as_ds
+
+    return format_number_as_ds(float(value))
+
+
+def _names(keywords: Sequence[str] | set[str]) -> str:
+    from pydicom.datadict import dictionary_description, tag_for_keyword
+
+    named = [dictionary_description(tag_for_keyword(keyword) or 0) for keyword in sorted(keywords)]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"

@@ -1,0 +1,125 @@
+"""Which files of a folder are DICOM; imports no DICOM library."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import limits
+
+PREAMBLE = 128
+MAGIC = b"DICM"
+INDEX = "DICOMDIR"
+"""Name of the file that lists the files of a CD or another file set."""
+
+
+def is_dicom(path: Path) -> bool:
+    """Return True if the first bytes of a file are DICOM, with or without a preamble."""
+    with limits.open_file(path) as stream:
+        start = stream.read(PREAMBLE + 4)
+    if start[PREAMBLE:] == MAGIC:
+        return True
+    # Old files start at once with group 0002 or 0008, its first element in little endian.
+    return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and len(start) > 100
+
+
+def dicom_files(folder: Path) -> list[Path]:
+    """Return the DICOM files directly in a folder, in the order of their names.
+
+    Raises
+    ------
+    FlomoError
+        If the folder cannot be read.
+    """
+    try:
+        files = sorted(
+            file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
+        )
+    except PermissionError:
+        raise FlomoError(
+            f"No permission to read {folder}; ask its owner or copy it to a folder of yours."
+        ) from None
+    return [file for file in files if is_dicom(file)]
+
+
+def dicom_files_below(folder: Path) -> list[Path]:
+    """Return the DICOM files in all folders below one, hidden ones left out.
+
+    Links to folders are not followed: they may lead in circles.
+
+    Raises
+    ------
+    FlomoError
+        If a folder cannot be read.
+    """
+    found: list[Path] = []
+
+    def refuse(error: OSError) -> None:
+        raise FlomoError(
+            f"No permission to read {error.filename}; ask its owner or copy it to a folder of "
+            "yours."
+        )
+
+    for place, folders, _ in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if Path(place) != folder:
+            found += dicom_files(Path(place))
+    return found
+
+
+def listed_files(index: Path) -> tuple[list[Path], int]:
+    """Return the files that a DICOMDIR lists, and how many of them are missing.
+
+    Parameters
+    ----------
+    index
+        The DICOMDIR. Names are compared without regard to case, as a CD may be mounted or copied
+        with names in lower case.
+
+    Raises
+    ------
+    FlomoError
+        If it is damaged.
+    """
+    import pydicom
+    from pydicom.config import disable_value_validation
+
+    try:
+        with disable_value_validation():
+            records = pydicom.dcmread(index).DirectoryRecordSequence
+            names = [_parts(record.get("ReferencedFileID")) for record in records]
+    except Exception as error:
+        raise limits.damaged(index, "it is a damaged DICOMDIR") from error
+    wanted = list(dict.fromkeys(parts for parts in names if parts))
+    found = [_resolve(index.parent, parts) for parts in wanted]
+    there = [path for path in found if path is not None]
+    return [path for path in there if is_dicom(path)], len(wanted) - len(there)
+
+
+def _parts(value: object) -> tuple[str, ...]:
+    """Return the components of a file ID, which is one name or several."""
+    if not value:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(map(str, value))  # type: ignore[call-overload]
+
+
+def _resolve(folder: Path, parts: tuple[str, ...]) -> Path | None:
+    """Return the file of that name, None if there is none."""
+    exact = folder.joinpath(*parts)
+    if exact.is_file():
+        return exact
+    place = folder
+    for part in parts:
+        if part in (".", "..") or not place.is_dir():
+            return None
+        same = [
+            child
+            for child in place.iterdir()
+            # Some systems show the version of a file on a CD and a dot behind names without one.
+            if child.name.casefold().removesuffix(";1").removesuffix(".") == part.casefold()
+        ]
+        if not same:
+            return None
+        place = same[0]
+    return place if place.is_file() else None

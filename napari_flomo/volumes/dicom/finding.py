@@ -1,0 +1,237 @@
+"""Which images are meant by a path: a folder, a DICOMDIR, or one file of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes.dicom.files import INDEX, dicom_files, dicom_files_below, listed_files
+from napari_flomo.volumes.dicom.header import Plane, read_planes
+from napari_flomo.volumes.dicom.joining import alike, join
+from napari_flomo.volumes.dicom.series import Entry, choose, entries_of, is_called, source_of
+from napari_flomo.volumes.dicom.sorting import is_parallel
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The images of one volume.
+
+    Attributes
+    ----------
+    planes
+        In no order; a single one for a film or an image that is alone.
+    notes
+        Sentences about what had to be decided.
+    """
+
+    planes: Sequence[Plane]
+    notes: tuple[str, ...] = ()
+
+
+def find(path: Path, series: str | int | None) -> Choice:
+    """Find the images of one volume.
+
+    Parameters
+    ----------
+    path, series
+        As for `reading.read_dicom`.
+
+    Raises
+    ------
+    FlomoError
+        If there is no image, a file is damaged, or several series fit.
+    """
+    if path.is_dir():
+        return _in_folder(path, series)
+    if path.name.upper() == INDEX:
+        return _in_file_set(path, series)
+    return _around(path, series)
+
+
+def find_among(paths: Sequence[Path], series: str | int | None) -> Choice:
+    """Find the images of one volume among files and folders, those directly in them.
+
+    Raises
+    ------
+    FlomoError
+        As `find`.
+    """
+    files = [file for path in paths for file in (dicom_files(path) if path.is_dir() else [path])]
+    planes = _planes(dict.fromkeys(files))
+    if not planes:
+        raise FlomoError("None of the files is a DICOM image; choose the images of one series.")
+    return _chosen(planes, series, paths[0].parent)
+
+
+def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
+    """Find folders that hold the slices of one stack, a series and a folder for each.
+
+    Parameters
+    ----------
+    folders
+        Folders of DICOM files. Of most, a single header is read.
+
+    Returns
+    -------
+    list of list of Path
+        The folders of each stack, in the order given; none for what is complete in one folder.
+    """
+    first = {folder: plane for folder in folders if (plane := _first_plane(folder)) is not None}
+    rough: list[list[Path]] = []
+    for folder, plane in first.items():
+        fitting = (group for group in rough if alike([first[group[0]]], [plane]))
+        same = next(fitting, None)
+        if same is None:
+            rough.append([folder])
+        else:
+            same.append(folder)
+    found = []
+    for group in rough:
+        if len(group) == 1:
+            continue
+        try:
+            images = [_planes(dicom_files(folder)) for folder in group]
+        except FlomoError:  # reading the folder will say what is wrong
+            continue
+        if any(len({plane.file.series_uid for plane in planes}) != 1 for planes in images):
+            continue
+        stacks = [numbers for numbers in join(images) if len(numbers) > 1]
+        found += [[group[number] for number in numbers] for numbers in stacks]
+    return found
+
+
+def series_name(path: Path) -> str | None:
+    """Return a name for the series that a file belongs to, None where it is no image."""
+    planes = read_planes(path)
+    return source_of([planes[0].file.series_uid]) if planes else None
+
+
+def holds_series(paths: Sequence[Path], series: str | int) -> bool:
+    """Return False if files can be read and none is of the series.
+
+    Parameters
+    ----------
+    paths, series
+        As for `find_among`.
+    """
+    try:
+        planes = _planes(file for path in paths for file in dicom_files(path))
+    except FlomoError:  # reading it will say what is wrong
+        return True
+    return any(is_called(entry, series) for entry in entries_of(planes))
+
+
+def _first_plane(folder: Path) -> Plane | None:
+    """Return an image of a folder, to see whether it may be a slice of a stack."""
+    try:
+        planes = next((planes for file in dicom_files(folder) if (planes := read_planes(file))), None)
+    except FlomoError:
+        return None
+    if planes is None:
+        return None
+    plane = planes[0]
+    unknown = None in (plane.position, plane.orientation, plane.pixel_spacing)
+    return None if unknown or plane.file.samples > 1 else plane
+
+
+def _planes(files: Iterable[Path]) -> list[Plane]:
+    return [plane for file in files for plane in read_planes(file) or ()]
+
+
+def _in_folder(folder: Path, series: str | int | None) -> Choice:
+    planes = _planes(dicom_files(folder))
+    below: tuple[str, ...] = ()
+    if not planes:
+        planes = _planes(dicom_files_below(folder))
+        below = ("The images lie in folders below the one that was given.",) if planes else ()
+    if not planes:
+        raise FlomoError(
+            f"The folder {folder} holds no DICOM images, nor do the folders in it; choose the "
+            "folder of the series."
+        )
+    choice = _chosen(planes, series, folder)
+    return Choice(choice.planes, (*below, *choice.notes))
+
+
+def _in_file_set(index: Path, series: str | int | None) -> Choice:
+    files, missing = listed_files(index)
+    planes = _planes(files)
+    if not planes:
+        raise FlomoError(
+            f"None of the images that {index} lists are there; copy the whole CD, or choose the "
+            "folder of the series."
+        )
+    choice = _chosen(planes, series, index.parent)
+    if not missing:
+        return choice
+    lost = (
+        f"{missing} {'file that the DICOMDIR lists is' if missing == 1 else 'files that the '}"
+        f"{'' if missing == 1 else 'DICOMDIR lists are'} missing."
+    )
+    return Choice(choice.planes, (lost, *choice.notes))
+
+
+def _chosen(planes: Sequence[Plane], series: str | int | None, folder: Path) -> Choice:
+    entry, note = choose(entries_of(planes), series, str(folder))
+    notes = [note] if note else []
+    if len(entry.groups) > 1:
+        notes.append(
+            f"{len(entry.groups)} series of one slice each were joined into one stack of slices."
+        )
+    return Choice(entry.planes, tuple(notes))
+
+
+def _around(path: Path, series: str | int | None) -> Choice:
+    """Return the series that a file belongs to, of the files in its folder.
+
+    The file stays alone if it is a film or in colour, does not say where it lies, or its series is
+    no stack of parallel planes.
+    """
+    own = read_planes(path)
+    if own is None:
+        raise FlomoError(f"{path.name} is DICOM, but not an image; choose an image file.")
+    first = own[0]
+    alone = Choice(own)
+    if (
+        (first.index is None and first.file.frames > 1)
+        or first.file.samples > 1
+        or None in (first.position, first.orientation, first.pixel_spacing)
+    ):
+        _check_called(entries_of(own)[0], series, path)
+        return alone
+    others = [file for file in dicom_files(path.parent) if not file.samefile(path)]
+    planes = [*own, *_planes(others)]
+    entry = next(entry for entry in entries_of(planes) if first.file.series_uid in entry.uids)
+    _check_called(entry, series, path)
+    files = {plane.file.path for plane in entry.planes}
+    if path not in files or len(files) == 1:
+        return alone
+    size = (first.file.rows, first.file.columns)
+    for plane in entry.planes:
+        alike = (plane.file.rows, plane.file.columns) == size
+        placed = None not in (plane.position, plane.orientation, plane.pixel_spacing)
+        if not (alike and placed and is_parallel(plane, first)):
+            return Choice(
+                own,
+                (
+                    "The other images of its series have another size or direction, so the file "
+                    "was read alone.",
+                ),
+            )
+    notes = [f"The file is one of {len(files)} of its series, which was read as a whole."]
+    if len(entry.groups) > 1:
+        notes.append(
+            f"{len(entry.groups)} series of one slice each were joined into one stack of slices."
+        )
+    return Choice(entry.planes, tuple(notes))
+
+
+
+def _check_called(entry: Entry, series: str | int | None, path: Path) -> None:
+    if series is not None and not is_called(entry, series):
+        raise FlomoError(
+            f"{path.name} belongs to the series {entry.describe()}, not to {series}; give the "
+            "folder to choose another one."
+        )

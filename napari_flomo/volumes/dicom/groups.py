@@ -1,0 +1,173 @@
+"""The frames of enhanced objects: place and time in the functional groups (PS3.3, C.7.6.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from napari_flomo.volumes import limits
+from napari_flomo.volumes.dicom.header import DicomFile, Plane, kind_of, times_of
+from napari_flomo.volumes.dicom.values import number, numbers, positive, seconds, text, value_of
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# Dimensions that tell the phase, whatever the writer calls them.
+_TEMPORAL = {
+    0x00181060,  # trigger time
+    0x00189074,  # frame acquisition date and time
+    0x00189151,  # frame reference date and time
+    0x00200100,  # temporal position identifier
+    0x00209128,  # temporal position index
+    0x00209153,  # nominal cardiac trigger delay time
+    0x00209241,  # nominal percentage of the cardiac phase
+    0x00209252,  # actual cardiac trigger delay time
+    0x0020930D,  # temporal position time offset
+}
+
+_MOST_FRAMES = 1e6
+
+
+def frame_planes(file: DicomFile, dataset: Dataset) -> list[Plane]:
+    """Return the frames of an enhanced object.
+
+    Raises
+    ------
+    FlomoError
+        If there are not as many functional groups as frames.
+    """
+    shared = _items(dataset, "SharedFunctionalGroupsSequence")
+    each = _items(dataset, "PerFrameFunctionalGroupsSequence")
+    if len(each) != file.frames:
+        if each or file.frames > 1:
+            raise limits.damaged(
+                file.path,
+                f"it has {file.frames} frames, but says of {len(each)} where they lie",
+            )
+        each = [None]
+    dimensions = [
+        number(item, "DimensionIndexPointer") for item in _items(dataset, "DimensionIndexSequence")
+    ]
+    top = times_of(dataset)
+    return [
+        _plane(file, index, [item, *shared, dataset] if item else [*shared, dataset], dimensions, top)
+        for index, item in enumerate(each)
+    ]
+
+
+def _plane(
+    file: DicomFile,
+    index: int,
+    places: Sequence[Dataset],
+    dimensions: Sequence[float | None],
+    top: dict[str, float | None],
+) -> Plane:
+    """Return one frame, each group taken from the first place that has it."""
+
+    def group(sequence: str, keyword: str) -> Dataset:
+        return next(_having(places, sequence, keyword), places[-1])
+
+    def vector(sequence: str, keyword: str, count: int) -> tuple[float, ...] | None:
+        return numbers(group(sequence, keyword), keyword, count)
+
+    position = vector("PlanePositionSequence", "ImagePositionPatient", 3)
+    orientation = vector("PlaneOrientationSequence", "ImageOrientationPatient", 6)
+    spacing = vector("PixelMeasuresSequence", "PixelSpacing", 2)
+    rescaling = group("PixelValueTransformationSequence", "RescaleSlope")
+    slope, intercept = (number(rescaling, f"Rescale{name}") for name in ("Slope", "Intercept"))
+    return Plane(
+        file,
+        index,
+        (position[0], position[1], position[2]) if position else None,
+        orientation,
+        (spacing[0], spacing[1]) if spacing else None,
+        positive(group("PixelMeasuresSequence", "SliceThickness"), "SliceThickness"),
+        positive(group("PixelMeasuresSequence", "SpacingBetweenSlices"), "SpacingBetweenSlices"),
+        _times(file, index, places, dimensions, top),
+        _kind(places),
+        1.0 if not slope else slope,
+        intercept or 0.0,
+    )
+
+
+def _times(
+    file: DicomFile,
+    index: int,
+    places: Sequence[Dataset],
+    dimensions: Sequence[float | None],
+    top: dict[str, float | None],
+) -> dict[str, float | None]:
+    def of(sequence: str, keyword: str) -> float | None:
+        return next((number(i, keyword) for i in _having(places, sequence, keyword)), None)
+
+    def moment(keyword: str) -> float | None:
+        groups = _having(places, "FrameContentSequence", keyword)
+        return next((seconds(group, keyword) for group in groups), None)
+
+    def first(*values: float | None) -> float | None:
+        return next((value for value in values if value is not None), None)
+
+    synchronisation = "CardiacSynchronizationSequence"
+    order = top["instance_number"]
+    return {
+        "temporal_position": first(
+            of("FrameContentSequence", "TemporalPositionIndex"), top["temporal_position"]
+        ),
+        "trigger_time": top["trigger_time"],
+        "trigger_delay": first(
+            of(synchronisation, "NominalCardiacTriggerDelayTime"),
+            of(synchronisation, "ActualCardiacTriggerDelayTime"),
+            top["trigger_delay"],
+        ),
+        "cardiac_percentage": of(synchronisation, "NominalPercentageOfCardiacPhase"),
+        "time_offset": of("TemporalPositionSequence", "TemporalPositionTimeOffset"),
+        "dimension": _dimension(places, dimensions),
+        "acquisition_time": first(moment("FrameAcquisitionDateTime"), top["acquisition_time"]),
+        "reference_time": moment("FrameReferenceDateTime"),
+        # Frames stand in the order of the file, files in that of their numbers.
+        "instance_number": None
+        if order is None and file.frames == 1
+        else (order or 0) * _MOST_FRAMES + index,
+        "content_time": top["content_time"],
+    }
+
+
+def _dimension(places: Sequence[Dataset], dimensions: Sequence[float | None]) -> float | None:
+    """Return the index along the one dimension that tells the phase."""
+    for content in _having(places, "FrameContentSequence", "DimensionIndexValues"):
+        values = numbers(content, "DimensionIndexValues", len(dimensions))
+        if values is None:
+            return None
+        found = [
+            value for tag, value in zip(dimensions, values, strict=True) if tag in _TEMPORAL
+        ]
+        return found[0] if len(found) == 1 else None
+    return None
+
+
+def _kind(places: Sequence[Dataset]) -> dict[str, str]:
+    """Return what must be the same for all phases of a slice."""
+
+    def of(sequence: str, keyword: str) -> str:
+        return next((text(item, keyword) for item in _having(places, sequence, keyword)), "")
+
+    whole = kind_of(places[-1])
+    frame_type = of("MRImageFrameTypeSequence", "FrameType")
+    component = of("MRImageFrameTypeSequence", "ComplexImageComponent")
+    return {
+        "image type": "/".join(filter(None, (frame_type or whole["image type"], component))),
+        "echo": of("MREchoSequence", "EffectiveEchoTime") or whole["echo"],
+        "b-value": of("MRDiffusionSequence", "DiffusionBValue"),
+    }
+
+
+def _having(places: Sequence[Dataset], sequence: str, keyword: str) -> Iterator[Dataset]:
+    """Yield the items of a functional group that have a value for an element."""
+    for place in places:
+        for item in _items(place, sequence):
+            if value_of(item, keyword) is not None:
+                yield item
+
+
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    return list(value_of(dataset, keyword) or ())

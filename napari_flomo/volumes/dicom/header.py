@@ -1,0 +1,312 @@
+"""The few numbers of a DICOM header that place, order and scale its images."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from napari_flomo.volumes import limits
+from napari_flomo.volumes.dicom.files import INDEX
+from napari_flomo.volumes.dicom.values import (
+    number,
+    numbers,
+    positive,
+    seconds,
+    tag_of,
+    text,
+    value_of,
+)
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# Storage classes without an image. An unreadable file of any other class is damaged, and leaving it
+# out silently would shorten the stack.
+_NOT_IMAGES = (
+    "1.2.840.10008.1.3.10",  # DICOMDIR
+    "1.2.840.10008.5.1.4.1.1.4.2",  # MR spectroscopy
+    "1.2.840.10008.5.1.4.1.1.9.",  # waveforms
+    "1.2.840.10008.5.1.4.1.1.11.",  # presentation states
+    "1.2.840.10008.5.1.4.1.1.30",  # parametric maps
+    "1.2.840.10008.5.1.4.1.1.66",  # raw data, registrations, segmentations
+    "1.2.840.10008.5.1.4.1.1.67",
+    "1.2.840.10008.5.1.4.1.1.68.",  # surfaces
+    "1.2.840.10008.5.1.4.1.1.88.",  # reports
+    "1.2.840.10008.5.1.4.1.1.90.",  # content assessments
+    "1.2.840.10008.5.1.4.1.1.104.",  # encapsulated documents
+    "1.2.840.10008.5.1.4.1.1.200.",  # performed procedures
+    "1.2.840.10008.5.1.4.1.1.481.",  # radiotherapy
+    "1.2.840.10008.5.1.4.34.",  # plans of treatment
+    "1.2.840.10008.5.1.4.38.",  # hanging protocols
+    "1.2.840.10008.5.1.4.39.",  # colour palettes
+)
+_KEYWORDS = (
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
+    *("FrameOfReferenceUID", "SeriesNumber", "SeriesDescription", "Modality", "ImageType"),
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing"),
+    *("SliceThickness", "SpacingBetweenSlices", "TemporalPositionIdentifier", "TriggerTime"),
+    *("NominalCardiacTriggerDelayTime", "AcquisitionDateTime", "AcquisitionTime"),
+    *("AcquisitionDate", "ContentTime", "InstanceNumber", "FrameTime", "EchoNumbers", "EchoTime"),
+    *("BitsStored", "ScanningSequence", "SequenceVariant", "RescaleSlope", "RescaleIntercept"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    "DimensionIndexSequence",
+)
+_PIXELS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
+_UNDEFINED = 0xFFFFFFFF
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """What is known of one file; None or "" where its header does not say.
+
+    Attributes
+    ----------
+    enhanced
+        Whether functional groups tell the place of each of its frames.
+    sequence
+        Scanning sequence and variant, which tell kinds of MR images apart.
+    """
+
+    path: Path
+    sop_class: str
+    sop_uid: str
+    study_uid: str
+    series_uid: str
+    frame_of_reference: str
+    series_number: str
+    description: str
+    modality: str | None
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    bits: int
+    photometric: str
+    frame_time: float | None  # ms
+    echo_time: float | None  # ms
+    sequence: str
+    enhanced: bool
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One image of a series: a file of its own, or a frame of an enhanced file.
+
+    Attributes
+    ----------
+    index
+        Frame of its file, from 0; None where the file is not an enhanced one.
+    position, orientation
+        In mm, LPS; the orientation has six numbers: along a row, along a column.
+    pixel_spacing
+        In mm, between rows, between columns.
+    times
+        What may tell its phase, by the names of `phases.KEYS`.
+    kind
+        What must be the same for all phases of a slice, by what it is.
+    slope, intercept
+        Of a frame of an enhanced file, from stored values to real ones.
+    """
+
+    file: DicomFile
+    index: int | None
+    position: tuple[float, float, float] | None
+    orientation: tuple[float, ...] | None
+    pixel_spacing: tuple[float, float] | None
+    thickness: float | None
+    spacing_between: float | None
+    times: dict[str, float | None] = field(hash=False)
+    kind: dict[str, str] = field(hash=False)
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message: its file, and its frame of several."""
+        several = self.index is not None and self.file.frames > 1
+        frame = f" frame {(self.index or 0) + 1}" if several else ""
+        return f"{self.file.path.name}{frame}"
+
+
+def read_planes(path: Path) -> list[Plane] | None:
+    """Read the header of a DICOM file.
+
+    Returns
+    -------
+    list of Plane or None
+        One for each frame of an enhanced file, else a single one; None when the file is DICOM but
+        holds no image, such as a report.
+
+    Raises
+    ------
+    FlomoError
+        If the file should be an image but is damaged.
+    """
+    from pydicom.config import disable_value_validation
+
+    if path.name.upper() == INDEX:
+        return None
+    with limits.open_file(path) as stream, warnings.catch_warnings():
+        # They quote values, which may be the patient's, and are about form only: UIDs with leading
+        # zeros, numbers that are too long.
+        warnings.simplefilter("ignore")
+        with disable_value_validation():
+            dataset = _parse(stream, path)
+            return None if dataset is None else _planes(path, dataset)
+
+
+def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
+    """Read a header up to its pixels, None where there is no image.
+
+    Raises
+    ------
+    FlomoError
+        If the file is cut or damaged.
+    """
+    import pydicom
+
+    wrong = limits.damaged(path, "it is a damaged or cut DICOM file")
+    try:
+        dataset = pydicom.dcmread(
+            stream,
+            stop_before_pixels=True,
+            force=True,
+            specific_tags=[tag_of(keyword) for keyword in _KEYWORDS],
+        )
+    except Exception as error:
+        if _declared_class(path).startswith(_NOT_IMAGES):
+            return None
+        raise wrong from error
+    meta = dataset.file_meta
+    # That of the meta group stands first, so it is whole in a file that was cut.
+    sop_class = text(meta, "MediaStorageSOPClassUID") or text(dataset, "SOPClassUID")
+    if sop_class.startswith(_NOT_IMAGES):
+        return None
+    has_pixels = text(meta, "TransferSyntaxUID") == _DEFLATED or _check_pixels(
+        stream, dataset, path
+    )
+    if has_pixels and number(dataset, "Rows") and number(dataset, "Columns"):
+        return dataset
+    from pydicom.uid import UID
+
+    # An object of an image class without its pixels was cut; others never had any.
+    if has_pixels or "Image Storage" in UID(sop_class).name or not sop_class:
+        raise wrong
+    return None
+
+
+def _declared_class(path: Path) -> str:
+    """Return the storage class in the meta group of a file, "" if even that is damaged."""
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        return text(read_file_meta_info(path), "MediaStorageSOPClassUID")
+    except Exception:  # whatever is wrong with it, the file is damaged
+        return ""
+
+
+def _check_pixels(stream: BinaryIO, dataset: Dataset, path: Path) -> bool:
+    """Return whether the pixels begin where the header ends.
+
+    Raises
+    ------
+    FlomoError
+        If their declared length reaches beyond the end of the file.
+    """
+    implicit, little = dataset.original_encoding
+    order = "<" if little else ">"
+    head = stream.read(8)
+    if len(head) < 8 or struct.unpack(f"{order}HH", head[:4]) not in _PIXELS:
+        return False
+    if implicit:
+        length = struct.unpack(f"{order}L", head[4:])[0]
+    elif head[4:6] in (b"OB", b"OW", b"UN", b"OF", b"OD"):
+        length = int.from_bytes(stream.read(4), "little" if little else "big")
+    else:
+        length = struct.unpack(f"{order}H", head[6:])[0]
+    if length != _UNDEFINED and stream.tell() + length > path.stat().st_size:
+        raise limits.damaged(path, "it is a damaged or cut DICOM file")
+    return True
+
+
+def _planes(path: Path, dataset: Dataset) -> list[Plane]:
+    from napari_flomo.volumes.dicom.groups import frame_planes
+
+    file = _file(path, dataset)
+    if file.enhanced:
+        return frame_planes(file, dataset)
+    position = numbers(dataset, "ImagePositionPatient", 3)
+    # Projection X-rays tell the spacing at the detector instead of in the patient.
+    spacing = numbers(dataset, "PixelSpacing", 2) or numbers(dataset, "ImagerPixelSpacing", 2)
+    return [
+        Plane(
+            file,
+            None,
+            (position[0], position[1], position[2]) if position else None,
+            numbers(dataset, "ImageOrientationPatient", 6),
+            (spacing[0], spacing[1]) if spacing else None,
+            positive(dataset, "SliceThickness"),
+            positive(dataset, "SpacingBetweenSlices"),
+            times_of(dataset),
+            kind_of(dataset),
+        )
+    ]
+
+
+def _file(path: Path, dataset: Dataset) -> DicomFile:
+    frames = int(number(dataset, "NumberOfFrames") or 1)
+    photometric = text(dataset, "PhotometricInterpretation")
+    samples = int(number(dataset, "SamplesPerPixel") or 1)
+    series_number = number(dataset, "SeriesNumber")
+    return DicomFile(
+        path=path,
+        sop_class=text(dataset, "SOPClassUID")
+        or text(dataset.file_meta, "MediaStorageSOPClassUID"),
+        sop_uid=text(dataset, "SOPInstanceUID"),
+        study_uid=text(dataset, "StudyInstanceUID"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        frame_of_reference=text(dataset, "FrameOfReferenceUID"),
+        series_number="" if series_number is None else f"{series_number:.0f}",
+        description=" ".join(text(dataset, "SeriesDescription").split()),
+        modality=text(dataset, "Modality") or None,
+        rows=int(number(dataset, "Rows") or 0),
+        columns=int(number(dataset, "Columns") or 0),
+        frames=max(frames, 1),
+        samples=3 if photometric == "PALETTE COLOR" else samples,
+        bits=int(number(dataset, "BitsStored") or 16),
+        photometric=photometric,
+        frame_time=positive(dataset, "FrameTime"),
+        echo_time=positive(dataset, "EchoTime"),
+        sequence="/".join(text(dataset, name) for name in ("ScanningSequence", "SequenceVariant")),
+        # Some programs leave an empty item in an object that tells its place as single images do.
+        enhanced=(frames > 1 or numbers(dataset, "ImagePositionPatient", 3) is None)
+        and any(
+            value_of(dataset, name)
+            for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+        ),
+    )
+
+
+def times_of(dataset: Dataset) -> dict[str, float | None]:
+    """Return what the top level of a header says about the phase of an image."""
+    acquired = seconds(dataset, "AcquisitionDateTime")
+    if acquired is None:
+        acquired = seconds(dataset, "AcquisitionTime", "AcquisitionDate")
+    return {
+        "temporal_position": number(dataset, "TemporalPositionIdentifier"),
+        "trigger_time": number(dataset, "TriggerTime"),
+        "trigger_delay": number(dataset, "NominalCardiacTriggerDelayTime"),
+        "acquisition_time": acquired,
+        "instance_number": number(dataset, "InstanceNumber"),
+        "content_time": seconds(dataset, "ContentTime"),
+    }
+
+
+def kind_of(dataset: Dataset) -> dict[str, str]:
+    """Return what must be the same for all phases of a slice."""
+    return {"image type": text(dataset, "ImageType"), "echo": text(dataset, "EchoNumbers")}

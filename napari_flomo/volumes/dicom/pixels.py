@@ -1,0 +1,156 @@
+"""The voxels of DICOM files, as real values."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813  (its usual name)
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import limits
+from napari_flomo.volumes.dicom.header import DicomFile, Plane
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+def file_pixels(file: DicomFile) -> NDArray[Any]:
+    """Read the voxels of a file that is not an enhanced one.
+
+    Returns
+    -------
+    array
+        ``(frames?, rows, columns, channels?)``, without the axis of a single frame. Rescale slope
+        and intercept are applied, and MONOCHROME1 is turned so that more is brighter.
+
+    Raises
+    ------
+    FlomoError
+        If the file is damaged or its compression is not supported.
+    """
+    try:
+        data = _by_itk(file.path)
+    except RuntimeError as error:
+        raise _unreadable(file.path) from error
+    return data[0] if file.frames == 1 and data.shape[0] == 1 else data
+
+
+def plane_pixels(planes: Sequence[Plane]) -> list[NDArray[Any]]:
+    """Read the voxels of images, each file once.
+
+    Raises
+    ------
+    FlomoError
+        As `file_pixels`.
+    """
+    stored: dict[Path, NDArray[Any]] = {}
+    left = {plane.file.path: 0 for plane in planes}
+    for plane in planes:
+        left[plane.file.path] += 1
+    images = []
+    for plane in planes:
+        path = plane.file.path
+        if plane.index is None:
+            images.append(file_pixels(plane.file))
+            continue
+        if path not in stored:
+            stored[path] = _stored_values(plane.file)
+        images.append(_real_values(stored[path][plane.index], plane))
+        left[path] -= 1
+        if not left[path]:
+            del stored[path]
+    return images
+
+
+def _by_itk(path: Path) -> NDArray[Any]:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    data: NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
+    return data
+
+
+def _unreadable(path: Path) -> FlomoError:
+    """Return the error for pixels that cannot be decoded."""
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+
+    known = {*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEGTransferSyntaxes}
+    try:
+        syntax = read_file_meta_info(path).TransferSyntaxUID
+    except Exception:  # what is wrong with a file without it does not matter
+        return limits.damaged(path)
+    if syntax.is_encapsulated and syntax not in known:
+        return FlomoError(
+            f"{path.name} is compressed as {syntax.name}, which cannot be read; export it again "
+            "without compression."
+        )
+    return limits.damaged(path)
+
+
+def _stored_values(file: DicomFile) -> NDArray[Any]:
+    """Return what an enhanced file stores, ``(frames, rows, columns)``, without any rescaling.
+
+    GDCM would apply the slope of one frame to all of them.
+    """
+    import pydicom
+    from pydicom.pixels import get_decoder
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are about form, and may quote the patient
+            dataset = pydicom.dcmread(file.path, force=True)
+            syntax = dataset.file_meta.get("TransferSyntaxUID")
+            if syntax is None or not syntax.is_encapsulated or get_decoder(syntax).is_available:
+                data = dataset.pixel_array
+            else:
+                data = _stored_by_itk(dataset)
+    except (RuntimeError, ValueError, AttributeError, NotImplementedError, EOFError) as error:
+        raise _unreadable(file.path) from error
+    shape = (file.frames, file.rows, file.columns)
+    if data.size != np.prod(shape):
+        raise limits.damaged(file.path)
+    return data.reshape(shape)
+
+
+def _stored_by_itk(dataset: Dataset) -> NDArray[Any]:
+    """Decode compressed frames by a copy of the file that has nothing but the pixels."""
+    from pydicom import Dataset
+    from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+
+    bare = Dataset()
+    for element in dataset:
+        # Group 0028 describes the pixels; but for what would change their values.
+        described = element.tag.group == 0x0028 and not 0x1040 <= element.tag.element <= 0x3010
+        if described or element.keyword in ("PixelData", "SOPInstanceUID"):
+            bare.add(element)
+    bare.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    bare.PhotometricInterpretation = "MONOCHROME2"
+    bare.file_meta = dataset.file_meta
+    bare.file_meta.MediaStorageSOPClassUID = bare.SOPClassUID
+    with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
+        path = Path(folder) / "frames.dcm"
+        bare.save_as(path, enforce_file_format=False)
+        return _by_itk(path)
+
+
+def _real_values(stored: NDArray[Any], plane: Plane) -> NDArray[Any]:
+    """Apply the slope and intercept of a frame, in whole numbers where these suffice."""
+    slope, intercept = plane.slope, plane.intercept
+    if plane.file.photometric == "MONOCHROME1":
+        # Black and white change places; both keep the type.
+        unsigned = stored.dtype.kind == "u"
+        stored = ~stored & stored.dtype.type((1 << plane.file.bits) - 1) if unsigned else ~stored
+    if slope == 1 and intercept == 0:
+        return stored
+    if slope.is_integer() and intercept.is_integer():
+        return stored.astype(np.int64 if stored.dtype.itemsize > 2 else np.int32) * int(
+            slope
+        ) + int(intercept)
+    return stored * slope + intercept

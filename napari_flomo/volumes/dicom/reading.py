@@ -1,0 +1,214 @@
+"""DICOM into volumes: one file, a folder, or a DICOMDIR; sorted by where and when it was taken.
+
+Nothing is taken on trust from file names or from the order in a folder: slices are ordered by their
+position along the normal of the image plane, frames by their phase at each position. Only numbers
+that place and scale the voxels are kept; names, dates and identifiers are never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import limits
+from napari_flomo.volumes.dicom.copies import without_copies
+from napari_flomo.volumes.dicom.finding import Choice, find, find_among
+from napari_flomo.volumes.dicom.header import Plane
+from napari_flomo.volumes.dicom.pixels import file_pixels, plane_pixels
+from napari_flomo.volumes.dicom.series import source_of
+from napari_flomo.volumes.dicom.sorting import Stack, rotation_of, sort_stack
+from napari_flomo.volumes.geometry import Geometry
+from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
+
+_FILM_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.3",  # ultrasound multi-frame
+    "1.2.840.10008.5.1.4.1.1.7.",  # multi-frame secondary capture
+    "1.2.840.10008.5.1.4.1.1.12.",  # X-ray angiography, fluoroscopy
+    "1.2.840.10008.5.1.4.1.1.77.1.1.1",  # endoscopic video
+)
+
+
+@dataclass(frozen=True)
+class DicomSeries:
+    """Which files make a volume, and its grid; made without reading any voxel.
+
+    Attributes
+    ----------
+    files
+        ``[frame][slice]``, in the order in which `read_dicom` stacks them.
+    geometry
+        Grid of the volume.
+    shape
+        Numbers of frames, slices, rows and columns.
+    planes
+        ``[frame][slice]``, what the header says of each image.
+    """
+
+    files: tuple[tuple[Path, ...], ...]
+    geometry: Geometry
+    shape: tuple[int, int, int, int]
+    planes: tuple[tuple[Plane, ...], ...]
+
+
+def read_dicom(path: Path, series: str | int | None = None) -> Volume:
+    """Read a series.
+
+    Parameters
+    ----------
+    path
+        A folder, a DICOMDIR, or one file of a series. Of a folder without images, those in the
+        folders below are read. What is no image is ignored. A file brings the rest of its series
+        that lies in the same folder.
+    series
+        Number, description or instance UID of the series, needed where there are several.
+
+    Returns
+    -------
+    Volume
+        (slices, rows, columns), or (frames, slices, rows, columns) where every slice was taken at
+        several phases. Slices run along the normal of the image plane (rows' direction x columns'
+        direction), frames in the order of temporal position, trigger time, acquisition time or
+        instance number. The rescale slope and intercept are applied, and MONOCHROME1 is turned so
+        that more is brighter.
+
+    Raises
+    ------
+    FlomoError
+        If there is no DICOM image, a file is damaged, several series fit, or the images do not form
+        one evenly spaced stack.
+    """
+    return _volume(find(path, series))
+
+
+def read_dicom_among(paths: Sequence[Path], series: str | int | None = None) -> Volume:
+    """Read a series that consists of some of several files and folders.
+
+    Raises
+    ------
+    FlomoError
+        As `read_dicom`.
+    """
+    return _volume(find_among(paths, series))
+
+
+def find_dicom(path: Path, series: str | int | None = None) -> DicomSeries:
+    """Find the files of a series.
+
+    Parameters
+    ----------
+    path, series
+        As for `read_dicom`.
+
+    Raises
+    ------
+    FlomoError
+        As there, and if the series is a film of several images at one place.
+    """
+    choice = find(path, series)
+    first = choice.planes[0]
+    if first.index is None and first.file.frames > 1:
+        raise FlomoError(
+            f"{first.file.path.name} holds several images, not one; this works with a series of "
+            "single images or enhanced multi-frame files only."
+        )
+    if len(choice.planes) == 1 and first.index is None:
+        planes, stack = choice.planes, Stack(_geometry_of(first), [[0]])
+    else:
+        planes, stack, _ = _sorted(choice)
+    frames = [[planes[index] for index in frame] for frame in zip(*stack.order, strict=True)]
+    return DicomSeries(
+        tuple(tuple(plane.file.path for plane in frame) for frame in frames),
+        stack.geometry,
+        (len(frames), len(frames[0]), first.file.rows, first.file.columns),
+        tuple(map(tuple, frames)),
+    )
+
+
+def _volume(choice: Choice) -> Volume:
+    alone = len(choice.planes) == 1 and choice.planes[0].index is None
+    return _single(choice) if alone else _stack(choice)
+
+
+def _sorted(choice: Choice) -> tuple[Sequence[Plane], Stack, tuple[str, ...]]:
+    """Return the images without copies, their order, and notes about both."""
+    planes, left_out = without_copies(choice.planes)
+    notes = choice.notes
+    if left_out:
+        copies = "1 file is a copy" if left_out == 1 else f"{left_out} files are copies"
+        notes = (*notes, f"{copies} of others of the series and {_were(left_out)} left out.")
+    if any(plane.file.frames > 1 and plane.index is None for plane in planes):
+        raise FlomoError(
+            "The series consists of several multi-frame files that do not say where each frame "
+            "lies; open one of them."
+        )
+    stack = sort_stack(planes)
+    return planes, stack, (*notes, *stack.notes)
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _single(choice: Choice) -> Volume:
+    """Read a file that is a volume of its own."""
+    plane = choice.planes[0]
+    file = plane.file
+    if file.frames > 1 and not file.sop_class.startswith(_FILM_CLASSES):
+        raise FlomoError(
+            f"{file.path.name} holds {file.frames} images, but does not say where each of them "
+            "lies (it has no functional groups), so they cannot be stacked; export them as single "
+            "images, or convert them to NIfTI first (for example with dcm2niix)."
+        )
+    channels = file.samples if file.samples > 1 else 1
+    limits.check_declared_size(file.path, (file.frames, file.rows, file.columns, channels), 2)
+    data = file_pixels(file)
+    axes: tuple[str, ...] = SPATIAL_AXES
+    step_seconds = None
+    if file.frames == 1:
+        data = data[np.newaxis]
+    else:
+        data = data[:, np.newaxis]
+        axes = ("frames", *axes)
+        step_seconds = file.frame_time / 1000 if file.frame_time else None
+    if channels > 1:
+        axes = (*axes, "channels")
+    source = source_of([file.series_uid])
+    return Volume(
+        data, _geometry_of(plane), axes, file.modality, source, step_seconds, notes=choice.notes
+    )
+
+
+def _geometry_of(plane: Plane) -> Geometry:
+    """Return the grid of a file that is a volume of its own."""
+    if plane.pixel_spacing is None:
+        return Geometry.unknown()
+    position = plane.position or (0.0, 0.0, 0.0)
+    rotation = rotation_of(plane)
+    row_step, column_step = plane.pixel_spacing
+    # One slice has no neighbour to measure the step from; its thickness is the best we know.
+    step = plane.spacing_between or plane.thickness or 1.0
+    return Geometry((column_step, row_step, step), position, tuple(rotation.ravel().tolist()))
+
+
+def _stack(choice: Choice) -> Volume:
+    """Read a series of images as slices, or as frames of slices."""
+    planes, stack, notes = _sorted(choice)
+    file = planes[0].file
+    n_slices, n_frames = len(stack.order), len(stack.order[0])
+    limits.check_declared_size(file.path, (n_frames, n_slices, file.rows, file.columns), 4)
+    images = plane_pixels([planes[index] for indices in stack.order for index in indices])
+    # Slices may be scaled to different types; numpy finds the one that holds them all.
+    data = np.stack(images)
+    source = source_of(sorted({plane.file.series_uid for plane in planes}))
+    if n_frames == 1:
+        return Volume(data, stack.geometry, SPATIAL_AXES, file.modality, source, notes=notes)
+    data = data.reshape(n_slices, n_frames, file.rows, file.columns)
+    data = np.ascontiguousarray(data.swapaxes(0, 1))
+    axes = ("frames", *SPATIAL_AXES)
+    return Volume(
+        data, stack.geometry, axes, file.modality, source, stack.frame_step, notes=notes
+    )

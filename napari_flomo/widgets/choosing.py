@@ -1,0 +1,25 @@
+"""A question to the user: which of several DICOM series to open."""
+
+from __future__ import annotations
+
+from napari_flomo.volumes.dicom.series import SeveralSeries
+
+
+def ask_for_series(several: SeveralSeries) -> str | None:
+    """Return what to give as ``series``, or None if the user wants none of them.
+
+    Raises
+    ------
+    SeveralSeries
+        Where there is no window to ask in, as in a script.
+    """
+    from qtpy.QtWidgets import QApplication, QInputDialog
+
+    window = QApplication.activeWindow() if QApplication.instance() is not None else None
+    if window is None:
+        raise several
+    names = [text for _, text in several.choices]
+    text, accepted = QInputDialog.getItem(
+        window, "Several DICOM series", "Which one shall be opened?", names, 0, False
+    )
+    return several.choices[names.index(text)][0] if accepted else None
