@@ -33,7 +33,7 @@ from napari_flomo.session.journalkeeper import JournalKeeper
 from napari_flomo.session.merging import Scope, merge, merge_maps
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.restoring import journal_note
-from napari_flomo.session.results import remarks_of
+from napari_flomo.session.results import remarks_after, remarks_of
 from napari_flomo.session.review import Place, Review, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.session import Session
@@ -77,6 +77,7 @@ __all__ = [
     "journal_note",
     "merge",
     "merge_maps",
+    "remarks_after",
     "remarks_of",
     "vouch",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -209,6 +210,12 @@ def remarks_of(image: OpenImage) -> tuple[str, ...]:
         image.segmentation.labels, image.segmentation.card, whole, complete=bool(whole)
     )
     return (*image.volume.notes, *found)
+
+
+def remarks_after(images: Iterable[OpenImage], key: str | None) -> str:
+    """Return `remarks_of` the image of a run in one text; empty where it is not open any more."""
+    found = next((image for image in images if image.key == key), None)
+    return "" if found is None else " ".join(remarks_of(found))
 
 
 def _merged(old: Segmentation | None, new: Segmentation, scope: Scope) -> Segmentation:

@@ -30,7 +30,7 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     RunStarted,
-    remarks_of,
+    remarks_after,
 )
 from napari_flomo.session.words import MIRRORED_TIP, MIRRORED_TITLE, card_text, progress_text
 from napari_flomo.widgets import segmenting
@@ -336,10 +336,9 @@ class SegmentPanel(Panel):
             self._show_running(None)
             if event.run.task == "pull":
                 self.fill_models()
-            elif event.run.key is not None and not event.run.only_maps:
-                remarks = remarks_of(self.desk.session.image(event.run.key))
-                if remarks:
-                    self.message.show_message(" ".join(remarks), level="warning")
+            remarks = remarks_after(self.desk.session.images, event.run.key)
+            if remarks and not event.run.only_maps:
+                self.message.show_message(remarks, level="warning")
 
     def _on_said(self, said: Said) -> None:
         self.message.show_message(

@@ -19,7 +19,7 @@ import SimpleITK as sitk  # noqa: N813 - its own name for itself
 
 from napari_flomo import cli
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.volumes import read
+from napari_flomo.volumes import Geometry, Volume, read, write
 
 Capture = pytest.CaptureFixture[str]
 
@@ -371,3 +371,56 @@ def test_wrong_maps(
     said = fails(capsys, stack, "-o", tmp_path / "l.nii.gz", "--model", model, *options)
     assert wrong[1] in said
     assert names(tmp_path) == before
+
+
+FIELD = Path(__file__).parents[1] / "fieldtests"
+
+
+@pytest.mark.parametrize(
+    ("name", "noted"),
+    [
+        ("_clean/heart.nii.gz", ""),
+        ("nifti_sform_unscaled/heart.nii.gz", "the pixdim was used"),
+        ("nifti_pixdim_bad_sform_good/zero.nii.gz", "the sform was used"),
+        ("nifti_qfac_zero/heart.nii.gz", ""),
+        ("nifti_pair/heart.img", ""),
+        ("gzip_nifti_without_suffix/MD5E-s75000--0123456789abcdef", ""),
+    ],
+)
+def test_field_cases_give_the_millilitres_of_the_original(
+    name: str, noted: str, tmp_path: Path, capsys: Capture
+) -> None:
+    labels = tmp_path / "labels.nii.gz"
+    command = ["segment", str(FIELD / name), "-o", str(labels), "--json", "--device", "cpu"]
+    assert cli.main(command) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    ml = [round(one["ml"], 1) for one in report["volumes_ml"]]
+    assert ml == [45.0, 60.8, 99.9]
+    notes = report["manifest"]["input"]["notes"]
+    assert len(notes) == bool(noted)
+    assert err == "".join(f"Note: {one}\n" for one in notes)
+    assert noted in err
+    assert report["manifest"]["warnings"] == []
+
+
+def test_an_implausible_heart_is_said(tmp_path: Path, capsys: Capture) -> None:
+    """A spacing that contradicts nothing but anatomy."""
+    image = read(FIELD / "_clean/heart.nii.gz")
+    write(Volume(image.data, Geometry((0.29, 0.29, 2.0))), tmp_path / "small.nii.gz")
+    command = ["segment", str(tmp_path / "small.nii.gz"), "-o", str(tmp_path / "l.nii.gz")]
+    assert cli.main([*command, "--json", "--device", "cpu"]) == 0
+    out, err = capsys.readouterr()
+    warnings = json.loads(out)["manifest"]["warnings"]
+    assert len(warnings) == 2
+    assert err.splitlines() == [f"Warning: {one}" for one in warnings]
+    assert warnings[0].startswith("Pixels of 0.29 x 0.29 mm")
+    assert "less than that of a newborn" in warnings[1]
+
+
+def test_nan_outside_of_the_field_of_view(tmp_path: Path, capsys: Capture) -> None:
+    source = FIELD / "nan_outside_field_of_view/heart.nii.gz"
+    command = ["segment", str(source), "-o", str(tmp_path / "l.nii.gz"), "--device", "cpu"]
+    assert cli.main(command) == 0
+    assert "Note: 2192 voxels without a value" in capsys.readouterr().err
+    assert len(np.unique(read(tmp_path / "l.nii.gz").data)) == 4

@@ -172,3 +172,23 @@ def test_a_dicom_segmentation_needs_a_series(
     bench.review.attempt(lambda: bench.review.save(str(tmp_path / "heart.dcm")))
     assert "was not opened from a DICOM folder" in bench.review.message.text.text()
     assert not (tmp_path / "heart.dcm").exists()
+
+
+def test_labels_drawn_on_a_rounded_or_turned_view_take_the_image(
+    open_viewer: Callable[..., Any], heart: Path, tmp_path: Path
+) -> None:
+    viewer = open_viewer()
+    (image,) = viewer.open(heart, plugin="napari-flomo")
+    drawn = np.zeros(image.data.shape, np.uint8)
+    drawn[3, 100:120, 90:140] = 2
+    rounded = transform_of(image) | {"scale": [round(step, 3) for step in image.scale]}
+    viewer.add_labels(drawn, **rounded).save(str(tmp_path / "a.nii.gz"), plugin="napari-flomo")
+    turned = transform_of(image)
+    turned["translate"] = np.array([0, (image.data.shape[1] - 1) * image.scale[1], 0])
+    turned["scale"] = image.scale * [1, -1, 1]
+    layer = viewer.add_labels(drawn[:, ::-1].copy(), **turned)
+    layer.save(str(tmp_path / "b.nii.gz"), plugin="napari-flomo")
+    for name in ("a", "b"):
+        saved = read(tmp_path / f"{name}.nii.gz")
+        assert saved.geometry == read(heart).geometry
+        np.testing.assert_array_equal(saved.data, drawn)

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("napari", reason="napari is not installed")
 
-from napari_flomo.volumes import Volume
+from napari_flomo.volumes import Geometry, Volume
 from napari_flomo.widgets.layers import transform_of
 
 
@@ -303,3 +303,31 @@ def test_results_lie_where_the_image_lies(
 def test_nothing_open(bench: Any) -> None:
     assert not bench.segment.segment_button.isEnabled()
     assert "Open an image" in bench.segment.image_line.text()
+
+
+def test_what_is_strange_is_said_after_the_run(
+    bench: Any, make_heart: Callable[..., Volume]
+) -> None:
+    heart = make_heart(slices=3, size=64)
+    small = Volume(heart.data, Geometry((0.2, 0.2, 1.0)), notes=("The pixdim was used.",))
+    bench.add(small)
+    bench.run()
+    said = bench.segment.message.text.text()
+    assert said.startswith("The pixdim was used. Pixels of 0.2 x 0.2 mm")
+    assert "less than that of a newborn" in said
+
+
+def test_nan_outside_of_the_field_of_view_is_filled(
+    bench: Any, make_heart: Callable[..., Volume]
+) -> None:
+    heart = make_heart(slices=3, size=64)
+    data = heart.data.astype(np.float32)
+    data[:, :6] = np.nan
+    entry = bench.add(heart.with_data(data))
+    bench.run()
+    assert "1152 voxels without a value" in bench.segment.message.text.text()
+    assert entry.labels.data[1, 32, 32] == 3
+    data[:, 30:34, 30:34] = np.nan
+    bench.add(heart.with_data(data.copy()), name="hole")
+    bench.click(bench.segment.segment_button)
+    assert "within the image" in bench.segment.message.text.text()

@@ -228,3 +228,25 @@ def test_without_highdicom(stack: Path, card: ModelCard, monkeypatch: pytest.Mon
     monkeypatch.setattr(dicom_seg, "find_spec", lambda _name: None)
     with pytest.raises(FlomoError, match=r"pip install 'napari-flomo\[dicom\]'"):
         dicom_seg_jobs(labels_of(stack), card, stack, "s.dcm")
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_labels_as_dcm2niix_stores_them(
+    moving: bool, stack: Path, cine: Path, card: ModelCard, tmp_path: Path
+) -> None:
+    """It turns the rows round, and the slices where they run down; a NIfTI file rounds as well."""
+    folder = cine if moving else stack
+    labels = labels_of(folder)
+    affine = labels.geometry.affine_lps()
+    for axis in (1, 2):  # rows and slices
+        affine[:3, 3] += affine[:3, axis] * (labels.data.shape[-1 - axis] - 1)
+        affine[:3, axis] *= -1
+    turned = replace(
+        labels, data=labels.data[..., ::-1, ::-1, :], geometry=Geometry.from_affine_lps(affine)
+    )
+    write(turned, tmp_path / "turned.nii.gz")
+    write_all(dicom_seg_jobs(read(tmp_path / "turned.nii.gz"), card, folder, tmp_path / "s.dcm"))
+    frames = labels.data if moving else labels.data[None]
+    for frame, codes in enumerate(frames):
+        path = tmp_path / (f"s-frame-{frame:02}.dcm" if moving else "s.dcm")
+        assert np.array_equal(by_hand(path, labels.geometry, codes.shape), numbers_of(codes))

@@ -168,3 +168,12 @@ def test_the_matrix_helpers_are_inverses():
     array = np.arange(16.0).reshape(4, 4)
     assert np.array_equal(images.array_of(images.matrix_of(array)), array)
     assert Geometry.from_affine_ras(np.diag([2.0, 3.0, 4.0, 1.0])).spacing == (2, 3, 4)
+
+
+def test_nan_outside_of_the_field_of_view_is_filled(program, oblique):
+    data = oblique.data.astype(np.float32)
+    data[:, :3] = np.nan
+    node = add_volume(oblique.with_data(data))
+    volume = images.volume_of(images.source_of(node))
+    assert np.isfinite(volume.data).all()
+    assert "without a value" in volume.notes[0]

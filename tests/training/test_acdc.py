@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -229,3 +232,87 @@ def test_the_real_volumes_agree_with_the_reference(shared, tmp_path):
     for case, row in rows_of(tmp_path / "out").items():
         for column in ("rv_ml", "myo_ml", "lv_ml"):
             assert float(row[column]) == pytest.approx(float(known[case][column]), abs=0.02)
+
+
+def unscale(path):
+    """Give a file the header of those that the makers hand out: an sform that was never scaled."""
+    image = nibabel.load(path)
+    header = image.header.copy()
+    header.set_qform(None, 0)
+    header.set_sform(np.diag([-1, -1, 1, 1]), 2)
+    header.set_xyzt_units("unknown", "unknown")
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[:348] = header.binaryblock
+    path.write_bytes(gzip.compress(bytes(content)))
+
+
+@pytest.mark.parametrize("patients", [10, 1])
+def test_headers_that_were_never_scaled_give_the_same_millilitres(official, tmp_path, patients):
+    """Also of a part of the data set, with phases that only the cine holds."""
+    right = tmp_path / "right"
+    prepare_acdc(official, right)
+    folders = sorted((official / "training").iterdir())
+    for folder in folders[patients:]:
+        shutil.rmtree(folder)
+    for folder in folders[:patients]:
+        (folder / f"{folder.name}_frame01.nii.gz").unlink()
+        for path in folder.glob("*.nii.gz"):
+            unscale(path)
+    prepare_acdc(official, tmp_path / "out")
+    wanted, found = rows_of(right), rows_of(tmp_path / "out")
+    assert len(found) == 2 * patients
+    for case, row in found.items():
+        assert row == wanted[case]
+    cases = [
+        c
+        for fold in range(min(patients, 5))
+        for c in list_cases(tmp_path / "out", fold, "validation")
+    ]
+    assert len(cases) == 2 * patients
+    for case in cases:
+        image, labels = read_case(case)
+        np.testing.assert_allclose(image.geometry.spacing, GRID.spacing)
+        assert labels.geometry == image.geometry
+
+
+def test_labels_in_another_storage(official, tmp_path):
+    """The same place with its rows the other way round counts and is trained on as it lies."""
+    prepare_acdc(official, tmp_path / "right")
+    path = official / "training/patient004/patient004_frame01_gt.nii.gz"
+    labels = read(path)
+    codes = labels.data.copy()
+    codes[:, :25] = 0  # so that it matters
+    write(labels.with_data(codes), path)
+    affine = labels.geometry.affine_lps()
+    affine[:3, 3] += affine[:3, 1] * (codes.shape[1] - 1)
+    affine[:3, 1] *= -1
+    write(Volume(codes[:, ::-1], Geometry.from_affine_lps(affine)), path)
+    prepare_acdc(official, tmp_path / "out")
+    case = next(c for c in list_cases(tmp_path / "out", 0, "all") if c.name == "patient004_frame01")
+    image, aligned = read_case(case)
+    np.testing.assert_array_equal(aligned.data, codes)
+    assert aligned.geometry == image.geometry
+    write(Volume(codes, Geometry((1.5, 1.5, 10.0), (0, 4.0, 0))), path)
+    with pytest.raises(FlomoError, match=r"patient004_frame01 .* different grids: .* 2\.67 voxels"):
+        prepare_acdc(official, tmp_path / "other")
+
+
+@pytest.mark.shared
+def test_a_patient_as_the_makers_hand_it_out(shared, tmp_path):
+    """Genuine headers; the right figures are those of the same patient with a right affine."""
+    folder = tmp_path / "ACDC/training/patient090"
+    shutil.copytree(shared / "data/acdc_cine", folder)
+    prepare_acdc(tmp_path / "ACDC", tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    known = rows_of(shared / "data/acdc")
+    for mine, its in (
+        ("patient090_frame04", "patient090_frame01"),
+        ("patient090_frame11", "patient090_frame02"),
+    ):
+        for column in ("rv_ml", "myo_ml", "lv_ml", "phase", "group", "original_frame"):
+            assert rows[mine][column] == known[its][column]
+        cases = {c.name: c for c in list_cases(tmp_path / "out", 0, "validation")}
+        image, labels = read_case(cases[mine])
+        assert labels.geometry == image.geometry
+        clean = read(shared / f"data/acdc/images/{its}.nii.gz")
+        np.testing.assert_array_equal(image.data - image.data.min(), clean.data - clean.data.min())

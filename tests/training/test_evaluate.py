@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,16 +17,18 @@ from PIL import Image
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.agreement import read_table
-from flomo_training.cases import Case, list_cases
+from flomo_training.cases import Case, list_cases, read_case
 from flomo_training.evaluate import data_name, evaluate, read_listed
 from flomo_training.gallery import WorstCases
 from flomo_training.reports import write_reports
 from flomo_training.summary import figures
+from napari_flomo import DEFAULT_MODEL
 from napari_flomo.cli import main
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import IntensityRule, Label, Preprocessing, load_card, save_model
+from napari_flomo.models import IntensityRule, Label, Preprocessing, info, load_card, save_model
 from napari_flomo.networks import build
 from napari_flomo.segmentation import Segmenter
+from napari_flomo.volumes import Geometry, Volume, read, write
 
 
 class Thresholds(torch.nn.Module):
@@ -264,3 +267,35 @@ def test_a_finished_run_gets_all_its_reports(dataset, model, recipe, tmp_path):
     card = load_card(run / "model")
     assert card.metrics["mean_dice"] == report["mean_dice"]
     assert card.metrics["split"] == "validation"
+
+
+def test_labels_in_another_storage_give_the_same_figures(dataset, segmenter, tmp_path):
+    """Rows the other way round and columns before rows, at the same place in the patient."""
+    folder = tmp_path / "data"
+    shutil.copytree(dataset, folder)
+    for path in (folder / "labels").iterdir():
+        labels = read(path)
+        affine = labels.geometry.affine_lps()
+        affine[:3, 3] += affine[:3, 1] * (labels.data.shape[1] - 1)
+        affine[:3, 1] *= -1
+        affine[:3, :2] = affine[:3, 1::-1]
+        data = labels.data[:, ::-1].transpose(0, 2, 1)
+        write(Volume(data, Geometry.from_affine_lps(affine)), path)
+    wanted = evaluate(list_cases(dataset, 0, "all"), segmenter)
+    assert evaluate(list_cases(folder, 0, "all"), segmenter) == wanted
+    path = next((folder / "labels").iterdir())
+    write(replace(read(path), geometry=Geometry((1.5, 1.5, 8.0), (0, 0, 3.0))), path)
+    with pytest.raises(FlomoError, match=r"image and the labels of p.* differ: .* voxels"):
+        evaluate(list_cases(folder, 0, "all"), segmenter)
+
+
+def test_the_field_case_of_flipped_labels():
+    field = Path(__file__).parents[1] / "fieldtests/evaluate_ignores_label_geometry/data"
+    card = info(DEFAULT_MODEL)[1]
+    (case,) = list_cases(field, 0, "validation")
+    image, labels = read_case(case)
+    assert labels.geometry == image.geometry
+    found = [int((labels.data == code.code).sum()) for code in card.labels[1:]]
+    assert found[2] > 1000
+    # The cavity is bright blood; with the rows left as they are stored, half of it is not.
+    assert image.data[labels.data == 3].mean() > 1.5 * image.data[labels.data == 2].mean()

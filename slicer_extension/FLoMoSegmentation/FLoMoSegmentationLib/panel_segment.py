@@ -24,7 +24,7 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     RunStarted,
-    remarks_of,
+    remarks_after,
 )
 from napari_flomo.session import words as shared_words
 
@@ -181,10 +181,8 @@ class SegmentPanel:
         elif isinstance(event, RunFinished):
             self.show_running(None)
             self.host.show_current()
-            if event.run.key is not None:
-                remarks = remarks_of(self.host.logic.session.image(event.run.key))
-                if remarks:
-                    self.say(" ".join(remarks), "warning")
+            if remarks := remarks_after(self.host.logic.session.images, event.run.key):
+                self.say(remarks, "warning")
         elif isinstance(event, RunCancelled):
             self.show_running(None)
             self.say("Cancelled; nothing was changed.")

@@ -13,7 +13,7 @@ import pytest
 from napari_flomo.corrections import Correction, CorrectionStore
 from napari_flomo.corrections.exchange import Imported, export, import_folder
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Volume, write
+from napari_flomo.volumes import Geometry, Volume, write
 
 Correct = Callable[..., Correction]
 
@@ -188,3 +188,58 @@ def test_a_correction_in_both_stores_becomes_revisions(
     import_folder(store, filled.folder)
     assert store.revisions(id) == [1, 2], "nothing is lost"
     np.testing.assert_array_equal(store.read(id, 1).corrected.data, data)
+
+
+FIELD = Path(__file__).parents[2] / "fieldtests"
+
+
+def turned(labels: Volume) -> Volume:
+    """Store rows and slices the other way round, columns before rows, at the same place."""
+    affine = labels.geometry.affine_lps()
+    for axis in (1, 2):
+        affine[:3, 3] += affine[:3, axis] * (labels.data.shape[2 - axis] - 1)
+        affine[:3, axis] *= -1
+    affine[:3, :2] = affine[:3, 1::-1]
+    data = labels.data[::-1, ::-1].transpose(0, 2, 1)
+    return Volume(data, Geometry.from_affine_lps(affine))
+
+
+@pytest.mark.parametrize("name", ["flip", "round"])
+def test_field_cases_lie_on_their_image(name: str, store: CorrectionStore, tmp_path: Path) -> None:
+    source = FIELD / "labels_same_place_other_storage" / "Dataset"
+    for path in source.rglob(f"{name}*.nii.gz"):
+        target = tmp_path / "data" / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    assert import_folder(store, tmp_path / "data") == Imported(1, 0, ())
+    corrected = store.read(store.records()[0].id).corrected
+    counts = [int((corrected.data == code).sum()) for code in (1, 2, 3)]
+    assert counts == [2407, 3251, 5343]
+
+
+def test_labels_in_another_storage_scaled_and_rounded(
+    store: CorrectionStore, correct: Correct, tmp_path: Path
+) -> None:
+    source = correct(0)
+    image, labels = source.image, source.corrected
+    scaled = labels.with_data(labels.data * np.float32(1.0000153))
+    near = replace(labels.geometry, origin=tuple(np.add(labels.geometry.origin, 0.05).tolist()))
+    far = replace(labels.geometry, origin=tuple(np.add(labels.geometry.origin, 5).tolist()))
+    cases = {
+        "turned": turned(labels),
+        "scaled": scaled,
+        "near": replace(labels, geometry=near),
+        "far": replace(labels, geometry=far),
+    }
+    for number, (name, wanted) in enumerate(cases.items()):
+        own = image.with_data(image.data + number, axes=image.axes)
+        for folder, volume in (("imagesTr", own), ("labelsTr", wanted)):
+            (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
+            write(volume, tmp_path / "data" / folder / f"{name}.nii.gz")
+    done = import_folder(store, tmp_path / "data")
+    assert done.added == 3
+    (told,) = done.skipped
+    assert told.startswith("far was left out")
+    assert "voxels" in told
+    for record in store.records():
+        np.testing.assert_array_equal(store.read(record.id).corrected.data, labels.data)
