@@ -265,8 +265,10 @@ def _reader(family: str) -> Callable[[Path], Volume]:
 
 def _sniff(path: Path) -> str:
     """Find the family of a file whose suffix says nothing, as DICOM exports often have none."""
-    from napari_flomo.volumes.dicom.files import is_dicom
+    from napari_flomo.volumes.dicom.files import INDEX, is_dicom
 
+    if path.name.upper() == INDEX:
+        return "dicom"
     with limits.open_file(path) as stream:
         start = stream.read(352)
     if start.startswith(b"NRRD000"):

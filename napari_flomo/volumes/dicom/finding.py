@@ -126,7 +126,9 @@ def holds_series(paths: Sequence[Path], series: str | int) -> bool:
 def _first_plane(folder: Path) -> Plane | None:
     """Return an image of a folder, to see whether it may be a slice of a stack."""
     try:
-        planes = next((planes for file in dicom_files(folder) if (planes := read_planes(file))), None)
+        planes = next(
+            (planes for file in dicom_files(folder) if (planes := read_planes(file))), None
+        )
     except FlomoError:
         return None
     if planes is None:
@@ -226,7 +228,6 @@ def _around(path: Path, series: str | int | None) -> Choice:
             f"{len(entry.groups)} series of one slice each were joined into one stack of slices."
         )
     return Choice(entry.planes, tuple(notes))
-
 
 
 def _check_called(entry: Entry, series: str | int | None, path: Path) -> None:
