@@ -144,9 +144,9 @@ def find_studies(
     walk = _Walk(root.resolve(), choice.kind, report)
     for study in walk.below(str(root), ""):
         reason = choice.refusal(study)
-        if reason is None and choice.series is not None and study.series:
-            if not holds_series(study.places(root), choice.series):
-                reason = f"no series {choice.series}"
+        wanted = choice.series if study.series else None
+        if reason is None and wanted and not holds_series(study.places(root), wanted):
+            reason = f"no series {wanted}"
         if reason is None:
             yield study
         elif reason != "does not match":
@@ -207,9 +207,7 @@ class _Walk:
 
     def _join(self, folders: Sequence[os.DirEntry[str]], prefix: str) -> None:
         """Note which of some folders hold the slices of one stack."""
-        candidates = {
-            Path(entry.path): entry.name for entry in folders if _is_dicom_folder(entry)
-        }
+        candidates = {Path(entry.path): entry.name for entry in folders if _is_dicom_folder(entry)}
         if len(candidates) < 2:
             return
         for stack in split_stacks(list(candidates)):

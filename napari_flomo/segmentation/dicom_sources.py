@@ -73,7 +73,9 @@ class Sources:
         headers = [self._header(plane) for plane in planes]
         for header in headers:
             header.FrameOfReferenceUID = headers[0].FrameOfReferenceUID
-        told = [(header.SOPInstanceUID, index) for header, index in zip(headers, indices, strict=True)]
+        told = [
+            (header.SOPInstanceUID, index) for header, index in zip(headers, indices, strict=True)
+        ]
         unique = len(set(told)) == len(told)
         one_series = len({header.SeriesInstanceUID for header in headers}) == 1
         if not unique:

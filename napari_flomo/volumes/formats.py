@@ -323,9 +323,11 @@ def _reader(family: str) -> Callable[[Path], Volume]:
 
 def _sniff(path: Path) -> str:
     """Find the family of a file whose suffix says nothing, as DICOM exports often have none."""
-    from napari_flomo.volumes.dicom.files import is_dicom
+    from napari_flomo.volumes.dicom.files import INDEX, is_dicom
     from napari_flomo.volumes.nifti_files import looks_like_nifti
 
+    if path.name.upper() == INDEX:
+        return "dicom"
     with limits.open_file(path) as stream:
         start = stream.read(_SNIFFED_BYTES)
     if start.startswith(b"NRRD000"):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from napari.utils.notifications import show_info
 
 from napari_flomo.errors import FlomoError

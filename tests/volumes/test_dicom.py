@@ -156,7 +156,7 @@ def test_a_file_brings_its_series(cine: Path) -> None:
     volume = read(file_at(cine, 2, 1))
     np.testing.assert_array_equal(volume.data, read(cine).data)
     assert volume.notes == ("The file is one of 12 of its series, which was read as a whole.",)
-    with pytest.raises(FlomoError, match="belongs to the series 7 .*, not to 8"):
+    with pytest.raises(FlomoError, match=r"belongs to the series 7 .*, not to 8"):
         read(file_at(cine, 2, 1), series=8)
 
 

@@ -8,10 +8,18 @@ from pathlib import Path
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes.dicom.files import INDEX, dicom_files, dicom_files_below, listed_files
-from napari_flomo.volumes.dicom.header import Plane, read_planes
+from napari_flomo.volumes.dicom.header import (
+    DamagedImage,
+    Plane,
+    declared_class,
+    read_planes,
+)
 from napari_flomo.volumes.dicom.joining import alike, join
 from napari_flomo.volumes.dicom.series import Entry, choose, entries_of, is_called, source_of
 from napari_flomo.volumes.dicom.sorting import is_parallel
+
+
+_FILE_SET = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ def find(path: Path, series: str | int | None) -> Choice:
     """
     if path.is_dir():
         return _in_folder(path, series)
-    if path.name.upper() == INDEX:
+    if path.name.upper() == INDEX or declared_class(path) == _FILE_SET:
         return _in_file_set(path, series)
     return _around(path, series)
 
@@ -59,10 +67,10 @@ def find_among(paths: Sequence[Path], series: str | int | None) -> Choice:
         As `find`.
     """
     files = [file for path in paths for file in (dicom_files(path) if path.is_dir() else [path])]
-    planes = _planes(dict.fromkeys(files))
-    if not planes:
+    images = _Images(dict.fromkeys(files))
+    if images.nothing():
         raise FlomoError("None of the files is a DICOM image; choose the images of one series.")
-    return _chosen(planes, series, paths[0].parent)
+    return _chosen(images, series, paths[0].parent)
 
 
 def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
@@ -126,7 +134,9 @@ def holds_series(paths: Sequence[Path], series: str | int) -> bool:
 def _first_plane(folder: Path) -> Plane | None:
     """Return an image of a folder, to see whether it may be a slice of a stack."""
     try:
-        planes = next((planes for file in dicom_files(folder) if (planes := read_planes(file))), None)
+        planes = next(
+            (planes for file in dicom_files(folder) if (planes := read_planes(file))), None
+        )
     except FlomoError:
         return None
     if planes is None:
@@ -140,41 +150,70 @@ def _planes(files: Iterable[Path]) -> list[Plane]:
     return [plane for file in files for plane in read_planes(file) or ()]
 
 
+class _Images:
+    """The images of some files, and which files are damaged."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self.planes: list[Plane] = []
+        self.damaged: list[DamagedImage] = []
+        for file in files:
+            try:
+                self.planes += read_planes(file) or ()
+            except DamagedImage as error:
+                self.damaged.append(error)
+
+    def nothing(self) -> bool:
+        """Return True if there is no image.
+
+        Raises
+        ------
+        DamagedImage
+            If there would be one.
+        """
+        if not self.planes and self.damaged:
+            raise self.damaged[0]
+        return not self.planes
+
+    def check(self, uids: Sequence[str]) -> None:
+        """Raise if a damaged file is of one of some series, or may be: it would be missing."""
+        for error in self.damaged:
+            if not error.series_uid or error.series_uid in uids:
+                raise error
+
+
 def _in_folder(folder: Path, series: str | int | None) -> Choice:
-    planes = _planes(dicom_files(folder))
+    images = _Images(dicom_files(folder))
     below: tuple[str, ...] = ()
-    if not planes:
-        planes = _planes(dicom_files_below(folder))
-        below = ("The images lie in folders below the one that was given.",) if planes else ()
-    if not planes:
+    if images.nothing():
+        images = _Images(dicom_files_below(folder))
+        below = ("The images lie in folders below the one that was given.",)
+    if images.nothing():
         raise FlomoError(
             f"The folder {folder} holds no DICOM images, nor do the folders in it; choose the "
             "folder of the series."
         )
-    choice = _chosen(planes, series, folder)
+    choice = _chosen(images, series, folder)
     return Choice(choice.planes, (*below, *choice.notes))
 
 
 def _in_file_set(index: Path, series: str | int | None) -> Choice:
     files, missing = listed_files(index)
-    planes = _planes(files)
-    if not planes:
+    images = _Images(files)
+    if images.nothing():
         raise FlomoError(
             f"None of the images that {index} lists are there; copy the whole CD, or choose the "
             "folder of the series."
         )
-    choice = _chosen(planes, series, index.parent)
+    choice = _chosen(images, series, index.parent)
     if not missing:
         return choice
-    lost = (
-        f"{missing} {'file that the DICOMDIR lists is' if missing == 1 else 'files that the '}"
-        f"{'' if missing == 1 else 'DICOMDIR lists are'} missing."
-    )
-    return Choice(choice.planes, (lost, *choice.notes))
+    those = "file that the DICOMDIR lists is" if missing == 1 else "files that the DICOMDIR lists are"
+    return Choice(choice.planes, (f"{missing} {those} missing.", *choice.notes))
 
 
-def _chosen(planes: Sequence[Plane], series: str | int | None, folder: Path) -> Choice:
-    entry, note = choose(entries_of(planes), series, str(folder))
+def _chosen(images: _Images, series: str | int | None, folder: Path) -> Choice:
+    entry, note = choose(entries_of(images.planes), series, str(folder))
+    images.check(entry.uids)
     notes = [note] if note else []
     if len(entry.groups) > 1:
         notes.append(
@@ -201,8 +240,8 @@ def _around(path: Path, series: str | int | None) -> Choice:
     ):
         _check_called(entries_of(own)[0], series, path)
         return alone
-    others = [file for file in dicom_files(path.parent) if not file.samefile(path)]
-    planes = [*own, *_planes(others)]
+    others = _Images(file for file in dicom_files(path.parent) if file.name != path.name)
+    planes = [*own, *others.planes]
     entry = next(entry for entry in entries_of(planes) if first.file.series_uid in entry.uids)
     _check_called(entry, series, path)
     files = {plane.file.path for plane in entry.planes}
@@ -220,13 +259,13 @@ def _around(path: Path, series: str | int | None) -> Choice:
                     "was read alone.",
                 ),
             )
+    others.check(entry.uids)
     notes = [f"The file is one of {len(files)} of its series, which was read as a whole."]
     if len(entry.groups) > 1:
         notes.append(
             f"{len(entry.groups)} series of one slice each were joined into one stack of slices."
         )
     return Choice(entry.planes, tuple(notes))
-
 
 
 def _check_called(entry: Entry, series: str | int | None, path: Path) -> None:

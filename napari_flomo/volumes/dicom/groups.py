@@ -37,7 +37,7 @@ def frame_planes(file: DicomFile, dataset: Dataset) -> list[Plane]:
         If there are not as many functional groups as frames.
     """
     shared = _items(dataset, "SharedFunctionalGroupsSequence")
-    each = _items(dataset, "PerFrameFunctionalGroupsSequence")
+    each: list[Dataset | None] = [*_items(dataset, "PerFrameFunctionalGroupsSequence")]
     if len(each) != file.frames:
         if each or file.frames > 1:
             raise limits.damaged(
@@ -50,7 +50,9 @@ def frame_planes(file: DicomFile, dataset: Dataset) -> list[Plane]:
     ]
     top = times_of(dataset)
     return [
-        _plane(file, index, [item, *shared, dataset] if item else [*shared, dataset], dimensions, top)
+        _plane(
+            file, index, [item, *shared, dataset] if item else [*shared, dataset], dimensions, top
+        )
         for index, item in enumerate(each)
     ]
 
@@ -85,7 +87,7 @@ def _plane(
         positive(group("PixelMeasuresSequence", "SpacingBetweenSlices"), "SpacingBetweenSlices"),
         _times(file, index, places, dimensions, top),
         _kind(places),
-        1.0 if not slope else slope,
+        slope if slope else 1.0,
         intercept or 0.0,
     )
 
@@ -138,9 +140,7 @@ def _dimension(places: Sequence[Dataset], dimensions: Sequence[float | None]) ->
         values = numbers(content, "DimensionIndexValues", len(dimensions))
         if values is None:
             return None
-        found = [
-            value for tag, value in zip(dimensions, values, strict=True) if tag in _TEMPORAL
-        ]
+        found = [value for tag, value in zip(dimensions, values, strict=True) if tag in _TEMPORAL]
         return found[0] if len(found) == 1 else None
     return None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.dicom.files import INDEX
 from napari_flomo.volumes.dicom.values import (
@@ -58,6 +59,20 @@ _KEYWORDS = (
 _PIXELS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
 _UNDEFINED = 0xFFFFFFFF
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+class DamagedImage(FlomoError):
+    """An image file is cut or damaged.
+
+    Attributes
+    ----------
+    series_uid
+        The series that it belongs to, "" where that cannot be read.
+    """
+
+    def __init__(self, path: Path, series_uid: str = "") -> None:
+        super().__init__(str(limits.damaged(path, "it is a damaged or cut DICOM file")))
+        self.series_uid = series_uid
 
 
 @dataclass(frozen=True)
@@ -144,8 +159,10 @@ def read_planes(path: Path) -> list[Plane] | None:
 
     Raises
     ------
-    FlomoError
+    DamagedImage
         If the file should be an image but is damaged.
+    FlomoError
+        If it cannot be opened.
     """
     from pydicom.config import disable_value_validation
 
@@ -165,12 +182,11 @@ def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
 
     Raises
     ------
-    FlomoError
+    DamagedImage
         If the file is cut or damaged.
     """
     import pydicom
 
-    wrong = limits.damaged(path, "it is a damaged or cut DICOM file")
     try:
         dataset = pydicom.dcmread(
             stream,
@@ -179,28 +195,27 @@ def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
             specific_tags=[tag_of(keyword) for keyword in _KEYWORDS],
         )
     except Exception as error:
-        if _declared_class(path).startswith(_NOT_IMAGES):
+        if declared_class(path).startswith(_NOT_IMAGES):
             return None
-        raise wrong from error
+        raise DamagedImage(path) from error
     meta = dataset.file_meta
     # That of the meta group stands first, so it is whole in a file that was cut.
     sop_class = text(meta, "MediaStorageSOPClassUID") or text(dataset, "SOPClassUID")
     if sop_class.startswith(_NOT_IMAGES):
         return None
-    has_pixels = text(meta, "TransferSyntaxUID") == _DEFLATED or _check_pixels(
-        stream, dataset, path
-    )
+    deflated = text(meta, "TransferSyntaxUID") == _DEFLATED  # of which the stream has no more
+    has_pixels = deflated or _check_pixels(stream, dataset, path)
     if has_pixels and number(dataset, "Rows") and number(dataset, "Columns"):
         return dataset
     from pydicom.uid import UID
 
     # An object of an image class without its pixels was cut; others never had any.
     if has_pixels or "Image Storage" in UID(sop_class).name or not sop_class:
-        raise wrong
+        raise DamagedImage(path, text(dataset, "SeriesInstanceUID"))
     return None
 
 
-def _declared_class(path: Path) -> str:
+def declared_class(path: Path) -> str:
     """Return the storage class in the meta group of a file, "" if even that is damaged."""
     from pydicom.filereader import read_file_meta_info
 
@@ -215,7 +230,7 @@ def _check_pixels(stream: BinaryIO, dataset: Dataset, path: Path) -> bool:
 
     Raises
     ------
-    FlomoError
+    DamagedImage
         If their declared length reaches beyond the end of the file.
     """
     implicit, little = dataset.original_encoding
@@ -230,7 +245,7 @@ def _check_pixels(stream: BinaryIO, dataset: Dataset, path: Path) -> bool:
     else:
         length = struct.unpack(f"{order}H", head[6:])[0]
     if length != _UNDEFINED and stream.tell() + length > path.stat().st_size:
-        raise limits.damaged(path, "it is a damaged or cut DICOM file")
+        raise DamagedImage(path, text(dataset, "SeriesInstanceUID"))
     return True
 
 

@@ -16,8 +16,8 @@ _LONG_AXIS = re.compile(
 _PLACE = re.compile(
     r"\d+|(?<![a-z])(?:sl|slc|slice|pos|loc|level|apex|apical|mid|base|basal|b|s|p)(?![a-z])"
 )
-_WIDEST_GAP = 2.5
-"""Thicknesses that neighbours of one stack may lie apart."""
+_WIDEST_STEP = 1.2
+"""Share of the step that headers tell by which that of a stack may exceed it."""
 
 
 def join(groups: Sequence[Sequence[Plane]]) -> list[list[int]]:
@@ -102,7 +102,16 @@ def _is_stack(groups: Sequence[Sequence[Plane]]) -> bool:
         stack = sort_stack(planes)
     except FlomoError:
         return False
-    thickness = planes[0].thickness
+    told = _told_step(planes[0])
     return len(stack.order) == len(groups) and (
-        thickness is None or stack.geometry.spacing[2] <= _WIDEST_GAP * thickness
+        told is None or stack.geometry.spacing[2] <= _WIDEST_STEP * told
     )
+
+
+def _told_step(plane: Plane) -> float | None:
+    """Return the step to the next slice as a header tells it, or the most that is usual."""
+    thickness, between = plane.thickness, plane.spacing_between
+    if thickness is None or between is None:
+        return between or (None if thickness is None else 2 * thickness)
+    # Some programs put the gap there instead of the step.
+    return between if between >= thickness else thickness + between

@@ -165,9 +165,7 @@ def _named(noun: str, numbers: Sequence[str]) -> str:
     return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
 
 
-def _refusal(
-    planes: Sequence[Plane], groups: Sequence[Sequence[int]], usual: int
-) -> FlomoError:
+def _refusal(planes: Sequence[Plane], groups: Sequence[Sequence[int]], usual: int) -> FlomoError:
     number, odd = next((n, g) for n, g in enumerate(groups, 1) if len(g) != usual)
     return FlomoError(
         f"Slice {number} of {len(groups)} ({planes[odd[0]].name}) has {len(odd)} images, but most "

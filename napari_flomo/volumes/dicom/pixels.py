@@ -100,7 +100,7 @@ def _stored_values(file: DicomFile) -> NDArray[Any]:
     GDCM would apply the slope of one frame to all of them.
     """
     import pydicom
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     try:
         with warnings.catch_warnings():

@@ -209,6 +209,4 @@ def _stack(choice: Choice) -> Volume:
     data = data.reshape(n_slices, n_frames, file.rows, file.columns)
     data = np.ascontiguousarray(data.swapaxes(0, 1))
     axes = ("frames", *SPATIAL_AXES)
-    return Volume(
-        data, stack.geometry, axes, file.modality, source, stack.frame_step, notes=notes
-    )
+    return Volume(data, stack.geometry, axes, file.modality, source, stack.frame_step, notes=notes)

@@ -16,7 +16,7 @@ _LOCALIZER = re.compile(r"\b(?:locali[sz]er|scout|survey|topogram|3.?plane)", re
 _MOST_LISTED = 20
 
 
-class SeveralSeries(FlomoError):  # noqa: N818  (what was found, not what went wrong)
+class SeveralSeries(FlomoError):
     """Several series fit, and one of them must be chosen.
 
     Attributes

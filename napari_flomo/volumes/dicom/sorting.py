@@ -189,6 +189,10 @@ def _group_by_depth(
     sorted depths: there are small ones and large ones, and nothing in between.
     """
     indices = np.argsort(depths, kind="stable")
+    # One slice alone has no step to compare with, but it may say how thick it is.
+    width = float(np.ptp(depths))
+    if thickness and _SAME_POSITION_MM <= width <= min(_JITTER * thickness, _LARGEST_JITTER_MM):
+        return [indices.tolist()], width
     gaps = np.diff(depths[indices])
     most = min(_JITTER * float(gaps.max(initial=0)), _LARGEST_JITTER_MM)
     small = {float(gap) for gap in gaps if _SAME_POSITION_MM <= gap <= most}
@@ -202,10 +206,6 @@ def _group_by_depth(
         if width <= min(_JITTER * step, _LARGEST_JITTER_MM):
             jitter = width if width >= _SAME_POSITION_MM else 0.0
             return [group.tolist() for group in groups], jitter
-    # One slice alone has no step to compare with, but it may say how thick it is.
-    width = float(np.ptp(depths))
-    if thickness and _SAME_POSITION_MM <= width <= min(_JITTER * thickness, _LARGEST_JITTER_MM):
-        return [indices.tolist()], width
     found: list[list[int]] = []
     for index in indices.tolist():
         if found and depths[index] - depths[found[-1][0]] < _SAME_POSITION_MM:

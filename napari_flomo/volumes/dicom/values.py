@@ -52,7 +52,7 @@ def _plain(dataset: Dataset, keyword: str) -> str | None:
 
     A series has thousands of them, and most of the time would go into making objects of them.
     """
-    element = dataset.get_item(tag_of(keyword))
+    element: Any = dataset.get_item(tag_of(keyword))  # None where it is missing
     if element is None:
         return ""
     value = element.value

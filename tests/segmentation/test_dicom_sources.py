@@ -1,0 +1,236 @@
+"""DICOM segmentations of enhanced files, joined series and series that were stripped of elements."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("highdicom", reason="highdicom is not installed")
+
+import highdicom
+import pydicom
+import SimpleITK as sitk  # noqa: N813 - its own name for itself
+from pydicom.uid import UID
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import write_all
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import dicom_seg_jobs
+from napari_flomo.segmentation.dicom_seg import check_usable
+from napari_flomo.volumes import Volume, find_series, read, write
+
+EMPTY = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate"),
+    *("StudyTime", "AccessionNumber", "ReferringPhysicianName"),
+)
+NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID")
+
+
+@pytest.fixture(scope="module")
+def cases(repository: Path) -> Path:
+    return repository / "tests" / "fieldtests"
+
+
+@pytest.fixture
+def stripped(cases: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Copy the static stack without some elements."""
+
+    def make(*keywords: str, **changes: Any) -> Path:
+        folder = tmp_path / "stripped"
+        folder.mkdir()
+        for file in sorted((cases / "_clean" / "static").iterdir()):
+            one = pydicom.dcmread(file)
+            for keyword in keywords:
+                if keyword in one:
+                    delattr(one, keyword)
+            for keyword, value in changes.items():
+                setattr(one, keyword, value)
+            if "SOPInstanceUID" in keywords:
+                one.file_meta.MediaStorageSOPInstanceUID = ""
+            one.save_as(folder / file.name, enforce_file_format=False)
+        return folder
+
+    return make
+
+
+def labels_of(image: Volume) -> Volume:
+    codes = np.random.default_rng(2).choice(np.array([0, 7, 200], np.uint8), image.data.shape)
+    codes[..., 1, :, :] = 0
+    return image.with_data(codes)
+
+
+def numbers_of(codes: np.ndarray) -> np.ndarray:
+    return np.select([codes == 7, codes == 200], [1, 2], 0)
+
+
+def made(place: Path, card: ModelCard, target: Path) -> tuple[Volume, list[Path], list[str]]:
+    """Write random labels of a series as segmentations; return what was said, too."""
+    labels, said = labels_of(read(place)), []
+    jobs = dicom_seg_jobs(labels, card, place, target / "s.dcm", note=said.append)
+    write_all(jobs)
+    return labels, [Path(path) for path, _ in jobs], said
+
+
+def check_places(path: Path, codes: np.ndarray, volume: Volume, slack: float = 0.01) -> None:
+    """Each mask lies where its position in mm says, within a share of the step."""
+    found = pydicom.dcmread(path)
+    to_index = np.linalg.inv(volume.geometry.affine_lps())
+    back = np.zeros(codes.shape, np.uint8)
+    pixels = found.pixel_array.reshape(-1, *codes.shape[1:])
+    for mask, groups in zip(pixels, found.PerFrameFunctionalGroupsSequence, strict=True):
+        place = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
+        column, row, number = (to_index @ [*place, 1])[:3]
+        assert max(abs(column), abs(row), abs(number - round(number))) < slack
+        segment = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        back[round(number)][mask > 0] = segment
+    assert np.array_equal(back, numbers_of(codes))
+
+
+@pytest.mark.parametrize("missing", ["StudyID", "AccessionNumber", "patient"])
+def test_field_cases(cases: Path, card: ModelCard, tmp_path: Path, missing: str) -> None:
+    place = cases / "dicomseg_empty_tags_removed" / f"no_{missing}"
+    labels, (path,), said = made(place, card, tmp_path)
+    check_places(path, labels.data, labels)
+    found = pydicom.dcmread(path)
+    gone = ("PatientID", "PatientName") if missing == "patient" else (missing,)
+    assert all(keyword in found and not found[keyword].value for keyword in gone)
+    (sentence,) = said
+    assert sentence.startswith("The images lack ")
+    assert sentence.endswith("which the segmentation repeats as empty.")
+
+
+def test_everything_that_may_be_empty(stripped: Any, card: ModelCard, tmp_path: Path) -> None:
+    labels, (path,), said = made(stripped(*EMPTY, "Manufacturer", "SeriesNumber"), card, tmp_path)
+    check_places(path, labels.data, labels)
+    found = pydicom.dcmread(path)
+    assert all(keyword in found and not found[keyword].value for keyword in EMPTY)
+    assert "Patient's Name" in said[0]
+    highdicom.seg.segread(path)
+
+
+def test_what_must_be_there_is_made_up_once(
+    cases: Path, card: ModelCard, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cine"
+    folder.mkdir()
+    for file in (cases / "_clean" / "cine").iterdir():
+        one = pydicom.dcmread(file)
+        for keyword in NEEDED:
+            delattr(one, keyword)
+        one.file_meta.MediaStorageSOPInstanceUID = ""
+        one.save_as(folder / file.name, enforce_file_format=False)
+    labels, paths, said = made(folder, card, tmp_path)
+    found = [pydicom.dcmread(path) for path in paths]
+    assert len(found) == 3
+    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
+        assert len({one[keyword].value for one in found}) == 1
+        assert UID(found[0][keyword].value).is_valid
+    named = [group for one in found for group in one.ReferencedSeriesSequence]
+    assert len({group.SeriesInstanceUID for group in named}) == 1
+    images = [image for group in named for image in group.ReferencedInstanceSequence]
+    assert len({image.ReferencedSOPInstanceUID for image in images}) == 9
+    for frame, path in enumerate(paths):
+        check_places(path, labels.data[frame], labels)
+    assert "Study Instance UID" in said[1]
+    assert "made up" in said[1]
+
+
+@pytest.mark.parametrize("keyword", [*NEEDED, "SliceThickness", "Modality", "SOPClassUID"])
+@pytest.mark.parametrize("blank", [False, True])
+def test_one_element_missing_or_blank(
+    stripped: Any, card: ModelCard, tmp_path: Path, keyword: str, blank: bool
+) -> None:
+    folder = stripped(**{keyword: ""}) if blank else stripped(keyword)
+    labels, (path,), _ = made(folder, card, tmp_path)
+    check_places(path, labels.data, labels)
+    highdicom.seg.segread(path)
+
+
+def test_one_uid_for_all_images(stripped: Any, card: ModelCard, tmp_path: Path) -> None:
+    folder = stripped(SOPInstanceUID="1.2.3")
+    labels, (path,), said = made(folder, card, tmp_path)
+    check_places(path, labels.data, labels)
+    assert any("SOP Instance UID" in sentence for sentence in said)
+
+
+def test_no_place_is_a_sentence(cases: Path, card: ModelCard, tmp_path: Path) -> None:
+    one = pydicom.dcmread(cases / "_clean" / "static" / "IM0000.dcm")
+    del one.ImagePositionPatient
+    one.save_as(tmp_path / "one.dcm")
+    with pytest.raises(FlomoError, match="do not say where they lie"):
+        check_usable(read(tmp_path), card, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["study", "one_file_for_each_slice", "study/cine.dcm"])
+def test_enhanced_files(cases: Path, card: ModelCard, tmp_path: Path, place: str) -> None:
+    source = cases / "enhanced_multi_frame" / place
+    labels, paths, _ = made(source, card, tmp_path)
+    series = find_series(source)
+    for phase, path in enumerate(paths):
+        check_places(path, labels.data[phase], labels)
+        wanted = {
+            (str(plane.file.sop_uid), (plane.index or 0) + 1) for plane in series.planes[phase]
+        }
+        found = pydicom.dcmread(path)
+        (group,) = found.ReferencedSeriesSequence
+        assert group.SeriesInstanceUID == series.planes[0][0].file.series_uid
+        assert {str(i.ReferencedSOPInstanceUID) for i in group.ReferencedInstanceSequence} == {
+            uid for uid, _ in wanted
+        }
+        named = set()
+        for groups in found.PerFrameFunctionalGroupsSequence:
+            image = groups.DerivationImageSequence[0].SourceImageSequence[0]
+            assert image.ReferencedSOPClassUID.name == "Enhanced MR Image Storage"
+            named.add((str(image.ReferencedSOPInstanceUID), int(image.ReferencedFrameNumber)))
+        assert named < wanted  # the slice without labels has no frame
+        assert len(named) == len(wanted) - 1
+
+
+def test_joined_series(cases: Path, card: ModelCard, tmp_path: Path) -> None:
+    source = cases / "dicom_series_for_each_slice" / "study"
+    labels, paths, _ = made(source, card, tmp_path)
+    for phase, path in enumerate(paths):
+        check_places(path, labels.data[phase], labels)
+        groups = pydicom.dcmread(path).ReferencedSeriesSequence
+        numbers = {group.SeriesInstanceUID for group in groups}
+        assert numbers == {f"1.2.826.0.1.3680043.8.498.77.{slice_}" for slice_ in range(3)}
+        for group in groups:
+            (image,) = group.ReferencedInstanceSequence
+            files = [plane.file for plane in find_series(source).planes[phase]]
+            assert (group.SeriesInstanceUID, image.ReferencedSOPInstanceUID) in {
+                (file.series_uid, file.sop_uid) for file in files
+            }
+
+
+@pytest.mark.parametrize("kind", ["position_jitter", "uneven_step", "phase_missing"])
+def test_what_is_not_quite_even(
+    cases: Path, card: ModelCard, tmp_path: Path, kind: str
+) -> None:
+    labels, paths, _ = made(cases / f"dicom_{kind}" / "study", card, tmp_path)
+    data = labels.data.reshape(-1, *labels.data.shape[-3:])
+    for codes, path in zip(data, paths, strict=True):
+        check_places(path, codes, labels, slack=0.06)
+
+
+def test_dcmqi_reads_those_of_enhanced_files(
+    cases: Path, card: ModelCard, tmp_path: Path
+) -> None:
+    program = shutil.which("segimage2itkimage", path=sysconfig.get_path("scripts"))
+    if program is None:
+        pytest.skip("dcmqi is not installed")
+    labels, paths, _ = made(cases / "enhanced_multi_frame" / "study", card, tmp_path)
+    write(labels.frame(0), tmp_path / "labels.nrrd")
+    asked = ["--inputDICOM", paths[0], "--outputDirectory", tmp_path, "--outputType", "nrrd"]
+    subprocess.run([program, *asked], check=True, capture_output=True)
+    grid = sitk.ReadImage(tmp_path / "labels.nrrd")
+    for number, code in ((1, 7), (2, 200)):
+        mask = sitk.ReadImage(tmp_path / f"{number}.nrrd")
+        mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+        assert np.array_equal(sitk.GetArrayFromImage(mask) > 0, labels.data[0] == code)

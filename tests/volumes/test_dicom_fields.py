@@ -1,0 +1,152 @@
+"""What hospitals hand out: the same hearts as in ``_clean``, whatever happened to the export."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes import Volume, find_series, read, read_series
+
+
+SAME_FILES = ("series_for_each_slice", "position_jitter")
+"""Cases with the files of the clean cine."""
+
+
+@pytest.fixture(scope="module")
+def cases(repository: Path) -> Path:
+    return repository / "tests" / "fieldtests"
+
+
+@pytest.fixture(scope="module")
+def cine(cases: Path) -> Volume:
+    return read(cases / "_clean" / "cine")
+
+
+@pytest.fixture(scope="module")
+def static(cases: Path) -> Volume:
+    return read(cases / "_clean" / "static")
+
+
+def test_the_originals(cine: Volume, static: Volume) -> None:
+    assert cine.data.shape == (3, 3, 112, 112)
+    assert cine.frame_step == pytest.approx(0.07595, abs=1e-5)
+    assert cine.notes == static.notes == ()
+    np.testing.assert_array_equal(static.data, cine.data[0])
+
+
+def test_each_slice_in_a_series_of_its_own(cases: Path, cine: Volume) -> None:
+    study = cases / "dicom_series_for_each_slice" / "study"
+    for volume in (read(study), read(study, series="11"), read(study / "IM0004.dcm")):
+        np.testing.assert_array_equal(volume.data, cine.data)
+        assert volume.geometry == cine.geometry
+        assert "3 series of one slice each were joined" in volume.notes[-1]
+    uid = "1.2.826.0.1.3680043.8.498.77.1"  # asks for that slice alone
+    alone = read(study, series=uid)
+    np.testing.assert_array_equal(alone.data, cine.data[:, 1:2])
+    assert alone.notes == ()
+
+
+def test_everything_twice(cases: Path, cine: Volume) -> None:
+    volume = read(cases / "dicom_exported_twice" / "study")
+    np.testing.assert_array_equal(volume.data, cine.data[:, :2])
+    assert volume.notes == ("6 files are copies of others of the series and were left out.",)
+
+
+@pytest.mark.parametrize("path", ["cd", "cd/DICOMDIR", "cd/PT000000"])
+def test_a_cd(cases: Path, static: Volume, path: str) -> None:
+    volume = read(cases / "dicom_cd_nested" / path)
+    np.testing.assert_array_equal(volume.data, static.data)
+    assert volume.geometry == static.geometry
+
+
+def test_a_cd_with_names_in_lower_case(cases: Path, static: Volume, tmp_path: Path) -> None:
+    series = tmp_path / "pt000000" / "st000000" / "se000000"
+    series.mkdir(parents=True)
+    source = cases / "dicom_cd_nested" / "cd"
+    for file in (source / "PT000000" / "ST000000" / "SE000000").iterdir():
+        shutil.copy(file, series / f"{file.name.lower()}.;1")
+    shutil.copy(source / "DICOMDIR", tmp_path / "dicomdir")
+    np.testing.assert_array_equal(read(tmp_path / "dicomdir").data, static.data)
+    (series / "im000002.;1").unlink()
+    volume = read(tmp_path / "dicomdir")
+    assert volume.n_slices == 2
+    assert volume.notes == ("1 file that the DICOMDIR lists is missing.",)
+    shutil.rmtree(series)
+    with pytest.raises(FlomoError, match=r"None of the images that .*dicomdir lists are there"):
+        read(tmp_path / "dicomdir")
+
+
+def test_positions_that_jitter(cases: Path, cine: Volume) -> None:
+    volume = read(cases / "dicom_position_jitter" / "study")
+    np.testing.assert_array_equal(volume.data, cine.data)
+    np.testing.assert_allclose(volume.geometry.spacing, cine.geometry.spacing, rtol=1e-3)
+    np.testing.assert_allclose(volume.geometry.origin, cine.geometry.origin, atol=0.03)
+    assert volume.notes == (
+        "The positions of images of one slice differ by up to 0.04 mm; their mean was used.",
+    )
+
+
+def test_a_slice_half_a_millimetre_off(cases: Path, static: Volume) -> None:
+    volume = read(cases / "dicom_uneven_step" / "study")
+    np.testing.assert_array_equal(volume.data, static.data)
+    assert volume.geometry.same_space(static.geometry, 1e-3)
+    assert volume.notes == (
+        "The slices are not evenly spaced (9.50 to 10.50 mm); the mean step of 10.00 mm was used.",
+    )
+
+
+def test_a_phase_that_is_missing(cases: Path, cine: Volume) -> None:
+    volume = read(cases / "dicom_phase_missing" / "study")
+    np.testing.assert_array_equal(volume.data, cine.data[[0, 2]])
+    assert volume.notes == (
+        "Slice 2 has fewer images than the others, so 1 of 3 phases (number 2) was left out of all "
+        "slices.",
+    )
+
+
+@pytest.mark.parametrize("place", ["study", "one_file_for_each_slice", "study/cine.dcm"])
+def test_enhanced_multi_frame(cases: Path, cine: Volume, place: str) -> None:
+    volume = read(cases / "enhanced_multi_frame" / place)
+    np.testing.assert_array_equal(volume.data, cine.data[:2])
+    assert volume.geometry.same_space(cine.geometry, 1e-3)
+    assert volume.frame_step == pytest.approx(cine.frame_step, abs=1e-6)
+    assert volume.notes == ()
+
+
+def test_a_file_of_a_series(cases: Path, cine: Volume) -> None:
+    volume = read(cases / "_clean" / "cine" / "IM0005.dcm")
+    np.testing.assert_array_equal(volume.data, cine.data)
+    assert volume.source == cine.source
+    assert volume.notes == ("The file is one of 9 of its series, which was read as a whole.",)
+
+
+def test_some_files_of_a_series(cases: Path, cine: Volume) -> None:
+    files = sorted((cases / "_clean" / "cine").iterdir())
+    np.testing.assert_array_equal(read_series(files[:6]).data, cine.data[:, :2])
+    np.testing.assert_array_equal(read_series(files[::-1]).data, cine.data)
+
+
+def test_the_files_that_are_found_are_those_that_are_read(cases: Path, cine: Volume) -> None:
+    for place in (
+        "_clean/cine",
+        "dicom_series_for_each_slice/study",
+        "dicom_position_jitter/study",
+    ):
+        found = find_series(cases / place)
+        assert found.shape == cine.data.shape
+        names = [[int(path.stem[2:]) for path in frame] for frame in found.files]
+        assert names == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
+        assert found.geometry == read(cases / place).geometry
+
+
+def test_notes_name_neither_files_nor_the_patient(cases: Path) -> None:
+    for place in cases.glob("dicom_*/*"):
+        if place.is_dir():
+            text = " ".join(read(place).notes)
+            assert ".dcm" not in text
+            assert "TEST" not in text
+            assert str(cases) not in text
