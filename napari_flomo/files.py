@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.places import NOWHERE
 
 PathLike = str | os.PathLike[str]
 Job = tuple[PathLike, Callable[[Path], object]]
@@ -295,6 +296,10 @@ def _blamed(error: OSError, temporaries: Sequence[Path], targets: Sequence[Path]
 
 def _explain(error: OSError, target: Path) -> FlomoError:
     """Turn an operating system error into one sentence."""
+    if NOWHERE in target.parents:
+        return FlomoError(
+            "This user has no home folder, so nothing can be kept; set FLOMO_HOME to a folder."
+        )
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return FlomoError(
             f"The folder {target.parent} does not exist; create it or choose another."

@@ -122,8 +122,16 @@ def test_text_and_gzip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("UCHAR", "u1"), ("CHAR", "i1"), ("USHORT", "u2"), ("INT", "i4"), ("UINT", "u4")]
-    + [("LONG_LONG", "i8"), ("FLOAT", "f4"), ("DOUBLE", "f8")],
+    [
+        ("UCHAR", "u1"),
+        ("CHAR", "i1"),
+        ("USHORT", "u2"),
+        ("INT", "i4"),
+        ("UINT", "u4"),
+        ("LONG_LONG", "i8"),
+        ("FLOAT", "f4"),
+        ("DOUBLE", "f8"),
+    ],
 )
 def test_types_as_itk_means_them(name: str, code: str, tmp_path: Path) -> None:
     data = DATA.astype(code)
