@@ -69,8 +69,9 @@ def read_table(path: Path) -> list[dict[str, str]]:
     separator = _SEPARATOR_LINE.fullmatch(lines[0].strip()) if lines else None
     if separator is not None:
         lines = lines[1:]
-    top = next((line for line in lines if line.strip()), "")
-    delimiter = separator[1] if separator else max(",;\t", key=top.count)
+    while lines and not lines[0].strip():
+        lines = lines[1:]
+    delimiter = separator[1] if separator else max(",;\t", key="".join(lines[:1]).count)
     rows = []
     reader = csv.DictReader((line + "\n" for line in lines), delimiter=delimiter)
     names = [name.strip() for name in reader.fieldnames or ()]

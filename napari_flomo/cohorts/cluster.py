@@ -194,7 +194,6 @@ class Cluster:
             )
         return Outcome(errand, None, f"Its worker failed with {type(error).__name__}.")
 
-
     def _end_of(self, address: str) -> str:
         """Say how a worker ended; of those of another computer that is not known."""
         if self._local is None:

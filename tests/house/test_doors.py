@@ -14,7 +14,13 @@ from pathlib import Path
 
 import pytest
 
-FLOOR = {"napari_flomo", "errors", "files", "places", "tables"}  # what every room but networks stands on
+FLOOR = {
+    "napari_flomo",
+    "errors",
+    "files",
+    "places",
+    "tables",
+}  # what every room but networks stands on
 
 # room -> rooms it may import; a dotted name opens a single module of a room.
 DOORS: dict[str, set[str]] = {
