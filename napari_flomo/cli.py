@@ -38,7 +38,6 @@ EXIT_FAULT = 1
 EXIT_MENDABLE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
-EXIT_TERMINATED = 143
 
 _TRAINING_ARGUMENTS = "flomo_training.arguments"
 _TRAINING_COMMANDS = {
@@ -149,19 +148,24 @@ def _training_missing(_: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _terminated_by_exception() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that temporary files are removed on the way out."""
+    """Let SIGTERM, and a terminal that closes, unwind the stack: temporary files are removed."""
 
-    def leave(_signal: int, _frame: FrameType | None) -> None:
-        sys.exit(EXIT_TERMINATED)
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set signal handlers
         return
-    previous = signal.signal(signal.SIGTERM, leave)
+    names = [signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows, and ignored under nohup
+    if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
+        names.append(hangup)
+    previous = {name: signal.signal(name, leave) for name in names}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for name, handler in previous.items():
+            signal.signal(name, handler)
 
 
 def _fail(sentence: str, error: BaseException, args: argparse.Namespace, code: int) -> int:

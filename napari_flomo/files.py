@@ -5,14 +5,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.places import NOWHERE
+
+_TEMPORARY = re.compile(r"\.flomo-[0-9a-f]{12}(\..+)?")
+_A_DAY = 24 * 3600.0
 
 PathLike = str | os.PathLike[str]
 Job = tuple[PathLike, Callable[[Path], object]]
@@ -216,6 +223,7 @@ def _plain_target(path: PathLike) -> Path:
 
 def _create_beside(target: Path) -> Path:
     """Create an empty file with a fresh name in the folder of ``target``, with its permissions."""
+    _sweep(target.parent)
     compressed = target.name.lower().endswith(".gz")
     suffix = "".join(target.suffixes[-2:]) if compressed else target.suffix
     temporary = target.with_name(f".flomo-{secrets.token_hex(6)}{suffix}")
@@ -230,6 +238,21 @@ def _create_beside(target: Path) -> Path:
         temporary.unlink(missing_ok=True)
         raise _explain(error, target) from error
     return temporary
+
+
+@lru_cache(maxsize=1024)
+def _sweep(folder: Path) -> None:
+    """Remove temporary files that a killed process left here, once for each folder.
+
+    Those of today may belong to a process that is at work.
+    """
+    yesterday = time.time() - _A_DAY
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name):
+                with contextlib.suppress(OSError):
+                    if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < yesterday:
+                        Path(entry.path).unlink()
 
 
 def _replace_all(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
@@ -295,6 +318,10 @@ def _blamed(error: OSError, temporaries: Sequence[Path], targets: Sequence[Path]
 
 def _explain(error: OSError, target: Path) -> FlomoError:
     """Turn an operating system error into one sentence."""
+    if NOWHERE in target.parents:
+        return FlomoError(
+            "This user has no home folder, so nothing can be kept; set FLOMO_HOME to a folder."
+        )
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return FlomoError(
             f"The folder {target.parent} does not exist; create it or choose another."

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, Future, LocalCluster, Security
+from distributed import Client, Future, LocalCluster, Nanny, Security
 from distributed.scheduler import KilledWorker
 from distributed.system import MEMORY_LIMIT
 
@@ -24,7 +24,7 @@ from napari_flomo.cohorts.crew import Outcome
 from napari_flomo.cohorts.order import Errand
 from napari_flomo.cohorts.row import Row
 from napari_flomo.cohorts.workplace import Brief
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, how_it_ended
 
 MEMORY_EACH = 1_500_000_000
 """Bytes that a worker should have: torch, a network and a large cine."""
@@ -33,6 +33,10 @@ PATIENCE = 120.0
 """Seconds without any worker after which a cluster counts as lost."""
 
 _COUNT_EVERY = 1.0
+_NEWS = 3.0
+"""Seconds in which the exit code of a worker is known after its connection was lost."""
+_ENDED: dict[str, int] = {}
+"""Exit codes of workers by address."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _SETTINGS = {
@@ -185,10 +189,30 @@ class Cluster:
             return Outcome(
                 tried,
                 None,
-                "The process that worked on it was ended, most likely because memory ran out; "
-                "take fewer workers, or segment it alone.",
+                f"The process that worked on it {self._end_of(error.last_worker.address)}; take "
+                "fewer workers, or segment it alone.",
             )
         return Outcome(errand, None, f"Its worker failed with {type(error).__name__}.")
+
+    def _end_of(self, address: str) -> str:
+        """Say how a worker ended; of those of another computer that is not known."""
+        if self._local is None:
+            return how_it_ended(None)
+        end = time.monotonic() + _NEWS
+        while address not in _ENDED and time.monotonic() < end:
+            time.sleep(0.05)
+        code = _ENDED.pop(address, None)
+        # Dask ends a worker of ours for nothing but the memory that it takes.
+        return how_it_ended(-9 if code == -signal.SIGTERM else code)
+
+
+class _Watched(Nanny):
+    """Keeps the exit code of its worker, which Dask itself only logs."""
+
+    def _on_worker_exit_sync(self, exitcode: int) -> None:
+        with contextlib.suppress(Exception):  # it is no more than news
+            _ENDED[str(self.worker_address)] = exitcode
+        super()._on_worker_exit_sync(exitcode)
 
 
 @contextlib.contextmanager
@@ -214,6 +238,7 @@ def local_cluster(brief: Brief, workers: int) -> Iterator[Cluster]:
                     n_workers=workers,
                     threads_per_worker=1,
                     processes=True,
+                    worker_class=_Watched,
                     host="127.0.0.1",
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"dashboard": False},

@@ -13,6 +13,9 @@ from napari_flomo.commands.actions import add_actions
 if TYPE_CHECKING:
     from napari_flomo.corrections import CorrectionStore, Record
 
+EXIT_NOTHING = 2
+"""Of an import that added nothing and left something out."""
+
 FORMATS = ("nnunet", "bids", "monai")
 STATES = ("draft", "accepted", "rejected")
 
@@ -153,7 +156,12 @@ def run_import(args: argparse.Namespace) -> int:
     else:
         _note(done.skipped)
         print(f"Added {done.added}; {done.known} were known already ({store.folder})")
-    return 0
+    if done.added or not done.skipped:
+        return 0
+    if args.json:
+        _note(done.skipped)
+    _note([f"Nothing was imported: {len(done.skipped)} left out, {done.known} known already."])
+    return EXIT_NOTHING
 
 
 def _open(args: argparse.Namespace, create: bool = False) -> CorrectionStore:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, how_it_ended
 from napari_flomo.jobs.child import Process, Spawn, python_spawner
 from napari_flomo.jobs.job import Busy, Job, Problem, State
 from napari_flomo.jobs.protocol import from_line, to_line
@@ -350,15 +350,10 @@ def _doing(task: str) -> str:
 
 
 def _death(code: int | None) -> str:
+    advice = "try again, and report the details if it happens twice"
     if code in (-9, 137):
-        return (
-            "The computing process was ended by the system, most likely because memory ran out; "
-            "close other programs or choose fewer frames, then try again."
-        )
-    return (
-        "The computing process ended unexpectedly; try again, and report the details if it "
-        "happens twice."
-    )
+        advice = "close other programs or choose fewer frames, then try again"
+    return f"The computing process {how_it_ended(code)}; {advice}."
 
 
 def _problem_of(error: Exception) -> Problem:

@@ -67,6 +67,11 @@ def explain(error: BaseException, request: Request, patience: Patience) -> Fault
             f"{host()} did not answer like a Hugging Face Hub; check HF_ENDPOINT, and whether this "
             "network wants you to log in first."
         )
+    if isinstance(error, ImportError) and "socks" in str(error).lower():
+        return Fault(
+            "The proxy of this computer (ALL_PROXY or HTTPS_PROXY) speaks SOCKS, for which a "
+            "package is missing; run: pip install socksio."
+        )
     if _is_a(error, "TransportError"):
         return Fault(
             f"{host()} cannot be reached; check the network, HTTPS_PROXY and HF_ENDPOINT (models "

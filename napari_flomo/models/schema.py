@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.tables import decode_text
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ def read_json(path: Path) -> Any:
     content = path.read_bytes()
     try:
         return json.loads(
-            content.decode("utf-8"),
+            decode_text(content),
             object_pairs_hook=_without_doubles,
             parse_constant=_no_constant,
         )

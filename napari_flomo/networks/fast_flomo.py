@@ -64,6 +64,8 @@ class FastFlomo(nn.Module):
         self.bridge = plain.bridge
         self.decoder = nn.ModuleList(stages[len(plain.encoder) :])
         self.head = plain.head
+        names = [f"decoder.{number}" for number in range(len(self.decoder))]
+        self.coarse = sum(name not in plain.sensitive for name in names)
 
     def forward(self, image: Tensor) -> Output:
         """Segment a batch of slices; the contract is that of `FlomoNet.forward`."""
@@ -80,7 +82,11 @@ class FastFlomo(nn.Module):
             maps = self.bridge(maps)
         seen: dict[str, Tensor] = {}
         for number, stage in enumerate(self.decoder, start=1):
-            maps, own = stage(maps, skips.pop())
+            if number > self.coarse:
+                with in_float32(image.device):
+                    maps, own = stage(maps.to(self.head.weight.dtype), skips.pop())
+            else:
+                maps, own = stage(maps, skips.pop())
             seen |= {f"stage{number}.{name}": value for name, value in own.items()}
         with in_float32(image.device):
             logits = per_pixel(self.head, maps.to(self.head.weight.dtype))

@@ -79,11 +79,12 @@ class FlomoNet(nn.Module):
     ----------
     sensitive
         Parts that inference in fewer bits leaves in float32: the encoder, where rounding moves the
-        most labels (grey values alone have more than the 8 bits of a bfloat16), the bridge, and the
-        head, whose logits are compared with each other. They take a small share of the time.
+        most labels (grey values alone have more than the 8 bits of a bfloat16), the bridge, the
+        stages of the decoder that draw contours, at half and at full size, and the head, whose
+        logits are compared with each other. Named as in the rewritten network.
     """
 
-    sensitive: ClassVar[tuple[str, ...]] = ("encoder", "bridge", "head")
+    sensitive: ClassVar[tuple[str, ...]] = ("encoder", "bridge", "decoder.2", "decoder.3", "head")
 
     def __init__(
         self,

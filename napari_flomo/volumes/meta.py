@@ -1,8 +1,11 @@
-"""MetaImage (.mha, .mhd) through ITK, whose own format it is."""
+"""MetaImage (.mha, .mhd): headers through ITK, whose own format it is, and voxels without it.
+
+ITK takes a % in a name for a pattern of names, and returns unread memory where it finds no file.
+"""
 
 from __future__ import annotations
 
-import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,19 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.geometry import Geometry
+from napari_flomo.volumes.meta_data import read_storage, read_voxels
+from napari_flomo.volumes.native_paths import writable_path
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
+
+_TYPES = {
+    **{
+        f"{8 * size}-bit {sign}signed integer": np.dtype(f"{kind}{size}")
+        for size in (1, 2, 4, 8)
+        for sign, kind in (("", "i"), ("un", "u"))
+    },
+    "32-bit float": np.dtype("f4"),
+    "64-bit float": np.dtype("f8"),
+}
 
 
 def read_meta(path: Path) -> Volume:
@@ -22,7 +37,7 @@ def read_meta(path: Path) -> Volume:
     Parameters
     ----------
     path
-        ``.mha``, or ``.mhd`` with its data beside it.
+        ``.mha``, or ``.mhd`` with its data beside it, in one file or several.
 
     Returns
     -------
@@ -33,24 +48,26 @@ def read_meta(path: Path) -> Volume:
     Raises
     ------
     FlomoError
-        If the file is missing, no MetaImage, damaged, too large for memory, of a rank other than 2
+        If a file is missing, no MetaImage, damaged, too large for memory, of a rank other than 2
         to 4, coloured, or has an impossible geometry.
     """
-    with limits.open_file(path):  # for its error messages; ITK reports all failures alike
-        pass
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("MetaImageIO")
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise limits.damaged(path, "it is not a MetaImage, or its header is damaged") from error
+    storage = read_storage(path)
+    with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
+        # ITK gets the header alone, under a name that means nothing to it.
+        header = Path(folder, "header.mhd")
+        header.write_bytes(storage.header + b"ElementDataFile = none\n")
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("MetaImageIO")
+        reader.SetFileName(str(header))
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            raise limits.damaged(path, "it is not a MetaImage, or its header is damaged") from error
     size = reader.GetSize()
-    type_name = sitk.GetPixelIDValueAsString(reader.GetPixelID())  # "16-bit signed integer"
-    bits = re.match(r"(8|16|32|64)-bit", type_name)
-    # Twice, for ITK's image and the array made of it.
-    limits.check_declared_size(path, size, 2 * (int(bits[1]) if bits else 64) / 8)
-    if reader.GetNumberOfComponents() != 1 or bits is None:
+    type_name = sitk.GetPixelIDValueAsString(reader.GetPixelID())
+    dtype = _TYPES.get(type_name)
+    limits.check_declared_size(path, size, dtype.itemsize if dtype else 8)
+    if reader.GetNumberOfComponents() != 1 or dtype is None:
         raise FlomoError(
             f"{path.name} holds colours, vectors or complex numbers, not one number per voxel; "
             "save one component as an image of its own."
@@ -61,14 +78,10 @@ def read_meta(path: Path) -> Volume:
             f"{path.name} is {rank}-dimensional, but an image has 2, 3 or 4 dimensions (columns, "
             "rows, slices, frames); save it as 3-D or 4-D files first."
         )
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise limits.damaged(path) from error
-    data = sitk.GetArrayFromImage(image)
-    geometry = _geometry(image)
+    geometry = _geometry(reader)
+    data = read_voxels(path, storage, size, dtype).reshape(size[::-1])
     if rank == 4:
-        step = float(image.GetSpacing()[3])
+        step = float(reader.GetSpacing()[3])
         return Volume(
             data, geometry, ("frames", *SPATIAL_AXES), frame_step=step if step != 1 else None
         )
@@ -106,14 +119,14 @@ def write_meta(volume: Volume, path: Path, *, compress: bool = True) -> None:
         image = sitk.JoinSeries(frames, 0.0, volume.frame_step or 1.0)
     else:
         image = _image(data, volume.geometry)
-    with atomic_write(path) as temporary:
+    with atomic_write(path) as temporary, writable_path(temporary) as name:
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=compress)
+            sitk.WriteImage(image, name, useCompression=compress)
         except RuntimeError as error:
             raise FlomoError(f"{path} could not be written; is the disk full?") from error
 
 
-def _geometry(image: sitk.Image) -> Geometry:
+def _geometry(image: sitk.ImageFileReader) -> Geometry:
     """Take the grid of the first three axes of a 2-D to 4-D image."""
     rank = image.GetDimension()
     matrix = np.eye(max(rank, 3))

@@ -1,48 +1,24 @@
-"""NRRD: .nrrd in one piece, .nhdr with its data beside it.
+"""NRRD: .nrrd in one piece, .nhdr with its data beside it. Headers by pynrrd.
 
-Read and written here rather than through ITK, because ITK turns the frames of a Slicer sequence
-into colour components, refuses a time axis, and reports a cut file only after allocating all of it.
-The header is text, so spacing, origin and direction pass through it in full float64 precision.
+Not through ITK, because ITK turns the frames of a Slicer sequence into colour components, refuses a
+time axis, and reports a cut file only after allocating all of it.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import zlib
-from collections.abc import Sequence
+import io
+import warnings
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.nrrd_header import (
-    TYPES,
-    NrrdHeader,
-    frame_axis_of,
-    frame_step_of,
-    geometry_of,
-    read_header,
-)
+from napari_flomo.volumes.nrrd_data import read_data
+from napari_flomo.volumes.nrrd_header import frame_axis_of, frame_step_of, geometry_of, read_header
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
 
-_NAMES = {
-    "i1": "int8",
-    "u1": "uint8",
-    "i2": "int16",
-    "u2": "uint16",
-    "i4": "int32",
-    "u4": "uint32",
-    "i8": "int64",
-    "u8": "uint64",
-    "f4": "float",
-    "f8": "double",
-}
-_RATIOS = {"raw": 1, "gzip": limits.DEFLATE_LIMIT}
 _COMPRESSION = 5
 
 
@@ -50,13 +26,13 @@ def read_nrrd(path: Path) -> Volume:
     """Read an NRRD file.
 
     Its axes may come in any order of space and frames: the axis without a space direction is the
-    frames (Slicer stores it first, NIfTI converters last); the others are columns, rows and slices
-    in the order of the file.
+    frames (Slicer stores it first, NIfTI converters last), or the one along the fourth dimension of
+    the space (ITK); the others are columns, rows and slices in the order of the file.
 
     Parameters
     ----------
     path
-        ``.nrrd``, or ``.nhdr`` whose data lie in one other file.
+        ``.nrrd``, or ``.nhdr`` whose data lie in one or several other files.
 
     Returns
     -------
@@ -66,28 +42,26 @@ def read_nrrd(path: Path) -> Volume:
     Raises
     ------
     FlomoError
-        If the file is missing, no NRRD, damaged, too large for memory, of a rank other than 2 to 4,
+        If a file is missing, no NRRD, damaged, too large for memory, of a rank other than 2 to 4,
         coloured, or has an impossible or unsupported geometry.
     """
     header = read_header(path)
-    try:
-        sizes = [int(word) for word in header.words("sizes")]
-        rank = int(header.fields["dimension"])
-    except (KeyError, ValueError):
-        raise limits.damaged(path, "its NRRD header gives no dimension and sizes") from None
-    type_name = header.fields.get("type", "").lower()
-    if type_name not in TYPES or rank != len(sizes):
+    sizes, rank = header.sizes, header.fields.get("dimension")
+    if not sizes or rank is None:
+        raise limits.damaged(path, "its NRRD header gives no dimension and sizes")
+    dtype = _element_type(header.fields)
+    if dtype is None or rank != len(sizes):
         raise limits.damaged(
-            path, f"its NRRD header has {len(sizes)} sizes for {rank} axes of type '{type_name}'"
+            path,
+            f"its NRRD header has {len(sizes)} sizes for {rank} axes of type "
+            f"'{header.fields.get('type', '')}'",
         )
-    order = ">" if header.fields.get("endian", "little").lower() == "big" else "<"
-    dtype = np.dtype(order + TYPES[type_name])
     limits.check_declared_size(path, sizes, dtype.itemsize)
-    frame_axis = frame_axis_of(header, rank, path)
-    geometry = geometry_of(header, rank, frame_axis, path)
-    data = _read_data(header, sizes, dtype, path).reshape(sizes[::-1])
+    frame_axis = frame_axis_of(header)
+    geometry, notes = geometry_of(header, frame_axis)
+    data = read_data(header, dtype).reshape(sizes[::-1])
     if frame_axis is None:
-        return Volume(data if rank == 3 else data[np.newaxis], geometry)
+        return Volume(data if rank == 3 else data[np.newaxis], geometry, notes=notes)
     data = np.moveaxis(data, rank - 1 - frame_axis, 0)
     if rank == 3:
         data = data[:, np.newaxis]
@@ -95,8 +69,22 @@ def read_nrrd(path: Path) -> Volume:
         np.ascontiguousarray(data),
         geometry,
         ("frames", *SPATIAL_AXES),
-        frame_step=frame_step_of(header, frame_axis, sizes[frame_axis]),
+        frame_step=frame_step_of(header, frame_axis),
+        notes=notes,
     )
+
+
+def _element_type(fields: dict[str, Any]) -> np.dtype[Any] | None:
+    """Return the type on disk, None for one without numbers; without ``endian`` it is little."""
+    import nrrd
+
+    one = {"dimension": 1, "sizes": np.ones(1, np.int64), "encoding": "raw", "endian": "little"}
+    one |= {name: fields[name] for name in ("type", "endian") if name in fields}
+    try:
+        dtype = nrrd.read_data(one, io.BytesIO(bytes(8))).dtype
+    except (KeyError, ValueError, nrrd.reader.NRRDError):  # "block" has no size of its own
+        return None
+    return dtype if dtype.kind in "iuf" else None
 
 
 def write_nrrd(volume: Volume, path: Path, *, compress: bool = True) -> None:
@@ -118,6 +106,8 @@ def write_nrrd(volume: Volume, path: Path, *, compress: bool = True) -> None:
     FlomoError
         If the volume has classes or channels, or cannot be written.
     """
+    import nrrd
+
     limits.check_axes(volume.axes, "NRRD")
     data = volume.data
     if data.dtype == np.float16:
@@ -125,113 +115,49 @@ def write_nrrd(volume: Volume, path: Path, *, compress: bool = True) -> None:
     if data.dtype.kind == "f" and data.dtype.itemsize > 8:
         data = data.astype(np.float64)
     data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("<"))
-    text = _header_text(volume, data, "gzip" if compress else "raw")
-    with atomic_write(path) as temporary, temporary.open("wb") as raw:
-        raw.write(text.encode("ascii"))
-        flat = data.reshape(-1).view(np.uint8).data
-        if compress:
-            with gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0) as packed:
-                packed.write(flat)
-        else:
-            raw.write(flat)
-
-
-def _read_data(
-    header: NrrdHeader, sizes: Sequence[int], dtype: np.dtype[Any], path: Path
-) -> NDArray[Any]:
-    encoding = header.fields.get("encoding", "raw").lower()
-    encoding = {"gz": "gzip", "bz2": "bzip2", "txt": "ascii", "text": "ascii"}.get(
-        encoding, encoding
-    )
-    if encoding not in ("raw", "gzip", "bzip2", "ascii"):
-        raise FlomoError(
-            f"{path.name} uses the NRRD encoding '{encoding}', which is not supported; save it "
-            "with encoding raw or gzip."
+    header = _header(volume, "gzip" if compress else "raw")
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("wb") as raw,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", DeprecationWarning)  # pynrrd asks the clock in an old way
+        nrrd.write(
+            _WithoutComments(raw), data, header, compression_level=_COMPRESSION, index_order="C"
         )
-    source, start = path, header.data_start
-    if "data file" in header.fields:
-        name = header.fields["data file"]
-        if name.upper().startswith("LIST") or "%" in name:
-            raise FlomoError(
-                f"{path.name} spreads its data over several files, which is not supported; save it "
-                "as one .nrrd file."
-            )
-        source, start = path.parent / name, 0
-    count = int(np.prod(sizes, dtype=np.int64))
-    with limits.open_file(source) as raw:
-        if encoding in _RATIOS:
-            stored = source.stat().st_size - start
-            limits.check_packed_size(path, count * dtype.itemsize, stored, _RATIOS[encoding])
-        raw.seek(start)
-        for _ in range(_whole(header, "line skip", path)):
-            raw.readline()
-        skip = _whole(header, "byte skip", path)
-        try:
-            if encoding == "ascii":
-                data = np.array(raw.read().split(), dtype=dtype)
-            else:
-                data = _read_binary(raw, encoding, skip, count, dtype)
-        except (EOFError, zlib.error, OSError, ValueError) as error:
-            raise limits.damaged(path) from error
-        if data.size != count:
-            raise limits.damaged(path)
-    native = dtype.newbyteorder("=")
-    return data if dtype == native else data.astype(native)
 
 
-def _read_binary(
-    raw: BinaryIO, encoding: str, skip: int, count: int, dtype: np.dtype[Any]
-) -> NDArray[Any]:
-    if encoding == "raw":
-        if skip == -1:  # the data are the end of the file
-            raw.seek(-count * dtype.itemsize, 2)
-        else:
-            raw.seek(max(skip, 0), 1)
-        return limits.read_elements(raw, count, dtype)
-    unpack = gzip.GzipFile(fileobj=raw) if encoding == "gzip" else bz2.BZ2File(raw)
-    with cast(BinaryIO, unpack) as stream:
-        stream.read(max(skip, 0))
-        data = limits.read_elements(stream, count, dtype)
-        limits.drain(stream)
-        return data
+class _WithoutComments(io.RawIOBase):
+    """Passes a file on without the comments in its header, which hold the time of writing.
+
+    pynrrd writes each line of the header, and the empty one behind it, at once.
+    """
+
+    def __init__(self, target: BinaryIO) -> None:
+        super().__init__()
+        self._target = target
+        self._in_header = True
+
+    def write(self, content: Any) -> int:
+        if self._in_header and bytes(content[:1]) == b"#":
+            return len(content)
+        self._in_header = self._in_header and content != b"\n"
+        return self._target.write(content)
 
 
-def _whole(header: NrrdHeader, name: str, path: Path) -> int:
-    try:
-        return int(header.fields.get(name.replace(" ", ""), header.fields.get(name, "0")))
-    except ValueError:
-        raise limits.damaged(path, f"its NRRD header has an invalid {name}") from None
-
-
-def _header_text(volume: Volume, data: NDArray[Any], encoding: str) -> str:
+def _header(volume: Volume, encoding: str) -> dict[str, Any]:
     frames = "frames" in volume.axes
     geometry = volume.geometry
-    lines = [
-        "NRRD0005",
-        f"type: {_NAMES[data.dtype.str[1:]]}",
-        f"dimension: {data.ndim}",
-    ]
+    header: dict[str, Any] = {"encoding": encoding, "kinds": ["domain"] * 3 + ["list"] * frames}
     if geometry.spacing_known:
-        lines.append("space: left-posterior-superior")
-    lines.append("sizes: " + " ".join(str(length) for length in data.shape[::-1]))
-    if geometry.spacing_known:
-        columns = geometry.affine_lps()[:3, :3].T
-        words = [_parenthesised(column) for column in columns] + ["none"] * frames
-        lines.append("space directions: " + " ".join(words))
-    lines.append("kinds: domain domain domain" + " list" * frames)
-    if data.dtype.itemsize > 1:
-        lines.append("endian: little")
-    lines.append(f"encoding: {encoding}")
-    if geometry.spacing_known:
-        lines.append("space origin: " + _parenthesised(np.array(geometry.origin)))
+        rows = [*geometry.affine_lps()[:3, :3].T, *([np.full(3, np.nan)] * frames)]
+        header["space"] = "left-posterior-superior"
+        header["space directions"] = np.array(rows)
+        header["space origin"] = np.array(geometry.origin)
     if frames:
         step = volume.frame_step or 1.0
         times = " ".join(repr(index * step) for index in range(volume.n_frames))
-        lines += ["axis 3 index type:=numeric", f"axis 3 index values:={times}"]
+        header |= {"axis 3 index type": "numeric", "axis 3 index values": times}
         if volume.frame_step is not None:
-            lines.append("axis 3 index unit:=s")
-    return "\n".join([*lines, "", ""])
-
-
-def _parenthesised(vector: NDArray[np.float64]) -> str:
-    return "(" + ",".join(repr(float(value)) for value in vector) + ")"
+            header["axis 3 index unit"] = "s"
+    return header

@@ -1,34 +1,41 @@
-"""The text header of an NRRD file: what it says about axes, space and time."""
+"""What the header of an NRRD file says about axes, space and time; its values parsed by pynrrd."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.geometry import Geometry
 
-TYPES: dict[str, str] = {
-    **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
-    **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
-    **dict.fromkeys(
-        ("short", "short int", "signed short", "signed short int", "int16", "int16_t"), "i2"
-    ),
-    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int"), "u2"),
-    **dict.fromkeys(("uint16", "uint16_t"), "u2"),
-    **dict.fromkeys(("int", "signed int", "int32", "int32_t"), "i4"),
-    **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
-    **dict.fromkeys(("longlong", "long long", "long long int", "signed long long"), "i8"),
-    **dict.fromkeys(("signed long long int", "int64", "int64_t"), "i8"),
-    **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int"), "u8"),
-    **dict.fromkeys(("uint64", "uint64_t"), "u8"),
-    "float": "f4",
-    "double": "f8",
-}
+# All that is used; other fields (labels, thicknesses, the measurement frame of a diffusion image)
+# are not parsed, so that a slip in one of them does not cost the image.
+_FIELDS = (
+    "type",
+    "dimension",
+    "sizes",
+    "endian",
+    "encoding",
+    "kinds",
+    "space",
+    "space directions",
+    "space origin",
+    "space units",
+    "spacings",
+    "units",
+    "line skip",
+    "byte skip",
+    "data file",
+)
+_BY_COMPACT_NAME = {name.replace(" ", ""): name for name in _FIELDS}
+_CASELESS = {"type", "endian", "encoding", "kinds", "space", "space directions"}
 _SPACES_TO_LPS = {
     "": (1, 1, 1),
     "left-posterior-superior": (1, 1, 1),
@@ -38,23 +45,61 @@ _SPACES_TO_LPS = {
     "left-anterior-superior": (1, -1, 1),
     "las": (1, -1, 1),
 }
+_TIMED = {f"{name}{end}" for name in _SPACES_TO_LPS if name for end in ("-time", "t")}
 _SPACE_KINDS = {"domain", "space"}
 _FRAME_KINDS = {"list", "time", "none", "???", ""}
-_TIME_FACTORS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3}
+_SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3}
+_MILLIMETRES = {"m": 1e3, "cm": 10.0, "um": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3}
 _LONGEST_HEADER = 1 << 20
 
 
 @dataclass
 class NrrdHeader:
-    """The fields of one header, as text, and where its data begin."""
+    """One header, and where its data begin.
 
-    fields: dict[str, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)  # written key:=value
+    Attributes
+    ----------
+    path
+        The file, named in messages.
+    fields
+        Those that are used, by their names in the standard, parsed.
+    values
+        What was written ``key:=value``, as text.
+    files
+        Lines after ``data file: LIST``.
+    data_start
+        Position behind the header.
+    """
+
+    path: Path
+    fields: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
     data_start: int = 0
 
-    def words(self, name: str) -> list[str]:
-        """Return the words of a field, none where it is absent."""
-        return self.fields.get(name, "").split()
+    @property
+    def sizes(self) -> list[int]:
+        """Lengths of the axes, the fastest first."""
+        return [int(length) for length in self.fields.get("sizes", ())]
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the header names its data files line by line."""
+        return re.fullmatch(r"LIST(\s+\d+)?", self.fields.get("data file", "")) is not None
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of the axes, empty where the file does not tell."""
+        return list(self.fields.get("kinds", ())) or [""] * len(self.sizes)
+
+    @property
+    def directions(self) -> list[NDArray[np.float64] | None]:
+        """One vector per axis, None for an axis outside of space."""
+        # Some writers put NaN or zeros where the standard says none.
+        return [
+            vector if np.isfinite(vector).all() and vector.any() else None
+            for vector in self.fields.get("space directions", ())
+        ]
 
 
 def read_header(path: Path) -> NrrdHeader:
@@ -65,33 +110,54 @@ def read_header(path: Path) -> NrrdHeader:
     FlomoError
         If the file is missing, no NRRD, or its header is cut or malformed.
     """
-    header = NrrdHeader()
+    header = NrrdHeader(path)
     with limits.open_file(path) as stream:
-        if not re.fullmatch(rb"NRRD000\d", stream.readline(16).rstrip()):
+        if not re.fullmatch(rb"NRRD000[1-5]", stream.readline(16).rstrip()):
             raise limits.damaged(path, "it is not an NRRD image")
         while stream.tell() < _LONGEST_HEADER:
             line = stream.readline(_LONGEST_HEADER)
-            text = line.decode("utf-8", errors="replace").rstrip("\r\n")
-            if not text:
-                if not line and "data file" not in header.fields:
+            text = line.decode("utf-8", errors="surrogateescape").rstrip("\r\n")
+            detached = "data file" in header.fields
+            if not text.strip() and not (line and header.files == [] and header.is_list):
+                if not line and not detached:
                     raise limits.damaged(path)
                 header.data_start = stream.tell()
                 return header
-            if text.startswith("#"):
-                continue
-            if ":=" in text and not re.match(r"[\w ]+: ", text):
-                key, value = text.split(":=", 1)
-                header.values[key.strip()] = value.strip()
-            elif ": " in text:
-                key, value = text.split(": ", 1)
-                key = key.strip().lower()
-                header.fields["data file" if key == "datafile" else key] = value.strip()
-            else:
-                raise limits.damaged(path, "its NRRD header makes no sense")
+            if header.is_list:
+                header.files += [text.strip()] if text.strip() else []
+            elif not text.startswith("#"):
+                _take(header, text)
     raise limits.damaged(path, "its NRRD header has no end")
 
 
-def frame_axis_of(header: NrrdHeader, rank: int, path: Path) -> int | None:
+def _take(header: NrrdHeader, text: str) -> None:
+    """Parse one line, unless it is a field that is not used."""
+    import nrrd
+
+    if ":=" in text and not re.match(r"[\w ]+: ", text):
+        key, value = text.split(":=", 1)
+        header.values[key.strip()] = value.strip()
+        return
+    key, colon, value = text.partition(":")
+    if not colon:
+        raise limits.damaged(header.path, "its NRRD header makes no sense")
+    name = _BY_COMPACT_NAME.get(key.strip().lower().replace(" ", ""))
+    value = value.strip()
+    if name is None:
+        return
+    if name in header.fields:
+        raise limits.damaged(header.path, f"its NRRD header has two fields {name}")
+    if name in _CASELESS:
+        value = value.lower()
+    if name in ("space directions", "space origin"):
+        value = re.sub(r"\(([^)]*)\)", lambda found: re.sub(r"\s", "", found[0]), value)
+    try:
+        header.fields[name] = nrrd.read_header(["NRRD0005", f"{name}: {value}"])[name]
+    except (ValueError, IndexError, nrrd.reader.NRRDError):
+        raise limits.damaged(header.path, f"its NRRD header has no valid {name}") from None
+
+
+def frame_axis_of(header: NrrdHeader) -> int | None:
     """Return which axis on disk, counted from the fastest, holds frames, if any.
 
     Raises
@@ -99,8 +165,7 @@ def frame_axis_of(header: NrrdHeader, rank: int, path: Path) -> int | None:
     FlomoError
         If the axes are no image, or hold colours, vectors or segmentation layers.
     """
-    kinds = [kind.lower() for kind in header.words("kinds")] or [""] * rank
-    directions = _directions(header)
+    path, kinds, directions, rank = header.path, header.kinds, header.directions, len(header.sizes)
     if any(key.startswith("Segment1_") for key in header.values) and rank == 4:
         raise FlomoError(
             f"{path.name} is a segmentation with overlapping layers, not an image; export it from "
@@ -112,14 +177,19 @@ def frame_axis_of(header: NrrdHeader, rank: int, path: Path) -> int | None:
                 f"{path.name} holds colours or vectors (kind '{kind}'), not one number per voxel; "
                 "save one component as an image of its own."
             )
-    if directions:
+    timed = _time_axis(directions)
+    if timed is not None:
+        aspatial = [timed]
+    elif directions:
         aspatial = [axis for axis, vector in enumerate(directions) if vector is None]
+        if any(kinds[axis : axis + 1] in ([kind] for kind in _SPACE_KINDS) for axis in aspatial):
+            raise limits.damaged(path, "its NRRD header gives no direction for an axis in space")
     else:
         aspatial = [axis for axis, kind in enumerate(kinds) if kind in ("list", "time")]
         if rank == 4 and not aspatial:
             aspatial = [3]
-    if len(kinds) != rank or any(directions and kinds[axis] in _SPACE_KINDS for axis in aspatial):
-        raise limits.damaged(path, "its NRRD header gives no direction for an axis in space")
+    if len(kinds) != rank or (directions and len(directions) != rank):
+        raise limits.damaged(path, "its NRRD header gives no direction for an axis or no kind")
     if rank - len(aspatial) not in (2, 3) or len(aspatial) > 1:
         raise FlomoError(
             f"{path.name} is {rank}-dimensional with {rank - len(aspatial)} axes in space, but an "
@@ -128,72 +198,97 @@ def frame_axis_of(header: NrrdHeader, rank: int, path: Path) -> int | None:
     return aspatial[0] if aspatial else None
 
 
-def _directions(header: NrrdHeader) -> list[list[float] | None]:
-    """Return one vector per axis on disk, None for an axis outside space."""
-    text = header.fields.get("space directions", "")
-    result: list[list[float] | None] = []
-    for word in re.findall(r"\([^)]*\)|none", text, re.IGNORECASE):
-        if word.lower() == "none":
-            result.append(None)
-        else:
-            vector = _vector(word)
-            # Some writers put NaN or zeros where the standard says none.
-            result.append(vector if np.isfinite(vector).all() and any(vector) else None)
-    return result
+def _time_axis(directions: Sequence[NDArray[np.float64] | None]) -> int | None:
+    """Return the axis along the fourth dimension of a space that has one, as ITK writes a cine."""
+    vectors = [vector for vector in directions if vector is not None]
+    if len(vectors) != len(directions) or any(len(vector) != 4 for vector in vectors):
+        return None
+    moving = [axis for axis, vector in enumerate(vectors) if vector[3]]
+    return moving[0] if len(moving) == 1 and not vectors[moving[0]][:3].any() else None
 
 
-def _vector(word: str) -> list[float]:
-    try:
-        return [float(number) for number in word.strip("() ").split(",")]
-    except ValueError:
-        return [float("nan")]
-
-
-def geometry_of(header: NrrdHeader, rank: int, frame_axis: int | None, path: Path) -> Geometry:
-    """Return the grid of the axes in space.
+def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, tuple[str, ...]]:
+    """Return the grid of the axes in space, and what had to be decided for it.
 
     Raises
     ------
     FlomoError
         If the space is not supported, or the grid impossible.
     """
-    space = header.fields.get("space", "").lower()
-    directions = [vector for vector in _directions(header) if vector is not None]
-    if not directions:
-        try:
-            spacings = [float(word) for word in header.words("spacings")]
-        except ValueError:
-            raise limits.damaged(path, "its NRRD header has invalid spacings") from None
-        if frame_axis is not None and len(spacings) == rank:
-            spacings.pop(frame_axis)
-        if not spacings or all(np.isnan(spacings)):
-            return Geometry.unknown()
-        x, y, z = (*spacings, 1.0)[:3] if len(spacings) >= 2 else (*spacings, 1.0, 1.0)
-        return Geometry((x, y, z))
-    if space not in _SPACES_TO_LPS or any(len(vector) != 3 for vector in directions):
+    path, space = header.path, header.fields.get("space", "")
+    placed = header.directions
+    if not any(vector is not None for vector in placed):
+        return _from_spacings(header, frame_axis)
+    if space in _TIMED:
+        space = space.removesuffix("-time") if space.endswith("-time") else space[:-1]
+    width = 4 if _time_axis(placed) is not None else 3
+    vectors = [
+        np.pad(vector, (0, 1)) if len(vector) == 2 and space == "" else vector
+        for axis, vector in enumerate(placed)
+        if vector is not None and axis != frame_axis
+    ]
+    if space not in _SPACES_TO_LPS or any(len(vector) != width for vector in vectors):
         raise FlomoError(
             f"{path.name} places its axes in the space '{space or 'unnamed'}', which is not "
             "supported; save it in left-posterior-superior or right-anterior-superior."
         )
-    if len(directions) == 2:  # a single image need not say where the next slice would be
-        normal = np.cross(directions[0], directions[1])
-        directions.append((normal / (np.linalg.norm(normal) or 1.0)).tolist())
-    if len(directions) != 3:
-        raise limits.damaged(path, "its NRRD header has space directions for too few axes")
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(directions).T
-    origin = _vector(header.fields.get("space origin", "(0,0,0)"))
-    if len(origin) != 3:
+    vectors = [vector[:3] for vector in vectors]
+    if len(vectors) == 2:  # a single image need not say where the next slice would be
+        normal = np.cross(vectors[0], vectors[1])
+        vectors.append(normal / (np.linalg.norm(normal) or 1.0))
+    origin = np.asarray(header.fields.get("space origin", np.zeros(3)), dtype=np.float64)
+    if len(origin) == 2 and space == "":
+        origin = np.pad(origin, (0, 1))
+    if len(origin) < 3:
         raise limits.damaged(path, "its NRRD header has no valid space origin")
-    affine[:3, 3] = origin
-    return Geometry.from_affine_lps(np.diag([*_SPACES_TO_LPS[space], 1]) @ affine)
+    factor, notes = _millimetres(header.fields.get("space units", ())[:3])
+    affine = np.eye(4)
+    affine[:3, :3] = factor * np.array(vectors).T
+    affine[:3, 3] = factor * origin[:3]
+    return Geometry.from_affine_lps(np.diag([*_SPACES_TO_LPS[space], 1]) @ affine), notes
 
 
-def frame_step_of(header: NrrdHeader, axis: int, count: int) -> float | None:
-    """Return the seconds between frames where the file tells evenly spaced times and their unit."""
+def _from_spacings(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, tuple[str, ...]]:
+    """Return the grid along the patient's axes of a file that gives steps alone, or nothing."""
+    spacings = [float(step) for step in header.fields.get("spacings", ())]
+    units = list(header.fields.get("units", ()))
+    if frame_axis is not None:
+        for each in (spacings, units):
+            if len(each) == len(header.sizes):
+                each.pop(frame_axis)
+    if not spacings or all(np.isnan(spacings)):
+        return Geometry.unknown(), ()
+    factor, notes = _millimetres(units)
+    x, y, z = (factor * step for step in (*spacings, 1.0 / factor, 1.0 / factor)[:3])
+    return Geometry((x, y, z)), notes
+
+
+def _millimetres(units: Sequence[str]) -> tuple[float, tuple[str, ...]]:
+    """Return the factor from a unit of length to mm; a unit that is not known counts as mm."""
+    known = {unit for unit in units if unit in _MILLIMETRES}
+    if len(known) != 1 or len(set(units)) != 1:
+        return 1.0, ()
+    (unit,) = known
+    return _MILLIMETRES[unit], (f"The header gives lengths in {unit}; they were taken to mm.",)
+
+
+def frame_step_of(header: NrrdHeader, axis: int) -> float | None:
+    """Return the seconds between frames where the file tells evenly spaced times and their unit.
+
+    The fourth dimension of a space counts as seconds where it has no unit, unless its step is 1,
+    the value that means "not set".
+    """
+    if _time_axis(header.directions) == axis:
+        vector = header.directions[axis]
+        assert vector is not None
+        unit, step = header.fields.get("space units", ())[3:4], float(abs(vector[3]))
+        if unit and unit[0]:
+            return step * _SECONDS[unit[0]] if unit[0] in _SECONDS else None
+        return step if step != 1 else None
+    count = header.sizes[axis]
     unit = header.values.get(f"axis {axis} index unit", "").strip().lower()
     times = header.values.get(f"axis {axis} index values", "").split()
-    if unit not in _TIME_FACTORS or len(times) != count or count < 2:
+    if unit not in _SECONDS or len(times) != count or count < 2:
         return None
     try:
         steps = np.diff([float(time) for time in times])
@@ -202,4 +297,4 @@ def frame_step_of(header: NrrdHeader, axis: int, count: int) -> float | None:
     if not np.isfinite(steps).all() or steps[0] <= 0:
         return None
     even = np.allclose(steps, steps[0], rtol=1e-3, atol=0)
-    return float(steps[0]) * _TIME_FACTORS[unit] if even else None
+    return float(steps[0]) * _SECONDS[unit] if even else None

@@ -217,7 +217,7 @@ def test_a_killed_child_is_one_sentence_and_replaced(worker: Worker, temporary: 
 
 def test_a_child_that_ends_leaves_its_last_words(worker: Worker) -> None:
     job = worker.submit("die", {"code": 3})
-    with pytest.raises(JobFailed, match="ended unexpectedly"):
+    with pytest.raises(JobFailed, match="ended unexpectedly with exit code 3"):
         job.result(PATIENT)
     assert job.problem.details.endswith("last words\n")
 

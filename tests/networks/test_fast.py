@@ -94,12 +94,14 @@ def test_what_is_sensitive_stays_in_float32():
         output = output[0] if isinstance(output, tuple) else output
         kinds[module] = output.dtype
 
-    parts = [*quick.encoder, quick.bridge, quick.decoder[0].moe.gate_conv]
+    sensitive = [*quick.encoder, quick.bridge, *quick.decoder[2:]]
+    others = [stage.moe.gate_conv for stage in quick.decoder[:2]]
+    parts = [*sensitive, *others]
     for part in parts:
         part.register_forward_hook(listen)
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         assert quick(torch.rand(1, 1, 32, 32)).logits.dtype == torch.float32
-    assert [kinds[part] for part in parts] == [torch.float32] * 5 + [torch.bfloat16]
+    assert [kinds[part] for part in parts] == [torch.float32] * 7 + [torch.bfloat16] * 2
 
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Geometry, read
+from napari_flomo.volumes import Geometry, Volume, read, write
 
 DATA = np.arange(120, dtype=np.int16).reshape(2, 3, 4, 5)  # frames, slices, rows, columns
 
@@ -139,22 +139,189 @@ def test_only_spacings_or_nothing_known(tmp_path: Path) -> None:
         ({"space_directions": "(2,0,0) (0,3,0) (0,0,0)"}, "no direction for an axis"),
         ({"space_directions": "(2,0,0) (0,3,0) (1,1,4)"}, "right angles"),
         ({"space": "scanner-xyz-time"}, "not supported"),
-        ({"encoding_": "hex"}, "not supported"),
         ({"type": "block"}, "type 'block'"),
         ({"sizes": "5 4 -3"}, "empty"),
-        ({"sizes": "5 4 three"}, "no dimension and sizes"),
+        ({"sizes": "5 4 three"}, "no valid sizes"),
         ({"sizes": "5 4"}, "2 sizes for 3 axes"),
-        ({"data_file": "LIST"}, "several files"),
-        ({"byte_skip": "many"}, "invalid byte skip"),
+        ({"byte_skip": "many"}, "no valid byte skip"),
         ({"space_origin": "(1,2)"}, "space origin"),
-        ({"space_directions": "(2,0,0) (0,nix,0) (0,0,4)"}, "no direction for an axis"),
+        ({"space_directions": "(2,0,0) (0,nix,0) (0,0,4)"}, "no valid space directions"),
     ],
 )
 def test_headers_that_make_no_image(fields: dict, words: str, tmp_path: Path) -> None:
     path = save(tmp_path / "image.nrrd", DATA[0], **fields)
-    if "encoding_" in fields:
-        path.write_bytes(path.read_bytes().replace(b"encoding: raw", b"encoding: hex"))
     with pytest.raises(FlomoError, match=words):
+        read(path)
+
+
+def detached(path: Path, data: np.ndarray, text: str, *names: str, **fields: str) -> Path:
+    """Write a header alone, with ``data file: text`` as its last field and names behind it."""
+    save(path, data, **fields)
+    head = path.read_bytes().partition(b"\n\n")[0].decode()
+    path.write_text("\n".join([head, f"data file: {text}", *names, ""]))
+    return path
+
+
+def test_a_list_of_files(tmp_path: Path) -> None:
+    for number, part in enumerate(DATA[0]):
+        (tmp_path / f"s {number}.raw").write_bytes(part.tobytes())
+    names = [f"s {number}.raw" for number in range(3)]
+    volume = read(detached(tmp_path / "slices.nhdr", DATA[0], "LIST", *names))
+    np.testing.assert_array_equal(volume.data, DATA[0])
+    assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
+    with pytest.raises(FlomoError, match="names 2 data files, among which"):
+        read(detached(tmp_path / "two.nhdr", DATA[0], "LIST", *names[:2]))
+    with pytest.raises(FlomoError, match=r"there is no file .*s 7\.raw"):
+        read(detached(tmp_path / "gone.nhdr", DATA[0], "LIST", *names[:2], "s 7.raw"))
+    (tmp_path / "s 1.raw").write_bytes(DATA[0, 1].tobytes()[:-2])
+    with pytest.raises(FlomoError, match=r"s 1\.raw cannot be read"):
+        read(detached(tmp_path / "slices.nhdr", DATA[0], "LIST", *names))
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2"])
+def test_numbered_files(encoding: str, tmp_path: Path) -> None:
+    pack = {"raw": bytes, "gzip": gzip.compress, "bzip2": bz2.compress}[encoding]
+    for number, frame in enumerate(DATA):
+        head = b"its own header"
+        (tmp_path / f"f{2 * number + 7:03}.raw").write_bytes(pack(head + frame.tobytes()))
+    path = detached(
+        tmp_path / "cine.nhdr",
+        DATA,
+        "f%03d.raw 7 9 2 3",
+        encoding=encoding,
+        byte_skip="-1",
+        kinds="domain domain domain time",
+        space_directions="(2,0,0) (0,3,0) (0,0,4) none",
+    )
+    np.testing.assert_array_equal(read(path).data, DATA)
+    for slice_, number in zip(DATA[0], (3, 2, 1), strict=True):
+        (tmp_path / f"z{number}").write_bytes(pack(slice_.tobytes()))
+    path = detached(tmp_path / "down.nhdr", DATA[0], "z%d 3 1 -1", encoding=encoding)
+    np.testing.assert_array_equal(read(path).data, DATA[0])
+
+
+def test_a_percent_that_is_no_pattern(tmp_path: Path) -> None:
+    for name in ("77 %.raw", "100%d.raw", "%03d 1 2"):
+        (tmp_path / name).write_bytes(DATA[0].tobytes())
+        path = detached(tmp_path / "image.nhdr", DATA[0], name)
+        np.testing.assert_array_equal(read(path).data, DATA[0])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "bzip2"])
+@pytest.mark.parametrize("skip", ["-1", "352"])
+def test_skipped_bytes_count_unpacked(encoding: str, skip: str, tmp_path: Path) -> None:
+    """As of a packed NIfTI whose voxels an NRRD header describes."""
+    noise = np.random.default_rng(0).integers(0, 255, 352, np.uint8).tobytes()
+    pack = {"gzip": gzip.compress, "bzip2": bz2.compress}[encoding]
+    (tmp_path / "image.nii.gz").write_bytes(pack(noise + DATA[0].tobytes()))
+    fields = {"encoding": encoding, "byte_skip": skip}
+    path = detached(tmp_path / "image.nhdr", DATA[0], "image.nii.gz", **fields)
+    np.testing.assert_array_equal(read(path).data, DATA[0])
+    # Members of gzip and bzip2 may follow each other in a file.
+    whole = noise + DATA[0].tobytes()
+    (tmp_path / "image.nii.gz").write_bytes(pack(whole[:400]) + pack(whole[400:]))
+    np.testing.assert_array_equal(read(path).data, DATA[0])
+
+
+def test_another_header_before_the_voxels_is_not_taken_for_voxels(tmp_path: Path) -> None:
+    (tmp_path / "image.raw").write_bytes(bytes(352) + DATA[0].tobytes())
+    with pytest.raises(FlomoError, match="holds 472 bytes of voxels, but its header declares 120"):
+        read(detached(tmp_path / "image.nhdr", DATA[0], "image.raw"))
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_hexadecimal(order: str, tmp_path: Path) -> None:
+    path = save(tmp_path / "image.nrrd", DATA[0], endian=order)
+    data = DATA[0].astype(">i2" if order == "big" else "<i2")
+    head = path.read_bytes().replace(b"encoding: raw", b"encoding: hex").partition(b"\n\n")[0]
+    path.write_bytes(head + b"\n\n" + data.tobytes().hex(" ", 30).encode() + b"\n")
+    np.testing.assert_array_equal(read(path).data, DATA[0])
+
+
+def test_cines_by_itk(tmp_path: Path) -> None:
+    for step, told in ((0.04, 0.04), (1.0, None)):
+        parts = [sitk.GetImageFromArray(frame) for frame in DATA]
+        for part in parts:
+            part.SetSpacing((2, 3, 4))
+            part.SetOrigin((10, 20, 30))
+        sitk.WriteImage(sitk.JoinSeries(parts, 0.0, step), str(tmp_path / "cine.nrrd"))
+        volume = read(tmp_path / "cine.nrrd")
+        np.testing.assert_array_equal(volume.data, DATA)
+        assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
+        assert volume.frame_step == told
+    flat = sitk.GetImageFromArray(DATA[0, 0])
+    flat.SetSpacing((2, 3))
+    flat.SetOrigin((10, 20))
+    sitk.WriteImage(flat, str(tmp_path / "flat.nrrd"))
+    assert read(tmp_path / "flat.nrrd").geometry == Geometry((2, 3, 1), (10, 20, 0))
+
+
+def test_a_space_with_time(tmp_path: Path) -> None:
+    directions = "(0,0,0,25) (-2,0,0,0) (0,-3,0,0) (0,0,4,0)"
+    path = save(
+        tmp_path / "cine.nrrd",
+        np.ascontiguousarray(np.moveaxis(DATA, 0, -1)),
+        space="right-anterior-superior-time",
+        kinds="domain domain domain domain",
+        space_directions=directions,
+        space_origin="(-10,-20,30,0)",
+        space_units='"mm" "mm" "mm" "ms"',
+    )
+    volume = read(path)
+    np.testing.assert_array_equal(volume.data, DATA)
+    assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
+    assert volume.frame_step == pytest.approx(0.025)
+    slanted = directions.replace("(0,0,4,0)", "(0,0,4,1)")
+    with pytest.raises(FlomoError, match="in space"):
+        read(save(tmp_path / "cine.nrrd", DATA, space_directions=slanted, kinds="domain " * 4))
+
+
+def test_lengths_in_another_unit(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "image.nrrd",
+        DATA[0],
+        space_directions="(0.2,0,0) (0,0.3,0) (0,0,0.4)",
+        space_origin="(1,2,3)",
+        space_units='"cm" "cm" "cm"',
+    )
+    volume = read(path)
+    assert volume.geometry.same_space(Geometry((2, 3, 4), (10, 20, 30)))
+    assert "in cm" in volume.notes[0]
+    assert read(save(path, DATA[0], space_units='"mm" "mm" "mm"')).notes == ()
+
+
+def test_slips_in_fields_that_are_not_used(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "image.nrrd",
+        DATA[0],
+        thicknesses="none 3",
+        measurement_frame="(1,0)",
+        labels='"x" "y',
+        Content="a:=b",
+        space_directions="(2, 0, 0) (0, 3, 0) (0, 0, 4)",
+    )
+    assert read(path).geometry == Geometry((2, 3, 4), (10, 20, 30))
+
+
+def test_files_hold_no_date(tmp_path: Path) -> None:
+    volume = Volume(DATA, Geometry((2, 3, 4)), ("frames", "slices", "rows", "columns"))
+    for compress in (True, False):
+        write(volume, tmp_path / "image.nrrd", compress=compress)
+        head = (tmp_path / "image.nrrd").read_bytes().partition(b"\n\n")[0]
+        assert b"#" not in head
+        assert b"20" not in head
+
+
+def test_voxels_that_look_like_a_comment_are_written(tmp_path: Path) -> None:
+    data = np.full((2, 3, 4), ord("#"), np.uint8)
+    write(Volume(data, Geometry((2, 3, 4))), tmp_path / "image.nrrd", compress=False)
+    np.testing.assert_array_equal(read(tmp_path / "image.nrrd").data, data)
+
+
+def test_an_encoding_that_nobody_else_knows(tmp_path: Path) -> None:
+    path = save(tmp_path / "image.nrrd", DATA[0])
+    path.write_bytes(path.read_bytes().replace(b"encoding: raw", b"encoding: zrl"))
+    with pytest.raises(FlomoError, match="encoding 'zrl', which is not supported"):
         read(path)
 
 

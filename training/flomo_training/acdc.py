@@ -20,6 +20,7 @@ from flomo_training.cases import CASES_FILE, case_of, read_rows
 from flomo_training.folds import FOLDS_FILE, NUMBER_OF_FOLDS, Folds, deal, read_folds
 from flomo_training.preparation import Item, refuse_missing, write_prepared
 from napari_flomo.errors import FlomoError
+from napari_flomo.tables import read_text
 from napari_flomo.volumes import Volume, align_labels, read, write
 
 TITLE = "ACDC"
@@ -133,7 +134,7 @@ def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:
 def _read_info(path: Path, missing: list[str]) -> dict[str, str]:
     """Read ``key: value`` lines."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError):
         missing.append(f"{path.parent.name}/Info.cfg")
         return {}

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from napari_flomo import tables
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 
@@ -93,11 +94,10 @@ def read_table(path: Path) -> list[Agreement]:
         If the file is missing, or is no such table.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [_row(cells) for cells in csv.DictReader(file)]
+        return [_row(cells) for cells in tables.read_table(path)]
     except OSError as error:
         raise FlomoError(f"The table {path} cannot be read: {error.strerror}.") from error
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise FlomoError(
             f"{path} is not a table of flomo evaluate ({error}); write it again with --out."
         ) from error

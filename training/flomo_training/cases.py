@@ -17,6 +17,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.inputs import check_input, with_channels
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
+from napari_flomo.tables import read_table
 from napari_flomo.volumes import Volume, align_labels, read
 
 Split = Literal["training", "validation", "all"]
@@ -127,8 +128,7 @@ def read_rows(source: Path) -> list[dict[str, str]]:
     """
     path = source / CASES_FILE
     try:
-        with path.open(newline="", encoding="utf-8") as table:
-            rows = list(csv.DictReader(table))
+        rows = read_table(path)
     except (OSError, ValueError, csv.Error) as error:
         raise FlomoError(
             f"The data folder {source} is not complete ({error}); it needs cases.csv, folds.json, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
+from napari_flomo.tables import read_table
 
 COUNTERS = {"epoch", "step", "slices", "seconds"}
 
@@ -74,8 +74,7 @@ def read_curves(table: Path) -> dict[str, dict[str, Points]]:
         If the table is missing, has no epochs or no figures.
     """
     try:
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_table(table)
         panels: dict[str, dict[str, Points]] = {}
         for row in rows:
             epoch = float(row["epoch"]) + 1

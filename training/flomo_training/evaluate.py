@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import re
@@ -27,6 +26,7 @@ from napari_flomo.files import atomic_write, check_writable
 from napari_flomo.measures import structure_volumes
 from napari_flomo.models import locate
 from napari_flomo.segmentation import Segmenter
+from napari_flomo.tables import read_table, read_text
 from napari_flomo.volumes import Volume
 
 LISTED = {
@@ -133,17 +133,16 @@ def read_listed(source: Path) -> dict[tuple[str, str], float]:
     if not table.is_file():
         return {}
     volumes = {}
-    with table.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            for column, structure in LISTED.items():
-                if row.get(column):
-                    try:
-                        volumes[row["case"], structure] = float(row[column])
-                    except ValueError as error:
-                        raise FlomoError(
-                            f"{table} lists {row[column]!r} as {column} of {row['case']}, which is "
-                            "no number; mend it."
-                        ) from error
+    for row in read_table(table):
+        for column, structure in LISTED.items():
+            if row.get(column):
+                try:
+                    volumes[row["case"], structure] = float(row[column])
+                except ValueError as error:
+                    raise FlomoError(
+                        f"{table} lists {row[column]!r} as {column} of {row['case']}, which is no "
+                        "number; mend it."
+                    ) from error
     return volumes
 
 
@@ -158,7 +157,7 @@ def data_name(source: Path) -> str:
     title, manifest = source.resolve().name, source / MANIFEST_FILE
     if manifest.is_file():
         try:
-            title = str(json.loads(manifest.read_text(encoding="utf-8"))["data"])
+            title = str(json.loads(read_text(manifest))["data"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FlomoError(f"{manifest} is damaged ({error}); prepare the data again.") from error
     name = re.sub("[^a-z0-9]+", "_", title.lower()).strip("_")

@@ -14,6 +14,7 @@ from flomo_training.recipe_checks import check_recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.models.schema import SchemaFault, decode
+from napari_flomo.tables import read_text
 
 RECIPES = Path(__file__).parent / "recipes"
 """Those that come with the package."""
@@ -363,7 +364,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """
     path = locate_recipe(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise FlomoError(f"The recipe {path} cannot be read ({reason}); mend it.") from error

@@ -22,6 +22,7 @@ from flomo_training.summary import is_measured, sample
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write_all
 from napari_flomo.segmentation import Segmenter
+from napari_flomo.tables import read_text
 
 FACTS = (
     "data", "model", "network", "sha256", "postprocessing", "views", "flavour", "fold", "split",
@@ -306,7 +307,7 @@ def _check_facts(facts: Mapping[str, Any], path: Path) -> None:
 
 def _read_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise FlomoError(f"{path} cannot be read ({error}); {remedy}.") from error
     if not isinstance(content, dict):

@@ -27,6 +27,12 @@ NEAR_LABELS = 0.999
 FEW_LABELS = 8
 """Pixels at contours; on a few slices a Dice of 0.999 would leave none."""
 
+ENOUGH = 20_000
+"""Pixels of structures on which an engine of fewer bits is compared, about a short-axis stack.
+
+How far rounding moves labels depends on the processor, and a slice or two do not tell it.
+"""
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -38,13 +44,33 @@ class Agreement:
         Largest absolute difference of calibrated probabilities.
     labels
         Pixels whose label differs, where it is not a tie.
-    dice
-        Of the structures' pixels, all taken together; 1 where neither found any.
+    marked, shared
+        Pixels of structures, those of the engine and those of the plain network added up; and
+        those on which both agree.
     """
 
     difference: float
     labels: int
-    dice: float
+    marked: int = 0
+    shared: int = 0
+
+    @property
+    def dice(self) -> float:
+        """Dice of the structures' pixels, all taken together; 1 where neither found any."""
+        return 2 * self.shared / self.marked if self.marked else 1.0
+
+    @property
+    def suffices(self) -> bool:
+        """Whether it was seen on enough of a heart to be relied on."""
+        return self.marked >= 2 * ENOUGH
+
+    def __add__(self, other: Agreement) -> Agreement:
+        return Agreement(
+            max(self.difference, other.difference),
+            self.labels + other.labels,
+            self.marked + other.marked,
+            self.shared + other.shared,
+        )
 
 
 def compare(found: Output, truth: Output, card: ModelCard) -> Agreement:
@@ -61,15 +87,32 @@ def compare(found: Output, truth: Output, card: ModelCard) -> Agreement:
         mine, plain = ours >= card.threshold, theirs >= card.threshold
         tie = (theirs - card.threshold).abs() <= EXACT
     flipped = mine != plain
-    marked = ((mine > 0).sum() + (plain > 0).sum()).item()
-    shared = ((mine == plain) & (plain > 0)).sum().item()
+    marked = int((mine > 0).sum() + (plain > 0).sum())
+    shared = int(((mine == plain) & (plain > 0)).sum())
     # NaN must count as a difference.
     gap = float("inf") if not torch.isfinite(ours).all() else gap
-    return Agreement(gap, int((flipped & ~tie).sum()), 2 * shared / marked if marked else 1.0)
+    return Agreement(gap, int((flipped & ~tie).sum()), marked, shared)
 
 
-def demand_agreement(kind: EngineKind, found: Output, truth: Output, card: ModelCard) -> Agreement:
+def demand_agreement(
+    kind: EngineKind,
+    found: Output,
+    truth: Output,
+    card: ModelCard,
+    before: Agreement | None = None,
+) -> Agreement:
     """Return how far an engine is from the plain network.
+
+    Parameters
+    ----------
+    kind
+        Which one it is.
+    found, truth
+        What it and the plain network say of the same slices.
+    card
+        Says how logits become labels.
+    before
+        What was seen on other slices; counts as well.
 
     Raises
     ------
@@ -80,6 +123,8 @@ def demand_agreement(kind: EngineKind, found: Output, truth: Output, card: Model
         shapes = f"{tuple(found.logits.shape)} instead of {tuple(truth.logits.shape)}"
         raise EngineFault(f"its logits have the shape {shapes}")
     seen = compare(found, truth, card)
+    if before is not None:
+        seen += before
     if kind.precision == "float32":
         if not seen.difference < EXACT or seen.labels:
             raise EngineFault(

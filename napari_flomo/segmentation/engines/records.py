@@ -13,7 +13,7 @@ import logging
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,8 @@ class Trial:
         Largest difference of probabilities from the plain network.
     fault
         Why it cannot be used; empty if it can.
+    sure
+        Whether its labels were compared on enough of a heart; for engines of fewer bits.
     """
 
     seconds: float | None = None
@@ -55,6 +57,7 @@ class Trial:
     load: float | None = None
     difference: float | None = None
     fault: str = ""
+    sure: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,9 +155,22 @@ def write(
     """Keep an outcome; where that is not possible it is only returned."""
     hashes = {engine: hashlib.sha256(content).hexdigest() for engine, content in graphs.items()}
     record = Record(chosen, dict(trials), hashes)
+    _write(name, record, graphs)
+    return record
+
+
+def mark_sure(name: str, record: Record, engine: str) -> Record:
+    """Keep that an engine's labels were compared on enough of a heart; its graph stays."""
+    trials = {**record.trials, engine: replace(record.trials[engine], sure=True)}
+    record = replace(record, trials=trials)
+    _write(name, record, {})
+    return record
+
+
+def _write(name: str, record: Record, graphs: Mapping[str, bytes]) -> None:
     text = json.dumps({"layout": LAYOUT, **asdict(record)}, indent=1, sort_keys=True) + "\n"
-    paths = [*(_place(name, f".{engine}.graph") for engine in graphs), _place(name, ".json")]
     try:
+        paths = [*(_place(name, f".{engine}.graph") for engine in graphs), _place(name, ".json")]
         _folder().mkdir(parents=True, exist_ok=True)
         with atomic_write_all(paths) as temporaries:
             contents = (*graphs.values(), text.encode())
@@ -163,7 +179,6 @@ def write(
         _prune()
     except (OSError, FlomoError) as error:
         logger.info("the choice of the engine was not kept: %s", error)
-    return record
 
 
 def forget(name: str) -> None:

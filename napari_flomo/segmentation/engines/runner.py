@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from napari_flomo.errors import Cancelled
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.engines import records
-from napari_flomo.segmentation.engines.checking import demand_agreement
-from napari_flomo.segmentation.engines.engine import Engine, out_of_memory
+from napari_flomo.segmentation.engines.checking import Agreement, demand_agreement
+from napari_flomo.segmentation.engines.engine import Engine, EngineFault, out_of_memory
 from napari_flomo.segmentation.engines.kinds import ENGINES, candidates
 from napari_flomo.segmentation.engines.making import make_engine
 from napari_flomo.segmentation.engines.measuring import fault_of, measure
@@ -95,6 +95,7 @@ class Runner:
         self._name = "fast" if self._free else asked
         self._gave_up = False
         self._trusted = {("eager", False), ("eager", True)}  # names, with maps or without
+        self._seen: dict[str, Agreement] = {}  # of engines of fewer bits, until it suffices
         self._sample: Tensor | None = None
         self._preparing = threading.Lock()
         self._reason = "asked for"
@@ -162,7 +163,8 @@ class Runner:
         if self._free and self._record is not None:
             self._take_up(self._record)
         with torch.inference_mode():
-            self._checked(example(self._card.in_channels, self._size).to(self._device), False)
+            images = example(self._card.in_channels, self._size).to(self._device)
+            self._checked(images, False, real=False)
 
     def settle(self, check: Callable[[], None] | None = None) -> None:
         """Find the fastest engine, where that is not known yet; takes seconds.
@@ -201,7 +203,8 @@ class Runner:
         record = records.Record(outcome.chosen, outcome.trials, {})
         if self._key:
             record = records.write(self._key, outcome.chosen, outcome.trials, outcome.graphs)
-        self._trusted.add((outcome.chosen, False))  # it was checked on these slices
+        if ENGINES[outcome.chosen].precision == "float32":
+            self._trusted.add((outcome.chosen, False))  # it was checked on these slices
         self._engines[outcome.chosen] = outcome.engine
         self._name, self._record, self._sample = outcome.chosen, record, None
         self._reason = "measured"
@@ -243,8 +246,11 @@ class Runner:
         cost = max(LEAST_WORK, sum(kind.setup_seconds for kind in self._kinds))
         return self._spent > cost and self._spent / self._passes * self._left > cost
 
-    def _checked(self, images: Tensor, maps: bool) -> Output:
-        """Run the engine; one that fails or is wrong is replaced, and the slices are done again."""
+    def _checked(self, images: Tensor, maps: bool, *, real: bool = True) -> Output:
+        """Run the engine; one that fails or is wrong is replaced, and the slices are done again.
+
+        Images that are not real tell nothing of how far labels move.
+        """
         name = self._name
         if maps and not ENGINES[name].maps:
             name = "eager" if not self._free else "fast"
@@ -252,7 +258,7 @@ class Runner:
             engine = self._engine(name)
             output = engine(images, maps=maps)
             if (name, maps) not in self._trusted:
-                self._check(name, output, images, maps)
+                self._check(name, output, images, maps, real=real)
         except Exception as error:
             # Fewer slices may fit; one slice may fit into another engine.
             if name == "eager" or (out_of_memory(error) and len(images) > 1):
@@ -261,7 +267,7 @@ class Runner:
                 self._forget(name, error)
             else:
                 self._give_up(name, error)
-            return self._checked(images, maps)
+            return self._checked(images, maps, real=real)
         self._used[name] += len(images)
         return output
 
@@ -285,8 +291,11 @@ class Runner:
             graph=graph,
         )
 
-    def _check(self, name: str, output: Output, images: Tensor, maps: bool) -> None:
-        """Compare the first slice with what the plain network says of it.
+    def _check(self, name: str, output: Output, images: Tensor, maps: bool, *, real: bool) -> None:
+        """Compare an engine with what the plain network says of the same slices.
+
+        One slice tells whether an engine in float32 is right. One of fewer bits is compared slice
+        by slice until enough of a heart was seen on this computer.
 
         Raises
         ------
@@ -295,20 +304,42 @@ class Runner:
         """
         from napari_flomo.networks import Output
 
-        truth = self._engine("eager")(images[:1], maps=maps)
-        first = {key: value[:1] for key, value in output.maps.items()}
-        found = Output(output.logits[:1], maps=first)
-        seen = demand_agreement(ENGINES[name], found, truth, self._card)
-        self._trusted.add((name, maps))
+        rounds = ENGINES[name].precision != "float32" and not self._is_sure(name)
+        count = len(images) if rounds else 1
+        truth = self._engine("eager")(images[:count], maps=maps)
+        first = {key: value[:count] for key, value in output.maps.items()}
+        found = Output(output.logits[:count], maps=first)
+        before = self._seen.get(name) if rounds else None
+        seen = demand_agreement(ENGINES[name], found, truth, self._card, before)
+        if rounds and not real:
+            return
         if self._key and not self._free and self._record is None:
             self._keep(name, seen.difference)
+        if rounds:
+            self._seen[name] = seen
+            if not seen.suffices:
+                return
+            if self._key and self._record is not None and name in self._record.trials:
+                self._record = records.mark_sure(self._key, self._record, name)
+        self._trusted.add((name, maps))
+
+    def _is_sure(self, name: str) -> bool:
+        """Tell whether an engine of fewer bits was compared on enough of a heart."""
+        if name in self._seen:
+            return self._seen[name].suffices
+        trial = None if self._record is None else self._record.trials.get(name)
+        return trial is not None and trial.sure
 
     def _keep(self, name: str, difference: float) -> None:
-        """Keep the graph of an engine that was asked for by name."""
+        """Keep what was seen of an engine that was asked for by name, and its graph if it has one.
+
+        What is known of an engine without a graph matters only if it took long to find out.
+        """
         dump = getattr(self._engines[name], "dump", None)
-        if dump is not None and self._key:
+        if self._key and (dump is not None or ENGINES[name].precision != "float32"):
             trial = records.Trial(difference=difference)
-            self._record = records.write(self._key, name, {name: trial}, {name: dump()})
+            graphs = {} if dump is None else {name: dump()}
+            self._record = records.write(self._key, name, {name: trial}, graphs)
 
     def _take_up(self, record: records.Record) -> None:
         """Load the engine that was found to be the fastest, if its graph is still there."""
@@ -327,7 +358,10 @@ class Runner:
             records.forget(self._key)
         self._engines.pop(name, None)
         self._kept.discard(name)
+        self._seen.pop(name, None)
         self._record = None
+        if isinstance(error, EngineFault) and ENGINES[name].precision != "float32" and self._free:
+            self._kinds = tuple(kind for kind in self._kinds if kind.name != name)
         if self._free:
             self._name, self._reason = "fast", UNMEASURED
 

@@ -24,6 +24,7 @@ from flomo_training.recipe import (
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.models.schema import SchemaFault, decode
+from napari_flomo.tables import read_text
 
 DEFAULTS = Path(__file__).with_name("settings.yaml")
 """The numbers that come with the package."""
@@ -225,7 +226,7 @@ def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
 
 def _load(path: Path) -> Mapping[str, object]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise FlomoError(f"The settings {path} cannot be read ({reason}); mend them.") from error

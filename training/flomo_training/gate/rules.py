@@ -9,6 +9,7 @@ import yaml
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.schema import SchemaFault, decode
+from napari_flomo.tables import read_text
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def read_rules(path: Path) -> Rules:
         If the file cannot be read or a key or value is wrong.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(path))
         return decode(Rules, {} if content is None else content)
     except (OSError, ValueError, yaml.YAMLError, SchemaFault) as error:
         raise FlomoError(f"The rules {path} cannot be used: {error}; mend the file.") from error

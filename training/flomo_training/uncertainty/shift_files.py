@@ -22,6 +22,7 @@ from flomo_training.uncertainty.shifted import EVERY, ShiftRow, measure_shift
 from napari_flomo.files import make_folder
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Segmenter
+from napari_flomo.tables import read_text
 
 TEMPERATURES = "temperatures.json"
 
@@ -131,7 +132,7 @@ def fitted_temperatures(
 def _read(path: Path) -> dict[str, Any]:
     """Return what a file holds; nothing if it is not there or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

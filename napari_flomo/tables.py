@@ -1,0 +1,93 @@
+"""Text that people edit: JSON, YAML and tables, as editors and spreadsheets save it."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from pathlib import Path
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)")
+
+
+def decode_text(content: bytes) -> str:
+    """Return text in UTF-8, with or without the mark at the start that Windows writes.
+
+    UTF-16 is read where it is marked. Ends of lines become line feeds.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is neither; a `ValueError`.
+    """
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_text(path: Path) -> str:
+    """Read a file as `decode_text` has it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    UnicodeDecodeError
+        If it is no text in UTF-8 or UTF-16; a `ValueError`.
+    """
+    return decode_text(path.read_bytes())
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read a table with a line of names at its top.
+
+    Cells are separated by commas, semicolons or tabulators, whichever the first line has. In a
+    table with semicolons, as spreadsheets write it in many countries, numbers may have decimal
+    commas. Rows without any content are left out, as are cells beyond the named columns.
+
+    Parameters
+    ----------
+    path
+        CSV.
+
+    Returns
+    -------
+    list of dict
+        One for each row, text by name of the column; a cell that a row lacks is absent.
+
+    Raises
+    ------
+    OSError, ValueError, csv.Error
+        If it cannot be read.
+    """
+    lines = read_text(path).split("\n")
+    separator = _SEPARATOR_LINE.fullmatch(lines[0].strip()) if lines else None
+    if separator is not None:
+        lines = lines[1:]
+    while lines and not lines[0].strip():
+        lines = lines[1:]
+    delimiter = separator[1] if separator else max(",;\t", key="".join(lines[:1]).count)
+    rows = []
+    reader = csv.DictReader((line + "\n" for line in lines), delimiter=delimiter)
+    names = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = names
+    for row in reader:
+        cells = {
+            name: _with_point(cell) if delimiter == ";" else cell
+            for name, cell in row.items()
+            if name is not None and cell is not None
+        }
+        if any(cell.strip() for cell in cells.values()):
+            rows.append(cells)
+    return rows
+
+
+def _with_point(cell: str) -> str:
+    """Return a number with a decimal point; other cells as they are."""
+    found = _DECIMAL_COMMA.fullmatch(cell.strip())
+    return f"{found[1]}.{found[2]}" if found else cell

@@ -1,0 +1,202 @@
+"""The voxels of a MetaImage: behind its header, in another file or in several."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.volumes import limits
+from napari_flomo.volumes.detached import (
+    beside,
+    check_length,
+    check_shares,
+    names_of,
+    numbered_names,
+)
+
+_LONGEST_HEADER = 1 << 20
+_READ_STEP = 1 << 22
+_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
+
+
+@dataclass
+class Storage:
+    """How a MetaImage keeps its voxels.
+
+    Attributes
+    ----------
+    header
+        All lines but ``ElementDataFile``.
+    fields
+        Values by name, in lower case, as text.
+    data_file
+        ``LOCAL``, ``LIST``, a name or a pattern of names.
+    files
+        Lines after ``LIST``.
+    data_start
+        Position behind the header.
+    """
+
+    header: bytes
+    fields: dict[str, str]
+    data_file: str
+    files: list[str] = field(default_factory=list)
+    data_start: int = 0
+
+    def is_true(self, *names: str) -> bool:
+        """Return True if one of the fields says so."""
+        return any(self.fields.get(name, "").lower() in ("true", "1") for name in names)
+
+
+def read_storage(path: Path) -> Storage:
+    """Read the text of a header, up to the line that says where the voxels are.
+
+    Raises
+    ------
+    FlomoError
+        If the file is missing or no MetaImage.
+    """
+    fields: dict[str, str] = {}
+    lines: list[bytes] = []
+    with limits.open_file(path) as stream:
+        while stream.tell() < _LONGEST_HEADER and (line := stream.readline(_LONGEST_HEADER)):
+            text = line.decode("utf-8", errors="surrogateescape").strip()
+            found = re.fullmatch(r"(\w+)\s*[=:]\s*(.*)", text)
+            name = found[1].lower() if found else ""
+            if found and name == "elementdatafile":
+                storage = Storage(b"".join(lines), fields, found[2], data_start=stream.tell())
+                if found[2].split()[:1] == ["LIST"]:
+                    rest = stream.read(_LONGEST_HEADER).decode("utf-8", "surrogateescape")
+                    storage.files = [name.strip() for name in rest.splitlines() if name.strip()]
+                return storage
+            if found:
+                fields[name] = found[2]
+            if not found and b"\0" in line:
+                break
+            lines.append(line)
+    raise limits.damaged(path, "it is not a MetaImage, or its header is damaged")
+
+
+def read_voxels(
+    path: Path, storage: Storage, size: Sequence[int], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Read all elements, one after the other, in the byte order of this computer.
+
+    Parameters
+    ----------
+    path
+        Of the header.
+    storage
+        From `read_storage`.
+    size
+        Lengths of the axes, the fastest first; checked against the free memory.
+    dtype
+        Of the elements.
+
+    Raises
+    ------
+    FlomoError
+        If a file is missing or does not hold what the header declares.
+    """
+    count = int(np.prod(size, dtype=np.int64))
+    big = storage.is_true("elementbyteordermsb", "binarydatabyteordermsb")
+    stored = dtype.newbyteorder(">" if big else "<")
+    if storage.data_file.upper() == "LOCAL":
+        start = storage.data_start
+        data = _read_part(path, path, storage, start=start, count=count, dtype=stored)
+        return data.astype(dtype, copy=False)
+    sources = _data_files(path, storage, size)
+    share = count // len(sources)
+    parts = [
+        _read_part(path, source, storage, start=0, count=share, dtype=stored) for source in sources
+    ]
+    return (np.concatenate(parts) if len(parts) > 1 else parts[0]).astype(dtype, copy=False)
+
+
+def _data_files(path: Path, storage: Storage, size: Sequence[int]) -> list[Path]:
+    text, within = storage.data_file, None
+    words = text.split()
+    names = [text]
+    if words[:1] == ["LIST"]:
+        names = storage.files
+        within = next((int(word.rstrip("Dd")) for word in words[1:2] if word[:1].isdigit()), None)
+    elif not (path.parent / text).is_file():
+        # Without numbers a pattern counts the slices from 1.
+        numbered = numbered_names(text, path)
+        names, within = numbered or (names_of(text, range(1, size[-1] + 1)) or names, None)
+    check_shares(path, size, len(names), within)
+    return beside(path, names)
+
+
+def _read_part(
+    path: Path,
+    source: Path,
+    storage: Storage,
+    *,
+    start: int,
+    count: int,
+    dtype: np.dtype[Any],
+) -> NDArray[Any]:
+    """Read the elements that one file holds."""
+    needed = count * dtype.itemsize
+    packed = storage.is_true("compresseddata")
+    text = "binarydata" in storage.fields and not storage.is_true("binarydata")
+    try:
+        skip = int(storage.fields.get("headersize", "0"))
+        promised = int(storage.fields.get("compresseddatasize", "0"))
+    except ValueError:
+        raise limits.damaged(path, "its header has an invalid size of data or header") from None
+    with limits.open_file(source) as raw:
+        stored = source.stat().st_size - start - max(skip, 0)
+        ratio = limits.DEFLATE_LIMIT if packed else dtype.itemsize if text else 1
+        limits.check_packed_size(source, needed, stored, ratio)
+        if packed and stored < promised:
+            raise limits.damaged(source)
+        if skip < 0 and (packed or text):
+            raise limits.damaged(path, "its header has an invalid HeaderSize")
+        if not packed and not text and skip >= 0 and source != path:
+            check_length(source, stored, needed)
+        raw.seek(*((-needed, 2) if skip < 0 else (start + skip, 0)))
+        try:
+            if text:
+                data = np.array(raw.read().split(), dtype=dtype)
+            elif packed:
+                data = np.frombuffer(_unpack(raw, needed), dtype)
+            else:
+                data = limits.read_elements(raw, count, dtype)
+        except (EOFError, zlib.error, OSError, ValueError, OverflowError) as error:
+            raise limits.damaged(source) from error
+    if data.size != count:
+        raise limits.damaged(source)
+    return data
+
+
+def _unpack(raw: BinaryIO, needed: int) -> bytearray:
+    """Return exactly the bytes that a compressed stream must hold.
+
+    Raises
+    ------
+    EOFError
+        If it holds fewer.
+    ValueError
+        If it holds more.
+    """
+    stream = zlib.decompressobj(_ZLIB_OR_GZIP)
+    found = bytearray()
+    while not stream.eof:
+        some = stream.unconsumed_tail or raw.read(_READ_STEP)
+        if not some:
+            raise EOFError
+        found += stream.decompress(some, needed + 1 - len(found))
+        if len(found) > needed:
+            raise ValueError
+    if len(found) != needed:
+        raise EOFError
+    return found

@@ -1,0 +1,182 @@
+"""Folders, users and networks that are unlike those of most."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_flomo.files import atomic_write
+from napari_flomo.volumes import Volume, read, write
+
+FIELD = Path(__file__).resolve().parents[1] / "fieldtests"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def latin(tmp_path: Path) -> Path:
+    """A folder whose name is not UTF-8."""
+    name = os.fsencode(tmp_path) + b"/st\xf6r"
+    try:
+        os.mkdir(name)  # noqa: PTH102  (a name in bytes)
+    except (OSError, UnicodeError):
+        pytest.skip("this system has no such names")
+    return Path(os.fsdecode(name))
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_a_folder_that_is_not_utf8(suffix: str, latin: Path, make_volume: Callable) -> None:
+    volume = make_volume()
+    write(volume, latin / f"heart{suffix}")
+    back = read(latin / f"heart{suffix}")
+    np.testing.assert_array_equal(back.data, volume.data)
+    assert back.source == "heart"
+    assert [path.name for path in latin.iterdir()] == [f"heart{suffix}"]
+
+
+def test_detached_data_in_a_folder_that_is_not_utf8(latin: Path) -> None:
+    shutil.copytree(FIELD / "nrrd_list_of_files", latin / "nrrd")
+    shutil.copytree(FIELD / "mhd_percent_in_name", latin / "mhd")
+    assert int(read(latin / "nrrd" / "heart.nhdr").data.sum()) == 3237101
+    clean = read(FIELD / "mhd_percent_in_name" / "clean.mha").data
+    np.testing.assert_array_equal(read(latin / "mhd" / "BestDiast 77 %.mhd").data, clean)
+
+
+def test_segmenting_in_a_folder_that_is_not_utf8(
+    run_python: Run, latin: Path, model: Path, make_volume: Callable
+) -> None:
+    write(make_volume(rows=40, columns=44), latin / "stack.mha")
+    command = [sys.executable.encode(), b"-m", b"napari_flomo", b"segment"]
+    paths = [os.fsencode(latin / name) for name in ("stack.mha", "labels.mha")]
+    arguments = [paths[0], b"-o", paths[1], b"--model", os.fsencode(model), b"--json"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, check=False, env=environment, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.decode("utf-8"))
+    assert told["outputs"]["labels"].endswith("labels.mha")
+    assert read(latin / "labels.mha").data.shape == (3, 40, 44)
+    assert sorted(path.name for path in latin.iterdir()) == ["labels.mha", "stack.mha"]
+    arguments[0] = os.fsencode(latin / "gone.mha")
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, check=False, env=environment, timeout=120
+    )
+    assert done.returncode == 2
+    assert done.stderr.decode("utf-8").count("\n") == 1
+    assert "There is no file" in done.stderr.decode("utf-8")
+
+
+NOBODY = """
+import os, pwd, sys
+os.environ.pop("HOME", None)
+for name in ("FLOMO_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+    os.environ.pop(name, None)
+def unknown(number):
+    raise KeyError(number)
+pwd.getpwuid = unknown
+from napari_flomo.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others always have a home folder")
+def test_a_user_without_home_and_name(run_python: Run, stack: Path, model: Path) -> None:
+    labels = stack.with_name("labels.nii.gz")
+    done = run_python("-c", NOBODY, "segment", str(stack), "-o", str(labels), "--model", str(model))
+    assert done.returncode == 0, done.stderr
+    assert labels.exists()
+    assert run_python("-c", NOBODY, "models", "list").returncode == 0
+    data = str(FIELD / "dataset_json_with_bom" / "Dataset")
+    done = run_python("-c", NOBODY, "corrections", "import", data)
+    assert done.returncode == 2
+    assert "no home folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "HTTPS_PROXY"])
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_a_socks_proxy(
+    variable: str, scheme: str, run_python: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        f"import os, sys; os.environ['{variable}'] = '{scheme}://127.0.0.1:9'; "
+        "sys.modules['socksio'] = None; os.environ.pop('HF_HUB_OFFLINE', None); "
+        "from napari_flomo.cli import main; sys.exit(main(['models', 'pull', 'hf:org/name']))"
+    )
+    done = run_python("-c", script)
+    assert done.returncode == 2, done.stderr
+    assert "pip install socksio" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_import_of_nothing_ends_with_2(
+    run_python: Run, tmp_path: Path, make_volume: Callable[..., Volume]
+) -> None:
+    shutil.copytree(FIELD / "dataset_json_with_bom" / "Dataset", tmp_path / "Dataset")
+    command = ["-m", "napari_flomo", "corrections", "import", "Dataset", "--store", "store"]
+    done = run_python(*command)
+    assert (done.returncode, "Added 1" in done.stdout) == (0, True), done.stderr
+    assert run_python(*command).returncode == 0  # all known already is not a failure
+    for path in (tmp_path / "Dataset" / "imagesTr").iterdir():
+        write(make_volume(rows=21), path)  # its labels lie elsewhere now
+    for options in ([], ["--json"]):
+        done = run_python(*command[:-1], "other", *options)
+        assert done.returncode == 2
+        assert "p001 was left out" in done.stderr
+        assert "Nothing was imported" in done.stderr
+        if options:
+            assert json.loads(done.stdout)["import"]["added"] == 0
+
+
+WRITING = """
+import sys, time
+from pathlib import Path
+from napari_flomo import cli
+from napari_flomo.files import atomic_write
+def run(args):
+    with atomic_write("image.mha") as temporary:
+        temporary.write_bytes(b"half")
+        print("writing", flush=True)
+        time.sleep(60)
+cli.doctor.run = run
+sys.exit(cli.main(["doctor"]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_leaves_no_temporary_file(name: str, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITING], cwd=tmp_path, env=environment, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"writing\n"
+    assert len(list(tmp_path.glob(".flomo-*"))) == 1
+    process.send_signal(getattr(signal, name))
+    assert process.wait(60) == {"SIGTERM": 143, "SIGINT": 130, "SIGHUP": 129}[name]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    old, fresh, other = (
+        tmp_path / name
+        for name in (".flomo-0123456789ab.mha", ".flomo-ba9876543210.nii.gz", ".flomo-notes")
+    )
+    for path in (old, fresh, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (time.time() - 90_000,) * 2)
+    with atomic_write(tmp_path / "image.txt") as temporary:
+        temporary.write_text("x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [fresh.name, other.name, "image.txt"]

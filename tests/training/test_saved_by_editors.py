@@ -1,0 +1,51 @@
+"""Data folders, recipes, rules and settings that went through an editor or a spreadsheet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flomo_training.cases import read_rows
+from flomo_training.evaluate import data_name, read_listed
+from flomo_training.finetuning.settings import read_settings
+from flomo_training.folds import Folds, read_folds
+from flomo_training.gate.rules import Rules, read_rules
+from flomo_training.preparation import MANIFEST_FILE
+from flomo_training.recipe import locate_recipe, read_recipe
+
+Save = Callable[[Path, str], Path]
+
+
+def by_notepad(path: Path, text: str) -> Path:
+    path.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    return path
+
+
+def by_unicode_text(path: Path, text: str) -> Path:
+    path.write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    return path
+
+
+@pytest.mark.parametrize("save", [by_notepad, by_unicode_text])
+def test_a_data_folder(save: Save, tmp_path: Path) -> None:
+    text = "case;patient;phase;lv_ml\np1_ED;p1;ED;139,72\np1_ES;p1;ES;60\n;;;\n"
+    save(tmp_path / "cases.csv", text)
+    assert [row["case"] for row in read_rows(tmp_path)] == ["p1_ED", "p1_ES"]
+    listed = read_listed(tmp_path)
+    assert sorted(listed.values()) == [60.0, 139.72]
+    save(tmp_path / MANIFEST_FILE, json.dumps({"data": "ACDC official"}, indent=1))
+    assert data_name(tmp_path) == "acdc"
+    folds = Folds((("p1",), ("p2",)))
+    save(tmp_path / "folds.json", folds.text())
+    assert read_folds(tmp_path) == folds
+
+
+@pytest.mark.parametrize("save", [by_notepad, by_unicode_text])
+def test_recipes_rules_and_settings(save: Save, tmp_path: Path) -> None:
+    recipe = locate_recipe("acdc")
+    assert read_recipe(save(tmp_path / "acdc.yaml", recipe.read_text())) == read_recipe(recipe)
+    assert read_rules(save(tmp_path / "rules.yaml", "# none\n")) == Rules()
+    assert read_settings(save(tmp_path / "own.yaml", "# mine\n{}\n")) == read_settings()
