@@ -30,6 +30,8 @@ class Order:
         Of labels and uncertainty, one of `FORMATS`. Probabilities are always NIfTI.
     run
         Number of the run, for the rows.
+    slice_axis
+        As `napari_flomo.volumes.read` takes it.
     """
 
     root: Path
@@ -41,6 +43,7 @@ class Order:
     probabilities: bool = False
     suffix: str = ".nii.gz"
     run: int = 1
+    slice_axis: str | None = None
 
     @property
     def contents(self) -> list[str]:

@@ -137,7 +137,7 @@ class Workplace:
         self.load()
         assert self._segmenter is not None
         start = perf_counter()
-        volume = read(order.root / study.id)
+        volume = read(order.root / study.id, slice_axis=order.slice_axis)
         opened = perf_counter()
         if stamp_of(study, order.root) != source.stamp:
             raise FlomoError("The image changed while it was read; run the command again.")

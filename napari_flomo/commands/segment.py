@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo import DEFAULT_MODEL, __version__
-from napari_flomo.commands.options import add_computing, model_folder
+from napari_flomo.commands.options import add_computing, add_slice_axis, model_folder
 from napari_flomo.commands.selection import indices
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import Job, check_writable
@@ -62,6 +62,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=_series,
         help="which series, where a DICOM folder holds several",
     )
+    add_slice_axis(parser)
     parser.add_argument(
         "--probabilities", metavar="FILE", help="also write the probability of every class (NIfTI)"
     )
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_flomo.segmentation import DEFAULT_MAPS, Segmenter, passes_of
     from napari_flomo.volumes import read
 
-    volume = read(args.input, series=args.series)
+    volume = read(args.input, series=args.series, slice_axis=args.slice_axis)
     for note in volume.notes:
         print(f"Note: {note}", file=sys.stderr)
     folder = model_folder(args.model, args.quiet)

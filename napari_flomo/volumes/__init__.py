@@ -12,16 +12,20 @@ from napari_flomo.volumes.formats import (
     write,
 )
 from napari_flomo.volumes.geometry import Geometry
+from napari_flomo.volumes.slice_axis import AXIS_NAMES, arrange, in_stored_order
 from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
 
 __all__ = [
     "AXES",
+    "AXIS_NAMES",
     "READABLE",
     "SPATIAL_AXES",
     "WRITABLE",
     "Geometry",
     "Volume",
+    "arrange",
     "find_series",
+    "in_stored_order",
     "read",
     "stem_of",
     "suffix_of",
