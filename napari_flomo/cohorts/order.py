@@ -32,6 +32,8 @@ class Order:
         Number of the run, for the rows.
     series
         Which series of a DICOM folder, as `napari_flomo.volumes.read` takes it.
+    slice_axis
+        As `napari_flomo.volumes.read` takes it.
     """
 
     root: Path
@@ -44,6 +46,7 @@ class Order:
     suffix: str = ".nii.gz"
     run: int = 1
     series: str | None = None
+    slice_axis: str | None = None
 
     @property
     def contents(self) -> list[str]:

@@ -220,7 +220,12 @@ def _read(study: Study, order: Order) -> Volume:
 
     if study.parts:
         return read_series(study.places(order.root), series=order.series, fill=True)
-    return read(order.root / study.id, series=order.series if study.series else None, fill=True)
+    return read(
+        order.root / study.id,
+        series=order.series if study.series else None,
+        slice_axis=order.slice_axis,
+        fill=True,
+    )
 
 
 def failed_row(order: Order, errand: Errand, error: str, source: Input | None = None) -> Row:

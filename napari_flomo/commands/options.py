@@ -31,6 +31,17 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_slice_axis(parser: argparse.ArgumentParser) -> None:
+    """Add ``--slice-axis``: along which axis of a file the slices lie."""
+    parser.add_argument(
+        "--slice-axis",
+        choices=("i", "j", "k"),
+        help="along which axis of a NIfTI, NRRD or MetaImage file the slices lie, counted from the "
+        "fastest in the file: i, j or k, as in nibabel and 3D Slicer (default: the axis with a "
+        "clearly larger step or clearly fewer samples)",
+    )
+
+
 def model_folder(model: str | None, quiet: bool) -> Path:
     """Return the folder of the model that is asked for, fetched with a bar if it is not here.
 

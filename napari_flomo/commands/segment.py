@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo import DEFAULT_MODEL, __version__
-from napari_flomo.commands.options import add_computing, model_folder
+from napari_flomo.commands.options import add_computing, add_slice_axis, model_folder
 from napari_flomo.commands.selection import indices
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import Job, check_writable
@@ -64,6 +64,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="NUMBER|NAME|UID",
         help="which series, where a DICOM folder holds several: its number, description or UID",
     )
+    add_slice_axis(parser)
     parser.add_argument(
         "--probabilities", metavar="FILE", help="also write the probability of every class (NIfTI)"
     )
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_flomo.segmentation import DEFAULT_MAPS, Segmenter, passes_of
     from napari_flomo.volumes import read
 
-    volume = read(args.input, series=args.series, fill=True)
+    volume = read(args.input, series=args.series, slice_axis=args.slice_axis, fill=True)
     for note in volume.notes:
         print(f"Note: {note}", file=sys.stderr)
     folder = model_folder(args.model, args.quiet)

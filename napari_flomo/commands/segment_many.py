@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.commands.options import add_computing, model_folder
+from napari_flomo.commands.options import add_computing, add_slice_axis, model_folder
 from napari_flomo.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="work with the workers of a running Dask scheduler, such as tcp://host:8786",
     )
     add_computing(parser)
+    add_slice_axis(parser)
     parser.add_argument(
         "--pattern",
         metavar="GLOB",
@@ -122,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
         probabilities=args.probabilities,
         suffix=f".{args.format}",
         series=args.series,
+        slice_axis=args.slice_axis,
     )
     choice = Choice(patterns=args.pattern, exclude=args.exclude, series=args.series)
     folder = model_folder(args.model, args.quiet)

@@ -121,8 +121,8 @@ class Journal:
             ) from error
         try:
             lock = layout.lock_of(folder)
-            write(_anonymous(image), layout.image_file(folder, image), compress=False)
-            write(_anonymous(labels), layout.labels_file(folder, 0), compress=False)
+            _write_plainly(image, layout.image_file(folder, image))
+            _write_plainly(labels, layout.labels_file(folder, 0))
             with atomic_write(layout.strokes_file(folder, 0)) as temporary:
                 temporary.write_bytes(MAGIC + (begun.to_stroke().to_record() if begun else b""))
             note = dict(about or {})
@@ -188,7 +188,7 @@ class Journal:
             If it cannot be written; the journal is as it was.
         """
         old, new = self._generation, self._generation + 1
-        base = read(layout.labels_file(self.folder, old))
+        base = read(layout.labels_file(self.folder, old), slice_axis="k")
         flat, tally, _ = painted(base.data, layout.read_content(self.folder))
         labels = base.with_data(flat.reshape(base.data.shape), axes=base.axes)
         head = MAGIC + tally.to_stroke().to_record()
@@ -301,8 +301,10 @@ def remove(folder: Path, lock: BaseFileLock) -> None:
         lock.release()
 
 
-def _anonymous(volume: Volume) -> Volume:
-    return replace(volume, source="", extra={})
+def _write_plainly(volume: Volume, path: Path) -> None:
+    """Write a volume without name; slices are the slowest axis, as strokes count the voxels."""
+    anonymous = replace(volume, source="", extra={})
+    write(anonymous, path, compress=False, stored_order=False)
 
 
 def _reason(error: OSError) -> str:

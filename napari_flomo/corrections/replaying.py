@@ -132,7 +132,7 @@ def replay(folder: Path) -> Replay:
     base = _labels(folder, content.generation, about.shape)
     flat, tally, fault = painted(base.data, content)
     return Replay(
-        image=read(image_file(folder)),
+        image=read(image_file(folder), slice_axis="k"),
         proposed=proposed,
         labels=base.with_data(flat.reshape(base.data.shape), axes=base.axes),
         strokes=tally.strokes,
@@ -181,7 +181,7 @@ def _paint(flat: NDArray[np.integer], stroke: Stroke) -> NDArray[np.integer]:
 
 
 def _labels(folder: Path, generation: int, shape: tuple[int, ...]) -> Volume:
-    labels = read(labels_file(folder, generation))
+    labels = read(labels_file(folder, generation), slice_axis="k")
     if labels.data.shape != shape:  # a reader may drop a frames axis of length 1
         axes = ("frames", "slices", "rows", "columns")[-len(shape) :]
         return Volume(labels.data.reshape(shape), labels.geometry, axes)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.volumes import Volume
+from napari_flomo.volumes.slice_axis import ask_for_axis
 
 
 def check_input(volume: Volume, card: ModelCard) -> None:
@@ -22,7 +23,8 @@ def check_input(volume: Volume, card: ModelCard) -> None:
     Raises
     ------
     FlomoError
-        If kind, colours or missing spacing do not suit the card.
+        If kind, colours or missing spacing do not suit the card, or it is not clear which axis of
+        a stack is the slice axis.
     """
     if "classes" in volume.axes:
         raise FlomoError("These are probabilities of classes, not an image; give the image itself.")
@@ -32,6 +34,8 @@ def check_input(volume: Volume, card: ModelCard) -> None:
             f"{card.name} segments slices of medical volumes, but this is a photo; give a NIfTI, "
             "NRRD or DICOM image, or choose a model for photos."
         )
+    if card.input_kind == "stack" and not volume.slice_axis_known:
+        raise FlomoError(ask_for_axis(volume))
     if card.input_kind == "photo" and not is_photo and volume.n_slices > 1:
         raise FlomoError(
             f"{card.name} segments photos, but this is a stack of {volume.n_slices} slices; choose "
@@ -79,7 +83,8 @@ def with_channels(frame: Volume, card: ModelCard) -> NDArray[Any]:
     Alpha is dropped; grey is repeated for a model of several channels, since grey is what equal
     red, green and blue look like.
     """
-    data = frame.data
+    # In one order in memory, however the image is stored: other orders round otherwise.
+    data = np.ascontiguousarray(frame.data)
     if "channels" not in frame.axes:
         data = data[..., np.newaxis]
     if data.shape[-1] == 4 and card.image_channels != 4:

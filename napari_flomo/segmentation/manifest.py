@@ -14,7 +14,7 @@ import numpy as np
 import napari_flomo
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED, MAPS
-from napari_flomo.volumes import Volume
+from napari_flomo.volumes import AXIS_NAMES, Volume
 
 if TYPE_CHECKING:
     import torch
@@ -107,6 +107,7 @@ def run_manifest(
             "dtype": str(volume.data.dtype),
             "spacing_mm": list(volume.geometry.spacing),
             "spacing_known": volume.geometry.spacing_known,
+            "slice_axis": AXIS_NAMES[2 - volume.storage[0]],
             "modality": volume.modality,
             "notes": list(volume.notes),
         },

@@ -15,6 +15,7 @@ from napari_flomo.segmentation.engines import Runner, chosen_engine, out_of_memo
 from napari_flomo.segmentation.inputs import check_input, chosen_indices, with_channels
 from napari_flomo.segmentation.manifest import Stopwatch, run_manifest
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, chosen_maps, passes_of
+from napari_flomo.segmentation.orientation import Turn
 from napari_flomo.segmentation.prediction import draws_for, predict
 from napari_flomo.segmentation.preprocessing import (
     Plan,
@@ -174,11 +175,13 @@ class Segmenter:
         draws = draws_for(kinds, self.network, card.name)
         chosen_frames = chosen_indices(frames, volume.n_frames, "frame")
         chosen_slices = chosen_indices(slices, volume.n_slices, "slice")
-        plan = make_plan(volume.spatial_shape[1:], volume.in_plane_spacing, card.preprocessing)
+        turn = Turn.of(volume.geometry)
+        seen = turn.volume(volume)
+        plan = make_plan(seen.spatial_shape[1:], seen.in_plane_spacing, card.preprocessing)
         if keep_probabilities is None:
             keep_probabilities = volume.n_frames == 1
         names = [kind.name for kind in kinds]
-        result = Assembly(volume, card, keep_probabilities, names)
+        result = Assembly(seen, card, keep_probabilities, names)
         tidy = card.postprocessing != "none" and len(chosen_slices) == volume.n_slices
 
         passes = passes_of(names, mirrored=mirrored)
@@ -191,9 +194,9 @@ class Segmenter:
         with torch.inference_mode():
             for frame in chosen_frames:
                 with watch.stage("preprocess"):
-                    pixels = with_channels(volume.frame(frame), card)
+                    pixels = with_channels(seen.frame(frame), card)
                     window = intensity_window(pixels, card.preprocessing.intensity)
-                waiting = chosen_slices
+                waiting = sorted(turn.slices(chosen_slices, volume.n_slices))
                 while waiting:
                     batch = min(most, runner.batch or usual)
                     now = waiting[:batch]
@@ -239,7 +242,7 @@ class Segmenter:
             postprocessed=tidy,
             stopwatch=watch,
         )
-        return result.finish(manifest)
+        return turn.segmentation(result.finish(manifest), volume)
 
     def warm_up(self) -> None:
         """Load the engine, so that the first slice takes no longer than the others.

@@ -34,6 +34,8 @@ def pack_volume(folder: Path, volume: Volume) -> dict[str, Any]:
         "spacing_known": geometry.spacing_known,
         "modality": volume.modality,
         "frame_step": volume.frame_step,
+        "storage": list(volume.storage),
+        "slice_axis_known": volume.slice_axis_known,
     }
 
 
@@ -49,6 +51,8 @@ def unpack_volume(folder: Path, packed: Mapping[str, Any]) -> Volume:
         tuple(packed["axes"]),
         modality=packed["modality"],
         frame_step=packed["frame_step"],
+        storage=tuple(packed["storage"]),
+        slice_axis_known=packed["slice_axis_known"],
     )
 
 

@@ -14,6 +14,17 @@ from napari_flomo.session.exchange import pack_volume, unpack_segmentation
 from napari_flomo.session.images import OpenImage
 from napari_flomo.session.merging import Scope
 from napari_flomo.session.runs import Run
+from napari_flomo.volumes import Volume
+from napari_flomo.volumes.slice_axis import ask_for_axis
+
+
+def check_slice_axis(volume: Volume) -> None:
+    """Raise if it is not clear which axis of an image is the slice axis.
+
+    The segmenter would do so too, but only after the image went to another process.
+    """
+    if not volume.slice_axis_known:
+        raise FlomoError(ask_for_axis(volume))
 
 
 def segmentation_run(

@@ -34,7 +34,7 @@ from napari_flomo.session.merging import Scope
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.review import Place, Review
 from napari_flomo.session.runs import Run
-from napari_flomo.session.segmenting import maps_run, segmentation_run
+from napari_flomo.session.segmenting import check_slice_axis, maps_run, segmentation_run
 from napari_flomo.session.storekeeper import Kept, StoreKeeper
 from napari_flomo.session.verdict import accept, reopen, vouch
 from napari_flomo.volumes import Volume
@@ -163,13 +163,14 @@ class Session:
         Busy
             If something is under way.
         FlomoError
-            If the image or the scope does not exist, or the labels that would be kept mean
-            something else in this model.
+            If the image or the scope does not exist, it is not clear which axis of the image is
+            the slice axis, or the labels that would be kept mean something else in this model.
         """
         image = self.image(key)
         scope = scope or Scope()
         scope.mask(image.volume.n_frames, image.volume.n_slices)
         self.check_idle()
+        check_slice_axis(image.volume)
         results.check_labels_agree(image, scope, results.card_of(model))
         run = segmentation_run(self._worker, image, model, device, scope, mirrored=mirrored)
         return self._follow(run)

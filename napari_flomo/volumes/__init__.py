@@ -19,10 +19,12 @@ from napari_flomo.volumes.formats import (
 )
 from napari_flomo.volumes.geometry import Geometry
 from napari_flomo.volumes.pairs import HEADER_SUFFIXES, image_beside
+from napari_flomo.volumes.slice_axis import AXIS_NAMES, arrange, in_stored_order
 from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
 
 __all__ = [
     "AXES",
+    "AXIS_NAMES",
     "HEADER_SUFFIXES",
     "READABLE",
     "SPATIAL_AXES",
@@ -30,10 +32,12 @@ __all__ = [
     "Geometry",
     "Volume",
     "align_labels",
+    "arrange",
     "fill_background",
     "find_series",
     "holds_series",
     "image_beside",
+    "in_stored_order",
     "read",
     "read_series",
     "same_place",

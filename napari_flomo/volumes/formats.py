@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.background import fill_background
+from napari_flomo.volumes.slice_axis import arrange, in_stored_order, where_it_lies
 from napari_flomo.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ _FAMILIES = {
     ".tif": "photo",
     ".tiff": "photo",
 }
+_STORED_IN_ANY_ORDER = ("nifti", "nrrd", "meta")  # a DICOM series is stacked slice by slice
 
 _PACKED = (".nii.gz", ".hdr.gz", ".img.gz")
 _SNIFFED_BYTES = 1 << 12
@@ -67,9 +69,16 @@ _COPIED_AT_ONCE = 1 << 20
 
 
 def read(
-    path: str | os.PathLike[str], *, series: str | int | None = None, fill: bool = False
+    path: str | os.PathLike[str],
+    *,
+    series: str | int | None = None,
+    slice_axis: str | None = None,
+    fill: bool = False,
 ) -> Volume:
     """Read a medical image or a photo, in its own geometry.
+
+    A file whose slices lie along another than its last axis is arranged, so that slices come first
+    in the array; `write` puts results back into the order of the file.
 
     Parameters
     ----------
@@ -80,6 +89,10 @@ def read(
     series
         Which series of a DICOM folder: its number, description or instance UID. Needed only where
         there are several.
+    slice_axis
+        Along which axis of a NIfTI, NRRD or MetaImage file the slices lie: ``"i"``, ``"j"`` or
+        ``"k"``, from the fastest axis in the file to the slowest, as nibabel and 3D Slicer count.
+        By default its steps and lengths decide.
     fill
         Whether voxels without a value (NaN) outside of the field of view become background, as
         `fill_background` does it: for images. Else, as for labels, they are an error.
@@ -100,7 +113,7 @@ def read(
 
     def reading() -> Volume:
         with _seekable(source) as place:
-            return _read(place, series)
+            return _read(place, series, slice_axis)
 
     return _checked(reading, source, fill=fill)
 
@@ -224,7 +237,7 @@ def find_series(path: str | os.PathLike[str], series: str | int | None = None) -
     return find_dicom(source, series)
 
 
-def _read(source: Path, series: str | int | None) -> Volume:
+def _read(source: Path, series: str | int | None, slice_axis: str | None) -> Volume:
     if source.is_dir():
         from napari_flomo.volumes.dicom.reading import read_dicom
 
@@ -239,10 +252,20 @@ def _read(source: Path, series: str | int | None) -> Volume:
             f"{source.name} is one file, so no series can be chosen; give the folder instead."
         )
     volume = _reader(family)(source)
+    if family in _STORED_IN_ANY_ORDER:
+        volume = arrange(volume, slice_axis)
+        if volume.storage != (0, 1, 2) and slice_axis is None:
+            volume = replace(volume, notes=(*volume.notes, where_it_lies(volume)))
     return volume if volume.source else replace(volume, source=stem_of(source))
 
 
-def write(volume: Volume, path: str | os.PathLike[str], *, compress: bool = True) -> None:
+def write(
+    volume: Volume,
+    path: str | os.PathLike[str],
+    *,
+    compress: bool = True,
+    stored_order: bool = True,
+) -> None:
     """Write a volume with its geometry; the suffix decides the format.
 
     The file appears whole or not at all. Element types are kept, so labels stay integers.
@@ -256,6 +279,9 @@ def write(volume: Volume, path: str | os.PathLike[str], *, compress: bool = True
         Its folder must exist.
     compress
         For .nrrd and .mha: whether to compress. NIfTI decides it by its suffix.
+    stored_order
+        Whether to write the axes in the order in which the image was stored, see `Volume.storage`.
+        Without, columns are the fastest axis of the file and slices the slowest.
 
     Raises
     ------
@@ -270,6 +296,8 @@ def write(volume: Volume, path: str | os.PathLike[str], *, compress: bool = True
             f"of {', '.join(WRITABLE)}."
         )
     family = _FAMILIES[suffix]
+    if stored_order:
+        volume = in_stored_order(volume)
     if family == "nifti":
         from napari_flomo.volumes.nifti import write_nifti
 

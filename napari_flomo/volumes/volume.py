@@ -43,6 +43,13 @@ class Volume:
         Sentences for the user about what the reader had to decide, such as which of two
         contradicting spacings it used. They name no file, folder or patient. Empty where the
         file was clear.
+    storage
+        For slices, rows and columns, which axis of the stored array each of them is: (1, 0, 2)
+        where the slices lie along the second of the stored axes (in array order). `write` puts
+        them back into that order.
+    slice_axis_known
+        False for a file whose geometry does not tell which axis is the slice axis; it is then kept
+        in its stored order, see `napari_flomo.volumes.slice_axis`.
 
     Raises
     ------
@@ -58,6 +65,8 @@ class Volume:
     frame_step: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
+    storage: tuple[int, int, int] = (0, 1, 2)
+    slice_axis_known: bool = True
 
     def __post_init__(self) -> None:
         axes = tuple(self.axes)

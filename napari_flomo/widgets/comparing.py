@@ -68,7 +68,7 @@ class CompareBox(QWidget):
         name = str(self.choice.currentData())
         if entry.comparison is not None:
             viewer.layers.remove(entry.comparison)
-        grid = Grid.of(image.volume, entry.image.ndim)
+        grid = Grid.below(entry.image, image.volume)
         before = image.segmentation.labels
         if name == CONTOURS:
             entry.comparison = results.add_network_contours(
@@ -92,10 +92,8 @@ class CompareBox(QWidget):
         if entry is None or entry.comparison is None or image is None:
             return
         if image.segmentation is not None and image.labels is not None:
-            before, after = image.segmentation.labels.data, image.labels.data
-            entry.comparison.data = results.changes(before, after).reshape(
-                entry.comparison.data.shape
-            )
+            found = results.changes(image.segmentation.labels.data, image.labels.data)
+            entry.comparison.data = Grid.below(entry.image, image.volume).layer_array(found)
             self._tell(entry)
 
     def _tell(self, entry: Entry) -> None:

@@ -48,7 +48,7 @@ class Computing:
     def _compute(self) -> None:
         volume, problem = None, None
         try:
-            volume = volume_of_layer(self.entry.image)
+            volume = volume_of_layer(self.entry.image, self.entry.slice_axis)
         except FlomoError as error:
             problem = Problem(str(error), kind="flomo")
         except Exception as error:  # whatever stands behind the lazy array

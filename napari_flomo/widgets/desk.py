@@ -33,7 +33,7 @@ from napari_flomo.widgets.farewell import Farewell
 from napari_flomo.widgets.layers import Grid, volume_of_layer
 from napari_flomo.widgets.marshal import Marshal
 from napari_flomo.widgets.memory import Memory
-from napari_flomo.widgets.navigation import place_in
+from napari_flomo.widgets.navigation import face, place_in
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from napari_flomo.session import OpenImage, Run
     from napari_flomo.session.learning import Learning
+    from napari_flomo.volumes.slice_axis import Order
     from napari_flomo.widgets.computing import Computing
     from napari_flomo.widgets.messages import Choice
 
@@ -211,14 +212,19 @@ class Desk(QObject):
         if entry.key is not None and entry.seen != look:
             self._forget_results(entry)
         if entry.key is None:
-            volume = volume_of_layer(entry.image) if volume is None else volume
+            volume = volume or volume_of_layer(entry.image, entry.slice_axis)
             entry.key = self.session.add(volume, entry.image.name)
             entry.seen = look
         return self.session.image(entry.key)
 
     def place(self, entry: Entry) -> Place:
         """Return the frame and slice of an image that is on the screen."""
-        return place_in(self.viewer, entry.image)
+        return place_in(self.viewer, entry.image, self.order(entry))
+
+    def order(self, entry: Entry) -> Order:
+        """Return for slices, rows and columns of an image which dimension of its layer each is."""
+        image = self.opened(entry)
+        return entry.order(None if image is None else image.volume)
 
     def say(
         self,
@@ -333,9 +339,10 @@ class Desk(QObject):
         assert image is not None
         assert image.labels is not None
         assert image.segmentation is not None
-        grid = Grid.of(image.volume, entry.image.ndim)
+        grid = Grid.below(entry.image, image.volume)
         card = image.segmentation.card
         if entry.labels is None:
+            face(self.viewer, entry.image, grid.order)
             self._memory.recall(entry, image, review=not recalled)
             entry.labels = results.add_labels(
                 self.viewer,
@@ -363,7 +370,7 @@ class Desk(QObject):
         maps = image.segmentation.uncertainty
         entry.map = next(one for one in (name or "", entry.map, *maps) if one in maps)
         doubt = maps[entry.map]
-        grid = Grid.of(image.volume, entry.image.ndim)
+        grid = Grid.below(entry.image, image.volume)
         if entry.doubt is None and entry.labels is not None:
             entry.doubt = results.add_doubt(self.viewer, entry.image, grid, doubt, entry.labels)
         elif entry.doubt is not None:

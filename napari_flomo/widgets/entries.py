@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_flomo.widgets.layers import KEY, Grid
+from napari_flomo.errors import FlomoError
+from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
     from napari_flomo.session import JournalKeeper
+    from napari_flomo.volumes import Volume
+    from napari_flomo.volumes.slice_axis import Order
     from napari_flomo.widgets.guarding import LockGuard
     from napari_flomo.widgets.painting import PaintWatch
 
@@ -34,6 +37,8 @@ class Entry:
         Name of the doubt map that is shown or was asked for.
     model
         That the labels came from.
+    slice_axis
+        Along which axis the user said that the slices lie; None where nobody did.
     recalled
         Whether what an earlier day left was taken up.
     seen
@@ -50,6 +55,7 @@ class Entry:
     keeper: JournalKeeper | None = None
     model: str = ""
     map: str = ""
+    slice_axis: str | None = None
     recalled: bool = False
     seen: tuple[Any, ...] = field(default=(), repr=False)
 
@@ -59,12 +65,30 @@ class Entry:
         made = (self.labels, self.doubt, self.comparison)
         return (self.image, *(layer for layer in made if layer is not None))
 
+    def order(self, volume: Volume | None) -> Order:
+        """Return for slices, rows and columns which dimension of the image layer each of them is.
+
+        Parameters
+        ----------
+        volume
+            The image as it was segmented; None before that.
+        """
+        try:
+            volume = volume or layout_of(self.image, self.slice_axis)
+        except FlomoError:  # it cannot be segmented; said where the image is described
+            return 0, 1, 2
+        return order_on(self.image, volume)
+
     def look_of_image(self) -> tuple[Any, ...]:
         """Return what must stay the same for a result to stay true: the data and its place."""
         image = self.image
         place = (image.scale, image.translate, image.rotate, image.shear)
         numbers = (*place, image.affine.affine_matrix)
-        return (id(image.data), *(tuple(map(float, part.ravel())) for part in numbers))
+        return (
+            id(image.data),
+            self.slice_axis,
+            *(tuple(map(float, part.ravel())) for part in numbers),
+        )
 
 
 def is_image(layer: Layer) -> bool:

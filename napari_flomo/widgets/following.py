@@ -63,6 +63,7 @@ def _on_change(desk: Desk, entry: Entry, change: Change) -> None:
         _say_refused(desk, image, change.refused)
     if not change:
         return
+    change = journalling.in_image(entry, change)
     journalling.note_change(desk, entry, image, change)
     places = places_of(change.indices, image.labels)
     step = 1 if change.kind == "stroke" else -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.session import JournalKeeper, Place, words
 from napari_flomo.widgets import results
+from napari_flomo.widgets.layers import KEY, Grid
 from napari_flomo.widgets.painting import Change
 
 if TYPE_CHECKING:
@@ -25,6 +27,18 @@ def note_change(desk: Desk, entry: Entry, image: OpenImage, change: Change) -> N
         before.ravel()[change.indices] = change.old
         entry.keeper = JournalKeeper.begin(image, before, teller(desk))
     entry.keeper.note_change(change.kind, change.indices, change.old, change.new)
+
+
+def in_image(entry: Entry, change: Change) -> Change:
+    """Return a change of the labels layer with indices into the labels of the image."""
+    assert entry.labels is not None
+    grid: Grid = entry.labels.metadata[KEY]
+    indices = grid.flat_indices(change.indices)
+    if indices is change.indices:
+        return change
+    ascending = np.argsort(indices)
+    old, new = change.old[ascending], change.new[ascending]
+    return replace(change, indices=indices[ascending], old=old, new=new)
 
 
 def note_accepted(entry: Entry, place: Place, accepted: bool = True) -> None:
@@ -53,12 +67,11 @@ def put_new_labels(desk: Desk, entry: Entry, wanted: NDArray[np.integer]) -> Non
         results.replace_voxels(layer, wanted)
     watch.rebase()
     image = desk.session.image(entry.key)
-    assert image.labels is not None
-    desk.session.set_labels(image.key, layer.data.reshape(image.labels.data.shape))
+    desk.session.set_labels(image.key, layer.metadata[KEY].array(layer.data))
     if entry.keeper is not None:
         where = np.flatnonzero(before != layer.data)
         change = Change("stroke", where, before.ravel()[where], layer.data.ravel()[where])
-        note_change(desk, entry, image, change)
+        note_change(desk, entry, image, in_image(entry, change))
 
 
 def teller(desk: Desk) -> Any:

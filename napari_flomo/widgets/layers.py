@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Geometry, Volume, fill_background
+from napari_flomo.volumes import Geometry, Volume, arrange, fill_background
+from napari_flomo.volumes.slice_axis import Order, inverse, transposed
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -40,24 +41,33 @@ class Grid:
         A volume of one shared zero in the shape of the image (without channels).
     ndim
         Dimensions of the layers on this grid; 2 for a single image, whose slice axis is dropped.
+    order
+        For slices, rows and columns of the image, which of the last three dimensions of the layers
+        each of them is.
     """
 
     template: Volume
     ndim: int
+    order: Order = (0, 1, 2)
 
     @classmethod
-    def of(cls, volume: Volume, ndim: int | None = None) -> Grid:
+    def of(cls, volume: Volume, ndim: int | None = None, order: Order = (0, 1, 2)) -> Grid:
         """Take the grid of a volume."""
         axes = tuple(name for name in volume.axes if name not in ("channels", "classes"))
         shape = tuple(volume.length(name) for name in axes)
         empty = np.broadcast_to(np.uint8(0), shape)
         template = replace(volume, data=empty, axes=axes)
-        return cls(template, len(axes) if ndim is None else ndim)
+        return cls(template, len(axes) if ndim is None else ndim, order)
+
+    @classmethod
+    def below(cls, layer: Image, volume: Volume) -> Grid:
+        """Take the grid of a volume for results that lie on the layer it was made of."""
+        return cls.of(volume, layer.ndim, order_on(layer, volume))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the layers on this grid."""
-        shape = self.template.data.shape
+        shape = self._in_layer(self.template.data).shape
         return shape[1:] if self.ndim == len(shape) - 1 else shape
 
     def volume(self, data: NDArray[Any]) -> Volume:
@@ -73,11 +83,34 @@ class Grid:
                 f"The layer has the shape {_by(data.shape)}, but its image has {_by(self.shape)}; "
                 "crop or resample nothing before you save, or segment the new image."
             )
-        return self.template.with_data(data.reshape(self.template.data.shape))
+        return self.template.with_data(self.array(data))
+
+    def array(self, data: NDArray[Any]) -> NDArray[Any]:
+        """Return the data of a layer with the axes of the image; a view."""
+        whole = data.reshape(self._in_layer(self.template.data).shape)
+        return transposed(whole, self.order, whole.ndim - 3)
 
     def layer_data(self, volume: Volume) -> NDArray[Any]:
         """Return the voxels of a volume on this grid as a layer shows them, without copying."""
-        return volume.data.reshape(self.shape)
+        return self.layer_array(volume.data)
+
+    def layer_array(self, data: NDArray[Any]) -> NDArray[Any]:
+        """Return an array with the axes of the image as a layer shows it; a view."""
+        return self._in_layer(data).reshape(self.shape)
+
+    def flat_indices(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Turn flat indices into a layer into those into an array with the axes of the image."""
+        if self.order == (0, 1, 2):
+            return indices
+        shape = self.shape
+        places = list(np.unravel_index(indices, shape))
+        first = len(shape) - 3
+        places[first:] = [places[first + axis] for axis in self.order]
+        flat: NDArray[np.int64] = np.ravel_multi_index(places, self.template.data.shape)
+        return flat
+
+    def _in_layer(self, data: NDArray[Any]) -> NDArray[Any]:
+        return transposed(data, inverse(self.order), data.ndim - 3)
 
 
 def layer_of_volume(volume: Volume) -> dict[str, Any]:
@@ -99,7 +132,7 @@ def layer_of_volume(volume: Volume) -> dict[str, Any]:
     }
 
 
-def volume_of_layer(layer: Image) -> Volume:
+def volume_of_layer(layer: Image, slice_axis: str | None = None) -> Volume:
     """Return the image of a layer with the geometry that is known best.
 
     That is the file's own for a layer of our reader (with the layer's scale, if that was changed
@@ -109,7 +142,10 @@ def volume_of_layer(layer: Image) -> Volume:
     Parameters
     ----------
     layer
-        2-D (rows, columns), 3-D (slices, rows, columns) or 4-D (frames first); grey or RGB.
+        2-D (rows, columns), 3-D (slices, rows, columns) or 4-D (frames first); grey or RGB. Slices,
+        rows and columns may come in any order if the scale tells the slices.
+    slice_axis
+        Along which axis the slices lie, where that is not clear, see `napari_flomo.volumes.read`.
 
     Raises
     ------
@@ -118,15 +154,58 @@ def volume_of_layer(layer: Image) -> Volume:
     """
     name = layer.name
     data = np.asarray(layer.data[0] if layer.multiscale else layer.data)
+    return fill_background(_arranged(layer, data, slice_axis), name)
+
+
+def layout_of(layer: Image, slice_axis: str | None = None) -> Volume:
+    """Return what `volume_of_layer` would return, with zeros for voxels: nothing is computed.
+
+    Raises
+    ------
+    FlomoError
+        As `volume_of_layer`, but for the values.
+    """
+    return _arranged(layer, np.broadcast_to(np.uint8(0), _shape_of(layer)), slice_axis)
+
+
+def order_on(layer: Image, volume: Volume) -> Order:
+    """Return for slices, rows and columns of an image which dimension of its layer each of them is.
+
+    Parameters
+    ----------
+    layer
+        Its last three dimensions are counted from 0.
+    volume
+        From `volume_of_layer`.
+    """
+    known = _known(layer, _shape_of(layer))
+    base = (0, 1, 2) if known is None else known.storage
+    first, second, third = (base.index(axis) for axis in volume.storage)
+    return first, second, third
+
+
+def _arranged(layer: Image, data: NDArray[Any], slice_axis: str | None) -> Volume:
+    """Return the volume of a layer with the slices first; without a choice, as they are known."""
+    known = _known(layer, data.shape)
+    if known is not None:
+        geometry = _rescaled(known.geometry, layer.scale)
+        volume = replace(known, data=data, geometry=geometry)
+        return volume if slice_axis is None else arrange(volume, slice_axis)
+    axes = axes_of(layer)
+    fields: dict[str, Any] = {"modality": "photo"} if layer.rgb else {}
+    geometry = geometry_of_layer(layer)
+    volume = Volume.from_array(data, axes=axes, geometry=geometry, source=layer.name, **fields)
+    return volume if layer.rgb or layer.ndim < 3 else arrange(volume, slice_axis)
+
+
+def _known(layer: Image, shape: tuple[int, ...]) -> Volume | None:
+    """Return the volume that our reader made a layer of."""
     known = layer.metadata.get(KEY)
-    if isinstance(known, Volume) and data.shape == known.data.shape:
-        volume = replace(known, data=data, geometry=_rescaled(known.geometry, layer.scale))
-    else:
-        fields: dict[str, Any] = {"modality": "photo"} if layer.rgb else {}
-        axes = axes_of(layer)
-        geometry = geometry_of_layer(layer)
-        volume = Volume.from_array(data, axes=axes, geometry=geometry, source=name, **fields)
-    return fill_background(volume, name)
+    return known if isinstance(known, Volume) and known.data.shape == shape else None
+
+
+def _shape_of(layer: Image) -> tuple[int, ...]:
+    return tuple((layer.data[0] if layer.multiscale else layer.data).shape)
 
 
 def axes_of(layer: Image) -> tuple[str, ...]:
@@ -204,15 +283,17 @@ def transform_of(layer: Layer) -> dict[str, Any]:
     return {key: getattr(layer, key) for key in TRANSFORM}
 
 
-def describe(layer: Image) -> str:
+def describe(layer: Image, slice_axis: str | None = None) -> str:
     """Say in one line what a layer is and what will be done with it; computes nothing."""
     try:
         axes = axes_of(layer)
-        geometry = geometry_of_layer(layer)
+        geometry_of_layer(layer)
+        layout = layout_of(layer, slice_axis)
     except FlomoError as error:
         return str(error)
     data = layer.data[0] if layer.multiscale else layer.data
-    lengths = dict(zip(axes, data.shape, strict=True))
+    geometry = layout.geometry
+    lengths = {axis: layout.length(axis) for axis in axes}
     parts = [
         f"{lengths[axis]} {axis if lengths[axis] != 1 else axis[:-1]}"
         for axis in ("frames", "slices")
@@ -225,6 +306,8 @@ def describe(layer: Image) -> str:
         parts.append(f"{row:.3g} × {column:.3g}{thick} mm")
     else:
         parts.append("size of a pixel unknown")
+    if not layout.slice_axis_known:
+        parts.append("not clear along which axis the slices lie: choose it below")
     if layer.rgb:
         parts.append("colour")
     if layer.multiscale:

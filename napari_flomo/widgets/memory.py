@@ -45,7 +45,8 @@ class Memory(QObject):
             with suppress(FlomoError):  # of another shape: start anew
                 image.review.restore(remembered)
                 if image.review.current is not None:
-                    navigation.go_to(self._desk.viewer, entry.image, image.review.current)
+                    order = self._desk.order(entry)
+                    navigation.go_to(self._desk.viewer, entry.image, image.review.current, order)
         if entry.image.rgb:
             return
         percentiles = self._preferences.contrast(entry.model)

@@ -10,9 +10,14 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
+    from napari_flomo.volumes.slice_axis import Order
 
-def place_in(viewer: Viewer, layer: Layer) -> Place:
-    """Return the frame and slice of a layer that the viewer shows, the nearest there is."""
+
+def place_in(viewer: Viewer, layer: Layer, order: Order = (0, 1, 2)) -> Place:
+    """Return the frame and slice of a layer that the viewer shows, the nearest there is.
+
+    ``order`` is that of `napari_flomo.widgets.layers.order_on`.
+    """
     index = layer.world_to_data(viewer.dims.point[-layer.ndim :])
     shape = layer.data.shape if not layer.multiscale else layer.data[0].shape
     nearest = [
@@ -21,21 +26,33 @@ def place_in(viewer: Viewer, layer: Layer) -> Place:
     ]
     if layer.ndim == 2:
         return Place(0, 0)
-    return Place(nearest[0] if layer.ndim == 4 else 0, nearest[-3])
+    return Place(nearest[0] if layer.ndim == 4 else 0, nearest[layer.ndim - 3 + order[0]])
 
 
-def go_to(viewer: Viewer, layer: Layer, place: Place) -> None:
+def go_to(viewer: Viewer, layer: Layer, place: Place, order: Order = (0, 1, 2)) -> None:
     """Show a frame and slice of a layer; axes that are on the screen stay as they are."""
     if layer.ndim == 2:
         return
     shape = layer.data.shape if not layer.multiscale else layer.data[0].shape
     index = [(length - 1) / 2 for length in shape[: layer.ndim]]
-    index[-3] = place.slice
+    slices = layer.ndim - 3 + order[0]
+    index[slices] = place.slice
     if layer.ndim == 4:
         index[0] = place.frame
     world = layer.data_to_world(index)
     before = viewer.dims.ndim - layer.ndim
-    changed = range(layer.ndim - 2)  # rows and columns stay where they are
+    changed = [0, slices] if layer.ndim == 4 else [slices]  # rows and columns stay where they are
     displayed = set(viewer.dims.displayed)
     axes = [axis + before for axis in changed if axis + before not in displayed]
     viewer.dims.set_point(axes, [float(world[axis - before]) for axis in axes])
+
+
+def face(viewer: Viewer, layer: Layer, order: Order) -> None:
+    """Show the planes of the slices, where the viewer cuts through them."""
+    if layer.ndim == 2 or viewer.dims.ndisplay != 2:
+        return
+    first = viewer.dims.ndim - 3
+    slices, rows, columns = (first + axis for axis in order)
+    if slices in viewer.dims.displayed:
+        others = [axis for axis in viewer.dims.order if axis not in (slices, rows, columns)]
+        viewer.dims.order = (*others, slices, rows, columns)

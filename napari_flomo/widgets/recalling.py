@@ -32,7 +32,7 @@ def bring_back(desk: Desk, entry: Entry, found: Earlier) -> None:
     image = None if desk.closed else desk.opened(entry)
     if image is None or image.labels is None or image.review is None or entry.labels is None:
         return
-    grid = Grid.of(image.volume, entry.image.ndim)
+    grid = Grid.below(entry.image, image.volume)
     journalling.put_new_labels(desk, entry, grid.layer_data(found.over(image.labels)))
     desk.session.vouch(image.key, found.places)
     for place in found.places:

@@ -80,6 +80,7 @@ def add_doubt(viewer: Viewer, image: Image, grid: Grid, doubt: Volume, below: La
         name=f"{image.name} uncertainty",
         metadata={KEY: grid},
         visible=False,
+        rgb=False,  # a last axis of three or four slices is no colour
         **overlay.layer_arguments(),
         **transform_of(image),
     )

@@ -27,7 +27,7 @@ def previous_doubtful(desk: Desk) -> None:
 
 def go_to(desk: Desk, entry: Entry, place: Place) -> None:
     """Show a slice of an image, and note it in the review where it is part of that."""
-    navigation.go_to(desk.viewer, entry.image, place)
+    navigation.go_to(desk.viewer, entry.image, place, desk.order(entry))
     image = desk.opened(entry)
     if image is not None and image.review is not None and place in image.review.order:
         desk.session.review_go_to(image.key, place)
@@ -51,7 +51,7 @@ def accept(desk: Desk) -> None:
     if following is None:
         desk.say("Every slice is accepted; save the labels to keep them.")
     else:
-        navigation.go_to(desk.viewer, entry.image, following)
+        navigation.go_to(desk.viewer, entry.image, following, desk.order(entry))
 
 
 def lock(desk: Desk, code: int, locked: bool) -> None:
@@ -75,4 +75,4 @@ def _walk(desk: Desk, step: Callable[[str], Place | None], at_the_end: str) -> N
     if place is None:
         desk.say(at_the_end)
     else:
-        navigation.go_to(desk.viewer, entry.image, place)
+        navigation.go_to(desk.viewer, entry.image, place, desk.order(entry))

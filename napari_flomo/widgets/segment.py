@@ -41,6 +41,7 @@ from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.messages import Choice, MessageBar
 from napari_flomo.widgets.panel import Panel, note
 from napari_flomo.widgets.restore import offer
+from napari_flomo.widgets.slice_axis_row import SliceAxisRow
 from napari_flomo.widgets.spacing import SpacingRow
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class SegmentPanel(Panel):
         self.image_box.activated.connect(self._on_image_chosen)
         self.image_line = note("What the chosen image is, and what will be done with it")
         self.spacing = SpacingRow(self.desk)
+        self.slice_axis = SliceAxisRow(self.desk)
         self.model_box = QComboBox()
         self.model_box.setToolTip("The network to use; more of them under Models")
         self.model_box.currentIndexChanged.connect(self._on_model_chosen)
@@ -151,6 +153,7 @@ class SegmentPanel(Panel):
         form.addRow("Image", self.image_box)
         form.addRow(self.image_line)
         form.addRow(self.spacing)
+        form.addRow(self.slice_axis)
         form.addRow("Model", models)
         form.addRow(self.card_line)
         form.addRow("Device", self.device_box)
@@ -219,8 +222,9 @@ class SegmentPanel(Panel):
         if entry is None:
             self.image_line.setText("Open an image, or drop a file or DICOM folder on the window.")
         else:
-            self.image_line.setText(describe(entry.image))
+            self.image_line.setText(describe(entry.image, entry.slice_axis))
         self.spacing.show_for(entry)
+        self.slice_axis.show_for(entry)
         self.review_button.setEnabled(entry is not None and entry.labels is not None)
         self._refresh_scope()
 

@@ -96,7 +96,7 @@ class Addition:
 def stored_image(layout: Layout, settings: Settings, image_hash: str) -> Volume | None:
     """Return the copy of an image, None if the store has none."""
     for path in sorted(layout.images.glob(f"{settings.token('image', image_hash)}.*")):
-        return read(path)
+        return read(path, slice_axis="k")
     return None
 
 

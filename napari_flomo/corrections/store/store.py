@@ -272,7 +272,7 @@ class CorrectionStore:
         path = self._layout.path(file.file)
         try:
             if file_hash(path) == file.sha256:
-                return read(path)
+                return read(path, slice_axis="k")
             what = "was changed after it was written"
         except OSError as error:
             what = f"cannot be read ({error.strerror or error})"

@@ -202,11 +202,11 @@ class Transaction:
             for folder in (layout.images, layout.corrections, layout.correction(head.id)):
                 make_folder(folder)
             if missing is not None and correction.image is not None:
-                write(replace(correction.image, source=""), missing)
+                write(replace(correction.image, source=""), missing, stored_order=False)
                 copy = self._stored(missing)
             proposed = self._write_proposed(correction.proposed, latest, head)
             corrected = layout.labels(head.id, head.revision, "corrected")
-            write(correction.corrected, corrected)
+            write(correction.corrected, corrected, stored_order=False)
             record = Record(
                 **vars(head),
                 sequence=begin.sequence,
@@ -248,7 +248,7 @@ class Transaction:
             if known is not None and self.layout.path(known.file) == path:
                 good = file_hash(path) == known.sha256
             else:
-                good = path.exists() and same_image(read(path), image)
+                good = path.exists() and same_image(read(path, slice_axis="k"), image)
         except (FlomoError, OSError):
             good = False
         return (self._stored(path), None) if good else (None, path)
@@ -264,11 +264,11 @@ class Transaction:
             with suppress(FlomoError, OSError):
                 path = self.layout.path(before.file)
                 if file_hash(path) == before.sha256 and np.array_equal(
-                    read(path).data, labels.data
+                    read(path, slice_axis="k").data, labels.data
                 ):
                     return before
         path = self.layout.labels(head.id, head.revision, "proposed")
-        write(labels, path)
+        write(labels, path, stored_order=False)
         return self._stored(path)
 
     def _end_addition(self, record: Path, begin: Entry) -> None:

@@ -188,11 +188,11 @@ def _check_labels(layout: Layout, record: Record) -> Iterator[Finding]:
     grid: Volume | None = None
     try:
         if record.image.copy is not None:
-            grid = read(layout.path(record.image.copy.file))
+            grid = read(layout.path(record.image.copy.file), slice_axis="k")
         for file in (record.proposed, record.corrected):
             if file is None:
                 continue
-            labels = read(layout.path(file.file))
+            labels = read(layout.path(file.file), slice_axis="k")
             labels_on(labels, labels if grid is None else grid, record.codes)
             if (labels.n_frames, *labels.spatial_shape) != record.image.shape:
                 raise FlomoError("Their shape is not that of the image in the record.")

@@ -18,7 +18,6 @@ from napari_flomo.volumes.dicom.joining import alike, join
 from napari_flomo.volumes.dicom.series import Entry, choose, entries_of, is_called, source_of
 from napari_flomo.volumes.dicom.sorting import is_parallel
 
-
 _FILE_SET = "1.2.840.10008.1.3.10"
 
 
@@ -207,7 +206,9 @@ def _in_file_set(index: Path, series: str | int | None) -> Choice:
     choice = _chosen(images, series, index.parent)
     if not missing:
         return choice
-    those = "file that the DICOMDIR lists is" if missing == 1 else "files that the DICOMDIR lists are"
+    those = (
+        "file that the DICOMDIR lists is" if missing == 1 else "files that the DICOMDIR lists are"
+    )
     return Choice(choice.planes, (f"{missing} {those} missing.", *choice.notes))
 
 

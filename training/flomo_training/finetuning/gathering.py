@@ -17,6 +17,7 @@ from napari_flomo.corrections import Correction, CorrectionStore, Record
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.inputs import check_input, with_channels
+from napari_flomo.segmentation.orientation import Turn
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
 from napari_flomo.volumes import Volume
 
@@ -222,28 +223,30 @@ def corrected_frame(
     table = {label.code: index for index, label in enumerate(card.labels)}
     table = table if classes is None else {**classes, 0: 0}
     whole = replace(card.preprocessing, crop=None)  # squares are cut later, at random
-    seen = list(slices)
-    prepared, plan = prepare(with_channels(image, card), image.in_plane_spacing, whole)
+    turn = Turn.of(image.geometry)
+    turned, seen = turn.volume(image), turn.slices(slices, image.n_slices)
+    prepared, plan = prepare(with_channels(turned, card), turned.in_plane_spacing, whole)
+    drawn = turn.array(labels.data)[seen]
     lookup = np.zeros(int(labels.data.max()) + 1, np.uint8)
     for code, index in table.items():
         if code < len(lookup):
             lookup[code] = index
-    truth = prepare_labels(lookup[labels.data[seen]], plan).numpy()
+    truth = prepare_labels(lookup[drawn], plan).numpy()
     pixels = as_bytes(prepared)
     case = Case(f"{record_id}-{frame:03}", group, "", Path(), Path())
     volume = PreparedVolume(case, pixels[seen], truth, centre_of(truth), fingerprint)
     others = [index for index in range(len(pixels)) if index not in set(seen)]
     named = tuple(index in set(table.values()) for index in range(len(card.labels)))
-    before = None if proposed is None else proposed.data[seen]
+    before = None if proposed is None else turn.array(proposed.data)[seen]
     return CorrectedFrame(
         record_id=record_id,
         frame=frame,
-        slices=tuple(seen),
+        slices=tuple(slices),
         group=group,
         volume=volume,
         named=named,
         unseen=pixels[others],
-        judged=drawn_labels(labels.data[seen], before, table, named),
+        judged=drawn_labels(drawn, before, table, named),
         digest=digest,
     )
 

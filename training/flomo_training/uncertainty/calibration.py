@@ -21,6 +21,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Segmenter, prepare, prepare_labels
 from napari_flomo.segmentation.inputs import check_input, with_channels
+from napari_flomo.segmentation.orientation import Turn
 from napari_flomo.volumes import Volume
 
 RANGE = (0.05, 20.0)
@@ -104,9 +105,11 @@ def collect_pixels(
     card = segmenter.card
     check_input(volume, card)
     chosen = list(range(volume.n_slices)) if slices is None else list(slices)
-    pixels = with_channels(volume.frame(0), card)
-    spacing = volume.in_plane_spacing
-    images, plan = prepare(pixels, spacing, card.preprocessing, chosen)
+    turn = Turn.of(volume.geometry)
+    seen = turn.volume(volume.frame(0))
+    chosen, reference = turn.slices(chosen, volume.n_slices), turn.array(reference)
+    spacing = seen.in_plane_spacing
+    images, plan = prepare(with_channels(seen, card), spacing, card.preprocessing, chosen)
     classes = prepare_labels(code_to_class(reference[chosen], card, name), plan).numpy()
     logits = []
     with torch.inference_mode():

@@ -1,0 +1,193 @@
+"""How slices are turned before the network sees them, so that storage does not matter.
+
+One heart can be stored with any of its axes reversed and with rows and columns exchanged. A network
+is no judge of that, so it always sees the same pixels: the slices of a grid are turned by quarter
+turns and mirrored until columns, rows and slices run in directions that depend on the patient
+alone. What it says of them is turned back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.segmentation.scores import Scores
+from napari_flomo.segmentation.segmentation import Segmentation
+from napari_flomo.volumes import Geometry, Volume
+from napari_flomo.volumes.slice_axis import Order, inverse, permuted, transposed
+
+# Headers round directions: where two of them are equally good, the same one has to be chosen.
+_TIE = 1e-3
+
+# LPS. The apex of a heart points to the left, front and feet, its base to this side.
+_BASE = np.array([-1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The way from the axes of an image to those that the network sees, and back.
+
+    Attributes
+    ----------
+    order
+        For slices, rows and columns of the turned image, which axis of the image they are. The
+        slices stay slices.
+    reversed
+        Whether each of them then runs the other way.
+    """
+
+    order: Order = (0, 1, 2)
+    reversed: tuple[bool, bool, bool] = (False, False, False)
+
+    @classmethod
+    def of(cls, geometry: Geometry) -> Turn:
+        """Find the turn for a grid.
+
+        In a nearly axial plane columns run to the left and rows to the back of the patient, as in a
+        usual axial image. In all others columns run downwards, as nearly as one of the two axes
+        does, and rows to that side from which the slices run towards the base of the heart.
+
+        Parameters
+        ----------
+        geometry
+            Of the image. The turn depends on its directions alone.
+        """
+        matrix = geometry.direction_matrix
+        first, second, normal = (matrix[:, axis] for axis in range(3))
+        columns, rows = _columns_and_rows(first, second, normal)
+        exchanged = columns is second
+        wanted = _wanted(columns, rows, normal)
+        order: Order = (0, 2, 1) if exchanged else (0, 1, 2)
+        return cls(order, wanted)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the image is as the network sees it already."""
+        return self == Turn()
+
+    def array(self, data: NDArray[Any], first: int = 0) -> NDArray[Any]:
+        """Turn an array; a view.
+
+        Parameters
+        ----------
+        data
+            Any array.
+        first
+            Position of its slices; rows and columns follow.
+        """
+        return self._reverse(transposed(data, self.order, first), first)
+
+    def array_back(self, data: NDArray[Any], first: int = 0) -> NDArray[Any]:
+        """Turn an array back; a view."""
+        return transposed(self._reverse(data, first), inverse(self.order), first)
+
+    def volume(self, volume: Volume) -> Volume:
+        """Turn an image with its grid; the voxels are not copied."""
+        if self.changes_nothing:
+            return volume
+        first = volume.axes.index("slices")
+        data = self.array(volume.data, first)
+        geometry = permuted(volume.geometry, self.order)
+        for axis, length in enumerate(data.shape[first : first + 3]):
+            if self.reversed[axis]:
+                geometry = _reversed(geometry, 2 - axis, length)
+        return replace(volume, data=data, geometry=geometry, storage=(0, 1, 2), extra={})
+
+    def slices(self, chosen: Sequence[int], count: int) -> list[int]:
+        """Return the indices that slices have in the turned image, one by one.
+
+        Parameters
+        ----------
+        chosen
+            Their indices in the image.
+        count
+            Slices of the image.
+        """
+        return [count - 1 - index if self.reversed[0] else index for index in chosen]
+
+    def segmentation(self, found: Segmentation, image: Volume) -> Segmentation:
+        """Turn the segmentation of a turned image back onto the grid of the image."""
+        if self.changes_nothing:
+            return found
+
+        def on_image(volume: Volume) -> Volume:
+            data = self.array_back(volume.data, volume.axes.index("slices"))
+            return image.with_data(np.ascontiguousarray(data), axes=volume.axes)
+
+        return replace(
+            found,
+            labels=on_image(found.labels),
+            probabilities=None if found.probabilities is None else on_image(found.probabilities),
+            uncertainty={name: on_image(one) for name, one in found.uncertainty.items()},
+            slice_scores=self._scores(found.slice_scores),
+            scores=None if found.scores is None else self._all_scores(found.scores),
+        )
+
+    def _reverse(self, data: NDArray[Any], first: int) -> NDArray[Any]:
+        axes = tuple(first + axis for axis in range(3) if self.reversed[axis])
+        return np.flip(data, axes) if axes else data
+
+    def _scores(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """Put scores, whose last axis is the slices, into the order of the image."""
+        return np.ascontiguousarray(scores[..., ::-1]) if self.reversed[0] else scores
+
+    def _all_scores(self, scores: Scores) -> Scores:
+        arrays: dict[str, Any] = {
+            name: self._scores(value)
+            for name, value in vars(scores).items()
+            if isinstance(value, np.ndarray)
+        }
+        return replace(scores, **arrays)
+
+
+def _columns_and_rows(
+    first: NDArray[np.float64], second: NDArray[np.float64], normal: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return which of the two axes of a plane are its columns and its rows."""
+    along = 0 if _is_axial(normal) else 2
+    one, other = (axis * np.sign(axis[along] or 1) for axis in (first, second))
+    # The other components decide where both lie at 45 degrees to the patient.
+    for lead in (one[along] - other[along], *(one - other)):
+        if abs(lead) > _TIE:
+            return (first, second) if lead > 0 else (second, first)
+    return first, second
+
+
+def _wanted(
+    columns: NDArray[np.float64], rows: NDArray[np.float64], normal: NDArray[np.float64]
+) -> tuple[bool, bool, bool]:
+    """Return which of slices, rows and columns must run the other way."""
+    if _is_axial(normal):
+        other_way, upwards = columns[0] < 0, np.sign(normal[2])
+    else:
+        other_way, upwards = columns[2] > 0, _towards_base(normal)
+    turned = -columns if other_way else columns
+    # Columns, rows and slices are right-handed, and the slices run upwards or towards the base.
+    rows_other_way = np.cross(turned, rows) @ normal * upwards < 0
+    return bool(upwards < 0), bool(rows_other_way), bool(other_way)
+
+
+def _is_axial(normal: NDArray[np.float64]) -> bool:
+    x, y, z = np.abs(normal)
+    return bool(z > max(x, y) - _TIE)
+
+
+def _towards_base(direction: NDArray[np.float64]) -> float:
+    """Return 1 for a direction towards the base of a heart, else -1."""
+    for value in (direction @ _BASE, *direction):
+        if abs(value) > _TIE:
+            return float(np.sign(value))
+    return 1.0
+
+
+def _reversed(geometry: Geometry, axis: int, length: int) -> Geometry:
+    """Return a grid with one of its axes, in the order of the geometry, the other way round."""
+    matrix = geometry.direction_matrix
+    shift = matrix[:, axis] * (geometry.spacing[axis] * (length - 1))
+    x, y, z = (np.array(geometry.origin) + shift).tolist()
+    matrix[:, axis] *= -1
+    return replace(geometry, origin=(x, y, z), direction=tuple((matrix + 0.0).ravel().tolist()))

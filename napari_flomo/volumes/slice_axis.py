@@ -1,0 +1,220 @@
+"""Which axis of a stored image runs from slice to slice.
+
+Programs that reorient images, such as to RAS, put the slices of an oblique stack on any axis of the
+file. The steps and lengths of the axes tell which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.volumes.geometry import Geometry
+from napari_flomo.volumes.volume import Volume
+
+SliceAxis = Literal["i", "j", "k"]
+
+AXIS_NAMES = ("i", "j", "k")
+"""The axes of a file from the fastest to the slowest, as nibabel and 3D Slicer count them."""
+
+LARGER_STEP = 1.5
+"""How many times the next step a step must be to tell the slices. Pixels of one image differ by
+less, also after a rectangular field of view; slices thinner than this come in stacks so fine that
+their number tells more."""
+
+FEWER_SAMPLES = 0.5
+"""How many samples, as a share of the next fewest, tell the slices where the steps do not: a stack
+that was interpolated to cubic voxels covers 60 to 120 mm across and 250 to 400 mm in the plane."""
+
+Order = tuple[int, int, int]
+
+
+def find_slice_axis(steps: Sequence[float], lengths: Sequence[int]) -> int | None:
+    """Find the axis that runs from slice to slice.
+
+    An axis of length 1 is the one, if no other is so short. Else it is the axis with a clearly
+    larger step than the others, or, where no step is clearly larger, the axis with clearly fewer
+    samples.
+
+    Parameters
+    ----------
+    steps
+        Of the three axes, in mm.
+    lengths
+        Their numbers of samples, in the same order.
+
+    Returns
+    -------
+    int or None
+        Index of the axis; None where nothing tells it, or the largest step and the fewest samples
+        belong to two axes.
+    """
+    single = [axis for axis in range(3) if lengths[axis] == 1]
+    if len(single) == 1:
+        return single[0]
+    by_step = sorted(range(3), key=lambda axis: -steps[axis])
+    by_length = sorted(range(3), key=lambda axis: lengths[axis])
+    coarse = steps[by_step[0]] >= LARGER_STEP * steps[by_step[1]]
+    few = lengths[by_length[0]] <= FEWER_SAMPLES * lengths[by_length[1]]
+    if coarse and few:
+        return by_step[0] if by_step[0] == by_length[0] else None
+    if coarse:
+        return by_step[0]
+    return by_length[0] if few else None
+
+
+def slice_axis_of(geometry: Geometry, shape: Sequence[int]) -> int | None:
+    """Find the slice axis of an array, see `find_slice_axis`.
+
+    Parameters
+    ----------
+    geometry
+        Grid of the array, its last axis being the columns.
+    shape
+        Lengths of the three axes.
+
+    Returns
+    -------
+    int or None
+        Index into ``shape``. The first axis where the spacing is unknown.
+    """
+    return find_slice_axis(geometry.spacing[::-1], shape) if geometry.spacing_known else 0
+
+
+def axis_index(name: str) -> int:
+    """Return the index in array order of an axis by its name in the file: 2 of ``"i"``.
+
+    Raises
+    ------
+    FlomoError
+        If the name is none of `AXIS_NAMES`.
+    """
+    if name not in AXIS_NAMES:
+        raise FlomoError(f"The slice axis is i, j or k, not {name!r}.")
+    return 2 - AXIS_NAMES.index(name)
+
+
+def order_with_slices_on(axis: int) -> Order:
+    """Return the order of array axes that puts one in front and leaves the others as they are."""
+    first, second = (other for other in range(3) if other != axis)
+    return axis, first, second
+
+
+def arrange(volume: Volume, slice_axis: str | None = None) -> Volume:
+    """Put the slices of a volume first, without copying its voxels.
+
+    Parameters
+    ----------
+    volume
+        With axes as stored, or arranged before.
+    slice_axis
+        Name of the slice axis as stored, of `AXIS_NAMES`; found by `slice_axis_of` if not given.
+
+    Returns
+    -------
+    Volume
+        Its ``storage`` tells how it was stored. Where the slice axis is not clear, the stored order
+        is kept and ``slice_axis_known`` is False.
+
+    Raises
+    ------
+    FlomoError
+        If there is no axis of that name.
+    """
+    stored = in_stored_order(volume)
+    if slice_axis is not None:
+        axis: int | None = axis_index(slice_axis)
+    else:
+        axis = slice_axis_of(stored.geometry, stored.spatial_shape)
+    order = order_with_slices_on(axis or 0)
+    if order == volume.storage and volume.slice_axis_known == (axis is not None):
+        return volume
+    return replace(
+        stored,
+        data=transposed(stored.data, order, stored.axes.index("slices")),
+        geometry=permuted(stored.geometry, order),
+        storage=order,
+        slice_axis_known=axis is not None,
+    )
+
+
+def in_stored_order(volume: Volume) -> Volume:
+    """Return a volume with its axes in the order in which it was stored, without copying."""
+    if volume.storage == (0, 1, 2):
+        return volume
+    back = inverse(volume.storage)
+    return replace(
+        volume,
+        data=transposed(volume.data, back, volume.axes.index("slices")),
+        geometry=permuted(volume.geometry, back),
+        storage=(0, 1, 2),
+    )
+
+
+def where_it_lies(volume: Volume) -> str:
+    """Say along which axis of the file the slices of a volume lie."""
+    name = AXIS_NAMES[2 - volume.storage[0]]
+    step = volume.geometry.spacing[2]
+    return (
+        f"The {volume.n_slices} slices lie along the axis {name} of the file, {step:.3g} mm apart; "
+        "results are stored in the order of the file."
+    )
+
+
+def ask_for_axis(volume: Volume) -> str:
+    """Return the sentence that asks which axis of an unclear volume is the slice axis."""
+    stored = in_stored_order(volume)
+    told = [
+        f"{name} has {length} samples of {step:.3g} mm"
+        for name, length, step in zip(
+            AXIS_NAMES, stored.spatial_shape[::-1], stored.geometry.spacing, strict=True
+        )
+    ]
+    return (
+        "It is not clear along which axis of the image the slices lie: "
+        f"{told[0]}, {told[1]} and {told[2]}; say which one with --slice-axis i, j or k, or with "
+        "'Slices along' in the panel."
+    )
+
+
+def permuted(geometry: Geometry, order: Order) -> Geometry:
+    """Return the same grid with its axes in another order.
+
+    Parameters
+    ----------
+    geometry
+        A grid.
+    order
+        In array order, as for `transposed`.
+    """
+    columns = [2 - axis for axis in order[::-1]]  # a geometry counts columns, rows, slices
+    matrix = geometry.direction_matrix[:, columns]
+    x, y, z = (geometry.spacing[axis] for axis in columns)
+    return replace(geometry, spacing=(x, y, z), direction=tuple(matrix.ravel().tolist()))
+
+
+def transposed(data: NDArray[Any], order: Order, first: int) -> NDArray[Any]:
+    """Return a view of an array with three of its axes in another order.
+
+    Parameters
+    ----------
+    data
+        Any array.
+    order
+        For each of the three axes of the result, which one of the array it is.
+    first
+        Position of the three axes.
+    """
+    axes = list(range(data.ndim))
+    axes[first : first + 3] = [first + axis for axis in order]
+    return np.transpose(data, axes)
+
+
+def inverse(order: Order) -> Order:
+    """Return the order that undoes another."""
+    return order.index(0), order.index(1), order.index(2)
