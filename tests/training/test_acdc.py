@@ -180,6 +180,17 @@ def test_labels_with_another_spacing_are_refused(official, tmp_path):
         prepare_acdc(official, tmp_path / "out")
 
 
+def test_the_folder_of_one_patient_is_enough(official, tmp_path):
+    folder = (official / "training" / "patient004").rename(tmp_path / "download")
+    prepare_acdc(folder, tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    assert list(rows) == ["patient004_frame01", "patient004_frame03"]
+    assert {row["patient"] for row in rows.values()} == {"patient004"}
+    (folder / "patient005_4d.nii.gz").touch()
+    with pytest.raises(FlomoError, match="files of 2 patients"):
+        prepare_acdc(folder, tmp_path / "again")
+
+
 def test_the_published_split_holds_out_its_20_patients_only(official, tmp_path, monkeypatch):
     monkeypatch.setattr("flomo_training.acdc.PUBLISHED_TEST", (2, 3))
     out = tmp_path / "out"

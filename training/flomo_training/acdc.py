@@ -28,6 +28,8 @@ CODES = {1: "rv_ml", 2: "myo_ml", 3: "lv_ml"}
 """Label codes and the columns of their volumes."""
 
 PHASES = ("ED", "ES")
+INFO = "Info.cfg"
+_PATIENT = re.compile(r"patient\d+")
 
 PUBLISHED_TEST = (2, 3, 8, 9, 12, 14, 17, 24, 42, 48, 49, 53, 55, 64, 67, 79, 81, 88, 92, 95)
 """Test patients among the 100 training patients of ACDC in the split of Zhou et al. (nnFormer, IEEE
@@ -77,6 +79,8 @@ def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
     else:
         root = source / "training" if (source / "training").is_dir() else source
         patients = sorted(p for p in root.glob("patient[0-9]*") if p.is_dir())
+        if not patients and (root / INFO).is_file():
+            patients = [root]  # one patient's own folder
         if not patients:
             raise FlomoError(
                 f"{source} does not look like ACDC; give the folder that holds patient001, "
@@ -100,8 +104,8 @@ def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
 
 def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:
     """Yield end-diastole and end-systole of a patient; what is not there goes into ``missing``."""
-    patient = folder.name
-    info = _read_info(folder / "Info.cfg", missing)
+    patient = _patient_of(folder)
+    info = _read_info(folder / INFO, missing)
     for name in PHASES:
         if name not in info:
             missing.append(f"{name} in {patient}/Info.cfg")
@@ -129,6 +133,19 @@ def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:
             yield Phase(row, image, labels)
         elif cine is not None:
             yield Phase(row, cine, labels, number - 1)
+
+
+def _patient_of(folder: Path) -> str:
+    """Return the name of the patient of a folder, which its files begin with."""
+    if _PATIENT.fullmatch(folder.name):
+        return folder.name
+    found = {match[0] for path in folder.iterdir() if (match := _PATIENT.match(path.name))}
+    if len(found) != 1:
+        raise FlomoError(
+            f"{folder} holds files of {len(found) or 'no'} patients; give the folder that holds "
+            "patient001, patient002, ..."
+        )
+    return found.pop()
 
 
 def _read_info(path: Path, missing: list[str]) -> dict[str, str]:
