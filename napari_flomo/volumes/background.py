@@ -19,6 +19,7 @@ from napari_flomo.volumes.volume import Volume
 SMALLEST_SHARE = 0.1
 """Part of the voxels of a frame that must have a value."""
 
+_MIDDLE = 0.1  # of rows and columns, where a heart is expected
 _SMALLEST_PIECE = 0.05  # of a slice's values, that makes NaN between two pieces a gap
 
 
@@ -44,7 +45,8 @@ def fill_background(volume: Volume, name: str = "") -> Volume:
     ------
     FlomoError
         If there are such voxels within the image: enclosed by others, between two parts of a slice
-        or in whole slices between others; or if fewer than a tenth of a frame's voxels have values.
+        or in whole slices between others; in the middle of most slices, where a heart is expected;
+        or if fewer than a tenth of a frame's voxels have values.
     """
     data = volume.data
     if data.dtype.kind != "f":
@@ -83,6 +85,18 @@ def _check(known: NDArray[np.bool_], who: str, missing: int, size: int) -> None:
             f"{count}, some of them within the image (slice {inside[0]}, counted from 0), where a "
             "value cannot be guessed; replace them, or leave such slices out, and open it again."
         )
+    middle = known[filled][(slice(None), *map(_middle, known.shape[1:]))]
+    if np.count_nonzero(~middle.all(axis=(1, 2))) > len(filled) / 2:
+        raise FlomoError(
+            f"{count}, also in the middle of most slices, where the heart is expected; crop the "
+            "image to what it holds, or export it again."
+        )
+
+
+def _middle(length: int) -> slice:
+    """Return the indices in the middle of an axis."""
+    half = max(length * _MIDDLE, 1) / 2
+    return slice(int(np.floor(length / 2 - half)), int(np.ceil(length / 2 + half)))
 
 
 def _has_gap(known: NDArray[np.bool_]) -> bool:

@@ -39,6 +39,10 @@ _LARGEST_NIFTI1_AXIS = 32767
 _LARGEST_OFFSET = 1 << 40
 _COMPRESSION = 5  # label maps shrink as much as with 9, in a third of the time
 _CLASSES = b"classes"  # our mark that the last axis holds a network's classes, not frames
+_VECTOR = 1007  # the intent of images with several values in each voxel
+_VECTOR_NOTE = (
+    "The header calls the values along the fifth axis a vector; they were read as frames."
+)
 _NO_FRAMES = (1004, 1005, 1006, 2003, 2004)  # intents: matrices, displacements, colours
 
 
@@ -92,7 +96,7 @@ def read_nifti(path: Path) -> Volume:
         data = data.astype(_scaled_type(dtype))
         data *= slope
         data += offset
-    fields = placing.fields
+    fields, is_vector = placing.fields, int(header["intent_code"]) == _VECTOR
     if fields is not None and fifth:
         fields["pixdim"][4] = float(header["pixdim"][5])
     return Volume(
@@ -101,7 +105,7 @@ def read_nifti(path: Path) -> Volume:
         axes,
         frame_step=_frame_step(header, 5 if fifth else 4) if "frames" in axes else None,
         extra={} if fields is None else {"nifti": fields},
-        notes=placing.notes,
+        notes=(*placing.notes, _VECTOR_NOTE) if fifth and is_vector else placing.notes,
     )
 
 

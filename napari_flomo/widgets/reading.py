@@ -13,13 +13,22 @@ from typing import Any
 
 import numpy as np
 from napari.utils.notifications import show_info
+from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import READABLE, Volume, read, read_series, series_name, suffix_of
+from napari_flomo.volumes import (
+    READABLE,
+    Volume,
+    read,
+    read_series,
+    series_name,
+    suffix_of,
+    whole_labels,
+)
 from napari_flomo.volumes.dicom.files import is_dicom
 from napari_flomo.volumes.dicom.series import SeveralSeries
 from napari_flomo.widgets.choosing import ask_for_series
-from napari_flomo.widgets.layers import layer_of_volume
+from napari_flomo.widgets.layers import KEY, layer_of_volume
 
 LayerData = tuple[Any, dict[str, Any], str]
 Path_ = str | os.PathLike[str]
@@ -156,8 +165,8 @@ def layer_data(volume: Volume) -> LayerData:
     arguments = layer_of_volume(volume)
     if "channels" in volume.axes:
         return volume.data, arguments | {"rgb": True}, "image"
-    if _is_label_image(volume):
-        return volume.data, arguments, "labels"
+    if (labels := _labels_in(volume)) is not None:
+        return labels, arguments | {"metadata": {KEY: volume.with_data(labels)}}, "labels"
     return volume.data, arguments | {"contrast_limits": contrast_limits(volume.data)}, "image"
 
 
@@ -171,10 +180,17 @@ def contrast_limits(
     return (bottom, top) if top > bottom else (bottom, bottom + 1)
 
 
-def _is_label_image(volume: Volume) -> bool:
-    if volume.data.dtype.kind not in "iu" or not _LABELS.search(volume.source):
-        return False
-    return bool(volume.data.min() >= 0 and volume.data.max() <= _LARGEST_CODE)
+def _labels_in(volume: Volume) -> NDArray[np.integer] | None:
+    """Return the labels of a volume that is named so and holds few small whole numbers."""
+    if not _LABELS.search(volume.source):
+        return None
+    try:
+        data = whole_labels(volume).data
+    except FlomoError:
+        return None
+    if data.min() < 0 or data.max() > _LARGEST_CODE:
+        return None
+    return data if volume.data.dtype.kind in "iu" else data.astype(np.uint8)
 
 
 def _holds_dicom(folder: Path) -> bool:

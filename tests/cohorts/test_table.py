@@ -19,6 +19,8 @@ def test_a_line_for_each_study(tmp_path: Path) -> None:
         "model": {"name": "m", "card_sha256": "c"},
         "device": "cpu",
         "engine": {"asked": "auto", "name": "fast"},
+        "input": {"notes": ["The pixdim was used."]},
+        "warnings": ["The heart is too small."],
     }
     rows = [
         Row(
@@ -45,5 +47,6 @@ def test_a_line_for_each_study(tmp_path: Path) -> None:
     assert (first["most_doubtful_frame"], first["most_doubtful_slice"]) == ("1", "0")
     assert (first["most_doubtful_score"], first["seconds"]) == ("2.0", "1.5")
     assert (first["model"], first["engine"], first["input_sha256"]) == ("m", "fast", "s")
+    assert first["remarks"] == "The pixdim was used. The heart is too small."
     assert (second["state"], second["error"]) == ("failed", 'It is "broken".')
-    assert second["RV_ml_max"] == second["model"] == ""
+    assert second["RV_ml_max"] == second["model"] == second["remarks"] == ""

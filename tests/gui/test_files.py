@@ -192,3 +192,15 @@ def test_labels_drawn_on_a_rounded_or_turned_view_take_the_image(
         saved = read(tmp_path / f"{name}.nii.gz")
         assert saved.geometry == read(heart).geometry
         np.testing.assert_array_equal(saved.data, drawn)
+
+
+def test_labels_that_a_header_scales_open_as_labels(heart: Path, tmp_path: Path) -> None:
+    image = read(heart)
+    codes = (image.data > 200).astype(np.uint8) * 3
+    write(image.with_data(codes * np.float32(1.0000153)), tmp_path / "heart_gt.nii.gz")
+    ((data, meta, kind),) = read_layers(tmp_path / "heart_gt.nii.gz")
+    assert kind == "labels"
+    np.testing.assert_array_equal(data, codes)
+    assert meta["metadata"][KEY].geometry == image.geometry
+    write(image.with_data(codes * np.float32(1.1)), tmp_path / "heart_gt.nii.gz")
+    assert read_layers(tmp_path / "heart_gt.nii.gz")[0][2] == "image"

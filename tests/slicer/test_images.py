@@ -177,3 +177,14 @@ def test_nan_outside_of_the_field_of_view_is_filled(program, oblique):
     volume = images.volume_of(images.source_of(node))
     assert np.isfinite(volume.data).all()
     assert "without a value" in volume.notes[0]
+
+
+def test_what_is_strange_is_said_after_the_run(bench, oblique):
+    small = replace(oblique.geometry, spacing=(0.2, 0.2, 0.5))
+    data = oblique.data.astype(np.float32)
+    data[:, :2] = np.nan
+    bench.run(add_volume(replace(oblique, data=data, geometry=small)))
+    said = bench.panel.segment.ui.message.text
+    assert "without a value" in said
+    assert "Pixels of 0.2 x 0.2 mm" in said
+    assert "less than that of a newborn" in said

@@ -258,7 +258,9 @@ def unscale(path):
 
 
 @pytest.mark.parametrize("patients", [10, 1])
-def test_headers_that_were_never_scaled_give_the_same_millilitres(official, tmp_path, patients):
+def test_headers_that_were_never_scaled_give_the_same_millilitres(
+    official, tmp_path, capsys, patients
+):
     """Also of a part of the data set, with phases that only the cine holds."""
     right = tmp_path / "right"
     prepare_acdc(official, right)
@@ -269,7 +271,11 @@ def test_headers_that_were_never_scaled_give_the_same_millilitres(official, tmp_
         (folder / f"{folder.name}_frame01.nii.gz").unlink()
         for path in folder.glob("*.nii.gz"):
             unscale(path)
+    capsys.readouterr()
     prepare_acdc(official, tmp_path / "out")
+    said = capsys.readouterr().err
+    assert said.startswith(f"Note: of {2 * patients} of {2 * patients} cases, as patient001_frame0")
+    assert "the pixdim was used" in said
     wanted, found = rows_of(right), rows_of(tmp_path / "out")
     assert len(found) == 2 * patients
     for case, row in found.items():

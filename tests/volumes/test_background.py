@@ -90,6 +90,16 @@ def test_a_gap_within_the_image_is_an_error(damage) -> None:
         fill_background(Volume.from_array(data))
 
 
+def test_half_an_image_without_the_middle() -> None:
+    data = values()
+    data[:, :, :26] = np.nan
+    with pytest.raises(FlomoError, match="middle of most slices, where the heart is expected"):
+        fill_background(Volume.from_array(data))
+    data = values()
+    data[:, :, :19] = np.nan
+    assert np.isfinite(fill_background(Volume.from_array(data)).data).all()
+
+
 def test_too_little_that_is_left() -> None:
     data = values()
     data[:, 4:] = np.nan

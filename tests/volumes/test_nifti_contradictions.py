@@ -42,6 +42,7 @@ def save(
     image.header.set_sform(affine, codes[1])
     content = bytearray(image.to_bytes())
     content[80:92] = np.array(pixdim, "<f4").tobytes()
+    content[252:256] = np.array(codes, "<i2").tobytes()
     path.write_bytes(content)
     return path
 
@@ -132,6 +133,18 @@ def test_a_good_qform_beside_an_sform_that_was_never_scaled(tmp_path: Path) -> N
     volume = read(save(tmp_path / "image.nii", (1, 1, 1), STEPS, codes=(1, 2)))
     assert "the qform was used" in volume.notes[0]
     check_written(volume, STEPS, tmp_path)
+
+
+@pytest.mark.parametrize("codes", [(1, 0), (0, 0)])
+def test_negative_steps_without_an_sform(codes: tuple[int, int], tmp_path: Path) -> None:
+    volume = read(save(tmp_path / "image.nii", STEPS, (1.37, -1.45, 9.0), codes=codes))
+    np.testing.assert_allclose(volume.geometry.spacing, STEPS, rtol=1e-6)
+    assert "negative steps" in volume.notes[0]
+    write(volume, tmp_path / "copy.nii")
+    assert read(tmp_path / "copy.nii").notes == ()
+    np.testing.assert_allclose(
+        sitk.ReadImage(str(tmp_path / "copy.nii")).GetSpacing(), STEPS, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(

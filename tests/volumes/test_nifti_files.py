@@ -123,6 +123,16 @@ def test_time_on_the_fifth_axis(slices: int, tmp_path: Path) -> None:
     np.testing.assert_array_equal(after.affine, nibabel.load(path).affine)
 
 
+def test_a_vector_of_frames_is_noted(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.arange(120, dtype=np.int16).reshape(3, 4, 5, 2), True)
+    sitk.WriteImage(image, str(tmp_path / "cine.nii"))
+    cine = read(tmp_path / "cine.nii")
+    np.testing.assert_array_equal(cine.data, np.moveaxis(sitk.GetArrayFromImage(image), -1, 0))
+    assert cine.notes == (
+        "The header calls the values along the fifth axis a vector; they were read as frames.",
+    )
+
+
 def test_displacements_and_colours_are_no_frames(tmp_path: Path) -> None:
     for intent in (1006, 2003):
         image = image_of(np.zeros((5, 4, 3, 1, 3), np.float32))

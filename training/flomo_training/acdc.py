@@ -9,6 +9,7 @@ nowhere but in the cine is cut out of it.
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,13 +94,17 @@ def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
     _check_complete(source, phases)
     if published:
         folds = published_split({phase.row["patient"] for phase in phases})
+    notes: dict[str, str] = {}
     write_prepared(
         out,
         TITLE,
         len(phases),
-        (_item(phase) for phase in phases),
+        (_item(phase, notes) for phase in phases),
         lambda rows: folds or _stratified(rows),
     )
+    if notes:
+        case, note = next(iter(notes.items()))
+        print(f"Note: of {len(notes)} of {len(phases)} cases, as {case}: {note}", file=sys.stderr)
 
 
 def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:
@@ -194,8 +199,8 @@ def _check_complete(source: Path, phases: Sequence[Phase]) -> None:
             raise FlomoError(f"{source} has the phases {', '.join(has)} of {patient}; remove some.")
 
 
-def _item(phase: Phase) -> Item:
-    """Check a phase, measure it, and take over its files."""
+def _item(phase: Phase, notes: dict[str, str]) -> Item:
+    """Check a phase, measure it, and take over its files; what was decided goes into ``notes``."""
     labels = read(phase.labels)
     image = read(phase.image, fill=True)
     if phase.frame is None:
@@ -210,6 +215,8 @@ def _item(phase: Phase) -> Item:
         content, suffix = _nifti(image), ".nii.gz"
     labels = _on_image(phase, image, labels)
     case = phase.row["case"]
+    if said := (*image.notes, *labels.notes):
+        notes[case] = said[0]
     step, row_step, thickness = *image.in_plane_spacing, image.geometry.spacing[2]
     voxel_ml = step * row_step * thickness / 1000
     slices, rows, columns = image.spatial_shape
