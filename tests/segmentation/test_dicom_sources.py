@@ -115,9 +115,7 @@ def test_everything_that_may_be_empty(stripped: Any, card: ModelCard, tmp_path: 
     highdicom.seg.segread(path)
 
 
-def test_what_must_be_there_is_made_up_once(
-    cases: Path, card: ModelCard, tmp_path: Path
-) -> None:
+def test_what_must_be_there_is_made_up_once(cases: Path, card: ModelCard, tmp_path: Path) -> None:
     folder = tmp_path / "cine"
     folder.mkdir()
     for file in (cases / "_clean" / "cine").iterdir():
@@ -210,18 +208,14 @@ def test_joined_series(cases: Path, card: ModelCard, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["position_jitter", "uneven_step", "phase_missing"])
-def test_what_is_not_quite_even(
-    cases: Path, card: ModelCard, tmp_path: Path, kind: str
-) -> None:
+def test_what_is_not_quite_even(cases: Path, card: ModelCard, tmp_path: Path, kind: str) -> None:
     labels, paths, _ = made(cases / f"dicom_{kind}" / "study", card, tmp_path)
     data = labels.data.reshape(-1, *labels.data.shape[-3:])
     for codes, path in zip(data, paths, strict=True):
         check_places(path, codes, labels, slack=0.06)
 
 
-def test_dcmqi_reads_those_of_enhanced_files(
-    cases: Path, card: ModelCard, tmp_path: Path
-) -> None:
+def test_dcmqi_reads_those_of_enhanced_files(cases: Path, card: ModelCard, tmp_path: Path) -> None:
     program = shutil.which("segimage2itkimage", path=sysconfig.get_path("scripts"))
     if program is None:
         pytest.skip("dcmqi is not installed")

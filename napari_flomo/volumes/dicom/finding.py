@@ -207,7 +207,9 @@ def _in_file_set(index: Path, series: str | int | None) -> Choice:
     choice = _chosen(images, series, index.parent)
     if not missing:
         return choice
-    those = "file that the DICOMDIR lists is" if missing == 1 else "files that the DICOMDIR lists are"
+    those = (
+        "file that the DICOMDIR lists is" if missing == 1 else "files that the DICOMDIR lists are"
+    )
     return Choice(choice.planes, (f"{missing} {those} missing.", *choice.notes))
 
 
