@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from napari_flomo.volumes.dicom.series import SeveralSeries
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
 
 
 def ask_for_series(several: SeveralSeries) -> str | None:
@@ -13,9 +18,9 @@ def ask_for_series(several: SeveralSeries) -> str | None:
     SeveralSeries
         Where there is no window to ask in, as in a script.
     """
-    from qtpy.QtWidgets import QApplication, QInputDialog
+    from qtpy.QtWidgets import QInputDialog
 
-    window = QApplication.activeWindow() if QApplication.instance() is not None else None
+    window = _window()
     if window is None:
         raise several
     names = [text for _, text in several.choices]
@@ -23,3 +28,9 @@ def ask_for_series(several: SeveralSeries) -> str | None:
         window, "Several DICOM series", "Which one shall be opened?", names, 0, False
     )
     return several.choices[names.index(text)][0] if accepted else None
+
+
+def _window() -> QWidget | None:
+    from qtpy.QtWidgets import QApplication
+
+    return QApplication.activeWindow() if QApplication.instance() is not None else None

@@ -1,0 +1,87 @@
+"""DICOM series below a folder: slices with folders of their own, and a series that is asked for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+
+from napari_flomo.cohorts import Choice, find_studies
+from napari_flomo.cohorts.finding import Study
+from napari_flomo.cohorts.inputs import read_input
+from napari_flomo.volumes import read, read_series
+
+
+@pytest.fixture
+def cases(repository: Path) -> Path:
+    return repository / "tests" / "fieldtests"
+
+
+def spread(cases: Path, root: Path, **changes: Any) -> None:
+    """Put each slice into a folder of its own, as an export by series does."""
+    files = sorted((cases / "dicom_series_for_each_slice" / "study").iterdir())
+    for number, file in enumerate(files):
+        folder = root / f"SE{number // 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        one = pydicom.dcmread(file)
+        for keyword, value in changes.items():
+            setattr(one, keyword, value(number // 3))
+        one.save_as(folder / f"IM{number}")
+
+
+def test_slices_with_folders_of_their_own_are_one_study(cases: Path, tmp_path: Path) -> None:
+    spread(cases, tmp_path / "p1")
+    shutil.copytree(cases / "_clean" / "static", tmp_path / "p1" / "other")
+    shutil.copytree(cases / "dicom_cd_nested" / "cd", tmp_path / "p2")
+    (tmp_path / "p1" / "SE1" / "notes.nii.gz").touch()
+    found = list(find_studies(tmp_path))
+    joined = Study("p1/SE0", series=True, parts=("p1/SE1", "p1/SE2"))
+    assert found == [
+        joined,
+        Study("p1/SE1/notes.nii.gz"),
+        Study("p1/other", series=True),
+        Study("p2/PT000000/ST000000/SE000000", series=True),
+    ]
+    volume = read_series(joined.places(tmp_path))
+    clean = read(cases / "_clean" / "cine")
+    np.testing.assert_array_equal(volume.data, clean.data)
+    assert volume.geometry == clean.geometry
+    told = read_input(joined, tmp_path)
+    assert told.files == 10  # with the file that lies beside them
+    (tmp_path / "p1" / "SE2" / "IM8").write_bytes(b"changed")
+    assert read_input(joined, tmp_path).stamp != told.stamp
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"SeriesDescription": lambda slice_: ("cine", "lge", "t1")[slice_]},
+        {"StudyInstanceUID": lambda slice_: f"1.2.{slice_}"},
+        {"ImageOrientationPatient": lambda s: np.roll(np.eye(3), s, 0)[:2].ravel().tolist()},
+        {"ImagePositionPatient": lambda _slice: [1, 2, 3]},
+    ],
+)
+def test_what_is_no_stack_stays_apart(cases: Path, tmp_path: Path, changes: Any) -> None:
+    spread(cases, tmp_path, **changes)
+    assert [(study.id, study.parts) for study in find_studies(tmp_path)] == [
+        ("SE0", ()),
+        ("SE1", ()),
+        ("SE2", ()),
+    ]
+
+
+def test_only_studies_with_a_series(cases: Path, tmp_path: Path) -> None:
+    spread(cases, tmp_path / "p1", SeriesDescription=lambda slice_: f"SAX b{slice_}")
+    shutil.copytree(cases / "_clean" / "static", tmp_path / "p2")
+    (tmp_path / "p3.nii.gz").touch()
+    told: list[tuple[str, str]] = []
+    choice = Choice(series="sax b1")
+    found = list(find_studies(tmp_path, choice, lambda *one: told.append(one)))
+    assert [study.id for study in found] == ["p3.nii.gz", "p1/SE0"]
+    assert told == [("p2", "no series sax b1")]
+    found = list(find_studies(tmp_path, Choice(series="300")))
+    assert [study.id for study in found] == ["p3.nii.gz", "p2"]
