@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.models import load_network
-from napari_flomo.networks import build
-from napari_flomo.segmentation.engines import ENGINES, make_engine, obstacle
-from napari_flomo.segmentation.engines.checking import NEAR_LABELS, compare
+from napari_flomo.models import ModelCard, load_network
+from napari_flomo.networks import Output, build
+from napari_flomo.segmentation.engines import ENGINES, Runner, checking, obstacle, runner
+from napari_flomo.segmentation.engines.checking import FEW_LABELS, NEAR_LABELS, compare
 from napari_flomo.segmentation.preprocessing import prepare
 from napari_flomo.volumes import read
+
+Heart = tuple[nn.Module, ModelCard, Tensor, Output]
 
 CPU = torch.device("cpu")
 MARKS = {"precise_0", "DisablePrecisionConversion_0"}
@@ -38,18 +42,82 @@ def test_openvino_is_told_what_stays_in_float32() -> None:
     assert parts == set(network.sensitive)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["bf16", "openvino-bf16"])
-def test_labels_hardly_move(name: str, repository: Path) -> None:
-    reason = obstacle(ENGINES[name], CPU)
-    if reason is not None:
-        pytest.skip(reason)
+@pytest.fixture(scope="module")
+def heart(repository: Path) -> Heart:
+    """The bundled model, slices of the sample as it sees them, and what it says of them."""
     network, card = load_network(DEFAULT_MODEL)
     volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
     images, _ = prepare(volume.data, volume.in_plane_spacing, card.preprocessing)
     images = images.contiguous(memory_format=torch.channels_last)
-    engine = make_engine(name, network, channels=1, size=images.shape[-2:], device=CPU)
     with torch.inference_mode():
-        found = compare(engine(images), network(images), card)
-    assert 0 < found.difference < 0.1  # rounded, then
-    assert found.dice >= NEAR_LABELS
+        return network, card, images, network(images)
+
+
+class Known:
+    """Says what is known of slices already."""
+
+    batch, threads = None, 1
+
+    def __init__(self, name: str, images: Tensor, logits: Tensor) -> None:
+        self.kind = ENGINES[name]
+        self._images, self._logits = images, logits
+
+    def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
+        start = next(n for n, one in enumerate(self._images) if torch.equal(one, images[0]))
+        return Output(self._logits[start : start + len(images)])
+
+
+def run_all(
+    name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch, **known: Tensor
+) -> tuple[Output, dict[str, Any]]:
+    """Segment the sample as a user does who asks for an engine, a few slices at a time."""
+    network, card, images, truth = heart
+    known["eager"] = truth.logits
+    real = runner.make_engine
+
+    def make(name: str, *args: Any, **more: Any) -> Any:
+        logits = known.get(name)
+        return real(name, *args, **more) if logits is None else Known(name, images, logits)
+
+    monkeypatch.setattr(runner, "make_engine", make)
+    size = (images.shape[-2], images.shape[-1])
+    run = Runner(network, card, size, device=CPU, asked=name, weights=None)
+    with torch.inference_mode():
+        logits = [run(some).logits for some in images.split(4)]
+    return Output(torch.cat(logits)), run.report()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bf16", "openvino-bf16"])
+def test_labels_hardly_move(name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the processor makes of bfloat16: it keeps the promise, or is not used."""
+    reason = obstacle(ENGINES[name], CPU)
+    if reason is not None:
+        pytest.skip(reason)
+    _, card, images, truth = heart
+    found, told = run_all(name, heart, monkeypatch)
+    seen = compare(found, truth, card)
+    assert seen.dice >= NEAR_LABELS
+    if told["name"] == name:
+        assert 0 < seen.difference < 0.1  # rounded, then
+        assert told["slices"] == {name: len(images)}
+    else:
+        assert f"{name} was not used: its probabilities are off" in told["reason"]
+
+
+@pytest.mark.parametrize(("step", "kept"), [(1.0, False), (1 / 512, True)])
+def test_an_engine_that_moves_labels_is_refused(
+    step: float, kept: bool, heart: Heart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits in steps stand for a processor that rounds too much."""
+    _, card, _, truth = heart
+    coarse = (truth.logits / step).round() * step
+    monkeypatch.setattr(runner, "candidates", lambda *_: (ENGINES["bf16"],))
+    monkeypatch.setattr(checking, "NEAR", 1.0)  # the labels shall be what is looked at
+    found, told = run_all("bf16", heart, monkeypatch, bf16=coarse)
+    seen = compare(found, truth, card)
+    assert seen.dice >= NEAR_LABELS or seen.labels <= FEW_LABELS
+    assert (told["name"] == "bf16") is kept
+    if not kept:
+        assert told["name"] == "eager"
+        assert "the Dice of the labels is 0.9" in told["reason"]

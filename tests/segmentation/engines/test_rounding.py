@@ -1,0 +1,121 @@
+"""An engine of fewer bits is compared until enough of a heart was seen on this computer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_fakes import SIZE, Fake
+from torch import Tensor
+
+from napari_flomo.segmentation.engines import checking
+
+PIXELS = SIZE[0] * SIZE[1]
+
+
+def plain(images: Tensor) -> Tensor:
+    """A structure everywhere, and the next one is near."""
+    logits = torch.zeros(len(images), 3, *SIZE)
+    logits[:, 1], logits[:, 2] = 2.0, 1.9
+    return logits
+
+
+def moved(pixels: int) -> Any:
+    """Return what moves this many labels in each slice."""
+
+    def run(images: Tensor) -> Tensor:
+        logits = plain(images)
+        logits[:, 2].flatten(1)[:, :pixels] = 2.1
+        return logits
+
+    return run
+
+
+@pytest.fixture
+def enough(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Slices that are enough."""
+    monkeypatch.setattr(checking, "ENOUGH", 10 * PIXELS)
+    return 10
+
+
+@pytest.fixture(autouse=True)
+def candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this processor can."""
+    from napari_flomo.segmentation.engines import kinds
+
+    monkeypatch.setattr(kinds, "computes_in_bfloat16", lambda _: True)
+
+
+def test_labels_that_move_a_little_in_each_slice(
+    fakes: Any, make: Any, images: Tensor, enough: int
+) -> None:
+    """Three pixels in a slice of 1024 are few; in ten slices they are too many."""
+    made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(3)))
+    run = make("bf16", weights=None)
+    first = [run(images[:1]) for _ in range(2)]
+    assert run.report()["name"] == "bf16"
+    assert not torch.equal(first[0].logits, plain(images[:1]))
+    assert torch.equal(run(images[:1]).logits, plain(images[:1]))
+    told = run.report()
+    assert told["name"] == "eager"
+    assert "bf16 was not used" in told["reason"]
+    assert "Dice of the labels is 0.997" in told["reason"]
+    assert told["slices"] == {"bf16": 2, "eager": 1}
+    assert len(made["bf16"]) == 1
+
+
+def test_enough_was_seen(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
+    made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(0)))
+    run = make("bf16", weights=None)
+    for _ in range(4):
+        run(images)
+    (eager,) = made["eager"]
+    assert sum(eager.batches) == enough
+    assert run.report()["slices"] == {"bf16": 20}
+
+
+def test_what_was_seen_is_known_to_the_next_process(
+    fakes: Any, make: Any, images: Tensor, enough: int, home: Path
+) -> None:
+    made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(0)))
+    run = make("bf16")
+    run(images)
+    again = make("bf16")
+    again(images)
+    assert made["eager"][-1].batches == [5], "half of it was not enough"
+    again(images)
+    third = make("bf16")
+    third(images)
+    third(images)
+    assert made["eager"][-1].batches == [1], "one slice, as for all engines"
+
+
+def test_a_made_up_image_tells_nothing(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
+    made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(0)))
+    run = make("bf16")
+    run.warm_up()
+    run(images)
+    run(images)
+    assert made["eager"][0].batches == [1, 5, 5]
+
+
+def test_the_fastest_is_not_taken_for_granted(
+    fakes: Any, make: Any, images: Tensor, enough: int
+) -> None:
+    """It was measured on a few slices, on which it was good."""
+    quick = {"bf16": lambda: Fake("bf16", moved(2), delay=0.001)}
+    slow = {name: (lambda n=name: Fake(n, plain, delay=0.01)) for name in ("eager", "fast")}
+    fakes(**slow, **quick)
+    run = make("fastest")
+    run.expect(5)
+    run(images)
+    run.settle()
+    assert run.report()["name"] == "bf16"
+    for _ in range(4):
+        run(images)
+    told = run.report()
+    assert told["name"] == "fast"
+    assert "bf16" in told["reason"]
+    assert torch.equal(run(images).logits, plain(images))
