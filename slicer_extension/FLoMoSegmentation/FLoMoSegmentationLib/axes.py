@@ -7,12 +7,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from FLoMoSegmentationLib.images import CHOSEN_AXIS, layout_of
+from FLoMoSegmentationLib.images import CHOSEN_AXIS, geometry_of
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source
+    from napari_flomo.volumes import Volume
+
+
+_CHOSEN = object()
+
+
+def layout_of(source: Source, slice_axis: Any = _CHOSEN) -> Volume:
+    """Return what `volume_of` would return of one frame, with zeros for voxels; reads none.
+
+    Parameters
+    ----------
+    source
+        The image.
+    slice_axis
+        In place of what the user said; None: as it looks.
+    """
+    from napari_flomo.volumes import Volume, arrange
+
+    shape = source.node.GetImageData().GetDimensions()[::-1]
+    volume = Volume(np.broadcast_to(np.uint8(0), shape), geometry_of(source.node))
+    if source.node.IsA("vtkMRMLVectorVolumeNode"):
+        return volume
+    return arrange(volume, source.slice_axis if slice_axis is _CHOSEN else slice_axis)
 
 
 def choose(source: Source, name: str) -> None:

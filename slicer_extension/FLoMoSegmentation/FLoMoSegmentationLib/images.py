@@ -155,28 +155,6 @@ def volume_of(source: Source) -> Volume:
     return volume if colour else arrange(volume, source.slice_axis)
 
 
-_CHOSEN = object()
-
-
-def layout_of(source: Source, slice_axis: Any = _CHOSEN) -> Volume:
-    """Return what `volume_of` would return of one frame, with zeros for voxels; reads none.
-
-    Parameters
-    ----------
-    source
-        The image.
-    slice_axis
-        In place of what the user said; None: as it looks.
-    """
-    from napari_flomo.volumes import Volume, arrange
-
-    shape = source.node.GetImageData().GetDimensions()[::-1]
-    volume = Volume(np.broadcast_to(np.uint8(0), shape), geometry_of(source.node))
-    if source.node.IsA("vtkMRMLVectorVolumeNode"):
-        return volume
-    return arrange(volume, source.slice_axis if slice_axis is _CHOSEN else slice_axis)
-
-
 def patient_token(source: Source) -> str:
     """Return what stands for the patient of an image that came from DICOM; else empty.
 
@@ -251,6 +229,8 @@ def check_transform(node: Any) -> None:
 
 def describe(source: Source) -> str:
     """Say in one line what an image is; reads no voxels."""
+    from FLoMoSegmentationLib.axes import layout_of  # which imports this module
+
     extent = source.node.GetImageData()
     if extent is None:
         return f"{source.node.GetName()} has no voxels."
