@@ -45,6 +45,12 @@ def test_layer_of_any_order(
     bench.segment.refresh()
     assert not bench.segment.slice_axis.isVisibleTo(bench.segment)
     assert bench.segment.image_line.text().startswith("4 slices, 64 × 64 pixels, 1.5 × 1.5 × 8 mm")
+    seen = order.index(0) not in bench.viewer.dims.displayed
+    bench.segment.scopes["slice"].setChecked(True)
+    bench.run()
+    assert (entry.labels is not None) == seen
+    assert seen or "click Segment again" in bench.segment.message.text.text()
+    bench.segment.scopes["stack"].setChecked(True)
     bench.run()
     np.testing.assert_array_equal(entry.labels.data, expected(heart).transpose(order))
     assert entry.doubt.data.shape == entry.image.data.shape
