@@ -177,8 +177,8 @@ def ask_for_axis(volume: Volume) -> str:
     ]
     return (
         "It is not clear along which axis of the image the slices lie: "
-        f"{told[0]}, {told[1]} and {told[2]}; say which one with --slice-axis i, j or k, or with "
-        "'Slices along' in the panel."
+        f"{told[0]}, {told[1]} and {told[2]}; say which one (flomo segment --slice-axis i, j or k; "
+        "slice_axis in Python; 'Slices along' in the panel)."
     )
 
 

@@ -47,12 +47,17 @@ def go_to(viewer: Viewer, layer: Layer, place: Place, order: Order = (0, 1, 2)) 
     viewer.dims.set_point(axes, [float(world[axis - before]) for axis in axes])
 
 
-def face(viewer: Viewer, layer: Layer, order: Order) -> None:
-    """Show the planes of the slices, where the viewer cuts through them."""
-    if layer.ndim == 2 or viewer.dims.ndisplay != 2:
-        return
+def face(viewer: Viewer, layer: Layer, order: Order) -> bool:
+    """Show the slices of a layer that has them on another axis than the first; tell if it did not.
+
+    napari cuts through the first axes of a layer, and would show such slices from the side.
+    """
+    if layer.ndim == 2 or viewer.dims.ndisplay != 2 or order == (0, 1, 2):
+        return False
     first = viewer.dims.ndim - 3
     slices, rows, columns = (first + axis for axis in order)
-    if slices in viewer.dims.displayed:
-        others = [axis for axis in viewer.dims.order if axis not in (slices, rows, columns)]
-        viewer.dims.order = (*others, slices, rows, columns)
+    if slices not in viewer.dims.displayed:
+        return False
+    others = [axis for axis in viewer.dims.order if axis not in (slices, rows, columns)]
+    viewer.dims.order = (*others, slices, rows, columns)
+    return True

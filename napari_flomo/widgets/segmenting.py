@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Busy, Scope
 from napari_flomo.widgets.computing import Computing, wants_computing
+from napari_flomo.widgets.navigation import face
 
 if TYPE_CHECKING:
     from napari_flomo.session import Problem
@@ -42,6 +43,11 @@ def segment(
     if entry is None:
         raise FlomoError("There is no image to segment; open one, or choose it in the list.")
     check_idle(desk)
+    if scope == "slice" and face(desk.viewer, entry.image, desk.order(entry)):
+        raise FlomoError(
+            f"The slices of {entry.image.name} were seen from the side and are shown now; go to "
+            "the one you mean and click Segment again."
+        )
     part = scope_of(desk, entry, scope)
 
     def start(volume: Volume | None = None) -> None:

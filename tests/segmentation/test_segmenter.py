@@ -374,10 +374,10 @@ class TestWork:
                 assert torch.is_inference_mode_enabled()
                 assert images.is_contiguous(memory_format=torch.channels_last)
                 assert images.dtype == torch.float32
-                assert images.shape[1:] == (1, 72, 62)
+                assert images.shape[1:] == (1, 62, 72)  # the columns of this heart run backwards
                 assert images.min() >= 0
                 assert images.max() <= 1
-                return SimpleNamespace(logits=torch.zeros(len(images), 3, 72, 62))
+                return SimpleNamespace(logits=torch.zeros(len(images), 3, 62, 72))
 
         preprocessing = replace(card.preprocessing, pixel_mm=1.25)
         made = Segmenter(Spy(), replace(card, preprocessing=preprocessing), "cpu")

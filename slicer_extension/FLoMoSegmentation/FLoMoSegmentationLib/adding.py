@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib.images import matrix_of
+from FLoMoSegmentationLib.axes import keep_order
+from FLoMoSegmentationLib.images import matrix_of, source_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +42,7 @@ def add_image(volume: Volume, name: str) -> Any:
         node = scene.AddNewNodeByClass(kind, name)
         _fill(node, volume.data, volume)
     node.CreateDefaultDisplayNodes()
+    keep_order(source_of(node))
     return node
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 from numpy.typing import NDArray
 
+from FLoMoSegmentationLib.axes import from_node, to_node
 from FLoMoSegmentationLib.images import ijk_to_ras, matrix_of
 
 if TYPE_CHECKING:
@@ -92,19 +93,20 @@ def place(source: Source, node: Any) -> None:
 def write_voxels(source: Source, node: Any, frames: NDArray[Any]) -> None:
     """Write ``(frames, slices, rows, columns)`` into a volume or sequence, on the image's grid."""
     grid = matrix_of(ijk_to_ras(source.node))
-    for target, frame in zip(frame_nodes(source, node), frames, strict=True):
+    stacks = to_node(source, frames)
+    for target, frame in zip(frame_nodes(source, node), stacks, strict=True):
         target.SetIJKToRASMatrix(grid)
         slicer.util.updateVolumeFromArray(target, frame)
     refresh(source)
 
 
 def read_voxels(source: Source, node: Any) -> NDArray[Any]:
-    """Return the voxels of a result, with frames, in the order of the image's slices."""
+    """Return the voxels of a result: ``(frames, slices, rows, columns)`` as of the image."""
     axis, frames = ijk_to_ras(source.node)[:3, 2], []
     for one in frame_nodes(source, node):
         voxels = slicer.util.arrayFromVolume(one)
         frames.append(voxels if ijk_to_ras(one)[:3, 2] @ axis > 0 else voxels[::-1])
-    return np.stack(frames)
+    return from_node(source, np.stack(frames))
 
 
 def with_frames(data: NDArray[Any]) -> NDArray[Any]:

@@ -20,6 +20,9 @@ from napari_flomo.errors import FlomoError
 if TYPE_CHECKING:
     from napari_flomo.volumes import Geometry, Volume
 
+CHOSEN_AXIS = "FLoMo.SliceAxis"
+"""Attribute of a node: along which axis the user said that the slices lie."""
+
 RIGID = 1e-4
 """How far a parent transform may be from a pure rotation and shift."""
 
@@ -60,11 +63,21 @@ class Source:
         return [self.sequence.GetNthDataNode(index) for index in range(self.n_frames)]
 
     @property
+    def holder(self) -> Any:
+        """The node that stands for the whole image: of a cine, the sequence."""
+        return self.node if self.sequence is None else self.sequence
+
+    @property
+    def slice_axis(self) -> str | None:
+        """Along which axis the user said that the slices lie, None where nobody did."""
+        return self.holder.GetAttribute(CHOSEN_AXIS) or None
+
+    @property
     def state(self) -> tuple[Any, ...]:
-        """Something that changes when voxels or grid of the image change."""
+        """Something that changes when voxels, grid or slice axis of the image change."""
         grids = tuple(ijk_to_ras(self.node).ravel().round(6).tolist())
         times = tuple(node.GetImageData().GetMTime() for node in self.frames)
-        return (*grids, *times)
+        return (self.slice_axis, *grids, *times)
 
 
 def source_of(node: Any) -> Source:
@@ -99,8 +112,9 @@ def volume_of(source: Source) -> Volume:
     Returns
     -------
     Volume
-        A copy of the voxels: ``([frames,] slices, rows, columns[, channels])``. Its ``source`` is
-        what `patient_token` gives, and no name, because names of nodes are often those of patients.
+        A copy of the voxels: ``([frames,] slices, rows, columns[, channels])``, whatever the order
+        of the node, which ``storage`` tells. Its ``source`` is what `patient_token` gives, and no
+        name, because names of nodes are often those of patients.
 
     Raises
     ------
@@ -108,7 +122,7 @@ def volume_of(source: Source) -> Volume:
         If there are no voxels, frames differ in grid, values are not finite, or a parent transform
         stretches or bends the image.
     """
-    from napari_flomo.volumes import Volume, fill_background
+    from napari_flomo.volumes import Volume, arrange, fill_background
 
     check_transform(source.node)
     arrays = [_voxels(node) for node in source.frames]
@@ -134,6 +148,8 @@ def volume_of(source: Source) -> Volume:
         modality="photo" if colour else None,
         source=patient_token(source),
     )
+    if not colour:
+        volume = arrange(volume, source.slice_axis)
     return fill_background(volume, source.node.GetName())
 
 
@@ -211,16 +227,21 @@ def check_transform(node: Any) -> None:
 
 def describe(source: Source) -> str:
     """Say in one line what an image is; reads no voxels."""
+    from FLoMoSegmentationLib.axes import layout_of  # which imports this module
+
     extent = source.node.GetImageData()
     if extent is None:
         return f"{source.node.GetName()} has no voxels."
-    columns, rows, slices = extent.GetDimensions()
-    column, row, between = source.node.GetSpacing()
+    layout = layout_of(source)
+    slices, rows, columns = layout.spatial_shape
+    column, row, between = layout.geometry.spacing
     parts = [f"{source.n_frames} frames"] if source.n_frames > 1 else []
     parts.append(f"{slices} slices" if slices != 1 else "1 slice")
     parts.append(f"{rows} × {columns} pixels")
     thick = f" × {between:.3g}" if slices > 1 else ""
     parts.append(f"{row:.3g} × {column:.3g}{thick} mm")
+    if not layout.slice_axis_known:
+        parts.append("not clear along which axis the slices lie: choose it below")
     parent = source.node.GetParentTransformNode()
     if parent is not None:
         parts.append(f"moved by {parent.GetName()}")

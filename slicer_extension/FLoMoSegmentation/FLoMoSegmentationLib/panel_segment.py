@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import bars, parameters, recalling, words
+from FLoMoSegmentationLib import axes, bars, parameters, recalling, words
 from FLoMoSegmentationLib.images import describe, source_of
 from FLoMoSegmentationLib.parameters import SCOPES, Parameters
 from napari_flomo import DEFAULT_MODEL
@@ -29,6 +29,7 @@ from napari_flomo.session import (
 from napari_flomo.session import words as shared_words
 
 if TYPE_CHECKING:
+    from FLoMoSegmentationLib.images import Source
     from FLoMoSegmentationLib.widget import Widget
 
 COLOURS = {"info": "", "warning": "color: #b45309", "error": "color: #dc2626"}
@@ -54,6 +55,7 @@ class SegmentPanel:
         self.scopes = {name: getattr(ui, f"{name}Scope") for name in SCOPES}
         self.fill_models()
         ui.imageSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.on_image)
+        ui.sliceAxisBox.connect("currentIndexChanged(int)", self.on_slice_axis)
         ui.modelBox.connect("currentIndexChanged(int)", self.on_choice)
         ui.deviceBox.connect("currentIndexChanged(int)", self.on_choice)
         for button in (*self.scopes.values(), ui.mirroredBox):
@@ -96,13 +98,15 @@ class SegmentPanel:
     def describe_choices(self) -> None:
         """Say what the chosen image and model are."""
         node = self.ui.imageSelector.currentNode()
-        moving = False
+        moving, source = False, None
         try:
             source = source_of(node)
             moving = source.n_frames > 1
             self.ui.imageLine.setText(describe(source))
         except FlomoError as error:
             self.ui.imageLine.setText(str(error))
+            source = None
+        self.offer_axes(source)
         self.scopes["all"].setVisible(moving)
         if not moving and self.scopes["all"].checked:
             self.scopes["stack"].setChecked(True)
@@ -111,6 +115,19 @@ class SegmentPanel:
             self.ui.cardLine.setText(words.card_text(info(self.model)[1]))
         except FlomoError as error:
             self.ui.cardLine.setText(str(error))
+
+    def offer_axes(self, source: Source | None) -> None:
+        """Offer the axes of an image that does not tell along which one its slices lie."""
+        offered = {} if source is None else axes.choices(source)
+        for widget in (self.ui.sliceAxisLabel, self.ui.sliceAxisBox):
+            widget.setVisible(bool(offered))
+        filling, self._filling = self._filling, True
+        self.ui.sliceAxisBox.clear()
+        for name, title in {"": "choose an axis", **offered}.items():
+            self.ui.sliceAxisBox.addItem(title, name)
+        chosen = "" if source is None else source.slice_axis or ""
+        self.ui.sliceAxisBox.setCurrentIndex(max(self.ui.sliceAxisBox.findData(chosen), 0))
+        self._filling = filling
 
     @property
     def model(self) -> str:
@@ -126,6 +143,14 @@ class SegmentPanel:
         parameters.choose_image(self.host.parameter_node(), node)
         self.describe_choices()
         self.host.show_current()
+
+    def on_slice_axis(self, _index: int = 0) -> None:
+        """Take the axis along which the user says that the slices lie."""
+        if self._filling:
+            return
+        source = source_of(self.ui.imageSelector.currentNode())
+        axes.choose(source, str(self.ui.sliceAxisBox.currentData or ""))
+        self.ui.imageLine.setText(describe(source))
 
     def on_choice(self, _value: Any = None) -> None:
         """Another model, device, scope or number of views was chosen."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from FLoMoSegmentationLib import maps
+from FLoMoSegmentationLib.axes import from_node, ijk_of, to_node
 from FLoMoSegmentationLib.frames import (
     frame_nodes,
     make_hidden,
@@ -49,7 +50,8 @@ def show_labels(source: Source, record: Record, image: OpenImage) -> None:
 
 def write_labels(source: Source, node: Any, labels: NDArray[np.integer], card: ModelCard) -> None:
     """Write ``(frames, slices, rows, columns)`` into a segmentation node or its sequence."""
-    for target, frame in zip(frame_nodes(source, node), labels, strict=True):
+    stacks = to_node(source, labels)
+    for target, frame in zip(frame_nodes(source, node), stacks, strict=True):
         write_segments(target, frame, card, source.node)
     refresh(source)
     if source.sequence is not None:
@@ -62,8 +64,8 @@ def read_labels(
     """Return what is painted: ``(frames, slices, rows, columns)``, or one frame of it."""
     nodes = frame_nodes(source, node)
     if frame is not None:
-        return read_segments(nodes[frame], card, source.node)
-    return np.stack([read_segments(one, card, source.node) for one in nodes])
+        return from_node(source, read_segments(nodes[frame], card, source.node))
+    return from_node(source, np.stack([read_segments(one, card, source.node) for one in nodes]))
 
 
 def keep_proposed(source: Source, record: Record, image: OpenImage) -> None:
@@ -108,7 +110,8 @@ def restore(session: Session, key: str, source: Source, record: Record) -> bool:
         return False
     image = session.image(key)
     card = ModelCard.from_dict(note["card"])
-    note = _turned(note, ijk_to_ras(source.node), image.volume.n_slices)
+    slices = ijk_to_ras(source.node)[:3, ijk_of(source)[2]]
+    note = _turned(note, slices, image.volume.n_slices)
     review = note.get("review", {})
     accepted = [row[:2] for row in review.get("states", ()) if row[2] == "accepted"]
     session.restore(
@@ -133,7 +136,7 @@ def restore(session: Session, key: str, source: Source, record: Record) -> bool:
     return True
 
 
-def _turned(note: Mapping[str, Any], grid: NDArray[np.float64], count: int) -> dict[str, Any]:
+def _turned(note: Mapping[str, Any], slices: NDArray[np.float64], count: int) -> dict[str, Any]:
     """Return a note with its slices in the order that the image has now.
 
     Slicer saves a left-handed grid as it is and loads it as a right-handed one, with the slices the
@@ -141,7 +144,7 @@ def _turned(note: Mapping[str, Any], grid: NDArray[np.float64], count: int) -> d
     """
     result = dict(note)
     axis = note.get("slice_axis")
-    if axis is None or np.asarray(axis) @ grid[:3, 2] > 0:
+    if axis is None or np.asarray(axis) @ slices > 0:
         return result
     review = dict(note["review"])
     for name in ("states", "edits"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 
+from FLoMoSegmentationLib.axes import ijk_of
 from FLoMoSegmentationLib.frames import refresh
 from FLoMoSegmentationLib.images import ijk_to_world
 
@@ -38,7 +39,7 @@ def align(source: Source) -> None:
     if view is None:
         return
     matrix = ijk_to_world(source.node)
-    columns, rows = (matrix[:3, i] / np.linalg.norm(matrix[:3, i]) for i in (0, 1))
+    columns, rows = (matrix[:3, i] / np.linalg.norm(matrix[:3, i]) for i in ijk_of(source)[:2])
     current = place_on_screen(source)
     normal = np.cross(columns, -rows)
     centre = _centre(source, current.slice)
@@ -59,13 +60,14 @@ def place_on_screen(source: Source) -> Place:
     """Return the slice that the main view shows: the nearest one to its middle."""
     from napari_flomo.session import Place
 
-    count = source.node.GetImageData().GetDimensions()[2]
+    axis = ijk_of(source)[2]
+    count = source.node.GetImageData().GetDimensions()[axis]
     view = main_view()
     if view is None:
         return Place(source.frame, count // 2)
     to_ras = view.GetSliceToRAS()
     middle = np.array([to_ras.GetElement(i, 3) for i in range(3)] + [1.0])
-    index = np.linalg.solve(ijk_to_world(source.node), middle)[2]
+    index = np.linalg.solve(ijk_to_world(source.node), middle)[axis]
     return Place(source.frame, int(np.clip(np.rint(index), 0, count - 1)))
 
 
@@ -78,8 +80,9 @@ def main_view() -> Any:
 
 def _centre(source: Source, number: int) -> Any:
     """Return the middle of a slice in the world of the views, RAS mm."""
-    columns, rows, _ = source.node.GetImageData().GetDimensions()
-    index = np.array([(columns - 1) / 2, (rows - 1) / 2, number, 1.0])
+    lengths = source.node.GetImageData().GetDimensions()
+    index = np.array([*((length - 1) / 2 for length in lengths), 1.0])
+    index[ijk_of(source)[2]] = number
     return (ijk_to_world(source.node) @ index)[:3]
 
 

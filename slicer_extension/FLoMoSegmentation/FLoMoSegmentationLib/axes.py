@@ -1,0 +1,89 @@
+"""Along which axis of a node the slices lie, and results in the order of its voxels.
+
+A session has the slices first; a node may have them on any axis, as of a file that was reoriented.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from FLoMoSegmentationLib.images import CHOSEN_AXIS, geometry_of
+
+if TYPE_CHECKING:
+    from FLoMoSegmentationLib.images import Source
+    from napari_flomo.volumes import Volume
+
+
+_CHOSEN = object()
+
+
+def layout_of(source: Source, slice_axis: Any = _CHOSEN) -> Volume:
+    """Return what `volume_of` would return of one frame, with zeros for voxels; reads none.
+
+    Parameters
+    ----------
+    source
+        The image.
+    slice_axis
+        In place of what the user said; None: as it looks.
+    """
+    from napari_flomo.volumes import Volume, arrange
+
+    shape = source.node.GetImageData().GetDimensions()[::-1]
+    volume = Volume(np.broadcast_to(np.uint8(0), shape), geometry_of(source.node))
+    if source.node.IsA("vtkMRMLVectorVolumeNode"):
+        return volume
+    return arrange(volume, source.slice_axis if slice_axis is _CHOSEN else slice_axis)
+
+
+def choose(source: Source, name: str) -> None:
+    """Say along which axis of an image the slices lie: i, j or k; empty for as it looks.
+
+    Kept in the node, and so in the scene, because the results in the scene depend on it.
+    """
+    holder = source.holder
+    if (holder.GetAttribute(CHOSEN_AXIS) or "") != name:
+        holder.SetAttribute(CHOSEN_AXIS, name or None)
+
+
+def keep_order(source: Source) -> None:
+    """Say that slices lie along the last axis, where that is so and the image looks otherwise."""
+    layout = layout_of(source, None)
+    if layout.storage != (0, 1, 2) or not layout.slice_axis_known:
+        choose(source, "k")
+
+
+def choices(source: Source) -> dict[str, str]:
+    """Return what can be chosen, by name; nothing where it is clear without a choice."""
+    from napari_flomo.volumes import AXIS_NAMES
+
+    if layout_of(source, None).slice_axis_known:
+        return {}
+    lengths, steps = source.node.GetImageData().GetDimensions(), source.node.GetSpacing()
+    return {
+        name: f"{name}: {length} samples of {step:.3g} mm"
+        for name, length, step in zip(AXIS_NAMES, lengths, steps, strict=True)
+    }
+
+
+def ijk_of(source: Source) -> tuple[int, int, int]:
+    """Return which index of the node counts columns, rows and slices."""
+    slices, rows, columns = layout_of(source).storage
+    return 2 - columns, 2 - rows, 2 - slices
+
+
+def to_node(source: Source, data: NDArray[Any]) -> NDArray[Any]:
+    """Return ``(..., slices, rows, columns)`` with the axes in the order of the node; a view."""
+    from napari_flomo.volumes.slice_axis import inverse, transposed
+
+    return transposed(data, inverse(layout_of(source).storage), data.ndim - 3)
+
+
+def from_node(source: Source, data: NDArray[Any]) -> NDArray[Any]:
+    """Return an array with its last axes in the order of the node as slices, rows, columns."""
+    from napari_flomo.volumes.slice_axis import transposed
+
+    return transposed(data, layout_of(source).storage, data.ndim - 3)

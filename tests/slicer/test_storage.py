@@ -1,0 +1,193 @@
+"""Nodes whose slices lie on any axis: results, paint and views go to the right place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from FLoMoSegmentationLib import axes, views
+from FLoMoSegmentationLib.images import describe, ijk_to_ras, source_of, volume_of
+from FLoMoSegmentationLib.record import Record
+from helpers import add_cine, add_volume, cine_of, corner, expected, finish, paint, painted, run
+
+from napari_flomo.corrections import replay, unfinished
+from napari_flomo.errors import FlomoError
+from napari_flomo.segmentation.orientation import Turn
+from napari_flomo.session import Place
+from napari_flomo.volumes import Geometry, Volume, arrange
+
+# For slices, rows and columns of a node's array, the axes of the stack.
+ORDERS = ((1, 0, 2), (2, 1, 0), (1, 2, 0))
+FLIPS = (True, False, True)
+
+
+def stored(heart: Volume, order: tuple[int, int, int]) -> Volume:
+    """Return a heart on the same place with its axes in another order, two of them reversed."""
+    return Turn(order, FLIPS).volume(heart)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_node_of_any_order_is_segmented_in_place(
+    make_logic: Callable[..., Any], oblique: Volume, order: tuple[int, int, int]
+) -> None:
+    volume = stored(oblique, order)
+    node = add_volume(volume)
+    logic = make_logic()
+    entry = run(logic, node)
+    image = logic.session.image(entry.key)
+    assert image.volume.n_slices == 4
+    np.testing.assert_array_equal(painted(logic, entry)[0], expected(image.volume))
+    # In Slicer's own order, as a user of the segmentation gets it.
+    for code in (2, 3):
+        array = slicer.util.arrayFromSegmentBinaryLabelmap(
+            entry.record.segmentation, f"flomo_{code}", node
+        )
+        np.testing.assert_array_equal(array > 0, expected(volume) == code)
+    doubt = entry.record.doubt
+    np.testing.assert_allclose(ijk_to_ras(doubt), ijk_to_ras(node))
+    assert slicer.util.arrayFromVolume(doubt).shape == volume.data.shape
+    proposed = slicer.util.arrayFromVolume(entry.record.proposed)
+    np.testing.assert_array_equal(proposed, expected(volume))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_views_show_the_slices(
+    make_logic: Callable[..., Any], oblique: Volume, order: tuple[int, int, int]
+) -> None:
+    node = add_volume(stored(oblique, order))
+    logic = make_logic()
+    entry = run(logic, node)
+    image = logic.session.image(entry.key)
+    views.align(entry.source)
+    for number in (0, 3, 1):
+        logic.go_to(entry, Place(0, number))
+        assert views.place_on_screen(entry.source) == Place(0, number)
+        view = views.main_view().GetSliceToRAS()
+        normal = [view.GetElement(i, 2) for i in range(3)]
+        slices = image.volume.geometry.affine_ras()[:3, 2]
+        assert abs(np.dot(normal, slices)) == pytest.approx(8, rel=1e-5)
+    assert logic.scope(entry, "slice").slices == (1,)
+
+
+def test_paint_counts_in_its_slice_and_survives_a_crash(
+    make_logic: Callable[..., Any], oblique: Volume
+) -> None:
+    volume = stored(oblique, (2, 1, 0))
+    node = add_volume(volume)
+    logic = make_logic()
+    entry = run(logic, node)
+    image = logic.session.image(entry.key)
+    where = corner(image.volume.data.shape, 2)
+    paint(entry.record.segmentation, 3, axes.to_node(entry.source, where), node)
+    assert logic.take_strokes(entry) == [Place(0, 2)]
+    wanted = np.where(where, 3, expected(image.volume))
+    np.testing.assert_array_equal(image.labels.data, wanted)
+    assert image.review.edits(Place(0, 2)) == 1
+    assert entry.keeper.flush()
+    entry.keeper.close()
+    entry.keeper = None
+    [left] = unfinished()
+    np.testing.assert_array_equal(replay(left.folder).labels.data, wanted)
+
+
+def test_results_come_back_with_the_scene(
+    program: Any, make_logic: Callable[..., Any], oblique: Volume
+) -> None:
+    node = add_volume(stored(oblique, (1, 2, 0)))
+    logic = make_logic()
+    entry = run(logic, node)
+    logic.go_to(entry, Place(0, 3))
+    logic.accept(entry)
+    accepted = logic.session.image(entry.key).review.accepted
+    scores = logic.session.image(entry.key).segmentation.slice_scores
+    other = make_logic()
+    assert Record.of(node) is not None
+    again = other.known(node)
+    image = other.session.image(again.key)
+    np.testing.assert_array_equal(image.labels.data, expected(image.volume))
+    np.testing.assert_allclose(image.segmentation.slice_scores, scores, atol=1e-3)
+    assert image.review.accepted == accepted == 1
+
+
+def test_cine_with_slices_on_another_axis(make_logic: Callable[..., Any], oblique: Volume) -> None:
+    heart = stored(oblique, (1, 0, 2))
+    node, sequence, _browser = add_cine(cine_of(heart))
+    logic = make_logic()
+    entry = run(logic, sequence)
+    image = logic.session.image(entry.key)
+    assert image.volume.data.shape == (3, 4, *oblique.data.shape[1:])
+    np.testing.assert_array_equal(painted(logic, entry), expected(image.volume))
+    views.align(entry.source)
+    logic.go_to(entry, Place(2, 1))
+    assert views.place_on_screen(entry.source) == Place(2, 1)
+    assert node is entry.source.node
+
+
+@pytest.fixture
+def cube() -> Volume:
+    data = np.random.default_rng(0).integers(0, 250, (14, 16, 18), np.int16)
+    return Volume(data, Geometry((1.5, 1.5, 1.5)))
+
+
+def test_unclear_image_is_asked_about(bench: Any, cube: Volume, oblique: Volume) -> None:
+    ui = bench.panel.segment.ui
+    bench.choose(add_volume(oblique, "clear"))
+    assert not ui.sliceAxisBox.wrapped.isVisibleTo(bench.parent.window)
+    node = add_volume(cube, "cube")
+    bench.choose(node)
+    assert ui.sliceAxisBox.wrapped.isVisibleTo(bench.parent.window)
+    assert "choose it below" in ui.imageLine.text
+    bench.click(ui.segmentButton)
+    assert "It is not clear along which axis" in ui.message.text
+    ui.sliceAxisBox.setCurrentIndex(ui.sliceAxisBox.findData("j"))
+    assert "16 slices" in ui.imageLine.text
+    bench.run(node)
+    logic = bench.panel.logic
+    entry = logic.entry_of(node)
+    image = logic.session.image(entry.key)
+    np.testing.assert_array_equal(image.volume.data, arrange(cube, "j").data)
+    np.testing.assert_array_equal(painted(logic, entry)[0], expected(image.volume))
+
+
+def test_restored_image_keeps_the_axis_that_was_chosen(
+    make_logic: Callable[..., Any], cube: Volume
+) -> None:
+    from FLoMoSegmentationLib.restoring import bring_back
+
+    node = add_volume(cube)
+    logic = make_logic()
+    with pytest.raises(FlomoError, match="not clear"):
+        logic.segment(node, "toy", "cpu", "all")
+    axes.choose(source_of(node), "i")
+    assert "18 slices" in describe(source_of(node))
+    entry = run(logic, node)
+    where = corner(logic.session.image(entry.key).volume.data.shape, 5)
+    paint(entry.record.segmentation, 2, axes.to_node(entry.source, where), node)
+    assert logic.take_strokes(entry) == [Place(0, 5)]
+    wanted = logic.session.image(entry.key).labels.data
+    assert entry.keeper.flush()
+    entry.keeper.close()
+    entry.keeper = None
+    other = make_logic()
+    [left] = unfinished()
+    restored, found = bring_back(other, left)
+    assert found.image.n_slices == 18
+    image = other.session.image(restored.key)
+    assert image.volume.n_slices == 18
+    np.testing.assert_array_equal(image.labels.data, wanted)
+    finish(other)
+
+
+def test_volume_has_its_slices_first(program: Any, oblique: Volume, tmp_path: Path) -> None:
+    for order in ORDERS:
+        given = stored(oblique, order)
+        volume = volume_of(source_of(add_volume(given)))
+        assert volume.n_slices == 4
+        back = arrange(replace(given, extra={}))
+        np.testing.assert_array_equal(volume.data, back.data)
+        assert volume.geometry.same_space(back.geometry, 1e-6)
