@@ -20,6 +20,7 @@ PACKAGES = (
     "scikit-image",
     "SimpleITK",
     "nibabel",
+    "pydicom",
     "safetensors",
     "huggingface-hub",
     "tqdm",
@@ -27,7 +28,7 @@ PACKAGES = (
 # What each extra brings, by the module that shows it is there.
 EXTRAS = {
     "train": ("lightning", "monai", "yaml"),
-    "dicom": ("highdicom", "pydicom"),
+    "dicom": ("highdicom",),
     "fast": ("openvino", "onnx", "onnxruntime"),
 }
 VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")

@@ -1,4 +1,4 @@
-"""DICOM segmentations of enhanced files, joined series and series that were stripped of elements."""
+"""DICOM segmentations of enhanced files, joined series and series that lack elements."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ import pytest
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, find_series, read, read_series
 
-
 SAME_FILES = ("series_for_each_slice", "position_jitter")
 """Cases with the files of the clean cine."""
 

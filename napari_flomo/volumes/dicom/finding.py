@@ -18,7 +18,6 @@ from napari_flomo.volumes.dicom.joining import alike, join
 from napari_flomo.volumes.dicom.series import Entry, choose, entries_of, is_called, source_of
 from napari_flomo.volumes.dicom.sorting import is_parallel
 
-
 _FILE_SET = "1.2.840.10008.1.3.10"
 
 

@@ -52,6 +52,7 @@ REQUIREMENTS = (
     Requirement("filelock", ">=3.12"),
     Requirement("huggingface-hub", ">=1.0"),
     Requirement("nibabel", ">=5.2"),
+    Requirement("pydicom", ">=3"),
     Requirement("safetensors", ">=0.4.5"),
     Requirement("scikit-image", ">=0.22"),
     Requirement("scipy", ">=1.11"),
