@@ -302,6 +302,28 @@ def test_an_incomplete_phase(
     assert f"(number {lost[1] + 1})" in volume.notes[0]
 
 
+def test_two_slices_that_lack_a_phase(export: Any, cine: Volume) -> None:
+    volume = read(export(lambda one, s, p: None if s == 0 or p != 1 else False))
+    np.testing.assert_array_equal(volume.data, cine.data[[0, 2]])
+    assert volume.notes[0].startswith("Slices 2, 3 have fewer images than the others, so 1 of 3")
+
+
+def test_numbers_of_phases_that_contradict_their_times(export: Any) -> None:
+    def change(one: Dataset, slice_: int, phase: int) -> object:
+        one.TemporalPositionIdentifier = phase if slice_ == 1 and phase == 2 else phase + 1
+        return None if (slice_, phase) != (1, 1) else False
+
+    with pytest.raises(FlomoError, match="not clear which phases are complete"):
+        read(export(change))
+
+
+def test_every_second_slice_missing(export: Any) -> None:
+    volume = read(export(lambda one, s, p: s != 1))
+    assert volume.notes == (
+        "The slices are 20.00 mm apart where their headers say 10.00 mm; some may be missing.",
+    )
+
+
 def test_an_incomplete_phase_that_cannot_be_told(export: Any) -> None:
     def change(one: Dataset, slice_: int, phase: int) -> object:
         drop_times(one)
