@@ -237,9 +237,11 @@ def _mean_step(
     usual = float(np.sort(steps)[(len(steps) - 1) // 2])
     if np.abs(steps - usual).max() <= _STEP_TOLERANCE * usual:
         told = told_step(planes[0])
-        return mean, None if told is None or mean <= _WIDEST_STEP * told else (
-            f"The slices are {mean:.2f} mm apart where their headers say {told:.2f} mm; some may be "
-            "missing."
+        if told is None or mean <= _WIDEST_STEP * told:
+            return mean, None
+        return mean, (
+            f"The slices are {mean:.2f} mm apart where their headers say {told:.2f} mm; some may "
+            "be missing."
         )
     if np.abs(steps - mean).max() <= LARGEST_UNEVENNESS * mean:
         return mean, (
