@@ -230,6 +230,25 @@ def test_nested_folders(export: Any, cine: Volume, tmp_path: Path, place: str) -
     assert volume.notes[0] == "The images lie in folders below the one that was given."
 
 
+def test_a_series_that_goes_on_in_a_folder_below(export: Any, cine: Volume) -> None:
+    export(lambda one, s, p: s < 2)
+    study = export(lambda one, s, p: s == 2, place=lambda s, p: "study/more")
+    volume = read(study)
+    np.testing.assert_array_equal(volume.data, cine.data[:, :2])
+    assert volume.notes == ("Folders below hold images of the same series, which were left out.",)
+
+
+def test_a_series_that_is_only_below(export: Any, cine: Volume) -> None:
+    def other(one: Dataset, slice_: int, phase: int) -> object:
+        split(one, 3)
+        return (slice_, phase) == (0, 0)
+
+    export(other)
+    study = export(place=lambda s, p: "study/more")
+    assert read(study).data.shape == (1, 112, 112)
+    np.testing.assert_array_equal(values(study, series=300), cine.data)
+
+
 def test_a_file_set(export: Any, cine: Volume, tmp_path: Path) -> None:
     """The DICOMDIR counts, not what else lies beside it."""
     study = export(lambda one, s, p: setattr(one, "PatientID", "1"))
