@@ -8,13 +8,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from napari_flomo.volumes import Geometry
+from napari_flomo.volumes import Geometry, Volume, read
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 _TEXT_TAGS = {  # tag: value representation
@@ -135,3 +136,42 @@ def _element(tag: str, kind: str, value: bytes) -> bytes:
     if kind in ("OB", "OW"):
         return head + b"\0\0" + struct.pack("<I", len(value)) + value
     return head + struct.pack("<H", len(value)) + value
+
+
+@pytest.fixture(scope="session")
+def cine_files(repository: Path) -> list[Path]:
+    """A DICOM cine of 3 slices and 3 phases, slice by slice."""
+    return sorted((repository / "tests" / "fieldtests" / "_clean" / "cine").iterdir())
+
+
+@pytest.fixture(scope="session")
+def cine(cine_files: list[Path]) -> Volume:
+    """The volume of that cine."""
+    return read(cine_files[0].parent)
+
+
+@pytest.fixture
+def export(cine_files: list[Path], tmp_path: Path) -> Callable[..., Path]:
+    """Write that cine with changes.
+
+    ``change`` gets each image, its slice and its phase; where it returns False, the image is left
+    out. All go into the folder ``study``, or where ``place`` says of slice and phase.
+    """
+    import pydicom
+
+    def write(
+        change: Callable[[Any, int, int], object] = lambda *_: None,
+        place: Callable[[int, int], str] = lambda *_: "study",
+        prefix: str = "IM",
+    ) -> Path:
+        for number, file in enumerate(cine_files):
+            slice_, phase = divmod(number, 3)
+            one = pydicom.dcmread(file)
+            if change(one, slice_, phase) is False:
+                continue
+            path = tmp_path / place(slice_, phase) / f"{prefix}{number:04}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            one.save_as(path)
+        return tmp_path / "study"
+
+    return write

@@ -22,12 +22,6 @@ Frame = tuple[int, int]  # phase, slice
 SERIES, STUDY = generate_uid(), generate_uid()
 
 
-@pytest.fixture(scope="module")
-def clean(repository: Path) -> Volume:
-    """3 phases of 3 slices, from single images."""
-    return read(repository / "tests" / "fieldtests" / "_clean" / "cine")
-
-
 def item(**elements: Any) -> Dataset:
     made = Dataset()
     for keyword, value in elements.items():
@@ -133,7 +127,7 @@ def shuffled(volume: Volume) -> list[Frame]:
     "time", [by_delay, by_index, by_moment, by_reference, by_percentage, by_dimension]
 )
 @pytest.mark.parametrize("files", ["one", "slices", "phases", "images"])
-def test_a_cine(clean: Volume, tmp_path: Path, time: Any, files: str) -> None:
+def test_a_cine(cine: Volume, tmp_path: Path, time: Any, files: str) -> None:
     """In one file, or a file for each slice, phase or image; names and numbers tell nothing."""
     key = {
         "one": lambda frame: 0,
@@ -141,52 +135,52 @@ def test_a_cine(clean: Volume, tmp_path: Path, time: Any, files: str) -> None:
         "phases": lambda frame: frame[0],
         "images": lambda frame: frame,
     }[files]
-    frames = shuffled(clean)
+    frames = shuffled(cine)
     for number, wanted in enumerate(dict.fromkeys(map(key, frames))):
         chosen = [frame for frame in frames if key(frame) == wanted]
-        write_enhanced(tmp_path / f"IM{number}", clean, chosen, time, number=number + 1)
+        write_enhanced(tmp_path / f"IM{number}", cine, chosen, time, number=number + 1)
     volume = read(tmp_path)
-    np.testing.assert_array_equal(volume.data, clean.data)
+    np.testing.assert_array_equal(volume.data, cine.data)
     assert volume.data.dtype == np.int16
-    assert volume.geometry.same_space(clean.geometry, 1e-4)
+    assert volume.geometry.same_space(cine.geometry, 1e-4)
     assert volume.modality == "MR"
     assert volume.notes == ()
     assert volume.frame_step == (pytest.approx(0.04) if time is by_delay else None)
 
 
 def test_without_any_time_frames_stand_in_the_order_of_the_file(
-    clean: Volume, tmp_path: Path
+    cine: Volume, tmp_path: Path
 ) -> None:
     frames = [(phase, slice_) for slice_ in (2, 0, 1) for phase in range(3)]
-    write_enhanced(tmp_path / "cine.dcm", clean, frames, lambda *_: {})
-    np.testing.assert_array_equal(read(tmp_path / "cine.dcm").data, clean.data)
+    write_enhanced(tmp_path / "cine.dcm", cine, frames, lambda *_: {})
+    np.testing.assert_array_equal(read(tmp_path / "cine.dcm").data, cine.data)
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_static_stack(clean: Volume, tmp_path: Path, apart: bool) -> None:
+def test_a_static_stack(cine: Volume, tmp_path: Path, apart: bool) -> None:
     frames = [(0, slice_) for slice_ in (1, 2, 0)]
     for number, chosen in enumerate([[frame] for frame in frames] if apart else [frames]):
-        write_enhanced(tmp_path / f"{number}.dcm", clean, chosen, by_delay, number=number)
+        write_enhanced(tmp_path / f"{number}.dcm", cine, chosen, by_delay, number=number)
     volume = read(tmp_path / "0.dcm")
     assert volume.axes == ("slices", "rows", "columns")
-    np.testing.assert_array_equal(volume.data, clean.data[0])
-    assert volume.geometry.same_space(clean.geometry, 1e-4)
+    np.testing.assert_array_equal(volume.data, cine.data[0])
+    assert volume.geometry.same_space(cine.geometry, 1e-4)
 
 
-def test_one_frame_alone(clean: Volume, tmp_path: Path) -> None:
-    write_enhanced(tmp_path / "one.dcm", clean, [(1, 1)], by_delay)
+def test_one_frame_alone(cine: Volume, tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "one.dcm", cine, [(1, 1)], by_delay)
     volume = read(tmp_path / "one.dcm")
-    np.testing.assert_array_equal(volume.data, clean.data[1, 1:2])
+    np.testing.assert_array_equal(volume.data, cine.data[1, 1:2])
     np.testing.assert_allclose(
-        volume.geometry.origin, clean.geometry.positions((0, 0, 1)), atol=1e-4
+        volume.geometry.origin, cine.geometry.positions((0, 0, 1)), atol=1e-4
     )
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(2.0, -10.0), (0.5, 0.0), (0.25, 1.5)])
 def test_each_frame_has_a_scale_of_its_own(
-    clean: Volume, tmp_path: Path, slope: float, intercept: float
+    cine: Volume, tmp_path: Path, slope: float, intercept: float
 ) -> None:
-    even = clean.with_data(clean.data * 4)
+    even = cine.with_data(cine.data * 4)
 
     def scale(phase: int, slice_: int) -> tuple[float, float]:
         return (slope, intercept) if slice_ == 1 else (1.0, 0.0)
@@ -197,68 +191,68 @@ def test_each_frame_has_a_scale_of_its_own(
     np.testing.assert_array_equal(read(tmp_path).data, real)
 
 
-def test_a_shared_scale(clean: Volume, tmp_path: Path) -> None:
+def test_a_shared_scale(cine: Volume, tmp_path: Path) -> None:
     path = tmp_path / "cine.dcm"
-    write_enhanced(path, clean, shuffled(clean), by_delay)
+    write_enhanced(path, cine, shuffled(cine), by_delay)
     one = pydicom.dcmread(path)
     one.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence = [
         item(RescaleSlope=3, RescaleIntercept=-7)
     ]
     one.save_as(path)
-    np.testing.assert_array_equal(read(path).data, clean.data.astype(int) * 3 - 7)
+    np.testing.assert_array_equal(read(path).data, cine.data.astype(int) * 3 - 7)
 
 
-def test_more_is_brighter(clean: Volume, tmp_path: Path) -> None:
+def test_more_is_brighter(cine: Volume, tmp_path: Path) -> None:
     changes = {"PhotometricInterpretation": "MONOCHROME1", "PixelRepresentation": 0}
     changes |= {"BitsStored": 12, "HighBit": 11}
-    write_enhanced(tmp_path / "c.dcm", clean, shuffled(clean), by_delay, **changes)
-    np.testing.assert_array_equal(read(tmp_path).data, 4095 - clean.data)
+    write_enhanced(tmp_path / "c.dcm", cine, shuffled(cine), by_delay, **changes)
+    np.testing.assert_array_equal(read(tmp_path).data, 4095 - cine.data)
 
 
-def test_compressed_frames(clean: Volume, tmp_path: Path) -> None:
+def test_compressed_frames(cine: Volume, tmp_path: Path) -> None:
     path = tmp_path / "cine.dcm"
-    write_enhanced(path, clean, shuffled(clean), by_delay)
+    write_enhanced(path, cine, shuffled(cine), by_delay)
     one = pydicom.dcmread(path)
     one.compress(RLELossless)
     one.save_as(path)
-    np.testing.assert_array_equal(read(path).data, clean.data)
+    np.testing.assert_array_equal(read(path).data, cine.data)
 
 
 def test_frames_that_only_gdcm_decodes(
-    clean: Volume, repository: Path, monkeypatch: pytest.MonkeyPatch
+    cine: Volume, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_available(_syntax: Any) -> Any:
         return item(is_available=False)
 
     monkeypatch.setattr("pydicom.pixels.decoders.base.get_decoder", none_available)
     study = repository / "tests" / "fieldtests" / "enhanced_multi_frame" / "study"
-    np.testing.assert_array_equal(read(study).data, clean.data[:2])
+    np.testing.assert_array_equal(read(study).data, cine.data[:2])
 
 
-def test_where_the_frames_are(clean: Volume, tmp_path: Path) -> None:
-    frames = shuffled(clean)
-    write_enhanced(tmp_path / "cine.dcm", clean, frames, by_index)
+def test_where_the_frames_are(cine: Volume, tmp_path: Path) -> None:
+    frames = shuffled(cine)
+    write_enhanced(tmp_path / "cine.dcm", cine, frames, by_index)
     found = find_series(tmp_path)
-    assert found.shape == clean.data.shape
+    assert found.shape == cine.data.shape
     for phase, slice_ in frames:
         index = found.planes[phase][slice_].index
         assert index is not None
         assert frames[index] == (phase, slice_)
 
 
-def test_magnitude_and_phase_in_one_file(clean: Volume, tmp_path: Path) -> None:
+def test_magnitude_and_phase_in_one_file(cine: Volume, tmp_path: Path) -> None:
     def kinds(phase: int, slice_: int) -> dict[str, Any]:
         component = item(ComplexImageComponent=("MAGNITUDE", "PHASE", "PHASE")[phase])
         return {"MRImageFrameTypeSequence": [component], **by_delay(phase, slice_)}
 
-    write_enhanced(tmp_path / "flow.dcm", clean, shuffled(clean), kinds)
+    write_enhanced(tmp_path / "flow.dcm", cine, shuffled(cine), kinds)
     with pytest.raises(FlomoError, match="mixes different images of the same slice"):
         read(tmp_path)
 
 
-def test_a_frame_without_a_place(clean: Volume, tmp_path: Path) -> None:
+def test_a_frame_without_a_place(cine: Volume, tmp_path: Path) -> None:
     path = tmp_path / "cine.dcm"
-    write_enhanced(path, clean, shuffled(clean), by_delay)
+    write_enhanced(path, cine, shuffled(cine), by_delay)
     one = pydicom.dcmread(path)
     del one.PerFrameFunctionalGroupsSequence[4].PlanePositionSequence
     one.save_as(path)
@@ -270,16 +264,16 @@ def test_a_frame_without_a_place(clean: Volume, tmp_path: Path) -> None:
         read(path)
 
 
-def test_pixels_cut_short(clean: Volume, tmp_path: Path) -> None:
+def test_pixels_cut_short(cine: Volume, tmp_path: Path) -> None:
     path = tmp_path / "cine.dcm"
-    write_enhanced(path, clean, shuffled(clean), by_delay)
+    write_enhanced(path, cine, shuffled(cine), by_delay)
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(FlomoError, match="damaged or cut"):
         read(path)
 
 
-def test_itk_agrees_on_the_place(clean: Volume, tmp_path: Path) -> None:
-    write_enhanced(tmp_path / "s.dcm", clean, [(0, slice_) for slice_ in range(3)], by_index)
+def test_itk_agrees_on_the_place(cine: Volume, tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "s.dcm", cine, [(0, slice_) for slice_ in range(3)], by_index)
     image = sitk.ReadImage(tmp_path / "s.dcm")
     geometry = read(tmp_path / "s.dcm").geometry
     np.testing.assert_allclose(image.GetOrigin(), geometry.origin, atol=1e-4)

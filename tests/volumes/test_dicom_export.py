@@ -21,38 +21,6 @@ Change = Callable[[Dataset, int, int], object]
 """Changes an image, of which slice and phase are told."""
 
 
-@pytest.fixture(scope="module")
-def source(repository: Path) -> Path:
-    return repository / "tests" / "fieldtests" / "_clean" / "cine"
-
-
-@pytest.fixture(scope="module")
-def cine(source: Path) -> Volume:
-    return read(source)
-
-
-@pytest.fixture
-def export(source: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Write the clean cine with changes; in one folder, or where ``place`` says."""
-
-    def write(
-        change: Change = lambda *_: None,
-        place: Callable[[int, int], str] = lambda *_: "study",
-        prefix: str = "IM",
-    ) -> Path:
-        for number, file in enumerate(sorted(source.iterdir())):
-            slice_, phase = divmod(number, 3)
-            one = pydicom.dcmread(file)
-            if change(one, slice_, phase) is False:
-                continue
-            path = tmp_path / place(slice_, phase) / f"{prefix}{number:04}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            one.save_as(path)
-        return tmp_path / "study"
-
-    return write
-
-
 def split(one: Dataset, slice_: int, **elements: Any) -> None:
     """Put a slice into a series of its own."""
     one.SeriesInstanceUID = f"1.2.3.{slice_ + 1}"
@@ -251,67 +219,6 @@ def test_slices_too_uneven_for_a_mean(export: Any, cine: Volume) -> None:
         read(study)
 
 
-def drop_times(one: Dataset, *kept: str) -> None:
-    for keyword in ("TriggerTime", "NominalCardiacTriggerDelayTime", "AcquisitionTime"):
-        if keyword not in kept and keyword in one:
-            delattr(one, keyword)
-    for keyword in ("ContentTime", "InstanceNumber"):
-        if keyword not in kept:
-            setattr(one, keyword, "")
-
-
-@pytest.mark.parametrize(
-    ("keyword", "value"),
-    [
-        ("TemporalPositionIdentifier", lambda s, p: p + 1),
-        ("TriggerTime", lambda s, p: 12.5 + s + (38 + s) * p),
-        ("NominalCardiacTriggerDelayTime", lambda s, p: 12.5 + s + 38.0 * p),
-        ("AcquisitionTime", lambda s, p: f"2359{58 - s}.{p}00000"),
-        ("AcquisitionDateTime", lambda s, p: f"201200002359{58 - s}.{p}00000"),
-        ("InstanceNumber", lambda s, p: 1 + s + 3 * p),
-        ("InstanceNumber", lambda s, p: 1 + p),
-        ("ContentTime", lambda s, p: f"10{s:02}00.{p}"),
-    ],
-)
-def test_what_tells_the_phase(export: Any, cine: Volume, keyword: str, value: Any) -> None:
-    def change(one: Dataset, slice_: int, phase: int) -> None:
-        drop_times(one)
-        setattr(one, keyword, value(slice_, phase))
-
-    study = export(change)
-    names = sorted(study.iterdir())
-    for file, name in zip(names, ["z", "c", "x", "b", "q", "a", "y", "k", "d"], strict=True):
-        file.rename(study / name)
-    np.testing.assert_array_equal(values(study), cine.data)
-
-
-@pytest.mark.parametrize("keyword", ["TriggerTime", "InstanceNumber", "TemporalPositionIdentifier"])
-@pytest.mark.parametrize("lost", [(0, 0), (1, 2), (2, 1)])
-def test_an_incomplete_phase(
-    export: Any, cine: Volume, keyword: str, lost: tuple[int, int]
-) -> None:
-    def change(one: Dataset, slice_: int, phase: int) -> object:
-        value = one.get(keyword)
-        drop_times(one)
-        setattr(one, keyword, phase + 1 if value is None else value)
-        return None if (slice_, phase) != lost else False
-
-    volume = read(export(change))
-    kept = [phase for phase in range(3) if phase != lost[1]]
-    np.testing.assert_array_equal(volume.data, cine.data[kept])
-    assert f"(number {lost[1] + 1})" in volume.notes[0]
-
-
-def test_an_incomplete_phase_that_cannot_be_told(export: Any) -> None:
-    def change(one: Dataset, slice_: int, phase: int) -> object:
-        drop_times(one)
-        one.ContentTime = f"1{slice_}0000.{phase}"
-        return None if (slice_, phase) != (1, 2) else False
-
-    with pytest.raises(FlomoError, match="not clear which phases are complete"):
-        read(export(change))
-
-
 @pytest.mark.parametrize("place", ["{p}", "SE{s}", "a/b{s}/c{p}"])
 def test_nested_folders(export: Any, cine: Volume, tmp_path: Path, place: str) -> None:
     study = export(place=lambda s, p: f"study/{place.format(s=s, p=p)}")
@@ -321,6 +228,25 @@ def test_nested_folders(export: Any, cine: Volume, tmp_path: Path, place: str) -
     volume = read(study)
     np.testing.assert_array_equal(volume.data, cine.data)
     assert volume.notes[0] == "The images lie in folders below the one that was given."
+
+
+def test_a_series_that_goes_on_in_a_folder_below(export: Any, cine: Volume) -> None:
+    export(lambda one, s, p: s < 2)
+    study = export(lambda one, s, p: s == 2, place=lambda s, p: "study/more")
+    volume = read(study)
+    np.testing.assert_array_equal(volume.data, cine.data[:, :2])
+    assert volume.notes == ("Folders below hold images of the same series, which were left out.",)
+
+
+def test_a_series_that_is_only_below(export: Any, cine: Volume) -> None:
+    def other(one: Dataset, slice_: int, phase: int) -> object:
+        split(one, 3)
+        return (slice_, phase) == (0, 0)
+
+    export(other)
+    study = export(place=lambda s, p: "study/more")
+    assert read(study).data.shape == (1, 112, 112)
+    np.testing.assert_array_equal(values(study, series=300), cine.data)
 
 
 def test_a_file_set(export: Any, cine: Volume, tmp_path: Path) -> None:

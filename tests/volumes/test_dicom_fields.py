@@ -21,11 +21,6 @@ def cases(repository: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cine(cases: Path) -> Volume:
-    return read(cases / "_clean" / "cine")
-
-
-@pytest.fixture(scope="module")
 def static(cases: Path) -> Volume:
     return read(cases / "_clean" / "static")
 

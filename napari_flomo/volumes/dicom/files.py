@@ -10,6 +10,9 @@ from napari_flomo.volumes import limits
 
 PREAMBLE = 128
 MAGIC = b"DICM"
+MOST_FILES = 50_000
+"""Files below a folder that are looked into; a study with several cines has some thousands."""
+
 INDEX = "DICOMDIR"
 """Name of the file that lists the files of a CD or another file set."""
 
@@ -51,9 +54,10 @@ def dicom_files_below(folder: Path) -> list[Path]:
     Raises
     ------
     FlomoError
-        If a folder cannot be read.
+        If a folder cannot be read, or there are so many files that no study can be meant.
     """
     found: list[Path] = []
+    looked_at = 0
 
     def refuse(error: OSError) -> None:
         raise FlomoError(
@@ -61,7 +65,13 @@ def dicom_files_below(folder: Path) -> list[Path]:
             "yours."
         )
 
-    for place, folders, _ in os.walk(folder, onerror=refuse):
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        looked_at += len(files)
+        if looked_at > MOST_FILES:
+            raise FlomoError(
+                f"There are more than {MOST_FILES} files below {folder}; choose the folder of one "
+                "study."
+            )
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if Path(place) != folder:
             found += dicom_files(Path(place))

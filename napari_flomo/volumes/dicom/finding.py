@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes.dicom.files import INDEX, dicom_files, dicom_files_below, listed_files
+from napari_flomo.volumes.dicom.files import (
+    INDEX,
+    dicom_files,
+    dicom_files_below,
+    is_dicom,
+    listed_files,
+)
 from napari_flomo.volumes.dicom.header import (
     DamagedImage,
     Plane,
@@ -18,6 +26,7 @@ from napari_flomo.volumes.dicom.joining import alike, join
 from napari_flomo.volumes.dicom.series import Entry, choose, entries_of, is_called, source_of
 from napari_flomo.volumes.dicom.sorting import is_parallel
 
+_LOOKED_AT_BELOW = 100
 _FILE_SET = "1.2.840.10008.1.3.10"
 
 
@@ -182,17 +191,49 @@ class _Images:
 
 def _in_folder(folder: Path, series: str | int | None) -> Choice:
     images = _Images(dicom_files(folder))
-    below: tuple[str, ...] = ()
-    if images.nothing():
-        images = _Images(dicom_files_below(folder))
-        below = ("The images lie in folders below the one that was given.",)
+    here = not images.nothing()
+    if here and series is not None:
+        here = any(is_called(entry, series) for entry in entries_of(images.planes))
+    if not here:
+        below = _Images(dicom_files_below(folder))
+        if not below.nothing():
+            choice = _chosen(below, series, folder)
+            note = "The images lie in folders below the one that was given."
+            return Choice(choice.planes, (note, *choice.notes))
     if images.nothing():
         raise FlomoError(
             f"The folder {folder} holds no DICOM images, nor do the folders in it; choose the "
             "folder of the series."
         )
     choice = _chosen(images, series, folder)
-    return Choice(choice.planes, (*below, *choice.notes))
+    if not _goes_on_below(folder, {plane.file.series_uid for plane in choice.planes}):
+        return choice
+    note = "Folders below hold images of the same series, which were left out."
+    return Choice(choice.planes, (*choice.notes, note))
+
+
+def _goes_on_below(folder: Path, uids: Container[str]) -> bool:
+    """Return True if one of the first files in the folders of a folder is of some series."""
+    files = (
+        file for child in sorted(folder.iterdir()) if child.is_dir() for file in _visible(child)
+    )
+    for file in islice(files, _LOOKED_AT_BELOW):
+        try:
+            planes = read_planes(file) if is_dicom(file) else None
+        except FlomoError:  # it is none of those that were asked for
+            continue
+        if planes and planes[0].file.series_uid in uids:
+            return True
+    return False
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    if folder.name.startswith("."):
+        return
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files = (Path(place, name) for name in sorted(names) if not name.startswith("."))
+        yield from (file for file in files if file.is_file())
 
 
 def _in_file_set(index: Path, series: str | int | None) -> Choice:

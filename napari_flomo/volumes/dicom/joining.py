@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes.dicom.header import Plane
-from napari_flomo.volumes.dicom.sorting import check_alike, is_parallel, slices_of, sort_stack
+from napari_flomo.volumes.dicom.sorting import (
+    check_alike,
+    is_parallel,
+    slices_of,
+    sort_stack,
+    told_step,
+)
 
 _LONG_AXIS = re.compile(
     r"\b(?:la|lax|vla|hla)\b|long.?ax|[2345]\W?_?ch|chamber|lvot|rvot|outflow|tract",
@@ -102,16 +108,9 @@ def _is_stack(groups: Sequence[Sequence[Plane]]) -> bool:
         stack = sort_stack(planes)
     except FlomoError:
         return False
-    told = _told_step(planes[0])
+    told = told_step(planes[0])
+    if told is None and planes[0].thickness is not None:
+        told = 2 * planes[0].thickness  # more is not usual
     return len(stack.order) == len(groups) and (
         told is None or stack.geometry.spacing[2] <= _WIDEST_STEP * told
     )
-
-
-def _told_step(plane: Plane) -> float | None:
-    """Return the step to the next slice as a header tells it, or the most that is usual."""
-    thickness, between = plane.thickness, plane.spacing_between
-    if thickness is None or between is None:
-        return between or (None if thickness is None else 2 * thickness)
-    # Some programs put the gap there instead of the step.
-    return between if between >= thickness else thickness + between

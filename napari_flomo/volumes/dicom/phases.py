@@ -31,6 +31,9 @@ _ALIKE = ("temporal_position", "trigger_time", "trigger_delay", "cardiac_percent
 _NEAR = 0.35
 """Share of the step between phases by which a time may miss that of its phase."""
 
+LARGEST_LOSS = 1 / 3
+"""Share of the phases that may be incomplete, so that the others are read; one may always be."""
+
 Order = list[list[int]]
 
 
@@ -135,28 +138,23 @@ def _complete(
     Raises
     ------
     FlomoError
-        If that cannot be told, or less than half of the phases are complete.
+        If that cannot be told, or more than a third of the phases are incomplete.
     """
     counts = Counter(len(group) for group in groups)
-    usual, times = counts.most_common(1)[0]
-    refusal = _refusal(planes, groups, usual)
-    if usual < max(counts) or times * 2 < len(groups):
-        raise refusal
-    ranks = _ranks(planes, groups, usual)
-    if ranks is None:
-        raise refusal
-    complete = set.intersection(*map(set, ranks))
-    if len(complete) * 2 < usual:
-        raise refusal
+    usual, most = counts.most_common(1)[0][0], max(counts)
+    ranks = None if usual == 1 else _ranks(planes, groups, most)
+    complete = set() if ranks is None else set.intersection(*map(set, ranks))
+    if ranks is None or most - len(complete) > max(1, most * LARGEST_LOSS):
+        raise _refusal(planes, groups, usual)
     kept = [
         [index for index, rank in zip(group, numbers, strict=True) if rank in complete]
         for group, numbers in zip(groups, ranks, strict=True)
     ]
-    lost = [str(rank + 1) for rank in range(usual) if rank not in complete]
-    where = [str(n) for n, group in enumerate(groups, 1) if len(group) < usual]
+    lost = [str(rank + 1) for rank in range(most) if rank not in complete]
+    where = [str(n) for n, group in enumerate(groups, 1) if len(group) < most]
     return kept, (
         f"{_named('Slice', where)} {'has' if len(where) == 1 else 'have'} fewer images than the "
-        f"others, so {len(lost)} of {usual} phases ({_named('number', lost)}) "
+        f"others, so {len(lost)} of {most} phases ({_named('number', lost)}) "
         f"{'was' if len(lost) == 1 else 'were'} left out of all slices."
     )
 
@@ -175,25 +173,28 @@ def _refusal(planes: Sequence[Plane], groups: Sequence[Sequence[int]], usual: in
 
 
 def _ranks(
-    planes: Sequence[Plane], groups: Sequence[Sequence[int]], usual: int
+    planes: Sequence[Plane], groups: Sequence[Sequence[int]], most: int
 ) -> list[list[int]] | None:
-    """Return the number of the phase of each image, None where nothing tells it."""
+    """Return the number of the phase of each image; None where nothing tells it, or two differ."""
+    told = []
     for name in _ALIKE:
         keys = _keys(planes, groups, name)
-        found = None if keys is None else _by_time(keys, usual)
+        found = None if keys is None else _by_time(keys, most)
         if found is not None:
-            return found
-    keys = _keys(planes, groups, "instance_number")
-    return None if keys is None else _by_number(keys, usual)
+            told.append(found)
+    if not told:
+        keys = _keys(planes, groups, "instance_number")
+        return None if keys is None else _by_number(keys, most)
+    return told[0] if all(found == told[0] for found in told) else None
 
 
-def _by_time(keys: Sequence[Sequence[float]], usual: int) -> list[list[int]] | None:
+def _by_time(keys: Sequence[Sequence[float]], most: int) -> list[list[int]] | None:
     """Match the times of slices that lack some with those of complete slices."""
-    reference = np.mean([sorted(key) for key in keys if len(key) == usual], axis=0)
+    reference = np.mean([sorted(key) for key in keys if len(key) == most], axis=0)
     step = float(np.diff(reference).min())
     ranks = []
     for key in keys:
-        if len(key) == usual:
+        if len(key) == most:
             ranks.append(np.argsort(np.argsort(key)).tolist())
             continue
         away = np.abs(np.asarray(key)[:, np.newaxis] - reference)
@@ -204,9 +205,9 @@ def _by_time(keys: Sequence[Sequence[float]], usual: int) -> list[list[int]] | N
     return ranks
 
 
-def _by_number(keys: Sequence[Sequence[float]], usual: int) -> list[list[int]] | None:
+def _by_number(keys: Sequence[Sequence[float]], most: int) -> list[list[int]] | None:
     """Find gaps in instance numbers, which rise evenly from phase to phase and slice to slice."""
-    whole = [(number, sorted(key)) for number, key in enumerate(keys) if len(key) == usual]
+    whole = [(number, sorted(key)) for number, key in enumerate(keys) if len(key) == most]
     strides = {after - before for _, key in whole for before, after in pairwise(key)}
     if len(strides) != 1 or len(whole) < 2:
         return None
@@ -217,7 +218,7 @@ def _by_number(keys: Sequence[Sequence[float]], usual: int) -> list[list[int]] |
     for number, key in enumerate(keys):
         found = (np.asarray(key) - start[0] - rise * (number - first)) / stride
         rounded = np.round(found).astype(int)
-        if np.abs(found - rounded).max() > 1e-6 or rounded.min() < 0 or rounded.max() >= usual:
+        if np.abs(found - rounded).max() > 1e-6 or rounded.min() < 0 or rounded.max() >= most:
             return None
         ranks.append(rounded.tolist())
     return ranks

@@ -20,6 +20,9 @@ _STEP_TOLERANCE = 0.02
 LARGEST_UNEVENNESS = 0.2
 """Share of the mean step up to which uneven slices are read, with a note."""
 
+_WIDEST_STEP = 1.5
+"""Share of the step that headers tell from which slices may be missing."""
+
 _SHIFT_TOLERANCE = 0.2
 """Share of a pixel by which slices may be shifted sideways."""
 
@@ -233,7 +236,13 @@ def _mean_step(
     # The lower median, so that one gap among two steps is not taken for half of the rule.
     usual = float(np.sort(steps)[(len(steps) - 1) // 2])
     if np.abs(steps - usual).max() <= _STEP_TOLERANCE * usual:
-        return mean, None
+        told = told_step(planes[0])
+        if told is None or mean <= _WIDEST_STEP * told:
+            return mean, None
+        return mean, (
+            f"The slices are {mean:.2f} mm apart where their headers say {told:.2f} mm; some may "
+            "be missing."
+        )
     if np.abs(steps - mean).max() <= LARGEST_UNEVENNESS * mean:
         return mean, (
             f"The slices are not evenly spaced ({steps.min():.2f} to {steps.max():.2f} mm); the "
@@ -253,6 +262,15 @@ def _mean_step(
         f"Between slice {number} ({names[0]}) and slice {number + 1} ({names[1]}) the step is "
         f"{step:.2f} mm instead of {usual:.2f} mm: {what}; export the complete series again."
     )
+
+
+def told_step(plane: Plane) -> float | None:
+    """Return the step to the next slice as the header tells it."""
+    thickness, between = plane.thickness, plane.spacing_between
+    if thickness is None or between is None:
+        return between
+    # Some programs put the gap there instead of the step.
+    return between if between >= thickness else thickness + between
 
 
 def _check_sideways(
