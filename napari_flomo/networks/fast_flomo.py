@@ -69,17 +69,9 @@ class FastFlomo(nn.Module):
 
     def forward(self, image: Tensor) -> Output:
         """Segment a batch of slices; the contract is that of `FlomoNet.forward`."""
-        check_image(image, self.in_channels, self.form)
         height, width = image.shape[-2:]
-        maps = image if self.form.unit_input else image / 255
-        if self.form.any_size:
-            maps = pad_to_multiple(maps, STRIDE)
-        skips = []
         with in_float32(image.device):
-            for stage in self.encoder:
-                maps, _ = stage(maps)
-                skips.append(maps)
-            maps = self.bridge(maps)
+            maps, skips = self.encode(image)
         seen: dict[str, Tensor] = {}
         for number, stage in enumerate(self.decoder, start=1):
             if number > self.coarse:
@@ -91,3 +83,68 @@ class FastFlomo(nn.Module):
         with in_float32(image.device):
             logits = per_pixel(self.head, maps.to(self.head.weight.dtype))
         return Output(logits[..., :height, :width], [], seen)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return what the decoder starts with, and the skips from the largest to the smallest."""
+        check_image(image, self.in_channels, self.form)
+        maps = image if self.form.unit_input else image / 255
+        if self.form.any_size:
+            maps = pad_to_multiple(maps, STRIDE)
+        skips = []
+        for stage in self.encoder:
+            maps, _ = stage(maps)
+            skips.append(maps)
+        return self.bridge(maps), skips
+
+    def parts(self, size: tuple[int, int]) -> list[tuple[nn.Module, bool]]:
+        """Return the network in parts, for libraries that compute a whole graph in few bits or not.
+
+        Parameters
+        ----------
+        size
+            Rows and columns of the image.
+
+        Returns
+        -------
+        list of (torch.nn.Module, bool)
+            In their order, and whether each stays in float32. The first takes the image; each of
+            the others what the one before it returned; the last one returns the logits.
+        """
+        coarse, fine = self.decoder[: self.coarse], self.decoder[self.coarse :]
+        return [
+            (_Encoding(self), True),
+            (_Decoding(coarse), False),
+            (_Decoding(fine, self.head, size), True),
+        ]
+
+
+class _Encoding(nn.Module):
+    """From the image to all that the decoder takes, in the order in which it takes it."""
+
+    def __init__(self, whole: FastFlomo) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        maps, skips = self.whole.encode(image)
+        return maps, *reversed(skips)
+
+
+class _Decoding(nn.Module):
+    """Some stages of the decoder; the skips that they do not take are handed on."""
+
+    def __init__(
+        self,
+        stages: nn.ModuleList,
+        head: nn.Conv2d | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.stages, self.head, self.size = stages, head, size
+
+    def forward(self, maps: Tensor, *skips: Tensor) -> Tensor | tuple[Tensor, ...]:
+        for stage, skip in zip(self.stages, skips, strict=False):
+            maps, _ = stage(maps, skip)
+        if self.head is None or self.size is None:
+            return maps, *skips[len(self.stages) :]
+        return per_pixel(self.head, maps)[..., : self.size[0], : self.size[1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,6 @@ from napari_flomo.volumes.detached import (
 )
 
 _LONGEST_HEADER = 1 << 20
-_READ_STEP = 1 << 22
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
@@ -32,8 +32,6 @@ class Storage:
 
     Attributes
     ----------
-    header
-        All lines but ``ElementDataFile``.
     fields
         Values by name, in lower case, as text.
     data_file
@@ -44,7 +42,6 @@ class Storage:
         Position behind the header.
     """
 
-    header: bytes
     fields: dict[str, str]
     data_file: str
     files: list[str] = field(default_factory=list)
@@ -53,6 +50,25 @@ class Storage:
     def is_true(self, *names: str) -> bool:
         """Return True if one of the fields says so."""
         return any(self.fields.get(name, "").lower() in ("true", "1") for name in names)
+
+    def checksum_of(self, path: Path) -> int | None:
+        """Return the checksum of the voxels of a little-endian zlib stream behind the header."""
+        size = path.stat().st_size - self.data_start
+        plain = ("headersize", "elementbyteordermsb", "binarydatabyteordermsb")
+        if (
+            self.data_file.upper() != "LOCAL"
+            or not self.is_true("compresseddata")
+            or self.fields.get("compresseddatasize") != str(size)
+            or any(self.fields.get(name, "false").lower() not in ("false", "0") for name in plain)
+            or sys.byteorder != "little"
+        ):
+            return None
+        with path.open("rb") as stream:
+            stream.seek(self.data_start)
+            if stream.read(1) != b"\x78":  # the first byte of zlib, and not of gzip
+                return None
+            stream.seek(-4, 2)
+            return int.from_bytes(stream.read(4), "big")
 
 
 def read_storage(path: Path) -> Storage:
@@ -64,14 +80,13 @@ def read_storage(path: Path) -> Storage:
         If the file is missing or no MetaImage.
     """
     fields: dict[str, str] = {}
-    lines: list[bytes] = []
     with limits.open_file(path) as stream:
         while stream.tell() < _LONGEST_HEADER and (line := stream.readline(_LONGEST_HEADER)):
             text = line.decode("utf-8", errors="surrogateescape").strip()
             found = re.fullmatch(r"(\w+)\s*[=:]\s*(.*)", text)
             name = found[1].lower() if found else ""
             if found and name == "elementdatafile":
-                storage = Storage(b"".join(lines), fields, found[2], data_start=stream.tell())
+                storage = Storage(fields, found[2], data_start=stream.tell())
                 if found[2].split()[:1] == ["LIST"]:
                     rest = stream.read(_LONGEST_HEADER).decode("utf-8", "surrogateescape")
                     storage.files = [name.strip() for name in rest.splitlines() if name.strip()]
@@ -80,7 +95,6 @@ def read_storage(path: Path) -> Storage:
                 fields[name] = found[2]
             if not found and b"\0" in line:
                 break
-            lines.append(line)
     raise limits.damaged(path, "it is not a MetaImage, or its header is damaged")
 
 
@@ -189,14 +203,13 @@ def _unpack(raw: BinaryIO, needed: int) -> bytearray:
         If it holds more.
     """
     stream = zlib.decompressobj(_ZLIB_OR_GZIP)
-    found = bytearray()
-    while not stream.eof:
-        some = stream.unconsumed_tail or raw.read(_READ_STEP)
-        if not some:
-            raise EOFError
-        found += stream.decompress(some, needed + 1 - len(found))
-        if len(found) > needed:
+    found = bytearray(stream.decompress(raw.read(), needed))
+    while not stream.eof:  # the checksum is still to come, or more than was declared
+        more = stream.decompress(stream.unconsumed_tail, 1)
+        if more:
             raise ValueError
+        if not stream.unconsumed_tail and not stream.eof:
+            raise EOFError
     if len(found) != needed:
         raise EOFError
     return found

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 import sys
-import tempfile
 import threading
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_flomo.segmentation.engines.engine import EngineFault
 from napari_flomo.segmentation.engines.kinds import EngineKind
-from napari_flomo.segmentation.engines.rewriting import example, logits_only, tracing
+from napari_flomo.segmentation.engines.rewriting import example, logits_only, rewritten, tracing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,6 +25,9 @@ MOST_STREAMS = 4
 
 MOST_PIXELS = MOST_STREAMS * 256 * 256
 """Pixels of all slices that are computed at the same time: each needs memory."""
+
+_HEAD = struct.Struct("<Q?")
+"""Before each graph of a dump: its length, and whether it computes in float32."""
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -72,68 +73,80 @@ def to_graph(
     batch
         Slices that it takes at once; None for any number.
     """
-    import torch
-
-    ov = import_openvino()
-    with _without_telemetry():
-        from openvino.frontend import FrontEndManager
-        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
-    with tracing():
-        images = example(channels, size, batch or 2)
-        traced = torch.jit.trace(logits_only(network), images, check_trace=False)
-        # OpenVINO's convenient function for this reports to its maker; this is what it wraps.
-        decoder = TorchScriptPythonDecoder(
-            traced, example_input=images, skip_freeze=True, shared_memory=False
-        )
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        graph = frontend.convert(frontend.load(decoder))
+    graph = _convert(logits_only(network), (example(channels, size, batch or 2),))
     (entry,), (result,) = graph.inputs, graph.outputs
-    entry.get_node().set_element_type(ov.Type.f32)
-    entry.get_node().set_partial_shape(ov.PartialShape([batch or -1, channels, *size]))
+    entry.get_node().set_element_type(import_openvino().Type.f32)
+    entry.get_node().set_partial_shape(
+        import_openvino().PartialShape([batch or -1, channels, *size])
+    )
     entry.set_names({"image"})
     result.set_names({"logits"})
     graph.validate_nodes_and_infer_types()
     return graph
 
 
-def keep_float32(graph: Any, parts: Sequence[str]) -> Any:
-    """Return a graph of which these parts compute in float32 whatever the rest computes in.
+def _convert(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    """Return a module as an ``openvino.Model``."""
+    import torch
 
-    OpenVINO heeds a mark of each operation for that, which can be set in the graph's XML alone.
+    import_openvino()
+    with _without_telemetry():
+        from openvino.frontend import FrontEndManager
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    Parameters
-    ----------
-    graph
-        From `to_graph`.
-    parts
-        Names of the network's modules, such as ``"encoder"``.
+    with tracing():
+        traced = torch.jit.trace(module, inputs, check_trace=False)
+        # OpenVINO's convenient function for this reports to its maker; this is what it wraps.
+        decoder = TorchScriptPythonDecoder(
+            traced,
+            example_input=inputs if len(inputs) > 1 else inputs[0],
+            skip_freeze=True,
+            shared_memory=False,
+        )
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        return frontend.convert(frontend.load(decoder))
+
+
+def to_graphs(network: nn.Module, channels: int, size: tuple[int, int]) -> list[tuple[Any, bool]]:
+    """Return graphs for one slice, each of which takes what the one before it returns.
+
+    OpenVINO can be told to keep single operations in float32, but does not do so where it merges
+    them with others; a graph of their own is kept.
+
+    Returns
+    -------
+    list of (openvino.Model, bool)
+        And whether a graph must compute in float32.
     """
+    quick = rewritten(network, maps=False)
+    if not hasattr(quick, "parts"):
+        return [(to_graph(network, channels, size, batch=1), False)]
     ov = import_openvino()
-    with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
-        plan, weights = Path(folder, "graph.xml"), Path(folder, "graph.bin")
-        ov.serialize(graph, str(plan), str(weights))
-        tree, constants = ET.fromstring(plan.read_bytes()), weights.read_bytes()
-    prefixes = tuple(f"__module.inner.{part}{end}" for part in parts for end in "./")
-    for operation in tree.iterfind("layers/layer"):
-        if operation.get("name", "").startswith(prefixes) and operation.get("type") != "Const":
-            notes = operation.find("rt_info")
-            if notes is None:
-                notes = ET.Element("rt_info")
-                operation.insert(0 if operation.find("data") is None else 1, notes)
-            ET.SubElement(notes, "attribute", name="precise", version="0")
-    return ov.Core().read_model(ET.tostring(tree), constants)
+    values: tuple[Tensor, ...] = (example(channels, size, 1),)
+    graphs = []
+    for part, precise in quick.parts(size):
+        graph = _convert(part.eval(), values)
+        for entry, value in zip(graph.inputs, values, strict=True):
+            entry.get_node().set_element_type(ov.Type.f32)
+            entry.get_node().set_partial_shape(ov.PartialShape(list(value.shape)))
+        graph.validate_nodes_and_infer_types()
+        graphs.append((graph, precise))
+        with tracing():
+            found = part(*values)
+        values = found if isinstance(found, tuple) else (found,)
+    return graphs
 
 
 class OpenVinoEngine:
-    """A compiled graph, and as many slices at the same time as there are streams.
+    """Compiled graphs, and as many slices at the same time as there are streams.
 
     Parameters
     ----------
     kind
         ``openvino`` or ``openvino-bf16``.
     compiled
-        An ``openvino.CompiledModel`` for one slice.
+        Of type ``openvino.CompiledModel``, for one slice; each takes what the one before it
+        returns.
     size
         Rows and columns of a slice.
     threads
@@ -141,13 +154,15 @@ class OpenVinoEngine:
     """
 
     def __init__(
-        self, kind: EngineKind, compiled: Any, size: tuple[int, int], threads: int
+        self, kind: EngineKind, compiled: Sequence[Any], size: tuple[int, int], threads: int
     ) -> None:
         self.kind = kind
         self.threads = threads
         self.batch = _streams(size, threads)
-        self._compiled = compiled
-        self._requests = [compiled.create_infer_request() for _ in range(self.batch)]
+        self._compiled = tuple(compiled)
+        self._requests = [
+            [part.create_infer_request() for _ in range(self.batch)] for part in compiled
+        ]
         self._turn = threading.Lock()  # a request serves one caller at a time
 
     @classmethod
@@ -160,28 +175,37 @@ class OpenVinoEngine:
         threads: int,
     ) -> OpenVinoEngine:
         """Convert and compile a network, which takes seconds."""
-        graph = to_graph(network, channels, size, batch=1)
-        sensitive = getattr(network, "sensitive", ())
-        if sensitive and kind.precision != "float32":
-            graph = keep_float32(graph, sensitive)
+        graphs = [(to_graph(network, channels, size, batch=1), False)]
+        if kind.precision != "float32":
+            graphs = to_graphs(network, channels, size)
         core = import_openvino().Core()
-        compiled = core.compile_model(graph, "CPU", _settings(kind, size, threads))
+        compiled = [
+            core.compile_model(graph, "CPU", _settings(kind, size, threads, precise=precise))
+            for graph, precise in graphs
+        ]
         return cls(kind, compiled, size, threads)
 
     @classmethod
     def load(
         cls, kind: EngineKind, content: bytes, size: tuple[int, int], threads: int
     ) -> OpenVinoEngine:
-        """Take up a graph that `dump` returned on the same computer."""
+        """Take up graphs that `dump` returned on the same computer."""
         core = import_openvino().Core()
-        compiled = core.import_model(content, "CPU", _settings(kind, size, threads))
+        compiled = []
+        for content_of_part, precise in _unjoined(content):
+            settings = _settings(kind, size, threads, precise=precise)
+            compiled.append(core.import_model(content_of_part, "CPU", settings))
         return cls(kind, compiled, size, threads)
 
     def dump(self) -> bytes:
-        """Return the compiled graph, for this version of OpenVINO on this processor."""
-        exported = self._compiled.export_model()
-        content: bytes = exported.getvalue() if hasattr(exported, "getvalue") else bytes(exported)
-        return content
+        """Return the compiled graphs, for this version of OpenVINO on this processor."""
+        parts = []
+        for part in self._compiled:
+            exported = part.export_model()
+            content = exported.getvalue() if hasattr(exported, "getvalue") else bytes(exported)
+            precise = str(part.get_property("INFERENCE_PRECISION_HINT")).find("float32") >= 0
+            parts.append(_HEAD.pack(len(content), precise) + content)
+        return b"".join(parts)
 
     def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
         """Run the network, see `Engine`."""
@@ -196,13 +220,15 @@ class OpenVinoEngine:
         with self._turn:
             for start in range(0, len(pixels), self.batch):
                 stop = min(start + self.batch, len(pixels))
-                some = [pixels[index : index + 1] for index in range(start, stop)]
-                busy = self._requests[: len(some)]
-                for request, one in zip(busy, some, strict=True):
-                    request.start_async({0: one}, share_inputs=True)
-                for request in busy:
-                    request.wait()
-                    found.append(request.get_output_tensor(0).data.copy())
+                some = [[pixels[index : index + 1]] for index in range(start, stop)]
+                for requests in self._requests:
+                    busy = requests[: len(some)]
+                    for request, values in zip(busy, some, strict=True):
+                        request.start_async(dict(enumerate(values)), share_inputs=True)
+                    for request in busy:
+                        request.wait()
+                    some = [[tensor.data for tensor in request.output_tensors] for request in busy]
+                found += [logits.copy() for (logits,) in some]
         return Output(torch.from_numpy(np.concatenate(found)))
 
 
@@ -214,11 +240,24 @@ def _streams(size: tuple[int, int], threads: int) -> int:
     return max(1, min(threads, MOST_STREAMS, MOST_PIXELS // (size[0] * size[1])))
 
 
-def _settings(kind: EngineKind, size: tuple[int, int], threads: int) -> dict[str, Any]:
+def _unjoined(content: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Yield compiled graphs, and whether each computes in float32, from what `dump` returned."""
+    start = 0
+    while start < len(content):
+        length, precise = _HEAD.unpack_from(content, start)
+        start += _HEAD.size
+        yield content[start : start + length], precise
+        start += length
+
+
+def _settings(
+    kind: EngineKind, size: tuple[int, int], threads: int, *, precise: bool
+) -> dict[str, Any]:
+    lower = kind.precision == "bfloat16" and not precise
     return {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": _streams(size, threads),
-        "INFERENCE_PRECISION_HINT": "bf16" if kind.precision == "bfloat16" else "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if lower else "f32",
         # Several processes on one computer would all pin their threads to its first cores.
         "ENABLE_CPU_PINNING": False,
     }

@@ -25,7 +25,7 @@ from napari_flomo.places import cache_folder
 if TYPE_CHECKING:
     import torch
 
-LAYOUT = 1
+LAYOUT = 2
 KEPT = 16
 """Records that are kept, the ones used last; a graph of FLoMo-Net B0 takes 10 MB."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,14 @@ from torch import Tensor, nn
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.models import ModelCard, load_network
 from napari_flomo.networks import Output, build
-from napari_flomo.segmentation.engines import ENGINES, Runner, checking, obstacle, runner
+from napari_flomo.segmentation.engines import (
+    ENGINES,
+    Runner,
+    checking,
+    make_engine,
+    obstacle,
+    runner,
+)
 from napari_flomo.segmentation.engines.checking import FEW_LABELS, NEAR_LABELS, compare
 from napari_flomo.segmentation.preprocessing import prepare
 from napari_flomo.volumes import read
@@ -21,25 +27,30 @@ from napari_flomo.volumes import read
 Heart = tuple[nn.Module, ModelCard, Tensor, Output]
 
 CPU = torch.device("cpu")
-MARKS = {"precise_0", "DisablePrecisionConversion_0"}
-"""What OpenVINO makes of the mark, in older and newer versions."""
 
 
-def test_openvino_is_told_what_stays_in_float32() -> None:
+def test_openvino_computes_in_float32_what_is_sensitive() -> None:
+    """On any processor: the precision is asked of the graphs that the library has compiled."""
     pytest.importorskip("openvino")
-    from napari_flomo.segmentation.engines.openvino import keep_float32, to_graph
-
+    if obstacle(ENGINES["openvino-bf16"], CPU) is not None:
+        pytest.skip("this processor has no bfloat16")
     network = build("flomo-b0", in_channels=1, num_classes=3).eval()
-    graph = to_graph(network, 1, (32, 32), batch=1)
-    marked = keep_float32(graph, network.sensitive)
-    assert len(marked.get_ops()) == len(graph.get_ops())
-    found = {
-        operation.get_friendly_name().removeprefix("__module.inner.")
-        for operation in marked.get_ops()
-        if MARKS & {str(key) for key in operation.get_rt_info()}
-    }
-    parts = {re.match(r"decoder\.\d|\w+", name)[0] for name in found}
-    assert parts == set(network.sensitive)
+    engine = make_engine("openvino-bf16", network, channels=1, size=(32, 48), device=CPU)
+    again = make_engine(
+        "openvino-bf16", network, channels=1, size=(32, 48), device=CPU, graph=engine.dump()
+    )
+    for one in (engine, again):
+        asked = [str(part.get_property("INFERENCE_PRECISION_HINT")) for part in one._compiled]
+        assert ["float32" in word for word in asked] == [True, False, True]
+        for part, precise in zip(one._compiled, (True, False, True), strict=True):
+            kinds = {
+                str(operation.get_rt_info()["runtimePrecision"].astype(str))
+                for operation in part.get_runtime_model().get_ops()
+                if "runtimePrecision" in operation.get_rt_info()
+            }
+            assert ("bf16" in kinds) is not precise
+    images = torch.rand((3, 1, 32, 48))
+    assert torch.equal(engine(images).logits, again(images).logits)
 
 
 @pytest.fixture(scope="module")

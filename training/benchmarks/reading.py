@@ -1,0 +1,157 @@
+"""How long `read` takes for a volume of ten slices, here and in another checkout.
+
+Both are measured by processes of their own, in turns, so that what else runs on the computer hits
+them alike.
+
+    python training/benchmarks/reading.py ../other-checkout --page docs/benchmarks/reading.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parents[2]
+SAMPLE = HERE / "docs" / "samples" / "sunnybrook_ed.nii.gz"
+SLICES = 10
+ROUNDS = 7
+READS = 5
+"""In each round, after one that imports what is needed."""
+
+FORMS = {
+    "NIfTI": "heart.nii.gz",
+    "NRRD": "heart.nrrd",
+    "MetaImage": "heart.mha",
+    "DICOM series": "series",
+}
+
+_READ = """
+import json, sys, time
+from napari_flomo.volumes import read
+seconds = {}
+for name in sys.argv[2:]:
+    read(name)
+    seconds[name] = []
+    for _ in range(int(sys.argv[1])):
+        start = time.process_time()
+        read(name)
+        seconds[name].append(time.process_time() - start)
+print(json.dumps(seconds))
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table and write the page."""
+    parser = argparse.ArgumentParser(description="Time reading here and in another checkout.")
+    parser.add_argument("other", type=Path, help="folder of the checkout to compare with")
+    parser.add_argument("--title", default="another checkout", help="what the table calls it")
+    parser.add_argument("--page", type=Path, help="Markdown file to write")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="flomo-") as name:
+        folder = Path(name)
+        make_inputs(folder)
+        here, other = measure((HERE, options.other.resolve()), folder)
+    text = page(here, other, options.title)
+    print(text)
+    if options.page is not None:
+        options.page.write_text(text, encoding="utf-8")
+
+
+def make_inputs(folder: Path) -> None:
+    """Write ten slices of the sample in every format."""
+    from dataclasses import replace
+
+    from napari_flomo.volumes import read, write
+
+    sample = read(SAMPLE)
+    volume = replace(sample, data=sample.data[:SLICES])
+    for file in FORMS.values():
+        if "." in file:
+            write(volume, folder / file)
+    write_series(folder / FORMS["DICOM series"], folder / FORMS["NIfTI"])
+
+
+def write_series(folder: Path, image: Path) -> None:
+    """Write an image as a DICOM series, one file for each slice."""
+    import SimpleITK as sitk  # noqa: N813
+
+    volume = sitk.ReadImage(str(image))
+    folder.mkdir()
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    direction = volume.GetDirection()
+    for index in range(volume.GetDepth()):
+        plane = volume[:, :, index]
+        place = volume.TransformIndexToPhysicalPoint((0, 0, index))
+        elements = {
+            "0008|0060": "MR",
+            "0008|0016": "1.2.840.10008.5.1.4.1.1.4",
+            "0008|0018": f"1.2.826.0.1.3680043.2.1125.9.{index + 1}",
+            "0020|000d": "1.2.826.0.1.3680043.2.1125.7",
+            "0020|000e": "1.2.826.0.1.3680043.2.1125.8",
+            "0020|0013": str(index + 1),
+            "0020|0032": "\\".join(f"{value:.6f}" for value in place),
+            "0020|0037": "\\".join(f"{direction[n]:.8f}" for n in (0, 3, 6, 1, 4, 7)),
+        }
+        for tag, value in elements.items():
+            plane.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{index:03}.dcm"))
+        writer.Execute(plane)
+
+
+def measure(checkouts: Sequence[Path], folder: Path) -> list[dict[str, float]]:
+    """Return seconds of the processor for one reading, by format, for each checkout."""
+    files = [str(folder / file) for file in FORMS.values()]
+    found: list[dict[str, list[float]]] = [{file: [] for file in files} for _ in checkouts]
+    for _ in range(ROUNDS):
+        for checkout, seconds in zip(checkouts, found, strict=True):
+            done = subprocess.run(
+                [sys.executable, "-c", _READ, str(READS), *files],
+                check=True,
+                stdout=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": str(checkout)},
+                cwd=folder,
+            )
+            for file, values in json.loads(done.stdout).items():
+                seconds[file] += values
+    return [
+        {form: statistics.median(one[str(folder / file)]) for form, file in FORMS.items()}
+        for one in found
+    ]
+
+
+def page(here: dict[str, float], other: dict[str, float], title: str) -> str:
+    """Return the page."""
+    rows = [
+        f"| {form} | {1e3 * other[form]:.1f} | {1e3 * here[form]:.1f} "
+        f"| {here[form] / other[form]:.2f} |"
+        for form in FORMS
+    ]
+    return "\n".join(
+        [
+            "# Reading",
+            "",
+            f"Milliseconds of the processor for `volumes.read` of {SLICES} slices of 256 x 256 "
+            "pixels (the sample), "
+            f"medians of {ROUNDS} x {READS} readings in processes that take turns. Python "
+            f"{platform.python_version()}, {platform.system()}. Made by "
+            "`training/benchmarks/reading.py`.",
+            "",
+            f"| format | {title} | now | ratio |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
