@@ -158,7 +158,7 @@ def test_values_that_are_no_numbers_are_filled_at_the_border_and_refused_within(
     data[0, 0, 0] = np.nan
     volume = volume_of_layer(Image(data.copy(), name="corner", contrast_limits=(0, 1)))
     assert (volume.data == 1).all()
-    assert volume.notes[0].startswith("1 voxels without a value")
+    assert volume.notes[0].startswith("A voxel without a value")
     data[0, 2, 2] = np.nan
     with pytest.raises(FlomoError, match="holes has 2 of 60 voxels"):
         volume_of_layer(Image(data, name="holes", contrast_limits=(0, 1)))
