@@ -64,6 +64,8 @@ def fill_background(volume: Volume, name: str = "") -> Volume:
     note = (
         f"{missing} voxels without a value (NaN or infinite) outside of the field of view were "
         "treated as background."
+        if missing > 1
+        else "A voxel without a value (NaN or infinite) at the border was treated as background."
     )
     return replace(volume, data=filled, notes=(*volume.notes, note))
 

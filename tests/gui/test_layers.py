@@ -153,8 +153,12 @@ def test_multiscale_and_lazy_layers_say_what_happens() -> None:
     np.testing.assert_array_equal(volume_of_layer(layer).data, fine)
 
 
-def test_values_that_are_no_numbers_are_refused() -> None:
-    data = np.zeros((3, 4, 5))
+def test_values_that_are_no_numbers_are_filled_at_the_border_and_refused_within() -> None:
+    data = np.ones((3, 4, 5))
     data[0, 0, 0] = np.nan
-    with pytest.raises(FlomoError, match="holes has 1 of 60 voxels"):
+    volume = volume_of_layer(Image(data.copy(), name="corner", contrast_limits=(0, 1)))
+    assert (volume.data == 1).all()
+    assert volume.notes[0].startswith("A voxel without a value")
+    data[0, 2, 2] = np.nan
+    with pytest.raises(FlomoError, match="holes has 2 of 60 voxels"):
         volume_of_layer(Image(data, name="holes", contrast_limits=(0, 1)))

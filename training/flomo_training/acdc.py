@@ -9,7 +9,6 @@ nowhere but in the cine is cut out of it.
 from __future__ import annotations
 
 import re
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flomo_training.cases import CASES_FILE, case_of, read_rows
+from flomo_training.cases import CASES_FILE, case_of, read_rows, say_notes
 from flomo_training.folds import FOLDS_FILE, NUMBER_OF_FOLDS, Folds, deal, read_folds
 from flomo_training.preparation import Item, refuse_missing, write_prepared
 from napari_flomo.errors import FlomoError
@@ -102,9 +101,7 @@ def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
         (_item(phase, notes) for phase in phases),
         lambda rows: folds or _stratified(rows),
     )
-    if notes:
-        case, note = next(iter(notes.items()))
-        print(f"Note: of {len(notes)} of {len(phases)} cases, as {case}: {note}", file=sys.stderr)
+    say_notes(notes, len(phases))
 
 
 def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,6 +171,21 @@ def read_case(case: Case) -> tuple[Volume, Volume]:
         return image, align_labels(labels, image)
     except FlomoError as error:
         raise FlomoError(f"The image and the labels of {case.name} differ: {error}") from error
+
+
+def say_notes(notes: Mapping[str, str], total: int) -> None:
+    """Print, for many cases in one line, what had to be decided about their headers.
+
+    Parameters
+    ----------
+    notes
+        A sentence for each case that has one.
+    total
+        Number of all cases.
+    """
+    if notes:
+        case, note = next(iter(notes.items()))
+        print(f"Note: of {len(notes)} of {total} cases, as {case}: {note}", file=sys.stderr)
 
 
 def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from flomo_training.agreement import Agreement, write_table
 from flomo_training.arguments import DATA_SETS
-from flomo_training.cases import Case, code_to_class, list_cases, read_case
+from flomo_training.cases import Case, code_to_class, list_cases, read_case, say_notes
 from flomo_training.export import record_metrics
 from flomo_training.gallery import WorstCases
 from flomo_training.metrics import compare
@@ -48,6 +48,7 @@ def evaluate_case(
     gallery: WorstCases | None = None,
     *,
     mirrored: bool = False,
+    notes: dict[str, str] | None = None,
 ) -> list[Agreement]:
     """Segment one case and compare every structure with its reference.
 
@@ -63,6 +64,8 @@ def evaluate_case(
         Is shown the case.
     mirrored
         As `Segmenter.segment` takes it.
+    notes
+        Takes what had to be decided about the headers, by case.
 
     Raises
     ------
@@ -70,6 +73,8 @@ def evaluate_case(
         If a file is broken, or the reference holds codes that the card does not name.
     """
     volume, reference = read_case(case)
+    if notes is not None and (said := (*volume.notes, *reference.notes)):
+        notes[case.name] = said[0]
     code_to_class(reference.data, segmenter.card, case.name)
     result = segmenter.segment(volume, keep_probabilities=False, mirrored=mirrored).labels
     rows = agreements(case, reference, result, segmenter.card.labels[1:], listed or {})
@@ -111,11 +116,12 @@ def evaluate(
     listed: Listed | None = None,
     gallery: WorstCases | None = None,
     mirrored: bool = False,
+    notes: dict[str, str] | None = None,
 ) -> list[Agreement]:
     """Evaluate many cases; one row per case and structure. Arguments as of `evaluate_case`."""
     rows: list[Agreement] = []
     for done, case in enumerate(cases, start=1):
-        rows += evaluate_case(case, segmenter, listed, gallery, mirrored=mirrored)
+        rows += evaluate_case(case, segmenter, listed, gallery, mirrored=mirrored, notes=notes)
         if progress:
             progress(done, len(cases))
     return rows
@@ -186,6 +192,7 @@ def evaluate_folder(
         If the data or a file is not as it should be.
     """
     cases = list_cases(source, fold, split)
+    notes: dict[str, str] = {}
     with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
         rows = evaluate(
             cases,
@@ -194,7 +201,9 @@ def evaluate_folder(
             listed=read_listed(source),
             gallery=gallery,
             mirrored=mirrored,
+            notes=notes,
         )
+    say_notes(notes, len(cases))
     if all(math.isnan(row.dice) for row in rows):
         raise FlomoError(
             f"No structure of {segmenter.card.name} occurs in these cases of {source}; choose "
