@@ -118,7 +118,7 @@ def to_graphs(network: nn.Module, channels: int, size: tuple[int, int]) -> list[
     list of (openvino.Model, bool)
         And whether a graph must compute in float32.
     """
-    quick = rewritten(network, maps=False)
+    quick: Any = rewritten(network, maps=False)
     if not hasattr(quick, "parts"):
         return [(to_graph(network, channels, size, batch=1), False)]
     ov = import_openvino()

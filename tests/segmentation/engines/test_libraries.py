@@ -173,7 +173,7 @@ def test_threads_are_the_callers() -> None:
         made = make_engine("openvino", network_of("tiny"), channels=1, size=SIZE, device=CPU)
     finally:
         torch.set_num_threads(before)
-    compiled = made._compiled
+    (compiled,) = made._compiled
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert not compiled.get_property("ENABLE_CPU_PINNING")
     assert made.batch == 1
