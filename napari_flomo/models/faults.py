@@ -57,10 +57,12 @@ def explain(error: BaseException, request: Request, patience: Patience) -> Fault
             "so try again later to go on.",
             may_pass=True,
         )
-    if _is_a(error, "UnsupportedProtocol", "InvalidURL", "LocalProtocolError"):
+    if _is_a(error, "UnsupportedProtocol", "InvalidURL", "LocalProtocolError") or (
+        isinstance(error, ValueError) and "scheme for proxy" in str(error)
+    ):
         return Fault(
             f"The address of the Hub ({host()}) or of the proxy is not valid; check HF_ENDPOINT, "
-            "HTTPS_PROXY and HTTP_PROXY."
+            "HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
         )
     if isinstance(error, NotAHub) or _is_a(error, "DecodingError", "TooManyRedirects"):
         return Fault(

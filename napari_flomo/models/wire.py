@@ -87,7 +87,8 @@ def ask_a_hub(work: Callable[[], T], cancelled: Cancel, limit: float) -> T:
         try:
             return work()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, OSError):  # huggingface_hub's errors have several parents
+            # huggingface_hub's errors have several parents, and the client refuses some proxies.
+            if isinstance(error, OSError) or "scheme for proxy" in str(error):
                 raise
             raise NotAHub from error
 

@@ -119,6 +119,17 @@ def test_a_socks_proxy(
     assert done.stderr.count("\n") == 1
 
 
+def test_a_proxy_that_nobody_can_speak_to(run_python: Run) -> None:
+    script = (
+        "import os, sys; os.environ['ALL_PROXY'] = 'gopher://127.0.0.1:9'; "
+        "os.environ.pop('HF_HUB_OFFLINE', None); "
+        "from napari_flomo.cli import main; sys.exit(main(['models', 'pull', 'hf:org/name']))"
+    )
+    done = run_python("-c", script)
+    assert done.returncode == 2, done.stderr
+    assert "check HF_ENDPOINT, HTTPS_PROXY, HTTP_PROXY and ALL_PROXY" in done.stderr
+
+
 def test_an_import_of_nothing_ends_with_2(
     run_python: Run, tmp_path: Path, make_volume: Callable[..., Volume]
 ) -> None:

@@ -344,3 +344,20 @@ def test_colours_and_layers_are_not_frames(tmp_path: Path) -> None:
     )
     with pytest.raises(FlomoError, match="overlapping layers"):
         read(path)
+
+
+def test_field_cases(repository: Path) -> None:
+    folder = repository / "tests" / "fieldtests"
+    stack = read(folder / "nrrd_list_of_files" / "heart.nhdr")
+    assert stack.data.shape == (2, 112, 112)
+    one = read(folder / "nrrd_list_of_files" / "percent.nhdr")
+    np.testing.assert_array_equal(one.data[0], stack.data[0])
+    assert one.geometry.spacing == (1.367188, 1.367188, 10)
+    cine = read(folder / "nrrd_written_by_simpleitk_4d" / "cine.nrrd")
+    assert cine.axes == ("frames", "slices", "rows", "columns")
+    assert cine.data.shape == (2, 2, 112, 112)
+    assert cine.frame_step == 0.04
+    image = sitk.ReadImage(str(folder / "nrrd_written_by_simpleitk_4d" / "cine.nrrd"))
+    np.testing.assert_array_equal(cine.data, sitk.GetArrayFromImage(image))
+    np.testing.assert_allclose(cine.geometry.origin, image.GetOrigin()[:3])
+    np.testing.assert_allclose(cine.geometry.spacing, image.GetSpacing()[:3])
