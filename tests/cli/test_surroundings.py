@@ -51,6 +51,12 @@ def test_detached_data_in_a_folder_that_is_not_utf8(latin: Path) -> None:
     np.testing.assert_array_equal(read(latin / "mhd" / "BestDiast 77 %.mhd").data, clean)
 
 
+@pytest.mark.parametrize("case", ["_clean/cine", "enhanced_multi_frame/study"])
+def test_dicom_in_a_folder_that_is_not_utf8(case: str, latin: Path) -> None:
+    shutil.copytree(FIELD / case, latin / "study")
+    np.testing.assert_array_equal(read(latin / "study").data, read(FIELD / case).data)
+
+
 def test_segmenting_in_a_folder_that_is_not_utf8(
     run_python: Run, latin: Path, model: Path, make_volume: Callable
 ) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.dicom.header import DicomFile, Plane
+from napari_flomo.volumes.native_paths import readable_path
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -71,8 +72,9 @@ def plane_pixels(planes: Sequence[Plane]) -> list[NDArray[Any]]:
 def _by_itk(path: Path) -> NDArray[Any]:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    data: NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
+    with readable_path(path) as name:
+        reader.SetFileName(name)
+        data: NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
     return data
 
 
