@@ -25,9 +25,12 @@ TRAINING = "tests/session/fake_training.py"
 # Tests of engines ask for them; elsewhere none is prepared beside what is tested.
 os.environ.setdefault("FLOMO_ENGINE", "fast")
 
-# A run in the background of a shell is deaf to Ctrl+C, and so would be the programs that it starts.
+# A run in the background of a shell, or below nohup, ignores signals, and so would the programs
+# that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

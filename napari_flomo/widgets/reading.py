@@ -42,7 +42,7 @@ _LARGEST_CODE = 255
 _SAMPLED = 2_000_000
 _FILES_TO_PROBE = 50
 _DICOM = {".dcm", ".dicom", ".ima"}
-_ONE_DROP_S = 3.0
+_ONE_DROP_S = 20.0
 
 NOTHING: list[Any] = [(None,)]
 """What tells napari that a path was read and brings no layer."""

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
+from platformdirs.windows import Windows
 
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import (
@@ -382,16 +385,17 @@ def test_where_models_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("FLOMO_HOME", "~/models")
     assert cache_folder() == Path.home() / "models"
     monkeypatch.delenv("FLOMO_HOME")
-    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("platformdirs.PlatformDirs", Unix)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "napari-flomo"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "napari-flomo"
-    monkeypatch.setattr("sys.platform", "darwin")
+    # platformdirs chooses the class for the system once, at its import.
+    monkeypatch.setattr("platformdirs.PlatformDirs", MacOS)
     assert cache_folder() == Path.home() / "Library" / "Caches" / "napari-flomo"
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "Local"))
-    assert cache_folder() == tmp_path / "Local" / "napari-flomo"
+    monkeypatch.setattr("platformdirs.PlatformDirs", Windows)
+    monkeypatch.setattr("platformdirs.windows.get_win_folder", lambda _name: str(tmp_path))
+    assert cache_folder() == tmp_path / "napari-flomo"
 
 
 def test_push_then_pull(
