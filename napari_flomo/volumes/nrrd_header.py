@@ -1,12 +1,12 @@
-"""What the header of an NRRD file says about axes, space and time; its values parsed by pynrrd."""
+"""The header of an NRRD file, read by pynrrd, and what it says about axes, space and time."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,27 +15,16 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.geometry import Geometry
 
-# All that is used; other fields (labels, thicknesses, the measurement frame of a diffusion image)
-# are not parsed, so that a slip in one of them does not cost the image.
-_FIELDS = (
-    "type",
-    "dimension",
-    "sizes",
-    "endian",
-    "encoding",
-    "kinds",
-    "space",
-    "space directions",
-    "space origin",
-    "space units",
-    "spacings",
-    "units",
-    "line skip",
-    "byte skip",
-    "data file",
-)
+# Only these are shown to pynrrd: it refuses a whole file for a slip in a field that is not used
+# (labels, thicknesses, the measurement frame of a diffusion image), and knows them in one spelling.
+_FIELDS = ["type", "dimension", "sizes", "endian", "encoding", "kinds", "spacings", "units"]
+_FIELDS += ["space", "space directions", "space origin", "space units"]
+_FIELDS += ["line skip", "byte skip", "data file"]
 _BY_COMPACT_NAME = {name.replace(" ", ""): name for name in _FIELDS}
-_CASELESS = {"type", "endian", "encoding", "kinds", "space", "space directions"}
+_WITH_CASE = {"data file", "units", "space units"}
+_PAIR = re.compile(r"(Segment1_|axis \d index )[^:]*:=")
+_DEFAULTS = {"encoding": "raw", "endian": "little", "line skip": 0, "byte skip": 0, "space": ""}
+_ENCODINGS = {"gz": "gzip", "bz2": "bzip2", "txt": "ascii", "text": "ascii"}
 _SPACES_TO_LPS = {
     "": (1, 1, 1),
     "left-posterior-superior": (1, 1, 1),
@@ -53,7 +42,7 @@ _MILLIMETRES = {"m": 1e3, "cm": 10.0, "um": 1e-3, "μm": 1e-3, "micron": 1e-3, "
 _LONGEST_HEADER = 1 << 20
 
 
-@dataclass
+@dataclass(frozen=True)
 class NrrdHeader:
     """One header, and where its data begin.
 
@@ -62,9 +51,8 @@ class NrrdHeader:
     path
         The file, named in messages.
     fields
-        Those that are used, by their names in the standard, parsed.
-    values
-        What was written ``key:=value``, as text.
+        Those that are used, parsed by pynrrd, with defaults for the data; also what was written
+        ``key:=value``, as text.
     files
         Lines after ``data file: LIST``.
     data_start
@@ -72,10 +60,9 @@ class NrrdHeader:
     """
 
     path: Path
-    fields: dict[str, Any] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
-    files: list[str] = field(default_factory=list)
-    data_start: int = 0
+    fields: dict[str, Any]
+    files: list[str]
+    data_start: int
 
     @property
     def sizes(self) -> list[int]:
@@ -83,19 +70,14 @@ class NrrdHeader:
         return [int(length) for length in self.fields.get("sizes", ())]
 
     @property
-    def is_list(self) -> bool:
-        """Whether the header names its data files line by line."""
-        return re.fullmatch(r"LIST(\s+\d+)?", self.fields.get("data file", "")) is not None
-
-    @property
     def kinds(self) -> list[str]:
         """Kinds of the axes, empty where the file does not tell."""
-        return list(self.fields.get("kinds", ())) or [""] * len(self.sizes)
+        return self.fields.get("kinds") or [""] * len(self.sizes)
 
     @property
     def directions(self) -> list[NDArray[np.float64] | None]:
         """One vector per axis, None for an axis outside of space."""
-        # Some writers put NaN or zeros where the standard says none.
+        # Some writers put NaN or zeros where the standard says none, which pynrrd gives as NaN.
         return [
             vector if np.isfinite(vector).all() and vector.any() else None
             for vector in self.fields.get("space directions", ())
@@ -108,53 +90,58 @@ def read_header(path: Path) -> NrrdHeader:
     Raises
     ------
     FlomoError
-        If the file is missing, no NRRD, or its header is cut or malformed.
+        If the file is missing, no NRRD, or its header malformed.
     """
-    header = NrrdHeader(path)
-    with limits.open_file(path) as stream:
-        if not re.fullmatch(rb"NRRD000[1-5]", stream.readline(16).rstrip()):
-            raise limits.damaged(path, "it is not an NRRD image")
-        while stream.tell() < _LONGEST_HEADER:
-            line = stream.readline(_LONGEST_HEADER)
-            text = line.decode("utf-8", errors="surrogateescape").rstrip("\r\n")
-            detached = "data file" in header.fields
-            if not text.strip() and not (line and header.files == [] and header.is_list):
-                if not line and not detached:
-                    raise limits.damaged(path)
-                header.data_start = stream.tell()
-                return header
-            if header.is_list:
-                header.files += [text.strip()] if text.strip() else []
-            elif not text.startswith("#"):
-                _take(header, text)
-    raise limits.damaged(path, "its NRRD header has no end")
-
-
-def _take(header: NrrdHeader, text: str) -> None:
-    """Parse one line, unless it is a field that is not used."""
     import nrrd
 
-    if ":=" in text and not re.match(r"[\w ]+: ", text):
-        key, value = text.split(":=", 1)
-        header.values[key.strip()] = value.strip()
-        return
-    key, colon, value = text.partition(":")
-    if not colon:
-        raise limits.damaged(header.path, "its NRRD header makes no sense")
-    name = _BY_COMPACT_NAME.get(key.strip().lower().replace(" ", ""))
-    value = value.strip()
-    if name is None:
-        return
-    if name in header.fields:
-        raise limits.damaged(header.path, f"its NRRD header has two fields {name}")
-    if name in _CASELESS:
-        value = value.lower()
-    if name in ("space directions", "space origin"):
-        value = re.sub(r"\(([^)]*)\)", lambda found: re.sub(r"\s", "", found[0]), value)
-    try:
-        header.fields[name] = nrrd.read_header(["NRRD0005", f"{name}: {value}"])[name]
-    except (ValueError, IndexError, nrrd.reader.NRRDError):
-        raise limits.damaged(header.path, f"its NRRD header has no valid {name}") from None
+    seen: list[str] = []
+    files: list[str] = []
+    with limits.open_file(path) as stream:
+        try:
+            fields = _DEFAULTS | nrrd.read_header(_lines(path, stream, seen, files))
+        except (ValueError, IndexError, nrrd.NRRDError):  # pynrrd parses each line before the next
+            raise limits.damaged(path, f"its NRRD header has no valid {seen[-1]}") from None
+        fields["encoding"] = _ENCODINGS.get(fields["encoding"], fields["encoding"])
+        return NrrdHeader(path, fields, files, stream.tell())
+
+
+def _lines(path: Path, stream: BinaryIO, seen: list[str], files: list[str]) -> Iterator[str]:
+    """Yield the lines for pynrrd; append the names of their fields, and those of data files.
+
+    pynrrd itself drops what is not ASCII (so that micrometres become metres), and takes upper
+    case, spaces in vectors and the names behind ``LIST`` for mistakes.
+    """
+    seen.append("version")
+    magic = stream.readline(16).decode("ascii", errors="replace")
+    if not magic.startswith("NRRD"):
+        raise limits.damaged(path, "it is not an NRRD image")
+    yield magic
+    for line in iter(lambda: stream.readline(_LONGEST_HEADER), b""):
+        text = line.decode("utf-8", errors="surrogateescape").strip()
+        if not text:
+            return
+        if stream.tell() > _LONGEST_HEADER:
+            raise limits.damaged(path, "its NRRD header has no end")
+        key, colon, value = text.partition(":")
+        name = _BY_COMPACT_NAME.get(key.replace(" ", "").lower())
+        if name is None or value.startswith("="):
+            seen.append("fields")
+            if not colon or _PAIR.match(text):
+                yield text
+            continue
+        seen.append(name)
+        value = value.strip()
+        if name == "data file" and is_list(value):
+            rest = stream.read(_LONGEST_HEADER).decode("utf-8", errors="surrogateescape")
+            files += filter(None, map(str.strip, rest.splitlines()))
+        elif name not in _WITH_CASE:
+            value = re.sub(r"(?<=[(,])\s+|\s+(?=[,)])", "", value).lower()
+        yield f"{name}: {value}"
+
+
+def is_list(data_file: str) -> bool:
+    """Return True if the field of this value announces one name of a data file per line."""
+    return re.fullmatch(r"LIST(\s+\d+)?", data_file) is not None
 
 
 def frame_axis_of(header: NrrdHeader) -> int | None:
@@ -166,7 +153,7 @@ def frame_axis_of(header: NrrdHeader) -> int | None:
         If the axes are no image, or hold colours, vectors or segmentation layers.
     """
     path, kinds, directions, rank = header.path, header.kinds, header.directions, len(header.sizes)
-    if any(key.startswith("Segment1_") for key in header.values) and rank == 4:
+    if any(key.startswith("Segment1_") for key in header.fields) and rank == 4:
         raise FlomoError(
             f"{path.name} is a segmentation with overlapping layers, not an image; export it from "
             "3D Slicer as a label map."
@@ -215,7 +202,7 @@ def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, t
     FlomoError
         If the space is not supported, or the grid impossible.
     """
-    path, space = header.path, header.fields.get("space", "")
+    path, space = header.path, header.fields["space"]
     placed = header.directions
     if not any(vector is not None for vector in placed):
         return _from_spacings(header, frame_axis)
@@ -286,8 +273,8 @@ def frame_step_of(header: NrrdHeader, axis: int) -> float | None:
             return step * _SECONDS[unit[0]] if unit[0] in _SECONDS else None
         return step if step != 1 else None
     count = header.sizes[axis]
-    unit = header.values.get(f"axis {axis} index unit", "").strip().lower()
-    times = header.values.get(f"axis {axis} index values", "").split()
+    unit = header.fields.get(f"axis {axis} index unit", "").strip().lower()
+    times = header.fields.get(f"axis {axis} index values", "").split()
     if unit not in _SECONDS or len(times) != count or count < 2:
         return None
     try:
