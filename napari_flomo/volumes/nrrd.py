@@ -46,11 +46,9 @@ def read_nrrd(path: Path) -> Volume:
         coloured, or has an impossible or unsupported geometry.
     """
     header = read_header(path)
-    sizes, rank = header.sizes, header.fields.get("dimension")
-    if not sizes or rank is None:
-        raise limits.damaged(path, "its NRRD header gives no dimension and sizes")
+    sizes, rank = header.sizes, header.fields.get("dimension", 0)
     dtype = element_type(header)
-    if dtype is None or rank != len(sizes):
+    if dtype is None or not rank or rank != len(sizes):
         raise limits.damaged(
             path,
             f"its NRRD header has {len(sizes)} sizes for {rank} axes of type "

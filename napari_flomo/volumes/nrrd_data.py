@@ -13,8 +13,10 @@ import bz2
 import gzip
 import io
 import zlib
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,9 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.detached import beside, check_length, check_shares, numbered_names
 from napari_flomo.volumes.nrrd_header import NrrdHeader, is_list
+
+_UNPACK: dict[str, Callable[..., IO[Any]]] = {"gzip": gzip.open, "bzip2": bz2.open}
+_TEXT = ("ascii", "hex")
 
 
 def element_type(header: NrrdHeader) -> np.dtype[Any] | None:
@@ -64,14 +69,13 @@ def read_data(header: NrrdHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
         If a file is missing or too short, or the encoding is not supported.
     """
     path, encoding = header.path, header.fields["encoding"]
-    if encoding not in ("raw", "gzip", "bzip2", "ascii", "hex"):
+    if encoding not in ("raw", *_UNPACK, *_TEXT):
         raise FlomoError(
             f"{path.name} uses the NRRD encoding '{encoding}', which is not supported; save it "
             "with encoding raw or gzip."
         )
-    if header.fields["line skip"] < 0 or header.fields["byte skip"] < (
-        0 if encoding in ("ascii", "hex") else -1
-    ):
+    least = 0 if encoding in _TEXT else -1
+    if header.fields["line skip"] < 0 or header.fields["byte skip"] < least:
         raise limits.damaged(path, "its NRRD header has an invalid byte skip or line skip")
     sources = _data_files(header) or [path]
     count = int(np.prod(header.sizes, dtype=np.int64)) // len(sources)
@@ -106,11 +110,11 @@ def _read_part(header: NrrdHeader, source: Path, count: int, dtype: np.dtype[Any
             largest = {"gzip": limits.DEFLATE_LIMIT, "ascii": dtype.itemsize}
             limits.check_packed_size(source, needed, stored, largest.get(encoding, 1))
         raw.seek(start)
-        for _ in range(header.fields["line skip"]):
-            raw.readline()
         try:
+            for _ in islice(raw, header.fields["line skip"]):
+                pass
             if encoding == "raw":
-                _skip(raw, skip, needed)
+                raw.seek(*((-needed, io.SEEK_END) if skip == -1 else (skip, io.SEEK_CUR)))
                 left = start + stored - raw.tell()
                 if source != header.path:
                     check_length(source, left, needed)
@@ -123,18 +127,10 @@ def _read_part(header: NrrdHeader, source: Path, count: int, dtype: np.dtype[Any
             raise limits.damaged(source) from error
 
 
-def _skip(stream: BinaryIO, count: int, needed: int) -> None:
-    """Skip bytes, or with -1 all but the last that are needed."""
-    if count == -1:
-        stream.seek(-needed, io.SEEK_END)
-    else:
-        stream.seek(count, io.SEEK_CUR)
-
-
 def _unpacked(raw: BinaryIO, encoding: str, skip: int, needed: int, dtype: np.dtype[Any]) -> bytes:
     """Return the plain bytes of packed elements, of which a skip counts those that are plain."""
-    if encoding in ("ascii", "hex"):
-        _skip(raw, skip, needed)
+    if encoding in _TEXT:
+        raw.seek(skip, io.SEEK_CUR)
         text = raw.read()
         if encoding == "hex":
             plain = bytes.fromhex(text.decode("ascii"))
@@ -143,9 +139,12 @@ def _unpacked(raw: BinaryIO, encoding: str, skip: int, needed: int, dtype: np.dt
         if len(plain) != needed:
             raise EOFError
         return plain
-    unpack = gzip.open if encoding == "gzip" else bz2.open
+    unpack, start = _UNPACK[encoding], raw.tell()
+    if skip == -1:  # all but the last, of a number that is known when all is unpacked
+        skip = max(0, unpack(raw).seek(0, io.SEEK_END) - needed)
+        raw.seek(start)
     with cast(BinaryIO, unpack(raw)) as stream:
-        _skip(stream, skip, needed)
+        stream.seek(skip)
         plain = stream.read(needed)
         limits.drain(stream)
     return plain

@@ -25,16 +25,14 @@ _WITH_CASE = {"data file", "units", "space units"}
 _PAIR = re.compile(r"(Segment1_|axis \d index )[^:]*:=")
 _DEFAULTS = {"encoding": "raw", "endian": "little", "line skip": 0, "byte skip": 0, "space": ""}
 _ENCODINGS = {"gz": "gzip", "bz2": "bzip2", "txt": "ascii", "text": "ascii"}
-_SPACES_TO_LPS = {
-    "": (1, 1, 1),
+_TO_LPS = {
     "left-posterior-superior": (1, 1, 1),
-    "lps": (1, 1, 1),
     "right-anterior-superior": (-1, -1, 1),
-    "ras": (-1, -1, 1),
     "left-anterior-superior": (1, -1, 1),
-    "las": (1, -1, 1),
 }
-_TIMED = {f"{name}{end}" for name in _SPACES_TO_LPS if name for end in ("-time", "t")}
+_TO_LPS |= {"".join(word[0] for word in name.split("-")): to for name, to in _TO_LPS.items()}
+_TO_LPS |= {name + ("-time" if "-" in name else "t"): to for name, to in _TO_LPS.items()}
+_TO_LPS[""] = (1, 1, 1)
 _SPACE_KINDS = {"domain", "space"}
 _FRAME_KINDS = {"list", "time", "none", "???", ""}
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3}
@@ -129,14 +127,18 @@ def _lines(path: Path, stream: BinaryIO, seen: list[str], files: list[str]) -> I
             if not colon or _PAIR.match(text):
                 yield text
             continue
+        if name in seen:
+            raise limits.damaged(path, f"its NRRD header has two fields {name}")
         seen.append(name)
         value = value.strip()
         if name == "data file" and is_list(value):
             rest = stream.read(_LONGEST_HEADER).decode("utf-8", errors="surrogateescape")
-            files += filter(None, map(str.strip, rest.splitlines()))
+            files += filter(None, map(str.strip, rest.split("\n")))
         elif name not in _WITH_CASE:
             value = re.sub(r"(?<=[(,])\s+|\s+(?=[,)])", "", value).lower()
         yield f"{name}: {value}"
+    if "data file" not in seen:
+        raise limits.damaged(path)
 
 
 def is_list(data_file: str) -> bool:
@@ -159,39 +161,37 @@ def frame_axis_of(header: NrrdHeader) -> int | None:
             "3D Slicer as a label map."
         )
     for kind in kinds:
-        if kind not in (*_FRAME_KINDS, *_SPACE_KINDS):
+        if kind not in _FRAME_KINDS | _SPACE_KINDS:
             raise FlomoError(
                 f"{path.name} holds colours or vectors (kind '{kind}'), not one number per voxel; "
                 "save one component as an image of its own."
             )
-    timed = _time_axis(directions)
-    if timed is not None:
-        aspatial = [timed]
+    if len(kinds) != rank or len(directions) not in (0, rank):
+        raise limits.damaged(path, "its NRRD header gives no direction for an axis or no kind")
+    if (timed := _time_axis(header)) is not None:
+        outside = [timed]
     elif directions:
-        aspatial = [axis for axis, vector in enumerate(directions) if vector is None]
-        if any(kinds[axis : axis + 1] in ([kind] for kind in _SPACE_KINDS) for axis in aspatial):
+        outside = [axis for axis, vector in enumerate(directions) if vector is None]
+        if any(kinds[axis] in _SPACE_KINDS for axis in outside):
             raise limits.damaged(path, "its NRRD header gives no direction for an axis in space")
     else:
-        aspatial = [axis for axis, kind in enumerate(kinds) if kind in ("list", "time")]
-        if rank == 4 and not aspatial:
-            aspatial = [3]
-    if len(kinds) != rank or (directions and len(directions) != rank):
-        raise limits.damaged(path, "its NRRD header gives no direction for an axis or no kind")
-    if rank - len(aspatial) not in (2, 3) or len(aspatial) > 1:
+        outside = [axis for axis, kind in enumerate(kinds) if kind in ("list", "time")]
+        outside = outside or [3] * (rank == 4)
+    if rank - len(outside) not in (2, 3) or len(outside) > 1:
         raise FlomoError(
-            f"{path.name} is {rank}-dimensional with {rank - len(aspatial)} axes in space, but an "
+            f"{path.name} is {rank}-dimensional with {rank - len(outside)} axes in space, but an "
             "image has 2 or 3 of them and perhaps frames; save it as 3-D or 4-D files first."
         )
-    return aspatial[0] if aspatial else None
+    return outside[0] if outside else None
 
 
-def _time_axis(directions: Sequence[NDArray[np.float64] | None]) -> int | None:
+def _time_axis(header: NrrdHeader) -> int | None:
     """Return the axis along the fourth dimension of a space that has one, as ITK writes a cine."""
-    vectors = [vector for vector in directions if vector is not None]
-    if len(vectors) != len(directions) or any(len(vector) != 4 for vector in vectors):
-        return None
+    vectors = [vector for vector in header.directions if vector is not None and len(vector) == 4]
     moving = [axis for axis, vector in enumerate(vectors) if vector[3]]
-    return moving[0] if len(moving) == 1 and not vectors[moving[0]][:3].any() else None
+    if len(moving) != 1 or len(vectors) != len(header.sizes) or vectors[moving[0]][:3].any():
+        return None
+    return moving[0]
 
 
 def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, tuple[str, ...]]:
@@ -203,18 +203,15 @@ def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, t
         If the space is not supported, or the grid impossible.
     """
     path, space = header.path, header.fields["space"]
-    placed = header.directions
-    if not any(vector is not None for vector in placed):
-        return _from_spacings(header, frame_axis)
-    if space in _TIMED:
-        space = space.removesuffix("-time") if space.endswith("-time") else space[:-1]
-    width = 4 if _time_axis(placed) is not None else 3
     vectors = [
         np.pad(vector, (0, 1)) if len(vector) == 2 and space == "" else vector
-        for axis, vector in enumerate(placed)
+        for axis, vector in enumerate(header.directions)
         if vector is not None and axis != frame_axis
     ]
-    if space not in _SPACES_TO_LPS or any(len(vector) != width for vector in vectors):
+    if not vectors:
+        return _from_spacings(header, frame_axis)
+    width = 3 if _time_axis(header) is None else 4
+    if space not in _TO_LPS or any(len(vector) != width for vector in vectors):
         raise FlomoError(
             f"{path.name} places its axes in the space '{space or 'unnamed'}', which is not "
             "supported; save it in left-posterior-superior or right-anterior-superior."
@@ -223,16 +220,15 @@ def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, t
     if len(vectors) == 2:  # a single image need not say where the next slice would be
         normal = np.cross(vectors[0], vectors[1])
         vectors.append(normal / (np.linalg.norm(normal) or 1.0))
-    origin = np.asarray(header.fields.get("space origin", np.zeros(3)), dtype=np.float64)
+    origin = header.fields.get("space origin", np.zeros(3))
     if len(origin) == 2 and space == "":
         origin = np.pad(origin, (0, 1))
     if len(origin) < 3:
         raise limits.damaged(path, "its NRRD header has no valid space origin")
     factor, notes = _millimetres(header.fields.get("space units", ())[:3])
     affine = np.eye(4)
-    affine[:3, :3] = factor * np.array(vectors).T
-    affine[:3, 3] = factor * origin[:3]
-    return Geometry.from_affine_lps(np.diag([*_SPACES_TO_LPS[space], 1]) @ affine), notes
+    affine[:3] = factor * np.array([*vectors, origin[:3]]).T
+    return Geometry.from_affine_lps(np.diag([*_TO_LPS[space], 1]) @ affine), notes
 
 
 def _from_spacings(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, tuple[str, ...]]:
@@ -265,7 +261,7 @@ def frame_step_of(header: NrrdHeader, axis: int) -> float | None:
     The fourth dimension of a space counts as seconds where it has no unit, unless its step is 1,
     the value that means "not set".
     """
-    if _time_axis(header.directions) == axis:
+    if _time_axis(header) == axis:
         vector = header.directions[axis]
         assert vector is not None
         unit, step = header.fields.get("space units", ())[3:4], float(abs(vector[3]))
@@ -273,7 +269,7 @@ def frame_step_of(header: NrrdHeader, axis: int) -> float | None:
             return step * _SECONDS[unit[0]] if unit[0] in _SECONDS else None
         return step if step != 1 else None
     count = header.sizes[axis]
-    unit = header.fields.get(f"axis {axis} index unit", "").strip().lower()
+    unit = header.fields.get(f"axis {axis} index unit", "").lower()
     times = header.fields.get(f"axis {axis} index values", "").split()
     if unit not in _SECONDS or len(times) != count or count < 2:
         return None
