@@ -46,13 +46,13 @@ def read_nrrd(path: Path) -> Volume:
         coloured, or has an impossible or unsupported geometry.
     """
     header = read_header(path)
-    sizes, rank = header.sizes, header.fields.get("dimension", 0)
+    sizes, rank = header.sizes, header.fields["dimension"]
     dtype = element_type(header)
     if dtype is None or not rank or rank != len(sizes):
         raise limits.damaged(
             path,
             f"its NRRD header has {len(sizes)} sizes for {rank} axes of type "
-            f"'{header.fields.get('type', '')}'",
+            f"'{header.fields['type']}'",
         )
     limits.check_declared_size(path, sizes, 2 * dtype.itemsize)  # the parts, and what they make
     frame_axis = frame_axis_of(header)

@@ -43,14 +43,8 @@ def element_type(header: NrrdHeader) -> np.dtype[Any] | None:
 
 def _part(header: NrrdHeader, count: int) -> dict[str, Any]:
     """Return the header of plain elements at the start of a stream."""
-    return header.fields | {
-        "dimension": 1,
-        "sizes": np.array([count]),
-        "encoding": "raw",
-        "line skip": 0,
-        "byte skip": 0,
-        "data file": None,
-    }
+    told = {name: header.fields[name] for name in ("type", "endian")}
+    return {"dimension": 1, "sizes": np.array([count]), "encoding": "raw", **told}
 
 
 def read_data(header: NrrdHeader, dtype: np.dtype[Any]) -> NDArray[Any]:

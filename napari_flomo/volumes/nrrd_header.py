@@ -1,4 +1,10 @@
-"""The header of an NRRD file, read by pynrrd, and what it says about axes, space and time."""
+"""The header of an NRRD file, read by pynrrd, and what it says about axes, space and time.
+
+Lines pass a filter on their way to pynrrd 1.1, which refuses a whole file for a slip in a field
+that is not used, for upper case, for spaces in a vector and for the names behind
+``data file: LIST``, and drops what is not ASCII, so that micrometres become metres and names of
+data files wrong.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +21,15 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.geometry import Geometry
 
-# Only these are shown to pynrrd: it refuses a whole file for a slip in a field that is not used
-# (labels, thicknesses, the measurement frame of a diffusion image), and knows them in one spelling.
+# All that is used, and not labels, thicknesses or the measurement frame of a diffusion image.
 _FIELDS = ["type", "dimension", "sizes", "endian", "encoding", "kinds", "spacings", "units"]
 _FIELDS += ["space", "space directions", "space origin", "space units"]
 _FIELDS += ["line skip", "byte skip", "data file"]
 _BY_COMPACT_NAME = {name.replace(" ", ""): name for name in _FIELDS}
 _WITH_CASE = {"data file", "units", "space units"}
 _PAIR = re.compile(r"(Segment1_|axis \d index )[^:]*:=")
-_DEFAULTS = {"encoding": "raw", "endian": "little", "line skip": 0, "byte skip": 0, "space": ""}
+_DEFAULTS = {"type": "", "dimension": 0, "endian": "little", "encoding": "raw", "space": ""}
+_DEFAULTS |= {"line skip": 0, "byte skip": 0}
 _ENCODINGS = {"gz": "gzip", "bz2": "bzip2", "txt": "ascii", "text": "ascii"}
 _TO_LPS = {
     "left-posterior-superior": (1, 1, 1),
@@ -49,8 +55,13 @@ class NrrdHeader:
     path
         The file, named in messages.
     fields
-        Those that are used, parsed by pynrrd, with defaults for the data; also what was written
-        ``key:=value``, as text.
+        Those that are used, parsed by pynrrd; also what was written ``key:=value``, as text.
+    sizes
+        Lengths of the axes, the fastest first.
+    kinds
+        Kinds of the axes, empty where the file does not tell.
+    directions
+        One vector per axis, None for an axis outside of space.
     files
         Lines after ``data file: LIST``.
     data_start
@@ -59,27 +70,11 @@ class NrrdHeader:
 
     path: Path
     fields: dict[str, Any]
+    sizes: list[int]
+    kinds: list[str]
+    directions: list[NDArray[np.float64] | None]
     files: list[str]
     data_start: int
-
-    @property
-    def sizes(self) -> list[int]:
-        """Lengths of the axes, the fastest first."""
-        return [int(length) for length in self.fields.get("sizes", ())]
-
-    @property
-    def kinds(self) -> list[str]:
-        """Kinds of the axes, empty where the file does not tell."""
-        return self.fields.get("kinds") or [""] * len(self.sizes)
-
-    @property
-    def directions(self) -> list[NDArray[np.float64] | None]:
-        """One vector per axis, None for an axis outside of space."""
-        # Some writers put NaN or zeros where the standard says none, which pynrrd gives as NaN.
-        return [
-            vector if np.isfinite(vector).all() and vector.any() else None
-            for vector in self.fields.get("space directions", ())
-        ]
 
 
 def read_header(path: Path) -> NrrdHeader:
@@ -99,16 +94,21 @@ def read_header(path: Path) -> NrrdHeader:
             fields = _DEFAULTS | nrrd.read_header(_lines(path, stream, seen, files))
         except (ValueError, IndexError, nrrd.NRRDError):  # pynrrd parses each line before the next
             raise limits.damaged(path, f"its NRRD header has no valid {seen[-1]}") from None
-        fields["encoding"] = _ENCODINGS.get(fields["encoding"], fields["encoding"])
-        return NrrdHeader(path, fields, files, stream.tell())
+        start = stream.tell()
+    fields["encoding"] = _ENCODINGS.get(fields["encoding"], fields["encoding"])
+    sizes = [int(length) for length in fields.get("sizes", ())]
+    directions = [
+        # Some writers put NaN or zeros where the standard says none; pynrrd gives NaN for none, or
+        # None if another program in this process has asked it to.
+        vector if vector is not None and np.isfinite(vector).all() and vector.any() else None
+        for vector in fields.get("space directions", ())
+    ]
+    kinds = fields.get("kinds") or [""] * len(sizes)
+    return NrrdHeader(path, fields, sizes, kinds, directions, files, start)
 
 
 def _lines(path: Path, stream: BinaryIO, seen: list[str], files: list[str]) -> Iterator[str]:
-    """Yield the lines for pynrrd; append the names of their fields, and those of data files.
-
-    pynrrd itself drops what is not ASCII (so that micrometres become metres), and takes upper
-    case, spaces in vectors and the names behind ``LIST`` for mistakes.
-    """
+    """Yield the lines for pynrrd; append the names of their fields, and those of data files."""
     seen.append("version")
     magic = stream.readline(16).decode("ascii", errors="replace")
     if not magic.startswith("NRRD"):
@@ -277,7 +277,5 @@ def frame_step_of(header: NrrdHeader, axis: int) -> float | None:
         steps = np.diff([float(time) for time in times])
     except ValueError:
         return None
-    if not np.isfinite(steps).all() or steps[0] <= 0:
-        return None
-    even = np.allclose(steps, steps[0], rtol=1e-3, atol=0)
+    even = 0 < steps[0] < np.inf and np.allclose(steps, steps[0], rtol=1e-3, atol=0)
     return float(steps[0]) * _SECONDS[unit] if even else None

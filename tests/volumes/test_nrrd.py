@@ -6,6 +6,7 @@ import bz2
 import gzip
 from pathlib import Path
 
+import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
@@ -74,6 +75,17 @@ def test_frames_last(kind: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.data, DATA)
     assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
     assert volume.frame_step is None
+
+
+def test_what_others_ask_of_the_library_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = Volume(DATA, Geometry((2, 3, 4)), ("frames", "slices", "rows", "columns"))
+    write(volume, tmp_path / "before.nrrd")
+    monkeypatch.setattr(nrrd, "SPACE_DIRECTIONS_TYPE", "double vector list")
+    write(volume, tmp_path / "after.nrrd")
+    assert (tmp_path / "after.nrrd").read_bytes() == (tmp_path / "before.nrrd").read_bytes()
+    np.testing.assert_array_equal(read(tmp_path / "after.nrrd").data, DATA)
 
 
 def test_one_slice_over_time(tmp_path: Path) -> None:
