@@ -1,4 +1,4 @@
-"""NRRD: .nrrd in one piece, .nhdr with its data beside it. Headers by pynrrd.
+"""NRRD by pynrrd: .nrrd in one piece, .nhdr with its data beside it.
 
 Not through ITK, because ITK turns the frames of a Slicer sequence into colour components, refuses a
 time axis, and reports a cut file only after allocating all of it.
@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.nrrd_data import read_data
+from napari_flomo.volumes.nrrd_data import element_type, read_data
 from napari_flomo.volumes.nrrd_header import frame_axis_of, frame_step_of, geometry_of, read_header
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
 
@@ -46,17 +46,15 @@ def read_nrrd(path: Path) -> Volume:
         coloured, or has an impossible or unsupported geometry.
     """
     header = read_header(path)
-    sizes, rank = header.sizes, header.fields.get("dimension")
-    if not sizes or rank is None:
-        raise limits.damaged(path, "its NRRD header gives no dimension and sizes")
-    dtype = _element_type(header.fields)
-    if dtype is None or rank != len(sizes):
+    sizes, rank = header.sizes, header.fields["dimension"]
+    dtype = element_type(header)
+    if dtype is None or not rank or rank != len(sizes):
         raise limits.damaged(
             path,
             f"its NRRD header has {len(sizes)} sizes for {rank} axes of type "
-            f"'{header.fields.get('type', '')}'",
+            f"'{header.fields['type']}'",
         )
-    limits.check_declared_size(path, sizes, dtype.itemsize)
+    limits.check_declared_size(path, sizes, 2 * dtype.itemsize)  # the parts, and what they make
     frame_axis = frame_axis_of(header)
     geometry, notes = geometry_of(header, frame_axis)
     data = read_data(header, dtype).reshape(sizes[::-1])
@@ -72,19 +70,6 @@ def read_nrrd(path: Path) -> Volume:
         frame_step=frame_step_of(header, frame_axis),
         notes=notes,
     )
-
-
-def _element_type(fields: dict[str, Any]) -> np.dtype[Any] | None:
-    """Return the type on disk, None for one without numbers; without ``endian`` it is little."""
-    import nrrd
-
-    one = {"dimension": 1, "sizes": np.ones(1, np.int64), "encoding": "raw", "endian": "little"}
-    one |= {name: fields[name] for name in ("type", "endian") if name in fields}
-    try:
-        dtype = nrrd.read_data(one, io.BytesIO(bytes(8))).dtype
-    except (KeyError, ValueError, nrrd.reader.NRRDError):  # "block" has no size of its own
-        return None
-    return dtype if dtype.kind in "iuf" else None
 
 
 def write_nrrd(volume: Volume, path: Path, *, compress: bool = True) -> None:

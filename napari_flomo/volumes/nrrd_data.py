@@ -1,16 +1,22 @@
 """The voxels of an NRRD file: behind its header, in another file or in several.
 
-pynrrd reads one file at a time, all of it before it compares sizes, and applies a byte skip to
-compressed data twice, so the bytes are read here.
+pynrrd knows the types and reads the bytes of one file. Unpacking is left to the standard library,
+because pynrrd 1.1 takes packed data without their end, and so without their checksum, for whole;
+reads only the first of several members; unpacks all that a file holds, however much, before it
+compares sizes; and applies a byte skip also to the packed bytes. Text is left to NumPy, because
+pynrrd turns a number too large for its type into another one without a word.
 """
 
 from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import zlib
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +24,27 @@ from numpy.typing import NDArray
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.detached import beside, check_length, check_shares, numbered_names
-from napari_flomo.volumes.nrrd_header import NrrdHeader
+from napari_flomo.volumes.nrrd_header import NrrdHeader, is_list
 
-_ENCODINGS = {
-    **{name: name for name in ("raw", "gzip", "bzip2", "ascii", "hex")},
-    "gz": "gzip",
-    "bz2": "bzip2",
-    "txt": "ascii",
-    "text": "ascii",
-}
-_TAIL_STEP = 1 << 22
+_UNPACK: dict[str, Callable[..., IO[Any]]] = {"gzip": gzip.open, "bzip2": bz2.open}
+_TEXT = ("ascii", "hex")
+
+
+def element_type(header: NrrdHeader) -> np.dtype[Any] | None:
+    """Return the type on disk, None for one without numbers."""
+    import nrrd
+
+    try:
+        dtype = nrrd.read_data(_part(header, 0), io.BytesIO()).dtype
+    except (KeyError, ValueError, nrrd.NRRDError):  # "block" has no size of its own
+        return None
+    return dtype if dtype.kind in "iuf" else None
+
+
+def _part(header: NrrdHeader, count: int) -> dict[str, Any]:
+    """Return the header of plain elements at the start of a stream."""
+    told = {name: header.fields[name] for name in ("type", "endian")}
+    return {"dimension": 1, "sizes": np.array([count]), "encoding": "raw", **told}
 
 
 def read_data(header: NrrdHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -45,24 +62,18 @@ def read_data(header: NrrdHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
     FlomoError
         If a file is missing or too short, or the encoding is not supported.
     """
-    path = header.path
-    encoding = _ENCODINGS.get(header.fields.get("encoding", "raw"))
-    if encoding is None:
+    path, encoding = header.path, header.fields["encoding"]
+    if encoding not in ("raw", *_UNPACK, *_TEXT):
         raise FlomoError(
-            f"{path.name} uses the NRRD encoding '{header.fields['encoding']}', which is not "
-            "supported; save it with encoding raw or gzip."
+            f"{path.name} uses the NRRD encoding '{encoding}', which is not supported; save it "
+            "with encoding raw or gzip."
         )
-    count = int(np.prod(header.sizes, dtype=np.int64))
-    sources = _data_files(header)
-    starts = [0] * len(sources)
-    if not sources:
-        sources, starts = [path], [header.data_start]
-    parts = [
-        _read_part(
-            header, source, start=start, encoding=encoding, count=count // len(sources), dtype=dtype
-        )
-        for source, start in zip(sources, starts, strict=True)
-    ]
+    least = 0 if encoding in _TEXT else -1
+    if header.fields["line skip"] < 0 or header.fields["byte skip"] < least:
+        raise limits.damaged(path, "its NRRD header has an invalid byte skip or line skip")
+    sources = _data_files(header) or [path]
+    count = int(np.prod(header.sizes, dtype=np.int64)) // len(sources)
+    parts = [_read_part(header, source, count, dtype) for source in sources]
     data = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return data.astype(dtype.newbyteorder("="), copy=False)
 
@@ -73,7 +84,7 @@ def _data_files(header: NrrdHeader) -> list[Path]:
     if text is None:
         return []
     names, within = [text], None
-    if header.is_list:
+    if is_list(text):
         names, within = header.files, next(map(int, text.split()[1:]), None)
     elif (numbered := numbered_names(text, header.path)) is not None:
         names, within = numbered
@@ -81,74 +92,53 @@ def _data_files(header: NrrdHeader) -> list[Path]:
     return beside(header.path, names)
 
 
-def _read_part(
-    header: NrrdHeader,
-    source: Path,
-    *,
-    start: int,
-    encoding: str,
-    count: int,
-    dtype: np.dtype[Any],
-) -> NDArray[Any]:
+def _read_part(header: NrrdHeader, source: Path, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Read the elements that one file holds."""
-    needed = count * dtype.itemsize
-    lines, skip = header.fields.get("line skip", 0), header.fields.get("byte skip", 0)
-    if lines < 0 or skip < -1 or (skip == -1 and encoding in ("ascii", "hex")):
-        raise limits.damaged(header.path, "its NRRD header has an invalid byte skip or line skip")
+    import nrrd
+
+    encoding, skip = header.fields["encoding"], header.fields["byte skip"]
+    needed, start = count * dtype.itemsize, header.data_start if source == header.path else 0
     with limits.open_file(source) as raw:
         stored = source.stat().st_size - start
         if encoding != "bzip2":  # it has no limit
-            largest = {"raw": 1, "gzip": limits.DEFLATE_LIMIT, "hex": 1, "ascii": dtype.itemsize}
-            limits.check_packed_size(source, needed, stored, largest[encoding])
+            largest = {"gzip": limits.DEFLATE_LIMIT, "ascii": dtype.itemsize}
+            limits.check_packed_size(source, needed, stored, largest.get(encoding, 1))
         raw.seek(start)
-        for _ in range(lines):
-            raw.readline()
         try:
-            if encoding == "ascii":
-                raw.seek(skip, 1)
-                data = np.array(raw.read().split(), dtype=dtype)
-            elif encoding == "hex":
-                raw.seek(skip, 1)
-                data = np.frombuffer(bytearray.fromhex(raw.read().decode("ascii")), dtype)
-            elif encoding == "raw":
-                if skip == -1:
-                    raw.seek(-needed, 2)
-                else:
-                    raw.seek(skip, 1)
-                    if source != header.path:
-                        check_length(source, stored - raw.tell(), needed)
-                data = limits.read_elements(raw, count, dtype)
+            for _ in islice(raw, header.fields["line skip"]):
+                pass
+            if encoding == "raw":
+                raw.seek(*((-needed, io.SEEK_END) if skip == -1 else (skip, io.SEEK_CUR)))
+                left = start + stored - raw.tell()
+                if source != header.path:
+                    check_length(source, left, needed)
+                # pynrrd reads a file to its end, so only what is needed where more follows.
+                plain = raw if left == needed else io.BytesIO(raw.read(needed))
             else:
-                data = _unpack(raw, encoding, skip, count, dtype)
-        except (EOFError, zlib.error, OSError, ValueError, OverflowError) as error:
+                plain = io.BytesIO(_unpacked(raw, encoding, skip, needed, dtype))
+            return nrrd.read_data(_part(header, count), plain)
+        except (EOFError, zlib.error, OSError, ValueError, OverflowError, nrrd.NRRDError) as error:
             raise limits.damaged(source) from error
-    if data.size != count:
-        raise limits.damaged(source)
-    return data
 
 
-def _unpack(
-    raw: BinaryIO, encoding: str, skip: int, count: int, dtype: np.dtype[Any]
-) -> NDArray[Any]:
-    """Read compressed elements; the skip counts unpacked bytes, and -1 takes the last ones."""
-    unpacked = gzip.GzipFile(fileobj=raw) if encoding == "gzip" else bz2.BZ2File(raw)
-    with cast(BinaryIO, unpacked) as stream:
-        if skip >= 0:
-            while skip:
-                skipped = len(stream.read(min(skip, _TAIL_STEP)))
-                if not skipped:
-                    raise EOFError
-                skip -= skipped
-            data = limits.read_elements(stream, count, dtype)
-            limits.drain(stream)
-            return data
-        needed = count * dtype.itemsize
-        tail = bytearray()
-        while some := stream.read(_TAIL_STEP):
-            tail += some
-            if len(tail) > 2 * needed + _TAIL_STEP:
-                del tail[:-needed]
-        if len(tail) < needed:
+def _unpacked(raw: BinaryIO, encoding: str, skip: int, needed: int, dtype: np.dtype[Any]) -> bytes:
+    """Return the plain bytes of packed elements, of which a skip counts those that are plain."""
+    if encoding in _TEXT:
+        raw.seek(skip, io.SEEK_CUR)
+        text = raw.read()
+        if encoding == "hex":
+            plain = bytes.fromhex(text.decode("ascii"))
+        else:
+            plain = np.array(text.split(), dtype).tobytes()
+        if len(plain) != needed:
             raise EOFError
-        del tail[:-needed]
-        return np.frombuffer(tail, dtype)
+        return plain
+    unpack, start = _UNPACK[encoding], raw.tell()
+    if skip == -1:  # all but the last, of a number that is known when all is unpacked
+        skip = max(0, unpack(raw).seek(0, io.SEEK_END) - needed)
+        raw.seek(start)
+    with cast(BinaryIO, unpack(raw)) as stream:
+        stream.seek(skip)
+        plain = stream.read(needed)
+        limits.drain(stream)
+    return plain

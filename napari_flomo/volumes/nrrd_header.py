@@ -1,12 +1,18 @@
-"""What the header of an NRRD file says about axes, space and time; its values parsed by pynrrd."""
+"""The header of an NRRD file, read by pynrrd, and what it says about axes, space and time.
+
+Lines pass a filter on their way to pynrrd 1.1, which refuses a whole file for a slip in a field
+that is not used, for upper case, for spaces in a vector and for the names behind
+``data file: LIST``, and drops what is not ASCII, so that micrometres become metres and names of
+data files wrong.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,37 +21,24 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.geometry import Geometry
 
-# All that is used; other fields (labels, thicknesses, the measurement frame of a diffusion image)
-# are not parsed, so that a slip in one of them does not cost the image.
-_FIELDS = (
-    "type",
-    "dimension",
-    "sizes",
-    "endian",
-    "encoding",
-    "kinds",
-    "space",
-    "space directions",
-    "space origin",
-    "space units",
-    "spacings",
-    "units",
-    "line skip",
-    "byte skip",
-    "data file",
-)
+# All that is used, and not labels, thicknesses or the measurement frame of a diffusion image.
+_FIELDS = ["type", "dimension", "sizes", "endian", "encoding", "kinds", "spacings", "units"]
+_FIELDS += ["space", "space directions", "space origin", "space units"]
+_FIELDS += ["line skip", "byte skip", "data file"]
 _BY_COMPACT_NAME = {name.replace(" ", ""): name for name in _FIELDS}
-_CASELESS = {"type", "endian", "encoding", "kinds", "space", "space directions"}
-_SPACES_TO_LPS = {
-    "": (1, 1, 1),
+_WITH_CASE = {"data file", "units", "space units"}
+_PAIR = re.compile(r"(Segment1_|axis \d index )[^:]*:=")
+_DEFAULTS = {"type": "", "dimension": 0, "endian": "little", "encoding": "raw", "space": ""}
+_DEFAULTS |= {"line skip": 0, "byte skip": 0}
+_ENCODINGS = {"gz": "gzip", "bz2": "bzip2", "txt": "ascii", "text": "ascii"}
+_TO_LPS = {
     "left-posterior-superior": (1, 1, 1),
-    "lps": (1, 1, 1),
     "right-anterior-superior": (-1, -1, 1),
-    "ras": (-1, -1, 1),
     "left-anterior-superior": (1, -1, 1),
-    "las": (1, -1, 1),
 }
-_TIMED = {f"{name}{end}" for name in _SPACES_TO_LPS if name for end in ("-time", "t")}
+_TO_LPS |= {"".join(word[0] for word in name.split("-")): to for name, to in _TO_LPS.items()}
+_TO_LPS |= {name + ("-time" if "-" in name else "t"): to for name, to in _TO_LPS.items()}
+_TO_LPS[""] = (1, 1, 1)
 _SPACE_KINDS = {"domain", "space"}
 _FRAME_KINDS = {"list", "time", "none", "???", ""}
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3}
@@ -53,7 +46,7 @@ _MILLIMETRES = {"m": 1e3, "cm": 10.0, "um": 1e-3, "μm": 1e-3, "micron": 1e-3, "
 _LONGEST_HEADER = 1 << 20
 
 
-@dataclass
+@dataclass(frozen=True)
 class NrrdHeader:
     """One header, and where its data begin.
 
@@ -62,9 +55,13 @@ class NrrdHeader:
     path
         The file, named in messages.
     fields
-        Those that are used, by their names in the standard, parsed.
-    values
-        What was written ``key:=value``, as text.
+        Those that are used, parsed by pynrrd; also what was written ``key:=value``, as text.
+    sizes
+        Lengths of the axes, the fastest first.
+    kinds
+        Kinds of the axes, empty where the file does not tell.
+    directions
+        One vector per axis, None for an axis outside of space.
     files
         Lines after ``data file: LIST``.
     data_start
@@ -72,34 +69,12 @@ class NrrdHeader:
     """
 
     path: Path
-    fields: dict[str, Any] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
-    files: list[str] = field(default_factory=list)
-    data_start: int = 0
-
-    @property
-    def sizes(self) -> list[int]:
-        """Lengths of the axes, the fastest first."""
-        return [int(length) for length in self.fields.get("sizes", ())]
-
-    @property
-    def is_list(self) -> bool:
-        """Whether the header names its data files line by line."""
-        return re.fullmatch(r"LIST(\s+\d+)?", self.fields.get("data file", "")) is not None
-
-    @property
-    def kinds(self) -> list[str]:
-        """Kinds of the axes, empty where the file does not tell."""
-        return list(self.fields.get("kinds", ())) or [""] * len(self.sizes)
-
-    @property
-    def directions(self) -> list[NDArray[np.float64] | None]:
-        """One vector per axis, None for an axis outside of space."""
-        # Some writers put NaN or zeros where the standard says none.
-        return [
-            vector if np.isfinite(vector).all() and vector.any() else None
-            for vector in self.fields.get("space directions", ())
-        ]
+    fields: dict[str, Any]
+    sizes: list[int]
+    kinds: list[str]
+    directions: list[NDArray[np.float64] | None]
+    files: list[str]
+    data_start: int
 
 
 def read_header(path: Path) -> NrrdHeader:
@@ -108,53 +83,67 @@ def read_header(path: Path) -> NrrdHeader:
     Raises
     ------
     FlomoError
-        If the file is missing, no NRRD, or its header is cut or malformed.
+        If the file is missing, no NRRD, or its header malformed.
     """
-    header = NrrdHeader(path)
-    with limits.open_file(path) as stream:
-        if not re.fullmatch(rb"NRRD000[1-5]", stream.readline(16).rstrip()):
-            raise limits.damaged(path, "it is not an NRRD image")
-        while stream.tell() < _LONGEST_HEADER:
-            line = stream.readline(_LONGEST_HEADER)
-            text = line.decode("utf-8", errors="surrogateescape").rstrip("\r\n")
-            detached = "data file" in header.fields
-            if not text.strip() and not (line and header.files == [] and header.is_list):
-                if not line and not detached:
-                    raise limits.damaged(path)
-                header.data_start = stream.tell()
-                return header
-            if header.is_list:
-                header.files += [text.strip()] if text.strip() else []
-            elif not text.startswith("#"):
-                _take(header, text)
-    raise limits.damaged(path, "its NRRD header has no end")
-
-
-def _take(header: NrrdHeader, text: str) -> None:
-    """Parse one line, unless it is a field that is not used."""
     import nrrd
 
-    if ":=" in text and not re.match(r"[\w ]+: ", text):
-        key, value = text.split(":=", 1)
-        header.values[key.strip()] = value.strip()
-        return
-    key, colon, value = text.partition(":")
-    if not colon:
-        raise limits.damaged(header.path, "its NRRD header makes no sense")
-    name = _BY_COMPACT_NAME.get(key.strip().lower().replace(" ", ""))
-    value = value.strip()
-    if name is None:
-        return
-    if name in header.fields:
-        raise limits.damaged(header.path, f"its NRRD header has two fields {name}")
-    if name in _CASELESS:
-        value = value.lower()
-    if name in ("space directions", "space origin"):
-        value = re.sub(r"\(([^)]*)\)", lambda found: re.sub(r"\s", "", found[0]), value)
-    try:
-        header.fields[name] = nrrd.read_header(["NRRD0005", f"{name}: {value}"])[name]
-    except (ValueError, IndexError, nrrd.reader.NRRDError):
-        raise limits.damaged(header.path, f"its NRRD header has no valid {name}") from None
+    seen: list[str] = []
+    files: list[str] = []
+    with limits.open_file(path) as stream:
+        try:
+            fields = _DEFAULTS | nrrd.read_header(_lines(path, stream, seen, files))
+        except (ValueError, IndexError, nrrd.NRRDError):  # pynrrd parses each line before the next
+            raise limits.damaged(path, f"its NRRD header has no valid {seen[-1]}") from None
+        start = stream.tell()
+    fields["encoding"] = _ENCODINGS.get(fields["encoding"], fields["encoding"])
+    sizes = [int(length) for length in fields.get("sizes", ())]
+    directions = [
+        # Some writers put NaN or zeros where the standard says none; pynrrd gives NaN for none, or
+        # None if another program in this process has asked it to.
+        vector if vector is not None and np.isfinite(vector).all() and vector.any() else None
+        for vector in fields.get("space directions", ())
+    ]
+    kinds = fields.get("kinds") or [""] * len(sizes)
+    return NrrdHeader(path, fields, sizes, kinds, directions, files, start)
+
+
+def _lines(path: Path, stream: BinaryIO, seen: list[str], files: list[str]) -> Iterator[str]:
+    """Yield the lines for pynrrd; append the names of their fields, and those of data files."""
+    seen.append("version")
+    magic = stream.readline(16).decode("ascii", errors="replace")
+    if not magic.startswith("NRRD"):
+        raise limits.damaged(path, "it is not an NRRD image")
+    yield magic
+    for line in iter(lambda: stream.readline(_LONGEST_HEADER), b""):
+        text = line.decode("utf-8", errors="surrogateescape").strip()
+        if not text:
+            return
+        if stream.tell() > _LONGEST_HEADER:
+            raise limits.damaged(path, "its NRRD header has no end")
+        key, colon, value = text.partition(":")
+        name = _BY_COMPACT_NAME.get(key.replace(" ", "").lower())
+        if name is None or value.startswith("="):
+            seen.append("fields")
+            if not colon or _PAIR.match(text):
+                yield text
+            continue
+        if name in seen:
+            raise limits.damaged(path, f"its NRRD header has two fields {name}")
+        seen.append(name)
+        value = value.strip()
+        if name == "data file" and is_list(value):
+            rest = stream.read(_LONGEST_HEADER).decode("utf-8", errors="surrogateescape")
+            files += filter(None, map(str.strip, rest.split("\n")))
+        elif name not in _WITH_CASE:
+            value = re.sub(r"(?<=[(,])\s+|\s+(?=[,)])", "", value).lower()
+        yield f"{name}: {value}"
+    if "data file" not in seen:
+        raise limits.damaged(path)
+
+
+def is_list(data_file: str) -> bool:
+    """Return True if the field of this value announces one name of a data file per line."""
+    return re.fullmatch(r"LIST(\s+\d+)?", data_file) is not None
 
 
 def frame_axis_of(header: NrrdHeader) -> int | None:
@@ -166,45 +155,43 @@ def frame_axis_of(header: NrrdHeader) -> int | None:
         If the axes are no image, or hold colours, vectors or segmentation layers.
     """
     path, kinds, directions, rank = header.path, header.kinds, header.directions, len(header.sizes)
-    if any(key.startswith("Segment1_") for key in header.values) and rank == 4:
+    if any(key.startswith("Segment1_") for key in header.fields) and rank == 4:
         raise FlomoError(
             f"{path.name} is a segmentation with overlapping layers, not an image; export it from "
             "3D Slicer as a label map."
         )
     for kind in kinds:
-        if kind not in (*_FRAME_KINDS, *_SPACE_KINDS):
+        if kind not in _FRAME_KINDS | _SPACE_KINDS:
             raise FlomoError(
                 f"{path.name} holds colours or vectors (kind '{kind}'), not one number per voxel; "
                 "save one component as an image of its own."
             )
-    timed = _time_axis(directions)
-    if timed is not None:
-        aspatial = [timed]
+    if len(kinds) != rank or len(directions) not in (0, rank):
+        raise limits.damaged(path, "its NRRD header gives no direction for an axis or no kind")
+    if (timed := _time_axis(header)) is not None:
+        outside = [timed]
     elif directions:
-        aspatial = [axis for axis, vector in enumerate(directions) if vector is None]
-        if any(kinds[axis : axis + 1] in ([kind] for kind in _SPACE_KINDS) for axis in aspatial):
+        outside = [axis for axis, vector in enumerate(directions) if vector is None]
+        if any(kinds[axis] in _SPACE_KINDS for axis in outside):
             raise limits.damaged(path, "its NRRD header gives no direction for an axis in space")
     else:
-        aspatial = [axis for axis, kind in enumerate(kinds) if kind in ("list", "time")]
-        if rank == 4 and not aspatial:
-            aspatial = [3]
-    if len(kinds) != rank or (directions and len(directions) != rank):
-        raise limits.damaged(path, "its NRRD header gives no direction for an axis or no kind")
-    if rank - len(aspatial) not in (2, 3) or len(aspatial) > 1:
+        outside = [axis for axis, kind in enumerate(kinds) if kind in ("list", "time")]
+        outside = outside or [3] * (rank == 4)
+    if rank - len(outside) not in (2, 3) or len(outside) > 1:
         raise FlomoError(
-            f"{path.name} is {rank}-dimensional with {rank - len(aspatial)} axes in space, but an "
+            f"{path.name} is {rank}-dimensional with {rank - len(outside)} axes in space, but an "
             "image has 2 or 3 of them and perhaps frames; save it as 3-D or 4-D files first."
         )
-    return aspatial[0] if aspatial else None
+    return outside[0] if outside else None
 
 
-def _time_axis(directions: Sequence[NDArray[np.float64] | None]) -> int | None:
+def _time_axis(header: NrrdHeader) -> int | None:
     """Return the axis along the fourth dimension of a space that has one, as ITK writes a cine."""
-    vectors = [vector for vector in directions if vector is not None]
-    if len(vectors) != len(directions) or any(len(vector) != 4 for vector in vectors):
-        return None
+    vectors = [vector for vector in header.directions if vector is not None and len(vector) == 4]
     moving = [axis for axis, vector in enumerate(vectors) if vector[3]]
-    return moving[0] if len(moving) == 1 and not vectors[moving[0]][:3].any() else None
+    if len(moving) != 1 or len(vectors) != len(header.sizes) or vectors[moving[0]][:3].any():
+        return None
+    return moving[0]
 
 
 def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, tuple[str, ...]]:
@@ -215,19 +202,16 @@ def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, t
     FlomoError
         If the space is not supported, or the grid impossible.
     """
-    path, space = header.path, header.fields.get("space", "")
-    placed = header.directions
-    if not any(vector is not None for vector in placed):
-        return _from_spacings(header, frame_axis)
-    if space in _TIMED:
-        space = space.removesuffix("-time") if space.endswith("-time") else space[:-1]
-    width = 4 if _time_axis(placed) is not None else 3
+    path, space = header.path, header.fields["space"]
     vectors = [
         np.pad(vector, (0, 1)) if len(vector) == 2 and space == "" else vector
-        for axis, vector in enumerate(placed)
+        for axis, vector in enumerate(header.directions)
         if vector is not None and axis != frame_axis
     ]
-    if space not in _SPACES_TO_LPS or any(len(vector) != width for vector in vectors):
+    if not vectors:
+        return _from_spacings(header, frame_axis)
+    width = 3 if _time_axis(header) is None else 4
+    if space not in _TO_LPS or any(len(vector) != width for vector in vectors):
         raise FlomoError(
             f"{path.name} places its axes in the space '{space or 'unnamed'}', which is not "
             "supported; save it in left-posterior-superior or right-anterior-superior."
@@ -236,16 +220,15 @@ def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, t
     if len(vectors) == 2:  # a single image need not say where the next slice would be
         normal = np.cross(vectors[0], vectors[1])
         vectors.append(normal / (np.linalg.norm(normal) or 1.0))
-    origin = np.asarray(header.fields.get("space origin", np.zeros(3)), dtype=np.float64)
+    origin = header.fields.get("space origin", np.zeros(3))
     if len(origin) == 2 and space == "":
         origin = np.pad(origin, (0, 1))
     if len(origin) < 3:
         raise limits.damaged(path, "its NRRD header has no valid space origin")
     factor, notes = _millimetres(header.fields.get("space units", ())[:3])
     affine = np.eye(4)
-    affine[:3, :3] = factor * np.array(vectors).T
-    affine[:3, 3] = factor * origin[:3]
-    return Geometry.from_affine_lps(np.diag([*_SPACES_TO_LPS[space], 1]) @ affine), notes
+    affine[:3] = factor * np.array([*vectors, origin[:3]]).T
+    return Geometry.from_affine_lps(np.diag([*_TO_LPS[space], 1]) @ affine), notes
 
 
 def _from_spacings(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, tuple[str, ...]]:
@@ -278,7 +261,7 @@ def frame_step_of(header: NrrdHeader, axis: int) -> float | None:
     The fourth dimension of a space counts as seconds where it has no unit, unless its step is 1,
     the value that means "not set".
     """
-    if _time_axis(header.directions) == axis:
+    if _time_axis(header) == axis:
         vector = header.directions[axis]
         assert vector is not None
         unit, step = header.fields.get("space units", ())[3:4], float(abs(vector[3]))
@@ -286,15 +269,13 @@ def frame_step_of(header: NrrdHeader, axis: int) -> float | None:
             return step * _SECONDS[unit[0]] if unit[0] in _SECONDS else None
         return step if step != 1 else None
     count = header.sizes[axis]
-    unit = header.values.get(f"axis {axis} index unit", "").strip().lower()
-    times = header.values.get(f"axis {axis} index values", "").split()
+    unit = header.fields.get(f"axis {axis} index unit", "").lower()
+    times = header.fields.get(f"axis {axis} index values", "").split()
     if unit not in _SECONDS or len(times) != count or count < 2:
         return None
     try:
         steps = np.diff([float(time) for time in times])
     except ValueError:
         return None
-    if not np.isfinite(steps).all() or steps[0] <= 0:
-        return None
-    even = np.allclose(steps, steps[0], rtol=1e-3, atol=0)
+    even = 0 < steps[0] < np.inf and np.allclose(steps, steps[0], rtol=1e-3, atol=0)
     return float(steps[0]) * _SECONDS[unit] if even else None

@@ -6,6 +6,7 @@ import bz2
 import gzip
 from pathlib import Path
 
+import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
@@ -74,6 +75,17 @@ def test_frames_last(kind: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.data, DATA)
     assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
     assert volume.frame_step is None
+
+
+def test_what_others_ask_of_the_library_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = Volume(DATA, Geometry((2, 3, 4)), ("frames", "slices", "rows", "columns"))
+    write(volume, tmp_path / "before.nrrd")
+    monkeypatch.setattr(nrrd, "SPACE_DIRECTIONS_TYPE", "double vector list")
+    write(volume, tmp_path / "after.nrrd")
+    assert (tmp_path / "after.nrrd").read_bytes() == (tmp_path / "before.nrrd").read_bytes()
+    np.testing.assert_array_equal(read(tmp_path / "after.nrrd").data, DATA)
 
 
 def test_one_slice_over_time(tmp_path: Path) -> None:
@@ -145,6 +157,7 @@ def test_only_spacings_or_nothing_known(tmp_path: Path) -> None:
         ({"sizes": "5 4"}, "2 sizes for 3 axes"),
         ({"byte_skip": "many"}, "no valid byte skip"),
         ({"space_origin": "(1,2)"}, "space origin"),
+        ({"Sizes": "5 4 3"}, "two fields sizes"),
         ({"space_directions": "(2,0,0) (0,nix,0) (0,0,4)"}, "no valid space directions"),
     ],
 )
@@ -219,14 +232,31 @@ def test_skipped_bytes_count_unpacked(encoding: str, skip: str, tmp_path: Path) 
     np.testing.assert_array_equal(read(path).data, DATA[0])
     # Members of gzip and bzip2 may follow each other in a file.
     whole = noise + DATA[0].tobytes()
-    (tmp_path / "image.nii.gz").write_bytes(pack(whole[:400]) + pack(whole[400:]))
+    members = pack(whole[:400]) + pack(whole[400:])
+    (tmp_path / "image.nii.gz").write_bytes(members)
     np.testing.assert_array_equal(read(path).data, DATA[0])
+    (tmp_path / "image.nii.gz").write_bytes(members[:-1])
+    with pytest.raises(FlomoError, match="damaged or cut short"):
+        read(path)
+    attached = tmp_path / "image.nrrd"
+    head = save(attached, DATA[0], **fields, line_skip="1").read_bytes().partition(b"\n\n")[0]
+    attached.write_bytes(head + b"\n\na line\n" + members)
+    np.testing.assert_array_equal(read(attached).data, DATA[0])
 
 
 def test_another_header_before_the_voxels_is_not_taken_for_voxels(tmp_path: Path) -> None:
     (tmp_path / "image.raw").write_bytes(bytes(352) + DATA[0].tobytes())
     with pytest.raises(FlomoError, match="holds 472 bytes of voxels, but its header declares 120"):
         read(detached(tmp_path / "image.nhdr", DATA[0], "image.raw"))
+
+
+def test_numbers_that_do_not_fit_their_type_are_not_turned_into_others(tmp_path: Path) -> None:
+    path = save(tmp_path / "image.nrrd", DATA[0], encoding="ascii")
+    whole = path.read_bytes()
+    for wrong in (b" 70059", b" 5.9", b" x", b" 59 60"):
+        path.write_bytes(whole.removesuffix(b" 59") + wrong)
+        with pytest.raises(FlomoError, match="damaged or cut short"):
+            read(path)
 
 
 @pytest.mark.parametrize("order", ["little", "big"])
@@ -288,6 +318,8 @@ def test_lengths_in_another_unit(tmp_path: Path) -> None:
     assert volume.geometry.same_space(Geometry((2, 3, 4), (10, 20, 30)))
     assert "in cm" in volume.notes[0]
     assert read(save(path, DATA[0], space_units='"mm" "mm" "mm"')).notes == ()
+    micrometres = {"space_directions": "(2e3,0,0) (0,3e3,0) (0,0,4e3)", "space_units": '"μm" ' * 3}
+    assert read(save(path, DATA[0], **micrometres)).geometry.spacing == pytest.approx((2, 3, 4))
 
 
 def test_slips_in_fields_that_are_not_used(tmp_path: Path) -> None:
