@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from flomo_training.cases import list_cases
 from flomo_training.fit import train
@@ -78,6 +80,15 @@ def test_a_teacher_that_saw_the_held_out_fold_is_refused(recipe, dataset, make_t
         check_teachers(learning, dataset)
     # Where nobody is held out, everybody may teach.
     assert check_teachers(replace(learning, data=replace(learning.data, fold=None)), dataset)
+
+
+def test_the_example_in_the_docs_is_a_recipe(new_content, repository):
+    text = (repository / "docs" / "training.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(distillation:.*?)```", text, re.DOTALL)
+    recipe = parse_recipe(new_content() | yaml.safe_load(example), Path("recipe.yaml"))
+    assert recipe.teachers == ("runs/teacher-fold0/model",)
+    everyone = replace(recipe, data=replace(recipe.data, fold=None))
+    assert everyone.teachers == ("runs/teacher-foldnone/model",)
 
 
 @pytest.mark.parametrize(
