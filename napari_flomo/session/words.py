@@ -8,6 +8,7 @@ from napari_flomo.corrections import Leftover, Replay
 from napari_flomo.jobs import Progress
 from napari_flomo.measures import agreement_of
 from napari_flomo.models import ModelCard
+from napari_flomo.volumes import AXIS_NAMES, Volume, in_stored_order
 
 EARLIER_TITLE = "Bring back"
 EARLIER_TIP = "Put your labels of these slices in place of the network's; one Undo takes them back"
@@ -16,6 +17,19 @@ MIRRORED_TIP = (
     "Show the network each slice and its three mirror images, and take the mean: better labels in "
     "four times as long"
 )
+
+SLICE_AXIS_PROMPT = "choose an axis"
+SLICE_AXIS_UNCLEAR = "not clear along which axis the slices lie: choose it below"
+
+
+def slice_axis_choices(volume: Volume) -> dict[str, str]:
+    """Return what a viewer offers as the slice axis of an image, by the name of the axis."""
+    stored = in_stored_order(volume)
+    lengths, steps = stored.spatial_shape[::-1], stored.geometry.spacing
+    return {
+        name: f"{name}: {length} samples of {step:.3g} mm"
+        for name, length, step in zip(AXIS_NAMES, lengths, steps, strict=True)
+    }
 
 
 def progress_text(progress: Progress) -> str:

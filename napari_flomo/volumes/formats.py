@@ -238,11 +238,7 @@ def find_series(path: str | os.PathLike[str], series: str | int | None = None) -
 
 
 def _read(source: Path, series: str | int | None, slice_axis: str | None) -> Volume:
-    if source.is_dir():
-        from napari_flomo.volumes.dicom.reading import read_dicom
-
-        return read_dicom(source, series)
-    family = _FAMILIES.get(suffix_of(source)) or _sniff(source)
+    family = "dicom" if source.is_dir() else _FAMILIES.get(suffix_of(source)) or _sniff(source)
     if family == "dicom":
         from napari_flomo.volumes.dicom.reading import read_dicom
 

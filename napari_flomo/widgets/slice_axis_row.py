@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import AXIS_NAMES, in_stored_order
+from napari_flomo.session import words
 from napari_flomo.widgets.layers import layout_of
 
 if TYPE_CHECKING:
@@ -42,12 +42,10 @@ class SliceAxisRow(QWidget):
         self.setVisible(unclear is not None)
         if entry is None or unclear is None:
             return
-        stored = in_stored_order(unclear)
         self.choice.clear()
-        self.choice.addItem("choose an axis", None)
-        lengths, steps = stored.spatial_shape[::-1], stored.geometry.spacing
-        for name, length, step in zip(AXIS_NAMES, lengths, steps, strict=True):
-            self.choice.addItem(f"{name}: {length} samples of {step:.3g} mm", name)
+        self.choice.addItem(words.SLICE_AXIS_PROMPT, None)
+        for name, title in words.slice_axis_choices(unclear).items():
+            self.choice.addItem(title, name)
         self.choice.setCurrentIndex(max(self.choice.findData(entry.slice_axis), 0))
 
     def apply(self) -> None:

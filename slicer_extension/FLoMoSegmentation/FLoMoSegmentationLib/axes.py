@@ -58,15 +58,10 @@ def keep_order(source: Source) -> None:
 
 def choices(source: Source) -> dict[str, str]:
     """Return what can be chosen, by name; nothing where it is clear without a choice."""
-    from napari_flomo.volumes import AXIS_NAMES
+    from napari_flomo.session.words import slice_axis_choices
 
-    if layout_of(source, None).slice_axis_known:
-        return {}
-    lengths, steps = source.node.GetImageData().GetDimensions(), source.node.GetSpacing()
-    return {
-        name: f"{name}: {length} samples of {step:.3g} mm"
-        for name, length, step in zip(AXIS_NAMES, lengths, steps, strict=True)
-    }
+    layout = layout_of(source, None)
+    return {} if layout.slice_axis_known else slice_axis_choices(layout)
 
 
 def ijk_of(source: Source) -> tuple[int, int, int]:

@@ -228,6 +228,7 @@ def check_transform(node: Any) -> None:
 def describe(source: Source) -> str:
     """Say in one line what an image is; reads no voxels."""
     from FLoMoSegmentationLib.axes import layout_of  # which imports this module
+    from napari_flomo.session.words import SLICE_AXIS_UNCLEAR
 
     extent = source.node.GetImageData()
     if extent is None:
@@ -241,7 +242,7 @@ def describe(source: Source) -> str:
     thick = f" × {between:.3g}" if slices > 1 else ""
     parts.append(f"{row:.3g} × {column:.3g}{thick} mm")
     if not layout.slice_axis_known:
-        parts.append("not clear along which axis the slices lie: choose it below")
+        parts.append(SLICE_AXIS_UNCLEAR)
     parent = source.node.GetParentTransformNode()
     if parent is not None:
         parts.append(f"moved by {parent.GetName()}")

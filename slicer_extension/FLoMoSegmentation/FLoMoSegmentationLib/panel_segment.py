@@ -123,7 +123,7 @@ class SegmentPanel:
             widget.setVisible(bool(offered))
         filling, self._filling = self._filling, True
         self.ui.sliceAxisBox.clear()
-        for name, title in {"": "choose an axis", **offered}.items():
+        for name, title in {"": shared_words.SLICE_AXIS_PROMPT, **offered}.items():
             self.ui.sliceAxisBox.addItem(title, name)
         chosen = "" if source is None else source.slice_axis or ""
         self.ui.sliceAxisBox.setCurrentIndex(max(self.ui.sliceAxisBox.findData(chosen), 0))
