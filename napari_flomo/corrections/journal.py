@@ -20,11 +20,12 @@ from napari_flomo.corrections import layout
 from napari_flomo.corrections.identity import identity
 from napari_flomo.corrections.layout import About
 from napari_flomo.corrections.replaying import Tally, lost_sentence, painted
+from napari_flomo.corrections.stored_files import read_stored, write_stored
 from napari_flomo.corrections.strokes import MAGIC, Stroke
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write, atomic_write_all
 from napari_flomo.places import data_folder
-from napari_flomo.volumes import Volume, read, write
+from napari_flomo.volumes import Volume
 
 COMPACT_BYTES = 16 << 20
 """Bytes of strokes, some 50,000 with a brush, after which a snapshot replaces them."""
@@ -188,13 +189,13 @@ class Journal:
             If it cannot be written; the journal is as it was.
         """
         old, new = self._generation, self._generation + 1
-        base = read(layout.labels_file(self.folder, old), slice_axis="k")
+        base = read_stored(layout.labels_file(self.folder, old))
         flat, tally, _ = painted(base.data, layout.read_content(self.folder))
         labels = base.with_data(flat.reshape(base.data.shape), axes=base.axes)
         head = MAGIC + tally.to_stroke().to_record()
         places = [layout.labels_file(self.folder, new), layout.strokes_file(self.folder, new)]
         with atomic_write_all(places) as (snapshot, strokes):
-            write(labels, snapshot, compress=False)
+            write_stored(labels, snapshot, compress=False)
             strokes.write_bytes(head)
         self._close_strokes()
         self._generation, self._end = new, len(head)
@@ -304,7 +305,7 @@ def remove(folder: Path, lock: BaseFileLock) -> None:
 def _write_plainly(volume: Volume, path: Path) -> None:
     """Write a volume without name; slices are the slowest axis, as strokes count the voxels."""
     anonymous = replace(volume, source="", extra={})
-    write(anonymous, path, compress=False, stored_order=False)
+    write_stored(anonymous, path, compress=False)
 
 
 def _reason(error: OSError) -> str:

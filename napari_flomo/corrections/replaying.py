@@ -17,8 +17,9 @@ from napari_flomo.corrections.layout import (
     read_about,
     read_content,
 )
+from napari_flomo.corrections.stored_files import read_stored
 from napari_flomo.corrections.strokes import Damaged, Stroke
-from napari_flomo.volumes import Volume, read
+from napari_flomo.volumes import Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,7 @@ def replay(folder: Path) -> Replay:
     base = _labels(folder, content.generation, about.shape)
     flat, tally, fault = painted(base.data, content)
     return Replay(
-        image=read(image_file(folder), slice_axis="k"),
+        image=read_stored(image_file(folder)),
         proposed=proposed,
         labels=base.with_data(flat.reshape(base.data.shape), axes=base.axes),
         strokes=tally.strokes,
@@ -181,7 +182,7 @@ def _paint(flat: NDArray[np.integer], stroke: Stroke) -> NDArray[np.integer]:
 
 
 def _labels(folder: Path, generation: int, shape: tuple[int, ...]) -> Volume:
-    labels = read(labels_file(folder, generation), slice_axis="k")
+    labels = read_stored(labels_file(folder, generation))
     if labels.data.shape != shape:  # a reader may drop a frames axis of length 1
         axes = ("frames", "slices", "rows", "columns")[-len(shape) :]
         return Volume(labels.data.reshape(shape), labels.geometry, axes)

@@ -12,9 +12,10 @@ from napari_flomo.corrections.identity import identity
 from napari_flomo.corrections.store.correction import Correction
 from napari_flomo.corrections.store.layout import Layout, Settings
 from napari_flomo.corrections.store.record import ImageEntry, StoredFile
+from napari_flomo.corrections.stored_files import read_stored
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.schema import encode
-from napari_flomo.volumes import Volume, read, same_place
+from napari_flomo.volumes import Volume, same_place
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Addition:
 def stored_image(layout: Layout, settings: Settings, image_hash: str) -> Volume | None:
     """Return the copy of an image, None if the store has none."""
     for path in sorted(layout.images.glob(f"{settings.token('image', image_hash)}.*")):
-        return read(path, slice_axis="k")
+        return read_stored(path)
     return None
 
 

@@ -24,10 +24,11 @@ from napari_flomo.corrections.store.migration import SCHEMA
 from napari_flomo.corrections.store.record import ID, Record, StoredFile, read_record
 from napari_flomo.corrections.store.transactions import locked, writing
 from napari_flomo.corrections.store.verification import Finding, file_hash, verify
+from napari_flomo.corrections.stored_files import read_stored
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike, make_folder
 from napari_flomo.places import data_folder
-from napari_flomo.volumes import Volume, read
+from napari_flomo.volumes import Volume
 
 Report = Callable[[str], None]
 """Is told one sentence for each record that had to be left out."""
@@ -272,7 +273,7 @@ class CorrectionStore:
         path = self._layout.path(file.file)
         try:
             if file_hash(path) == file.sha256:
-                return read(path, slice_axis="k")
+                return read_stored(path)
             what = "was changed after it was written"
         except OSError as error:
             what = f"cannot be read ({error.strerror or error})"

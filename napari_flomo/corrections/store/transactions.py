@@ -25,9 +25,10 @@ from napari_flomo.corrections.store.layout import Layout, read_settings, write_s
 from napari_flomo.corrections.store.migration import SCHEMA
 from napari_flomo.corrections.store.record import Record, StoredFile, read_record
 from napari_flomo.corrections.store.verification import file_hash
+from napari_flomo.corrections.stored_files import read_stored, write_stored
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write, make_folder
-from napari_flomo.volumes import Volume, read, write
+from napari_flomo.volumes import Volume
 
 LOCK_SECONDS = 30.0
 """How long to wait for another program; writing a long cine takes some seconds."""
@@ -202,11 +203,11 @@ class Transaction:
             for folder in (layout.images, layout.corrections, layout.correction(head.id)):
                 make_folder(folder)
             if missing is not None and correction.image is not None:
-                write(replace(correction.image, source=""), missing, stored_order=False)
+                write_stored(replace(correction.image, source=""), missing)
                 copy = self._stored(missing)
             proposed = self._write_proposed(correction.proposed, latest, head)
             corrected = layout.labels(head.id, head.revision, "corrected")
-            write(correction.corrected, corrected, stored_order=False)
+            write_stored(correction.corrected, corrected)
             record = Record(
                 **vars(head),
                 sequence=begin.sequence,
@@ -248,7 +249,7 @@ class Transaction:
             if known is not None and self.layout.path(known.file) == path:
                 good = file_hash(path) == known.sha256
             else:
-                good = path.exists() and same_image(read(path, slice_axis="k"), image)
+                good = path.exists() and same_image(read_stored(path), image)
         except (FlomoError, OSError):
             good = False
         return (self._stored(path), None) if good else (None, path)
@@ -264,11 +265,11 @@ class Transaction:
             with suppress(FlomoError, OSError):
                 path = self.layout.path(before.file)
                 if file_hash(path) == before.sha256 and np.array_equal(
-                    read(path, slice_axis="k").data, labels.data
+                    read_stored(path).data, labels.data
                 ):
                     return before
         path = self.layout.labels(head.id, head.revision, "proposed")
-        write(labels, path, stored_order=False)
+        write_stored(labels, path)
         return self._stored(path)
 
     def _end_addition(self, record: Path, begin: Entry) -> None:

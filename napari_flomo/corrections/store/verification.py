@@ -13,8 +13,9 @@ from napari_flomo.corrections.store.correction import labels_on
 from napari_flomo.corrections.store.history import Entry, History
 from napari_flomo.corrections.store.layout import Layout
 from napari_flomo.corrections.store.record import Record, StoredFile, read_record
+from napari_flomo.corrections.stored_files import read_stored
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Volume, read
+from napari_flomo.volumes import Volume
 
 Kind = Literal[
     "missing file",
@@ -188,11 +189,11 @@ def _check_labels(layout: Layout, record: Record) -> Iterator[Finding]:
     grid: Volume | None = None
     try:
         if record.image.copy is not None:
-            grid = read(layout.path(record.image.copy.file), slice_axis="k")
+            grid = read_stored(layout.path(record.image.copy.file))
         for file in (record.proposed, record.corrected):
             if file is None:
                 continue
-            labels = read(layout.path(file.file), slice_axis="k")
+            labels = read_stored(layout.path(file.file))
             labels_on(labels, labels if grid is None else grid, record.codes)
             if (labels.n_frames, *labels.spatial_shape) != record.image.shape:
                 raise FlomoError("Their shape is not that of the image in the record.")

@@ -1,0 +1,22 @@
+"""Images and labels in a store or a journal: slices are always the slowest axis of the file.
+
+Strokes and the slices that were seen count the voxels of the arranged array, also of an image whose
+geometry does not tell the slice axis, so files are written without the order of the original and
+are read back without looking for the slice axis.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_flomo.volumes import Volume, read, write
+
+
+def read_stored(path: Path) -> Volume:
+    """Read what `write_stored` wrote; raises as `napari_flomo.volumes.read`."""
+    return read(path, slice_axis="k")
+
+
+def write_stored(volume: Volume, path: Path, *, compress: bool = True) -> None:
+    """Write a volume; arguments and errors as of `napari_flomo.volumes.write`."""
+    write(volume, path, compress=compress, stored_order=False)
