@@ -156,25 +156,25 @@ def volume(studio: Studio, target: Path) -> None:
     viewer.open_sample("napari-flomo", "sunnybrook_volume")
     studio.panel("Review")
     segment = studio.panel("Segment")
-    desk = segment.desk
+    viewer_state = segment.viewer_state
     studio.shoot("1-open", 1800)
     segment.segment_button.click()
-    studio.wait(lambda: segment.progress.value() > 2 or desk.session.running is None)
+    studio.wait(lambda: segment.progress.value() > 2 or viewer_state.session.running is None)
     studio.shoot("2-progress", 700)
-    studio.wait(lambda: desk.session.running is None)
+    studio.wait(lambda: viewer_state.session.running is None)
     viewer.dims.set_current_step(0, 6)
     viewer.camera.zoom *= 1.4
     viewer.camera.center = (0, 1.367 * 122, 1.367 * 150)
     studio.shoot("3-masks", 1800)
     review = studio.panel("Review")
     review.next_button.click()
-    review.doubt.visible_box.click()
-    while not desk.current.labels.data[viewer.dims.current_step[0]].any():
+    review.uncertainty.visible_box.click()
+    while not viewer_state.current.labels.data[viewer.dims.current_step[0]].any():
         studio.shoot(None, 1500)  # nothing is found here, which is right above the heart
         review.accept_button.click()
     studio.shoot("4-review", 2200)
-    review.doubt.visible_box.click()
-    correct(studio, desk, review)
+    review.uncertainty.visible_box.click()
+    correct(studio, viewer_state, review)
     studio.shoot("5-correct", 1200)
     review.compare.choice.setCurrentIndex(2)
     review.compare.apply()
@@ -192,10 +192,10 @@ def volume(studio: Studio, target: Path) -> None:
     studio.shoot("8-models")
 
 
-def correct(studio: Studio, desk: Any, review: Any) -> None:
+def correct(studio: Studio, viewer_state: Any, review: Any) -> None:
     """Erase the spot beside the heart that the network took for right ventricle."""
     review.list.chosen.emit(SPOT)
-    labels = desk.current.labels
+    labels = viewer_state.current.labels
     before = labels.data[SPOT.slice].copy()
     middle = np.argwhere(before > 0)[:, 1].mean()
     spot = np.argwhere(before == 1)
@@ -218,7 +218,7 @@ def cine(studio: Studio) -> None:
     segment = studio.panel("Segment")
     segment.scopes["all"].setChecked(True)
     segment.segment_button.click()
-    studio.wait(lambda: segment.desk.session.running is None)
+    studio.wait(lambda: segment.viewer_state.session.running is None)
     studio.viewer.dims.set_current_step(1, 5)
     studio.panel("Review").message.clear()
     studio.shoot("7-cine")

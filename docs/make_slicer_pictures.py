@@ -26,7 +26,7 @@ sys.path[:0] = [
 def main() -> None:
     """Segment the sample and write the pictures."""
     import shim
-    from FLoMoSegmentationLib import doubting, views
+    from FLoMoSegmentationLib import uncertainty_actions, views
     from FLoMoSegmentationLib.logic import Logic
     from FLoMoSegmentationLib.runner import Pump, make_worker
     from helpers import finish
@@ -50,9 +50,9 @@ def main() -> None:
     image = logic.session.image(entry.key)
     found = image.labels.data.any(axis=(1, 2))
     logic.go_to(entry, next(place for place in image.review.order if found[place.slice]))
-    views.show_doubt(entry.record.doubt, 0.6)
+    views.show_uncertainty(entry.record.uncertainty, 0.6)
     view.save(OUT / "uncertainty.png")
-    doubting.compute(logic, entry, "variance", "cpu")
+    uncertainty_actions.compute(logic, entry, "variance", "cpu")
     finish(logic, 600)
     view.save(OUT / "variance.png")
     logic.close()

@@ -1,4 +1,4 @@
-"""Segment medical images with FLoMo-Net, see where it doubts, correct it, and teach it.
+"""Segment medical images with FLoMo-Net, see where it is uncertain, correct it, and teach it.
 
 Importing this package is cheap: torch, napari and Qt are loaded only by the rooms that use them.
 """

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.places import NOWHERE
+from napari_flomo.paths import NOWHERE
 
 _TEMPORARY = re.compile(r"\.flomo-[0-9a-f]{12}(\..+)?")
 _A_DAY = 24 * 3600.0

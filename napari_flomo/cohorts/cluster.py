@@ -1,4 +1,4 @@
-"""A crew of processes: Dask distributed, on this computer or wherever a scheduler has workers."""
+"""Run studies on Dask distributed, on this computer or wherever a scheduler has workers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from distributed.scheduler import KilledWorker
 from distributed.system import MEMORY_LIMIT
 
 from napari_flomo import __version__
-from napari_flomo.cohorts import station
-from napari_flomo.cohorts.crew import Outcome
-from napari_flomo.cohorts.order import Errand
+from napari_flomo.cohorts import dask_worker
+from napari_flomo.cohorts.executor import Outcome
+from napari_flomo.cohorts.order import StudyTask
 from napari_flomo.cohorts.row import Row
-from napari_flomo.cohorts.workplace import Brief
+from napari_flomo.cohorts.study_runner import WorkerConfig
 from napari_flomo.errors import FlomoError, how_it_ended
 
 MEMORY_EACH = 1_500_000_000
@@ -58,13 +58,13 @@ _SETTINGS = {
 
 
 class Cluster:
-    """A crew of Dask workers.
+    """A executor of Dask workers.
 
     Parameters
     ----------
     client
         Connected to the scheduler.
-    brief
+    config
         What is wanted, and the model.
     local
         The cluster, where it was started for this run and ends with it.
@@ -75,18 +75,20 @@ class Cluster:
         If there are no workers, or one of them cannot work; all is closed then.
     """
 
-    def __init__(self, client: Client, brief: Brief, local: LocalCluster | None = None) -> None:
+    def __init__(
+        self, client: Client, config: WorkerConfig, local: LocalCluster | None = None
+    ) -> None:
         self._client = client
         self._local = local
         self._name = f"flomo-{uuid.uuid4().hex}"
-        self._given: dict[Future, Errand] = {}
+        self._given: dict[Future, StudyTask] = {}
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._counted = 0
         self._counted_at = -_COUNT_EVERY
         self._last_seen = time.monotonic()
         self._number = 0
         try:
-            self._call_the_roll(brief)
+            self._register_workers(config)
         except BaseException:
             self.close()
             raise
@@ -112,13 +114,13 @@ class Cluster:
             raise _lost()
         return self._counted
 
-    def give(self, errand: Errand) -> None:
-        """Submit an errand. Its key tells nothing of the study: others may see it."""
+    def give(self, task: StudyTask) -> None:
+        """Submit an task. Its key tells nothing of the study: others may see it."""
         self._number += 1
         future = self._client.submit(
-            station.work, self._name, errand, key=f"{self._name}-{self._number}", pure=False
+            dask_worker.work, self._name, task, key=f"{self._name}-{self._number}", pure=False
         )
-        self._given[future] = errand
+        self._given[future] = task
         future.add_done_callback(self._ended.put)
 
     def take(self, seconds: float) -> list[Outcome]:
@@ -133,7 +135,7 @@ class Cluster:
     def stop(self) -> int:
         """Tell the workers; work on a study ends between two passes of the network."""
         with contextlib.suppress(Exception):
-            self._client.run(station.stop, self._name, wait=False)
+            self._client.run(dask_worker.stop, self._name, wait=False)
         return len(self._given)
 
     def close(self) -> None:
@@ -151,17 +153,17 @@ class Cluster:
             self._client.close(timeout=1)
             self._local.close(timeout=2)
 
-    def _call_the_roll(self, brief: Brief) -> None:
+    def _register_workers(self, config: WorkerConfig) -> None:
         """Have every worker load the model now, so that what is wrong is said once."""
         if not self._client.nthreads():
             try:
                 self._client.wait_for_workers(1, timeout=PATIENCE)
             except TimeoutError as error:
                 raise FlomoError("The scheduler has no workers; start some first.") from error
-        brief = replace(brief, share=brief.share / max(1, self.slots()))
+        config = replace(config, share=config.share / max(1, self.slots()))
         try:
-            self._client.register_plugin(station.Station(brief), name=self._name)
-            answers = self._client.run(station.load, self._name, on_error="return")
+            self._client.register_plugin(dask_worker.DaskWorker(config), name=self._name)
+            answers = self._client.run(dask_worker.load, self._name, on_error="return")
         except (ImportError, AttributeError, TypeError) as error:
             raise _other_version("none that fits") from error
         for answer in answers.values():
@@ -175,24 +177,24 @@ class Cluster:
                 raise _other_version(str(answer))
 
     def _outcome(self, future: Future) -> Outcome:
-        errand = self._given.pop(future)
+        task = self._given.pop(future)
         if future.status == "finished":
             row: Row = future.result()
-            return Outcome(errand, row)
+            return Outcome(task, row)
         if future.status != "error":
-            return Outcome(errand, None, "The connection to the scheduler was lost.")
+            return Outcome(task, None, "The connection to the scheduler was lost.")
         error = future.exception()
         if isinstance(error, KilledWorker):
             self._counted_at = -_COUNT_EVERY
             # A scheduler that is not ours has tried it more often by itself.
-            tried = replace(errand, attempt=errand.attempt + error.allowed_failures)
+            tried = replace(task, attempt=task.attempt + error.allowed_failures)
             return Outcome(
                 tried,
                 None,
                 f"The process that worked on it {self._end_of(error.last_worker.address)}; take "
                 "fewer workers, or segment it alone.",
             )
-        return Outcome(errand, None, f"Its worker failed with {type(error).__name__}.")
+        return Outcome(task, None, f"Its worker failed with {type(error).__name__}.")
 
     def _end_of(self, address: str) -> str:
         """Say how a worker ended; of those of another computer that is not known."""
@@ -216,7 +218,7 @@ class _Watched(Nanny):
 
 
 @contextlib.contextmanager
-def local_cluster(brief: Brief, workers: int) -> Iterator[Cluster]:
+def local_cluster(config: WorkerConfig, workers: int) -> Iterator[Cluster]:
     """Start workers on this computer, each a process that works on one study at a time.
 
     They share the cores and the memory. They listen on 127.0.0.1 only, encrypted by keys that live
@@ -224,7 +226,7 @@ def local_cluster(brief: Brief, workers: int) -> Iterator[Cluster]:
 
     Parameters
     ----------
-    brief
+    config
         What is wanted, and the model.
     workers
         How many.
@@ -252,20 +254,20 @@ def local_cluster(brief: Brief, workers: int) -> Iterator[Cluster]:
                 f"{workers} workers could not be started; close other programs or ask for fewer."
             ) from error
         client = Client(cluster, set_as_default=False)
-        crew = Cluster(client, brief, cluster)
+        executor = Cluster(client, config, cluster)
         try:
-            yield crew
+            yield executor
         finally:
-            crew.close()
+            executor.close()
 
 
 @contextlib.contextmanager
-def remote_cluster(brief: Brief, address: str) -> Iterator[Cluster]:
+def remote_cluster(config: WorkerConfig, address: str) -> Iterator[Cluster]:
     """Work with the workers of a scheduler that runs already.
 
     Parameters
     ----------
-    brief
+    config
         What is wanted, and the model; its folders must be the same on all workers.
     address
         As ``tcp://host:8786``.
@@ -282,11 +284,11 @@ def remote_cluster(brief: Brief, address: str) -> Iterator[Cluster]:
             raise FlomoError(
                 f"No Dask scheduler answers at {address}; check the address and that it runs."
             ) from error
-        crew = Cluster(client, brief)
+        executor = Cluster(client, config)
         try:
-            yield crew
+            yield executor
         finally:
-            crew.close()
+            executor.close()
 
 
 def default_workers() -> int:

@@ -154,7 +154,7 @@ def find_studies(
 
 
 def is_label_name(name: str) -> bool:
-    """Tell whether a file is named as labels and maps of doubt usually are."""
+    """Tell whether a file is named as labels and maps of uncertainty usually are."""
     stem = name.rpartition("/")[2].lower()
     suffix = suffix_of(stem)
     return _LABELS.fullmatch(stem[: len(stem) - len(suffix)]) is not None

@@ -65,7 +65,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Errand:
+class StudyTask:
     """One study to be segmented now.
 
     Attributes

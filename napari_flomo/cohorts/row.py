@@ -36,9 +36,9 @@ class Row:
         Size of each structure in each frame: ``frame``, ``code``, ``name``, ``voxels``, ``ml``
         (None where the spacing is unknown).
     slice_scores
-        Doubt in cm² by frame and slice, see `Segmentation.slice_scores`.
-    most_doubtful
-        ``frame``, ``slice`` and ``score`` of the most doubtful slice.
+        Uncertainty in cm² by frame and slice, see `Segmentation.slice_scores`.
+    most_uncertain
+        ``frame``, ``slice`` and ``score`` of the most uncertain slice.
     seconds
         By stage, and ``"total"``.
     manifest
@@ -61,7 +61,7 @@ class Row:
     outputs: Mapping[str, str] = field(default_factory=dict)
     volumes_ml: Sequence[Mapping[str, Any]] = ()
     slice_scores: Sequence[Sequence[float | None]] = ()
-    most_doubtful: Mapping[str, Any] | None = None
+    most_uncertain: Mapping[str, Any] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
@@ -98,7 +98,7 @@ def plain_scores(scores: NDArray[np.float32]) -> list[list[float | None]]:
     ]
 
 
-def most_doubtful(scores: NDArray[np.float32]) -> dict[str, Any] | None:
+def most_uncertain(scores: NDArray[np.float32]) -> dict[str, Any] | None:
     """Return the slice with the highest score; None where nothing was segmented."""
     if not np.isfinite(scores).any():
         return None

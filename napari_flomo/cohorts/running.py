@@ -10,14 +10,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_flomo.cohorts.crew import Alone, Crew, Outcome
+from napari_flomo.cohorts.executor import Alone, Executor, Outcome
 from napari_flomo.cohorts.finding import Choice, LeftOut, Study, find_studies
-from napari_flomo.cohorts.ledger import Ledger, locked, peek, settle
-from napari_flomo.cohorts.order import FORMATS, Errand, Order
+from napari_flomo.cohorts.manifest import CohortManifest, locked, peek, settle
+from napari_flomo.cohorts.order import FORMATS, Order, StudyTask
 from napari_flomo.cohorts.review import write_review
 from napari_flomo.cohorts.row import Row
+from napari_flomo.cohorts.study_runner import Describe, WorkerConfig, failed_row, without_paths
 from napari_flomo.cohorts.table import write_table
-from napari_flomo.cohorts.workplace import Brief, Describe, failed_row, without_paths
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_card
 
@@ -125,18 +125,18 @@ def segment_cohort(
     _make_parents(order.out)
     with locked(order.out):
         order = settle(order, identity, again)
-        ledger = Ledger.mended(order.out)
-        todo = list(_errands(studies, ledger, order))
-        brief = Brief(order, files, describe, share=len(todo))
-        run = _Run(order, ledger, len(todo), retries, progress)
+        manifest = CohortManifest.mended(order.out)
+        todo = list(_tasks(studies, manifest, order))
+        config = WorkerConfig(order, files, describe, share=len(todo))
+        run = _Run(order, manifest, len(todo), retries, progress)
         start = time.monotonic()
         if todo:
-            with _crew(brief, workers, scheduler, len(todo)) as crew:
-                run.work(crew, iter(todo))
+            with _executor(config, workers, scheduler, len(todo)) as executor:
+                run.work(executor, iter(todo))
         seconds = time.monotonic() - start
         structures = [label.name for label in card.labels if label.code]
-        write_table(order.out, lambda: ledger.rows(order.run), structures)
-        not_queued = write_review(order.out, ledger.rows(order.run))
+        write_table(order.out, lambda: manifest.rows(order.run), structures)
+        not_queued = write_review(order.out, manifest.rows(order.run))
     return Summary(
         len(studies),
         len(studies) - len(todo),
@@ -161,49 +161,54 @@ def list_cohort(
     order = replace(order, root=order.root.absolute(), out=order.out.absolute())
     choice = replace(choice or Choice(), kind=load_card(model).input_kind)
     order = peek(order)
-    ledger = Ledger(order.out)
+    manifest = CohortManifest(order.out)
     for study in find_studies(order.root, choice, left_out):
-        yield study, ledger.state(study, order)
+        yield study, manifest.state(study, order)
 
 
 class _Run:
-    """Gives errands to a crew and writes down what becomes of them."""
+    """Gives tasks to a executor and writes down what becomes of them."""
 
     def __init__(
-        self, order: Order, ledger: Ledger, total: int, retries: int, progress: Progress | None
+        self,
+        order: Order,
+        manifest: CohortManifest,
+        total: int,
+        retries: int,
+        progress: Progress | None,
     ) -> None:
-        self._order, self._ledger = order, ledger
+        self._order, self._manifest = order, manifest
         self._total, self._retries, self._progress = total, retries, progress
-        self._again: list[Errand] = []
+        self._again: list[StudyTask] = []
         self.done = self.failed = 0
         self.failures: list[tuple[str, str]] = []
 
-    def work(self, crew: Crew, errands: Iterator[Errand]) -> None:
+    def work(self, executor: Executor, tasks: Iterator[StudyTask]) -> None:
         """Work until all have ended; on an interruption, keep what ends at once."""
         self._tell()
         given, more = 0, True
         try:
             while more or given or self._again:
-                slots = crew.slots()
+                slots = executor.slots()
                 while given < slots and (more or self._again):
-                    errand = self._again.pop() if self._again else next(errands, None)
-                    if errand is None:
+                    task = self._again.pop() if self._again else next(tasks, None)
+                    if task is None:
                         more = False
                     else:
-                        crew.give(errand)
+                        executor.give(task)
                         given += 1
-                outcomes = crew.take(0.5)
+                outcomes = executor.take(0.5)
                 given -= len(outcomes)
                 self._write_down(outcomes)
         except BaseException:
-            self._last_words(crew)
+            self._last_words(executor)
             raise
 
-    def _last_words(self, crew: Crew) -> None:
-        given = crew.stop()
+    def _last_words(self, executor: Executor) -> None:
+        given = executor.stop()
         deadline = time.monotonic() + LAST_WORDS
         while given and (left := deadline - time.monotonic()) > 0:
-            outcomes = crew.take(min(left, 0.1))
+            outcomes = executor.take(min(left, 0.1))
             given -= len(outcomes)
             finished = [outcome for outcome in outcomes if outcome.row is not None]
             with contextlib.suppress(FlomoError):  # a full disk is told already
@@ -214,16 +219,16 @@ class _Run:
         for outcome in outcomes:
             row = outcome.row
             if row is None:
-                errand = outcome.errand
-                if errand.attempt <= self._retries:
-                    self._again.append(replace(errand, attempt=errand.attempt + 1))
+                task = outcome.task
+                if task.attempt <= self._retries:
+                    self._again.append(replace(task, attempt=task.attempt + 1))
                     continue
                 fault = without_paths(outcome.fault, self._order)
-                row = failed_row(self._order, errand, fault)
+                row = failed_row(self._order, task, fault)
             rows.append(row)
         if not rows:
             return
-        self._ledger.add(rows)
+        self._manifest.add(rows)
         for row in rows:
             self.done += row.state == "done"
             if row.state == "failed":
@@ -284,28 +289,28 @@ def _make_parents(folder: Path) -> None:
         ) from error
 
 
-def _errands(studies: list[Study], ledger: Ledger, order: Order) -> Iterator[Errand]:
+def _tasks(studies: list[Study], manifest: CohortManifest, order: Order) -> Iterator[StudyTask]:
     for study in studies:
-        state = ledger.state(study, order)
+        state = manifest.state(study, order)
         if state == "changed":
-            yield Errand(study, known=ledger.line(study.id))
+            yield StudyTask(study, known=manifest.line(study.id))
         elif state != "done":
-            yield Errand(study)
+            yield StudyTask(study)
 
 
-def _crew(
-    brief: Brief, workers: int | None, scheduler: str | None, studies: int
-) -> AbstractContextManager[Crew]:
-    """Return the crew that was asked for."""
+def _executor(
+    config: WorkerConfig, workers: int | None, scheduler: str | None, studies: int
+) -> AbstractContextManager[Executor]:
+    """Return the executor that was asked for."""
     if workers == 1 and scheduler is None:
-        return contextlib.closing(Alone(brief))
+        return contextlib.closing(Alone(config))
     from napari_flomo.cohorts import cluster
 
     if scheduler is not None:
-        return cluster.remote_cluster(brief, scheduler)
+        return cluster.remote_cluster(config, scheduler)
     if workers is None:
-        workers = min(studies, _gpus(brief.order.device) or cluster.default_workers())
-    return cluster.local_cluster(brief, workers)
+        workers = min(studies, _gpus(config.order.device) or cluster.default_workers())
+    return cluster.local_cluster(config, workers)
 
 
 def _gpus(device: str) -> int:

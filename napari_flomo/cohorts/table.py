@@ -13,7 +13,7 @@ from napari_flomo.files import atomic_write
 TABLE = "cohort.csv"
 
 _ALWAYS = ("study", "state", "error", "labels", "frames", "slices")
-_DOUBT = ("most_doubtful_frame", "most_doubtful_slice", "most_doubtful_score")
+_UNCERTAINTY = ("most_uncertain_frame", "most_uncertain_slice", "most_uncertain_score")
 _ORIGIN = ("model", "card_sha256", "device", "engine", "input_sha256", "seconds", "attempts")
 _REMARKS = ("remarks",)
 
@@ -50,7 +50,7 @@ def write_table(out: Path, rows: Callable[[], Iterable[Row]], structures: Iterab
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*_ALWAYS, *sizes, *_DOUBT, *_ORIGIN, *_REMARKS])
+        writer.writerow([*_ALWAYS, *sizes, *_UNCERTAINTY, *_ORIGIN, *_REMARKS])
         for row in rows():
             writer.writerow(["" if cell is None else cell for cell in _cells(row, names)])
     return path
@@ -67,8 +67,8 @@ def _cells(row: Row, names: list[str]) -> Iterator[Any]:
         known = [ml for ml in found if ml is not None]
         yield max(known, default=None)
         yield min(known, default=None)
-    doubt = row.most_doubtful or {}
-    yield from (doubt.get("frame"), doubt.get("slice"), doubt.get("score"))
+    uncertainty = row.most_uncertain or {}
+    yield from (uncertainty.get("frame"), uncertainty.get("slice"), uncertainty.get("score"))
     yield from (model.get("name"), model.get("card_sha256"), manifest.get("device"))
     yield manifest.get("engine", {}).get("name")
     yield None if row.input is None else row.input.sha256

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_flomo.commands.faults import describe
     from napari_flomo.commands.tasks import Context, finetune
     from napari_flomo.corrections import default_store
-    from napari_flomo.jobs.detached import Telling
+    from napari_flomo.jobs.detached import StatusWriter
     from napari_flomo.models import in_use
 
     out = Path(args.out)
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         "device": args.device,
         "resume": args.resume,
     }
-    with Telling(out, describe) as telling:
+    with StatusWriter(out, describe) as telling:
         result = finetune(arguments, Context(out, telling.report, telling.cancelled))
         telling.finish(result)
     if args.json:

@@ -23,7 +23,7 @@ WITH_CLASSES = (".nii.gz", ".nii")  # the formats that can hold one map for each
 
 EPILOG = """examples:
   flomo segment heart.nii.gz -o labels.nii.gz
-  flomo segment dicom_folder -o labels.nrrd --uncertainty doubt.nrrd
+  flomo segment dicom_folder -o labels.nrrd --uncertainty uncertainty.nrrd
   flomo segment cine.nii.gz -o labels.nii.gz --frames 0,9 --json
   flomo segment dicom_folder -o labels.nii.gz --dicom-seg labels.dcm
 """
@@ -76,7 +76,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=_map,
         action="append",
         default=[],
-        help="also write another map of doubt, for example variance=spread.nii.gz; may be given "
+        help="also write another uncertainty map, for example variance=spread.nii.gz; may be given "
         "several times, docs/uncertainty.md has the names and costs",
     )
     parser.add_argument(

@@ -24,7 +24,7 @@ from napari_flomo.corrections.stored_files import read_stored, write_stored
 from napari_flomo.corrections.strokes import MAGIC, Stroke
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write, atomic_write_all
-from napari_flomo.places import data_folder
+from napari_flomo.paths import data_folder
 from napari_flomo.volumes import Volume
 
 COMPACT_BYTES = 16 << 20

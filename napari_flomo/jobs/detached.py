@@ -42,7 +42,7 @@ LOOK_EVERY = 0.1
 Describe = Callable[[BaseException], Mapping[str, Any]]
 
 
-class Telling:
+class StatusWriter:
     """The program's side: tells what happens in a folder, until it ends.
 
     Used as a context: how the block ends is told, too.
@@ -87,7 +87,7 @@ class Telling:
         """Keep the result, which is told when the block ends well."""
         self._result = result
 
-    def __enter__(self) -> Telling:
+    def __enter__(self) -> StatusWriter:
         other = running(self.folder)
         if other is not None and other != os.getpid():
             raise FlomoError(
@@ -138,7 +138,7 @@ def start(
     Parameters
     ----------
     arguments
-        A command that uses `Telling`, such as ``("finetune", "--out", ...)``.
+        A command that uses `StatusWriter`, such as ``("finetune", "--out", ...)``.
     folder
         Where it works: the same that the command is told.
     executable

@@ -36,7 +36,7 @@ from napari_flomo.models.shelf import (
     save_model,
 )
 from napari_flomo.models.tuned import install_candidate
-from napari_flomo.places import cache_folder
+from napari_flomo.paths import cache_folder
 
 __all__ = [
     "Concept",

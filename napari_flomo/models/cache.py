@@ -24,7 +24,7 @@ from napari_flomo.files import atomic_write
 from napari_flomo.models.hub import FilePin, HubSource
 from napari_flomo.models.index import COMMIT
 from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
-from napari_flomo.places import cache_folder
+from napari_flomo.paths import cache_folder
 
 ORIGIN_FILE = "origin.json"
 

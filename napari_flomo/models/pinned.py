@@ -10,7 +10,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import cache, hub
 from napari_flomo.models.hub import FilePin, HubSource, Progress
 from napari_flomo.models.index import COMMIT
-from napari_flomo.places import cache_folder
+from napari_flomo.paths import cache_folder
 
 
 @dataclass(frozen=True)

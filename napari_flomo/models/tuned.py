@@ -22,7 +22,7 @@ from napari_flomo.models import cache, shelf
 from napari_flomo.models.card import ModelCard, read_card
 from napari_flomo.models.index import read_index
 from napari_flomo.models.shelf import CARD_FILE, WEIGHTS_FILE
-from napari_flomo.places import data_folder
+from napari_flomo.paths import data_folder
 
 GATE_FOLDER = "gate"
 REPORT_FILE = "report.json"

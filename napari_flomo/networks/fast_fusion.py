@@ -42,7 +42,7 @@ def normalised(norm: SpatialNorm, maps: Tensor) -> Tensor:
 
 
 def both_gates(plain: FPFN) -> nn.Conv2d:
-    """Return one convolution from the two doubts to the logits of trust and of correction.
+    """Return one convolution from the two uncertainties to the logits of trust and of correction.
 
     Trust is one minus the sigmoid of a 1x1 convolution: that of its negative, which is a 3x3
     convolution with zeros around the centre.
@@ -98,11 +98,14 @@ class FastFPFN(nn.Module):
             cosine = cosine_of(encoder, decoder)
             seen = {"entropy": entropy, "cosine": cosine}
         if self.informed:
-            doubts = normalised(own.entropy_norm, entropy), normalised(own.cosine_norm, cosine)
+            uncertainties = (
+                normalised(own.entropy_norm, entropy),
+                normalised(own.cosine_norm, cosine),
+            )
         else:
             one = fused[:, :1]
-            doubts = own.entropy_norm(one), own.cosine_norm(one)
-        gates = self.gates(torch.cat(doubts, 1)).sigmoid_()
+            uncertainties = own.entropy_norm(one), own.cosine_norm(one)
+        gates = self.gates(torch.cat(uncertainties, 1)).sigmoid_()
         trust, corrective = gates[:, :1], gates[:, 1:]
         correction = own.correction_conv(fused * corrective).relu_()
         result = F.gelu(

@@ -256,9 +256,9 @@ class FPFN(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.form.spatial_uncertainty):
             entropy = entropy_map(self.entropy_logits(F.relu(self.entropy_depthwise(fused))))
             cosine = cosine_disagreement(encoder, decoder)
-        doubt = torch.cat([self.entropy_norm(entropy), self.cosine_norm(cosine)], 1)
-        distrust = self.uncertainty_weight(doubt).sigmoid()
-        corrective = self.correction_gate(doubt).sigmoid()
+        uncertainty = torch.cat([self.entropy_norm(entropy), self.cosine_norm(cosine)], 1)
+        distrust = self.uncertainty_weight(uncertainty).sigmoid()
+        corrective = self.correction_gate(uncertainty).sigmoid()
         correction = F.relu(self.correction_conv(fused * corrective))
         result = F.gelu(self.output_conv(fused * (1 - distrust) + correction + decoder))
         seen = {

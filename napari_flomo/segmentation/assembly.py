@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.models.card import ModelCard
-from napari_flomo.segmentation.extent import grown
+from napari_flomo.segmentation.bounding_box import grown
 from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.prediction import Prediction
 from napari_flomo.segmentation.preprocessing import make_plan, reach
@@ -88,7 +88,7 @@ class Assembly:
         return labels
 
     def tidy(self, frame: int) -> None:
-        """Do to the labels of a whole frame what the card asks; doubt and probabilities stay.
+        """Do to the labels of a whole frame what the card asks; uncertainty and probabilities stay.
 
         A piece that is taken away keeps its entropy and counts in the slice's score: a reviewer
         should still look there.
@@ -111,7 +111,7 @@ class Assembly:
             labels=on_grid(self.labels),
             probabilities=probabilities,
             uncertainty={name: on_grid(array) for name, array in self.maps.items()},
-            slice_scores=self.scores.doubt_cm2,
+            slice_scores=self.scores.uncertainty_cm2,
             scores=self.scores,
             manifest=manifest,
             card=self.card,

@@ -71,7 +71,7 @@ def run_manifest(
     batch
         Slices that went through the network together.
     maps
-        Names of the doubt maps.
+        Names of the uncertainty maps.
     mirrored
         Whether probabilities are the mean over mirrored views.
     postprocessed

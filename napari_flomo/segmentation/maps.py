@@ -1,4 +1,4 @@
-"""Maps of doubt by name: what each one shows, and what it costs.
+"""Maps of uncertainty by name: what each one shows, and what it costs.
 
 All are float32 on the grid of the image, 0 (certain) to 1, and 0 where nothing was segmented. They
 do not change the labels: those come from one plain pass, whichever maps are asked for.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.segmentation.extent import box_of
+from napari_flomo.segmentation.bounding_box import box_of
 
 TOUCHING = np.ones((3, 3, 3), bool)
 """Voxels hang together over faces, edges and corners: across thick slices a thin wall may move

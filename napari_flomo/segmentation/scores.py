@@ -1,4 +1,4 @@
-"""How much the network doubts a slice, and each structure in it, in numbers a person can use.
+"""Uncertainty scores of slices and of the structures in them.
 
 All are computed from calibrated probabilities on the image's own grid, before the labels are
 tidied. Which of them finds errors best is measured in ``docs/benchmarks/uncertainty.md``.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.models.card import ModelCard
-from napari_flomo.segmentation.extent import box_of
+from napari_flomo.segmentation.bounding_box import box_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PLAUSIBLE = 0.05
 """A pixel with less probability of any structure than this is surely background: far from the
-heart, thousands of pixels with a breath of entropy each would drown the doubt at its border."""
+heart, a trace of entropy in thousands of pixels would outweigh the uncertainty at its border."""
 
 SHORTEST_BOUNDARY_MM = 30.0
 """Girth of a structure of 10 mm, the smallest worth a look. A slice where nothing was found has no
@@ -42,27 +42,29 @@ class Scores:
 
     Attributes
     ----------
-    doubt_cm2
+    uncertainty_cm2
         ``(frames, slices)``: entropy summed over the pixels where a structure is plausible, as an
-        area: so much full doubt is in the slice. Slices are reviewed in this order.
-    doubt_mm
-        ``(frames, slices)``: width of the band of doubt along all contours, see `slice_doubt`.
+        area: so much full uncertainty is in the slice. Slices are reviewed in this order.
+    uncertainty_mm
+        ``(frames, slices)``: width of the band of uncertainty along all contours, see
+        `slice_uncertainty`.
     expected_error_ml
         ``(frames, slices)``: volume that is expected to carry a wrong label, see `expected_error`.
     structures
         Codes of the structures, in the order of the card.
-    structure_doubt_mm
-        ``(structures, frames, slices)``: width of the band of doubt along the contour of each.
+    structure_uncertainty_mm
+        ``(structures, frames, slices)``: width of the band of uncertainty along the contour of
+        each.
     expected_dice
         ``(structures, frames, slices)``: Dice that each is expected to have, see `expected_dice`;
         NaN also where a structure is neither found nor expected.
     """
 
-    doubt_cm2: Floats
-    doubt_mm: Floats
+    uncertainty_cm2: Floats
+    uncertainty_mm: Floats
     expected_error_ml: Floats
     structures: tuple[int, ...]
-    structure_doubt_mm: Floats
+    structure_uncertainty_mm: Floats
     expected_dice: Floats
 
     @classmethod
@@ -96,7 +98,7 @@ class Scores:
         place
             Their frame and their numbers.
         labels, entropy
-            ``(slices, rows, columns)``, see `slice_doubt`.
+            ``(slices, rows, columns)``, see `slice_uncertainty`.
         probabilities
             ``(slices, classes, rows, columns)`` in the order of ``card.classes``.
         card, geometry
@@ -123,9 +125,9 @@ class Scores:
             sums = [values[a:b].sum(dtype=np.float64) for a, b in pairwise(ends)]
             return np.array(sums, np.float64)
 
-        doubt = total(np.where(plausible, entropy[counted], 0))
-        self.doubt_cm2[frame, chosen] = doubt * square
-        self.doubt_mm[frame, chosen] = slice_doubt(doubt, labels, in_plane)
+        uncertainty = total(np.where(plausible, entropy[counted], 0))
+        self.uncertainty_cm2[frame, chosen] = uncertainty * square
+        self.uncertainty_mm[frame, chosen] = slice_uncertainty(uncertainty, labels, in_plane)
         wrong = total(np.where(plausible, 1 - label_confidence(pixels, card), 0))
         self.expected_error_ml[frame, chosen] = wrong * voxel
         offset = card.num_classes - len(self.structures)
@@ -137,9 +139,9 @@ class Scores:
                 inside=total(np.where(found, one, 0)),
                 whole=total(np.where(found | plausible, one, 0)),
             )
-            doubt = total(np.where(plausible, _binary_entropy(one), 0))
-            self.structure_doubt_mm[index, frame, chosen] = slice_doubt(
-                doubt, (labels == code).view(np.uint8), in_plane
+            uncertainty = total(np.where(plausible, _binary_entropy(one), 0))
+            self.structure_uncertainty_mm[index, frame, chosen] = slice_uncertainty(
+                uncertainty, (labels == code).view(np.uint8), in_plane
             )
 
     def expected_voxels(self, geometry: Geometry) -> Floats:
@@ -194,22 +196,22 @@ def label_confidence(probabilities: Tensor, card: ModelCard) -> Floats:
     return np.where(best >= card.threshold, best, 1 - best)
 
 
-def slice_doubt(
-    doubt: NDArray[np.float64],
+def slice_uncertainty(
+    uncertainty: NDArray[np.float64],
     labels: NDArray[np.uint8],
     in_plane_spacing: tuple[float, float],
 ) -> Floats:
-    """Score slices by how wide the band of doubt around their contours is.
+    """Score slices by how wide the band of uncertainty around their contours is.
 
     Entropy summed over the pixels where a structure is plausible, as an area, divided by the length
-    of the boundaries between labels: the mean width, in mm, of a band of full doubt along them.
-    Dividing by the length keeps a large ventricle from looking more doubtful than a small one.
-    A sharp contour scores about a pixel's width, a blob that was nearly called a structure scores
-    by its area over 30 mm.
+    of the boundaries between labels: the mean width, in mm, of a band of full uncertainty along
+    them. Dividing by the length keeps a large ventricle from looking more uncertain than a small
+    one. A sharp contour scores about a pixel's width, a blob that was nearly called a structure
+    scores by its area over 30 mm.
 
     Parameters
     ----------
-    doubt
+    uncertainty
         Of each slice: entropy from `predictive_entropy`, summed over the pixels where the
         probability of any structure reaches `PLAUSIBLE`.
     labels
@@ -220,7 +222,7 @@ def slice_doubt(
     Returns
     -------
     ndarray
-        One score per slice, 0 or more; large is doubtful.
+        One score per slice, 0 or more; large is uncertain.
     """
     row_step, column_step = in_plane_spacing
     rows, columns = box_of(labels, margin=1)
@@ -229,7 +231,7 @@ def slice_doubt(
     between_columns = (labels[:, :, 1:] != labels[:, :, :-1]).sum((1, 2)) * row_step
     # Along pixel edges a smooth contour is 4 / pi times too long.
     length = (between_rows + between_columns) * (math.pi / 4)
-    area = doubt * row_step * column_step
+    area = uncertainty * row_step * column_step
     score: Floats = (area / np.maximum(length, SHORTEST_BOUNDARY_MM)).astype(np.float32)
     return score
 

@@ -33,9 +33,9 @@ class Segmentation:
         Float32 maps by name, those of `napari_flomo.segmentation.MAPS` that were asked for, shaped
         like the labels: 0 (certain) to 1, and 0 where nothing was segmented.
     slice_scores
-        ``(frames, slices)``: how much doubt a slice holds, in cm² (in pixels where the spacing is
-        unknown), see `Scores.doubt_cm2`; NaN where nothing was segmented. Large is doubtful. Of the
-        scores that need no second pass it leads a reviewer to the most errors.
+        ``(frames, slices)``: how much uncertainty a slice holds, in cm² (in pixels where the
+        spacing is unknown), see `Scores.uncertainty_cm2`; NaN where nothing was segmented. Large is
+        uncertain. Of the scores that need no second pass it leads a reviewer to the most errors.
     manifest
         How it was made: versions, device, model, seconds. Nothing about the patient.
     card

@@ -148,7 +148,7 @@ class Segmenter:
         keep_probabilities
             Whether to return them; by default only for a volume with one frame.
         maps
-            Names of the doubt maps to return, of `napari_flomo.segmentation.MAPS`.
+            Names of the uncertainty maps to return, of `napari_flomo.segmentation.MAPS`.
         mirrored
             Whether probabilities, and with them labels, entropy and scores, are the mean over the
             slice and its three mirror images: four times the passes for better labels, see

@@ -1,8 +1,8 @@
 """Test-time augmentation: the same slice in several fixed views.
 
 The mean over mirrored views is a better prediction than that of one; how far eight views contradict
-each other is a measure of doubt (Wang et al., Neurocomputing 338, 2019). The views are fixed lists,
-so a result can be repeated to the last bit.
+each other is a measure of uncertainty (Wang et al., Neurocomputing 338, 2019). The views are fixed
+lists, so a result can be repeated to the last bit.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ VIEWS = (
     View(gamma=0.8),
     View(gamma=1.25),
 )
-"""Those that doubt is measured over, the plain one first."""
+"""Those that uncertainty is measured over, the plain one first."""
 
 
 class Spread:

@@ -1,4 +1,4 @@
-"""How much the network doubts each pixel."""
+"""How uncertain the network is about each pixel."""
 
 from __future__ import annotations
 

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from napari_flomo.corrections import identity
 from napari_flomo.jobs import Busy, JobFailed, Problem, Progress, State
+from napari_flomo.session.autosave import Autosave
+from napari_flomo.session.correction_writer import CorrectionWriter, Kept
+from napari_flomo.session.corrections_sync import Earlier, find_earlier, vouch
 from napari_flomo.session.events import (
     CorrectionKept,
     EarlierFound,
@@ -29,20 +32,19 @@ from napari_flomo.session.events import (
     RunStarted,
 )
 from napari_flomo.session.images import OpenImage
-from napari_flomo.session.journalkeeper import JournalKeeper
 from napari_flomo.session.merging import Scope, merge, merge_maps
 from napari_flomo.session.preferences import Preferences
-from napari_flomo.session.restoring import journal_note
+from napari_flomo.session.recovery import journal_note
 from napari_flomo.session.results import remarks_after, remarks_of
 from napari_flomo.session.review import Place, Review, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.session import Session
-from napari_flomo.session.storekeeper import Kept, StoreKeeper
-from napari_flomo.session.verdict import Earlier, find_earlier, vouch
 
 __all__ = [
+    "Autosave",
     "Busy",
     "CorrectionKept",
+    "CorrectionWriter",
     "Earlier",
     "EarlierFound",
     "Event",
@@ -50,7 +52,6 @@ __all__ = [
     "ImageRemoved",
     "ImageRenamed",
     "JobFailed",
-    "JournalKeeper",
     "Kept",
     "LabelsChanged",
     "LocksChanged",
@@ -71,7 +72,6 @@ __all__ = [
     "Session",
     "SliceState",
     "State",
-    "StoreKeeper",
     "find_earlier",
     "identity",
     "journal_note",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from napari_flomo.jobs import Problem, Progress
 
 if TYPE_CHECKING:
+    from napari_flomo.session.corrections_sync import Earlier
     from napari_flomo.session.runs import Run
-    from napari_flomo.session.verdict import Earlier
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RunProgressed(Event):
 
 @dataclass(frozen=True)
 class RunFinished(Event):
-    """Work is done. After a segmentation the image has its new labels, doubt maps and review."""
+    """A run is done. After a segmentation the image has new labels, uncertainty maps and review."""
 
     run: Run
 

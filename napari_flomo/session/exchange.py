@@ -57,11 +57,11 @@ def unpack_volume(folder: Path, packed: Mapping[str, Any]) -> Volume:
 
 
 def pack_segmentation(folder: Path, segmentation: Segmentation) -> dict[str, Any]:
-    """Write labels, doubt maps and scores to the folder and return the rest."""
+    """Write labels, uncertainty maps and scores to the folder and return the rest."""
     _save(folder / _LABELS, segmentation.labels.data)
     _save(folder / _SCORES, segmentation.slice_scores)
-    for name, doubt in segmentation.uncertainty.items():
-        _save(folder / _MAP.format(name), doubt.data)
+    for name, uncertainty in segmentation.uncertainty.items():
+        _save(folder / _MAP.format(name), uncertainty.data)
     return {
         "axes": list(segmentation.labels.axes),
         "maps": list(segmentation.uncertainty),

@@ -97,7 +97,7 @@ def merge(
 def merge_maps(
     existing: NDArray[np.floating] | None, proposed: NDArray[np.floating], scope: Scope
 ) -> NDArray[np.floating]:
-    """As `merge` for doubt maps, ``([frames,] slices, rows, columns)``; 0 where there is none."""
+    """Like `merge`, for uncertainty maps ``([frames,] slices, rows, columns)``; 0 where none is."""
     if existing is None:
         existing = np.zeros_like(proposed)
     _check_shapes(existing, proposed)

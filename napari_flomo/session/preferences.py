@@ -13,7 +13,7 @@ from napari_flomo.corrections import check_alias
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
-from napari_flomo.places import data_folder
+from napari_flomo.paths import data_folder
 
 DEVICES = ("auto", "cpu", "cuda")
 REVIEWS_KEPT = 200

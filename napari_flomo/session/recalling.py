@@ -6,17 +6,17 @@ import threading
 from collections.abc import Callable
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session.arrivals import Dispatch
+from napari_flomo.session.correction_writer import CorrectionWriter
+from napari_flomo.session.corrections_sync import Earlier, vouch
 from napari_flomo.session.events import EarlierFound, Event, ReviewChanged
 from napari_flomo.session.images import OpenImage
-from napari_flomo.session.storekeeper import StoreKeeper
-from napari_flomo.session.verdict import Earlier, vouch
+from napari_flomo.session.run_results import Dispatch
 
 Found = Earlier | FlomoError
 
 
 def look(
-    keeper: StoreKeeper,
+    keeper: CorrectionWriter,
     image: OpenImage,
     dispatch: Dispatch,
     arrived: Callable[[OpenImage, Found], None],

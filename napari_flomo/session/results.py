@@ -71,7 +71,8 @@ class Merged:
     scope
         What part is new.
     labels, counts
-        What the user will see, and how much of it; None for a run that brings doubt maps only.
+        What the user will see, and how much of it; None for a run that brings uncertainty maps
+        only.
     basis
         The network's word, a copy of the labels, and the locks that it was made from.
     """
@@ -95,7 +96,7 @@ class Merged:
 
 
 def merged(image: OpenImage, result: Segmentation, scope: Scope) -> Merged:
-    """Merge a result with an image: labels, doubt maps, scores and counts; changes nothing.
+    """Merge a result with an image: labels, uncertainty maps, scores and counts; changes nothing.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def merged(image: OpenImage, result: Segmentation, scope: Scope) -> Merged:
 
 
 def merged_maps(image: OpenImage, result: Segmentation, scope: Scope) -> Merged:
-    """Merge the doubt maps of a result with an image, and nothing else of it; changes nothing.
+    """Merge only the uncertainty maps of a result with an image; changes nothing in place.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def merged_maps(image: OpenImage, result: Segmentation, scope: Scope) -> Merged:
         raise FlomoError("This image has no labels yet; segment it first.")
     if result.card.card_hash != old.card.card_hash:
         raise FlomoError(
-            f"The doubt of this model is not that of {old.card.name}, which segmented this image; "
+            f"This model's uncertainty is not that of {old.card.name}, which segmented this image; "
             "segment it again."
         )
     maps = {**old.uncertainty, **_merged_maps(old, result, scope)}
@@ -234,10 +235,10 @@ def _merged(old: Segmentation | None, new: Segmentation, scope: Scope) -> Segmen
 
 def _merged_maps(old: Segmentation, new: Segmentation, scope: Scope) -> dict[str, Volume]:
     maps = {}
-    for name, doubt in new.uncertainty.items():
+    for name, uncertainty in new.uncertainty.items():
         before = old.uncertainty.get(name)
-        data = merge_maps(None if before is None else before.data, doubt.data, scope)
-        maps[name] = doubt.with_data(data, axes=doubt.axes)
+        data = merge_maps(None if before is None else before.data, uncertainty.data, scope)
+        maps[name] = uncertainty.with_data(data, axes=uncertainty.axes)
     return maps
 
 

@@ -1,4 +1,4 @@
-"""The slices of an image in the order of doubt, and how far a person has come with them."""
+"""The slices of an image in the order of uncertainty, and how far a person has come with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SliceState(StrEnum):
 
 
 class Review:
-    """A walk through the segmented slices, the most doubtful first.
+    """A walk through the segmented slices, the most uncertain first.
 
     The order is that of the scores and does not change while a person walks; slices that were not
     segmented are not part of it. Equal scores keep the order of the image.
@@ -36,7 +36,7 @@ class Review:
     Parameters
     ----------
     scores
-        `Segmentation.slice_scores`: ``(frames, slices)``, large is doubtful, NaN not segmented.
+        `Segmentation.slice_scores`: ``(frames, slices)``, large is uncertain, NaN not segmented.
     """
 
     def __init__(self, scores: NDArray[np.floating]) -> None:
@@ -50,7 +50,7 @@ class Review:
 
     @property
     def order(self) -> tuple[Place, ...]:
-        """All slices of the review, the most doubtful first."""
+        """All slices of the review, the most uncertain first."""
         return self._order
 
     @property
@@ -69,7 +69,7 @@ class Review:
         return self.accepted == len(self._order)
 
     def score(self, place: Place) -> float:
-        """Return how much doubt a slice holds, in cm² (pixels where the spacing is unknown)."""
+        """Return the uncertainty of a slice in cm² (in pixels where the spacing is unknown)."""
         return float(self._scores[self._known(place)])
 
     def state(self, place: Place) -> SliceState:

@@ -23,7 +23,7 @@ class Run:
     model, device, scope
         What was asked for; None where the task has none.
     only_maps
-        Whether only doubt maps were asked for: labels, scores and review stay as they are.
+        Whether only uncertainty maps were asked for: labels, scores and review stay as they are.
     """
 
     def __init__(

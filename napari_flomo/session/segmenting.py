@@ -46,7 +46,7 @@ def segmentation_run(
 def maps_run(
     worker: Worker, image: OpenImage, model: str | None, device: str, maps: Sequence[str]
 ) -> Run:
-    """Start to compute doubt maps where an image was segmented, and nothing else.
+    """Start to compute uncertainty maps where an image was segmented, and nothing else.
 
     Parameters
     ----------

@@ -12,8 +12,9 @@ from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
 from napari_flomo.measures import HeartMeasures
-from napari_flomo.session import recalling, restoring, results
-from napari_flomo.session.arrivals import Arrivals, Dispatch
+from napari_flomo.session import recalling, recovery, results
+from napari_flomo.session.correction_writer import CorrectionWriter, Kept
+from napari_flomo.session.corrections_sync import accept, reopen, vouch
 from napari_flomo.session.events import (
     CorrectionKept,
     Event,
@@ -33,10 +34,9 @@ from napari_flomo.session.images import OpenImage
 from napari_flomo.session.merging import Scope
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.review import Place, Review
+from napari_flomo.session.run_results import Arrivals, Dispatch
 from napari_flomo.session.runs import Run
 from napari_flomo.session.segmenting import check_slice_axis, maps_run, segmentation_run
-from napari_flomo.session.storekeeper import Kept, StoreKeeper
-from napari_flomo.session.verdict import accept, reopen, vouch
 from napari_flomo.volumes import Volume
 
 Observer = Callable[[Event], None]
@@ -65,7 +65,7 @@ class Session:
         self,
         worker: Worker | None = None,
         dispatch: Dispatch | None = None,
-        keeper: StoreKeeper | None = None,
+        keeper: CorrectionWriter | None = None,
     ) -> None:
         self._worker = worker or Worker()
         self._dispatch = dispatch or _at_once
@@ -142,8 +142,8 @@ class Session:
     ) -> Run:
         """Start to segment an image, or a part of it.
 
-        When the run ends, labels, doubt maps, scores and review of the image are merged with the
-        new ones within the scope; elsewhere, and where labels are locked, nothing changes.
+        When the run ends, labels, uncertainty maps, scores and review of the image are merged with
+        the new ones within the scope; elsewhere, and where labels are locked, nothing changes.
 
         Parameters
         ----------
@@ -175,10 +175,10 @@ class Session:
         run = segmentation_run(self._worker, image, model, device, scope, mirrored=mirrored)
         return self._follow(run)
 
-    def doubt(
+    def uncertainty(
         self, key: str, device: str = "auto", maps: Sequence[str] = (), model: str | None = None
     ) -> Run:
-        """Start to compute doubt maps of a segmented image; labels and review stay as they are.
+        """Start to compute uncertainty maps of a segmented image; labels and review are kept.
 
         Parameters
         ----------
@@ -249,7 +249,7 @@ class Session:
         self._observers.tell(LabelsChanged(key))
 
     def restore(self, key: str, found: Replay) -> None:
-        """Bring back what `replay` read of a journal: labels, locks and review; no doubt maps.
+        """Restore labels, locks and review that `replay` read from a journal; no uncertainty maps.
 
         Raises
         ------
@@ -257,7 +257,7 @@ class Session:
             If the journal is another image's, or its model is unknown.
         """
         image = self.image(key)
-        restoring.restore(image, found)
+        recovery.restore(image, found)
         self._observers.tell(LabelsChanged(key))
         self._observers.tell(LocksChanged(key, image.locked))
         self._observers.tell(ReviewChanged(key))
@@ -278,7 +278,7 @@ class Session:
     # Review: each returns where the viewer goes, or None for nowhere.
 
     def review_next(self, key: str) -> Place | None:
-        """Move to the next doubtful slice."""
+        """Move to the next uncertain slice."""
         return self._reviewed(key, self._review(key).next())
 
     def review_previous(self, key: str) -> Place | None:

@@ -1,4 +1,4 @@
-"""The napari side: open, segment, doubt, correct, save. The only room that knows napari and Qt.
+"""The napari plugin. The only package that imports napari and Qt.
 
 ``napari.yaml`` names what napari calls here; nothing of it is imported before it is called. State
 lives in `napari_flomo.session`; this room shows it and passes clicks and strokes on.

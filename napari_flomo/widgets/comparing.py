@@ -13,8 +13,8 @@ from napari_flomo.widgets.layers import Grid
 
 if TYPE_CHECKING:
     from napari_flomo.session import Event
-    from napari_flomo.widgets.desk import Desk
     from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.viewer_state import ViewerState
 
 OFF, CONTOURS, CHANGES = "off", "contours", "changes"
 _CHOICES = (
@@ -28,9 +28,9 @@ SETTLE_MS = 120
 class CompareBox(QWidget):
     """Chooses what the labels are compared with."""
 
-    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._desk = desk
+        self._desk = viewer_state
         self.choice = QComboBox()
         self.choice.setToolTip("Compare your labels with what the network found")
         for number, (name, title, tip) in enumerate(_CHOICES):
@@ -48,7 +48,7 @@ class CompareBox(QWidget):
         self._later.setSingleShot(True)
         self._later.setInterval(SETTLE_MS)
         self._later.timeout.connect(self._update)
-        desk.happened.connect(self._on_event)
+        viewer_state.happened.connect(self._on_event)
 
     def refresh(self) -> None:
         """Follow the current image."""

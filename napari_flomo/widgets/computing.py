@@ -13,8 +13,8 @@ from napari_flomo.widgets.layers import is_lazy, volume_of_layer
 
 if TYPE_CHECKING:
     from napari_flomo.volumes import Volume
-    from napari_flomo.widgets.desk import Desk
     from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.viewer_state import ViewerState
 
 
 class Computing:
@@ -28,13 +28,13 @@ class Computing:
 
     def __init__(
         self,
-        desk: Desk,
+        viewer_state: ViewerState,
         entry: Entry,
         done: Callable[[Volume], None],
         failed: Callable[[Problem | None], None],
     ) -> None:
         self.entry = entry
-        self._desk = desk
+        self._desk = viewer_state
         self._look = entry.look_of_image()
         self._done = done
         self._failed = failed

@@ -11,11 +11,11 @@ from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
-    from napari_flomo.session import JournalKeeper
+    from napari_flomo.session import Autosave
     from napari_flomo.volumes import Volume
     from napari_flomo.volumes.slice_axis import Order
-    from napari_flomo.widgets.guarding import LockGuard
-    from napari_flomo.widgets.painting import PaintWatch
+    from napari_flomo.widgets.label_diff import PaintWatch
+    from napari_flomo.widgets.label_locks import LockGuard
 
 
 @dataclass(eq=False)
@@ -28,13 +28,13 @@ class Entry:
         The layer.
     key
         Of the image in the session; None until it is segmented or restored.
-    labels, doubt, comparison
+    labels, uncertainty, comparison
         Layers that were made for it, while they are in the viewer.
     watch, guard, keeper
         What happens to the labels, what keeps paint away from locked ones, and where changes are
         written down.
     map
-        Name of the doubt map that is shown or was asked for.
+        Name of the uncertainty map that is shown or was asked for.
     model
         That the labels came from.
     slice_axis
@@ -48,11 +48,11 @@ class Entry:
     image: Image
     key: str | None = None
     labels: Labels | None = None
-    doubt: Image | None = None
+    uncertainty: Image | None = None
     comparison: Labels | None = None
     watch: PaintWatch | None = None
     guard: LockGuard | None = None
-    keeper: JournalKeeper | None = None
+    keeper: Autosave | None = None
     model: str = ""
     map: str = ""
     slice_axis: str | None = None
@@ -62,7 +62,7 @@ class Entry:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers that belong to the image, itself first."""
-        made = (self.labels, self.doubt, self.comparison)
+        made = (self.labels, self.uncertainty, self.comparison)
         return (self.image, *(layer for layer in made if layer is not None))
 
     def order(self, volume: Volume | None) -> Order:

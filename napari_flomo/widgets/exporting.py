@@ -12,11 +12,11 @@ from napari_flomo.files import write_all
 from napari_flomo.segmentation import dicom_seg_jobs
 
 if TYPE_CHECKING:
-    from napari_flomo.widgets.desk import Desk
     from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.viewer_state import ViewerState
 
 
-def export(desk: Desk, entry: Entry, path: str) -> None:
+def export(viewer_state: ViewerState, entry: Entry, path: str) -> None:
     """Begin to write the labels of an image as they are now; the panels are told of the end.
 
     The journal of strokes stays: napari does not open such a file as labels.
@@ -26,7 +26,7 @@ def export(desk: Desk, entry: Entry, path: str) -> None:
     FlomoError
         If there are no labels, or the image was not opened from a folder.
     """
-    image = desk.opened(entry)
+    image = viewer_state.opened(entry)
     if image is None or image.labels is None or image.segmentation is None:
         raise FlomoError("There are no labels to save yet; segment an image first.")
     series = entry.image.source.path
@@ -58,11 +58,11 @@ def export(desk: Desk, entry: Entry, path: str) -> None:
             write_all(jobs)
         except FlomoError as error:
             told = str(error)
-            desk.in_thread(lambda: desk.say(told, "warning"))
+            viewer_state.in_thread(lambda: viewer_state.say(told, "warning"))
         else:
             wrote = ", ".join(str(one) for one, _ in jobs)
             told = " ".join((f"Saved to {wrote}.", *said))
-            desk.in_thread(lambda: desk.say(told))
+            viewer_state.in_thread(lambda: viewer_state.say(told))
 
-    desk.say("Writing the DICOM segmentation…")
+    viewer_state.say("Writing the DICOM segmentation…")
     threading.Thread(target=work, name="flomo export", daemon=True).start()

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.session import JournalKeeper, Place, words
+from napari_flomo.session import Autosave, Place, messages
 from napari_flomo.widgets import results
+from napari_flomo.widgets.label_diff import Change
 from napari_flomo.widgets.layers import KEY, Grid
-from napari_flomo.widgets.painting import Change
 
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
-    from napari_flomo.widgets.desk import Desk
     from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.viewer_state import ViewerState
 
 
-def note_change(desk: Desk, entry: Entry, image: OpenImage, change: Change) -> None:
+def note_change(viewer_state: ViewerState, entry: Entry, image: OpenImage, change: Change) -> None:
     """Write a change of voxels down; the first one begins a journal."""
     if entry.keeper is None:
         assert image.labels is not None
         before = image.labels.data.copy()
         before.ravel()[change.indices] = change.old
-        entry.keeper = JournalKeeper.begin(image, before, teller(desk))
+        entry.keeper = Autosave.begin(image, before, teller(viewer_state))
     entry.keeper.note_change(change.kind, change.indices, change.old, change.new)
 
 
@@ -53,7 +53,7 @@ def note_locked(entry: Entry, code: int, locked: bool) -> None:
         entry.keeper.note_locked(code, locked)
 
 
-def put_new_labels(desk: Desk, entry: Entry, wanted: NDArray[np.integer]) -> None:
+def put_new_labels(viewer_state: ViewerState, entry: Entry, wanted: NDArray[np.integer]) -> None:
     """Show the labels of another run in the layer that is there, so that Undo brings back the old.
 
     The layer keeps its array, and the session takes it over.
@@ -66,19 +66,19 @@ def put_new_labels(desk: Desk, entry: Entry, wanted: NDArray[np.integer]) -> Non
     with layer.events.paint.blocker():
         results.replace_voxels(layer, wanted)
     watch.rebase()
-    image = desk.session.image(entry.key)
-    desk.session.set_labels(image.key, layer.metadata[KEY].array(layer.data))
+    image = viewer_state.session.image(entry.key)
+    viewer_state.session.set_labels(image.key, layer.metadata[KEY].array(layer.data))
     if entry.keeper is not None:
         where = np.flatnonzero(before != layer.data)
         change = Change("stroke", where, before.ravel()[where], layer.data.ravel()[where])
-        note_change(desk, entry, image, in_image(entry, change))
+        note_change(viewer_state, entry, image, in_image(entry, change))
 
 
-def teller(desk: Desk) -> Any:
+def teller(viewer_state: ViewerState) -> Any:
     """Return what a keeper calls, from its thread, when strokes cannot be written."""
 
     def tell(problem: str | None) -> None:
         level = "info" if problem is None else "warning"
-        desk.in_thread(lambda: desk.say(words.journal_text(problem), level))
+        viewer_state.in_thread(lambda: viewer_state.say(messages.journal_text(problem), level))
 
     return tell

@@ -10,55 +10,55 @@ from napari_flomo.errors import FlomoError
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_flomo.widgets.desk import Desk
+    from napari_flomo.widgets.viewer_state import ViewerState
 
 
-def next_doubtful(viewer: napari.viewer.Viewer) -> None:
-    """Go to the next doubtful slice."""
-    from napari_flomo.widgets import reviewing
+def next_uncertain(viewer: napari.viewer.Viewer) -> None:
+    """Go to the next uncertain slice."""
+    from napari_flomo.widgets import review_actions
 
-    _attempt(viewer, reviewing.next_doubtful)
+    _attempt(viewer, review_actions.next_uncertain)
 
 
-def previous_doubtful(viewer: napari.viewer.Viewer) -> None:
+def previous_uncertain(viewer: napari.viewer.Viewer) -> None:
     """Go back to the slice before in the review."""
-    from napari_flomo.widgets import reviewing
+    from napari_flomo.widgets import review_actions
 
-    _attempt(viewer, reviewing.previous_doubtful)
+    _attempt(viewer, review_actions.previous_uncertain)
 
 
 def accept(viewer: napari.viewer.Viewer) -> None:
     """Accept the slice on the screen and go on."""
-    from napari_flomo.widgets import reviewing
+    from napari_flomo.widgets import review_actions
 
-    _attempt(viewer, reviewing.accept)
+    _attempt(viewer, review_actions.accept)
 
 
 def toggle_uncertainty(viewer: napari.viewer.Viewer) -> None:
-    """Show or hide the doubt of the current image."""
+    """Show or hide the uncertainty of the current image."""
 
-    def toggle(desk: Desk) -> None:
-        entry = desk.current
-        if entry is None or entry.doubt is None:
+    def toggle(viewer_state: ViewerState) -> None:
+        entry = viewer_state.current
+        if entry is None or entry.uncertainty is None:
             raise FlomoError("There is no uncertainty to show yet; segment an image first.")
-        entry.doubt.visible = not entry.doubt.visible
+        entry.uncertainty.visible = not entry.uncertainty.visible
 
     _attempt(viewer, toggle)
 
 
 def next_label(viewer: napari.viewer.Viewer) -> None:
     """Paint with the next structure of the model."""
-    _attempt(viewer, lambda desk: _step_label(desk, 1))
+    _attempt(viewer, lambda viewer_state: _step_label(viewer_state, 1))
 
 
 def previous_label(viewer: napari.viewer.Viewer) -> None:
     """Paint with the structure before."""
-    _attempt(viewer, lambda desk: _step_label(desk, -1))
+    _attempt(viewer, lambda viewer_state: _step_label(viewer_state, -1))
 
 
 SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] = (
-    ("N", next_doubtful, "next doubtful slice"),
-    ("Shift-N", previous_doubtful, "previous doubtful slice"),
+    ("N", next_uncertain, "next uncertain slice"),
+    ("Shift-N", previous_uncertain, "previous uncertain slice"),
     ("A", accept, "accept the slice and go on"),
     ("U", toggle_uncertainty, "show or hide the uncertainty"),
     (".", next_label, "paint with the next label"),
@@ -67,9 +67,9 @@ SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] =
 """Key, what it does, and what it is called; none of them is taken by napari itself."""
 
 
-def bind(desk: Desk) -> None:
-    """Bind the shortcuts in the window of a desk; keys that somebody else has taken stay so."""
-    viewer = desk.viewer
+def bind(viewer_state: ViewerState) -> None:
+    """Bind the shortcuts in the viewer's window, except keys that are bound already."""
+    viewer = viewer_state.viewer
     for key, action, _title in SHORTCUTS:
         if not any(str(bound) == str(_binding(key)) for bound in viewer.keymap):
             viewer.bind_key(key, action)
@@ -81,9 +81,9 @@ def _binding(key: str) -> object:
     return coerce_keybinding(key)
 
 
-def _step_label(desk: Desk, by: int) -> None:
-    entry = desk.current
-    image = None if entry is None else desk.opened(entry)
+def _step_label(viewer_state: ViewerState, by: int) -> None:
+    entry = viewer_state.current
+    image = None if entry is None else viewer_state.opened(entry)
     if entry is None or entry.labels is None or image is None or image.segmentation is None:
         raise FlomoError("There are no labels to paint with yet; segment an image first.")
     codes = [label.code for label in image.segmentation.card.labels]
@@ -92,12 +92,12 @@ def _step_label(desk: Desk, by: int) -> None:
     entry.labels.selected_label = codes[(at + by) % len(codes)]
 
 
-def _attempt(viewer: napari.viewer.Viewer, action: Callable[[Desk], None]) -> None:
-    from napari_flomo.widgets.desk import desk_of
+def _attempt(viewer: napari.viewer.Viewer, action: Callable[[ViewerState], None]) -> None:
+    from napari_flomo.widgets.viewer_state import desk_of
 
-    desk = desk_of(viewer)
+    viewer_state = desk_of(viewer)
     try:
-        action(desk)
+        action(viewer_state)
     except FlomoError as error:
-        desk.say(str(error))
+        viewer_state.say(str(error))
         viewer.status = str(error)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import words
+from napari_flomo.session import messages
 from napari_flomo.volumes import Geometry, Volume, arrange, fill_background
 from napari_flomo.volumes.slice_axis import Order, inverse, transposed
 
@@ -308,7 +308,7 @@ def describe(layer: Image, slice_axis: str | None = None) -> str:
     else:
         parts.append("size of a pixel unknown")
     if not layout.slice_axis_known:
-        parts.append(words.SLICE_AXIS_UNCLEAR)
+        parts.append(messages.SLICE_AXIS_UNCLEAR)
     if layer.rgb:
         parts.append("colour")
     if layer.multiscale:

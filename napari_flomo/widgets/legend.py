@@ -1,4 +1,4 @@
-"""A strip of colour with numbers: what the doubt layer shows, and what it hides."""
+"""A strip of colour with numbers: what the uncertainty layer shows, and what it hides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_flomo.widgets.overlay import colours
 
 
 class Legend(QWidget):
-    """Colours from certain (0) to the largest doubt, hatched where the threshold hides them."""
+    """Colours from 0 to the largest uncertainty, hatched where the threshold hides them."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

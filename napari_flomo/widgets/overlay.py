@@ -1,4 +1,4 @@
-"""The network's doubt as a layer: clear where it is certain, glowing where it is not."""
+"""The network's uncertainty as a layer: clear where it is certain, glowing where it is not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari.utils import Colormap
 
 THRESHOLD = 0.4
-"""Doubt below this is hidden at first. Calibrated probabilities are never quite sure: already at a
+"""Uncertainty below this is hidden at first. Calibrated probabilities are never sure: already at a
 quarter of the largest entropy the whole neighbourhood of a heart would glow."""
 
 # From dark violet over magenta to pale yellow: none of it is the blue, green or red of a label, and
@@ -48,11 +48,11 @@ def colormap(threshold: float) -> Colormap:
     """Return the colours as napari takes them."""
     from napari.utils import Colormap
 
-    return Colormap(colours(threshold), name=f"flomo doubt above {threshold:.2f}")
+    return Colormap(colours(threshold), name=f"flomo uncertainty above {threshold:.2f}")
 
 
 def layer_arguments(threshold: float = THRESHOLD) -> dict[str, Any]:
-    """Return how a doubt map is drawn."""
+    """Return how an uncertainty map is drawn."""
     return {
         "colormap": colormap(threshold),
         "contrast_limits": (0.0, 1.0),

@@ -1,4 +1,4 @@
-"""The layers of a result: named, coloured labels and doubt, exactly where the image is."""
+"""The layers of a result: named, coloured labels and uncertainty, exactly where the image is."""
 
 from __future__ import annotations
 
@@ -71,12 +71,14 @@ def add_labels(
     return layer
 
 
-def add_doubt(viewer: Viewer, image: Image, grid: Grid, doubt: Volume, below: Layer) -> Image:
-    """Add a doubt map above the labels, hidden until it is asked for."""
+def add_uncertainty(
+    viewer: Viewer, image: Image, grid: Grid, uncertainty: Volume, below: Layer
+) -> Image:
+    """Add an uncertainty map above the labels, hidden until it is asked for."""
     from napari.layers import Image
 
     layer = Image(
-        grid.layer_data(doubt),
+        grid.layer_data(uncertainty),
         name=f"{image.name} uncertainty",
         metadata={KEY: grid},
         visible=False,

@@ -1,4 +1,4 @@
-"""The slices in the order of doubt, as a table."""
+"""The slices in the order of uncertainty, as a table."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MARKS = {
 }
 _COLUMNS = (
     ("Slice", "Number of the slice, counted from 1"),
-    ("Doubt, cm²", "How much doubt the slice holds, as an area of full doubt"),
+    ("Uncertainty, cm²", "How much uncertainty the slice holds, as an area of full uncertainty"),
     ("State", "Open, seen, or accepted by you"),
     ("Edits", "Strokes you painted there"),
 )
 
 
 class ReviewList(QTableWidget):
-    """One row for each segmented slice, the most doubtful first."""
+    """One row for each segmented slice, the most uncertain first."""
 
     chosen = Signal(object)
     """A `Place` was clicked."""
@@ -33,7 +33,7 @@ class ReviewList(QTableWidget):
             item = QTableWidgetItem(title)
             item.setToolTip(tip)
             self.setHorizontalHeaderItem(column, item)
-        self.setToolTip("Slices, the most doubtful first; click one to go there")
+        self.setToolTip("Slices, the most uncertain first; click one to go there")
         self.verticalHeader().setVisible(False)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import words
+from napari_flomo.session import messages
 from napari_flomo.widgets.layers import layout_of
 
 if TYPE_CHECKING:
     from napari_flomo.volumes import Volume
-    from napari_flomo.widgets.desk import Desk
     from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.viewer_state import ViewerState
 
 
 class SliceAxisRow(QWidget):
     """Asks for the slice axis; hidden where steps and lengths of the axes tell it."""
 
-    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._desk = desk
+        self._desk = viewer_state
         self._entry: Entry | None = None
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -43,8 +43,8 @@ class SliceAxisRow(QWidget):
         if entry is None or unclear is None:
             return
         self.choice.clear()
-        self.choice.addItem(words.SLICE_AXIS_PROMPT, None)
-        for name, title in words.slice_axis_choices(unclear).items():
+        self.choice.addItem(messages.SLICE_AXIS_PROMPT, None)
+        for name, title in messages.slice_axis_choices(unclear).items():
             self.choice.addItem(title, name)
         self.choice.setCurrentIndex(max(self.choice.findData(entry.slice_axis), 0))
 

@@ -11,16 +11,16 @@ from napari_flomo.volumes import Volume
 from napari_flomo.widgets.layers import KEY, geometry_of_layer
 
 if TYPE_CHECKING:
-    from napari_flomo.widgets.desk import Desk
     from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.viewer_state import ViewerState
 
 
 class SpacingRow(QWidget):
     """Asks for the size of a voxel; hidden while the image knows it."""
 
-    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._desk = desk
+        self._desk = viewer_state
         self._entry: Entry | None = None
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

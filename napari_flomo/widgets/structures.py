@@ -9,21 +9,21 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import words
-from napari_flomo.widgets import reviewing
+from napari_flomo.session import messages
+from napari_flomo.widgets import review_actions
 
 if TYPE_CHECKING:
     from napari_flomo.measures import HeartMeasures, Ventricle
     from napari_flomo.session import OpenImage
-    from napari_flomo.widgets.desk import Desk
+    from napari_flomo.widgets.viewer_state import ViewerState
 
 
 class Structures(QWidget):
     """The structures of the current image, as large as they are now."""
 
-    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._desk = desk
+        self._desk = viewer_state
         self._shown: tuple[object, ...] = ()
         self.brushes: dict[int, QPushButton] = {}
         self.sizes: dict[int, QLabel] = {}
@@ -110,7 +110,7 @@ class Structures(QWidget):
 
     def _lock(self, code: int, locked: bool) -> None:
         try:
-            reviewing.lock(self._desk, code, locked)
+            review_actions.lock(self._desk, code, locked)
         except FlomoError as error:
             self._desk.say(str(error), "warning")
 
@@ -120,7 +120,7 @@ class Structures(QWidget):
             return ""
         text, ventricles = heart_text(heart), (heart.left, heart.right)
         known = any(one is not None and one.ef_percent is not None for one in ventricles)
-        limits = words.agreement_text(image.segmentation.card) if known else ""
+        limits = messages.agreement_text(image.segmentation.card) if known else ""
         return f"{text}<br><small>{limits}</small>" if limits else text
 
 

@@ -16,9 +16,9 @@ from slicer.ScriptedLoadableModule import (
 
 HELP = """
 Segments the heart in short-axis cardiac MRI (or whatever the chosen model knows), shows where the
-network doubts, and takes you to the most doubtful slice. Correct in the Segment Editor, accept, and
-let the network learn from it. The tutorial is docs/slicer.md of the project napari-flomo.
-<p>For research and education. Not a medical device.</p>
+network is uncertain, and takes you to the most uncertain slice. Correct in the Segment Editor,
+accept, and let the network learn from it. The tutorial is docs/slicer.md of the project
+napari-flomo. <p>For research and education. Not a medical device.</p>
 """
 THANKS = """
 FLoMo-Net and this module are open source under BSD-3-Clause; the weights that come with it were

@@ -44,8 +44,8 @@ def test_writes_what_the_segmenter_returns(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    labels, doubt, probabilities = out / "l.nii.gz", out / "u.nrrd", out / "p.nii.gz"
-    arguments = [stack, "-o", labels, "--model", model, "--uncertainty", doubt]
+    labels, uncertainty, probabilities = out / "l.nii.gz", out / "u.nrrd", out / "p.nii.gz"
+    arguments = [stack, "-o", labels, "--model", model, "--uncertainty", uncertainty]
     arguments += ["--probabilities", probabilities, "--device", "cpu"]
     assert cli.main(["segment", *map(str, arguments)]) == 0
     printed = capsys.readouterr()
@@ -56,7 +56,7 @@ def test_writes_what_the_segmenter_returns(
 
     expected = Segmenter.from_pretrained(model, device="cpu").segment(read(stack))
     assert np.array_equal(read(labels).data, expected.labels.data)
-    assert np.array_equal(read(doubt).data, expected.uncertainty["entropy"].data)
+    assert np.array_equal(read(uncertainty).data, expected.uncertainty["entropy"].data)
     assert np.array_equal(read(probabilities).data, expected.probabilities.data)
     assert len(np.unique(expected.labels.data)) > 1, "the test shows nothing on empty labels"
 

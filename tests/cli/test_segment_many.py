@@ -115,9 +115,9 @@ def test_failures_are_told_and_not_fatal(
     assert row["manifest"]["device"] == "cpu"
     assert {"hash", "read", "network", "write", "total"} <= set(row["seconds"])
     expected = Segmenter.from_pretrained(model, "cpu").segment(read(images / "p1/ed.nii.gz"))
-    doubt = row["most_doubtful"]
-    assert doubt["slice"] == int(expected.slice_scores[0].argmax())
-    assert doubt["score"] == pytest.approx(float(expected.slice_scores.max()), rel=1e-3)
+    uncertainty = row["most_uncertain"]
+    assert uncertainty["slice"] == int(expected.slice_scores[0].argmax())
+    assert uncertainty["score"] == pytest.approx(float(expected.slice_scores.max()), rel=1e-3)
     scores, geometry = expected.scores, expected.labels.geometry
     assert scores is not None
     wrong = scores.expected_voxels(geometry)
@@ -340,7 +340,7 @@ def test_the_workers_of_another_scheduler(
 ) -> None:
     """Its worker is a thread of this process here; nothing of the run stays with it."""
     distributed = pytest.importorskip("distributed")
-    from napari_flomo.cohorts import cluster, station
+    from napari_flomo.cohorts import cluster, dask_worker
 
     spoil(images)
     there = {"processes": False, "protocol": "tcp://", "dashboard_address": "127.0.0.1:0"}
@@ -350,7 +350,7 @@ def test_the_workers_of_another_scheduler(
         given = [images, "--model", model, "--scheduler", running.scheduler_address]
         given += ["--engine", "eager", "--device", "cpu"]
         with monkeypatch.context() as patched:
-            patched.setattr(station, "__version__", "0.0.1")
+            patched.setattr(dask_worker, "__version__", "0.0.1")
             assert many(*given, "--out", images.with_name("old")) == 2
         assert "has napari-flomo 0.0.1, but this is" in capsys.readouterr().err
         assert many(*given, "--out", images.with_name("out")) == 3

@@ -1,4 +1,4 @@
-"""How a run gives out studies and writes down what becomes of them; the crew only pretends."""
+"""How a run gives out studies and writes down what becomes of them; the executor only pretends."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.cohorts import Order, Row, Summary, list_cohort, running, segment_cohort
-from napari_flomo.cohorts.crew import Outcome
+from napari_flomo.cohorts.executor import Outcome
 from napari_flomo.cohorts.inputs import read_input
-from napari_flomo.cohorts.ledger import MANIFEST
-from napari_flomo.cohorts.order import Errand
-from napari_flomo.cohorts.workplace import Brief, failed_row, sweep, without_paths
+from napari_flomo.cohorts.manifest import MANIFEST
+from napari_flomo.cohorts.order import StudyTask
+from napari_flomo.cohorts.study_runner import WorkerConfig, failed_row, sweep, without_paths
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import locate
 
@@ -35,20 +35,20 @@ class Pretender:
         self.most = 0
         self.interrupt_after: int | None = None
         self.closed = False
-        self._waiting: deque[Errand] = deque()
+        self._waiting: deque[StudyTask] = deque()
         self._order = Order(Path(), Path())
 
     @contextlib.contextmanager
-    def open(self, brief: Brief) -> Iterator[Pretender]:
-        self._order, self.brief = brief.order, brief
+    def open(self, config: WorkerConfig) -> Iterator[Pretender]:
+        self._order, self.config = config.order, config
         yield self
         self.closed = True
 
     def slots(self) -> int:
         return SLOTS
 
-    def give(self, errand: Errand) -> None:
-        self._waiting.append(errand)
+    def give(self, task: StudyTask) -> None:
+        self._waiting.append(task)
         self.most = max(self.most, len(self._waiting))
 
     def take(self, seconds: float) -> list[Outcome]:
@@ -60,31 +60,31 @@ class Pretender:
         self.interrupt_after = None
         return len(self._waiting)
 
-    def _one(self, errand: Errand) -> Outcome:
-        id = errand.study.id
-        if self.lost.get(id, 0) >= errand.attempt:
-            return Outcome(errand, None, f"The process ended at {self._order.root}/{id}.")
-        source = read_input(errand.study, self._order.root)
-        if errand.known is not None and b'"sha256":"%s"' % source.sha256.encode() in errand.known:
-            known = Row.from_line(errand.known)
+    def _one(self, task: StudyTask) -> Outcome:
+        id = task.study.id
+        if self.lost.get(id, 0) >= task.attempt:
+            return Outcome(task, None, f"The process ended at {self._order.root}/{id}.")
+        source = read_input(task.study, self._order.root)
+        if task.known is not None and b'"sha256":"%s"' % source.sha256.encode() in task.known:
+            known = Row.from_line(task.known)
             assert known is not None
-            return Outcome(errand, replace(known, input=source))
+            return Outcome(task, replace(known, input=source))
         if id in self.failing:
-            return Outcome(errand, failed_row(self._order, errand, "It is broken.", source))
+            return Outcome(task, failed_row(self._order, task, "It is broken.", source))
         self.done.append(id)
         outputs = self._order.outputs(id)
         for path in outputs.values():
             (self._order.out / path).parent.mkdir(parents=True, exist_ok=True)
             (self._order.out / path).touch()
-        row = Row(id, self._order.run, "done", source, outputs, attempts=errand.attempt)
-        return Outcome(errand, row)
+        row = Row(id, self._order.run, "done", source, outputs, attempts=task.attempt)
+        return Outcome(task, row)
 
 
 @pytest.fixture
 def pretender(monkeypatch: pytest.MonkeyPatch) -> Pretender:
-    crew = Pretender()
-    monkeypatch.setattr(running, "_crew", lambda brief, *_: crew.open(brief))
-    return crew
+    executor = Pretender()
+    monkeypatch.setattr(running, "_executor", lambda config, *_: executor.open(config))
+    return executor
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_all_are_done_once(order: Order, model: Path, pretender: Pretender) -> N
     assert (summary.found, summary.done, summary.failed, summary.kept) == (10, 10, 0, 0)
     assert sorted(pretender.done) == sorted(states(order)) == [f"p{n}/a.nii.gz" for n in range(10)]
     assert pretender.most == SLOTS  # the rest waits here, however many there are
-    assert pretender.brief.share == 10
+    assert pretender.config.share == 10
     assert (told[0], told[-1]) == ((0, 10, 0), (10, 10, 0))
     table = (order.out / "cohort.csv").read_text().splitlines()
     assert len(table) == 11

@@ -44,8 +44,8 @@ def test_a_line_for_each_study(tmp_path: Path) -> None:
     assert (first["RV_ml_max"], first["RV_ml_min"]) == ("150.5", "60.25")
     assert (first["LV_ml_max"], first["myocardium_ml_max"]) == ("0.0", "")
     assert (first["frames"], first["slices"]) == ("2", "2")
-    assert (first["most_doubtful_frame"], first["most_doubtful_slice"]) == ("1", "0")
-    assert (first["most_doubtful_score"], first["seconds"]) == ("2.0", "1.5")
+    assert (first["most_uncertain_frame"], first["most_uncertain_slice"]) == ("1", "0")
+    assert (first["most_uncertain_score"], first["seconds"]) == ("2.0", "1.5")
     assert (first["model"], first["engine"], first["input_sha256"]) == ("m", "fast", "s")
     assert first["remarks"] == "The pixdim was used. The heart is too small."
     assert (second["state"], second["error"]) == ("failed", 'It is "broken".')

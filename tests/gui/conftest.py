@@ -27,8 +27,8 @@ else:
     from qtpy.QtGui import QMouseEvent
     from qtpy.QtWidgets import QApplication
 
-    from napari_flomo.widgets.desk import desk_of
     from napari_flomo.widgets.layers import layer_of_volume
+    from napari_flomo.widgets.viewer_state import desk_of
 
 MANIFEST = "napari_flomo/napari.yaml"
 
@@ -95,7 +95,7 @@ class Bench:
     """A window with the Segment and Review panels, and how a test works on it."""
 
     viewer: Any
-    desk: Any
+    viewer_state: Any
     segment: Any
     review: Any
     qtbot: Any
@@ -105,7 +105,7 @@ class Bench:
         layer = self.viewer.add_image(
             volume.data, **(layer_of_volume(volume) | {"name": name} | changes)
         )
-        return self.desk.entry_of(layer)
+        return self.viewer_state.entry_of(layer)
 
     def pick(self, model: str) -> None:
         """Pick one of the tiny child's models."""
@@ -126,7 +126,7 @@ class Bench:
 
     def wait_idle(self) -> None:
         """Wait until nothing runs."""
-        self.qtbot.waitUntil(lambda: self.desk.session.running is None, timeout=60_000)
+        self.qtbot.waitUntil(lambda: self.viewer_state.session.running is None, timeout=60_000)
 
     def stroke(
         self, layer: Any, *points: tuple[float, ...], before_release: Callable[[], None] = int
@@ -196,16 +196,16 @@ def bench(
 
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(1400, 1000)
-    desk = desk_of(viewer, worker)
+    viewer_state = desk_of(viewer, worker)
     segment, review = (
         viewer.window.add_plugin_dock_widget("napari-flomo", name)[1]
         for name in ("Segment", "Review")
     )
     qtbot.waitUntil(viewer.window._qt_viewer.canvas.native.isVisible)
-    bench = Bench(viewer, desk, segment, review, qtbot)
+    bench = Bench(viewer, viewer_state, segment, review, qtbot)
     yield bench
-    if desk.session.running is not None:
-        desk.session.running.cancel()
+    if viewer_state.session.running is not None:
+        viewer_state.session.running.cancel()
         qtbot.waitUntil(lambda: worker.job is None, timeout=10_000)
     bench.__dict__.clear()
     viewer.close()

@@ -146,7 +146,7 @@ def test_labels_of_a_dicom_series_as_a_dicom_segmentation(
     uids = write_series(tmp_path / "series", images)
     (image,) = bench.viewer.open(str(tmp_path / "series"), plugin="napari-flomo")
     bench.run()
-    entry = bench.desk.entry_of(image)
+    entry = bench.viewer_state.entry_of(image)
     entry.labels.paint((1, 3, 5), 2)
     message = bench.review.message.text
     bench.review.save(str(tmp_path / "heart.dcm"))
@@ -159,7 +159,7 @@ def test_labels_of_a_dicom_series_as_a_dicom_segmentation(
         combine_segments=True,
         assert_missing_frames_are_empty=True,
     )
-    codes = [label.code for label in bench.desk.opened(entry).segmentation.card.labels]
+    codes = [label.code for label in bench.viewer_state.opened(entry).segmentation.card.labels]
     np.testing.assert_array_equal(np.array(codes)[masks], entry.labels.data)
     assert entry.keeper is not None, "napari cannot open it again, so the journal stays"
 

@@ -19,7 +19,7 @@ from napari_flomo.jobs import State, Worker, python_spawner
 from napari_flomo.models import in_use
 from napari_flomo.session.learning import Learning
 from napari_flomo.volumes import Volume
-from napari_flomo.widgets import farewell
+from napari_flomo.widgets import close_guard
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def learn(
 ) -> Iterator[Any]:
     """The panel, with a program that trains in no time, and five accepted slices in the store."""
     child = str(repository / "tests" / "session" / "tiny_child.py")
-    bench.desk.learning = Learning(
-        bench.desk.in_thread,
+    bench.viewer_state.learning = Learning(
+        bench.viewer_state.in_thread,
         worker=lambda: Worker(python_spawner(arguments=[child])),
         executable=trainer,
     )
     panel = bench.segment.open("Learn")
     yield panel
-    learning = panel.desk.learning
+    learning = panel.viewer_state.learning
     if learning.running:
         learning.cancel()
         learning.training.job.wait(10)
@@ -49,7 +49,7 @@ def settings(learn: Any, data_home: Path, **told: Any) -> None:
 
 
 def wait_for(bench: Any, *states: State) -> None:
-    learning = bench.desk.learning
+    learning = bench.viewer_state.learning
     bench.qtbot.waitUntil(
         lambda: learning.training is not None and learning.training.state in states, timeout=60_000
     )
@@ -62,7 +62,7 @@ def test_accepted_slices_wait(bench: Any, learn: Any, make_heart: Callable[..., 
     bench.click(bench.review.accept_button)
     said = bench.review.kept
     bench.qtbot.waitUntil(lambda: "1 accepted slice is kept" in said.text(), timeout=20_000)
-    assert bench.desk.opened(entry).kept.slices == 1
+    assert bench.viewer_state.opened(entry).kept.slices == 1
     assert len(CorrectionStore.open(default_store()).records()) == 3
 
     bench.segment.open("Learn")
@@ -107,11 +107,11 @@ def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
         "0.810",
     ]
     assert not learn.gate.picture.pixmap().isNull()
-    candidate = bench.desk.learning.training.candidate
+    candidate = bench.viewer_state.learning.training.candidate
     bench.click(learn.use_button)
     assert in_use(DEFAULT_MODEL) == candidate
     assert bench.segment.model == candidate
-    assert bench.desk.preferences.model == candidate
+    assert bench.viewer_state.preferences.model == candidate
     assert learn.base == candidate
     assert not learn.gate_group.isVisible()
     models = bench.segment.open("Models")
@@ -161,19 +161,19 @@ def test_closing_the_window_asks(
     settings(learn, data_home, steps=3000, pause=0.05)
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
-    training = bench.desk.learning.training
-    answers = [farewell.STAY, farewell.GO_ON]
+    training = bench.viewer_state.learning.training
+    answers = [close_guard.STAY, close_guard.GO_ON]
     monkeypatch.setattr(
-        farewell, "ask", lambda _window: answers.pop(0) if answers else farewell.GO_ON
+        close_guard, "ask", lambda _window: answers.pop(0) if answers else close_guard.GO_ON
     )
     window = bench.viewer.window._qt_window
     assert not window.close()
     assert window.isVisible()
     assert not training.state.final
-    (watcher,) = bench.desk.findChildren(farewell.Farewell)
+    (watcher,) = bench.viewer_state.findChildren(close_guard.Farewell)
     assert not watcher.eventFilter(window, QCloseEvent()), "the window may go"
     assert answers == []
-    bench.desk.learning.close()
+    bench.viewer_state.learning.close()
     again = Learning(executable=trainer)
     assert again.training.folder == training.folder
     assert again.running, "it went on without the window"
@@ -186,7 +186,7 @@ def test_it_is_found_again(bench: Any, trainer: str, corrections: CorrectionStor
     earlier.train(DEFAULT_MODEL)
     assert earlier.training.job.wait(60)
     earlier.close()
-    bench.desk.learning = None
+    bench.viewer_state.learning = None
     bench.segment._tell_of_training()
     assert "is waiting for you" in bench.segment.message.text.text()
     bench.click(bench.segment.message.buttons[0])
@@ -208,7 +208,7 @@ def test_without_the_training_package(
 
 
 def test_what_is_remembered(bench: Any, learn: Any, tmp_path: Path) -> None:
-    preferences = bench.desk.preferences
+    preferences = bench.viewer_state.preferences
     learn.alias.setText("reader-7")
     learn.alias.editingFinished.emit()
     assert preferences.reader == "reader-7"
@@ -224,4 +224,4 @@ def test_what_is_remembered(bench: Any, learn: Any, tmp_path: Path) -> None:
     learn.replay.line.setText("/nowhere")
     bench.click(learn.train_button)
     assert "There is no /nowhere" in learn.message.text.text()
-    assert bench.desk.learning.training is None
+    assert bench.viewer_state.learning.training is None

@@ -94,7 +94,7 @@ def test_opening_a_panel_loads_no_torch(
 
 
 def test_commands_from_the_palette(bench: Any, make_heart: Callable[..., Any]) -> None:
-    """napari hands commands the viewer; ours find their desk by it."""
+    """napari hands commands the viewer; ours find their viewer_state by it."""
     from napari_flomo.widgets import keys
 
     entry = bench.add(make_heart())
@@ -102,4 +102,4 @@ def test_commands_from_the_palette(bench: Any, make_heart: Callable[..., Any]) -
     assert "nothing to review yet" in bench.review.message.text.text()
     bench.run()
     keys.toggle_uncertainty(bench.viewer)
-    assert entry.doubt.visible
+    assert entry.uncertainty.visible

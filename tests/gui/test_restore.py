@@ -19,7 +19,7 @@ pytest.importorskip("napari", reason="napari is not installed")
 from napari_flomo.corrections import journals_folder, unfinished
 from napari_flomo.session import Place, SliceState
 from napari_flomo.volumes import Volume, write
-from napari_flomo.widgets.desk import desk_of
+from napari_flomo.widgets.viewer_state import desk_of
 
 PAINTER = """
 import os, sys
@@ -31,8 +31,8 @@ from napari_flomo.segmentation import Segmentation
 from napari_flomo.session import Place, Scope
 from napari_flomo.session.results import take_in
 from napari_flomo.volumes import read
-from napari_flomo.widgets import reviewing
-from napari_flomo.widgets.desk import desk_of
+from napari_flomo.widgets import review_actions
+from napari_flomo.widgets.viewer_state import desk_of
 from napari_flomo.widgets.reading import layer_data
 from qtpy.QtWidgets import QApplication
 
@@ -40,15 +40,15 @@ path, progress = sys.argv[1:]
 viewer = napari.Viewer(show=True, show_welcome_screen=False)
 data, arguments, _ = layer_data(read(path))
 layer = viewer.add_image(data, **arguments)
-desk = desk_of(viewer)
-entry = desk.entry_of(layer)
-image = desk.adopt(entry)
+viewer_state = desk_of(viewer)
+entry = viewer_state.entry_of(layer)
+image = viewer_state.adopt(entry)
 labels = image.volume.with_data((data > 150).astype(np.uint8) * 3)
 scores = np.array([[1.0, 3.0, 2.0]], np.float32)
 card = info("flomo-b0-acdc")[1]
 take_in(image, Segmentation(labels, None, {}, scores, {}, card), Scope())
-desk.show_result(entry)
-reviewing.lock(desk, 1, True)
+viewer_state.show_result(entry)
+review_actions.lock(viewer_state, 1, True)
 for number in range(1000):
     entry.labels.selected_label = 2
     entry.labels.brush_size = 3
@@ -56,7 +56,7 @@ for number in range(1000):
     QApplication.processEvents()
     if number == 5:
         viewer.dims.current_step = (2, 0, 0)
-        reviewing.accept(desk)
+        review_actions.accept(viewer_state)
     if entry.keeper is not None and entry.keeper.flush():
         np.save(progress + "-.npy", entry.labels.data)
         os.replace(progress + "-.npy", progress + ".npy")
@@ -103,22 +103,22 @@ def test_killed_while_painting_and_restored(
     restore, _discard = panel.message.buttons
     assert restore.text() == "Restore"
     restore.click()
-    desk = desk_of(viewer)
-    entry = desk.current
+    viewer_state = desk_of(viewer)
+    entry = viewer_state.current
     np.testing.assert_array_equal(entry.image.data, volume.data)
     differing = int((entry.labels.data != painted).sum())
     assert differing <= 9, "at most the last stroke of the killed process is not the same"
-    image = desk.opened(entry)
+    image = viewer_state.opened(entry)
     assert image.volume.geometry.same_space(volume.geometry)
-    assert image.review.order[0] == Place(0, 1), "the order of doubt was kept"
+    assert image.review.order[0] == Place(0, 1), "the order of uncertainty was kept"
     assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
     assert image.review.edits(Place(0, 1)) > 0
     assert unfinished() == [], "it is open again, here"
     assert image.vouched == {Place(0, 2)}
     _dock, review = viewer.window.add_plugin_dock_widget("napari-flomo", "Review", tabify=True)
-    assert review.doubt.map_box.currentText() == "Entropy (not computed)"
-    assert review.doubt.compute_button.isEnabled()
-    assert "as long as Segment" in review.doubt.offer.text()
+    assert review.uncertainty.map_box.currentText() == "Entropy (not computed)"
+    assert review.uncertainty.compute_button.isEnabled()
+    assert "as long as Segment" in review.uncertainty.offer.text()
 
     entry.labels.selected_label = 3
     entry.labels.paint((0, 10, 10), 3)
@@ -126,7 +126,7 @@ def test_killed_while_painting_and_restored(
     assert entry.keeper.flush()
     entry.labels.save(str(tmp_path / "saved.nii.gz"), plugin="napari-flomo")
     assert not [path for path in journals_folder().iterdir() if path.is_dir()]
-    desk.close()
+    viewer_state.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")

@@ -1,4 +1,4 @@
-"""The walk through the doubtful slices: list, bars, keys, overlay, comparison, memory."""
+"""The walk through the uncertain slices: list, bars, keys, overlay, comparison, memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from napari_flomo.widgets.keys import SHORTCUTS
 
 @pytest.fixture
 def reviewed(bench: Any, make_volume: Callable[..., Volume]) -> Any:
-    """A cine whose frame 1 is all structure, so that its slices are the most doubtful."""
+    """A cine whose frame 1 is all structure, so that its slices are the most uncertain."""
     volume = make_volume(frames=3, slices=4)
     data = np.zeros(volume.data.shape, np.int16)
     for frame in range(3):
@@ -46,14 +46,14 @@ def reviewed(bench: Any, make_volume: Callable[..., Volume]) -> Any:
     return entry
 
 
-def test_the_most_doubtful_first(bench: Any, reviewed: Any) -> None:
+def test_the_most_uncertain_first(bench: Any, reviewed: Any) -> None:
     table = bench.review.list
     assert table.rowCount() == 12
     assert [table.item(row, 0).text() for row in range(2)] == ["4, frame 2", "3, frame 2"]
     scores = [float(table.item(row, 1).text()) for row in range(12)]
     assert scores == sorted(scores, reverse=True)
     bench.click(bench.review.next_button)
-    assert bench.desk.place(reviewed) == Place(1, 3)
+    assert bench.viewer_state.place(reviewed) == Place(1, 3)
     assert tuple(bench.viewer.dims.current_step[:2]) == (1, 3)
     assert table.item(0, 2).text() == "seen"
 
@@ -64,7 +64,7 @@ def test_a_click_in_the_list_goes_there(bench: Any, reviewed: Any) -> None:
     table.scrollToItem(item)
     spot = table.visualItemRect(item).center()
     bench.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=spot)
-    assert bench.desk.place(reviewed) == table.places[5]
+    assert bench.viewer_state.place(reviewed) == table.places[5]
     assert table.currentRow() == 5
 
 
@@ -75,7 +75,7 @@ def test_a_click_on_a_bar_goes_there(bench: Any, reviewed: Any) -> None:
     bench.qtbot.mouseClick(
         plot, Qt.MouseButton.LeftButton, pos=QPoint(int(bar.center().x()), plot.height() // 2)
     )
-    assert bench.desk.place(reviewed) == Place(1, 2)
+    assert bench.viewer_state.place(reviewed) == Place(1, 2)
     assert plot.bar(3).height() > plot.bar(0).height()
     picture = plot.grab().toImage()
     inside = picture.pixelColor(int(plot.bar(3).center().x()), int(plot.bar(3).bottom()) - 3)
@@ -89,7 +89,7 @@ def test_the_slider_is_followed(bench: Any, reviewed: Any) -> None:
 
 
 def test_accept_to_the_end(bench: Any, reviewed: Any) -> None:
-    review = bench.desk.opened(reviewed).review
+    review = bench.viewer_state.opened(reviewed).review
     for _ in range(12):
         bench.click(bench.review.accept_button)
     assert review.finished
@@ -98,19 +98,19 @@ def test_accept_to_the_end(bench: Any, reviewed: Any) -> None:
 
 
 def test_keys(bench: Any, reviewed: Any) -> None:
-    review = bench.desk.opened(reviewed).review
+    review = bench.viewer_state.opened(reviewed).review
     bench.press(Qt.Key.Key_N)
-    assert bench.desk.place(reviewed) == review.order[0]
+    assert bench.viewer_state.place(reviewed) == review.order[0]
     bench.press(Qt.Key.Key_N)
-    assert bench.desk.place(reviewed) == review.order[1]
+    assert bench.viewer_state.place(reviewed) == review.order[1]
     bench.press(Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
-    assert bench.desk.place(reviewed) == review.order[0]
+    assert bench.viewer_state.place(reviewed) == review.order[0]
     bench.press(Qt.Key.Key_A)
     assert review.state(review.order[0]) is SliceState.ACCEPTED
-    assert bench.desk.place(reviewed) == review.order[1]
+    assert bench.viewer_state.place(reviewed) == review.order[1]
     bench.press(Qt.Key.Key_U)
-    assert reviewed.doubt.visible
-    assert bench.review.doubt.visible_box.isChecked()
+    assert reviewed.uncertainty.visible
+    assert bench.review.uncertainty.visible_box.isChecked()
     assert reviewed.labels.selected_label == 2
     bench.press(Qt.Key.Key_Period)
     assert reviewed.labels.selected_label == 3
@@ -122,7 +122,7 @@ def test_keys(bench: Any, reviewed: Any) -> None:
 def test_keys_reach_the_viewer_from_the_list(bench: Any, reviewed: Any) -> None:
     bench.review.list.setFocus()
     bench.qtbot.keyClick(bench.review.list, Qt.Key.Key_N)
-    assert bench.desk.place(reviewed) == bench.desk.opened(reviewed).review.order[0]
+    assert bench.viewer_state.place(reviewed) == bench.viewer_state.opened(reviewed).review.order[0]
 
 
 def test_no_key_is_taken_from_napari() -> None:
@@ -138,7 +138,7 @@ def test_no_key_is_taken_from_napari() -> None:
 
 def test_uncertainty_above_a_threshold(bench: Any, reviewed: Any) -> None:
     bench.viewer.dims.current_step = (1, 3, 0, 0)
-    box = bench.review.doubt
+    box = bench.review.uncertainty
     assert box.map_box.currentText() == "Entropy"
     reviewed.labels.visible = False
     reviewed.image.visible = False
@@ -146,9 +146,9 @@ def test_uncertainty_above_a_threshold(bench: Any, reviewed: Any) -> None:
     outside = bench.on_canvas(reviewed.image, (1, 3, 18, 2))
     bench.click(box.visible_box)
     picture = bench.picture()
-    assert picture[inside.y(), inside.x()].min() > 100, "full doubt glows"
+    assert picture[inside.y(), inside.x()].min() > 100, "full uncertainty glows"
     assert picture[outside.y(), outside.x()].max() == 0, "certainty is clear"
-    reviewed.doubt.data = reviewed.doubt.data * np.float32(0.4)
+    reviewed.uncertainty.data = reviewed.uncertainty.data * np.float32(0.4)
     box.slider.setValue(30)
     assert bench.picture()[inside.y(), inside.x()].max() > 60
     box.slider.setValue(60)
@@ -157,33 +157,35 @@ def test_uncertainty_above_a_threshold(bench: Any, reviewed: Any) -> None:
 
 
 def test_a_map_that_is_not_there_is_offered(bench: Any, reviewed: Any) -> None:
-    box = bench.review.doubt
+    box = bench.review.uncertainty
     assert not box.compute_button.isVisible()
     at = box.map_box.findData("mutual_information")
     assert box.map_box.itemText(at) == "Mutual information (not computed)"
     box.map_box.setCurrentIndex(at)
     box.map_box.activated.emit(at)
     assert "8 times as long as Segment" in box.offer.text()
-    before = reviewed.labels.data.copy(), bench.desk.opened(reviewed).review.to_dict()
-    entropy = reviewed.doubt.data.copy()
+    before = reviewed.labels.data.copy(), bench.viewer_state.opened(reviewed).review.to_dict()
+    entropy = reviewed.uncertainty.data.copy()
     bench.click(box.compute_button)
     bench.wait_idle()
-    assert reviewed.doubt.visible
+    assert reviewed.uncertainty.visible
     assert box.map_box.currentText() == "Mutual information"
     assert not box.compute_button.isVisible()
-    np.testing.assert_array_equal(reviewed.doubt.data, entropy / 2)
-    assert tuple(reviewed.doubt.contrast_limits) == (0, 0.5), "else a faint map is not seen at all"
+    np.testing.assert_array_equal(reviewed.uncertainty.data, entropy / 2)
+    assert tuple(reviewed.uncertainty.contrast_limits) == (0, 0.5), (
+        "else a faint map is not seen at all"
+    )
     assert box.legend.texts == ("0 certain", "most in this image 0.5")
     np.testing.assert_array_equal(reviewed.labels.data, before[0])
-    assert bench.desk.opened(reviewed).review.to_dict() == before[1]
+    assert bench.viewer_state.opened(reviewed).review.to_dict() == before[1]
     at = box.map_box.findData("entropy")
     box.map_box.setCurrentIndex(at)
     box.map_box.activated.emit(at)
-    np.testing.assert_array_equal(reviewed.doubt.data, entropy)
+    np.testing.assert_array_equal(reviewed.uncertainty.data, entropy)
     assert box.legend.texts == ("0 certain", "no idea 1")
 
 
-def test_colours_of_doubt() -> None:
+def test_colours_of_uncertainty() -> None:
     table = overlay.colours(0.5)
     assert (table[:127, 3] == 0).all()
     assert (table[129:, 3] > 0.5).all()
@@ -232,7 +234,7 @@ def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
     bench.stroke(labels, (1, 3, 17, 3), (1, 3, 17, 20))
     assert text.text() != before
     assert "against a reader" not in text.text(), "nobody has measured this model"
-    image = bench.desk.opened(reviewed)
+    image = bench.viewer_state.opened(reviewed)
     limits = {"EF": {"limits": [-9.0, 8.0], "unit": "%", "patients": 5}}
     card = replace(image.segmentation.card, metrics={"ventricles": {"left ventricle": limits}})
     image.segmentation = replace(image.segmentation, card=card)
@@ -247,12 +249,12 @@ def test_what_was_accepted_on_an_earlier_day_comes_back(
     entry = bench.add(volume)
     bench.run()
     bench.click(bench.review.next_button)
-    place = bench.desk.place(entry)
+    place = bench.viewer_state.place(entry)
     entry.labels.selected_label, entry.labels.brush_size = 2, 5
     entry.labels.paint((place.slice, 4, 6), 2)
-    bench.qtbot.waitUntil(lambda: bench.desk.opened(entry).review.edits(place) == 1)
+    bench.qtbot.waitUntil(lambda: bench.viewer_state.opened(entry).review.edits(place) == 1)
     bench.click(bench.review.accept_button)
-    bench.qtbot.waitUntil(lambda: bench.desk.opened(entry).kept is not None)
+    bench.qtbot.waitUntil(lambda: bench.viewer_state.opened(entry).kept is not None)
     wanted = entry.labels.data.copy()
     bench.viewer.layers.clear()
 
@@ -267,7 +269,7 @@ def test_what_was_accepted_on_an_earlier_day_comes_back(
     assert button.text() == "Bring back"
     button.click()
     np.testing.assert_array_equal(again.labels.data, wanted)
-    review = bench.desk.opened(again).review
+    review = bench.viewer_state.opened(again).review
     assert review.state(place) is SliceState.ACCEPTED
     assert "as you accepted them" in message.text.text()
     assert bench.review.list.item(0, 2).text() == "accepted"
@@ -277,27 +279,30 @@ def test_what_was_accepted_on_an_earlier_day_comes_back(
 
 
 def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
-    volume = bench.desk.opened(reviewed).volume
+    volume = bench.viewer_state.opened(reviewed).volume
     bench.segment.device_box.setCurrentIndex(1)
     bench.segment.mirrored_box.click()
     bench.run()
-    assert bench.desk.opened(reviewed).segmentation.manifest["views"] == "mirrored"
-    assert (bench.desk.preferences.model, bench.desk.preferences.device) == ("toy", "cpu")
-    assert bench.desk.preferences.mirrored
+    assert bench.viewer_state.opened(reviewed).segmentation.manifest["views"] == "mirrored"
+    assert (bench.viewer_state.preferences.model, bench.viewer_state.preferences.device) == (
+        "toy",
+        "cpu",
+    )
+    assert bench.viewer_state.preferences.mirrored
     bench.click(bench.review.next_button)
     bench.click(bench.review.accept_button)
-    here = bench.desk.place(reviewed)
+    here = bench.viewer_state.place(reviewed)
     reviewed.image.contrast_limits = (0, 150)
-    bench.qtbot.waitUntil(lambda: bench.desk.preferences.contrast("toy") is not None)
+    bench.qtbot.waitUntil(lambda: bench.viewer_state.preferences.contrast("toy") is not None)
     bench.viewer.layers.clear()
     again = bench.add(volume, "again")
     again.image.contrast_limits = (0, 200)
     bench.segment.scopes["all"].setChecked(True)
     bench.run()
-    review = bench.desk.opened(again).review
+    review = bench.viewer_state.opened(again).review
     assert review.accepted == 1
-    assert bench.desk.place(again) == here
-    low, high = bench.desk.preferences.contrast("toy")
+    assert bench.viewer_state.place(again) == here
+    low, high = bench.viewer_state.preferences.contrast("toy")
     assert again.image.contrast_limits != [0, 200]
     assert (low, high) != (0, 100)
     kept = "".join(path.read_text() for path in data_home.rglob("*.json"))

@@ -39,7 +39,7 @@ def test_a_lazy_image_is_computed_aside(
         assert "computed when you click Segment" in bench.segment.image_line.text()
         bench.click(bench.segment.segment_button)
         assert bench.segment.progress.format() == "Computing the lazy image"
-        assert bench.desk.session.running is None
+        assert bench.viewer_state.session.running is None
         bench.click(bench.segment.segment_button)
         assert "lazy is being computed" in bench.segment.message.text.text()
         bench.click(bench.segment.cancel_button)
@@ -47,9 +47,9 @@ def test_a_lazy_image_is_computed_aside(
         assert not bench.segment.cancel_button.isVisible()
         bench.click(bench.segment.segment_button)
         go_on.set()
-        bench.qtbot.waitUntil(lambda: bench.desk.computing is None, timeout=30_000)
+        bench.qtbot.waitUntil(lambda: bench.viewer_state.computing is None, timeout=30_000)
         bench.wait_idle()
-        entry = bench.desk.entry_of(layer)
+        entry = bench.viewer_state.entry_of(layer)
         assert entry.labels.data.shape == data.shape
         assert (entry.labels.data[1] == 3).sum() > 100
 
@@ -113,7 +113,7 @@ def test_scope_buttons_follow_the_image(bench: Any, make_volume: Callable[..., V
 def test_several_images(bench: Any, make_heart: Callable[..., Volume]) -> None:
     first = bench.add(make_heart(slices=2, size=48), "first")
     second = bench.add(make_heart(slices=5, size=64), "second")
-    assert bench.desk.current is second
+    assert bench.viewer_state.current is second
     bench.run()
     assert first.labels is None
     bench.viewer.layers.selection.active = first.image
@@ -122,7 +122,7 @@ def test_several_images(bench: Any, make_heart: Callable[..., Volume]) -> None:
     assert first.labels.data.shape == (2, 48, 48)
     assert second.labels.data.shape == (5, 64, 64)
     bench.viewer.layers.selection.active = second.labels
-    assert bench.desk.current is second
+    assert bench.viewer_state.current is second
 
 
 def test_renamed_and_reordered_in_mid_run(bench: Any, make_heart: Callable[..., Volume]) -> None:
@@ -197,7 +197,7 @@ def test_second_click_is_refused_kindly(bench: Any, make_heart: Callable[..., Vo
     bench.click(bench.segment.segment_button)
     assert "wait until it is done" in bench.segment.message.text.text()
     assert other.key is None, "it has nothing to do with the image that is segmented"
-    assert bench.desk.session.running is not None
+    assert bench.viewer_state.session.running is not None
     bench.click(bench.segment.cancel_button)
     bench.wait_idle()
 
@@ -220,7 +220,7 @@ def test_the_window_stays_alive(bench: Any, make_heart: Callable[..., Volume]) -
     def turn() -> bool:
         nonlocal last, longest
         longest, last = max(longest, had() - last), had()
-        return bench.desk.session.running is None
+        return bench.viewer_state.session.running is None
 
     bench.qtbot.waitUntil(turn, timeout=60_000)
     assert longest < 1.0
@@ -293,8 +293,8 @@ def test_results_lie_where_the_image_lies(
 ) -> None:
     layer = bench.viewer.add_image(make_heart().data, scale=(8, 1.5, 1.5), **place)
     bench.run()
-    entry = bench.desk.entry_of(layer)
-    for made in (entry.labels, entry.doubt):
+    entry = bench.viewer_state.entry_of(layer)
+    for made in (entry.labels, entry.uncertainty):
         for key, value in transform_of(layer).items():
             theirs = getattr(made, key)
             assert np.all(np.asarray(theirs == value)), key

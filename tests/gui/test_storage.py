@@ -33,7 +33,7 @@ def foreign(bench: Any, heart: Volume, order: tuple[int, ...], **changes: Any) -
     steps = np.array(heart.geometry.spacing[::-1])[list(order)]
     arguments = {"name": "foreign", "scale": steps, "units": ("mm",) * 3, "rgb": False} | changes
     layer = bench.viewer.add_image(heart.data.transpose(order), **arguments)
-    return bench.desk.entry_of(layer)
+    return bench.viewer_state.entry_of(layer)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -53,8 +53,8 @@ def test_layer_of_any_order(
     bench.segment.scopes["stack"].setChecked(True)
     bench.run()
     np.testing.assert_array_equal(entry.labels.data, expected(heart).transpose(order))
-    assert entry.doubt.data.shape == entry.image.data.shape
-    image = bench.desk.opened(entry)
+    assert entry.uncertainty.data.shape == entry.image.data.shape
+    image = bench.viewer_state.opened(entry)
     assert image.volume.spatial_shape == heart.data.shape
     assert image.volume.in_plane_spacing == (1.5, 1.5)
     [path] = write_layer(str(tmp_path / "labels.nii.gz"), *entry.labels.as_layer_data_tuple()[:2])
@@ -67,7 +67,7 @@ def test_layer_of_any_order(
     for number in (3, 1, 2):
         bench.review._go_to(Place(0, number))
         assert bench.viewer.dims.point[slices] == pytest.approx(8 * number)
-        assert bench.desk.place(entry) == Place(0, number)
+        assert bench.viewer_state.place(entry) == Place(0, number)
 
     point = np.array([2, 5, 9])[list(order)]
     entry.labels.brush_size = 1
@@ -95,7 +95,7 @@ def test_second_run_and_undo_keep_the_order(bench: Any, make_heart: Callable[...
     bench.review._go_to(Place(0, 1))
     entry.labels.data_setitem((np.array([3]), np.array([4]), np.array([1])), np.array([1]))
     entry.watch.look("stroke")
-    image = bench.desk.opened(entry)
+    image = bench.viewer_state.opened(entry)
     assert image.labels.data[1, 3, 4] == 1
     bench.segment.segment(sure=True)
     bench.wait_idle()
@@ -110,14 +110,14 @@ def test_frames_stay_in_front(bench: Any, make_heart: Callable[..., Volume]) -> 
     heart = make_heart(slices=4)
     cine = np.stack([heart.data, heart.data + 5]).transpose(0, 2, 1, 3)
     layer = bench.viewer.add_image(cine, scale=(1, 1.5, 8, 1.5), units=("s", "mm", "mm", "mm"))
-    entry = bench.desk.entry_of(layer)
+    entry = bench.viewer_state.entry_of(layer)
     bench.segment.scopes["all"].setChecked(True)
     bench.run()
-    image = bench.desk.opened(entry)
+    image = bench.viewer_state.opened(entry)
     assert image.volume.data.shape == (2, 4, 64, 64)
     np.testing.assert_array_equal(entry.labels.data[0], expected(heart).transpose(1, 0, 2))
     bench.review._go_to(Place(1, 3))
-    assert bench.desk.place(entry) == Place(1, 3)
+    assert bench.viewer_state.place(entry) == Place(1, 3)
 
 
 def test_unclear_layer_asks_in_the_panel(bench: Any, make_heart: Callable[..., Volume]) -> None:
@@ -134,7 +134,7 @@ def test_unclear_layer_asks_in_the_panel(bench: Any, make_heart: Callable[..., V
     row.apply()
     bench.run()
     np.testing.assert_array_equal(entry.labels.data, expected(heart).transpose(1, 0, 2))
-    assert bench.desk.opened(entry).volume.n_slices == 40
+    assert bench.viewer_state.opened(entry).volume.n_slices == 40
 
 
 def test_our_reader_shows_slices_first_and_saves_in_the_order_of_the_file(
@@ -149,7 +149,7 @@ def test_our_reader_shows_slices_first_and_saves_in_the_order_of_the_file(
     assert (kind, data.shape) == ("image", heart.data.shape)
     layer = bench.viewer.add_layer(Image(data, **arguments))
     bench.run()
-    entry = bench.desk.entry_of(layer)
+    entry = bench.viewer_state.entry_of(layer)
     np.testing.assert_array_equal(entry.labels.data, expected(heart))
     [saved] = write_layer(str(tmp_path / "out.nii.gz"), *entry.labels.as_layer_data_tuple()[:2])
     labels = nibabel.load(saved)

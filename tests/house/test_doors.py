@@ -18,7 +18,7 @@ FLOOR = {
     "napari_flomo",
     "errors",
     "files",
-    "places",
+    "paths",
     "tables",
 }  # what every room but networks stands on
 
@@ -26,8 +26,8 @@ FLOOR = {
 DOORS: dict[str, set[str]] = {
     "napari_flomo": set(),
     "errors": set(),
-    "files": {"errors", "places"},
-    "places": set(),
+    "files": {"errors", "paths"},
+    "paths": set(),
     "tables": set(),
     "networks": set(),
     "volumes": FLOOR,

@@ -16,7 +16,7 @@ import pytest
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.jobs import Job, JobFailed, Progress, State, attach, running, start
 from napari_flomo.jobs.child import environment
-from napari_flomo.jobs.detached import CANCEL, PROCESS, PROGRESS, Telling
+from napari_flomo.jobs.detached import CANCEL, PROCESS, PROGRESS, StatusWriter
 from napari_flomo.jobs.identity import started_at
 
 PATIENT = 60
@@ -137,7 +137,7 @@ def test_one_program_in_a_folder(launch: Callable[..., Job], tmp_path: Path) -> 
     with pytest.raises(FlomoError, match="already"):
         launch("count", "1")
     with pytest.raises(FlomoError, match="already"):
-        Telling(tmp_path / "run", lambda _: {}).__enter__()
+        StatusWriter(tmp_path / "run", lambda _: {}).__enter__()
     job.cancel()
     job.wait(PATIENT)
 

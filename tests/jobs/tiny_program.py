@@ -8,10 +8,10 @@ from pathlib import Path
 
 from napari_flomo.commands.faults import describe
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.jobs.detached import Telling
+from napari_flomo.jobs.detached import StatusWriter
 
 folder, work, *numbers = sys.argv[1:]
-with Telling(Path(folder), describe) as telling:
+with StatusWriter(Path(folder), describe) as telling:
     if work == "count":
         steps, pause = int(numbers[0]), float(numbers[1]) if len(numbers) > 1 else 0.0
         for step in range(1, steps + 1):

@@ -10,7 +10,7 @@ import pytest
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.measures import agreement_of
 from napari_flomo.models import info
-from napari_flomo.session import words
+from napari_flomo.session import messages
 
 
 def test_the_bundled_model() -> None:
@@ -22,7 +22,7 @@ def test_the_bundled_model() -> None:
     assert found.patients == 16
     assert str(found) == "-18 to +17 %"
     assert str(agreement_of(card, "right ventricle", "EDV")) == "-26 to +41 ml"
-    text = words.agreement_text(card)
+    text = messages.agreement_text(card)
     assert text.endswith(
         "16 patients that training never saw): left -18 to +17 %, right -23 to +13 %"
     )
@@ -41,12 +41,12 @@ def test_the_bundled_model() -> None:
 def test_what_is_not_known_is_left_out(metrics: dict[str, Any]) -> None:
     card = replace(info(DEFAULT_MODEL)[1], metrics=metrics)
     assert agreement_of(card, "left ventricle", "EF") is None
-    assert words.agreement_text(card) == ""
+    assert messages.agreement_text(card) == ""
 
 
 def test_one_ventricle_only() -> None:
     one = {"limits": [-3.0, 4.0], "unit": "%", "patients": 7}
     card = replace(info(DEFAULT_MODEL)[1], metrics={"ventricles": {"left ventricle": {"EF": one}}})
-    assert words.agreement_text(card).endswith(
+    assert messages.agreement_text(card).endswith(
         "7 patients that training never saw): left -3 to +4 %"
     )

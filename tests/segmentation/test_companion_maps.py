@@ -1,4 +1,4 @@
-"""Maps of doubt of the companions: those that every network has work with each of them."""
+"""Maps of uncertainty of the companions: those that every network has work with each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps of doubt: named, bounded, on the image's grid, and without any say in the labels."""
+"""Maps of uncertainty: named, bounded, on the image's grid, and without any say in the labels."""
 
 from __future__ import annotations
 
@@ -241,10 +241,10 @@ def test_save(make_segmenter: Make, volume: Volume, tmp_path: Any) -> None:
     from napari_flomo.volumes import read
 
     result = make_segmenter(sharpness=20).segment(volume, maps=["entropy", "variance"])
-    labels, spread, doubt = (tmp_path / name for name in ("l.nrrd", "v.nii.gz", "e.nrrd"))
+    labels, spread, uncertainty = (tmp_path / name for name in ("l.nrrd", "v.nii.gz", "e.nrrd"))
     with pytest.raises(FlomoError, match=r"'mutual_information' was not computed; .*maps="):
         result.save(labels, maps={"mutual_information": spread})
     assert not list(tmp_path.iterdir())
-    result.save(labels, uncertainty=doubt, maps={"variance": spread})
+    result.save(labels, uncertainty=uncertainty, maps={"variance": spread})
     assert np.allclose(read(spread).data, result.uncertainty["variance"].data)
-    assert np.allclose(read(doubt).data, result.uncertainty["entropy"].data)
+    assert np.allclose(read(uncertainty).data, result.uncertainty["entropy"].data)

@@ -183,7 +183,7 @@ def test_labels_of_one_heart_agree_in_the_patient(
         nibabel.save(image, tmp_path / "heart.nii")
         sitk.WriteImage(sitk.ReadImage(str(tmp_path / "heart.nii")), str(path))
     found = segmenter.segment(read(path), maps=("entropy",), keep_probabilities=True)
-    found.save(tmp_path / f"labels{suffix}", uncertainty=tmp_path / f"doubt{suffix}")
+    found.save(tmp_path / f"labels{suffix}", uncertainty=tmp_path / f"uncertainty{suffix}")
     scores = found.slice_scores[0]
     same_way = (
         found.labels.geometry.direction_matrix[:, 2]
@@ -191,7 +191,7 @@ def test_labels_of_one_heart_agree_in_the_patient(
     )
     np.testing.assert_allclose(scores[:: int(np.sign(same_way))], truth.slice_scores[0], rtol=1e-5)
     grid = sitk.ReadImage(str(clean))
-    for name, wanted in (("labels", truth.labels), ("doubt", truth.uncertainty["entropy"])):
+    for name, wanted in (("labels", truth.labels), ("uncertainty", truth.uncertainty["entropy"])):
         there = sitk.ReadImage(str(tmp_path / f"{name}{suffix}"))
         assert there.GetSize() == sitk.ReadImage(str(path)).GetSize()
         back = sitk.Resample(there, grid, sitk.Transform(), sitk.sitkNearestNeighbor)

@@ -16,7 +16,7 @@ from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import IntensityRule, Preprocessing
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.segmentation.extent import box_of, grown
+from napari_flomo.segmentation.bounding_box import box_of, grown
 from napari_flomo.segmentation.prediction import as_probabilities
 from napari_flomo.segmentation.preprocessing import make_plan, prepare, reach, restore
 from napari_flomo.segmentation.uncertainty import predictive_entropy

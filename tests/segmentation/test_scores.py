@@ -67,7 +67,7 @@ def test_expected_error_and_dice_come_true(card: ModelCard, honest: Any) -> None
     assert np.isnan(voxels[0]).all()
     assert scores.least_expected_dice()[1, 0] == scores.expected_dice[:, 1, 0].min()
     assert np.isnan(scores.least_expected_dice()[1, 1])
-    for name in ("doubt_cm2", "doubt_mm", "expected_error_ml"):
+    for name in ("uncertainty_cm2", "uncertainty_mm", "expected_error_ml"):
         array = getattr(scores, name)
         assert np.isnan(array[0]).all()
         assert np.isnan(array[1, 1])
@@ -77,7 +77,7 @@ def test_without_spacing_voxels_are_counted(card: ModelCard, honest: Any) -> Non
     known = scored(honest[0], card)
     unknown = scored(honest[0], card, Geometry.unknown())
     voxel, pixel = 1.5 * 2 * 10 / 1000, 1.5 * 2 / 100
-    for name, size in (("expected_error_ml", voxel), ("doubt_cm2", pixel)):
+    for name, size in (("expected_error_ml", voxel), ("uncertainty_cm2", pixel)):
         one, other = getattr(known, name)[1, 0], getattr(unknown, name)[1, 0]
         assert one == pytest.approx(other * size, rel=1e-5)
 
@@ -87,7 +87,7 @@ def test_a_slice_without_anything(card: ModelCard) -> None:
     nothing[:, 0] = 1
     scores = scored(nothing, card)
     assert scores.expected_error_ml[1, 0] == 0
-    assert scores.doubt_cm2[1, 0] == 0
+    assert scores.uncertainty_cm2[1, 0] == 0
     assert np.isnan(scores.expected_dice[:, 1, 0]).all()
 
 
@@ -134,8 +134,8 @@ def test_what_is_summed_over_few_pixels_is_what_all_pixels_say(
         right = np.where(right >= card.threshold, right, 1 - right)
     plausible = most >= PLAUSIBLE
     area = 1.5 * 2 * (0.5 * plausible).sum((1, 2))
-    assert np.allclose(scores.doubt_cm2[1, :2], area / 100, rtol=1e-5)
-    assert np.allclose(scores.doubt_mm[1, :2], area / contour_mm(labels), rtol=1e-5)
+    assert np.allclose(scores.uncertainty_cm2[1, :2], area / 100, rtol=1e-5)
+    assert np.allclose(scores.uncertainty_mm[1, :2], area / contour_mm(labels), rtol=1e-5)
     wrong = ((1 - right) * plausible).sum((1, 2)) * 0.03
     assert np.allclose(scores.expected_error_ml[1, :2], wrong, rtol=1e-4)
     for index, code in enumerate((7, 200)):
@@ -144,7 +144,7 @@ def test_what_is_summed_over_few_pixels_is_what_all_pixels_say(
         p_one = np.clip(one, 1e-7, 1 - 1e-7)
         bits = -(p_one * np.log2(p_one) + (1 - p_one) * np.log2(1 - p_one))
         band = 1.5 * 2 * (bits * counted).sum((1, 2)) / contour_mm(found)
-        assert np.allclose(scores.structure_doubt_mm[index, 1, :2], band, rtol=1e-4)
+        assert np.allclose(scores.structure_uncertainty_mm[index, 1, :2], band, rtol=1e-4)
         whole = (one * (found | counted)).sum((1, 2)) + found.sum((1, 2))
         dice = 2 * (one * found).sum((1, 2)) / whole
         assert np.allclose(scores.expected_dice[index, 1, :2], dice, rtol=1e-4)
@@ -167,9 +167,9 @@ def test_the_segmenter_scores_what_it_segmented(
     data[:, 15:25, 15:25] = 1000
     result = make_segmenter(sharpness=20).segment(Volume.from_array(data, (8, 1, 1)), slices=[1])
     assert result.scores is not None
-    assert result.scores.structure_doubt_mm.shape == (2, 1, 3)
+    assert result.scores.structure_uncertainty_mm.shape == (2, 1, 3)
     assert np.array_equal(np.isfinite(result.slice_scores[0]), [False, True, False])
-    assert np.array_equal(result.slice_scores, result.scores.doubt_cm2, equal_nan=True)
+    assert np.array_equal(result.slice_scores, result.scores.uncertainty_cm2, equal_nan=True)
 
 
 @pytest.mark.parametrize(("activation", "threshold"), [("softmax", 0.5), ("sigmoid", 0.5)])

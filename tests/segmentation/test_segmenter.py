@@ -274,9 +274,9 @@ class TestUncertainty:
         assert result.slice_scores[0, 0] < 1e-3
         assert result.slice_scores[0, 1] > 0.5
         assert result.scores is not None
-        assert result.scores.doubt_mm[0, 1] > 1
+        assert result.scores.uncertainty_mm[0, 1] > 1
 
-    def test_size_does_not_count_in_the_width_of_doubt(self, make_segmenter: Make) -> None:
+    def test_size_does_not_count_in_the_width_of_uncertainty(self, make_segmenter: Make) -> None:
         """The same blurred contour, round a large and a small structure."""
         row, column = np.mgrid[:160, :160]
         radius = np.hypot(row - 80, column - 80)
@@ -284,7 +284,7 @@ class TestUncertainty:
         volume = Volume.from_array(data.astype(np.float32), (8, 1, 1))
         result = make_segmenter(sharpness=60.0).segment(volume)
         assert result.scores is not None
-        width = result.scores.doubt_mm[0]
+        width = result.scores.uncertainty_mm[0]
         assert width.max() / width.min() < 1.15
         assert result.slice_scores[0, 2] > 4 * result.slice_scores[0, 0]  # an area it is
 
@@ -295,7 +295,11 @@ class TestUncertainty:
         small, large = soft.segment(volume).scores, soft.segment(doubled).scores
         assert small is not None
         assert large is not None
-        for name, factor in (("doubt_mm", 2), ("doubt_cm2", 4), ("expected_error_ml", 4)):
+        for name, factor in (
+            ("uncertainty_mm", 2),
+            ("uncertainty_cm2", 4),
+            ("expected_error_ml", 4),
+        ):
             one, other = getattr(small, name), getattr(large, name)
             assert np.allclose(other, factor * one, rtol=1e-5), name
         assert np.allclose(small.expected_dice, large.expected_dice, equal_nan=True)

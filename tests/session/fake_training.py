@@ -18,7 +18,7 @@ import numpy as np
 
 from napari_flomo.commands.faults import describe
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.jobs.detached import Telling
+from napari_flomo.jobs.detached import StatusWriter
 from napari_flomo.models import install_candidate, locate
 from napari_flomo.models.card import read_card
 from napari_flomo.volumes import Volume, write
@@ -127,7 +127,7 @@ def main() -> int:
     if args.settings:
         told |= json.loads(Path(args.settings).read_text())
     steps = int(told["steps"])
-    with Telling(out, describe) as telling:
+    with StatusWriter(out, describe) as telling:
         telling.report(0, 0, None, "Reading the corrections")
         telling.report(0, steps, None, "Training", {"step": 0, "loss": None, "dice": 0.7})
         checkpoint = out / "last"

@@ -14,6 +14,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
 from napari_flomo.session import (
     CorrectionKept,
+    CorrectionWriter,
     EarlierFound,
     Event,
     OpenImage,
@@ -21,12 +22,11 @@ from napari_flomo.session import (
     ReviewChanged,
     Session,
     SliceState,
-    StoreKeeper,
     find_earlier,
     vouch,
 )
+from napari_flomo.session.corrections_sync import patient_of
 from napari_flomo.session.stopwatch import PAUSE_SECONDS, Stopwatch
-from napari_flomo.session.verdict import patient_of
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
@@ -39,14 +39,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def keeper(folder: Path) -> Iterator[StoreKeeper]:
-    keeper = StoreKeeper(lambda: folder, software={"napari": "0.9.2"}, **QUICK)
+def keeper(folder: Path) -> Iterator[CorrectionWriter]:
+    keeper = CorrectionWriter(lambda: folder, software={"napari": "0.9.2"}, **QUICK)
     yield keeper
     keeper.close()
 
 
 @pytest.fixture
-def session(worker: Worker, keeper: StoreKeeper) -> Session:
+def session(worker: Worker, keeper: CorrectionWriter) -> Session:
     """A session that keeps what is accepted; the worker belongs to the module."""
     return Session(worker, keeper=keeper)
 
@@ -70,7 +70,7 @@ def the_record(folder: Path):
 
 
 def test_an_accepted_slice_is_kept(
-    session: Session, keeper: StoreKeeper, folder: Path, make_heart: Make
+    session: Session, keeper: CorrectionWriter, folder: Path, make_heart: Make
 ) -> None:
     volume = make_heart(slices=3)
     key = segmented(session, volume)
@@ -106,7 +106,7 @@ def test_it_is_told(worker: Worker, folder: Path, make_heart: Make, tmp_path: Pa
     """A failure is told with a sentence, tried again, and success is told, too."""
     target = [tmp_path / "no" / "such" / "place"]
     (tmp_path / "no").write_text("a file where a folder should be")
-    keeper = StoreKeeper(lambda: target[0], **QUICK)
+    keeper = CorrectionWriter(lambda: target[0], **QUICK)
     session = Session(worker, keeper=keeper)
     key = segmented(session, make_heart())
     told: list[Event] = []
@@ -132,7 +132,7 @@ def test_it_is_told(worker: Worker, folder: Path, make_heart: Make, tmp_path: Pa
 
 
 def test_a_close_writes_what_is_left(worker: Worker, folder: Path, make_heart: Make) -> None:
-    keeper = StoreKeeper(lambda: folder, settle_seconds=60, retry_seconds=60)
+    keeper = CorrectionWriter(lambda: folder, settle_seconds=60, retry_seconds=60)
     session = Session(worker, keeper=keeper)
     key = segmented(session, make_heart())
     accept(session, key, Place(0, 1))
@@ -143,7 +143,7 @@ def test_a_close_writes_what_is_left(worker: Worker, folder: Path, make_heart: M
 
 
 def test_what_is_taken_back_is_not_learnt_from(
-    session: Session, keeper: StoreKeeper, folder: Path, make_heart: Make
+    session: Session, keeper: CorrectionWriter, folder: Path, make_heart: Make
 ) -> None:
     key = segmented(session, make_heart())
     accept(session, key, Place(0, 0))
@@ -166,7 +166,7 @@ def test_what_is_taken_back_is_not_learnt_from(
 def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_heart: Make) -> None:
     """The labels of a slice that was accepted earlier stay those of that day."""
     volume = make_heart()
-    keeper = StoreKeeper(lambda: folder, **QUICK)
+    keeper = CorrectionWriter(lambda: folder, **QUICK)
     session = Session(worker, keeper=keeper)
     key = segmented(session, volume)
     session.image(key).labels.data[1, 5, 5:9] = 3
@@ -174,7 +174,7 @@ def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_h
     remembered = session.image(key).review.to_dict()
     assert keeper.close()
 
-    keeper = StoreKeeper(lambda: folder, **QUICK)
+    keeper = CorrectionWriter(lambda: folder, **QUICK)
     session = Session(worker, keeper=keeper)
     key = segmented(session, volume)
     image = session.image(key)
@@ -200,7 +200,7 @@ def test_earlier_corrections_are_found_and_brought_back(
     worker: Worker, folder: Path, make_cine: Make
 ) -> None:
     volume = make_cine()
-    keeper = StoreKeeper(lambda: folder, **QUICK)
+    keeper = CorrectionWriter(lambda: folder, **QUICK)
     session = Session(worker, keeper=keeper)
     key = segmented(session, volume)
     assert find_earlier(session.image(key), folder, "reader") is None
@@ -228,7 +228,7 @@ def test_earlier_corrections_are_offered(
     worker: Worker, folder: Path, make_cine: Make, tmp_path: Path
 ) -> None:
     volume = make_cine()
-    keeper = StoreKeeper(lambda: folder, **QUICK)
+    keeper = CorrectionWriter(lambda: folder, **QUICK)
     session = Session(worker, keeper=keeper)
     key = segmented(session, volume)
     session.image(key).labels.data[2, 1, 5, 5:9] = 3
@@ -238,7 +238,7 @@ def test_earlier_corrections_are_offered(
 
     def recalled(folder: Path, reader: str = "reader") -> tuple[OpenImage, list[Event]]:
         told: list[Event] = []
-        session = Session(worker, keeper=StoreKeeper(lambda: folder, reader=lambda: reader))
+        session = Session(worker, keeper=CorrectionWriter(lambda: folder, reader=lambda: reader))
         key = segmented(session, volume)
         session.subscribe(told.append)
         session.recall(key)
@@ -263,7 +263,7 @@ def test_earlier_corrections_are_offered(
 
 
 def test_another_run_does_not_change_what_was_accepted(
-    session: Session, keeper: StoreKeeper, folder: Path, make_heart: Make
+    session: Session, keeper: CorrectionWriter, folder: Path, make_heart: Make
 ) -> None:
     key = segmented(session, make_heart())
     image = session.image(key)
@@ -278,7 +278,7 @@ def test_another_run_does_not_change_what_was_accepted(
     assert (store.read(record.id).corrected.data[1, 5, 5:9] == 3).all()
 
 
-def test_a_cine(session: Session, keeper: StoreKeeper, folder: Path, make_cine: Make) -> None:
+def test_a_cine(session: Session, keeper: CorrectionWriter, folder: Path, make_cine: Make) -> None:
     key = segmented(session, make_cine())
     image = session.image(key)
     image.labels.data[2, 1, 3, 3] = 3
@@ -304,7 +304,7 @@ def test_time_is_counted_without_pauses() -> None:
 def test_time_adds_up_over_days(worker: Worker, folder: Path, make_heart: Make) -> None:
     volume = make_heart()
     for place, seconds in ((Place(0, 1), 40.0), (Place(0, 2), 25.0)):
-        keeper = StoreKeeper(lambda: folder, **QUICK)
+        keeper = CorrectionWriter(lambda: folder, **QUICK)
         session = Session(worker, keeper=keeper)
         key = segmented(session, volume)
         session.image(key).stopwatch.seconds = seconds
@@ -332,7 +332,7 @@ def test_patients_by_the_names_of_collections(name: str, patient: str) -> None:
 
 
 def test_images_of_a_patient_stay_together(
-    session: Session, keeper: StoreKeeper, folder: Path, make_heart: Make
+    session: Session, keeper: CorrectionWriter, folder: Path, make_heart: Make
 ) -> None:
     from dataclasses import replace
 
@@ -349,7 +349,7 @@ def test_images_of_a_patient_stay_together(
 
 
 def test_an_image_without_labels_is_refused(
-    session: Session, keeper: StoreKeeper, make_heart: Make
+    session: Session, keeper: CorrectionWriter, make_heart: Make
 ) -> None:
     key = session.add(make_heart(), "heart")
     with pytest.raises(FlomoError, match="segment it first"):

@@ -36,9 +36,9 @@ def test_the_first_result() -> None:
     assert np.array_equal(merge(None, proposed, Scope()), proposed)
     part = merge(None, proposed, Scope(slices=(1,)))
     assert part.sum() == 5 * 9
-    doubt = merge_maps(None, proposed.astype(np.float32), Scope(slices=(0,)))
-    assert doubt[0].all()
-    assert not doubt[1].any()
+    uncertainty = merge_maps(None, proposed.astype(np.float32), Scope(slices=(0,)))
+    assert uncertainty[0].all()
+    assert not uncertainty[1].any()
 
 
 def test_painted_codes_of_a_larger_type_survive() -> None:

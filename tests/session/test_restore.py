@@ -1,4 +1,4 @@
-"""A session after a crash is the session before it, less the doubt maps."""
+"""A session after a crash is the session before it, less the uncertainty maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of doubt, and never losing the way in it."""
+"""The order of uncertainty, and never losing the way in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCORES = np.array([[0.5, NAN, 2.0], [2.0, 0.1, NAN]])
 ORDER = (Place(0, 2), Place(1, 0), Place(0, 0), Place(1, 1))
 
 
-def test_the_most_doubtful_first_over_all_frames() -> None:
+def test_the_most_uncertain_first_over_all_frames() -> None:
     assert Review(SCORES).order == ORDER
     assert Review(np.full((1, 3), NAN)).order == ()
 

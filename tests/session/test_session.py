@@ -77,8 +77,8 @@ def test_the_worker_is_told_of_mirrored_views(session: Session, make_heart: Make
         session.segment(key, "toy", mirrored=True).result(PATIENT).manifest["views"] == "mirrored"
     )
     # The entropy is that of the labels; other maps have views of their own.
-    assert session.doubt(key).result(PATIENT).manifest["views"] == "mirrored"
-    assert session.doubt(key, maps=["variance"]).result(PATIENT).manifest["views"] == "plain"
+    assert session.uncertainty(key).result(PATIENT).manifest["views"] == "mirrored"
+    assert session.uncertainty(key, maps=["variance"]).result(PATIENT).manifest["views"] == "plain"
 
 
 def test_partial_runs_add_up(session: Session, make_cine: Make) -> None:
@@ -266,17 +266,17 @@ def test_a_stroke_while_a_result_is_merged(worker: Worker, make_heart: Make) -> 
     assert image.counts.voxels(2, 0) == (image.labels.data == 2).sum()
 
 
-def test_doubt_maps_alone(session: Session, events: list[Event], make_cine: Make) -> None:
+def test_uncertainty_maps_alone(session: Session, events: list[Event], make_cine: Make) -> None:
     key = session.add(make_cine(), "cine")
     with pytest.raises(FlomoError, match="segment it first"):
-        session.doubt(key)
+        session.uncertainty(key)
     session.segment(key, "toy", scope=Scope(frames=(1,))).result(PATIENT)
     image = session.image(key)
     session.review_next(key)
     session.review_accept(key)
     image.labels.data[1, 1] = 3
     before = image.labels.data.copy(), image.review.to_dict(), image.segmentation.slice_scores
-    run = session.doubt(key, maps=["mutual_information"])
+    run = session.uncertainty(key, maps=["mutual_information"])
     run.result(PATIENT)
     assert run.only_maps
     assert isinstance(events[-1], RunFinished)
@@ -288,7 +288,7 @@ def test_doubt_maps_alone(session: Session, events: list[Event], make_cine: Make
     assert image.review.to_dict() == before[1]
     assert image.segmentation.slice_scores is before[2]
     with pytest.raises(JobFailed, match="not that of toy"):
-        session.doubt(key, model="swapped").result(PATIENT)
+        session.uncertainty(key, model="swapped").result(PATIENT)
 
 
 def test_failures(session: Session, events: list[Event], make_heart: Make) -> None:

@@ -41,7 +41,7 @@ def test_a_session_and_the_command_line_agree(
 ) -> None:
     write(heart, tmp_path / "heart.nii.gz")
     arguments = [str(tmp_path / "heart.nii.gz"), "-o", str(tmp_path / "labels.nii.gz")]
-    arguments += ["--uncertainty", str(tmp_path / "doubt.nii.gz"), "--device", "cpu", "-q"]
+    arguments += ["--uncertainty", str(tmp_path / "uncertainty.nii.gz"), "--device", "cpu", "-q"]
     assert cli.main(["segment", *arguments]) == 0
     by_command = read(tmp_path / "labels.nii.gz")
 
@@ -52,9 +52,11 @@ def test_a_session_and_the_command_line_agree(
     assert image.labels.data.dtype == by_command.data.dtype
     assert np.array_equal(image.labels.data, by_command.data)
     assert image.labels.geometry.same_space(by_command.geometry)
-    doubt = read(tmp_path / "doubt.nii.gz").data
+    uncertainty = read(tmp_path / "uncertainty.nii.gz").data
     # Another process may round otherwise in the last place.
-    assert np.allclose(image.segmentation.uncertainty["entropy"].data, doubt, rtol=0, atol=1e-6)
+    assert np.allclose(
+        image.segmentation.uncertainty["entropy"].data, uncertainty, rtol=0, atol=1e-6
+    )
     assert session.measures(key).mass_g > 20
 
     # Slice by slice it comes to the same.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import doubting, results
+from FLoMoSegmentationLib import results, uncertainty_actions
 from FLoMoSegmentationLib.runner import make_worker
 from helpers import add_volume, finish
 
@@ -18,7 +18,7 @@ from napari_flomo.models import (
     save_model,
 )
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.session import RunFailed, doubt_maps
+from napari_flomo.session import RunFailed, uncertainty_maps
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,9 @@ def expected(logic, entry, fias, *names):
 
 
 def compute(logic, entry, name, model=""):
-    doubting.compute(logic, entry, name, "cpu", model)
+    uncertainty_actions.compute(logic, entry, name, "cpu", model)
     finish(logic, 120)
-    return slicer.util.arrayFromVolume(entry.record.doubt)
+    return slicer.util.arrayFromVolume(entry.record.uncertainty)
 
 
 def test_segmented_by_the_real_worker(segmented, fias):
@@ -90,20 +90,20 @@ def test_segmented_by_the_real_worker(segmented, fias):
     labels = drawn[0] if drawn.ndim == 4 else drawn
     assert len(np.unique(wanted.labels.data)) > 1
     assert np.mean(labels != wanted.labels.data) < 1e-3  # ties, in another process
-    doubt = slicer.util.arrayFromVolume(entry.record.doubt)
-    assert np.allclose(doubt, wanted.uncertainty["entropy"].data, atol=1e-3)
+    uncertainty = slicer.util.arrayFromVolume(entry.record.uncertainty)
+    assert np.allclose(uncertainty, wanted.uncertainty["entropy"].data, atol=1e-3)
 
 
 def test_what_the_network_draws_is_computed_when_asked_for(segmented, fias):
     logic, entry = segmented
     there = logic.session.image(entry.key).segmentation
-    assert "mc_variance" in doubt_maps.maps_offered(there.card.network, there.uncertainty)
+    assert "mc_variance" in uncertainty_maps.maps_offered(there.card.network, there.uncertainty)
     labels = slicer.util.arrayFromVolume(entry.record.proposed).copy()
     found = compute(logic, entry, "mc_variance")
     wanted = expected(logic, entry, fias, "mc_variance").uncertainty["mc_variance"].data
     assert wanted.max() > 0
     assert np.allclose(found, wanted, atol=0.02 * wanted.max())
-    display = entry.record.doubt.GetDisplayNode()
+    display = entry.record.uncertainty.GetDisplayNode()
     assert display.GetWindowLevelMax() == pytest.approx(float(found.max()))
     assert np.array_equal(slicer.util.arrayFromVolume(entry.record.proposed), labels)
 
@@ -111,10 +111,12 @@ def test_what_the_network_draws_is_computed_when_asked_for(segmented, fias):
 def test_a_map_that_the_network_lacks_is_refused_with_the_reason(segmented):
     logic, entry = segmented
     there = logic.session.image(entry.key).segmentation
-    assert "network_cosine" not in doubt_maps.maps_offered(there.card.network, there.uncertainty)
+    assert "network_cosine" not in uncertainty_maps.maps_offered(
+        there.card.network, there.uncertainty
+    )
     events = []
     logic.session.subscribe(events.append)
-    before = slicer.util.arrayFromVolume(entry.record.doubt).copy()
+    before = slicer.util.arrayFromVolume(entry.record.uncertainty).copy()
     assert np.array_equal(compute(logic, entry, "network_cosine"), before)
     assert isinstance(events[-1], RunFailed)
     assert "has no map 'network_cosine' of its own" in events[-1].problem.sentence

@@ -122,11 +122,14 @@ def test_a_python_that_is_too_old_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["versions", "installer", "panel_install", "widget", "parameters", "doubt"]
+    "name", ["versions", "installer", "panels.install", "widget", "parameters", "uncertainty"]
 )
 def test_what_says_so_can_be_read_by_that_python(name):
     folder = ROOT / "slicer_extension" / "FLoMoSegmentation"
-    for path in (folder / "FLoMoSegmentation.py", folder / "FLoMoSegmentationLib" / f"{name}.py"):
+    for path in (
+        folder / "FLoMoSegmentation.py",
+        folder / "FLoMoSegmentationLib" / f"{name.replace('.', '/')}.py",
+    ):
         tree = ast.parse(path.read_text(), feature_version=(3, 9))
         assert "from __future__ import annotations" in path.read_text()
         assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
@@ -229,7 +232,7 @@ def test_the_log_survives_a_full_disk(tmp_path, monkeypatch):
 def test_the_panel_offers_says_and_tries_again(program, monkeypatch, tmp_path):
     pytest.importorskip("PySide6.QtUiTools")
     import standins
-    from FLoMoSegmentationLib.panel_install import InstallPanel
+    from FLoMoSegmentationLib.panels.install import InstallPanel
 
     standins.install()
     monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))

@@ -19,7 +19,7 @@ from bench import Bench
 @pytest.fixture
 def bench(program, tiny_worker, trainer, corrections, repository, monkeypatch):
     """The module, with a program that trains in no time, and five accepted slices in the store."""
-    import FLoMoSegmentationLib.panel_learn as module
+    import FLoMoSegmentationLib.panels.learn as module
 
     child = str(repository / "tests" / "session" / "tiny_child.py")
     monkeypatch.setattr(

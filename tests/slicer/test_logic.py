@@ -32,7 +32,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.session import CorrectionKept, Place, RunCancelled, RunFailed
 
 
-def test_a_stack_becomes_segments_doubt_and_a_table(make_logic, oblique):
+def test_a_stack_becomes_segments_uncertainty_and_a_table(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     entry = run(logic, node)
@@ -44,11 +44,11 @@ def test_a_stack_becomes_segments_doubt_and_a_table(make_logic, oblique):
     ]
     assert names == ["left ventricular myocardium", "left ventricle"]
     assert record.segmentation.GetName() == "heart labels"
-    assert record.doubt.GetName() == "heart uncertainty"
-    doubt = slicer.util.arrayFromVolume(record.doubt)
-    assert doubt.dtype == np.float32
-    assert np.array_equal(doubt, (expected(oblique) > 0).astype(np.float32))
-    assert record.doubt.GetDisplayNode().GetColorNode().GetName() == "FLoMo doubt"
+    assert record.uncertainty.GetName() == "heart uncertainty"
+    uncertainty = slicer.util.arrayFromVolume(record.uncertainty)
+    assert uncertainty.dtype == np.float32
+    assert np.array_equal(uncertainty, (expected(oblique) > 0).astype(np.float32))
+    assert record.uncertainty.GetDisplayNode().GetColorNode().GetName() == "FLoMo uncertainty"
     values = [record.table.GetCellText(row, 2) for row in range(2)]
     ml = np.prod(oblique.geometry.spacing) / 1000
     assert values == [f"{(expected(oblique) == code).sum() * ml:.1f}" for code in (2, 3)]
@@ -70,7 +70,7 @@ def test_results_lie_beside_the_image_and_under_its_transform(make_logic, obliqu
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
     logic = make_logic()
     entry = run(logic, node)
-    for result in (entry.record.segmentation, entry.record.doubt):
+    for result in (entry.record.segmentation, entry.record.uncertainty):
         assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(result)) == study
         assert result.GetTransformNodeID() == parent.GetID()
     assert np.array_equal(painted(logic, entry)[0], expected(oblique))
@@ -83,7 +83,7 @@ def test_a_cine_gets_a_sequence_of_segmentations(make_logic, program):
     entry = run(logic, sequence)
     record = entry.record
     assert browser.GetSequenceNode(record.segmentation) is not None
-    assert browser.GetSequenceNode(record.doubt) is not None
+    assert browser.GetSequenceNode(record.uncertainty) is not None
     assert np.array_equal(painted(logic, entry), expected(cine))
     card = logic.session.image(entry.key).segmentation.card
     for frame in (2, 0, 1):  # what is on the screen follows the browser
@@ -198,7 +198,7 @@ def test_undo_of_the_segment_editor_brings_the_labels_back(make_logic, oblique):
     assert logic.take_strokes(entry) == [Place(0, 2)], "the session hears of it"
 
 
-def test_review_goes_to_the_most_doubtful_slice_and_accept_fills_the_store(make_logic, oblique):
+def test_review_goes_to_the_most_uncertain_slice_and_accept_fills_the_store(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     kept = []

@@ -1,4 +1,4 @@
-"""Maps of doubt on the real scene: chosen, computed when asked for, cancelled, saved and loaded."""
+"""Uncertainty maps in the real scene: chosen, computed on request, cancelled, saved, loaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import doubt, doubting, results
+from FLoMoSegmentationLib import results, uncertainty, uncertainty_actions
 from FLoMoSegmentationLib.images import ijk_to_ras
 from helpers import add_cine, add_volume, finish, oblique_heart, paint
 
@@ -25,12 +25,12 @@ def segmented(logic, node, model="toy"):
 
 
 def computed(logic, entry, name, **options):
-    doubting.compute(logic, entry, name, "cpu", **options)
+    uncertainty_actions.compute(logic, entry, name, "cpu", **options)
     finish(logic)
 
 
 def shown(entry):
-    return slicer.util.arrayFromVolume(entry.record.doubt)
+    return slicer.util.arrayFromVolume(entry.record.uncertainty)
 
 
 def scene_ids():
@@ -47,22 +47,22 @@ def test_a_computed_map_lies_on_the_grid_and_leaves_the_labels(make_logic, obliq
     paint(entry.record.segmentation, 3, where, node)
     card = logic.session.image(entry.key).segmentation.card
     mine = results.read_labels(entry.source, entry.record.segmentation, card)
-    entropy, node_before = shown(entry).copy(), entry.record.doubt.GetID()
+    entropy, node_before = shown(entry).copy(), entry.record.uncertainty.GetID()
     times = entry.record.segmentation.GetSegmentation().GetMTime()
     proposed = slicer.util.arrayFromVolume(entry.record.proposed).copy()
     computed(logic, entry, "variance")
     assert entry.record.map == "variance"
-    assert entry.record.doubt.GetID() == node_before, "one node shows whichever map is chosen"
+    assert entry.record.uncertainty.GetID() == node_before, "one node shows whichever map is chosen"
     assert np.array_equal(shown(entry), entropy / 2)
-    assert np.allclose(ijk_to_ras(entry.record.doubt), ijk_to_ras(node), atol=1e-6)
+    assert np.allclose(ijk_to_ras(entry.record.uncertainty), ijk_to_ras(node), atol=1e-6)
     assert entry.record.segmentation.GetSegmentation().GetMTime() == times
     assert np.array_equal(
         results.read_labels(entry.source, entry.record.segmentation, card), mine
     ), "strokes stay"
     assert np.array_equal(slicer.util.arrayFromVolume(entry.record.proposed), proposed)
-    doubting.choose(logic, entry, "entropy")
+    uncertainty_actions.choose(logic, entry, "entropy")
     assert np.array_equal(shown(entry), entropy)
-    assert np.allclose(ijk_to_ras(entry.record.doubt), ijk_to_ras(node), atol=1e-6)
+    assert np.allclose(ijk_to_ras(entry.record.uncertainty), ijk_to_ras(node), atol=1e-6)
     (waiting,) = entry.record.waiting.values()
     assert np.array_equal(slicer.util.arrayFromVolume(waiting), entropy / 2)
     assert np.allclose(ijk_to_ras(waiting), ijk_to_ras(node), atol=1e-6)
@@ -72,15 +72,15 @@ def test_a_computed_map_lies_on_the_grid_and_leaves_the_labels(make_logic, obliq
 def test_colours_range_and_units_are_those_of_the_map(make_logic, oblique):
     logic = make_logic()
     entry = segmented(logic, add_volume(oblique))
-    node = entry.record.doubt
+    node = entry.record.uncertainty
     for name, largest in (("entropy", 1.0), ("variance", 0.5), ("network_cosine", 1.0)):
         if name != "entropy":
             computed(logic, entry, name)
         display = node.GetDisplayNode()
-        assert display.GetColorNode().GetName() == doubt.TABLE
+        assert display.GetColorNode().GetName() == uncertainty.TABLE
         assert display.GetWindowLevelMin() == 0
         assert display.GetWindowLevelMax() == pytest.approx(largest)
-        assert display.GetLowerThreshold() == pytest.approx(doubt.THRESHOLD * largest)
+        assert display.GetLowerThreshold() == pytest.approx(uncertainty.THRESHOLD * largest)
         assert shown(entry).max() <= display.GetUpperThreshold()
         assert node.GetVoxelValueUnits().GetCodeMeaning() == "no units"
     assert node.GetDescription().startswith("Network disagreement: One less the cosine")
@@ -111,15 +111,17 @@ def test_a_map_of_a_cine_is_a_sequence(make_logic, program):
     computed(logic, entry, "variance")
     maps = logic.session.image(entry.key).segmentation.uncertainty
     for name, factor in (("variance", 0.5), ("entropy", 1)):
-        doubting.choose(logic, entry, name)
+        uncertainty_actions.choose(logic, entry, name)
         for frame in (2, 0, 1):
             browser.SetSelectedItemNumber(frame)
             slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
             assert np.array_equal(shown(entry), factor * (data[frame] > 80))
             assert np.array_equal(shown(entry), maps[name].data[frame])
-            assert entry.record.doubt.GetDescription().startswith(name.capitalize())
-        assert entry.record.doubt.GetVoxelValueUnits().GetCodeMeaning() == "no units"
-        assert entry.record.doubt.GetDisplayNode().GetWindowLevelMax() == pytest.approx(factor)
+            assert entry.record.uncertainty.GetDescription().startswith(name.capitalize())
+        assert entry.record.uncertainty.GetVoxelValueUnits().GetCodeMeaning() == "no units"
+        assert entry.record.uncertainty.GetDisplayNode().GetWindowLevelMax() == pytest.approx(
+            factor
+        )
 
 
 def test_cancel_leaves_the_old_map(make_logic, program):
@@ -128,7 +130,7 @@ def test_cancel_leaves_the_old_map(make_logic, program):
     events = []
     logic.session.subscribe(events.append)
     before, nodes = shown(entry).copy(), scene_ids()
-    run = doubting.compute(logic, entry, "variance", "cpu")
+    run = uncertainty_actions.compute(logic, entry, "variance", "cpu")
     while not run.progress.done:
         logic.pump.drain()
     run.cancel()
@@ -140,16 +142,16 @@ def test_cancel_leaves_the_old_map(make_logic, program):
     assert scene_ids() == nodes
 
 
-def test_what_cannot_be_doubted_is_refused(make_logic, oblique):
+def test_what_has_no_uncertainty_is_refused(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     with pytest.raises(FlomoError, match="segment the image first"):
-        doubting.compute(logic, logic.open(node), "variance", "cpu")
+        uncertainty_actions.compute(logic, logic.open(node), "variance", "cpu")
     entry = segmented(logic, node)
     slicer.util.updateVolumeFromArray(node, oblique.data[::-1].copy())
     for action in (
-        lambda: doubting.compute(logic, entry, "variance", "cpu"),
-        lambda: doubting.choose(logic, entry, "entropy"),
+        lambda: uncertainty_actions.compute(logic, entry, "variance", "cpu"),
+        lambda: uncertainty_actions.choose(logic, entry, "entropy"),
     ):
         with pytest.raises(FlomoError, match="changed after it was segmented"):
             action()
@@ -206,7 +208,7 @@ def test_a_loaded_scene_has_all_maps_and_shows_the_chosen_one(
     for one, data in maps.items():
         found = after.segmentation.uncertainty[one].data
         assert np.allclose(found, data[..., order, :, :]), one
-    doubting.choose(logic, entry, "entropy")
+    uncertainty_actions.choose(logic, entry, "entropy")
     first = maps["entropy"][0] if moving else maps["entropy"]
     assert np.array_equal(shown(entry), first[order])
 
@@ -222,12 +224,12 @@ def test_records_go_with_all_that_only_they_need(make_logic, oblique):
     assert not scene_ids() & waiting
 
 
-def test_the_doubt_node_comes_back_when_it_was_deleted(make_logic, oblique):
+def test_the_uncertainty_node_comes_back_when_it_was_deleted(make_logic, oblique):
     logic = make_logic()
     entry = segmented(logic, add_volume(oblique))
-    slicer.mrmlScene.RemoveNode(entry.record.doubt)
-    assert entry.record.doubt is None
-    doubting.choose(logic, entry, "entropy")
+    slicer.mrmlScene.RemoveNode(entry.record.uncertainty)
+    assert entry.record.uncertainty is None
+    uncertainty_actions.choose(logic, entry, "entropy")
     assert shown(entry).max() == 1
 
 

@@ -302,7 +302,7 @@ def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
     assert (labels_in_scene(logic, again)[corner(oblique.data.shape, 1)] == 3).all()
 
 
-def test_doubt_of_the_same_model_stays(make_logic, oblique, program):
+def test_uncertainty_of_the_same_model_stays(make_logic, oblique, program):
     logic = make_logic()
     stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
@@ -312,7 +312,7 @@ def test_doubt_of_the_same_model_stays(make_logic, oblique, program):
     again, _ = bring_back(logic, left, node)
     assert again is entry
     assert "entropy" in logic.session.image(entry.key).segmentation.uncertainty
-    assert entry.record.doubt is not None
+    assert entry.record.uncertainty is not None
 
 
 def test_what_cannot_be_restored_leaves_the_scene_as_it_was(

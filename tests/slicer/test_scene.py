@@ -99,7 +99,10 @@ def test_a_scene_that_was_saved_and_loaded_knows_everything(
     logic.accept(entry)
     before = logic.session.image(entry.key)
     labels, proposed = before.labels.data.copy(), before.segmentation.labels.data.copy()
-    review, doubt = before.review.to_dict(), before.segmentation.uncertainty["entropy"].data.copy()
+    review, uncertainty = (
+        before.review.to_dict(),
+        before.segmentation.uncertainty["entropy"].data.copy(),
+    )
     assert not np.array_equal(labels, proposed)
     path = tmp_path / "scene.mrb"
     assert scene.WriteToMRB(str(path))
@@ -116,7 +119,9 @@ def test_a_scene_that_was_saved_and_loaded_knows_everything(
     assert np.array_equal(after.volume.data, before.volume.data[..., order, :, :])
     assert np.array_equal(after.labels.data, labels[..., order, :, :])
     assert np.array_equal(after.segmentation.labels.data, proposed[..., order, :, :])
-    assert np.allclose(after.segmentation.uncertainty["entropy"].data, doubt[..., order, :, :])
+    assert np.allclose(
+        after.segmentation.uncertainty["entropy"].data, uncertainty[..., order, :, :]
+    )
     where = {(frame, number if step > 0 else 3 - number) for frame, number, _ in review["states"]}
     assert {tuple(row[:2]) for row in after.review.to_dict()["states"]} == where
     assert after.review.accepted == 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import doubt, segments, versions
+from FLoMoSegmentationLib import segments, uncertainty, versions
 from FLoMoSegmentationLib.terminology import entry_of
 from helpers import add_volume, paint
 
@@ -158,13 +158,13 @@ def test_completed_segments_are_locked(scene_with, card):
     assert segments.finished(node, card) == {2}
 
 
-def test_the_doubt_has_the_colours_of_napari(program):
+def test_the_uncertainty_has_the_colours_of_napari(program):
     from napari_flomo.widgets.overlay import THRESHOLD, colours
 
-    assert doubt.THRESHOLD == THRESHOLD
-    assert np.allclose(doubt.colours(), colours(0.0)[:, :3], atol=1e-6)
-    table = doubt.colour_table(slicer.mrmlScene)
-    assert doubt.colour_table(slicer.mrmlScene) is table, "one table for a scene"
+    assert uncertainty.THRESHOLD == THRESHOLD
+    assert np.allclose(uncertainty.colours(), colours(0.0)[:, :3], atol=1e-6)
+    table = uncertainty.colour_table(slicer.mrmlScene)
+    assert uncertainty.colour_table(slicer.mrmlScene) is table, "one table for a scene"
     found = [0.0] * 4
     table.GetColor(255, found)
-    assert np.allclose(found[:3], doubt.colours()[255], atol=1 / 255)
+    assert np.allclose(found[:3], uncertainty.colours()[255], atol=1 / 255)

@@ -48,9 +48,9 @@ def test_node_of_any_order_is_segmented_in_place(
             entry.record.segmentation, f"flomo_{code}", node
         )
         np.testing.assert_array_equal(array > 0, expected(volume) == code)
-    doubt = entry.record.doubt
-    np.testing.assert_allclose(ijk_to_ras(doubt), ijk_to_ras(node))
-    assert slicer.util.arrayFromVolume(doubt).shape == volume.data.shape
+    uncertainty = entry.record.uncertainty
+    np.testing.assert_allclose(ijk_to_ras(uncertainty), ijk_to_ras(node))
+    assert slicer.util.arrayFromVolume(uncertainty).shape == volume.data.shape
     proposed = slicer.util.arrayFromVolume(entry.record.proposed)
     np.testing.assert_array_equal(proposed, expected(volume))
 

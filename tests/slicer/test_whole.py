@@ -62,8 +62,8 @@ def test_three_ways_one_result(heart, real_worker, tmp_path):
 
     assert np.array_equal(read_segments(entry.record.segmentation, card, node), in_slicer)
 
-    by_command, doubt = tmp_path / "labels.nii.gz", tmp_path / "doubt.nii.gz"
-    options = ["--device", "cpu", "--quiet", "--uncertainty", str(doubt)]
+    by_command, uncertainty = tmp_path / "labels.nii.gz", tmp_path / "uncertainty.nii.gz"
+    options = ["--device", "cpu", "--quiet", "--uncertainty", str(uncertainty)]
     assert cli.main(["segment", str(SAMPLE), "-o", str(by_command), *options]) == 0
 
     session = Session(real_worker)  # what napari's panels stand on
@@ -74,8 +74,8 @@ def test_three_ways_one_result(heart, real_worker, tmp_path):
     assert set(np.unique(in_slicer)) == {0, 1, 2, 3}
     assert np.array_equal(in_slicer, read(by_command).data)
     assert np.array_equal(in_slicer, in_napari)
-    shown = slicer.util.arrayFromVolume(entry.record.doubt)
-    assert np.allclose(shown, read(doubt).data, atol=1e-6)
+    shown = slicer.util.arrayFromVolume(entry.record.uncertainty)
+    assert np.allclose(shown, read(uncertainty).data, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -104,17 +104,17 @@ def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch
     assert inside > 300, f"the heart is not in the view of slice {place}: {view.state()}"
     entry.record.segmentation.GetDisplayNode().SetVisibility(False)  # its lines lie on top
     pixels = view.draw().astype(int)
-    bench.panel.review.ui.showDoubt.setChecked(True)
-    with_doubt = view.draw().astype(int)
-    doubt = slicer.util.arrayFromVolume(entry.record.doubt)[place.slice]
-    changed = np.abs(with_doubt - pixels).sum(2)
+    bench.panel.review.ui.showUncertainty.setChecked(True)
+    with_uncertainty = view.draw().astype(int)
+    uncertainty = slicer.util.arrayFromVolume(entry.record.uncertainty)[place.slice]
+    changed = np.abs(with_uncertainty - pixels).sum(2)
 
     def covered(where: np.ndarray) -> np.ndarray:
         places = [on_screen(view, node, (x, y, place.slice)) for y, x in np.argwhere(where)]
         return np.array([changed[y, x] > 0 for y, x in places if 0 <= y < 400 and 0 <= x < 400])
 
     threshold = bench.panel.review.ui.threshold.value
-    above, below = covered(doubt > threshold + 0.05), covered(doubt < threshold - 0.05)
+    above, below = covered(uncertainty > threshold + 0.05), covered(uncertainty < threshold - 0.05)
     assert above.size > 20
     assert above.mean() > 0.95
     assert below.size > 1000

@@ -31,12 +31,12 @@ def test_click_through_from_an_image_to_the_store(bench, oblique):
     composite = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
     assert composite.GetBackgroundVolumeID() == node.GetID()
     assert composite.GetForegroundVolumeID() is None
-    review.showDoubt.setChecked(True)
-    assert composite.GetForegroundVolumeID() == entry.record.doubt.GetID()
+    review.showUncertainty.setChecked(True)
+    assert composite.GetForegroundVolumeID() == entry.record.uncertainty.GetID()
     review.opacity.setValue(0.35)
     assert composite.GetForegroundOpacity() == pytest.approx(0.35)
     review.threshold.setValue(0.5)
-    assert entry.record.doubt.GetDisplayNode().GetLowerThreshold() == pytest.approx(0.5)
+    assert entry.record.uncertainty.GetDisplayNode().GetLowerThreshold() == pytest.approx(0.5)
     bench.click(review.nextButton)
     first = bench.panel.logic.session.image(entry.key).review.current
     assert first is not None
@@ -169,7 +169,7 @@ def test_leaving_and_closing(bench, oblique):
 def test_every_widget_of_the_files_is_used_and_explained():
     """A button that nobody connects, or that has no tooltip, is a fault."""
     folder = Path(__file__).parents[2] / "slicer_extension" / "FLoMoSegmentation"
-    panels = folder.glob("FLoMoSegmentationLib/panel_*.py")
+    panels = folder.glob("FLoMoSegmentationLib/panels/*.py")
     code = "\n".join(path.read_text(encoding="utf-8") for path in panels)
     code += 'scopes getattr(ui, f"{name}Scope") sliceScope stackScope allScope'
     standins.install()

@@ -73,7 +73,7 @@ def hub(tmp_path, monkeypatch):
         yield server
 
 
-def test_evaluated_with_its_doubt(model, dataset, tmp_path, capsys):
+def test_evaluated_with_its_uncertainty(model, dataset, tmp_path, capsys):
     report = tmp_path / "report"
     given = ["--model", model, "--data", dataset, "--fold", "0", "--uncertainty", report]
     assert main(["evaluate", *map(str, given)]) == 0
@@ -99,7 +99,7 @@ def test_in_the_session_of_a_viewer(model, segmented, dataset):
     try:
         key = session.add(image, "heart")
         session.segment(key, str(model), "cpu").result(120)
-        session.doubt(key, "cpu", ["mc_variance"], str(model)).result(120)
+        session.uncertainty(key, "cpu", ["mc_variance"], str(model)).result(120)
         held = session.image(key)
         assert np.array_equal(held.labels.data, read(segmented / "labels.nii.gz").data)
         spread = held.segmentation.uncertainty["mc_variance"].data

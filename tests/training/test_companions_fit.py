@@ -1,4 +1,4 @@
-"""The companions from a recipe to labels and doubt: their losses, their export, the Segmenter."""
+"""The companions from a recipe to labels and uncertainty: losses, export, Segmenter."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def train_and_segment(content, dataset, out, *, network, loss, epochs, **argumen
 
 
 def check(segmentation):
-    doubt = segmentation.uncertainty["entropy"].data[1]
-    assert doubt.shape == (72, 72)
-    assert np.isfinite(doubt).all()
-    assert doubt.max() > 0
+    uncertainty = segmentation.uncertainty["entropy"].data[1]
+    assert uncertainty.shape == (72, 72)
+    assert np.isfinite(uncertainty).all()
+    assert uncertainty.max() > 0
     assert set(np.unique(segmentation.labels.data)) <= {0, 2, 5}
 
 

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from flomo_training import slices
 from flomo_training.cases import list_cases
-from flomo_training.diary import CURVES
 from flomo_training.evaluate import evaluate, summarise
 from flomo_training.fit import train
 from flomo_training.module import warm_cosine
+from flomo_training.progress_logger import CURVES
 from flomo_training.recipe import parse_recipe
 from flomo_training.slices import EpochSampler
 from napari_flomo.cli import main

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flomo_training.simulated_reader import Doubt, corrected, most_doubtful, redraw
+from flomo_training.simulated_reader import Uncertainty, corrected, most_uncertain, redraw
 from napari_flomo.volumes import Geometry, Volume
 
 RV, MYO, LV = 1, 2, 3
@@ -59,6 +59,15 @@ def test_other_grids_are_refused() -> None:
         corrected(volume(rings(9, 13)), volume(*[rings(9, 13)] * 2), [0], [LV])
 
 
-def test_the_most_doubtful_come_first() -> None:
-    doubts = [Doubt(0, 0, 0.1), Doubt(1, 2, 0.9), Doubt(0, 3, 0.9), Doubt(1, 1, 0.5)]
-    assert most_doubtful(doubts, 3) == [doubts[2], doubts[1], doubts[3]]
+def test_the_most_uncertain_come_first() -> None:
+    uncertainties = [
+        Uncertainty(0, 0, 0.1),
+        Uncertainty(1, 2, 0.9),
+        Uncertainty(0, 3, 0.9),
+        Uncertainty(1, 1, 0.5),
+    ]
+    assert most_uncertain(uncertainties, 3) == [
+        uncertainties[2],
+        uncertainties[1],
+        uncertainties[3],
+    ]

@@ -30,8 +30,8 @@ import psutil
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.cohorts import Order, find_studies, segment_cohort
 from napari_flomo.cohorts.inputs import stamp_of
-from napari_flomo.cohorts.ledger import MANIFEST, Ledger, settle
-from napari_flomo.cohorts.order import Errand
+from napari_flomo.cohorts.manifest import MANIFEST, CohortManifest, settle
+from napari_flomo.cohorts.order import StudyTask
 from napari_flomo.cohorts.row import Row
 from napari_flomo.commands.faults import describe
 from napari_flomo.files import atomic_write
@@ -171,11 +171,11 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     tracemalloc.start()
     # What a run holds at its beginning: the studies, their lines, and the work to give out.
     studies = list(find_studies(order.root))
-    ledger, errands = Ledger(order.out), [Errand(study) for study in studies]
+    manifest, tasks = CohortManifest(order.out), [StudyTask(study) for study in studies]
     memory = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     rows = (order.out / MANIFEST).stat().st_size / len(studies)
-    del ledger, errands
+    del manifest, tasks
     start = time.perf_counter()
     summary = segment_cohort(order, folder, describe=describe, workers=1)
     looked_up = (time.perf_counter() - start) / args.known
@@ -197,7 +197,7 @@ def prefilled(scratch: Path, known: Row, studies: int) -> Order:
     card = load_card(DEFAULT_MODEL)
     model = {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256}
     order = settle(Order(root, out, device="cpu", engine="fast"), model, again=False)
-    ledger, rows = Ledger(out), []
+    manifest, rows = CohortManifest(out), []
     assert known.input is not None
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     for study in find_studies(root):
@@ -206,7 +206,7 @@ def prefilled(scratch: Path, known: Row, studies: int) -> Order:
         (out / outputs["labels"]).touch()
         source = replace(known.input, stamp=stamp_of(study, root) or "", sha256=sha256)
         rows.append(replace(known, study=study.id, outputs=outputs, input=source))
-    ledger.add(rows)
+    manifest.add(rows)
     return order
 
 

@@ -3,7 +3,7 @@
     python training/benchmarks/correction_loop.py --acdc ACDC --target SUNNYBROOK --work DIR
     python training/benchmarks/correction_loop.py --page-only
 
-In each of three target domains (`correction_domains`) the model marks the most doubtful slices of
+In each of three target domains (`correction_domains`) the model marks the most uncertain slices of
 some patients; a simulated reader (`flomo_training.simulated_reader`) corrects the first k of them
 from the reference labels; `flomo finetune`'s own function learns from that store. Then the Dice is
 measured on other patients of the target domain and on patients of the base task, for
@@ -44,9 +44,9 @@ from flomo_training.evaluate import evaluate
 from flomo_training.finetuning import Settings, finetune, read_settings
 from flomo_training.finetuning.adapting import adapt_statistics
 from flomo_training.finetuning.gathering import gather
+from flomo_training.finetuning.module import between
 from flomo_training.finetuning.splitting import split
-from flomo_training.finetuning.teaching import between
-from flomo_training.simulated_reader import Doubt, corrected, most_doubtful
+from flomo_training.simulated_reader import Uncertainty, corrected, most_uncertain
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
 from napari_flomo.files import atomic_write
 from napari_flomo.models import build_network, load_card, load_network, save_model
@@ -135,16 +135,16 @@ def examine(cases: Sequence[Case], segmenter: Segmenter, domain: Domain) -> list
 
 
 def fill_store(folder: Path, pool: Sequence[Examination], count: int) -> int:
-    """Let the reader correct the most doubtful slices; return how many there were."""
-    doubts = [
-        Doubt(number, index, float(one.found.slice_scores[0, index]))
+    """Let the reader correct the most uncertain slices; return how many there were."""
+    uncertainties = [
+        Uncertainty(number, index, float(one.found.slice_scores[0, index]))
         for number, one in enumerate(pool)
         for index in one.slices
     ]
-    chosen = most_doubtful(doubts, count)
+    chosen = most_uncertain(uncertainties, count)
     store = CorrectionStore.open(folder, create=True)
     for number, one in enumerate(pool):
-        slices = [doubt.slice for doubt in chosen if doubt.case == number]
+        slices = [uncertainty.slice for uncertainty in chosen if uncertainty.case == number]
         if not slices:
             continue
         card = one.found.card

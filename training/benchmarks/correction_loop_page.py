@@ -39,7 +39,7 @@ Written by `training/benchmarks/correction_loop.py` from `correction_loop.csv` a
 `correction_trial.csv` beside it; do not edit by hand.
 
 `flomo-b0-acdc` has learnt from 64 patients of ACDC (folds 1 to 4) and meets data that look
-different. On the volumes of some patients it marks its most doubtful slices, a simulated reader
+different. On the volumes of some patients it marks its most uncertain slices, a simulated reader
 corrects the first *k* of them from the reference labels, and `flomo finetune` learns from that
 store with the settings of the package. It keeps a share of the patients out of training by itself,
 to know when to stop, so of *k* corrected slices only a part is learnt from. Then the Dice is

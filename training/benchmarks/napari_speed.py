@@ -81,11 +81,11 @@ class Window:
         figures.panel = time.perf_counter() - start
 
     def add(self, volume: Volume) -> Any:
-        """Open an image and return what the desk knows of it."""
+        """Open an image and return what the viewer_state knows of it."""
         from napari_flomo.widgets.layers import layer_of_volume
 
         layer = self.viewer.add_image(volume.data, **layer_of_volume(volume))
-        return self.panel.desk.entry_of(layer)
+        return self.panel.viewer_state.entry_of(layer)
 
     def click(self, watch: Callable[[], None] = lambda: None) -> float:
         """Click Segment and return the seconds until the mask is drawn."""
@@ -93,7 +93,7 @@ class Window:
 
         start = time.perf_counter()
         self.panel.segment_button.click()
-        while self.panel.desk.session.running is not None:
+        while self.panel.viewer_state.session.running is not None:
             QApplication.processEvents()
             watch()
             time.sleep(0.005)
@@ -157,7 +157,7 @@ def measure(clicks: int, strokes: int) -> Figures:
 
 def measure_strokes(window: Window, entry: Any, figures: Figures, strokes: int) -> None:
     """Paint with and without the plugin looking on, in turns, the same stroke each time."""
-    from napari_flomo.widgets import following
+    from napari_flomo.widgets import label_events
 
     layer = entry.labels
     layer.mode, layer.brush_size, layer.selected_label = "paint", BRUSH, 2
@@ -165,16 +165,16 @@ def measure_strokes(window: Window, entry: Any, figures: Figures, strokes: int) 
     for number in range(2 * strokes + 2):
         on = number % 2 == 0
         if on:
-            following.follow(window.panel.desk, entry)
+            label_events.follow(window.panel.viewer_state, entry)
         else:
-            following.stop_following(entry)
+            label_events.stop_following(entry)
         seconds = window.stroke(layer, 100 + number % 40)
         if number >= 2:  # the first of each warms up
             (figures.stroke_on if on else figures.stroke_off).append(seconds)
         if on:
-            following.stop_following(entry)
+            label_events.stop_following(entry)
         layer.undo()
-    following.follow(window.panel.desk, entry)
+    label_events.follow(window.panel.viewer_state, entry)
 
 
 def measure_cine(window: Window, figures: Figures) -> None:

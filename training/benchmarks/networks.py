@@ -100,7 +100,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "without DASA": {"attention": "none"},
     "plain bridge": {"bridge": "conv"},
     "plain fusion": {"fusion": "conv"},
-    "reference norm of doubt": {"spatial_uncertainty": False},
+    "reference norm of uncertainty": {"spatial_uncertainty": False},
 }
 """What replaces one part of FLoMo-Net, by the name of the row."""
 

@@ -1,4 +1,4 @@
-"""Draw the picture of a result: every slice with the contours found, and where the network doubts.
+"""Draw every slice of a result with its contours and its uncertainty.
 
     python training/benchmarks/overlay.py IMAGE -o PICTURE.png [--model NAME] [--frame K]
 
@@ -63,11 +63,16 @@ def draw(volume: Volume, result: Segmentation, path: Path) -> None:
             mask = labels[index][rows, columns] == label.code
             if mask.any():
                 top.contour(mask, levels=[0.5], colors=[label.colour], linewidths=1.2)
-        doubt = entropy[index][rows, columns]
+        uncertainty = entropy[index][rows, columns]
         bottom.imshow(
-            doubt, cmap="inferno", vmin=0, vmax=1, alpha=np.clip(doubt * 2, 0, 1), aspect=aspect
+            uncertainty,
+            cmap="inferno",
+            vmin=0,
+            vmax=1,
+            alpha=np.clip(uncertainty * 2, 0, 1),
+            aspect=aspect,
         )
-        title = f"slice {index + 1}, doubt {result.slice_scores[0, index]:.1f} cm²"
+        title = f"slice {index + 1}, uncertainty {result.slice_scores[0, index]:.1f} cm²"
         top.set_title(title, color="white", fontsize=7)
     handles = [Line2D([], [], color=label.colour, label=label.name)
                for label in result.card.labels[1:]]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The page of the docs on how far the model's doubt can be trusted.
+"""The page of the docs on how far the model's uncertainty can be trusted.
 
     python training/benchmarks/uncertainty.py                          write the page anew
     python training/benchmarks/uncertainty.py --measure ACDC SUNNYBROOK    measure first
@@ -47,7 +47,7 @@ PAGE = "uncertainty.md"
 PICTURES = "pictures_uncertainty"
 FOLD = 0
 VIEWED_PHASE: str | None = None
-"""The volumes whose doubt over views is measured; None for all of them, at eight passes each."""
+"""The volumes whose uncertainty over views is measured (eight passes each); None for all."""
 
 ROWS = Path("runs") / "uncertainty_shift"
 """Where the files of worse images go."""
@@ -101,7 +101,7 @@ def _views(
 def measure_mirrored(
     segmenter: Segmenter, cases: Sequence[Case], temperatures: Mapping[str, float], engine: str
 ) -> dict[str, Any]:
-    """Measure the doubt of the same cases with mirrored views; the page has that of plain ones."""
+    """Measure the uncertainty of the same cases with mirrored views; the page has plain ones."""
     records: list[SliceRecord] = []
     for case in cases:
         mine = at_temperature(segmenter, temperatures[case.patient], engine)
@@ -170,13 +170,13 @@ def _foreign(segmenter: Segmenter, measured: Measured, folder: Path) -> dict[str
 
 def _one_structure(records: Sequence[SliceRecord]) -> dict[str, Any]:
     rows = [
-        (one.dice, one.expected_dice, one.doubt_mm)
+        (one.dice, one.expected_dice, one.uncertainty_mm)
         for record in records
         for one in record.structures
         if one.name == FOREIGN_STRUCTURE and one.truth
     ]
     means = np.nanmean(np.array(rows), 0)
-    names = ("dice", "expected_dice", "doubt_mm")
+    names = ("dice", "expected_dice", "uncertainty_mm")
     return {
         "slices": len(rows),
         "patients": len({record.patient for record in records}),

@@ -138,7 +138,7 @@ def _calibration(figures: Figures, pictures: str) -> list[str]:
 
 
 def _mirrored(figures: Figures) -> list[str]:
-    """Tell how doubt fares where labels are the mean over mirrored views."""
+    """Tell how uncertainty fares where labels are the mean over mirrored views."""
     found = figures.get("mirrored")
     if not found:
         return []
@@ -211,7 +211,7 @@ def _finding(figures: Figures, pictures: str) -> list[str]:
     blocks = [
         "## What a reviewer finds",
         "Share found after the first 10, 20 and 30 % of the slices: of *every volume*, as in a "
-        "viewer, or of *one queue* of all volumes, most doubtful first. The viewers' order was "
+        "viewer, or of *one queue* of all volumes, most uncertain first. The viewers' order was "
         "chosen among these on these very patients: by the wrong voxels in 20 % of every volume, "
         "and between equals by the bad slices. That flatters it a little.",
         "\n".join(f"- `{name}`: {said}" for name, said in {**SCORES, **YARDSTICKS, **SUMS}.items()),
@@ -274,9 +274,9 @@ def _quality(figures: Figures) -> list[str]:
     return [
         "## Predicted Dice and expected error",
         f"Dice of each structure in each slice ({quality['structures_in_slices']} pairs). *Ridge*: "
-        "regression on six figures of doubt, fitted on the other patients; its numbers are in "
+        "regression on six uncertainty scores, fitted on the other patients; its numbers are in "
         "`uncertainty.json`. *Expected Dice*: computed from the calibrated probabilities alone, "
-        "as `Segmentation.scores` has it. *Mean of the others*: no doubt at all.",
+        "as `Segmentation.scores` has it. *Mean of the others*: no uncertainty at all.",
         table(["prediction", "mean absolute error", "correlation"], lines),
         f"Volume with a wrong label in each of {volume['volumes']} volumes: expected "
         f"{volume['mean_expected']:.1f} ml, found {volume['mean_found']:.1f} ml in the mean; mean "
@@ -287,7 +287,7 @@ def _quality(figures: Figures) -> list[str]:
 
 def _shift(figures: Figures) -> list[str]:
     shift = figures["shift"]
-    names = (("dice", 3), ("expected_dice", 3), ("doubt_mm", 2), ("expected_error_ml", 2))
+    names = (("dice", 3), ("expected_dice", 3), ("uncertainty_mm", 2), ("expected_error_ml", 2))
     lines = []
     for row in shift["states"]:
         cells = [f"{row[name]:.{digits}f}" for name, digits in names]
@@ -304,12 +304,13 @@ def _shift(figures: Figures) -> list[str]:
         f"One of {shift['every']} slices of {shift['volumes']} volumes of {shift['patients']} "
         f"patients ({' and '.join(shift['phases'])}). In brackets: the change against the same "
         "images as they are. Dice and expected Dice: mean over structures and slices; width of "
-        "doubt and expected error: mean over slices.",
+        "uncertainty and expected error: mean over slices.",
         "\n".join(f"- {kind}: {said}" for kind, said in what.items()),
         table(
-            ["images", "Dice", "expected Dice", "width of doubt, mm", "expected error, ml"], lines
+            ["images", "Dice", "expected Dice", "width of uncertainty, mm", "expected error, ml"],
+            lines,
         ),
-        "How well doubt follows the fall of Dice over all degraded volumes (Spearman): "
+        "How well uncertainty follows the fall of Dice over all degraded volumes (Spearman): "
         + ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in follows.items())
         + ".",
     ]
@@ -323,14 +324,14 @@ def _foreign(figures: Figures) -> list[str]:
             f"{found['slices']} ({found['patients']})",
             f"{found['dice']:.3f}",
             f"{found['expected_dice']:.3f}",
-            f"{found['doubt_mm']:.2f}",
+            f"{found['uncertainty_mm']:.2f}",
         ]
         for said, found in (
             ("fold of the report", foreign["at home"]),
             ("Sunnybrook, another hospital and scanner", foreign["foreign"]),
         )
     ]
-    head = ["images", "slices (patients)", "Dice", "expected Dice", "width of doubt, mm"]
+    head = ["images", "slices (patients)", "Dice", "expected Dice", "width of uncertainty, mm"]
     return [
         "## Another hospital",
         f"The {foreign['structure']} in slices where the reference has one. Three patients: no "

@@ -142,7 +142,7 @@ def _register_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentP
         "--uncertainty",
         metavar="DIR",
         type=Path,
-        help="also judge the model's doubt (calibration, errors found, all its maps) and write the "
+        help="also measure the uncertainty (calibration, errors found, all maps) and write the "
         "report into a folder; takes ten times as long and more",
     )
     parser.set_defaults(run=_evaluate)

@@ -242,11 +242,11 @@ def run_evaluation(args: argparse.Namespace) -> int:
             temporary.write_text(text + "\n", encoding="utf-8")
     print(text if to_stdout else as_text(summary))
     if args.uncertainty:
-        _judge_doubt(args, segmenter, to_stdout=to_stdout)
+        _judge_uncertainty(args, segmenter, to_stdout=to_stdout)
     return 0
 
 
-def _judge_doubt(args: argparse.Namespace, segmenter: Segmenter, *, to_stdout: bool) -> None:
+def _judge_uncertainty(args: argparse.Namespace, segmenter: Segmenter, *, to_stdout: bool) -> None:
     """Serve ``--uncertainty``; with JSON on stdout the report is in its folder alone."""
     from flomo_training.uncertainty.command import run_uncertainty
 

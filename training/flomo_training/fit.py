@@ -20,12 +20,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
-from flomo_training.diary import Diary
 from flomo_training.export import export_model
 from flomo_training.lineage import check_start, check_teachers, trained_on
 from flomo_training.module import SegmentationModule
 from flomo_training.pack import load_training
 from flomo_training.precision import choose_precision
+from flomo_training.progress_logger import Diary
 from flomo_training.recipe import Hardware, Recipe, locate_recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from flomo_training.targets import target_maker

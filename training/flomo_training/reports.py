@@ -8,10 +8,10 @@ from typing import Any
 
 from flomo_training.agreement import write_table
 from flomo_training.curves import draw_curves
-from flomo_training.diary import CURVES
 from flomo_training.evaluate import evaluate_folder, recordable
 from flomo_training.export import record_metrics
 from flomo_training.gallery import WorstCases
+from flomo_training.progress_logger import CURVES
 from flomo_training.recipe import Recipe
 from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import Segmenter

@@ -18,8 +18,8 @@ from napari_flomo.volumes import Volume
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """A slice that could be corrected, and how doubtful the network was of it.
+class Uncertainty:
+    """A slice that could be corrected, and how uncertain the network was of it.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Doubt:
     slice
         Counted from 0.
     score
-        Slice score of the segmentation; larger is more doubtful.
+        Slice score of the segmentation; larger is more uncertain.
     """
 
     case: int
@@ -36,9 +36,12 @@ class Doubt:
     score: float
 
 
-def most_doubtful(doubts: Iterable[Doubt], count: int) -> list[Doubt]:
-    """Return the most doubtful slices, the worst first; ties in order of case and slice."""
-    return sorted(doubts, key=lambda doubt: (-doubt.score, doubt.case, doubt.slice))[:count]
+def most_uncertain(uncertainties: Iterable[Uncertainty], count: int) -> list[Uncertainty]:
+    """Return the most uncertain slices, the worst first; ties in order of case and slice."""
+    return sorted(
+        uncertainties,
+        key=lambda uncertainty: (-uncertainty.score, uncertainty.case, uncertainty.slice),
+    )[:count]
 
 
 def corrected(

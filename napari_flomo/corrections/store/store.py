@@ -27,7 +27,7 @@ from napari_flomo.corrections.store.verification import Finding, file_hash, veri
 from napari_flomo.corrections.stored_files import read_stored
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike, make_folder
-from napari_flomo.places import data_folder
+from napari_flomo.paths import data_folder
 from napari_flomo.volumes import Volume
 
 Report = Callable[[str], None]

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from napari_flomo.segmentation.engines.engine import Engine, EngineFault, out_of_memory
 from napari_flomo.segmentation.engines.exporting import FORMATS, export_model
-from napari_flomo.segmentation.engines.kinds import (
+from napari_flomo.segmentation.engines.factory import make_engine
+from napari_flomo.segmentation.engines.records import all_records
+from napari_flomo.segmentation.engines.registry import (
     CHOICES,
     ENGINES,
     EngineKind,
@@ -15,8 +17,6 @@ from napari_flomo.segmentation.engines.kinds import (
     chosen_engine,
     obstacle,
 )
-from napari_flomo.segmentation.engines.making import make_engine
-from napari_flomo.segmentation.engines.records import all_records
 from napari_flomo.segmentation.engines.runner import Runner
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.engines.engine import EngineFault
-from napari_flomo.segmentation.engines.kinds import EngineKind
+from napari_flomo.segmentation.engines.registry import EngineKind
 from napari_flomo.segmentation.prediction import as_probabilities
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from napari_flomo.segmentation.engines.kinds import EngineKind
+from napari_flomo.segmentation.engines.registry import EngineKind
 
 if TYPE_CHECKING:
     from torch import Tensor

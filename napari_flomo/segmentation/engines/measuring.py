@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.engines.checking import demand_agreement
 from napari_flomo.segmentation.engines.engine import Engine, EngineFault
-from napari_flomo.segmentation.engines.kinds import EngineKind
 from napari_flomo.segmentation.engines.records import Trial
+from napari_flomo.segmentation.engines.registry import EngineKind
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.segmentation.engines.engine import EngineFault
-from napari_flomo.segmentation.engines.kinds import ENGINES
+from napari_flomo.segmentation.engines.registry import ENGINES
 from napari_flomo.segmentation.engines.rewriting import example, logits_only, tracing
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_flomo.segmentation.engines.engine import EngineFault
-from napari_flomo.segmentation.engines.kinds import EngineKind
+from napari_flomo.segmentation.engines.registry import EngineKind
 from napari_flomo.segmentation.engines.rewriting import example, logits_only, rewritten, tracing
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_flomo.segmentation.engines.engine import EngineFault
-from napari_flomo.segmentation.engines.kinds import ENGINES, EngineKind
+from napari_flomo.segmentation.engines.registry import ENGINES, EngineKind
 from napari_flomo.segmentation.engines.rewriting import logits_only, rewritten, tracing
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import napari_flomo
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write_all
-from napari_flomo.places import cache_folder
+from napari_flomo.paths import cache_folder
 
 if TYPE_CHECKING:
     import torch

@@ -15,9 +15,9 @@ from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.engines import records
 from napari_flomo.segmentation.engines.checking import Agreement, demand_agreement
 from napari_flomo.segmentation.engines.engine import Engine, EngineFault, out_of_memory
-from napari_flomo.segmentation.engines.kinds import ENGINES, candidates
-from napari_flomo.segmentation.engines.making import make_engine
+from napari_flomo.segmentation.engines.factory import make_engine
 from napari_flomo.segmentation.engines.measuring import fault_of, measure
+from napari_flomo.segmentation.engines.registry import ENGINES, candidates
 from napari_flomo.segmentation.engines.rewriting import example
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ Examples
 
 from __future__ import annotations
 
-from napari_flomo.session.learning.judgement import Judgement, Picture, Row, read_judgement
+from napari_flomo.session.learning.gate_report import Judgement, Picture, Row, read_judgement
 from napari_flomo.session.learning.learning import Learning
 from napari_flomo.session.learning.training import Point, Request, Training, trainings_folder
 from napari_flomo.session.learning.waiting import Readiness, Waiting

@@ -12,8 +12,8 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.jobs import Job, Problem, Progress, State, detached
 from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
-from napari_flomo.places import data_folder
-from napari_flomo.session.learning.judgement import Judgement, read_judgement
+from napari_flomo.paths import data_folder
+from napari_flomo.session.learning.gate_report import Judgement, read_judgement
 
 REQUEST = "request.json"
 DECISION = "decision.json"

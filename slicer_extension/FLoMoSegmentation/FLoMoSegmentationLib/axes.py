@@ -58,7 +58,7 @@ def keep_order(source: Source) -> None:
 
 def choices(source: Source) -> dict[str, str]:
     """Return what can be chosen, by name; nothing where it is clear without a choice."""
-    from napari_flomo.session.words import slice_axis_choices
+    from napari_flomo.session.messages import slice_axis_choices
 
     layout = layout_of(source, None)
     return {} if layout.slice_axis_known else slice_axis_choices(layout)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_flomo.session import Earlier, JournalKeeper
+    from napari_flomo.session import Autosave, Earlier
 
 Watch = tuple[Any, int]
 
@@ -49,7 +49,7 @@ class Entry:
         What the last run was asked to segment with: a name or a folder; empty where it is not
         known, as after a scene was loaded.
     wanted
-        The map of doubt that is computed, or was the last to be asked for.
+        The map of uncertainty that is computed, or was the last to be asked for.
     painted
         Frames that were on the screen when something was done to the segments since they were last
         read; somebody may have painted.
@@ -71,7 +71,7 @@ class Entry:
     wanted: str = ""
     painted: set[int] = field(default_factory=set)
     labels: NDArray[np.integer] | None = field(default=None, repr=False)
-    keeper: JournalKeeper | None = None
+    keeper: Autosave | None = None
     earlier: Earlier | None = None
     restoring: bool = False
     watches: list[Watch] = field(default_factory=list)

@@ -228,7 +228,7 @@ def check_transform(node: Any) -> None:
 def describe(source: Source) -> str:
     """Say in one line what an image is; reads no voxels."""
     from FLoMoSegmentationLib.axes import layout_of  # which imports this module
-    from napari_flomo.session.words import SLICE_AXIS_UNCLEAR
+    from napari_flomo.session.messages import SLICE_AXIS_UNCLEAR
 
     extent = source.node.GetImageData()
     if extent is None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import showing, strokes, versions, views
-from FLoMoSegmentationLib.doubt import THRESHOLD
+from FLoMoSegmentationLib import scene_sync, strokes, versions, views
 from FLoMoSegmentationLib.entries import Entry, SceneWatch
 from FLoMoSegmentationLib.frames import refresh
 from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.record import Record
+from FLoMoSegmentationLib.uncertainty import THRESHOLD
 from napari_flomo.session import (
+    CorrectionWriter,
     EarlierFound,
     Event,
     LabelsChanged,
@@ -24,8 +25,7 @@ from napari_flomo.session import (
     RunFinished,
     Scope,
     Session,
-    StoreKeeper,
-    words,
+    messages,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Logic:
     session
         Images, runs, review and measures, as in napari.
     threshold
-        Of the doubt when it is first shown.
+        Of the uncertainty when it is first shown.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Logic:
         pump: Pump,
         *,
         preferences: Preferences | None = None,
-        keeper: StoreKeeper | None = None,
+        keeper: CorrectionWriter | None = None,
         editor: Callable[[], Any] = lambda: None,
         say: Callable[[str, str], None] = lambda _text, _level: None,
     ) -> None:
         self.preferences = preferences or Preferences()
         self.pump = pump
         self.threshold = THRESHOLD
-        keeper = keeper or StoreKeeper(
+        keeper = keeper or CorrectionWriter(
             reader=lambda: self.preferences.reader, software={"slicer": versions.version_text()}
         )
         self.session = Session(worker, self._dispatch, keeper)
@@ -118,7 +118,7 @@ class Logic:
         key = self.session.add(volume, source.node.GetName())
         entry = Entry(key, source, state, Record.of(source.node))
         self._entries.append(entry)
-        showing.bring_back(self.session, entry)
+        scene_sync.bring_back(self.session, entry)
         entry.watch()
         return entry
 
@@ -194,12 +194,12 @@ class Logic:
     def tell(self, problem: str | None) -> None:
         """Say that strokes cannot be written, or that they can again; from any thread."""
         level = "info" if problem is None else "warning"
-        self.pump.put(lambda: self._say(words.journal_text(problem), level))
+        self.pump.put(lambda: self._say(messages.journal_text(problem), level))
 
     # Review: each goes to the slice and returns where that is, or None for nowhere.
 
     def next(self, entry: Entry) -> Place | None:
-        """Go to the next doubtful slice."""
+        """Go to the next uncertain slice."""
         self.take_strokes(entry)
         return self._gone(entry, self.session.review_next(entry.key))
 
@@ -253,13 +253,13 @@ class Logic:
             return
         if isinstance(event, RunFinished):
             first = entry.record is None
-            showing.show(self.session, entry, event.run, self.threshold, self.editor())
+            scene_sync.show(self.session, entry, event.run, self.threshold, self.editor())
             if first:
                 self.session.recall(entry.key)
         elif isinstance(event, EarlierFound):
             entry.earlier = event.earlier
         elif isinstance(event, LabelsChanged | ReviewChanged):
-            showing.note(self.session, entry)
+            scene_sync.note(self.session, entry)
 
     def _gone(self, entry: Entry, place: Place | None) -> Place | None:
         if place is not None:

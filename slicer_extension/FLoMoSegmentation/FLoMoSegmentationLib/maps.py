@@ -1,4 +1,4 @@
-"""The maps of doubt of an image in the scene: one is shown, the others wait in hidden nodes."""
+"""The uncertainty maps of an image in the scene: one is shown, the others are hidden nodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 
-from FLoMoSegmentationLib import doubt
+from FLoMoSegmentationLib import uncertainty
 from FLoMoSegmentationLib.frames import (
     frame_nodes,
     make_hidden,
@@ -19,8 +19,9 @@ from FLoMoSegmentationLib.frames import (
     with_frames,
     write_voxels,
 )
+from FLoMoSegmentationLib.record import UNCERTAINTY_ROLE
 from napari_flomo.segmentation import DEFAULT_MAPS
-from napari_flomo.session import doubt_maps
+from napari_flomo.session import uncertainty_maps
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source
@@ -34,14 +35,14 @@ KIND = "vtkMRMLScalarVolumeNode"
 def show(
     source: Source, record: Record, image: OpenImage, threshold: float, name: str = ""
 ) -> None:
-    """Write a map into the volume node with the doubt, and keep the others hidden.
+    """Write a map into the volume node with the uncertainty, and keep the others hidden.
 
     Parameters
     ----------
     source, record, image
         The image in the scene, its results there, and the image in the session.
     threshold
-        Of the doubt, see `doubt.style`.
+        Of the uncertainty, see `uncertainty.style`.
     name
         Of the map. By default, and where the image has none of that name, the one that was shown
         before, or else the one that every run brings.
@@ -50,19 +51,21 @@ def show(
     if not known:
         return
     shown = next(one for one in (name, record.map, *DEFAULT_MAPS, *known) if one in known)
-    node = record.doubt
+    node = record.uncertainty
     if node is None:
         node = make_node(source, KIND, f"{image.name} uncertainty")
-        record.refer("doubt", node)
+        record.refer(UNCERTAINTY_ROLE, node)
     place(source, node)
     _write(source, node, shown, known[shown])
-    record.show(shown, doubt_maps.largest_shown(shown, known[shown].data))
-    doubt.style(slicer.mrmlScene, node, threshold, record.largest)
+    record.show(shown, uncertainty_maps.largest_shown(shown, known[shown].data))
+    uncertainty.style(slicer.mrmlScene, node, threshold, record.largest)
     others = [one for one in known if one != shown]
     let_go(record, keep=others)
     for other in others:
         if other not in record.waiting:
-            hidden = make_hidden(source, KIND, f"{image.name} {doubt_maps.title_of(other).lower()}")
+            hidden = make_hidden(
+                source, KIND, f"{image.name} {uncertainty_maps.title_of(other).lower()}"
+            )
             record.let_wait(other, hidden)
             _write(source, hidden, other, known[other])
 
@@ -83,8 +86,8 @@ def read(source: Source, record: Record, image: OpenImage) -> dict[str, Volume]:
         If one does not fit the image any more.
     """
     nodes = record.waiting
-    if record.doubt is not None:
-        nodes = {record.map: record.doubt, **nodes}
+    if record.uncertainty is not None:
+        nodes = {record.map: record.uncertainty, **nodes}
     return {name: on_grid(image, read_voxels(source, node)) for name, node in nodes.items()}
 
 
@@ -95,6 +98,8 @@ def _write(source: Source, node: Any, name: str, found: Volume) -> None:
     frames = frame_nodes(source, node)
     for one in {node, *frames}:  # units do not come along when a browser shows a frame
         if one.IsA(KIND):
-            one.SetDescription(f"{doubt_maps.title_of(name)}: {doubt_maps.explanation_of(name)}")
+            one.SetDescription(
+                f"{uncertainty_maps.title_of(name)}: {uncertainty_maps.explanation_of(name)}"
+            )
             one.SetVoxelValueUnits(units)
     write_voxels(source, node, with_frames(found.data).astype(np.float32, copy=False))

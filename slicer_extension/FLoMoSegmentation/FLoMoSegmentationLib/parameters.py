@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from FLoMoSegmentationLib import doubt
+from FLoMoSegmentationLib import uncertainty
 
 SCOPES = ("slice", "stack", "all")
 DEVICES = ("auto", "cpu", "cuda")
@@ -25,21 +25,21 @@ class Parameters:
         One of `SCOPES`: this slice, this stack, all frames.
     mirrored
         Whether the mean over mirrored views counts.
-    show_doubt
-        Whether the doubt lies over the image.
+    show_uncertainty
+        Whether the uncertainty lies over the image.
     opacity
-        Of the doubt, 0 to 1.
+        Of the uncertainty, 0 to 1.
     threshold
-        Doubt below this is clear, 0 to 1.
+        Uncertainty below this is clear, 0 to 1.
     """
 
     model: str = ""
     device: str = "auto"
     scope: str = "stack"
     mirrored: bool = False
-    show_doubt: bool = False
-    opacity: float = doubt.OPACITY
-    threshold: float = doubt.THRESHOLD
+    show_uncertainty: bool = False
+    opacity: float = uncertainty.OPACITY
+    threshold: float = uncertainty.THRESHOLD
 
 
 def read(node: Any) -> Parameters:
@@ -51,7 +51,7 @@ def read(node: Any) -> Parameters:
         device=found["device"] if found["device"] in DEVICES else default.device,
         scope=found["scope"] if found["scope"] in SCOPES else default.scope,
         mirrored=found["mirrored"] == "true",
-        show_doubt=found["show_doubt"] == "true",
+        show_uncertainty=(found["show_uncertainty"] or node.GetParameter("show_doubt")) == "true",
         opacity=_share(found["opacity"], default.opacity),
         threshold=_share(found["threshold"], default.threshold),
     )

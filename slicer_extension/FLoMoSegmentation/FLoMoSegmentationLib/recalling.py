@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import slicer
 
-from FLoMoSegmentationLib import results, showing, versions
+from FLoMoSegmentationLib import results, scene_sync, versions
 from FLoMoSegmentationLib.frames import with_frames
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def bring_back(logic: Logic, entry: Entry) -> None:
     labels = with_frames(image.labels.data)
     results.write_labels(entry.source, record.segmentation, labels, image.segmentation.card)
     logic.session.vouch(entry.key, found.places)
-    showing.settle(logic.session, entry)
+    scene_sync.settle(logic.session, entry)
     if entry.keeper is not None:
         for place in found.places:
             entry.keeper.note_accepted(place)

@@ -1,4 +1,4 @@
-"""What belongs together in a scene: an image, its labels, its doubt, and how far the review is.
+"""What belongs together in a scene: image, labels, uncertainty and state of review.
 
 Each segmented image has a hidden node that refers to its results, so that a scene that was saved
 and loaded again knows what it is about.
@@ -13,6 +13,8 @@ from typing import Any
 import slicer
 
 KIND = "vtkMRMLScriptedModuleNode"
+UNCERTAINTY_ROLE = "doubt"
+"""Name of the node reference in saved scenes; never renamed, so that old scenes open."""
 _MODULE = "FLoMoSegmentation.Record"
 _NOTE = "note"
 _MAP = "map"
@@ -66,13 +68,13 @@ class Record:
         return self.node.GetNodeReference("segmentation")
 
     @property
-    def doubt(self) -> Any:
-        """The volume node with the doubt; None if there is none (any more)."""
-        return self.node.GetNodeReference("doubt")
+    def uncertainty(self) -> Any:
+        """The volume node with the uncertainty; None if there is none (any more)."""
+        return self.node.GetNodeReference(UNCERTAINTY_ROLE)
 
     @property
     def map(self) -> str:
-        """Name of the map that the volume node with the doubt shows."""
+        """Name of the map that the volume node with the uncertainty shows."""
         return self.node.GetParameter(_MAP) or "entropy"
 
     @property

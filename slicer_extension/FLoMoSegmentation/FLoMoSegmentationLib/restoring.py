@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import maps, results, segments, showing, versions
-from FLoMoSegmentationLib.adding import add_image, remove_image
+from FLoMoSegmentationLib import maps, results, scene_sync, segments, versions
 from FLoMoSegmentationLib.record import Record
+from FLoMoSegmentationLib.scene_io import add_image, remove_image
 from napari_flomo.corrections import Leftover, Replay, replay
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import JournalKeeper
+from napari_flomo.session import Autosave
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.entries import Entry
@@ -57,7 +57,7 @@ def bring_back(logic: Logic, left: Leftover, chosen: Any = None) -> tuple[Entry,
         except FlomoError:
             remove_image(entry.source)
             raise
-    entry.keeper = JournalKeeper.resume(left.folder, logic.tell)
+    entry.keeper = Autosave.resume(left.folder, logic.tell)
     return entry, found
 
 
@@ -83,12 +83,12 @@ def _restore(logic: Logic, entry: Entry, found: Replay) -> None:
     record = entry.record = entry.record or Record.make(entry.source.node)
     if before is not None and before.card.card_hash == card.card_hash:
         image.segmentation = replace(image.segmentation, uncertainty=before.uncertainty)
-    elif record.doubt is not None:  # of another model
+    elif record.uncertainty is not None:  # of another model
         maps.let_go(record)
-        slicer.mrmlScene.RemoveNode(record.doubt)
+        slicer.mrmlScene.RemoveNode(record.uncertainty)
     if record.segmentation is not None:
         versions.save_for_undo(slicer.mrmlScene, logic.editor())
     results.show_labels(entry.source, record, image)
     segments.set_finished(record.segmentation, card, image.locked)
     results.keep_proposed(entry.source, record, image)
-    showing.settle(logic.session, entry)
+    scene_sync.settle(logic.session, entry)

@@ -54,7 +54,7 @@ def cancel_works() -> None:
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
 
 
-def a_map_of_doubt_is_computed_by_click() -> None:
+def a_map_of_uncertainty_is_computed_by_click() -> None:
     """Choose a map that is not there yet, compute it, and find it in the slice views."""
     if installer.missing():
         return
@@ -62,12 +62,12 @@ def a_map_of_doubt_is_computed_by_click() -> None:
     _wait(lambda: panel.logic.session.running is None)
     ui = panel.review.ui
     ui.mapBox.setCurrentIndex(ui.mapBox.findData("network_cosine"))
-    panel.review.doubt.on_map()
+    panel.review.uncertainty.on_map()
     ui.computeButton.click()
     assert panel.logic.session.running is not None
     _wait(lambda: panel.logic.session.running is None)
     assert panel.entry.record.map == "network_cosine"
-    assert ui.showDoubt.checked
+    assert ui.showUncertainty.checked
 
 
 def a_stroke_of_the_editor_is_taken_up_and_undone() -> None:
@@ -95,7 +95,7 @@ STEPS: tuple[Callable[[], None], ...] = (
     all_widgets_are_there,
     a_heart_is_segmented_while_the_windows_live,
     cancel_works,
-    a_map_of_doubt_is_computed_by_click,
+    a_map_of_uncertainty_is_computed_by_click,
     a_stroke_of_the_editor_is_taken_up_and_undone,
 )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from FLoMoSegmentationLib import results, segments
 from FLoMoSegmentationLib.frames import stored, with_frames
-from napari_flomo.session import JournalKeeper, Place
+from napari_flomo.session import Autosave, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def take(
     session, entry
         The session, and the image.
     tell
-        Told when strokes cannot be written, see `JournalKeeper`.
+        Told when strokes cannot be written, see `Autosave`.
     everywhere
         Whether all frames of a cine are read, and not only those that were on the screen meanwhile,
         where the Segment Editor paints. Takes some 10 ms for each.
@@ -51,7 +51,7 @@ def take(
         differing = painted != labels[frame]
         if differing.any():
             if entry.keeper is None:
-                entry.keeper = JournalKeeper.begin(image, image.labels.data.copy(), tell)
+                entry.keeper = Autosave.begin(image, image.labels.data.copy(), tell)
             indices = np.flatnonzero(differing) + frame * differing.size
             old, new = labels[frame][differing], painted[differing]
             entry.keeper.note_change("stroke", indices, old, new)

@@ -26,8 +26,8 @@ def show_image(source: Source) -> None:
     align(source)
 
 
-def show_doubt(node: Any, opacity: float) -> None:
-    """Lay a doubt map over the image; None takes it away."""
+def show_uncertainty(node: Any, opacity: float) -> None:
+    """Lay an uncertainty map over the image; None takes it away."""
     for composite in _nodes("vtkMRMLSliceCompositeNode"):
         composite.SetForegroundVolumeID(None if node is None else node.GetID())
         composite.SetForegroundOpacity(0.0 if node is None else opacity)

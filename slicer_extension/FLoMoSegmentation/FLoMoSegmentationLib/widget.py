@@ -10,14 +10,14 @@ import qt
 import slicer
 
 from FLoMoSegmentationLib import installer, parameters
-from FLoMoSegmentationLib.panel_install import InstallPanel
+from FLoMoSegmentationLib.panels.install import InstallPanel
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.entries import Entry
     from FLoMoSegmentationLib.logic import Logic
-    from FLoMoSegmentationLib.panel_restore import RestorePanel
-    from FLoMoSegmentationLib.panel_review import ReviewPanel
-    from FLoMoSegmentationLib.panel_segment import SegmentPanel
+    from FLoMoSegmentationLib.panels.restore import RestorePanel
+    from FLoMoSegmentationLib.panels.review import ReviewPanel
+    from FLoMoSegmentationLib.panels.segment import SegmentPanel
     from napari_flomo.jobs import Worker
 
 IDLE_MS = 400
@@ -97,10 +97,10 @@ class Widget:
     def start(self) -> None:
         """Build the sections that need ``napari_flomo``, once it is installed."""
         from FLoMoSegmentationLib.logic import Logic
-        from FLoMoSegmentationLib.panel_learn import LearnPanel
-        from FLoMoSegmentationLib.panel_restore import RestorePanel
-        from FLoMoSegmentationLib.panel_review import ReviewPanel
-        from FLoMoSegmentationLib.panel_segment import SegmentPanel
+        from FLoMoSegmentationLib.panels.learn import LearnPanel
+        from FLoMoSegmentationLib.panels.restore import RestorePanel
+        from FLoMoSegmentationLib.panels.review import ReviewPanel
+        from FLoMoSegmentationLib.panels.segment import SegmentPanel
         from FLoMoSegmentationLib.runner import Pump, make_worker
 
         if self._logic is not None:

@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from napari_flomo.session import Place, Review
 
 DEVICES = (("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "GPU (CUDA)"))
-COLUMNS = ("Slice", "Doubt, cm²", "State", "Edits")
+COLUMNS = ("Slice", "Uncertainty, cm²", "State", "Edits")
 
 
 def progress_text(progress: Progress) -> str:
     """Say how far work is."""
-    from napari_flomo.session import words  # not installed yet when the panels are built
+    from napari_flomo.session import messages  # not installed yet when the panels are built
 
-    return words.progress_text(progress)
+    return messages.progress_text(progress)
 
 
 def card_text(card: ModelCard) -> str:
     """Say what a model finds, how well, and under which licence, in rich text."""
-    from napari_flomo.session import words
+    from napari_flomo.session import messages
 
-    return words.card_text(card)
+    return messages.card_text(card)
 
 
 def review_row(review: Review, place: Place, moving: bool) -> tuple[str, ...]:

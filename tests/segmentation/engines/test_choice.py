@@ -15,9 +15,9 @@ from napari_flomo.segmentation.engines import (
     ENGINES,
     candidates,
     chosen_engine,
-    kinds,
     make_engine,
     obstacle,
+    registry,
 )
 
 
@@ -36,7 +36,7 @@ def test_the_environment_says_what_auto_means(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, card: ModelCard) -> None:
-    monkeypatch.setattr(kinds, "is_there", lambda module: module != "openvino")
+    monkeypatch.setattr(registry, "is_there", lambda module: module != "openvino")
     with pytest.raises(FlomoError, match=r"needs openvino.*pip install 'napari-flomo\[fast\]'"):
         Segmenter(Small(3), card, "cpu", engine="openvino")
     assert "openvino" not in [kind.name for kind in candidates("auto", CPU)]
@@ -61,7 +61,7 @@ def test_bfloat16_where_the_processor_has_it(
     monkeypatch: pytest.MonkeyPatch, flags: dict[str, bool], can: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
-    assert kinds.computes_in_bfloat16(CPU) is can
+    assert registry.computes_in_bfloat16(CPU) is can
     assert (obstacle(ENGINES["bf16"], CPU) is None) is can
     assert ("bf16" in [kind.name for kind in candidates("fastest", CPU)]) is can
 
@@ -71,14 +71,14 @@ def test_bfloat16_where_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None
         raise RuntimeError("unknown processor")
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", fail, raising=False)
-    assert not kinds.computes_in_bfloat16(CPU)
+    assert not registry.computes_in_bfloat16(CPU)
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert not kinds.computes_in_bfloat16(CPU)
-    assert not kinds.computes_in_bfloat16(torch.device("mps"))
+    assert not registry.computes_in_bfloat16(CPU)
+    assert not registry.computes_in_bfloat16(torch.device("mps"))
 
 
 def test_auto_is_float32_and_never_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "obstacle", lambda kind, device: None)
+    monkeypatch.setattr(registry, "obstacle", lambda kind, device: None)
     names = [kind.name for kind in candidates("auto", CPU)]
     assert names == ["eager", "fast", "openvino", "onnxruntime"]
     assert {"openvino-bf16", "bf16"} <= {kind.name for kind in candidates("fastest", CPU)}
@@ -87,7 +87,7 @@ def test_auto_is_float32_and_never_compiles(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_compile_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds.shutil, "which", lambda name: None)
+    monkeypatch.setattr(registry.shutil, "which", lambda name: None)
     assert "compiler" in str(obstacle(ENGINES["compile"], CPU))
 
 

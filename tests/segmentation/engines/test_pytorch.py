@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from napari_flomo.models import ModelCard
 from napari_flomo.networks import Output
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.segmentation.engines import ENGINES, EngineFault, kinds, make_engine
+from napari_flomo.segmentation.engines import ENGINES, EngineFault, make_engine, registry
 from napari_flomo.segmentation.engines.pytorch import TorchEngine
 
 
@@ -22,7 +22,7 @@ from napari_flomo.segmentation.engines.pytorch import TorchEngine
 def test_logits_and_maps(
     name: str, network: nn.Module, images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kinds, "computes_in_bfloat16", lambda _: True)  # slow here, but right
+    monkeypatch.setattr(registry, "computes_in_bfloat16", lambda _: True)  # slow here, but right
     engine = make_engine(name, network, channels=1, size=SIZE, device=CPU)
     with torch.inference_mode():
         found, truth = engine(images, maps=True), network(images)

@@ -43,9 +43,10 @@ def enough(monkeypatch: pytest.MonkeyPatch) -> int:
 @pytest.fixture(autouse=True)
 def candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this processor can."""
-    from napari_flomo.segmentation.engines import kinds
 
-    monkeypatch.setattr(kinds, "computes_in_bfloat16", lambda _: True)
+    from napari_flomo.segmentation.engines import registry
+
+    monkeypatch.setattr(registry, "computes_in_bfloat16", lambda _: True)
 
 
 def test_labels_that_move_a_little_in_each_slice(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flomo_training.finetuning import gather, read_replay, split
-from flomo_training.finetuning.rehearsal import LessonDataset, LessonSampler, plan_lessons
+from flomo_training.finetuning.replay import ReplaySampler, SampleDataset, plan_samples
 from flomo_training.leaks import fingerprint
 from flomo_training.pack import write_pack
 from flomo_training.recipe import Crops, CropStage
@@ -20,20 +20,20 @@ CROPS = Crops((CropStage(0, 32),), jitter=2, anywhere=0.0)
 
 def test_without_replay_slices_nobody_saw_come_along(fill, card, settings):
     training, _ = split(gather(fill(patients=3, seen=3), card, []), settings)
-    lessons = plan_lessons(training, [], card, settings)
-    assert lessons.corrections == 6
-    assert lessons.companions == 1, "a quarter of a batch of four"
-    assert lessons.labelled == (True, True, False, False)
+    samples = plan_samples(training, [], card, settings)
+    assert samples.corrections == 6
+    assert samples.companions == 1, "a quarter of a batch of four"
+    assert samples.labelled == (True, True, False, False)
     none = replace(settings, distillation=replace(settings.distillation, weight=0.0))
-    assert plan_lessons(training, [], card, none).companions == 0
+    assert plan_samples(training, [], card, none).companions == 0
     everything_seen = gather(fill(patients=2, seen=4, folder="whole"), card, [])
-    assert plan_lessons(everything_seen, [], card, settings).companions == 0
+    assert plan_samples(everything_seen, [], card, settings).companions == 0
 
 
 def test_every_batch_is_mixed_and_every_ticket_is_new(fill, card, settings):
     training, _ = split(gather(fill(patients=3), card, []), settings)
-    lessons = plan_lessons(training, [], card, settings)
-    sampler = LessonSampler(lessons, batch_size=4, steps=10, seed=1)
+    samples = plan_samples(training, [], card, settings)
+    sampler = ReplaySampler(samples, batch_size=4, steps=10, seed=1)
     seen: list[tuple[int, int]] = []
     for epoch in range(3):
         sampler.set_epoch(epoch)
@@ -41,10 +41,10 @@ def test_every_batch_is_mixed_and_every_ticket_is_new(fill, card, settings):
         assert len(tickets) == len(sampler) == 40
         for begin in range(0, 40, 4):
             indices = [index for _, index in tickets[begin : begin + 4]]
-            assert sum(index >= lessons.corrections for index in indices) == 1
+            assert sum(index >= samples.corrections for index in indices) == 1
         seen += tickets
     assert len({number for number, _ in seen}) == len(seen)
-    counts = np.bincount([index for _, index in seen if index < lessons.corrections])
+    counts = np.bincount([index for _, index in seen if index < samples.corrections])
     assert len(counts) == 6
     assert counts.max() - counts.min() <= 3, "no correction comes up more often than another"
     sampler.set_epoch(2)
@@ -55,8 +55,8 @@ def test_items_tell_what_they_know(fill, card, settings):
     labels = (*card.labels, replace(card.labels[1], code=9, name="fat"))
     wide = replace(card, labels=labels)
     training, _ = split(gather(fill(patients=3), wide, []), settings)
-    lessons = plan_lessons(training, [], wide, settings)
-    dataset = LessonDataset(lessons, wide, CROPS, settings.augmentation, seed=1)
+    samples = plan_samples(training, [], wide, settings)
+    dataset = SampleDataset(samples, wide, CROPS, settings.augmentation, seed=1)
     first, last = dataset[(0, 0)], dataset[(1, len(dataset) - 1)]
     assert first["image"].shape == (1, 32, 32)
     assert first["named"].tolist() == [True, True, True, False]
@@ -65,8 +65,8 @@ def test_items_tell_what_they_know(fill, card, settings):
     again = dataset[(0, 0)]
     assert (again["image"] == first["image"]).all()
     assert (dataset[(5, 0)]["image"] != first["image"]).any()
-    sigmoid = LessonDataset(
-        lessons, replace(wide, activation="sigmoid"), CROPS, settings.augmentation, 1
+    sigmoid = SampleDataset(
+        samples, replace(wide, activation="sigmoid"), CROPS, settings.augmentation, 1
     )
     assert sigmoid[(0, 0)]["named"].tolist() == [True, True, False]
 
@@ -87,9 +87,9 @@ def test_replay_is_what_the_parent_has_seen(fill, base_card, dataset, settings, 
     write_pack(dataset, base_card, pack)
     packed = read_replay(pack, base_card, corrected, settings)
     assert {v.fingerprint for v in packed} == {v.fingerprint for v in volumes}
-    lessons = plan_lessons(corrected, volumes, base_card, settings)
-    assert lessons.companions == 2
-    assert all(lessons.labelled)
+    samples = plan_samples(corrected, volumes, base_card, settings)
+    assert samples.companions == 2
+    assert all(samples.labelled)
 
 
 def test_a_corrected_image_is_not_replayed(fill, base_card, dataset, settings):

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from flomo_training.finetuning import Settings, finetune, read_settings, tuning
+from flomo_training.finetuning.module import Tally, TuningModule
 from flomo_training.finetuning.settings import DEFAULTS
-from flomo_training.finetuning.teaching import Tally, TuningModule
 from flomo_training.recipe import Hardware
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import build_network, load_card, load_network, save_model

@@ -212,7 +212,7 @@ class TestCommands:
         assert (model / "card.json").read_bytes() == before
 
     def test_evaluate_writes_the_report(self, dataset, model, tmp_path, capsys):
-        out = tmp_path / "doubt"
+        out = tmp_path / "uncertainty"
         arguments = ["--model", str(model), "--data", str(dataset), "--fold", "1"]
         assert main(["evaluate", *arguments, "--uncertainty", str(out)]) == 0
         assert "the first 20 % of the slices" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The measures of doubt, on counts whose answer is known or can be had the slow way."""
+"""The measures of uncertainty, on counts whose answer is known or can be had the slow way."""
 
 from __future__ import annotations
 
@@ -172,9 +172,9 @@ class TestPredictedDice:
         assert predict_left_out(table) == pytest.approx([0.9, 0.9, 0.5, 0.5])
 
 
-def test_doubt_that_follows_dice_is_told_from_doubt_that_does_not():
-    def row(case: str, kind: str, grade: str, dice: float, doubt: float) -> ShiftRow:
-        return ShiftRow(case, case, "ED", kind, grade, dice, dice, doubt, 1 - dice)
+def test_uncertainty_that_follows_dice_is_told_from_uncertainty_that_does_not():
+    def row(case: str, kind: str, grade: str, dice: float, uncertainty: float) -> ShiftRow:
+        return ShiftRow(case, case, "ED", kind, grade, dice, dice, uncertainty, 1 - dice)
 
     rows = []
     for number, case in enumerate(("a", "b", "c")):
@@ -182,16 +182,18 @@ def test_doubt_that_follows_dice_is_told_from_doubt_that_does_not():
         rows.append(row(case, "noise", "mild", 0.8 - number / 100, 1.1 + number / 100))
         rows.append(row(case, "noise", "strong", 0.5 - number / 100, 1.4 + number / 100))
     found = shift_figures(rows)
-    assert found["correlation"]["doubt_mm"] == pytest.approx(1)
+    assert found["correlation"]["uncertainty_mm"] == pytest.approx(1)
     strong = found["states"][2]
     assert strong["dice"] == pytest.approx(0.49)
     assert strong["dice_change"][0] == pytest.approx(-0.41)
     assert strong["dice_change"][1] < strong["dice_change"][0] < strong["dice_change"][2]
     still = [SimpleNamespace(**vars(one)) for one in rows]
-    flat = [ShiftRow(**(vars(one) | {"doubt_mm": 2.0 - one.dice * 0 - one.dice})) for one in still]
-    assert shift_figures(flat)["correlation"]["doubt_mm"] == pytest.approx(1)
-    against = [ShiftRow(**(vars(one) | {"doubt_mm": one.dice})) for one in still]
-    assert shift_figures(against)["correlation"]["doubt_mm"] == pytest.approx(-1)
+    flat = [
+        ShiftRow(**(vars(one) | {"uncertainty_mm": 2.0 - one.dice * 0 - one.dice})) for one in still
+    ]
+    assert shift_figures(flat)["correlation"]["uncertainty_mm"] == pytest.approx(1)
+    against = [ShiftRow(**(vars(one) | {"uncertainty_mm": one.dice})) for one in still]
+    assert shift_figures(against)["correlation"]["uncertainty_mm"] == pytest.approx(-1)
 
 
 def test_an_estimate_is_everyone_with_the_interval_of_the_draws():

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from flomo_training.finetuning.gathering import Corrected, CorrectedFrame, corrected_frame, gather
 from flomo_training.finetuning.learning import Learnt, learn, look
-from flomo_training.finetuning.rehearsal import read_replay
+from flomo_training.finetuning.replay import read_replay
 from flomo_training.finetuning.settings import Distillation, Settings, read_settings
 from flomo_training.finetuning.splitting import Readiness, readiness, split
 from flomo_training.finetuning.tuning import Tuned, finetune, tune

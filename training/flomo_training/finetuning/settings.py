@@ -157,7 +157,7 @@ class Settings:
         _demand(0 <= self.warm_up < self.steps, "'warm_up' must be shorter than 'steps'")
 
     @property
-    def looks(self) -> int:
+    def evaluations(self) -> int:
         """How often the held-out slices are looked at, when nothing ends the training early."""
         return math.ceil(self.steps / self.evaluate_every)
 
@@ -173,7 +173,7 @@ class Settings:
         return Recipe(
             flavour="best",
             seed=self.seed,
-            epochs=self.looks,
+            epochs=self.evaluations,
             batch_size=self.batch_size,
             workers=0,
             precision=choose_precision(self.precision, hardware.accelerator),

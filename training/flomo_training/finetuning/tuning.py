@@ -15,22 +15,22 @@ import torch
 from torch.utils.data import DataLoader
 
 from flomo_training.cases import PreparedVolume
-from flomo_training.diary import CURVES
+from flomo_training.finetuning.callbacks import BEST, Watch, take_weights
 from flomo_training.finetuning.candidate import Facts, write_candidate
 from flomo_training.finetuning.gathering import Corrected, gather
-from flomo_training.finetuning.rehearsal import (
-    LessonDataset,
-    Lessons,
-    LessonSampler,
-    plan_lessons,
+from flomo_training.finetuning.module import TuningModule, validation_batches
+from flomo_training.finetuning.replay import (
+    ReplaySampler,
+    SampleDataset,
+    Samples,
+    plan_samples,
     read_replay,
 )
 from flomo_training.finetuning.settings import Settings, read_settings
 from flomo_training.finetuning.splitting import readiness, split
-from flomo_training.finetuning.teaching import TuningModule, looks
-from flomo_training.finetuning.watching import BEST, Watch, take_weights
 from flomo_training.fit import LAST, check_run, make_trainer
 from flomo_training.gate.cases import HeldOut
+from flomo_training.progress_logger import CURVES
 from flomo_training.recipe import Hardware
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError
@@ -187,7 +187,7 @@ def tune(
         replayed=replayed,
         settings=settings,
     )
-    lessons = plan_lessons(training, replayed, card, settings)
+    samples = plan_samples(training, replayed, card, settings)
     chosen = choose_device(device)
     recipe = settings.recipe(card, folder, _hardware(chosen))
     teaches = not replayed and settings.distillation.weight > 0
@@ -199,15 +199,15 @@ def tune(
     # A device without a number is the first one that there is.
     devices = [chosen.index] if chosen.type == "cuda" and ":" in str(chosen) else None
     trainer = make_trainer(recipe, out, watch, devices)
-    batches = looks(held_out, card)
+    batches = validation_batches(held_out, card)
     with warnings.catch_warnings():
         # The few slices of a fine-tuning are prepared quicker than a process starts.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         if batches:
             trainer.validate(module, _looks_loader(batches), verbose=False)
             watch.baseline = module.tally.dice()
-        module.meet(training.frames)
-        loader = _lessons_loader(lessons, card, recipe, settings)
+        module.adapt_batchnorm(training.frames)
+        loader = _samples_loader(samples, card, recipe, settings)
         # Only tensors and numbers are ever read from a checkpoint, never a pickled object.
         trainer.fit(
             module,
@@ -325,11 +325,11 @@ def _take_result(module: TuningModule, watch: Watch, out: Path) -> None:
     module.update_candidate()
 
 
-def _lessons_loader(
-    lessons: Lessons, card: ModelCard, recipe: Any, settings: Settings
+def _samples_loader(
+    samples: Samples, card: ModelCard, recipe: Any, settings: Settings
 ) -> DataLoader[Any]:
-    dataset = LessonDataset(lessons, card, recipe.crops, recipe.augmentation, settings.seed)
-    sampler = LessonSampler(lessons, settings.batch_size, settings.evaluate_every, settings.seed)
+    dataset = SampleDataset(samples, card, recipe.crops, recipe.augmentation, settings.seed)
+    sampler = ReplaySampler(samples, settings.batch_size, settings.evaluate_every, settings.seed)
     return DataLoader(dataset, batch_size=settings.batch_size, sampler=sampler)
 
 

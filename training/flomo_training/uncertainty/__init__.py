@@ -1,1 +1,1 @@
-"""How honest a model's doubt is: calibration, errors found, predicted Dice, shifted images."""
+"""Quality of a model's uncertainty: calibration, errors found, predicted Dice, shifted images."""

@@ -60,7 +60,7 @@ def run_uncertainty(
     *,
     mirrored: bool = False,
 ) -> str:
-    """Write the report on doubt and return it in words."""
+    """Write the report on uncertainty and return it in words."""
     check_unseen(cases, segmenter.card)
     with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
         report = write_uncertainty(

@@ -1,4 +1,4 @@
-"""The figures of doubt: everything with its interval, in plain JSON types."""
+"""The figures of uncertainty: everything with its interval, in plain JSON types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doubt measured on a fold: calibrated on one half of the patients, judged on the other."""
+"""Uncertainty measured on a fold: calibrated on one half of the patients, judged on the other."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def measure_fold(
     *,
     mirrored: bool = False,
 ) -> Measured:
-    """Measure calibration and doubt on cases that the model never saw.
+    """Measure calibration and uncertainty on cases that the model never saw.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def measure_fold(
     progress
         Called after each case.
     mirrored
-        Whether doubt is judged with mirrored views. Temperatures are fitted on plain ones all the
-        same: they belong to the network, and the card has one.
+        Whether uncertainty is judged with mirrored views. Temperatures are fitted on plain ones all
+        the same: they belong to the network, and the card has one.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from napari_flomo.volumes import Geometry, Volume
 
 SCORES = {
     "entropy_area": "entropy summed over the plausible pixels, cm²",
-    "boundary": "width of the band of doubt along the contours, mm",
+    "boundary": "width of the band of uncertainty along the contours, mm",
     "expected_error": "volume that is expected to be wrong, ml",
     "expected_voxels": "voxels that are expected to be wrong",
     "expected_dice": "one less the smallest expected Dice of a structure",
@@ -38,9 +38,9 @@ SUMMED = ("tta_entropy", "mutual_information", "variance", "mc_entropy", "mc_mut
 
 YARDSTICKS = {
     "anatomical": "base and apex first, then towards the middle",
-    "largest_first": "by the labelled area: what doubt must beat to be more than size",
+    "largest_first": "by the labelled area: what uncertainty must beat to be more than size",
 }
-"""Orders that know nothing of doubt."""
+"""Orders that know nothing of uncertainty."""
 
 
 def measure_case(
@@ -51,7 +51,7 @@ def measure_case(
     *,
     mirrored: bool = False,
 ) -> list[SliceRecord]:
-    """Segment a case of one frame and compare doubt and errors, slice by slice.
+    """Segment a case of one frame and compare uncertainty and errors, slice by slice.
 
     Parameters
     ----------
@@ -194,8 +194,8 @@ def _candidates(
     dice = float(scores.least_expected_dice()[0, index])
     entropy = maps["entropy"][plausible].astype(np.float64)
     found = {
-        "entropy_area": float(scores.doubt_cm2[0, index]),
-        "boundary": float(scores.doubt_mm[0, index]),
+        "entropy_area": float(scores.uncertainty_cm2[0, index]),
+        "boundary": float(scores.uncertainty_mm[0, index]),
         "expected_error": float(scores.expected_error_ml[0, index]),
         "expected_voxels": float(scores.expected_voxels(geometry)[0, index]),
         "expected_dice": 0.0 if np.isnan(dice) else 1 - dice,
@@ -227,7 +227,7 @@ def _structures(
                 both=int((found & there).sum()),
                 inside=float(one[found].sum(dtype=np.float64)),
                 whole=float(one[found | (one >= PLAUSIBLE)].sum(dtype=np.float64)),
-                doubt_mm=float(scores.structure_doubt_mm[number - 1, 0, index]),
+                uncertainty_mm=float(scores.structure_uncertainty_mm[number - 1, 0, index]),
             )
         )
     return tuple(records)

@@ -19,7 +19,7 @@ from flomo_training.uncertainty.records import SliceRecord, StructureRecord
 PENALTY = 1.0
 """Of the ridge, on standardised features: little, for there are few of them."""
 
-FEATURES = ("expected_dice", "doubt_mm", "log_area", "log_expected_area", "slice_boundary",
+FEATURES = ("expected_dice", "uncertainty_mm", "log_area", "log_expected_area", "slice_boundary",
             "slice_expected_error")  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -57,7 +57,7 @@ class QualityModel:
 
 @dataclass(frozen=True, eq=False)
 class QualityTable:
-    """Structures in slices whose Dice is known: found or there, and with a doubt of their own.
+    """Structures in slices whose Dice is known, with their uncertainty scores.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ def predict_left_out(table: QualityTable) -> Floats:
 
 
 def mean_left_out(table: QualityTable) -> Floats:
-    """Return the mean Dice of the other patients for every row: what needs no doubt at all."""
+    """Return the mean Dice of the other patients for every row: no uncertainty needed."""
     predicted = np.empty(len(table.dice))
     for patient in np.unique(table.patients):
         mine = table.patients == patient
@@ -124,7 +124,7 @@ def mean_left_out(table: QualityTable) -> Floats:
 def _features(record: SliceRecord, one: StructureRecord) -> list[float]:
     return [
         one.expected_dice,
-        one.doubt_mm,
+        one.uncertainty_mm,
         math.log1p(one.found),
         math.log1p(one.whole),
         record.scores["boundary"],

@@ -1,4 +1,4 @@
-"""What is kept of each slice when doubt is measured."""
+"""What is kept of each slice when uncertainty is measured."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class StructureRecord:
         Voxels in the result, in the reference, in both.
     inside, whole
         Probability within the result, and all of it.
-    doubt_mm
-        Width of the band of doubt along its contour.
+    uncertainty_mm
+        Width of the band of uncertainty along its contour.
     """
 
     name: str
@@ -36,7 +36,7 @@ class StructureRecord:
     both: int
     inside: float
     whole: float
-    doubt_mm: float
+    uncertainty_mm: float
 
     @property
     def dice(self) -> float:
@@ -71,7 +71,7 @@ class SliceRecord:
     size_mm2
         Area of all structures of the reference.
     scores
-        Candidates for the order of review by name; large is doubtful.
+        Candidates for the order of review by name; large is uncertain.
     expected_error_ml
         Volume that is expected to be wrong.
     everywhere, near

@@ -1,4 +1,4 @@
-"""The report on a model's doubt: figures in JSON, slices in CSV, pictures."""
+"""The report on a model's uncertainty: figures in JSON, slices in CSV, pictures."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ CHOSEN = "entropy_area"
 """The order of review that viewers use: `Segmentation.slice_scores`."""
 
 DRAWN = {
-    "entropy_area": "area of doubt (the viewers' order)",
+    "entropy_area": "area of uncertainty (the viewers' order)",
     "expected_error": "expected error, ml",
-    "boundary": "width of doubt, mm",
+    "boundary": "width of uncertainty, mm",
     "anatomical": "base and apex first",
     "largest_first": "largest first",
 }
@@ -71,7 +71,7 @@ def write_uncertainty(
     progress: Callable[[], object] | None = None,
     mirrored: bool = False,
 ) -> dict[str, Any]:
-    """Measure a model's doubt on cases that it never saw, and write all that is found.
+    """Measure a model's uncertainty on cases that it never saw, and write all that is found.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether doubt and error grow together when images get worse, or come from elsewhere."""
+"""Whether uncertainty and error grow together when images get worse, or come from elsewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ShiftRow:
         Of `DEGRADATIONS` and `GRADES`, or `AS_IT_IS` and empty.
     dice, expected_dice
         Mean over structures and slices, where there is one.
-    doubt_mm, expected_error_ml
+    uncertainty_mm, expected_error_ml
         Mean over slices.
     """
 
@@ -45,7 +45,7 @@ class ShiftRow:
     grade: str
     dice: float
     expected_dice: float
-    doubt_mm: float
+    uncertainty_mm: float
     expected_error_ml: float
 
 
@@ -80,7 +80,7 @@ def shift_row(records: Sequence[SliceRecord], kind: str, grade: str) -> ShiftRow
 
 
 def shift_figures(rows: Sequence[ShiftRow]) -> dict[str, Any]:
-    """Return each state beside the images as they are, and how well doubt follows Dice.
+    """Return each state beside the images as they are, and how well uncertainty follows Dice.
 
     ``volumes``, ``patients``, ``phases`` and ``every``: what was measured, every so many slices.
     ``correlation``: Spearman's, over all degraded cases, between the fall of Dice against the same
@@ -102,7 +102,7 @@ def shift_figures(rows: Sequence[ShiftRow]) -> dict[str, Any]:
             "what": describe(kind) if grade else "",
             "cases": len(mine),
         }
-        for name in ("dice", "expected_dice", "doubt_mm", "expected_error_ml"):
+        for name in ("dice", "expected_dice", "uncertainty_mm", "expected_error_ml"):
             values = np.array([getattr(row, name) for row in mine])
             before = np.array([getattr(plain[row.case], name) for row in mine])
             there = weights[:, place]
@@ -113,7 +113,7 @@ def shift_figures(rows: Sequence[ShiftRow]) -> dict[str, Any]:
     changed = [row for row in rows if row.grade]
     fall = [plain[row.case].dice - row.dice for row in changed]
     rises = {
-        "doubt_mm": [row.doubt_mm - plain[row.case].doubt_mm for row in changed],
+        "uncertainty_mm": [row.uncertainty_mm - plain[row.case].uncertainty_mm for row in changed],
         "expected_error_ml": [
             row.expected_error_ml - plain[row.case].expected_error_ml for row in changed
         ],

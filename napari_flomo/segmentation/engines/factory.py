@@ -1,0 +1,70 @@
+"""One door to all engines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.segmentation.engines.engine import Engine
+from napari_flomo.segmentation.engines.registry import ENGINES, obstacle
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def make_engine(
+    name: str,
+    network: nn.Module,
+    *,
+    channels: int,
+    size: tuple[int, int],
+    device: torch.device,
+    graph: bytes | None = None,
+) -> Engine:
+    """Make an engine.
+
+    Parameters
+    ----------
+    name
+        One of `ENGINES`.
+    network
+        In evaluation mode, on ``device``.
+    channels, size
+        Of the images; size is rows and columns.
+    device
+        Where it computes.
+    graph
+        What ``dump()`` of the same engine returned on this computer, to save the preparation.
+
+    Raises
+    ------
+    FlomoError
+        If there is no such engine, or it cannot work here.
+    Exception
+        Whatever the library of the engine raises if it cannot take this network.
+    """
+    import torch
+
+    if name not in ENGINES:
+        raise FlomoError(f"There is no engine {name!r}; choose among {', '.join(ENGINES)}.")
+    kind = ENGINES[name]
+    reason = obstacle(kind, device)
+    if reason is not None:
+        raise FlomoError(reason)
+    threads = torch.get_num_threads()
+    if "openvino" in kind.modules:
+        from napari_flomo.segmentation.engines.openvino import OpenVinoEngine
+
+        if graph is not None:
+            return OpenVinoEngine.load(kind, graph, size, threads)
+        return OpenVinoEngine.build(kind, network, channels, size, threads)
+    if name == "onnxruntime":
+        from napari_flomo.segmentation.engines.onnx import OnnxRuntimeEngine, to_onnx
+
+        return OnnxRuntimeEngine(graph or to_onnx(network, channels, size), threads)
+    from napari_flomo.segmentation.engines.pytorch import CompiledEngine, TorchEngine
+
+    if name == "compile":
+        return CompiledEngine(network, device)
+    return TorchEngine(kind, network, device)

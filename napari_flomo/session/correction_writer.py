@@ -1,0 +1,199 @@
+"""Accepted slices on their way into the store of corrections, without keeping anybody waiting."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_flomo.corrections import CorrectionStore, default_store
+from napari_flomo.errors import FlomoError
+from napari_flomo.session.corrections_sync import Earlier, Verdict, find_earlier
+from napari_flomo.session.images import OpenImage
+from napari_flomo.session.observers import Observers
+
+_LOG = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 0.4
+"""Slices that are accepted in quick succession become one revision."""
+
+RETRY_SECONDS = 20.0
+"""After a failure, and with every further acceptance, it is tried again."""
+
+FAREWELL_SECONDS = 10.0
+"""How long `CorrectionWriter.close` waits for the last revision."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of the accepted slices of an image.
+
+    Attributes
+    ----------
+    key
+        The image in the session.
+    slices
+        How many slices of it the store holds as accepted; those that are still on their way are
+        not counted.
+    problem
+        One sentence while they cannot be written: what is wrong and what to do. They are kept in
+        memory, and it is tried again.
+    """
+
+    key: str
+    slices: int
+    problem: str | None = None
+
+
+class CorrectionWriter:
+    """Writes what a person accepts into a `CorrectionStore`, in a thread of its own.
+
+    Every acceptance, and every one that is taken back, leads to a revision; what is said of one
+    image in quick succession becomes one. The thread starts with the first of them.
+
+    Parameters
+    ----------
+    folder
+        Asked for the store; the user's own by default. It is made when there is something to keep.
+    reader
+        Asked for the alias of the person.
+    wanted
+        Asked whether anything is to be kept at all.
+    software
+        Versions of the programs around us: ``{"napari": "0.9.2"}``.
+    settle_seconds, retry_seconds
+        See `SETTLE_SECONDS` and `RETRY_SECONDS`.
+    """
+
+    def __init__(
+        self,
+        folder: Callable[[], Path] = default_store,
+        *,
+        reader: Callable[[], str] = lambda: "reader",
+        wanted: Callable[[], bool] = lambda: True,
+        software: Mapping[str, str] | None = None,
+        settle_seconds: float = SETTLE_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self._folder = folder
+        self._reader = reader
+        self._wanted = wanted
+        self._software = dict(software or {})
+        self._settle = settle_seconds
+        self._retry = retry_seconds
+        self._changed = threading.Condition()
+        self._waiting: dict[str, Verdict] = {}
+        self._slices: dict[str, int] = {}
+        self._counted: dict[str, float] = {}
+        self._listeners = Observers[[Kept]]()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def listen(self, listener: Callable[[Kept], None]) -> None:
+        """Call ``listener(kept)``, from the thread, whenever something was written or was not."""
+        self._listeners.add(listener)
+
+    def keep(self, image: OpenImage) -> None:
+        """Write what is accepted of an image, soon; returns at once.
+
+        Raises
+        ------
+        FlomoError
+            If the image was not segmented.
+        """
+        if not self._wanted():
+            return
+        verdict = Verdict.of(image)
+        with self._changed:
+            if self._closing:
+                return
+            self._waiting[image.key] = verdict
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="flomo store", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def earlier(self, image: OpenImage) -> Earlier | None:
+        """Return what the person accepted of an image on an earlier day; takes a moment.
+
+        Raises
+        ------
+        FlomoError
+            If the store cannot be read.
+        """
+        return find_earlier(image, self._folder(), self._reader())
+
+    @property
+    def waiting(self) -> int:
+        """Of how many images something is not written yet."""
+        with self._changed:
+            return len(self._waiting)
+
+    def flush(self, timeout: float = FAREWELL_SECONDS) -> bool:
+        """Wait until all is written; tell whether it is. Not for a GUI's thread."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting, timeout)
+
+    def close(self, timeout: float = FAREWELL_SECONDS) -> bool:
+        """Write what is left, once more if it failed before; tell whether all is written."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        with self._changed:
+            return not self._waiting
+
+    def _work(self) -> None:
+        pause = 0.0
+        while True:
+            with self._changed:
+                if pause:  # it failed: wait, unless somebody has more to say
+                    known = dict(self._waiting)
+                    self._changed.wait_for(lambda: self._closing or self._waiting != known, pause)  # noqa: B023
+                self._changed.wait_for(lambda: self._closing or bool(self._waiting))
+                if not self._waiting:
+                    return
+                if not self._closing:
+                    self._changed.wait_for(lambda: self._closing, self._settle)
+                todo = list(self._waiting.items())
+                last = self._closing
+            failed = [key for key, verdict in todo if not self._attempt(key, verdict)]
+            pause = self._retry if failed else 0.0
+            if last and failed:
+                return
+
+    def _attempt(self, key: str, verdict: Verdict) -> bool:
+        """Write one verdict and tell how that went."""
+        problem = None
+        try:
+            self._slices[key] = self._write(key, verdict)
+        except FlomoError as error:
+            problem = str(error)
+        except Exception as error:  # the thread must live on, and the person must know
+            _LOG.exception("A correction could not be kept")
+            problem = f"unexpected {type(error).__name__}; the log has the details."
+        with self._changed:
+            if problem is None and self._waiting.get(key) is verdict:
+                del self._waiting[key]
+                self._changed.notify_all()
+        kept = Kept(key, self._slices.get(key, 0), problem)
+        self._listeners.tell(kept)
+        return problem is None
+
+    def _write(self, key: str, verdict: Verdict) -> int:
+        """Add a revision; return how many slices are accepted in it."""
+        began = time.monotonic()
+        store = CorrectionStore.open(self._folder(), create=True)
+        more = max(verdict.seconds - self._counted.get(key, 0.0), 0.0)
+        correction = verdict.correction(store, self._reader(), self._software, more)
+        if correction is None:
+            return 0
+        store.add(correction)
+        self._counted[key] = verdict.seconds
+        _LOG.debug("A correction was kept in %.2f s", time.monotonic() - began)
+        return len(tuple(correction.seen))

@@ -1,0 +1,60 @@
+"""A window that closes while a training runs: whether that goes on in the background."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+if TYPE_CHECKING:
+    from napari_flomo.widgets.viewer_state import ViewerState
+
+GO_ON, STOP, STAY = "go on", "stop", "stay"
+
+
+def ask(window: QWidget) -> str:
+    """Ask what becomes of the training: `GO_ON`, `STOP`, or `STAY` in the window."""
+    box = QMessageBox(window)
+    box.setWindowTitle("A training is under way")
+    box.setText("A model is learning from your corrections.")
+    box.setInformativeText(
+        "It can go on without this window; the next one finds it again. If it is stopped it can "
+        "go on later where it was."
+    )
+    buttons = {
+        box.addButton("Go on in the background", QMessageBox.ButtonRole.AcceptRole): GO_ON,
+        box.addButton("Stop the training", QMessageBox.ButtonRole.DestructiveRole): STOP,
+        box.addButton("Stay here", QMessageBox.ButtonRole.RejectRole): STAY,
+    }
+    box.exec()
+    return buttons.get(box.clickedButton(), STAY)
+
+
+class Farewell(QObject):
+    """Watches a window for its close, without keeping it.
+
+    Parameters
+    ----------
+    viewer_state
+        Of the window.
+    window
+        The main window.
+    """
+
+    def __init__(self, viewer_state: ViewerState, window: QWidget) -> None:
+        super().__init__(viewer_state)
+        self._desk = viewer_state
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Ask before the window closes, if a training runs."""
+        if isinstance(watched, QWidget) and event.type() == QEvent.Type.Close:
+            learning = self._desk.learning
+            if not self._desk.closed and learning is not None and learning.running:
+                answer = ask(watched)
+                if answer == STAY:
+                    event.ignore()
+                    return True
+                learning.close(stop=answer == STOP)
+        return bool(super().eventFilter(watched, event))

@@ -1,0 +1,91 @@
+"""What a stroke sets in motion: journal, counts, review, and the word about locked labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.session import Place
+from napari_flomo.volumes import Volume
+from napari_flomo.widgets import journalling
+from napari_flomo.widgets.label_diff import Change, PaintWatch
+from napari_flomo.widgets.label_locks import LockGuard
+
+if TYPE_CHECKING:
+    from napari_flomo.session import OpenImage
+    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.viewer_state import ViewerState
+
+
+def follow(viewer_state: ViewerState, entry: Entry) -> None:
+    """Follow every stroke on the labels of an image."""
+    image = viewer_state.opened(entry)
+    assert entry.labels is not None
+    assert image is not None
+    entry.watch = PaintWatch(
+        entry.labels,
+        lambda change: _on_change(viewer_state, entry, change),
+        lambda: image.locked,
+        parent=viewer_state,
+    )
+    entry.guard = LockGuard(
+        entry.labels,
+        lambda: image.locked,
+        lambda codes: _say_refused(viewer_state, image, codes),
+        viewer_state,
+    )
+
+
+def stop_following(entry: Entry) -> None:
+    """Let go of the labels layer, with the last of its changes."""
+    if entry.guard is not None:
+        entry.guard.close()
+        entry.guard.deleteLater()
+        entry.guard = None
+    if entry.watch is not None:
+        entry.watch.look()
+        entry.watch.close()
+        entry.watch.deleteLater()
+        entry.watch = None
+
+
+def places_of(indices: NDArray[np.int64], labels: Volume) -> list[Place]:
+    """Return the slices in which voxels lie, in order."""
+    slices, rows, columns = labels.spatial_shape
+    numbers = np.unique(indices // (rows * columns))
+    return [Place(int(number) // slices, int(number) % slices) for number in numbers]
+
+
+def _on_change(viewer_state: ViewerState, entry: Entry, change: Change) -> None:
+    image = viewer_state.opened(entry)
+    if image is None or image.labels is None:
+        return
+    if change.refused:
+        _say_refused(viewer_state, image, change.refused)
+    if not change:
+        return
+    change = journalling.in_image(entry, change)
+    journalling.note_change(viewer_state, entry, image, change)
+    places = places_of(change.indices, image.labels)
+    step = 1 if change.kind == "stroke" else -1
+    for place in places:
+        viewer_state.session.edited(image.key, place, step)
+        if viewer_state.session.review_reopen(image.key, place):
+            journalling.note_accepted(entry, place, False)
+    if change.kind != "stroke" and viewer_state.place(entry) not in places:
+        shown = ", ".join(str(place.slice + 1) for place in places[:3])
+        viewer_state.say(f"That changed slice {shown}, which is not on the screen.")
+
+
+def _say_refused(viewer_state: ViewerState, image: OpenImage, codes: frozenset[int]) -> None:
+    verb = "is" if len(codes) == 1 else "are"
+    viewer_state.say(f"{_names(image, codes)} {verb} finished; unlock to change.")
+
+
+def _names(image: OpenImage, codes: frozenset[int]) -> str:
+    labels = () if image.segmentation is None else image.segmentation.card.labels
+    named = {label.code: label.name for label in labels}
+    text = " and ".join(named.get(code, f"label {code}") for code in sorted(codes))
+    return f"The {text}"

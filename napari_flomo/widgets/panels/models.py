@@ -1,0 +1,229 @@
+"""The Models panel: what is there, fetch, verify, pick."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+)
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import ModelState, info, list_models, verify
+from napari_flomo.session import (
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunStarted,
+)
+from napari_flomo.session.messages import card_text, progress_text
+from napari_flomo.widgets.messages import MessageBar
+from napari_flomo.widgets.panels.panel import Panel
+from napari_flomo.widgets.viewer_state import desk_of
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+_PLACES = {
+    "bundled": "comes with the program",
+    "fetched": "on this computer",
+    "tuned": "tuned on this computer",
+    "online": "on the Hub",
+    "unpublished": "not published yet",
+}
+
+
+class ModelsPanel(Panel):
+    """Models on this computer and on the Hub.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(desk_of(napari_viewer))
+        self.states: list[ModelState] = []
+        self._build()
+        self.viewer_state.happened.connect(self._on_event)
+        self.viewer_state.models_changed.connect(lambda _name: self.refresh())
+        self.refresh()
+        self._show_running(False)
+
+    def _build(self) -> None:
+        self.table = QTableWidget(0, 3)
+        self.table.setHorizontalHeaderLabels(["Model", "Where", "Size"])
+        self.table.setToolTip("All models that are known here; double-click one to use it")
+        self.table.verticalHeader().setVisible(False)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.itemSelectionChanged.connect(self._show_card)
+        self.table.cellDoubleClicked.connect(lambda _row, _column: self.use())
+        self.card = QLabel()
+        self.card.setWordWrap(True)
+        self.card.setTextFormat(Qt.TextFormat.RichText)
+        self.card.setToolTip("The card of the chosen model")
+        self.use_button = QPushButton("Use")
+        self.use_button.setToolTip("Segment with this model")
+        self.use_button.clicked.connect(self.use)
+        self.verify_button = QPushButton("Verify")
+        self.verify_button.setToolTip("Compare every byte of its files with their SHA-256")
+        self.verify_button.clicked.connect(self.verify)
+        self.address = QLineEdit()
+        self.address.setPlaceholderText("name, or hf:organisation/name@revision")
+        self.address.setToolTip("A model to fetch: one of the list, or any repository on the Hub")
+        self.address.returnPressed.connect(self.pull)
+        self.pull_button = QPushButton("Fetch")
+        self.pull_button.setToolTip("Fetch the model to this computer; verified before it is used")
+        self.pull_button.clicked.connect(self.pull)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop fetching; what is there already is kept for later")
+        self.cancel_button.clicked.connect(self.cancel)
+        self.progress = QProgressBar()
+        self.progress.setToolTip("How much has been fetched")
+        self.message = MessageBar()
+        buttons, fetch = QHBoxLayout(), QHBoxLayout()
+        buttons.addWidget(self.use_button)
+        buttons.addWidget(self.verify_button)
+        fetch.addWidget(self.address, 1)
+        fetch.addWidget(self.pull_button)
+        fetch.addWidget(self.cancel_button)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.table)
+        layout.addWidget(self.card)
+        layout.addLayout(buttons)
+        layout.addLayout(fetch)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.message)
+        layout.addStretch(1)
+
+    def refresh(self) -> None:
+        """List the models anew; asks nothing of the network."""
+        self.states = list_models()
+        self.table.setRowCount(len(self.states))
+        for row, state in enumerate(self.states):
+            size = "" if state.size is None else f"{state.size / 1e6:.1f} MB"
+            place = _PLACES[state.place] + (f", {state.state}" if state.state else "")
+            for column, text in enumerate((state.name, place, size)):
+                item = QTableWidgetItem(text)
+                item.setToolTip(state.summary)
+                self.table.setItem(row, column, item)
+        if self.states and not self.table.selectedItems():
+            self.table.selectRow(0)
+
+    @property
+    def chosen(self) -> ModelState | None:
+        """The selected model."""
+        row = self.table.currentRow()
+        return self.states[row] if 0 <= row < len(self.states) else None
+
+    def use(self) -> None:
+        """Pick the selected model for the next run."""
+        state = self.chosen
+        if state is not None:
+            self.viewer_state.preferences.model = state.name
+            panel = self.open("Segment")
+            panel.fill_models()
+            panel.choose_model(state.name)
+
+    def verify(self) -> None:
+        """Check the files of the selected model; reads them all, in another thread."""
+        state = self.chosen
+        if state is None:
+            return
+        self.verify_button.setEnabled(False)
+        name = state.name
+
+        def work() -> None:
+            try:
+                problems = [verdict.problem for verdict in verify([name]) if verdict.problem]
+                text = problems[0] if problems else f"{name} is whole: every byte as published."
+                level = "error" if problems else "info"
+            except FlomoError as error:
+                text, level = str(error), "error"
+            self.viewer_state.in_thread(lambda: self._verified(text, level))
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def pull(self) -> None:
+        """Fetch the model that is typed, or else the selected one."""
+        name = self.address.text().strip() or (self.chosen.name if self.chosen else "")
+        self.message.clear()
+        self._attempt(lambda: self.viewer_state.session.pull(name))
+
+    def cancel(self) -> None:
+        """Stop what runs."""
+        if self.viewer_state.session.running is not None:
+            self.viewer_state.session.running.cancel()
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except FlomoError as error:
+            self.message.show_message(str(error), level="warning")
+
+    def _verified(self, text: str, level: str) -> None:
+        self.verify_button.setEnabled(True)
+        self.message.show_message(text, level=level)
+
+    def _show_card(self) -> None:
+        state = self.chosen
+        here = state is not None and state.folder is not None
+        self.use_button.setEnabled(state is not None and state.place != "unpublished")
+        self.verify_button.setEnabled(here)
+        if state is None:
+            self.card.clear()
+            return
+        try:
+            _state, card = info(state.name)
+        except FlomoError:
+            self.card.setText(state.summary)
+        else:
+            data = f"<br>Trained on: {card.training_data}"
+            self.card.setText(f"{card_text(card)}{data}")
+
+    def _on_event(self, event: Event) -> None:
+        run = getattr(event, "run", None)
+        if run is None or run.task != "pull":
+            return
+        if isinstance(event, RunStarted):
+            self._show_running(True)
+        elif isinstance(event, RunProgressed):
+            self.progress.setRange(0, event.progress.total)
+            self.progress.setValue(event.progress.done)
+            self.progress.setFormat(progress_text(event.progress))
+        elif isinstance(event, RunFailed):
+            self._show_running(False)
+            self.message.show_message(
+                event.problem.sentence, level="error", details=event.problem.details
+            )
+        elif isinstance(event, RunCancelled):
+            self._show_running(False)
+            self.message.show_message("Cancelled; no model was changed.")
+        elif isinstance(event, RunFinished):
+            self._show_running(False)
+            self.message.show_message(f"{run.model} is here and verified.")
+            self.refresh()
+
+    def _show_running(self, running: bool) -> None:
+        self.progress.setVisible(running)
+        self.cancel_button.setVisible(running)
+        self.pull_button.setEnabled(not running)

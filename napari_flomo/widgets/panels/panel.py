@@ -1,0 +1,43 @@
+"""What all panels have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QLabel, QWidget
+
+if TYPE_CHECKING:
+    from napari_flomo.widgets.viewer_state import ViewerState
+
+PLUGIN = "napari-flomo"
+
+
+class Panel(QWidget):
+    """A panel of the plugin. The viewer state is closed with the window, not with the panel."""
+
+    def __init__(self, viewer_state: ViewerState) -> None:
+        super().__init__()
+        self.viewer_state = viewer_state
+
+    def showEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Learn which window this is, to see it go."""
+        super().showEvent(event)
+        self.viewer_state.live_in(self.window())
+
+    def open(self, name: str, _clicked: bool = False) -> Any:
+        """Open another panel of this plugin, or bring it to the front, and return it."""
+        window = self.viewer_state.viewer.window
+        dock, panel = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+        dock.show()
+        dock.raise_()
+        return panel
+
+
+def note(tip: str) -> QLabel:
+    """Return a line of text for a panel, empty at first."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setToolTip(tip)
+    label.setContentsMargins(0, 0, 0, 6)
+    return label

@@ -1,0 +1,246 @@
+"""The Review panel: the most uncertain slice first, look, correct, accept, next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGroupBox,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.segmentation import DICOM_SUFFIX
+from napari_flomo.session import (
+    CorrectionKept,
+    LabelsChanged,
+    LocksChanged,
+    Place,
+    ReviewChanged,
+    RunFinished,
+)
+from napari_flomo.widgets import exporting, review_actions
+from napari_flomo.widgets.comparing import CompareBox
+from napari_flomo.widgets.keys import bind
+from napari_flomo.widgets.messages import MessageBar
+from napari_flomo.widgets.panels.panel import PLUGIN, Panel, note
+from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
+from napari_flomo.widgets.review_list import ReviewList
+from napari_flomo.widgets.structures import Structures
+from napari_flomo.widgets.uncertainty_plot import UncertaintyPlot
+from napari_flomo.widgets.viewer_state import Said, desk_of
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_flomo.session import Event, OpenImage
+    from napari_flomo.widgets.viewer_state import ViewerState
+
+FORMATS = (
+    "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha);;"
+    f"DICOM segmentation (*{DICOM_SUFFIX})"
+)
+
+
+class ReviewPanel(Panel):
+    """Walk through the slices of the active image in the order of uncertainty.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(desk_of(napari_viewer))
+        self._build()
+        bind(self.viewer_state)
+        self.viewer_state.current_changed.connect(self.refresh)
+        self.viewer_state.moved.connect(self._on_moved)
+        self.viewer_state.happened.connect(self._on_event)
+        self.viewer_state.said.connect(self._on_said)
+        self.refresh()
+
+    def _build(self) -> None:
+        self.title = note("The image under review, and how far you are")
+        self.plot = UncertaintyPlot()
+        self.plot.clicked.connect(self._on_bar)
+        self.list = ReviewList()
+        self.list.chosen.connect(self._go_to)
+        self.list.setMinimumHeight(150)
+        self.previous_button = QPushButton("◀ Previous")
+        self.previous_button.setToolTip("Back to the slice before in this list (Shift+N)")
+        self.previous_button.clicked.connect(partial(self._step, review_actions.previous_uncertain))
+        self.accept_button = QPushButton("✓ Accept")
+        self.accept_button.setToolTip("This slice is right; go to the next uncertain one (A)")
+        self.accept_button.clicked.connect(partial(self._step, review_actions.accept))
+        self.next_button = QPushButton("Next ▶")
+        self.next_button.setToolTip("The next uncertain slice, without accepting this one (N)")
+        self.next_button.clicked.connect(partial(self._step, review_actions.next_uncertain))
+        self.kept = note(
+            "Accepted slices are kept in your store of corrections, to be learnt from; see Learn"
+        )
+        self.kept.setVisible(False)
+        self.uncertainty = UncertaintyBox(self.viewer_state)
+        self.structures = Structures(self.viewer_state)
+        self.compare = CompareBox(self.viewer_state)
+        self.save_button = QPushButton("Save labels…")
+        self.save_button.setToolTip("Save the labels on the exact grid of the image")
+        self.save_button.clicked.connect(self._ask_and_save)
+        self.message = MessageBar()
+
+        walk = QHBoxLayout()
+        for button, stretch in (
+            (self.previous_button, 1),
+            (self.accept_button, 2),
+            (self.next_button, 1),
+        ):
+            walk.addWidget(button, stretch)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.addWidget(self.title)
+        layout.addWidget(self.plot)
+        layout.addWidget(self.list, 1)
+        layout.addLayout(walk)
+        layout.addWidget(self.kept)
+        for title, widget in (
+            ("Structures", self.structures),
+            ("Uncertainty", self.uncertainty),
+            ("Before and after", self.compare),
+        ):
+            box = QGroupBox(title)
+            box.setToolTip(widget.toolTip() or title)
+            QVBoxLayout(box).addWidget(widget)
+            layout.addWidget(box)
+        layout.addWidget(self.save_button)
+        layout.addWidget(self.message)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+
+    def refresh(self) -> None:
+        """Show what is under review now."""
+        image = self._image()
+        review = None if image is None else image.review
+        if image is None or review is None:
+            self.title.setText("Nothing to review yet: segment an image first.")
+        else:
+            count = len(review.order)
+            self.title.setText(f"<b>{image.name}</b>: {review.accepted} of {count} accepted")
+        moving = image is not None and "frames" in image.volume.axes
+        self.list.show_review(review, moving)
+        for button in (self.previous_button, self.accept_button, self.next_button):
+            button.setEnabled(review is not None)
+        entry = self.viewer_state.current
+        self.save_button.setEnabled(entry is not None and entry.labels is not None)
+        self._show_kept()
+        self.uncertainty.refresh()
+        self.compare.refresh()
+        self._on_moved()
+
+    def save(self, path: str) -> None:
+        """Save the labels of the current image.
+
+        Raises
+        ------
+        FlomoError
+            If there are none or they cannot be written.
+        """
+        entry = self.viewer_state.current
+        if entry is None or entry.labels is None:
+            raise FlomoError("There are no labels to save yet; segment an image first.")
+        if path.endswith(DICOM_SUFFIX):
+            exporting.export(self.viewer_state, entry, path)
+        elif entry.labels.save(path, plugin=PLUGIN):
+            self.message.show_message(f"Saved to {path}.")
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do something, and say so when it is refused."""
+        try:
+            action()
+        except FlomoError as error:
+            self.message.show_message(str(error), level="warning")
+
+    def _step(self, step: Callable[[ViewerState], None], _clicked: bool = False) -> None:
+        self.attempt(lambda: step(self.viewer_state))
+
+    def _ask_and_save(self) -> None:
+        entry = self.viewer_state.current
+        name = "labels" if entry is None else f"{entry.image.name}_labels"
+        path, _format = QFileDialog.getSaveFileName(self, "Save labels", f"{name}.nii.gz", FORMATS)
+        if path:
+            self.attempt(lambda: self.save(path))
+
+    def _image(self) -> OpenImage | None:
+        entry = self.viewer_state.current
+        return None if entry is None else self.viewer_state.opened(entry)
+
+    def _go_to(self, place: Place) -> None:
+        entry = self.viewer_state.current
+        if entry is not None:
+            self.attempt(lambda: review_actions.go_to(self.viewer_state, entry, place))
+
+    def _on_bar(self, slice_: int) -> None:
+        entry = self.viewer_state.current
+        if entry is not None:
+            self._go_to(Place(self.viewer_state.place(entry).frame, slice_))
+
+    def _on_moved(self) -> None:
+        """Show the frame and slice on the screen in plot, list and sizes."""
+        entry, image = self.viewer_state.current, self._image()
+        if entry is None or image is None or image.review is None or image.segmentation is None:
+            self.plot.show_scores((), {}, None)
+        else:
+            place, review = self.viewer_state.place(entry), image.review
+            scores = image.segmentation.slice_scores[place.frame].tolist()
+            states = {
+                other.slice: review.state(other)
+                for other in review.order
+                if other.frame == place.frame
+            }
+            self.plot.show_scores(scores, states, place.slice)
+            self.list.mark(place)
+        self.structures.refresh()
+
+    def _show_kept(self) -> None:
+        """Say how many slices of the image are kept for learning, or why they are not."""
+        image = self._image()
+        kept = None if image is None else image.kept
+        self.kept.setVisible(kept is not None)
+        if kept is not None and kept.problem is not None:
+            self.kept.setText(f"Not kept for learning yet: {kept.problem} It is tried again.")
+        elif kept is not None:
+            slices = (
+                "1 accepted slice is" if kept.slices == 1 else f"{kept.slices} accepted slices are"
+            )
+            self.kept.setText(f"{slices} kept for learning.")
+
+    def _on_event(self, event: Event) -> None:
+        image = self._image()
+        if isinstance(event, ReviewChanged | RunFinished):
+            self.refresh()
+        elif isinstance(event, CorrectionKept):
+            self._show_kept()
+        elif isinstance(event, LocksChanged):
+            self.structures.refresh()
+        elif isinstance(event, LabelsChanged) and image is not None and event.key == image.key:
+            self.list.show_review(image.review, "frames" in image.volume.axes)
+            self.structures.refresh()
+
+    def _on_said(self, said: Said) -> None:
+        self.message.show_message(
+            said.text, level=said.level, details=said.details, choices=said.choices
+        )

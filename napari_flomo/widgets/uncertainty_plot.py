@@ -1,0 +1,116 @@
+"""Bars of uncertainty, one for each slice; a click goes there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from qtpy.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from napari_flomo.session import SliceState
+
+_BARS = {
+    SliceState.OPEN: QColor("#e0a030"),
+    SliceState.SEEN: QColor("#4c8bf5"),
+    SliceState.ACCEPTED: QColor("#3fa45b"),
+}
+_NEVER_SEGMENTED = QColor(128, 128, 128, 60)
+
+
+class UncertaintyPlot(QWidget):
+    """Uncertainty of the slices of one frame, coloured by how far the review is with them."""
+
+    clicked = Signal(int)
+    """A slice was clicked, counted from 0."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip("Uncertainty of each slice; click a bar to go there")
+        self.setMouseTracking(True)
+        self._scores: Sequence[float] = ()
+        self._states: Mapping[int, SliceState] = {}
+        self._current: int | None = None
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the size that Qt asks for."""
+        return QSize(240, 84)
+
+    def show_scores(
+        self, scores: Sequence[float], states: Mapping[int, SliceState], current: int | None
+    ) -> None:
+        """Show other numbers.
+
+        Parameters
+        ----------
+        scores
+            One for each slice; NaN where it was not segmented.
+        states
+            Of the slices that were.
+        current
+            The slice that is on the screen.
+        """
+        self._scores, self._states, self._current = list(scores), dict(states), current
+        self.update()
+
+    def bar(self, index: int) -> QRectF:
+        """Return where the bar of a slice is drawn."""
+        count = max(len(self._scores), 1)
+        width = (self.width() - 12) / count
+        finite = [score for score in self._scores if not math.isnan(score)]
+        top = max(finite, default=0) or 1.0
+        score = self._scores[index]
+        room = self.height() - 26
+        height = 0 if math.isnan(score) else max(score / top * room, 2)
+        gap = min(2.0, width / 4)
+        return QRectF(6 + index * width + gap / 2, 6 + room - height, width - gap, height)
+
+    def slice_at(self, x: float) -> int | None:
+        """Return the slice under a horizontal position; the whole column counts, not the bar."""
+        if not self._scores or not 6 <= x < self.width() - 6:
+            return None
+        return min(int((x - 6) / (self.width() - 12) * len(self._scores)), len(self._scores) - 1)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw the bars, the mark of the current slice and the ends of the axis."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        text = self.palette().windowText().color()
+        base = self.height() - 20
+        for index, score in enumerate(self._scores):
+            box = self.bar(index)
+            if math.isnan(score):
+                painter.fillRect(QRectF(box.left(), 6, box.width(), base - 6), _NEVER_SEGMENTED)
+            else:
+                state = self._states.get(index, SliceState.OPEN)
+                painter.fillRect(box, _BARS[state])
+            if index == self._current:
+                painter.setPen(QPen(text, 1.5))
+                painter.drawRect(QRectF(box.left() - 1, 4, box.width() + 2, base - 3))
+        painter.setPen(QPen(text, 1))
+        painter.drawLine(6, base, self.width() - 6, base)
+        below = QRectF(6, base + 2, self.width() - 12, 16)
+        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "slice 1")
+        if len(self._scores) > 1:
+            painter.drawText(below, Qt.AlignmentFlag.AlignRight, str(len(self._scores)))
+        if self._current is not None:
+            painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, f"here: {self._current + 1}")
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell which slice was clicked."""
+        index = self.slice_at(event.position().x())
+        if index is not None:
+            self.clicked.emit(index)
+
+    def event(self, event: QEvent) -> bool:
+        """Tell the number of the bar under the mouse."""
+        if isinstance(event, QHelpEvent):
+            index = self.slice_at(event.pos().x())
+            if index is not None:
+                score = self._scores[index]
+                said = "not segmented" if math.isnan(score) else f"uncertainty {score:.2f} cm²"
+                QToolTip.showText(event.globalPos(), f"Slice {index + 1}: {said}", self)
+                return True
+        return bool(super().event(event))

@@ -1,0 +1,200 @@
+"""The training of one model by corrections, as Lightning drives it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from flomo_training.finetuning.adapting import adapt_statistics, in_view
+from flomo_training.finetuning.gathering import Corrected, CorrectedFrame
+from flomo_training.finetuning.partial import decide, merge_unnamed, retention
+from flomo_training.finetuning.settings import Settings
+from flomo_training.module import SegmentationModule
+from flomo_training.recipe import Recipe
+from napari_flomo.models.card import ModelCard
+from napari_flomo.networks import Output
+
+LOOKED_AT_ONCE = 4
+"""Held-out slices that go through the network together."""
+
+
+class TuningModule(SegmentationModule):
+    """Learns from corrections, and stays near its parent where the reader agreed with it.
+
+    Parameters
+    ----------
+    recipe
+        From `Settings.recipe`.
+    settings
+        Of the fine-tuning.
+    parent
+        The network as it was.
+    teaches
+        Whether the parent is a teacher, too, to whom the network is held.
+
+    Attributes
+    ----------
+    candidate
+        The network that is judged: its weights lie between those of the parent and of the network
+        that learns, `Settings.interpolation` of the way.
+    """
+
+    def __init__(
+        self, recipe: Recipe, settings: Settings, parent: nn.Module, *, teaches: bool
+    ) -> None:
+        super().__init__(recipe)
+        self.settings = settings
+        self.candidate = _Frozen(copy.deepcopy(parent))
+        self.parent = _Frozen(parent)
+        self.teaches = teaches
+        self.tally = Tally()
+        self.train()  # Lightning leaves the mode of a module as it finds it
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, in which batch norms keep the parent's statistics if asked to."""
+        super().train(mode)
+        if self.settings.freeze_statistics:
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def setup(self, stage: str) -> None:
+        """Choose fast gradients on a CPU; bring the frozen networks to where this one is."""
+        super().setup(stage)
+        for frozen in (self.parent, self.candidate):
+            frozen.network.to(self.trainer.strategy.root_device)
+
+    def adapt_batchnorm(self, frames: Sequence[CorrectedFrame]) -> None:
+        """Let the norms of parent and network meet the images that are to be learnt from."""
+        rule = self.settings
+        adapt_statistics(
+            self.parent.network, frames, self.recipe.model, rule.adapt_statistics, rule.seed
+        )
+        self.network.load_state_dict(self.parent.network.state_dict())
+
+    def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
+        """Return the loss of a batch: on what has a truth, and how far it went from its parent."""
+        card, rule = self.recipe.model, self.settings.distillation
+        images = batch["image"].contiguous(memory_format=torch.channels_last)
+        output = self.network(images)
+        taught, classes = batch["labelled"], batch["classes"]
+        named = batch["named"]
+        merged = merge_unnamed(output.logits[taught], named[taught], card.activation)
+        penalties = [aux for aux in output.aux if aux.kind != "logits"]
+        loss: Tensor = self.loss(Output(merged, penalties), classes[taught])
+        if self.teaches:
+            with torch.no_grad():
+                before = self.parent(images)
+                seen_alike = merge_unnamed(before, named, card.activation)
+                agreed = decide(seen_alike, card.activation, card.threshold) == classes
+                where = agreed | ~taught[:, None, None]
+            with torch.autocast(images.device.type, enabled=False):
+                away = retention(output.logits, before, where, card.activation, rule.temperature)
+            loss = loss + rule.weight * away
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count anew, with the candidate of now."""
+        self.tally = Tally()
+        self.update_candidate()
+
+    def validation_step(self, batch: dict[str, Any], _index: int) -> None:
+        """Count what agrees in some slices of one held-out frame."""
+        card = self.recipe.model
+        images = batch["image"].contiguous(memory_format=torch.channels_last)
+        found = decide(self.candidate(images), card.activation, card.threshold)
+        self.tally.add(batch["group"], batch["frame"], batch["judged"], found, batch["classes"])
+
+    def update_candidate(self) -> None:
+        """Go from the parent's weights towards the network's."""
+        weights = between(self.parent.network, self.network, self.settings.interpolation)
+        self.candidate.network.load_state_dict(weights)
+
+
+def between(parent: nn.Module, learnt: nn.Module, share: float) -> dict[str, Tensor]:
+    """Return weights on the way from those of a parent (0) to those that were learnt (1).
+
+    What is no fraction, such as a count, stays the parent's.
+
+    Notes
+    -----
+    Source: Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+    """
+    goal = learnt.state_dict()
+    return {
+        # After a training the loop takes its network off the GPU, but not the parent.
+        name: torch.lerp(value, goal[name].to(value.device), share)
+        if value.is_floating_point()
+        else value
+        for name, value in parent.state_dict().items()
+    }
+
+
+class Tally:
+    """Counts of pixels, from which the Dice of held-out corrections comes."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, int], list[int]] = {}
+
+    def add(
+        self, group: str, frame: str, judged: Sequence[bool], found: Tensor, truth: Tensor
+    ) -> None:
+        """Count in slices ``(N, H, W)`` of a frame; ``judged`` as in `CorrectedFrame`."""
+        for index, counts_here in enumerate(judged):
+            if index == 0 or not counts_here:
+                continue
+            one, other = found == index, truth == index
+            counts = self._counts.setdefault((group, frame, index), [0, 0])
+            counts[0] += 2 * int((one & other).sum())
+            counts[1] += int(one.sum()) + int(other.sum())
+
+    def dice(self) -> float | None:
+        """Return the mean over patients of the means over their frames and structures.
+
+        A structure that neither has is no evidence; None if there is no other.
+        """
+        groups: dict[str, list[float]] = {}
+        for (group, _, _), (shared, both) in self._counts.items():
+            if both:
+                groups.setdefault(group, []).append(shared / both)
+        means = [sum(values) / len(values) for values in groups.values()]
+        return sum(means) / len(means) if means else None
+
+
+def validation_batches(held_out: Corrected, card: ModelCard) -> list[dict[str, Any]]:
+    """Return batches of held-out slices in the field of view that users' images have."""
+    batches: list[dict[str, Any]] = []
+    for frame in held_out.frames:
+        images, classes = in_view(frame.volume.images, card), in_view(frame.volume.classes, card)
+        for begin in range(0, len(images), LOOKED_AT_ONCE):
+            part = slice(begin, begin + LOOKED_AT_ONCE)
+            batches.append(
+                {
+                    "image": torch.from_numpy(images[part]).float() / 255,
+                    "classes": torch.from_numpy(classes[part]).long(),
+                    "judged": frame.judged or frame.named,
+                    "group": frame.group,
+                    "frame": frame.volume.case.name,
+                }
+            )
+    return batches
+
+
+class _Frozen:
+    """A network that is no part of the module: not trained, not saved, never copied."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images).logits.float()
+        return logits
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> _Frozen:
+        return self

@@ -1,0 +1,228 @@
+"""What a training sees step by step: corrections, and beside them what must not be forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from flomo_training.cases import PreparedVolume, list_cases, prepare_case
+from flomo_training.finetuning.gathering import Corrected
+from flomo_training.finetuning.settings import Settings
+from flomo_training.leaks import fingerprint
+from flomo_training.pack import read_known
+from flomo_training.recipe import Augmentation, Crops
+from flomo_training.slices import SliceDataset, Ticket
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.card import ModelCard
+
+LABELLED, UNSEEN = 1, 0
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Slices to learn from.
+
+    Attributes
+    ----------
+    volumes
+        Corrections first, then their companions: data of the base task, or slices nobody saw.
+    named
+        For each volume, which labels of the card its truth tells apart.
+    labelled
+        For each volume, whether it has a truth at all.
+    corrections
+        How many slices are corrections; they come first.
+    companions
+        How many slices of a batch come from the rest.
+    """
+
+    volumes: tuple[PreparedVolume, ...]
+    named: tuple[tuple[bool, ...], ...]
+    labelled: tuple[bool, ...]
+    corrections: int
+    companions: int
+
+
+def plan_samples(
+    training: Corrected, replayed: Sequence[PreparedVolume], card: ModelCard, settings: Settings
+) -> Samples:
+    """Put corrections and their companions together.
+
+    Parameters
+    ----------
+    training
+        What to learn from.
+    replayed
+        Data of the base task, from `read_replay`; without any, the slices that nobody saw of the
+        corrected images take its place.
+    card
+        Of the model.
+    settings
+        With the shares of a batch.
+    """
+    everything = (True,) * len(card.labels)
+    volumes = [frame.volume for frame in training.frames]
+    named = [frame.named for frame in training.frames]
+    companions: list[PreparedVolume] = list(replayed)
+    share = settings.replay
+    if not replayed:
+        share = settings.distillation.unseen if settings.distillation.weight else 0.0
+        companions = [
+            replace(
+                frame.volume,
+                images=frame.unseen,
+                classes=np.zeros((len(frame.unseen), *frame.unseen.shape[-2:]), np.uint8),
+            )
+            for frame in training.frames
+            if len(frame.unseen) and share
+        ]
+    return Samples(
+        volumes=(*volumes, *companions),
+        named=(*named, *(everything for _ in companions)),
+        labelled=(*(True for _ in volumes), *(bool(replayed) for _ in companions)),
+        corrections=training.slices,
+        companions=settings.companions(share) if companions else 0,
+    )
+
+
+class SampleDataset(SliceDataset):
+    """Squares cut from samples.
+
+    An item is what `SliceDataset` gives, with ``named`` (bool, one for each channel of the network)
+    and ``labelled`` (bool).
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        card: ModelCard,
+        crops: Crops,
+        augmentation: Augmentation,
+        seed: int,
+    ) -> None:
+        super().__init__(samples.volumes, crops, augmentation, seed)
+        self.samples = samples
+        self.first = len(card.labels) - card.num_classes  # with sigmoid the background has none
+
+    def __getitem__(self, ticket: Ticket) -> dict[str, Tensor]:
+        """Return the square of a ticket."""
+        item = super().__getitem__(ticket)
+        number, _ = self.index[ticket[1]]
+        named = np.array(self.samples.named[number][self.first :])
+        return item | {
+            "named": item["classes"].new_tensor(named).bool(),
+            "labelled": item["classes"].new_tensor(self.samples.labelled[number]).bool(),
+        }
+
+
+class ReplaySampler(Sampler[Ticket]):
+    """Batches of corrections and companions, the same after an interruption.
+
+    Every correction comes up as often as any other. Every ticket of a training is another one, so
+    that a slice that comes up again looks different.
+
+    Parameters
+    ----------
+    samples
+        What there is.
+    batch_size, steps
+        Of an epoch.
+    seed
+        Of the run.
+    """
+
+    def __init__(self, samples: Samples, batch_size: int, steps: int, seed: int) -> None:
+        self.corrections = samples.corrections
+        total = sum(len(volume.images) for volume in samples.volumes)
+        self.others = total - samples.corrections
+        self.companions = samples.companions
+        self.batch_size, self.steps, self.seed = batch_size, steps, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose tickets come next; Lightning calls it."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Ticket]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        taught = _turns(rng, self.corrections, self.steps * (self.batch_size - self.companions))
+        others = _turns(rng, self.others, self.steps * self.companions) + self.corrections
+        batches = np.concatenate(
+            (taught.reshape(self.steps, -1), others.reshape(self.steps, -1)), axis=1
+        )
+        begin = self.epoch * batches.size
+        return iter([(begin + n, int(index)) for n, index in enumerate(batches.ravel())])
+
+    def __len__(self) -> int:
+        return self.steps * self.batch_size
+
+
+def read_replay(
+    source: Path, card: ModelCard, corrected: Corrected, settings: Settings
+) -> list[PreparedVolume]:
+    """Read some of the data that the parent was trained on.
+
+    Only what the parent has seen: anything else may be what it is judged on. Images that were
+    corrected are left out.
+
+    Parameters
+    ----------
+    source
+        Data folder, or a packed file of it.
+    card
+        Of the parent.
+    corrected
+        All corrections, those that are held out included.
+    settings
+        With the number of volumes.
+
+    Raises
+    ------
+    FlomoError
+        If the parent's card does not tell what it was trained on, none of it is here, or the data
+        is not complete.
+    """
+    if card.trained_on is None:
+        raise FlomoError(
+            f"The card of {card.name} does not tell which images it was trained on, so those that "
+            "it is judged on could get into training; train without replay."
+        )
+    known = set(card.trained_on)
+    rng = np.random.default_rng(settings.seed)
+    if source.is_file():
+        found = read_known(source, card, known)
+        volumes = [found[i] for i in rng.permutation(len(found))[: settings.replay_cases]]
+    else:
+        cases = [c for c in list_cases(source, 0, "all") if fingerprint(c.image) in known]
+        chosen = rng.permutation(len(cases))[: settings.replay_cases]
+        volumes = [prepare_case(cases[index], card) for index in chosen]
+    taken = {key for frame in corrected.frames for key in _looks(frame.volume.images, frame.unseen)}
+    kept = [volume for volume in volumes if not taken & set(_looks(volume.images))]
+    if not kept:
+        raise FlomoError(
+            f"{source} holds no image that {card.name} was trained on; give the data of the base "
+            "task, or train without replay."
+        )
+    return kept
+
+
+def _turns(rng: np.random.Generator, count: int, length: int) -> np.ndarray:
+    """Return so many indices below ``count``, none of which comes up twice more than another."""
+    if not length:
+        return np.zeros(0, int)
+    rounds = [rng.permutation(count) for _ in range(-(-length // count))]
+    return np.concatenate(rounds)[:length]
+
+
+def _looks(*slices: np.ndarray) -> Iterator[str]:
+    """Yield a hash of every slice that shows something."""
+    for stack in slices:
+        for pixels in stack:
+            if pixels.any():
+                yield hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
