@@ -111,7 +111,8 @@ def test_every_file_of_the_module_is_installed(configured):
 def test_a_list_in_cmake_names_every_script_also_without_cmake():
     text = (MODULE / "CMakeLists.txt").read_text()
     for path in (MODULE / "FLoMoSegmentationLib").rglob("*.py"):
-        assert f"${{MODULE_NAME}}Lib/{path.name}" in text
+        name = path.relative_to(MODULE).as_posix().removeprefix("FLoMoSegmentation")
+        assert f"${{MODULE_NAME}}{name}" in text
 
 
 def test_the_catalogue_entry():
