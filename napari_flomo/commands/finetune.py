@@ -64,26 +64,28 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Learn, tell it in the run folder, print what came of it."""
-    from napari_flomo.commands.faults import describe
-    from napari_flomo.commands.tasks import Context, finetune
     from napari_flomo.corrections import default_store
-    from napari_flomo.jobs.detached import StatusWriter
+    from napari_flomo.jobs import StatusWriter
+    from napari_flomo.jobs.tasks import import_training
     from napari_flomo.models import in_use
 
     out = Path(args.out)
-    arguments = {
-        "store": str(default_store() if args.store is None else args.store),
-        "base": in_use(DEFAULT_MODEL) if args.base is None else args.base,
-        "out": str(out),
-        "replay": args.replay,
-        "reference": args.reference,
-        "settings": args.settings,
-        "device": args.device,
-        "resume": args.resume,
-    }
-    with StatusWriter(out, describe) as telling:
-        result = finetune(arguments, Context(out, telling.report, telling.cancelled))
-        telling.finish(result)
+    finetuning = import_training("flomo_training.finetuning")
+    with StatusWriter(out) as status:
+        learnt = finetuning.learn(
+            in_use(DEFAULT_MODEL) if args.base is None else args.base,
+            default_store() if args.store is None else Path(args.store),
+            out,
+            replay=None if args.replay is None else Path(args.replay),
+            reference=None if args.reference is None else Path(args.reference),
+            settings=finetuning.read_settings(args.settings),
+            device=args.device,
+            progress=status.progress,
+            cancelled=status.cancelled,
+            resume=args.resume,
+        )
+        result = learnt.as_dict()
+        status.finish(result)
     if args.json:
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
     else:

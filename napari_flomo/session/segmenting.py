@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Job, Worker
-from napari_flomo.session.exchange import pack_volume, unpack_segmentation
+from napari_flomo.segmentation.exchange import pack_volume, unpack_segmentation
 from napari_flomo.session.images import OpenImage
 from napari_flomo.session.merging import Scope
 from napari_flomo.session.runs import Run

@@ -206,11 +206,6 @@ class Session:
         job = self._worker.submit("pull", {"model": model}, unpack=lambda _, told: told["folder"])
         return self._follow(Run(job, model=model))
 
-    def devices(self) -> Run:
-        """Start to look for devices; see ``napari_flomo.commands.tasks.devices``. Raises `Busy`."""
-        self.check_idle()
-        return self._follow(Run(self._worker.submit("devices")))
-
     # Corrections
 
     def edited(self, key: str, place: Place, strokes: int = 1) -> None:

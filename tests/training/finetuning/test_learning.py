@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from napari_flomo.cli import main
-from napari_flomo.commands.tasks import TASKS, Context
 from napari_flomo.errors import Cancelled
 from napari_flomo.jobs import JobFailed, Progress, attach, start
 from napari_flomo.jobs.detached import PROGRESS
+from napari_flomo.jobs.tasks import TASKS, Context
 from napari_flomo.models import load_card, load_network
 
 

@@ -59,8 +59,8 @@ class _PowerCut(RuntimeError):
 def cut_at(step: int):
     """Return a function that reports progress and fails at a step, as a power cut would."""
 
-    def report(done, total, seconds_left=None, message="", data=None):
-        if message == "Training" and done == step:
+    def report(progress):
+        if progress.message == "Training" and progress.done == step:
             raise _PowerCut
 
     return report
@@ -71,10 +71,10 @@ def test_it_learns_another_scanner(base, fill, settings, tmp_path, make_disc):
     points: list[dict[str, object]] = []
     told: list[tuple[int, int]] = []
 
-    def report(done, total, seconds_left=None, message="", data=None):
-        told.append((done, total))
-        if data is not None:
-            points.append(dict(data))
+    def report(progress):
+        told.append((progress.done, progress.total))
+        if progress.data is not None:
+            points.append(dict(progress.data))
 
     more = replace(settings, steps=48, evaluate_every=12, learning_rate=0.05)
     tuned = finetune(base, store.folder, tmp_path / "run", settings=more, progress=report)
@@ -209,8 +209,8 @@ def test_too_few_slices_are_refused(base, fill, settings, tmp_path):
 def test_cancelled_between_two_batches(base, fill, settings, tmp_path):
     steps: list[int] = []
 
-    def report(done, *_):
-        steps.append(done)
+    def report(progress):
+        steps.append(progress.done)
 
     with pytest.raises(Cancelled, match="can go on"):
         finetune(
@@ -263,8 +263,8 @@ def test_a_base_that_is_replaced_meanwhile(base, fill, settings, tmp_path):
     model = tmp_path / "models" / "tiny"
     shutil.copytree(base, model)
 
-    def report(done, *_):
-        if done == 6:
+    def report(progress):
+        if progress.done == 6:
             replace_model(model)
 
     with pytest.raises(FlomoError, match="replaced while the training went on"):

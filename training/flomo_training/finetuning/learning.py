@@ -14,8 +14,8 @@ from flomo_training.finetuning.splitting import readiness
 from flomo_training.finetuning.tuning import Tuned, finetune
 from flomo_training.gate import GateReport, run_gate
 from napari_flomo.corrections import CorrectionStore
-from napari_flomo.jobs import Report
 from napari_flomo.models import install_candidate, load_card
+from napari_flomo.progress import Progress, ProgressCallback, no_progress
 
 GATE = "gate"
 """Folder of the gate's report in the folder of a candidate."""
@@ -72,7 +72,7 @@ def learn(
     reference: Path | None = None,
     settings: Settings | None = None,
     device: str = "auto",
-    progress: Report | None = None,
+    progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
     resume: bool = False,
 ) -> Learnt:
@@ -106,11 +106,8 @@ def learn(
         resume=resume,
     )
 
-    def tell(done: int, total: int, message: str) -> None:
-        if progress is not None:
-            progress(done, total, None, message or "Comparing with the parent")
-
-    tell(0, 0, "Calibrating")
+    tell = progress or no_progress
+    tell(Progress(message="Calibrating"))
     recalibrate(tuned.folder, CorrectionStore.open(store), tuned.held_out, device, cancelled)
     tuned = replace(tuned, card=load_card(tuned.folder))
 

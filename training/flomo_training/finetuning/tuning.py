@@ -35,9 +35,9 @@ from flomo_training.recipe import Hardware
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.jobs import Report
 from napari_flomo.models import ModelCard, load_card, load_network, locate
 from napari_flomo.models.schema import encode
+from napari_flomo.progress import Progress, ProgressCallback, no_progress
 from napari_flomo.segmentation import choose_device
 
 MODEL = "model"
@@ -86,7 +86,7 @@ def finetune(
     replay: Path | None = None,
     settings: Settings | None = None,
     device: str = "auto",
-    progress: Report | None = None,
+    progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
     resume: bool = False,
 ) -> Tuned:
@@ -126,8 +126,8 @@ def finetune(
     """
     settings = read_settings() if settings is None else settings
     skipped: list[str] = []
-    tell = _silent if progress is None else progress
-    tell(0, 0, None, "Reading the corrections")
+    report = progress or no_progress
+    report(Progress(message="Reading the corrections"))
     corrected = gather(CorrectionStore.open(store), load_card(base), skipped)
     ready = readiness(corrected, settings)
     if not ready.ready:
@@ -135,7 +135,7 @@ def finetune(
     training, held_out = split(corrected, settings)
     replayed: list[PreparedVolume] = []
     if replay is not None:
-        tell(0, 0, None, "Reading the data of the base task")
+        report(Progress(message="Reading the data of the base task"))
         replayed = read_replay(Path(replay), load_card(base), corrected, settings)
     if cancelled is not None and cancelled():
         raise Cancelled
@@ -163,7 +163,7 @@ def tune(
     *,
     replayed: Sequence[PreparedVolume] = (),
     device: str = "auto",
-    progress: Report | None = None,
+    progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
     resume: bool = False,
 ) -> Tuned:
@@ -194,8 +194,8 @@ def tune(
     # Just before weights are drawn: what is imported on the way may draw numbers of its own.
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     module = TuningModule(recipe, settings, load_network(folder)[0], teaches=teaches)
-    tell = _silent if progress is None else progress
-    watch = Watch(out, settings, tell, _never if cancelled is None else cancelled)
+    report = progress or no_progress
+    watch = Watch(out, settings, report, _never if cancelled is None else cancelled)
     # A device without a number is the first one that there is.
     devices = [chosen.index] if chosen.type == "cuda" and ":" in str(chosen) else None
     trainer = make_trainer(recipe, out, watch, devices)
@@ -348,13 +348,3 @@ def _hash(values: Sequence[str]) -> str:
 def _never() -> bool:
     """Tell that nobody asked to stop."""
     return False
-
-
-def _silent(
-    done: int,
-    total: int,
-    seconds_left: float | None = None,
-    message: str = "",
-    data: Mapping[str, Any] | None = None,
-) -> None:
-    """Tell nobody."""
