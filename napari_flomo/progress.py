@@ -66,6 +66,7 @@ def progress_bar(unit: str, *, quiet: bool = False) -> Iterator[ProgressCallback
         nonlocal bar, shown
         if bar is None:
             disable = True if quiet else None  # None: only if stderr is not a terminal
+            # delay: not drawn before it has a total and a message
             bar = tqdm(unit=unit, unit_scale=unit == "B", disable=disable, leave=False, delay=1e-9)
         if progress.total and not bar.total:
             bar.reset(progress.total)  # the time left is estimated from here on
