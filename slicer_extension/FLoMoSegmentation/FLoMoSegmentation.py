@@ -22,8 +22,8 @@ them, and fine-tune the model on your corrections. For a tutorial see docs/slice
 napari-flomo repository. <p>For research and education. Not a medical device.</p>
 """
 THANKS = """
-FLoMo-Net and this module are open source (BSD-3-Clause). The bundled weights were trained on ACDC and
-are licensed under CC BY-NC-SA 4.0. The icon and pictures were made by scripts of the project.
+FLoMo-Net and this module are open source (BSD-3-Clause). The bundled weights were trained on ACDC
+and are licensed under CC BY-NC-SA 4.0. The icon and pictures were made by scripts of the project.
 """
 
 
@@ -61,12 +61,12 @@ class FLoMoSegmentationWidget(ScriptedLoadableModuleWidget):
         )
 
     def enter(self) -> None:
-        """Called by Slicer when the module is shown."""
+        """Handle that Slicer shows the module."""
         if self.panel is not None:
             self.panel.enter()
 
     def exit(self) -> None:
-        """Called by Slicer when another module is shown."""
+        """Handle that Slicer shows another module."""
         if self.panel is not None:
             self.panel.leave()
 
