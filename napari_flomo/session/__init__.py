@@ -16,6 +16,7 @@ from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.correction_writer import CorrectionWriter, Kept
 from napari_flomo.session.corrections_sync import Earlier, find_earlier, vouch
 from napari_flomo.session.events import (
+    AutosaveChanged,
     CorrectionKept,
     EarlierFound,
     Event,
@@ -31,17 +32,19 @@ from napari_flomo.session.events import (
     RunProgressed,
     RunStarted,
 )
-from napari_flomo.session.images import OpenImage
-from napari_flomo.session.merging import Scope, merge, merge_maps
+from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.merging import merge, merge_maps
 from napari_flomo.session.preferences import Preferences
-from napari_flomo.session.recovery import journal_note
+from napari_flomo.session.recovery import provenance_of
 from napari_flomo.session.results import remarks_after, remarks_of
 from napari_flomo.session.review import Place, Review, SliceState
 from napari_flomo.session.runs import Run
+from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
 
 __all__ = [
     "Autosave",
+    "AutosaveChanged",
     "Busy",
     "CorrectionKept",
     "CorrectionWriter",
@@ -74,9 +77,9 @@ __all__ = [
     "State",
     "find_earlier",
     "identity",
-    "journal_note",
     "merge",
     "merge_maps",
+    "provenance_of",
     "remarks_after",
     "remarks_of",
     "vouch",

@@ -12,7 +12,7 @@ from pathlib import Path
 from napari_flomo.corrections import CorrectionStore, default_store
 from napari_flomo.errors import FlomoError
 from napari_flomo.session.corrections_sync import Earlier, Verdict, find_earlier
-from napari_flomo.session.images import OpenImage
+from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 
 _LOG = logging.getLogger(__name__)

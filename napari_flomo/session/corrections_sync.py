@@ -18,7 +18,7 @@ from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
     from napari_flomo.models import ModelCard
-    from napari_flomo.session.images import OpenImage
+    from napari_flomo.session.image_state import OpenImage
 
 _PATIENT = re.compile(
     r"(?:^|[^a-z0-9])((?:patient|subject|sub|pat|case)(?:[-_][a-z0-9]+|\d[a-z0-9]*))", re.IGNORECASE

@@ -113,6 +113,14 @@ class CorrectionKept(Event):
 
 
 @dataclass(frozen=True)
+class AutosaveChanged(Event):
+    """Strokes cannot be written to the disk (``problem`` says why), or can be again (None)."""
+
+    key: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class EarlierFound(Event):
     """Slices were accepted on an earlier day whose labels are others now, see `Session.recall`.
 

@@ -1,52 +1,15 @@
-"""Putting a new result where it was asked for, and nowhere else."""
+"""Merge the result of a run with what was there before, within the scope of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Volume
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What part of an image is meant: this slice, this stack, all frames.
-
-    Parameters
-    ----------
-    slices, frames
-        Indices counted from 0; None for all.
-    """
-
-    slices: tuple[int, ...] | None = None
-    frames: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("slices", "frames"):
-            chosen = getattr(self, name)
-            if chosen is not None:
-                object.__setattr__(self, name, tuple(sorted({int(index) for index in chosen})))
-
-    def covers(self, volume: Volume) -> bool:
-        """Tell whether nothing of an image is left out."""
-        return bool(self.mask(volume.n_frames, volume.n_slices).all())
-
-    def mask(self, n_frames: int, n_slices: int) -> NDArray[np.bool_]:
-        """Return where it applies: booleans ``(frames, slices)``.
-
-        Raises
-        ------
-        FlomoError
-            If it is empty or reaches beyond the image.
-        """
-        frames = _flags(self.frames, n_frames, "frame")
-        slices = _flags(self.slices, n_slices, "slice")
-        return frames[:, np.newaxis] & slices
+from napari_flomo.session.scope import Scope
 
 
 def merge(
@@ -133,17 +96,3 @@ def _check_shapes(existing: NDArray[Any], proposed: NDArray[Any]) -> None:
             f"Labels of shape {proposed.shape} cannot be merged into labels of shape "
             f"{existing.shape}; they belong to different images."
         )
-
-
-def _flags(chosen: Iterable[int] | None, length: int, noun: str) -> NDArray[np.bool_]:
-    if chosen is None:
-        return np.ones(length, bool)
-    indices = list(chosen)
-    if not indices:
-        raise FlomoError(f"No {noun} was chosen; choose at least one.")
-    for index in indices:
-        if not 0 <= index < length:
-            raise FlomoError(f"There is no {noun} {index}: the image has {length}, counted from 0.")
-    flags = np.zeros(length, bool)
-    flags[indices] = True
-    return flags

@@ -62,8 +62,8 @@ def card_text(card: ModelCard) -> str:
     return f"{swatches}<br>{accuracy}weights: {card.licence}"
 
 
-def journal_text(problem: str | None) -> str:
-    """Say that strokes cannot be written, as a `Autosave` tells it, or that they can again."""
+def autosave_text(problem: str | None) -> str:
+    """Return the message of `AutosaveChanged`."""
     if problem is None:
         return "Strokes are written to the disk again."
     return f"Your strokes are not safe on the disk: {problem}"

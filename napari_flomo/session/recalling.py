@@ -9,14 +9,14 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.corrections_sync import Earlier, vouch
 from napari_flomo.session.events import EarlierFound, Event, ReviewChanged
-from napari_flomo.session.images import OpenImage
+from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.run_results import Dispatch
 
 Found = Earlier | FlomoError
 
 
 def look(
-    keeper: CorrectionWriter,
+    writer: CorrectionWriter,
     image: OpenImage,
     dispatch: Dispatch,
     arrived: Callable[[OpenImage, Found], None],
@@ -29,7 +29,7 @@ def look(
 
     def work() -> None:
         try:
-            found: Found | None = keeper.earlier(image)
+            found: Found | None = writer.earlier(image)
         except FlomoError as error:
             found = error
         if found is not None:

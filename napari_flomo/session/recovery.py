@@ -12,11 +12,11 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.measures import VoxelCounts
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
-from napari_flomo.session.images import OpenImage
+from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.review import Place, Review
 
 
-def journal_note(image: OpenImage) -> dict[str, Any]:
+def provenance_of(image: OpenImage) -> dict[str, Any]:
     """Return what a journal should note of an image, for `Journal.create` (``about``).
 
     The whole card is noted, so that corrections can be restored where the model is gone.

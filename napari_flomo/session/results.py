@@ -20,9 +20,10 @@ from napari_flomo.measures import (
 )
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
-from napari_flomo.session.images import OpenImage
-from napari_flomo.session.merging import Scope, merge, merge_maps, merge_scores
+from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.merging import merge, merge_maps, merge_scores
 from napari_flomo.session.review import Review
+from napari_flomo.session.scope import Scope
 from napari_flomo.volumes import Volume
 
 

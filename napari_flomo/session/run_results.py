@@ -12,8 +12,8 @@ from functools import partial
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Job, Problem
-from napari_flomo.session import results
-from napari_flomo.session.images import OpenImage
+from napari_flomo.session import editing, results
+from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.runs import Run
 
 TRIES = 3
@@ -62,7 +62,7 @@ class Arrivals:
             isinstance(found, results.Merged)
             and image is not None
             and not job.cancelling
-            and not results.put(image, found)
+            and not _put(image, found)
         ):
             if tries < TRIES:
                 again = partial(self.arrived, run, job, tries + 1)
@@ -92,5 +92,15 @@ def _merged_now(image: OpenImage, run: Run, job: Job) -> Problem | None:
     found = _merged(image, run, job)
     if isinstance(found, Problem):
         return found
-    results.put(image, found)
+    _put(image, found)
     return None
+
+
+def _put(image: OpenImage, new: results.Merged) -> bool:
+    """Put a merged result in its image and record what it changed; see `results.put`."""
+    if not results.put(image, new):
+        return False
+    before = new.basis[1]
+    if before is not None and new.labels is not None:
+        editing.record_difference(image, before)
+    return True

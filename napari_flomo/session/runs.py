@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_flomo.errors import Cancelled
 from napari_flomo.jobs import Job, JobFailed, Problem, Progress, State
-from napari_flomo.session.merging import Scope
+from napari_flomo.session.scope import Scope
 
 
 class Run:

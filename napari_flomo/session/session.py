@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,10 +14,12 @@ from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
 from napari_flomo.measures import HeartMeasures
-from napari_flomo.session import recalling, recovery, results
+from napari_flomo.session import editing, recalling, recovery, results
+from napari_flomo.session.autosave import Autosave, EditKind
 from napari_flomo.session.correction_writer import CorrectionWriter, Kept
 from napari_flomo.session.corrections_sync import accept, reopen, vouch
 from napari_flomo.session.events import (
+    AutosaveChanged,
     CorrectionKept,
     Event,
     ImageAdded,
@@ -30,12 +34,12 @@ from napari_flomo.session.events import (
     RunProgressed,
     RunStarted,
 )
-from napari_flomo.session.images import OpenImage
-from napari_flomo.session.merging import Scope
+from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.review import Place, Review
 from napari_flomo.session.run_results import Arrivals, Dispatch
 from napari_flomo.session.runs import Run
+from napari_flomo.session.scope import Scope
 from napari_flomo.session.segmenting import check_slice_axis, maps_run, segmentation_run
 from napari_flomo.volumes import Volume
 
@@ -53,7 +57,7 @@ class Session:
         Called, from another thread, with a function of no arguments that takes in what a run
         reports. A viewer runs it on its own thread (in Qt: by a queued signal), so that the session
         changes and its observers are called there and nowhere else. By default it is run at once.
-    keeper
+    writer
         Keeps accepted slices in a store of corrections; without one, nothing is kept.
 
     Notes
@@ -65,13 +69,13 @@ class Session:
         self,
         worker: Worker | None = None,
         dispatch: Dispatch | None = None,
-        keeper: CorrectionWriter | None = None,
+        writer: CorrectionWriter | None = None,
     ) -> None:
         self._worker = worker or Worker()
         self._dispatch = dispatch or _at_once
-        self._keeper = keeper
-        if keeper is not None:
-            keeper.listen(lambda kept: self._dispatch(lambda: self._kept(kept)))
+        self._writer = writer
+        if writer is not None:
+            writer.listen(lambda kept: self._dispatch(lambda: self._kept(kept)))
         self._images: dict[str, OpenImage] = {}
         self._arrivals = Arrivals(self._dispatch, self._images.get, self._ended)
         self._numbers = itertools.count(1)
@@ -112,8 +116,9 @@ class Session:
         self._observers.tell(ImageRenamed(key, name))
 
     def remove(self, key: str) -> None:
-        """Close an image; a run on it is cancelled and its result dropped."""
-        del self._images[self.image(key).key]
+        """Close an image; a run on it is cancelled. Unsaved edits are offered at the next start."""
+        self.labels_removed(key)
+        del self._images[key]
         if self._running is not None and self._running.key == key:
             self._running.cancel()
         self._observers.tell(ImageRemoved(key))
@@ -208,29 +213,41 @@ class Session:
 
     # Corrections
 
-    def edited(self, key: str, place: Place, strokes: int = 1) -> None:
-        """Take note that a slice of ``image.labels`` was painted in place: count, measure, tell.
+    def edit(
+        self,
+        key: str,
+        indices: NDArray[Any],
+        old: NDArray[Any],
+        new: NDArray[Any],
+        kind: EditKind = "stroke",
+    ) -> list[Place]:
+        """Apply a change of labels, record it on disk, measure it and reopen accepted slices.
+
+        Returns at once; the disk is written in a thread.
 
         Parameters
         ----------
         key
             The image.
-        place
-            Frame and slice.
-        strokes
-            1 for a stroke, -1 for one undone, 0 to only measure.
+        indices
+            Flat indices in C order into the labels of the image, ascending.
+        old, new
+            Labels before and after, one for each index.
+        kind
+            ``"stroke"`` counts as an edit of its slices; ``"undo"`` takes one off.
+
+        Returns
+        -------
+        list of Place
+            The slices that were changed.
         """
         image = self.image(key)
-        place = Place(*place)
-        if image.labels is None or image.counts is None or image.review is None:
-            raise FlomoError("This image has no labels yet; segment it first.")
-        frame = (
-            image.labels.data[place.frame] if "frames" in image.labels.axes else (image.labels.data)
-        )
-        image.counts.update(place.frame, place.slice, frame[place.slice])
-        image.review.count_edit(place, strokes)
-        image.stopwatch.tick()
-        self._observers.tell(LabelsChanged(key, place.frame, place.slice))
+        on_problem = partial(self._on_autosave_problem, key)
+        edited = editing.edit(image, indices, old, new, kind, on_problem=on_problem)
+        for place in edited:
+            self._observers.tell(LabelsChanged(key, place.frame, place.slice))
+            self.review_reopen(key, place)
+        return edited
 
     def set_labels(self, key: str, labels: NDArray[Any]) -> None:
         """Replace the labels of an image, as a restore or an import does.
@@ -240,11 +257,34 @@ class Session:
         FlomoError
             If they are no integers or not on its grid.
         """
-        results.replace_labels(self.image(key), labels)
+        editing.replace_labels(self.image(key), labels)
         self._observers.tell(LabelsChanged(key))
 
-    def restore(self, key: str, found: Replay) -> None:
+    def labels_saved(self, key: str) -> None:
+        """Report that the labels were saved to a file: there are no unsaved edits any more."""
+        image = self.image(key)
+        if image.autosave is not None:
+            image.autosave.finish()
+            image.autosave = None
+
+    def labels_removed(self, key: str) -> None:
+        """Report that the viewer closed the labels; unsaved edits are offered at the next start."""
+        image = self.image(key)
+        if image.autosave is not None:
+            image.autosave.close()
+            image.autosave = None
+
+    def restore(self, key: str, found: Replay, resume: Path | None = None) -> None:
         """Restore labels, locks and review that `replay` read from a journal; no uncertainty maps.
+
+        Parameters
+        ----------
+        key
+            The image.
+        found
+            What the journal holds.
+        resume
+            Folder of the journal, to go on with it.
 
         Raises
         ------
@@ -253,14 +293,19 @@ class Session:
         """
         image = self.image(key)
         recovery.restore(image, found)
+        if resume is not None:
+            on_problem = partial(self._on_autosave_problem, key)
+            image.autosave = Autosave.resume(resume, on_problem)
         self._observers.tell(LabelsChanged(key))
         self._observers.tell(LocksChanged(key, image.locked))
         self._observers.tell(ReviewChanged(key))
 
     def lock(self, key: str, code: int, locked: bool = True) -> None:
-        """Call a label finished, or not finished any more."""
+        """Lock a label against edits and runs, or unlock it."""
         image = self.image(key)
         image.locked = image.locked | {code} if locked else image.locked - {code}
+        if image.autosave is not None:
+            image.autosave.record_locked(code, locked)
         self._observers.tell(LocksChanged(key, image.locked))
 
     def measures(self, key: str) -> HeartMeasures | None:
@@ -289,7 +334,10 @@ class Session:
 
     def review_accept(self, key: str) -> Place | None:
         """Accept the current slice, have it kept for learning, and move on."""
-        image, following = self.image(key), accept(self._review(key), self.image(key))
+        image, place = self.image(key), self._review(key).current
+        following = accept(self._review(key), image)
+        if image.autosave is not None and place is not None:
+            image.autosave.record_accepted(place)
         self._keep(image)
         return self._reviewed(key, following)
 
@@ -298,6 +346,8 @@ class Session:
         image = self.image(key)
         if not reopen(self._review(key), image, place):
             return False
+        if image.autosave is not None:
+            image.autosave.record_accepted(place, False)
         self._keep(image)
         self._reviewed(key, place)
         return True
@@ -309,12 +359,16 @@ class Session:
         with `EarlierFound`. Who brings those back says so by `vouch`.
         """
         image = self.image(key)
-        if self._keeper is not None:
-            recalling.look(self._keeper, image, self._dispatch, self._recalled)
+        if self._writer is not None:
+            recalling.look(self._writer, image, self._dispatch, self._recalled)
 
     def vouch(self, key: str, places: Iterable[Place]) -> None:
         """Call slices accepted whose labels are what was accepted before."""
-        vouch(self._review(key), self.image(key), places)
+        image, places = self.image(key), tuple(places)
+        vouch(self._review(key), image, places)
+        if image.autosave is not None:
+            for place in places:
+                image.autosave.record_accepted(place)
         self._observers.tell(ReviewChanged(key))
 
     # Observers
@@ -326,10 +380,12 @@ class Session:
     def close(self) -> None:
         """Cancel what runs, let the worker end, write what was accepted; nothing is told more."""
         self._closed = True
+        for key in self._images:
+            self.labels_removed(key)
         self._observers.clear()
         self._worker.close()
-        if self._keeper is not None:
-            self._keeper.close()
+        if self._writer is not None:
+            self._writer.close()
 
     # How a run comes back
 
@@ -362,9 +418,12 @@ class Session:
             run._settle(State.FAILED, problem)
             self._observers.tell(RunFailed(run, problem))
 
+    def _on_autosave_problem(self, key: str, problem: str | None) -> None:
+        self._dispatch(lambda: self._observers.tell(AutosaveChanged(key, problem)))
+
     def _keep(self, image: OpenImage) -> None:
-        if self._keeper is not None:
-            self._keeper.keep(image)
+        if self._writer is not None:
+            self._writer.keep(image)
 
     def _kept(self, kept: Kept) -> None:
         image = self._images.get(kept.key)

@@ -6,8 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_flomo.session import EarlierFound, messages
-from napari_flomo.widgets import journalling
-from napari_flomo.widgets.layers import Grid
 
 if TYPE_CHECKING:
     from napari_flomo.session import Earlier
@@ -32,11 +30,9 @@ def bring_back(viewer_state: ViewerState, entry: Entry, found: Earlier) -> None:
     image = None if viewer_state.closed else viewer_state.opened(entry)
     if image is None or image.labels is None or image.review is None or entry.labels is None:
         return
-    grid = Grid.below(entry.image, image.volume)
-    journalling.put_new_labels(viewer_state, entry, grid.layer_data(found.over(image.labels)))
+    viewer_state.session.set_labels(image.key, found.over(image.labels).data)
+    viewer_state.show_result(entry)
     viewer_state.session.vouch(image.key, found.places)
-    for place in found.places:
-        journalling.note_accepted(entry, place)
     count = len(found.places)
     slices = "The slice is" if count == 1 else f"The {count} slices are"
     viewer_state.say(f"{slices} as you accepted them; Ctrl+Z brings the network's labels back.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Place
-from napari_flomo.widgets import journalling, navigation
+from napari_flomo.widgets import navigation
 
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
@@ -47,7 +47,6 @@ def accept(viewer_state: ViewerState) -> None:
     place = viewer_state.place(entry)
     viewer_state.session.review_go_to(image.key, place)
     following = viewer_state.session.review_accept(image.key)
-    journalling.note_accepted(entry, place)
     if following is None:
         viewer_state.say("Every slice is accepted; save the labels to keep them.")
     else:
@@ -56,9 +55,8 @@ def accept(viewer_state: ViewerState) -> None:
 
 def lock(viewer_state: ViewerState, code: int, locked: bool) -> None:
     """Call a label of the current image finished, or not finished any more."""
-    entry, image = _under_review(viewer_state)
+    _entry, image = _under_review(viewer_state)
     viewer_state.session.lock(image.key, code, locked)
-    journalling.note_locked(entry, code, locked)
 
 
 def _under_review(viewer_state: ViewerState) -> tuple[Entry, OpenImage]:

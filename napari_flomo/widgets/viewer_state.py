@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_flomo.jobs import Worker
 from napari_flomo.session import (
+    AutosaveChanged,
     CorrectionWriter,
     EarlierFound,
     Event,
@@ -24,10 +25,11 @@ from napari_flomo.session import (
     Preferences,
     RunFinished,
     Session,
+    messages,
     uncertainty_maps,
 )
 from napari_flomo.volumes import Volume
-from napari_flomo.widgets import journalling, label_events, recalling, results
+from napari_flomo.widgets import label_events, recalling, results
 from napari_flomo.widgets.close_guard import Farewell
 from napari_flomo.widgets.entries import Entry, is_image
 from napari_flomo.widgets.layers import Grid, volume_of_layer
@@ -91,12 +93,12 @@ class ViewerState(QObject):
         self._marshal = Marshal(self)
         self._worker = worker or Worker()
         self.preferences = chosen = preferences or Preferences()
-        keeper = CorrectionWriter(
+        writer = CorrectionWriter(
             reader=lambda: chosen.reader,
             wanted=lambda: chosen.keep_corrections,
             software={"napari": napari.__version__},
         )
-        self.session = Session(self._worker, self._marshal, keeper)
+        self.session = Session(self._worker, self._marshal, writer)
         self._memory = Memory(self, self.preferences)
         self._entries: list[Entry] = []
         self._current: Entry | None = None
@@ -152,7 +154,7 @@ class ViewerState(QObject):
             self._worker.preload(model, self.preferences.device)
 
     def close(self) -> None:
-        """End all work; journals with unsaved strokes stay to be offered at the next start."""
+        """End all work; unsaved strokes are offered at the next start."""
         if self.closed:
             return
         self.closed = True
@@ -296,9 +298,8 @@ class ViewerState(QObject):
     def _put_away(self, entry: Entry) -> None:
         self._memory.keep_review(self.opened(entry))
         label_events.stop_following(entry)
-        if entry.keeper is not None:
-            entry.keeper.close()
-            entry.keeper = None
+        if entry.key is not None:
+            self.session.labels_removed(entry.key)
 
     # What the session tells
 
@@ -317,6 +318,8 @@ class ViewerState(QObject):
             entry = self._entry_with(event.key)
             if entry is not None:
                 recalling.offer(self, entry, event)
+        elif isinstance(event, AutosaveChanged):
+            self.say(messages.autosave_text(event.problem), "warning" if event.problem else "info")
         self.happened.emit(event)
 
     def _entry_with(self, key: str | None) -> Entry | None:
@@ -356,11 +359,25 @@ class ViewerState(QObject):
             if not recalled:
                 self.session.recall(image.key)
         else:
-            journalling.put_new_labels(self, entry, grid.layer_data(image.labels))
+            self._update_labels(entry, image, grid)
             entry.labels.colormap = results.label_colours(card)
         self.show_uncertainty(entry)
         self.viewer.layers.selection.active = entry.labels
         self.current_changed.emit()
+
+    def _update_labels(self, entry: Entry, image: OpenImage, grid: Grid) -> None:
+        """Show new labels in the layer that is there, as one step of its undo history.
+
+        The layer keeps its array, which the session then shares again.
+        """
+        layer, watch = entry.labels, entry.watch
+        assert layer is not None
+        assert watch is not None
+        assert image.labels is not None
+        with layer.events.paint.blocker():
+            results.replace_voxels(layer, grid.layer_data(image.labels))
+        watch.rebase()
+        self.session.set_labels(image.key, grid.array(layer.data))
 
     def show_uncertainty(self, entry: Entry, name: str | None = None) -> None:
         """Show another uncertainty map of an image, or the one that was chosen last anew."""
@@ -384,10 +401,9 @@ class ViewerState(QObject):
             )
 
     def saved(self, entry: Entry) -> None:
-        """Let go of the journal of an image: its labels are safe in a file."""
-        if entry.keeper is not None:
-            entry.keeper.finish()
-            entry.keeper = None
+        """Report that the labels of an image were saved to a file."""
+        if entry.key is not None:
+            self.session.labels_saved(entry.key)
 
 
 _DESKS: weakref.WeakKeyDictionary[Any, ViewerState] = weakref.WeakKeyDictionary()

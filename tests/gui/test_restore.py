@@ -57,7 +57,7 @@ for number in range(1000):
     if number == 5:
         viewer.dims.current_step = (2, 0, 0)
         review_actions.accept(viewer_state)
-    if entry.keeper is not None and entry.keeper.flush():
+    if image.autosave is not None and image.autosave.flush():
         np.save(progress + "-.npy", entry.labels.data)
         os.replace(progress + "-.npy", progress + ".npy")
         Path(progress).write_text(str(number))
@@ -123,7 +123,7 @@ def test_killed_while_painting_and_restored(
     entry.labels.selected_label = 3
     entry.labels.paint((0, 10, 10), 3)
     qtbot.waitUntil(lambda: image.review.edits(Place(0, 0)) == 1)
-    assert entry.keeper.flush()
+    assert image.autosave.flush()
     entry.labels.save(str(tmp_path / "saved.nii.gz"), plugin="napari-flomo")
     assert not [path for path in journals_folder().iterdir() if path.is_dir()]
     viewer_state.close()

@@ -119,6 +119,11 @@ def run(logic: Any, node: Any, scope: str = "all", model: str = "toy") -> Any:
     return logic.entry_of(node)
 
 
+def autosave_of(logic: Any, entry: Any) -> Any:
+    """Return what writes the strokes of an image to the disk; None while nothing is unsaved."""
+    return logic.session.image(entry.key).autosave
+
+
 def painted(logic: Any, entry: Any, frame: int | None = None) -> np.ndarray:
     """Return what the segments show: ``(frames, slices, rows, columns)``, or one frame of it."""
     from FLoMoSegmentationLib import results

@@ -9,6 +9,7 @@ from FLoMoSegmentationLib import recalling, views
 from helpers import (
     add_cine,
     add_volume,
+    autosave_of,
     cine_of,
     corner,
     expected,
@@ -101,7 +102,7 @@ def test_a_frame_of_a_cine_comes_back_into_the_journal_too(make_logic, program):
     paint(entry.record.segmentation, 3, corner(cine.data.shape, 1), entry.source.node)
     logic.accept(entry)
     wanted = painted(logic, entry)
-    assert logic.session._keeper.flush()
+    assert logic.session._writer.flush()
     program.close_scene()
     program.slice_view("Red")
     _, sequence, _ = add_cine(cine, "today")
@@ -114,7 +115,7 @@ def test_a_frame_of_a_cine_comes_back_into_the_journal_too(make_logic, program):
     wanted[0][corner(cine.data.shape, 2)] = 2
     assert np.array_equal(painted(logic, entry), wanted)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 1
-    assert entry.keeper.flush()
-    found = replay(entry.keeper._journal.folder)
+    assert autosave_of(logic, entry).flush()
+    found = replay(autosave_of(logic, entry)._journal.folder)
     assert np.array_equal(found.labels.data, wanted)
     assert found.accepted == {(2, 1)}

@@ -88,9 +88,8 @@ def test_paint_counts_in_its_slice_and_survives_a_crash(
     wanted = np.where(where, 3, expected(image.volume))
     np.testing.assert_array_equal(image.labels.data, wanted)
     assert image.review.edits(Place(0, 2)) == 1
-    assert entry.keeper.flush()
-    entry.keeper.close()
-    entry.keeper = None
+    assert image.autosave.flush()
+    logic.session.labels_removed(entry.key)
     [left] = unfinished()
     np.testing.assert_array_equal(replay(left.folder).labels.data, wanted)
 
@@ -170,9 +169,8 @@ def test_restored_image_keeps_the_axis_that_was_chosen(
     paint(entry.record.segmentation, 2, axes.to_node(entry.source, where), node)
     assert logic.take_strokes(entry) == [Place(0, 5)]
     wanted = logic.session.image(entry.key).labels.data
-    assert entry.keeper.flush()
-    entry.keeper.close()
-    entry.keeper = None
+    assert logic.session.image(entry.key).autosave.flush()
+    logic.session.labels_removed(entry.key)
     other = make_logic()
     [left] = unfinished()
     restored, found = bring_back(other, left)

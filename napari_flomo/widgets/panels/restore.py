@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import Leftover, discard, replay, unfinished
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Autosave, messages
-from napari_flomo.widgets.journalling import teller
+from napari_flomo.session import messages
 from napari_flomo.widgets.reading import layer_data
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def bring_back(viewer_state: ViewerState, left: Leftover) -> None:
     Raises
     ------
     FlomoError
-        If the journal cannot be read, or its model is not on this computer.
+        If the edits cannot be read, or its model is not on this computer.
     """
     from napari.layers import Image
 
@@ -45,14 +44,13 @@ def bring_back(viewer_state: ViewerState, left: Leftover) -> None:
     assert entry is not None
     image = viewer_state.adopt(entry, found.image)
     try:
-        viewer_state.session.restore(image.key, found)
+        viewer_state.session.restore(image.key, found, left.folder)
     except FlomoError:
         viewer_state.viewer.layers.remove(layer)
         raise
     assert image.segmentation is not None
     entry.model = image.segmentation.card.name
     viewer_state.show_result(entry, recalled=True)
-    entry.keeper = Autosave.resume(left.folder, teller(viewer_state))
     viewer_state.current_changed.emit()
     viewer_state.say(
         f"{messages.restored_text(found)} Uncertainty was not kept: Compute under Uncertainty in "

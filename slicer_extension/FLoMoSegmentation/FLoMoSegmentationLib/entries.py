@@ -14,10 +14,7 @@ from FLoMoSegmentationLib.record import Record
 from napari_flomo.errors import FlomoError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_flomo.session import Autosave, Earlier
+    from napari_flomo.session import Earlier
 
 Watch = tuple[Any, int]
 
@@ -53,10 +50,6 @@ class Entry:
     painted
         Frames that were on the screen when something was done to the segments since they were last
         read; somebody may have painted.
-    labels
-        The array of the session that the segments show; None before the first run.
-    keeper
-        Writes strokes to the disk; None while there are none that are not saved.
     earlier
         What was accepted of it on an earlier day, as long as that is offered.
     restoring
@@ -70,8 +63,6 @@ class Entry:
     model: str = ""
     wanted: str = ""
     painted: set[int] = field(default_factory=set)
-    labels: NDArray[np.integer] | None = field(default=None, repr=False)
-    keeper: Autosave | None = None
     earlier: Earlier | None = None
     restoring: bool = False
     watches: list[Watch] = field(default_factory=list)

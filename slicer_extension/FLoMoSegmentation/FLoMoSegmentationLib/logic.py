@@ -14,6 +14,7 @@ from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.uncertainty import THRESHOLD
 from napari_flomo.session import (
+    AutosaveChanged,
     CorrectionWriter,
     EarlierFound,
     Event,
@@ -44,7 +45,7 @@ class Logic:
         Drained by a timer in Slicer's own thread; all reports come through it.
     preferences
         The user's, shared with napari.
-    keeper
+    writer
         Keeps accepted slices; by default in the same store of corrections as napari.
     editor
         Returns the Segment Editor widget, for its undo; None where there is none.
@@ -65,17 +66,17 @@ class Logic:
         pump: Pump,
         *,
         preferences: Preferences | None = None,
-        keeper: CorrectionWriter | None = None,
+        writer: CorrectionWriter | None = None,
         editor: Callable[[], Any] = lambda: None,
         say: Callable[[str, str], None] = lambda _text, _level: None,
     ) -> None:
         self.preferences = preferences or Preferences()
         self.pump = pump
         self.threshold = THRESHOLD
-        keeper = keeper or CorrectionWriter(
+        writer = writer or CorrectionWriter(
             reader=lambda: self.preferences.reader, software={"slicer": versions.version_text()}
         )
-        self.session = Session(worker, self._dispatch, keeper)
+        self.session = Session(worker, self._dispatch, writer)
         self.editor = editor
         self._say = say
         self._entries: list[Entry] = []
@@ -183,18 +184,13 @@ class Logic:
 
     def take_strokes(self, entry: Entry) -> list[Place]:
         """Take over what was painted in the Segment Editor; return the slices that changed."""
-        return strokes.take(self.session, entry, self.tell)
+        return strokes.take(self.session, entry)
 
     def look(self) -> None:
         """Take over and write down what was painted on any image, as a timer does now and then."""
         for entry in self._entries:
-            strokes.take(self.session, entry, self.tell, everywhere=False)
-            strokes.let_go_if_saved(entry)
-
-    def tell(self, problem: str | None) -> None:
-        """Say that strokes cannot be written, or that they can again; from any thread."""
-        level = "info" if problem is None else "warning"
-        self.pump.put(lambda: self._say(messages.journal_text(problem), level))
+            strokes.take(self.session, entry, everywhere=False)
+            strokes.report_saved(self.session, entry)
 
     # Review: each goes to the slice and returns where that is, or None for nowhere.
 
@@ -214,11 +210,8 @@ class Logic:
     def accept(self, entry: Entry) -> Place | None:
         """Accept the slice on the screen, have it kept for learning, and go on."""
         self.take_strokes(entry)
-        place = self.session.review_go_to(entry.key, views.place_on_screen(entry.source))
-        following = self.session.review_accept(entry.key)
-        if entry.keeper is not None:
-            entry.keeper.note_accepted(place)
-        return self._gone(entry, following)
+        self.session.review_go_to(entry.key, views.place_on_screen(entry.source))
+        return self._gone(entry, self.session.review_accept(entry.key))
 
     # The end
 
@@ -247,6 +240,9 @@ class Logic:
         self.pump.put(take_in)
 
     def _on_event(self, event: Event) -> None:
+        if isinstance(event, AutosaveChanged):
+            level = "warning" if event.problem else "info"
+            self._say(messages.autosave_text(event.problem), level)
         of = event.run if isinstance(event, RunFinished) else event
         entry = self._by_key(getattr(of, "key", None))
         if entry is None:
@@ -287,7 +283,7 @@ class Logic:
         self.take_strokes(entry)
         self._entries.remove(entry)
         entry.unwatch()
-        strokes.leave(entry)
+        strokes.report_saved(self.session, entry)
         self.session.remove(entry.key)
         if results_too and entry.record is not None:
             entry.record.forget()

@@ -31,6 +31,3 @@ def bring_back(logic: Logic, entry: Entry) -> None:
     results.write_labels(entry.source, record.segmentation, labels, image.segmentation.card)
     logic.session.vouch(entry.key, found.places)
     scene_sync.settle(logic.session, entry)
-    if entry.keeper is not None:
-        for place in found.places:
-            entry.keeper.note_accepted(place)

@@ -13,7 +13,6 @@ from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.scene_io import add_image, remove_image
 from napari_flomo.corrections import Leftover, Replay, replay
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Autosave
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.entries import Entry
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def bring_back(logic: Logic, left: Leftover, chosen: Any = None) -> tuple[Entry, Replay]:
-    """Show labels as they were after the last stroke, and go on with their journal.
+    """Show labels as they were after the last stroke.
 
-    They come onto the chosen image where they are its; else, onto the copy that the journal kept.
+    They are shown on the chosen image if they belong to it, else on a copy that was kept.
 
     Parameters
     ----------
@@ -39,45 +38,45 @@ def bring_back(logic: Logic, left: Leftover, chosen: Any = None) -> tuple[Entry,
     Entry
         The image.
     Replay
-        What the journal said.
+        What was restored.
 
     Raises
     ------
     FlomoError
-        If the journal cannot be read, or its model is not on this computer.
+        If the edits cannot be read, or its model is not on this computer.
     """
     found = replay(left.folder)
     entry = _if_same(logic, found, chosen)
     if entry is not None:
-        _restore(logic, entry, found)
+        _restore(logic, entry, found, left)
     else:
         entry = logic.open(add_image(found.image, "restored image"))
         try:
-            _restore(logic, entry, found)
+            _restore(logic, entry, found, left)
         except FlomoError:
             remove_image(entry.source)
             raise
-    entry.keeper = Autosave.resume(left.folder, logic.tell)
     return entry, found
 
 
 def _if_same(logic: Logic, found: Replay, chosen: Any) -> Entry | None:
-    """Return the chosen image if it is that of the journal and has no unsaved strokes itself."""
+    """Return the chosen image if the edits are of it and it has no unsaved ones itself."""
     if chosen is None:
         return None
     with suppress(FlomoError):
         entry = logic.open(chosen)
         logic.take_strokes(entry)
-        if entry.keeper is None and logic.session.image(entry.key).hash == found.image_hash:
+        image = logic.session.image(entry.key)
+        if image.autosave is None and image.hash == found.image_hash:
             return entry
     return None
 
 
-def _restore(logic: Logic, entry: Entry, found: Replay) -> None:
+def _restore(logic: Logic, entry: Entry, found: Replay, left: Leftover) -> None:
     """Put labels, locks and review into session and scene; Undo brings back labels before them."""
     image = logic.session.image(entry.key)
     before = image.segmentation
-    logic.session.restore(entry.key, found)
+    logic.session.restore(entry.key, found, left.folder)
     assert image.segmentation is not None
     card = image.segmentation.card
     record = entry.record = entry.record or Record.make(entry.source.node)

@@ -81,12 +81,12 @@ def keep_proposed(source: Source, record: Record, image: OpenImage) -> None:
 
 def keep_note(record: Record, image: OpenImage) -> None:
     """Keep model, scores and review of an image in the scene."""
-    from napari_flomo.session import journal_note
+    from napari_flomo.session import provenance_of
 
     assert image.review is not None
     record.write(
         {
-            **journal_note(image),
+            **provenance_of(image),
             "review": image.review.to_dict(),
             "locked": sorted(image.locked),
             "slice_axis": image.volume.geometry.affine_ras()[:3, 2].round(6).tolist(),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import maps, measures, results, strokes, versions
+from FLoMoSegmentationLib import maps, measures, results, versions
 from FLoMoSegmentationLib.record import Record
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ def show(session: Session, entry: Entry, run: Run, threshold: float, editor: Any
 def settle(session: Session, entry: Entry) -> None:
     """Take the labels in the scene, which the session has just written, for known."""
     note(session, entry)
-    strokes.note_run(entry, session.image(entry.key))
     entry.watch()
     entry.painted.clear()
 
@@ -69,7 +68,5 @@ def bring_back(session: Session, entry: Entry) -> None:
         if not results.restore(session, entry.key, entry.source, entry.record):
             entry.record.forget()
             entry.record = None
-        else:
-            strokes.note_run(entry, session.image(entry.key))
     finally:
         entry.restoring = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import identity
 from napari_flomo.measures import VoxelCounts
+from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.review import Place, Review
 from napari_flomo.session.stopwatch import Stopwatch
@@ -33,7 +34,7 @@ class OpenImage:
         What the network said, all runs merged, without any correction; None before the first run.
     labels
         What the user sees and paints on: corrected labels on the grid of the volume, without
-        channels. A viewer paints **into this very array** and then says `Session.edited`.
+        channels. A viewer may paint into this very array, and then reports it to `Session.edit`.
     locked
         Codes of finished labels.
     review
@@ -49,6 +50,8 @@ class OpenImage:
         How long the person worked on it.
     kept
         What became of the accepted slices at last; None before the first of them.
+    autosave
+        Records every change on disk; None while nothing is unsaved.
     """
 
     key: str
@@ -63,6 +66,7 @@ class OpenImage:
     withdrawn: set[Place] = field(default_factory=set)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     kept: CorrectionKept | None = None
+    autosave: Autosave | None = None
 
     @cached_property
     def hash(self) -> str:
