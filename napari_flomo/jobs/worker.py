@@ -103,7 +103,7 @@ class Worker:
                 raise FlomoError("The worker was closed; open the panel again.")
             if self._request is not None:
                 title = _TITLES.get(self._request.job.task, "Other work")
-                raise Busy(f"{title} is in progress; wait until it is done, or cancel it first.")
+                raise Busy(f"{title} is under way; wait until it is done, or cancel it first.")
             self._count += 1
             job._start(self._count, self._cancel)
             request = self._request = _Request(job, dict(arguments or {}), pack, unpack)

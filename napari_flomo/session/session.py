@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
-from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
+from napari_flomo.jobs import Busy, Problem, Progress, State, Worker
 from napari_flomo.measures import HeartMeasures
 from napari_flomo.session import editing, recalling, recovery, results
 from napari_flomo.session.autosave import Autosave, EditKind
@@ -37,7 +37,7 @@ from napari_flomo.session.events import (
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.review import Place, Review
-from napari_flomo.session.run_results import Arrivals, Dispatch
+from napari_flomo.session.run_results import Dispatch, ResultMerger
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.segmenting import check_slice_axis, maps_run, segmentation_run
@@ -77,7 +77,7 @@ class Session:
         if writer is not None:
             writer.listen(lambda kept: self._dispatch(lambda: self._kept(kept)))
         self._images: dict[str, OpenImage] = {}
-        self._arrivals = Arrivals(self._dispatch, self._images.get, self._ended)
+        self._merger = ResultMerger(self._dispatch, self._images.get, self._ended)
         self._numbers = itertools.count(1)
         self._observers = Observers[[Event]]()
         self._running: Run | None = None
@@ -208,8 +208,9 @@ class Session:
     def pull(self, model: str) -> Run:
         """Start to fetch a model; the result is its folder, as text. Raises `Busy`."""
         self.check_idle()
-        job = self._worker.submit("pull", {"model": model}, unpack=lambda _, told: told["folder"])
-        return self._follow(Run(job, model=model))
+        run = Run("pull", model=model)
+        self._worker.submit(run, {"model": model}, unpack=lambda _, result: result["folder"])
+        return self._follow(run)
 
     # Corrections
 
@@ -393,22 +394,20 @@ class Session:
         """Begin to listen to a run; its reports reach us in the thread of `dispatch`."""
         self._running = run
         self._observers.tell(RunStarted(run))
-        run._follow(
-            lambda progress: self._dispatch(lambda: self._progressed(run, progress)),
-            lambda job: self._arrivals.arrived(run, job),
-        )
+        run.on_progress(lambda progress: self._dispatch(lambda: self._progressed(run, progress)))
+        run._on_outcome(self._merger.merge)
         return run
 
     def _progressed(self, run: Run, progress: Progress) -> None:
         if self._running is run:
             self._observers.tell(RunProgressed(run, progress))
 
-    def _ended(self, run: Run, job: Job, problem: Problem | None) -> None:
+    def _ended(self, run: Run, state: State, problem: Problem | None) -> None:
         """Note how a run ended; one whose image is gone was cancelled, whatever came of it."""
         if self._running is run:
             self._running = None
         gone = run.key is not None and run.key not in self._images
-        if self._closed or gone or run.cancelling or job.state is State.CANCELLED:
+        if self._closed or gone or run.cancelling or state is State.CANCELLED:
             run._settle(State.CANCELLED)
             self._observers.tell(RunCancelled(run))
         elif problem is None:
