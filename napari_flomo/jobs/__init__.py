@@ -19,12 +19,14 @@ from __future__ import annotations
 from napari_flomo.errors import Problem
 from napari_flomo.jobs.child import Process, Spawn, python_spawner
 from napari_flomo.jobs.detached import StatusWriter, attach, running, start
+from napari_flomo.jobs.finetune_config import FinetuneConfig
 from napari_flomo.jobs.job import Busy, Job, JobFailed, State
 from napari_flomo.jobs.worker import Worker
 from napari_flomo.progress import Progress
 
 __all__ = [
     "Busy",
+    "FinetuneConfig",
     "Job",
     "JobFailed",
     "Problem",

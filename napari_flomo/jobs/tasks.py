@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import Cancelled, FlomoError, MissingModel, out_of_gpu_memory
+from napari_flomo.jobs.finetune_config import FinetuneConfig
 from napari_flomo.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -123,11 +124,11 @@ def pull(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
 def readiness(arguments: Mapping[str, Any], _context: Context) -> Mapping[str, Any]:
     """Return whether there are enough corrections to fine-tune a model.
 
-    Arguments: ``store``, ``base``. Result: ``ready``, ``have``, ``need``, ``groups``, ``sentence``,
-    ``skipped`` and ``corrections``, a hash that changes with them.
+    Arguments: those of `FinetuneConfig`. Result: ``ready``, ``have``, ``need``, ``groups``,
+    ``sentence``, ``skipped`` and ``corrections``, a hash that changes with them.
     """
     finetuning = import_training("flomo_training.finetuning")
-    found: Mapping[str, Any] = finetuning.look(arguments["base"], Path(arguments["store"]))
+    found: Mapping[str, Any] = finetuning.check_readiness(FinetuneConfig(**arguments))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Merge the result of a run with its image: computed in another thread, put in place in the viewer's.
+"""Merge the result of a run with its image: computed in a thread, put in place in the viewer's.
 
 Merging a long cine takes some tenths of a second, in which a window would not respond.
 """

@@ -13,11 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flomo_training.finetuning import Settings, finetune, read_settings, tuning
+from flomo_training.finetuning import Settings, read_settings, tuning
 from flomo_training.finetuning.module import Tally, TuningModule
 from flomo_training.finetuning.settings import DEFAULTS
 from flomo_training.recipe import Hardware
 from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.jobs import FinetuneConfig
 from napari_flomo.models import build_network, load_card, load_network, save_model
 from napari_flomo.segmentation import Segmenter
 
@@ -50,6 +51,12 @@ def assert_same_weights(one: Path, other: Path) -> None:
     assert first.keys() == second.keys()
     for name in first:
         assert torch.equal(first[name], second[name]), name
+
+
+def finetune(base, store, out, *, replay=None, device="auto", **options):
+    """Call `flomo_training.finetuning.finetune` with paths."""
+    config = FinetuneConfig(str(base), str(store), replay=replay and str(replay), device=device)
+    return tuning.finetune(config, out, **options)
 
 
 class _PowerCut(RuntimeError):
@@ -246,7 +253,7 @@ def test_something_else_is_not_resumed(base, fill, settings, tmp_path, what):
     else:
         settings = replace(settings, learning_rate=0.005)
     words = {
-        "base": "model tiny was replaced since this training began",
+        "base": "model tiny was replaced since this training was started",
         "corrections": "corrections have changed",
         "settings": "settings have changed",
     }
@@ -267,7 +274,7 @@ def test_a_base_that_is_replaced_meanwhile(base, fill, settings, tmp_path):
         if progress.done == 6:
             replace_model(model)
 
-    with pytest.raises(FlomoError, match="replaced while the training went on"):
+    with pytest.raises(FlomoError, match="replaced during the training"):
         finetune(
             model, fill(patients=3).folder, tmp_path / "run", settings=settings, progress=report
         )
