@@ -10,9 +10,19 @@ import pytest
 pytest.importorskip("napari", reason="napari is not installed")
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QRadioButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QRadioButton, QVBoxLayout, QWidget
 
-from napari_flomo.widgets.forms import insert_below, make_form, set_choices
+from napari_flomo.widgets.forms import (
+    add_beside,
+    insert_below,
+    make_form,
+    pairs,
+    set_choices,
+    set_tips,
+)
+
+COLOURS = [("Red", "r", "As blood"), ("Green", "g", "As grass"), ("Blue", "b", "As the sky")]
+SIZES = [("Small", 1, "At most 1 mm"), ("Large", 2, "More than 1 mm")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +42,9 @@ class Options:
     """
 
     colour: Annotated[str, {"widget_type": "ComboBox", "choices": ()}]
-    size: Annotated[str, {"widget_type": "RadioButtons", "choices": ()}]
+    size: Annotated[int, {"widget_type": "RadioButtons", "choices": pairs(SIZES)}] = 1
     folder: Annotated[Path | None, {"mode": "d"}] = None
     opacity: Annotated[float, {"widget_type": "FloatSlider", "min": 0, "max": 1}] = 0.5
-
-
-COLOURS = [("Red", "r", "As blood"), ("Green", "g", "As grass"), ("Blue", "b", "As the sky")]
-SIZES = [("Small", 1, "At most 1 mm"), ("Large", 2, "More than 1 mm")]
 
 
 @pytest.fixture
@@ -47,14 +53,14 @@ def form(qapp: Any) -> Iterator[Any]:
     window = QWidget()
     QVBoxLayout(window).addWidget(form.native)
     set_choices(form.colour, COLOURS)
-    set_choices(form.size, SIZES)
+    set_tips(form.size, SIZES)
     window.show()
     yield form
     window.close()
 
 
 def test_a_form_makes_its_dataclass(form: Any) -> None:
-    assert form() == Options("r", 1)
+    assert form() == Options("r")
     form.update(colour="g", folder="/tmp", opacity=0.25)
     assert form() == Options("g", 1, Path("/tmp"), 0.25)
 
@@ -81,11 +87,8 @@ def test_other_choices(form: Any) -> None:
     set_choices(form.colour, COLOURS[:2])
     assert form.colour.value == "r", "what is not offered any more gives way to the first"
     assert told == ["b"]
-    before = form.size.native.findChildren(QRadioButton)
-    set_choices(form.size, SIZES)
-    assert form.size.native.findChildren(QRadioButton) == before, "the focus stays"
-    set_choices(form.size, SIZES[1:])
-    assert form.size.value == 2
+    set_choices(form.colour, COLOURS[1:], default="b")
+    assert form.colour.value == "b"
 
 
 def test_insert_below(form: Any, qapp: Any) -> None:
@@ -96,3 +99,9 @@ def test_insert_below(form: Any, qapp: Any) -> None:
         note.y()
     )
     assert note.y() < form.size.native.mapTo(form.native, form.size.native.rect().topLeft()).y()
+
+
+def test_tab_goes_along_the_row(form: Any, qapp: Any) -> None:
+    button = QPushButton("…")
+    add_beside(form.colour, button)
+    assert form.colour.native.nextInFocusChain() is button

@@ -5,6 +5,14 @@ calling the form calls it with the values on the screen. magicgui reads the hint
 modules that define forms do without ``from __future__ import annotations``.
 """
 
-from napari_flomo.widgets.forms.form import insert_below, make_form, set_choices
+from napari_flomo.widgets.forms.form import (
+    Option,
+    add_beside,
+    insert_below,
+    make_form,
+    pairs,
+    set_choices,
+    set_tips,
+)
 
-__all__ = ["insert_below", "make_form", "set_choices"]
+__all__ = ["Option", "add_beside", "insert_below", "make_form", "pairs", "set_choices", "set_tips"]

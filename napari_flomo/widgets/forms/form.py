@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from magicgui import magicgui
-from magicgui.widgets import FileEdit, FunctionGui, Widget
-from magicgui.widgets.bases import CategoricalWidget
+from magicgui.widgets import ComboBox, FileEdit, FunctionGui, RadioButtons, TupleEdit, Widget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QRadioButton, QWidget
+from qtpy.QtWidgets import QRadioButton, QWidget
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Choice = tuple[str, Any, str]
-"""Text on the screen, value, and tooltip."""
+Option = tuple[str, Any, str]
+"""A choice: text on the screen, value and tooltip."""
 
 
 def make_form(
@@ -43,9 +42,12 @@ def make_form(
     form = magicgui(function, call_button=call_button or False, **options)
     form.margins = (0, 0, 0, 0)
     for row in form:
+        row.label = row.label  # aligns the rows; magicgui does so only when a label changes
         if isinstance(row, FileEdit):
             row.choose_btn.text = "…"
             row.choose_btn.native.setFixedWidth(32)
+        elif isinstance(row, RadioButtons):
+            row.native.setStyleSheet("QGroupBox { border: none; margin: 0; padding: 0 }")
         for part in row.native.findChildren(QWidget):
             if not part.toolTip():
                 part.setToolTip(row.tooltip)
@@ -61,31 +63,49 @@ def insert_below(form: FunctionGui[..., Any], row: Widget, widget: QWidget) -> N
     layout.insertWidget(layout.indexOf(line) + 1, widget)
 
 
-def set_choices(row: CategoricalWidget, choices: Sequence[Choice]) -> None:
-    """Offer other choices in a combo box or a row of radio buttons; ``changed`` is not emitted.
+def add_beside(row: Widget, widget: QWidget) -> None:
+    """Add a Qt widget at the end of a labelled row, no wider than it must be."""
+    layout = row.native.parentWidget().layout()
+    layout.setStretchFactor(row.native, 1)
+    layout.addWidget(widget)
+    last = row[-1] if isinstance(row, TupleEdit) else row
+    QWidget.setTabOrder(last.native, widget)
 
-    The value stays if it is still offered, else the first choice is taken. What is offered already
-    is left alone, so that the keyboard focus stays where it is.
+
+def pairs(options: Sequence[Option]) -> list[tuple[str, Any]]:
+    """Return texts and values, as magicgui takes them for ``choices``."""
+    return [(text, value) for text, value, _tip in options]
+
+
+def set_choices(row: ComboBox, options: Sequence[Option], default: Any = None) -> None:
+    """Offer other choices in a combo box; ``changed`` is not emitted.
+
+    Parameters
+    ----------
+    row
+        Of a form. Its value stays if it is still offered.
+    options
+        What is offered, in this order.
+    default
+        Value to take otherwise; the first if this is not offered either.
     """
-    native, offered = row.native, [(text, value) for text, value, _tip in choices]
+    box, offered = row.native, pairs(options)
     with row.changed.blocked():
-        if _texts(native) != [text for text, _value in offered] or row.choices != tuple(
-            value for _text, value in offered
-        ):
+        if [(box.itemText(at), box.itemData(at)) for at in range(box.count())] != offered:
             before = row.value
-            row.choices = ()  # or else what stays is moved before what is new
+            row.choices = ()  # otherwise what stays would move ahead of what is new
             row.choices = lambda _row: offered
             values = row.choices
             if values:
-                row.value = before if before in values else values[0]
-    for number, (_text, _value, tip) in enumerate(choices):
-        if isinstance(native, QComboBox):
-            native.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
+                row.value = next((one for one in (before, default) if one in values), values[0])
+    set_tips(row, options)
+
+
+def set_tips(row: ComboBox | RadioButtons, options: Sequence[Option]) -> None:
+    """Give each choice its tooltip."""
+    buttons = row.native.findChildren(QRadioButton)
+    for number, (_text, _value, tip) in enumerate(options):
+        if buttons:
+            buttons[number].setToolTip(tip)
         else:
-            native.findChildren(QRadioButton)[number].setToolTip(tip)
-
-
-def _texts(native: QWidget) -> list[str]:
-    if isinstance(native, QComboBox):
-        return [native.itemText(number) for number in range(native.count())]
-    return [button.text() for button in native.findChildren(QRadioButton)]
+            row.native.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
