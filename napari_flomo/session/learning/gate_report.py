@@ -162,8 +162,11 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _pictures(content: Mapping[str, Any], folder: Path) -> Iterator[GatePicture]:
+    def change_of(image: Mapping[str, Any]) -> float:
+        return abs((image["after"] or 0) - (image["before"] or 0))
+
     with_picture = [image for image in content["images"] if image.get("picture")]
-    for image in sorted(with_picture, key=lambda one: -abs((one["after"] or 0) - (one["before"] or 0))):
+    for image in sorted(with_picture, key=change_of, reverse=True):
         path = folder / Path(str(image["picture"])).name
         if path.is_file():
             change = f"{_number(image['before'], 3)} to {_number(image['after'], 3)}"

@@ -10,6 +10,7 @@ from napari_flomo.session.learning.available import Readiness
 from napari_flomo.session.learning.gate_report import GateSummary
 from napari_flomo.session.learning.training_run import TrainingRun
 
+NO_PROGRESS = Progress()
 STOPPED = "The training was stopped; it can be resumed."
 
 
@@ -45,7 +46,7 @@ class LearnState:
     summary: str
     can_train: bool = False
     running: bool = False
-    progress: Progress = Progress()
+    progress: Progress = NO_PROGRESS
     can_resume: bool = False
     gate: GateSummary | None = None
     can_decide: bool = False
@@ -95,7 +96,7 @@ def learn_state(
         summary=_summary(available, obstacle, readiness),
         can_train=not running and obstacle is None and (readiness is None or readiness.ready),
         running=running,
-        progress=Progress() if run is None else run.progress,
+        progress=NO_PROGRESS if run is None else run.progress,
         can_resume=run is not None and run.state in (State.FAILED, State.CANCELLED),
         gate=gate,
         can_decide=run is not None and run.state is State.DONE,

@@ -1,4 +1,4 @@
-"""A fine-tuning run on disk: its request, its progress, and the user's decision about the result."""
+"""A fine-tuning run on disk: request, progress, and the user's decision about the result."""
 
 from __future__ import annotations
 
