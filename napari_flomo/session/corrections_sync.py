@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference, Record
 from napari_flomo.errors import FlomoError
+from napari_flomo.session.earlier_labels import EarlierLabels, with_slices
 from napari_flomo.session.review import Place, Review, SliceState
 from napari_flomo.volumes import Volume
 
@@ -26,7 +24,7 @@ _PATIENT = re.compile(
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class ReviewSnapshot:
     """Accepted slices of an image, with the labels as they are now.
 
     Attributes
@@ -56,7 +54,7 @@ class Verdict:
     seconds: float
 
     @classmethod
-    def of(cls, image: OpenImage) -> Verdict:
+    def of(cls, image: OpenImage) -> ReviewSnapshot:
         """Take down what is said of an image now; copies the labels, a few milliseconds.
 
         Raises
@@ -121,9 +119,9 @@ class Verdict:
         corrected, proposed = self.labels, self.proposed
         if known is not None and earlier:
             before = store.read(known.id, image=self.image.volume)
-            corrected = _with_slices(corrected, before.corrected, earlier)
+            corrected = with_slices(corrected, before.corrected, earlier)
             if before.proposed is not None:
-                proposed = _with_slices(proposed, before.proposed, earlier)
+                proposed = with_slices(proposed, before.proposed, earlier)
         seen = self.accepted | earlier
         patient = patient_of(self.image.volume.source or self.image.name)
         return Correction(
@@ -143,35 +141,7 @@ class Verdict:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Earlier:
-    """What a reader accepted of an image on an earlier day.
-
-    Attributes
-    ----------
-    places
-        The slices.
-    labels
-        On the grid of the image; only these slices of them count.
-    """
-
-    places: frozenset[Place]
-    labels: Volume
-
-    def differing(self, labels: Volume) -> frozenset[Place]:
-        """Return the slices whose labels are others now."""
-        now = labels.data.reshape(labels.n_frames, *labels.spatial_shape)
-        then = self.labels.data.reshape(now.shape)
-        return frozenset(
-            place for place in self.places if not np.array_equal(now[place], then[place])
-        )
-
-    def over(self, labels: Volume) -> Volume:
-        """Return labels with these slices as they were then."""
-        return _with_slices(labels, self.labels, set(self.places))
-
-
-def find_earlier(image: OpenImage, folder: Path, reader: str) -> Earlier | None:
+def find_earlier(image: OpenImage, folder: Path, reader: str) -> EarlierLabels | None:
     """Look in a store for slices of an image that a reader accepted; takes a moment.
 
     Raises
@@ -191,7 +161,16 @@ def find_earlier(image: OpenImage, folder: Path, reader: str) -> Earlier | None:
     labels = image.labels.with_data(
         corrected.data.reshape(image.labels.data.shape), axes=image.labels.axes
     )
-    return Earlier(frozenset(Place(*place) for place in record.places_seen), labels)
+    return EarlierLabels(frozenset(Place(*place) for place in record.places_seen), labels)
+
+
+def accept_unchanged(image: OpenImage, earlier: EarlierLabels) -> EarlierLabels | None:
+    """Accept the slices whose labels are those of an earlier day; return the others, if any."""
+    if image.labels is None or image.review is None:
+        return None
+    differing = earlier.differing(image.labels)
+    vouch(image.review, image, earlier.places - differing)
+    return EarlierLabels(differing, earlier.labels) if differing else None
 
 
 def vouch(review: Review, image: OpenImage, places: Iterable[Place]) -> None:
@@ -254,13 +233,3 @@ def _known(
 
 def _structures(card: ModelCard) -> dict[int, str]:
     return {label.code: label.name for label in card.labels if label.code}
-
-
-def _with_slices(labels: Volume, other: Volume, places: set[Place]) -> Volume:
-    """Return labels with some slices taken from others on the same grid."""
-    data: NDArray[np.integer] = labels.data.copy()
-    target = data.reshape(labels.n_frames, *labels.spatial_shape)
-    source = other.data.reshape(target.shape)
-    for place in places:
-        target[place] = source[place]
-    return labels.with_data(data, axes=labels.axes)

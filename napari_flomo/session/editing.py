@@ -10,7 +10,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.session import results
 from napari_flomo.session.autosave import Autosave, EditKind, OnProblem
 from napari_flomo.session.image_state import OpenImage
-from napari_flomo.session.recovery import provenance_of
+from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.review import Place
 from napari_flomo.volumes import Volume
 

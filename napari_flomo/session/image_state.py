@@ -16,6 +16,7 @@ from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmentation
+    from napari_flomo.session.earlier_labels import EarlierLabels
 
 
 @dataclass(eq=False)
@@ -52,6 +53,12 @@ class OpenImage:
         What became of the accepted slices at last; None before the first of them.
     autosave
         Records every change on disk; None while nothing is unsaved.
+    model
+        What the last run was asked to segment with, a name or a folder; empty if unknown.
+    earlier
+        Labels of an earlier day, while they are offered.
+    recalled
+        Whether labels of an earlier day were looked for.
     """
 
     key: str
@@ -67,6 +74,9 @@ class OpenImage:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     kept: CorrectionKept | None = None
     autosave: Autosave | None = None
+    model: str = ""
+    earlier: EarlierLabels | None = None
+    recalled: bool = False
 
     @cached_property
     def hash(self) -> str:

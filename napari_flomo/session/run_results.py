@@ -1,79 +1,138 @@
-"""How the result of a run comes into its image: merged aside, put in place in the viewer's thread.
+"""Follow a run and bring its result into its image.
 
-Merging a long cine takes some tenths of a second, in which a window would not answer.
+Results are merged in a thread and put in place in the viewer's thread: merging a long cine takes
+some tenths of a second, in which a window would not answer.
 """
 
 from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.jobs import Job, Problem
+from napari_flomo.jobs import Busy, Job, Problem, Progress, State
 from napari_flomo.session import editing, results
+from napari_flomo.session.events import (
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunStarted,
+)
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.runs import Run
 
-TRIES = 3
-"""Who paints all the time makes every merge stale; after this many it is done while they wait."""
+MERGE_ATTEMPTS = 3
+"""Painting makes a merge stale; after this many attempts it is done in the viewer's thread."""
 
 Dispatch = Callable[[Callable[[], None]], None]
 
 
-class Arrivals:
-    """Takes in what runs bring.
+class RunFollower:
+    """Follows one run at a time.
 
     Parameters
     ----------
     dispatch
         Hands a function over to the viewer's thread, see `Session`.
-    image_of
-        Returns an open image, None if it is not open any more.
-    ended
-        Called in the viewer's thread with a run, its job, and what kept the result from being taken
-        in (None where nothing did).
+    images
+        The open images by key.
+    tell
+        Called in the viewer's thread with the events of a run.
+
+    Attributes
+    ----------
+    running
+        The run under way, until its result is taken in; else None.
     """
 
     def __init__(
         self,
         dispatch: Dispatch,
-        image_of: Callable[[str], OpenImage | None],
-        ended: Callable[[Run, Job, Problem | None], None],
+        images: Mapping[str, OpenImage],
+        tell: Callable[[Event], None],
     ) -> None:
         self._dispatch = dispatch
-        self._image_of = image_of
-        self._ended = ended
+        self._images = images
+        self._tell = tell
+        self._closed = False
+        self.running: Run | None = None
 
-    def arrived(self, run: Run, job: Job, tries: int = 1) -> None:
-        """Merge what a job brought; called in a thread that is not the viewer's."""
+    def check_idle(self) -> None:
+        """Raise `Busy` while a run is under way."""
+        if self.running is not None:
+            what = "A segmentation" if self.running.task == "segment" else "Other work"
+            raise Busy(f"{what} is under way; wait until it is done, or cancel it first.")
+
+    def follow(self, run: Run) -> Run:
+        """Report the progress of a run, take its result in and report its end; return it."""
+        self.running = run
+        self._tell(RunStarted(run))
+        run._follow(
+            lambda progress: self._dispatch(lambda: self._progressed(run, progress)),
+            lambda job: self._merge(run, job),
+        )
+        return run
+
+    def close(self) -> None:
+        """Drop the results of whatever still runs."""
+        self._closed = True
+
+    def _progressed(self, run: Run, progress: Progress) -> None:
+        if self.running is run:
+            self._tell(RunProgressed(run, progress))
+
+    def _merge(self, run: Run, job: Job, attempt: int = 1) -> None:
+        """Merge the result of a job; called in a thread that is not the viewer's."""
         found = None
-        image = None if run.key is None else self._image_of(run.key)
+        image = self._images.get(run.key or "")
         if image is not None and job.problem is None and not job.cancelling:
             found = _merged(image, run, job)
-        self._dispatch(lambda: self._put(run, job, found, tries))
+        self._dispatch(lambda: self._put(run, job, found, attempt))
 
-    def _put(self, run: Run, job: Job, found: results.Merged | Problem | None, tries: int) -> None:
-        """Put it in place, unless the image was painted on in the meantime."""
+    def _put(
+        self, run: Run, job: Job, found: results.Merged | Problem | None, attempt: int
+    ) -> None:
+        """Put a merged result in its image, unless that was painted on in the meantime."""
         problem = found if isinstance(found, Problem) else job.problem
-        image = None if run.key is None else self._image_of(run.key)
+        image = self._images.get(run.key or "")
         if (
             isinstance(found, results.Merged)
             and image is not None
             and not job.cancelling
             and not _put(image, found)
         ):
-            if tries < TRIES:
-                again = partial(self.arrived, run, job, tries + 1)
+            if attempt < MERGE_ATTEMPTS:
+                again = partial(self._merge, run, job, attempt + 1)
                 threading.Thread(target=again, daemon=True).start()
                 return
-            problem = _merged_now(image, run, job)
-        self._ended(run, job, problem)
+            problem = _merge_now(image, run, job)
+        self._end(run, job, problem)
+
+    def _end(self, run: Run, job: Job, problem: Problem | None) -> None:
+        """Report how a run ended; one whose image was closed counts as cancelled."""
+        if self.running is run:
+            self.running = None
+        image = self._images.get(run.key or "")
+        closed = run.key is not None and image is None
+        if self._closed or closed or run.cancelling or job.state is State.CANCELLED:
+            run._settle(State.CANCELLED)
+            self._tell(RunCancelled(run))
+        elif problem is None:
+            if image is not None and not run.only_maps:
+                image.model = run.model or ""
+            run._settle(State.DONE)
+            self._tell(RunFinished(run))
+        else:
+            run._settle(State.FAILED, problem)
+            self._tell(RunFailed(run, problem))
 
 
 def _merged(image: OpenImage, run: Run, job: Job) -> results.Merged | Problem:
-    """Merge, or say what keeps it from being merged."""
+    """Return the merged result, or why it cannot be merged."""
     assert run.scope is not None
     merge = results.merged_maps if run.only_maps else results.merged
     try:
@@ -87,8 +146,8 @@ def _merged(image: OpenImage, run: Run, job: Job) -> results.Merged | Problem:
         return Problem(f"Unexpected {type(error).__name__}; report the details.", details)
 
 
-def _merged_now(image: OpenImage, run: Run, job: Job) -> Problem | None:
-    """Merge and put in place while everybody waits."""
+def _merge_now(image: OpenImage, run: Run, job: Job) -> Problem | None:
+    """Merge and put in place in the viewer's thread."""
     found = _merged(image, run, job)
     if isinstance(found, Problem):
         return found
@@ -101,6 +160,8 @@ def _put(image: OpenImage, new: results.Merged) -> bool:
     if not results.put(image, new):
         return False
     before = new.basis[1]
-    if before is not None and new.labels is not None:
-        editing.record_difference(image, before)
+    if new.labels is not None:
+        image.earlier = None
+        if before is not None:
+            editing.record_difference(image, before)
     return True

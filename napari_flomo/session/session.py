@@ -1,9 +1,9 @@
-"""What is open, what runs and what was found: the state behind a viewer's panels."""
+"""Open images, runs and corrections: the state behind a viewer, without any window."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
-from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
+from napari_flomo.jobs import Worker
 from napari_flomo.measures import HeartMeasures
-from napari_flomo.session import editing, recalling, recovery, results
+from napari_flomo.session import corrections_sync, editing, messages, recovery, results
 from napari_flomo.session.autosave import Autosave, EditKind
 from napari_flomo.session.correction_writer import CorrectionWriter, Kept
-from napari_flomo.session.corrections_sync import accept, reopen, vouch
+from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import (
     AutosaveChanged,
     CorrectionKept,
+    EarlierFound,
     Event,
     ImageAdded,
     ImageRemoved,
@@ -28,16 +29,11 @@ from napari_flomo.session.events import (
     LabelsChanged,
     LocksChanged,
     ReviewChanged,
-    RunCancelled,
-    RunFailed,
-    RunFinished,
-    RunProgressed,
-    RunStarted,
 )
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.review import Place, Review
-from napari_flomo.session.run_results import Arrivals, Dispatch
+from napari_flomo.session.run_results import Dispatch, RunFollower
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.segmenting import check_slice_axis, maps_run, segmentation_run
@@ -47,7 +43,7 @@ Observer = Callable[[Event], None]
 
 
 class Session:
-    """The images that are open and the work on them, without any window.
+    """The open images and the work on them, without any window.
 
     Parameters
     ----------
@@ -77,17 +73,15 @@ class Session:
         if writer is not None:
             writer.listen(lambda kept: self._dispatch(lambda: self._kept(kept)))
         self._images: dict[str, OpenImage] = {}
-        self._arrivals = Arrivals(self._dispatch, self._images.get, self._ended)
         self._numbers = itertools.count(1)
         self._observers = Observers[[Event]]()
-        self._running: Run | None = None
-        self._closed = False
+        self._runs = RunFollower(self._dispatch, self._images, self._observers.tell)
 
     # Images
 
     @property
     def images(self) -> tuple[OpenImage, ...]:
-        """All open images, in the order they came."""
+        """All open images, in the order in which they were added."""
         return tuple(self._images.values())
 
     def image(self, key: str) -> OpenImage:
@@ -111,7 +105,7 @@ class Session:
         return key
 
     def rename(self, key: str, name: str) -> None:
-        """Call an image otherwise; runs go on."""
+        """Rename an image."""
         self.image(key).name = name
         self._observers.tell(ImageRenamed(key, name))
 
@@ -119,22 +113,20 @@ class Session:
         """Close an image; a run on it is cancelled. Unsaved edits are offered at the next start."""
         self.labels_removed(key)
         del self._images[key]
-        if self._running is not None and self._running.key == key:
-            self._running.cancel()
+        if self.running is not None and self.running.key == key:
+            self.running.cancel()
         self._observers.tell(ImageRemoved(key))
 
     # Work
 
     @property
     def running(self) -> Run | None:
-        """What is under way, until its result is taken in."""
-        return self._running
+        """The run under way, until its result is taken in."""
+        return self._runs.running
 
     def check_idle(self) -> None:
-        """Raise `Busy` while something is under way."""
-        if self._running is not None:
-            what = "A segmentation" if self._running.task == "segment" else "Other work"
-            raise Busy(f"{what} is under way; wait until it is done, or cancel it first.")
+        """Raise `Busy` while a run is under way."""
+        self._runs.check_idle()
 
     def segment(
         self,
@@ -155,13 +147,13 @@ class Session:
         key
             The image.
         model
-            Name or folder, as everywhere.
+            Name or folder.
         device
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
         scope
             What part; all by default.
         mirrored
-            Whether the mean over mirrored views counts, see `Segmenter.segment`.
+            Whether to average over mirrored views, see `Segmenter.segment`.
 
         Raises
         ------
@@ -178,7 +170,7 @@ class Session:
         check_slice_axis(image.volume)
         results.check_labels_agree(image, scope, results.card_of(model))
         run = segmentation_run(self._worker, image, model, device, scope, mirrored=mirrored)
-        return self._follow(run)
+        return self._runs.follow(run)
 
     def uncertainty(
         self, key: str, device: str = "auto", maps: Sequence[str] = (), model: str | None = None
@@ -203,18 +195,18 @@ class Session:
         """
         image = self.image(key)
         self.check_idle()
-        return self._follow(maps_run(self._worker, image, model, device, maps))
+        return self._runs.follow(maps_run(self._worker, image, model, device, maps))
 
     def pull(self, model: str) -> Run:
         """Start to fetch a model; the result is its folder, as text. Raises `Busy`."""
         self.check_idle()
         job = self._worker.submit("pull", {"model": model}, unpack=lambda _, told: told["folder"])
-        return self._follow(Run(job, model=model))
+        return self._runs.follow(Run(job, model=model))
 
     def devices(self) -> Run:
         """Start to look for devices; see ``napari_flomo.commands.tasks.devices``. Raises `Busy`."""
         self.check_idle()
-        return self._follow(Run(self._worker.submit("devices")))
+        return self._runs.follow(Run(self._worker.submit("devices")))
 
     # Corrections
 
@@ -251,7 +243,7 @@ class Session:
         edited = editing.edit(image, indices, old, new, kind, on_problem=on_problem)
         for place in edited:
             self._observers.tell(LabelsChanged(key, place.frame, place.slice))
-            self.review_reopen(key, place)
+            self.reopen(key, place)
         return edited
 
     def set_labels(self, key: str, labels: NDArray[Any]) -> None:
@@ -275,6 +267,7 @@ class Session:
     def labels_removed(self, key: str) -> None:
         """Report that the viewer closed the labels; unsaved edits are offered at the next start."""
         image = self.image(key)
+        image.recalled = False
         if image.autosave is not None:
             image.autosave.close()
             image.autosave = None
@@ -301,8 +294,29 @@ class Session:
         if resume is not None:
             on_problem = partial(self._on_autosave_problem, key)
             image.autosave = Autosave.resume(resume, on_problem)
+        self._tell_restored(key)
+
+    def restore_saved(
+        self,
+        key: str,
+        note: Mapping[str, Any],
+        proposed: Volume,
+        labels: Volume,
+        uncertainty: Mapping[str, Volume],
+    ) -> None:
+        """Restore what a scene was saved with; see `recovery.restore_saved`.
+
+        Raises
+        ------
+        FlomoError
+            If something does not fit the image any more.
+        """
+        recovery.restore_saved(self.image(key), note, proposed, labels, uncertainty)
+        self._tell_restored(key)
+
+    def _tell_restored(self, key: str) -> None:
         self._observers.tell(LabelsChanged(key))
-        self._observers.tell(LocksChanged(key, image.locked))
+        self._observers.tell(LocksChanged(key, self.image(key).locked))
         self._observers.tell(ReviewChanged(key))
 
     def lock(self, key: str, code: int, locked: bool = True) -> None:
@@ -320,36 +334,35 @@ class Session:
         """
         return results.heart_of(self.image(key))
 
-    # Review: each returns where the viewer goes, or None for nowhere.
+    # Review
 
-    def review_next(self, key: str) -> Place | None:
-        """Move to the next uncertain slice."""
+    def next_slice(self, key: str) -> Place | None:
+        """Move to the next uncertain slice and return it; None if all are accepted."""
         return self._reviewed(key, self._review(key).next())
 
-    def review_previous(self, key: str) -> Place | None:
-        """Move back in the review."""
+    def previous_slice(self, key: str) -> Place | None:
+        """Move back in the review and return the slice; None at the first."""
         return self._reviewed(key, self._review(key).previous())
 
-    def review_go_to(self, key: str, place: Place) -> Place:
-        """Move to a slice of the review."""
+    def go_to(self, key: str, place: Place) -> Place | None:
+        """Move to a slice of the review and return it."""
         place = self._review(key).go_to(place)
         self.image(key).stopwatch.tick()
-        self._observers.tell(ReviewChanged(key))
-        return place
+        return self._reviewed(key, place)
 
-    def review_accept(self, key: str) -> Place | None:
-        """Accept the current slice, have it kept for learning, and move on."""
+    def accept(self, key: str) -> Place | None:
+        """Accept the current slice, keep it for learning, and return the next; None if finished."""
         image, place = self.image(key), self._review(key).current
-        following = accept(self._review(key), image)
+        following = corrections_sync.accept(self._review(key), image)
         if image.autosave is not None and place is not None:
             image.autosave.record_accepted(place)
         self._keep(image)
         return self._reviewed(key, following)
 
-    def review_reopen(self, key: str, place: Place) -> bool:
-        """Take an acceptance back, as after a stroke; tell whether there was one."""
+    def reopen(self, key: str, place: Place) -> bool:
+        """Take back that a slice was accepted; return True if it was."""
         image = self.image(key)
-        if not reopen(self._review(key), image, place):
+        if not corrections_sync.reopen(self._review(key), image, place):
             return False
         if image.autosave is not None:
             image.autosave.record_accepted(place, False)
@@ -361,16 +374,29 @@ class Session:
         """Look, in a thread, for what was accepted of an image on an earlier day.
 
         Slices whose labels are the same are accepted again; if others differ, observers are told
-        with `EarlierFound`. Who brings those back says so by `vouch`.
+        with `EarlierFound`, and `bring_back` shows those labels.
         """
         image = self.image(key)
+        image.recalled = True
         if self._writer is not None:
-            recalling.look(self._writer, image, self._dispatch, self._recalled)
+            self._writer.look_for_earlier(
+                image, lambda found: self._dispatch(lambda: self._recalled(image, found))
+            )
+
+    def bring_back(self, key: str) -> frozenset[Place]:
+        """Replace labels by those of an earlier day and accept them; return their slices."""
+        image = self.image(key)
+        earlier, image.earlier = image.earlier, None
+        if earlier is None or image.labels is None:
+            return frozenset()
+        self.set_labels(key, earlier.over(image.labels).data)
+        self.vouch(key, earlier.places)
+        return earlier.places
 
     def vouch(self, key: str, places: Iterable[Place]) -> None:
         """Call slices accepted whose labels are what was accepted before."""
         image, places = self.image(key), tuple(places)
-        vouch(self._review(key), image, places)
+        corrections_sync.vouch(self._review(key), image, places)
         if image.autosave is not None:
             for place in places:
                 image.autosave.record_accepted(place)
@@ -384,44 +410,13 @@ class Session:
 
     def close(self) -> None:
         """Cancel what runs, let the worker end, write what was accepted; nothing is told more."""
-        self._closed = True
+        self._runs.close()
         for key in self._images:
             self.labels_removed(key)
         self._observers.clear()
         self._worker.close()
         if self._writer is not None:
             self._writer.close()
-
-    # How a run comes back
-
-    def _follow(self, run: Run) -> Run:
-        """Begin to listen to a run; its reports reach us in the thread of `dispatch`."""
-        self._running = run
-        self._observers.tell(RunStarted(run))
-        run._follow(
-            lambda progress: self._dispatch(lambda: self._progressed(run, progress)),
-            lambda job: self._arrivals.arrived(run, job),
-        )
-        return run
-
-    def _progressed(self, run: Run, progress: Progress) -> None:
-        if self._running is run:
-            self._observers.tell(RunProgressed(run, progress))
-
-    def _ended(self, run: Run, job: Job, problem: Problem | None) -> None:
-        """Note how a run ended; one whose image is gone was cancelled, whatever came of it."""
-        if self._running is run:
-            self._running = None
-        gone = run.key is not None and run.key not in self._images
-        if self._closed or gone or run.cancelling or job.state is State.CANCELLED:
-            run._settle(State.CANCELLED)
-            self._observers.tell(RunCancelled(run))
-        elif problem is None:
-            run._settle(State.DONE)
-            self._observers.tell(RunFinished(run))
-        else:
-            run._settle(State.FAILED, problem)
-            self._observers.tell(RunFailed(run, problem))
 
     def _on_autosave_problem(self, key: str, problem: str | None) -> None:
         self._dispatch(lambda: self._observers.tell(AutosaveChanged(key, problem)))
@@ -436,15 +431,22 @@ class Session:
             image.kept = CorrectionKept(kept.key, kept.slices, kept.problem)
             self._observers.tell(image.kept)
 
-    def _recalled(self, image: OpenImage, found: recalling.Found) -> None:
-        if self._images.get(image.key) is image:
-            for event in recalling.take_in(image, found):
-                self._observers.tell(event)
+    def _recalled(self, image: OpenImage, found: EarlierLabels | FlomoError) -> None:
+        if self._images.get(image.key) is not image:
+            return
+        if isinstance(found, FlomoError):
+            said = f"What you accepted of this image earlier cannot be read: {found}"
+            self._observers.tell(EarlierFound(image.key, None, said))
+            return
+        image.earlier = corrections_sync.accept_unchanged(image, found)
+        self._observers.tell(ReviewChanged(image.key))
+        if image.earlier is not None:
+            self._observers.tell(EarlierFound(image.key, image.earlier))
 
     def _review(self, key: str) -> Review:
         review = self.image(key).review
         if review is None:
-            raise FlomoError("There is nothing to review yet; segment the image first.")
+            raise FlomoError(messages.NOTHING_TO_REVIEW)
         return review
 
     def _reviewed(self, key: str, place: Place | None) -> Place | None:

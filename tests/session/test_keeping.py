@@ -58,8 +58,8 @@ def segmented(session: Session, volume: Volume, name: str = "heart") -> str:
 
 
 def accept(session: Session, key: str, place: Place) -> None:
-    session.review_go_to(key, place)
-    session.review_accept(key)
+    session.go_to(key, place)
+    session.accept(key)
 
 
 def the_record(folder: Path):
@@ -79,7 +79,7 @@ def test_an_accepted_slice_is_kept(
     volume = make_heart(slices=3)
     key = segmented(session, volume)
     image = session.image(key)
-    session.review_go_to(key, Place(0, 0))  # looked at, and painted, but not accepted
+    session.go_to(key, Place(0, 0))  # looked at, and painted, but not accepted
     paint(session, key, (0, 5, 5), 2)
     assert not folder.exists(), "looking and painting keep nothing"
     paint(session, key, np.s_[1, 7:9, 7], 3)
@@ -151,11 +151,11 @@ def test_what_is_taken_back_is_not_learnt_from(
     accept(session, key, Place(0, 0))
     accept(session, key, Place(0, 1))
     assert writer.flush()
-    assert session.review_reopen(key, Place(0, 1))
-    assert not session.review_reopen(key, Place(0, 1))
+    assert session.reopen(key, Place(0, 1))
+    assert not session.reopen(key, Place(0, 1))
     assert writer.flush()
     assert the_record(folder)[1].places_seen == ((0, 0),)
-    session.review_reopen(key, Place(0, 0))
+    session.reopen(key, Place(0, 0))
     assert writer.flush()
     record = the_record(folder)[1]
     assert (record.places_seen, record.state) == ((), "draft")
@@ -190,7 +190,7 @@ def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_h
     assert (kept[1, 5, 5:9] == 3).all()
     np.testing.assert_array_equal(kept[2], image.labels.data[2])
 
-    session.review_reopen(key, Place(0, 1))  # as a stroke does
+    session.reopen(key, Place(0, 1))  # as a stroke does
     accept(session, key, Place(0, 1))
     assert writer.close()
     store, record = the_record(folder)
@@ -312,7 +312,7 @@ def test_time_adds_up_over_days(worker: Worker, folder: Path, make_heart: Make) 
         session.image(key).stopwatch.seconds = seconds
         accept(session, key, place)
         assert writer.flush()
-        session.review_reopen(key, place)
+        session.reopen(key, place)
         accept(session, key, place)
         assert writer.close()
     assert the_record(folder)[1].seconds == 65
