@@ -13,8 +13,7 @@ from __future__ import annotations
 from napari_flomo.corrections import identity
 from napari_flomo.jobs import Busy, JobFailed, Problem, Progress, State
 from napari_flomo.session.autosave import Autosave
-from napari_flomo.session.correction_writer import CorrectionWriter, Kept
-from napari_flomo.session.corrections_sync import find_earlier, vouch
+from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import (
     AutosaveChanged,
@@ -39,7 +38,6 @@ from napari_flomo.session.messages import Choice, Message
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.recovery import note_of
-from napari_flomo.session.results import remarks_after, remarks_of
 from napari_flomo.session.review import Place, Review, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
@@ -60,7 +58,6 @@ __all__ = [
     "ImageRemoved",
     "ImageRenamed",
     "JobFailed",
-    "Kept",
     "LabelsChanged",
     "LocksChanged",
     "Message",
@@ -83,12 +80,8 @@ __all__ = [
     "SliceState",
     "State",
     "ViewerAdapter",
-    "find_earlier",
     "identity",
     "merge",
     "merge_maps",
     "note_of",
-    "remarks_after",
-    "remarks_of",
-    "vouch",
 ]

@@ -1,9 +1,9 @@
-"""What a person says of an image at one moment, and how it joins what the store knows already."""
+"""Bring accepted slices together with what the store of corrections holds already."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference, Record
 from napari_flomo.errors import FlomoError
 from napari_flomo.session.earlier_labels import EarlierLabels, with_slices
-from napari_flomo.session.review import Place, Review, SliceState
+from napari_flomo.session.review import Place
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class ReviewSnapshot:
     card
         Of the model that found it.
     accepted
-        Slices that the person accepted in this sitting, with these very labels.
-    withdrawn
-        Slices whose acceptance was taken back in this sitting.
+        Slices that the person accepted in this session, with these very labels.
+    reopened
+        Slices that were reopened in this session.
     seconds
-        Time that the person spent in this sitting.
+        Time that the person spent in this session.
     """
 
     image: OpenImage
@@ -50,12 +50,12 @@ class ReviewSnapshot:
     proposed: Volume
     card: ModelCard
     accepted: frozenset[Place]
-    withdrawn: frozenset[Place]
+    reopened: frozenset[Place]
     seconds: float
 
     @classmethod
     def of(cls, image: OpenImage) -> ReviewSnapshot:
-        """Take down what is said of an image now; copies the labels, a few milliseconds.
+        """Take a snapshot of an image; copies the labels, which takes a few milliseconds.
 
         Raises
         ------
@@ -69,9 +69,9 @@ class ReviewSnapshot:
             image.labels.with_data(image.labels.data.copy(), axes=image.labels.axes),
             image.segmentation.labels,
             image.segmentation.card,
-            frozenset(image.vouched),
-            frozenset(image.withdrawn),
-            image.stopwatch.seconds,
+            frozenset(image.confirmed),
+            frozenset(image.reopened),
+            image.activity.seconds,
         )
 
     @property
@@ -86,10 +86,10 @@ class ReviewSnapshot:
         software: Mapping[str, str],
         seconds: float | None = None,
     ) -> Correction | None:
-        """Return what to add to a store, None where there is nothing to say.
+        """Return what to add to a store; None where there is nothing to add.
 
-        Only accepted slices count as seen. What the same reader accepted on an earlier day stays
-        accepted, with the labels of that day, unless it was accepted anew or taken back since:
+        Only accepted slices count as seen. Slices that the same reader accepted on an earlier day
+        stay accepted, with the labels of that day, unless they were accepted or reopened since:
         today's labels of those slices may be the network's, at which nobody has looked.
 
         Parameters
@@ -101,7 +101,7 @@ class ReviewSnapshot:
         software
             Versions of the program around us.
         seconds
-            Time to be added to that of earlier revisions; by default all of this sitting.
+            Time to be added to that of earlier revisions; by default all of this session.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class ReviewSnapshot:
         earlier: set[Place] = set()
         if known is not None and known.state == "accepted":
             earlier = {Place(*place) for place in known.places_seen}
-            earlier -= self.accepted | self.withdrawn
+            earlier -= self.accepted | self.reopened
         corrected, proposed = self.labels, self.proposed
         if known is not None and earlier:
             before = store.read(known.id, image=self.image.volume)
@@ -142,7 +142,7 @@ class ReviewSnapshot:
 
 
 def find_earlier(image: OpenImage, folder: Path, reader: str) -> EarlierLabels | None:
-    """Look in a store for slices of an image that a reader accepted; takes a moment.
+    """Return slices of an image that a reader accepted, from a store; takes a moment.
 
     Raises
     ------
@@ -164,50 +164,6 @@ def find_earlier(image: OpenImage, folder: Path, reader: str) -> EarlierLabels |
     return EarlierLabels(frozenset(Place(*place) for place in record.places_seen), labels)
 
 
-def accept_unchanged(image: OpenImage, earlier: EarlierLabels) -> EarlierLabels | None:
-    """Accept the slices whose labels are those of an earlier day; return the others, if any."""
-    if image.labels is None or image.review is None:
-        return None
-    differing = earlier.differing(image.labels)
-    vouch(image.review, image, earlier.places - differing)
-    return EarlierLabels(differing, earlier.labels) if differing else None
-
-
-def vouch(review: Review, image: OpenImage, places: Iterable[Place]) -> None:
-    """Call slices accepted whose labels are what was accepted before."""
-    for place in places:
-        if place in review.order:
-            review.set_state(place, accepted=True)
-            image.vouched.add(place)
-
-
-def accept(review: Review, image: OpenImage) -> Place | None:
-    """Accept the current slice with its labels as they are; return where to go, None if finished.
-
-    Raises
-    ------
-    FlomoError
-        If no slice is current.
-    """
-    place, following = review.current, review.accept()
-    assert place is not None
-    image.vouched.add(place)
-    image.withdrawn.discard(place)
-    image.stopwatch.tick()
-    return following
-
-
-def reopen(review: Review, image: OpenImage, place: Place) -> bool:
-    """Take the acceptance of a slice back; tell whether there was one."""
-    place = Place(*place)
-    if place not in review.order or review.state(place) is not SliceState.ACCEPTED:
-        return False
-    review.reopen(place)
-    image.vouched.discard(place)
-    image.withdrawn.add(place)
-    return True
-
-
 def patient_of(name: str) -> str:
     """Return the part of an image's name that stands for the patient, empty if none does.
 
@@ -222,13 +178,13 @@ def patient_of(name: str) -> str:
 def _known(
     store: CorrectionStore, image_hash: str, reader: str, structures: Mapping[int, str]
 ) -> Record | None:
-    """Return what a reader said of an image with these structures, the last of it."""
-    mine = [
+    """Return the latest record of a reader about an image with these structures."""
+    records = [
         record
         for record in store.of_image(image_hash)
         if record.reader == reader and record.codes == structures
     ]
-    return mine[-1] if mine else None
+    return records[-1] if records else None
 
 
 def _structures(card: ModelCard) -> dict[int, str]:

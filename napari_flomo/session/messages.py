@@ -52,6 +52,7 @@ SLICE_AXIS_UNCLEAR = "not clear along which axis the slices lie: choose it below
 NOTHING_TO_REVIEW = "There is nothing to review yet; segment an image first."
 ALL_ACCEPTED = "Every slice is accepted; save the labels to keep them."
 FIRST_IN_REVIEW = "This is the most uncertain slice."
+EARLIER_UNREADABLE = "What you accepted of this image earlier cannot be read: {}"
 CANCELLED = "Cancelled; nothing was changed."
 PARTIAL_MEASURES = "Only a part is segmented, so these are too small"
 NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review brings them back."

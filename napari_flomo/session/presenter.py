@@ -16,12 +16,12 @@ from napari_flomo.session.events import (
     RunFailed,
     RunFinished,
 )
+from napari_flomo.session.findings import remarks_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.messages import Choice, Message
 from napari_flomo.session.overwrite import overwritten_by
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.recovery import UnsavedWork
-from napari_flomo.session.results import remarks_of
 from napari_flomo.session.review import Place
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope

@@ -146,7 +146,7 @@ def restore(image: OpenImage, found: Replay) -> None:
     )
     image.labels = grid.with_data(found.labels.data.copy(), axes=axes)
     image.locked, image.review, image.counts = found.locked, review, counts
-    image.vouched, image.withdrawn = accepted, set()
+    image.confirmed, image.reopened = accepted, set()
     image.recalled, image.model = True, ""
 
 

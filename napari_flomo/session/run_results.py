@@ -13,7 +13,7 @@ from functools import partial
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Busy, Job, Problem, Progress, State
-from napari_flomo.session import editing, results
+from napari_flomo.session import editing
 from napari_flomo.session.events import (
     Event,
     RunCancelled,
@@ -23,6 +23,12 @@ from napari_flomo.session.events import (
     RunStarted,
 )
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.merging import (
+    MergedResult,
+    merge_map_result,
+    merge_result,
+    put_result,
+)
 from napari_flomo.session.runs import Run
 
 MERGE_ATTEMPTS = 3
@@ -93,14 +99,12 @@ class RunFollower:
             found = _merged(image, run, job)
         self._dispatch(lambda: self._put(run, job, found, attempt))
 
-    def _put(
-        self, run: Run, job: Job, found: results.Merged | Problem | None, attempt: int
-    ) -> None:
+    def _put(self, run: Run, job: Job, found: MergedResult | Problem | None, attempt: int) -> None:
         """Put a merged result in its image, unless that was painted on in the meantime."""
         problem = found if isinstance(found, Problem) else job.problem
         image = self._images.get(run.key or "")
         if (
-            isinstance(found, results.Merged)
+            isinstance(found, MergedResult)
             and image is not None
             and not job.cancelling
             and not _put(image, found)
@@ -131,10 +135,10 @@ class RunFollower:
             self._tell(RunFailed(run, problem))
 
 
-def _merged(image: OpenImage, run: Run, job: Job) -> results.Merged | Problem:
+def _merged(image: OpenImage, run: Run, job: Job) -> MergedResult | Problem:
     """Return the merged result, or why it cannot be merged."""
     assert run.scope is not None
-    merge = results.merged_maps if run.only_maps else results.merged
+    merge = merge_map_result if run.only_maps else merge_result
     try:
         merged = merge(image, job.result(0), run.scope)
         _ = image.hash  # is asked for next, and takes a moment
@@ -155,9 +159,9 @@ def _merge_now(image: OpenImage, run: Run, job: Job) -> Problem | None:
     return None
 
 
-def _put(image: OpenImage, new: results.Merged) -> bool:
-    """Put a merged result in its image and record what it changed; see `results.put`."""
-    if not results.put(image, new):
+def _put(image: OpenImage, new: MergedResult) -> bool:
+    """Put a merged result in its image and record what it changed; see `put_result`."""
+    if not put_result(image, new):
         return False
     before = new.basis[1]
     if new.labels is not None:

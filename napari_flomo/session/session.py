@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
 from napari_flomo.measures import HeartMeasures
-from napari_flomo.session import corrections_sync, editing, messages, recovery, results
+from napari_flomo.session import editing, messages, recovery, review_actions
 from napari_flomo.session.autosave import Autosave, EditKind
-from napari_flomo.session.correction_writer import CorrectionWriter, Kept
+from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import (
     AutosaveChanged,
@@ -30,9 +30,12 @@ from napari_flomo.session.events import (
     LocksChanged,
     ReviewChanged,
 )
+from napari_flomo.session.findings import heart_of
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.merging import card_of, check_labels_agree
 from napari_flomo.session.observers import Observers
-from napari_flomo.session.review import Place, Review
+from napari_flomo.session.review import Place
+from napari_flomo.session.review_actions import review_of
 from napari_flomo.session.run_results import Dispatch, RunFollower
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
@@ -71,7 +74,7 @@ class Session:
         self._dispatch = dispatch or _at_once
         self._writer = writer
         if writer is not None:
-            writer.listen(lambda kept: self._dispatch(lambda: self._kept(kept)))
+            writer.listen(lambda kept: self._dispatch(lambda: self._on_kept(kept)))
         self._images: dict[str, OpenImage] = {}
         self._numbers = itertools.count(1)
         self._observers = Observers[[Event]]()
@@ -168,7 +171,7 @@ class Session:
         scope.mask(image.volume.n_frames, image.volume.n_slices)
         self.check_idle()
         check_slice_axis(image.volume)
-        results.check_labels_agree(image, scope, results.card_of(model))
+        check_labels_agree(image, scope, card_of(model))
         run = segmentation_run(self._worker, image, model, device, scope, mirrored=mirrored)
         return self._runs.follow(run)
 
@@ -332,46 +335,41 @@ class Session:
 
         None before the first run, or where the model knows no heart.
         """
-        return results.heart_of(self.image(key))
+        return heart_of(self.image(key))
 
     # Review
 
     def next_slice(self, key: str) -> Place | None:
         """Move to the next uncertain slice and return it; None if all are accepted."""
-        return self._reviewed(key, self._review(key).next())
+        return self._reviewed(key, review_of(self.image(key)).next())
 
     def previous_slice(self, key: str) -> Place | None:
         """Move back in the review and return the slice; None at the first."""
-        return self._reviewed(key, self._review(key).previous())
+        return self._reviewed(key, review_of(self.image(key)).previous())
 
     def go_to(self, key: str, place: Place) -> Place | None:
         """Move to a slice of the review and return it."""
-        place = self._review(key).go_to(place)
-        self.image(key).stopwatch.tick()
-        return self._reviewed(key, place)
+        self.image(key).activity.tick()
+        return self._reviewed(key, review_of(self.image(key)).go_to(place))
 
     def accept(self, key: str) -> Place | None:
         """Accept the current slice, keep it for learning, and return the next; None if finished."""
-        image, place = self.image(key), self._review(key).current
-        following = corrections_sync.accept(self._review(key), image)
-        if image.autosave is not None and place is not None:
-            image.autosave.record_accepted(place)
+        image = self.image(key)
+        following = review_actions.accept(image)
         self._keep(image)
         return self._reviewed(key, following)
 
     def reopen(self, key: str, place: Place) -> bool:
         """Take back that a slice was accepted; return True if it was."""
         image = self.image(key)
-        if not corrections_sync.reopen(self._review(key), image, place):
+        if not review_actions.reopen(image, place):
             return False
-        if image.autosave is not None:
-            image.autosave.record_accepted(place, False)
         self._keep(image)
         self._reviewed(key, place)
         return True
 
     def recall(self, key: str) -> None:
-        """Look, in a thread, for what was accepted of an image on an earlier day.
+        """Look, in a thread, for slices of an image that were accepted on an earlier day.
 
         Slices whose labels are the same are accepted again; if others differ, observers are told
         with `EarlierFound`, and `bring_back` shows those labels.
@@ -390,17 +388,9 @@ class Session:
         if earlier is None or image.labels is None:
             return frozenset()
         self.set_labels(key, earlier.over(image.labels).data)
-        self.vouch(key, earlier.places)
-        return earlier.places
-
-    def vouch(self, key: str, places: Iterable[Place]) -> None:
-        """Call slices accepted whose labels are what was accepted before."""
-        image, places = self.image(key), tuple(places)
-        corrections_sync.vouch(self._review(key), image, places)
-        if image.autosave is not None:
-            for place in places:
-                image.autosave.record_accepted(place)
+        review_actions.confirm(image, earlier.places)
         self._observers.tell(ReviewChanged(key))
+        return earlier.places
 
     # Observers
 
@@ -425,29 +415,23 @@ class Session:
         if self._writer is not None:
             self._writer.keep(image)
 
-    def _kept(self, kept: Kept) -> None:
+    def _on_kept(self, kept: CorrectionKept) -> None:
         image = self._images.get(kept.key)
         if image is not None:
-            image.kept = CorrectionKept(kept.key, kept.slices, kept.problem)
-            self._observers.tell(image.kept)
+            image.kept = kept
+            self._observers.tell(kept)
 
     def _recalled(self, image: OpenImage, found: EarlierLabels | FlomoError) -> None:
         if self._images.get(image.key) is not image:
             return
         if isinstance(found, FlomoError):
-            said = f"What you accepted of this image earlier cannot be read: {found}"
-            self._observers.tell(EarlierFound(image.key, None, said))
+            problem = messages.EARLIER_UNREADABLE.format(found)
+            self._observers.tell(EarlierFound(image.key, None, problem))
             return
-        image.earlier = corrections_sync.accept_unchanged(image, found)
+        image.earlier = review_actions.confirm_unchanged(image, found)
         self._observers.tell(ReviewChanged(image.key))
         if image.earlier is not None:
             self._observers.tell(EarlierFound(image.key, image.earlier))
-
-    def _review(self, key: str) -> Review:
-        review = self.image(key).review
-        if review is None:
-            raise FlomoError(messages.NOTHING_TO_REVIEW)
-        return review
 
     def _reviewed(self, key: str, place: Place | None) -> Place | None:
         self._observers.tell(ReviewChanged(key))

@@ -165,7 +165,7 @@ def test_what_was_accepted_on_another_day_comes_back(bench: Any, painted: Any) -
     np.testing.assert_array_equal(again.labels.data, mine)
     image = bench.viewer_state.opened(again)
     assert image.review.state(Place(0, 1)) is SliceState.ACCEPTED
-    assert image.vouched == {Place(0, 1)}
+    assert image.confirmed == {Place(0, 1)}
     bench.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(again.labels.data, found)
 

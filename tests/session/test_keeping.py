@@ -22,11 +22,10 @@ from napari_flomo.session import (
     ReviewChanged,
     Session,
     SliceState,
-    find_earlier,
-    vouch,
 )
-from napari_flomo.session.corrections_sync import patient_of
-from napari_flomo.session.stopwatch import PAUSE_SECONDS, Stopwatch
+from napari_flomo.session.activity import PAUSE_SECONDS, ActivityTimer
+from napari_flomo.session.corrections_sync import find_earlier, patient_of
+from napari_flomo.session.review_actions import confirm
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
@@ -221,8 +220,8 @@ def test_earlier_corrections_are_found_and_brought_back(
     back = found.over(image.labels)
     assert (back.data[2, 1, 5, 5:9] == 3).all()
     assert (back.data != image.labels.data).sum() == 4
-    vouch(image.review, image, found.places)
-    assert image.vouched == found.places
+    confirm(image, found.places)
+    assert image.confirmed == found.places
     assert image.review.accepted == 2
 
 
@@ -272,7 +271,7 @@ def test_another_run_does_not_change_what_was_accepted(
     image.labels.data[1, 5, 5:9] = 3
     accept(session, key, Place(0, 1))
     session.segment(key, "toy").result(60)
-    assert image.vouched == set()
+    assert image.confirmed == set()
     accept(session, key, Place(0, 2))
     assert writer.flush()
     store, record = the_record(folder)
@@ -296,7 +295,7 @@ def test_a_cine(session: Session, writer: CorrectionWriter, folder: Path, make_c
 
 def test_time_is_counted_without_pauses() -> None:
     now = [100.0]
-    watch = Stopwatch(lambda: now[0])
+    watch = ActivityTimer(lambda: now[0])
     for step in (0, 3, 5, 10_000, -50):
         now[0] += step
         watch.tick()
@@ -309,7 +308,7 @@ def test_time_adds_up_over_days(worker: Worker, folder: Path, make_heart: Make) 
         writer = CorrectionWriter(lambda: folder, **QUICK)
         session = Session(worker, writer=writer)
         key = segmented(session, volume)
-        session.image(key).stopwatch.seconds = seconds
+        session.image(key).activity.seconds = seconds
         accept(session, key, place)
         assert writer.flush()
         session.reopen(key, place)
