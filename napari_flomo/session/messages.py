@@ -19,18 +19,18 @@ from napari_flomo.volumes import AXIS_NAMES, Volume, in_stored_order
 DISCLAIMER = "For research and education. Not a medical device."
 
 DEVICES = (
-    ("auto", "Automatic", "The GPU where there is one, else the CPU"),
-    ("cpu", "CPU", "Slower, but always there"),
-    ("cuda", "GPU (CUDA)", "An NVIDIA graphics card"),
+    ("Automatic", "auto", "The GPU if there is one, else the CPU"),
+    ("CPU", "cpu", "Slower, but always available"),
+    ("GPU (CUDA)", "cuda", "An NVIDIA graphics card"),
 )
-"""Name, title and tooltip of each device."""
+"""Title, name and tooltip of each device."""
 
 SCOPES = (
-    ("slice", "This slice", "Only the slice on the screen; the others keep their labels"),
-    ("stack", "This stack", "All slices of the frame on the screen"),
-    ("all", "All frames", "All slices of all frames of a cine"),
+    ("This slice", "slice", "Only the slice on the screen; the others keep their labels"),
+    ("This stack", "stack", "All slices of the frame on the screen"),
+    ("All frames", "all", "All slices of all frames of a cine"),
 )
-"""Name, title and tooltip of each choice of `Scope.of_choice`."""
+"""Title, name and tooltip of each choice of `Scope.of_choice`."""
 
 REVIEW_COLUMNS = (
     ("Slice", "Number of the slice, counted from 1"),
@@ -161,7 +161,7 @@ def kept_text(kept: CorrectionKept) -> str:
 
 def model_title(state: ModelState) -> str:
     """Return how a list of models calls one of them."""
-    return state.name if state.folder else f"{state.name} (will be fetched)"
+    return state.name if state.folder else f"{state.name} (will be downloaded)"
 
 
 def layout_text(layout: Volume, n_frames: int | None = None) -> str:

@@ -43,7 +43,7 @@ class SegmentPanel:
         self.host = host
         self._filling = False
         self._offer: Choice | None = None  # of the message that is shown
-        for name, title, _tip in messages.DEVICES:
+        for title, name, _tip in messages.DEVICES:
             ui.deviceBox.addItem(title, name)
         self.scopes = {name: getattr(ui, f"{name}Scope") for name in SCOPES}
         self.fill_models()
