@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.corrections import Journal
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import results
+from napari_flomo.measures import VoxelCounts
 from napari_flomo.session.autosave import Autosave, EditKind, OnProblem
 from napari_flomo.session.image_state import OpenImage
-from napari_flomo.session.recovery import provenance_of
+from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.review import Place
 from napari_flomo.volumes import Volume
 
@@ -46,21 +48,29 @@ def edit(
     for place in edited:
         image.counts.update(place.frame, place.slice, stacks[place])
         image.review.count_edit(place, 1 if kind == "stroke" else -1)
-    image.stopwatch.tick()
+    image.activity.tick()
     return edited
 
 
-def replace_labels(image: OpenImage, labels: NDArray[np.integer]) -> None:
-    """Replace all labels of an image and record the difference.
+def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
+    """Replace all labels of an image, count them and record the difference.
 
     Raises
     ------
     FlomoError
-        See `results.replace_labels`.
+        If they are no integers or not on the grid, or there are none yet.
     """
-    before = None if image.labels is None else image.labels.data
-    results.replace_labels(image, labels)
-    assert before is not None
+    if image.labels is None or image.counts is None:
+        raise FlomoError("This image has no labels yet; segment it first.")
+    before = image.labels.data
+    if np.shape(labels) != before.shape:
+        raise FlomoError(
+            f"Labels of shape {np.shape(labels)} do not lie on the grid of {image.name}, which has "
+            f"the shape {before.shape}; choose those of this image."
+        )
+    changed = image.labels.with_data(np.asarray(labels), axes=image.labels.axes)
+    counts = VoxelCounts.of(changed, image.counts.codes)
+    image.labels, image.counts = changed, counts
     record_difference(image, before)
 
 
@@ -94,7 +104,7 @@ def begin_autosave(
     assert image.labels is not None
     volume = image.volume
     labels = image.labels.with_data(before, axes=image.labels.axes)
-    note, locked, accepted = provenance_of(image), image.locked, tuple(image.vouched)
+    note, locked, accepted = provenance_of(image), image.locked, tuple(image.confirmed)
 
     def make() -> Journal:
         return Journal.create(

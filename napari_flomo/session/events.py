@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_flomo.jobs import Problem, Progress
 
 if TYPE_CHECKING:
-    from napari_flomo.session.corrections_sync import Earlier
+    from napari_flomo.session.earlier_labels import EarlierLabels
     from napari_flomo.session.runs import Run
 
 
@@ -128,5 +128,5 @@ class EarlierFound(Event):
     """
 
     key: str
-    earlier: Earlier | None
+    earlier: EarlierLabels | None
     problem: str | None = None

@@ -1,99 +1,167 @@
-"""Merge the result of a run with its image: computed in a thread, put in place in the viewer's.
+"""Follow a run and bring its result into its image.
 
-Merging a long cine takes some tenths of a second, in which a window would not respond.
+Results are merged in a thread and put in place in the viewer's thread: merging a long cine takes
+some tenths of a second, in which a window would not respond.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from napari_flomo.errors import Problem, describe
-from napari_flomo.jobs import State
-from napari_flomo.session import editing, results
+from napari_flomo.jobs import Busy, Progress, State
+from napari_flomo.session import editing
+from napari_flomo.session.events import (
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunStarted,
+)
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.merging import (
+    MergedResult,
+    merge_map_result,
+    merge_result,
+    put_result,
+)
 from napari_flomo.session.runs import Outcome, Run
 
-MAX_ATTEMPTS = 3
-"""Painting meanwhile makes a merge stale; after so many attempts the viewer waits for the merge."""
+MERGE_ATTEMPTS = 3
+"""Painting makes a merge stale; after this many attempts it is done in the viewer's thread."""
 
 Dispatch = Callable[[Callable[[], None]], None]
 
 
-class ResultMerger:
-    """Merges the results of runs with their images.
+class RunFollower:
+    """Follows one run at a time.
 
     Parameters
     ----------
     dispatch
-        Passes a function on to the viewer's thread, see `Session`.
-    image_of
-        Returns an open image, or None if it was closed.
-    ended
-        Called in the viewer's thread with a run, the state that its child ended in, and the problem
-        of the child or the merge, or None.
+        Hands a function over to the viewer's thread, see `Session`.
+    images
+        The open images by key.
+    tell
+        Called in the viewer's thread with the events of a run.
+
+    Attributes
+    ----------
+    running
+        The run under way, until its result is taken in; else None.
     """
 
     def __init__(
         self,
         dispatch: Dispatch,
-        image_of: Callable[[str], OpenImage | None],
-        ended: Callable[[Run, State, Problem | None], None],
+        images: Mapping[str, OpenImage],
+        tell: Callable[[Event], None],
     ) -> None:
         self._dispatch = dispatch
-        self._image_of = image_of
-        self._ended = ended
+        self._images = images
+        self._tell = tell
+        self._closed = False
+        self.running: Run | None = None
 
-    def merge(self, run: Run, outcome: Outcome, attempt: int = 1) -> None:
-        """Merge the outcome of a run; called in another thread than the viewer's."""
-        merged = None
-        image = None if run.key is None else self._image_of(run.key)
+    def check_idle(self) -> None:
+        """Raise `Busy` while a run is under way."""
+        if self.running is not None:
+            what = "A segmentation" if self.running.task == "segment" else "Other work"
+            raise Busy(f"{what} is under way; wait until it is done, or cancel it first.")
+
+    def follow(self, run: Run) -> Run:
+        """Report the progress of a run, take its result in and report its end; return it."""
+        self.running = run
+        self._tell(RunStarted(run))
+        run.on_progress(lambda progress: self._dispatch(lambda: self._progressed(run, progress)))
+        run._on_outcome(self._merge)
+        return run
+
+    def close(self) -> None:
+        """Drop the results of whatever still runs."""
+        self._closed = True
+
+    def _progressed(self, run: Run, progress: Progress) -> None:
+        if self.running is run:
+            self._tell(RunProgressed(run, progress))
+
+    def _merge(self, run: Run, outcome: Outcome, attempt: int = 1) -> None:
+        """Merge the result of a run; called in another thread than the viewer's."""
+        found = None
+        image = self._images.get(run.key or "")
         if image is not None and outcome.state is State.DONE and not run.cancelling:
-            merged = _merged(image, run, outcome)
-        self._dispatch(lambda: self._put(run, outcome, merged, attempt))
+            found = _merged(image, run, outcome)
+        self._dispatch(lambda: self._put(run, outcome, found, attempt))
 
     def _put(
-        self, run: Run, outcome: Outcome, merged: results.Merged | Problem | None, attempt: int
+        self, run: Run, outcome: Outcome, found: MergedResult | Problem | None, attempt: int
     ) -> None:
-        """Put a merged result in place, unless the image was edited meanwhile."""
-        problem = merged if isinstance(merged, Problem) else outcome.problem
-        image = None if run.key is None else self._image_of(run.key)
+        """Put a merged result in its image, unless that was painted on in the meantime."""
+        problem = found if isinstance(found, Problem) else outcome.problem
+        image = self._images.get(run.key or "")
         if (
-            isinstance(merged, results.Merged)
+            isinstance(found, MergedResult)
             and image is not None
             and not run.cancelling
-            and not _put(image, merged)
+            and not _put(image, found)
         ):
-            if attempt < MAX_ATTEMPTS:
-                again = partial(self.merge, run, outcome, attempt + 1)
+            if attempt < MERGE_ATTEMPTS:
+                again = partial(self._merge, run, outcome, attempt + 1)
                 threading.Thread(target=again, daemon=True).start()
                 return
-            merged = _merged(image, run, outcome)
-            if isinstance(merged, Problem):
-                problem = merged
-            else:
-                _put(image, merged)
-        self._ended(run, outcome.state, problem)
+            problem = _merge_now(image, run, outcome)
+        self._end(run, outcome.state, problem)
+
+    def _end(self, run: Run, state: State, problem: Problem | None) -> None:
+        """Report how a run ended; one whose image was closed counts as cancelled."""
+        if self.running is run:
+            self.running = None
+        image = self._images.get(run.key or "")
+        closed = run.key is not None and image is None
+        if self._closed or closed or run.cancelling or state is State.CANCELLED:
+            run._settle(State.CANCELLED)
+            self._tell(RunCancelled(run))
+        elif problem is None:
+            if image is not None and not run.only_maps:
+                image.model = run.model or ""
+            run._settle(State.DONE)
+            self._tell(RunFinished(run))
+        else:
+            run._settle(State.FAILED, problem)
+            self._tell(RunFailed(run, problem))
 
 
-def _merged(image: OpenImage, run: Run, outcome: Outcome) -> results.Merged | Problem:
+def _merged(image: OpenImage, run: Run, outcome: Outcome) -> MergedResult | Problem:
     """Return the merged result, or why it cannot be merged."""
     assert run.scope is not None
-    merge = results.merged_maps if run.only_maps else results.merged
+    merge = merge_map_result if run.only_maps else merge_result
     try:
         merged = merge(image, outcome.result, run.scope)
-        _ = image.hash  # cached here; it is needed next and takes a moment
+        _ = image.hash  # is asked for next, and takes a moment
         return merged
     except Exception as error:  # the run must end, and the image stays as it was
         return describe(error)
 
 
-def _put(image: OpenImage, new: results.Merged) -> bool:
-    """Put a merged result in its image and record what it changed; see `results.put`."""
-    if not results.put(image, new):
+def _merge_now(image: OpenImage, run: Run, outcome: Outcome) -> Problem | None:
+    """Merge and put in place in the viewer's thread."""
+    found = _merged(image, run, outcome)
+    if isinstance(found, Problem):
+        return found
+    _put(image, found)
+    return None
+
+
+def _put(image: OpenImage, new: MergedResult) -> bool:
+    """Put a merged result in its image and record what it changed; see `put_result`."""
+    if not put_result(image, new):
         return False
     before = new.basis[1]
-    if before is not None and new.labels is not None:
-        editing.record_difference(image, before)
+    if new.labels is not None:
+        image.earlier = None
+        if before is not None:
+            editing.record_difference(image, before)
     return True

@@ -33,8 +33,6 @@ class Entry:
         What happens to the labels, and what keeps paint away from locked ones.
     map
         Name of the uncertainty map that is shown or was asked for.
-    model
-        That the labels came from.
     slice_axis
         Along which axis the user said that the slices lie; None where nobody did.
     recalled
@@ -50,11 +48,17 @@ class Entry:
     comparison: Labels | None = None
     watch: PaintWatch | None = None
     guard: LockGuard | None = None
-    model: str = ""
     map: str = ""
     slice_axis: str | None = None
     recalled: bool = False
     seen: tuple[Any, ...] = field(default=(), repr=False)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames; 1 for a single image or stack."""
+        image = self.image
+        shape = (image.data[0] if image.multiscale else image.data).shape
+        return int(shape[0]) if image.ndim == 4 else 1
 
     @property
     def layers(self) -> tuple[Layer, ...]:

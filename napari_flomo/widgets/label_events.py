@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_flomo.session import messages
 from napari_flomo.widgets.label_diff import Change, PaintWatch
 from napari_flomo.widgets.label_locks import LockGuard
 from napari_flomo.widgets.layers import KEY, Grid
@@ -78,12 +79,5 @@ def _in_image(
 
 
 def _say_refused(viewer_state: ViewerState, image: OpenImage, codes: frozenset[int]) -> None:
-    verb = "is" if len(codes) == 1 else "are"
-    viewer_state.say(f"{_names(image, codes)} {verb} finished; unlock to change.")
-
-
-def _names(image: OpenImage, codes: frozenset[int]) -> str:
-    labels = () if image.segmentation is None else image.segmentation.card.labels
-    named = {label.code: label.name for label in labels}
-    text = " and ".join(named.get(code, f"label {code}") for code in sorted(codes))
-    return f"The {text}"
+    card = None if image.segmentation is None else image.segmentation.card
+    viewer_state.say(messages.locked_text(codes, card))

@@ -165,7 +165,7 @@ def test_what_was_accepted_on_another_day_comes_back(bench: Any, painted: Any) -
     np.testing.assert_array_equal(again.labels.data, mine)
     image = bench.viewer_state.opened(again)
     assert image.review.state(Place(0, 1)) is SliceState.ACCEPTED
-    assert image.vouched == {Place(0, 1)}
+    assert image.confirmed == {Place(0, 1)}
     bench.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(again.labels.data, found)
 
@@ -200,7 +200,7 @@ def test_a_locked_label_keeps_its_voxels(bench: Any, painted: Any) -> None:
     np.testing.assert_array_equal(layer.data == 3, before == 3)
     assert layer.data[1, 32, 5] == 2
     said = bench.review.message.text
-    bench.qtbot.waitUntil(lambda: "left ventricle is finished" in said.text())
+    bench.qtbot.waitUntil(lambda: "left ventricle is locked" in said.text())
     painted_over = layer.data.copy()
     bench.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(layer.data, before)

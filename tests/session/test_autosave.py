@@ -32,7 +32,7 @@ def paint(image: OpenImage, autosave: Autosave, number: int, code: int = 2) -> N
 def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
     told: list[str | None] = []
     before = image.labels.data.copy()
-    image.vouched.add(Place(0, 1))
+    image.confirmed.add(Place(0, 1))
     autosave = begin_autosave(image, before, told.append)
     assert not journals_folder().exists(), "nothing is written before there is something to write"
     autosave.close()

@@ -22,11 +22,10 @@ from napari_flomo.session import (
     ReviewChanged,
     Session,
     SliceState,
-    find_earlier,
-    vouch,
 )
-from napari_flomo.session.corrections_sync import patient_of
-from napari_flomo.session.stopwatch import PAUSE_SECONDS, Stopwatch
+from napari_flomo.session.activity import PAUSE_SECONDS, ActivityTimer
+from napari_flomo.session.corrections_sync import find_earlier, patient_of
+from napari_flomo.session.review_actions import confirm
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
@@ -58,8 +57,8 @@ def segmented(session: Session, volume: Volume, name: str = "heart") -> str:
 
 
 def accept(session: Session, key: str, place: Place) -> None:
-    session.review_go_to(key, place)
-    session.review_accept(key)
+    session.go_to(key, place)
+    session.accept(key)
 
 
 def the_record(folder: Path):
@@ -79,7 +78,7 @@ def test_an_accepted_slice_is_kept(
     volume = make_heart(slices=3)
     key = segmented(session, volume)
     image = session.image(key)
-    session.review_go_to(key, Place(0, 0))  # looked at, and painted, but not accepted
+    session.go_to(key, Place(0, 0))  # looked at, and painted, but not accepted
     paint(session, key, (0, 5, 5), 2)
     assert not folder.exists(), "looking and painting keep nothing"
     paint(session, key, np.s_[1, 7:9, 7], 3)
@@ -151,11 +150,11 @@ def test_what_is_taken_back_is_not_learnt_from(
     accept(session, key, Place(0, 0))
     accept(session, key, Place(0, 1))
     assert writer.flush()
-    assert session.review_reopen(key, Place(0, 1))
-    assert not session.review_reopen(key, Place(0, 1))
+    assert session.reopen(key, Place(0, 1))
+    assert not session.reopen(key, Place(0, 1))
     assert writer.flush()
     assert the_record(folder)[1].places_seen == ((0, 0),)
-    session.review_reopen(key, Place(0, 0))
+    session.reopen(key, Place(0, 0))
     assert writer.flush()
     record = the_record(folder)[1]
     assert (record.places_seen, record.state) == ((), "draft")
@@ -190,7 +189,7 @@ def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_h
     assert (kept[1, 5, 5:9] == 3).all()
     np.testing.assert_array_equal(kept[2], image.labels.data[2])
 
-    session.review_reopen(key, Place(0, 1))  # as a stroke does
+    session.reopen(key, Place(0, 1))  # as a stroke does
     accept(session, key, Place(0, 1))
     assert writer.close()
     store, record = the_record(folder)
@@ -221,8 +220,8 @@ def test_earlier_corrections_are_found_and_brought_back(
     back = found.over(image.labels)
     assert (back.data[2, 1, 5, 5:9] == 3).all()
     assert (back.data != image.labels.data).sum() == 4
-    vouch(image.review, image, found.places)
-    assert image.vouched == found.places
+    confirm(image, found.places)
+    assert image.confirmed == found.places
     assert image.review.accepted == 2
 
 
@@ -272,7 +271,7 @@ def test_another_run_does_not_change_what_was_accepted(
     image.labels.data[1, 5, 5:9] = 3
     accept(session, key, Place(0, 1))
     session.segment(key, "toy").result(60)
-    assert image.vouched == set()
+    assert image.confirmed == set()
     accept(session, key, Place(0, 2))
     assert writer.flush()
     store, record = the_record(folder)
@@ -296,7 +295,7 @@ def test_a_cine(session: Session, writer: CorrectionWriter, folder: Path, make_c
 
 def test_time_is_counted_without_pauses() -> None:
     now = [100.0]
-    watch = Stopwatch(lambda: now[0])
+    watch = ActivityTimer(lambda: now[0])
     for step in (0, 3, 5, 10_000, -50):
         now[0] += step
         watch.tick()
@@ -309,10 +308,10 @@ def test_time_adds_up_over_days(worker: Worker, folder: Path, make_heart: Make) 
         writer = CorrectionWriter(lambda: folder, **QUICK)
         session = Session(worker, writer=writer)
         key = segmented(session, volume)
-        session.image(key).stopwatch.seconds = seconds
+        session.image(key).activity.seconds = seconds
         accept(session, key, place)
         assert writer.flush()
-        session.review_reopen(key, place)
+        session.reopen(key, place)
         accept(session, key, place)
         assert writer.close()
     assert the_record(folder)[1].seconds == 65

@@ -10,7 +10,8 @@ import pytest
 
 from napari_flomo.corrections import Journal, Stroke, replay
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Place, Scope, Session, SliceState, provenance_of
+from napari_flomo.session import Place, Scope, Session, SliceState
+from napari_flomo.session.provenance import provenance_of
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
@@ -21,8 +22,8 @@ def test_restore(session: Session, make_cine: Make, make_heart: Make, tmp_path: 
     key = session.add(volume, "cine")
     session.segment(key, "toy", scope=Scope(frames=(0, 2))).result(60)
     image = session.image(key)
-    session.review_next(key)
-    session.review_accept(key)
+    session.next_slice(key)
+    session.accept(key)
     session.lock(key, 2)
     order = image.review.order
     journal = Journal.create(

@@ -267,8 +267,8 @@ def test_uncertainty_maps_alone(session: Session, events: list[Event], make_cine
         session.uncertainty(key)
     session.segment(key, "toy", scope=Scope(frames=(1,))).result(PATIENT)
     image = session.image(key)
-    session.review_next(key)
-    session.review_accept(key)
+    session.next_slice(key)
+    session.accept(key)
     image.labels.data[1, 1] = 3
     before = image.labels.data.copy(), image.review.to_dict(), image.segmentation.slice_scores
     run = session.uncertainty(key, maps=["mutual_information"])
@@ -329,13 +329,13 @@ def test_measures_follow_the_brush(
 def test_review_walk(session: Session, events: list[Event], make_heart: Make) -> None:
     key = session.add(make_heart(slices=3), "heart")
     with pytest.raises(FlomoError, match="nothing to review yet"):
-        session.review_next(key)
+        session.next_slice(key)
     session.segment(key, "toy").result(PATIENT)
     order = session.image(key).review.order
-    assert session.review_next(key) == order[0]
-    assert session.review_accept(key) == order[1]
-    assert session.review_previous(key) == order[0]
-    assert session.review_go_to(key, order[2]) == order[2]
+    assert session.next_slice(key) == order[0]
+    assert session.accept(key) == order[1]
+    assert session.previous_slice(key) == order[0]
+    assert session.go_to(key, order[2]) == order[2]
     assert session.image(key).review.state(order[0]) is SliceState.ACCEPTED
     assert events[-1] == ReviewChanged(key)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import slicer
 from FLoMoSegmentationLib import results, segments, views
-from FLoMoSegmentationLib.restoring import bring_back
+from FLoMoSegmentationLib.scene_adapter import NoHost
 from helpers import (
     add_cine,
     add_volume,
@@ -23,6 +23,7 @@ from helpers import (
     oblique_heart,
     paint,
     painted,
+    restore,
     run,
 )
 
@@ -63,7 +64,7 @@ for number in range(1000):
     logic.look()
     if number == 5:
         views.jump(entry.source, Place(0, 2))
-        logic.accept(entry)
+        logic.presenter.accept(entry.key)
     image = logic.session.image(entry.key)
     if image.autosave is not None and image.autosave.flush():
         np.save(progress + "-.npy", logic.session.image(entry.key).labels.data)
@@ -72,6 +73,15 @@ for number in range(1000):
 """
 
 CHILD = Path(__file__).parents[1] / "session" / "tiny_child.py"
+
+
+class Chosen(NoHost):
+    """A panel in which an image is chosen."""
+
+    node = None
+
+    def chosen_image(self):
+        return self.node
 
 
 def labels_in_scene(logic, entry):
@@ -252,10 +262,9 @@ def test_a_cine_comes_back_as_a_cine(make_logic, program):
     program.close_scene()
     (left,) = unfinished()
     assert left.strokes == 2
-    again, found = bring_back(logic, left)
+    again = restore(logic)
     assert again.source.n_frames == 3
     assert np.array_equal(labels_in_scene(logic, again), wanted)
-    assert found.lost is None
     for frame in range(3):
         views.jump(again.source, Place(frame, 0))
         shown = slicer.util.arrayFromVolume(again.source.node)
@@ -288,39 +297,42 @@ def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
 
 
 def test_another_image_that_is_chosen_is_left_alone(make_logic, oblique, program):
-    logic = make_logic()
+    chosen = Chosen()
+    logic = make_logic(host=chosen)
     stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
-    (left,) = unfinished()
     other = add_volume(oblique_heart(seed=1), "other")
-    entry, _ = bring_back(logic, left, other)
+    chosen.node = other
+    entry = restore(logic)
     assert entry.source.node is not other
     assert logic.entry_of(other).record is None
 
 
 def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
-    logic = make_logic()
+    chosen = Chosen()
+    logic = make_logic(host=chosen)
     stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
     node = add_volume(oblique, "loaded again")
     entry = run(logic, node)
     stroke(logic, entry, number=3)
     mine = labels_in_scene(logic, entry)
-    (left,) = unfinished()
-    again, _ = bring_back(logic, left, node)
+    chosen.node = node
+    again = restore(logic)
     assert again is not entry
     assert np.array_equal(labels_in_scene(logic, entry), mine)
     assert (labels_in_scene(logic, again)[corner(oblique.data.shape, 1)] == 3).all()
 
 
 def test_uncertainty_of_the_same_model_stays(make_logic, oblique, program):
-    logic = make_logic()
+    chosen = Chosen()
+    logic = make_logic(host=chosen)
     stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
     node = add_volume(oblique, "loaded again")
     entry = run(logic, node)
-    (left,) = unfinished()
-    again, _ = bring_back(logic, left, node)
+    chosen.node = node
+    again = restore(logic)
     assert again is entry
     assert "entropy" in logic.session.image(entry.key).segmentation.uncertainty
     assert entry.record.uncertainty is not None
@@ -333,7 +345,6 @@ def test_what_cannot_be_restored_leaves_the_scene_as_it_was(
     _, sequence, _ = add_cine(cine_of(oblique))
     stroke(logic, run(logic, sequence))
     program.close_scene()
-    (left,) = unfinished()
 
     def refuse(_key, _found, _resume):
         raise FlomoError("The model toy is not on this computer.")
@@ -341,7 +352,7 @@ def test_what_cannot_be_restored_leaves_the_scene_as_it_was(
     monkeypatch.setattr(logic.session, "restore", refuse)
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
     with pytest.raises(FlomoError, match="toy is not on this computer"):
-        bring_back(logic, left)
+        restore(logic)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == before
     assert logic.entries == ()
     assert len(unfinished()) == 1
@@ -383,9 +394,9 @@ def test_an_accepted_slice_that_is_painted_again(make_logic, oblique):
     views.align(entry.source)
     stroke(logic, entry, number=1)
     views.jump(entry.source, Place(0, 1))
-    logic.accept(entry)
+    logic.presenter.accept(entry.key)
     views.jump(entry.source, Place(0, 2))
-    logic.accept(entry)
+    logic.presenter.accept(entry.key)
     stroke(logic, entry, number=1, size=6)
     logic.look()
     assert autosave_of(logic, entry).flush()

@@ -6,19 +6,9 @@ from typing import Annotated
 
 from napari.layers import Image
 
-from napari_flomo.session.messages import MIRRORED_TIP, MIRRORED_TITLE
+from napari_flomo.session.messages import DEVICES, MIRRORED_TIP, MIRRORED_TITLE, SCOPES
 from napari_flomo.widgets.forms.form import Option, pairs
 
-DEVICES: list[Option] = [
-    ("Automatic", "auto", "The GPU if there is one, else the CPU"),
-    ("CPU", "cpu", "Slower, but always available"),
-    ("GPU (CUDA)", "cuda", "An NVIDIA graphics card"),
-]
-SCOPES: list[Option] = [
-    ("This slice", "slice", "Only the slice on the screen; the others keep their labels"),
-    ("This stack", "stack", "All slices of the frame on the screen"),
-    ("All frames", "all", "All slices of all frames of a cine"),
-]
 VIEWS: list[Option] = [
     ("Plain", False, "Show the network each slice once"),
     (MIRRORED_TITLE, True, MIRRORED_TIP),

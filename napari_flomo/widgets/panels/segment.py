@@ -13,7 +13,8 @@ from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
-    Problem,
+    Choice,
+    Message,
     Progress,
     RunCancelled,
     RunFailed,
@@ -21,28 +22,31 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
     messages,
-    remarks_after,
 )
-from napari_flomo.session.messages import card_text, progress_text
+from napari_flomo.session.messages import (
+    DEVICES,
+    DISCLAIMER,
+    SCOPES,
+    card_text,
+    model_title,
+    progress_text,
+)
 from napari_flomo.widgets import segmenting
-from napari_flomo.widgets.entries import Entry
 from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, set_tips
-from napari_flomo.widgets.forms.segment import DEVICES, SCOPES, VIEWS, SegmentOptions
+from napari_flomo.widgets.forms.segment import VIEWS, SegmentOptions
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
-from napari_flomo.widgets.messages import Choice, MessageBar
+from napari_flomo.widgets.messages import MessageBar
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
 from napari_flomo.widgets.panels.panel import Panel, button, note
 from napari_flomo.widgets.panels.restore import offer
-from napari_flomo.widgets.viewer_state import Said, desk_of
+from napari_flomo.widgets.viewer_state import desk_of
 
 if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Image
 
     from napari_flomo.session import Event, Run
-
-DISCLAIMER = "For research and education. Not a medical device."
 
 
 class SegmentPanel(Panel):
@@ -134,11 +138,11 @@ class SegmentPanel(Panel):
 
     def fill_models(self) -> None:
         """List the models again, as after a download."""
-        options = []
-        for state in list_models():
-            if state.place != "unpublished":
-                title = state.name if state.folder else f"{state.name} (will be downloaded)"
-                options.append((title, state.name, state.summary))
+        options = [
+            (model_title(state), state.name, state.summary)
+            for state in list_models()
+            if state.place != "unpublished"
+        ]
         set_choices(self.form.model, options, default=in_use(DEFAULT_MODEL))
         self._show_card()
 
@@ -166,22 +170,18 @@ class SegmentPanel(Panel):
 
     # What the user does
 
-    def segment(self, device: str | None = None, *, sure: bool = False) -> None:
-        """Start, unless that would do away with corrections and nobody has said yes to that."""
-        entry, options = self.viewer_state.current, self.form()
-        if entry is not None and not sure and self.viewer_state.session.running is None:
-            count = self._corrected(entry)
-            if count:
-                self._ask_before(count, device)
-                return
+    def segment(self, *, confirmed: bool = False) -> None:
+        """Start, or ask first if that would overwrite work of the user."""
+        options = self.form()
         self.message.clear()
         self.attempt(
             lambda: segmenting.segment(
                 self.viewer_state,
                 options.model,
-                device or options.device,
+                options.device,
                 options.scope,
                 mirrored=options.mirrored,
+                confirmed=confirmed,
             )
         )
 
@@ -201,19 +201,6 @@ class SegmentPanel(Panel):
             action()
         except FlomoError as error:
             self.message.show_message(str(error), level="warning")
-
-    def _corrected(self, entry: Entry) -> int:
-        scope = segmenting.scope_of(self.viewer_state, entry, self.form().scope)
-        return segmenting.corrected_slices(self.viewer_state, entry, scope)
-
-    def _ask_before(self, count: int, device: str | None) -> None:
-        slices = "a slice that you corrected" if count == 1 else f"{count} slices you corrected"
-        again = partial(self.segment, device, sure=True)
-        self.message.show_message(
-            f"This will find the labels of {slices} anew; Ctrl+Z on the labels brings yours back.",
-            level="warning",
-            choices=[("Segment anyway", again, "Replace the labels; one Undo brings them back")],
-        )
 
     def _tell_of_training(self) -> None:
         """Say that a training of an earlier day runs or has ended, unless there is more urgent."""
@@ -293,23 +280,18 @@ class SegmentPanel(Panel):
             self._show_running(event.run)
         elif isinstance(event, RunProgressed):
             self._show_progress(event.progress)
-        elif isinstance(event, RunFailed):
+        elif isinstance(event, RunFailed | RunCancelled | RunFinished):
             self._show_running(None)
-            self._show_problem(event.problem)
-        elif isinstance(event, RunCancelled):
-            self._show_running(None)
-            self.message.show_message("Cancelled; nothing was changed.")
-        elif isinstance(event, RunFinished):
-            self._show_running(None)
-            if event.run.task == "pull":
+            if isinstance(event, RunFinished) and event.run.task == "pull":
                 self.fill_models()
-            remarks = remarks_after(self.viewer_state.session.images, event.run.key)
-            if remarks and not event.run.only_maps:
-                self.message.show_message(remarks, level="warning")
 
-    def _on_said(self, said: Said) -> None:
+    def _on_said(self, said: Message) -> None:
+        choices = said.choices
+        if said.kind == "missing_model":
+            tip = "Fetch the model, or pick another"
+            choices = (*choices, Choice("Models…", partial(self.open, "Models"), tip))
         self.message.show_message(
-            said.text, level=said.level, details=said.details, choices=said.choices
+            said.text, level=said.level, details=said.details, choices=choices
         )
 
     def _on_models(self, name: str) -> None:
@@ -336,16 +318,3 @@ class SegmentPanel(Panel):
         self.progress.setRange(0, progress.total)
         self.progress.setValue(progress.done)
         self.progress.setFormat(progress_text(progress))
-
-    def _show_problem(self, problem: Problem) -> None:
-        choices: list[Choice] = []
-        if problem.kind == "out_of_gpu_memory":
-            on_cpu = partial(self.segment, "cpu", sure=True)
-            choices = [("Use the CPU", on_cpu, "Do the same on the CPU: slower, but it fits")]
-        elif problem.kind == "missing_model":
-            choices = [
-                ("Models…", partial(self.open, "Models"), "Fetch the model, or pick another")
-            ]
-        self.message.show_message(
-            problem.sentence, level="error", details=problem.details, choices=choices
-        )
