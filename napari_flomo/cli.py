@@ -1,6 +1,6 @@
-"""The ``flomo`` command: parse, run one subcommand, turn every failure into one sentence.
+"""The ``flomo`` command: parse, run one subcommand, report every failure in one sentence.
 
-Exit codes: 0 done, 1 a fault of the program, 2 something the user can mend (bad input, a full
+Exit codes: 0 done, 1 a bug, 2 something that the user can fix (bad input, a full
 disk, wrong arguments), 3 a model did not pass (``flomo gate --strict``) or some of many studies
 failed (``flomo segment-many``), 130 interrupted by Ctrl+C, 141 the reader of the output went away.
 """
@@ -33,8 +33,8 @@ from napari_flomo.commands import (
 )
 from napari_flomo.errors import Cancelled, FlomoError, out_of_memory
 
-EXIT_FAULT = 1
-EXIT_MENDABLE = 2
+EXIT_BUG = 1
+EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         From argparse: after ``--help`` and ``--version`` (0) and on wrong arguments (2).
     """
     for stream in (sys.stdout, sys.stderr):
-        # A file name that the terminal cannot show must not end the run.
+        # A file name that the terminal cannot show must not raise.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(arguments)
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Cancelled) as error:
         return _fail(_interrupted(error), error, args, EXIT_INTERRUPTED)
     except FlomoError as error:
-        return _fail(str(error), error, args, EXIT_MENDABLE)
+        return _fail(str(error), error, args, EXIT_USER_ERROR)
     except BrokenPipeError:
         # What is still in the buffer would raise again when Python closes the stream.
         with contextlib.suppress(OSError, ValueError):
@@ -87,10 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if out_of_memory(error):
             sentence = "Not enough memory; close other programs or choose fewer --frames."
-            return _fail(sentence, error, args, EXIT_MENDABLE)
+            return _fail(sentence, error, args, EXIT_USER_ERROR)
         sentence = f"Unexpected {type(error).__name__}: {_one_line(error)}"
         hint = "" if args.debug else " (add --debug to see where)"
-        return _fail(sentence + hint, error, args, EXIT_FAULT)
+        return _fail(sentence + hint, error, args, EXIT_BUG)
     return code
 
 
@@ -126,7 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _register_training(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the training commands, or stand-ins that say how to get them."""
+    """Add the training commands, or placeholders that say how to install them."""
     try:
         found = importlib.util.find_spec(_TRAINING_ARGUMENTS) is not None
     except ImportError:
@@ -135,9 +135,9 @@ def _register_training(subparsers: argparse._SubParsersAction[argparse.ArgumentP
         importlib.import_module(_TRAINING_ARGUMENTS).register(subparsers)
         return
     for name, purpose in _TRAINING_COMMANDS.items():
-        stand_in = subparsers.add_parser(name, help=f"{purpose} (not installed)", add_help=False)
-        stand_in.add_argument("rest", nargs=argparse.REMAINDER)
-        stand_in.set_defaults(run=_training_missing)
+        placeholder = subparsers.add_parser(name, help=f"{purpose} (not installed)", add_help=False)
+        placeholder.add_argument("rest", nargs=argparse.REMAINDER)
+        placeholder.set_defaults(run=_training_missing)
 
 
 def _training_missing(_: argparse.Namespace) -> int:
@@ -148,7 +148,7 @@ def _training_missing(_: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _terminated_by_exception() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that closes, unwind the stack: temporary files are removed."""
+    """Raise on SIGTERM, and when the terminal closes, so that temporary files are removed."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
@@ -178,7 +178,7 @@ def _fail(sentence: str, error: BaseException, args: argparse.Namespace, code: i
 
 
 def _interrupted(error: BaseException) -> str:
-    """Return what is true of most commands, or what this one said of itself."""
+    """Return the message of an interrupted command, its own if it has one."""
     own = str(error)
     if isinstance(error, Cancelled) and own != str(Cancelled()):
         return own

@@ -1,4 +1,4 @@
-"""Commands that have actions of their own, such as ``flomo models pull``."""
+"""Commands with actions, such as ``flomo models pull``."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ def add_actions(
     text: str,
     epilog: str,
 ) -> Callable[[str, Callable[[argparse.Namespace], int], str], Any]:
-    """Add a command and return a function that adds an action to it.
+    """Add a command and return a function that adds actions to it.
 
     Parameters
     ----------
     subparsers
-        Of ``flomo``.
+        Subparsers of ``flomo``.
     name, text, epilog
-        Of the command: its name, its help and what stands below the options.
+        Name, help and epilog of the command.
 
     Returns
     -------
     Callable
-        Takes an action's name, what it runs and its help; returns its parser, which has ``--json``.
+        Takes the name, function and help of an action; returns its parser, which has ``--json``.
     """
     parser = subparsers.add_parser(
         name,

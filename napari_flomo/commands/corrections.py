@@ -1,4 +1,4 @@
-"""``flomo corrections``: look into a store of corrections, check it, exchange it with others."""
+"""``flomo corrections``: list, verify, export and import a store of corrections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_flomo.corrections import CorrectionStore, Record
 
 EXIT_NOTHING = 2
-"""Of an import that added nothing and left something out."""
+"""Exit code of an import that added nothing and skipped something."""
 
 FORMATS = ("nnunet", "bids", "monai")
 STATES = ("draft", "accepted", "rejected")
@@ -39,16 +39,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action.add_argument("--store", metavar="DIR", help="folder of the store")
         return action
 
-    add("list", run_list, "show the corrections of a store")
-    action = add("show", run_show, "show all that is known of a correction")
-    action.add_argument("id", metavar="ID", help="as the list shows it")
+    add("list", run_list, "list the corrections of a store")
+    action = add("show", run_show, "show one correction")
+    action.add_argument("id", metavar="ID", help="as listed")
     action.add_argument("--revision", type=int, metavar="N", help="default: the latest")
-    add("verify", run_verify, "read everything and compare it with its hashes and the history")
+    add("verify", run_verify, "read all files and compare their hashes")
     action = add("remove", run_remove, "delete a correction and leave a tombstone")
-    action.add_argument("id", metavar="ID", help="as the list shows it")
+    action.add_argument("id", metavar="ID", help="as listed")
     action = add("export", run_export, "write corrections for nnU-Net, BIDS or MONAI")
-    action.add_argument("folder", metavar="DIR", help="to write; new or empty")
-    action.add_argument("--format", choices=FORMATS, required=True, help="of the folder")
+    action.add_argument("folder", metavar="DIR", help="destination, new or empty")
+    action.add_argument("--format", choices=FORMATS, required=True, help="format of the folder")
     action.add_argument(
         "--state",
         action="append",
@@ -56,22 +56,22 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="state of the corrections, may be repeated (default: accepted)",
     )
     action.add_argument("--model", metavar="NAME", help="only corrections of this model")
-    action = add("import", run_import, "take over another store, or images with labels")
+    action = add("import", run_import, "import another store, or images with labels")
     action.add_argument(
         "folder", metavar="DIR", help="a store, or a folder with imagesTr and labelsTr"
     )
     action.add_argument(
-        "--reader", default="import", help="alias for whoever drew the labels (%(default)s)"
+        "--reader", default="import", help="alias of who drew the labels (default: %(default)s)"
     )
     action.add_argument(
         "--patient",
         metavar="REGEX",
-        help="finds the patient in a file's name, so that all images of one stay together",
+        help="regular expression that finds the patient in a file name",
     )
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Show the corrections of a store."""
+    """List the corrections of a store."""
     store = _open(args)
     left_out: list[str] = []
     records = store.records(left_out.append)
@@ -96,7 +96,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Show all that is known of a correction."""
+    """Show one correction."""
     store = _open(args)
     record = store.record(args.id, args.revision)
     if args.json:
@@ -107,7 +107,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """Compare everything with its hashes; the exit code is 2 when something is wrong."""
+    """Compare all files with their hashes; the exit code is 2 if something is wrong."""
     store = _open(args)
     findings = store.verify()
     if args.json:
@@ -116,7 +116,7 @@ def run_verify(args: argparse.Namespace) -> int:
         for finding in findings:
             print(f"{finding.kind}: {finding.sentence}")
     else:
-        print(f"{len(store.records())} corrections in {store.folder}: all as they were written")
+        print(f"{len(store.records())} corrections in {store.folder}: all files are intact")
     return 2 if findings else 0
 
 
@@ -145,7 +145,7 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 def run_import(args: argparse.Namespace) -> int:
-    """Take over another store or data set."""
+    """Import another store or data set."""
     from napari_flomo.corrections.exchange import find_source, import_folder
 
     find_source(args.folder)  # or no store is made
@@ -175,7 +175,7 @@ def _as_dict(record: Record) -> dict[str, Any]:
 
 
 def _lines(store: CorrectionStore, record: Record) -> list[str]:
-    """Return a record as a person reads it."""
+    """Return a record as lines of text."""
     frames, slices, rows, columns = record.image.shape
     model = record.model
     kept = "copied into the store" if record.image.copy else "only its hash is kept"

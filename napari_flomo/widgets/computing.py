@@ -1,14 +1,12 @@
-"""A lazy image (dask) is computed in another thread, so that the window stays alive."""
+"""Compute a lazy image (dask) in another thread, so that the window stays responsive."""
 
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari_flomo.errors import FlomoError
-from napari_flomo.session import Problem
+from napari_flomo.errors import FlomoError, Problem, describe
 from napari_flomo.widgets.layers import is_lazy, volume_of_layer
 
 if TYPE_CHECKING:
@@ -17,13 +15,19 @@ if TYPE_CHECKING:
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
-class Computing:
-    """One lazy image that becomes an array.
+class LazyImageTask:
+    """Computes the array of one lazy image.
 
-    Attributes
+    Parameters
     ----------
+    viewer_state
+        State of the window.
     entry
-        Whose image it is.
+        The image.
+    done
+        Called with the volume, in the thread of the window.
+    failed
+        Called there with the problem; with None after a cancel, or if the image was changed.
     """
 
     def __init__(
@@ -34,15 +38,15 @@ class Computing:
         failed: Callable[[Problem | None], None],
     ) -> None:
         self.entry = entry
-        self._desk = viewer_state
+        self._viewer_state = viewer_state
         self._look = entry.look_of_image()
         self._done = done
         self._failed = failed
-        self._over = False
+        self._ended = False
         threading.Thread(target=self._compute, name="flomo lazy image", daemon=True).start()
 
     def cancel(self) -> None:
-        """Wait no longer; what the thread still brings is dropped."""
+        """Stop waiting; the result of the thread is ignored."""
         self._end(None, None)
 
     def _compute(self) -> None:
@@ -50,20 +54,17 @@ class Computing:
         try:
             volume = volume_of_layer(self.entry.image, self.entry.slice_axis)
         except FlomoError as error:
-            problem = Problem(str(error), kind="flomo")
-        except Exception as error:  # whatever stands behind the lazy array
-            details = "".join(traceback.format_exception(error))
-            problem = Problem(
-                f"{self.entry.image.name} could not be computed ({type(error).__name__}); "
-                "see the details.",
-                details,
-            )
-        self._desk.in_thread(lambda: self._end(volume, problem))
+            problem = describe(error)
+        except Exception as error:  # a lazy array can run any code
+            name, kind = self.entry.image.name, type(error).__name__
+            sentence = f"{name} could not be computed ({kind}); see the details."
+            problem = Problem(sentence, describe(error).details)
+        self._viewer_state.in_thread(lambda: self._end(volume, problem))
 
     def _end(self, volume: Volume | None, problem: Problem | None) -> None:
-        if self._over or self._desk.closed:
+        if self._ended or self._viewer_state.closed:
             return
-        self._over = True
+        self._ended = True
         if volume is not None and self.entry.look_of_image() == self._look:
             self._done(volume)
         else:
@@ -71,5 +72,5 @@ class Computing:
 
 
 def wants_computing(entry: Entry) -> bool:
-    """Tell whether an image is lazy and not computed yet."""
+    """Return True if an image is lazy and was not computed yet."""
     return (entry.key is None or entry.seen != entry.look_of_image()) and is_lazy(entry.image)

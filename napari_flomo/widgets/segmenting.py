@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Busy, Scope, messages
-from napari_flomo.widgets.computing import Computing, wants_computing
+from napari_flomo.widgets.computing import LazyImageTask, wants_computing
 from napari_flomo.widgets.navigation import face
 
 if TYPE_CHECKING:
@@ -31,21 +31,19 @@ def segment(
     Parameters
     ----------
     viewer_state
-        Of the window.
-    model, device
-        As everywhere.
+        State of the window.
+    model, device, mirrored
+        As of `Session.segment`.
     scope
-        ``"slice"`` that is shown, ``"stack"`` (all slices of the frame that is shown), or
-        ``"all"`` frames.
-    mirrored
-        Whether the mean over mirrored views counts.
+        ``"slice"`` on the screen, ``"stack"`` (all slices of the frame on the screen), or ``"all"``
+        frames.
     confirmed
         Whether the user agreed to overwrite labels.
 
     Raises
     ------
     FlomoError
-        If there is no image, it cannot be segmented, or something is under way.
+        If there is no image, it cannot be segmented, or a job is under way.
     """
     entry = viewer_state.current
     if entry is None:
@@ -71,7 +69,7 @@ def segment(
 
 
 def check_idle(viewer_state: ViewerState) -> None:
-    """Raise `Busy` while a lazy image is computed, or the session does something else."""
+    """Raise `Busy` while a lazy image is being computed or a run is under way."""
     if viewer_state.computing is not None:
         name = viewer_state.computing.entry.image.name
         raise Busy(f"{name} is being computed; wait until it is done, or cancel it first.")
@@ -95,4 +93,4 @@ def _compute_first(
         else:
             viewer_state.say(problem.sentence, "error", problem.details)
 
-    viewer_state.set_computing(Computing(viewer_state, entry, done, failed))
+    viewer_state.set_computing(LazyImageTask(viewer_state, entry, done, failed))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
     from napari_flomo.session.learning import Learning
     from napari_flomo.volumes.slice_axis import Order
-    from napari_flomo.widgets.computing import Computing
+    from napari_flomo.widgets.computing import LazyImageTask
 
 
 class ViewerState(QObject):
@@ -88,7 +88,7 @@ class ViewerState(QObject):
         self.memory = Memory(self, self.preferences)
         self._entries: list[Entry] = []
         self._current: Entry | None = None
-        self._computing: Computing | None = None
+        self._computing: LazyImageTask | None = None
         self.learning: Learning | None = None
         self.closed = False
         self._housed = False  # the window itself is not kept: it could not go
@@ -188,11 +188,11 @@ class ViewerState(QObject):
         return None if entry.key is None else self.session.image(entry.key)
 
     @property
-    def computing(self) -> Computing | None:
+    def computing(self) -> LazyImageTask | None:
         """The lazy image that is computed now, before it is segmented."""
         return self._computing
 
-    def set_computing(self, computing: Computing | None) -> None:
+    def set_computing(self, computing: LazyImageTask | None) -> None:
         """Take note that a lazy image is computed, or that this is over."""
         self._computing = computing
         self.computing_changed.emit()

@@ -1,4 +1,4 @@
-"""Progress bars, in every panel alike."""
+"""Progress bars of all panels."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 def begin(bar: Any) -> None:
-    """Show that work starts, before anybody knows how much it is."""
+    """Show that work starts; its total is not known yet."""
     bar.setRange(0, 0)
     bar.setFormat("Starting…")
 
 
 def show(bar: Any, progress: Progress) -> None:
-    """Show how far work is."""
+    """Show the progress."""
     bar.setRange(0, progress.total)
     bar.setValue(progress.done)
     bar.setFormat(progress_text(progress))
 
 
 def stop(bar: Any) -> None:
-    """Show that work was asked to end, and will within a second."""
+    """Show that work was cancelled and will end within a second."""
     bar.setFormat("Stopping…")

@@ -1,4 +1,4 @@
-"""Long work outside of Slicer, and its reports back in Slicer's own thread."""
+"""The worker process, and its reports passed on to Slicer's main thread."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-BREATH = 0.005
-"""Seconds that `Pump.drain` sleeps. While Slicer waits for the mouse it may hold Python's lock, and
-then no thread runs; a short sleep lets them."""
+YIELD_SECONDS = 0.005
+"""Sleep of `Pump.drain`, which lets other threads run: Slicer may hold the GIL while it is idle."""
 
-EVERY_MS = 40
-"""How often a timer should drain the pump while something runs."""
+DRAIN_INTERVAL_MS = 40
+"""Interval of the timer that drains the pump while something runs."""
 
 
 def make_worker(spawn: Spawn | None = None) -> Worker:
@@ -50,33 +49,26 @@ def make_worker(spawn: Spawn | None = None) -> Worker:
 
 
 class Pump:
-    """Takes functions from any thread and calls them in the one that drains it.
+    """A message pump: functions are put from any thread and called in the thread that drains it."""
 
-    Parameters
-    ----------
-    breath
-        See `BREATH`.
-    """
-
-    def __init__(self, breath: float = BREATH) -> None:
-        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._breath = breath
+    def __init__(self) -> None:
+        self._actions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.closed = False
 
     def put(self, action: Callable[[], None]) -> None:
-        """Have a function called at the next `drain`; from any thread."""
+        """Call a function at the next `drain`; may be called from any thread."""
         if not self.closed:
-            self._waiting.put(action)
+            self._actions.put(action)
 
     def drain(self) -> None:
-        """Let other threads run for a moment, then call what they handed over, in order."""
-        time.sleep(self._breath)
+        """Let other threads run for a moment, then call what they have put, in order."""
+        time.sleep(YIELD_SECONDS)
         while not self.closed:
             try:
-                action = self._waiting.get_nowait()
+                action = self._actions.get_nowait()
             except queue.Empty:
                 return
             try:
                 action()
-            except Exception:  # one fault must not keep the rest from being told
-                _LOG.exception("A report of FLoMo Segmentation could not be taken in")
+            except Exception:  # the others must still be called
+                _LOG.exception("A report of FLoMo Segmentation could not be processed")

@@ -162,9 +162,9 @@ class Widget:
 
     def hurry(self) -> None:
         """Look for reports often, while something runs."""
-        from FLoMoSegmentationLib.runner import EVERY_MS
+        from FLoMoSegmentationLib.runner import DRAIN_INTERVAL_MS
 
-        self.timer.start(EVERY_MS)
+        self.timer.start(DRAIN_INTERVAL_MS)
 
     def enter(self) -> None:
         """Turn the shortcuts on: the module was opened."""

@@ -1,4 +1,4 @@
-"""Every number of a fine-tuning, read from YAML and checked key by key."""
+"""The hyperparameters of a fine-tuning, read from YAML and validated."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from napari_flomo.models.schema import SchemaFault, decode
 from napari_flomo.tables import read_text
 
 DEFAULTS = Path(__file__).with_name("settings.yaml")
-"""The numbers that come with the package."""
+"""The defaults."""
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """What keeps a model near its parent where no data of the base task is at hand.
+    """Keeps a model near its parent where there is no replay data.
 
     Attributes
     ----------
     weight
-        Of the term in the loss; 0 leaves it out.
+        Weight of the term in the loss; 0 disables it.
     temperature
-        Logits of both are divided by it, so that small probabilities count, too.
+        Divides the logits of both models, so that small probabilities count, too.
     unseen
-        Share of a batch that comes from slices of the same images that nobody saw.
+        Fraction of a batch taken from unreviewed slices of the same images.
 
     Notes
     -----
@@ -56,48 +56,48 @@ class Distillation:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model learns from corrections.
+    """Hyperparameters of a fine-tuning; the defaults are in ``settings.yaml``.
 
     Attributes
     ----------
     seed
-        Of order and augmentation.
+        Seed of sampling and augmentation.
     minimum_slices
-        Corrected slices without which no training begins.
+        Smallest number of corrected slices to train on.
     held_out
-        Share of the slices that is kept out of training, by patient.
-    steps, batch_size, precision
-        Of the training; ``precision`` is ``"32"``, ``"bf16"`` (mixed) or ``"auto"``, which takes
-        bf16 where the hardware computes in it.
+        Fraction of the slices that is held out, by patient.
+    steps, batch_size
+        Number of training steps, and slices per step.
+    precision
+        ``"32"``, ``"bf16"`` (mixed) or ``"auto"``: bf16 where the hardware supports it.
     learning_rate, weight_decay, clip
-        Of Nadam; ``clip`` is the largest norm of all gradients together. The rate falls as half a
+        Of NAdam; ``clip`` is the maximum norm of the gradients. The learning rate follows half a
         cosine to zero at the last step.
     warm_up
-        Steps in which the learning rate rises.
+        Steps of the linear warm-up of the learning rate.
     average
-        Share that the running mean of the weights keeps at each step; the mean is what is kept.
+        Decay of the running mean of the weights, which is the result.
     evaluate_every
-        Steps between two looks at the held-out slices; a checkpoint is written each time, too.
+        Steps between two evaluations of the held-out slices; each also writes a checkpoint.
     patience
-        Looks without a better Dice after which the training ends.
+        Evaluations without a better Dice after which the training stops.
     interpolation
-        How far the candidate lies on the way from the parent's weights (0) to those that were
-        learnt (1). In between a model keeps most of what either knows.
+        Position of the candidate between the weights of the parent (0) and the trained ones (1).
     adapt_statistics
-        How far the statistics of batch norms go, before the training, from those of the parent (0)
-        to those of the images that are learnt from (1), seen or not.
+        Position of the batch norm statistics, before the training, between those of the parent (0)
+        and those of the training images (1), including unreviewed slices.
     freeze_statistics
-        Whether batch norms keep these statistics during the training. A few slices of a few
-        patients say little about all others.
+        Whether batch norms keep these statistics during the training: a few slices of a few
+        patients are not representative.
     replay
-        Share of a batch that comes from data of the base task, where it is given.
+        Fraction of a batch taken from the replay data, if there are any.
     replay_cases
-        Volumes of that data that are read at most.
+        Maximum number of volumes of the replay data.
     distillation
-        Instead of replay.
+        Used where there are no replay data.
     square, jitter, anywhere
-        Side of the training squares in pixels, the largest shift from the middle of the labelled
-        structures, and the share of squares at a random place, as in a recipe.
+        Side of the training patches in pixels, their maximum shift from the centre of the labelled
+        structures, and the fraction of patches at a random position, as in a recipe.
     augmentation, loss
         As in a recipe.
     """
@@ -158,17 +158,17 @@ class Settings:
 
     @property
     def evaluations(self) -> int:
-        """How often the held-out slices are looked at, when nothing ends the training early."""
+        """Number of evaluations without early stopping."""
         return math.ceil(self.steps / self.evaluate_every)
 
     def companions(self, share: float) -> int:
-        """Return how many slices of a batch are not corrections; at least one is a correction."""
+        """Return how many slices of a batch are not corrections; at least one always is."""
         return min(round(self.batch_size * share), self.batch_size - 1)
 
     def recipe(self, card: ModelCard, parent: Path, hardware: Hardware) -> Recipe:
-        """Return these numbers as the recipe of a run that starts from a parent model.
+        """Return the recipe of a run that starts from a parent model.
 
-        An epoch of it is what lies between two looks at the held-out slices.
+        One epoch lasts from one evaluation to the next.
         """
         return Recipe(
             flavour="best",
@@ -201,18 +201,17 @@ class Settings:
 
 
 def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
-    """Read and check settings.
+    """Read and validate settings.
 
     Parameters
     ----------
     path
-        A YAML file with all keys, or with those that differ from the package's own; None takes
-        these as they are.
+        A YAML file with the keys that differ from the defaults; None for the defaults.
 
     Raises
     ------
     FlomoError
-        If the file is missing or no YAML, or a key is unknown or wrong; the message names the key.
+        If the file cannot be read, or a key is unknown or invalid; the message names the key.
     """
     content = _load(DEFAULTS)
     file = DEFAULTS if path is None else Path(path)
@@ -221,7 +220,7 @@ def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
     try:
         return decode(Settings, content)
     except SchemaFault as fault:
-        raise FlomoError(f"The settings {file} are not valid: {fault}; mend that key.") from fault
+        raise FlomoError(f"The settings {file} are not valid: {fault}; fix this key.") from fault
 
 
 def _load(path: Path) -> Mapping[str, object]:
@@ -229,14 +228,14 @@ def _load(path: Path) -> Mapping[str, object]:
         content = yaml.safe_load(read_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise FlomoError(f"The settings {path} cannot be read ({reason}); mend them.") from error
+        raise FlomoError(f"The settings {path} cannot be read ({reason}).") from error
     if not isinstance(content, Mapping):
-        raise FlomoError(f"The settings {path} hold no keys and values; mend them.")
+        raise FlomoError(f"The settings {path} contain no keys and values.")
     return content
 
 
 def _merged(base: Mapping[str, object], other: Mapping[str, object]) -> dict[str, object]:
-    """Return a mapping with what another one says instead, also inside of its sections."""
+    """Return a mapping updated by another one, also inside nested sections."""
     result = dict(base)
     for key, value in other.items():
         inner = result.get(key)
