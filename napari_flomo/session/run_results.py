@@ -1,18 +1,17 @@
 """Follow a run and bring its result into its image.
 
 Results are merged in a thread and put in place in the viewer's thread: merging a long cine takes
-some tenths of a second, in which a window would not answer.
+some tenths of a second, in which a window would not respond.
 """
 
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from napari_flomo.errors import FlomoError
-from napari_flomo.jobs import Busy, Job, Problem, Progress, State
+from napari_flomo.errors import Problem, describe
+from napari_flomo.jobs import Busy, Progress, State
 from napari_flomo.session import editing
 from napari_flomo.session.events import (
     Event,
@@ -29,7 +28,7 @@ from napari_flomo.session.merging import (
     merge_result,
     put_result,
 )
-from napari_flomo.session.runs import Run
+from napari_flomo.session.runs import Outcome, Run
 
 MERGE_ATTEMPTS = 3
 """Painting makes a merge stale; after this many attempts it is done in the viewer's thread."""
@@ -43,120 +42,112 @@ class RunFollower:
     Parameters
     ----------
     dispatch
-        Hands a function over to the viewer's thread, see `Session`.
+        Passes a function on to the viewer's thread, see `Session`.
     images
         The open images by key.
-    tell
+    notify
         Called in the viewer's thread with the events of a run.
 
     Attributes
     ----------
     running
-        The run under way, until its result is taken in; else None.
+        The run in progress, until its result is merged; else None.
     """
 
     def __init__(
         self,
         dispatch: Dispatch,
         images: Mapping[str, OpenImage],
-        tell: Callable[[Event], None],
+        notify: Callable[[Event], None],
     ) -> None:
         self._dispatch = dispatch
         self._images = images
-        self._tell = tell
+        self._notify = notify
         self._closed = False
         self.running: Run | None = None
 
     def check_idle(self) -> None:
-        """Raise `Busy` while a run is under way."""
+        """Raise `Busy` while a run is in progress."""
         if self.running is not None:
             what = "A segmentation" if self.running.task == "segment" else "Other work"
             raise Busy(f"{what} is under way; wait until it is done, or cancel it first.")
 
     def follow(self, run: Run) -> Run:
-        """Report the progress of a run, take its result in and report its end; return it."""
+        """Report the progress of a run, merge its result and report its end; return it."""
         self.running = run
-        self._tell(RunStarted(run))
-        run._follow(
-            lambda progress: self._dispatch(lambda: self._progressed(run, progress)),
-            lambda job: self._merge(run, job),
-        )
+        self._notify(RunStarted(run))
+        run.on_progress(lambda progress: self._dispatch(lambda: self._progressed(run, progress)))
+        run._on_outcome(self._merge)
         return run
 
     def close(self) -> None:
-        """Drop the results of whatever still runs."""
+        """Drop the result of a run in progress."""
         self._closed = True
 
     def _progressed(self, run: Run, progress: Progress) -> None:
         if self.running is run:
-            self._tell(RunProgressed(run, progress))
+            self._notify(RunProgressed(run, progress))
 
-    def _merge(self, run: Run, job: Job, attempt: int = 1) -> None:
-        """Merge the result of a job; called in a thread that is not the viewer's."""
-        found = None
+    def _merge(self, run: Run, outcome: Outcome, attempt: int = 1) -> None:
+        """Merge the outcome of a run; called in another thread than the viewer's."""
+        merged = None
         image = self._images.get(run.key or "")
-        if image is not None and job.problem is None and not job.cancelling:
-            found = _merged(image, run, job)
-        self._dispatch(lambda: self._put(run, job, found, attempt))
+        if image is not None and outcome.state is State.DONE and not run.cancelling:
+            merged = _merged(image, run, outcome)
+        self._dispatch(lambda: self._put(run, outcome, merged, attempt))
 
-    def _put(self, run: Run, job: Job, found: MergedResult | Problem | None, attempt: int) -> None:
-        """Put a merged result in its image, unless that was painted on in the meantime."""
-        problem = found if isinstance(found, Problem) else job.problem
+    def _put(
+        self, run: Run, outcome: Outcome, merged: MergedResult | Problem | None, attempt: int
+    ) -> None:
+        """Put a merged result in place, unless the image was edited meanwhile."""
+        problem = merged if isinstance(merged, Problem) else outcome.problem
         image = self._images.get(run.key or "")
         if (
-            isinstance(found, MergedResult)
+            isinstance(merged, MergedResult)
             and image is not None
-            and not job.cancelling
-            and not _put(image, found)
+            and not run.cancelling
+            and not _put(image, merged)
         ):
             if attempt < MERGE_ATTEMPTS:
-                again = partial(self._merge, run, job, attempt + 1)
+                again = partial(self._merge, run, outcome, attempt + 1)
                 threading.Thread(target=again, daemon=True).start()
                 return
-            problem = _merge_now(image, run, job)
-        self._end(run, job, problem)
+            merged = _merged(image, run, outcome)
+            if isinstance(merged, Problem):
+                problem = merged
+            else:
+                _put(image, merged)
+        self._end(run, outcome.state, problem)
 
-    def _end(self, run: Run, job: Job, problem: Problem | None) -> None:
+    def _end(self, run: Run, state: State, problem: Problem | None) -> None:
         """Report how a run ended; one whose image was closed counts as cancelled."""
         if self.running is run:
             self.running = None
         image = self._images.get(run.key or "")
         closed = run.key is not None and image is None
-        if self._closed or closed or run.cancelling or job.state is State.CANCELLED:
+        if self._closed or closed or run.cancelling or state is State.CANCELLED:
             run._settle(State.CANCELLED)
-            self._tell(RunCancelled(run))
+            self._notify(RunCancelled(run))
         elif problem is None:
             if image is not None and not run.only_maps:
                 image.model = run.model or ""
             run._settle(State.DONE)
-            self._tell(RunFinished(run))
+            self._notify(RunFinished(run))
         else:
             run._settle(State.FAILED, problem)
-            self._tell(RunFailed(run, problem))
+            self._notify(RunFailed(run, problem))
 
 
-def _merged(image: OpenImage, run: Run, job: Job) -> MergedResult | Problem:
+def _merged(image: OpenImage, run: Run, outcome: Outcome) -> MergedResult | Problem:
     """Return the merged result, or why it cannot be merged."""
     assert run.scope is not None
     merge = merge_map_result if run.only_maps else merge_result
     try:
-        merged = merge(image, job.result(0), run.scope)
-        _ = image.hash  # is asked for next, and takes a moment
+        merged = merge(image, outcome.result, run.scope)
+        _ = image.hash  # cached here; it is needed next and takes a moment
         return merged
-    except FlomoError as error:
-        return Problem(str(error), kind="flomo")
-    except Exception as error:  # the run must end, and the image is as it was
-        details = "".join(traceback.format_exception(error))
-        return Problem(f"Unexpected {type(error).__name__}; report the details.", details)
-
-
-def _merge_now(image: OpenImage, run: Run, job: Job) -> Problem | None:
-    """Merge and put in place in the viewer's thread."""
-    found = _merged(image, run, job)
-    if isinstance(found, Problem):
-        return found
-    _put(image, found)
-    return None
+    except Exception as error:  # the run must end, and the image stays as it was
+        return describe(error)
 
 
 def _put(image: OpenImage, new: MergedResult) -> bool:

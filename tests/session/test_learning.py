@@ -260,7 +260,7 @@ def test_readiness_by_the_training_package(
             from napari_flomo.jobs import Job
 
             assert task == "readiness"
-            job = Job(1, task, lambda _job: None)
+            job = Job(task)
             answered.append((arguments["base"], job, self))
             return job
 

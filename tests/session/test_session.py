@@ -145,11 +145,7 @@ def test_labels_of_another_meaning_are_not_mixed(session: Session, make_heart: M
 def test_a_second_click_is_refused(session: Session, make_heart: Make) -> None:
     one, two = session.add(make_heart(slices=30), "one"), session.add(make_heart(), "two")
     run = under_way(session, one)
-    for start in (
-        lambda: session.segment(two, "toy"),
-        lambda: session.pull("toy"),
-        session.devices,
-    ):
+    for start in (lambda: session.segment(two, "toy"), lambda: session.pull("toy")):
         with pytest.raises(Busy, match=r"A segmentation is under way; .*cancel it first"):
             start()
     run.cancel()
@@ -357,9 +353,3 @@ def test_an_observer_that_fails_does_not_keep_it_from_others(session: Session) -
     leave()
     session.remove(key)
     assert told == [ImageAdded(key)]
-
-
-def test_devices(session: Session) -> None:
-    found = session.devices().result(PATIENT)
-    assert found["devices"][0]["name"] == "cpu"
-    assert found["auto"] in ("cpu", "cuda")

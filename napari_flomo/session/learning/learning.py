@@ -308,7 +308,7 @@ class Learning:
 
     def _tell(self) -> None:
         if not self._closed:
-            self._observers.tell()
+            self._observers.notify()
 
 
 def _stack(model: str) -> list[str]:
