@@ -1,9 +1,9 @@
 """What a fine-tuning is asked to do, for the command line, the viewers and the training package."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: magicgui reads the hints for the form in napari.
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         for name in ("replay", "reference", "settings"):
-            object.__setattr__(self, name, getattr(self, name) or None)  # "" of a form
+            value = getattr(self, name)  # forms give "" or a Path
+            object.__setattr__(self, name, str(value) if value else None)
 
     def options(self, out: Path) -> list[str]:
         """Return the arguments of ``flomo`` for this fine-tuning, resumed if it had started."""
@@ -49,6 +50,6 @@ class FinetuneConfig:
                 command += [f"--{field.name}", value]
         return command
 
-    def to_json(self) -> dict[str, str | None]:
+    def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object; ``FinetuneConfig(**content)`` reads it."""
         return asdict(self)

@@ -229,7 +229,9 @@ class Experiment:
         base, settings = self.start(arm, folder)
         replay = self.acdc if arm == "replay" else None
         store = str(folder / "store")
-        config = FinetuneConfig(str(base), store, replay=replay and str(replay), device="cpu")
+        config = FinetuneConfig(
+            str(base), store, replay=str(replay) if replay else None, device="cpu"
+        )
         tuned = finetune(config, folder / "run", settings=settings)
         kept_out = sum(len(one.slices) for one in tuned.held_out)
         segmenter = Segmenter.from_pretrained(tuned.folder, "cpu")
