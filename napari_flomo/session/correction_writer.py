@@ -171,7 +171,7 @@ class CorrectionWriter:
                 del self._waiting[key]
                 self._changed.notify_all()
         kept = CorrectionKept(key, self._slices.get(key, 0), problem)
-        self._listeners.tell(kept)
+        self._listeners.notify(kept)
         return problem is None
 
     def _write(self, key: str, snapshot: ReviewSnapshot) -> int:

@@ -42,77 +42,81 @@ class RunFollower:
     Parameters
     ----------
     dispatch
-        Hands a function over to the viewer's thread, see `Session`.
+        Passes a function on to the viewer's thread, see `Session`.
     images
         The open images by key.
-    tell
+    notify
         Called in the viewer's thread with the events of a run.
 
     Attributes
     ----------
     running
-        The run under way, until its result is taken in; else None.
+        The run in progress, until its result is merged; else None.
     """
 
     def __init__(
         self,
         dispatch: Dispatch,
         images: Mapping[str, OpenImage],
-        tell: Callable[[Event], None],
+        notify: Callable[[Event], None],
     ) -> None:
         self._dispatch = dispatch
         self._images = images
-        self._tell = tell
+        self._notify = notify
         self._closed = False
         self.running: Run | None = None
 
     def check_idle(self) -> None:
-        """Raise `Busy` while a run is under way."""
+        """Raise `Busy` while a run is in progress."""
         if self.running is not None:
             what = "A segmentation" if self.running.task == "segment" else "Other work"
             raise Busy(f"{what} is under way; wait until it is done, or cancel it first.")
 
     def follow(self, run: Run) -> Run:
-        """Report the progress of a run, take its result in and report its end; return it."""
+        """Report the progress of a run, merge its result and report its end; return it."""
         self.running = run
-        self._tell(RunStarted(run))
+        self._notify(RunStarted(run))
         run.on_progress(lambda progress: self._dispatch(lambda: self._progressed(run, progress)))
         run._on_outcome(self._merge)
         return run
 
     def close(self) -> None:
-        """Drop the results of whatever still runs."""
+        """Drop the result of a run in progress."""
         self._closed = True
 
     def _progressed(self, run: Run, progress: Progress) -> None:
         if self.running is run:
-            self._tell(RunProgressed(run, progress))
+            self._notify(RunProgressed(run, progress))
 
     def _merge(self, run: Run, outcome: Outcome, attempt: int = 1) -> None:
-        """Merge the result of a run; called in another thread than the viewer's."""
-        found = None
+        """Merge the outcome of a run; called in another thread than the viewer's."""
+        merged = None
         image = self._images.get(run.key or "")
         if image is not None and outcome.state is State.DONE and not run.cancelling:
-            found = _merged(image, run, outcome)
-        self._dispatch(lambda: self._put(run, outcome, found, attempt))
+            merged = _merged(image, run, outcome)
+        self._dispatch(lambda: self._put(run, outcome, merged, attempt))
 
     def _put(
-        self, run: Run, outcome: Outcome, found: MergedResult | Problem | None, attempt: int
+        self, run: Run, outcome: Outcome, merged: MergedResult | Problem | None, attempt: int
     ) -> None:
-        """Put a merged result in its image, unless that was painted on in the meantime."""
-        problem = found if isinstance(found, Problem) else outcome.problem
+        """Put a merged result in place, unless the image was edited meanwhile."""
+        problem = merged if isinstance(merged, Problem) else outcome.problem
         image = self._images.get(run.key or "")
         if (
-            isinstance(found, MergedResult)
+            isinstance(merged, MergedResult)
             and image is not None
             and not run.cancelling
-            and not _put(image, found)
+            and not _put(image, merged)
         ):
             if attempt < MERGE_ATTEMPTS:
                 again = partial(self._merge, run, outcome, attempt + 1)
                 threading.Thread(target=again, daemon=True).start()
                 return
-            problem = _merge_now(image, run, outcome)
+            merged = _merged(image, run, outcome)
+            if isinstance(merged, Problem):
+                problem = merged
+            else:
+                _put(image, merged)
         self._end(run, outcome.state, problem)
 
     def _end(self, run: Run, state: State, problem: Problem | None) -> None:
@@ -123,15 +127,15 @@ class RunFollower:
         closed = run.key is not None and image is None
         if self._closed or closed or run.cancelling or state is State.CANCELLED:
             run._settle(State.CANCELLED)
-            self._tell(RunCancelled(run))
+            self._notify(RunCancelled(run))
         elif problem is None:
             if image is not None and not run.only_maps:
                 image.model = run.model or ""
             run._settle(State.DONE)
-            self._tell(RunFinished(run))
+            self._notify(RunFinished(run))
         else:
             run._settle(State.FAILED, problem)
-            self._tell(RunFailed(run, problem))
+            self._notify(RunFailed(run, problem))
 
 
 def _merged(image: OpenImage, run: Run, outcome: Outcome) -> MergedResult | Problem:
@@ -140,19 +144,10 @@ def _merged(image: OpenImage, run: Run, outcome: Outcome) -> MergedResult | Prob
     merge = merge_map_result if run.only_maps else merge_result
     try:
         merged = merge(image, outcome.result, run.scope)
-        _ = image.hash  # is asked for next, and takes a moment
+        _ = image.hash  # cached here; it is needed next and takes a moment
         return merged
     except Exception as error:  # the run must end, and the image stays as it was
         return describe(error)
-
-
-def _merge_now(image: OpenImage, run: Run, outcome: Outcome) -> Problem | None:
-    """Merge and put in place in the viewer's thread."""
-    found = _merged(image, run, outcome)
-    if isinstance(found, Problem):
-        return found
-    _put(image, found)
-    return None
 
 
 def _put(image: OpenImage, new: MergedResult) -> bool:

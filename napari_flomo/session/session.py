@@ -78,7 +78,7 @@ class Session:
         self._images: dict[str, OpenImage] = {}
         self._numbers = itertools.count(1)
         self._observers = Observers[[Event]]()
-        self._runs = RunFollower(self._dispatch, self._images, self._observers.tell)
+        self._runs = RunFollower(self._dispatch, self._images, self._observers.notify)
 
     # Images
 
@@ -104,13 +104,13 @@ class Session:
         """Open an image and return its key."""
         key = f"image-{next(self._numbers)}"
         self._images[key] = OpenImage(key, name, volume)
-        self._observers.tell(ImageAdded(key))
+        self._observers.notify(ImageAdded(key))
         return key
 
     def rename(self, key: str, name: str) -> None:
         """Rename an image."""
         self.image(key).name = name
-        self._observers.tell(ImageRenamed(key, name))
+        self._observers.notify(ImageRenamed(key, name))
 
     def remove(self, key: str) -> None:
         """Close an image; a run on it is cancelled. Unsaved edits are offered at the next start."""
@@ -118,7 +118,7 @@ class Session:
         del self._images[key]
         if self.running is not None and self.running.key == key:
             self.running.cancel()
-        self._observers.tell(ImageRemoved(key))
+        self._observers.notify(ImageRemoved(key))
 
     # Work
 
@@ -241,7 +241,7 @@ class Session:
         on_problem = partial(self._on_autosave_problem, key)
         edited = editing.edit(image, indices, old, new, kind, on_problem=on_problem)
         for place in edited:
-            self._observers.tell(LabelsChanged(key, place.frame, place.slice))
+            self._observers.notify(LabelsChanged(key, place.frame, place.slice))
             self.reopen(key, place)
         return edited
 
@@ -254,7 +254,7 @@ class Session:
             If they are no integers or not on its grid.
         """
         editing.replace_labels(self.image(key), labels)
-        self._observers.tell(LabelsChanged(key))
+        self._observers.notify(LabelsChanged(key))
 
     def labels_saved(self, key: str) -> None:
         """Report that the labels were saved to a file: there are no unsaved edits any more."""
@@ -314,9 +314,9 @@ class Session:
         self._tell_restored(key)
 
     def _tell_restored(self, key: str) -> None:
-        self._observers.tell(LabelsChanged(key))
-        self._observers.tell(LocksChanged(key, self.image(key).locked))
-        self._observers.tell(ReviewChanged(key))
+        self._observers.notify(LabelsChanged(key))
+        self._observers.notify(LocksChanged(key, self.image(key).locked))
+        self._observers.notify(ReviewChanged(key))
 
     def lock(self, key: str, code: int, locked: bool = True) -> None:
         """Lock a label against edits and runs, or unlock it."""
@@ -324,7 +324,7 @@ class Session:
         image.locked = image.locked | {code} if locked else image.locked - {code}
         if image.autosave is not None:
             image.autosave.record_locked(code, locked)
-        self._observers.tell(LocksChanged(key, image.locked))
+        self._observers.notify(LocksChanged(key, image.locked))
 
     def measures(self, key: str) -> HeartMeasures | None:
         """Return volumes, EF and mass of the labels as they are now; quick enough for a brush.
@@ -385,7 +385,7 @@ class Session:
             return frozenset()
         self.set_labels(key, earlier.over(image.labels).data)
         review_actions.confirm(image, earlier.places)
-        self._observers.tell(ReviewChanged(key))
+        self._observers.notify(ReviewChanged(key))
         return earlier.places
 
     # Observers
@@ -405,7 +405,7 @@ class Session:
             self._writer.close()
 
     def _on_autosave_problem(self, key: str, problem: str | None) -> None:
-        self._dispatch(lambda: self._observers.tell(AutosaveChanged(key, problem)))
+        self._dispatch(lambda: self._observers.notify(AutosaveChanged(key, problem)))
 
     def _keep(self, image: OpenImage) -> None:
         if self._writer is not None:
@@ -415,22 +415,22 @@ class Session:
         image = self._images.get(kept.key)
         if image is not None:
             image.kept = kept
-            self._observers.tell(kept)
+            self._observers.notify(kept)
 
     def _recalled(self, image: OpenImage, found: EarlierLabels | FlomoError) -> None:
         if self._images.get(image.key) is not image:
             return
         if isinstance(found, FlomoError):
             problem = messages.EARLIER_UNREADABLE.format(found)
-            self._observers.tell(EarlierFound(image.key, None, problem))
+            self._observers.notify(EarlierFound(image.key, None, problem))
             return
         image.earlier = review_actions.confirm_unchanged(image, found)
-        self._observers.tell(ReviewChanged(image.key))
+        self._observers.notify(ReviewChanged(image.key))
         if image.earlier is not None:
-            self._observers.tell(EarlierFound(image.key, image.earlier))
+            self._observers.notify(EarlierFound(image.key, image.earlier))
 
     def _reviewed(self, key: str, place: Place | None) -> Place | None:
-        self._observers.tell(ReviewChanged(key))
+        self._observers.notify(ReviewChanged(key))
         return place
 
 

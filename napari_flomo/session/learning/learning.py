@@ -329,7 +329,7 @@ class Learning:
 
     def _notify(self) -> None:
         if not self._closed:
-            self._observers.tell()
+            self._observers.notify()
 
 
 def _promotions_of(model: str) -> list[str]:
