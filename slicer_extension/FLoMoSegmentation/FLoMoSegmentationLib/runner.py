@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 BREATH = 0.005
-"""Seconds that `Pump.drain` sleeps. While Slicer waits for the mouse it may hold Python's lock, and
-then no thread runs; a short sleep lets them."""
+"""Seconds that `CallQueue.drain` sleeps, so that other threads run: while Slicer waits for the
+mouse it may hold Python's lock."""
 
 EVERY_MS = 40
-"""How often a timer should drain the pump while something runs."""
+"""How often a timer should drain the queue while something runs."""
 
 
 def make_worker(spawn: Spawn | None = None) -> Worker:
@@ -49,7 +49,7 @@ def make_worker(spawn: Spawn | None = None) -> Worker:
     return Worker(spawn)
 
 
-class Pump:
+class CallQueue:
     """Takes functions from any thread and calls them in the one that drains it.
 
     Parameters

@@ -13,11 +13,11 @@ from napari_flomo.widgets.layers import is_lazy, volume_of_layer
 
 if TYPE_CHECKING:
     from napari_flomo.volumes import Volume
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
-class Computing:
+class LazyComputation:
     """One lazy image that becomes an array.
 
     Attributes
@@ -29,12 +29,12 @@ class Computing:
     def __init__(
         self,
         viewer_state: ViewerState,
-        entry: Entry,
+        entry: ImageLayers,
         done: Callable[[Volume], None],
         failed: Callable[[Problem | None], None],
     ) -> None:
         self.entry = entry
-        self._desk = viewer_state
+        self._state = viewer_state
         self._look = entry.look_of_image()
         self._done = done
         self._failed = failed
@@ -58,10 +58,10 @@ class Computing:
                 "see the details.",
                 details,
             )
-        self._desk.in_thread(lambda: self._end(volume, problem))
+        self._state.in_thread(lambda: self._end(volume, problem))
 
     def _end(self, volume: Volume | None, problem: Problem | None) -> None:
-        if self._over or self._desk.closed:
+        if self._over or self._state.closed:
             return
         self._over = True
         if volume is not None and self.entry.look_of_image() == self._look:
@@ -70,6 +70,6 @@ class Computing:
             self._failed(problem)
 
 
-def wants_computing(entry: Entry) -> bool:
+def wants_computing(entry: ImageLayers) -> bool:
     """Tell whether an image is lazy and not computed yet."""
     return (entry.key is None or entry.seen != entry.look_of_image()) and is_lazy(entry.image)
