@@ -38,7 +38,7 @@ from napari_flomo.session.messages import Choice, Message
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.recovery import note_of
-from napari_flomo.session.review import Place, Review, SliceState
+from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
@@ -62,7 +62,6 @@ __all__ = [
     "LocksChanged",
     "Message",
     "OpenImage",
-    "Place",
     "Preferences",
     "Presenter",
     "Problem",
@@ -77,6 +76,7 @@ __all__ = [
     "RunStarted",
     "Scope",
     "Session",
+    "SliceIndex",
     "SliceState",
     "State",
     "ViewerAdapter",

@@ -11,7 +11,7 @@ from napari_flomo.measures import VoxelCounts
 from napari_flomo.session.activity import ActivityTimer
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.events import CorrectionKept
-from napari_flomo.session.review import Place, Review
+from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class OpenImage:
     locked: frozenset[int] = field(default_factory=frozenset)
     review: Review | None = None
     counts: VoxelCounts | None = None
-    confirmed: set[Place] = field(default_factory=set)
-    reopened: set[Place] = field(default_factory=set)
+    confirmed: set[SliceIndex] = field(default_factory=set)
+    reopened: set[SliceIndex] = field(default_factory=set)
     activity: ActivityTimer = field(default_factory=ActivityTimer)
     kept: CorrectionKept | None = None
     autosave: Autosave | None = None

@@ -13,7 +13,7 @@ from napari_flomo.measures import agreement_of
 from napari_flomo.models import ModelCard, ModelState
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.overwrite import Overwritten
-from napari_flomo.session.review import Place, Review
+from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.volumes import AXIS_NAMES, Volume, in_stored_order
 
 DISCLAIMER = "For research and education. Not a medical device."
@@ -136,19 +136,19 @@ def locked_text(codes: frozenset[int], card: ModelCard | None) -> str:
     return f"The {text} {'is' if len(codes) == 1 else 'are'} locked; unlock to change."
 
 
-def review_row(review: Review, place: Place, moving: bool) -> tuple[str, ...]:
+def review_row(review: Review, index: SliceIndex, moving: bool) -> tuple[str, ...]:
     """Return the texts of a slice in the review table, for `REVIEW_COLUMNS`.
 
     Parameters
     ----------
-    review, place
+    review, index
         The review, and a slice of it.
     moving
         Whether the image has frames.
     """
-    name = str(place.slice + 1) + (f", frame {place.frame + 1}" if moving else "")
-    edits = review.edits(place)
-    return name, f"{review.score(place):.2f}", str(review.state(place)), str(edits or "")
+    name = str(index.slice + 1) + (f", frame {index.frame + 1}" if moving else "")
+    edits = review.edits(index)
+    return name, f"{review.score(index):.2f}", str(review.state(index)), str(edits or "")
 
 
 def kept_text(kept: CorrectionKept) -> str:

@@ -34,7 +34,7 @@ from napari_flomo.session.findings import heart_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.merging import card_of, check_labels_agree
 from napari_flomo.session.observers import Observers
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import review_of
 from napari_flomo.session.run_results import Dispatch, RunFollower
 from napari_flomo.session.runs import Run
@@ -216,7 +216,7 @@ class Session:
         old: NDArray[Any],
         new: NDArray[Any],
         kind: EditKind = "stroke",
-    ) -> list[Place]:
+    ) -> list[SliceIndex]:
         """Apply a change of labels, record it on disk, measure it and reopen accepted slices.
 
         Returns at once; the disk is written in a thread.
@@ -234,15 +234,15 @@ class Session:
 
         Returns
         -------
-        list of Place
+        list of SliceIndex
             The slices that were changed.
         """
         image = self.image(key)
         on_problem = partial(self._on_autosave_problem, key)
         edited = editing.edit(image, indices, old, new, kind, on_problem=on_problem)
-        for place in edited:
-            self._observers.notify(LabelsChanged(key, place.frame, place.slice))
-            self.reopen(key, place)
+        for index in edited:
+            self._observers.notify(LabelsChanged(key, index.frame, index.slice))
+            self.reopen(key, index)
         return edited
 
     def set_labels(self, key: str, labels: NDArray[Any]) -> None:
@@ -335,33 +335,33 @@ class Session:
 
     # Review
 
-    def next_slice(self, key: str) -> Place | None:
+    def next_slice(self, key: str) -> SliceIndex | None:
         """Move to the next uncertain slice and return it; None if all are accepted."""
         return self._reviewed(key, review_of(self.image(key)).next())
 
-    def previous_slice(self, key: str) -> Place | None:
+    def previous_slice(self, key: str) -> SliceIndex | None:
         """Move back in the review and return the slice; None at the first."""
         return self._reviewed(key, review_of(self.image(key)).previous())
 
-    def go_to(self, key: str, place: Place) -> Place | None:
+    def go_to(self, key: str, index: SliceIndex) -> SliceIndex | None:
         """Move to a slice of the review and return it."""
         self.image(key).activity.tick()
-        return self._reviewed(key, review_of(self.image(key)).go_to(place))
+        return self._reviewed(key, review_of(self.image(key)).go_to(index))
 
-    def accept(self, key: str) -> Place | None:
+    def accept(self, key: str) -> SliceIndex | None:
         """Accept the current slice, keep it for learning, and return the next; None if finished."""
         image = self.image(key)
         following = review_actions.accept(image)
         self._keep(image)
         return self._reviewed(key, following)
 
-    def reopen(self, key: str, place: Place) -> bool:
+    def reopen(self, key: str, index: SliceIndex) -> bool:
         """Take back that a slice was accepted; return True if it was."""
         image = self.image(key)
-        if not review_actions.reopen(image, place):
+        if not review_actions.reopen(image, index):
             return False
         self._keep(image)
-        self._reviewed(key, place)
+        self._reviewed(key, index)
         return True
 
     def recall(self, key: str) -> None:
@@ -377,16 +377,16 @@ class Session:
                 image, lambda found: self._dispatch(lambda: self._recalled(image, found))
             )
 
-    def bring_back(self, key: str) -> frozenset[Place]:
+    def bring_back(self, key: str) -> frozenset[SliceIndex]:
         """Replace labels by those of an earlier day and accept them; return their slices."""
         image = self.image(key)
         earlier, image.earlier = image.earlier, None
         if earlier is None or image.labels is None:
             return frozenset()
         self.set_labels(key, earlier.over(image.labels).data)
-        review_actions.confirm(image, earlier.places)
+        review_actions.confirm(image, earlier.slices)
         self._observers.notify(ReviewChanged(key))
-        return earlier.places
+        return earlier.slices
 
     # Observers
 
@@ -429,9 +429,9 @@ class Session:
         if image.earlier is not None:
             self._observers.notify(EarlierFound(image.key, image.earlier))
 
-    def _reviewed(self, key: str, place: Place | None) -> Place | None:
+    def _reviewed(self, key: str, index: SliceIndex | None) -> SliceIndex | None:
         self._observers.notify(ReviewChanged(key))
-        return place
+        return index
 
 
 def _at_once(action: Callable[[], None]) -> None:

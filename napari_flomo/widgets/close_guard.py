@@ -31,7 +31,7 @@ def ask(window: QWidget) -> str:
     return buttons.get(box.clickedButton(), STAY)
 
 
-class Farewell(QObject):
+class CloseGuard(QObject):
     """Watches a window for its close, without keeping it.
 
     Parameters
@@ -44,14 +44,14 @@ class Farewell(QObject):
 
     def __init__(self, viewer_state: ViewerState, window: QWidget) -> None:
         super().__init__(viewer_state)
-        self._desk = viewer_state
+        self._state = viewer_state
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Ask before the window closes, if a training runs."""
         if isinstance(watched, QWidget) and event.type() == QEvent.Type.Close:
-            learning = self._desk.learning
-            if not self._desk.closed and learning is not None and learning.running:
+            learning = self._state.learning
+            if not self._state.closed and learning is not None and learning.running:
                 answer = ask(watched)
                 if answer == STAY:
                     event.ignore()

@@ -25,7 +25,7 @@ SETTLE_MS = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
+class LabelChange:
     """Voxels that have other labels now.
 
     Attributes
@@ -50,7 +50,7 @@ class Change:
         return self.indices.size > 0
 
 
-class PaintWatch(QObject):
+class LabelWatcher(QObject):
     """Watches one labels layer.
 
     Parameters
@@ -58,7 +58,7 @@ class PaintWatch(QObject):
     layer
         Its data is an array in memory.
     changed
-        Called with every `Change`, also with an empty one when all of a stroke was refused.
+        Called with every `LabelChange`, also with an empty one when all of a stroke was refused.
     locked
         Asked for the codes of finished labels.
     """
@@ -66,7 +66,7 @@ class PaintWatch(QObject):
     def __init__(
         self,
         layer: Labels,
-        changed: Callable[[Change], None],
+        changed: Callable[[LabelChange], None],
         locked: Callable[[], frozenset[int]],
         parent: QObject | None = None,
     ) -> None:
@@ -128,7 +128,7 @@ class PaintWatch(QObject):
                     self.layer.refresh()
         before[where] = new
         indices = np.ravel_multi_index(where, data.shape)
-        self._changed(Change(kind, indices, old, new, refused))
+        self._changed(LabelChange(kind, indices, old, new, refused))
         return True
 
     def _on_paint(self, event: Any) -> None:

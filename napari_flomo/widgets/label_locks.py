@@ -2,7 +2,7 @@
 
 napari has no public place to say so: its own "preserve labels" protects all labels at once. Brush,
 bucket and polygon all pass through one inner method of the layer, so the mask is cut there, and the
-undo history holds what was really painted. Where a napari has no such method, `PaintWatch` gives
+undo history holds what was really painted. Where a napari has no such method, `LabelWatcher` gives
 the voxels back when the button is released, as it does for whatever else changes them.
 """
 

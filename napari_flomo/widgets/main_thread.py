@@ -7,7 +7,7 @@ from collections.abc import Callable
 from qtpy.QtCore import QObject, Qt, Signal, Slot
 
 
-class Marshal(QObject):
+class MainThread(QObject):
     """Calls functions in the thread it was made in, when that comes to it.
 
     Workers and background writers report from threads of their own, where no widget may be touched.

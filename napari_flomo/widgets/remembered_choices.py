@@ -12,27 +12,27 @@ from napari_flomo.widgets import contrast, navigation
 
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage, Preferences
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 SETTLE_MS = 500
 """A slider that is dragged changes the contrast a hundred times; the last one counts."""
 
 
-class Memory(QObject):
+class RememberedChoices(QObject):
     """Recalls the review of an image and the contrast of a model, and keeps them."""
 
     def __init__(self, viewer_state: ViewerState, preferences: Preferences) -> None:
         super().__init__(viewer_state)
-        self._desk = viewer_state
+        self._state = viewer_state
         self._preferences = preferences
-        self._touched: Entry | None = None
+        self._touched: ImageLayers | None = None
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLE_MS)
         self._settled.timeout.connect(self.keep_contrast)
 
-    def recall(self, entry: Entry, image: OpenImage, review: bool = True) -> None:
+    def recall(self, entry: ImageLayers, image: OpenImage, review: bool = True) -> None:
         """Take up the review where it was, with the contrast that was chosen for the model.
 
         ``review`` is False where the image brings its own review, as after a crash.
@@ -45,8 +45,8 @@ class Memory(QObject):
             with suppress(FlomoError):  # of another shape: start anew
                 image.review.restore(remembered)
                 if image.review.current is not None:
-                    order = self._desk.order(entry)
-                    navigation.go_to(self._desk.viewer, entry.image, image.review.current, order)
+                    order = self._state.order(entry)
+                    navigation.go_to(self._state.viewer, entry.image, image.review.current, order)
         if entry.image.rgb:
             return
         percentiles = self._preferences.contrast(_model_of(image))
@@ -63,13 +63,13 @@ class Memory(QObject):
         """Keep the contrast that was last chosen."""
         entry, self._touched = self._touched, None
         self._settled.stop()
-        image = None if entry is None else self._desk.opened(entry)
+        image = None if entry is None else self._state.opened(entry)
         if entry is not None and image is not None and image.segmentation is not None:
             chosen = contrast.percentiles_of(entry.image, image.volume.data)
             self._preferences.set_contrast(_model_of(image), *chosen)
 
-    def _on_contrast(self, entry: Entry) -> None:
-        if not self._desk.closed:
+    def _on_contrast(self, entry: ImageLayers) -> None:
+        if not self._state.closed:
             self._touched = entry
             self._settled.start()
 

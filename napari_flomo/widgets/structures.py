@@ -22,7 +22,7 @@ class Structures(QWidget):
 
     def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._desk = viewer_state
+        self._state = viewer_state
         self._shown: tuple[object, ...] = ()
         self.brushes: dict[int, QPushButton] = {}
         self.sizes: dict[int, QLabel] = {}
@@ -43,8 +43,8 @@ class Structures(QWidget):
 
     def refresh(self) -> None:
         """Show the current image; quick enough for every stroke."""
-        entry = self._desk.current
-        image = None if entry is None else self._desk.opened(entry)
+        entry = self._state.current
+        image = None if entry is None else self._state.opened(entry)
         card = None if image is None or image.segmentation is None else image.segmentation.card
         labels = () if card is None else card.labels[1:]
         if labels != self._shown:
@@ -52,7 +52,7 @@ class Structures(QWidget):
         if entry is None or image is None or image.counts is None:
             self.heart.clear()
             return
-        frame = self._desk.place(entry).frame
+        frame = self._state.position(entry).frame
         selected = None if entry.labels is None else entry.labels.selected_label
         for code, size in self.sizes.items():
             ml = image.counts.ml(code, frame)
@@ -100,21 +100,21 @@ class Structures(QWidget):
             self.locks[label.code] = lock
 
     def _paint_with(self, code: int, _checked: bool = False) -> None:
-        entry = self._desk.current
+        entry = self._state.current
         if entry is not None and entry.labels is not None:
-            self._desk.viewer.layers.selection.active = entry.labels
+            self._state.viewer.layers.selection.active = entry.labels
             entry.labels.selected_label = code
             entry.labels.mode = "paint"
         self.refresh()
 
     def _lock(self, code: int, locked: bool) -> None:
         try:
-            self._desk.presenter.lock(self._desk.key, code, locked)
+            self._state.presenter.lock(self._state.key, code, locked)
         except FlomoError as error:
-            self._desk.say(str(error), "warning")
+            self._state.say(str(error), "warning")
 
     def _heart_text(self, image: OpenImage) -> str:
-        heart = self._desk.session.measures(image.key)
+        heart = self._state.session.measures(image.key)
         if heart is None or image.segmentation is None:
             return ""
         text, ventricles = heart_text(heart), (heart.left, heart.right)

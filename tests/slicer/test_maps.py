@@ -132,7 +132,7 @@ def test_cancel_leaves_the_old_map(make_logic, program):
     before, nodes = shown(entry).copy(), scene_ids()
     run = logic.compute_map(entry, "variance", "cpu")
     while not run.progress.done:
-        logic.pump.drain()
+        logic.queue.drain()
     run.cancel()
     finish(logic)
     assert isinstance(events[-1], RunCancelled)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import RunFinished, RunProgressed, uncertainty_maps
 from napari_flomo.session.messages import progress_text
-from napari_flomo.widgets import overlay, segmenting
+from napari_flomo.widgets import overlay, start_run
 from napari_flomo.widgets.legend import Legend
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class UncertaintyBox(QWidget):
 
     def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._desk = viewer_state
+        self._state = viewer_state
         self._layer: Image | None = None
         self.visible_box = QCheckBox("Show uncertainty")
         self.visible_box.setToolTip("Show or hide where the network is uncertain (key U)")
@@ -89,7 +89,7 @@ class UncertaintyBox(QWidget):
 
     def refresh(self) -> None:
         """Show the current image's maps."""
-        entry = self._desk.current
+        entry = self._state.current
         layer = None if entry is None else entry.uncertainty
         self.setEnabled(entry is not None and entry.labels is not None)
         self.visible_box.setEnabled(layer is not None)
@@ -110,14 +110,14 @@ class UncertaintyBox(QWidget):
     @property
     def _there(self) -> tuple[str, ...]:
         """Names of the maps that the current image has."""
-        entry = self._desk.current
-        image = None if entry is None else self._desk.opened(entry)
+        entry = self._state.current
+        image = None if entry is None else self._state.opened(entry)
         known = None if image is None else image.segmentation
         return () if known is None else tuple(known.uncertainty)
 
     def _fill_maps(self) -> None:
-        entry = self._desk.current
-        image = None if entry is None else self._desk.opened(entry)
+        entry = self._state.current
+        image = None if entry is None else self._state.opened(entry)
         chosen, there = self.map_box.currentData(), self._there
         self.map_box.clear()
         if entry is None or image is None or image.segmentation is None:
@@ -132,14 +132,14 @@ class UncertaintyBox(QWidget):
         self.map_box.setCurrentIndex(max(known, 0))
 
     def _choose_map(self, _index: int) -> None:
-        entry, name = self._desk.current, str(self.map_box.currentData())
+        entry, name = self._state.current, str(self.map_box.currentData())
         if entry is not None and entry.key is not None and name in self._there:
-            self._desk.presenter.show_map(entry.key, name)
+            self._state.presenter.show_map(entry.key, name)
         self._show_offer()
 
     def _show_offer(self) -> None:
         """Offer to compute the chosen map, or show how far that is."""
-        run, name = self._desk.session.running, self.map_box.currentData()
+        run, name = self._state.session.running, self.map_box.currentData()
         running = run is not None and run.only_maps
         self._offer_row.setVisible(running or (name is not None and name not in self._there))
         self.offer.setVisible(not running)
@@ -149,17 +149,17 @@ class UncertaintyBox(QWidget):
             self.offer.setText(uncertainty_maps.offer_text(str(name)))
 
     def _compute(self) -> None:
-        run = self._desk.session.running
+        run = self._state.session.running
         if run is not None and run.only_maps:
             run.cancel()
             return
         try:
-            segmenting.check_idle(self._desk)
-            self._desk.presenter.compute_map(
-                self._desk.key, str(self.map_box.currentData()), self._desk.preferences.device
+            start_run.check_idle(self._state)
+            self._state.presenter.compute_map(
+                self._state.key, str(self.map_box.currentData()), self._state.preferences.device
             )
         except FlomoError as error:
-            self._desk.say(str(error), "warning")
+            self._state.say(str(error), "warning")
 
     def _on_event(self, event: Event) -> None:
         run = getattr(event, "run", None)

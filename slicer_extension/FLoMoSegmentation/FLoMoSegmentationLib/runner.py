@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 YIELD_SECONDS = 0.005
-"""Sleep of `Pump.drain`, which lets other threads run: Slicer may hold the GIL while it is idle."""
+"""Sleep of `CallQueue.drain`, which lets other threads run: Slicer may hold the GIL while it is idle."""
 
 DRAIN_INTERVAL_MS = 40
-"""Interval of the timer that drains the pump while something runs."""
+"""Interval of the timer that drains the queue while something runs."""
 
 
 def make_worker(spawn: Spawn | None = None) -> Worker:
@@ -48,8 +48,8 @@ def make_worker(spawn: Spawn | None = None) -> Worker:
     return Worker(spawn)
 
 
-class Pump:
-    """A message pump: functions are put from any thread and called in the thread that drains it."""
+class CallQueue:
+    """Functions are put from any thread and called in the thread that drains the queue."""
 
     def __init__(self) -> None:
         self._actions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()

@@ -13,11 +13,11 @@ from FLoMoSegmentationLib import installer, parameters
 from FLoMoSegmentationLib.panels.install import InstallPanel
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.entries import Entry
     from FLoMoSegmentationLib.logic import Logic
     from FLoMoSegmentationLib.panels.restore import RestorePanel
     from FLoMoSegmentationLib.panels.review import ReviewPanel
     from FLoMoSegmentationLib.panels.segment import SegmentPanel
+    from FLoMoSegmentationLib.scene_image import SceneImage
     from napari_flomo.jobs import Worker
     from napari_flomo.session import Message
 
@@ -62,7 +62,7 @@ class Widget:
         self._learn: Any = None
         self._tags: list[int] = []
         self._next_look = 0.0
-        self.entry: Entry | None = None
+        self.entry: SceneImage | None = None
         self.timer = qt.QTimer()
         self.timer.connect("timeout()", self.tick)
         self.install = InstallPanel(self._page("Install"), self.start)
@@ -100,13 +100,13 @@ class Widget:
         from FLoMoSegmentationLib.panels.restore import RestorePanel
         from FLoMoSegmentationLib.panels.review import ReviewPanel
         from FLoMoSegmentationLib.panels.segment import SegmentPanel
-        from FLoMoSegmentationLib.runner import Pump, make_worker
+        from FLoMoSegmentationLib.runner import CallQueue, make_worker
         from napari_flomo.session import messages
 
         if self._logic is not None:
             return
         worker = (self._make_worker or make_worker)()
-        self._logic = Logic(worker, Pump(), host=self)
+        self._logic = Logic(worker, CallQueue(), host=self)
         self._restore = RestorePanel(self._page("Restore"), self)
         self._segment = SegmentPanel(self._page("Segment"), self)
         self._review = ReviewPanel(self._page("Review"), self)
@@ -150,7 +150,7 @@ class Widget:
         """Take in what other threads report; take up strokes now and then."""
         if self._logic is None:
             return
-        self.logic.pump.drain()
+        self.logic.queue.drain()
         if self.entry is not None and self.entry not in self.logic.entries:
             self.show_current()  # its image, or its labels, were deleted
             self.restore.refresh()

@@ -24,7 +24,7 @@ from napari_flomo.session import (
 )
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.entries import Entry
+    from FLoMoSegmentationLib.scene_image import SceneImage
     from FLoMoSegmentationLib.widget import Widget
     from napari_flomo.segmentation import Segmentation
 
@@ -44,7 +44,7 @@ class UncertaintyPanel:
         self.ui = ui
         self.host = host
         self._filling = False
-        self._pending: tuple[Entry, str] | None = None  # a map that is offered, not shown
+        self._pending: tuple[SceneImage, str] | None = None  # a map that is offered, not shown
         ui.showUncertainty.connect("toggled(bool)", self.on_uncertainty)
         ui.opacity.connect("valueChanged(double)", self.on_uncertainty)
         ui.threshold.connect("valueChanged(double)", self.on_uncertainty)

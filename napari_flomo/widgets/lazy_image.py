@@ -11,11 +11,11 @@ from napari_flomo.widgets.layers import is_lazy, volume_of_layer
 
 if TYPE_CHECKING:
     from napari_flomo.volumes import Volume
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
-class LazyImageTask:
+class LazyComputation:
     """Computes the array of one lazy image.
 
     Parameters
@@ -33,12 +33,12 @@ class LazyImageTask:
     def __init__(
         self,
         viewer_state: ViewerState,
-        entry: Entry,
+        entry: ImageLayers,
         done: Callable[[Volume], None],
         failed: Callable[[Problem | None], None],
     ) -> None:
         self.entry = entry
-        self._viewer_state = viewer_state
+        self._state = viewer_state
         self._look = entry.look_of_image()
         self._done = done
         self._failed = failed
@@ -59,10 +59,10 @@ class LazyImageTask:
             name, kind = self.entry.image.name, type(error).__name__
             sentence = f"{name} could not be computed ({kind}); see the details."
             problem = Problem(sentence, describe(error).details)
-        self._viewer_state.in_thread(lambda: self._end(volume, problem))
+        self._state.in_thread(lambda: self._end(volume, problem))
 
     def _end(self, volume: Volume | None, problem: Problem | None) -> None:
-        if self._ended or self._viewer_state.closed:
+        if self._ended or self._state.closed:
             return
         self._ended = True
         if volume is not None and self.entry.look_of_image() == self._look:
@@ -71,6 +71,6 @@ class LazyImageTask:
             self._failed(problem)
 
 
-def wants_computing(entry: Entry) -> bool:
+def wants_computing(entry: ImageLayers) -> bool:
     """Return True if an image is lazy and was not computed yet."""
     return (entry.key is None or entry.seen != entry.look_of_image()) and is_lazy(entry.image)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Busy, Scope, messages
-from napari_flomo.widgets.computing import LazyImageTask, wants_computing
+from napari_flomo.widgets.lazy_image import LazyComputation, wants_computing
 from napari_flomo.widgets.navigation import face
 
 if TYPE_CHECKING:
     from napari_flomo.session import Problem
     from napari_flomo.volumes import Volume
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
@@ -31,19 +31,21 @@ def segment(
     Parameters
     ----------
     viewer_state
-        State of the window.
-    model, device, mirrored
-        As of `Session.segment`.
+        Of the window.
+    model, device
+        As everywhere.
     scope
-        ``"slice"`` on the screen, ``"stack"`` (all slices of the frame on the screen), or ``"all"``
-        frames.
+        ``"slice"`` that is shown, ``"stack"`` (all slices of the frame that is shown), or
+        ``"all"`` frames.
+    mirrored
+        Whether the mean over mirrored views counts.
     confirmed
         Whether the user agreed to overwrite labels.
 
     Raises
     ------
     FlomoError
-        If there is no image, it cannot be segmented, or a job is under way.
+        If there is no image, it cannot be segmented, or something is under way.
     """
     entry = viewer_state.current
     if entry is None:
@@ -54,7 +56,7 @@ def segment(
             f"The slices of {entry.image.name} were seen from the side and are shown now; go to "
             "the one you mean and click Segment again."
         )
-    part = Scope.of_choice(scope, viewer_state.place(entry), entry.n_frames)
+    part = Scope.of_choice(scope, viewer_state.position(entry), entry.n_frames)
 
     def start(volume: Volume | None = None) -> None:
         image = viewer_state.adopt(entry, volume)
@@ -69,7 +71,7 @@ def segment(
 
 
 def check_idle(viewer_state: ViewerState) -> None:
-    """Raise `Busy` while a lazy image is being computed or a run is under way."""
+    """Raise `Busy` while a lazy image is computed, or the session does something else."""
     if viewer_state.computing is not None:
         name = viewer_state.computing.entry.image.name
         raise Busy(f"{name} is being computed; wait until it is done, or cancel it first.")
@@ -77,7 +79,7 @@ def check_idle(viewer_state: ViewerState) -> None:
 
 
 def _compute_first(
-    viewer_state: ViewerState, entry: Entry, start: Callable[[Volume], None]
+    viewer_state: ViewerState, entry: ImageLayers, start: Callable[[Volume], None]
 ) -> None:
     def done(volume: Volume) -> None:
         viewer_state.set_computing(None)
@@ -93,4 +95,4 @@ def _compute_first(
         else:
             viewer_state.say(problem.sentence, "error", problem.details)
 
-    viewer_state.set_computing(LazyImageTask(viewer_state, entry, done, failed))
+    viewer_state.set_computing(LazyComputation(viewer_state, entry, done, failed))

@@ -13,7 +13,7 @@ from napari_flomo.widgets.layers import Grid
 
 if TYPE_CHECKING:
     from napari_flomo.session import Event
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 OFF, CONTOURS, CHANGES = "off", "contours", "changes"
@@ -30,7 +30,7 @@ class CompareBox(QWidget):
 
     def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._desk = viewer_state
+        self._state = viewer_state
         self.choice = QComboBox()
         self.choice.setToolTip("Compare your labels with what the network found")
         for number, (name, title, tip) in enumerate(_CHOICES):
@@ -52,7 +52,7 @@ class CompareBox(QWidget):
 
     def refresh(self) -> None:
         """Follow the current image."""
-        entry = self._desk.current
+        entry = self._state.current
         self.setEnabled(entry is not None and entry.labels is not None)
         if entry is None or entry.comparison is None:
             self.choice.setCurrentIndex(0)
@@ -60,11 +60,11 @@ class CompareBox(QWidget):
 
     def apply(self) -> None:
         """Show what is chosen."""
-        entry = self._desk.current
-        image = None if entry is None else self._desk.opened(entry)
+        entry = self._state.current
+        image = None if entry is None else self._state.opened(entry)
         if entry is None or image is None or image.segmentation is None or image.labels is None:
             return
-        viewer, active = self._desk.viewer, self._desk.viewer.layers.selection.active
+        viewer, active = self._state.viewer, self._state.viewer.layers.selection.active
         name = str(self.choice.currentData())
         if entry.comparison is not None:
             viewer.layers.remove(entry.comparison)
@@ -87,8 +87,8 @@ class CompareBox(QWidget):
             self._later.start()
 
     def _update(self) -> None:
-        entry = self._desk.current
-        image = None if entry is None else self._desk.opened(entry)
+        entry = self._state.current
+        image = None if entry is None else self._state.opened(entry)
         if entry is None or entry.comparison is None or image is None:
             return
         if image.segmentation is not None and image.labels is not None:
@@ -96,7 +96,7 @@ class CompareBox(QWidget):
             entry.comparison.data = Grid.below(entry.image, image.volume).layer_array(found)
             self._tell(entry)
 
-    def _tell(self, entry: Entry) -> None:
+    def _tell(self, entry: ImageLayers) -> None:
         shown = entry.comparison is not None and self.choice.currentData() == CHANGES
         self.key.setVisible(shown)
         if shown and entry.comparison is not None:

@@ -27,8 +27,8 @@ from napari_flomo.volumes import (
 )
 from napari_flomo.volumes.dicom.files import is_dicom
 from napari_flomo.volumes.dicom.series import SeveralSeries
-from napari_flomo.widgets.choosing import ask_for_series
 from napari_flomo.widgets.layers import KEY, layer_of_volume
+from napari_flomo.widgets.series_dialog import ask_for_series
 
 LayerData = tuple[Any, dict[str, Any], str]
 Path_ = str | os.PathLike[str]

@@ -25,7 +25,7 @@ _STROKES = (
 
 
 @dataclass(eq=False)
-class Entry:
+class SceneImage:
     """An image of the scene that is open in the session.
 
     Attributes

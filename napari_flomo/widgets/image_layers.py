@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from napari_flomo.volumes import Volume
     from napari_flomo.volumes.slice_axis import Order
-    from napari_flomo.widgets.label_diff import PaintWatch
+    from napari_flomo.widgets.label_diff import LabelWatcher
     from napari_flomo.widgets.label_locks import LockGuard
 
 
 @dataclass(eq=False)
-class Entry:
+class ImageLayers:
     """One image layer.
 
     Attributes
@@ -46,8 +46,8 @@ class Entry:
     labels: Labels | None = None
     uncertainty: Image | None = None
     comparison: Labels | None = None
-    watch: PaintWatch | None = None
-    guard: LockGuard | None = None
+    watch: LabelWatcher | None = None
+    lock_guard: LockGuard | None = None
     map: str = ""
     slice_axis: str | None = None
     recalled: bool = False
