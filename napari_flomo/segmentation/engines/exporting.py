@@ -16,7 +16,7 @@ from napari_flomo.segmentation.engines.checking import demand_agreement
 from napari_flomo.segmentation.engines.engine import EngineFault
 from napari_flomo.segmentation.engines.export_notes import preprocessing_notes, readme
 from napari_flomo.segmentation.engines.registry import ENGINES, INSTALL, is_there
-from napari_flomo.segmentation.engines.rewriting import example
+from napari_flomo.segmentation.engines.tracing import example
 
 if TYPE_CHECKING:
     import numpy as np

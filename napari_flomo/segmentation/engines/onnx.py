@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_flomo.segmentation.engines.engine import EngineFault
 from napari_flomo.segmentation.engines.registry import ENGINES
-from napari_flomo.segmentation.engines.rewriting import example, logits_only, tracing
+from napari_flomo.segmentation.engines.tracing import example, logits_only, tracing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_flomo.segmentation.engines.engine import EngineFault
 from napari_flomo.segmentation.engines.registry import EngineKind
-from napari_flomo.segmentation.engines.rewriting import example, logits_only, rewritten, tracing
+from napari_flomo.segmentation.engines.tracing import example, fast_copy, logits_only, tracing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -118,7 +118,7 @@ def to_graphs(network: nn.Module, channels: int, size: tuple[int, int]) -> list[
     list of (openvino.Model, bool)
         And whether a graph must compute in float32.
     """
-    quick: Any = rewritten(network, maps=False)
+    quick: Any = fast_copy(network)
     if not hasattr(quick, "parts"):
         return [(to_graph(network, channels, size, batch=1), False)]
     ov = import_openvino()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.segmentation.engines.engine import EngineFault
 from napari_flomo.segmentation.engines.registry import ENGINES, EngineKind
-from napari_flomo.segmentation.engines.rewriting import logits_only, rewritten, tracing
+from napari_flomo.segmentation.engines.tracing import fast_copy, logits_only, tracing
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +44,8 @@ class TorchEngine:
         self._lower = None if kind.precision == "float32" else getattr(torch, kind.precision)
 
     @cached_property
-    def _for_logits(self) -> nn.Module:
-        return self._plain if self.kind.name == "eager" else rewritten(self._plain, maps=False)
-
-    @cached_property
-    def _for_maps(self) -> nn.Module:
-        return self._plain if self.kind.name == "eager" else rewritten(self._plain, maps=True)
+    def _network(self) -> nn.Module:
+        return self._plain if self.kind.name == "eager" else fast_copy(self._plain)
 
     def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
         """Run the network, see `Engine`."""
@@ -57,16 +53,15 @@ class TorchEngine:
 
         from napari_flomo.networks import Output
 
-        network = self._for_maps if maps else self._for_logits
         if self._lower is None:
-            output = network(images)
-            return Output(output.logits, maps=getattr(output, "maps", {}))
-        with torch.autocast(self._device.type, dtype=self._lower):
-            lower = network(images)
-        if not torch.isfinite(lower.logits).all():
-            raise EngineFault("its logits are not finite")
-        found = {name: one.float() for name, one in lower.maps.items()}
-        return Output(lower.logits.float(), maps=found)
+            output = self._network(images)
+        else:
+            with torch.autocast(self._device.type, dtype=self._lower):
+                output = self._network(images)
+            if not torch.isfinite(output.logits).all():
+                raise EngineFault("its logits are not finite")
+        found = {name: one.float() for name, one in output.maps.items()} if maps else {}
+        return Output(output.logits.float(), maps=found)
 
 
 class CompiledEngine:

@@ -18,7 +18,7 @@ from napari_flomo.segmentation.engines.engine import Engine, EngineFault, out_of
 from napari_flomo.segmentation.engines.factory import make_engine
 from napari_flomo.segmentation.engines.measuring import fault_of, measure
 from napari_flomo.segmentation.engines.registry import ENGINES, candidates
-from napari_flomo.segmentation.engines.rewriting import example
+from napari_flomo.segmentation.engines.tracing import example
 
 if TYPE_CHECKING:
     import torch

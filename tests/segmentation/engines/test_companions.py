@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from napari_flomo.networks import build
 from napari_flomo.segmentation.engines import ENGINES, make_engine, obstacle
-from napari_flomo.segmentation.engines.rewriting import example
+from napari_flomo.segmentation.engines.tracing import example
 
 SIZE = (64, 64)
 CHANNELS = {"fias": 1, "madgnet-resnet50": 1, "fm-bff-net": 3}

@@ -18,7 +18,7 @@ from napari_flomo.networks import Output, build
 from napari_flomo.segmentation import Segmentation, Segmenter
 from napari_flomo.segmentation.engines import ENGINES, make_engine, obstacle
 from napari_flomo.segmentation.engines.checking import demand_agreement
-from napari_flomo.segmentation.engines.rewriting import example
+from napari_flomo.segmentation.engines.tracing import example
 
 CPU = torch.device("cpu")
 SIZE = (48, 32)
