@@ -16,8 +16,8 @@ from napari_flomo.errors import FlomoError
 PACKAGES = (
     "torch",
     "numpy",
-    "scipy",
     "scikit-image",
+    "pillow",
     "SimpleITK",
     "nibabel",
     "pydicom",

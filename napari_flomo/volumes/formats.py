@@ -94,7 +94,7 @@ def read(
         ``"k"``, from the fastest axis in the file to the slowest, as nibabel and 3D Slicer count.
         By default its steps and lengths decide.
     fill
-        Whether voxels without a value (NaN) outside of the field of view become background, as
+        Whether voxels without a value (NaN) outside the field of view become background, as
         `fill_background` does it: for images. Else, as for labels, they are an error.
 
     Returns
