@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_flomo.cohorts.finding import Study
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import HEADER_SUFFIXES, image_beside, suffix_of
-
-_DETACHED = {
-    ".nhdr": re.compile(rb"^data ?file:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE),
-    ".mhd": re.compile(rb"^ElementDataFile\s*=\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE),
-}
-_HEADER_BYTES = 1 << 16
+from napari_flomo.volumes import data_files
 
 
 @dataclass(frozen=True)
@@ -41,17 +33,15 @@ class Input:
 
 
 def files_of(study: Study, root: Path) -> list[Path]:
-    """Return the files that a study consists of, in the order of their names.
+    """Return the files of a study: its image, or of a series all files in order of their names.
 
-    A header whose voxels lie in another file (``.hdr``, ``.nhdr``, ``.mhd``) brings that one with
-    it.
+    A header (``.hdr``, ``.nhdr``, ``.mhd``) is followed by the files that hold its voxels.
 
     Raises
     ------
     OSError
         If its folder cannot be read.
     """
-    place = root / study.id
     if study.series:
         return [
             path
@@ -59,18 +49,8 @@ def files_of(study: Study, root: Path) -> list[Path]:
             for path in sorted(folder.iterdir())
             if path.is_file() and not path.name.startswith(".")
         ]
-    if suffix_of(place) in HEADER_SUFFIXES:
-        image = image_beside(place)
-        return [place] if image is None else [place, image]
-    rule = _DETACHED.get(suffix_of(place))
-    if rule is not None:
-        with place.open("rb") as stream:
-            named = rule.search(stream.read(_HEADER_BYTES))
-        if named is not None:
-            data = place.parent / os.fsdecode(named[1])
-            if data.is_file():
-                return [place, data]
-    return [place]
+    path = root / study.id
+    return [path, *data_files(path)]
 
 
 def stamp_of(study: Study, root: Path) -> str | None:

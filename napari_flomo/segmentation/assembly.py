@@ -12,7 +12,7 @@ from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.bounding_box import grown
 from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.prediction import Prediction
-from napari_flomo.segmentation.preprocessing import make_plan, reach
+from napari_flomo.segmentation.preprocessing import Plan, reach
 from napari_flomo.segmentation.scores import PLAUSIBLE, Scores, structure_probability
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.segmentation.uncertainty import predictive_entropy
@@ -35,15 +35,18 @@ class Assembly:
         Whether to keep the probabilities.
     maps
         Names of the maps to keep.
+    plan
+        From `make_plan` of the volume.
     """
 
-    def __init__(self, volume: Volume, card: ModelCard, keep: bool, maps: Iterable[str]) -> None:
+    def __init__(
+        self, volume: Volume, card: ModelCard, plan: Plan, *, keep: bool, maps: Iterable[str]
+    ) -> None:
         grid = (volume.n_frames, *volume.spatial_shape)
         self.volume, self.card = volume, card
         self.codes = np.array([label.code for label in card.classes], np.uint8)
         self.labels = np.zeros(grid, np.uint8)
         self.maps = {name: np.zeros(grid, np.float32) for name in maps}
-        plan = make_plan(volume.spatial_shape[1:], volume.in_plane_spacing, card.preprocessing)
         # What the network saw, and a rim of pure background.
         self._field = grown(reach(plan), 1, plan.native)
         # Where structures are less likely, background wins.

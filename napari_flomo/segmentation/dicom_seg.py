@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import Job, PathLike
+from napari_flomo.files import OutputFile, PathLike
 from napari_flomo.models.card import Label, ModelCard
 from napari_flomo.segmentation.dicom_sources import Sources
 from napari_flomo.volumes import SPATIAL_AXES, Volume, align_labels, find_series
@@ -43,7 +43,7 @@ def check_available() -> None:
         )
 
 
-def dicom_seg_jobs(
+def dicom_seg_files(
     labels: Volume,
     card: ModelCard,
     images: PathLike,
@@ -53,7 +53,7 @@ def dicom_seg_jobs(
     frames: Sequence[int] | None = None,
     corrected: bool = False,
     note: Callable[[str], object] | None = None,
-) -> list[Job]:
+) -> list[OutputFile]:
     """Make DICOM Segmentation objects of labels, ready to be written.
 
     As the standard asks, patient and study are repeated from the images. What may be empty and was
@@ -82,7 +82,7 @@ def dicom_seg_jobs(
 
     Returns
     -------
-    list of Job
+    list of OutputFile
         For `napari_flomo.files.write_all`.
 
     Raises
@@ -104,7 +104,7 @@ def dicom_seg_jobs(
     sources = Sources(found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote names and numbers of the patient
-        jobs: list[Job] = [
+        jobs: list[OutputFile] = [
             (
                 _path_of(path, frame) if several else path,
                 _object(data[frame], card, sources, frame, corrected).save_as,
@@ -160,16 +160,16 @@ def check_usable(
     image
         The series, as it was read.
     card, images, series
-        As in `dicom_seg_jobs`.
+        As in `dicom_seg_files`.
 
     Raises
     ------
     FlomoError
-        As `dicom_seg_jobs`.
+        As `dicom_seg_files`.
     """
     axes = tuple(name for name in image.axes if name != "channels")
     empty = np.broadcast_to(np.uint8(0), tuple(map(image.length, axes)))
-    dicom_seg_jobs(
+    dicom_seg_files(
         image.with_data(empty, axes=axes), card, images, "trial.dcm", series=series, frames=[0]
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import Job, PathLike, write_all
+from napari_flomo.files import OutputFile, PathLike, write_all
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.scores import Scores
 from napari_flomo.volumes import Volume
@@ -59,7 +59,7 @@ class Segmentation:
         probabilities: PathLike | None = None,
         uncertainty: PathLike | None = None,
         maps: Mapping[str, PathLike] | None = None,
-        others: Sequence[Job] = (),
+        others: Sequence[OutputFile] = (),
     ) -> None:
         """Write the labels and what else is asked for: all files or none.
 
@@ -72,7 +72,7 @@ class Segmentation:
         maps
             Image files for other maps, by name.
         others
-            Further files that belong to these, such as those of `dicom_seg_jobs`.
+            Further files that belong to these, such as those of `dicom_seg_files`.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Segmentation:
             If the probabilities were not kept, a map was not asked for, or a file cannot be
             written.
         """
-        from napari_flomo.volumes import write
+        from napari_flomo.volumes import write_in_place
 
         volumes: list[tuple[PathLike, Volume]] = [(labels, self.labels)]
         if probabilities is not None:
@@ -98,4 +98,4 @@ class Segmentation:
                     f"The map {name!r} was not computed; segment again with maps=({name!r},)."
                 )
             volumes.append((path, self.uncertainty[name]))
-        write_all([*((path, partial(write, volume)) for path, volume in volumes), *others])
+        write_all([*((path, partial(write_in_place, volume)) for path, volume in volumes), *others])

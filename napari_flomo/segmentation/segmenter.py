@@ -181,7 +181,7 @@ class Segmenter:
         if keep_probabilities is None:
             keep_probabilities = volume.n_frames == 1
         names = [kind.name for kind in kinds]
-        result = Assembly(seen, card, keep_probabilities, names)
+        result = Assembly(seen, card, plan, keep=keep_probabilities, maps=names)
         tidy = card.postprocessing != "none" and len(chosen_slices) == volume.n_slices
 
         passes = passes_of(names, mirrored=mirrored)

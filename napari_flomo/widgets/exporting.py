@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
-from napari_flomo.segmentation import dicom_seg_jobs
+from napari_flomo.segmentation import dicom_seg_files
 
 if TYPE_CHECKING:
     from napari_flomo.widgets.entries import Entry
@@ -45,7 +45,7 @@ def export(viewer_state: ViewerState, entry: Entry, path: str) -> None:
 
     def work() -> None:
         try:
-            jobs = dicom_seg_jobs(
+            jobs = dicom_seg_files(
                 labels,
                 segmentation.card,
                 series,

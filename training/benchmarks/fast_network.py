@@ -28,7 +28,7 @@ Run = Callable[[Tensor], np.ndarray]
 
 def in_torch(network: nn.Module) -> Run:
     """Return a network as PyTorch runs it, channels last."""
-    network = network.to(memory_format=torch.channels_last)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(image: Tensor) -> np.ndarray:
         with torch.inference_mode():
@@ -40,7 +40,7 @@ def in_torch(network: nn.Module) -> Run:
 def in_openvino(network: nn.Module, image: Tensor) -> Run:
     """Return a network as OpenVINO runs it, in float32 on one thread."""
     ov = import_openvino()
-    graph = to_graph(network, image.shape[1], image.shape[2:], batch=1)
+    graph = to_graph(network, image.shape[1], (image.shape[2], image.shape[3]), batch=1)
     settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
     compiled = ov.Core().compile_model(graph, "CPU", settings)
     request = compiled.create_infer_request()
