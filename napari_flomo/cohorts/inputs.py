@@ -1,4 +1,4 @@
-"""What a study's files are, and whether they are still the same."""
+"""The files of a study, and whether they have changed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ class Input:
     Attributes
     ----------
     sha256
-        Of the file; of several files, of the lines that ``sha256sum`` prints for them in the order
-        of their names.
+        Of the file; of several files, of the lines that ``sha256sum`` prints for them.
     files, bytes
-        How many there are, and how large together.
+        Number of files, and their total size.
     stamp
-        Changes with their names, sizes and times; cheap to compare.
+        Changes with names, sizes and times; cheap to compare.
     """
 
     sha256: str
@@ -45,7 +44,7 @@ def files_of(study: Study, root: Path) -> list[Path]:
     if study.series:
         return [
             path
-            for folder in study.places(root)
+            for folder in study.paths(root)
             for path in sorted(folder.iterdir())
             if path.is_file() and not path.name.startswith(".")
         ]
@@ -54,7 +53,7 @@ def files_of(study: Study, root: Path) -> list[Path]:
 
 
 def stamp_of(study: Study, root: Path) -> str | None:
-    """Return what changes when a study's files do, without reading them; None if they are gone."""
+    """Return a stamp that changes with the files of a study; None if they are gone."""
     digest = hashlib.sha256()
     try:
         for path in files_of(study, root):
@@ -70,12 +69,12 @@ def stamp_of(study: Study, root: Path) -> str | None:
 
 
 def read_input(study: Study, root: Path) -> Input:
-    """Read all files of a study and return what they are.
+    """Hash all files of a study.
 
     Raises
     ------
     FlomoError
-        If one of them cannot be read, or there is none.
+        If a file cannot be read or does not exist.
     """
     stamp = stamp_of(study, root)
     name = study.id.rpartition("/")[2]
