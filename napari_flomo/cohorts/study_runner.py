@@ -195,7 +195,7 @@ class StudyRunner:
             and seconds * (self._worker_config.share - 1) > WORTH_MEASURING_SECONDS
         ):
             with self._computing:
-                self._segmenter.settle_engine()
+                self._segmenter.find_fastest_engine()
         self._settled = True
 
     def _save(self, segmentation: Segmentation, outputs: Mapping[str, str]) -> None:

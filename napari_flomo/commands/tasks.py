@@ -65,7 +65,7 @@ class WarmModels:
     def settle(self) -> None:
         """Find the fastest engine for the model that was used last; for when nobody waits."""
         if self._segmenters:
-            next(reversed(self._segmenters.values())).settle_engine()
+            next(reversed(self._segmenters.values())).find_fastest_engine()
 
     def forget(self) -> None:
         """Free the memory of all of them, on the GPU too."""

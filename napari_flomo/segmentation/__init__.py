@@ -1,6 +1,6 @@
-"""Segmentation: volumes in, labels with honest uncertainty out.
+"""Segmentation of volumes, with uncertainty.
 
-Importing this room is cheap; torch is loaded when a `Segmenter` is made.
+Importing this package is cheap; torch is loaded when a `Segmenter` is created.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import OutputFile, PathLike
 from napari_flomo.models.card import Label, ModelCard
-from napari_flomo.segmentation.dicom_sources import Sources
+from napari_flomo.segmentation.dicom_sources import SourceImages
 from napari_flomo.volumes import SPATIAL_AXES, Volume, align_labels, find_series
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def dicom_seg_files(
         raise FlomoError(f"There is no frame {chosen[-1]}: the series has {len(files)}, from 0.")
     data = labels.data if "frames" in labels.axes else labels.data[np.newaxis]
     path, several = Path(path), len(files) > 1
-    sources = Sources(found)
+    sources = SourceImages(found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote names and numbers of the patient
         jobs: list[OutputFile] = [
@@ -175,7 +175,7 @@ def check_usable(
 
 
 def _object(
-    labels: NDArray[np.generic], card: ModelCard, sources: Sources, frame: int, corrected: bool
+    labels: NDArray[np.generic], card: ModelCard, sources: SourceImages, frame: int, corrected: bool
 ) -> DicomSegmentation:
     """Make the object of one frame, ``(slices, rows, columns)``."""
     from highdicom import UID

@@ -357,7 +357,7 @@ def test_the_workers_of_another_scheduler(
         assert "5 studies: 3 segmented" in capsys.readouterr().out
         assert set(worker.plugins) == before
         assert not running.scheduler.tasks
-        monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+        monkeypatch.setattr(cluster, "WORKER_TIMEOUT_SECONDS", 0.5)
         running.scale(0)
         running.sync(running._correct_state)
         assert many(*options, "--out", images.with_name("none")) == 2

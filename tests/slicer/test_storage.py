@@ -17,7 +17,7 @@ from helpers import add_cine, add_volume, cine_of, corner, expected, finish, pai
 
 from napari_flomo.corrections import replay, unfinished
 from napari_flomo.errors import FlomoError
-from napari_flomo.segmentation.orientation import Turn
+from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.session import Place
 from napari_flomo.volumes import Geometry, Volume, arrange
 
@@ -28,7 +28,7 @@ FLIPS = (True, False, True)
 
 def stored(heart: Volume, order: tuple[int, int, int]) -> Volume:
     """Return a heart on the same place with its axes in another order, two of them reversed."""
-    return Turn(order, FLIPS).volume(heart)
+    return Reorientation(order, FLIPS).volume(heart)
 
 
 @pytest.mark.parametrize("order", ORDERS)
