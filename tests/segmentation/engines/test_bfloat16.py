@@ -124,7 +124,7 @@ def test_an_engine_that_moves_labels_is_refused(
     _, card, _, truth = heart
     coarse = (truth.logits / step).round() * step
     monkeypatch.setattr(runner, "candidates", lambda *_: (ENGINES["bf16"],))
-    monkeypatch.setattr(agreement, "LOW_PRECISION_TOLERANCE", 1.0)  # the labels shall be what is looked at
+    monkeypatch.setattr(agreement, "LOW_PRECISION_TOLERANCE", 1.0)
     found, told = run_all("bf16", heart, monkeypatch, bf16=coarse)
     seen = compare(found, truth, card)
     assert seen.dice >= MIN_DICE or seen.labels <= MAX_DIFFERENT_PIXELS
