@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from napari_flomo.cohorts.study_runner import (
 from napari_flomo.cohorts.table import write_table
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_card
+from napari_flomo.progress import Progress, ProgressCallback
 
 MODEL_FILES = ("card.json", "model.safetensors")
 SHOWN_FAILURES = 1000
@@ -32,9 +33,6 @@ SHOWN_FAILURES = 1000
 
 SHUTDOWN_SECONDS = 1.0
 """Time that workers have to finish after an interruption."""
-
-CohortProgress = Callable[[int, int, int], None]
-"""Called with the number of studies done or failed, in total, and failed."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def segment_cohort(
     scheduler: str | None = None,
     again: bool = False,
     retries: int = 1,
-    progress: CohortProgress | None = None,
+    progress: ProgressCallback | None = None,
     on_skip: OnSkip | None = None,
 ) -> CohortSummary:
     """Segment all studies below a folder, except those that an earlier run finished.
@@ -105,7 +103,7 @@ def segment_cohort(
     retries
         How often to retry a study whose worker died.
     progress
-        Called whenever studies end.
+        Called with the number of finished studies, failed ones included, and their total.
     on_skip
         Called with path and reason for everything that looks like a study but is skipped.
 
@@ -183,7 +181,7 @@ class _Run:
         manifest: CohortManifest,
         total: int,
         retries: int,
-        progress: CohortProgress | None,
+        progress: ProgressCallback | None,
     ) -> None:
         self._config, self._manifest = config, manifest
         self._total, self._retries, self._progress = total, retries, progress
@@ -247,7 +245,8 @@ class _Run:
 
     def _report_progress(self) -> None:
         if self._progress is not None:
-            self._progress(self.done + self.failed, self._total, self.failed)
+            message = f"Segmenting, {self.failed} failed" if self.failed else "Segmenting"
+            self._progress(Progress(self.done + self.failed, self._total, message))
 
 
 def _check(config: CohortConfig, workers: int | None, scheduler: str | None) -> None:

@@ -16,7 +16,7 @@ from napari_flomo.cohorts.config import CONTENTS, FORMATS, CohortConfig, StudyTa
 from napari_flomo.cohorts.finding import Study
 from napari_flomo.cohorts.inputs import Input, read_input, stamp_of
 from napari_flomo.cohorts.study_result import StudyResult, most_uncertain, plain_scores
-from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.errors import Cancelled, FlomoError, Problem
 from napari_flomo.files import make_folder
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 WORTH_MEASURING_SECONDS = 60.0
 """Remaining work for which it pays to look for the fastest engine, which takes seconds."""
 
-DescribeError = Callable[[BaseException], Mapping[str, Any]]
-"""Returns the ``sentence`` of an exception, and its kind, ``problem``."""
+DescribeError = Callable[[BaseException], Problem]
+"""Returns what to tell the user about an exception."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class StudyRunner:
         _remove_others(folder, {path.name for path in paths.values()})
 
     def _sentence(self, error: Exception) -> str:
-        sentence = str(self._worker_config.describe(error)["sentence"])
+        sentence = str(self._worker_config.describe(error).sentence)
         return without_paths(sentence, self._config)
 
 
