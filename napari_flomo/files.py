@@ -22,8 +22,8 @@ _TEMPORARY = re.compile(r"\.flomo-[0-9a-f]{12}(\..+)?")
 _A_DAY = 24 * 3600.0
 
 PathLike = str | os.PathLike[str]
-Job = tuple[PathLike, Callable[[Path], object]]
-"""A file, and what writes it under a temporary name."""
+OutputFile = tuple[PathLike, Callable[[Path], object]]
+"""A path, and a function that writes the file to the temporary path it is given."""
 
 
 @contextmanager
@@ -98,10 +98,10 @@ def atomic_write_all(paths: Sequence[PathLike]) -> Iterator[list[Path]]:
             temporary.unlink(missing_ok=True)
 
 
-def write_all(jobs: Sequence[Job]) -> None:
+def write_all(files: Sequence[OutputFile]) -> None:
     """Write several files that belong together: all of them or none, see `atomic_write_all`."""
-    with atomic_write_all([path for path, _ in jobs]) as temporaries:
-        for temporary, (_, write) in zip(temporaries, jobs, strict=True):
+    with atomic_write_all([path for path, _ in files]) as temporaries:
+        for temporary, (_, write) in zip(temporaries, files, strict=True):
             write(temporary)
 
 

@@ -1,22 +1,22 @@
-"""Many studies at once: found, segmented by several processes, written down one by one.
+"""Segment many studies with several processes.
 
-Importing this room is cheap; torch is loaded by the workers, Dask where there are several.
+Importing this package is cheap; torch is loaded by the workers, Dask only for several workers.
 """
 
 from __future__ import annotations
 
-from napari_flomo.cohorts.finding import Choice, Study, find_studies
-from napari_flomo.cohorts.order import FORMATS, Order
-from napari_flomo.cohorts.row import Row
-from napari_flomo.cohorts.running import Summary, list_cohort, segment_cohort
+from napari_flomo.cohorts.config import FORMATS, CohortConfig
+from napari_flomo.cohorts.finding import Study, StudyFilter, find_studies
+from napari_flomo.cohorts.running import CohortSummary, list_cohort, segment_cohort
+from napari_flomo.cohorts.study_result import StudyResult
 
 __all__ = [
     "FORMATS",
-    "Choice",
-    "Order",
-    "Row",
+    "CohortConfig",
+    "CohortSummary",
     "Study",
-    "Summary",
+    "StudyFilter",
+    "StudyResult",
     "find_studies",
     "list_cohort",
     "segment_cohort",

@@ -1,26 +1,25 @@
-"""Memory that a worker frees is for its next study."""
+"""Keep freed memory in the process for the next study."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
-MAPPED_FROM = 32 << 20
-"""Bytes from which memory is asked of the system directly; the most that glibc takes."""
+MMAP_THRESHOLD_BYTES = 32 << 20
+"""Larger allocations are mapped from the system; the largest value that glibc accepts."""
 
-KEPT = 64 << 20
+TRIM_THRESHOLD_BYTES = 64 << 20
 """Freed bytes at the end of the heap that stay with the process."""
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 
 
 def keep_freed_memory() -> bool:
-    """Let this process use memory again that it has freed; tell whether its library can be told.
+    """Let this process reuse freed memory; return False if its C library is not glibc.
 
-    Left alone, glibc learns that by itself. Dask starts its workers with the variable
-    ``MALLOC_TRIM_THRESHOLD_``, which also ends the learning: then every tensor of more than 128 kB
-    is made of new pages, which the kernel fills with zeros first, and a network takes more than
-    twice as long.
+    By default glibc adapts by itself. Dask starts its workers with the variable
+    ``MALLOC_TRIM_THRESHOLD_``, which also turns this off: every tensor of more than 128 kB then
+    gets new pages, which the kernel zeroes first, and a network takes more than twice as long.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -28,4 +27,6 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another library than glibc
         return False
-    return bool(mallopt(_MMAP_THRESHOLD, MAPPED_FROM)) and bool(mallopt(_TRIM_THRESHOLD, KEPT))
+    return bool(mallopt(_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)) and bool(
+        mallopt(_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
+    )

@@ -1,6 +1,6 @@
-"""The worker's side of a cluster: what a Dask worker holds, and what it is asked to do.
+"""The code that runs in a Dask worker.
 
-Functions and classes here are sent by their names, so all workers need this version of the package.
+Functions and classes are sent by name, so all workers need the same version of the package.
 """
 
 from __future__ import annotations
@@ -10,49 +10,51 @@ from typing import Any
 from distributed import WorkerPlugin, get_worker
 
 from napari_flomo import __version__
-from napari_flomo.cohorts.order import StudyTask
-from napari_flomo.cohorts.row import Row
+from napari_flomo.cohorts.config import StudyTask
+from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.cohorts.study_runner import StudyRunner, WorkerConfig
 from napari_flomo.errors import Cancelled
 
 
 class DaskWorker(WorkerPlugin):
-    """Brings the model to a worker, also to one that comes later or is started again.
+    """Brings the model to each worker, including those that join later or restart.
 
     Parameters
     ----------
-    config
-        What is wanted, and the model.
+    worker_config
+        Settings of the run, and the model.
     """
 
-    def __init__(self, config: WorkerConfig) -> None:
-        self._config = config
+    def __init__(self, worker_config: WorkerConfig) -> None:
+        self._worker_config = worker_config
         self.runner: StudyRunner | None = None
 
     def setup(self, worker: Any) -> None:
-        """Run by the worker when it begins."""
-        self.runner = StudyRunner(self._config, _device_of(worker, self._config.order.device))
+        """Prepare the worker when it starts."""
+        self.runner = StudyRunner(
+            self._worker_config, _device_of(worker, self._worker_config.config.device)
+        )
 
     def teardown(self, worker: Any) -> None:  # noqa: ARG002
-        """Run by the worker when the run has ended."""
+        """Stop the worker when the run has ended."""
         if self.runner is not None:
             self.runner.stop()
         self.runner = None
 
 
-def work(worker_name: str, task: StudyTask) -> Row:
-    """Run by a worker: one study."""
+def work(worker_name: str, task: StudyTask) -> StudyResult:
+    """Segment one study in a worker."""
     return _runner(get_worker(), worker_name).segment(task)
 
 
 def load(worker_name: str, dask_worker: Any) -> str:
-    """Run by a worker: load the network, tell the version."""
+    """Load the network in a worker and return the version of this package."""
     _runner(dask_worker, worker_name).load()
     return __version__
 
 
 def stop(worker_name: str, dask_worker: Any) -> None:
-    """Run by a worker."""
+    """Stop the work of a worker."""
     _runner(dask_worker, worker_name).stop()
 
 
@@ -64,7 +66,7 @@ def _runner(worker: Any, worker_name: str) -> StudyRunner:
 
 
 def _device_of(worker: Any, wanted: str) -> str:
-    """Share the GPUs among the workers of a computer, which are numbered."""
+    """Distribute the GPUs among the numbered workers of a computer."""
     if wanted not in ("auto", "cuda"):
         return wanted
     import torch

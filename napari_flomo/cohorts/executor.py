@@ -1,4 +1,4 @@
-"""Who does the work: the interface, and the executor of one that needs nothing but this process."""
+"""The interface of an executor, and one that works in this process."""
 
 from __future__ import annotations
 
@@ -6,70 +6,70 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
-from napari_flomo.cohorts.order import StudyTask
-from napari_flomo.cohorts.row import Row
+from napari_flomo.cohorts.config import StudyTask
+from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.cohorts.study_runner import StudyRunner, WorkerConfig
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an task ended.
+    """How a task ended.
 
     Attributes
     ----------
     task
-        Which one.
-    row
-        What became of the study; None where the work was lost.
-    fault
-        The sentence about it, where it was lost.
+        The task.
+    result
+        Result of the study; None if the worker was lost.
+    error
+        A sentence about the loss.
     """
 
     task: StudyTask
-    row: Row | None
-    fault: str = ""
+    result: StudyResult | None
+    error: str = ""
 
 
 class Executor(Protocol):
-    """Takes tasks and gives outcomes, in any order."""
+    """Runs tasks and returns their outcomes, in any order."""
 
     def slots(self) -> int:
-        """Return how many tasks may be with the executor at once, now."""
+        """Return how many tasks can run at once at present."""
 
-    def give(self, task: StudyTask) -> None:
-        """Hand over an task."""
+    def submit(self, task: StudyTask) -> None:
+        """Submit a task."""
 
-    def take(self, seconds: float) -> list[Outcome]:
-        """Return what has ended, after waiting for it so long at most."""
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Return outcomes, waiting for the first one at most this long."""
 
     def stop(self) -> int:
-        """Let all work end soon; return how many outcomes may still come."""
+        """Stop all work soon; return how many outcomes may still come."""
 
     def close(self) -> None:
-        """End whatever was started."""
+        """End all processes that were started."""
 
 
-class Alone:
-    """Works in this process, one study after the other.
+class InProcessExecutor:
+    """Runs studies in this process, one after the other.
 
-    A study that takes the process with it ends the run.
+    A study that crashes the process ends the run.
     """
 
-    def __init__(self, config: WorkerConfig) -> None:
-        self._runner = StudyRunner(config)
+    def __init__(self, worker_config: WorkerConfig) -> None:
+        self._runner = StudyRunner(worker_config)
         self._runner.load()
         self._waiting: deque[StudyTask] = deque()
 
     def slots(self) -> int:
-        """One at a time."""
+        """Return 1."""
         return 1
 
-    def give(self, task: StudyTask) -> None:
-        """Hand over an task; `take` does it."""
+    def submit(self, task: StudyTask) -> None:
+        """Queue a task; `wait` runs it."""
         self._waiting.append(task)
 
-    def take(self, seconds: float) -> list[Outcome]:  # noqa: ARG002 - it never waits
-        """Do what was given."""
+    def wait(self, seconds: float) -> list[Outcome]:  # noqa: ARG002 - it never waits
+        """Run all queued tasks."""
         outcomes = []
         while self._waiting:
             task = self._waiting.popleft()
@@ -77,9 +77,9 @@ class Alone:
         return outcomes
 
     def stop(self) -> int:
-        """Forget what was not begun."""
+        """Drop the queued tasks."""
         self._waiting.clear()
         return 0
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: no process was started."""

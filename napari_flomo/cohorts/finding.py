@@ -1,7 +1,7 @@
-"""Which studies there are below a folder.
+"""Find the studies below a folder.
 
-A study is one volume file, or one folder with the files of a DICOM series. It is called by its path
-below the folder, which stays the same wherever the folder is moved and whatever is added to it.
+A study is a volume file, or a folder with the files of a DICOM series. Its id is its path relative
+to the input folder.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from napari_flomo.files import PathLike
 from napari_flomo.volumes import holds_series, split_stacks, suffix_of
 
 MARKER = "flomo-cohort.json"
-"""A folder with this file holds results; nothing in it is taken for an image."""
+"""A folder with this file holds results and is not searched."""
 
 SUFFIXES = {
     "stack": (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".nrrd", ".nhdr", ".mha", ".mhd"),
     "photo": (".png", ".jpg", ".jpeg", ".tif", ".tiff"),
 }
-"""What a model's kind of input looks like on a disk, beside DICOM series for stacks."""
+"""Suffixes by kind of input; a stack may also be a DICOM series."""
 
 _DICOM = (".dcm", ".dicom", ".ima")
 _NEVER_DICOM = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".pdf"}
 _NEVER_DICOM |= {".log", ".py", ".m", ".mat", ".raw", ".zraw", ".gz", ".zip", ".bval", ".bvec"}
 _NEVER_DICOM |= {suffix for kind in SUFFIXES.values() for suffix in kind}
 _SNIFFED = 16
-"""Files without a telling suffix that are opened to see whether a folder is a DICOM series."""
+"""Files with an unknown suffix that are opened to find out whether a folder is a DICOM series."""
 
 _LABELS = re.compile(
     r"(?:.*[._-])?(?:gt|seg|segmentation|labels?|labelmap|mask)"
     r"|uncertainty|doubt|entropy|probabilities"
 )
 
-LeftOut = Callable[[str, str], None]
+OnSkip = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +48,37 @@ class Study:
     Attributes
     ----------
     id
-        Its path below the input folder, with slashes; ``"."`` where the folder itself is a series.
+        Path relative to the input folder, with slashes; ``"."`` if the folder itself is a series.
     series
-        Whether it is a folder with a DICOM series; else it is a file.
+        True for a folder with a DICOM series, False for a file.
     parts
-        Paths of the folders with its other slices, where each slice has a series and a folder of
-        its own.
+        Folders of the other slices if each slice is a series in its own folder.
     """
 
     id: str
     series: bool = False
     parts: tuple[str, ...] = ()
 
-    def places(self, root: Path) -> list[Path]:
-        """Return the file or folders that it consists of."""
+    def paths(self, root: Path) -> list[Path]:
+        """Return the file or folders of the study."""
         return [root / one for one in (self.id, *self.parts)]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which of the studies are wanted.
+class StudyFilter:
+    """Selects studies.
 
     Attributes
     ----------
     kind
         ``"stack"`` or ``"photo"``, as in a model's card.
     patterns
-        Shell patterns of ids, of which one must match (``*`` also stands for slashes); all are
-        wanted where there is none. Whoever names files by a pattern means them, also where their
-        names look like those of labels.
+        Shell patterns of ids, of which one must match (``*`` also matches slashes); by default all.
+        Files that match are used even if they are named like labels.
     exclude
-        Patterns of ids that are not wanted.
+        Patterns of ids to skip.
     series
-        Number, description or UID of the series that DICOM folders must hold.
+        Number, description or UID of the series to use in DICOM folders.
     """
 
     kind: str = "stack"
@@ -88,8 +86,8 @@ class Choice:
     exclude: Sequence[str] = ()
     series: str | None = None
 
-    def refusal(self, study: Study) -> str | None:
-        """Return why a study is not wanted; None where it is."""
+    def reason_to_skip(self, study: Study) -> str | None:
+        """Return why a study is skipped, or None."""
         if any(fnmatchcase(study.id, pattern) for pattern in self.exclude):
             return "excluded"
         if self.patterns:
@@ -101,32 +99,31 @@ class Choice:
 
 
 def find_studies(
-    folder: PathLike, choice: Choice | None = None, left_out: LeftOut | None = None
+    folder: PathLike, study_filter: StudyFilter | None = None, on_skip: OnSkip | None = None
 ) -> Iterator[Study]:
     """Find the studies below a folder, in the order of their names.
 
-    Hidden files and folders are passed over, and so are folders with results of this program.
-    Links to files count as files. Links to folders are followed, unless what they point to is
-    found without them or was found before.
+    Hidden files and folders, and folders with results of this program, are skipped. Links to files
+    count as files. Links to folders are followed unless their target is found anyway.
 
     Parameters
     ----------
     folder
-        Where to look, at any depth.
-    choice
-        Which studies are wanted; by default all stacks.
-    left_out
-        Told the path and the reason of what looked like a study and is left out.
+        Folder to search, at any depth.
+    study_filter
+        Which studies to return; by default all stacks.
+    on_skip
+        Called with path and reason for everything that looks like a study but is skipped.
 
     Yields
     ------
     Study
-        Folders that cannot be read are given as series, so that reading them says why.
+        An unreadable folder is returned as a series, so that reading it reports why.
 
     Raises
     ------
     FlomoError
-        If the folder is not there, cannot be read, or holds results itself.
+        If the folder does not exist, cannot be read, or holds results.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -139,13 +136,13 @@ def find_studies(
         raise FlomoError(
             f"{root} holds results of flomo segment-many; give the folder of the images."
         )
-    choice = choice or Choice()
-    report = left_out or (lambda _path, _reason: None)
-    walk = _Walk(root.resolve(), choice.kind, report)
+    study_filter = study_filter or StudyFilter()
+    report = on_skip or (lambda _path, _reason: None)
+    walk = _Walk(root.resolve(), study_filter.kind, report)
     for study in walk.below(str(root), ""):
-        reason = choice.refusal(study)
-        wanted = choice.series if study.series else None
-        if reason is None and wanted and not holds_series(study.places(root), wanted):
+        reason = study_filter.reason_to_skip(study)
+        wanted = study_filter.series if study.series else None
+        if reason is None and wanted and not holds_series(study.paths(root), wanted):
             reason = f"no series {wanted}"
         if reason is None:
             yield study
@@ -154,25 +151,25 @@ def find_studies(
 
 
 def is_label_name(name: str) -> bool:
-    """Tell whether a file is named as labels and maps of uncertainty usually are."""
+    """Return True if a file is named like labels or an uncertainty map."""
     stem = name.rpartition("/")[2].lower()
     suffix = suffix_of(stem)
     return _LABELS.fullmatch(stem[: len(stem) - len(suffix)]) is not None
 
 
 class _Walk:
-    """Goes through folders, each real one once."""
+    """Walks through folders, visiting each real folder once."""
 
-    def __init__(self, root: Path, kind: str, report: LeftOut) -> None:
+    def __init__(self, root: Path, kind: str, report: OnSkip) -> None:
         self._root = root
         self._suffixes = SUFFIXES[kind]
         self._series = kind == "stack"
         self._report = report
-        self._elsewhere: set[Path] = set()  # real folders that links have led to
-        self._parts: dict[str, tuple[str, ...] | None] = {}  # of folders with slices of a stack
+        self._elsewhere: set[Path] = set()  # real folders that links led to
+        self._parts: dict[str, tuple[str, ...] | None] = {}  # by folder with slices of a stack
 
     def below(self, place: str, prefix: str) -> Iterator[Study]:
-        """Yield what a folder holds: its files, itself if it is a series, its folders."""
+        """Yield the files of a folder, the folder itself if it is a series, and its subfolders."""
         try:
             with os.scandir(place) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
@@ -206,7 +203,7 @@ class _Walk:
             yield from self.below(entry.path, path + "/")
 
     def _join(self, folders: Sequence[os.DirEntry[str]], prefix: str) -> None:
-        """Note which of some folders hold the slices of one stack."""
+        """Record which folders hold the slices of one stack."""
         candidates = {Path(entry.path): entry.name for entry in folders if _is_dicom_folder(entry)}
         if len(candidates) < 2:
             return
@@ -218,7 +215,7 @@ class _Walk:
     def _worth_following(self, link: str) -> bool:
         real = Path(link).resolve()
         known = (self._root, *self._elsewhere)
-        # What holds the root, or a folder seen before, would come to it again.
+        # A folder that contains the root, or a folder seen before, would reach it again.
         if any(real.is_relative_to(place) or place.is_relative_to(real) for place in known):
             return False
         self._elsewhere.add(real)
@@ -228,12 +225,12 @@ class _Walk:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a chain of links that never ends, or one that may not be looked at
+    except OSError:  # an endless chain of links, or no permission
         return False
 
 
 def _is_dicom_folder(entry: os.DirEntry[str]) -> bool:
-    """Return True if a folder, no link to one, holds DICOM files."""
+    """Return True for a folder, not a link, that holds DICOM files."""
     try:
         if entry.is_symlink() or entry.name.startswith("."):
             return False
@@ -244,7 +241,7 @@ def _is_dicom_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _has_dicom(entries: Sequence[os.DirEntry[str]]) -> bool:
-    """Tell whether one of some files is DICOM, opening few of them."""
+    """Return True if one of the files is DICOM, opening few of them."""
     if any(suffix_of(entry.name) in _DICOM for entry in entries):
         return True
     candidates = [

@@ -1,22 +1,14 @@
-"""What a study's files are, and whether they are still the same."""
+"""The files of a study, and whether they have changed."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_flomo.cohorts.finding import Study
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import HEADER_SUFFIXES, image_beside, suffix_of
-
-_DETACHED = {
-    ".nhdr": re.compile(rb"^data ?file:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE),
-    ".mhd": re.compile(rb"^ElementDataFile\s*=\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE),
-}
-_HEADER_BYTES = 1 << 16
+from napari_flomo.volumes import data_files
 
 
 @dataclass(frozen=True)
@@ -26,12 +18,11 @@ class Input:
     Attributes
     ----------
     sha256
-        Of the file; of several files, of the lines that ``sha256sum`` prints for them in the order
-        of their names.
+        Of the file; of several files, of the lines that ``sha256sum`` prints for them.
     files, bytes
-        How many there are, and how large together.
+        Number of files, and their total size.
     stamp
-        Changes with their names, sizes and times; cheap to compare.
+        Changes with names, sizes and times; cheap to compare.
     """
 
     sha256: str
@@ -41,40 +32,28 @@ class Input:
 
 
 def files_of(study: Study, root: Path) -> list[Path]:
-    """Return the files that a study consists of, in the order of their names.
+    """Return the files of a study: its image, or of a series all files in order of their names.
 
-    A header whose voxels lie in another file (``.hdr``, ``.nhdr``, ``.mhd``) brings that one with
-    it.
+    A header (``.hdr``, ``.nhdr``, ``.mhd``) is followed by the files that hold its voxels.
 
     Raises
     ------
     OSError
         If its folder cannot be read.
     """
-    place = root / study.id
     if study.series:
         return [
             path
-            for folder in study.places(root)
+            for folder in study.paths(root)
             for path in sorted(folder.iterdir())
             if path.is_file() and not path.name.startswith(".")
         ]
-    if suffix_of(place) in HEADER_SUFFIXES:
-        image = image_beside(place)
-        return [place] if image is None else [place, image]
-    rule = _DETACHED.get(suffix_of(place))
-    if rule is not None:
-        with place.open("rb") as stream:
-            named = rule.search(stream.read(_HEADER_BYTES))
-        if named is not None:
-            data = place.parent / os.fsdecode(named[1])
-            if data.is_file():
-                return [place, data]
-    return [place]
+    path = root / study.id
+    return [path, *data_files(path)]
 
 
 def stamp_of(study: Study, root: Path) -> str | None:
-    """Return what changes when a study's files do, without reading them; None if they are gone."""
+    """Return a stamp that changes with the files of a study; None if they are gone."""
     digest = hashlib.sha256()
     try:
         for path in files_of(study, root):
@@ -90,12 +69,12 @@ def stamp_of(study: Study, root: Path) -> str | None:
 
 
 def read_input(study: Study, root: Path) -> Input:
-    """Read all files of a study and return what they are.
+    """Hash all files of a study.
 
     Raises
     ------
     FlomoError
-        If one of them cannot be read, or there is none.
+        If a file cannot be read or does not exist.
     """
     stamp = stamp_of(study, root)
     name = study.id.rpartition("/")[2]

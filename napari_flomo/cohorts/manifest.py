@@ -2,11 +2,11 @@
 
 ===========================  =====================================================================
 ``flomo-cohort.json``        model, what is written, number of the run; marks the folder as results
-``manifest.jsonl``           a `Row` a line, only ever added to; the last line of a study counts
-``cohort.csv``               a line for each study, written when a run ends
-``review.csv``               a line for each slice, the most wrong voxels first, written then, too
-``studies/ID/labels.nii.gz``  what was made of the study, with its path as ``ID``
-``lock``                     held by the program that works here
+``manifest.jsonl``           one `StudyResult` per line; the last one of a study counts
+``cohort.csv``               a row for each study, written when a run ends
+``review.csv``               a row for each slice, the most wrong voxels first; also written then
+``studies/ID/labels.nii.gz``  the result of a study, with its path as ``ID``
+``lock``                     held by the running program
 ===========================  =====================================================================
 """
 
@@ -22,10 +22,10 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from napari_flomo import __version__
+from napari_flomo.cohorts.config import CohortConfig
 from napari_flomo.cohorts.finding import MARKER, Study
 from napari_flomo.cohorts.inputs import stamp_of
-from napari_flomo.cohorts.order import Order
-from napari_flomo.cohorts.row import Row
+from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import append, atomic_write, make_folder
 
@@ -35,8 +35,8 @@ LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is kept in memory of a line: a million of them must fit."""
+class IndexEntry:
+    """What is kept in memory of a line; sized for a million lines."""
 
     offset: int
     stamp: str | None  # None where it failed
@@ -44,7 +44,7 @@ class Known:
 
 
 class CohortManifest:
-    """The manifest of a results folder. Whoever adds to it holds the folder's lock.
+    """The manifest of a results folder; hold the folder's lock while adding to it.
 
     Parameters
     ----------
@@ -54,94 +54,94 @@ class CohortManifest:
 
     def __init__(self, out: Path) -> None:
         self._path = out / MANIFEST
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, IndexEntry] = {}
         self._end = 0
         if self._path.exists():
             self._read()
 
     @classmethod
-    def mended(cls, out: Path) -> Self:
-        """Open a manifest to add to it: what a kill left of a last line is cut off."""
+    def open_for_append(cls, out: Path) -> Self:
+        """Open a manifest for appending, and truncate an incomplete last line."""
         manifest = cls(out)
         if manifest._path.exists() and manifest._path.stat().st_size > manifest._end:
             with manifest._path.open("r+b") as stream:
                 stream.truncate(manifest._end)
         return manifest
 
-    def add(self, rows: list[Row]) -> None:
-        """Add rows; when this returns they are on the disk.
+    def add(self, results: list[StudyResult]) -> None:
+        """Append results and flush them to the disk.
 
         Raises
         ------
         FlomoError
             If they cannot be written.
         """
-        lines = [row.to_line() for row in rows]
+        lines = [result.to_line() for result in results]
         append(self._path, b"".join(lines))
-        for row, line in zip(rows, lines, strict=True):
-            self._note(row, len(line))
+        for result, line in zip(results, lines, strict=True):
+            self._note(result, len(line))
 
-    def state(self, study: Study, order: Order) -> str:
-        """Return ``"done"``, ``"failed"``, ``"changed"`` (or so it seems) or ``"new"``."""
+    def state(self, study: Study, config: CohortConfig) -> str:
+        """Return ``"done"``, ``"failed"``, ``"changed"`` (apparently) or ``"new"``."""
         known = self._known.get(study.id)
-        if known is None or known.run != order.run:
+        if known is None or known.run != config.run:
             return "new"
         if known.stamp is None:
             return "failed"
-        if not all((order.out / path).is_file() for path in order.outputs(study.id).values()):
+        if not all((config.out / path).is_file() for path in config.outputs(study.id).values()):
             return "new"
-        return "done" if stamp_of(study, order.root) == known.stamp else "changed"
+        return "done" if stamp_of(study, config.root) == known.stamp else "changed"
 
     def line(self, study: str) -> bytes:
-        """Return the line of a study that is known."""
+        """Return the line of a study."""
         with self._path.open("rb") as stream:
             stream.seek(self._known[study].offset)
             return stream.readline()
 
-    def rows(self, run: int) -> Iterator[Row]:
-        """Yield the last row of every study in a run, in the order of their names."""
+    def results(self, run: int) -> Iterator[StudyResult]:
+        """Yield the last result of every study in a run, in the order of their names."""
         if not self._known:
             return
         with self._path.open("rb") as stream:
             for study in sorted(self._known):
                 if self._known[study].run == run:
                     stream.seek(self._known[study].offset)
-                    row = Row.from_line(stream.readline())
-                    if row is not None:
-                        yield row
+                    result = StudyResult.from_line(stream.readline())
+                    if result is not None:
+                        yield result
 
     def _read(self) -> None:
         with self._path.open("rb") as stream:
             for line in stream:
                 if not line.endswith(b"\n"):
-                    break  # torn by a kill
-                row = Row.from_line(line)
-                if row is None:  # damaged: its study is done anew
+                    break  # incomplete
+                result = StudyResult.from_line(line)
+                if result is None:  # damaged: its study is repeated
                     self._end += len(line)
                 else:
-                    self._note(row, len(line))
+                    self._note(result, len(line))
 
-    def _note(self, row: Row, length: int) -> None:
-        stamp = row.input.stamp if row.state == "done" and row.input is not None else None
-        self._known[row.study] = Known(self._end, stamp, row.run)
+    def _note(self, result: StudyResult, length: int) -> None:
+        stamp = result.input.stamp if result.state == "done" and result.input is not None else None
+        self._known[result.study] = IndexEntry(self._end, stamp, result.run)
         self._end += length
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keep the results folder for this program; the lock goes with the process, however it ends.
+def folder_lock(out: Path) -> Iterator[None]:
+    """Hold the lock of a results folder; it is released whenever the process ends.
 
     Raises
     ------
     FlomoError
-        If another program works there.
+        If another program holds it.
     """
     lock = FileLock(out / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise FlomoError(
-            f"Another program works in {out}; wait until it has ended, or choose another folder."
+            f"Another program is using {out}; wait until it has ended, or choose another folder."
         ) from error
     except OSError as error:
         raise FlomoError(f"{out} cannot be locked: {error.strerror or error}.") from error
@@ -151,52 +151,52 @@ def locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def settle(order: Order, model: Mapping[str, Any], again: bool) -> Order:
-    """Find out whether the results folder goes with what is wanted, and note it there.
+def begin_run(config: CohortConfig, model: Mapping[str, Any], again: bool) -> CohortConfig:
+    """Begin or continue a run in the results folder, and record its settings there.
 
     Parameters
     ----------
-    order
-        What is wanted.
+    config
+        Settings of the run.
     model
         Name and hashes of the model.
     again
-        Whether what is there shall be replaced.
+        Whether to replace existing results.
 
     Returns
     -------
     Order
-        With the number of the run that is begun or gone on with.
+        With the number of the run.
 
     Raises
     ------
     FlomoError
-        If the folder holds other files, or results of another model or with other outputs.
+        If the folder holds results of another model or with other settings.
     """
     wanted = {
         "model": dict(model),
-        "outputs": order.contents,
-        "format": order.suffix,
-        "mirrored": order.mirrored,
-        "series": order.series,
+        "outputs": config.contents,
+        "format": config.suffix,
+        "mirrored": config.mirrored,
+        "series": config.series,
     }
-    there = _read_settings(order.out)
+    there = _read_settings(config.out)
     if there is None:
-        make_folder(order.out)
-        _write_settings(order.out, 1, wanted)
-        return replace(order, run=1)
+        make_folder(config.out)
+        _write_settings(config.out, 1, wanted)
+        return replace(config, run=1)
     run = there["run"]
     if again:
-        _write_settings(order.out, run + 1, wanted)
-        return replace(order, run=run + 1)
-    _compare(there, wanted, order.out)
-    return replace(order, run=run)
+        _write_settings(config.out, run + 1, wanted)
+        return replace(config, run=run + 1)
+    _compare(there, wanted, config.out)
+    return replace(config, run=run)
 
 
-def peek(order: Order) -> Order:
-    """Return the order with the number of the run that the folder is at, changing nothing."""
-    there = _read_settings(order.out)
-    return order if there is None else replace(order, run=there["run"])
+def at_current_run(config: CohortConfig) -> CohortConfig:
+    """Return the settings with the number of the current run, without writing anything."""
+    there = _read_settings(config.out)
+    return config if there is None else replace(config, run=there["run"])
 
 
 def _compare(there: Mapping[str, Any], wanted: Mapping[str, Any], out: Path) -> None:
@@ -222,7 +222,7 @@ def _compare(there: Mapping[str, Any], wanted: Mapping[str, Any], out: Path) -> 
         return
     raise FlomoError(
         f"{out} was begun with {differ}; ask for the same, choose another folder, or add --again "
-        "to do all studies anew."
+        "to repeat all studies."
     )
 
 

@@ -1,7 +1,7 @@
-"""``review.csv``: the slices of all studies in one queue, the most wrong voxels first.
+"""Write ``review.csv``: the slices of all studies, ordered by the expected number of wrong voxels.
 
-The order is that of the voxels that are expected to be wrong. Of the orders that were compared for
-all volumes of a data set in one queue, it found most of them: ``docs/benchmarks/uncertainty.md``.
+Of the orders that were compared on a whole data set, this one found most of the wrong voxels first,
+see ``docs/benchmarks/uncertainty.md``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_flomo.cohorts.row import Row
+from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.files import atomic_write
 
 REVIEW = "review.csv"
@@ -32,8 +32,8 @@ _COLUMNS = (
 )
 
 
-class _Slices:
-    """What is kept of all slices while they are put in order: 20 bytes of each."""
+class _ReviewQueue:
+    """All slices while they are sorted, at 20 bytes each."""
 
     def __init__(self) -> None:
         self.studies: list[str] = []
@@ -41,12 +41,12 @@ class _Slices:
         self.study, self.frame, self.number = array("I"), array("i"), array("i")
         self.voxels, self.dice = array("f"), array("f")
 
-    def add(self, row: Row) -> None:
-        """Take in the slices of a study; those that were not segmented are left out."""
-        self.studies.append(row.study)
-        self.voxel_ml.append(_voxel_ml(row))
-        dice = row.expected_dice
-        for frame, scores in enumerate(row.expected_voxels):
+    def add(self, result: StudyResult) -> None:
+        """Add the segmented slices of a study."""
+        self.studies.append(result.study)
+        self.voxel_ml.append(_voxel_ml(result))
+        dice = result.expected_dice
+        for frame, scores in enumerate(result.expected_voxels):
             for number, voxels in enumerate(scores):
                 if voxels is None:
                     continue
@@ -58,12 +58,12 @@ class _Slices:
                 self.dice.append(math.nan if known is None else known)
 
     def lines(self) -> Iterator[list[Any]]:
-        """Yield the lines of the table, in the order of review."""
+        """Yield the rows of the table, in the order of review."""
         voxels = np.frombuffer(self.voxels, np.float32)
-        # Rows come in the order of studies, frames and slices, which holds among equals.
+        # Stable: ties stay in the order of studies, frames and slices.
         order = np.argsort(-voxels, kind="stable")
         total, so_far = float(voxels.sum(dtype=np.float64)), 0.0
-        for rank, index in enumerate(order, start=1):  # as a list it would take five times as much
+        for rank, index in enumerate(order, start=1):  # a list would take five times the memory
             study = self.study[index]
             wrong, dice, each = self.voxels[index], self.dice[index], self.voxel_ml[study]
             so_far += wrong
@@ -79,36 +79,36 @@ class _Slices:
             ]
 
 
-def write_review(out: Path, rows: Iterable[Row]) -> int:
-    """Write the queue of a results folder.
+def write_review(out: Path, results: Iterable[StudyResult]) -> int:
+    """Write the review queue of a results folder.
 
     Parameters
     ----------
     out
         The results folder.
-    rows
-        In the order of their studies, which decides among equals.
+    results
+        In the order of their studies, which decides ties.
 
     Returns
     -------
     int
-        Studies that are done but hold no expected errors, as lines of older versions; they are not
-        in the queue.
+        Number of studies that are done but not in the queue, because they were written by an older
+        version without expected errors.
 
     Raises
     ------
     FlomoError
         If it cannot be written.
     """
-    slices, silent = _Slices(), 0
-    for row in rows:
-        if row.state == "done" and row.expected_voxels:
-            slices.add(row)
+    slices, silent = _ReviewQueue(), 0
+    for result in results:
+        if result.state == "done" and result.expected_voxels:
+            slices.add(result)
         else:
-            silent += row.state == "done"
+            silent += result.state == "done"
     with (
         atomic_write(out / REVIEW) as temporary,
-        # A name of a file that is no valid text must not end the run.
+        # A file name that is not valid UTF-8 must not end the run.
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
@@ -117,9 +117,9 @@ def write_review(out: Path, rows: Iterable[Row]) -> int:
     return silent
 
 
-def _voxel_ml(row: Row) -> float | None:
-    """Return the volume of a voxel of a study; None where it is unknown."""
-    image = row.manifest.get("input", {})
+def _voxel_ml(result: StudyResult) -> float | None:
+    """Return the volume of a voxel of a study; None if it is unknown."""
+    image = result.manifest.get("input", {})
     if not image.get("spacing_known") or len(image.get("spacing_mm", ())) != 3:
         return None
     return math.prod(image["spacing_mm"]) / 1000

@@ -1,4 +1,4 @@
-"""A run over a cohort: find, give out, write down, count."""
+"""Run the segmentation of a cohort."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_flomo.cohorts.executor import Alone, Executor, Outcome
-from napari_flomo.cohorts.finding import Choice, LeftOut, Study, find_studies
-from napari_flomo.cohorts.manifest import CohortManifest, locked, peek, settle
-from napari_flomo.cohorts.order import FORMATS, Order, StudyTask
+from napari_flomo.cohorts.config import FORMATS, CohortConfig, StudyTask
+from napari_flomo.cohorts.executor import Executor, InProcessExecutor, Outcome
+from napari_flomo.cohorts.finding import OnSkip, Study, StudyFilter, find_studies
+from napari_flomo.cohorts.manifest import CohortManifest, at_current_run, begin_run, folder_lock
 from napari_flomo.cohorts.review import write_review
-from napari_flomo.cohorts.row import Row
-from napari_flomo.cohorts.study_runner import Describe, WorkerConfig, failed_row, without_paths
+from napari_flomo.cohorts.study_result import StudyResult
+from napari_flomo.cohorts.study_runner import (
+    DescribeError,
+    WorkerConfig,
+    failed_result,
+    without_paths,
+)
 from napari_flomo.cohorts.table import write_table
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_card
@@ -24,30 +29,30 @@ from napari_flomo.progress import Progress, ProgressCallback
 
 MODEL_FILES = ("card.json", "model.safetensors")
 SHOWN_FAILURES = 1000
-"""Failures that a summary names; the table has all of them."""
+"""Failures that a summary lists; the table has all of them."""
 
-LAST_WORDS = 1.0
-"""Seconds that workers have to come to an end after an interruption."""
+SHUTDOWN_SECONDS = 1.0
+"""Time that workers have to finish after an interruption."""
 
 
 @dataclass(frozen=True)
-class Summary:
-    """How a run ended.
+class CohortSummary:
+    """Summary of a run.
 
     Attributes
     ----------
     found
         Studies in the input folder.
     kept
-        Of these, finished by earlier runs and not touched.
+        Of these, finished by earlier runs and kept.
     done, failed
         Of the others.
     failures
-        Study and sentence of the first `SHOWN_FAILURES` that failed.
+        Study and error message of the first `SHOWN_FAILURES` failures.
     seconds
-        From the first study to the last.
+        Duration from the first study to the last.
     not_queued
-        Studies that are done but not in ``review.csv``, since an older version noted too little.
+        Studies that are done but not in ``review.csv``, because an older version wrote them.
     """
 
     found: int
@@ -60,47 +65,47 @@ class Summary:
 
 
 def segment_cohort(
-    order: Order,
+    config: CohortConfig,
     model: Path,
     *,
-    describe: Describe,
-    choice: Choice | None = None,
+    describe: DescribeError,
+    study_filter: StudyFilter | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     again: bool = False,
     retries: int = 1,
     progress: ProgressCallback | None = None,
-    left_out: LeftOut | None = None,
-) -> Summary:
-    """Segment all studies below a folder; what an earlier run finished is not done again.
+    on_skip: OnSkip | None = None,
+) -> CohortSummary:
+    """Segment all studies below a folder, except those that an earlier run finished.
 
-    Each study that ends adds a line to ``manifest.jsonl`` in the results folder; ``cohort.csv`` and
+    Each finished study adds a line to ``manifest.jsonl`` in the results folder; ``cohort.csv`` and
     ``review.csv`` are written at the end. The run may be killed at any moment and started again.
 
     Parameters
     ----------
-    order
-        The folders and what is wanted. The input folder and the results folder must differ.
+    config
+        Folders and settings. The input folder and the results folder must differ.
     model
         Folder of the model, see `napari_flomo.models.locate`.
     describe
-        Makes a sentence of a failure; a function at the top of a module, since it is sent to
-        other processes.
-    choice
-        Which studies; all that suit the model's kind by default.
+        Turns an exception into a sentence; a module-level function, because it is sent to other
+        processes.
+    study_filter
+        Which studies; by default all that suit the model's kind of input.
     workers
-        Processes on this computer; 1 works in this process and needs no Dask. By default as many
-        as there are cores and memory for, or one for each GPU.
+        Number of processes; 1 uses this process and needs no Dask. By default as many as cores and
+        memory allow, or one per GPU.
     scheduler
-        Address of a Dask scheduler to work with instead.
+        Address of a running Dask scheduler to use instead.
     again
-        Whether finished studies are done again.
+        Whether to repeat finished studies.
     retries
-        How often a study is tried again whose worker died.
+        How often to retry a study whose worker died.
     progress
-        Called with the studies that have ended, failed ones included, and their total.
-    left_out
-        Told what looked like a study and is left out.
+        Called with the number of finished studies, failed ones included, and their total.
+    on_skip
+        Called with path and reason for everything that looks like a study but is skipped.
 
     Raises
     ------
@@ -108,34 +113,34 @@ def segment_cohort(
         If nothing can run: no studies, a folder that cannot be used, a model that does not load,
         no Dask, no scheduler. Failures of single studies are not raised.
     """
-    order = replace(order, root=order.root.absolute(), out=order.out.absolute())
-    _check(order, workers, scheduler)
+    config = replace(config, root=config.root.absolute(), out=config.out.absolute())
+    _check(config, workers, scheduler)
     card = load_card(model)
     files = _files(model)
-    choice = replace(choice or Choice(), kind=card.input_kind)
+    study_filter = replace(study_filter or StudyFilter(), kind=card.input_kind)
     identity = {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256}
-    studies = list(find_studies(order.root, choice, left_out))
+    studies = list(find_studies(config.root, study_filter, on_skip))
     if not studies:
         raise FlomoError(
-            f"No image for {card.name} was found below {order.root}; give another folder, or see "
+            f"No image for {card.name} was found below {config.root}; give another folder, or see "
             "what was left out with --list."
         )
-    _make_parents(order.out)
-    with locked(order.out):
-        order = settle(order, identity, again)
-        manifest = CohortManifest.mended(order.out)
-        todo = list(_tasks(studies, manifest, order))
-        config = WorkerConfig(order, files, describe, share=len(todo))
-        run = _Run(order, manifest, len(todo), retries, progress)
+    _make_parents(config.out)
+    with folder_lock(config.out):
+        config = begin_run(config, identity, again)
+        manifest = CohortManifest.open_for_append(config.out)
+        todo = list(_tasks(studies, manifest, config))
+        worker_config = WorkerConfig(config, files, describe, share=len(todo))
+        run = _Run(config, manifest, len(todo), retries, progress)
         start = time.monotonic()
         if todo:
-            with _executor(config, workers, scheduler, len(todo)) as executor:
+            with _executor(worker_config, workers, scheduler, len(todo)) as executor:
                 run.work(executor, iter(todo))
         seconds = time.monotonic() - start
         structures = [label.name for label in card.labels if label.code]
-        write_table(order.out, lambda: manifest.rows(order.run), structures)
-        not_queued = write_review(order.out, manifest.rows(order.run))
-    return Summary(
+        write_table(config.out, lambda: manifest.results(config.run), structures)
+        not_queued = write_review(config.out, manifest.results(config.run))
+    return CohortSummary(
         len(studies),
         len(studies) - len(todo),
         run.done,
@@ -147,150 +152,157 @@ def segment_cohort(
 
 
 def list_cohort(
-    order: Order, model: Path, choice: Choice | None = None, left_out: LeftOut | None = None
+    config: CohortConfig,
+    model: Path,
+    study_filter: StudyFilter | None = None,
+    on_skip: OnSkip | None = None,
 ) -> Iterator[tuple[Study, str]]:
-    """Yield the studies and the state of each, as `segment_cohort` would find them.
+    """Yield all studies and their state, as `segment_cohort` would find them.
 
     Yields
     ------
     tuple
         The study, and ``"done"``, ``"failed"``, ``"changed"`` or ``"new"``.
     """
-    order = replace(order, root=order.root.absolute(), out=order.out.absolute())
-    choice = replace(choice or Choice(), kind=load_card(model).input_kind)
-    order = peek(order)
-    manifest = CohortManifest(order.out)
-    for study in find_studies(order.root, choice, left_out):
-        yield study, manifest.state(study, order)
+    config = replace(config, root=config.root.absolute(), out=config.out.absolute())
+    study_filter = replace(study_filter or StudyFilter(), kind=load_card(model).input_kind)
+    config = at_current_run(config)
+    manifest = CohortManifest(config.out)
+    for study in find_studies(config.root, study_filter, on_skip):
+        yield study, manifest.state(study, config)
 
 
 class _Run:
-    """Gives tasks to a executor and writes down what becomes of them."""
+    """Submits tasks to an executor and records their results."""
 
     def __init__(
         self,
-        order: Order,
+        config: CohortConfig,
         manifest: CohortManifest,
         total: int,
         retries: int,
         progress: ProgressCallback | None,
     ) -> None:
-        self._order, self._manifest = order, manifest
+        self._config, self._manifest = config, manifest
         self._total, self._retries, self._progress = total, retries, progress
         self._again: list[StudyTask] = []
         self.done = self.failed = 0
         self.failures: list[tuple[str, str]] = []
 
     def work(self, executor: Executor, tasks: Iterator[StudyTask]) -> None:
-        """Work until all have ended; on an interruption, keep what ends at once."""
-        self._tell()
-        given, more = 0, True
+        """Run all tasks; on an interruption, keep those that end at once."""
+        self._report_progress()
+        running, more = 0, True
         try:
-            while more or given or self._again:
+            while more or running or self._again:
                 slots = executor.slots()
-                while given < slots and (more or self._again):
+                while running < slots and (more or self._again):
                     task = self._again.pop() if self._again else next(tasks, None)
                     if task is None:
                         more = False
                     else:
-                        executor.give(task)
-                        given += 1
-                outcomes = executor.take(0.5)
-                given -= len(outcomes)
-                self._write_down(outcomes)
+                        executor.submit(task)
+                        running += 1
+                outcomes = executor.wait(0.5)
+                running -= len(outcomes)
+                self._record(outcomes)
         except BaseException:
-            self._last_words(executor)
+            self._shut_down(executor)
             raise
 
-    def _last_words(self, executor: Executor) -> None:
-        given = executor.stop()
-        deadline = time.monotonic() + LAST_WORDS
-        while given and (left := deadline - time.monotonic()) > 0:
-            outcomes = executor.take(min(left, 0.1))
-            given -= len(outcomes)
-            finished = [outcome for outcome in outcomes if outcome.row is not None]
-            with contextlib.suppress(FlomoError):  # a full disk is told already
-                self._write_down(finished)
+    def _shut_down(self, executor: Executor) -> None:
+        running = executor.stop()
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
+        while running and (left := deadline - time.monotonic()) > 0:
+            outcomes = executor.wait(min(left, 0.1))
+            running -= len(outcomes)
+            finished = [outcome for outcome in outcomes if outcome.result is not None]
+            with contextlib.suppress(FlomoError):  # a full disk has been reported
+                self._record(finished)
 
-    def _write_down(self, outcomes: list[Outcome]) -> None:
-        rows: list[Row] = []
+    def _record(self, outcomes: list[Outcome]) -> None:
+        results: list[StudyResult] = []
         for outcome in outcomes:
-            row = outcome.row
-            if row is None:
+            result = outcome.result
+            if result is None:
                 task = outcome.task
                 if task.attempt <= self._retries:
                     self._again.append(replace(task, attempt=task.attempt + 1))
                     continue
-                fault = without_paths(outcome.fault, self._order)
-                row = failed_row(self._order, task, fault)
-            rows.append(row)
-        if not rows:
+                error = without_paths(outcome.error, self._config)
+                result = failed_result(self._config, task, error)
+            results.append(result)
+        if not results:
             return
-        self._manifest.add(rows)
-        for row in rows:
-            self.done += row.state == "done"
-            if row.state == "failed":
+        self._manifest.add(results)
+        for result in results:
+            self.done += result.state == "done"
+            if result.state == "failed":
                 self.failed += 1
                 if len(self.failures) < SHOWN_FAILURES:
-                    self.failures.append((row.study, row.error or ""))
-        self._tell()
+                    self.failures.append((result.study, result.error or ""))
+        self._report_progress()
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         if self._progress is not None:
             message = f"Segmenting, {self.failed} failed" if self.failed else "Segmenting"
             self._progress(Progress(self.done + self.failed, self._total, message))
 
 
-def _check(order: Order, workers: int | None, scheduler: str | None) -> None:
-    """Find out before anything is written what cannot work."""
+def _check(config: CohortConfig, workers: int | None, scheduler: str | None) -> None:
+    """Raise a `FlomoError` for settings that cannot work."""
     if workers is not None and workers < 1:
-        raise FlomoError(f"{workers} workers cannot do anything; ask for 1 or more.")
+        raise FlomoError(f"The number of workers must be 1 or more, not {workers}.")
     if workers is not None and scheduler is not None:
         raise FlomoError("A scheduler brings its own workers; give either workers or a scheduler.")
-    needed = ("dask", "distributed", "cryptography")  # the last one encrypts a local cluster
+    needed = ("dask", "distributed", "cryptography")  # cryptography encrypts a local cluster
     if workers != 1 and any(importlib.util.find_spec(name) is None for name in needed):
         raise FlomoError(
             "Several workers need Dask, which is not installed; install it with: pip install "
             "'napari-flomo[cohort]', or use --workers 1."
         )
-    if order.suffix not in FORMATS:
+    if config.suffix not in FORMATS:
         known = ", ".join(FORMATS)
-        raise FlomoError(f"Labels cannot be written as {order.suffix}; choose {known}.")
-    if order.root.resolve() == order.out.resolve():
-        raise FlomoError("Results cannot lie among the images; choose a folder of their own.")
-    if order.out.exists() and not order.out.is_dir():
-        raise FlomoError(f"{order.out} is a file; choose a folder for the results.")
+        raise FlomoError(f"Labels cannot be written as {config.suffix}; choose {known}.")
+    if config.root.resolve() == config.out.resolve():
+        raise FlomoError(
+            "Results cannot be written to the folder of the images; choose another folder."
+        )
+    if config.out.exists() and not config.out.is_dir():
+        raise FlomoError(f"{config.out} is a file; choose a folder for the results.")
 
 
 def _files(model: Path) -> dict[str, bytes]:
-    """Read a model's files once; whoever loads them compares the weights with the card."""
+    """Read the files of a model; workers verify the weights when they load them."""
     try:
         return {name: (model / name).read_bytes() for name in MODEL_FILES}
     except OSError as error:
         raise FlomoError(
-            f"The model in {model} cannot be read: {error.strerror or error}; get it again."
+            f"The model in {model} cannot be read: {error.strerror or error}; download it again."
         ) from error
 
 
 def _make_parents(folder: Path) -> None:
-    """Make a folder and those around it that are not there.
+    """Create a folder and its parents.
 
     Raises
     ------
     FlomoError
-        If that is not possible.
+        If that fails.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FlomoError(
-            f"The folder {folder} cannot be made: {error.strerror or error}; choose another."
+            f"The folder {folder} cannot be created: {error.strerror or error}; choose another."
         ) from error
 
 
-def _tasks(studies: list[Study], manifest: CohortManifest, order: Order) -> Iterator[StudyTask]:
+def _tasks(
+    studies: list[Study], manifest: CohortManifest, config: CohortConfig
+) -> Iterator[StudyTask]:
     for study in studies:
-        state = manifest.state(study, order)
+        state = manifest.state(study, config)
         if state == "changed":
             yield StudyTask(study, known=manifest.line(study.id))
         elif state != "done":
@@ -298,22 +310,22 @@ def _tasks(studies: list[Study], manifest: CohortManifest, order: Order) -> Iter
 
 
 def _executor(
-    config: WorkerConfig, workers: int | None, scheduler: str | None, studies: int
+    worker_config: WorkerConfig, workers: int | None, scheduler: str | None, studies: int
 ) -> AbstractContextManager[Executor]:
-    """Return the executor that was asked for."""
+    """Return the requested executor."""
     if workers == 1 and scheduler is None:
-        return contextlib.closing(Alone(config))
+        return contextlib.closing(InProcessExecutor(worker_config))
     from napari_flomo.cohorts import cluster
 
     if scheduler is not None:
-        return cluster.remote_cluster(config, scheduler)
+        return cluster.remote_cluster(worker_config, scheduler)
     if workers is None:
-        workers = min(studies, _gpus(config.order.device) or cluster.default_workers())
-    return cluster.local_cluster(config, workers)
+        workers = min(studies, _gpus(worker_config.config.device) or cluster.default_workers())
+    return cluster.local_cluster(worker_config, workers)
 
 
 def _gpus(device: str) -> int:
-    """Return how many GPUs would be used."""
+    """Return the number of GPUs to use."""
     from napari_flomo.segmentation import choose_device
 
     if choose_device(device).type != "cuda":

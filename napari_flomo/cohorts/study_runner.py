@@ -1,4 +1,4 @@
-"""The work on one study, in whatever process it happens."""
+"""Segment studies one by one, in any process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.cohorts.allocation import keep_freed_memory
+from napari_flomo.cohorts.config import CONTENTS, FORMATS, CohortConfig, StudyTask
 from napari_flomo.cohorts.finding import Study
 from napari_flomo.cohorts.inputs import Input, read_input, stamp_of
-from napari_flomo.cohorts.order import CONTENTS, FORMATS, Order, StudyTask
-from napari_flomo.cohorts.row import Row, most_uncertain, plain_scores
+from napari_flomo.cohorts.study_result import StudyResult, most_uncertain, plain_scores
 from napari_flomo.errors import Cancelled, FlomoError, Problem
 from napari_flomo.files import make_folder
 
@@ -23,58 +23,58 @@ if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmentation, Segmenter
     from napari_flomo.volumes import Volume
 
-WORTH_SETTLING = 60.0
-"""Seconds of work ahead for which finding the fastest engine pays: that takes several."""
+WORTH_MEASURING_SECONDS = 60.0
+"""Remaining work for which it pays to look for the fastest engine, which takes seconds."""
 
-Describe = Callable[[BaseException], Problem]
-"""Returns what to tell the user about a failure."""
+DescribeError = Callable[[BaseException], Problem]
+"""Returns what to tell the user about an exception."""
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """All that a process must know to work; can be sent to another computer.
+    """Settings that a worker process needs; can be sent to another computer.
 
     Attributes
     ----------
-    order
-        What is wanted.
+    config
+        Settings of the run.
     model
-        The files of the model by name: workers load these and fetch nothing.
+        The files of the model by name: workers load these and download nothing.
     describe
-        Makes a sentence of a failure.
+        Turns an exception into a sentence.
     share
-        Studies that each worker will have, about.
+        Approximate number of studies per worker.
     """
 
-    order: Order
+    config: CohortConfig
     model: Mapping[str, bytes]
-    describe: Describe
+    describe: DescribeError
     share: float = 1.0
 
 
 class StudyRunner:
-    """Segments studies one after the other with one network, which is loaded once.
+    """Segments studies one after the other, loading the network once.
 
     Parameters
     ----------
-    config
-        What is wanted, and the model.
+    worker_config
+        Settings of the run, and the model.
     device
-        Where to compute, if not as the order says.
+        Overrides the device of the settings.
     """
 
-    def __init__(self, config: WorkerConfig, device: str | None = None) -> None:
-        self._config = config
-        self._order = config.order
-        self._device = device or config.order.device
+    def __init__(self, worker_config: WorkerConfig, device: str | None = None) -> None:
+        self._worker_config = worker_config
+        self._config = worker_config.config
+        self._device = device or worker_config.config.device
         self._segmenter: Segmenter | None = None
         self._loading = threading.Lock()
-        self._computing = threading.Lock()  # a network is not made for two threads at once
+        self._computing = threading.Lock()  # the segmenter is not thread-safe
         self._stopped = threading.Event()
         self._settled = False
 
     def load(self) -> None:
-        """Load the network now; without this the first study does.
+        """Load the network now instead of with the first study.
 
         Raises
         ------
@@ -88,23 +88,23 @@ class StudyRunner:
                 return
             keep_freed_memory()
             with tempfile.TemporaryDirectory(prefix="flomo-") as folder:
-                for name, content in self._config.model.items():
+                for name, content in self._worker_config.model.items():
                     (Path(folder) / name).write_bytes(content)
                 self._segmenter = Segmenter.from_pretrained(
-                    Path(folder), self._device, self._order.engine
+                    Path(folder), self._device, self._config.engine
                 )
 
     def stop(self) -> None:
-        """Let the study at hand, and all that come, raise `Cancelled` soon."""
+        """Let the current study, and all further ones, raise `Cancelled` soon."""
         self._stopped.set()
 
-    def segment(self, task: StudyTask) -> Row:
-        """Segment one study and write its files: all or none.
+    def segment(self, task: StudyTask) -> StudyResult:
+        """Segment one study and write all of its files or none.
 
         Returns
         -------
         Row
-            Also where it failed; then no files of the study are left.
+            Also for a failure; then no files of the study remain.
 
         Raises
         ------
@@ -112,50 +112,50 @@ class StudyRunner:
             After `stop`.
         """
         start = perf_counter()
-        study, order = task.study, self._order
+        study, config = task.study, self._config
         source: Input | None = None
         try:
-            source = read_input(study, order.root)
+            source = read_input(study, config.root)
             hashed = perf_counter() - start
-            known = _still_right(task, source, order)
+            known = _unchanged_result(task, source, config)
             if known is not None:
                 return known
-            row = self._compute(task, source)
-            seconds = {"hash": round(hashed, 4), **row.seconds}
+            result = self._compute(task, source)
+            seconds = {"hash": round(hashed, 4), **result.seconds}
             seconds["total"] = round(perf_counter() - start, 4)
-            return replace(row, seconds=seconds)
+            return replace(result, seconds=seconds)
         except Cancelled:
             raise
         except Exception as error:
-            return failed_row(order, task, self._told(error), source)
+            return failed_result(config, task, self._sentence(error), source)
 
-    def _compute(self, task: StudyTask, source: Input) -> Row:
+    def _compute(self, task: StudyTask, source: Input) -> StudyResult:
         from napari_flomo.measures import implausible
 
         if self._stopped.is_set():
             raise Cancelled
-        study, order = task.study, self._order
+        study, config = task.study, self._config
         self.load()
         assert self._segmenter is not None
         start = perf_counter()
-        volume = _read(study, order)
+        volume = _read(study, config)
         opened = perf_counter()
-        if stamp_of(study, order.root) != source.stamp:
+        if stamp_of(study, config.root) != source.stamp:
             raise FlomoError("The image changed while it was read; run the command again.")
         segmentation = self._segment(volume)
         computed = perf_counter()
         self._settle(computed - opened)
         warnings = list(implausible(segmentation.labels, segmentation.card))
-        outputs = order.outputs(study.id)
+        outputs = config.outputs(study.id)
         self._save(segmentation, outputs)
         saved = perf_counter()
         stages = dict(segmentation.manifest.get("seconds", {}))
         stages.pop("total", None)
         scores = segmentation.scores
         assert scores is not None
-        return Row(
+        return StudyResult(
             study.id,
-            order.run,
+            config.run,
             "done",
             source,
             outputs,
@@ -183,71 +183,78 @@ class StudyRunner:
             return self._segmenter.segment(
                 volume,
                 cancelled=self._stopped.is_set,
-                keep_probabilities=self._order.probabilities,
-                mirrored=self._order.mirrored,
+                keep_probabilities=self._config.probabilities,
+                mirrored=self._config.mirrored,
             )
 
     def _settle(self, seconds: float) -> None:
-        """After the first study, look for a faster engine where much work is to come."""
+        """After the first study, find the fastest engine if much work remains."""
         assert self._segmenter is not None
-        if not self._settled and seconds * (self._config.share - 1) > WORTH_SETTLING:
+        if (
+            not self._settled
+            and seconds * (self._worker_config.share - 1) > WORTH_MEASURING_SECONDS
+        ):
             with self._computing:
-                self._segmenter.settle_engine()
+                self._segmenter.find_fastest_engine()
         self._settled = True
 
     def _save(self, segmentation: Segmentation, outputs: Mapping[str, str]) -> None:
-        out = self._order.out
-        places = {content: out / path for content, path in outputs.items()}
-        folder = places["labels"].parent
+        out = self._config.out
+        paths = {content: out / path for content, path in outputs.items()}
+        folder = paths["labels"].parent
         for parent in reversed(folder.relative_to(out).parents):
             make_folder(out / parent)
         make_folder(folder)
-        sweep(folder)
+        remove_temporary_files(folder)
         segmentation.save(
-            places["labels"],
-            probabilities=places.get("probabilities"),
-            uncertainty=places.get("uncertainty"),
+            paths["labels"],
+            probabilities=paths.get("probabilities"),
+            uncertainty=paths.get("uncertainty"),
         )
-        _remove_others(folder, {path.name for path in places.values()})
+        _remove_others(folder, {path.name for path in paths.values()})
 
-    def _told(self, error: Exception) -> str:
-        sentence = str(self._config.describe(error).sentence)
-        return without_paths(sentence, self._order)
+    def _sentence(self, error: Exception) -> str:
+        sentence = str(self._worker_config.describe(error).sentence)
+        return without_paths(sentence, self._config)
 
 
-def _read(study: Study, order: Order) -> Volume:
+def _read(study: Study, config: CohortConfig) -> Volume:
     from napari_flomo.volumes import read, read_series
 
     if study.parts:
-        return read_series(study.places(order.root), series=order.series, fill=True)
+        return read_series(study.paths(config.root), series=config.series, fill=True)
     return read(
-        order.root / study.id,
-        series=order.series if study.series else None,
-        slice_axis=order.slice_axis,
+        config.root / study.id,
+        series=config.series if study.series else None,
+        slice_axis=config.slice_axis,
         fill=True,
     )
 
 
-def failed_row(order: Order, task: StudyTask, error: str, source: Input | None = None) -> Row:
-    """Return the row of a study that failed, after removing what an earlier time left of it.
+def failed_result(
+    config: CohortConfig, task: StudyTask, error: str, source: Input | None = None
+) -> StudyResult:
+    """Return the result of a failed study, after removing outputs of an earlier run.
 
-    Labels of an image that is no longer there, or of another model, would be taken for its own.
+    They may be labels of another image or model.
     """
-    folder = (order.out / order.outputs(task.study.id)["labels"]).parent
+    folder = (config.out / config.outputs(task.study.id)["labels"]).parent
     _remove_others(folder, set())
-    sweep(folder)
-    return Row(task.study.id, order.run, "failed", source, error=error, attempts=task.attempt)
+    remove_temporary_files(folder)
+    return StudyResult(
+        task.study.id, config.run, "failed", source, error=error, attempts=task.attempt
+    )
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a process that was killed left half-written in the folder of one study."""
+def remove_temporary_files(folder: Path) -> None:
+    """Remove temporary files of a killed process from the folder of a study."""
     with contextlib.suppress(OSError):
         for path in folder.glob(".flomo-*"):
             path.unlink(missing_ok=True)
 
 
 def _remove_others(folder: Path, kept: set[str]) -> None:
-    """Remove the outputs of an earlier run, which may have had other formats."""
+    """Remove outputs of an earlier run, possibly in other formats."""
     for content in CONTENTS:
         for suffix in FORMATS:
             if f"{content}{suffix}" not in kept:
@@ -255,24 +262,28 @@ def _remove_others(folder: Path, kept: set[str]) -> None:
                     (folder / f"{content}{suffix}").unlink(missing_ok=True)
 
 
-def without_paths(sentence: str, order: Order) -> str:
-    """Return a sentence that names files by their place below the two folders."""
-    for place in (order.root, order.root.resolve(), order.out, order.out.resolve()):
-        if place.name:  # not the root of the disk, whose name is in every path
+def without_paths(sentence: str, config: CohortConfig) -> str:
+    """Return a sentence with paths relative to the input and the results folder."""
+    for folder in (config.root, config.root.resolve(), config.out, config.out.resolve()):
+        if folder.name:  # not the root folder, which is in every path
             for slash in ("/", "\\"):
-                sentence = sentence.replace(f"{place}{slash}", "")
-            sentence = sentence.replace(str(place), ".")
+                sentence = sentence.replace(f"{folder}{slash}", "")
+            sentence = sentence.replace(str(folder), ".")
     return sentence
 
 
-def _still_right(task: StudyTask, source: Input, order: Order) -> Row | None:
-    """Return the row of an earlier time if only the dates of the files changed since."""
-    row = None if task.known is None else Row.from_line(task.known)
-    if row is None or row.input is None or row.input.sha256 != source.sha256:
+def _unchanged_result(task: StudyTask, source: Input, config: CohortConfig) -> StudyResult | None:
+    """Return the previous result if only the dates of the files have changed."""
+    result = None if task.known is None else StudyResult.from_line(task.known)
+    if result is None or result.input is None or result.input.sha256 != source.sha256:
         return None
-    if row.state != "done" or row.run != order.run or row.outputs != order.outputs(row.study):
+    if (
+        result.state != "done"
+        or result.run != config.run
+        or result.outputs != config.outputs(result.study)
+    ):
         return None
-    return replace(row, input=source)
+    return replace(result, input=source)
 
 
 def _volumes(segmentation: Segmentation) -> list[dict[str, Any]]:

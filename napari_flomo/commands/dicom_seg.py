@@ -66,12 +66,12 @@ def run(args: argparse.Namespace) -> int:
     """Write the files and say where they are."""
     from napari_flomo.files import write_all
     from napari_flomo.models import load_card
-    from napari_flomo.segmentation import DICOM_SUFFIX, dicom_seg_jobs
+    from napari_flomo.segmentation import DICOM_SUFFIX, dicom_seg_files
     from napari_flomo.volumes import read
 
     if not args.output.endswith(DICOM_SUFFIX):
         raise FlomoError(f"{args.output} must end in {DICOM_SUFFIX}; choose such a name.")
-    jobs = dicom_seg_jobs(
+    jobs = dicom_seg_files(
         read(args.labels),
         load_card(model_folder(args.model, args.quiet)),
         args.images,

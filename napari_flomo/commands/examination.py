@@ -16,8 +16,8 @@ from napari_flomo.errors import FlomoError
 PACKAGES = (
     "torch",
     "numpy",
-    "scipy",
     "scikit-image",
+    "pillow",
     "SimpleITK",
     "nibabel",
     "pydicom",
@@ -142,11 +142,13 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
 def _engines() -> dict[str, Any]:
     """Return which engines can work on the device used, and which ones were found the fastest."""
     from napari_flomo.segmentation import choose_device
-    from napari_flomo.segmentation.engines import ENGINES, all_records, obstacle
+    from napari_flomo.segmentation.engines import ENGINES, all_records, unavailable_reason
 
     device = choose_device("auto")
     return {
-        "usable": [name for name, kind in ENGINES.items() if obstacle(kind, device) is None],
+        "usable": [
+            name for name, kind in ENGINES.items() if unavailable_reason(kind, device) is None
+        ],
         "measured": [
             {
                 "chosen": record.chosen,

@@ -12,7 +12,7 @@ from napari_flomo import DEFAULT_MODEL, __version__
 from napari_flomo.commands.options import add_computing, add_slice_axis, model_folder
 from napari_flomo.commands.selection import indices
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import Job, check_writable
+from napari_flomo.files import OutputFile, check_writable
 
 if TYPE_CHECKING:
     from napari_flomo.measures import StructureVolume
@@ -197,14 +197,16 @@ def _check(source: str, outputs: dict[str, str]) -> None:
         check_writable(path)
 
 
-def _dicom_seg(args: argparse.Namespace, segmentation: Segmentation) -> list[tuple[str, Job]]:
+def _dicom_seg(
+    args: argparse.Namespace, segmentation: Segmentation
+) -> list[tuple[str, OutputFile]]:
     """Return what writes the DICOM segmentations, by what they are: of a cine one for a frame."""
     if args.dicom_seg is None:
         return []
-    from napari_flomo.segmentation import dicom_seg_jobs
+    from napari_flomo.segmentation import dicom_seg_files
 
     frames = segmentation.manifest["segmented"]["frames"]
-    jobs = dicom_seg_jobs(
+    jobs = dicom_seg_files(
         segmentation.labels,
         segmentation.card,
         args.input,

@@ -1,4 +1,4 @@
-"""``flomo segment-many``: a folder of studies in; labels, a manifest and a table out."""
+"""``flomo segment-many``: segment all studies below a folder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from napari_flomo.commands.options import add_computing, add_slice_axis, model_f
 from napari_flomo.errors import Cancelled
 
 if TYPE_CHECKING:
-    from napari_flomo.cohorts import Choice, Order, Summary
+    from napari_flomo.cohorts import CohortConfig, CohortSummary, StudyFilter
 
 EXIT_SOME_FAILED = 3
 SHOWN = 10
-"""Failures that are printed; the table has all."""
+"""Failures that are printed; the table has all of them."""
 
 EPILOG = """examples:
   flomo segment-many studies --out results
@@ -23,7 +23,7 @@ EPILOG = """examples:
   flomo segment-many studies --out results --pattern '*_sa.nii.gz' --uncertainty
   flomo segment-many /data/in --out /data/out --scheduler tcp://10.0.0.5:8786
 
-Run the same command again to go on after an interruption. Exit codes: 0 all studies are done,
+Run the same command again to resume after an interruption. Exit codes: 0 all studies are done,
 2 nothing could run, 3 some studies failed (cohort.csv says which and why), 130 interrupted.
 """
 
@@ -53,13 +53,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--workers",
         metavar="N",
         type=int,
-        help="processes on this computer; 1 needs no Dask (default: as many as there are cores "
-        "and memory for, or one for each GPU)",
+        help="processes on this computer; 1 needs no Dask (default: as many as cores and memory "
+        "allow, or one per GPU)",
     )
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="work with the workers of a running Dask scheduler, such as tcp://host:8786",
+        help="use the workers of a running Dask scheduler, such as tcp://host:8786",
     )
     add_computing(parser)
     add_slice_axis(parser)
@@ -76,13 +76,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="GLOB",
         action="append",
         default=[],
-        help="no studies whose path below DIR matches; may be given several times",
+        help="skip studies whose path below DIR matches; may be given several times",
     )
     parser.add_argument(
         "--series",
         metavar="NUMBER|NAME|UID",
         help="which series of DICOM folders that hold several: its number, description or UID; "
-        "folders without it are left out",
+        "folders without it are skipped",
     )
     parser.add_argument(
         "--uncertainty", action="store_true", help="also write the predictive entropy"
@@ -94,13 +94,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--format",
         choices=("nii.gz", "nrrd", "mha"),
         default="nii.gz",
-        help="of labels and uncertainty (default: nii.gz)",
+        help="format of labels and uncertainty (default: nii.gz)",
     )
     parser.add_argument(
-        "--again", action="store_true", help="do finished studies again, too, and replace them"
+        "--again", action="store_true", help="repeat finished studies and overwrite their results"
     )
     parser.add_argument(
-        "--list", action="store_true", help="only show the studies and what would be done"
+        "--list", action="store_true", help="only list the studies and what would be done"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
@@ -108,12 +108,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment all studies that are not done, and report."""
-    from napari_flomo.cohorts import Choice, Order, segment_cohort
+    """Segment all unfinished studies, and print a summary."""
+    from napari_flomo.cohorts import CohortConfig, StudyFilter, segment_cohort
     from napari_flomo.errors import describe
     from napari_flomo.progress import progress_bar
 
-    order = Order(
+    config = CohortConfig(
         args.input,
         args.out,
         device=args.device,
@@ -125,17 +125,17 @@ def run(args: argparse.Namespace) -> int:
         series=args.series,
         slice_axis=args.slice_axis,
     )
-    choice = Choice(patterns=args.pattern, exclude=args.exclude, series=args.series)
+    study_filter = StudyFilter(patterns=args.pattern, exclude=args.exclude, series=args.series)
     folder = model_folder(args.model, args.quiet)
     if args.list:
-        return _list(args, order, folder, choice)
+        return _list(args, config, folder, study_filter)
     try:
         with progress_bar("study", quiet=args.quiet) as progress:
             summary = segment_cohort(
-                order,
+                config,
                 folder,
                 describe=describe,
-                choice=choice,
+                study_filter=study_filter,
                 workers=args.workers,
                 scheduler=args.scheduler,
                 again=args.again,
@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
             )
     except (KeyboardInterrupt, Cancelled) as error:
         raise Cancelled(
-            "Interrupted; finished studies are kept, so the same command goes on from there."
+            "Interrupted; finished studies are kept: run the same command again to resume."
         ) from error
     if args.json:
         from napari_flomo.commands.report import print_json
@@ -154,18 +154,20 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_SOME_FAILED if summary.failed else 0
 
 
-def _list(args: argparse.Namespace, order: Order, model: Path, choice: Choice) -> int:
-    """Show the studies, the state of each, and what is left out and why."""
+def _list(
+    args: argparse.Namespace, config: CohortConfig, model: Path, study_filter: StudyFilter
+) -> int:
+    """List the studies with their states, and what is skipped and why."""
     from napari_flomo.cohorts import list_cohort
 
-    left_out: list[tuple[str, str]] = []
+    skipped: list[tuple[str, str]] = []
     counts: dict[str, int] = {}
     studies = []
 
     def note(path: str, reason: str) -> None:
-        left_out.append((path, reason))
+        skipped.append((path, reason))
 
-    for study, state in list_cohort(order, model, choice, note):
+    for study, state in list_cohort(config, model, study_filter, note):
         counts[state] = counts.get(state, 0) + 1
         if args.json:
             studies.append({"study": study.id, "series": study.series, "state": state})
@@ -174,18 +176,18 @@ def _list(args: argparse.Namespace, order: Order, model: Path, choice: Choice) -
     if args.json:
         from napari_flomo.commands.report import print_json
 
-        shown = [{"path": path, "reason": reason} for path, reason in left_out]
+        shown = [{"path": path, "reason": reason} for path, reason in skipped]
         print_json({"studies": studies, "left_out": shown})
     elif not args.quiet:
-        for path, reason in left_out:
+        for path, reason in skipped:
             print(f"{'-':8}{path} ({reason})")
         told = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
         print(f"{sum(counts.values())} studies{': ' if told else ''}{told}")
     return 0
 
 
-def _lines(out: Path, summary: Summary) -> list[str]:
-    """Return what a person reads after the run."""
+def _lines(out: Path, summary: CohortSummary) -> list[str]:
+    """Return the lines of the summary."""
     told = [f"{summary.done} segmented in {summary.seconds:.0f} s"]
     told += [f"{summary.kept} done before"] if summary.kept else []
     told += [f"{summary.failed} failed"] if summary.failed else []
@@ -195,8 +197,8 @@ def _lines(out: Path, summary: Summary) -> list[str]:
         lines.append(f"  ... and {summary.failed - SHOWN} more")
     if summary.not_queued:
         lines.append(
-            f"Segmented by an older version, so not in the order of review: {summary.not_queued}; "
-            "add --again to have them in it"
+            f"Segmented by an older version and not in review.csv: {summary.not_queued}; add "
+            "--again to include them"
         )
     return [
         *lines,

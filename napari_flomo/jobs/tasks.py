@@ -65,7 +65,7 @@ class WarmModels:
     def find_fastest_engine(self) -> None:
         """Measure the engines for the model that was used last."""
         if self._segmenters:
-            next(reversed(self._segmenters.values())).settle_engine()
+            next(reversed(self._segmenters.values())).find_fastest_engine()
 
     def clear(self) -> None:
         """Free the memory of all models, on the GPU too."""

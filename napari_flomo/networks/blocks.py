@@ -42,7 +42,11 @@ def average_pool_same(maps: Tensor) -> Tensor:
 
     Equal to Keras' ``AveragePooling2D(4, 2, "same")`` for even and odd sizes.
     """
-    return F.avg_pool2d(maps, 4, stride=2, padding=1, ceil_mode=True, count_include_pad=False)
+    # An axis of one pixel stays as it is: OpenVINO refuses a kernel larger than the padded map.
+    kernel, stride, padding = zip(
+        *((4, 2, 1) if length > 1 else (1, 1, 0) for length in maps.shape[-2:]), strict=True
+    )
+    return F.avg_pool2d(maps, kernel, stride, padding, ceil_mode=True, count_include_pad=False)
 
 
 def double_size_bilinear(maps: Tensor) -> Tensor:

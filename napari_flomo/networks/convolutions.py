@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_flomo.networks.fast_arithmetic import is_tracing
+from napari_flomo.networks.operations import is_tracing
 
 
 def convolve_depthwise(

@@ -1,99 +1,171 @@
-"""Networks rewritten for inference: the same values, sooner."""
+"""FLoMo-Net rewritten for inference: the same values from fewer operations."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from napari_flomo.networks.blocks import global_average
-from napari_flomo.networks.fast_flomo import FastFlomo
-from napari_flomo.networks.flomo import FlomoNet
-from napari_flomo.networks.flomo_blocks import LoGoMoE
+from napari_flomo.networks.blocks import pad_to_multiple
+from napari_flomo.networks.fast_experts import FastMoE
+from napari_flomo.networks.flomo import STRIDE, FlomoNet, Stage, check_image
 from napari_flomo.networks.folding import fold_norms
+from napari_flomo.networks.operations import in_float32, per_pixel
+from napari_flomo.networks.output import Output
 
 
-def fast(
-    network: nn.Module,
-    *,
-    maps: bool = True,
-    skip_below: float = 0.0,
-    images: Tensor | None = None,
-) -> nn.Module:
-    """Return a network with the same answers that is quicker and cannot be trained.
+def fast(network: nn.Module) -> nn.Module:
+    """Return a faster copy of a network that cannot be trained.
 
-    FLoMo-Net is rewritten: norms are folded, the experts of the decoder run before their input is
-    doubled, what the logits do not need is left out. Probabilities differ from the plain network's
-    by rounding alone. Of any other network norms are folded where a sequence of layers shows that
-    it can be done.
+    FLoMo-Net is rewritten: the experts of the decoder run before their input is upsampled, and
+    their norms are folded. Probabilities differ from the plain network's by rounding alone. Of any
+    other network, each batch norm that directly follows a convolution in an `nn.Sequential` is
+    folded.
 
     Parameters
     ----------
     network
-        Of `napari_flomo.networks`; it is not changed, and shares no tensor with the result.
-    maps
-        Whether ``Output.maps`` is wanted. Without, it is empty, and maps that the logits do not
-        depend on are not computed.
-    skip_below, images
-        Above 0 this changes the answers: experts whose routing weight is lower on every one of
-        these images ``(N, C, H, W)``, prepared as for the network, are left out for good. The best
-        expert of each image stays. Compare the results with those of the plain network first.
+        Of `napari_flomo.networks`; unchanged, and shares no tensor with the result.
 
     Returns
     -------
     nn.Module
         In evaluation mode, frozen, weights in channels-last memory. It takes what ``network``
         takes and returns an `Output` without ``aux``.
-
-    Raises
-    ------
-    ValueError
-        If experts are to be skipped without images, or of a network that has none.
     """
     frozen = copy.deepcopy(network).eval().requires_grad_(False)
-    kept = None
-    if skip_below > 0:
-        if images is None or not isinstance(frozen, FlomoNet):
-            raise ValueError("skip_below needs a FLoMo-Net, and images to measure its routing on")
-        kept = [_heard(weights, skip_below) for weights in routing(frozen, images)]
     if isinstance(frozen, FlomoNet):
-        quick: nn.Module = FastFlomo(frozen, maps=maps, kept=kept)
+        quick: nn.Module = FastFlomo(frozen).eval().requires_grad_(False)
     else:
         fold_norms(frozen)
         quick = frozen
-    quick = quick.eval().requires_grad_(False)
     return quick.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def routing(network: FlomoNet, images: Tensor) -> list[Tensor]:
-    """Return the weights of the experts, ``(N, 7)`` for each stage, first encoder, then decoder.
+def stages_of(modules: nn.ModuleDict) -> Iterable[Stage]:
+    """Return the stages of an encoder or decoder in order."""
+    return cast(Iterable[Stage], modules.values())
+
+
+class FastStage(nn.Module):
+    """A stage of FLoMo-Net; a decoder stage takes the map before it is upsampled."""
+
+    def __init__(self, plain: Stage) -> None:
+        super().__init__()
+        self.moe = FastMoE(plain.moe, upsampled=plain.fpfn is not None)
+        self.dasa, self.fpfn = plain.dasa, plain.fpfn
+
+    def forward(self, maps: Tensor, skip: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the features and the fusion's maps."""
+        maps = self.moe(maps)
+        if self.dasa is not None:
+            maps = self.dasa(maps)
+        return (maps, {}) if self.fpfn is None else self.fpfn(skip, maps)
+
+
+class FastFlomo(nn.Module):
+    """FLoMo-Net for inference: the same logits and maps from fewer operations.
+
+    The parts named in `FlomoNet.sensitive` stay in float32 under mixed precision.
 
     Parameters
     ----------
-    network
-        In evaluation mode.
-    images
-        ``(N, C, H, W)``, prepared as for the network.
+    plain
+        In evaluation mode, frozen. Its tensors are reused, so pass a copy.
     """
-    weights: list[Tensor] = []
 
-    def listen(module: nn.Module, inputs: tuple[Tensor]) -> None:
-        assert isinstance(module, LoGoMoE)
-        weights.append(module.route(global_average(inputs[0])))
+    def __init__(self, plain: FlomoNet) -> None:
+        super().__init__()
+        self.form = plain.form
+        self.in_channels = plain.in_channels
+        self.encoder = nn.ModuleList(FastStage(stage) for stage in stages_of(plain.encoder))
+        self.bridge = plain.bridge
+        self.decoder = nn.ModuleList(FastStage(stage) for stage in stages_of(plain.decoder))
+        self.head = plain.head
+        names = [f"decoder.{number}" for number in range(len(self.decoder))]
+        self.coarse = sum(name not in plain.sensitive for name in names)
 
-    experts = [module for module in network.modules() if isinstance(module, LoGoMoE)]
-    hooks = [module.register_forward_pre_hook(listen) for module in experts]
-    try:
-        with torch.inference_mode():
-            network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return weights
+    def forward(self, image: Tensor) -> Output:
+        """Segment a batch of slices; the contract is that of `FlomoNet.forward`."""
+        height, width = image.shape[-2:]
+        with in_float32(image.device):
+            maps, skips = self.encode(image)
+        seen: dict[str, Tensor] = {}
+        for number, stage in enumerate(self.decoder, start=1):
+            if number > self.coarse:
+                with in_float32(image.device):
+                    maps, own = stage(maps.to(self.head.weight.dtype), skips.pop())
+            else:
+                maps, own = stage(maps, skips.pop())
+            seen |= {f"stage{number}.{name}": value for name, value in own.items()}
+        with in_float32(image.device):
+            logits = per_pixel(self.head, maps.to(self.head.weight.dtype))
+        return Output(logits[..., :height, :width], [], seen)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the bridge's output, and the skips from the largest to the smallest."""
+        check_image(image, self.in_channels, self.form)
+        maps = image if self.form.unit_input else image / 255
+        if self.form.any_size:
+            maps = pad_to_multiple(maps, STRIDE)
+        skips = []
+        for stage in self.encoder:
+            maps, _ = stage(maps)
+            skips.append(maps)
+        return self.bridge(maps), skips
+
+    def parts(self, size: tuple[int, int]) -> list[tuple[nn.Module, bool]]:
+        """Return the network in parts, for runtimes that set the precision of a whole graph.
+
+        Parameters
+        ----------
+        size
+            Rows and columns of the image.
+
+        Returns
+        -------
+        list of (torch.nn.Module, bool)
+            In order, and whether each stays in float32. The first takes the image, the others what
+            the previous one returned; the last returns the logits.
+        """
+        coarse, fine = self.decoder[: self.coarse], self.decoder[self.coarse :]
+        return [
+            (_Encoding(self), True),
+            (_Decoding(coarse), False),
+            (_Decoding(fine, self.head, size), True),
+        ]
 
 
-def _heard(weights: Tensor, least: float) -> list[int]:
-    """Return the numbers of experts that some image gives this weight, or none a higher one."""
-    heard = (weights >= least) | (weights == weights.amax(1, keepdim=True))
-    return [number for number, one in enumerate(heard.any(0).tolist()) if one]
+class _Encoding(nn.Module):
+    """From the image to the inputs of the decoder, in the order of use."""
+
+    def __init__(self, whole: FastFlomo) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        maps, skips = self.whole.encode(image)
+        return maps, *reversed(skips)
+
+
+class _Decoding(nn.Module):
+    """Some stages of the decoder; skips that they do not use are passed on."""
+
+    def __init__(
+        self,
+        stages: nn.ModuleList,
+        head: nn.Conv2d | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.stages, self.head, self.size = stages, head, size
+
+    def forward(self, maps: Tensor, *skips: Tensor) -> Tensor | tuple[Tensor, ...]:
+        for stage, skip in zip(self.stages, skips, strict=False):
+            maps, _ = stage(maps, skip)
+        if self.head is None or self.size is None:
+            return maps, *skips[len(self.stages) :]
+        return per_pixel(self.head, maps)[..., : self.size[0], : self.size[1]]

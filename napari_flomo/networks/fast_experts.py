@@ -1,14 +1,14 @@
 """LoGo-MoE rewritten for inference: the same values from fewer operations and less memory traffic.
 
-A decoder stage sees its input doubled by nearest neighbours. A depthwise tap on the doubled map
-reads the small one, and taps that fall on the same small pixel add up. So the experts of a decoder
-stage run on the small map, once for each of the four phases (even or odd row, even or odd column);
-an expert with an even dilation gives the same value in all four, and runs once.
+A decoder stage sees its input upsampled twofold by nearest neighbours. A depthwise tap on the
+upsampled map reads a pixel of the small one, and taps on the same small pixel add up. So these
+experts run on the small map, once for each of the four phases (even or odd row, even or odd
+column); an expert with an even dilation gives the same value in all four, and runs once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import repeat
 from typing import Any, cast
 
@@ -18,14 +18,9 @@ from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import Expert, global_average, pointwise
 from napari_flomo.networks.convolutions import DepthwiseConv2d
-from napari_flomo.networks.fast_arithmetic import (
-    interleave,
-    is_tracing,
-    multiply_add,
-    per_pixel,
-)
 from napari_flomo.networks.flomo_blocks import LoGoMoE, routing_weights
 from napari_flomo.networks.folding import fold_norm, scale_and_shift
+from napari_flomo.networks.operations import interleave, is_tracing, multiply_add, per_pixel
 
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Row and column of the four pixels that a pixel of the small map becomes."""
@@ -37,25 +32,26 @@ def taps_on_small_map(kernel: int, dilation: int, phase: int) -> list[int]:
     Parameters
     ----------
     kernel, dilation
-        Of a centred convolution on the doubled map.
+        Of a centred convolution on the upsampled map.
     phase
-        0 for even rows (or columns) of the doubled map, 1 for odd ones.
+        0 for even rows (or columns) of the upsampled map, 1 for odd ones.
     """
     reach = dilation * (kernel - 1) // 2
     return [(phase + dilation * tap - reach) // 2 for tap in range(kernel)]
 
 
 class PhaseDepthwise(DepthwiseConv2d):
-    """A depthwise convolution on the small map: one phase of one on the doubled map.
+    """A depthwise convolution on the small map: one phase of one on the upsampled map.
 
-    Its kernel is centred, with zeros where no tap falls: PyTorch pads a map on one side by a copy,
-    which costs more than the zeros. Engines pad without one, so what they are given has no zeros.
+    Its kernel is centred, with zeros where no tap falls: PyTorch pads on one side by copying the
+    map, which costs more than the zeros. Other runtimes pad without a copy, so a traced kernel is
+    cropped.
 
     Parameters
     ----------
     plain
-        The convolution on the doubled map: stride 1, size kept, zeros outside. Its bias is left
-        out, see `biased_pointwise`.
+        The convolution on the upsampled map: stride 1, same padding. Its bias is left out, see
+        `biased_pointwise`.
     phase
         Row and column phase.
     """
@@ -113,9 +109,9 @@ def _bias(expert: Expert) -> Tensor:
 
 
 def as_convolution(layer: nn.Linear) -> nn.Conv2d:
-    """Return a dense layer as a 1x1 convolution, for maps of one pixel.
+    """Return a dense layer as a 1x1 convolution for maps of one pixel.
 
-    Engines keep the layout of such maps, and with it that of the maps they are added to.
+    Runtimes keep the memory layout of such maps, and of the maps they are added to.
     """
     convolution = pointwise(layer.in_features, layer.out_features)
     weight = layer.weight.detach()[:, :, None, None]
@@ -124,11 +120,11 @@ def as_convolution(layer: nn.Linear) -> nn.Conv2d:
     return convolution
 
 
-def minus(channels: int) -> nn.Conv2d:
+def negation(channels: int) -> nn.Conv2d:
     """Return a 1x1 convolution that changes the sign.
 
-    A mere sign an engine would fuse with what comes after, full-size maps, and lay all of them out
-    as suits the one pixel that it came from.
+    A runtime would fuse a plain negation with the full-size maps after it, and give all of them
+    the memory layout of its one pixel.
     """
     convolution = pointwise(channels, channels)
     eye = torch.eye(channels)[:, :, None, None]
@@ -168,7 +164,7 @@ class PlainExperts(nn.Module):
         self.across = None if few else nn.ModuleList(map(biased_pointwise, experts))
 
     def forward(self, maps: Tensor, weights: Tensor, start: Tensor) -> Tensor:
-        """Return ``start`` and the mixture, added: ``(N, features, H, W)``.
+        """Return ``start`` plus the mixture, ``(N, features, H, W)``.
 
         Parameters
         ----------
@@ -186,8 +182,8 @@ class PlainExperts(nn.Module):
         return view if self.across is None else per_pixel(self.across[number], view)
 
 
-class DoubledExperts(nn.Module):
-    """The mixture of the experts of a decoder stage, from the map before it is doubled."""
+class UpsampledExperts(nn.Module):
+    """The mixture of the experts of a decoder stage, from the map before upsampling."""
 
     def __init__(self, experts: list[Expert]) -> None:
         super().__init__()
@@ -202,7 +198,7 @@ class DoubledExperts(nn.Module):
         )
 
     def forward(self, small: Tensor, weights: Tensor, start: Tensor) -> Tensor:
-        """Return ``start`` and the mixture, added: ``(N, features, 2h, 2w)`` from ``(N, C, h, w)``.
+        """Return ``start`` plus the mixture, ``(N, features, 2h, 2w)`` from ``(N, C, h, w)``.
 
         Parameters
         ----------
@@ -228,12 +224,12 @@ class DoubledExperts(nn.Module):
             yield per_pixel(self.pointwise[number], along[phase](small))
 
 
-TOGETHER = 3
-"""Experts that are added in one operation of an engine, which takes only so many inputs."""
+ADDED_AT_ONCE = 3
+"""Experts added in one fused operation: runtimes fuse only so many inputs."""
 
 
 def add_shares(start: Tensor, views: Iterable[Tensor], weights: Tensor) -> Tensor:
-    """Return ``start`` plus the experts' views, rectified (in place) and weighed.
+    """Return ``start`` plus the weighted outputs of the experts, after an in-place ReLU.
 
     Parameters
     ----------
@@ -250,8 +246,8 @@ def add_shares(start: Tensor, views: Iterable[Tensor], weights: Tensor) -> Tenso
             start = multiply_add(start, view.relu_(), share)
         return start
     weighed = [view.relu_() * share for view, share in zip(views, shares, strict=True)]
-    for first in range(0, len(weighed), TOGETHER):
-        start = start + sum(weighed[first + 1 : first + TOGETHER], weighed[first])
+    for first in range(0, len(weighed), ADDED_AT_ONCE):
+        start = start + sum(weighed[first + 1 : first + ADDED_AT_ONCE], weighed[first])
     return start
 
 
@@ -261,33 +257,25 @@ class FastMoE(nn.Module):
     Parameters
     ----------
     plain
-        The module to rewrite; its tensors are taken over, so hand in a copy.
-    doubled
-        Whether the input is to be doubled first by nearest neighbours (decoder).
-    kept
-        Numbers of the experts that are computed; all by default. Without one of them the result is
-        another.
+        The module to rewrite. Its tensors are reused, so pass a copy.
+    upsampled
+        Whether the plain module sees its input upsampled by nearest neighbours (decoder).
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, plain: LoGoMoE, *, doubled: bool, kept: Sequence[int] | None = None) -> None:
+    def __init__(self, plain: LoGoMoE, *, upsampled: bool) -> None:
         super().__init__()
         self.form = plain.form
         self.router = plain.router
-        self.kept = None if kept is None else list(kept)
-        experts = [
-            cast(Expert, expert)
-            for number, expert in enumerate(plain.experts)
-            if kept is None or number in kept
-        ]
-        self.experts = DoubledExperts(experts) if doubled else PlainExperts(experts)
+        experts = [cast(Expert, expert) for expert in plain.experts]
+        self.experts = UpsampledExperts(experts) if upsampled else PlainExperts(experts)
         self.global_proj = plain.global_proj
         if self.form.global_gate:
             self.global_fc1 = as_convolution(plain.global_fc1)
             self.global_fc2 = as_convolution(plain.global_fc2)
-        self.minus = minus(plain.global_proj.out_channels)
+        self.negate = negation(plain.global_proj.out_channels)
         self.gate_conv = fold_norm(plain.gate_conv, plain.gate_norm)
         self.refine_depthwise = plain.refine_depthwise
         scale, shift = scale_and_shift(plain.refine_norm)
@@ -297,16 +285,14 @@ class FastMoE(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the features."""
-        mean = global_average(maps)  # doubling changes no mean
+        mean = global_average(maps)  # nearest-neighbour upsampling keeps the mean
         weights = routing_weights(mean, self.router, self.form)
-        if self.kept is not None:
-            weights = weights[:, self.kept]
         whole = F.relu(self.global_proj(mean[:, :, None, None]))
         if self.form.global_gate:
             hidden = F.relu(self.global_fc1(whole))
             whole = whole * self.global_fc2(hidden).sigmoid()
-        # What is local, less what is global: the sum of the experts starts there.
-        difference = self.experts(maps, weights[:, :, None, None, None], self.minus(whole))
+        # The sum of the experts starts at minus the global vector: local minus global.
+        difference = self.experts(maps, weights[:, :, None, None, None], self.negate(whole))
         mixed = multiply_add(whole, difference, self.gate_conv(difference).sigmoid_())
         mixed = multiply_add(self.shift, F.gelu(self.refine_depthwise(mixed)), self.scale)
         return mixed if self.downsample is None else F.gelu(self.downsample(mixed))

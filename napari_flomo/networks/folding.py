@@ -1,4 +1,4 @@
-"""Batch norms of a network that no longer learns, folded into the convolution before them."""
+"""Fold batch norms in evaluation mode into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return what a batch norm in evaluation mode multiplies by and adds, both ``(C,)``."""
+    """Return the factor and the offset of a batch norm in evaluation mode, both ``(C,)``."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    # In float64: the fold then costs one rounding.
+    # In float64, so that it costs a single rounding.
     mean, variance = norm.running_mean.double(), norm.running_var.double()
     weight = norm.weight.detach().double() if norm.affine else torch.ones_like(mean)
     bias = norm.bias.detach().double() if norm.affine else torch.zeros_like(mean)
@@ -25,12 +25,12 @@ def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def fold_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """Return one convolution in place of a convolution and the batch norm behind it.
+    """Return one convolution in place of a convolution and the batch norm after it.
 
     Parameters
     ----------
     convolution, norm
-        Of a network in evaluation mode; neither is changed.
+        Of a network in evaluation mode; not modified.
     """
     scale, shift = scale_and_shift(norm)
     folded = copy.deepcopy(convolution)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from napari_flomo.networks.convolutions import average_down, conv_norm_relu, resize
 from napari_flomo.networks.dct import dct_bank
-from napari_flomo.networks.fast_arithmetic import is_tracing
 from napari_flomo.networks.gates import ChannelMLP, weigh_channels
+from napari_flomo.networks.operations import is_tracing
 
 TOP16 = (
     (0, 0), (0, 1), (6, 0), (0, 5), (0, 2), (1, 0), (1, 2), (4, 0),

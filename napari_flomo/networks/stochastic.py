@@ -14,7 +14,7 @@ from napari_flomo.networks.output import Output
 
 
 def can_sample(network: nn.Module) -> bool:
-    """Tell whether a network has parts that `stochastic_forward` and `Draws` can let draw."""
+    """Return True if a network has parts that `stochastic_forward` and `Draws` can let draw."""
     return bool(_parts(network))
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import Job, PathLike
+from napari_flomo.files import OutputFile, PathLike
 from napari_flomo.models.card import Label, ModelCard
-from napari_flomo.segmentation.dicom_sources import Sources
+from napari_flomo.segmentation.dicom_sources import SourceImages
 from napari_flomo.volumes import SPATIAL_AXES, Volume, align_labels, find_series
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def check_available() -> None:
         )
 
 
-def dicom_seg_jobs(
+def dicom_seg_files(
     labels: Volume,
     card: ModelCard,
     images: PathLike,
@@ -53,7 +53,7 @@ def dicom_seg_jobs(
     frames: Sequence[int] | None = None,
     corrected: bool = False,
     note: Callable[[str], object] | None = None,
-) -> list[Job]:
+) -> list[OutputFile]:
     """Make DICOM Segmentation objects of labels, ready to be written.
 
     As the standard asks, patient and study are repeated from the images. What may be empty and was
@@ -82,7 +82,7 @@ def dicom_seg_jobs(
 
     Returns
     -------
-    list of Job
+    list of OutputFile
         For `napari_flomo.files.write_all`.
 
     Raises
@@ -101,10 +101,10 @@ def dicom_seg_jobs(
         raise FlomoError(f"There is no frame {chosen[-1]}: the series has {len(files)}, from 0.")
     data = labels.data if "frames" in labels.axes else labels.data[np.newaxis]
     path, several = Path(path), len(files) > 1
-    sources = Sources(found)
+    sources = SourceImages(found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote names and numbers of the patient
-        jobs: list[Job] = [
+        jobs: list[OutputFile] = [
             (
                 _path_of(path, frame) if several else path,
                 _object(data[frame], card, sources, frame, corrected).save_as,
@@ -160,22 +160,22 @@ def check_usable(
     image
         The series, as it was read.
     card, images, series
-        As in `dicom_seg_jobs`.
+        As in `dicom_seg_files`.
 
     Raises
     ------
     FlomoError
-        As `dicom_seg_jobs`.
+        As `dicom_seg_files`.
     """
     axes = tuple(name for name in image.axes if name != "channels")
     empty = np.broadcast_to(np.uint8(0), tuple(map(image.length, axes)))
-    dicom_seg_jobs(
+    dicom_seg_files(
         image.with_data(empty, axes=axes), card, images, "trial.dcm", series=series, frames=[0]
     )
 
 
 def _object(
-    labels: NDArray[np.generic], card: ModelCard, sources: Sources, frame: int, corrected: bool
+    labels: NDArray[np.generic], card: ModelCard, sources: SourceImages, frame: int, corrected: bool
 ) -> DicomSegmentation:
     """Make the object of one frame, ``(slices, rows, columns)``."""
     from highdicom import UID

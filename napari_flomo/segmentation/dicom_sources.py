@@ -40,7 +40,7 @@ _ENHANCED_ONLY = (
 
 
 @dataclass
-class Sources:
+class SourceImages:
     """The images of a series, with what they lack made up once for all of its frames.
 
     Parameters

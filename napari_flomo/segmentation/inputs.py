@@ -1,4 +1,4 @@
-"""Whether a volume is what a model takes."""
+"""Check and prepare the input of a model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from napari_flomo.volumes.slice_axis import ask_for_axis
 
 
 def check_input(volume: Volume, card: ModelCard) -> None:
-    """Raise unless the model can make sense of the volume.
+    """Raise a `FlomoError` unless the volume suits the model.
 
-    A single slice of a scanner is a short stack and welcome; a photo is not.
+    A single slice of a scanner is accepted as a stack; a photo is not.
 
     Raises
     ------
     FlomoError
-        If kind, colours or missing spacing do not suit the card, or it is not clear which axis of
-        a stack is the slice axis.
+        If kind, colours or missing spacing do not suit the card, or the slice axis of a stack is
+        ambiguous.
     """
     if "classes" in volume.axes:
         raise FlomoError("These are probabilities of classes, not an image; give the image itself.")
@@ -43,11 +43,11 @@ def check_input(volume: Volume, card: ModelCard) -> None:
         )
     if card.preprocessing.pixel_mm is not None and not volume.geometry.spacing_known:
         raise FlomoError(
-            f"{card.name} must know the size of a pixel in mm, but the image does not say; save it "
-            "in a format with spacing, or set the spacing."
+            f"{card.name} needs the pixel size in mm, but the image has none; save it in a format "
+            "with spacing, or set the spacing."
         )
     channels = volume.length("channels") if "channels" in volume.axes else 1
-    colours = 3 if channels == 4 else channels  # alpha is no colour
+    colours = 3 if channels == 4 else channels  # without alpha
     if colours not in (1, card.image_channels):
         wanted = "grey images" if card.image_channels == 1 else f"{card.image_channels} channels"
         raise FlomoError(
@@ -57,7 +57,7 @@ def check_input(volume: Volume, card: ModelCard) -> None:
 
 
 def chosen_indices(wanted: Iterable[int] | None, length: int, noun: str) -> list[int]:
-    """Return the indices to work on, ascending and each once.
+    """Return the indices to process, ascending and unique.
 
     Raises
     ------
@@ -78,12 +78,11 @@ def chosen_indices(wanted: Iterable[int] | None, length: int, noun: str) -> list
 
 
 def with_channels(frame: Volume, card: ModelCard) -> NDArray[Any]:
-    """Return one frame as ``(slices, rows, columns)`` or ``(..., channels)``, as the model wants.
+    """Return one frame as ``(slices, rows, columns)`` or ``(..., channels)``, as the model needs.
 
-    Alpha is dropped; grey is repeated for a model of several channels, since grey is what equal
-    red, green and blue look like.
+    Alpha is dropped; grey is repeated for a model of several channels.
     """
-    # In one order in memory, however the image is stored: other orders round otherwise.
+    # Always in the same memory order, because the order affects rounding.
     data = np.ascontiguousarray(frame.data)
     if "channels" not in frame.axes:
         data = data[..., np.newaxis]

@@ -1,4 +1,4 @@
-"""The record of one run, so that a result can be explained and repeated later."""
+"""The manifest of a run, which explains how a result was made."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import torch
 
 
-class Stopwatch:
-    """Seconds by stage, summed over all its turns."""
+class StageTimer:
+    """Measures the seconds of each stage, summed over its calls."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -29,7 +29,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time that the block takes to a stage."""
+        """Add the duration of the block to a stage."""
         start = perf_counter()
         try:
             yield
@@ -37,7 +37,7 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
 
     def report(self) -> dict[str, float]:
-        """Return the seconds of every stage and of everything since the watch was made."""
+        """Return the seconds of every stage, and in total since creation."""
         total = perf_counter() - self._start
         return {name: round(s, 4) for name, s in (*self.seconds.items(), ("total", total))}
 
@@ -54,18 +54,18 @@ def run_manifest(
     maps: Sequence[str],
     mirrored: bool,
     postprocessed: bool,
-    stopwatch: Stopwatch,
+    stopwatch: StageTimer,
 ) -> dict[str, Any]:
     """Describe a finished run in plain JSON types.
 
-    No paths, file names or patient data: a manifest may travel with an anonymous result.
+    Without paths, file names and patient data, so that it can accompany anonymised results.
 
     Parameters
     ----------
     volume, card, device
-        What was segmented, by which model, where.
+        The image, the model and the device.
     engine
-        What ran the network, from `Runner.report`.
+        From `EngineRunner.report`.
     frames, slices
         Indices that were segmented.
     batch
@@ -75,9 +75,9 @@ def run_manifest(
     mirrored
         Whether probabilities are the mean over mirrored views.
     postprocessed
-        Whether the card's postprocessing was done.
+        Whether the card's postprocessing was applied.
     stopwatch
-        Holds the seconds.
+        The durations of the stages.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""Maps of uncertainty by name: what each one shows, and what it costs.
+"""Uncertainty maps by name.
 
 All are float32 on the grid of the image, 0 (certain) to 1, and 0 where nothing was segmented. They
-do not change the labels: those come from one plain pass, whichever maps are asked for.
+do not change the labels, which come from one plain pass.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation.test_time import MIRRORED
 
 DEFAULT_MAPS = ("entropy",)
-"""What a segmentation holds unless others are asked for."""
+"""Maps that are computed by default."""
 
 TEST_TIME_PASSES = 8
-"""Looks at a slice in test-time augmentation, the plain one among them."""
+"""Views in test-time augmentation, including the plain one."""
 
 DRAWS = 16
-"""Draws of Monte Carlo attention; the plain pass, which draws nothing, is not among them."""
+"""Samples of Monte Carlo attention, not counting the deterministic pass."""
 
 DRAWS_SEED = 0
 
 STAGES = (1, 2, 3, 4)
-"""Of FLoMo-Net's decoder."""
+"""Stages of the decoder of FLoMo-Net."""
 
 COARSER = {f"stage{stage}": 2 ** (4 - stage) for stage in STAGES}
-"""How many pixels of the input a pixel of a stage's map is wide: 8 to 1."""
+"""Downsampling factor of each stage: 8 to 1."""
 
 FLOMO_NETWORKS = ("flomo-b0", "flomo-b1", "flomo-b2")
 DRAWING_NETWORKS = ("fias",)
@@ -39,29 +39,28 @@ Shows = Literal["entropy", "mutual_information", "variance"]
 
 @dataclass(frozen=True)
 class MapKind:
-    """A map that can be asked for.
+    """Description of an uncertainty map.
 
     Attributes
     ----------
     name
         Its key in `Segmentation.uncertainty`.
     title, description
-        What people call it, and what a high value means.
+        Name for users, and what a high value means.
     passes
-        Passes of the network over each slice, the one for the labels among them: 1 costs nothing
-        more than the labels themselves.
+        Passes of the network over each slice, including the one for the labels.
     networks
         The networks that have it; None for all.
     reads
         Names in `napari_flomo.networks.Output.maps` whose mean it is; empty for maps that are
         computed from probabilities.
     stage
-        Stage of the decoder that it shows alone; None for maps of the whole.
+        Stage of the decoder that it shows; None for all stages.
     over
-        What differs from pass to pass: the view of the slice, or what the network draws. Empty for
+        What differs between passes: the view of the slice, or the samples of the network. Empty for
         maps of one pass.
     shows
-        Which figure of that spread it is, see `napari_flomo.segmentation.test_time.Spread`.
+        The statistic, see `napari_flomo.segmentation.test_time.PassStatistics`.
     """
 
     name: str
@@ -75,7 +74,7 @@ class MapKind:
     shows: Shows = "entropy"
 
     def offered_by(self, network: str) -> bool:
-        """Tell whether a network, by its name in the card, has this map."""
+        """Return True if the network of this name has this map."""
         return self.networks is None or network in self.networks
 
 
@@ -117,7 +116,7 @@ def _of_probabilities() -> list[MapKind]:
 
 
 def _of_draws() -> list[MapKind]:
-    """Return the maps of Monte Carlo attention: the slice stays as it is, the network varies."""
+    """Return the maps of Monte Carlo attention."""
 
     def kind(name: str, title: str, shows: Shows, description: str) -> MapKind:
         return MapKind(
@@ -162,11 +161,11 @@ _NETWORK_MAPS = (
 """Name here, name in the network's output, title, description."""
 
 COMPLEMENTS = frozenset({"trust"})
-"""Outputs of the network that are high where it is sure; a map shows 1 less these."""
+"""Outputs of the network that are high where it is certain; their map is 1 minus the output."""
 
 
 def _of_network() -> list[MapKind]:
-    """Return each of the network's own maps: the mean of all stages, then every stage."""
+    """Return the network's own maps: for each the mean over all stages, then every stage."""
     kinds = []
     for name, output, title, description in _NETWORK_MAPS:
         for stage in (None, *STAGES):
@@ -188,13 +187,13 @@ def _of_network() -> list[MapKind]:
 MAPS: Mapping[str, MapKind] = {
     kind.name: kind for kind in _of_probabilities() + _of_draws() + _of_network()
 }
-"""All maps by name. Which of them find errors is measured in ``docs/benchmarks/uncertainty.md``."""
+"""All maps by name; ``docs/benchmarks/uncertainty.md`` compares how well they find errors."""
 
 
 def chosen_maps(names: Iterable[str]) -> tuple[MapKind, ...]:
-    """Return the kinds of some maps, each once, in the order they were asked for.
+    """Return maps by name, each once, in the given order.
 
-    Whether the network has its own ones is seen when it runs.
+    Whether the network provides its own maps is checked when it runs.
 
     Raises
     ------
@@ -211,10 +210,9 @@ def chosen_maps(names: Iterable[str]) -> tuple[MapKind, ...]:
 
 
 def passes_of(names: Iterable[str], *, mirrored: bool = False) -> int:
-    """Return how many passes of the network labels and all of these maps take together.
+    """Return the number of passes of the network for the labels and these maps together.
 
-    The plain pass is shared by all, and the views are by all maps over views, and so on; labels of
-    mirrored views share those.
+    The plain pass is shared by all, the views by all maps over views and by mirrored labels.
     """
     more = {MAPS[name].over: MAPS[name].passes - 1 for name in names}
     if mirrored:

@@ -1,9 +1,8 @@
-"""How slices are turned before the network sees them, so that storage does not matter.
+"""Reorient slices for the network, so that the storage order does not matter.
 
-One heart can be stored with any of its axes reversed and with rows and columns exchanged. A network
-is no judge of that, so it always sees the same pixels: the slices of a grid are turned by quarter
-turns and mirrored until columns, rows and slices run in directions that depend on the patient
-alone. What it says of them is turned back.
+A heart can be stored with any axis reversed and with rows and columns exchanged. To always show the
+same pixels to the network, slices are rotated by 90 degrees and flipped until columns, rows and
+slices run in directions that depend on the patient only. Results are transformed back.
 """
 
 from __future__ import annotations
@@ -20,32 +19,31 @@ from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.volumes import Geometry, Volume
 from napari_flomo.volumes.slice_axis import Order, inverse, permuted, transposed
 
-# Headers round directions: where two of them are equally good, the same one has to be chosen.
+# Directions in headers are rounded, so ties need a tolerance.
 _TIE = 1e-3
 
-# LPS. The apex of a heart points to the left, front and feet, its base to this side.
+# LPS direction of the base of the heart; the apex points to the left, front and feet.
 _BASE = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class Turn:
-    """The way from the axes of an image to those that the network sees, and back.
+class Reorientation:
+    """The transform from the axes of an image to those that the network sees, and back.
 
     Attributes
     ----------
     order
-        For slices, rows and columns of the turned image, which axis of the image they are. The
-        slices stay slices.
+        Axes of the image that become slices, rows and columns. Slices stay slices.
     reversed
-        Whether each of them then runs the other way.
+        Whether each of them is then reversed.
     """
 
     order: Order = (0, 1, 2)
     reversed: tuple[bool, bool, bool] = (False, False, False)
 
     @classmethod
-    def of(cls, geometry: Geometry) -> Turn:
-        """Find the turn for a grid.
+    def of(cls, geometry: Geometry) -> Reorientation:
+        """Return the reorientation of a grid.
 
         In a nearly axial plane columns run to the left and rows to the back of the patient, as in a
         usual axial image. In all others columns run downwards, as nearly as one of the two axes
@@ -54,7 +52,7 @@ class Turn:
         Parameters
         ----------
         geometry
-            Of the image. The turn depends on its directions alone.
+            Of the image; only its directions matter.
         """
         matrix = geometry.direction_matrix
         first, second, normal = (matrix[:, axis] for axis in range(3))
@@ -65,29 +63,29 @@ class Turn:
         return cls(order, wanted)
 
     @property
-    def changes_nothing(self) -> bool:
-        """Whether the image is as the network sees it already."""
-        return self == Turn()
+    def is_identity(self) -> bool:
+        """Whether the image needs no reorientation."""
+        return self == Reorientation()
 
     def array(self, data: NDArray[Any], first: int = 0) -> NDArray[Any]:
-        """Turn an array; a view.
+        """Reorient an array; returns a view.
 
         Parameters
         ----------
         data
-            Any array.
+            The array.
         first
             Position of its slices; rows and columns follow.
         """
         return self._reverse(transposed(data, self.order, first), first)
 
-    def array_back(self, data: NDArray[Any], first: int = 0) -> NDArray[Any]:
-        """Turn an array back; a view."""
+    def restore_array(self, data: NDArray[Any], first: int = 0) -> NDArray[Any]:
+        """Undo `array`; returns a view."""
         return transposed(self._reverse(data, first), inverse(self.order), first)
 
     def volume(self, volume: Volume) -> Volume:
-        """Turn an image with its grid; the voxels are not copied."""
-        if self.changes_nothing:
+        """Reorient an image with its grid, without copying voxels."""
+        if self.is_identity:
             return volume
         first = volume.axes.index("slices")
         data = self.array(volume.data, first)
@@ -98,24 +96,24 @@ class Turn:
         return replace(volume, data=data, geometry=geometry, storage=(0, 1, 2), extra={})
 
     def slices(self, chosen: Sequence[int], count: int) -> list[int]:
-        """Return the indices that slices have in the turned image, one by one.
+        """Return the indices of slices in the reoriented image.
 
         Parameters
         ----------
         chosen
             Their indices in the image.
         count
-            Slices of the image.
+            Number of slices of the image.
         """
         return [count - 1 - index if self.reversed[0] else index for index in chosen]
 
     def segmentation(self, found: Segmentation, image: Volume) -> Segmentation:
-        """Turn the segmentation of a turned image back onto the grid of the image."""
-        if self.changes_nothing:
+        """Transform the segmentation of a reoriented image to the grid of the image."""
+        if self.is_identity:
             return found
 
         def on_image(volume: Volume) -> Volume:
-            data = self.array_back(volume.data, volume.axes.index("slices"))
+            data = self.restore_array(volume.data, volume.axes.index("slices"))
             return image.with_data(np.ascontiguousarray(data), axes=volume.axes)
 
         return replace(
@@ -132,7 +130,7 @@ class Turn:
         return np.flip(data, axes) if axes else data
 
     def _scores(self, scores: NDArray[Any]) -> NDArray[Any]:
-        """Put scores, whose last axis is the slices, into the order of the image."""
+        """Return scores, whose last axis is the slices, in the order of the image."""
         return np.ascontiguousarray(scores[..., ::-1]) if self.reversed[0] else scores
 
     def _all_scores(self, scores: Scores) -> Scores:
@@ -150,7 +148,7 @@ def _columns_and_rows(
     """Return which of the two axes of a plane are its columns and its rows."""
     along = 0 if _is_axial(normal) else 2
     one, other = (axis * np.sign(axis[along] or 1) for axis in (first, second))
-    # The other components decide where both lie at 45 degrees to the patient.
+    # The other components decide if both lie at 45 degrees to the patient.
     for lead in (one[along] - other[along], *(one - other)):
         if abs(lead) > _TIE:
             return (first, second) if lead > 0 else (second, first)
@@ -160,7 +158,7 @@ def _columns_and_rows(
 def _wanted(
     columns: NDArray[np.float64], rows: NDArray[np.float64], normal: NDArray[np.float64]
 ) -> tuple[bool, bool, bool]:
-    """Return which of slices, rows and columns must run the other way."""
+    """Return which of slices, rows and columns must be reversed."""
     if _is_axial(normal):
         other_way, upwards = columns[0] < 0, np.sign(normal[2])
     else:
@@ -185,7 +183,7 @@ def _towards_base(direction: NDArray[np.float64]) -> float:
 
 
 def _reversed(geometry: Geometry, axis: int, length: int) -> Geometry:
-    """Return a grid with one of its axes, in the order of the geometry, the other way round."""
+    """Return a grid with one of its axes, in the order of the geometry, reversed."""
     matrix = geometry.direction_matrix
     shift = matrix[:, axis] * (geometry.spacing[axis] * (length - 1))
     x, y, z = (np.array(geometry.origin) + shift).tolist()

@@ -1,4 +1,4 @@
-"""What the network says of some slices: probabilities, and the maps that were asked for."""
+"""Predict probabilities and uncertainty maps of slices."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation.manifest import Stopwatch
+from napari_flomo.segmentation.manifest import StageTimer
 from napari_flomo.segmentation.maps import COARSER, COMPLEMENTS, DRAWS, DRAWS_SEED, MapKind
 from napari_flomo.segmentation.preprocessing import Plan, restore
-from napari_flomo.segmentation.test_time import MIRRORED, VIEWS, Spread
+from napari_flomo.segmentation.test_time import MIRRORED, VIEWS, PassStatistics
 
 if TYPE_CHECKING:
     import torch
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Of some slices, on the native grid, on the CPU.
+    """Prediction of some slices, on the native grid, on the CPU.
 
     Attributes
     ----------
     probabilities
-        Of the plain pass, or their mean over mirrored views, calibrated:
+        Calibrated probabilities of the plain pass, or their mean over mirrored views:
         ``(slices, classes, rows, columns)``.
     maps
-        By name, each ``(slices, rows, columns)``. Entropy is not among them: it is computed from
-        the probabilities.
+        By name, each ``(slices, rows, columns)``. Without entropy, which is computed from the
+        probabilities.
     """
 
     probabilities: Tensor
@@ -41,10 +41,10 @@ class Prediction:
 
 
 class Forward(Protocol):
-    """What runs the network, such as a `napari_flomo.segmentation.engines.Runner`."""
+    """Runs the network, such as a `napari_flomo.segmentation.engines.EngineRunner`."""
 
     def __call__(self, images: Tensor, *, maps: bool = False) -> Any:
-        """Return an object with ``logits`` and, where they are wanted, ``maps``."""
+        """Return an object with ``logits`` and, if requested, ``maps``."""
 
 
 def predict(
@@ -54,29 +54,29 @@ def predict(
     plan: Plan,
     *,
     kinds: Sequence[MapKind],
-    watch: Stopwatch,
+    watch: StageTimer,
     before_pass: Callable[[int], None],
     draws: Draws | None = None,
     mirrored: bool = False,
 ) -> Prediction:
-    """Run the network over some slices, as often as the maps need.
+    """Run the network on some slices, as often as the maps require.
 
     Parameters
     ----------
     network
-        Runs it on the device of the images.
+        Runs on the device of the images.
     card
         Says how logits become probabilities.
     images
         ``(slices, channels, rows, columns)`` on the network's grid.
     plan
-        The way back.
+        The plan of the image.
     kinds
-        The maps to make.
+        The maps to compute.
     watch
-        Takes the seconds.
+        Measures the stages.
     before_pass
-        Called before each pass with its number, from 0; may raise to end the work.
+        Called before each pass with its number, from 0; may raise to stop.
     draws
         From `draws_for` the same kinds.
     mirrored
@@ -85,15 +85,15 @@ def predict(
     Raises
     ------
     FlomoError
-        If the network does not return what a map is made of.
+        If the network does not return what a map needs.
     """
     before_pass(0)
     with _on_device(watch, images.device):
         output = network(images, maps=any(kind.reads for kind in kinds))
         plain = as_probabilities(output.logits, card)
-        maps = own_maps(output, kinds, card.name)
+        maps = network_maps(output, kinds, card.name)
         del output
-    spreads = {kind.over: Spread(card.activation) for kind in kinds if kind.over}
+    spreads = {kind.over: PassStatistics(card.activation) for kind in kinds if kind.over}
     number = count(1)
     if "views" in spreads:
         spreads["views"].add(plain)
@@ -126,15 +126,15 @@ def predict(
 
 
 def as_probabilities(logits: Tensor, card: ModelCard) -> Tensor:
-    """Return calibrated probabilities; on this grid no temperature changes which class wins."""
+    """Return calibrated probabilities; the temperature does not change the most probable class."""
     scaled = logits.float() / card.temperature
     return scaled.softmax(1) if card.activation == "softmax" else scaled.sigmoid()
 
 
 def draws_for(kinds: Sequence[MapKind], network: nn.Module, model: str) -> Draws | None:
-    """Return the passes of Monte Carlo attention that the maps need; None if they need none.
+    """Return the Monte Carlo passes that the maps need; None if they need none.
 
-    They are done by the plain network, whichever engine does the others.
+    They are run by the plain network, whichever engine runs the others.
 
     Raises
     ------
@@ -148,16 +148,16 @@ def draws_for(kinds: Sequence[MapKind], network: nn.Module, model: str) -> Draws
 
     if not can_sample(network):
         raise FlomoError(
-            f"The network of {model} has no map {asked[0]!r}, as it has no Monte Carlo attention "
-            "and never varies by itself; choose variance or another map that every network has."
+            f"The network of {model} has no map {asked[0]!r}, because it has no Monte Carlo "
+            "attention; choose variance or another map that every network has."
         )
     return Draws(network, DRAWS, DRAWS_SEED)
 
 
-def own_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str, Tensor]:
+def network_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str, Tensor]:
     """Return the network's own maps, each ``(slices, 1, rows, columns)`` at the input's size.
 
-    The stages are brought to that size one by one and averaged there.
+    The stages are resized one by one and then averaged.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def own_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str, Ten
             one = returned[name].float()
             if COARSER[stage] > 1:
                 one = F.interpolate(one, scale_factor=COARSER[stage], mode="bilinear")
-            # The network pads its input, at the end, to what its stages divide.
+            # The network pads its input at the end, to a multiple of its stride.
             one = one[..., : size[0], : size[1]]
             stages.append(1 - one if what in COMPLEMENTS else one)
         found[kind.name] = torch.stack(stages).mean(0).clamp_(0, 1)
@@ -192,11 +192,11 @@ def own_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str, Ten
 
 
 @contextmanager
-def _on_device(watch: Stopwatch, device: torch.device) -> Iterator[None]:
-    """Book the time of the block on the network, all of it also where it runs on a GPU."""
+def _on_device(watch: StageTimer, device: torch.device) -> Iterator[None]:
+    """Measure the time of the network, also on a GPU."""
     import torch
 
     with watch.stage("network"):
         yield
         if device.type == "cuda":
-            torch.cuda.synchronize(device)  # else its time is booked on the next stage
+            torch.cuda.synchronize(device)  # otherwise the next stage would be charged

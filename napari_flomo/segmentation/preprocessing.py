@@ -1,8 +1,8 @@
-"""From native pixels to the network's grid, and exactly back.
+"""Preprocessing to the grid of the network, and the way back.
 
-The model card alone decides what happens. Resampling keeps the extent of the image: its outer edges
-stay where they are and n pixels become m, so the way back is the same map reversed, and nothing
-shifts even when the pixel sizes do not divide. All functions are pure; training uses them too.
+The model card determines all steps. Resampling keeps the extent of the image: its outer edges stay
+where they are and n pixels become m, so the inverse is exact and nothing shifts, even if the pixel
+sizes do not divide. All functions are pure; training uses them, too.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ LARGEST_SIDE = 4096
 
 @dataclass(frozen=True)
 class Plan:
-    """How one slice travels to the network's grid; enough to travel back.
+    """Sizes and offsets of the preprocessing of a slice, which also determine the way back.
 
     Attributes
     ----------
     native
         Rows and columns of the image.
     resampled
-        Rows and columns at the card's pixel size, or of its longer side.
+        Rows and columns after resampling.
     network
-        Rows and columns of the field of view that the network sees.
+        Rows and columns of the field of view of the network.
     offset
-        Row and column of the resampled image where the field of view begins; negative where it
-        begins outside and is filled up.
+        Row and column of the resampled image where the field of view begins; negative if it is
+        padded.
     """
 
     native: tuple[int, int]
@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def padding(self) -> tuple[int, int, int, int]:
-        """Pixels to add left, right, above and below; negative ones are cut."""
+        """Pixels to pad left, right, above and below; negative ones are cropped."""
         top, left = (-start for start in self.offset)
         bottom, right = (
             n - r + start
@@ -66,7 +66,7 @@ def make_plan(
     in_plane_spacing: tuple[float, float],
     preprocessing: Preprocessing,
 ) -> Plan:
-    """Decide sizes for one image.
+    """Plan the preprocessing of an image.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def make_plan(
     Raises
     ------
     FlomoError
-        If the spacing makes an image that is absurdly small or large for the network.
+        If the resampled image would be absurdly small or large.
     """
     rows, columns = shape
     resampled = (rows, columns)
@@ -114,13 +114,13 @@ def make_plan(
 
 
 def intensity_window(array: NDArray[Any], rule: IntensityRule) -> tuple[float, float]:
-    """Return the grey values that become 0 and 1.
+    """Return the intensities that become 0 and 1.
 
     Parameters
     ----------
     array
-        All values of one frame: the percentiles are taken over the whole, so a slice looks the
-        same whichever other slices are asked for.
+        All values of one frame. Percentiles are taken over the whole frame, so that a slice does
+        not depend on the selection of slices.
     rule
         The card's rule.
 
@@ -139,29 +139,28 @@ def intensity_window(array: NDArray[Any], rule: IntensityRule) -> tuple[float, f
 
 
 def to_network(slices: NDArray[Any], window: tuple[float, float], plan: Plan) -> Tensor:
-    """Bring slices to the network's grid, with intensities between 0 and 1.
+    """Resample and crop slices to the network's grid, with intensities between 0 and 1.
 
     Parameters
     ----------
     slices
         ``(slices, rows, columns)`` or, with colours, ``(slices, rows, columns, channels)``.
     window
-        Grey values that become 0 and 1; values outside are clipped. An image of one value only
-        becomes 0.
+        Intensities that become 0 and 1; values outside are clipped. A constant image becomes 0.
     plan
         From `make_plan`.
 
     Returns
     -------
     Tensor
-        Float32 ``(slices, channels, rows, columns)`` on the CPU. What the field of view has beyond
-        the image is 0.
+        Float32 ``(slices, channels, rows, columns)`` on the CPU. Pixels
+        outside the image are 0.
     """
     import torch
     import torch.nn.functional as F  # noqa: N812
 
     low, high = window
-    # In float64 only where float32 would lose grey values (large integers).
+    # Use float64 only where float32 is not exact (large integers).
     exact_in_float32 = slices.dtype.itemsize <= 2 or slices.dtype == np.float32
     values: NDArray[Any] = slices.astype(np.float32 if exact_in_float32 else np.float64)
     np.subtract(values, low, out=values)
@@ -179,15 +178,15 @@ def network_input(
     plan: Plan,
     neighbours: int,
 ) -> Tensor:
-    """Bring slices of a stack to the network's grid, each with its neighbours.
+    """Return slices of a stack on the network's grid, each with its neighbours.
 
     Parameters
     ----------
     array
-        All slices of the frame, as `to_network` takes them; without colours if ``neighbours`` are
-        wanted.
+        All slices of the frame, as `to_network` takes them; without colours if ``neighbours`` is
+        not 0.
     chosen
-        Indices of the slices that are wanted.
+        Indices of the slices.
     window, plan
         As for `to_network`.
     neighbours
@@ -206,10 +205,10 @@ def network_input(
     wanted = [range(index - neighbours, index + neighbours + 1) for index in chosen]
     needed = sorted({index for group in wanted for index in group if 0 <= index < len(array)})
     images = to_network(array[needed], window, plan)[:, 0]
-    # Place 0 is what lies beyond the stack: nothing.
+    # Index 0 stands for slices beyond the stack.
     images = torch.cat([torch.zeros_like(images[:1]), images])
-    places = {index: place for place, index in enumerate(needed, start=1)}
-    return images[torch.tensor([[places.get(index, 0) for index in group] for group in wanted])]
+    positions = {index: position for position, index in enumerate(needed, start=1)}
+    return images[torch.tensor([[positions.get(index, 0) for index in group] for group in wanted])]
 
 
 def prepare(
@@ -218,7 +217,7 @@ def prepare(
     preprocessing: Preprocessing,
     slices: Sequence[int] | None = None,
 ) -> tuple[Tensor, Plan]:
-    """Do all the card asks for with one frame of a volume.
+    """Preprocess one frame of a volume as the card requires.
 
     Parameters
     ----------
@@ -229,13 +228,12 @@ def prepare(
     preprocessing
         The card's rule.
     slices
-        Which slices to return; all by default. Intensities are judged over all of them anyway.
+        Which slices to return; all by default. Intensities are normalised over the whole frame.
 
     Returns
     -------
     images : Tensor
-        Float32 ``(slices, channels, rows, columns)``, 0 to 1; neighbours that the card wants are
-        channels.
+        Float32 ``(slices, channels, rows, columns)``, 0 to 1; neighbours are channels.
     plan : Plan
         For `restore`.
 
@@ -252,10 +250,10 @@ def prepare(
 
 
 def prepare_labels(labels: NDArray[Any], plan: Plan) -> Tensor:
-    """Bring a label image to the network's grid, to train on.
+    """Resample and crop a label image to the network's grid, for training.
 
-    Every code is resampled as an area of its own and the largest share of a pixel wins: thin walls
-    survive better than with nearest neighbours, and nothing shifts.
+    Every code is resampled as a mask and the largest share of a pixel wins: this preserves thin
+    walls better than nearest neighbours, and does not shift labels.
 
     Parameters
     ----------
@@ -280,7 +278,7 @@ def prepare_labels(labels: NDArray[Any], plan: Plan) -> Tensor:
 
 
 def restore(probabilities: Tensor, plan: Plan, background: int | None = 0) -> Tensor:
-    """Bring class probabilities back to the native rows and columns.
+    """Resample class probabilities back to the native rows and columns.
 
     Parameters
     ----------
@@ -289,8 +287,8 @@ def restore(probabilities: Tensor, plan: Plan, background: int | None = 0) -> Te
     plan
         From `prepare` of the image.
     background
-        Channel of the background, which has probability 1 outside the field of view; None when it
-        has no channel (sigmoid), then all are 0 there.
+        Channel of the background, which has probability 1 outside the field of view; None if it
+        has no channel (sigmoid); then all are 0 there.
 
     Returns
     -------
@@ -306,7 +304,7 @@ def restore(probabilities: Tensor, plan: Plan, background: int | None = 0) -> Te
             images[:, background] = 1
         return images
 
-    # The field of view, and around it as much as its outermost pixels are mixed with.
+    # The field of view, and the surrounding pixels that interpolation mixes with it.
     field = empty(rows.width, columns.width)
     seen = probabilities[:, :, rows.within(top), columns.within(left)]
     field[:, :, rows.within(rows.taps.start), columns.within(columns.taps.start)] = seen
@@ -319,16 +317,16 @@ def restore(probabilities: Tensor, plan: Plan, background: int | None = 0) -> Te
 
 
 def reach(plan: Plan) -> tuple[slice, slice]:
-    """Return the native rows and columns that the field of view has any say in.
+    """Return the native rows and columns that the field of view influences.
 
-    Elsewhere `restore` finds nothing but background.
+    Elsewhere `restore` returns background.
     """
     rows, columns = _axes(plan)
     return rows.reach, columns.reach
 
 
 def _axes(plan: Plan) -> tuple[Axis, Axis]:
-    """Return how the part of rows and columns that the network saw travels back."""
+    """Return the resampling of the rows and columns of the field of view."""
     smooth = plan.native[0] < plan.resampled[0] or plan.native[1] < plan.resampled[1]
     rows, columns = (
         make_axis(before, after, smooth, max(0, offset), min(before, offset + side))

@@ -1,8 +1,8 @@
-"""Linear resampling of images: in one go, or as band matrices for the part that is needed.
+"""Linear resampling of whole images, or of a part with band matrices.
 
-Interpolation along an axis is a product with a matrix that has a few numbers beside its diagonal.
-Cut into blocks it costs little more than those numbers, and rows that nobody needs are left out:
-on the way back from a field of view that is several times quicker than resampling the whole image.
+Interpolation along an axis is a product with a band matrix. Split into blocks it costs little more
+than the band, and unused rows are skipped: restoring a field of view this way is several times
+faster than resampling the whole image.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BLOCK = 32
-"""Rows of a block. Fewer make many small products, more make products with many zeros."""
+"""Rows of a block. Smaller blocks mean many small products, larger ones many zeros."""
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Interpolate ``(N, C, rows, columns)`` to another size with the same extent.
 
-    The outer edges of the image stay where they are. Where pixels grow along either axis they are
-    averages (antialiasing), else plain bilinear values.
+    The outer edges of the image stay where they are. If pixels grow along either axis, antialiasing
+    is used.
     """
     import torch.nn.functional as F  # noqa: N812
 
     before = tuple(images.shape[-2:])
     if before == size:
         return images
-    # Where no pixel grows antialiasing changes nothing, but is twenty times slower.
+    # When upsampling, antialiasing changes nothing but is twenty times slower.
     smooth = any(new < old for new, old in zip(size, before, strict=True))
     return F.interpolate(images, size=size, mode="bilinear", antialias=smooth)
 
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """How an axis is resampled, as far as a stretch of it has influence.
+    """Resampling of an axis, restricted to the influence of a stretch of it.
 
     Attributes
     ----------
     stretch
         The pixels before resampling that have influence.
     reach
-        The pixels after resampling that may take anything from the stretch.
+        The pixels after resampling that depend on the stretch.
     taps
-        The pixels before resampling that those are made of: the stretch and its neighbours.
+        The pixels before resampling that ``reach`` depends on: the stretch and its neighbours.
     blocks
-        One after the other they make up ``reach``: each has the pixels it takes, counted from the
-        first of ``taps``, and their weights ``(pixels after, pixels before)``.
+        Consecutive parts of ``reach``: input pixels, counted from the first of ``taps``, and their
+        weights ``(pixels after, pixels before)``.
     """
 
     stretch: slice
@@ -63,26 +63,26 @@ class Axis:
         return taps
 
     def within(self, start: int) -> slice:
-        """Return where the stretch lies in an array that begins at ``start``."""
+        """Return the position of the stretch in an array that begins at ``start``."""
         return slice(self.stretch.start - start, self.stretch.stop - start)
 
 
 @lru_cache(maxsize=64)
 def make_axis(before: int, after: int, smooth: bool, start: int, stop: int) -> Axis:
-    """Return how the pixels ``start`` to ``stop`` of an axis travel to another number of pixels.
+    """Return the resampling of the pixels ``start`` to ``stop`` of an axis.
 
     Parameters
     ----------
     before, after
         Length of the whole axis, before and after resampling.
     smooth
-        Whether pixels are averages where they grow.
+        Whether to use antialiasing.
     start, stop
         The stretch, within the axis.
     """
     import torch
 
-    # What is cached must also serve where gradients are wanted.
+    # Cached tensors must also work with gradients.
     with torch.inference_mode(False), torch.no_grad():
         reach = _reached(before, after, start, stop)
         found: list[tuple[int, Tensor]] = []
@@ -104,7 +104,7 @@ def make_axis(before: int, after: int, smooth: bool, start: int, stop: int) -> A
 
 
 def _reached(before: int, after: int, start: int, stop: int) -> slice:
-    """Return which pixels after resampling may take something from a stretch before."""
+    """Return the pixels after resampling that may depend on a stretch before."""
     support = max(1.0, before / after)
     low = (start - support) * after / before
     high = (stop + support) * after / before
@@ -112,9 +112,9 @@ def _reached(before: int, after: int, start: int, stop: int) -> slice:
 
 
 def _weights(before: int, after: int, smooth: bool, low: int, high: int) -> Tensor:
-    """Return how much of the pixels ``low`` to ``high`` goes into every pixel after resampling.
+    """Return the weights of the pixels ``low`` to ``high`` for every pixel after resampling.
 
-    They are what torch makes of images with a single bright pixel, so both ways agree.
+    They are the response of torch to single bright pixels, so both methods agree.
     """
     import torch
     import torch.nn.functional as F  # noqa: N812
@@ -141,7 +141,7 @@ def resample(images: Tensor, rows: Axis, columns: Axis) -> Tensor:
     Returns
     -------
     Tensor
-        ``(N, C, rows, columns)``, what both axes reach.
+        ``(N, C, rows, columns)``, the reach of both axes.
     """
     import torch
 

@@ -1,7 +1,7 @@
 """Uncertainty scores of slices and of the structures in them.
 
-All are computed from calibrated probabilities on the image's own grid, before the labels are
-tidied. Which of them finds errors best is measured in ``docs/benchmarks/uncertainty.md``.
+All are computed from calibrated probabilities on the grid of the image, before postprocessing.
+``docs/benchmarks/uncertainty.md`` compares how well they find errors.
 """
 
 from __future__ import annotations
@@ -24,32 +24,31 @@ if TYPE_CHECKING:
     from napari_flomo.volumes import Geometry
 
 PLAUSIBLE = 0.05
-"""A pixel with less probability of any structure than this is surely background: far from the
-heart, a trace of entropy in thousands of pixels would outweigh the uncertainty at its border."""
+"""A pixel with a lower probability of any structure is background: the small entropy of thousands
+of pixels far from the heart would outweigh the uncertainty at its border."""
 
 SHORTEST_BOUNDARY_MM = 30.0
-"""Girth of a structure of 10 mm, the smallest worth a look. A slice where nothing was found has no
-boundary, and is measured against this one."""
+"""Boundary length of a structure of 10 mm, used for slices with a shorter one or none."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Of every slice; all NaN where nothing was segmented.
+    """Scores of every slice; NaN where nothing was segmented.
 
-    Lengths and areas are in pixels and volumes in voxels where the spacing is unknown.
+    Lengths and areas are in pixels and volumes in voxels if the spacing is unknown.
 
     Attributes
     ----------
     uncertainty_cm2
         ``(frames, slices)``: entropy summed over the pixels where a structure is plausible, as an
-        area: so much full uncertainty is in the slice. Slices are reviewed in this order.
+        area. Slices are reviewed in this order.
     uncertainty_mm
         ``(frames, slices)``: width of the band of uncertainty along all contours, see
         `slice_uncertainty`.
     expected_error_ml
-        ``(frames, slices)``: volume that is expected to carry a wrong label, see `expected_error`.
+        ``(frames, slices)``: volume that is expected to have a wrong label.
     structures
         Codes of the structures, in the order of the card.
     structure_uncertainty_mm
@@ -69,7 +68,7 @@ class Scores:
 
     @classmethod
     def empty(cls, frames: int, slices: int, card: ModelCard) -> Scores:
-        """Return scores to be filled in, all NaN."""
+        """Return scores filled with NaN."""
         codes = tuple(label.code for label in card.labels[1:])
         whole, single = (frames, slices), (len(codes), frames, slices)
         return cls(
@@ -83,7 +82,8 @@ class Scores:
 
     def put(
         self,
-        place: tuple[int, Sequence[int]],
+        frame: int,
+        slices: Sequence[int],
         labels: NDArray[np.uint8],
         entropy: Floats,
         probabilities: Tensor,
@@ -95,8 +95,8 @@ class Scores:
 
         Parameters
         ----------
-        place
-            Their frame and their numbers.
+        frame, slices
+            Their frame and their indices.
         labels, entropy
             ``(slices, rows, columns)``, see `slice_uncertainty`.
         probabilities
@@ -106,13 +106,13 @@ class Scores:
         """
         import torch
 
-        frame, chosen = place[0], list(place[1])
+        chosen = list(slices)
         column_step, row_step, _ = geometry.spacing
         in_plane = (row_step, column_step)
         voxel = _voxel_size(geometry)
         square = row_step * column_step / 100 if geometry.spacing_known else 1.0
 
-        # Few pixels count; by rounding, one structure may be likelier than all of them together.
+        # Few pixels count. By rounding, one structure may be more probable than all together.
         most = structure_probability(probabilities, card)
         counted = np.nonzero((most >= 0.99 * PLAUSIBLE) | (labels > 0))
         plausible = most[counted] >= PLAUSIBLE
@@ -145,14 +145,14 @@ class Scores:
             )
 
     def expected_voxels(self, geometry: Geometry) -> Floats:
-        """Return how many voxels are expected to carry a wrong label, ``(frames, slices)``.
+        """Return the expected number of wrong voxels, ``(frames, slices)``.
 
-        Over many images in one queue this order finds the most wrong voxels.
+        In a review queue over many images this order finds the most wrong voxels.
 
         Parameters
         ----------
         geometry
-            Of the image that was scored.
+            Of the image.
         """
         voxels: Floats = self.expected_error_ml / np.float32(_voxel_size(geometry))
         return voxels
@@ -168,7 +168,7 @@ class Scores:
 
 
 def structure_probability(probabilities: Tensor, card: ModelCard) -> Floats:
-    """Return the probability of any structure, of the shape less classes.
+    """Return the probability of any structure, without the axis of classes.
 
     Parameters
     ----------
@@ -187,8 +187,8 @@ def structure_probability(probabilities: Tensor, card: ModelCard) -> Floats:
 def label_confidence(probabilities: Tensor, card: ModelCard) -> Floats:
     """Return the probability that the label of each pixel is right; shapes as above.
 
-    With softmax the probability of the class that wins; with sigmoid that of the best structure, or
-    of none where none reaches the card's threshold.
+    With softmax the probability of the most probable class; with sigmoid that of the best
+    structure, or of background where none reaches the card's threshold.
     """
     best: Floats = probabilities.amax(1).numpy()
     if card.activation == "softmax":
@@ -201,7 +201,7 @@ def slice_uncertainty(
     labels: NDArray[np.uint8],
     in_plane_spacing: tuple[float, float],
 ) -> Floats:
-    """Score slices by how wide the band of uncertainty around their contours is.
+    """Score slices by the width of the uncertain band around their contours.
 
     Entropy summed over the pixels where a structure is plausible, as an area, divided by the length
     of the boundaries between labels: the mean width, in mm, of a band of full uncertainty along
@@ -222,7 +222,7 @@ def slice_uncertainty(
     Returns
     -------
     ndarray
-        One score per slice, 0 or more; large is uncertain.
+        One score per slice, 0 or more; high is uncertain.
     """
     row_step, column_step = in_plane_spacing
     rows, columns = box_of(labels, margin=1)
@@ -239,11 +239,11 @@ def slice_uncertainty(
 def expected_dice(
     area: NDArray[np.float64], inside: NDArray[np.float64], whole: NDArray[np.float64]
 ) -> Floats:
-    """Return the Dice that a mask is expected to have against the truth, slice by slice.
+    """Return the expected Dice of a mask against the truth, slice by slice.
 
-    Twice the probability inside the mask over the area of the mask plus all the probability there
-    is: the ratio of the expected values, which for more than a few pixels is close to the expected
-    ratio.
+    Twice the probability inside the mask, divided by the area of the mask plus the total
+    probability: the ratio of expectations, which is close to the expected ratio for more than a few
+    pixels.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def expected_dice(
     inside
         Calibrated probability of its structure, summed over the mask.
     whole
-        The same summed over the mask and all pixels that reach `PLAUSIBLE`.
+        The same, summed over the mask and all pixels that reach `PLAUSIBLE`.
 
     Returns
     -------
@@ -266,13 +266,13 @@ def expected_dice(
 
 
 def _voxel_size(geometry: Geometry) -> float:
-    """Return the volume of a voxel in ml, 1 where it is unknown."""
+    """Return the volume of a voxel in ml, 1 if it is unknown."""
     column_step, row_step, slice_step = geometry.spacing
     return row_step * column_step * slice_step / 1000 if geometry.spacing_known else 1.0
 
 
 def _binary_entropy(probability: Floats) -> Floats:
-    """Return the entropy of a yes or no in bits."""
+    """Return the binary entropy in bits."""
     p = np.clip(probability, 1e-7, 1 - 1e-7)
     result: Floats = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
     return result

@@ -1,4 +1,4 @@
-"""What a segmenter hands back."""
+"""The result of a segmentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import Job, PathLike, write_all
+from napari_flomo.files import OutputFile, PathLike, write_all
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.scores import Scores
 from napari_flomo.volumes import Volume
@@ -24,24 +24,24 @@ class Segmentation:
     Attributes
     ----------
     labels
-        Uint8 codes of the card, axes as the volume's without channels. Frames and slices that were
-        not asked for are 0 and listed in ``manifest["skipped"]``.
+        Uint8 codes of the card, axes as the volume's without channels. Skipped frames
+        and slices are 0 and listed in ``manifest["skipped"]``.
     probabilities
         Float32 with the axis "classes" in front, in the order of ``card.classes``; 0 where nothing
-        was segmented. None when not kept.
+        was segmented. None if not kept.
     uncertainty
-        Float32 maps by name, those of `napari_flomo.segmentation.MAPS` that were asked for, shaped
+        Float32 maps by name, those of `napari_flomo.segmentation.MAPS` that were requested, shaped
         like the labels: 0 (certain) to 1, and 0 where nothing was segmented.
     slice_scores
         ``(frames, slices)``: how much uncertainty a slice holds, in cm² (in pixels where the
-        spacing is unknown), see `Scores.uncertainty_cm2`; NaN where nothing was segmented. Large is
-        uncertain. Of the scores that need no second pass it leads a reviewer to the most errors.
+        spacing is unknown), see `Scores.uncertainty_cm2`; NaN where nothing was segmented. High is
+        uncertain. Of the scores that need no second pass it finds the most errors.
     manifest
-        How it was made: versions, device, model, seconds. Nothing about the patient.
+        Versions, device, model, seconds; no patient data.
     card
         The model's card, with the names of the codes.
     scores
-        More scores of each slice and of each structure in it; None where they were not kept.
+        Further scores of each slice and structure; None if not kept.
     """
 
     labels: Volume
@@ -59,9 +59,9 @@ class Segmentation:
         probabilities: PathLike | None = None,
         uncertainty: PathLike | None = None,
         maps: Mapping[str, PathLike] | None = None,
-        others: Sequence[Job] = (),
+        others: Sequence[OutputFile] = (),
     ) -> None:
-        """Write the labels and what else is asked for: all files or none.
+        """Write the labels and other results: all files or none.
 
         Parameters
         ----------
@@ -72,15 +72,15 @@ class Segmentation:
         maps
             Image files for other maps, by name.
         others
-            Further files that belong to these, such as those of `dicom_seg_jobs`.
+            Further files to write with them, such as those of `dicom_seg_files`.
 
         Raises
         ------
         FlomoError
-            If the probabilities were not kept, a map was not asked for, or a file cannot be
+            If the probabilities were not kept, a map was not requested, or a file cannot be
             written.
         """
-        from napari_flomo.volumes import write
+        from napari_flomo.volumes import write_in_place
 
         volumes: list[tuple[PathLike, Volume]] = [(labels, self.labels)]
         if probabilities is not None:
@@ -98,4 +98,4 @@ class Segmentation:
                     f"The map {name!r} was not computed; segment again with maps=({name!r},)."
                 )
             volumes.append((path, self.uncertainty[name]))
-        write_all([*((path, partial(write, volume)) for path, volume in volumes), *others])
+        write_all([*((path, partial(write_in_place, volume)) for path, volume in volumes), *others])

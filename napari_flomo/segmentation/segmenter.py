@@ -1,4 +1,4 @@
-"""A volume walks in; labels, probabilities and uncertainty come out on its own grid."""
+"""Segment volumes with a trained network."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard, load_network
 from napari_flomo.progress import Progress, ProgressCallback
-from napari_flomo.segmentation.assembly import Assembly
 from napari_flomo.segmentation.device import choose_device
-from napari_flomo.segmentation.engines import Runner, chosen_engine, out_of_memory
+from napari_flomo.segmentation.engines import EngineRunner, chosen_engine, out_of_memory
 from napari_flomo.segmentation.inputs import check_input, chosen_indices, with_channels
-from napari_flomo.segmentation.manifest import Stopwatch, run_manifest
+from napari_flomo.segmentation.manifest import StageTimer, run_manifest
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, chosen_maps, passes_of
-from napari_flomo.segmentation.orientation import Turn
+from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.segmentation.prediction import draws_for, predict
 from napari_flomo.segmentation.preprocessing import (
     Plan,
@@ -24,6 +23,7 @@ from napari_flomo.segmentation.preprocessing import (
     make_plan,
     network_input,
 )
+from napari_flomo.segmentation.result_builder import ResultBuilder
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.volumes import Volume
 
@@ -31,14 +31,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# Pixels that go through the network together. On a CPU large batches are slower per slice (their
-# feature maps leave the cache and are paged in anew each time), and a small one can be cancelled
-# sooner; on a GPU small batches leave most of it idle.
+# Pixels in a batch. On a CPU large batches are slower per slice, because their feature maps do not
+# fit into the cache, and take longer to cancel; on a GPU small batches leave most of it idle.
 CPU_PIXELS = 2 * 256 * 256
 GPU_PIXELS = 64 * 256 * 256
 
-KEPT_SIZES = 4
-"""Sizes of images whose engines stay in memory; without a crop every volume may have its own."""
+MAX_RUNNERS = 4
+"""Image sizes whose engines stay in memory; without a crop every volume may have its own size."""
 
 
 class Segmenter:
@@ -49,13 +48,13 @@ class Segmenter:
     network
         Takes ``(N, C, H, W)`` and returns an object with ``logits``.
     card
-        Decides everything that is done before and after the network.
+        Determines all steps before and after the network.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
     engine
-        What runs the network, of `napari_flomo.segmentation.engines.CHOICES`. The default is the
-        plain network; `from_pretrained` takes ``"auto"``. Every other engine works on a copy of
-        the network: what is learnt later does not reach it.
+        One of `napari_flomo.segmentation.engines.CHOICES`. The default is the plain network;
+        `from_pretrained` uses ``"auto"``. Every other engine works on a copy of the network and is
+        not affected by later training.
 
     Examples
     --------
@@ -75,8 +74,8 @@ class Segmenter:
         self.card = card
         self.device = choose_device(device)
         self.engine = chosen_engine(engine, self.device)
-        self._weights: str | None = None  # their SHA-256, once it was verified
-        self._runners: OrderedDict[tuple[int, int], Runner] = OrderedDict()
+        self._weights: str | None = None  # verified SHA-256
+        self._runners: OrderedDict[tuple[int, int], EngineRunner] = OrderedDict()
         # Several times faster than NCHW for depthwise and dilated convolutions.
         layout = torch.channels_last
         self.network = network.to(self.device).to(memory_format=layout).eval()  # type: ignore[call-overload]
@@ -95,10 +94,10 @@ class Segmenter:
         model
             Name of a model, or a folder with ``card.json`` and ``model.safetensors``.
         device
-            ``"auto"`` takes the GPU if there is one.
+            ``"auto"`` uses the GPU if there is one.
         engine
-            What runs the network. ``"auto"`` is the fastest of those that compute in float32, whose
-            labels are the plain network's save ties; see ``docs/engines.md``.
+            ``"auto"`` is the fastest engine in float32, which gives the labels of the plain
+            network, except for ties; see ``docs/engines.md``.
 
         Raises
         ------
@@ -123,10 +122,10 @@ class Segmenter:
         maps: Iterable[str] = DEFAULT_MAPS,
         mirrored: bool = False,
     ) -> Segmentation:
-        """Segment a volume, all of it or some slices and frames.
+        """Segment a volume, or some of its slices and frames.
 
         The labels come from one plain pass of the network, or from the mean over mirrored views,
-        and are the same whichever maps are asked for.
+        and do not depend on the requested maps.
 
         Memory beyond the volume: 1 byte per voxel for labels and 4 for each map, 4 more per class
         for probabilities if they are kept, and one frame in float32. A cine of 30 x 12 x 512 x 512
@@ -135,19 +134,18 @@ class Segmenter:
         Parameters
         ----------
         volume
-            As the card wants it: a stack of slices in grey, or a photo.
+            A stack of grey slices or a photo, as the card requires.
         slices, frames
-            Indices to segment, counted from 0; all by default. Intensities are judged over the
-            whole frame all the same, so the result does not depend on the choice. Only what the
-            card wants done to finished labels needs whole frames; it is left out otherwise, and
-            the manifest says so.
+            Indices to segment, counted from 0; all by default. Intensities are normalised over the
+            whole frame, so the result does not depend on the choice. Postprocessing needs whole
+            frames; it is skipped otherwise, as the manifest says.
         progress
-            Called with passes of the network over a slice, done and in total, first with 0. With
-            the maps of one pass these are slices.
+            Called with the number of passes over a slice, done and in total, first with 0. With
+            maps of one pass these are slices.
         cancelled
-            Asked before every pass over a batch of slices; True ends the work.
+            Called before every pass over a batch of slices; True stops the work.
         keep_probabilities
-            Whether to return them; by default only for a volume with one frame.
+            Whether to return them; by default only for volumes with one frame.
         maps
             Names of the uncertainty maps to return, of `napari_flomo.segmentation.MAPS`.
         mirrored
@@ -163,30 +161,32 @@ class Segmenter:
         Raises
         ------
         Cancelled
-            If ``cancelled`` said so.
+            If ``cancelled`` returned True.
         FlomoError
-            If the volume is not what the model takes, an index or a map does not exist, or even
-            one slice does not fit into the GPU's memory.
+            If the volume does not suit the model, an index or a map does not exist, or even one
+            slice does not fit into the memory of the GPU.
         """
         import torch
 
-        card, watch = self.card, Stopwatch()
+        card, watch = self.card, StageTimer()
         kinds = chosen_maps(maps)
         check_input(volume, card)
         draws = draws_for(kinds, self.network, card.name)
         chosen_frames = chosen_indices(frames, volume.n_frames, "frame")
         chosen_slices = chosen_indices(slices, volume.n_slices, "slice")
-        turn = Turn.of(volume.geometry)
+        turn = Reorientation.of(volume.geometry)
         seen = turn.volume(volume)
         plan = make_plan(seen.spatial_shape[1:], seen.in_plane_spacing, card.preprocessing)
         if keep_probabilities is None:
             keep_probabilities = volume.n_frames == 1
         names = [kind.name for kind in kinds]
-        result = Assembly(seen, card, keep_probabilities, names)
-        tidy = card.postprocessing != "none" and len(chosen_slices) == volume.n_slices
+        result = ResultBuilder(seen, card, plan, keep=keep_probabilities, maps=names)
+        postprocess = card.postprocessing != "none" and len(chosen_slices) == volume.n_slices
 
         passes = passes_of(names, mirrored=mirrored)
-        steps = _Steps(len(chosen_frames) * len(chosen_slices) * passes, progress, cancelled)
+        steps = _ProgressSteps(
+            len(chosen_frames) * len(chosen_slices) * passes, progress, cancelled
+        )
         runner = self._runner(plan.network)
         by_engine = passes - (0 if draws is None else len(draws))
         runner.expect(len(chosen_frames) * len(chosen_slices) * by_engine, steps.check)
@@ -227,9 +227,9 @@ class Segmenter:
                         result.put(frame, now, prediction)
                     waiting = waiting[len(now) :]
                     steps.finish(len(now) * passes)
-                if tidy:
+                if postprocess:
                     with watch.stage("postprocess"):
-                        result.tidy(frame)
+                        result.postprocess(frame)
         manifest = run_manifest(
             volume,
             card,
@@ -240,7 +240,7 @@ class Segmenter:
             batch=batch,
             maps=names,
             mirrored=mirrored,
-            postprocessed=tidy,
+            postprocessed=postprocess,
             stopwatch=watch,
         )
         return turn.segmentation(result.finish(manifest), volume)
@@ -248,27 +248,27 @@ class Segmenter:
     def warm_up(self) -> None:
         """Load the engine, so that the first slice takes no longer than the others.
 
-        For a program that waits for work. Does nothing where the size of images is not known.
+        Does nothing if the size of the images is not known in advance.
         """
         side = self.card.preprocessing.crop
         if side is not None:
             self._runner((side, side)).warm_up()
 
-    def settle_engine(self) -> None:
-        """Find the fastest engine for what was segmented last, where that is not known yet.
+    def find_fastest_engine(self) -> None:
+        """Find the fastest engine for the sizes segmented so far, unless it is known.
 
-        Takes seconds, so it is for when nobody waits; may be called in another thread. Needs
-        ``"auto"`` or ``"fastest"``, and does nothing otherwise.
+        Takes seconds, so call it when the program is idle; may be called in another thread. Does
+        nothing unless the engine is ``"auto"`` or ``"fastest"``.
         """
         for runner in list(self._runners.values()):
-            runner.settle()
+            runner.find_fastest()
 
-    def _runner(self, size: tuple[int, int]) -> Runner:
-        """Return what runs the network on images of this size."""
+    def _runner(self, size: tuple[int, int]) -> EngineRunner:
+        """Return the runner for images of this size."""
         if size not in self._runners:
-            while len(self._runners) >= KEPT_SIZES:
+            while len(self._runners) >= MAX_RUNNERS:
                 self._runners.popitem(last=False)
-            self._runners[size] = Runner(
+            self._runners[size] = EngineRunner(
                 self.network,
                 self.card,
                 size,
@@ -285,7 +285,7 @@ class Segmenter:
         return max(1, pixels // (rows * columns))
 
     def _smaller_batch(self, tried: int, error: Exception) -> int:
-        """Return half the batch that did not fit; nothing is smaller than one slice."""
+        """Return half the batch size that did not fit, at least one slice."""
         import torch
 
         if self.device.type == "cuda":
@@ -300,8 +300,8 @@ class Segmenter:
         return tried // 2
 
 
-class _Steps:
-    """Counts passes over slices: tells how many are done, and asks whether to go on."""
+class _ProgressSteps:
+    """Counts passes over slices, reports progress and checks for cancellation."""
 
     def __init__(
         self,
@@ -314,27 +314,27 @@ class _Steps:
         self._tell(0)
 
     def check(self) -> None:
-        """Raise `Cancelled` if that is wanted."""
+        """Raise `Cancelled` if requested."""
         if self._cancelled is not None and self._cancelled():
             raise Cancelled
 
     def within(self, slices: int) -> Callable[[int], None]:
-        """Return what to call before each pass over a batch of so many slices."""
+        """Return a callback for before each pass over a batch of this many slices."""
 
         def before(number: int) -> None:
-            if number > 0:  # before the first one it was asked already
+            if number > 0:  # checked before the first one
                 self._tell(self._done + number * slices)
                 self.check()
 
         return before
 
     def finish(self, passes: int) -> None:
-        """Take note that a batch is done."""
+        """Count the passes of a finished batch."""
         self._done += passes
         self._tell(self._done)
 
     def _tell(self, done: int) -> None:
-        """Report, but never backwards: a batch that did not fit begins anew."""
+        """Report progress, never backwards: a batch that did not fit is repeated."""
         if self._progress is not None and done > self._told:
             self._progress(Progress(done, self._total, "Segmenting"))
             self._told = done

@@ -1,8 +1,8 @@
-"""Test-time augmentation: the same slice in several fixed views.
+"""Test-time augmentation with fixed views.
 
-The mean over mirrored views is a better prediction than that of one; how far eight views contradict
-each other is a measure of uncertainty (Wang et al., Neurocomputing 338, 2019). The views are fixed
-lists, so a result can be repeated to the last bit.
+The mean over mirrored views is a better prediction than a single one; the disagreement of eight
+views is a measure of uncertainty (Wang et al., Neurocomputing 338, 2019). The views are fixed, so
+results are reproducible.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _ROWS, _COLUMNS = -2, -1
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a slice, which can be undone on what the network says about it.
+    """A transform of a slice that can be undone on the prediction.
 
     Attributes
     ----------
     flipped
         Axes that are mirrored: -2 rows, -1 columns.
     degrees
-        Turned about the middle of the field of view; what comes into view from outside is 0.
+        Rotation about the centre of the field of view; pixels from outside are 0.
     gamma
         Exponent of the intensities, which lie between 0 and 1: below 1 brighter, above 1 darker.
     """
@@ -38,30 +38,30 @@ class View:
     gamma: float = 1.0
 
     def of(self, images: Tensor) -> Tensor:
-        """Return ``(slices, channels, rows, columns)`` images as they look in this view."""
+        """Return images ``(slices, channels, rows, columns)`` in this view."""
         if self.gamma != 1:
             images = images.clamp(0, 1) ** self.gamma
         if self.flipped:
             images = images.flip(self.flipped)
-        return _turned(images, self.degrees, "zeros") if self.degrees else images
+        return _rotate(images, self.degrees, "zeros") if self.degrees else images
 
     def back(self, probabilities: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Bring what the network says of the view back to the slice.
+        """Transform the prediction of the view back to the slice.
 
         Returns
         -------
         probabilities
-            As they came, ``(slices, classes, rows, columns)``.
+            ``(slices, classes, rows, columns)``.
         seen
-            1 where the view held the pixel, else 0, ``(1, 1, rows, columns)``; None: everywhere.
+            1 where the view contains the pixel, else 0, ``(1, 1, rows, columns)``; None for all.
         """
         seen = None
         if self.degrees:
             everywhere = probabilities.new_ones((1, 1, *probabilities.shape[-2:]))
-            # There and back: what lies at the edge of a view is half from outside the slice.
-            seen = _turned(_turned(everywhere, self.degrees, "zeros"), -self.degrees, "zeros")
+            # There and back: pixels at the edge of a view are partly from outside the slice.
+            seen = _rotate(_rotate(everywhere, self.degrees, "zeros"), -self.degrees, "zeros")
             seen = (seen > 0.999).to(probabilities.dtype)
-            probabilities = _turned(probabilities, -self.degrees, "border")
+            probabilities = _rotate(probabilities, -self.degrees, "border")
         return (probabilities.flip(self.flipped) if self.flipped else probabilities), (
             seen.flip(self.flipped) if seen is not None and self.flipped else seen
         )
@@ -73,7 +73,7 @@ MIRRORED = (
     View(flipped=(_ROWS,)),
     View(flipped=(_ROWS, _COLUMNS)),
 )
-"""The slice and its mirror images: no pixel is interpolated on the way there or back."""
+"""The slice and its mirror images, without interpolation."""
 
 VIEWS = (
     *MIRRORED,
@@ -82,13 +82,13 @@ VIEWS = (
     View(gamma=0.8),
     View(gamma=1.25),
 )
-"""Those that uncertainty is measured over, the plain one first."""
+"""The views for uncertainty, the plain one first."""
 
 
-class Spread:
-    """What the network says of some slices in several passes, summed up as they come.
+class PassStatistics:
+    """Statistics of predictions over several passes, accumulated one by one.
 
-    The passes differ by the view of the slice, or by what the network draws.
+    The passes differ by the view of the slice, or by the random samples of the network.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Spread:
         self._sums: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
     def add(self, probabilities: Tensor, seen: Tensor | None = None) -> None:
-        """Take in what a pass says; of a view, as `View.back` returns it."""
+        """Add the prediction of a pass; of a view, as `View.back` returns it."""
         entropy = predictive_entropy(probabilities, self._activation)[:, None]
         weight = probabilities.new_ones((1, 1, 1, 1)) if seen is None else seen
         terms = (weight, weight * probabilities, weight * probabilities**2, weight * entropy)
@@ -115,9 +115,9 @@ class Spread:
         """Return ``entropy`` of the mean, ``mutual_information`` and ``variance``, each 0 to 1.
 
         Each is ``(slices, 1, rows, columns)``. The largest variance of probabilities that sum to 1,
-        over all classes together, is 1 - 1 / classes; that of a yes or no is 1/4.
+        over all classes together, is 1 - 1 / classes; that of a binary decision is 1/4.
         """
-        assert self._sums is not None, "no pass was taken in"
+        assert self._sums is not None, "no pass was added"
         count, total, squares, entropies = self._sums
         mean = total / count
         scatter = squares / count - mean**2
@@ -134,8 +134,8 @@ class Spread:
         }
 
 
-def _turned(images: Tensor, degrees: float, beyond: str) -> Tensor:
-    """Turn images about their middle, interpolating linearly; pixels are square."""
+def _rotate(images: Tensor, degrees: float, beyond: str) -> Tensor:
+    """Rotate images about their centre with bilinear interpolation; pixels are square."""
     import torch
     import torch.nn.functional as F  # noqa: N812
 

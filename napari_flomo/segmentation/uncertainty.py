@@ -1,4 +1,4 @@
-"""How uncertain the network is about each pixel."""
+"""Predictive entropy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def predictive_entropy(probabilities: Tensor, activation: Literal["softmax", "sigmoid"]) -> Tensor:
-    """Return the entropy of each pixel's prediction, 0 (certain) to 1 (no idea).
+    """Return the entropy of each pixel's prediction, 0 (certain) to 1 (uniform).
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def predictive_entropy(probabilities: Tensor, activation: Literal["softmax", "si
         ``(slices, classes, rows, columns)``.
     activation
         With softmax: the entropy over the classes divided by its maximum, the logarithm of their
-        number. With sigmoid: the mean over the classes of each one's yes-or-no entropy in bits.
+        number. With sigmoid: the mean over the classes of their binary entropy in bits.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def predictive_entropy(probabilities: Tensor, activation: Literal["softmax", "si
     import torch
 
     total = probabilities.new_zeros((len(probabilities), *probabilities.shape[2:]))
-    # Image by image, so that what lies between stays in the cache.
+    # Image by image, so that intermediate results stay in the cache.
     scratch = torch.empty_like(total[:1])
     for one, classes in zip(total.split(1), probabilities.split(1), strict=True):
         for p in classes.unbind(1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_flomo.volumes.alignment import align_labels, same_place, whole_labels
 from napari_flomo.volumes.background import fill_background
+from napari_flomo.volumes.data_files import data_files
 from napari_flomo.volumes.formats import (
     READABLE,
     WRITABLE,
@@ -16,16 +17,15 @@ from napari_flomo.volumes.formats import (
     stem_of,
     suffix_of,
     write,
+    write_in_place,
 )
 from napari_flomo.volumes.geometry import Geometry
-from napari_flomo.volumes.pairs import HEADER_SUFFIXES, image_beside
 from napari_flomo.volumes.slice_axis import AXIS_NAMES, arrange, in_stored_order
 from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
 
 __all__ = [
     "AXES",
     "AXIS_NAMES",
-    "HEADER_SUFFIXES",
     "READABLE",
     "SPATIAL_AXES",
     "WRITABLE",
@@ -33,10 +33,10 @@ __all__ = [
     "Volume",
     "align_labels",
     "arrange",
+    "data_files",
     "fill_background",
     "find_series",
     "holds_series",
-    "image_beside",
     "in_stored_order",
     "read",
     "read_series",
@@ -47,4 +47,5 @@ __all__ = [
     "suffix_of",
     "whole_labels",
     "write",
+    "write_in_place",
 ]

@@ -94,7 +94,7 @@ def whole_labels(labels: Volume) -> Volume:
 
 
 def same_place(first: Volume, second: Volume) -> bool:
-    """Tell whether two images have the same storage at the same place, up to a tenth of a voxel."""
+    """Return True if two images share one grid and storage, up to a tenth of a voxel."""
     if first.spatial_shape != second.spatial_shape:
         return False
     if not (first.geometry.spacing_known and second.geometry.spacing_known):

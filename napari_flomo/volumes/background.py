@@ -1,8 +1,8 @@
-"""Voxels without a value: what lies outside of the field of view is background.
+"""Fill voxels without a value that lie outside the field of view.
 
 Programs that resample or register an image write NaN where it has no data: in the corners of a
-turned grid, or in slices beyond the stack. That is filled. A hole within the image is not, because
-what a network makes of a heart with an invented piece says nothing about that heart.
+rotated grid, or in slices beyond the stack. These are filled. A hole within the image is not:
+labels of a heart with an invented piece would be meaningless.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes.volume import Volume
 
 SMALLEST_SHARE = 0.1
-"""Part of the voxels of a frame that must have a value."""
+"""Fraction of the voxels of a frame that must have a value."""
 
 _MIDDLE = 0.1  # of rows and columns, where a heart is expected
-_SMALLEST_PIECE = 0.05  # of a slice's values, that makes NaN between two pieces a gap
+_SMALLEST_PIECE = 0.05  # of a slice's values; smaller pieces may be separate
 
 
 def fill_background(volume: Volume, name: str = "") -> Volume:
-    """Give the smallest value of an image to voxels outside of its field of view that have none.
+    """Fill voxels outside the field of view with the smallest value of the image.
 
-    Outside are NaN and infinite voxels that are connected, within their slice, to the border of the
-    slice, and whole slices at the ends of the stack.
+    Outside are NaN and infinite voxels connected, within their slice, to the border of the slice,
+    and whole slices at the ends of the stack.
 
     Parameters
     ----------
     volume
         An image, not labels.
     name
-        What to call it in an error; its source where not given.
+        Name of the image in errors; by default its source.
 
     Returns
     -------
     Volume
-        The same object where all values are finite; else a copy with one note more.
+        The same object if all values are finite, else a copy with an additional note.
 
     Raises
     ------
     FlomoError
-        If there are such voxels within the image: enclosed by others, between two parts of a slice
-        or in whole slices between others; in the middle of most slices, where a heart is expected;
-        or if fewer than a tenth of a frame's voxels have values.
+        If such voxels lie within the image: enclosed by others, between two parts of a slice, in
+        whole slices between others, or in the middle of most slices, where a heart is expected; or
+        if fewer than a tenth of the voxels of a frame have a value.
     """
     data = volume.data
     if data.dtype.kind != "f":
@@ -62,7 +62,7 @@ def fill_background(volume: Volume, name: str = "") -> Volume:
         _check(stack, who, missing, data.size)
     filled = np.where(finite, data, data[finite].min())
     note = (
-        f"{missing} voxels without a value (NaN or infinite) outside of the field of view were "
+        f"{missing} voxels without a value (NaN or infinite) outside the field of view were "
         "treated as background."
         if missing > 1
         else "A voxel without a value (NaN or infinite) at the border was treated as background."
@@ -71,7 +71,7 @@ def fill_background(volume: Volume, name: str = "") -> Volume:
 
 
 def _check(known: NDArray[np.bool_], who: str, missing: int, size: int) -> None:
-    """Raise unless the values of one stack are all in one piece, slice by slice."""
+    """Raise unless the values of each slice of a stack are in one piece."""
     count = f"{who} has {missing} of {size} voxels that are not finite numbers (NaN or infinite)"
     if np.count_nonzero(known) < SMALLEST_SHARE * known.size:
         raise FlomoError(
@@ -102,14 +102,11 @@ def _middle(length: int) -> slice:
 
 
 def _has_gap(known: NDArray[np.bool_]) -> bool:
-    """Tell whether pixels without a value lie within a slice, or between two parts of it."""
-    from scipy import ndimage
+    """Return True if pixels without a value are enclosed in a slice or separate its parts."""
+    from skimage.measure import label
+    from skimage.segmentation import clear_border
 
-    around = np.ones((3, 3))  # a diagonal line of such pixels is one piece, and parts the others
-    unknown, count = ndimage.label(~known, structure=around)
-    border = np.concatenate([unknown[0], unknown[-1], unknown[:, 0], unknown[:, -1]])
-    if np.setdiff1d(np.arange(1, count + 1), border).size:
+    if clear_border(~known).any():
         return True
-    pieces, count = ndimage.label(known)
-    sizes: NDArray[Any] = np.bincount(pieces.ravel())[1:]
+    sizes: NDArray[Any] = np.bincount(label(known, connectivity=1).ravel())[1:]
     return int((sizes > _SMALLEST_PIECE * sizes.sum()).sum()) > 1

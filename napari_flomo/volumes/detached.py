@@ -91,22 +91,14 @@ def check_shares(header: Path, sizes: Sequence[int], files: int, within: int | N
     )
 
 
-def beside(header: Path, names: Sequence[str]) -> list[Path]:
-    """Return the paths of data files, of which each must be there.
-
-    Raises
-    ------
-    FlomoError
-        If one is not; it is named.
-    """
-    paths = [header.parent / name for name in names]
+def check_existence(header: Path, paths: Sequence[Path]) -> None:
+    """Raise a `FlomoError` that names the first data file of a header that is missing."""
     for path in paths:
         if not path.is_file():
             raise FlomoError(
                 f"{header.name} keeps its voxels in another file, but there is no file {path}; "
                 "put it there, or export the image again."
             )
-    return paths
 
 
 def check_length(path: Path, stored: int, needed: int) -> None:

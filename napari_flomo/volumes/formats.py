@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.background import fill_background
 from napari_flomo.volumes.slice_axis import arrange, in_stored_order, where_it_lies
@@ -94,7 +95,7 @@ def read(
         ``"k"``, from the fastest axis in the file to the slowest, as nibabel and 3D Slicer count.
         By default its steps and lengths decide.
     fill
-        Whether voxels without a value (NaN) outside of the field of view become background, as
+        Whether voxels without a value (NaN) outside the field of view become background, as
         `fill_background` does it: for images. Else, as for labels, they are an error.
 
     Returns
@@ -284,32 +285,52 @@ def write(
     FlomoError
         If the suffix is unknown, the format cannot hold the volume, or the file cannot be written.
     """
-    target = Path(path)
-    suffix = suffix_of(target)
-    if suffix not in WRITABLE:
-        raise FlomoError(
-            f"{target.name} cannot be written: '{suffix}' is not a known image format; choose one "
-            f"of {', '.join(WRITABLE)}."
-        )
-    family = _FAMILIES[suffix]
+    _check_suffix(Path(path))
+    with atomic_write(path) as temporary:
+        write_in_place(volume, temporary, compress=compress, stored_order=stored_order)
+
+
+def write_in_place(
+    volume: Volume, path: Path, *, compress: bool = True, stored_order: bool = True
+) -> None:
+    """Write a volume as `write` does, into a temporary file that the caller renames.
+
+    Raises
+    ------
+    FlomoError
+        If the suffix is unknown or the format cannot hold the volume.
+    OSError
+        If the file cannot be written.
+    """
+    _check_suffix(path)
+    family = _FAMILIES[suffix_of(path)]
     if stored_order:
         volume = in_stored_order(volume)
     if family == "nifti":
         from napari_flomo.volumes.nifti import write_nifti
 
-        write_nifti(volume, target)
+        write_nifti(volume, path)
     elif family == "nrrd":
         from napari_flomo.volumes.nrrd import write_nrrd
 
-        write_nrrd(volume, target, compress=compress)
+        write_nrrd(volume, path, compress=compress)
     elif family == "meta":
         from napari_flomo.volumes.meta import write_meta
 
-        write_meta(volume, target, compress=compress)
+        write_meta(volume, path, compress=compress)
     else:
         from napari_flomo.volumes.photo import write_photo
 
-        write_photo(volume, target)
+        write_photo(volume, path)
+
+
+def _check_suffix(path: Path) -> None:
+    suffix = suffix_of(path)
+    if suffix not in WRITABLE:
+        raise FlomoError(
+            f"{path.name} cannot be written: '{suffix}' is not a known image format; choose one "
+            f"of {', '.join(WRITABLE)}."
+        )
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:

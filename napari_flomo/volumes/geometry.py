@@ -138,7 +138,7 @@ class Geometry:
         return result
 
     def same_space(self, other: Geometry, tolerance: float = 1e-4) -> bool:
-        """Tell whether two grids have the same steps and place.
+        """Return True if two grids have the same steps and place.
 
         Parameters
         ----------

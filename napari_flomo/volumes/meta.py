@@ -5,6 +5,7 @@ ITK takes a % in a name for a pattern of names, and returns unread memory where 
 
 from __future__ import annotations
 
+import errno
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import SimpleITK as sitk  # noqa: N813  (its usual name)
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.geometry import Geometry
 from napari_flomo.volumes.meta_data import Storage, read_storage, read_voxels
@@ -137,11 +137,12 @@ def write_meta(volume: Volume, path: Path, *, compress: bool = True) -> None:
         image = sitk.JoinSeries(frames, 0.0, volume.frame_step or 1.0)
     else:
         image = _image(data, volume.geometry)
-    with atomic_write(path) as temporary, writable_path(temporary) as name:
+    with writable_path(path) as name:
         try:
             sitk.WriteImage(image, name, useCompression=compress)
         except RuntimeError as error:
-            raise FlomoError(f"{path} could not be written; is the disk full?") from error
+            reason = "ITK could not write it; is the disk full?"
+            raise OSError(errno.EIO, reason, str(path)) from error
 
 
 def _geometry(image: sitk.ImageFileReader) -> Geometry:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.detached import (
-    beside,
+    check_existence,
     check_length,
     check_shares,
     names_of,
@@ -50,6 +50,44 @@ class Storage:
     def is_true(self, *names: str) -> bool:
         """Return True if one of the fields says so."""
         return any(self.fields.get(name, "").lower() in ("true", "1") for name in names)
+
+    def data_paths(self, path: Path) -> tuple[list[Path], int | None]:
+        """Return the files that hold the voxels, in order, and how many axes each holds if told.
+
+        Parameters
+        ----------
+        path
+            The header.
+
+        Returns
+        -------
+        list of Path
+            Not checked for existence; empty if the voxels follow the header.
+        int, optional
+            Axes within each file.
+        """
+        text, within = self.data_file, None
+        if text.upper() == "LOCAL":
+            return [], None
+        words, names = text.split(), [text]
+        if words[:1] == ["LIST"]:
+            names = self.files
+            within = next(
+                (int(word.rstrip("Dd")) for word in words[1:2] if word[:1].isdigit()), None
+            )
+        elif not (path.parent / text).is_file():
+            numbered = numbered_names(text, path)
+            # Without numbers a pattern counts the slices from 1.
+            names, within = numbered or (
+                names_of(text, range(1, self._slices() + 1)) or names,
+                None,
+            )
+        return [path.parent / name for name in names], within
+
+    def _slices(self) -> int:
+        """Return the length of the last axis, 0 if the header does not give it."""
+        last = self.fields.get("dimsize", "").split()[-1:]
+        return int(last[0]) if last and last[0].isdecimal() else 0
 
     def checksum_of(self, path: Path) -> int | None:
         """Return the checksum of the voxels of a little-endian zlib stream behind the header."""
@@ -126,27 +164,14 @@ def read_voxels(
         start = storage.data_start
         data = _read_part(path, path, storage, start=start, count=count, dtype=stored)
         return data.astype(dtype, copy=False)
-    sources = _data_files(path, storage, size)
+    sources, within = storage.data_paths(path)
+    check_shares(path, size, len(sources), within)
+    check_existence(path, sources)
     share = count // len(sources)
     parts = [
         _read_part(path, source, storage, start=0, count=share, dtype=stored) for source in sources
     ]
     return (np.concatenate(parts) if len(parts) > 1 else parts[0]).astype(dtype, copy=False)
-
-
-def _data_files(path: Path, storage: Storage, size: Sequence[int]) -> list[Path]:
-    text, within = storage.data_file, None
-    words = text.split()
-    names = [text]
-    if words[:1] == ["LIST"]:
-        names = storage.files
-        within = next((int(word.rstrip("Dd")) for word in words[1:2] if word[:1].isdigit()), None)
-    elif not (path.parent / text).is_file():
-        # Without numbers a pattern counts the slices from 1.
-        numbered = numbered_names(text, path)
-        names, within = numbered or (names_of(text, range(1, size[-1] + 1)) or names, None)
-    check_shares(path, size, len(names), within)
-    return beside(path, names)
 
 
 def _read_part(

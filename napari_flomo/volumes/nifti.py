@@ -22,7 +22,6 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.nifti_files import (
     drain,
@@ -136,7 +135,7 @@ def write_nifti(volume: Volume, path: Path) -> None:
         data = data.astype(np.float64)
     data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
     header = _header_for(volume, data)
-    with atomic_write(path) as temporary, temporary.open("wb") as raw:
+    with path.open("wb") as raw:
         if path.name.lower().endswith(".gz"):
             with gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0) as packed:
                 _write_stream(cast(BinaryIO, packed), header, data)

@@ -230,7 +230,7 @@ def _why_sform(
 
 
 def _same_steps(columns: NDArray[np.float64], sizes: NDArray[np.float64]) -> bool:
-    """Tell whether the steps are the same three, in whatever order."""
+    """Return True if the steps are the same three, in whatever order."""
     return bool(_agree(np.sort(columns), np.sort(sizes)).all())
 
 

@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.nrrd_data import element_type, read_data
 from napari_flomo.volumes.nrrd_header import frame_axis_of, frame_step_of, geometry_of, read_header
@@ -101,11 +100,7 @@ def write_nrrd(volume: Volume, path: Path, *, compress: bool = True) -> None:
         data = data.astype(np.float64)
     data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("<"))
     header = _header(volume, "gzip" if compress else "raw")
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("wb") as raw,
-        warnings.catch_warnings(),
-    ):
+    with path.open("wb") as raw, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pynrrd asks the clock in an old way
         nrrd.write(
             _WithoutComments(raw), data, header, compression_level=_COMPRESSION, index_order="C"

@@ -23,7 +23,12 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.detached import beside, check_length, check_shares, numbered_names
+from napari_flomo.volumes.detached import (
+    check_existence,
+    check_length,
+    check_shares,
+    numbered_names,
+)
 from napari_flomo.volumes.nrrd_header import NrrdHeader, is_list
 
 _UNPACK: dict[str, Callable[..., IO[Any]]] = {"gzip": gzip.open, "bzip2": bz2.open}
@@ -71,25 +76,37 @@ def read_data(header: NrrdHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
     least = 0 if encoding in _TEXT else -1
     if header.fields["line skip"] < 0 or header.fields["byte skip"] < least:
         raise limits.damaged(path, "its NRRD header has an invalid byte skip or line skip")
-    sources = _data_files(header) or [path]
+    sources, within = data_paths(header)
+    if "data file" in header.fields:
+        check_shares(path, header.sizes, len(sources), within)
+        check_existence(path, sources)
+    else:
+        sources = [path]
     count = int(np.prod(header.sizes, dtype=np.int64)) // len(sources)
     parts = [_read_part(header, source, count, dtype) for source in sources]
     data = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return data.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _data_files(header: NrrdHeader) -> list[Path]:
-    """Return the files that hold the data, in order; none where they follow the header."""
+def data_paths(header: NrrdHeader) -> tuple[list[Path], int | None]:
+    """Return the files that hold the data, in order, and how many axes each holds if told.
+
+    Returns
+    -------
+    list of Path
+        Not checked for existence; empty if the data follow the header.
+    int, optional
+        Axes within each file.
+    """
     text = header.fields.get("data file")
     if text is None:
-        return []
+        return [], None
     names, within = [text], None
     if is_list(text):
         names, within = header.files, next(map(int, text.split()[1:]), None)
     elif (numbered := numbered_names(text, header.path)) is not None:
         names, within = numbered
-    check_shares(header.path, header.sizes, len(names), within)
-    return beside(header.path, names)
+    return [header.path.parent / name for name in names], within
 
 
 def _read_part(header: NrrdHeader, source: Path, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:

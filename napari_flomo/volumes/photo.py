@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.geometry import Geometry
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
@@ -92,13 +91,14 @@ def write_photo(volume: Volume, path: Path) -> None:
         If geometry or values would be lost, or the file cannot be written.
     """
     png = path.suffix.lower() == ".png"
+    name = "PNG" if png else "TIFF"
     if volume.geometry.spacing_known:
         raise FlomoError(
-            f"{path.name} cannot keep the position and spacing of a medical image; choose .nii.gz, "
+            f"{name} cannot keep the position and spacing of a medical image; choose .nii.gz, "
             ".nrrd or .mha."
         )
     if set(volume.axes) & {"frames", "classes"} or (png and volume.n_slices > 1):
-        raise FlomoError(f"{path.name} can hold only one image; choose .nii.gz or .nrrd.")
+        raise FlomoError(f"{name} can hold only one image; choose .nii.gz or .nrrd.")
     data = volume.data
     if data.dtype == np.float64 and not png:
         data = data.astype(np.float32)
@@ -108,21 +108,19 @@ def write_photo(volume: Volume, path: Path) -> None:
         allowed += (np.float32,)
     if data.dtype not in allowed or (colour and data.shape[-1] not in (3, 4)):
         raise FlomoError(
-            f"{path.name} cannot hold values of type {data.dtype} unchanged; choose .nii.gz or "
-            ".nrrd."
+            f"{name} cannot hold values of type {data.dtype} unchanged; choose .nii.gz or .nrrd."
         )
     first, *others = [Image.fromarray(np.ascontiguousarray(page)) for page in data]
-    with atomic_write(path) as temporary:
-        if png:
-            first.save(temporary, format="PNG")
-        else:
-            first.save(
-                temporary,
-                format="TIFF",
-                compression="tiff_adobe_deflate",
-                save_all=True,
-                append_images=others,
-            )
+    if png:
+        first.save(path, format="PNG")
+    else:
+        first.save(
+            path,
+            format="TIFF",
+            compression="tiff_adobe_deflate",
+            save_all=True,
+            append_images=others,
+        )
 
 
 def _page(image: Image.Image, path: Path) -> NDArray[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
-from napari_flomo.segmentation import dicom_seg_jobs
+from napari_flomo.segmentation import dicom_seg_files
 
 if TYPE_CHECKING:
     from napari_flomo.widgets.image_layers import ImageLayers
@@ -45,7 +45,7 @@ def export(viewer_state: ViewerState, entry: ImageLayers, path: str) -> None:
 
     def work() -> None:
         try:
-            jobs = dicom_seg_jobs(
+            jobs = dicom_seg_files(
                 labels,
                 segmentation.card,
                 series,

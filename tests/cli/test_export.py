@@ -195,7 +195,7 @@ def test_a_graph_that_says_something_else_is_not_written(
 
 
 def test_missing_packages(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "is_there", lambda _: False)
+    monkeypatch.setattr(exporting, "is_installed", lambda _: False)
     command = ["export", "flomo-b0-acdc", "--format", "onnx", "--out", str(tmp_path / "out")]
     assert cli.main(command) == 2
     said = capsys.readouterr().err

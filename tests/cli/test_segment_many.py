@@ -19,7 +19,7 @@ import pytest
 from nibabel import Nifti1Image
 
 from napari_flomo import cli
-from napari_flomo.cohorts import Choice, Order, segment_cohort
+from napari_flomo.cohorts import CohortConfig, StudyFilter, segment_cohort
 from napari_flomo.errors import Problem, describe
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Volume, read, write
@@ -60,7 +60,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(studies).as_posix(): path.read_bytes() for path in files}
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
+def results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
 
 
@@ -69,8 +69,8 @@ def test_the_files_are_those_of_flomo_segment(
 ) -> None:
     flags = ["--model", model, "--device", "cpu", "--engine", "eager"]
     flags += ["--mirrored"]  # as it would be for anybody who wants the best labels
-    given = [images, "--out", out, *flags, "--workers", 1, "--uncertainty", "--probabilities"]
-    assert many(*given, "--json") == 0
+    options = [images, "--out", out, *flags, "--workers", 1, "--uncertainty", "--probabilities"]
+    assert many(*options, "--json") == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     summary = json.loads(printed.out)
@@ -96,33 +96,33 @@ def test_failures_are_told_and_not_fatal(
     images: Path, out: Path, model: Path, capsys: Capture
 ) -> None:
     spoil(images)
-    given = [images, "--out", out, "--model", model, "--workers", 1, "--device", "cpu"]
-    assert many(*given) == 3
+    options = [images, "--out", out, "--model", model, "--workers", 1, "--device", "cpu"]
+    assert many(*options) == 3
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "5 studies: 3 segmented" in printed.out
     assert "2 failed" in printed.out
     assert "  cut.nii.gz: cut.nii.gz cannot be read" in printed.out
-    told = {row["study"]: row for row in rows(out)}
+    told = {result["study"]: result for result in results(out)}
     assert told["rank5.nii"]["state"] == "failed"
     assert "5" in told["rank5.nii"]["error"]
     assert str(images.parent) not in (out / "manifest.jsonl").read_text()
     assert not (out / "studies" / "cut.nii.gz").exists()
 
-    row = told["p1/ed.nii.gz"]
-    assert (row["state"], row["attempts"], row["error"]) == ("done", 1, None)
-    assert row["manifest"]["model"]["name"] == "random"
-    assert row["manifest"]["device"] == "cpu"
-    assert {"hash", "read", "network", "write", "total"} <= set(row["seconds"])
+    result = told["p1/ed.nii.gz"]
+    assert (result["state"], result["attempts"], result["error"]) == ("done", 1, None)
+    assert result["manifest"]["model"]["name"] == "random"
+    assert result["manifest"]["device"] == "cpu"
+    assert {"hash", "read", "network", "write", "total"} <= set(result["seconds"])
     expected = Segmenter.from_pretrained(model, "cpu").segment(read(images / "p1/ed.nii.gz"))
-    uncertainty = row["most_uncertain"]
+    uncertainty = result["most_uncertain"]
     assert uncertainty["slice"] == int(expected.slice_scores[0].argmax())
     assert uncertainty["score"] == pytest.approx(float(expected.slice_scores.max()), rel=1e-3)
     scores, geometry = expected.scores, expected.labels.geometry
     assert scores is not None
     wrong = scores.expected_voxels(geometry)
-    assert row["expected_voxels"][0] == pytest.approx(wrong[0].tolist(), rel=1e-3)
-    assert row["expected_dice"][0] == pytest.approx(scores.expected_dice.min(0)[0], rel=1e-3)
+    assert result["expected_voxels"][0] == pytest.approx(wrong[0].tolist(), rel=1e-3)
+    assert result["expected_dice"][0] == pytest.approx(scores.expected_dice.min(0)[0], rel=1e-3)
     with (out / "review.csv").open(newline="") as stream:
         review = list(csv.DictReader(stream))
     mine = [line for line in review if line["study"] == "p1/ed.nii.gz"]
@@ -132,14 +132,14 @@ def test_failures_are_told_and_not_fatal(
     assert found == sorted(found, reverse=True)
     assert float(review[-1]["share_so_far"]) == pytest.approx(1)
     assert f"Wrote the order of review to {out / 'review.csv'}" in printed.out
-    voxels = {one["code"]: one["voxels"] for one in row["volumes_ml"]}
+    voxels = {one["code"]: one["voxels"] for one in result["volumes_ml"]}
     assert voxels == {code: int((expected.labels.data == code).sum()) for code in (1, 5)}
 
     (images / "cut.nii.gz").write_bytes((images / "p1/ed.nii.gz").read_bytes())
     (images / "rank5.nii").unlink()
-    assert many(*given) == 0
+    assert many(*options) == 0
     assert "4 studies: 1 segmented" in capsys.readouterr().out
-    assert len(rows(out)) == 6
+    assert len(results(out)) == 6
     assert len((out / "cohort.csv").read_text().splitlines()) == 6  # rank5 failed, and is gone
 
 
@@ -155,8 +155,8 @@ def test_list(images: Path, out: Path, model: Path, capsys: Capture) -> None:
         "3 studies: 3 new",
     ]
     assert not out.exists()
-    given = [images, "--out", out, "--model", model, "--list", "--json", "--pattern", "p1/*"]
-    assert many(*given) == 0
+    options = [images, "--out", out, "--model", model, "--list", "--json", "--pattern", "p1/*"]
+    assert many(*options) == 0
     assert len(json.loads(capsys.readouterr().out)["studies"]) == 2
 
 
@@ -164,7 +164,7 @@ def test_list(images: Path, out: Path, model: Path, capsys: Capture) -> None:
     ("arguments", "sentence"),
     [
         (["--model", "flomo-b0-acdcc"], "no model named 'flomo-b0-acdcc'"),
-        (["--workers", "0"], "0 workers cannot do anything"),
+        (["--workers", "0"], "must be 1 or more, not 0"),
         (["--pattern", "*.dcm", "--workers", "1"], "No image for random was found"),
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], "either workers or a scheduler"),
     ],
@@ -173,9 +173,9 @@ def test_what_cannot_run(
     images: Path, model: Path, capsys: Capture, arguments: list[str], sentence: str
 ) -> None:
     out = images.with_name("out")
-    given = [images, "--out", out]
-    given += [] if "--model" in arguments else ["--model", model]
-    assert many(*given, *arguments) == 2
+    options = [images, "--out", out]
+    options += [] if "--model" in arguments else ["--model", model]
+    assert many(*options, *arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert sentence in printed.err
@@ -186,13 +186,13 @@ def test_what_cannot_run(
 def test_results_of_another_model_are_not_mixed(
     images: Path, out: Path, model: Path, capsys: Capture
 ) -> None:
-    given = [images, "--out", out, "--model", model, "--workers", 1, "--pattern", "p2/*", "-q"]
-    assert many(*given) == 0
-    assert many(*given, "--uncertainty") == 2
+    options = [images, "--out", out, "--model", model, "--workers", 1, "--pattern", "p2/*", "-q"]
+    assert many(*options) == 0
+    assert many(*options, "--uncertainty") == 2
     assert "was begun with labels, not labels and uncertainty" in capsys.readouterr().err
-    assert many(*given, "--uncertainty", "--again") == 0
-    assert [row["run"] for row in rows(out)] == [1, 2]
-    assert many(*given, "--uncertainty", "--format", "nrrd", "--again") == 0
+    assert many(*options, "--uncertainty", "--again") == 0
+    assert [result["run"] for result in results(out)] == [1, 2]
+    assert many(*options, "--uncertainty", "--format", "nrrd", "--again") == 0
     assert set(contents(out)) == {"p2/ed.nii.gz/labels.nrrd", "p2/ed.nii.gz/uncertainty.nrrd"}
 
 
@@ -200,15 +200,15 @@ def test_a_series(out: Path, model: Path, repository: Path, shared: Path, tmp_pa
     source = shared / "data" / "sunnybrook" / "dicom" / "SC-HF-I-1"
     (tmp_path / "images" / "patient").mkdir(parents=True)
     (tmp_path / "images" / "patient" / "series").symlink_to(source)
-    given = [tmp_path / "images", "--out", out, "--model", model, "--workers", 1, "-q"]
-    assert many(*given) == 0
-    (row,) = rows(out)
-    assert (row["study"], row["input"]["files"]) == ("patient/series", 120)
+    options = [tmp_path / "images", "--out", out, "--model", model, "--workers", 1, "-q"]
+    assert many(*options) == 0
+    (result,) = results(out)
+    assert (result["study"], result["input"]["files"]) == ("patient/series", 120)
     labels = read(out / "studies/patient/series/labels.nii.gz")
     image = read(source)
     assert labels.geometry.spacing == pytest.approx(image.geometry.spacing)
     assert labels.data.shape == image.data.shape
-    assert len(row["slice_scores"]) == image.n_frames
+    assert len(result["slice_scores"]) == image.n_frames
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
@@ -248,30 +248,30 @@ def test_killed_interrupted_and_gone_on(images: Path, out: Path, model: Path) ->
     pytest.importorskip("distributed")
     psutil = pytest.importorskip("psutil")
     cohort(images, 60)
-    given = [images, "--out", out, "--model", model, "--workers", 2, "--engine", "eager"]
-    given += ["--device", "cpu"]
+    options = [images, "--out", out, "--model", model, "--workers", 2, "--engine", "eager"]
+    options += ["--device", "cpu"]
 
-    first = start(*given)
+    first = start(*options)
     wait_for_rows(first, out, 5)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    kept = len(rows(out)) if (out / "manifest.jsonl").read_bytes().endswith(b"\n") else 5
+    kept = len(results(out)) if (out / "manifest.jsonl").read_bytes().endswith(b"\n") else 5
 
-    second = start(*given)
+    second = start(*options)
     wait_for_rows(second, out, kept + 5)
     workers = psutil.Process(second.pid).children(recursive=True)
     os.killpg(second.pid, signal.SIGINT)  # as a terminal does
     _, said = second.communicate(timeout=60)
     assert second.returncode == 130
     assert said == (
-        "flomo: Interrupted; finished studies are kept, so the same command goes on from there.\n"
+        "flomo: Interrupted; finished studies are kept: run the same command again to resume.\n"
     )
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
-    kept = len(rows(out))
+    kept = len(results(out))
     assert 10 <= kept < 63
 
-    third = start(*given, "--json")
+    third = start(*options, "--json")
     wait_for_rows(third, out, kept + 5)
     listening = [
         connection.laddr.ip
@@ -288,11 +288,11 @@ def test_killed_interrupted_and_gone_on(images: Path, out: Path, model: Path) ->
     assert (summary["found"], summary["kept"], summary["failed"]) == (63, kept, 0)
     assert third.returncode == 0
 
-    studies = [row["study"] for row in rows(out)]
+    studies = [result["study"] for result in results(out)]
     assert len(studies) == len(set(studies)) == 63, "a finished study was done again"
     assert not list(out.rglob(".flomo-*"))
     whole = out.with_name("whole")
-    assert many(images, "--out", whole, *given[3:5], "--workers", 1, *given[7:], "-q") == 0
+    assert many(images, "--out", whole, *options[3:5], "--workers", 1, *options[7:], "-q") == 0
     assert contents(out) == contents(whole)
 
 
@@ -320,10 +320,10 @@ def test_a_study_that_kills_its_worker(
     monkeypatch.syspath_prepend(Path(__file__).parents[2])  # workers import `Deadly` from here
     spoil(images)
     summary = segment_cohort(
-        Order(images, out, device="cpu", engine="eager"),
+        CohortConfig(images, out, device="cpu", engine="eager"),
         model,
         describe=Deadly(name),
-        choice=Choice(exclude=["rank5*"]),
+        study_filter=StudyFilter(exclude=["rank5*"]),
         workers=2,
     )
     assert (summary.done, summary.failed) == (3, 1)
@@ -331,7 +331,7 @@ def test_a_study_that_kills_its_worker(
     assert study == "cut.nii.gz"
     if sys.platform != "win32":
         assert told in sentence
-    attempts = {row["study"]: row["attempts"] for row in rows(out)}
+    attempts = {result["study"]: result["attempts"] for result in results(out)}
     assert attempts["cut.nii.gz"] == 2
 
 
@@ -347,20 +347,20 @@ def test_the_workers_of_another_scheduler(
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, **there) as running:
         (worker,) = running.workers.values()
         before = set(worker.plugins)
-        given = [images, "--model", model, "--scheduler", running.scheduler_address]
-        given += ["--engine", "eager", "--device", "cpu"]
+        options = [images, "--model", model, "--scheduler", running.scheduler_address]
+        options += ["--engine", "eager", "--device", "cpu"]
         with monkeypatch.context() as patched:
             patched.setattr(dask_worker, "__version__", "0.0.1")
-            assert many(*given, "--out", images.with_name("old")) == 2
+            assert many(*options, "--out", images.with_name("old")) == 2
         assert "has napari-flomo 0.0.1, but this is" in capsys.readouterr().err
-        assert many(*given, "--out", images.with_name("out")) == 3
+        assert many(*options, "--out", images.with_name("out")) == 3
         assert "5 studies: 3 segmented" in capsys.readouterr().out
         assert set(worker.plugins) == before
         assert not running.scheduler.tasks
-        monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+        monkeypatch.setattr(cluster, "WORKER_TIMEOUT_SECONDS", 0.5)
         running.scale(0)
         running.sync(running._correct_state)
-        assert many(*given, "--out", images.with_name("none")) == 2
+        assert many(*options, "--out", images.with_name("none")) == 2
         assert "has no workers; start some first" in capsys.readouterr().err
     alone = images.with_name("alone")
     flags = ["--model", model, "--workers", 1, "--engine", "eager", "--device", "cpu"]
@@ -370,6 +370,6 @@ def test_the_workers_of_another_scheduler(
 
 def test_no_scheduler(images: Path, out: Path, model: Path, capsys: Capture) -> None:
     pytest.importorskip("distributed")
-    given = [images, "--out", out, "--model", model, "--scheduler", "nonsense://x"]
-    assert many(*given) == 2
+    options = [images, "--out", out, "--model", model, "--scheduler", "nonsense://x"]
+    assert many(*options) == 2
     assert "No Dask scheduler answers at nonsense://x" in capsys.readouterr().err

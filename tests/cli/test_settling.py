@@ -73,7 +73,7 @@ def test_it_is_for_the_model_used_last(monkeypatch: pytest.MonkeyPatch, model: P
     def settle(self: Segmenter) -> None:
         asked.append(self)
 
-    monkeypatch.setattr(Segmenter, "settle_engine", settle)
+    monkeypatch.setattr(Segmenter, "find_fastest_engine", settle)
     models = tasks.WarmModels()
     models.find_fastest_engine()
     assert asked == []

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from napari_flomo.cohorts import Choice, find_studies
+from napari_flomo.cohorts import StudyFilter, find_studies
 from napari_flomo.cohorts.finding import Study
 from napari_flomo.cohorts.inputs import read_input
 from napari_flomo.volumes import read, read_series
@@ -46,7 +46,7 @@ def test_slices_with_folders_of_their_own_are_one_study(cases: Path, tmp_path: P
         Study("p1/other", series=True),
         Study("p2/PT000000/ST000000/SE000000", series=True),
     ]
-    volume = read_series(joined.places(tmp_path))
+    volume = read_series(joined.paths(tmp_path))
     clean = read(cases / "_clean" / "cine")
     np.testing.assert_array_equal(volume.data, clean.data)
     assert volume.geometry == clean.geometry
@@ -79,9 +79,9 @@ def test_only_studies_with_a_series(cases: Path, tmp_path: Path) -> None:
     shutil.copytree(cases / "_clean" / "static", tmp_path / "p2")
     (tmp_path / "p3.nii.gz").touch()
     told: list[tuple[str, str]] = []
-    choice = Choice(series="sax b1")
-    found = list(find_studies(tmp_path, choice, lambda *one: told.append(one)))
+    study_filter = StudyFilter(series="sax b1")
+    found = list(find_studies(tmp_path, study_filter, lambda *one: told.append(one)))
     assert [study.id for study in found] == ["p3.nii.gz", "p1/SE0"]
     assert told == [("p2", "no series sax b1")]
-    found = list(find_studies(tmp_path, Choice(series="300")))
+    found = list(find_studies(tmp_path, StudyFilter(series="300")))
     assert [study.id for study in found] == ["p3.nii.gz", "p2"]

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from napari_flomo.cohorts import Choice, find_studies
+from napari_flomo.cohorts import StudyFilter, find_studies
 from napari_flomo.cohorts.finding import MARKER, is_label_name
 from napari_flomo.errors import FlomoError
 
 Grow = Callable[..., Path]
 
 
-def ids(root: Path, **choice: Any) -> list[str]:
-    return [study.id for study in find_studies(root, Choice(**choice))]
+def ids(root: Path, **study_filter: Any) -> list[str]:
+    return [study.id for study in find_studies(root, StudyFilter(**study_filter))]
 
 
 def test_files_of_volumes_in_the_order_of_their_names(grow: Grow) -> None:
@@ -50,7 +50,7 @@ def test_labels_are_left_out_unless_they_are_asked_for(grow: Grow) -> None:
     root = grow("a.nii.gz", "a_gt.nii.gz", "labels.nii.gz", "Uncertainty.nrrd", "b-label.nrrd")
     grow("b.seg.nrrd", "b_mask.nii", "segment.nii.gz", "target.nii.gz")
     told: list[tuple[str, str]] = []
-    found = find_studies(root, left_out=lambda *one: told.append(one))
+    found = find_studies(root, on_skip=lambda *one: told.append(one))
     assert [study.id for study in found] == ["a.nii.gz", "segment.nii.gz", "target.nii.gz"]
     assert ("a_gt.nii.gz", "named like labels") in told
     assert len(told) == 6

@@ -34,17 +34,48 @@ def test_the_sum_of_a_series_covers_names_and_contents(grow: Grow) -> None:
     assert read_input(study, root).sha256 != told.sha256
 
 
+NRRD = b"NRRD0004\ntype: uint8\ndimension: 1\nsizes: 1\nencoding: raw\n"
+
+
 @pytest.mark.parametrize(
-    ("header", "line"), [("a.nhdr", b"data file: a.raw\n"), ("a.mhd", b"ElementDataFile = a.raw\n")]
+    ("header", "text"),
+    [
+        ("a.nhdr", NRRD + b"data file: a.raw\n\n"),
+        ("a.nhdr", NRRD + b"data file: LIST\na.raw\n"),
+        ("a.mhd", b"DimSize = 1\nElementDataFile = a.raw\n"),
+        ("a.mhd", b"DimSize = 1\nElementDataFile = LIST\na.raw\n"),
+    ],
 )
-def test_voxels_beside_the_header_count(grow: Grow, header: str, line: bytes) -> None:
-    root = grow(header, content=b"NRRD0004\n" + line)
+def test_data_files_count(grow: Grow, header: str, text: bytes) -> None:
+    root = grow(header, content=text)
     grow("a.raw", content=b"1")
     before = read_input(Study(header), root)
     grow("a.raw", content=b"2")
     after = read_input(Study(header), root)
     assert before.files == after.files == 2
     assert before.sha256 != after.sha256
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("a.nhdr", NRRD + b"data file: a%d.raw 1 2 1\n\n"),
+        ("a.mhd", b"DimSize = 1 1 2\nElementDataFile = a%d.raw 1 2 1\n"),
+        ("a.mhd", b"DimSize = 1 1 2\nElementDataFile = a%d.raw\n"),
+    ],
+)
+def test_data_files_of_a_pattern_count(grow: Grow, header: str, text: bytes) -> None:
+    root = grow("a1.raw", "a2.raw", content=b"1")
+    grow(header, content=text)
+    before = stamp_of(Study(header), root)
+    assert read_input(Study(header), root).files == 3
+    grow("a2.raw", content=b"22")
+    assert stamp_of(Study(header), root) != before
+
+
+def test_a_damaged_header_stands_alone(grow: Grow) -> None:
+    root = grow("a.nhdr", content=b"NRRD0004\ntype: uint8\n")
+    assert read_input(Study("a.nhdr"), root).files == 1
 
 
 def test_the_stamp_changes_with_size_and_time_alone(grow: Grow) -> None:

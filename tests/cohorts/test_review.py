@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from napari_flomo.cohorts import Row
+from napari_flomo.cohorts import StudyResult
 from napari_flomo.cohorts.review import write_review
 from napari_flomo.errors import FlomoError
 
 
-def row(study: str, voxels: list[list[float | None]], **more: Any) -> Row:
+def result(study: str, voxels: list[list[float | None]], **more: Any) -> StudyResult:
     known = {"input": {"spacing_mm": [1.5, 2.0, 10.0], "spacing_known": True}}
-    return Row(study, 1, "done", **{"manifest": known, "expected_voxels": voxels, **more})
+    return StudyResult(study, 1, "done", **{"manifest": known, "expected_voxels": voxels, **more})
 
 
 def queue(out: Path) -> list[dict[str, str]]:
@@ -25,16 +25,16 @@ def queue(out: Path) -> list[dict[str, str]]:
 
 def test_slices_of_all_studies_the_most_wrong_voxels_first(tmp_path: Path) -> None:
     photo = {"input": {"spacing_mm": [1.0, 1.0, 1.0], "spacing_known": False}}
-    rows = [
-        row(
+    results = [
+        result(
             "a/cine.nii.gz",
             [[10.0, None, 2.5], [40.0, 10.0, 0.0]],
             expected_dice=[[0.9, None, None], [0.25, 0.95, None]],
         ),
-        row("b,\udcff.png", [[30.0, 7.5]], manifest=photo, expected_dice=[[0.5, 0.75]]),
-        Row("broken.nii", 1, "failed", error="It is broken."),
+        result("b,\udcff.png", [[30.0, 7.5]], manifest=photo, expected_dice=[[0.5, 0.75]]),
+        StudyResult("broken.nii", 1, "failed", error="It is broken."),
     ]
-    assert write_review(tmp_path, rows) == 0
+    assert write_review(tmp_path, results) == 0
     lines = queue(tmp_path)
     assert [int(line["rank"]) for line in lines] == list(range(1, 8))
     cine, photo_name = "a/cine.nii.gz", "b,\\udcff.png"
@@ -58,26 +58,26 @@ def test_slices_of_all_studies_the_most_wrong_voxels_first(tmp_path: Path) -> No
 
 
 def test_studies_of_an_older_version_are_told(tmp_path: Path) -> None:
-    rows = [row("new.nii", [[3.0]]), Row("old.nii", 1, "done", slice_scores=[[0.4]])]
-    assert write_review(tmp_path, rows) == 1
+    results = [result("new.nii", [[3.0]]), StudyResult("old.nii", 1, "done", slice_scores=[[0.4]])]
+    assert write_review(tmp_path, results) == 1
     assert [line["study"] for line in queue(tmp_path)] == ["new.nii"]
-    again = Row.from_line(rows[0].to_line())
+    again = StudyResult.from_line(results[0].to_line())
     assert again is not None
     assert again.expected_voxels == [[3.0]]
 
 
-@pytest.mark.parametrize("rows", [[], [row("a.nii", [[0.0, 0.0]])]])
-def test_nothing_to_find(tmp_path: Path, rows: list[Row]) -> None:
-    assert write_review(tmp_path, rows) == 0
-    assert [line["share_so_far"] for line in queue(tmp_path)] == [""] * 2 * len(rows)
+@pytest.mark.parametrize("results", [[], [result("a.nii", [[0.0, 0.0]])]])
+def test_nothing_to_find(tmp_path: Path, results: list[StudyResult]) -> None:
+    assert write_review(tmp_path, results) == 0
+    assert [line["share_so_far"] for line in queue(tmp_path)] == [""] * 2 * len(results)
 
 
 def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_review(tmp_path, [row("a.nii", [[1.0]])])
+    write_review(tmp_path, [result("a.nii", [[1.0]])])
     before = (tmp_path / "review.csv").read_bytes()
 
     def torn() -> Any:
-        yield row("b.nii", [[2.0]])
+        yield result("b.nii", [[2.0]])
         raise FlomoError("The manifest cannot be read.")
 
     with pytest.raises(FlomoError):

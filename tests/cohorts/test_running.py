@@ -12,12 +12,24 @@ from typing import Any
 import pytest
 
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.cohorts import Order, Row, Summary, list_cohort, running, segment_cohort
+from napari_flomo.cohorts import (
+    CohortConfig,
+    CohortSummary,
+    StudyResult,
+    list_cohort,
+    running,
+    segment_cohort,
+)
+from napari_flomo.cohorts.config import StudyTask
 from napari_flomo.cohorts.executor import Outcome
 from napari_flomo.cohorts.inputs import read_input
 from napari_flomo.cohorts.manifest import MANIFEST
-from napari_flomo.cohorts.order import StudyTask
-from napari_flomo.cohorts.study_runner import WorkerConfig, failed_row, sweep, without_paths
+from napari_flomo.cohorts.study_runner import (
+    WorkerConfig,
+    failed_result,
+    remove_temporary_files,
+    without_paths,
+)
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import locate
 from napari_flomo.progress import Progress
@@ -37,22 +49,22 @@ class Pretender:
         self.interrupt_after: int | None = None
         self.closed = False
         self._waiting: deque[StudyTask] = deque()
-        self._order = Order(Path(), Path())
+        self._config = CohortConfig(Path(), Path())
 
     @contextlib.contextmanager
-    def open(self, config: WorkerConfig) -> Iterator[Pretender]:
-        self._order, self.config = config.order, config
+    def open(self, worker_config: WorkerConfig) -> Iterator[Pretender]:
+        self._config, self.worker_config = worker_config.config, worker_config
         yield self
         self.closed = True
 
     def slots(self) -> int:
         return SLOTS
 
-    def give(self, task: StudyTask) -> None:
+    def submit(self, task: StudyTask) -> None:
         self._waiting.append(task)
         self.most = max(self.most, len(self._waiting))
 
-    def take(self, seconds: float) -> list[Outcome]:
+    def wait(self, seconds: float) -> list[Outcome]:
         if self.interrupt_after is not None and len(self.done) >= self.interrupt_after:
             raise KeyboardInterrupt
         return [self._one(self._waiting.popleft())] if self._waiting else []
@@ -64,27 +76,29 @@ class Pretender:
     def _one(self, task: StudyTask) -> Outcome:
         id = task.study.id
         if self.lost.get(id, 0) >= task.attempt:
-            return Outcome(task, None, f"The process ended at {self._order.root}/{id}.")
-        source = read_input(task.study, self._order.root)
+            return Outcome(task, None, f"The process ended at {self._config.root}/{id}.")
+        source = read_input(task.study, self._config.root)
         if task.known is not None and b'"sha256":"%s"' % source.sha256.encode() in task.known:
-            known = Row.from_line(task.known)
+            known = StudyResult.from_line(task.known)
             assert known is not None
             return Outcome(task, replace(known, input=source))
         if id in self.failing:
-            return Outcome(task, failed_row(self._order, task, "It is broken.", source))
+            return Outcome(task, failed_result(self._config, task, "It is broken.", source))
         self.done.append(id)
-        outputs = self._order.outputs(id)
+        outputs = self._config.outputs(id)
         for path in outputs.values():
-            (self._order.out / path).parent.mkdir(parents=True, exist_ok=True)
-            (self._order.out / path).touch()
-        row = Row(id, self._order.run, "done", source, outputs, attempts=task.attempt)
-        return Outcome(task, row)
+            (self._config.out / path).parent.mkdir(parents=True, exist_ok=True)
+            (self._config.out / path).touch()
+        result = StudyResult(id, self._config.run, "done", source, outputs, attempts=task.attempt)
+        return Outcome(task, result)
 
 
 @pytest.fixture
 def pretender(monkeypatch: pytest.MonkeyPatch) -> Pretender:
     executor = Pretender()
-    monkeypatch.setattr(running, "_executor", lambda config, *_: executor.open(config))
+    monkeypatch.setattr(
+        running, "_executor", lambda worker_config, *_: executor.open(worker_config)
+    )
     return executor
 
 
@@ -94,136 +108,148 @@ def model() -> Path:
 
 
 @pytest.fixture
-def order(grow: Grow, tmp_path: Path) -> Order:
+def config(grow: Grow, tmp_path: Path) -> CohortConfig:
     """Ten studies."""
-    return Order(grow(*(f"p{n}/a.nii.gz" for n in range(10))), tmp_path / "new" / "out")
+    return CohortConfig(grow(*(f"p{n}/a.nii.gz" for n in range(10))), tmp_path / "new" / "out")
 
 
-def run(order: Order, model: Path, **options: Any) -> Summary:
-    return segment_cohort(order, model, describe=lambda _: {}, workers=1, **options)
+def run(config: CohortConfig, model: Path, **options: Any) -> CohortSummary:
+    return segment_cohort(config, model, describe=lambda _: {}, workers=1, **options)
 
 
-def states(order: Order) -> dict[str, str]:
-    rows = (Row.from_line(line) for line in (order.out / MANIFEST).read_bytes().splitlines())
-    return {row.study: row.state for row in rows if row is not None}
+def states(config: CohortConfig) -> dict[str, str]:
+    results = (
+        StudyResult.from_line(line) for line in (config.out / MANIFEST).read_bytes().splitlines()
+    )
+    return {result.study: result.state for result in results if result is not None}
 
 
-def test_all_are_done_once(order: Order, model: Path, pretender: Pretender) -> None:
+def test_all_are_done_once(config: CohortConfig, model: Path, pretender: Pretender) -> None:
     told: list[Progress] = []
-    summary = run(order, model, progress=told.append)
+    summary = run(config, model, progress=told.append)
     assert (summary.found, summary.done, summary.failed, summary.kept) == (10, 10, 0, 0)
-    assert sorted(pretender.done) == sorted(states(order)) == [f"p{n}/a.nii.gz" for n in range(10)]
+    assert sorted(pretender.done) == sorted(states(config)) == [f"p{n}/a.nii.gz" for n in range(10)]
     assert pretender.most == SLOTS  # the rest waits here, however many there are
-    assert pretender.config.share == 10
+    assert pretender.worker_config.share == 10
     assert (told[0], told[-1]) == (Progress(0, 10, "Segmenting"), Progress(10, 10, "Segmenting"))
-    table = (order.out / "cohort.csv").read_text().splitlines()
+    table = (config.out / "cohort.csv").read_text().splitlines()
     assert len(table) == 11
     assert table[1].startswith("p0/a.nii.gz,done,,studies/p0/a.nii.gz/labels.nii.gz")
 
 
-def test_what_is_done_is_not_done_again(order: Order, model: Path, pretender: Pretender) -> None:
-    run(order, model)
+def test_what_is_done_is_not_done_again(
+    config: CohortConfig, model: Path, pretender: Pretender
+) -> None:
+    run(config, model)
     pretender.done.clear()
-    (order.root / "p1" / "a.nii.gz").write_bytes(b"another image")
-    (order.root / "p2" / "a.nii.gz").touch()  # new date, same content
-    (order.out / "studies/p3/a.nii.gz/labels.nii.gz").unlink()
-    (order.root / "p4" / "new.nii.gz").write_bytes(b"one more")
-    found = {study.id: state for study, state in list_cohort(order, model)}
+    (config.root / "p1" / "a.nii.gz").write_bytes(b"another image")
+    (config.root / "p2" / "a.nii.gz").touch()  # new date, same content
+    (config.out / "studies/p3/a.nii.gz/labels.nii.gz").unlink()
+    (config.root / "p4" / "new.nii.gz").write_bytes(b"one more")
+    found = {study.id: state for study, state in list_cohort(config, model)}
     expected = {"p1/a.nii.gz": "changed", "p2/a.nii.gz": "changed", "p3/a.nii.gz": "new"}
     expected["p4/new.nii.gz"] = "new"
     assert {id: state for id, state in found.items() if state != "done"} == expected
-    summary = run(order, model)
+    summary = run(config, model)
     assert (summary.found, summary.kept) == (11, 7)
     assert sorted(pretender.done) == ["p1/a.nii.gz", "p3/a.nii.gz", "p4/new.nii.gz"]
-    assert run(order, model).kept == 11
+    assert run(config, model).kept == 11
     assert len(pretender.done) == 3
 
 
-def test_again(order: Order, model: Path, pretender: Pretender) -> None:
-    run(order, model)
+def test_again(config: CohortConfig, model: Path, pretender: Pretender) -> None:
+    run(config, model)
     pretender.interrupt_after = 14
     with pytest.raises(KeyboardInterrupt):
-        run(order, model, again=True)
+        run(config, model, again=True)
     assert len(pretender.done) == 10 + 4 + SLOTS  # what was under way ended in time
     pretender.interrupt_after = None
-    summary = run(order, model)  # goes on with the second run, not with the first
+    summary = run(config, model)  # goes on with the second run, not with the first
     assert (summary.kept, summary.done) == (4 + SLOTS, 6 - SLOTS)
     assert len(pretender.done) == 20
 
 
-def test_an_interruption_keeps_what_ended(order: Order, model: Path, pretender: Pretender) -> None:
+def test_an_interruption_keeps_what_ended(
+    config: CohortConfig, model: Path, pretender: Pretender
+) -> None:
     pretender.interrupt_after = 4
     with pytest.raises(KeyboardInterrupt):
-        run(order, model)
-    assert len(states(order)) == len(pretender.done) == 4 + SLOTS
-    assert not (order.out / "cohort.csv").exists()
+        run(config, model)
+    assert len(states(config)) == len(pretender.done) == 4 + SLOTS
+    assert not (config.out / "cohort.csv").exists()
 
 
-def test_a_lost_study_is_tried_once_more(order: Order, model: Path, pretender: Pretender) -> None:
+def test_a_lost_study_is_tried_once_more(
+    config: CohortConfig, model: Path, pretender: Pretender
+) -> None:
     pretender.lost = {"p1/a.nii.gz": 1, "p5/a.nii.gz": 2}
-    summary = run(order, model)
+    summary = run(config, model)
     assert (summary.done, summary.failed) == (9, 1)
     assert summary.failures == [("p5/a.nii.gz", "The process ended at p5/a.nii.gz.")]
-    assert states(order)["p1/a.nii.gz"] == "done"
-    table = (order.out / "cohort.csv").read_text().splitlines()
+    assert states(config)["p1/a.nii.gz"] == "done"
+    table = (config.out / "cohort.csv").read_text().splitlines()
     assert table[6].startswith("p5/a.nii.gz,failed,The process ended at p5/a.nii.gz.,,")
     pretender.lost = {}
-    assert run(order, model).done == 1  # failures are tried again by the next run
+    assert run(config, model).done == 1  # failures are tried again by the next run
 
 
-def test_a_failure_takes_old_labels_away(order: Order, model: Path, pretender: Pretender) -> None:
-    run(order, model)
-    (order.root / "p1" / "a.nii.gz").write_bytes(b"broken")
+def test_a_failure_takes_old_labels_away(
+    config: CohortConfig, model: Path, pretender: Pretender
+) -> None:
+    run(config, model)
+    (config.root / "p1" / "a.nii.gz").write_bytes(b"broken")
     pretender.failing = {"p1/a.nii.gz"}
-    summary = run(order, model)
+    summary = run(config, model)
     assert summary.failures == [("p1/a.nii.gz", "It is broken.")]
-    assert list((order.out / "studies/p1/a.nii.gz").iterdir()) == []
+    assert list((config.out / "studies/p1/a.nii.gz").iterdir()) == []
 
 
-def test_what_cannot_run_leaves_nothing(order: Order, model: Path, pretender: Pretender) -> None:
-    none = order.root.parent / "none"
+def test_what_cannot_run_leaves_nothing(
+    config: CohortConfig, model: Path, pretender: Pretender
+) -> None:
+    none = config.root.parent / "none"
     none.mkdir()
     for changed, options, sentence in [
-        (replace(order, root=none), {}, "No image for"),
-        (replace(order, root=order.root / "missing"), {}, "There is no folder"),
-        (replace(order, out=order.root), {}, "cannot lie among the images"),
-        (replace(order, out=order.root / "p1/a.nii.gz"), {}, "is a file"),
-        (replace(order, suffix=".png"), {}, r"choose \.nii\.gz"),
-        (order, {"workers": 0}, "0 workers"),
-        (order, {"workers": 1, "scheduler": "tcp://x"}, "either workers or a scheduler"),
+        (replace(config, root=none), {}, "No image for"),
+        (replace(config, root=config.root / "missing"), {}, "There is no folder"),
+        (replace(config, out=config.root), {}, "cannot be written to the folder of the images"),
+        (replace(config, out=config.root / "p1/a.nii.gz"), {}, "is a file"),
+        (replace(config, suffix=".png"), {}, r"choose \.nii\.gz"),
+        (config, {"workers": 0}, "not 0"),
+        (config, {"workers": 1, "scheduler": "tcp://x"}, "either workers or a scheduler"),
     ]:
         with pytest.raises(FlomoError, match=sentence):
             segment_cohort(changed, model, describe=lambda _: {}, **{"workers": 1} | options)
-    assert not order.out.exists()
+    assert not config.out.exists()
     assert pretender.done == []
 
 
 def test_without_dask(
-    order: Order, model: Path, pretender: Pretender, monkeypatch: pytest.MonkeyPatch
+    config: CohortConfig, model: Path, pretender: Pretender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running.importlib.util, "find_spec", lambda _: None)
     for options in ({}, {"workers": 2}, {"scheduler": "tcp://x"}):
         with pytest.raises(FlomoError, match=r"pip install 'napari-flomo\[cohort\]'"):
-            segment_cohort(order, model, describe=lambda _: {}, **options)
-    assert run(order, model).done == 10
+            segment_cohort(config, model, describe=lambda _: {}, **options)
+    assert run(config, model).done == 10
 
 
-def test_results_inside_the_images(order: Order, model: Path, pretender: Pretender) -> None:
-    inside = replace(order, out=order.root / "results")
+def test_results_inside_the_images(config: CohortConfig, model: Path, pretender: Pretender) -> None:
+    inside = replace(config, out=config.root / "results")
     assert run(inside, model).found == 10
     assert run(inside, model).kept == 10
 
 
 def test_sentences_without_folders(tmp_path: Path) -> None:
-    order = Order(tmp_path / "in", tmp_path / "out")
+    config = CohortConfig(tmp_path / "in", tmp_path / "out")
     told = f"The folder {tmp_path}/in/p1 and {tmp_path}/out/studies/x; {tmp_path}/in itself."
-    assert without_paths(told, order) == "The folder p1 and studies/x; . itself."
-    assert without_paths("a/b", Order(Path("/"), tmp_path)) == "a/b"
+    assert without_paths(told, config) == "The folder p1 and studies/x; . itself."
+    assert without_paths("a/b", CohortConfig(Path("/"), tmp_path)) == "a/b"
 
 
 def test_sweeping(tmp_path: Path) -> None:
     (tmp_path / ".flomo-0123.nii.gz").touch()
     (tmp_path / "labels.nii.gz").touch()
-    sweep(tmp_path)
-    sweep(tmp_path / "missing")
+    remove_temporary_files(tmp_path)
+    remove_temporary_files(tmp_path / "missing")
     assert [path.name for path in tmp_path.iterdir()] == ["labels.nii.gz"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from napari_flomo.cohorts import Row
+from napari_flomo.cohorts import StudyResult
 from napari_flomo.cohorts.inputs import Input
 from napari_flomo.cohorts.table import write_table
 
@@ -22,8 +22,8 @@ def test_a_line_for_each_study(tmp_path: Path) -> None:
         "input": {"notes": ["The pixdim was used."]},
         "warnings": ["The heart is too small."],
     }
-    rows = [
-        Row(
+    results = [
+        StudyResult(
             "p, 1/a.nii",
             1,
             "done",
@@ -35,9 +35,9 @@ def test_a_line_for_each_study(tmp_path: Path) -> None:
             {"total": 1.5},
             manifest,
         ),
-        Row("\udcff.nii", 1, "failed", error='It is "broken".'),
+        StudyResult("\udcff.nii", 1, "failed", error='It is "broken".'),
     ]
-    path = write_table(tmp_path, lambda: rows, ["RV", "LV", "myocardium"])
+    path = write_table(tmp_path, lambda: results, ["RV", "LV", "myocardium"])
     with path.open(newline="", encoding="utf-8") as stream:
         first, second = csv.DictReader(stream)
     assert first["study"] == "p, 1/a.nii"

@@ -24,7 +24,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
 from napari_flomo.models import ModelCard
 from napari_flomo.models.card import Concept
-from napari_flomo.segmentation import dicom_seg, dicom_seg_jobs
+from napari_flomo.segmentation import dicom_seg, dicom_seg_files
 from napari_flomo.segmentation.dicom_seg import check_usable
 from napari_flomo.volumes import Geometry, Volume, find_series, read, write
 
@@ -83,7 +83,7 @@ def numbers_of(codes: np.ndarray) -> np.ndarray:
 
 def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
     labels = labels_of(stack)
-    write_all(dicom_seg_jobs(labels, card, stack, tmp_path / "heart.dcm"))
+    write_all(dicom_seg_files(labels, card, stack, tmp_path / "heart.dcm"))
     found = pydicom.dcmread(tmp_path / "heart.dcm")
     assert np.array_equal(
         by_hand(tmp_path / "heart.dcm", labels.geometry, labels.data.shape), numbers_of(labels.data)
@@ -116,7 +116,7 @@ def test_dcmqi_finds_every_voxel_in_its_place(stack: Path, card: ModelCard, tmp_
         pytest.skip("dcmqi is not installed")
     labels = labels_of(stack)
     write(labels, tmp_path / "labels.nrrd")
-    write_all(dicom_seg_jobs(labels, card, stack, tmp_path / "s.dcm"))
+    write_all(dicom_seg_files(labels, card, stack, tmp_path / "s.dcm"))
     asked = ["--inputDICOM", tmp_path / "s.dcm", "--outputDirectory", tmp_path]
     subprocess.run([program, *asked, "--outputType", "nrrd"], check=True, capture_output=True)
     grid = sitk.ReadImage(tmp_path / "labels.nrrd")
@@ -128,14 +128,14 @@ def test_dcmqi_finds_every_voxel_in_its_place(stack: Path, card: ModelCard, tmp_
 
 def test_a_cine_has_a_file_for_each_frame(cine: Path, card: ModelCard, tmp_path: Path) -> None:
     labels = labels_of(cine)
-    jobs = dicom_seg_jobs(labels, card, cine, tmp_path / "heart.dcm")
+    jobs = dicom_seg_files(labels, card, cine, tmp_path / "heart.dcm")
     assert [Path(path).name for path, _ in jobs] == ["heart-frame-00.dcm", "heart-frame-01.dcm"]
     write_all(jobs)
     for frame, (path, _) in enumerate(jobs):
         back = by_hand(Path(path), labels.geometry, labels.data.shape[1:])
         assert np.array_equal(back, numbers_of(labels.data[frame]))
         assert pydicom.dcmread(path).InstanceNumber == frame + 1
-    ((path, _),) = dicom_seg_jobs(labels, card, cine, tmp_path / "one.dcm", frames=[1])
+    ((path, _),) = dicom_seg_files(labels, card, cine, tmp_path / "one.dcm", frames=[1])
     assert Path(path).name == "one-frame-01.dcm"
 
 
@@ -143,7 +143,7 @@ def test_corrected_labels_and_coded_terms(stack: Path, card: ModelCard, tmp_path
     wall, cavity = card.labels[1:]
     known = replace(cavity, snomed=Concept("87878005", "Left ventricle"))
     card = replace(card, labels=(card.labels[0], wall, known))
-    write_all(dicom_seg_jobs(labels_of(stack), card, stack, tmp_path / "s.dcm", corrected=True))
+    write_all(dicom_seg_files(labels_of(stack), card, stack, tmp_path / "s.dcm", corrected=True))
     first, second = pydicom.dcmread(tmp_path / "s.dcm").SegmentSequence
     assert first.SegmentAlgorithmType == "SEMIAUTOMATIC"
     assert first.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Tissue"
@@ -155,7 +155,7 @@ def test_corrected_labels_and_coded_terms(stack: Path, card: ModelCard, tmp_path
 def test_nothing_found(stack: Path, card: ModelCard, tmp_path: Path) -> None:
     labels = labels_of(stack)
     nothing = labels.with_data(np.zeros_like(labels.data))
-    write_all(dicom_seg_jobs(nothing, card, stack, tmp_path / "s.dcm"))
+    write_all(dicom_seg_files(nothing, card, stack, tmp_path / "s.dcm"))
     assert not by_hand(tmp_path / "s.dcm", labels.geometry, labels.data.shape).any()
 
 
@@ -182,7 +182,7 @@ def test_data_for_research(
     labels = labels_of(folder)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        write_all(dicom_seg_jobs(labels, card, folder, tmp_path / "s.dcm"))
+        write_all(dicom_seg_files(labels, card, folder, tmp_path / "s.dcm"))
     assert said == []
     assert capfd.readouterr() == ("", "")
     back = by_hand(tmp_path / "s.dcm", labels.geometry, labels.data.shape)
@@ -198,14 +198,14 @@ def test_labels_of_another_grid(stack: Path, cine: Path, card: ModelCard) -> Non
         labels_of(cine),
     ):
         with pytest.raises(FlomoError, match="do not lie on the grid"):
-            dicom_seg_jobs(wrong, card, stack, "s.dcm")
+            dicom_seg_files(wrong, card, stack, "s.dcm")
 
 
 def test_codes_that_the_card_does_not_know(stack: Path, card: ModelCard) -> None:
     labels = labels_of(stack)
     labels.data[0, 0, 0] = 3
     with pytest.raises(FlomoError, match=r"codes 3, which brightness does not know"):
-        dicom_seg_jobs(labels, card, stack, "s.dcm")
+        dicom_seg_files(labels, card, stack, "s.dcm")
 
 
 def test_what_cannot_be_done_is_found_out_before_there_are_labels(
@@ -213,7 +213,7 @@ def test_what_cannot_be_done_is_found_out_before_there_are_labels(
 ) -> None:
     check_usable(read(cine), card, cine)
     with pytest.raises(FlomoError, match="no frame 2: the series has 2"):
-        dicom_seg_jobs(labels_of(cine), card, cine, "s.dcm", frames=[0, 2])
+        dicom_seg_files(labels_of(cine), card, cine, "s.dcm", frames=[0, 2])
     folder = tmp_path / "without"
     write_series(folder, images[:1, :1], ImagePositionPatient=None)
     with pytest.raises(FlomoError, match="do not say where they lie"):
@@ -227,7 +227,7 @@ def test_what_cannot_be_done_is_found_out_before_there_are_labels(
 def test_without_highdicom(stack: Path, card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dicom_seg, "find_spec", lambda _name: None)
     with pytest.raises(FlomoError, match=r"pip install 'napari-flomo\[dicom\]'"):
-        dicom_seg_jobs(labels_of(stack), card, stack, "s.dcm")
+        dicom_seg_files(labels_of(stack), card, stack, "s.dcm")
 
 
 @pytest.mark.parametrize("moving", [False, True])
@@ -245,7 +245,7 @@ def test_labels_as_dcm2niix_stores_them(
         labels, data=labels.data[..., ::-1, ::-1, :], geometry=Geometry.from_affine_lps(affine)
     )
     write(turned, tmp_path / "turned.nii.gz")
-    write_all(dicom_seg_jobs(read(tmp_path / "turned.nii.gz"), card, folder, tmp_path / "s.dcm"))
+    write_all(dicom_seg_files(read(tmp_path / "turned.nii.gz"), card, folder, tmp_path / "s.dcm"))
     frames = labels.data if moving else labels.data[None]
     for frame, codes in enumerate(frames):
         path = tmp_path / (f"s-frame-{frame:02}.dcm" if moving else "s.dcm")

@@ -22,7 +22,7 @@ from pydicom.uid import UID
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation import dicom_seg_jobs
+from napari_flomo.segmentation import dicom_seg_files
 from napari_flomo.segmentation.dicom_seg import check_usable
 from napari_flomo.volumes import Volume, find_series, read, write
 
@@ -73,7 +73,7 @@ def numbers_of(codes: np.ndarray) -> np.ndarray:
 def made(place: Path, card: ModelCard, target: Path) -> tuple[Volume, list[Path], list[str]]:
     """Write random labels of a series as segmentations; return what was said, too."""
     labels, said = labels_of(read(place)), []
-    jobs = dicom_seg_jobs(labels, card, place, target / "s.dcm", note=said.append)
+    jobs = dicom_seg_files(labels, card, place, target / "s.dcm", note=said.append)
     write_all(jobs)
     return labels, [Path(path) for path, _ in jobs], said
 

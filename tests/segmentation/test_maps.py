@@ -14,7 +14,7 @@ from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.networks import NETWORKS, build, can_sample
 from napari_flomo.segmentation import DEFAULT_MAPS, MAPS, Segmenter, passes_of, segmenter
 from napari_flomo.segmentation.maps import COARSER, DRAWING_NETWORKS, DRAWS, FLOMO_NETWORKS
-from napari_flomo.segmentation.test_time import VIEWS, Spread, View
+from napari_flomo.segmentation.test_time import VIEWS, PassStatistics, View
 from napari_flomo.volumes import Geometry, Volume
 
 Make = Callable[..., Segmenter]
@@ -211,7 +211,7 @@ class TestViews:
 
 class TestSpread:
     def test_views_that_agree(self) -> None:
-        spread = Spread("softmax")
+        spread = PassStatistics("softmax")
         one = torch.tensor([0.7, 0.2, 0.1])[None, :, None, None]
         for _ in range(5):
             spread.add(one)
@@ -223,14 +223,14 @@ class TestSpread:
 
     @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
     def test_views_that_contradict_each_other_in_full(self, activation: Any) -> None:
-        spread = Spread(activation)
+        spread = PassStatistics(activation)
         for winner in range(2):
             spread.add(torch.eye(2)[winner][None, :, None, None])
         for name, found in spread.maps().items():
             assert found.item() == pytest.approx(1, abs=1e-5), name
 
     def test_what_a_view_did_not_see_does_not_count(self) -> None:
-        spread = Spread("softmax")
+        spread = PassStatistics("softmax")
         sure = torch.tensor([1.0, 0.0])[None, :, None, None].expand(1, 2, 1, 2)
         spread.add(sure)
         spread.add(sure.flip(1), torch.tensor([[[[1.0, 0.0]]]]))

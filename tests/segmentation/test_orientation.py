@@ -25,7 +25,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.measures import structure_volumes
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Segmentation, Segmenter
-from napari_flomo.segmentation.orientation import Turn
+from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.volumes import Geometry, Volume, arrange, in_stored_order, read, write
 from napari_flomo.volumes.slice_axis import permuted
 
@@ -72,11 +72,11 @@ def reoriented(image: nibabel.Nifti1Image, order: Sequence[int], flips: Sequence
 
 @pytest.mark.parametrize("matrix", [np.eye(3), SUNNYBROOK, AXIAL], ids=["axes", "oblique", "axial"])
 def test_usual_images_are_seen_as_they_are_stored(matrix: np.ndarray) -> None:
-    assert Turn.of(geometry_with(matrix)).changes_nothing
+    assert Reorientation.of(geometry_with(matrix)).is_identity
 
 
 def test_photo_is_seen_as_it_is_stored() -> None:
-    assert Turn.of(Geometry.unknown()).changes_nothing
+    assert Reorientation.of(Geometry.unknown()).is_identity
 
 
 def _turned_alike(matrix: np.ndarray) -> None:
@@ -84,15 +84,15 @@ def _turned_alike(matrix: np.ndarray) -> None:
     matrix = orthogonal(matrix)
     data = np.arange(3 * 4 * 5).reshape(3, 4, 5)
     image = Volume(data, Geometry((1.2, 1.4, 8.0), direction=tuple(matrix.ravel().tolist())))
-    first = Turn.of(image.geometry).volume(image)
+    first = Reorientation.of(image.geometry).volume(image)
     for exchange, flips in itertools.product((False, True), FLIPS):
         order = (0, 2, 1) if exchange else (0, 1, 2)
-        stored = Turn(order, flips).volume(image)
-        turn = Turn.of(stored.geometry)
+        stored = Reorientation(order, flips).volume(image)
+        turn = Reorientation.of(stored.geometry)
         seen = turn.volume(stored)
         np.testing.assert_array_equal(seen.data, first.data)
         assert seen.geometry.same_space(first.geometry, 1e-9)
-        np.testing.assert_array_equal(turn.array_back(seen.data), stored.data)
+        np.testing.assert_array_equal(turn.restore_array(seen.data), stored.data)
         assert np.linalg.det(seen.geometry.direction_matrix) > 0
 
 
@@ -112,7 +112,7 @@ def test_directions_between_two_axes_are_seen_in_one_way(angles: tuple[int, ...]
 def test_geometry_follows_the_voxels() -> None:
     data = np.arange(3 * 4 * 5).reshape(3, 4, 5)
     image = Volume(data, geometry_with(Rotation.from_euler("xyz", [2, 1, 4]).as_matrix()))
-    seen = Turn.of(image.geometry).volume(image)
+    seen = Reorientation.of(image.geometry).volume(image)
     for value in (0, 17, 43, 59):
         places = []
         for volume in (image, seen):
@@ -146,7 +146,7 @@ def test_all_48_orders_and_flips(card: ModelCard, neighbours: int) -> None:
     truth = segmenter.segment(image, **arguments)
     seen = set()
     for order, flips in itertools.product(ORDERS, FLIPS):
-        stored = Turn(order, flips).volume(image)
+        stored = Reorientation(order, flips).volume(image)
         volume = arrange(replace(stored, extra={}))
         assert volume.n_slices == 4
         found = segmenter.segment(volume, **arguments)
@@ -157,7 +157,9 @@ def test_all_48_orders_and_flips(card: ModelCard, neighbours: int) -> None:
             *((found.uncertainty[name], truth.uncertainty[name]) for name in truth.uncertainty),
         ]
         for one, wanted in pairs:
-            back = Turn(order, flips).array_back(in_stored_order(one).data, one.data.ndim - 3)
+            back = Reorientation(order, flips).restore_array(
+                in_stored_order(one).data, one.data.ndim - 3
+            )
             np.testing.assert_array_equal(back, wanted.data)
             assert in_stored_order(one).geometry == stored.geometry
         backwards = flips[order.index(0)]

@@ -114,22 +114,24 @@ def islands() -> Volume:
 
 def test_the_card_decides_and_only_labels_change(make_segmenter: Make, islands: Volume) -> None:
     plain = make_segmenter().segment(islands, keep_probabilities=True)
-    tidy = make_segmenter(postprocessing="largest_component").segment(
+    postprocess = make_segmenter(postprocessing="largest_component").segment(
         islands, keep_probabilities=True
     )
     assert plain.manifest["postprocessing"] == {"rule": "none", "done": False}
-    assert tidy.manifest["postprocessing"] == {"rule": "largest_component", "done": True}
-    assert "postprocess" in tidy.manifest["seconds"]
-    gone = plain.labels.data != tidy.labels.data
+    assert postprocess.manifest["postprocessing"] == {"rule": "largest_component", "done": True}
+    assert "postprocess" in postprocess.manifest["seconds"]
+    gone = plain.labels.data != postprocess.labels.data
     assert gone[0, 1, 30:34, 30:34].all()
     assert gone[1, 1, 5:9, 5:9].all()
     assert gone.sum() == 32  # each frame on its own: the large disc of one is not that of the other
-    assert not tidy.labels.data[gone].any()
+    assert not postprocess.labels.data[gone].any()
     assert plain.probabilities is not None
-    assert tidy.probabilities is not None
-    assert np.array_equal(plain.probabilities.data, tidy.probabilities.data)
-    assert np.array_equal(plain.uncertainty["entropy"].data, tidy.uncertainty["entropy"].data)
-    assert np.array_equal(plain.slice_scores, tidy.slice_scores)
+    assert postprocess.probabilities is not None
+    assert np.array_equal(plain.probabilities.data, postprocess.probabilities.data)
+    assert np.array_equal(
+        plain.uncertainty["entropy"].data, postprocess.uncertainty["entropy"].data
+    )
+    assert np.array_equal(plain.slice_scores, postprocess.slice_scores)
 
 
 def test_part_of_a_stack_is_left_as_it_is(make_segmenter: Make, islands: Volume) -> None:

@@ -33,7 +33,7 @@ def scored(probabilities: np.ndarray, card: ModelCard, geometry: Geometry = GEOM
     entropy = np.full(labels.shape, 0.5, np.float32)
     scores = Scores.empty(2, len(labels) + 1, card)
     chosen = list(range(len(labels)))
-    scores.put((1, chosen), labels, entropy, tensor, card=card, geometry=geometry)
+    scores.put(1, chosen, labels, entropy, tensor, card=card, geometry=geometry)
     return scores
 
 

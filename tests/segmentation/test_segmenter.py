@@ -187,7 +187,7 @@ class TestInput:
 
     def test_unknown_spacing(self, make_segmenter: Make) -> None:
         volume = Volume.from_array(heart()[0].data)
-        with pytest.raises(FlomoError, match="size of a pixel in mm"):
+        with pytest.raises(FlomoError, match="pixel size in mm"):
             make_segmenter(pixel_mm=1.25).segment(volume)
         make_segmenter().segment(volume)
 

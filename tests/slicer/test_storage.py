@@ -28,7 +28,7 @@ from helpers import (
 
 from napari_flomo.corrections import replay, unfinished
 from napari_flomo.errors import FlomoError
-from napari_flomo.segmentation.orientation import Turn
+from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.session import SliceIndex
 from napari_flomo.volumes import Geometry, Volume, arrange
 
@@ -39,7 +39,7 @@ FLIPS = (True, False, True)
 
 def stored(heart: Volume, order: tuple[int, int, int]) -> Volume:
     """Return a heart on the same place with its axes in another order, two of them reversed."""
-    return Turn(order, FLIPS).volume(heart)
+    return Reorientation(order, FLIPS).volume(heart)
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -1,4 +1,4 @@
-"""NaN outside of the field of view becomes background; within the image it stays an error."""
+"""NaN outside the field of view becomes background; within the image it stays an error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_corners_of_a_turned_grid() -> None:
     volume = Volume(data, Volume.from_array(data, (8, 1.4, 1.4)).geometry)
     filled = fill_background(volume)
     assert filled.notes == (
-        f"{missing} voxels without a value (NaN or infinite) outside of the field of view were "
+        f"{missing} voxels without a value (NaN or infinite) outside the field of view were "
         "treated as background.",
     )
     known = ~np.isnan(data)

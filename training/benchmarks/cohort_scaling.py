@@ -28,11 +28,11 @@ from pathlib import Path
 import psutil
 
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.cohorts import Order, find_studies, segment_cohort
+from napari_flomo.cohorts import CohortConfig, find_studies, segment_cohort
+from napari_flomo.cohorts.config import StudyTask
 from napari_flomo.cohorts.inputs import stamp_of
-from napari_flomo.cohorts.manifest import MANIFEST, CohortManifest, settle
-from napari_flomo.cohorts.order import StudyTask
-from napari_flomo.cohorts.row import Row
+from napari_flomo.cohorts.manifest import MANIFEST, CohortManifest, begin_run
+from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.errors import describe
 from napari_flomo.files import atomic_write
 from napari_flomo.models import load_card, locate
@@ -98,7 +98,7 @@ def scale(scratch: Path, args: argparse.Namespace) -> list[Scaling]:
     for _ in range(args.runs):
         for scaling in scalings:
             out = scratch / "out"
-            order = Order(root, out, device="cpu", engine=args.engine)
+            config = CohortConfig(root, out, device="cpu", engine=args.engine)
             ends: list[float] = []
 
             def note(progress: Progress, ends: list[float] = ends) -> None:
@@ -107,7 +107,7 @@ def scale(scratch: Path, args: argparse.Namespace) -> list[Scaling]:
             with _Peak() as peak:
                 start = time.perf_counter()
                 summary = segment_cohort(
-                    order,
+                    config,
                     locate(DEFAULT_MODEL),
                     describe=describe,
                     workers=scaling.workers,
@@ -150,42 +150,42 @@ class _Peak:
 
 def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     """Measure what is not segmenting, on studies that are written down as done."""
-    known = Row.from_line((scratch / "last" / MANIFEST).read_bytes().splitlines()[0])
+    known = StudyResult.from_line((scratch / "last" / MANIFEST).read_bytes().splitlines()[0])
     assert known is not None
     labels = scratch / "last" / known.outputs["labels"]
     folder = locate(DEFAULT_MODEL)
 
-    order = prefilled(scratch / "touched", known, args.touched)
-    for study in find_studies(order.root):
-        os.utime(order.root / study.id)
+    config = prefilled(scratch / "touched", known, args.touched)
+    for study in find_studies(config.root):
+        os.utime(config.root / study.id)
     workers = max(2, *args.workers)
     told: list[tuple[float, int]] = []
 
     def note(progress: Progress) -> None:
         told.append((time.perf_counter(), progress.done))
 
-    segment_cohort(order, folder, describe=describe, workers=workers, progress=note)
+    segment_cohort(config, folder, describe=describe, workers=workers, progress=note)
     (first, few), (last, all_of_them) = told[1], told[-1]  # before the first, workers start
     touched = (last - first) / (all_of_them - few)
 
-    order = prefilled(scratch / "known", known, args.known)
+    config = prefilled(scratch / "known", known, args.known)
     tracemalloc.start()
     # What a run holds at its beginning: the studies, their lines, and the work to give out.
-    studies = list(find_studies(order.root))
-    manifest, tasks = CohortManifest(order.out), [StudyTask(study) for study in studies]
+    studies = list(find_studies(config.root))
+    manifest, tasks = CohortManifest(config.out), [StudyTask(study) for study in studies]
     memory = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    rows = (order.out / MANIFEST).stat().st_size / len(studies)
+    results = (config.out / MANIFEST).stat().st_size / len(studies)
     del manifest, tasks
     start = time.perf_counter()
-    summary = segment_cohort(order, folder, describe=describe, workers=1)
+    summary = segment_cohort(config, folder, describe=describe, workers=1)
     looked_up = (time.perf_counter() - start) / args.known
     assert summary.kept == args.known
     sizes = SAMPLE.stat().st_size, labels.stat().st_size
-    return Costs(touched, looked_up, rows, memory / args.known, *sizes)
+    return Costs(touched, looked_up, results, memory / args.known, *sizes)
 
 
-def prefilled(scratch: Path, known: Row, studies: int) -> Order:
+def prefilled(scratch: Path, known: StudyResult, studies: int) -> CohortConfig:
     """Make a cohort of small files, written down as done."""
     root, out = scratch / "images", scratch / "out"
     root.mkdir(parents=True)
@@ -197,18 +197,18 @@ def prefilled(scratch: Path, known: Row, studies: int) -> Order:
         (place / f"{number:06}.nii.gz").write_bytes(CONTENT)
     card = load_card(DEFAULT_MODEL)
     model = {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256}
-    order = settle(Order(root, out, device="cpu", engine="fast"), model, again=False)
-    manifest, rows = CohortManifest(out), []
+    config = begin_run(CohortConfig(root, out, device="cpu", engine="fast"), model, again=False)
+    manifest, results = CohortManifest(out), []
     assert known.input is not None
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     for study in find_studies(root):
-        outputs = order.outputs(study.id)
+        outputs = config.outputs(study.id)
         (out / outputs["labels"]).parent.mkdir(parents=True)
         (out / outputs["labels"]).touch()
         source = replace(known.input, stamp=stamp_of(study, root) or "", sha256=sha256)
-        rows.append(replace(known, study=study.id, outputs=outputs, input=source))
-    manifest.add(rows)
-    return order
+        results.append(replace(known, study=study.id, outputs=outputs, input=source))
+    manifest.add(results)
+    return config
 
 
 def report(scalings: list[Scaling], costs: Costs, args: argparse.Namespace) -> str:

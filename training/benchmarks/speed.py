@@ -31,7 +31,7 @@ from speed_subjects import SUBJECTS, Subject, costs, make
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.files import atomic_write_all
 from napari_flomo.segmentation import Segmentation, Segmenter
-from napari_flomo.segmentation.engines import ENGINES, obstacle
+from napari_flomo.segmentation.engines import ENGINES, unavailable_reason
 from napari_flomo.volumes import Volume, read
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -76,7 +76,7 @@ def alone(volume: Volume, index: int) -> Volume:
 
 def usable(names: Sequence[str], device: torch.device) -> list[str]:
     """Return the engines that can work here, the plain network first."""
-    there = [name for name in names if obstacle(ENGINES[name], device) is None]
+    there = [name for name in names if unavailable_reason(ENGINES[name], device) is None]
     return sorted(there, key=list(ENGINES).index)
 
 
@@ -168,7 +168,9 @@ def measure(args: argparse.Namespace) -> Report:
         del found
         if not args.engines:
             report.choice = [measure_choice(args.model, volume)]
-        dense = [name for name in PACED if obstacle(ENGINES[name], torch.device("cpu")) is None]
+        dense = [
+            name for name in PACED if unavailable_reason(ENGINES[name], torch.device("cpu")) is None
+        ]
         report.paces = measure_paces(dense, 3 * runs)
     if "stages" in args.only:
         some = [name for name in engines if name in BEST] or engines

@@ -25,7 +25,7 @@ def settle(image: str, model: str) -> None:
     """Look for the fastest engine for images like this one."""
     segmenter = Segmenter.from_pretrained(model, "cpu")
     segmenter.segment(read(image))
-    segmenter.settle_engine()
+    segmenter.find_fastest_engine()
 
 
 if __name__ == "__main__":

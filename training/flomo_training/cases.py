@@ -17,7 +17,7 @@ from flomo_training.leaks import check_leaks, fingerprint
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.inputs import check_input, with_channels
-from napari_flomo.segmentation.orientation import Turn
+from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
 from napari_flomo.tables import read_table
 from napari_flomo.volumes import Volume, align_labels, read
@@ -200,7 +200,7 @@ def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
     image, labels = read_case(case)
     check_input(image, card)
     whole = replace(card.preprocessing, crop=None)  # the squares are cut later, at random
-    turn = Turn.of(image.geometry)
+    turn = Reorientation.of(image.geometry)
     seen = turn.volume(image)
     slices, plan = prepare(with_channels(seen, card), seen.in_plane_spacing, whole)
     codes = turn.array(labels.data)

@@ -31,7 +31,7 @@ class Selection:
     model: str | None = None
 
     def takes(self, record: Record) -> bool:
-        """Tell whether a correction is chosen."""
+        """Return True if a correction is chosen."""
         name = None if record.model is None else record.model.name
         return record.state in self.states and self.model in (None, name)
 

@@ -102,7 +102,7 @@ def stored_image(layout: Layout, settings: Settings, image_hash: str) -> Volume 
 
 
 def same_image(first: Volume, second: Volume) -> bool:
-    """Tell whether two images have the same voxels at the same place."""
+    """Return True if two images have the same voxels at the same place."""
     return (
         first.axes == second.axes
         and np.array_equal(first.data, second.data)

@@ -165,7 +165,7 @@ class Layout:
 
 
 def is_store(folder: Path) -> bool:
-    """Tell whether a folder is a store."""
+    """Return True if a folder is a store."""
     return (folder / "store.json").is_file()
 
 

@@ -97,7 +97,7 @@ class _Inventory:
         self._begun = last.about if last is not None and last.event == "begin" else {}
 
     def is_unsettled(self, id: str, revision: int) -> bool:
-        """Tell whether a record may be there or not."""
+        """Return True if a record may be there or not."""
         if id != self._begun.get("id"):
             return False
         return self._begun["action"] == "remove" or self._begun["revision"] == revision

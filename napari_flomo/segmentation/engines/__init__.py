@@ -1,11 +1,11 @@
-"""Engines: ways to run a network that differ in speed, and not in what comes out.
+"""Engines: runtimes for a network that differ in speed, but not in their results.
 
-Importing this room is cheap; torch, OpenVINO and ONNX Runtime are loaded when they are needed.
+Importing this package is cheap; torch, OpenVINO and ONNX Runtime are loaded when needed.
 """
 
 from __future__ import annotations
 
-from napari_flomo.segmentation.engines.engine import Engine, EngineFault, out_of_memory
+from napari_flomo.segmentation.engines.engine import Engine, EngineError, out_of_memory
 from napari_flomo.segmentation.engines.exporting import FORMATS, export_model
 from napari_flomo.segmentation.engines.factory import make_engine
 from napari_flomo.segmentation.engines.records import all_records
@@ -15,23 +15,23 @@ from napari_flomo.segmentation.engines.registry import (
     EngineKind,
     candidates,
     chosen_engine,
-    obstacle,
+    unavailable_reason,
 )
-from napari_flomo.segmentation.engines.runner import Runner
+from napari_flomo.segmentation.engines.runner import EngineRunner
 
 __all__ = [
     "CHOICES",
     "ENGINES",
     "FORMATS",
     "Engine",
-    "EngineFault",
+    "EngineError",
     "EngineKind",
-    "Runner",
+    "EngineRunner",
     "all_records",
     "candidates",
     "chosen_engine",
     "export_model",
     "make_engine",
-    "obstacle",
     "out_of_memory",
+    "unavailable_reason",
 ]

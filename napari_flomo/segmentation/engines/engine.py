@@ -1,4 +1,4 @@
-"""The interface of an engine, and what may go wrong in one."""
+"""The interface of an engine, and its errors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from napari_flomo.networks import Output
 
 
-class EngineFault(Exception):
-    """An engine cannot do what it should; another one has to."""
+class EngineError(Exception):
+    """An engine cannot run or is wrong; another one must be used."""
 
 
 class Engine(Protocol):
@@ -21,30 +21,30 @@ class Engine(Protocol):
 
     @property
     def kind(self) -> EngineKind:
-        """Which one it is."""
+        """Description of the engine."""
 
     @property
     def batch(self) -> int | None:
-        """Slices that it likes to be given together; None leaves it to the caller."""
+        """Preferred number of slices per call; None leaves it to the caller."""
 
     @property
     def threads(self) -> int:
-        """Threads that it computes with."""
+        """Number of threads."""
 
     def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
-        """Return the logits of some slices, in float32.
+        """Return the logits of a batch of slices, in float32.
 
         Parameters
         ----------
         images
             ``(slices, channels, rows, columns)``, float32, on the engine's device.
         maps
-            Whether the network's own maps are wanted, too; only if ``kind.maps``.
+            Whether to return the network's own maps, too; requires ``kind.maps``.
         """
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tell a lack of memory from other failures, whichever library says so."""
+    """Return True if an error of any library means that memory ran out."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error).lower()

@@ -1,4 +1,4 @@
-"""What stands beside an exported graph: everything that is done before and after it."""
+"""The documentation of an exported graph: the steps before and after it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 from napari_flomo.models.card import ModelCard
 
 LAYOUT = 1
-"""Version of ``preprocessing.json``; raised when a key changes its meaning."""
+"""Version of ``preprocessing.json``; incremented when a key changes its meaning."""
 
 OPENVINO_NUMBERS = """
 
-On a processor that has bfloat16, OpenVINO computes in it unless told otherwise, and labels move.
-Compile with `INFERENCE_PRECISION_HINT` set to `f32`, for example
+On a processor with bfloat16, OpenVINO uses it by default, which changes some labels. Compile with
+`INFERENCE_PRECISION_HINT` set to `f32`, for example
 `core.compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})`."""
 
 
 def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> dict[str, Any]:
-    """Return the content of ``preprocessing.json``, made from the card alone.
+    """Return the content of ``preprocessing.json``, made from the card only.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A model as a folder that others can run without this program."""
+"""Export a model to a folder for other runtimes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard, load_network
-from napari_flomo.segmentation.engines.checking import demand_agreement
-from napari_flomo.segmentation.engines.engine import EngineFault
+from napari_flomo.segmentation.engines.agreement import check_agreement
+from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.export_notes import preprocessing_notes, readme
-from napari_flomo.segmentation.engines.registry import ENGINES, INSTALL, is_there
-from napari_flomo.segmentation.engines.rewriting import example
+from napari_flomo.segmentation.engines.registry import ENGINES, INSTALL, is_installed
+from napari_flomo.segmentation.engines.tracing import example
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 FORMATS = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}
-"""What a model can be exported to, and the packages that this needs."""
+"""Export formats, and the packages that they need."""
 
 STRIDE = 16
-"""Sides of an exported graph are multiples of this, so that every network of ours takes them."""
+"""Sides of an exported graph are multiples of this, as all networks require."""
 
 TESTED_SLICES = 3
 
@@ -40,19 +40,19 @@ def export_model(
     form: str,
     size: tuple[int, int] | None = None,
 ) -> Path:
-    """Write a model as a graph for another runtime, with all that one needs to use it right.
+    """Export a model as a graph for another runtime, with everything needed to use it.
 
     The graph maps ``image`` to ``logits``, for any number of slices of one size. Beside it are
-    ``preprocessing.json`` (what is done before and after), ``example.npz`` (an image and its
+    ``preprocessing.json`` (the steps before and after), ``example.npz`` (an image and its
     logits), ``card.json`` and a ``README.md``. The files are read back and compared with the
-    network before the folder gets its name.
+    network before the folder is renamed to its final name.
 
     Parameters
     ----------
     model
         Name or folder, as `napari_flomo.models.locate` takes it.
     folder
-        To write; must be new or empty.
+        Folder to write; must be new or empty.
     form
         One of `FORMATS`.
     size
@@ -67,7 +67,7 @@ def export_model(
     ------
     FlomoError
         If the format is unknown or its packages are missing, the model has no fixed size and none
-        is given, the folder is in use or cannot be written, or the runtime says something else
+        is given, the folder is not empty or cannot be written, or the runtime gives other results
         than the network.
     """
     _check_format(form)
@@ -85,7 +85,7 @@ def export_model(
         _write_text(work / "card.json", json.dumps(card.to_dict(), indent=2, ensure_ascii=False))
         _write_text(work / "README.md", readme(card, chosen, graph.name))
         if target.is_dir():
-            target.rmdir()  # empty, as was seen above; some systems do not rename onto a folder
+            target.rmdir()  # empty; some systems do not rename onto a folder
         work.rename(target)
     except OSError as error:
         reason = error.strerror or error
@@ -98,7 +98,7 @@ def export_model(
 def _check_format(form: str) -> None:
     if form not in FORMATS:
         raise FlomoError(f"There is no format {form!r}; choose {' or '.join(FORMATS)}.")
-    missing = [module for module in FORMATS[form] if not is_there(module)]
+    missing = [module for module in FORMATS[form] if not is_installed(module)]
     if missing:
         raise FlomoError(
             f"To export to {form}, {' and '.join(missing)} must be installed; run: {INSTALL}."
@@ -114,13 +114,11 @@ def _size(card: ModelCard, size: tuple[int, int] | None) -> tuple[int, int]:
     crop = card.preprocessing.crop
     if size is None and crop is None:
         raise FlomoError(
-            f"{card.name} takes images of any size, but a graph is for one; give it with "
+            f"{card.name} takes images of any size, but a graph has a fixed one; give it with "
             "--size ROWS COLUMNS."
         )
     if crop is not None and size not in (None, (crop, crop)):
-        raise FlomoError(
-            f"{card.name} sees {crop} x {crop} pixels, whatever the image; leave --size away."
-        )
+        raise FlomoError(f"{card.name} always sees {crop} x {crop} pixels; remove --size.")
     chosen = size or (crop or 0, crop or 0)
     if crop is None and any(side % STRIDE or side < STRIDE for side in chosen):
         raise FlomoError(
@@ -132,7 +130,7 @@ def _size(card: ModelCard, size: tuple[int, int] | None) -> tuple[int, int]:
 def _write_onnx(
     network: nn.Module, card: ModelCard, size: tuple[int, int], folder: Path
 ) -> tuple[Path, Run]:
-    """Write the graph; return its path and what runs the file."""
+    """Write the graph; return its path and a function that runs it."""
     from napari_flomo.segmentation.engines.onnx import make_session, to_onnx
 
     path = folder / "model.onnx"
@@ -144,14 +142,14 @@ def _write_onnx(
 def _write_openvino(
     network: nn.Module, card: ModelCard, size: tuple[int, int], folder: Path
 ) -> tuple[Path, Run]:
-    """Write the graph and its weights; return its path and what runs the files."""
+    """Write the graph and its weights; return its path and a function that runs it."""
     from napari_flomo.segmentation.engines.openvino import import_openvino, to_graph
 
     ov = import_openvino()
     path = folder / "model.xml"
     ov.save_model(to_graph(network, card.in_channels, size), path, compress_to_fp16=False)
     core = ov.Core()
-    core.set_property({"ENABLE_MMAP": False})  # some systems do not rename files that are mapped
+    core.set_property({"ENABLE_MMAP": False})  # some systems do not rename mapped files
     compiled = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return path, lambda images: compiled({"image": images})["logits"]
 
@@ -165,12 +163,12 @@ _WRITERS: dict[str, Callable[..., tuple[Path, Run]]] = {
 def _write_example(
     network: nn.Module, card: ModelCard, size: tuple[int, int], run: Run, folder: Path
 ) -> None:
-    """Compare the written files with the network, and keep a slice for others to do the same.
+    """Compare the written files with the network, and write an example slice.
 
     Raises
     ------
     FlomoError
-        If they say something else.
+        If their results differ.
     """
     import numpy as np
     import torch
@@ -181,11 +179,11 @@ def _write_example(
     with torch.inference_mode():
         truth = network(images)
         pixels = images.contiguous().numpy()
-        for some in (slice(None), slice(1)):  # several slices, and one alone
+        for some in (slice(None), slice(1)):  # several slices, and a single one
             found = Output(torch.from_numpy(np.array(run(pixels[some]))))
             try:
-                demand_agreement(ENGINES["eager"], found, Output(truth.logits[some]), card)
-            except EngineFault as fault:
+                check_agreement(ENGINES["eager"], found, Output(truth.logits[some]), card)
+            except EngineError as fault:
                 raise FlomoError(
                     f"{card.name} was not exported: {fault} in the exported form; update PyTorch "
                     "and the package of the format, or choose the other format."

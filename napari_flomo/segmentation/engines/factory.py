@@ -1,4 +1,4 @@
-"""One door to all engines."""
+"""Create engines by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation.engines.engine import Engine
-from napari_flomo.segmentation.engines.registry import ENGINES, obstacle
+from napari_flomo.segmentation.engines.registry import ENGINES, unavailable_reason
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ def make_engine(
     device: torch.device,
     graph: bytes | None = None,
 ) -> Engine:
-    """Make an engine.
+    """Create an engine.
 
     Parameters
     ----------
@@ -31,25 +31,25 @@ def make_engine(
     network
         In evaluation mode, on ``device``.
     channels, size
-        Of the images; size is rows and columns.
+        Channels, and rows and columns, of the images.
     device
-        Where it computes.
+        Device to compute on.
     graph
-        What ``dump()`` of the same engine returned on this computer, to save the preparation.
+        Result of ``dump()`` of the same engine on this computer, which saves the preparation.
 
     Raises
     ------
     FlomoError
-        If there is no such engine, or it cannot work here.
+        If there is no such engine, or it cannot run here.
     Exception
-        Whatever the library of the engine raises if it cannot take this network.
+        Of the library, if it does not support this network.
     """
     import torch
 
     if name not in ENGINES:
         raise FlomoError(f"There is no engine {name!r}; choose among {', '.join(ENGINES)}.")
     kind = ENGINES[name]
-    reason = obstacle(kind, device)
+    reason = unavailable_reason(kind, device)
     if reason is not None:
         raise FlomoError(reason)
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""ONNX: the graph that any runtime reads, and ONNX Runtime as an engine."""
+"""Conversion to ONNX, and ONNX Runtime as an engine."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from napari_flomo.segmentation.engines.engine import EngineFault
+from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.registry import ENGINES
-from napari_flomo.segmentation.engines.rewriting import example, logits_only, tracing
+from napari_flomo.segmentation.engines.tracing import example, logits_only, tracing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_flomo.networks import Output
 
 OPSET = 17
-"""Version of ONNX's operators: old enough for any runtime of the last years."""
+"""Version of the ONNX operators, chosen for compatibility with older runtimes."""
 
 
 def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
@@ -28,13 +28,13 @@ def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
     network
         In evaluation mode, on the CPU.
     channels
-        Of the images.
+        Number of channels of the images.
     size
-        Rows and columns of the images; the graph is for these alone.
+        Rows and columns of the images, which are fixed in the graph.
     """
     import torch
 
-    # The older of PyTorch's two exporters: the newer one needs one package more.
+    # The older of PyTorch's two exporters: the newer one needs another package.
     export: Callable[..., Any] = torch.onnx.export
     older = {"dynamo": False} if "dynamo" in inspect.signature(export).parameters else {}
     file = io.BytesIO()
@@ -42,7 +42,7 @@ def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
         images = example(channels, size, 2)
         traced = torch.jit.trace(logits_only(network), images, check_trace=False)
         export(
-            # As constants: of parameters that happen to be equal the exporter may lose one.
+            # Weights as constants: the exporter may drop one of two equal parameters.
             torch.jit.freeze(traced, optimize_numerics=False),
             (images,),
             file,
@@ -56,18 +56,18 @@ def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
 
 
 def make_session(content: bytes, threads: int) -> Any:
-    """Return an ``onnxruntime.InferenceSession`` on the CPU, which reports to nobody.
+    """Return an ``onnxruntime.InferenceSession`` on the CPU without telemetry.
 
     Parameters
     ----------
     content
         Of an ONNX file.
     threads
-        To compute with.
+        Number of threads.
     """
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # on Windows events are collected otherwise
+    onnxruntime.disable_telemetry_events()  # Windows builds collect events by default
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -87,7 +87,7 @@ class OnnxRuntimeEngine:
     """
 
     kind = ENGINES["onnxruntime"]
-    batch = 1  # large batches are slower per slice: their feature maps leave the cache
+    batch = 1  # in larger batches feature maps do not fit into the cache
 
     def __init__(self, content: bytes, threads: int) -> None:
         self.threads = threads
@@ -105,6 +105,6 @@ class OnnxRuntimeEngine:
         from napari_flomo.networks import Output
 
         if maps:
-            raise EngineFault("it has no maps")
+            raise EngineError("it has no maps")
         (logits,) = self._session.run(["logits"], {"image": images.contiguous().numpy()})
         return Output(torch.from_numpy(logits))

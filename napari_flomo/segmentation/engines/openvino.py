@@ -1,4 +1,4 @@
-"""OpenVINO: the fastest engine on most CPUs, and silent: its telemetry never gets to run."""
+"""OpenVINO as an engine, without its telemetry."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_flomo.segmentation.engines.engine import EngineFault
+from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.registry import EngineKind
-from napari_flomo.segmentation.engines.rewriting import example, logits_only, rewritten, tracing
+from napari_flomo.segmentation.engines.tracing import example, fast_copy, logits_only, tracing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from napari_flomo.networks import Output
 
-MOST_STREAMS = 4
-"""Slices computed at the same time, each by a share of the threads."""
+MAX_STREAMS = 4
+"""Slices computed in parallel, each with a share of the threads."""
 
-MOST_PIXELS = MOST_STREAMS * 256 * 256
-"""Pixels of all slices that are computed at the same time: each needs memory."""
+MAX_PIXELS = MAX_STREAMS * 256 * 256
+"""Limit of the pixels of all parallel slices, because each needs memory."""
 
 _HEAD = struct.Struct("<Q?")
-"""Before each graph of a dump: its length, and whether it computes in float32."""
+"""Header of each graph in a dump: its length, and whether it computes in float32."""
 
 _TELEMETRY = "openvino_telemetry"
 
 
 @contextmanager
 def _without_telemetry() -> Iterator[None]:
-    """Let OpenVINO be imported as if the package that sends statistics were not installed.
+    """Hide OpenVINO's telemetry package while OpenVINO is imported.
 
-    The import alone reports to its maker otherwise.
+    It would otherwise send statistics on import.
     """
     known = sys.modules.get(_TELEMETRY)
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
@@ -50,7 +50,7 @@ def _without_telemetry() -> Iterator[None]:
 
 
 def import_openvino() -> Any:
-    """Return the module ``openvino``; the only way that this program imports it."""
+    """Import and return ``openvino``; always use this function."""
     with _without_telemetry():
         import openvino
 
@@ -67,11 +67,11 @@ def to_graph(
     network
         In evaluation mode, on the CPU.
     channels
-        Of the images.
+        Number of channels of the images.
     size
-        Rows and columns of the images; the graph is for these alone.
+        Rows and columns of the images, which are fixed in the graph.
     batch
-        Slices that it takes at once; None for any number.
+        Fixed number of slices; None for any number.
     """
     graph = _convert(logits_only(network), (example(channels, size, batch or 2),))
     (entry,), (result,) = graph.inputs, graph.outputs
@@ -96,7 +96,7 @@ def _convert(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
 
     with tracing():
         traced = torch.jit.trace(module, inputs, check_trace=False)
-        # OpenVINO's convenient function for this reports to its maker; this is what it wraps.
+        # ``openvino.convert_model`` sends telemetry; this is what it wraps.
         decoder = TorchScriptPythonDecoder(
             traced,
             example_input=inputs if len(inputs) > 1 else inputs[0],
@@ -108,17 +108,17 @@ def _convert(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
 
 
 def to_graphs(network: nn.Module, channels: int, size: tuple[int, int]) -> list[tuple[Any, bool]]:
-    """Return graphs for one slice, each of which takes what the one before it returns.
+    """Return graphs for one slice that are run one after the other.
 
-    OpenVINO can be told to keep single operations in float32, but does not do so where it merges
-    them with others; a graph of their own is kept.
+    OpenVINO has a setting to keep single operations in float32, but ignores it for operations that
+    it fuses; a separate graph has its own precision.
 
     Returns
     -------
     list of (openvino.Model, bool)
-        And whether a graph must compute in float32.
+        Graphs, and whether they must compute in float32.
     """
-    quick: Any = rewritten(network, maps=False)
+    quick: Any = fast_copy(network)
     if not hasattr(quick, "parts"):
         return [(to_graph(network, channels, size, batch=1), False)]
     ov = import_openvino()
@@ -138,19 +138,18 @@ def to_graphs(network: nn.Module, channels: int, size: tuple[int, int]) -> list[
 
 
 class OpenVinoEngine:
-    """Compiled graphs, and as many slices at the same time as there are streams.
+    """Compiled graphs that process as many slices in parallel as there are streams.
 
     Parameters
     ----------
     kind
         ``openvino`` or ``openvino-bf16``.
     compiled
-        Of type ``openvino.CompiledModel``, for one slice; each takes what the one before it
-        returns.
+        Of type ``openvino.CompiledModel``, for one slice, run one after the other.
     size
         Rows and columns of a slice.
     threads
-        That it was compiled for.
+        Number of threads that it was compiled for.
     """
 
     def __init__(
@@ -163,7 +162,7 @@ class OpenVinoEngine:
         self._requests = [
             [part.create_infer_request() for _ in range(self.batch)] for part in compiled
         ]
-        self._turn = threading.Lock()  # a request serves one caller at a time
+        self._turn = threading.Lock()  # requests are not thread-safe
 
     @classmethod
     def build(
@@ -189,7 +188,7 @@ class OpenVinoEngine:
     def load(
         cls, kind: EngineKind, content: bytes, size: tuple[int, int], threads: int
     ) -> OpenVinoEngine:
-        """Take up graphs that `dump` returned on the same computer."""
+        """Load graphs that `dump` returned on the same computer."""
         core = import_openvino().Core()
         compiled = []
         for content_of_part, precise in _unjoined(content):
@@ -198,7 +197,7 @@ class OpenVinoEngine:
         return cls(kind, compiled, size, threads)
 
     def dump(self) -> bytes:
-        """Return the compiled graphs, for this version of OpenVINO on this processor."""
+        """Return the compiled graphs for this version of OpenVINO and this processor."""
         parts = []
         for part in self._compiled:
             exported = part.export_model()
@@ -214,7 +213,7 @@ class OpenVinoEngine:
         from napari_flomo.networks import Output
 
         if maps:
-            raise EngineFault("it has no maps")
+            raise EngineError("it has no maps")
         pixels = images.contiguous().numpy()
         found = []
         with self._turn:
@@ -233,15 +232,15 @@ class OpenVinoEngine:
 
 
 def _streams(size: tuple[int, int], threads: int) -> int:
-    """Return how many slices to compute at once: one for each thread, as memory allows.
+    """Return the number of parallel slices: one per thread, limited by memory.
 
-    Threads of one slice wait for each other at every layer; slices do not.
+    This is faster than several threads per slice, which wait for each other at every layer.
     """
-    return max(1, min(threads, MOST_STREAMS, MOST_PIXELS // (size[0] * size[1])))
+    return max(1, min(threads, MAX_STREAMS, MAX_PIXELS // (size[0] * size[1])))
 
 
 def _unjoined(content: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Yield compiled graphs, and whether each computes in float32, from what `dump` returned."""
+    """Yield compiled graphs, and whether each computes in float32, from the result of `dump`."""
     start = 0
     while start < len(content):
         length, precise = _HEAD.unpack_from(content, start)
@@ -258,6 +257,6 @@ def _settings(
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": _streams(size, threads),
         "INFERENCE_PRECISION_HINT": "bf16" if lower else "f32",
-        # Several processes on one computer would all pin their threads to its first cores.
+        # Otherwise several processes would all pin their threads to the first cores.
         "ENABLE_CPU_PINNING": False,
     }

@@ -1,13 +1,13 @@
-"""Engines of PyTorch: the plain network, the rewritten one, compiled, or in fewer bits."""
+"""Engines of PyTorch: plain, rewritten, compiled, and in mixed precision."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from napari_flomo.segmentation.engines.engine import EngineFault
+from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.registry import ENGINES, EngineKind
-from napari_flomo.segmentation.engines.rewriting import logits_only, rewritten, tracing
+from napari_flomo.segmentation.engines.tracing import fast_copy, logits_only, tracing
 
 if TYPE_CHECKING:
     import torch
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from napari_flomo.networks import Output
 
 COMPILED_BATCH = {"cpu": 1, "cuda": 8}
-"""Slices in a compiled graph: it is made for one number of them, and the last batch is filled."""
+"""Fixed number of slices of a compiled graph; the last batch is padded."""
 
 
 class TorchEngine:
-    """The network, plain or rewritten, in any precision.
+    """The network in PyTorch, plain or rewritten, in any precision.
 
     Parameters
     ----------
@@ -44,12 +44,8 @@ class TorchEngine:
         self._lower = None if kind.precision == "float32" else getattr(torch, kind.precision)
 
     @cached_property
-    def _for_logits(self) -> nn.Module:
-        return self._plain if self.kind.name == "eager" else rewritten(self._plain, maps=False)
-
-    @cached_property
-    def _for_maps(self) -> nn.Module:
-        return self._plain if self.kind.name == "eager" else rewritten(self._plain, maps=True)
+    def _network(self) -> nn.Module:
+        return self._plain if self.kind.name == "eager" else fast_copy(self._plain)
 
     def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
         """Run the network, see `Engine`."""
@@ -57,16 +53,17 @@ class TorchEngine:
 
         from napari_flomo.networks import Output
 
-        network = self._for_maps if maps else self._for_logits
         if self._lower is None:
-            output = network(images)
-            return Output(output.logits, maps=getattr(output, "maps", {}))
-        with torch.autocast(self._device.type, dtype=self._lower):
-            lower = network(images)
-        if not torch.isfinite(lower.logits).all():
-            raise EngineFault("its logits are not finite")
-        found = {name: one.float() for name, one in lower.maps.items()}
-        return Output(lower.logits.float(), maps=found)
+            output = self._network(images)
+        else:
+            with torch.autocast(self._device.type, dtype=self._lower):
+                output = self._network(images)
+            if not torch.isfinite(output.logits).all():
+                raise EngineError("its logits are not finite")
+        found = (
+            {name: one.float() for name, one in getattr(output, "maps", {}).items()} if maps else {}
+        )
+        return Output(output.logits.float(), maps=found)
 
 
 class CompiledEngine:
@@ -99,9 +96,9 @@ class CompiledEngine:
         from napari_flomo.networks import Output
 
         if maps:
-            raise EngineFault("it has no maps")
+            raise EngineError("it has no maps")
         found = []
-        with tracing():  # a compiler does not know tensors that were born in inference mode
+        with tracing():  # the compiler does not accept inference tensors
             for start in range(0, len(images), self.batch):
                 some = images[start : start + self.batch].clone()
                 real = len(some)
@@ -110,6 +107,6 @@ class CompiledEngine:
                 if self._graphs:
                     torch.compiler.cudagraph_mark_step_begin()
                 some = some.contiguous(memory_format=torch.channels_last)
-                # A CUDA graph writes each result to the same place.
+                # A CUDA graph reuses the memory of its result.
                 found.append(self._run(some)[:real].clone())
         return Output(torch.cat(found))

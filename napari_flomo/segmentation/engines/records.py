@@ -1,7 +1,7 @@
-"""What was measured on this computer, kept with the compiled graphs in the cache folder.
+"""Cache of engine timings and compiled graphs.
 
-Everything here can be made again: whatever is damaged, missing or not writable is as good as
-absent. Nothing is unpickled, and a graph is only read if its SHA-256 is the one in its record.
+It can always be rebuilt: damaged files count as missing. Nothing is unpickled, and a graph is used
+only if its SHA-256 is the one in its record.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import torch
 
 LAYOUT = 2
-KEPT = 16
-"""Records that are kept, the ones used last; a graph of FLoMo-Net B0 takes 10 MB."""
+KEPT_RECORDS = 16
+"""Number of most recently used records to keep; a graph of FLoMo-Net B0 takes 10 MB."""
 
 PACKAGES = ("torch", "openvino", "onnxruntime", "onnx", "numpy")
 
@@ -36,20 +36,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trial:
-    """What was found out about one engine.
+    """Measurements of one engine.
 
     Attributes
     ----------
     seconds
-        Per slice; None if it did not get so far.
+        Per slice; None if it was not timed.
     setup, load
-        Seconds to prepare it the first time, and to take it up again from the cache.
+        Seconds to prepare it the first time, and to load it from the cache.
     difference
         Largest difference of probabilities from the plain network.
     fault
         Why it cannot be used; empty if it can.
     sure
-        Whether its labels were compared on enough of a heart; for engines of fewer bits.
+        Whether enough labels were compared; for engines in lower precision.
     """
 
     seconds: float | None = None
@@ -62,16 +62,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Record:
-    """The outcome of a measurement.
+    """A cached choice of an engine.
 
     Attributes
     ----------
     chosen
-        Name of the engine to take.
+        Name of the engine to use.
     trials
-        By the name of the engine.
+        By engine name.
     graphs
-        SHA-256 of the kept graphs, by the name of the engine.
+        SHA-256 of the cached graphs, by engine name.
     """
 
     chosen: str
@@ -90,7 +90,7 @@ def key(
     device: torch.device,
     engines: Sequence[str],
 ) -> str:
-    """Return a name for everything that an outcome depends on: 32 hexadecimal digits.
+    """Return a cache key of 32 hexadecimal digits for everything that the choice depends on.
 
     Parameters
     ----------
@@ -103,9 +103,9 @@ def key(
     asked
         ``"auto"``, ``"fastest"`` or the name of an engine.
     threads, device
-        What is computed with.
+        Number of threads, and the device.
     engines
-        Names of those that were compared.
+        Names of the engines that were compared.
     """
     facts = {
         "layout": LAYOUT,
@@ -126,9 +126,9 @@ def key(
 
 
 def read(name: str) -> Record | None:
-    """Return the record of a key; None if there is none that can be read."""
+    """Return the record of a key; None if it is missing or damaged."""
     try:
-        content = json.loads(_place(name, ".json").read_text(encoding="utf-8"))
+        content = json.loads(_path(name, ".json").read_text(encoding="utf-8"))
         trials = {engine: Trial(**trial) for engine, trial in content["trials"].items()}
         record = Record(str(content["chosen"]), trials, dict(content["graphs"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -136,14 +136,14 @@ def read(name: str) -> Record | None:
     if record.chosen not in record.trials:
         return None
     with suppress(OSError):
-        _place(name, ".json").touch()  # the ones used last are kept
+        _path(name, ".json").touch()  # the most recently used are kept
     return record
 
 
 def read_graph(name: str, record: Record, engine: str) -> bytes | None:
-    """Return a kept graph; None if there is none, or it is not the one that was kept."""
+    """Return a cached graph; None if it is missing or its hash is wrong."""
     try:
-        content = _place(name, f".{engine}.graph").read_bytes()
+        content = _path(name, f".{engine}.graph").read_bytes()
     except OSError:
         return None
     return content if hashlib.sha256(content).hexdigest() == record.graphs.get(engine) else None
@@ -152,15 +152,15 @@ def read_graph(name: str, record: Record, engine: str) -> bytes | None:
 def write(
     name: str, chosen: str, trials: Mapping[str, Trial], graphs: Mapping[str, bytes]
 ) -> Record:
-    """Keep an outcome; where that is not possible it is only returned."""
+    """Return a new record, and cache it if possible."""
     hashes = {engine: hashlib.sha256(content).hexdigest() for engine, content in graphs.items()}
     record = Record(chosen, dict(trials), hashes)
     _write(name, record, graphs)
     return record
 
 
-def mark_sure(name: str, record: Record, engine: str) -> Record:
-    """Keep that an engine's labels were compared on enough of a heart; its graph stays."""
+def mark_verified(name: str, record: Record, engine: str) -> Record:
+    """Record that enough labels of an engine were compared."""
     trials = {**record.trials, engine: replace(record.trials[engine], sure=True)}
     record = replace(record, trials=trials)
     _write(name, record, {})
@@ -170,7 +170,7 @@ def mark_sure(name: str, record: Record, engine: str) -> Record:
 def _write(name: str, record: Record, graphs: Mapping[str, bytes]) -> None:
     text = json.dumps({"layout": LAYOUT, **asdict(record)}, indent=1, sort_keys=True) + "\n"
     try:
-        paths = [*(_place(name, f".{engine}.graph") for engine in graphs), _place(name, ".json")]
+        paths = [*(_path(name, f".{engine}.graph") for engine in graphs), _path(name, ".json")]
         _folder().mkdir(parents=True, exist_ok=True)
         with atomic_write_all(paths) as temporaries:
             contents = (*graphs.values(), text.encode())
@@ -182,17 +182,17 @@ def _write(name: str, record: Record, graphs: Mapping[str, bytes]) -> None:
 
 
 def forget(name: str) -> None:
-    """Remove what was kept under a key; where that is not possible it stays."""
-    _remove(_place(name, ".json"))
+    """Remove a record if possible."""
+    _remove(_path(name, ".json"))
 
 
 def all_records() -> list[Record]:
-    """Return every record on this computer, the one used last first."""
+    """Return all records, the most recently used first."""
     return [record for path in _newest() if (record := read(path.stem)) is not None]
 
 
 def processor() -> str:
-    """Return the model of the processor, as well as the system tells it."""
+    """Return the model of the processor if the system tells it."""
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         for line in text.splitlines():
@@ -218,7 +218,7 @@ def _folder() -> Path:
     return cache_folder() / "engines"
 
 
-def _place(name: str, suffix: str) -> Path:
+def _path(name: str, suffix: str) -> Path:
     return _folder() / f"{name}{suffix}"
 
 
@@ -231,8 +231,8 @@ def _newest() -> list[Path]:
 
 
 def _prune() -> None:
-    """Remove what was not used for long."""
-    for old in _newest()[KEPT:]:
+    """Remove the least recently used records."""
+    for old in _newest()[KEPT_RECORDS:]:
         _remove(old)
 
 

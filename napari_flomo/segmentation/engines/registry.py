@@ -1,4 +1,4 @@
-"""What can run a network: the engines by name, and which of them can work here."""
+"""The engines by name, and which of them are usable on this computer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 ENGINE_VARIABLE = "FLOMO_ENGINE"
-"""Environment variable: what ``"auto"`` means on this computer."""
+"""Environment variable that overrides ``"auto"``."""
 
 INSTALL = "pip install 'napari-flomo[fast]'"
 
@@ -25,23 +25,23 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class EngineKind:
-    """One way to run a network.
+    """Description of an engine.
 
     Attributes
     ----------
     name, title
-        How it is asked for, and what it is.
+        Name of the option, and a description.
     precision
-        In which numbers it computes. Float32 engines give the labels of the plain network, save
-        ties; the others may move a few voxels at contours.
+        Floating-point type. Float32 engines give the labels of the plain network, except for ties;
+        the others may move a few voxels at contours.
     device
-        ``"cpu"``, ``"cuda"``, or ``"any"`` for whatever torch knows.
+        ``"cpu"``, ``"cuda"``, or ``"any"`` for every device of torch.
     modules
-        Packages beyond our own dependencies, by the names they are imported by.
+        Import names of optional packages that it needs.
     maps
-        Whether it returns the network's own maps, and not logits alone.
+        Whether it can return the network's own maps.
     setup_seconds
-        About how long the first preparation takes on two cores; decides when it may pay.
+        Approximate duration of the first preparation on two cores; decides when it may pay.
     """
 
     name: str
@@ -81,11 +81,11 @@ ENGINES: Mapping[str, EngineKind] = {kind.name: kind for kind in _KINDS}
 """All engines by name, the plain network first."""
 
 CHOICES = ("auto", "fastest", *ENGINES)
-"""What can be asked for: ``"auto"`` is the fastest in float32, ``"fastest"`` in any precision."""
+"""Options: ``"auto"`` is the fastest in float32, ``"fastest"`` in any precision."""
 
 
 def chosen_engine(asked: str, device: torch.device) -> str:
-    """Return what is asked for, where ``"auto"`` may be set by the environment.
+    """Return the requested engine, with ``"auto"`` overridden by the environment.
 
     Raises
     ------
@@ -95,21 +95,21 @@ def chosen_engine(asked: str, device: torch.device) -> str:
     chosen = os.environ.get(ENGINE_VARIABLE) or asked if asked == "auto" else asked
     if chosen not in CHOICES:
         raise FlomoError(f"There is no engine {chosen!r}; choose among {', '.join(CHOICES)}.")
-    reason = obstacle(ENGINES[chosen], device) if chosen in ENGINES else None
+    reason = unavailable_reason(ENGINES[chosen], device) if chosen in ENGINES else None
     if reason is not None:
         raise FlomoError(reason)
     return chosen
 
 
-def obstacle(kind: EngineKind, device: torch.device) -> str | None:
-    """Say why an engine cannot work on a device, in a sentence; None where it can."""
+def unavailable_reason(kind: EngineKind, device: torch.device) -> str | None:
+    """Return a sentence why an engine cannot run on a device, or None if it can."""
     if kind.device not in ("any", device.type):
         where = "the CPU" if kind.device == "cpu" else "an NVIDIA GPU"
         return (
             f"The engine {kind.name} computes on {where}, not on {device.type}; choose another "
             "engine or device."
         )
-    missing = [module for module in kind.modules if not is_there(module)]
+    missing = [module for module in kind.modules if not is_installed(module)]
     if missing:
         return (
             f"The engine {kind.name} needs {' and '.join(missing)}, which this installation does "
@@ -129,9 +129,9 @@ def obstacle(kind: EngineKind, device: torch.device) -> str | None:
 
 
 def candidates(asked: str, device: torch.device) -> tuple[EngineKind, ...]:
-    """Return the engines among which ``"auto"`` or ``"fastest"`` chooses here.
+    """Return the engines among which ``"auto"`` or ``"fastest"`` chooses on a device.
 
-    torch.compile takes up to a minute, so it has to be asked for by name.
+    ``compile`` takes up to a minute to prepare, so it must be requested by name.
     """
     if asked not in ("auto", "fastest"):
         return (ENGINES[asked],)
@@ -140,14 +140,14 @@ def candidates(asked: str, device: torch.device) -> tuple[EngineKind, ...]:
         for kind in ENGINES.values()
         if (kind.precision == "float32" or asked == "fastest")
         and kind.name != "compile"
-        and obstacle(kind, device) is None
+        and unavailable_reason(kind, device) is None
     )
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:
-    """Tell whether the hardware multiplies in bfloat16; where it must emulate, float32 is faster.
+    """Return True if the hardware supports bfloat16; emulation is slower than float32.
 
-    Where torch cannot tell, as on some systems, the answer is no.
+    False if torch does not know.
     """
     import torch
 
@@ -161,20 +161,20 @@ def computes_in_bfloat16(device: torch.device) -> bool:
     ask: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
     try:
         flags = dict(ask())
-    except Exception:  # an unknown processor is not a reason to fail
+    except Exception:  # an unknown processor must not be an error
         return False
     return any(flags.get(flag) is True for flag in ("avx512_bf16", "amx_bf16"))
 
 
 def _can_compile(device: torch.device) -> bool:
     if device.type == "cuda":
-        return is_there("triton")
+        return is_installed("triton")
     names = ("cl",) if sys.platform == "win32" else (os.environ.get("CXX", ""), "g++", "clang++")
     return any(name and shutil.which(name) for name in names)
 
 
-def is_there(module: str) -> bool:
-    """Tell whether a package is installed, without importing it."""
+def is_installed(module: str) -> bool:
+    """Return True if a package is installed, without importing it."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):

@@ -52,12 +52,12 @@ REQUIREMENTS = (
     Requirement("filelock", ">=3.12"),
     Requirement("huggingface-hub", ">=1.0"),
     Requirement("nibabel", ">=5.2"),
+    Requirement("pillow", ">=10"),
     Requirement("platformdirs", ">=4.2"),
     Requirement("pydicom", ">=3"),
     Requirement("pynrrd", ">=1.1"),
     Requirement("safetensors", ">=0.4.5"),
     Requirement("scikit-image", ">=0.22"),
-    Requirement("scipy", ">=1.11"),
     Requirement("tqdm", ">=4.66"),
 )
 """All that the metadata of our package asks for, less `PROTECTED`."""
@@ -68,6 +68,7 @@ TRAINING = (
     Requirement("monai", ">=1.4"),
     Requirement("numba", ">=0.60"),
     Requirement("pyyaml", ">=6"),
+    Requirement("scipy", ">=1.11"),
     Requirement("tensorboard", ">=2.16"),
 )
 """What only training needs: the extra ``train`` of our package."""

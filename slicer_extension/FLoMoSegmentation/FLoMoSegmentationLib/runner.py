@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 YIELD_SECONDS = 0.005
-"""Sleep of `CallQueue.drain`, which lets other threads run: Slicer may hold the GIL while it is idle."""
+"""Sleep of `CallQueue.drain`, in which other threads run: an idle Slicer may hold the GIL."""
 
 DRAIN_INTERVAL_MS = 40
 """Interval of the timer that drains the queue while something runs."""

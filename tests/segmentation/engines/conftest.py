@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation.engines import ENGINES, Runner, measuring, runner
+from napari_flomo.segmentation.engines import ENGINES, EngineRunner, runner, timing
 
 sys.path.insert(0, str(Path(__file__).parent))
 from engine_fakes import CLOCK, CPU, SIZE, Fake, Small
@@ -37,9 +37,9 @@ def images() -> Tensor:
 
 
 @pytest.fixture
-def make(card: ModelCard, network: nn.Module) -> Callable[..., Runner]:
-    def make_runner(asked: str, weights: str | None = "0" * 64) -> Runner:
-        return Runner(network, card, SIZE, device=CPU, asked=asked, weights=weights)
+def make(card: ModelCard, network: nn.Module) -> Callable[..., EngineRunner]:
+    def make_runner(asked: str, weights: str | None = "0" * 64) -> EngineRunner:
+        return EngineRunner(network, card, SIZE, device=CPU, asked=asked, weights=weights)
 
     return make_runner
 
@@ -49,7 +49,7 @@ def fakes(
     monkeypatch: pytest.MonkeyPatch, network: nn.Module
 ) -> Callable[..., dict[str, list[Fake]]]:
     """Put fake engines in the place of real ones; returns all that are made, by name."""
-    for module in (measuring, runner):
+    for module in (timing, runner):
         monkeypatch.setattr(module, "perf_counter", CLOCK)
 
     def put(**changes: Callable[[], Fake]) -> dict[str, list[Fake]]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from napari_flomo.models import IntensityRule, ModelCard, Preprocessing
 from napari_flomo.networks import build
-from napari_flomo.segmentation.engines.rewriting import example
+from napari_flomo.segmentation.engines.tracing import example
 from napari_flomo.segmentation.preprocessing import prepare
 from napari_flomo.volumes import read
 

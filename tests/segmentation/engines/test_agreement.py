@@ -9,8 +9,8 @@ import torch
 
 from napari_flomo.models import ModelCard
 from napari_flomo.networks import Output
-from napari_flomo.segmentation.engines import ENGINES, EngineFault
-from napari_flomo.segmentation.engines.checking import compare, demand_agreement
+from napari_flomo.segmentation.engines import ENGINES, EngineError
+from napari_flomo.segmentation.engines.agreement import check_agreement, compare
 
 
 def test_what_differs(card: ModelCard) -> None:
@@ -23,28 +23,28 @@ def test_what_differs(card: ModelCard) -> None:
     assert seen.difference > 0.9
     assert seen.dice == 0
     assert compare(Output(truth), Output(truth), card).dice == 1
-    with pytest.raises(EngineFault, match="1 labels are other ones"):
-        demand_agreement(ENGINES["fast"], Output(other), Output(truth), card)
+    with pytest.raises(EngineError, match="1 labels differ"):
+        check_agreement(ENGINES["fast"], Output(other), Output(truth), card)
 
 
 def test_ties_may_fall_either_way(card: ModelCard) -> None:
     truth = torch.zeros(1, 3, 2, 2)
     other = truth.clone()
     truth[0, 0], other[0, 1] = 1e-5, 1e-5
-    seen = demand_agreement(ENGINES["fast"], Output(other), Output(truth), card)
+    seen = check_agreement(ENGINES["fast"], Output(other), Output(truth), card)
     assert seen.labels == 0
 
 
 def test_nan_is_never_right(card: ModelCard) -> None:
     truth = torch.zeros(1, 3, 2, 2)
     for kind in (ENGINES["fast"], ENGINES["bf16"]):
-        with pytest.raises(EngineFault):
-            demand_agreement(kind, Output(truth * float("nan")), Output(truth), card)
+        with pytest.raises(EngineError):
+            check_agreement(kind, Output(truth * float("nan")), Output(truth), card)
 
 
 def test_another_shape(card: ModelCard) -> None:
-    with pytest.raises(EngineFault, match="shape"):
-        demand_agreement(
+    with pytest.raises(EngineError, match="shape"):
+        check_agreement(
             ENGINES["fast"],
             Output(torch.zeros(1, 3, 2, 3)),
             Output(torch.zeros(1, 3, 2, 2)),
@@ -56,8 +56,8 @@ def test_maps_count(card: ModelCard) -> None:
     logits = torch.zeros(1, 3, 2, 2)
     maps = {"stage1.entropy": torch.zeros(1, 1, 2, 2)}
     wrong = {"stage1.entropy": torch.ones(1, 1, 2, 2)}
-    with pytest.raises(EngineFault, match=r"map stage1\.entropy"):
-        demand_agreement(
+    with pytest.raises(EngineError, match=r"map stage1\.entropy"):
+        check_agreement(
             ENGINES["fast"], Output(logits, maps=wrong), Output(logits, maps=maps), card
         )
 
@@ -66,9 +66,9 @@ def test_fewer_bits_may_differ_a_little(card: ModelCard) -> None:
     truth = torch.zeros(1, 3, 4, 4)
     truth[0, 1] = 2.0
     near = Output(truth * 1.05)
-    assert demand_agreement(ENGINES["bf16"], near, Output(truth), card).dice == 1
-    with pytest.raises(EngineFault):
-        demand_agreement(ENGINES["fast"], near, Output(truth), card)
+    assert check_agreement(ENGINES["bf16"], near, Output(truth), card).dice == 1
+    with pytest.raises(EngineError):
+        check_agreement(ENGINES["fast"], near, Output(truth), card)
 
 
 def test_fewer_bits_may_move_a_few_pixels(card: ModelCard) -> None:
@@ -76,10 +76,10 @@ def test_fewer_bits_may_move_a_few_pixels(card: ModelCard) -> None:
     truth[0, 1], truth[0, 2] = 2.0, 1.9
     other = truth.clone()
     other[0, 2, :2, :2] = 2.1
-    demand_agreement(ENGINES["bf16"], Output(other), Output(truth), card)
+    check_agreement(ENGINES["bf16"], Output(other), Output(truth), card)
     other[0, 2, :2] = 2.1
-    with pytest.raises(EngineFault, match=r"Dice of the labels is 0\.975"):
-        demand_agreement(ENGINES["bf16"], Output(other), Output(truth), card)
+    with pytest.raises(EngineError, match=r"Dice of the labels is 0\.975"):
+        check_agreement(ENGINES["bf16"], Output(other), Output(truth), card)
 
 
 def test_sigmoid(card: ModelCard) -> None:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.models import load_network, save_model
 from napari_flomo.segmentation import Segmentation, Segmenter
-from napari_flomo.segmentation.engines import candidates, measuring, records, runner
-from napari_flomo.segmentation.engines.checking import EXACT
+from napari_flomo.segmentation.engines import candidates, records, runner, timing
+from napari_flomo.segmentation.engines.agreement import FLOAT32_TOLERANCE
 from napari_flomo.volumes import Volume, read
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ def labels_differ(ours: Segmentation, truth: Segmentation) -> int:
     """Count voxels with another label, where the plain network is not undecided."""
     assert truth.probabilities is not None
     best = np.sort(truth.probabilities.data, 0)
-    tie = best[-1] - best[-2] <= EXACT
+    tie = best[-1] - best[-2] <= FLOAT32_TOLERANCE
     different: NDArray[np.bool_] = ours.labels.data != truth.labels.data
     return int((different & ~tie).sum())
 
@@ -74,7 +74,7 @@ def settled(tmp_path_factory: pytest.TempPathFactory, image: Volume) -> Settled:
         patch.delenv("FLOMO_ENGINE", raising=False)
         segmenter = auto()
         before = segment(segmenter, image)
-        thread = threading.Thread(target=segmenter.settle_engine)
+        thread = threading.Thread(target=segmenter.find_fastest_engine)
         thread.start()
         thread.join()
         return Settled(home, before, segment(segmenter, image))
@@ -94,11 +94,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The engines of every measurement, of which only the plain network is really measured."""
     seen: list[list[str]] = []
 
-    def quicker(kinds: Any, *arguments: Any, **options: Any) -> measuring.Outcome:
+    def quicker(kinds: Any, *arguments: Any, **options: Any) -> timing.Measurement:
         seen.append([kind.name for kind in kinds])
-        return measuring.measure(kinds[:1], *arguments, **options)
+        return timing.measure(kinds[:1], *arguments, **options)
 
-    monkeypatch.setattr(measuring, "ROUNDS", 1)
+    monkeypatch.setattr(timing, "ROUNDS", 1)
     monkeypatch.setattr(runner, "measure", quicker)
     return seen
 
@@ -111,8 +111,8 @@ def test_the_decision_is_kept_with_its_times(home: Path, settled: Settled) -> No
         assert trial.seconds is not None
         assert trial.seconds > 0
         assert trial.difference is not None
-        assert trial.difference < EXACT
-    assert kept.chosen == measuring.choose(kept.trials)
+        assert trial.difference < FLOAT32_TOLERANCE
+    assert kept.chosen == timing.choose(kept.trials)
     text = next((home / "engines").glob("*.json")).read_text()
     assert str(settled.home) not in text
 
@@ -146,7 +146,7 @@ def test_another_process_takes_it_up(
     segmenter = auto()
     segmenter.warm_up()
     result = segment(segmenter, image)
-    segmenter.settle_engine()
+    segmenter.find_fastest_engine()
     assert measured == []
     told = result.manifest["engine"]
     assert (told["name"], told["reason"]) == (kept.chosen, "measured")
@@ -204,7 +204,7 @@ def test_damage_means_measuring_anew(
     told = result.manifest["engine"]
     assert (told["name"], told["reason"]) == ("fast", "no other was measured yet")
     assert labels_differ(result, truth) == 0
-    segmenter.settle_engine()
+    segmenter.find_fastest_engine()
     assert measured == [[kind.name for kind in candidates("auto", CPU)]]
     (kept,) = records.all_records()
     assert kept.trials.keys() == {"eager"}  # what was damaged is replaced
@@ -223,6 +223,6 @@ def test_other_weights_are_measured_anew(
     plain = segment(Segmenter.from_pretrained(tmp_path / "tuned", "cpu", engine="eager"), image)
     assert result.manifest["engine"]["name"] == "fast"
     assert labels_differ(result, plain) == 0
-    segmenter.settle_engine()
+    segmenter.find_fastest_engine()
     assert len(measured) == 1
     assert len(records.all_records()) == 2

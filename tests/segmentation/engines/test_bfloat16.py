@@ -14,13 +14,13 @@ from napari_flomo.models import ModelCard, load_network
 from napari_flomo.networks import Output, build
 from napari_flomo.segmentation.engines import (
     ENGINES,
-    Runner,
-    checking,
+    EngineRunner,
+    agreement,
     make_engine,
-    obstacle,
     runner,
+    unavailable_reason,
 )
-from napari_flomo.segmentation.engines.checking import FEW_LABELS, NEAR_LABELS, compare
+from napari_flomo.segmentation.engines.agreement import MAX_DIFFERENT_PIXELS, MIN_DICE, compare
 from napari_flomo.segmentation.preprocessing import prepare
 from napari_flomo.volumes import read
 
@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 def test_openvino_computes_in_float32_what_is_sensitive() -> None:
     """On any processor: the precision is asked of the graphs that the library has compiled."""
     pytest.importorskip("openvino")
-    if obstacle(ENGINES["openvino-bf16"], CPU) is not None:
+    if unavailable_reason(ENGINES["openvino-bf16"], CPU) is not None:
         pytest.skip("this processor has no bfloat16")
     network = build("flomo-b0", in_channels=1, num_classes=3).eval()
     engine = make_engine("openvino-bf16", network, channels=1, size=(32, 48), device=CPU)
@@ -92,7 +92,7 @@ def run_all(
 
     monkeypatch.setattr(runner, "make_engine", make)
     size = (images.shape[-2], images.shape[-1])
-    run = Runner(network, card, size, device=CPU, asked=name, weights=None)
+    run = EngineRunner(network, card, size, device=CPU, asked=name, weights=None)
     with torch.inference_mode():
         logits = [run(some).logits for some in images.split(4)]
     return Output(torch.cat(logits)), run.report()
@@ -102,13 +102,13 @@ def run_all(
 @pytest.mark.parametrize("name", ["bf16", "openvino-bf16"])
 def test_labels_hardly_move(name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the processor makes of bfloat16: it keeps the promise, or is not used."""
-    reason = obstacle(ENGINES[name], CPU)
+    reason = unavailable_reason(ENGINES[name], CPU)
     if reason is not None:
         pytest.skip(reason)
     _, card, images, truth = heart
     found, told = run_all(name, heart, monkeypatch)
     seen = compare(found, truth, card)
-    assert seen.dice >= NEAR_LABELS
+    assert seen.dice >= MIN_DICE
     if told["name"] == name:
         assert 0 < seen.difference < 0.1  # rounded, then
         assert told["slices"] == {name: len(images)}
@@ -124,10 +124,10 @@ def test_an_engine_that_moves_labels_is_refused(
     _, card, _, truth = heart
     coarse = (truth.logits / step).round() * step
     monkeypatch.setattr(runner, "candidates", lambda *_: (ENGINES["bf16"],))
-    monkeypatch.setattr(checking, "NEAR", 1.0)  # the labels shall be what is looked at
+    monkeypatch.setattr(agreement, "LOW_PRECISION_TOLERANCE", 1.0)
     found, told = run_all("bf16", heart, monkeypatch, bf16=coarse)
     seen = compare(found, truth, card)
-    assert seen.dice >= NEAR_LABELS or seen.labels <= FEW_LABELS
+    assert seen.dice >= MIN_DICE or seen.labels <= MAX_DIFFERENT_PIXELS
     assert (told["name"] == "bf16") is kept
     if not kept:
         assert told["name"] == "eager"

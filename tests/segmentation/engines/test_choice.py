@@ -16,8 +16,8 @@ from napari_flomo.segmentation.engines import (
     candidates,
     chosen_engine,
     make_engine,
-    obstacle,
     registry,
+    unavailable_reason,
 )
 
 
@@ -36,7 +36,7 @@ def test_the_environment_says_what_auto_means(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, card: ModelCard) -> None:
-    monkeypatch.setattr(registry, "is_there", lambda module: module != "openvino")
+    monkeypatch.setattr(registry, "is_installed", lambda module: module != "openvino")
     with pytest.raises(FlomoError, match=r"needs openvino.*pip install 'napari-flomo\[fast\]'"):
         Segmenter(Small(3), card, "cpu", engine="openvino")
     assert "openvino" not in [kind.name for kind in candidates("auto", CPU)]
@@ -44,8 +44,8 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, card: Model
 
 def test_a_device_that_an_engine_does_not_know() -> None:
     gpu = torch.device("cuda")
-    assert "computes on the CPU, not on cuda" in str(obstacle(ENGINES["openvino"], gpu))
-    assert "an NVIDIA GPU, not on cpu" in str(obstacle(ENGINES["fp16"], CPU))
+    assert "computes on the CPU, not on cuda" in str(unavailable_reason(ENGINES["openvino"], gpu))
+    assert "an NVIDIA GPU, not on cpu" in str(unavailable_reason(ENGINES["fp16"], CPU))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_bfloat16_where_the_processor_has_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
     assert registry.computes_in_bfloat16(CPU) is can
-    assert (obstacle(ENGINES["bf16"], CPU) is None) is can
+    assert (unavailable_reason(ENGINES["bf16"], CPU) is None) is can
     assert ("bf16" in [kind.name for kind in candidates("fastest", CPU)]) is can
 
 
@@ -78,7 +78,7 @@ def test_bfloat16_where_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_auto_is_float32_and_never_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "obstacle", lambda kind, device: None)
+    monkeypatch.setattr(registry, "unavailable_reason", lambda kind, device: None)
     names = [kind.name for kind in candidates("auto", CPU)]
     assert names == ["eager", "fast", "openvino", "onnxruntime"]
     assert {"openvino-bf16", "bf16"} <= {kind.name for kind in candidates("fastest", CPU)}
@@ -88,7 +88,7 @@ def test_auto_is_float32_and_never_compiles(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_compile_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry.shutil, "which", lambda name: None)
-    assert "compiler" in str(obstacle(ENGINES["compile"], CPU))
+    assert "compiler" in str(unavailable_reason(ENGINES["compile"], CPU))
 
 
 def test_names() -> None:

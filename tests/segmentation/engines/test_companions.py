@@ -11,8 +11,8 @@ from engine_fakes import CPU
 from torch import Tensor, nn
 
 from napari_flomo.networks import build
-from napari_flomo.segmentation.engines import ENGINES, make_engine, obstacle
-from napari_flomo.segmentation.engines.rewriting import example
+from napari_flomo.segmentation.engines import ENGINES, make_engine, unavailable_reason
+from napari_flomo.segmentation.engines.tracing import example
 
 SIZE = (64, 64)
 CHANNELS = {"fias": 1, "madgnet-resnet50": 1, "fm-bff-net": 3}
@@ -39,7 +39,7 @@ def network() -> Callable[[str], nn.Module]:
 
 
 def need(engine: str) -> None:
-    reason = obstacle(ENGINES[engine], CPU)
+    reason = unavailable_reason(ENGINES[engine], CPU)
     if reason is not None:
         pytest.skip(reason)
 

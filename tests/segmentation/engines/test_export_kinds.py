@@ -18,7 +18,7 @@ from napari_flomo import cli
 from napari_flomo.models import ModelCard, load_network, save_model
 from napari_flomo.networks import Output
 from napari_flomo.segmentation.engines import ENGINES, FORMATS
-from napari_flomo.segmentation.engines.checking import demand_agreement
+from napari_flomo.segmentation.engines.agreement import check_agreement
 
 GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml"}
 COLOURS = ("fm-bff-net",)
@@ -105,7 +105,7 @@ def test_it_says_what_the_network_says(
         truth = network(images).logits
     for some in (slice(None), slice(1)):  # several slices, and one alone
         found = run(out / GRAPHS[form], images[some].contiguous().numpy())
-        seen = demand_agreement(
+        seen = check_agreement(
             ENGINES["eager"], Output(torch.from_numpy(found)), Output(truth[some]), kept
         )
         assert seen.dice > 0, "the slices must show a structure"

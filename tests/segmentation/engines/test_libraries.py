@@ -16,9 +16,9 @@ from torch import nn
 from napari_flomo.models import ModelCard
 from napari_flomo.networks import Output, build
 from napari_flomo.segmentation import Segmentation, Segmenter
-from napari_flomo.segmentation.engines import ENGINES, make_engine, obstacle
-from napari_flomo.segmentation.engines.checking import demand_agreement
-from napari_flomo.segmentation.engines.rewriting import example
+from napari_flomo.segmentation.engines import ENGINES, make_engine, unavailable_reason
+from napari_flomo.segmentation.engines.agreement import check_agreement
+from napari_flomo.segmentation.engines.tracing import example
 
 CPU = torch.device("cpu")
 SIZE = (48, 32)
@@ -41,7 +41,7 @@ class Tiny(nn.Module):
 
 
 def need(name: str) -> None:
-    reason = obstacle(ENGINES[name], CPU)
+    reason = unavailable_reason(ENGINES[name], CPU)
     if reason is not None:
         pytest.skip(reason)
 
@@ -78,7 +78,7 @@ def test_it_says_what_the_network_says(engine: str, name: str, card: ModelCard) 
         truth = network(images)
         for count in (5, 1):  # more slices than it likes at once, and fewer
             found = made(images[:count])
-            demand_agreement(made.kind, found, type(truth)(truth.logits[:count]), card)
+            check_agreement(made.kind, found, type(truth)(truth.logits[:count]), card)
     assert [parameter.requires_grad for parameter in network.parameters()] == before
     if hasattr(made, "dump"):
         again = make_engine(

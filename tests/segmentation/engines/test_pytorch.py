@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from napari_flomo.models import ModelCard
 from napari_flomo.networks import Output
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.segmentation.engines import ENGINES, EngineFault, make_engine, registry
+from napari_flomo.segmentation.engines import ENGINES, EngineError, make_engine, registry
 from napari_flomo.segmentation.engines.pytorch import TorchEngine
 
 
@@ -39,7 +39,7 @@ def test_fewer_bits_never_return_nan(images: Tensor) -> None:
             return Output(super().forward(images).logits * float("inf"))
 
     engine = TorchEngine(ENGINES["bf16"], Overflow(3).eval(), CPU)
-    with torch.inference_mode(), pytest.raises(EngineFault, match="not finite"):
+    with torch.inference_mode(), pytest.raises(EngineError, match="not finite"):
         engine(images)
 
 

@@ -46,7 +46,7 @@ def test_a_graph_that_is_gone(
     made = fakes(**maker)
     run = make("auto")
     run(images)
-    run.settle()
+    run.find_fastest()
     assert [engine.graph for engine in made["openvino"]] == [None, b"graph"]
     another = make("auto")
     another.expect(100000)
@@ -68,7 +68,7 @@ def test_a_folder_that_cannot_be_written(home: Path) -> None:
 
 
 def test_the_old_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "KEPT", 2)
+    monkeypatch.setattr(records, "KEPT_RECORDS", 2)
     for number in range(4):
         records.write(str(number), "fast", {"fast": Trial(1.0)}, {"fast": b"x"})
         time.sleep(0.02)

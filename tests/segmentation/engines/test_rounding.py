@@ -10,7 +10,7 @@ import torch
 from engine_fakes import SIZE, Fake
 from torch import Tensor
 
-from napari_flomo.segmentation.engines import checking
+from napari_flomo.segmentation.engines import agreement
 
 PIXELS = SIZE[0] * SIZE[1]
 
@@ -36,7 +36,7 @@ def moved(pixels: int) -> Any:
 @pytest.fixture
 def enough(monkeypatch: pytest.MonkeyPatch) -> int:
     """Slices that are enough."""
-    monkeypatch.setattr(checking, "ENOUGH", 10 * PIXELS)
+    monkeypatch.setattr(agreement, "MIN_STRUCTURE_PIXELS", 10 * PIXELS)
     return 10
 
 
@@ -112,7 +112,7 @@ def test_the_fastest_is_not_taken_for_granted(
     run = make("fastest")
     run.expect(5)
     run(images)
-    run.settle()
+    run.find_fastest()
     assert run.report()["name"] == "bf16"
     for _ in range(4):
         run(images)

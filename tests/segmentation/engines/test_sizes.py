@@ -11,8 +11,8 @@ from real_slices import SIDE, awake, heart, outspoken
 from torch import Tensor, nn
 
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation.engines import ENGINES, make_engine, obstacle
-from napari_flomo.segmentation.engines.checking import demand_agreement
+from napari_flomo.segmentation.engines import ENGINES, make_engine, unavailable_reason
+from napari_flomo.segmentation.engines.agreement import check_agreement
 from napari_flomo.segmentation.prediction import as_probabilities
 
 
@@ -45,7 +45,7 @@ def test_they_say_what_the_network_says(
     networks: dict[str, tuple[nn.Module, Tensor]],
 ) -> None:
     kind = ENGINES[engine]
-    reason = obstacle(kind, CPU)
+    reason = unavailable_reason(kind, CPU)
     if reason is not None:
         pytest.skip(reason)
     if name not in networks:
@@ -58,4 +58,4 @@ def test_they_say_what_the_network_says(
         truth = network(images)
         found = made(images, maps=kind.maps)
     assert found.maps.keys() == (truth.maps.keys() if kind.maps else set())
-    demand_agreement(kind, found, truth, sure)
+    check_agreement(kind, found, truth, sure)

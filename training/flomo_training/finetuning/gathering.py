@@ -17,7 +17,7 @@ from napari_flomo.corrections import Correction, CorrectionStore, Record
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.inputs import check_input, with_channels
-from napari_flomo.segmentation.orientation import Turn
+from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
 from napari_flomo.volumes import Volume
 
@@ -223,7 +223,7 @@ def corrected_frame(
     table = {label.code: index for index, label in enumerate(card.labels)}
     table = table if classes is None else {**classes, 0: 0}
     whole = replace(card.preprocessing, crop=None)  # squares are cut later, at random
-    turn = Turn.of(image.geometry)
+    turn = Reorientation.of(image.geometry)
     turned, seen = turn.volume(image), turn.slices(slices, image.n_slices)
     prepared, plan = prepare(with_channels(turned, card), turned.in_plane_spacing, whole)
     drawn = turn.array(labels.data)[seen]

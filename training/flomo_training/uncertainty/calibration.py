@@ -21,7 +21,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Segmenter, prepare, prepare_labels
 from napari_flomo.segmentation.inputs import check_input, with_channels
-from napari_flomo.segmentation.orientation import Turn
+from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.volumes import Volume
 
 RANGE = (0.05, 20.0)
@@ -105,7 +105,7 @@ def collect_pixels(
     card = segmenter.card
     check_input(volume, card)
     chosen = list(range(volume.n_slices)) if slices is None else list(slices)
-    turn = Turn.of(volume.geometry)
+    turn = Reorientation.of(volume.geometry)
     seen = turn.volume(volume.frame(0))
     chosen, reference = turn.slices(chosen, volume.n_slices), turn.array(reference)
     spacing = seen.in_plane_spacing

@@ -1,4 +1,4 @@
-"""One line of the manifest: what became of one study."""
+"""The result of one study, a line of the manifest."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ State = Literal["done", "failed"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """What became of one study; plain JSON types, without paths and names of the computer.
+class StudyResult:
+    """Result of one study, in plain JSON types, without absolute paths and host names.
 
     Attributes
     ----------
     study
         Its id.
     run
-        Which run of the results folder it belongs to; rows of earlier runs do not count.
+        Run of the results folder that it belongs to; results of earlier runs do not count.
     state
         ``"done"`` or ``"failed"``.
     input
-        The files that were read; None where they could not be.
+        The files that were read; None if they could not be.
     outputs
-        Files that were written, relative to the results folder, by what they hold.
+        Files that were written, relative to the results folder, by content.
     volumes_ml
         Size of each structure in each frame: ``frame``, ``code``, ``name``, ``voxels``, ``ml``
-        (None where the spacing is unknown).
+        (None if the spacing is unknown).
     slice_scores
         Uncertainty in cm² by frame and slice, see `Segmentation.slice_scores`.
     most_uncertain
@@ -44,14 +44,13 @@ class Row:
     manifest
         Of the `Segmentation`: model, versions, device, what was segmented.
     error
-        One sentence, where it failed.
+        One sentence if it failed.
     attempts
-        How often it was tried in this run.
+        Attempts in this run.
     expected_voxels
-        Voxels that are expected to carry a wrong label, by frame and slice; empty in lines of
-        versions that did not note them.
+        Expected number of wrong voxels, by frame and slice; empty in lines of older versions.
     expected_dice
-        Smallest expected Dice of a structure, by frame and slice; None where there is none.
+        Smallest expected Dice of a structure, by frame and slice; None without one.
     """
 
     study: str
@@ -70,24 +69,26 @@ class Row:
     expected_dice: Sequence[Sequence[float | None]] = ()
 
     def to_line(self) -> bytes:
-        """Return the row as one line of JSON, ASCII only, with its end."""
+        """Return one line of JSON in ASCII, with its line feed."""
         return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
     @classmethod
-    def from_line(cls, line: bytes) -> Row | None:
-        """Read a line; None if it is damaged or cut."""
+    def from_line(cls, line: bytes) -> StudyResult | None:
+        """Read a line; return None if it is damaged or truncated."""
         try:
             content = json.loads(line)
+            if "most_doubtful" in content:  # its name in older versions
+                content["most_uncertain"] = content.pop("most_doubtful")
             known = {key: content[key] for key in cls.__dataclass_fields__ if key in content}
             if known.get("input") is not None:
                 known["input"] = Input(**known["input"])
-            row = cls(**known)
+            result = cls(**known)
         except (ValueError, TypeError):
             return None
-        # A class does not check what a file holds.
-        told: tuple[Any, ...] = (row.study, row.run, row.state)
+        # A dataclass does not check types.
+        told: tuple[Any, ...] = (result.study, result.run, result.state)
         good = isinstance(told[0], str) and isinstance(told[1], int)
-        return row if good and told[2] in ("done", "failed") else None
+        return result if good and told[2] in ("done", "failed") else None
 
 
 def plain_scores(scores: NDArray[np.float32]) -> list[list[float | None]]:

@@ -1,4 +1,4 @@
-"""Which engine is the fastest on this computer, for this network and size of image."""
+"""Find the fastest engine on this computer for a network and an image size."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from napari_flomo.models.card import ModelCard
-from napari_flomo.segmentation.engines.checking import demand_agreement
-from napari_flomo.segmentation.engines.engine import Engine, EngineFault
+from napari_flomo.segmentation.engines.agreement import check_agreement
+from napari_flomo.segmentation.engines.engine import Engine, EngineError
 from napari_flomo.segmentation.engines.records import Trial
 from napari_flomo.segmentation.engines.registry import EngineKind
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROUNDS = 5
-BUDGET = 2.0
-"""Seconds for timing all engines, beyond which no further round begins."""
+TIMING_SECONDS = 2.0
+"""No further round begins after this time."""
 
-WORTH = 0.9
-"""An engine must take less than this share of the rewritten network's time to take its place."""
+MAX_TIME_RATIO = 0.9
+"""An engine must take less than this fraction of the rewritten network's time to be chosen."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a measurement found.
+class Measurement:
+    """Result of timing the engines.
 
     Attributes
     ----------
     chosen
-        Name of the engine to take.
+        Name of the engine to use.
     trials
-        By the name of the engine.
+        By engine name.
     engine
-        The chosen one, ready.
+        The chosen engine.
     graphs
-        Its compiled graph, by its name, where it has one.
+        Its compiled graph, if it has one, by engine name.
     """
 
     chosen: str
@@ -59,7 +59,7 @@ def measure(
     card: ModelCard,
     device: torch.device,
     check: Callable[[], None] | None = None,
-) -> Outcome:
+) -> Measurement:
     """Prepare, check and time engines on real slices.
 
     Parameters
@@ -67,15 +67,15 @@ def measure(
     kinds
         The engines, the plain network first.
     make
-        Makes an engine by name, from a compiled graph where there is one.
+        Creates an engine by name, from a compiled graph if given.
     images
-        Slices as the network gets them, on ``device``.
+        Slices as the network sees them, on ``device``.
     card
         Says how logits become probabilities.
     device
-        Where the engines compute.
+        Device of the engines.
     check
-        Called before each engine is prepared; may raise to end it all.
+        Called before each engine is prepared; may raise to stop.
     """
     engines: dict[str, Engine] = {}
     trials: dict[str, Trial] = {}
@@ -89,22 +89,22 @@ def measure(
             engine = make(kind.name, None)
             found = engine(images)
             setup = perf_counter() - start
-            seen = demand_agreement(kind, found, truth, card)
+            seen = check_agreement(kind, found, truth, card)
             trials[kind.name] = Trial(setup=setup, load=setup, difference=seen.difference)
             if hasattr(engine, "dump"):
                 graphs[kind.name] = engine.dump()
                 start = perf_counter()
-                engine = make(kind.name, graphs[kind.name])  # what the next process will do
-                demand_agreement(kind, engine(images), truth, card)
+                engine = make(kind.name, graphs[kind.name])  # as the next process does
+                check_agreement(kind, engine(images), truth, card)
                 trials[kind.name] = replace(trials[kind.name], load=perf_counter() - start)
             engines[kind.name] = engine
-        except Exception as error:  # libraries fail in their own ways, and none may stop the work
+        except Exception as error:  # any library error only excludes the engine
             logger.info("the engine %s cannot be used: %r", kind.name, error)
-            trials[kind.name] = Trial(fault=fault_of(error))
+            trials[kind.name] = Trial(fault=error_reason(error))
     for name, seconds in time_in_turns(engines, images, device).items():
         trials[name] = replace(trials[name], seconds=seconds)
     chosen = choose(trials)
-    return Outcome(
+    return Measurement(
         chosen,
         trials,
         engines[chosen],
@@ -115,20 +115,20 @@ def measure(
 def time_in_turns(
     engines: Mapping[str, Engine], images: Tensor, device: torch.device
 ) -> dict[str, float]:
-    """Return seconds per slice, medians over turns, so that what else runs here hits all alike."""
+    """Return the median seconds per slice; engines take turns, so that other load affects all."""
     import torch
 
-    # As many slices as the engine that takes most at once wants to see.
+    # As many slices as the largest preferred batch.
     count = max([len(images), *(engine.batch or 1 for engine in engines.values())])
     images = images.repeat(-(-count // len(images)), 1, 1, 1)[:count]
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     began = perf_counter()
     for number in range(ROUNDS):
-        if number and perf_counter() - began > BUDGET:
+        if number and perf_counter() - began > TIMING_SECONDS:
             break
         for name, engine in engines.items():
             start = perf_counter()
-            # In portions, as a volume would come: each engine has the size that suits it.
+            # In batches of the preferred size of the engine.
             for some in images.split(engine.batch or len(images)):
                 engine(some)
             if device.type == "cuda":
@@ -138,13 +138,13 @@ def time_in_turns(
 
 
 def choose(trials: Mapping[str, Trial]) -> str:
-    """Return the name of the fastest engine; a small gain is not worth another library."""
+    """Return the name of the fastest engine; PyTorch is kept unless the gain is clear."""
     speed = {name: trial.seconds for name, trial in trials.items() if trial.seconds is not None}
     simple = min(("fast", "eager"), key=lambda name: speed.get(name, float("inf")))
     best = min(speed, key=lambda name: speed[name])
-    return best if speed[best] < WORTH * speed.get(simple, float("inf")) else simple
+    return best if speed[best] < MAX_TIME_RATIO * speed.get(simple, float("inf")) else simple
 
 
-def fault_of(error: BaseException) -> str:
-    """Return what may be told of a failure: foreign messages may hold the paths of a computer."""
-    return str(error) if isinstance(error, EngineFault) else type(error).__name__
+def error_reason(error: BaseException) -> str:
+    """Return a reason for the manifest; messages of libraries may contain paths."""
+    return str(error) if isinstance(error, EngineError) else type(error).__name__

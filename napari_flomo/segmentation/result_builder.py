@@ -1,4 +1,4 @@
-"""The arrays of a segmentation while they fill up, slice by slice."""
+"""Collect predictions of slices into a segmentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_flomo.models.card import ModelCard
 from napari_flomo.segmentation.bounding_box import grown
 from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.prediction import Prediction
-from napari_flomo.segmentation.preprocessing import make_plan, reach
+from napari_flomo.segmentation.preprocessing import Plan, reach
 from napari_flomo.segmentation.scores import PLAUSIBLE, Scores, structure_probability
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.segmentation.uncertainty import predictive_entropy
@@ -22,37 +22,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Assembly:
-    """Takes in predictions and makes a `Segmentation` of them.
+class ResultBuilder:
+    """Collects predictions and returns a `Segmentation`.
 
     Parameters
     ----------
     volume
-        What is segmented.
+        The image.
     card
         Of the model.
     keep
         Whether to keep the probabilities.
     maps
         Names of the maps to keep.
+    plan
+        From `make_plan` of the volume.
     """
 
-    def __init__(self, volume: Volume, card: ModelCard, keep: bool, maps: Iterable[str]) -> None:
+    def __init__(
+        self, volume: Volume, card: ModelCard, plan: Plan, *, keep: bool, maps: Iterable[str]
+    ) -> None:
         grid = (volume.n_frames, *volume.spatial_shape)
         self.volume, self.card = volume, card
         self.codes = np.array([label.code for label in card.classes], np.uint8)
         self.labels = np.zeros(grid, np.uint8)
         self.maps = {name: np.zeros(grid, np.float32) for name in maps}
-        plan = make_plan(volume.spatial_shape[1:], volume.in_plane_spacing, card.preprocessing)
-        # What the network saw, and a rim of pure background.
+        # The field of view of the network, and a margin of pure background.
         self._field = grown(reach(plan), 1, plan.native)
-        # Where structures are less likely, background wins.
+        # Below this probability of any structure the label is background.
         self._least = PLAUSIBLE if card.activation == "softmax" else card.threshold
         self.scores = Scores.empty(volume.n_frames, volume.n_slices, card)
         self.probabilities = np.zeros((len(self.codes), *grid), np.float32) if keep else None
 
     def put(self, frame: int, slices: list[int], prediction: Prediction) -> None:
-        """Take in what the network said of some slices."""
+        """Add the prediction of some slices."""
         whole = prediction.probabilities
         rows, columns = self._field
         probabilities = whole[:, :, rows, columns]
@@ -65,7 +68,8 @@ class Assembly:
         labels = self._labels_of(probabilities)
         self.labels[frame][slices, rows, columns] = labels
         self.scores.put(
-            (frame, slices),
+            frame,
+            slices,
             labels,
             entropy,
             probabilities,
@@ -77,7 +81,7 @@ class Assembly:
                 self.probabilities[index, frame, slices] = whole[:, index].numpy()
 
     def _labels_of(self, probabilities: Tensor) -> NDArray[np.uint8]:
-        """Return the code of the class that wins in every pixel, the first of equals."""
+        """Return the code of the most probable class of every pixel; the first one of a tie."""
         likely = np.nonzero(structure_probability(probabilities, self.card) >= self._least)
         classes = probabilities.numpy()[likely[0], :, likely[1], likely[2]]
         found = self.codes[classes.argmax(1)]
@@ -87,16 +91,15 @@ class Assembly:
         labels[likely] = found
         return labels
 
-    def tidy(self, frame: int) -> None:
-        """Do to the labels of a whole frame what the card asks; uncertainty and probabilities stay.
+    def postprocess(self, frame: int) -> None:
+        """Postprocess the labels of a whole frame; uncertainty and probabilities are unchanged.
 
-        A piece that is taken away keeps its entropy and counts in the slice's score: a reviewer
-        should still look there.
+        A removed component still counts in the slice score: a reviewer should look there.
         """
         self.labels[frame] = keep_largest_component(self.labels[frame], self.codes[self.codes > 0])
 
     def finish(self, manifest: dict[str, Any]) -> Segmentation:
-        """Put the arrays on the grid of the volume."""
+        """Return the segmentation on the grid of the volume."""
         axes = tuple(name for name in self.volume.axes if name != "channels")
         moving = "frames" in axes
 

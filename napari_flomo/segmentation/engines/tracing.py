@@ -1,4 +1,4 @@
-"""The network as an engine wants it: rewritten for inference, logits alone, ready to be traced."""
+"""Prepare networks for tracing: rewritten for inference, logits alone."""
 
 from __future__ import annotations
 
@@ -11,34 +11,18 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def rewritten(network: nn.Module, *, maps: bool) -> nn.Module:
-    """Return a copy of a network that says the same in less time, and cannot be trained.
-
-    Parameters
-    ----------
-    network
-        Stays as it is; what is learnt into it later does not reach the rewritten one.
-    maps
-        Whether the network's own maps are wanted, too.
-
-    Returns
-    -------
-    torch.nn.Module
-        A frozen copy of ``network`` where no rewrite of it is known.
-    """
+def fast_copy(network: nn.Module) -> nn.Module:
+    """Return `napari_flomo.networks.fast` of a network, also from within inference mode."""
     import torch
 
-    from napari_flomo.networks.fast import fast
+    from napari_flomo.networks import fast
 
     with torch.inference_mode(False), torch.no_grad():  # its tensors may be traced later
-        return fast(network, maps=maps)
+        return fast(network)
 
 
 def logits_only(network: nn.Module) -> nn.Module:
-    """Return a rewritten copy that maps images to logits, tensor to tensor, without gradients.
-
-    The copy itself is its module ``inner``.
-    """
+    """Return a `fast_copy` that maps an image tensor to a tensor of logits."""
     from torch import nn
 
     class Logits(nn.Module):
@@ -50,15 +34,15 @@ def logits_only(network: nn.Module) -> nn.Module:
             logits: Tensor = self.inner(image).logits
             return logits
 
-    return Logits(rewritten(network, maps=False)).eval()
+    return Logits(fast_copy(network)).eval()
 
 
 @contextmanager
 def tracing() -> Iterator[None]:
-    """Let PyTorch record a network quietly, also from within a segmentation.
+    """Trace without gradients and warnings, also from within inference mode.
 
-    What it warns of, values of Python that become constants, is meant: a graph is for one size of
-    image.
+    PyTorch warns of Python values that become constants; this is intended, since a graph is for one
+    image size.
     """
     import torch
 
@@ -68,21 +52,21 @@ def tracing() -> Iterator[None]:
 
 
 def example(channels: int, size: tuple[int, int], slices: int = 1) -> Tensor:
-    """Return images to record and compare with: a bright disc in a grey ring, in some noise.
+    """Return images to trace and compare with: a bright disc in a grey ring, with noise.
 
     Parameters
     ----------
     channels
-        All alike but for the noise.
+        Number of channels, equal but for the noise.
     size
         Rows and columns.
     slices
-        How many; the disc grows from one to the next.
+        Number of slices; the disc grows from one to the next.
 
     Returns
     -------
     Tensor
-        Float32 ``(slices, channels, rows, columns)``, 0 to 1, always the same.
+        Float32 ``(slices, channels, rows, columns)``, 0 to 1, deterministic.
     """
     import torch
 

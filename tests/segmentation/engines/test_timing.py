@@ -12,7 +12,7 @@ from engine_fakes import slow_and_quick
 from torch import Tensor, nn
 
 from napari_flomo.errors import Cancelled
-from napari_flomo.segmentation.engines import ENGINES, measuring, records, runner
+from napari_flomo.segmentation.engines import ENGINES, records, runner, timing
 from napari_flomo.segmentation.engines.records import Trial
 
 
@@ -26,7 +26,7 @@ def test_the_fastest_right_one_is_kept(
         first = run(images)
         assert run.report()["name"] == "fast"  # nobody waits for the others
         assert not made["openvino"]
-        run.settle()
+        run.find_fastest()
         second = run(images)
     assert run.report()["name"] == "openvino"
     assert run.report()["reason"] == "measured"
@@ -52,18 +52,18 @@ def test_settling_twice_measures_once(
 ) -> None:
     made = fakes(**slow_and_quick(network))
     run = make("auto")
-    run.settle()  # nothing was seen yet
+    run.find_fastest()  # nothing was seen yet
     assert not made["openvino"]
     run(images)
-    run.settle()
-    run.settle()
+    run.find_fastest()
+    run.find_fastest()
     assert len(made["openvino"]) == 1
 
 
 def test_in_the_middle_of_long_work(
     fakes: Any, make: Any, network: nn.Module, images: Tensor, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(runner, "LEAST_WORK", 0.04)
+    monkeypatch.setattr(runner, "MIN_WORK_SECONDS", 0.04)
     quick = replace(ENGINES["openvino"], setup_seconds=0.02)
     monkeypatch.setitem(ENGINES, "openvino", quick)
     monkeypatch.setitem(ENGINES, "onnxruntime", replace(ENGINES["onnxruntime"], setup_seconds=0))
@@ -90,15 +90,15 @@ def test_looking_for_one_can_be_cancelled(
     run = make("auto")
     run(images)
     with pytest.raises(Cancelled):
-        run.settle(stop)
+        run.find_fastest(stop)
     assert not made["openvino"]
-    run.settle()
+    run.find_fastest()
     assert run.report()["name"] == "openvino"
 
 
 def test_a_small_gain_is_not_worth_it() -> None:
     trials = {"eager": Trial(0.05), "fast": Trial(0.040), "openvino": Trial(0.038)}
-    assert measuring.choose(trials) == "fast"
-    assert measuring.choose(trials | {"openvino": Trial(0.02)}) == "openvino"
-    assert measuring.choose(trials | {"fast": Trial(fault="wrong")}) == "openvino"
-    assert measuring.choose({"eager": Trial(0.03), "fast": Trial(0.04)}) == "eager"
+    assert timing.choose(trials) == "fast"
+    assert timing.choose(trials | {"openvino": Trial(0.02)}) == "openvino"
+    assert timing.choose(trials | {"fast": Trial(fault="wrong")}) == "openvino"
+    assert timing.choose({"eager": Trial(0.03), "fast": Trial(0.04)}) == "eager"

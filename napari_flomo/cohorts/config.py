@@ -1,4 +1,4 @@
-"""What is wanted of every study alike, and where its files go."""
+"""Settings shared by all studies of a run, and the paths of their outputs."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ CONTENTS = ("labels", "uncertainty", "probabilities")
 
 
 @dataclass(frozen=True)
-class Order:
-    """The same for all studies of a run.
+class CohortConfig:
+    """Settings shared by all studies of a run.
 
     Attributes
     ----------
     root, out
-        The folder of the images and that of the results; the same paths on all computers that work.
+        Folders of the images and of the results; the same paths on all computers.
     device, engine
-        As `Segmenter` takes them.
+        As in `Segmenter`.
     mirrored
-        As `Segmenter.segment` takes it.
+        As in `Segmenter.segment`.
     uncertainty, probabilities
-        Whether these are written beside the labels.
+        Whether to write these beside the labels.
     suffix
         Of labels and uncertainty, one of `FORMATS`. Probabilities are always NIfTI.
     run
-        Number of the run, for the rows.
+        Number of the run.
     series
-        Which series of a DICOM folder, as `napari_flomo.volumes.read` takes it.
+        Series of a DICOM folder, as in `napari_flomo.volumes.read`.
     slice_axis
-        As `napari_flomo.volumes.read` takes it.
+        As in `napari_flomo.volumes.read`.
     """
 
     root: Path
@@ -55,27 +55,27 @@ class Order:
         return [name for name, wanted in zip(CONTENTS, asked, strict=True) if wanted]
 
     def outputs(self, study: str) -> dict[str, str]:
-        """Return the files of a study, relative to `out`, by what they hold."""
+        """Return the files of a study, relative to `out`, by content."""
         suffixes = {"probabilities": ".nii.gz"}
-        place = STUDIES if study == "." else f"{STUDIES}/{study}"
+        folder = STUDIES if study == "." else f"{STUDIES}/{study}"
         return {
-            content: f"{place}/{content}{suffixes.get(content, self.suffix)}"
+            content: f"{folder}/{content}{suffixes.get(content, self.suffix)}"
             for content in self.contents
         }
 
 
 @dataclass(frozen=True)
 class StudyTask:
-    """One study to be segmented now.
+    """One study to segment.
 
     Attributes
     ----------
     study
-        Which one.
+        The study.
     known
-        Line of the manifest from an earlier time, where the files seem to have changed since.
+        Its line in the manifest if its files seem to have changed since.
     attempt
-        1 for the first try.
+        1 for the first attempt.
     """
 
     study: Study

@@ -1,0 +1,151 @@
+"""Compare the output of an engine with that of the plain network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_flomo.models.card import ModelCard
+from napari_flomo.segmentation.engines.engine import EngineError
+from napari_flomo.segmentation.engines.registry import EngineKind
+from napari_flomo.segmentation.prediction import as_probabilities
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_flomo.networks import Output
+
+FLOAT32_TOLERANCE = 1e-3
+"""Largest difference of probabilities, or of the network's own maps, in float32."""
+
+LOW_PRECISION_TOLERANCE = 0.1
+"""Largest difference of probabilities for engines in lower precision."""
+
+MIN_DICE = 0.999
+"""Least Dice of the structures in lower precision, unless few pixels differ."""
+
+MAX_DIFFERENT_PIXELS = 8
+"""Pixels that may always differ; on few slices a Dice of 0.999 would allow none."""
+
+MIN_STRUCTURE_PIXELS = 20_000
+"""Structure pixels on which an engine in lower precision is compared, about a short-axis stack.
+
+The effect of rounding depends on the processor, and cannot be seen on a slice or two.
+"""
+
+
+@dataclass(frozen=True)
+class EngineAgreement:
+    """Agreement of an engine with the plain network on some slices.
+
+    Attributes
+    ----------
+    difference
+        Largest absolute difference of calibrated probabilities.
+    labels
+        Pixels with another label, ties aside.
+    marked, shared
+        Structure pixels of the engine plus those of the plain network, and pixels on which both
+        agree.
+    """
+
+    difference: float
+    labels: int
+    marked: int = 0
+    shared: int = 0
+
+    @property
+    def dice(self) -> float:
+        """Dice of all structure pixels together; 1 if neither has any."""
+        return 2 * self.shared / self.marked if self.marked else 1.0
+
+    @property
+    def is_sufficient(self) -> bool:
+        """Whether enough structure pixels were compared."""
+        return self.marked >= 2 * MIN_STRUCTURE_PIXELS
+
+    def __add__(self, other: EngineAgreement) -> EngineAgreement:
+        return EngineAgreement(
+            max(self.difference, other.difference),
+            self.labels + other.labels,
+            self.marked + other.marked,
+            self.shared + other.shared,
+        )
+
+
+def compare(found: Output, truth: Output, card: ModelCard) -> EngineAgreement:
+    """Compare the outputs of an engine and of the plain network for the same slices."""
+    import torch
+
+    ours, theirs = (as_probabilities(output.logits, card) for output in (found, truth))
+    gap = float((ours - theirs).abs().max())
+    if card.activation == "softmax":
+        mine, plain = ours.argmax(1, keepdim=True), theirs.argmax(1, keepdim=True)
+        best = theirs.topk(2, 1).values
+        tie = (best[:, :1] - best[:, 1:]) <= FLOAT32_TOLERANCE
+    else:
+        mine, plain = ours >= card.threshold, theirs >= card.threshold
+        tie = (theirs - card.threshold).abs() <= FLOAT32_TOLERANCE
+    flipped = mine != plain
+    marked = int((mine > 0).sum() + (plain > 0).sum())
+    shared = int(((mine == plain) & (plain > 0)).sum())
+    # NaN counts as a difference.
+    gap = float("inf") if not torch.isfinite(ours).all() else gap
+    return EngineAgreement(gap, int((flipped & ~tie).sum()), marked, shared)
+
+
+def check_agreement(
+    kind: EngineKind,
+    found: Output,
+    truth: Output,
+    card: ModelCard,
+    before: EngineAgreement | None = None,
+) -> EngineAgreement:
+    """Return the agreement of an engine with the plain network.
+
+    Parameters
+    ----------
+    kind
+        The engine.
+    found, truth
+        Outputs of the engine and of the plain network for the same slices.
+    card
+        Says how logits become labels.
+    before
+        Agreement on previous slices, which is added.
+
+    Raises
+    ------
+    EngineError
+        If they differ too much; the message says how.
+    """
+    if found.logits.shape != truth.logits.shape:
+        shapes = f"{tuple(found.logits.shape)} instead of {tuple(truth.logits.shape)}"
+        raise EngineError(f"its logits have the shape {shapes}")
+    seen = compare(found, truth, card)
+    if before is not None:
+        seen += before
+    if kind.precision == "float32":
+        if not seen.difference < FLOAT32_TOLERANCE or seen.labels:
+            raise EngineError(
+                f"its probabilities are off by {seen.difference:.2g} and {seen.labels} labels "
+                "differ"
+            )
+    elif not seen.difference < LOW_PRECISION_TOLERANCE or (
+        seen.dice < MIN_DICE and seen.labels > MAX_DIFFERENT_PIXELS
+    ):
+        raise EngineError(
+            f"its probabilities are off by {seen.difference:.2g}, the Dice of the labels is "
+            f"{seen.dice:.4f}"
+        )
+    for name in found.maps.keys() & truth.maps.keys():
+        gap = _largest_difference(found.maps[name], truth.maps[name])
+        if not gap < (
+            FLOAT32_TOLERANCE if kind.precision == "float32" else LOW_PRECISION_TOLERANCE
+        ):
+            raise EngineError(f"its map {name} is off by {gap:.2g}")
+    return seen
+
+
+def _largest_difference(first: Tensor, second: Tensor) -> float:
+    return float((first.float() - second.float()).abs().max())
