@@ -39,7 +39,7 @@ EXIT_MENDABLE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-_TRAINING_ARGUMENTS = "flomo_training.arguments"
+_TRAINING_ARGUMENTS = "flomo_training.cli"
 _TRAINING_COMMANDS = {
     "train": "train a network from a recipe",
     "evaluate": "measure a model on labelled data",

@@ -14,7 +14,7 @@ from flomo_training.cases import list_cases, prepare_case
 from flomo_training.finetuning import corrected_frame
 from flomo_training.fit import train
 from flomo_training.module import start_from
-from flomo_training.pack import preparation_of
+from flomo_training.pack import preprocessing_hash
 from flomo_training.recipe import Recipe, parse_recipe, read_recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_network
@@ -66,7 +66,7 @@ def test_prepared_slices_and_corrections_hold_them(dataset, seeing):
     frame = corrected_frame(read(case.image), read(case.labels), [2], seeing.model)
     assert np.array_equal(frame.volume.images, whole[2:])
     assert np.array_equal(frame.unseen, whole[:2])
-    assert preparation_of(alone) != preparation_of(seeing.model)
+    assert preprocessing_hash(alone) != preprocessing_hash(seeing.model)
 
 
 def test_a_start_from_a_model_that_sees_slices_alone_changes_no_answer():

@@ -25,16 +25,16 @@ from typing import Any
 from accuracy_test_set import test_set_section
 from page_writer import DOCS, MISSING, document, interval, number, table, table_of, write_page
 
-from flomo_training.consistency import FigurePair, check_pairs
+from flomo_training.consistency import DiceIouPair, check_pairs
 from flomo_training.results import (
     Difference,
-    Result,
-    Series,
+    FoldResult,
+    ModelResults,
     compare_views,
     compare_with_baselines,
-    keep_mirrored,
-    keep_run,
+    evaluate_mirrored,
     read_results,
+    save_run,
 )
 from flomo_training.summary import are_images, figures
 from napari_flomo.errors import FlomoError
@@ -70,7 +70,9 @@ single run mean."""
 
 
 def page(
-    series: Sequence[Series], published: Sequence[Mapping[str, str]], test_set: Sequence[str] = ()
+    series: Sequence[ModelResults],
+    published: Sequence[Mapping[str, str]],
+    test_set: Sequence[str] = (),
 ) -> str:
     """Return the page as Markdown; ``test_set`` holds the blocks on the official test set."""
     data_sets = dict.fromkeys(one.facts["data"] for one in series)
@@ -82,7 +84,7 @@ def page(
     return document(INTRODUCTION, *test_set, *blocks, published_figures(published))
 
 
-def data_set(data: str, series: Sequence[Series]) -> list[str]:
+def data_set(data: str, series: Sequence[ModelResults]) -> list[str]:
     """Return the blocks of one data set: models, structures, ventricles, differences."""
     images = are_images(series[0].rows)
     summaries = {one.name: figures(one.rows) for one in series}
@@ -117,10 +119,10 @@ def data_set(data: str, series: Sequence[Series]) -> list[str]:
 
 
 def overview(
-    series: Sequence[Series], summaries: Mapping[str, dict[str, Any]], *, images: bool
+    series: Sequence[ModelResults], summaries: Mapping[str, dict[str, Any]], *, images: bool
 ) -> str:
     """Return the table of all models, a line for each fold and one for all folds together."""
-    lines: list[tuple[Series, Result, dict[str, Any], str]] = []
+    lines: list[tuple[ModelResults, FoldResult, dict[str, Any], str]] = []
     for one in series:
         lines += [(one, r, figures(r.rows), str(r.fold)) for r in one.results]
         if len(one.results) > 1:
@@ -206,7 +208,7 @@ def agreement_cells(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def compared_with_baselines(series: Sequence[Series], *, images: bool) -> str:
+def compared_with_baselines(series: Sequence[ModelResults], *, images: bool) -> str:
     """Return the table of models minus baselines on the same patients, or groups of images."""
     found = compare_with_baselines(series)
     units = "groups of images" if images else "patients"
@@ -233,7 +235,7 @@ def differences(pairs: Sequence[Difference], sides: tuple[str, str], *, images: 
     return table_of(pairs, columns)
 
 
-def _overall(metric: str, line: tuple[Series, Result, dict[str, Any], str]) -> str:
+def _overall(metric: str, line: tuple[ModelResults, FoldResult, dict[str, Any], str]) -> str:
     summary = line[2]
     bounds = summary["intervals_95"][metric]["mean"]
     return with_interval(summary[f"mean_{metric}"], bounds, metric)
@@ -250,7 +252,7 @@ def published_figures(rows: Sequence[Mapping[str, str]]) -> str:
     if not rows:
         return ""
     pairs = [
-        FigurePair(f"{row['source']}, {row['data']}", float(row["dice"]), float(row["iou"]), 0.01)
+        DiceIouPair(f"{row['source']}, {row['data']}", float(row["dice"]), float(row["iou"]), 0.01)
         for row in rows
     ]
     limits = {fault.pair.name: fault.largest_dice for fault in check_pairs(pairs, percent=True)}
@@ -270,7 +272,7 @@ def published_figures(rows: Sequence[Mapping[str, str]]) -> str:
     )
 
 
-def budget(series: Series, result: Result, *, all_folds: bool) -> str:
+def budget(series: ModelResults, result: FoldResult, *, all_folds: bool) -> str:
     """Return what a training took; for all folds together the hours add up."""
     facts = result.facts
     parts = []
@@ -323,12 +325,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--mirrored needs --data")
     try:
         for run in options.runs:
-            keep_run(run, options.folder, options.name, replace=options.replace)
+            save_run(run, options.folder, options.name, replace=options.replace)
         if options.mirrored:
             segmenter = Segmenter.from_pretrained(options.mirrored)
             kept = f"{options.name or segmenter.card.name}-fold{options.fold}.csv"
             plain = options.folder / kept
-            keep_mirrored(plain, segmenter, options.data, replace=options.replace)
+            evaluate_mirrored(plain, segmenter, options.data, replace=options.replace)
         text = page(
             read_results(options.folder),
             read_published(options.folder / PUBLISHED),

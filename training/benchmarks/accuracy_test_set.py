@@ -11,7 +11,7 @@ from pathlib import Path
 
 from page_writer import interval, table
 
-from flomo_training.agreement import read_table
+from flomo_training.metrics_table import read_metrics
 from flomo_training.summary import figures
 
 FOLDER = "official_test"
@@ -35,7 +35,7 @@ def test_set_section(folder: Path) -> list[str]:
     for path in sorted((folder / FOLDER).glob("*.csv")):
         name, _, views = path.stem.rpartition("-")
         if views in VIEWS:
-            found[name, views] = figures(read_table(path))
+            found[name, views] = figures(read_metrics(path))
     if not found:
         return []
     overall, agreement = [], []

@@ -16,9 +16,9 @@ from statistics import fmean
 
 import numpy as np
 
-from flomo_training.cases import Case, case_of, list_cases, read_case, read_rows
+from flomo_training.cases import Case, case_from_row, list_cases, read_case, read_case_rows
 from flomo_training.metrics import compare
-from flomo_training.uncertainty.shift import degrade
+from flomo_training.uncertainty.degradations import degrade
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Volume, write
@@ -31,7 +31,7 @@ CHANGES = {
     "scanner": (("low resolution", "mild"), ("noise", "mild")),
     "trial": (("blur", "mild"), ("contrast", "strong")),
 }
-"""Degradations of `flomo_training.uncertainty.shift`, one after the other."""
+"""Degradations of `flomo_training.uncertainty.degradations`, one after the other."""
 
 TRIAL_PATIENTS = 12
 SEED = 2026
@@ -87,7 +87,7 @@ class Domain:
 
 def sunnybrook(source: Path, acdc: Path) -> Domain:
     """Return the real scanner; each patient in turn is the test set."""
-    cases = [case_of(source, row) for row in read_rows(source)]
+    cases = [case_from_row(source, row) for row in read_case_rows(source)]
     base = tuple(list_cases(acdc, FOLD, "validation"))
     splits = [
         PatientSplit(

@@ -40,7 +40,6 @@ from correction_loop_page import write_results
 from correction_results import RunResult, read_table, write_table
 from page_writer import DOCS
 
-from flomo_training.agreement import Agreement
 from flomo_training.bootstrap import Sample, estimate
 from flomo_training.cases import Case, read_case
 from flomo_training.evaluate import evaluate
@@ -49,7 +48,8 @@ from flomo_training.finetuning.adapting import adapt_statistics
 from flomo_training.finetuning.gathering import gather
 from flomo_training.finetuning.module import between
 from flomo_training.finetuning.splitting import split as split_patients
-from flomo_training.simulated_reader import Uncertainty, corrected, most_uncertain
+from flomo_training.metrics_table import StructureMetrics
+from flomo_training.simulated_reader import ScoredSlice, corrected, most_uncertain
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
 from napari_flomo.models import build_network, load_card, load_network, save_model
 from napari_flomo.segmentation import Segmentation, Segmenter
@@ -92,15 +92,15 @@ def segment_cases(
 
 def fill_store(folder: Path, pool: Sequence[TargetVolume], count: int) -> int:
     """Add corrections of the most uncertain slices to a store; return their number."""
-    uncertainties = [
-        Uncertainty(number, index, float(one.found.slice_scores[0, index]))
+    scored = [
+        ScoredSlice(number, index, float(one.found.slice_scores[0, index]))
         for number, one in enumerate(pool)
         for index in one.slices
     ]
-    chosen = most_uncertain(uncertainties, count)
+    chosen = most_uncertain(scored, count)
     store = CorrectionStore.open(folder, create=True)
     for number, one in enumerate(pool):
-        slices = [uncertainty.slice for uncertainty in chosen if uncertainty.case == number]
+        slices = [one.slice for one in chosen if one.case == number]
         if not slices:
             continue
         card = one.found.card
@@ -120,7 +120,7 @@ def fill_store(folder: Path, pool: Sequence[TargetVolume], count: int) -> int:
     return len(chosen)
 
 
-def base_dice(rows: Sequence[Agreement], names: set[str]) -> float:
+def base_dice(rows: Sequence[StructureMetrics], names: set[str]) -> float:
     """Return the mean Dice of the named structures on the base task."""
     chosen = [row for row in rows if row.structure in names]
     sample = Sample(

@@ -25,13 +25,13 @@ from network_costs import Costs, Subject, measure
 from networks_page import OTHER_STRUCTURE, Comparison, NetworkResult, page
 from page_writer import DOCS, write_page
 
-from flomo_training.agreement import read_table
 from flomo_training.cases import list_cases
 from flomo_training.crossval import run_fold
+from flomo_training.metrics_table import read_metrics
 from flomo_training.recipe import CropStage, Recipe, read_recipe
 from flomo_training.reports import CASES_TABLE, REPORT
-from flomo_training.uncertainty.fold import at_temperature
-from flomo_training.uncertainty.measuring import measure_case
+from flomo_training.uncertainty.cross_fitting import at_temperature
+from flomo_training.uncertainty.measurement import measure_case
 from flomo_training.uncertainty.records import reliability_by_patient
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
@@ -212,7 +212,7 @@ def held_out_dice(run: Path, row: NetworkResult) -> float | None:
     """Return the mean Dice of the same structure over the held-out volumes."""
     if row.elsewhere is None:
         return None
-    table = read_table(run / CASES_TABLE)
+    table = read_metrics(run / CASES_TABLE)
     return round(fmean(one.dice for one in table if one.structure == OTHER_STRUCTURE), 4)
 
 

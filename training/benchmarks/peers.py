@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 from page_writer import DOCS, Columns, document, interval, table, table_of, write_page
 
-from flomo_training.agreement import Agreement
-from flomo_training.cases import Case, case_of, read_case, read_rows
-from flomo_training.evaluate import agreements
+from flomo_training.cases import Case, case_from_row, read_case, read_case_rows
+from flomo_training.evaluate import measure_structures
+from flomo_training.metrics_table import StructureMetrics
 from flomo_training.summary import figures
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.files import atomic_write
@@ -91,22 +91,22 @@ def measure(
     volumes: Mapping[str, tuple[Volume, Volume]],
     subject: str,
     folder: Path,
-) -> list[Agreement]:
+) -> list[StructureMetrics]:
     """Compare the labels that a model wrote with the references."""
     labels = load_card(DEFAULT_MODEL).labels[1:]
-    rows: list[Agreement] = []
+    rows: list[StructureMetrics] = []
     for case in cases:
         image, reference = volumes[case.name]
         found = np.load(folder / f"{case.name}-{subject.replace(':', '-')}.npy").T
         result = replace(image, data=np.ascontiguousarray(found), extra={})
         known = [label for label in labels if (reference.data == label.code).any()]
-        rows += agreements(case, reference, result, known, {})
+        rows += measure_structures(case, reference, result, known, {})
     return rows
 
 
 def accuracy_of(title: str, source: Path, subjects: Mapping[str, Path], threads: int) -> Any:
     """Return the accuracy of every model on one data folder."""
-    cases = [case_of(source, row) for row in read_rows(source)]
+    cases = [case_from_row(source, row) for row in read_case_rows(source)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         volumes = export_volumes(cases, folder)
@@ -128,7 +128,7 @@ def accuracy_of(title: str, source: Path, subjects: Mapping[str, Path], threads:
 
 def speed_of(source: Path, subjects: Mapping[str, Path], threads: int, rounds: int) -> Any:
     """Return milliseconds per slice and peak megabytes of every model, run alternately."""
-    cases = [case_of(source, row) for row in read_rows(source)][:SPEED_VOLUMES]
+    cases = [case_from_row(source, row) for row in read_case_rows(source)][:SPEED_VOLUMES]
     slices = 0
     seconds: dict[str, list[float]] = {subject: [] for subject in subjects}
     peaks: dict[str, list[float]] = {subject: [] for subject in subjects}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 import numpy as np
-from page_writer import Columns, document, table, table_of
+from page_writer import document, table, table_of
 from speed_report import (
     PLAIN,
     AutoEngine,
@@ -68,7 +69,7 @@ def _introduction(report: Report) -> str:
 def _networks(rows: Sequence[EngineTiming]) -> str:
     with_plain = any(row.network == PLAIN for row in rows)
     baselines = [name for name in BASELINES if any(row.network == name for row in rows)]
-    columns: Columns = (
+    columns: Mapping[str, Any] = (
         {
             "network": "{0.title}",
             "engine": "{0.engine}",

@@ -31,14 +31,23 @@ from page_writer import write_page as write_markdown
 from uncertainty_page import page
 
 from flomo_training.cases import Case, list_cases, read_case
-from flomo_training.uncertainty.figures import finding_figures, map_figures, reliability_figures
-from flomo_training.uncertainty.fold import Measured, at_temperature, measure_fold
-from flomo_training.uncertainty.measuring import measure_case, measure_volume
-from flomo_training.uncertainty.plots import draw_finding, draw_reliability, draw_risk_coverage
+from flomo_training.json_files import write_json
+from flomo_training.uncertainty.cross_fitting import FoldMeasurement, at_temperature, measure_fold
+from flomo_training.uncertainty.measurement import measure_case, measure_volume
+from flomo_training.uncertainty.plots import draw_error_recall, draw_reliability, draw_risk_coverage
 from flomo_training.uncertainty.records import SliceRecord
-from flomo_training.uncertainty.report import CHOSEN, DRAWN, compose, maps_offered, write_json
-from flomo_training.uncertainty.shift_files import fitted_temperatures, measure_missing, read_rows
-from flomo_training.uncertainty.shifted import ShiftRow, shift_figures
+from flomo_training.uncertainty.report import PLOTTED_ORDERS, REVIEW_ORDER, compose, maps_offered
+from flomo_training.uncertainty.robustness import DegradationResult, robustness_statistics
+from flomo_training.uncertainty.robustness_files import (
+    fitted_temperatures,
+    measure_missing,
+    read_results_of,
+)
+from flomo_training.uncertainty.statistics import (
+    map_statistics,
+    recall_statistics,
+    reliability_statistics,
+)
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation import MAPS, Segmenter
@@ -69,17 +78,17 @@ def measure(
     report["views"] = _views(segmenter, cases, measured, pictures)
     temperatures = {patient: fit.temperature for patient, fit in measured.fits.items()}
     measure_missing(rows, cases, segmenter, temperatures, engine=engine, progress=_log)
-    report["shift"] = shift_figures(_all_results(rows, cases, segmenter, temperatures))
+    report["shift"] = robustness_statistics(_all_results(rows, cases, segmenter, temperatures))
     report["foreign"] = _foreign(segmenter, measured, sunnybrook)
     report["mirrored"] = measure_mirrored(segmenter, cases, temperatures, engine)
     pictures.mkdir(parents=True, exist_ok=True)
     draw_reliability(measured.before, measured.after, pictures / "reliability.png")
-    draw_finding(measured.after, DRAWN, pictures / "finding.png")
+    draw_error_recall(measured.after, PLOTTED_ORDERS, pictures / "finding.png")
     return report
 
 
 def _views(
-    segmenter: Segmenter, cases: Sequence[Case], measured: Measured, pictures: Path
+    segmenter: Segmenter, cases: Sequence[Case], measured: FoldMeasurement, pictures: Path
 ) -> dict[str, Any]:
     """Measure all maps of the whole network, including test-time maps."""
     names = [name for name in maps_offered(segmenter) if MAPS[name].stage is None]
@@ -94,8 +103,8 @@ def _views(
     return {
         "phase": VIEWED_PHASE,
         "volumes": len({one.case for one in records}),
-        "maps": map_figures(records),
-        "finding": finding_figures(records, CHOSEN),
+        "maps": map_statistics(records),
+        "finding": recall_statistics(records, REVIEW_ORDER),
     }
 
 
@@ -109,8 +118,8 @@ def measure_mirrored(
         records += measure_case(case, mine, mirrored=True)
         _log("volume in mirrored views")
     return {
-        "calibration": reliability_figures(records),
-        "entropy": map_figures(records)["entropy"],
+        "calibration": reliability_statistics(records),
+        "entropy": map_statistics(records)["entropy"],
     }
 
 
@@ -134,17 +143,19 @@ def measure_degraded(
     found = _all_results(rows, cases, segmenter, temperatures)
     there = len({row.case for row in found})
     print(f"{there} of {len(cases)} volumes are measured", file=sys.stderr)
-    return shift_figures(found) if there == len(cases) else None
+    return robustness_statistics(found) if there == len(cases) else None
 
 
 def _all_results(
     folder: Path, cases: Sequence[Case], segmenter: Segmenter, temperatures: Mapping[str, float]
-) -> list[ShiftRow]:
-    read = (read_rows(folder, case, segmenter.card, temperatures[case.patient]) for case in cases)
+) -> list[DegradationResult]:
+    read = (
+        read_results_of(folder, case, segmenter.card, temperatures[case.patient]) for case in cases
+    )
     return [row for rows in read for row in rows or ()]
 
 
-def _foreign(segmenter: Segmenter, measured: Measured, folder: Path) -> dict[str, Any]:
+def _foreign(segmenter: Segmenter, measured: FoldMeasurement, folder: Path) -> dict[str, Any]:
     """Measure one structure on data of another hospital, and on the fold for comparison."""
     mine = at_temperature(segmenter, measured.whole.temperature)
     records: list[SliceRecord] = []

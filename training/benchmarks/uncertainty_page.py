@@ -17,8 +17,8 @@ from page_writer import (
     table_of,
 )
 
-from flomo_training.uncertainty.measuring import SCORES, YARDSTICKS
-from flomo_training.uncertainty.report import CHOSEN
+from flomo_training.uncertainty.measurement import BASELINE_ORDERS, SCORES
+from flomo_training.uncertainty.report import REVIEW_ORDER
 from napari_flomo.segmentation import MAPS
 
 Figures = Mapping[str, Any]
@@ -91,7 +91,9 @@ def _targets(figures: Figures) -> str:
     for order, where in (("every volume", "of every volume"), ("one queue", "of all volumes")):
         queue = figures["finding"][f"wrong voxels, {order}"]
         found = {name: values[1] for name, values in queue["found"].items()}
-        best = max((one for one in found if one in (*SCORES, CHOSEN)), key=lambda n: found[n][0])
+        best = max(
+            (one for one in found if one in (*SCORES, REVIEW_ORDER)), key=lambda n: found[n][0]
+        )
         lines += [
             [
                 f"The first 20 % of the slices {where} hold at least "
@@ -99,11 +101,11 @@ def _targets(figures: Figures) -> str:
                 f"`{name}`: {percent(found[name])}; an oracle: {percent(found['oracle'])}",
                 _yes(found[name][0] >= TARGETS["found"]),
             ]
-            for name in dict.fromkeys([CHOSEN, best])
+            for name in dict.fromkeys([REVIEW_ORDER, best])
         ]
         lines += [
             [
-                f"`{CHOSEN}` finds more than {other} order, 20 % of the slices {where}",
+                f"`{REVIEW_ORDER}` finds more than {other} order, 20 % of the slices {where}",
                 f"by {points(queue['lead'][other][1])}",
                 _yes((queue["lead"][other][1][1] or 0) > 0),
             ]
@@ -211,7 +213,7 @@ def _map_table(maps: Figures) -> str:
 def _finding(figures: Figures, pictures: str) -> str:
     views = figures["views"]
     finding = views["finding"] if views["phase"] is None else figures["finding"]
-    orders = {**SCORES, **YARDSTICKS, **OTHER_ORDERS}
+    orders = {**SCORES, **BASELINE_ORDERS, **OTHER_ORDERS}
     blocks = [
         "## What a reviewer finds",
         "Fraction of the errors found in the first 10, 20 and 30 % of the slices: of *every "
@@ -224,7 +226,7 @@ def _finding(figures: Figures, pictures: str) -> str:
         for order in ("every volume", "one queue"):
             queue = finding[f"{what}, {order}"]
             lines = [
-                [f"`{name}`" + (" (viewers)" if name == CHOSEN else ""), *map(percent, found)]
+                [f"`{name}`" + (" (viewers)" if name == REVIEW_ORDER else ""), *map(percent, found)]
                 for name, found in queue["found"].items()
             ]
             leads = [
@@ -234,8 +236,8 @@ def _finding(figures: Figures, pictures: str) -> str:
             blocks += [
                 f"### {what.capitalize()}, {order}",
                 table(["order", "10 %", "20 %", "30 %"], lines),
-                f"Difference of `{CHOSEN}` to other orders at 20 %, on the same bootstrap samples: "
-                f"{'; '.join(leads)}.",
+                f"Difference of `{REVIEW_ORDER}` to other orders at 20 %, on the same bootstrap "
+                f"samples: {'; '.join(leads)}.",
             ]
     return document(*blocks, f"![Errors found against slices reviewed]({pictures}/finding.png)")
 

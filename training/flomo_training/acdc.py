@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from flomo_training.cases import CASES_FILE, case_of, read_rows, say_notes
-from flomo_training.folds import FOLDS_FILE, NUMBER_OF_FOLDS, Folds, deal, read_folds
-from flomo_training.preparation import Item, refuse_missing, write_prepared
+from flomo_training.cases import CASES_FILE, case_from_row, print_notes, read_case_rows
+from flomo_training.folds import FOLDS_FILE, NUMBER_OF_FOLDS, Folds, assign_folds, read_folds
+from flomo_training.preparation import PreparedCase, raise_if_missing, write_prepared
 from napari_flomo.errors import FlomoError
 from napari_flomo.tables import read_text
 from napari_flomo.volumes import Volume, align_labels, read, write
@@ -88,7 +88,7 @@ def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
             )
         missing: list[str] = []
         phases = [phase for folder in patients for phase in _official(folder, missing)]
-        refuse_missing(source, missing)
+        raise_if_missing(source, missing)
         folds = None
     _check_complete(source, phases)
     if published:
@@ -101,7 +101,7 @@ def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
         (_item(phase, notes) for phase in phases),
         lambda rows: folds or _stratified(rows),
     )
-    say_notes(notes, len(phases))
+    print_notes(notes, len(phases))
 
 
 def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:
@@ -174,10 +174,12 @@ def _either(folder: Path, stem: str) -> Path | None:
 
 def _prepared_before(source: Path) -> Iterator[Phase]:
     """Yield the cases of a folder with ``cases.csv``; what it says of them is kept."""
-    rows = read_rows(source)
-    cases = [case_of(source, row) for row in rows]
+    rows = read_case_rows(source)
+    cases = [case_from_row(source, row) for row in rows]
     files = [path for case in cases for path in (case.image, case.labels)]
-    refuse_missing(source, [str(path.relative_to(source)) for path in files if not path.is_file()])
+    raise_if_missing(
+        source, [str(path.relative_to(source)) for path in files if not path.is_file()]
+    )
     for row, case in zip(rows, cases, strict=True):
         yield Phase(row, case.image, case.labels)
 
@@ -187,7 +189,7 @@ def _check_complete(source: Path, phases: Sequence[Phase]) -> None:
     found: dict[str, list[str]] = {}
     for phase in phases:
         found.setdefault(phase.row["patient"], []).append(phase.row.get("phase", ""))
-    refuse_missing(
+    raise_if_missing(
         source,
         [f"{p} of {patient}" for patient, has in found.items() for p in PHASES if p not in has],
     )
@@ -196,7 +198,7 @@ def _check_complete(source: Path, phases: Sequence[Phase]) -> None:
             raise FlomoError(f"{source} has the phases {', '.join(has)} of {patient}; remove some.")
 
 
-def _item(phase: Phase, notes: dict[str, str]) -> Item:
+def _item(phase: Phase, notes: dict[str, str]) -> PreparedCase:
     """Check a phase, measure it, and take over its files; what was decided goes into ``notes``."""
     labels = read(phase.labels)
     image = read(phase.image, fill=True)
@@ -232,7 +234,7 @@ def _item(phase: Phase, notes: dict[str, str]) -> Item:
         "image": f"images/{case}{suffix}",
         "labels": f"labels/{case}_gt{_suffix(phase.labels)}",
     }
-    return Item(row, content, phase.labels.read_bytes())
+    return PreparedCase(row, content, phase.labels.read_bytes())
 
 
 def _on_image(phase: Phase, image: Volume, labels: Volume) -> Volume:
@@ -294,5 +296,5 @@ def _stratified(rows: Sequence[Mapping[str, str]]) -> Folds:
     for row in rows:
         strata.setdefault(row["patient"], []).append(row["group"])
     # A part of the data set, down to one patient, has a fold for each patient at most.
-    folds = deal(strata, min(NUMBER_OF_FOLDS, len(strata)))
+    folds = assign_folds(strata, min(NUMBER_OF_FOLDS, len(strata)))
     return Folds(folds, unit="patient", stratified_by="group")

@@ -113,6 +113,20 @@ def draws(patients: int, seed: int) -> NDArray[np.float64]:
     return times
 
 
+def patient_weights(patients: int, seed: int = 0) -> NDArray[np.float64]:
+    """Return how often each patient occurs, (1 + draws, patients): once each, then in each draw.
+
+    For a single patient there are no draws.
+    """
+    everyone = np.ones((1, patients))
+    return np.concatenate([everyone, draws(patients, seed)]) if patients > 1 else everyone
+
+
+def interval_of(drawn: NDArray[np.float64]) -> Estimate:
+    """Return the figure of all patients and its interval, from its values for `patient_weights`."""
+    return _estimate(drawn[:1], drawn[1:], len(drawn))
+
+
 def _means(
     times: NDArray[np.float64], sums: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from flomo_training.folds import read_folds
+from flomo_training.label_mapping import codes_to_classes
 from flomo_training.leaks import check_leaks, fingerprint
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
@@ -99,7 +100,7 @@ def list_cases(source: Path, fold: int | None, split: Split) -> list[Case]:
             f"{source} holds no images in their own grids, only slices to train on; give the "
             "folder of the data set."
         )
-    rows = read_rows(source)
+    rows = read_case_rows(source)
     folds = read_folds(source)
     if fold is not None and not 0 <= fold < len(folds.folds):
         raise FlomoError(f"There is no fold {fold}; choose 0 to {len(folds.folds) - 1}.")
@@ -107,12 +108,12 @@ def list_cases(source: Path, fold: int | None, split: Split) -> list[Case]:
     training: list[Case] = []
     validation: list[Case] = []
     for row in rows:
-        case = case_of(source, row)
+        case = case_from_row(source, row)
         if case.patient not in fold_of:
             raise FlomoError(f"{case.patient} is in no fold of {source / 'folds.json'}; mend it.")
         (validation if fold_of[case.patient] == fold else training).append(case)
     if split == "all":
-        return [case_of(source, row) for row in rows]
+        return [case_from_row(source, row) for row in rows]
     check_leaks(training, validation, folds)
     cases = training if split == "training" else validation
     if not cases:
@@ -120,7 +121,7 @@ def list_cases(source: Path, fold: int | None, split: Split) -> list[Case]:
     return cases
 
 
-def read_rows(source: Path) -> list[dict[str, str]]:
+def read_case_rows(source: Path) -> list[dict[str, str]]:
     """Read ``cases.csv`` of a data folder.
 
     Raises
@@ -145,7 +146,7 @@ def read_rows(source: Path) -> list[dict[str, str]]:
     return rows
 
 
-def case_of(source: Path, row: Mapping[str, str]) -> Case:
+def case_from_row(source: Path, row: Mapping[str, str]) -> Case:
     """Return the case of a row of ``cases.csv``."""
     name = row["case"]
     return Case(
@@ -173,7 +174,7 @@ def read_case(case: Case) -> tuple[Volume, Volume]:
         raise FlomoError(f"The image and the labels of {case.name} differ: {error}") from error
 
 
-def say_notes(notes: Mapping[str, str], total: int) -> None:
+def print_notes(notes: Mapping[str, str], total: int) -> None:
     """Print, for many cases in one line, what had to be decided about their headers.
 
     Parameters
@@ -204,42 +205,21 @@ def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
     seen = turn.volume(image)
     slices, plan = prepare(with_channels(seen, card), seen.in_plane_spacing, whole)
     codes = turn.array(labels.data)
-    classes = prepare_labels(code_to_class(codes, card, case.name), plan).numpy()
+    classes = prepare_labels(codes_to_classes(codes, card, case.name), plan).numpy()
     return PreparedVolume(
-        case, as_bytes(slices), classes, centre_of(classes), fingerprint(case.image)
+        case, to_uint8(slices), classes, label_centre(classes), fingerprint(case.image)
     )
 
 
-def as_bytes(slices: Tensor) -> np.ndarray:
+def to_uint8(slices: Tensor) -> np.ndarray:
     """Return prepared slices as they are kept: uint8, 255 standing for intensity 1."""
     pixels: np.ndarray = np.rint(slices.numpy() * 255).astype(np.uint8)
     return pixels
 
 
-def centre_of(classes: np.ndarray) -> tuple[float, float]:
+def label_centre(classes: np.ndarray) -> tuple[float, float]:
     """Return row and column of the middle of all labelled pixels, or of the image without any."""
     where = np.nonzero(classes)
     if not where[0].size:
         return (classes.shape[1] - 1) / 2, (classes.shape[2] - 1) / 2
     return float(where[1].mean()), float(where[2].mean())
-
-
-def code_to_class(codes: np.ndarray, card: ModelCard, name: str) -> np.ndarray:
-    """Turn label codes into indices of the card's labels.
-
-    Raises
-    ------
-    FlomoError
-        If a code is not in the card.
-    """
-    table = {label.code: index for index, label in enumerate(card.labels)}
-    if unknown := sorted(set(np.unique(codes).tolist()) - table.keys()):
-        raise FlomoError(
-            f"The labels of {name} hold the codes {unknown}, which the model card {card.name} does "
-            f"not name; it names {sorted(table)}."
-        )
-    lookup = np.zeros(256, np.uint8)
-    for code, index in table.items():
-        lookup[code] = index
-    result: np.ndarray = lookup[codes.astype(np.uint8)]
-    return result

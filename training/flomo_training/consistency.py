@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class FigurePair:
+class DiceIouPair:
     """Mean Dice and mean IoU that are said to be of the same images.
 
     Attributes
@@ -36,7 +36,7 @@ class FigurePair:
 class ImpossiblePair:
     """A pair that cannot be, and the largest Dice that its IoU leaves room for."""
 
-    pair: FigurePair
+    pair: DiceIouPair
     largest_dice: float
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ def largest_dice(iou: float) -> float:
     return 2 * iou / (1 + iou)
 
 
-def check_pairs(pairs: Iterable[FigurePair], *, percent: bool = False) -> list[ImpossiblePair]:
+def check_pairs(pairs: Iterable[DiceIouPair], *, percent: bool = False) -> list[ImpossiblePair]:
     """Find the pairs with a Dice above ``2 IoU / (1 + IoU)``, whatever was rounded.
 
     Parameters

@@ -10,18 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flomo_training.agreement import Agreement, read_table, write_table
-from flomo_training.fit import LAST, choose_hardware, is_first_process, save_recipe, train
+from flomo_training.fit import LAST, is_global_zero_process, override_hardware, save_recipe, train
 from flomo_training.folds import read_folds
+from flomo_training.json_files import write_json
+from flomo_training.metrics_table import StructureMetrics, read_metrics, write_metrics
 from flomo_training.recipe import Recipe, read_recipe
 from flomo_training.reports import CASES_TABLE, write_reports
 from flomo_training.summary import figures
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.models.shelf import CARD_FILE
 
 
-def run_fold(recipe: Recipe, source: Path, out: Path) -> list[Agreement]:
+def run_fold(recipe: Recipe, source: Path, out: Path) -> list[StructureMetrics]:
     """Train one fold and measure its held-out cases; what is done already is not done again.
 
     Parameters
@@ -35,7 +35,7 @@ def run_fold(recipe: Recipe, source: Path, out: Path) -> list[Agreement]:
 
     Returns
     -------
-    list of Agreement
+    list of StructureMetrics
         One row for each structure of each held-out case.
 
     Raises
@@ -47,7 +47,7 @@ def run_fold(recipe: Recipe, source: Path, out: Path) -> list[Agreement]:
         if not (out / "model" / CARD_FILE).is_file():
             train(recipe, source, out, resume=(out / LAST).is_file())
         write_reports(out, recipe, source)
-    return read_table(out / CASES_TABLE)
+    return read_metrics(out / CASES_TABLE)
 
 
 def cross_validate(recipe: Recipe, source: Path, out: Path, folds: Sequence[int]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def cross_validate(recipe: Recipe, source: Path, out: Path, folds: Sequence[int]
     FlomoError
         If a fold cannot be trained or measured; the folds that are finished stay.
     """
-    rows: list[Agreement] = []
+    rows: list[StructureMetrics] = []
     means: dict[str, Any] = {}
     for fold in folds:
         of_fold = replace(recipe, data=replace(recipe.data, fold=fold))
@@ -91,16 +91,15 @@ def cross_validate(recipe: Recipe, source: Path, out: Path, folds: Sequence[int]
         raise FlomoError(f"{out}: {repeated} results stand in two folds; the folds have a leak.")
     result = {"model": recipe.model.name, "flavour": recipe.flavour, "folds": means}
     result |= figures(rows)
-    write_table(rows, out / CASES_TABLE)
-    with atomic_write(out / "crossval.json") as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_metrics(rows, out / CASES_TABLE)
+    write_json(result, out / "crossval.json")
     return result
 
 
 def run_crossval(args: argparse.Namespace) -> int:
     """Serve ``flomo crossval``."""
     recipe = read_recipe(args.recipe)
-    recipe = replace(recipe, hardware=choose_hardware(recipe.hardware, args))
+    recipe = replace(recipe, hardware=override_hardware(recipe.hardware, args))
     if recipe.hardware.devices * recipe.hardware.num_nodes > 1:
         # Each fold starts its processes anew, which only a program of its own can do.
         raise FlomoError(
@@ -117,7 +116,7 @@ def run_crossval(args: argparse.Namespace) -> int:
     result = cross_validate(recipe, source, out, folds)
     if args.json:
         print(json.dumps(result, indent=2))
-    elif is_first_process():
+    elif is_global_zero_process():
         low, high = result["interval_95"]
         print(
             f"{recipe.model.name}: mean Dice {result['mean_dice']} ({low} to {high}) over "

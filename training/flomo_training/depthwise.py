@@ -153,7 +153,7 @@ def bits(maps: Tensor) -> np.ndarray:
     return last.float().numpy().view(np.uint32)
 
 
-class FastDepthwise(DepthwiseConv2d):
+class FastDepthwiseConv2d(DepthwiseConv2d):
     """A depthwise convolution with the same weights and values, but a faster gradient."""
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -190,6 +190,6 @@ def accelerate(network: nn.Module) -> int:
             and module.kernel_size[0] == module.kernel_size[1]
             and module.dilation[0] == module.dilation[1]
         ):
-            module.__class__ = FastDepthwise
+            module.__class__ = FastDepthwiseConv2d
             changed += 1
     return changed

@@ -17,16 +17,16 @@ from napari_flomo.models import Label
 MARGIN = 0.6
 """Shown around the structures, as a share of their larger side."""
 
-GROUND, INK = "#111111", "#f0f0f0"
+BACKGROUND, FOREGROUND = "#111111", "#f0f0f0"
 
 
-def grey_window(pixels: NDArray[Any]) -> tuple[float, float]:
+def display_range(pixels: NDArray[Any]) -> tuple[float, float]:
     """Return the grey values of an image, or of a part of one, that are shown black and white."""
     low, high = np.percentile(pixels, (1, 99.5))
     return float(low), float(high)
 
 
-def surroundings(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+def crop_around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     """Return a square of rows and columns around a mask, as far as the image reaches.
 
     Parameters
@@ -89,6 +89,6 @@ def draw_legend(figure: Figure, labels: Sequence[Label]) -> None:
         loc="outside lower center",
         ncol=len(lines),
         frameon=False,
-        labelcolor=INK,
+        labelcolor=FOREGROUND,
         fontsize=9,
     )

@@ -15,7 +15,7 @@ from napari_flomo.models import PinnedFile, fetch
 from napari_flomo.networks.backbones import Encoder, load_encoder
 
 
-def start_encoder(network: nn.Module, weights: EncoderWeights) -> None:
+def load_encoder_weights(network: nn.Module, weights: EncoderWeights) -> None:
     """Copy published weights into the encoder of a network.
 
     Parameters

@@ -13,16 +13,18 @@ from typing import Any
 
 from tqdm import tqdm
 
-from flomo_training.agreement import Agreement, write_table
-from flomo_training.arguments import DATA_SETS
-from flomo_training.cases import Case, code_to_class, list_cases, read_case, say_notes
+from flomo_training.cases import Case, list_cases, print_notes, read_case
+from flomo_training.cli import DATA_SETS
 from flomo_training.export import record_metrics
 from flomo_training.gallery import WorstCases
+from flomo_training.json_files import json_text, write_json
+from flomo_training.label_mapping import codes_to_classes
 from flomo_training.metrics import compare
+from flomo_training.metrics_table import StructureMetrics, write_metrics
 from flomo_training.preparation import MANIFEST_FILE
 from flomo_training.summary import as_text, summarise
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write, check_writable
+from napari_flomo.files import check_writable
 from napari_flomo.measures import structure_volumes
 from napari_flomo.models import locate
 from napari_flomo.segmentation import Segmenter
@@ -49,7 +51,7 @@ def evaluate_case(
     *,
     mirrored: bool = False,
     notes: dict[str, str] | None = None,
-) -> list[Agreement]:
+) -> list[StructureMetrics]:
     """Segment one case and compare every structure with its reference.
 
     Parameters
@@ -75,24 +77,24 @@ def evaluate_case(
     volume, reference = read_case(case)
     if notes is not None and (said := (*volume.notes, *reference.notes)):
         notes[case.name] = said[0]
-    code_to_class(reference.data, segmenter.card, case.name)
+    codes_to_classes(reference.data, segmenter.card, case.name)
     result = segmenter.segment(volume, keep_probabilities=False, mirrored=mirrored).labels
-    rows = agreements(case, reference, result, segmenter.card.labels[1:], listed or {})
+    rows = measure_structures(case, reference, result, segmenter.card.labels[1:], listed or {})
     if gallery is not None:
-        gallery.consider(volume, reference.data, result.data, rows)
+        gallery.add(volume, reference.data, result.data, rows)
     return rows
 
 
-def agreements(
+def measure_structures(
     case: Case, reference: Volume, result: Volume, labels: Sequence[Any], listed: Listed
-) -> list[Agreement]:
+) -> list[StructureMetrics]:
     """Return the rows of one case, one for each of the card's structures."""
     known = reference.geometry.spacing_known
     spacing = reference.geometry.spacing[::-1] if known else None  # slices, rows, columns
     names = {label.code: label.name for label in labels}
     sizes = zip(structure_volumes(reference, names), structure_volumes(result, names), strict=True)
     return [
-        Agreement(
+        StructureMetrics(
             case=case.name,
             patient=case.patient,
             phase=case.phase,
@@ -117,9 +119,9 @@ def evaluate(
     gallery: WorstCases | None = None,
     mirrored: bool = False,
     notes: dict[str, str] | None = None,
-) -> list[Agreement]:
+) -> list[StructureMetrics]:
     """Evaluate many cases; one row per case and structure. Arguments as of `evaluate_case`."""
-    rows: list[Agreement] = []
+    rows: list[StructureMetrics] = []
     for done, case in enumerate(cases, start=1):
         rows += evaluate_case(case, segmenter, listed, gallery, mirrored=mirrored, notes=notes)
         if progress:
@@ -127,7 +129,7 @@ def evaluate(
     return rows
 
 
-def read_listed(source: Path) -> dict[tuple[str, str], float]:
+def read_listed_volumes(source: Path) -> dict[tuple[str, str], float]:
     """Return the volumes in ml that a data folder lists, by case and structure; often none.
 
     Raises
@@ -178,7 +180,7 @@ def evaluate_folder(
     gallery: WorstCases,
     *,
     mirrored: bool = False,
-) -> tuple[list[Agreement], dict[str, Any]]:
+) -> tuple[list[StructureMetrics], dict[str, Any]]:
     """Evaluate a part of a data folder, with a bar in a terminal.
 
     Returns
@@ -198,12 +200,12 @@ def evaluate_folder(
             cases,
             segmenter,
             lambda _done, _total: bar.update(),
-            listed=read_listed(source),
+            listed=read_listed_volumes(source),
             gallery=gallery,
             mirrored=mirrored,
             notes=notes,
         )
-    say_notes(notes, len(cases))
+    print_notes(notes, len(cases))
     if all(math.isnan(row.dice) for row in rows):
         raise FlomoError(
             f"No structure of {segmenter.card.name} occurs in these cases of {source}; choose "
@@ -231,16 +233,14 @@ def run_evaluation(args: argparse.Namespace) -> int:
         Path(args.data), args.fold, args.split, segmenter, gallery, mirrored=args.mirrored
     )
     if args.out:
-        write_table(rows, args.out)
+        write_metrics(rows, args.out)
     if args.gallery:
         gallery.draw(segmenter.card.labels[1:], args.gallery)
     if args.record:
-        record_metrics(locate(args.model), recordable(summary))
-    text = json.dumps(summary, indent=2, allow_nan=False)
+        record_metrics(locate(args.model), card_metrics(summary))
     if args.json and not to_stdout:
-        with atomic_write(args.json) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    print(text if to_stdout else as_text(summary))
+        write_json(summary, args.json)
+    print(json_text(summary).rstrip() if to_stdout else as_text(summary))
     if args.uncertainty:
         _judge_uncertainty(args, segmenter, to_stdout=to_stdout)
     return 0
@@ -263,7 +263,7 @@ def _judge_uncertainty(args: argparse.Namespace, segmenter: Segmenter, *, to_std
         print(told)
 
 
-def recordable(summary: Mapping[str, Any]) -> dict[str, Any]:
+def card_metrics(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a summary belongs into a card: the figures, without every interval."""
     left_out = {"intervals_95", "ventricles_listed", "impossible_pairs"}
     return {key: value for key, value in summary.items() if key not in left_out}

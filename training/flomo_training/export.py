@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from flomo_training.json_files import write_json
 from flomo_training.recipe import Recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
@@ -60,8 +60,7 @@ def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[
     trained = network.state_dict()
     plain.load_state_dict({name: trained[name] for name in plain.state_dict()})
     save_model(folder, plain.eval(), card)
-    with atomic_write(folder.parent / "run.json") as temporary:
-        temporary.write_text(json.dumps(dict(run), indent=2) + "\n", encoding="utf-8")
+    write_json(run, folder.parent / "run.json")
     return folder
 
 
@@ -117,17 +116,14 @@ def supersede(old: Path, new: Path) -> ModelCard:
     return save_model(old, network, replace(card, history=(*before.history, version)))
 
 
-def record_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Add measured figures to the card of a model; its weights stay as they are.
-
-    Parameters
-    ----------
-    folder
-        The model folder.
-    metrics
-        JSON types; they say how they were measured.
-    """
-    card = load_card(folder)
-    card = replace(card, metrics={**card.metrics, **metrics})
+def update_card(folder: Path, **changes: Any) -> ModelCard:
+    """Change fields of the card of a model folder; its weights stay the same."""
+    card = replace(load_card(folder), **changes)
     with atomic_write(folder / CARD_FILE) as temporary:
         temporary.write_text(card_text(card), encoding="utf-8")
+    return card
+
+
+def record_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Add metrics (JSON types) to the card of a model folder."""
+    update_card(folder, metrics={**load_card(folder).metrics, **metrics})

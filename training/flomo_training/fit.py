@@ -21,11 +21,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from flomo_training.export import export_model
-from flomo_training.lineage import check_start, check_teachers, trained_on
+from flomo_training.lineage import check_parent, check_teachers, trained_on
 from flomo_training.module import SegmentationModule
-from flomo_training.pack import load_training
+from flomo_training.pack import load_training_volumes
 from flomo_training.precision import choose_precision
-from flomo_training.progress_logger import Diary
+from flomo_training.progress_logger import ProgressLogger
 from flomo_training.recipe import Hardware, Recipe, locate_recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from flomo_training.targets import target_maker
@@ -37,7 +37,7 @@ LAST = "last.ckpt"
 """Where a run folder keeps what an interrupted run goes on from."""
 
 
-def check_run(out: Path, resume: bool) -> Path | None:
+def find_checkpoint(out: Path, resume: bool) -> Path | None:
     """Return the checkpoint to go on from, or None for a new run.
 
     Raises
@@ -77,13 +77,13 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     FlomoError
         If the data is not complete, or there is no checkpoint to go on from, or one is in the way.
     """
-    checkpoint = check_run(out, resume)
+    checkpoint = find_checkpoint(out, resume)
     out.mkdir(parents=True, exist_ok=True)
 
-    parent = check_start(recipe, source)
+    parent = check_parent(recipe, source)
     teachers = check_teachers(recipe, source)
     ancestors = [*teachers] if parent is None else [parent, *teachers]
-    volumes = load_training(source, recipe.model, recipe.data.fold)
+    volumes = load_training_volumes(source, recipe.model, recipe.data.fold)
     targets = target_maker(recipe.loss, recipe.model)
     slices = SliceDataset(volumes, recipe.crops, recipe.augmentation, recipe.seed, targets)
     loader = DataLoader(
@@ -97,7 +97,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     # Just before weights are drawn: what is imported on the way may draw numbers of its own.
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     module = SegmentationModule(recipe)
-    diary = Diary(out)
+    diary = ProgressLogger(out)
     trainer = make_trainer(recipe, out, diary)
     # Only tensors and numbers are ever read from a checkpoint, never a pickled object.
     trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
@@ -125,7 +125,7 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
 
 
 def make_trainer(
-    recipe: Recipe, out: Path, diary: Diary, devices: list[int] | None = None
+    recipe: Recipe, out: Path, diary: ProgressLogger, devices: list[int] | None = None
 ) -> lightning.Trainer:
     """Return Lightning's loop for a recipe, with its checkpoints and curves in ``out``.
 
@@ -167,13 +167,13 @@ def make_trainer(
     )
 
 
-def choose_hardware(hardware: Hardware, args: argparse.Namespace) -> Hardware:
+def override_hardware(hardware: Hardware, args: argparse.Namespace) -> Hardware:
     """Return a recipe's hardware with what the command line says instead."""
     given = {field.name: getattr(args, field.name, None) for field in fields(Hardware)}
     return replace(hardware, **{name: value for name, value in given.items() if value is not None})
 
 
-def is_first_process() -> bool:
+def is_global_zero_process() -> bool:
     """Tell whether this is the process that writes and speaks, where several train together."""
     return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
@@ -191,16 +191,16 @@ def run_training(args: argparse.Namespace) -> int:
     if args.fold is not None:
         fold = None if args.fold == "none" else args.fold
         recipe = replace(recipe, data=replace(recipe.data, fold=fold))
-    recipe = replace(recipe, hardware=choose_hardware(recipe.hardware, args))
+    recipe = replace(recipe, hardware=override_hardware(recipe.hardware, args))
     source = Path(args.data or recipe.data.source)
     name = f"{recipe.model.name}-fold{recipe.data.fold_name}"
     out = Path(args.out) if args.out else Path("runs") / name
-    check_run(out, args.resume)
+    find_checkpoint(out, args.resume)
     out.mkdir(parents=True, exist_ok=True)
-    if is_first_process():
+    if is_global_zero_process():
         save_recipe(args.recipe, out)
     model = train(recipe, source, out, resume=args.resume)
-    if is_first_process():
+    if is_global_zero_process():
         print(f"The model is in {model}.", file=sys.stderr)
         if recipe.data.fold is None:
             print("No fold was held out, so there is nothing to measure it on.", file=sys.stderr)

@@ -87,7 +87,7 @@ def read_folds(source: Path) -> Folds:
     return folds
 
 
-def deal(
+def assign_folds(
     groups: Mapping[str, Sequence[str]], number: int = NUMBER_OF_FOLDS, seed: int = SEED
 ) -> tuple[tuple[str, ...], ...]:
     """Deal groups to folds so that each has its share of every stratum.
@@ -121,7 +121,7 @@ def deal(
     return tuple(tuple(sorted(members)) for members in folds)
 
 
-def cut_into_blocks(unlikeness: NDArray[np.int64], number: int = NUMBER_OF_FOLDS) -> list[int]:
+def split_into_blocks(unlikeness: NDArray[np.int64], number: int = NUMBER_OF_FOLDS) -> list[int]:
     """Cut a sequence of frames into contiguous blocks of about equal length.
 
     Each border is moved from its even place, by at most a quarter of a block, to where the last

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flomo_training.duplicates import distances
+from flomo_training.duplicates import hamming_distances
 from flomo_training.folds import Folds
 from napari_flomo.errors import FlomoError
 
@@ -103,7 +103,9 @@ def _check_looks(training: Sequence[Case], validation: Sequence[Case], folds: Fo
                 f"The folds know nothing of how {case.name} looks, so a near duplicate would pass; "
                 "prepare the data again."
             )
-    unlike = distances([hashes[c.name] for c in validation], [hashes[c.name] for c in training])
+    unlike = hamming_distances(
+        [hashes[c.name] for c in validation], [hashes[c.name] for c in training]
+    )
     held_out, taught = divmod(int(unlike.argmin()), len(training))
     if unlike[held_out, taught] <= folds.near_duplicate_bits:
         raise FlomoError(

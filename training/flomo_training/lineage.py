@@ -15,7 +15,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard, load_card
 
 
-def check_start(recipe: Recipe, source: Path) -> ModelCard | None:
+def check_parent(recipe: Recipe, source: Path) -> ModelCard | None:
     """Return the card of the model that a run starts from, or None if it starts from nothing.
 
     Parameters
@@ -43,7 +43,7 @@ def check_teachers(recipe: Recipe, source: Path) -> list[ModelCard]:
     Parameters
     ----------
     recipe, source
-        As for `check_start`.
+        As for `check_parent`.
 
     Raises
     ------

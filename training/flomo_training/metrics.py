@@ -33,7 +33,7 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Overlap:
+class MaskMetrics:
     """Agreement of two masks; all NaN when both are empty.
 
     Attributes
@@ -64,7 +64,7 @@ def compare(
     reference: NDArray[np.bool_],
     result: NDArray[np.bool_],
     spacing: tuple[float, float, float] | None,
-) -> Overlap:
+) -> MaskMetrics:
     """Compare a mask with its reference.
 
     Parameters
@@ -84,7 +84,7 @@ def compare(
         raise ValueError(f"masks of shape {reference.shape} and {result.shape} cannot be compared")
     either = reference | result
     if not either.any():
-        return Overlap()
+        return MaskMetrics()
     box = bounding_box(either)
     # MONAI wants (batch, channel, ...); outside the box both masks are empty.
     expected, found = (
@@ -96,7 +96,7 @@ def compare(
     hd95, nsd = NAN, NAN
     if spacing is not None:
         hd95, nsd = _surface_figures(expected, found, spacing, reference.shape)
-    return Overlap(
+    return MaskMetrics(
         dice=float(compute_dice(found, expected, ignore_empty=False)),
         iou=float(compute_iou(found, expected, ignore_empty=False)),
         hd95_mm=hd95,

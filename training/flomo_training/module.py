@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flomo_training.depthwise import accelerate
-from flomo_training.encoder import start_encoder
+from flomo_training.encoder import load_encoder_weights
 from flomo_training.losses import DistillationLoss, make_loss
 from flomo_training.recipe import Recipe
 from flomo_training.teachers import Teachers
@@ -39,9 +39,11 @@ class SegmentationModule(lightning.LightningModule):
             **card.network_arguments,
         )
         if recipe.encoder is not None:
-            start_encoder(self.network, recipe.encoder)
+            load_encoder_weights(self.network, recipe.encoder)
         if recipe.parent:
-            start_from(self.network, recipe.parent, widen=card.preprocessing.neighbours > 0)
+            load_parent_weights(
+                self.network, recipe.parent, widen=card.preprocessing.neighbours > 0
+            )
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = make_loss(recipe.loss, card.activation)
         self.distillation = DistillationLoss(recipe.loss) if recipe.distillation else None
@@ -99,13 +101,13 @@ class SegmentationModule(lightning.LightningModule):
             total = int(self.trainer.estimated_stepping_batches)
             warm_up = o.warm_up * total / self.recipe.epochs
             cosine = torch.optim.lr_scheduler.LambdaLR(
-                optimiser, lambda step: warm_cosine(step, warm_up, total)
+                optimiser, lambda step: cosine_with_warm_up(step, warm_up, total)
             )
             scheduler = {"scheduler": cosine, "interval": "step"}
         return {"optimizer": optimiser, "lr_scheduler": scheduler}
 
 
-def start_from(network: nn.Module, name: str, *, widen: bool = False) -> None:
+def load_parent_weights(network: nn.Module, name: str, *, widen: bool = False) -> None:
     """Copy the weights of a model into a network of the same layout.
 
     Parameters
@@ -126,7 +128,7 @@ def start_from(network: nn.Module, name: str, *, widen: bool = False) -> None:
     weights, own = load_network(name)[0].state_dict(), network.state_dict()
     if widen:
         weights = {
-            key: widened(value, own[key].shape) if key in own else value
+            key: widen_input(value, own[key].shape) if key in own else value
             for key, value in weights.items()
         }
     alike = all(key in own and own[key].shape == value.shape for key, value in weights.items())
@@ -138,7 +140,7 @@ def start_from(network: nn.Module, name: str, *, widen: bool = False) -> None:
     network.load_state_dict({**own, **weights})
 
 
-def widened(weights: Tensor, shape: torch.Size) -> Tensor:
+def widen_input(weights: Tensor, shape: torch.Size) -> Tensor:
     """Return weights of a layer that sees one slice, for one that sees its neighbours as well.
 
     Layers that work on each channel of their own do the same for every slice; those that mix
@@ -165,7 +167,7 @@ def widened(weights: Tensor, shape: torch.Size) -> Tensor:
     return result
 
 
-def warm_cosine(step: int, warm_up: float, total: int) -> float:
+def cosine_with_warm_up(step: int, warm_up: float, total: int) -> float:
     """Return the share of the learning rate that holds at a step."""
     if step < warm_up:
         return (step + 1) / (warm_up + 1)

@@ -39,7 +39,7 @@ BROKEN = (OSError, KeyError, ValueError, EOFError, lzma.LZMAError, zlib.error, z
 
 
 @dataclass(frozen=True)
-class Entry:
+class PackedCase:
     """What the index tells of a case.
 
     Attributes
@@ -65,7 +65,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Index:
+class PackIndex:
     """The content of a packed file.
 
     Attributes
@@ -81,10 +81,10 @@ class Index:
     format: int
     preparation: str
     folds: Folds
-    entries: tuple[Entry, ...]
+    entries: tuple[PackedCase, ...]
 
 
-def preparation_of(card: ModelCard) -> str:
+def preprocessing_hash(card: ModelCard) -> str:
     """Return a hash of all in a card that decides how slices and classes look."""
     rules = card.preprocessing.to_rules()
     rules.pop("crop")  # squares are cut later
@@ -108,7 +108,7 @@ def write_pack(source: Path, card: ModelCard, out: Path) -> int:
     folds = read_folds(source)
     for fold in range(len(folds.folds)):
         list_cases(source, fold, "validation")  # a leak is found before the work
-    entries: list[Entry] = []
+    entries: list[PackedCase] = []
     slices = 0
     with atomic_write(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         cases = list_cases(source, 0, "all")
@@ -117,8 +117,8 @@ def write_pack(source: Path, card: ModelCard, out: Path) -> int:
             slices += len(volume.images)
             _write_array(archive, f"images_{number:05d}", volume.images)
             _write_array(archive, f"classes_{number:05d}", volume.classes)
-            entries.append(_entry(volume))
-        index = Index(FORMAT, preparation_of(card), folds, tuple(entries))
+            entries.append(_packed_case(volume))
+        index = PackIndex(FORMAT, preprocessing_hash(card), folds, tuple(entries))
         text = json.dumps(encode(index), separators=(",", ":")).encode()
         _write_array(archive, INDEX, np.frombuffer(text, np.uint8))
     return slices
@@ -146,7 +146,9 @@ def read_pack(path: Path, card: ModelCard, fold: int | None) -> list[PreparedVol
         raise _damaged(path) from error
 
 
-def read_known(path: Path, card: ModelCard, fingerprints: Collection[str]) -> list[PreparedVolume]:
+def read_by_fingerprint(
+    path: Path, card: ModelCard, fingerprints: Collection[str]
+) -> list[PreparedVolume]:
     """Read those cases of a packed file whose images have one of some fingerprints.
 
     Raises
@@ -180,7 +182,7 @@ def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
     return {e.case: e.fingerprint for e in index.entries if fold_of[e.patient] == fold}
 
 
-def load_training(source: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
+def load_training_volumes(source: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
     """Return the prepared training cases of a fold, of a data folder or a packed file.
 
     Raises
@@ -193,9 +195,9 @@ def load_training(source: Path, card: ModelCard, fold: int | None) -> list[Prepa
     return [prepare_case(case, card) for case in list_cases(source, fold, "training")]
 
 
-def _entry(volume: PreparedVolume) -> Entry:
+def _packed_case(volume: PreparedVolume) -> PackedCase:
     case = volume.case
-    return Entry(
+    return PackedCase(
         case.name,
         case.patient,
         case.phase,
@@ -207,18 +209,18 @@ def _entry(volume: PreparedVolume) -> Entry:
     )
 
 
-def _check_layout(index: Index, path: Path, card: ModelCard) -> None:
+def _check_layout(index: PackIndex, path: Path, card: ModelCard) -> None:
     """Raise if the file does not suit what a card does to images."""
     if index.format != FORMAT:
         raise FlomoError(f"{path} has the layout {index.format}; pack the data again.")
-    if index.preparation != preparation_of(card):
+    if index.preparation != preprocessing_hash(card):
         raise FlomoError(
             f"{path} was packed for other pixels, intensities or labels than {card.name} has; pack "
             "the data again with this recipe."
         )
 
 
-def _check(index: Index, path: Path, card: ModelCard, fold: int | None) -> None:
+def _check(index: PackIndex, path: Path, card: ModelCard, fold: int | None) -> None:
     """Raise if the file does not suit recipe and fold, or its folds leak."""
     _check_layout(index, path, card)
     if fold is not None and not 0 <= fold < len(index.folds.folds):
@@ -234,11 +236,13 @@ def _check(index: Index, path: Path, card: ModelCard, fold: int | None) -> None:
         raise FlomoError(f"{path} has no training cases in fold {fold}.")
 
 
-def _case(entry: Entry, path: Path) -> Case:
+def _case(entry: PackedCase, path: Path) -> Case:
     return Case(entry.case, entry.patient, entry.phase, path, path, entry.group)
 
 
-def _read_volume(archive: zipfile.ZipFile, number: int, entry: Entry, path: Path) -> PreparedVolume:
+def _read_volume(
+    archive: zipfile.ZipFile, number: int, entry: PackedCase, path: Path
+) -> PreparedVolume:
     images = _read_array(archive, f"images_{number:05d}")
     classes = _read_array(archive, f"classes_{number:05d}")
     if _sha256(images) != entry.images or _sha256(classes) != entry.classes:
@@ -247,8 +251,8 @@ def _read_volume(archive: zipfile.ZipFile, number: int, entry: Entry, path: Path
     return PreparedVolume(_case(entry, path), images, classes, (row, column), entry.fingerprint)
 
 
-def _read_index(archive: zipfile.ZipFile) -> Index:
-    return decode(Index, json.loads(_read_array(archive, INDEX).tobytes()))
+def _read_index(archive: zipfile.ZipFile) -> PackIndex:
+    return decode(PackIndex, json.loads(_read_array(archive, INDEX).tobytes()))
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:

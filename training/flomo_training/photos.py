@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flomo_training.duplicates import clusters, distances, perceptual_hash
-from flomo_training.folds import Folds, cut_into_blocks, deal
-from flomo_training.preparation import Item, refuse_missing, write_prepared
+from flomo_training.duplicates import cluster_near_duplicates, hamming_distances, perceptual_hash
+from flomo_training.folds import Folds, assign_folds, split_into_blocks
+from flomo_training.preparation import PreparedCase, raise_if_missing, write_prepared
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import read
 
@@ -44,7 +44,7 @@ class Collection:
     grey
         Whether colours, which some copies of grey pictures carry, are to be dropped.
     near_duplicate_bits
-        From the histogram of distances: below lie the duplicates, above what merely looks alike.
+        Threshold from the histogram of distances, between duplicates and similar pictures.
     unit
         Of the folds.
     group
@@ -87,7 +87,7 @@ def prepare_photos(name: str, source: Path, out: Path) -> None:
             "and masks/, or the one that its makers give out."
         )
     pictures.sort(key=lambda picture: picture.name)
-    refuse_missing(source, [f"a mask of {p.image.name}" for p in pictures if not p.masks])
+    raise_if_missing(source, [f"a mask of {p.image.name}" for p in pictures if not p.masks])
     hashes: dict[str, str] = {}
     write_prepared(
         out,
@@ -98,7 +98,7 @@ def prepare_photos(name: str, source: Path, out: Path) -> None:
     )
 
 
-def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> Item:
+def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> PreparedCase:
     """Read, check and encode a picture; its perceptual hash is put into ``hashes``."""
     name, kind = picture.name, collection.group(picture.name)
     pixels, content, suffix = _image(picture.image, grey=collection.grey)
@@ -123,25 +123,28 @@ def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> I
         "cols": str(mask.size // len(mask)),
         "mask_pixels": str(int(mask.sum())),
     }
-    return Item(row, content, _png(mask.astype(np.uint8)))
+    return PreparedCase(row, content, _png(mask.astype(np.uint8)))
 
 
 def _fold(
     rows: Sequence[dict[str, str]], collection: Collection, hashes: Mapping[str, str]
 ) -> Folds:
-    """Group the cases, write the groups into the rows, and deal them."""
+    """Group the cases, write the groups into the rows, and assign_folds them."""
     names = [row["case"] for row in rows]
     values = [hashes[name] for name in names]
     if collection.unit == "block":
-        blocks = cut_into_blocks(distances(values, values))
+        blocks = split_into_blocks(hamming_distances(values, values))
         groups = [f"block{block + 1}" for block in blocks]
         folds: tuple[tuple[str, ...], ...] = tuple((group,) for group in sorted(set(groups)))
     else:
-        groups = [names[first] for first in clusters(values, collection.near_duplicate_bits)]
+        groups = [
+            names[first]
+            for first in cluster_near_duplicates(values, collection.near_duplicate_bits)
+        ]
         strata: dict[str, list[str]] = {}
         for group, row in zip(groups, rows, strict=True):
             strata.setdefault(group, []).append(row["group"])
-        folds = deal(strata)
+        folds = assign_folds(strata)
     for row, group in zip(rows, groups, strict=True):
         row["patient"] = group
     return Folds(

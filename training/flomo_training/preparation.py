@@ -30,7 +30,7 @@ NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True)
-class Item:
+class PreparedCase:
     """One case on its way into a prepared folder.
 
     Attributes
@@ -47,7 +47,7 @@ class Item:
     labels: bytes
 
 
-def refuse_missing(source: Path, missing: Sequence[str]) -> None:
+def raise_if_missing(source: Path, missing: Sequence[str]) -> None:
     """Raise if files of a source are missing, naming the first few.
 
     Raises
@@ -66,7 +66,7 @@ def write_prepared(
     out: Path,
     title: str,
     total: int,
-    items: Iterator[Item],
+    items: Iterator[PreparedCase],
     fold: Callable[[Sequence[dict[str, str]]], Folds],
 ) -> None:
     """Write a prepared folder.

@@ -21,7 +21,7 @@ CURVES = Path("curves") / "metrics.csv"
 Row = dict[str, float]
 
 
-class Diary(Callback):
+class ProgressLogger(Callback):
     """Keeps a row an epoch, also across interruptions, and shows how far the run is.
 
     The rows travel in the checkpoint: a run that goes on from it has the curves of before, and none
@@ -48,7 +48,7 @@ class Diary(Callback):
     @property
     def state_key(self) -> str:
         """Name of its rows in a checkpoint; those who build on this class find them too."""
-        return "Diary"
+        return "ProgressLogger"
 
     @property
     def seconds(self) -> float:

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flomo_training.agreement import write_table
 from flomo_training.curves import draw_curves
-from flomo_training.evaluate import evaluate_folder, recordable
+from flomo_training.evaluate import card_metrics, evaluate_folder
 from flomo_training.export import record_metrics
 from flomo_training.gallery import WorstCases
+from flomo_training.json_files import write_json
+from flomo_training.metrics_table import write_metrics
 from flomo_training.progress_logger import CURVES
 from flomo_training.recipe import Recipe
-from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import Segmenter
 
 CURVES_PICTURE = "curves.png"
@@ -55,17 +55,15 @@ def write_reports(run: Path, recipe: Recipe, source: Path) -> dict[str, Any]:
     segmenter = Segmenter.from_pretrained(run / "model")
     gallery = WorstCases()
     rows, summary = evaluate_folder(source, recipe.data.fold, "validation", segmenter, gallery)
-    write_table(rows, run / CASES_TABLE)
+    write_metrics(rows, run / CASES_TABLE)
     gallery.draw(segmenter.card.labels[1:], run / WORST_CASES_PICTURE)
-    report = summary | facts(run, recipe)
-    with atomic_write(run / REPORT) as temporary:
-        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-    record_metrics(run / "model", recordable(summary))
+    report = summary | training_facts(run, recipe)
+    write_json(report, run / REPORT)
+    record_metrics(run / "model", card_metrics(summary))
     return report
 
 
-def facts(run: Path, recipe: Recipe) -> dict[str, Any]:
+def training_facts(run: Path, recipe: Recipe) -> dict[str, Any]:
     """Return how a model was trained, as tables of figures state it."""
     noted = json.loads((run / "run.json").read_text(encoding="utf-8"))
     parent = noted.get("parent")  # its name and the hash of its weights

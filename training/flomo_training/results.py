@@ -6,23 +6,22 @@ of one model.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flomo_training.agreement import Agreement, read_table, write_table
 from flomo_training.bootstrap import Estimate, paired_difference
 from flomo_training.evaluate import evaluate_folder
 from flomo_training.gallery import WorstCases
+from flomo_training.json_files import json_text, read_object
+from flomo_training.metrics_table import StructureMetrics, read_metrics, write_metrics
 from flomo_training.reports import CASES_TABLE, REPORT
-from flomo_training.summary import is_measured, sample
+from flomo_training.summary import is_complete, sample
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write_all
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.tables import read_text
 
 FACTS = (
     "data", "model", "network", "sha256", "postprocessing", "views", "flavour", "fold", "split",
@@ -41,7 +40,7 @@ _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)-fold(?P<fold>\d+)")
 
 
 @dataclass(frozen=True)
-class Result:
+class FoldResult:
     """One fold of one model.
 
     Attributes
@@ -55,7 +54,7 @@ class Result:
     """
 
     name: str
-    rows: Sequence[Agreement]
+    rows: Sequence[StructureMetrics]
     facts: Mapping[str, Any]
 
     @property
@@ -65,14 +64,14 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Series:
+class ModelResults:
     """All folds of one model, each patient measured by the one network that never saw it."""
 
     name: str
-    results: Sequence[Result]
+    results: Sequence[FoldResult]
 
     @property
-    def rows(self) -> list[Agreement]:
+    def rows(self) -> list[StructureMetrics]:
         """The tables of all folds together."""
         return [row for result in self.results for row in result.rows]
 
@@ -115,7 +114,7 @@ class Difference:
     figures: Mapping[str, Estimate]
 
 
-def keep_run(run: Path, folder: Path, name: str | None = None, *, replace: bool = False) -> Path:
+def save_run(run: Path, folder: Path, name: str | None = None, *, replace: bool = False) -> Path:
     """Copy the table and the facts of a finished run to where the docs keep them.
 
     Parameters
@@ -139,15 +138,15 @@ def keep_run(run: Path, folder: Path, name: str | None = None, *, replace: bool 
     FlomoError
         If the run has no report, or another result has the name.
     """
-    report = _read_json(run / REPORT, "let the training finish, or call flomo train again")
+    report = read_object(run / REPORT, "let the training finish, or call flomo train again")
     facts = {key: report[key] for key in FACTS if report.get(key) is not None}
     _check_facts(facts, run / REPORT)
-    rows = read_table(run / CASES_TABLE)
+    rows = read_metrics(run / CASES_TABLE)
     return _keep(rows, facts, folder, name or facts["model"], replace=replace)
 
 
 def _keep(
-    rows: Sequence[Agreement],
+    rows: Sequence[StructureMetrics],
     facts: Mapping[str, Any],
     folder: Path,
     name: str,
@@ -159,20 +158,19 @@ def _keep(
         raise FlomoError(f"{stem!r} is no name for a file; use letters, digits, '.', '-' and '_'.")
     table, noted = folder / f"{stem}.csv", folder / f"{stem}.json"
     if table.exists() and not replace:
-        before = _read_json(noted, "remove the table or write its facts") if noted.exists() else {}
+        before = read_object(noted, "remove the table or write its facts") if noted.exists() else {}
         if before.get("sha256") != facts.get("sha256"):
             raise FlomoError(
                 f"{table} holds the figures of other weights; choose another name with --name, or "
                 "add --replace."
             )
     with atomic_write_all([table, noted]) as (temporary_table, temporary_noted):
-        write_table(rows, temporary_table)
-        text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary_noted.write_text(text + "\n", encoding="utf-8")
+        write_metrics(rows, temporary_table)
+        temporary_noted.write_text(json_text(facts), encoding="utf-8")
     return table
 
 
-def keep_mirrored(
+def evaluate_mirrored(
     table: Path, segmenter: Segmenter, source: Path, *, replace: bool = False
 ) -> Path:
     """Measure a model of the docs once more with mirrored views, and keep that beside it.
@@ -180,13 +178,13 @@ def keep_mirrored(
     Parameters
     ----------
     table
-        What `keep_run` returned for the model.
+        What `save_run` returned for the model.
     segmenter
         The model.
     source
         Folder of the data set.
     replace
-        As of `keep_run`.
+        As of `save_run`.
 
     Returns
     -------
@@ -199,7 +197,7 @@ def keep_mirrored(
         If the segmenter has other weights, or the data is not as it should be.
     """
     noted = table.with_suffix(".json")
-    facts = _read_json(noted, "take in the run first")
+    facts = read_object(noted, "take in the run first")
     _check_facts(facts, noted)
     if facts.get("sha256") != segmenter.card.sha256:
         raise FlomoError(f"{noted} is of other weights than {segmenter.card.name} has.")
@@ -210,7 +208,7 @@ def keep_mirrored(
     return _keep(rows, facts | {"views": "mirrored"}, table.parent, name, replace=replace)
 
 
-def read_results(folder: Path) -> list[Series]:
+def read_results(folder: Path) -> list[ModelResults]:
     """Read all results that a folder keeps: by data set, ours before baselines, name and fold.
 
     Raises
@@ -218,20 +216,20 @@ def read_results(folder: Path) -> list[Series]:
     FlomoError
         If a file is broken, facts are missing, or a patient stands in two folds of one model.
     """
-    found: dict[tuple[str, str], list[Result]] = {}
+    found: dict[tuple[str, str], list[FoldResult]] = {}
     for table in sorted(folder.glob("*.csv")):
         match = _NAME.fullmatch(table.stem)
         if match is None:
             continue
         noted = table.with_suffix(".json")
-        facts = _read_json(noted, "keep the run anew")
+        facts = read_object(noted, "keep the run anew")
         _check_facts(facts, noted)
         if int(match["fold"]) != facts["fold"]:
             raise FlomoError(f"{noted} is of fold {facts['fold']}; its name says otherwise.")
-        result = Result(match["name"], read_table(table), facts)
+        result = FoldResult(match["name"], read_metrics(table), facts)
         found.setdefault((str(facts["data"]), result.name), []).append(result)
     series = [
-        Series(name, sorted(results, key=lambda result: result.fold))
+        ModelResults(name, sorted(results, key=lambda result: result.fold))
         for (_, name), results in sorted(found.items())
     ]
     # Baselines stand below what is compared with them.
@@ -245,7 +243,7 @@ def read_results(folder: Path) -> list[Series]:
     return series
 
 
-def compare_with_baselines(series: Iterable[Series]) -> list[Difference]:
+def compare_with_baselines(series: Iterable[ModelResults]) -> list[Difference]:
     """Return every model beside every baseline that was measured on the same patients.
 
     Metrics that one of the two was not measured by are left out.
@@ -264,7 +262,7 @@ def compare_with_baselines(series: Iterable[Series]) -> list[Difference]:
     ]
 
 
-def compare_views(series: Iterable[Series]) -> list[Difference]:
+def compare_views(series: Iterable[ModelResults]) -> list[Difference]:
     """Return every model with mirrored views beside itself with plain ones."""
     everyone = {one.name: one for one in series}
     return [
@@ -277,7 +275,7 @@ def compare_views(series: Iterable[Series]) -> list[Difference]:
     ]
 
 
-def _common_folds(model: Series, baseline: Series) -> list[int]:
+def _common_folds(model: ModelResults, baseline: ModelResults) -> list[int]:
     """Return the folds whose cases and structures are the same in both."""
     units = [
         {r.fold: {(row.case, row.structure) for row in r.rows} for r in one.results}
@@ -286,7 +284,7 @@ def _common_folds(model: Series, baseline: Series) -> list[int]:
     return [fold for fold in units[0] if units[0][fold] == units[1].get(fold)]
 
 
-def _difference(model: Series, baseline: Series, folds: Sequence[int]) -> Difference:
+def _difference(model: ModelResults, baseline: ModelResults, folds: Sequence[int]) -> Difference:
     ours, theirs = (
         [row for result in one.results if result.fold in folds for row in result.rows]
         for one in (model, baseline)
@@ -294,7 +292,7 @@ def _difference(model: Series, baseline: Series, folds: Sequence[int]) -> Differ
     figures = {
         metric: paired_difference(sample(ours, metric), sample(theirs, metric))
         for metric in METRICS
-        if is_measured(ours, metric) and is_measured(theirs, metric)
+        if is_complete(ours, metric) and is_complete(theirs, metric)
     }
     patients = len({row.patient for row in ours})
     return Difference(model.name, baseline.name, folds, patients, figures)
@@ -303,13 +301,3 @@ def _difference(model: Series, baseline: Series, folds: Sequence[int]) -> Differ
 def _check_facts(facts: Mapping[str, Any], path: Path) -> None:
     if missing := [key for key in _REQUIRED if facts.get(key) is None]:
         raise FlomoError(f"{path} does not say the {missing[0]} of the model; add it.")
-
-
-def _read_json(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        content = json.loads(read_text(path))
-    except (OSError, ValueError) as error:
-        raise FlomoError(f"{path} cannot be read ({error}); {remedy}.") from error
-    if not isinstance(content, dict):
-        raise FlomoError(f"{path} holds no facts of a run; {remedy}.")
-    return content

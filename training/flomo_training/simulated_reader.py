@@ -18,7 +18,7 @@ from napari_flomo.volumes import Volume
 
 
 @dataclass(frozen=True)
-class Uncertainty:
+class ScoredSlice:
     """A slice that could be corrected, and how uncertain the network was of it.
 
     Attributes
@@ -36,11 +36,11 @@ class Uncertainty:
     score: float
 
 
-def most_uncertain(uncertainties: Iterable[Uncertainty], count: int) -> list[Uncertainty]:
+def most_uncertain(scored: Iterable[ScoredSlice], count: int) -> list[ScoredSlice]:
     """Return the most uncertain slices, the worst first; ties in order of case and slice."""
     return sorted(
-        uncertainties,
-        key=lambda uncertainty: (-uncertainty.score, uncertainty.case, uncertainty.slice),
+        scored,
+        key=lambda scored_slice: (-scored_slice.score, scored_slice.case, scored_slice.slice),
     )[:count]
 
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from flomo_training.agreement import Agreement
 from flomo_training.bootstrap import Estimate, Sample, estimate
-from flomo_training.consistency import FigurePair, check_pairs
+from flomo_training.consistency import DiceIouPair, check_pairs
 from flomo_training.metrics import NSD_TOLERANCE_MM
-from flomo_training.ventricles import Limits, Reference, ventricular_limits
+from flomo_training.metrics_table import StructureMetrics
+from flomo_training.ventricles import LimitsOfAgreement, Reference, limits_of_agreement
 from napari_flomo.models import ModelCard
 
 EMPTY_MASKS = (
@@ -40,13 +40,13 @@ SLICE_PROTOCOL = (
 DIGITS = {"dice": 4, "iou": 4, "nsd": 4, "hd95_mm": 2, "slice_dice": 4}
 
 
-def sample(rows: Sequence[Agreement], metric: str) -> Sample:
+def sample(rows: Sequence[StructureMetrics], metric: str) -> Sample:
     """Return a metric of all rows for `flomo_training.bootstrap`, a stratum for each structure.
 
     Slices are the exception: all of them weigh the same, so rows weigh as many as they hold.
     """
     values = [float(getattr(row, metric)) for row in rows]
-    if not is_measured(rows, metric):
+    if not is_complete(rows, metric):
         values = [math.nan] * len(rows)  # a mean over some of the cases would look like one of all
     patients = [row.patient for row in rows]
     if metric == "slice_dice":
@@ -54,17 +54,17 @@ def sample(rows: Sequence[Agreement], metric: str) -> Sample:
     return Sample(values, patients, [row.structure for row in rows])
 
 
-def is_measured(rows: Sequence[Agreement], metric: str) -> bool:
+def is_complete(rows: Sequence[StructureMetrics], metric: str) -> bool:
     """Tell whether every case that has a Dice was measured by a metric as well."""
     return not any(math.isnan(getattr(row, metric)) for row in rows if not math.isnan(row.dice))
 
 
-def mean_dice(rows: Sequence[Agreement]) -> float:
+def mean_dice(rows: Sequence[StructureMetrics]) -> float:
     """Return the mean over volumes of each structure, then over structures."""
     return estimate(sample(rows, "dice")).value
 
 
-def figures(rows: Sequence[Agreement]) -> dict[str, Any]:
+def figures(rows: Sequence[StructureMetrics]) -> dict[str, Any]:
     """Return everything that the rows tell, in plain JSON types; None is not measured.
 
     ``mean_dice``, ``mean_iou``, ``mean_hd95_mm`` and ``mean_nsd`` have their intervals in
@@ -121,7 +121,7 @@ _REFERENCES: dict[str, Reference] = {
 }
 
 
-def summarise(rows: Sequence[Agreement], card: ModelCard) -> dict[str, Any]:
+def summarise(rows: Sequence[StructureMetrics], card: ModelCard) -> dict[str, Any]:
     """Return `figures` and whose they are."""
     return figures(rows) | {
         "model": card.name,
@@ -131,12 +131,12 @@ def summarise(rows: Sequence[Agreement], card: ModelCard) -> dict[str, Any]:
     }
 
 
-def are_images(rows: Sequence[Agreement]) -> bool:
+def are_images(rows: Sequence[StructureMetrics]) -> bool:
     """Tell photos, which have no millimetres, from volumes."""
     return all(math.isnan(row.reference_ml) for row in rows)
 
 
-def by_structure(rows: Sequence[Agreement], metric: str) -> dict[str, dict[str, Estimate]]:
+def by_structure(rows: Sequence[StructureMetrics], metric: str) -> dict[str, dict[str, Estimate]]:
     """Return a metric for each structure in the order of the rows: by phase, and ``"all"``."""
     table = {}
     for structure in dict.fromkeys(row.structure for row in rows):
@@ -176,15 +176,15 @@ def as_text(summary: dict[str, Any]) -> str:
 
 
 def _ventricles(
-    rows: Sequence[Agreement], against: Reference
+    rows: Sequence[StructureMetrics], against: Reference
 ) -> dict[str, dict[str, dict[str, Any]]]:
     table: dict[str, dict[str, dict[str, Any]]] = {}
-    for limits in ventricular_limits(rows, against):
+    for limits in limits_of_agreement(rows, against):
         table.setdefault(limits.ventricle, {})[limits.quantity] = _limits(limits)
     return table
 
 
-def _limits(found: Limits) -> dict[str, Any]:
+def _limits(found: LimitsOfAgreement) -> dict[str, Any]:
     return {
         "unit": found.unit,
         "bias": _rounded(found.bias.value, 2),
@@ -196,13 +196,13 @@ def _limits(found: Limits) -> dict[str, Any]:
 
 def _pairs(
     overall: dict[str, Estimate], tables: dict[str, dict[str, dict[str, Estimate]]]
-) -> list[FigurePair]:
+) -> list[DiceIouPair]:
     """Return every Dice of a report with the IoU beside it."""
-    pairs = [FigurePair("mean", overall["dice"].value, overall["iou"].value)]
+    pairs = [DiceIouPair("mean", overall["dice"].value, overall["iou"].value)]
     for structure, cells in tables["dice"].items():
         for phase, cell in cells.items():
             beside = tables["iou"][structure][phase].value
-            pairs.append(FigurePair(f"{structure}, {phase}", cell.value, beside))
+            pairs.append(DiceIouPair(f"{structure}, {phase}", cell.value, beside))
     return pairs
 
 

@@ -1,4 +1,4 @@
-"""What a pixel's label says about its surroundings: how deep inside a structure, how near its edge.
+"""What a pixel's label says about its crop_around: how deep inside a structure, how near its edge.
 
 Computed from the augmented labels of each slice, for losses that teach a network more than classes.
 Source: the first author's public M3FPolypSegNet (ICIP 2023), whose targets MADGNet's loss takes up.

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from flomo_training.agreement import Agreement
 from flomo_training.bootstrap import Estimate, Sample, estimate
+from flomo_training.metrics_table import StructureMetrics
 from napari_flomo.measures import Ventricle
 
 VENTRICLES = ("left ventricle", "right ventricle")
@@ -29,7 +29,7 @@ Reference = Literal["reference_ml", "listed_ml"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class LimitsOfAgreement:
     """Agreement of one quantity of one ventricle over patients.
 
     Attributes
@@ -53,9 +53,9 @@ class Limits:
     upper: float
 
 
-def ventricular_limits(
-    rows: Sequence[Agreement], against: Reference = "reference_ml"
-) -> list[Limits]:
+def limits_of_agreement(
+    rows: Sequence[StructureMetrics], against: Reference = "reference_ml"
+) -> list[LimitsOfAgreement]:
     """Compare the ventricles of all patients who have an end of diastole and of systole.
 
     Parameters
@@ -67,7 +67,7 @@ def ventricular_limits(
 
     Returns
     -------
-    list of Limits
+    list of LimitsOfAgreement
         Nothing of a ventricle that no patient has in both phases.
     """
     limits = []
@@ -84,7 +84,7 @@ def ventricular_limits(
     return limits
 
 
-def _by_patient(rows: Sequence[Agreement], name: str, field: str) -> dict[str, Ventricle]:
+def _by_patient(rows: Sequence[StructureMetrics], name: str, field: str) -> dict[str, Ventricle]:
     """Return the ventricle of every patient for whom both phases were measured."""
     cavity: dict[str, dict[str, float]] = {}
     for row in rows:
@@ -103,12 +103,14 @@ def _measure(ventricle: Ventricle, quantity: str) -> float | None:
     return ventricle.edv_ml if quantity == "EDV" else ventricle.esv_ml
 
 
-def _limits(name: str, quantity: str, unit: str, differences: dict[str, float]) -> Limits:
+def _limits(
+    name: str, quantity: str, unit: str, differences: dict[str, float]
+) -> LimitsOfAgreement:
     patients = sorted(differences)
     values = [differences[patient] for patient in patients]
     bias = estimate(Sample(values, patients, [quantity] * len(values)))
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    return Limits(
+    return LimitsOfAgreement(
         name,
         quantity,
         unit,

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
-from flomo_training.cases import Case, code_to_class, read_case
+from flomo_training.cases import Case, read_case
+from flomo_training.label_mapping import codes_to_classes
 from flomo_training.uncertainty.band import foreground_band
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
@@ -110,7 +111,7 @@ def collect_pixels(
     chosen, reference = turn.slices(chosen, volume.n_slices), turn.array(reference)
     spacing = seen.in_plane_spacing
     images, plan = prepare(with_channels(seen, card), spacing, card.preprocessing, chosen)
-    classes = prepare_labels(code_to_class(reference[chosen], card, name), plan).numpy()
+    classes = prepare_labels(codes_to_classes(reference[chosen], card, name), plan).numpy()
     logits = []
     with torch.inference_mode():
         for image in images.split(2):
@@ -190,7 +191,7 @@ def halves(cases: Sequence[Case]) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(ordered[::2]), frozenset(ordered[1::2])
 
 
-def cross_fit(
+def cross_fit_temperatures(
     pixels: Mapping[str, Pixels], cases: Sequence[Case], card: ModelCard
 ) -> dict[str, TemperatureFit]:
     """Return for each patient the temperature that was fitted on the half without that patient.
@@ -214,7 +215,7 @@ def cross_fit(
     return found
 
 
-def collect_cases(segmenter: Segmenter, cases: Sequence[Case]) -> dict[str, Pixels]:
+def collect_patient_pixels(segmenter: Segmenter, cases: Sequence[Case]) -> dict[str, Pixels]:
     """Return the pixels of every patient."""
     parts: dict[str, list[Pixels]] = {}
     for case in cases:

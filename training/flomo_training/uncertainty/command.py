@@ -6,27 +6,24 @@ import argparse
 import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from flomo_training.cases import Case, list_cases
+from flomo_training.export import update_card
 from flomo_training.leaks import fingerprint
 from flomo_training.uncertainty.band import BAND_MM
 from flomo_training.uncertainty.calibration import (
     Pixels,
     TemperatureFit,
-    collect_cases,
+    collect_patient_pixels,
     fit_temperature,
 )
 from flomo_training.uncertainty.report import as_text, write_uncertainty
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.models import ModelCard, load_card, locate
-from napari_flomo.models.card import card_text
-from napari_flomo.models.shelf import CARD_FILE
 from napari_flomo.segmentation import Segmenter
 
 _SENTENCE = re.compile(r"\s*Temperature fitted [^.]*\.")
@@ -41,7 +38,7 @@ def run_calibration(args: argparse.Namespace) -> int:
     cases = list_cases(source, args.fold, args.split)
     check_unseen(cases, segmenter.card)
     fit = fit_temperature(
-        Pixels.together(list(collect_cases(segmenter, cases).values())), segmenter.card
+        Pixels.together(list(collect_patient_pixels(segmenter, cases).values())), segmenter.card
     )
     patients = len({case.patient for case in cases})
     where = f"{patients} patients of {data_name(source)}, fold {args.fold}, {args.split}"
@@ -102,10 +99,7 @@ def store_temperature(folder: Path, fit: TemperatureFit, where: str) -> ModelCar
     card = load_card(folder)
     said = f"Temperature fitted by likelihood within {BAND_MM:g} mm of the contours on {where}."
     protocol = f"{_SENTENCE.sub('', card.protocol)} {said}".strip()
-    card = replace(card, temperature=fit.temperature, protocol=protocol)
-    with atomic_write(folder / CARD_FILE) as temporary:
-        temporary.write_text(card_text(card), encoding="utf-8")
-    return card
+    return update_card(folder, temperature=fit.temperature, protocol=protocol)
 
 
 def _sentence(fit: TemperatureFit, *, stored: bool) -> str:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flomo_training.uncertainty.ece import Reliability
-from flomo_training.uncertainty.figures import GOOD_DICE, ORACLE
-from flomo_training.uncertainty.finding import found_in_volumes
+from flomo_training.uncertainty.error_recall import recall_in_volumes
 from flomo_training.uncertainty.ranking import Ranking
 from flomo_training.uncertainty.records import (
     SliceRecord,
     ranking_by_patient,
     reliability_by_patient,
 )
+from flomo_training.uncertainty.reliability import Reliability
+from flomo_training.uncertainty.statistics import BAD_SLICE_DICE, ORACLE
 from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import MAPS
 
@@ -50,7 +50,7 @@ def draw_reliability(
     _save(figure, path)
 
 
-def draw_finding(records: Sequence[SliceRecord], names: Mapping[str, str], path: Path) -> None:
+def draw_error_recall(records: Sequence[SliceRecord], names: Mapping[str, str], path: Path) -> None:
     """Draw what a reviewer finds who looks at the first slices of every volume.
 
     ``names`` are the orders to draw and what the legend calls them.
@@ -59,17 +59,17 @@ def draw_finding(records: Sequence[SliceRecord], names: Mapping[str, str], path:
     volume = np.unique([one.case for one in records], return_inverse=True)[1]
     everyone = np.ones((1, len(records)))
     wrong = np.array([one.wrong for one in records], float)
-    bad = np.array([float(one.dice < GOOD_DICE) for one in records])
+    bad = np.array([float(one.dice < BAD_SLICE_DICE) for one in records])
     for panel, title, target in (
         (axes[0], "wrong voxels", wrong),
-        (axes[1], f"slices with Dice < {GOOD_DICE}", bad),
+        (axes[1], f"slices with Dice < {BAD_SLICE_DICE}", bad),
     ):
         panel.plot([0, 1], [0, 1], "--", color=PALE, label="random")
         for colour, (name, called) in zip(COLOURS, names.items(), strict=False):
             score = np.array([one.scores[name] for one in records])
-            found = found_in_volumes(score, target, volume, everyone, GRID.tolist())[0]
+            found = recall_in_volumes(score, target, volume, everyone, GRID.tolist())[0]
             panel.plot(GRID, found, color=colour, label=called, linewidth=1.5)
-        best = found_in_volumes(target, target, volume, everyone, GRID.tolist())[0]
+        best = recall_in_volumes(target, target, volume, everyone, GRID.tolist())[0]
         panel.plot(GRID, best, ":", color=INK, label=ORACLE)
         panel.set_title(f"{title} found", color=INK, fontsize=10)
         panel.set_xlabel("share of the slices of every volume that was looked at")

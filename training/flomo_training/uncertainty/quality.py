@@ -103,7 +103,7 @@ def fit_quality(table: QualityTable, rows: NDArray[np.bool_] | None = None) -> Q
     return QualityModel(FEATURES, tuple(mean), tuple(scale), tuple(weights), float(dice.mean()))
 
 
-def predict_left_out(table: QualityTable) -> Floats:
+def cross_predict(table: QualityTable) -> Floats:
     """Return the predicted Dice of every row by a model that never saw its patient."""
     predicted = np.empty(len(table.dice))
     for patient in np.unique(table.patients):
@@ -112,7 +112,7 @@ def predict_left_out(table: QualityTable) -> Floats:
     return predicted
 
 
-def mean_left_out(table: QualityTable) -> Floats:
+def cross_mean(table: QualityTable) -> Floats:
     """Return the mean Dice of the other patients for every row: no uncertainty needed."""
     predicted = np.empty(len(table.dice))
     for patient in np.unique(table.patients):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flomo_training.uncertainty.ece import Reliability
 from flomo_training.uncertainty.ranking import Ranking
+from flomo_training.uncertainty.reliability import Reliability
 
 NAN = float("nan")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,19 +10,20 @@ from typing import Any
 
 from flomo_training.bootstrap import RESAMPLES
 from flomo_training.cases import Case
+from flomo_training.json_files import write_json
 from flomo_training.uncertainty.band import BAND_MM
-from flomo_training.uncertainty.ece import BINS
-from flomo_training.uncertainty.figures import (
-    GOOD_DICE,
-    calibration_figures,
-    finding_figures,
-    map_figures,
-    quality_figures,
-    strata_figures,
-)
-from flomo_training.uncertainty.fold import Measured, measure_fold
-from flomo_training.uncertainty.plots import draw_finding, draw_reliability, draw_risk_coverage
+from flomo_training.uncertainty.cross_fitting import FoldMeasurement, measure_fold
+from flomo_training.uncertainty.plots import draw_error_recall, draw_reliability, draw_risk_coverage
 from flomo_training.uncertainty.records import SliceRecord
+from flomo_training.uncertainty.reliability import BINS
+from flomo_training.uncertainty.statistics import (
+    BAD_SLICE_DICE,
+    calibration_statistics,
+    map_statistics,
+    quality_statistics,
+    recall_statistics,
+    strata_statistics,
+)
 from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import MAPS, Segmenter
 
@@ -33,10 +33,10 @@ RELIABILITY = "reliability.png"
 FINDING = "finding.png"
 RISK_COVERAGE = "risk_coverage.png"
 
-CHOSEN = "entropy_area"
+REVIEW_ORDER = "entropy_area"
 """The order of review that viewers use: `Segmentation.slice_scores`."""
 
-DRAWN = {
+PLOTTED_ORDERS = {
     "entropy_area": "area of uncertainty (the viewers' order)",
     "expected_error": "expected error, ml",
     "boundary": "width of uncertainty, mm",
@@ -51,7 +51,7 @@ PROTOCOL = (
     f"probability of the class that wins against how often it is right, {BINS} bins of equal width "
     "(adaptive: of equally many pixels), before labels are tidied. Errors: finished labels against "
     "the reference, on the image's own grid. A bad slice has a mean Dice below "
-    f"{GOOD_DICE:g} over the structures that result or reference hold in it. Intervals: 95 %, "
+    f"{BAD_SLICE_DICE:g} over the structures that result or reference hold in it. Intervals: 95 %, "
     f"bootstrap over patients, {RESAMPLES} draws, seed 0."
 )
 
@@ -107,12 +107,14 @@ def write_uncertainty(
     write_json(report, folder / REPORT)
     write_slices(measured.after, folder / SLICES)
     draw_reliability(measured.before, measured.after, folder / RELIABILITY)
-    draw_finding(measured.after, DRAWN, folder / FINDING)
+    draw_error_recall(measured.after, PLOTTED_ORDERS, folder / FINDING)
     draw_risk_coverage(measured.after, folder / RISK_COVERAGE)
     return report
 
 
-def compose(measured: Measured, segmenter: Segmenter, facts: Mapping[str, Any]) -> dict[str, Any]:
+def compose(
+    measured: FoldMeasurement, segmenter: Segmenter, facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return all figures of a measurement in plain JSON types."""
     records = measured.after
     temperatures = sorted({fit.temperature for fit in measured.fits.values()})
@@ -127,20 +129,13 @@ def compose(measured: Measured, segmenter: Segmenter, facts: Mapping[str, Any]) 
             "temperature": measured.whole.temperature,
             "cross_fitted": temperatures,
             "nll": dict(measured.vector),
-            **calibration_figures(measured.before, records),
+            **calibration_statistics(measured.before, records),
         },
-        "maps": map_figures(records),
-        "finding": finding_figures(records, CHOSEN),
-        "strata": strata_figures(records),
-        "quality": quality_figures(records),
+        "maps": map_statistics(records),
+        "finding": recall_statistics(records, REVIEW_ORDER),
+        "strata": strata_statistics(records),
+        "quality": quality_statistics(records),
     }
-
-
-def write_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write strict JSON."""
-    text = json.dumps(_without_nan(content), indent=1, ensure_ascii=False, allow_nan=False)
-    with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def write_slices(records: Sequence[SliceRecord], path: Path) -> None:
@@ -167,7 +162,7 @@ def as_text(report: Mapping[str, Any]) -> str:
     calibration, finding = report["calibration"], report["finding"]
     band = calibration["foreground band"]
     queue = finding["wrong voxels, every volume"]
-    found = queue["found"][CHOSEN][1][0]
+    found = queue["found"][REVIEW_ORDER][1][0]
     best = max(report["maps"], key=lambda name: report["maps"][name]["auroc"][0] or 0)
     return "\n".join(
         [
@@ -179,11 +174,3 @@ def as_text(report: Mapping[str, Any]) -> str:
             f"{queue['found']['anatomical'][1][0]:.0%})",
         ]
     )
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

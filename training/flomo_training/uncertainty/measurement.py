@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flomo_training.cases import Case, code_to_class, read_case
+from flomo_training.cases import Case, read_case
+from flomo_training.label_mapping import codes_to_classes
 from flomo_training.uncertainty.band import foreground_band
-from flomo_training.uncertainty.ece import Reliability
-from flomo_training.uncertainty.finding import anatomical_score
+from flomo_training.uncertainty.error_recall import anatomical_score
 from flomo_training.uncertainty.ranking import Ranking
 from flomo_training.uncertainty.records import SliceRecord, StructureRecord
+from flomo_training.uncertainty.reliability import Reliability
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import DEFAULT_MAPS, Scores, Segmentation, Segmenter
 from napari_flomo.segmentation.inputs import with_channels
@@ -36,7 +37,7 @@ SUMMED = ("tta_entropy", "mutual_information", "variance", "mc_entropy", "mc_mut
           "network_distrust")  # fmt: skip
 """Maps whose sum over the plausible pixels is a candidate, too, where the map was asked for."""
 
-YARDSTICKS = {
+BASELINE_ORDERS = {
     "anatomical": "base and apex first, then towards the middle",
     "largest_first": "by the labelled area: what uncertainty must beat to be more than size",
 }
@@ -89,7 +90,7 @@ def measure_volume(
 ) -> list[SliceRecord]:
     """Do the same for an image that is in memory; ``case`` says what it is of."""
     card = segmenter.card
-    classes = code_to_class(reference.data, card, case.name)
+    classes = codes_to_classes(reference.data, card, case.name)
     names = list(dict.fromkeys([*maps, "entropy"]))
     result = segmenter.segment(
         volume, slices=slices, keep_probabilities=True, maps=names, mirrored=mirrored

@@ -22,7 +22,7 @@ def anatomical_score(index: int, slices: int) -> float:
     return 1.0 - min(index, slices - 1 - index) / max(slices, 1)
 
 
-def found_in_queue(
+def recall_in_queue(
     scores: Floats, wrong: Floats, weights: Floats, shares: Sequence[float] = SHARES
 ) -> Floats:
     """Return the share of what is wrong that the first slices of one long queue hold.
@@ -55,7 +55,7 @@ def found_in_queue(
     return result
 
 
-def found_in_volumes(
+def recall_in_volumes(
     scores: Floats,
     wrong: Floats,
     volume: NDArray[np.integer],
@@ -67,7 +67,7 @@ def found_in_volumes(
     Parameters
     ----------
     scores, wrong, weights, shares
-        As of `found_in_queue`; the weights of a volume's slices are equal.
+        As of `recall_in_queue`; the weights of a volume's slices are equal.
     volume
         ``(slices,)``: which volume each belongs to.
     """
@@ -79,7 +79,7 @@ def found_in_volumes(
         mine = volume == number
         total[row] = wrong[mine].sum()
         if total[row] > 0:
-            share = found_in_queue(scores[mine], wrong[mine], one[:, mine], shares)[0]
+            share = recall_in_queue(scores[mine], wrong[mine], one[:, mine], shares)[0]
             found[row] = share * total[row]
     times = weights[:, first]
     whole = times @ total

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from flomo_training.cases import Case
-from flomo_training.uncertainty.calibration import collect_cases, cross_fit
-from flomo_training.uncertainty.fold import at_temperature
-from flomo_training.uncertainty.report import write_json
-from flomo_training.uncertainty.shift import DEGRADATIONS
-from flomo_training.uncertainty.shifted import EVERY, ShiftRow, measure_shift
+from flomo_training.json_files import write_json
+from flomo_training.uncertainty.calibration import collect_patient_pixels, cross_fit_temperatures
+from flomo_training.uncertainty.cross_fitting import at_temperature
+from flomo_training.uncertainty.degradations import DEGRADATIONS
+from flomo_training.uncertainty.robustness import EVERY, DegradationResult, measure_degradations
 from napari_flomo.files import make_folder
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Segmenter
@@ -62,23 +62,25 @@ def measure_missing(
     at: dict[float, Segmenter] = {}  # an engine is made once for each
     for case in cases:
         temperature = temperatures[case.patient]
-        if read_rows(folder, case, segmenter.card, temperature) is not None:
+        if read_results_of(folder, case, segmenter.card, temperature) is not None:
             continue
         if temperature not in at:
             at[temperature] = at_temperature(segmenter, temperature, engine)
-        rows = measure_shift(case, at[temperature])
-        content = made_with(segmenter.card, temperature) | {"rows": [asdict(row) for row in rows]}
+        rows = measure_degradations(case, at[temperature])
+        content = provenance_of(segmenter.card, temperature) | {
+            "rows": [asdict(row) for row in rows]
+        }
         write_json(content, folder / f"{case.name}.json")
         if progress is not None:
             progress(case.name)
 
 
-def read_rows(
+def read_results_of(
     folder: Path, case: Case, card: ModelCard, temperature: float
-) -> list[ShiftRow] | None:
+) -> list[DegradationResult] | None:
     """Return the rows of a volume; None if there are none that were made in this way."""
     content = _read(folder / f"{case.name}.json")
-    wanted = made_with(card, temperature)
+    wanted = provenance_of(card, temperature)
     if {name: content.get(name) for name in wanted} != wanted:
         return None
     try:
@@ -86,12 +88,12 @@ def read_rows(
             {name: math.nan if one is None else one for name, one in row.items()}
             for row in content["rows"]
         ]
-        return [ShiftRow(**row) for row in rows]
+        return [DegradationResult(**row) for row in rows]
     except (AttributeError, LookupError, TypeError):
         return None
 
 
-def made_with(card: ModelCard, temperature: float) -> dict[str, Any]:
+def provenance_of(card: ModelCard, temperature: float) -> dict[str, Any]:
     """Return what decides about the figures of a volume, in plain JSON types."""
     strengths = {kind: list(grades) for kind, (_, grades, _) in DEGRADATIONS.items()}
     return {
@@ -122,7 +124,7 @@ def fitted_temperatures(
     found = known.get("temperatures")
     if known.get("weights") == card.sha256 and isinstance(found, dict) and set(found) == patients:
         return {patient: float(value) for patient, value in found.items()}
-    fits = cross_fit(collect_cases(segmenter, cases), cases, card)
+    fits = cross_fit_temperatures(collect_patient_pixels(segmenter, cases), cases, card)
     fitted = {patient: fit.temperature for patient, fit in sorted(fits.items())}
     make_folder(folder)
     write_json({"weights": card.sha256, "temperatures": fitted}, path)

@@ -11,20 +11,20 @@ from flomo_training.cases import Case
 from flomo_training.uncertainty.calibration import (
     Pixels,
     TemperatureFit,
-    collect_cases,
-    cross_fit,
+    collect_patient_pixels,
+    cross_fit_temperatures,
     fit_temperature,
     fit_vector_scaling,
     halves,
     mean_nll,
 )
-from flomo_training.uncertainty.measuring import measure_case
+from flomo_training.uncertainty.measurement import measure_case
 from flomo_training.uncertainty.records import SliceRecord
 from napari_flomo.segmentation import Segmenter
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class FoldMeasurement:
     """What was measured on the cases of a fold.
 
     Attributes
@@ -53,7 +53,7 @@ def measure_fold(
     progress: Callable[[], object] | None = None,
     *,
     mirrored: bool = False,
-) -> Measured:
+) -> FoldMeasurement:
     """Measure calibration and uncertainty on cases that the model never saw.
 
     Parameters
@@ -76,8 +76,8 @@ def measure_fold(
         If files are broken, or there are too few patients or pixels.
     """
     names = tuple(maps)
-    pixels = collect_cases(segmenter, cases)
-    fits = cross_fit(pixels, cases, segmenter.card)
+    pixels = collect_patient_pixels(segmenter, cases)
+    fits = cross_fit_temperatures(pixels, cases, segmenter.card)
     before: list[SliceRecord] = []
     after: list[SliceRecord] = []
     for case in cases:
@@ -88,7 +88,7 @@ def measure_fold(
             progress()
     whole = fit_temperature(Pixels.together(list(pixels.values())), segmenter.card)
     vector = compare_scalings(pixels, cases, segmenter)
-    return Measured(before, after, fits, whole, vector)
+    return FoldMeasurement(before, after, fits, whole, vector)
 
 
 def at_temperature(segmenter: Segmenter, temperature: float, engine: str = "eager") -> Segmenter:

@@ -17,7 +17,7 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Agreement:
+class StructureMetrics:
     """How well one structure of one case was found.
 
     Attributes
@@ -26,7 +26,7 @@ class Agreement:
         What was looked at; ``patient`` is the group that is drawn as one by the bootstrap and
         ``phase`` is empty where there is none.
     dice, iou, hd95_mm, nsd, slice_dice, slices
-        See `flomo_training.metrics.Overlap`; NaN where not measured.
+        See `flomo_training.metrics.MaskMetrics`; NaN where not measured.
     reference_ml, result_ml
         Volumes by counting voxels, NaN where the spacing is unknown.
     listed_ml
@@ -62,11 +62,11 @@ class Agreement:
         return (self.result_voxels if self.result_voxels >= 0 else self.result_ml) > 0
 
 
-_TYPES = {field.name: field.type for field in fields(Agreement)}
+_TYPES = {field.name: field.type for field in fields(StructureMetrics)}
 _REQUIRED = ("case", "patient", "phase", "structure", "dice")
 
 
-def write_table(rows: Sequence[Agreement], path: Path) -> None:
+def write_metrics(rows: Sequence[StructureMetrics], path: Path) -> None:
     """Write rows as CSV; what is NaN stays empty.
 
     Raises
@@ -85,8 +85,8 @@ def write_table(rows: Sequence[Agreement], path: Path) -> None:
             writer.writerow({name: "" if _is_nan(value) else value for name, value in cells})
 
 
-def read_table(path: Path) -> list[Agreement]:
-    """Read rows that `write_table` wrote, also of older versions with fewer columns.
+def read_metrics(path: Path) -> list[StructureMetrics]:
+    """Read rows that `write_metrics` wrote, also of older versions with fewer columns.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def read_table(path: Path) -> list[Agreement]:
         ) from error
 
 
-def _row(cells: dict[str, str]) -> Agreement:
+def _row(cells: dict[str, str]) -> StructureMetrics:
     for name in _REQUIRED:
         if cells.get(name) is None:
             raise KeyError(name)
@@ -113,7 +113,9 @@ def _row(cells: dict[str, str]) -> Agreement:
         "float": lambda text: float(text) if text else NAN,
     }
     known = {name: text for name, text in cells.items() if name in _TYPES}
-    return Agreement(**{name: convert[str(_TYPES[name])](text) for name, text in known.items()})
+    return StructureMetrics(
+        **{name: convert[str(_TYPES[name])](text) for name, text in known.items()}
+    )
 
 
 def _is_nan(value: object) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from flomo_training.bootstrap import draws
+from flomo_training.bootstrap import patient_weights
 from flomo_training.cases import Case, read_case
-from flomo_training.uncertainty.figures import estimate
-from flomo_training.uncertainty.measuring import measure_volume
+from flomo_training.uncertainty.degradations import DEGRADATIONS, GRADES, degrade, describe
+from flomo_training.uncertainty.measurement import measure_volume
 from flomo_training.uncertainty.records import SliceRecord
-from flomo_training.uncertainty.shift import DEGRADATIONS, GRADES, degrade, describe
+from flomo_training.uncertainty.statistics import estimate
 from napari_flomo.segmentation import Segmenter
 
 AS_IT_IS = "as it is"
@@ -23,7 +23,7 @@ EVERY = 2
 
 
 @dataclass(frozen=True)
-class ShiftRow:
+class DegradationResult:
     """Means over the slices of one case in one state.
 
     Attributes
@@ -49,7 +49,7 @@ class ShiftRow:
     expected_error_ml: float
 
 
-def measure_shift(case: Case, segmenter: Segmenter) -> list[ShiftRow]:
+def measure_degradations(case: Case, segmenter: Segmenter) -> list[DegradationResult]:
     """Return a row for a case as it is and one for each grade of each degradation."""
     volume, reference = read_case(case)
     slices = list(range(0, volume.n_slices, EVERY))
@@ -58,15 +58,15 @@ def measure_shift(case: Case, segmenter: Segmenter) -> list[ShiftRow]:
     for kind, grade in states:
         image = degrade(volume, kind, grade, segmenter.card) if grade else volume
         records = measure_volume(case, image, reference, segmenter, slices=slices)
-        rows.append(shift_row(records, kind, grade))
+        rows.append(mean_over_slices(records, kind, grade))
     return rows
 
 
-def shift_row(records: Sequence[SliceRecord], kind: str, grade: str) -> ShiftRow:
+def mean_over_slices(records: Sequence[SliceRecord], kind: str, grade: str) -> DegradationResult:
     """Return the means of some slices of one case."""
     pairs = [(one.dice, one.expected_dice) for record in records for one in record.structures]
     dice, promised = (np.array(values, float) for values in zip(*pairs, strict=True))
-    return ShiftRow(
+    return DegradationResult(
         records[0].case,
         records[0].patient,
         records[0].phase,
@@ -79,7 +79,7 @@ def shift_row(records: Sequence[SliceRecord], kind: str, grade: str) -> ShiftRow
     )
 
 
-def shift_figures(rows: Sequence[ShiftRow]) -> dict[str, Any]:
+def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
     """Return each state beside the images as they are, and how well uncertainty follows Dice.
 
     ``volumes``, ``patients``, ``phases`` and ``every``: what was measured, every so many slices.
@@ -88,9 +88,7 @@ def shift_figures(rows: Sequence[ShiftRow]) -> dict[str, Any]:
     """
     plain = {row.case: row for row in rows if row.kind == AS_IT_IS}
     patients = sorted({row.patient for row in rows})
-    weights = np.ones((1, len(patients)))
-    if len(patients) > 1:
-        weights = np.concatenate([weights, draws(len(patients), 0)])
+    weights = patient_weights(len(patients))
     states = list(dict.fromkeys((row.kind, row.grade) for row in rows))
     table = []
     for kind, grade in states:
