@@ -197,7 +197,7 @@ def test_every_process_has_its_own_share_of_the_order(monkeypatch):
     whole = list(EpochSampler(11, seed=5))
     shares = []
     for rank in range(3):
-        monkeypatch.setattr(slices, "_place_among_processes", lambda rank=rank: (rank, 3))
+        monkeypatch.setattr(slices, "_rank_and_world_size", lambda rank=rank: (rank, 3))
         sampler = EpochSampler(11, seed=5)
         shares.append(list(sampler))
         assert len(sampler) == len(shares[-1]) == 3

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flomo_training.duplicates import clusters, distances, perceptual_hash
+from flomo_training.duplicates import cluster_near_duplicates, hamming_distances, perceptual_hash
 from flomo_training.folds import assign_folds, read_folds, split_into_blocks
 from napari_flomo.errors import FlomoError
 
@@ -30,7 +30,7 @@ def saved_anew(pixels: np.ndarray) -> np.ndarray:
 def test_a_picture_saved_anew_looks_the_same_and_another_does_not():
     hashes = [perceptual_hash(picture(seed)) for seed in range(6)]
     again = [perceptual_hash(saved_anew(picture(seed))) for seed in range(6)]
-    unlike = distances(hashes, again)
+    unlike = hamming_distances(hashes, again)
     assert unlike.diagonal().max() <= 16
     assert unlike[~np.eye(6, dtype=bool)].min() > 64
     assert len(bytes.fromhex(hashes[0])) == 32
@@ -45,9 +45,9 @@ def test_chains_of_likeness_make_one_cluster():
     zero = bytes(32).hex()
     four, eight = (b"\x0f" + bytes(31)).hex(), (b"\xff" + bytes(31)).hex()
     far = (bytes(16) + b"\xff" * 16).hex()
-    assert clusters([far, eight, zero, four], 4) == [0, 1, 1, 1]
-    assert clusters([far, eight, zero, four], 3) == [0, 1, 2, 3]
-    assert clusters([], 3) == []
+    assert cluster_near_duplicates([far, eight, zero, four], 4) == [0, 1, 1, 1]
+    assert cluster_near_duplicates([far, eight, zero, four], 3) == [0, 1, 2, 3]
+    assert cluster_near_duplicates([], 3) == []
 
 
 def test_dealing_keeps_groups_whole_and_strata_even():

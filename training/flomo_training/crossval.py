@@ -1,4 +1,4 @@
-"""Every fold of a recipe: train, measure what was held out, and one table over all patients."""
+"""Cross-validation: train every fold of a recipe and evaluate all held-out patients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from napari_flomo.models.shelf import CARD_FILE
 
 
 def run_fold(recipe: Recipe, source: Path, out: Path) -> list[StructureMetrics]:
-    """Train one fold and measure its held-out cases; what is done already is not done again.
+    """Train one fold and evaluate its held-out cases; finished steps are skipped.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def run_fold(recipe: Recipe, source: Path, out: Path) -> list[StructureMetrics]:
     source
         Data folder.
     out
-        The fold's run folder. A finished run is kept, an interrupted one goes on.
+        Run folder of the fold. A finished run is kept, an interrupted one is resumed.
 
     Returns
     -------
@@ -51,30 +51,30 @@ def run_fold(recipe: Recipe, source: Path, out: Path) -> list[StructureMetrics]:
 
 
 def cross_validate(recipe: Recipe, source: Path, out: Path, folds: Sequence[int]) -> dict[str, Any]:
-    """Train and measure several folds.
+    """Train and evaluate several folds.
 
-    Every patient is measured once, by the one model that never saw that patient.
+    Every patient is evaluated once, by the model that was not trained on it.
 
     Parameters
     ----------
     recipe
-        Its own fold is ignored.
+        Its fold is ignored.
     source
         Data folder.
     out
-        Holds ``fold0``, ``fold1``, ... and at the end ``cases.csv`` and ``crossval.json``.
+        Folder for ``fold0``, ``fold1``, ..., ``cases.csv`` and ``crossval.json``.
     folds
-        Which.
+        Folds to run.
 
     Returns
     -------
     dict
-        The figures of all folds together, and ``folds``: the mean Dice of each.
+        Summary of all folds together, and ``folds``: the mean Dice of each.
 
     Raises
     ------
     FlomoError
-        If a fold cannot be trained or measured; the folds that are finished stay.
+        If a fold cannot be trained or evaluated; finished folds are kept.
     """
     rows: list[StructureMetrics] = []
     means: dict[str, Any] = {}
@@ -88,7 +88,7 @@ def cross_validate(recipe: Recipe, source: Path, out: Path, folds: Sequence[int]
         rows += measured
     repeated = len(rows) - len({(row.case, row.structure) for row in rows})
     if repeated:
-        raise FlomoError(f"{out}: {repeated} results stand in two folds; the folds have a leak.")
+        raise FlomoError(f"{out}: {repeated} results are in two folds; fix the folds.")
     result = {"model": recipe.model.name, "flavour": recipe.flavour, "folds": means}
     result |= figures(rows)
     write_metrics(rows, out / CASES_TABLE)
@@ -97,13 +97,13 @@ def cross_validate(recipe: Recipe, source: Path, out: Path, folds: Sequence[int]
 
 
 def run_crossval(args: argparse.Namespace) -> int:
-    """Serve ``flomo crossval``."""
+    """Run ``flomo crossval``."""
     recipe = read_recipe(args.recipe)
     recipe = replace(recipe, hardware=override_hardware(recipe.hardware, args))
     if recipe.hardware.devices * recipe.hardware.num_nodes > 1:
-        # Each fold starts its processes anew, which only a program of its own can do.
+        # Lightning starts new processes for each fold, which needs a separate program.
         raise FlomoError(
-            "flomo crossval uses one device; with several, run flomo train --fold K for each fold."
+            "flomo crossval uses one device; for several, run flomo train --fold K for each fold."
         )
     source = Path(args.data or recipe.data.source)
     out = Path(args.out) if args.out else Path("runs") / f"{recipe.model.name}-crossval"

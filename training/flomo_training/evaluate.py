@@ -1,4 +1,4 @@
-"""Measure a model on labelled volumes, in their own spacing, through the same code users run."""
+"""Evaluate a model on labelled volumes in native spacing, with the same code that users run."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from napari_flomo.segmentation import Segmenter
 from napari_flomo.tables import read_table, read_text
 from napari_flomo.volumes import Volume
 
-LISTED = {
+LISTED_VOLUMES = {
     "rv_ml": "right ventricle",
     "myo_ml": "left ventricular myocardium",
     "lv_ml": "left ventricle",
 }
-"""Columns of ``cases.csv`` with reference volumes, and the structures they are of."""
+"""Structures whose volumes are listed in columns of ``cases.csv``."""
 
 NAN = float("nan")
 
@@ -57,26 +57,26 @@ def evaluate_case(
     Parameters
     ----------
     case
-        One image with labels; one frame.
+        One labelled image with one frame.
     segmenter
-        The model as users run it.
+        Model to evaluate.
     listed
         Volumes in ml that the data set lists, by case and structure.
     gallery
-        Is shown the case.
+        Collects the worst cases.
     mirrored
-        As `Segmenter.segment` takes it.
+        See `Segmenter.segment`.
     notes
-        Takes what had to be decided about the headers, by case.
+        Collects notes on image headers, by case.
 
     Raises
     ------
     FlomoError
-        If a file is broken, or the reference holds codes that the card does not name.
+        If a file is damaged, or the reference contains codes that are not in the card.
     """
     volume, reference = read_case(case)
-    if notes is not None and (said := (*volume.notes, *reference.notes)):
-        notes[case.name] = said[0]
+    if notes is not None and (found := (*volume.notes, *reference.notes)):
+        notes[case.name] = found[0]
     codes_to_classes(reference.data, segmenter.card, case.name)
     result = segmenter.segment(volume, keep_probabilities=False, mirrored=mirrored).labels
     rows = measure_structures(case, reference, result, segmenter.card.labels[1:], listed or {})
@@ -88,7 +88,7 @@ def evaluate_case(
 def measure_structures(
     case: Case, reference: Volume, result: Volume, labels: Sequence[Any], listed: Listed
 ) -> list[StructureMetrics]:
-    """Return the rows of one case, one for each of the card's structures."""
+    """Return the metrics of one case for each structure of the card."""
     known = reference.geometry.spacing_known
     spacing = reference.geometry.spacing[::-1] if known else None  # slices, rows, columns
     names = {label.code: label.name for label in labels}
@@ -120,7 +120,7 @@ def evaluate(
     mirrored: bool = False,
     notes: dict[str, str] | None = None,
 ) -> list[StructureMetrics]:
-    """Evaluate many cases; one row per case and structure. Arguments as of `evaluate_case`."""
+    """Evaluate several cases; arguments as for `evaluate_case`."""
     rows: list[StructureMetrics] = []
     for done, case in enumerate(cases, start=1):
         rows += evaluate_case(case, segmenter, listed, gallery, mirrored=mirrored, notes=notes)
@@ -130,7 +130,7 @@ def evaluate(
 
 
 def read_listed_volumes(source: Path) -> dict[tuple[str, str], float]:
-    """Return the volumes in ml that a data folder lists, by case and structure; often none.
+    """Return the volumes in ml that a data folder lists, by case and structure.
 
     Raises
     ------
@@ -142,20 +142,20 @@ def read_listed_volumes(source: Path) -> dict[tuple[str, str], float]:
         return {}
     volumes = {}
     for row in read_table(table):
-        for column, structure in LISTED.items():
+        for column, structure in LISTED_VOLUMES.items():
             if row.get(column):
                 try:
                     volumes[row["case"], structure] = float(row[column])
                 except ValueError as error:
                     raise FlomoError(
-                        f"{table} lists {row[column]!r} as {column} of {row['case']}, which is no "
-                        "number; mend it."
+                        f"{table} has {row[column]!r} as {column} of {row['case']}, which is not a "
+                        "number; fix it."
                     ) from error
     return volumes
 
 
 def data_name(source: Path) -> str:
-    """Return what tables call a data folder: by its manifest, else by the name of the folder.
+    """Return the short name of a data folder, from its manifest or the name of the folder.
 
     Raises
     ------
@@ -181,17 +181,17 @@ def evaluate_folder(
     *,
     mirrored: bool = False,
 ) -> tuple[list[StructureMetrics], dict[str, Any]]:
-    """Evaluate a part of a data folder, with a bar in a terminal.
+    """Evaluate a split of a data folder, with a progress bar in a terminal.
 
     Returns
     -------
     rows, summary
-        The table, and `summarise` of it with data set, fold and split.
+        The table, and its summary with data set, fold and split.
 
     Raises
     ------
     FlomoError
-        If the data or a file is not as it should be.
+        If the data cannot be used.
     """
     cases = list_cases(source, fold, split)
     notes: dict[str, str] = {}
@@ -208,8 +208,8 @@ def evaluate_folder(
     print_notes(notes, len(cases))
     if all(math.isnan(row.dice) for row in rows):
         raise FlomoError(
-            f"No structure of {segmenter.card.name} occurs in these cases of {source}; choose "
-            "other data or another model."
+            f"These cases of {source} contain no structure of {segmenter.card.name}; choose other "
+            "data or another model."
         )
     return rows, summarise(rows, segmenter.card) | {
         "data": data_name(source),
@@ -220,9 +220,9 @@ def evaluate_folder(
 
 
 def run_evaluation(args: argparse.Namespace) -> int:
-    """Serve ``flomo evaluate``."""
+    """Run ``flomo evaluate``."""
     if args.mirrored and args.record:
-        raise FlomoError("Cards tell of plain views; leave out --mirrored, or --record.")
+        raise FlomoError("Model cards store metrics of plain views; omit --mirrored or --record.")
     to_stdout = args.json == "-"
     for path in (args.out, args.gallery, None if to_stdout else args.json):
         if path is not None:
@@ -242,12 +242,14 @@ def run_evaluation(args: argparse.Namespace) -> int:
         write_json(summary, args.json)
     print(json_text(summary).rstrip() if to_stdout else as_text(summary))
     if args.uncertainty:
-        _judge_uncertainty(args, segmenter, to_stdout=to_stdout)
+        _evaluate_uncertainty(args, segmenter, to_stdout=to_stdout)
     return 0
 
 
-def _judge_uncertainty(args: argparse.Namespace, segmenter: Segmenter, *, to_stdout: bool) -> None:
-    """Serve ``--uncertainty``; with JSON on stdout the report is in its folder alone."""
+def _evaluate_uncertainty(
+    args: argparse.Namespace, segmenter: Segmenter, *, to_stdout: bool
+) -> None:
+    """Run ``--uncertainty``; with JSON on stdout, the report is only written to its folder."""
     from flomo_training.uncertainty.command import run_uncertainty
 
     source = Path(args.data)
@@ -258,12 +260,12 @@ def _judge_uncertainty(args: argparse.Namespace, segmenter: Segmenter, *, to_std
         "split": args.split,
         "views": "mirrored" if args.mirrored else "plain",
     }
-    told = run_uncertainty(args.uncertainty, segmenter, cases, facts, mirrored=args.mirrored)
+    text = run_uncertainty(args.uncertainty, segmenter, cases, facts, mirrored=args.mirrored)
     if not to_stdout:
-        print(told)
+        print(text)
 
 
 def card_metrics(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a summary belongs into a card: the figures, without every interval."""
+    """Return the part of a summary that is stored in a card."""
     left_out = {"intervals_95", "ventricles_listed", "impossible_pairs"}
     return {key: value for key, value in summary.items() if key not in left_out}

@@ -1,4 +1,4 @@
-"""From a trained network to a model folder: safetensors and card."""
+"""Export of trained networks as model folders: safetensors and card."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from napari_flomo.models.shelf import CARD_FILE
 from napari_flomo.networks import build
 
 COSTS = ("training_hours", "hardware")
-"""Facts of a run that belong into the card."""
+"""Facts of a run that are stored in the card."""
 
 
 def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[str, Any]) -> Path:
-    """Write a trained network as a model that the shelf can load.
+    """Write a trained network as a model folder.
 
-    Heads that only helped the training (deep supervision) are left out.
+    Deep-supervision heads are left out.
 
     Parameters
     ----------
     network
-        As trained.
+        Trained network.
     recipe
-        That it was trained by.
+        Recipe of the training.
     folder
-        Where ``card.json`` and ``model.safetensors`` go; ``run.json`` is written beside it.
+        Folder for ``card.json`` and ``model.safetensors``; ``run.json`` is written beside it.
     run
-        Facts of the run, for ``run.json``.
+        Facts of the run for ``run.json``.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[
 
 
 def training_protocol(recipe: Recipe) -> str:
-    """Return how a model was trained, in a sentence for its card."""
+    """Return a sentence for the card about how a model was trained."""
     start = ", starting from its parent" if recipe.parent else ""
     mean = ", mean of the last weights" if recipe.average is not None else ""
     data = (
@@ -83,14 +83,14 @@ def training_protocol(recipe: Recipe) -> str:
 
 
 def supersede(old: Path, new: Path) -> ModelCard:
-    """Put a better model in the place of an older one; the card remembers the older one.
+    """Replace a model by a better one; the card keeps the older one in its history.
 
     Parameters
     ----------
     old
-        Model folder that is replaced.
+        Model folder to replace.
     new
-        Model folder that takes its place, and stays as it is.
+        Model folder of the replacement; it is not changed.
 
     Returns
     -------
@@ -100,12 +100,12 @@ def supersede(old: Path, new: Path) -> ModelCard:
     Raises
     ------
     FlomoError
-        If either model is damaged, their names differ, or they are one and the same.
+        If a model is damaged, their names differ, or their weights are the same.
     """
     (_, before), (network, card) = load_network(old), load_network(new)
     if before.name != card.name or before.sha256 == card.sha256:
         raise FlomoError(
-            f"{new} cannot follow {old}: it must have the same name and other weights."
+            f"{new} cannot replace {old}: it must have the same name and other weights."
         )
     version = {
         "sha256": before.sha256,

@@ -1,4 +1,4 @@
-"""The worst cases of an evaluation as a picture: image, reference, result."""
+"""Picture of the worst cases of an evaluation: image, reference and result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from napari_flomo.models import Label
 from napari_flomo.volumes import Volume
 
 ACROSS = 2
-"""Cases beside each other."""
+"""Cases per row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +41,19 @@ class GalleryCase:
     Attributes
     ----------
     rows
-        Its figures.
+        Its metrics.
     dice
         Mean over its structures.
     image
-        The slice with the most wrong pixels, ``(rows, columns)``, with channels for colour.
+        The slice with the most wrong pixels, ``(rows, columns)`` or ``(rows, columns, channels)``.
     reference, result
         Codes of that slice.
     window
-        Grey values shown black and white.
+        Intensities displayed as black and white.
     place
-        Where the slice lies: ``"slice 3 of 10"``; empty for a photo.
+        Position of the slice, ``"slice 3 of 10"``; empty for a photo.
     aspect
-        Height of a pixel over its width.
+        Height of a pixel divided by its width.
     """
 
     rows: Sequence[StructureMetrics]
@@ -67,12 +67,12 @@ class GalleryCase:
 
 
 class WorstCases:
-    """Keeps the cases with the lowest Dice of those that it is shown, and draws them.
+    """Collects the cases with the lowest Dice and draws them.
 
     Parameters
     ----------
     count
-        How many to keep; of each only one slice is held in memory.
+        Number of cases to keep; only one slice of each is kept in memory.
     """
 
     def __init__(self, count: int = 6) -> None:
@@ -82,7 +82,7 @@ class WorstCases:
 
     @property
     def cases(self) -> list[GalleryCase]:
-        """The worst first, of equals the one that came first."""
+        """The kept cases, the worst first; ties in the order of arrival."""
         return [item[2] for item in sorted(self._heap, key=lambda item: (-item[0], -item[1]))]
 
     def add(
@@ -92,23 +92,23 @@ class WorstCases:
         result: NDArray[Any],
         rows: Sequence[StructureMetrics],
     ) -> None:
-        """Look at a case and keep it if it is one of the worst.
+        """Keep a case if it is one of the worst.
 
         Parameters
         ----------
         volume
-            The image; one frame.
+            Image with one frame.
         reference, result
             Codes ``(slices, rows, columns)``.
         rows
-            Its figures; a case without any structure is passed over.
+            Metrics of the case; a case without any structure is ignored.
         """
         values = [row.dice for row in rows if not math.isnan(row.dice)]
         if not values:
             return
         dice = float(np.mean(values))
         self._seen += 1
-        # The order of arrival breaks ties, so that cases are never compared.
+        # The order of arrival breaks ties, so that cases themselves are never compared.
         item = (-dice, -self._seen)
         if len(self._heap) == self.count and item <= self._heap[0][:2]:
             return
@@ -131,11 +131,11 @@ class WorstCases:
         Raises
         ------
         FlomoError
-            If nothing was shown, or the picture cannot be written.
+            If there is no case, or the picture cannot be written.
         """
         cases = self.cases
         if not cases:
-            raise FlomoError("No case holds a structure, so there is nothing to draw.")
+            raise FlomoError("No case contains a structure, so there is nothing to draw.")
         across = min(ACROSS, len(cases))
         down = math.ceil(len(cases) / across)
         figure = Figure(

@@ -1,4 +1,4 @@
-"""The network, its loss and its optimiser, as Lightning drives them."""
+"""Lightning module of the training: network, loss and optimiser."""
 
 from __future__ import annotations
 
@@ -20,13 +20,7 @@ from napari_flomo.networks import build
 
 
 class SegmentationModule(lightning.LightningModule):
-    """Training of one network by one recipe.
-
-    Parameters
-    ----------
-    recipe
-        Every number of the run.
-    """
+    """Training of a network by a recipe."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -50,7 +44,7 @@ class SegmentationModule(lightning.LightningModule):
         self.teachers: Teachers | None = None
 
     def setup(self, stage: str) -> None:
-        """Choose fast gradients where the run is on a CPU, and load the teachers."""
+        """Use fast gradients on the CPU, and load the teachers."""
         if stage != "fit":
             return
         device = self.trainer.strategy.root_device
@@ -81,9 +75,9 @@ class SegmentationModule(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        """Return Nadam and its schedule."""
+        """Return the NAdam optimiser and its schedule."""
         o = self.recipe.optimiser
-        # These arguments make PyTorch's NAdam equal to Keras'; its own defaults do not.
+        # With these arguments PyTorch's NAdam equals Keras' Nadam.
         optimiser = torch.optim.NAdam(
             (p for p in self.network.parameters() if p.requires_grad),
             lr=o.learning_rate,
@@ -108,22 +102,22 @@ class SegmentationModule(lightning.LightningModule):
 
 
 def load_parent_weights(network: nn.Module, name: str, *, widen: bool = False) -> None:
-    """Copy the weights of a model into a network of the same layout.
+    """Load the weights of a model into a network of the same architecture.
 
     Parameters
     ----------
     network
-        Changed in place. Heads that only help the training and that the model lacks keep theirs.
+        Changed in place. Deep-supervision heads that the model lacks keep their weights.
     name
-        Of a model on the shelf, or its folder.
+        Name or folder of the model.
     widen
-        Whether the network may see neighbouring slices that the model does not: it starts by
-        passing over them, with the very logits of the model.
+        Whether the network may have neighbouring slices as additional input channels. Their
+        weights start at 0, so that the logits are the same as those of the model.
 
     Raises
     ------
     FlomoError
-        If the model is missing, or its layout is another.
+        If the model is missing or has another architecture.
     """
     weights, own = load_network(name)[0].state_dict(), network.state_dict()
     if widen:
@@ -134,25 +128,25 @@ def load_parent_weights(network: nn.Module, name: str, *, widen: bool = False) -
     alike = all(key in own and own[key].shape == value.shape for key, value in weights.items())
     if not alike:
         raise FlomoError(
-            f"The weights of {name} do not fit the network of the recipe; give 'start_from' a "
-            "model of the same network and labels."
+            f"The weights of {name} do not fit the network of the recipe; set 'start_from' to a "
+            "model with the same network and labels."
         )
     network.load_state_dict({**own, **weights})
 
 
 def widen_input(weights: Tensor, shape: torch.Size) -> Tensor:
-    """Return weights of a layer that sees one slice, for one that sees its neighbours as well.
+    """Extend the weights of a layer from one input channel to several neighbouring slices.
 
-    Layers that work on each channel of their own do the same for every slice; those that mix
-    channels begin with 0 for all but the slice in the middle. Weights of other shapes than an input
-    of one channel explains are returned as they are.
+    Depthwise layers use the same weights for every slice; other layers start with 0 for all slices
+    except the central one. Weights that do not depend on the number of input channels are returned
+    unchanged.
 
     Parameters
     ----------
     weights
-        ``(1, ...)`` for each channel of its own, ``(out, 1, ...)`` mixing.
+        ``(1, ...)`` for depthwise layers, ``(out, 1, ...)`` for others.
     shape
-        Of the weights that are wanted.
+        Of the extended weights.
     """
     if weights.ndim != len(shape):
         return weights
@@ -168,7 +162,7 @@ def widen_input(weights: Tensor, shape: torch.Size) -> Tensor:
 
 
 def cosine_with_warm_up(step: int, warm_up: float, total: int) -> float:
-    """Return the share of the learning rate that holds at a step."""
+    """Return the factor of the learning rate at a step."""
     if step < warm_up:
         return (step + 1) / (warm_up + 1)
     return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step - warm_up) / max(1.0, total - warm_up)))

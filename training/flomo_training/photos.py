@@ -1,6 +1,6 @@
-"""Preparation of the data sets of photos: CVC-ClinicDB, BUSI and Montgomery.
+"""Preparation of photo data sets: CVC-ClinicDB, BUSI and Montgomery.
 
-Each is taken as its makers give it out or as ``images/`` and ``masks/`` with the same names.
+Each is read in its original layout, or from ``images/`` and ``masks/`` with the same names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo and the files whose union is its mask."""
+    """A photo and its mask files, whose union is the mask."""
 
     name: str
     image: Path
@@ -35,24 +35,24 @@ class Picture:
 
 @dataclass(frozen=True)
 class Collection:
-    """What is particular about one data set.
+    """Properties of a data set.
 
     Attributes
     ----------
     title
-        Its proper name.
+        Name of the data set.
     grey
-        Whether colours, which some copies of grey pictures carry, are to be dropped.
+        Whether to convert pictures to grey values.
     near_duplicate_bits
         Threshold from the histogram of distances, between duplicates and similar pictures.
     unit
         Of the folds.
     group
-        Kind of a picture by its name, in equal shares in all folds.
+        Returns the kind of a picture from its name, by which folds are stratified.
     empty
-        Whether the mask of a picture of this kind is empty.
+        Whether masks of a kind of picture are empty.
     find
-        Pictures of the makers' own layout.
+        Finds the pictures in the original layout.
     """
 
     title: str
@@ -72,19 +72,19 @@ def prepare_photos(name: str, source: Path, out: Path) -> None:
     name
         Key of `COLLECTIONS`.
     source, out
-        Folder of the data set as it came, and the folder to write.
+        Original folder of the data set, and the folder to write.
 
     Raises
     ------
     FlomoError
-        If files are missing or wrong, or ``out`` cannot be written.
+        If files are missing or invalid, or ``out`` cannot be written.
     """
     collection = COLLECTIONS[name]
     pictures = _plain(source) or collection.find(source)
     if not pictures:
         raise FlomoError(
-            f"{source} does not look like {collection.title}; give the folder that holds images/ "
-            "and masks/, or the one that its makers give out."
+            f"{source} does not look like {collection.title}; give the original folder, or one "
+            "with images/ and masks/."
         )
     pictures.sort(key=lambda picture: picture.name)
     raise_if_missing(source, [f"a mask of {p.image.name}" for p in pictures if not p.masks])
@@ -99,22 +99,24 @@ def prepare_photos(name: str, source: Path, out: Path) -> None:
 
 
 def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> PreparedCase:
-    """Read, check and encode a picture; its perceptual hash is put into ``hashes``."""
+    """Read, check and encode a picture; add its perceptual hash to ``hashes``."""
     name, kind = picture.name, collection.group(picture.name)
     pixels, content, suffix = _image(picture.image, grey=collection.grey)
     mask = np.zeros(pixels.shape[:2], bool)
     for path in picture.masks:
         part = _mask(path)
         if part.shape != mask.shape:
-            raise FlomoError(f"{path} is not of the size of {picture.image.name}; get both again.")
+            raise FlomoError(
+                f"{path} and {picture.image.name} have different sizes; download both again."
+            )
         mask |= part
     if mask.any() == collection.empty(kind):
         wrong = "is not empty" if mask.any() else "is empty"
-        raise FlomoError(f"The mask of {picture.image} {wrong}; get it again.")
+        raise FlomoError(f"The mask of {picture.image} {wrong}; download it again.")
     hashes[name] = perceptual_hash(pixels)
     row = {
         "case": name,
-        "patient": "",  # known when all are seen
+        "patient": "",  # set by _fold
         "phase": "",
         "group": kind,
         "image": f"images/{name}{suffix}",
@@ -129,7 +131,7 @@ def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> P
 def _fold(
     rows: Sequence[dict[str, str]], collection: Collection, hashes: Mapping[str, str]
 ) -> Folds:
-    """Group the cases, write the groups into the rows, and assign_folds them."""
+    """Group the cases, write the groups into the rows, and assign them to folds."""
     names = [row["case"] for row in rows]
     values = [hashes[name] for name in names]
     if collection.unit == "block":
@@ -157,10 +159,10 @@ def _fold(
 
 
 def _image(path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], bytes, str]:
-    """Return pixels, content and suffix of a picture; the file itself where nothing must change."""
+    """Return pixels, file content and suffix of a picture, converted only if necessary."""
     volume = read(path)
     if volume.n_slices != 1 or volume.data.dtype != np.uint8:
-        raise FlomoError(f"{path} is not one picture of 8 bits; get it again.")
+        raise FlomoError(f"{path} is not a single 8-bit picture; download it again.")
     pixels = volume.data[0]
     plain = pixels.ndim == (2 if grey else 3) and pixels.shape[-1] != 4
     if plain:
@@ -171,14 +173,14 @@ def _image(path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], bytes, str]:
 
 
 def _mask(path: Path) -> NDArray[np.bool_]:
-    """Return a mask; a copy with colours counts as set where any is bright."""
+    """Return a mask; in a colour copy, a pixel is set if any channel is bright."""
     data = read(path).data[0]
     if data.ndim == 3:
         data = data[..., :3].max(-1)
     top = int(data.max())
     marked: NDArray[np.bool_] = data > top / 2
     if top and np.mean((data > 0.1 * top) & (data < 0.9 * top)) > 0.01:
-        raise FlomoError(f"{path} has shades of grey, so it is no mask; get it again.")
+        raise FlomoError(f"{path} has grey values and is not a mask; download it again.")
     return marked
 
 
@@ -189,14 +191,14 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _in(folder: Path) -> dict[str, Path]:
-    """Return the pictures of a folder by their names without suffix."""
+    """Return the pictures of a folder by name without suffix."""
     if not folder.is_dir():
         return {}
     return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES}
 
 
 def _plain(source: Path) -> list[Picture]:
-    """Pictures in ``images/`` with masks of the same names in ``masks/``."""
+    """Return pictures in ``images/`` with masks of the same names in ``masks/``."""
     masks = _in(source / "masks")
     return [
         Picture(name, image, (masks[name],) if name in masks else ())
@@ -205,7 +207,7 @@ def _plain(source: Path) -> list[Picture]:
 
 
 def _find_clinicdb(source: Path) -> list[Picture]:
-    """``Original/17.tif`` with ``Ground Truth/17.tif``, also within ``PNG/`` or ``TIF/``."""
+    """Find ``Original/17.tif`` with ``Ground Truth/17.tif``, also within ``PNG/`` or ``TIF/``."""
     for root in (source, *(source / name for name in ("PNG", "TIF", "CVC-ClinicDB"))):
         images, masks = _in(root / "Original"), _in(root / "Ground Truth")
         if images:
@@ -217,7 +219,7 @@ def _find_clinicdb(source: Path) -> list[Picture]:
 
 
 def _find_busi(source: Path) -> list[Picture]:
-    """``benign/benign (3).png`` with ``benign (3)_mask.png``, ``benign (3)_mask_1.png``, ..."""
+    """Find ``benign/benign (3).png`` with ``benign (3)_mask.png``, ``..._mask_1.png``, ..."""
     result = []
     for root in (source, source / "Dataset_BUSI_with_GT"):
         for kind in ("benign", "malignant", "normal"):
@@ -230,7 +232,7 @@ def _find_busi(source: Path) -> list[Picture]:
 
 
 def _find_montgomery(source: Path) -> list[Picture]:
-    """``CXR_png`` with a mask for each lung in ``ManualMask/leftMask`` and ``.../rightMask``."""
+    """Find ``CXR_png`` with a mask of each lung in ``ManualMask/leftMask`` and ``rightMask``."""
     for root in (source, source / "MontgomerySet"):
         sides = [_in(root / "ManualMask" / f"{side}Mask") for side in ("left", "right")]
         images = _in(root / "CXR_png")

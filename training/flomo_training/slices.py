@@ -1,4 +1,4 @@
-"""Slices for the training loop: crop, augmented, in an order that a seed decides."""
+"""Dataset of cropped and augmented slices, and its reproducible sampler."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from flomo_training.recipe import Augmentation, Crops
 from flomo_training.targets import TargetMaker
 
 SampleKey = tuple[int, int]
-"""Epoch and index of a slice: together with the seed they decide everything random about it."""
+"""Epoch and index of a slice; with the seed they determine its random crop and augmentation."""
 
 
 class EpochSampler(Sampler[SampleKey]):
-    """Every slice once an epoch, in an order that depends on seed and epoch alone.
+    """Samples every slice once per epoch in an order that depends only on seed and epoch.
 
-    So an interrupted run that goes on at an epoch sees what it would have seen, whatever the number
-    of workers. Lightning calls `set_epoch`. Where several processes train together, each takes its
-    share of the same order, all shares of one length.
+    A resumed run therefore sees the same samples, with any number of workers. Lightning calls
+    `set_epoch`. In distributed training each process gets an equal share of the same order.
     """
 
     def __init__(self, length: int, seed: int) -> None:
@@ -33,7 +32,7 @@ class EpochSampler(Sampler[SampleKey]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
+        """Set the epoch of the next order."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[SampleKey]:
@@ -47,14 +46,14 @@ class EpochSampler(Sampler[SampleKey]):
 
 
 def _rank_and_world_size() -> tuple[int, int]:
-    """Return rank and number of the processes that train together."""
+    """Return the rank and the number of processes in distributed training."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
 class SliceDataset(Dataset[dict[str, Tensor]]):
-    """Squares crop from prepared volumes; an item is ``image`` (C, S, S) and ``classes`` (S, S).
+    """Crops of preprocessed volumes; an item has ``image`` (C, S, S) and ``classes`` (S, S).
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
     seed
         Of the run.
     targets
-        Makes further entries of an item from its classes; see `flomo_training.targets`.
+        Computes further entries of an item from its classes; see `flomo_training.targets`.
     """
 
     def __init__(
@@ -120,7 +119,7 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
 
 
 def crop(image: np.ndarray, corner: tuple[int, int], size: int) -> np.ndarray:
-    """Cut a square from ``(..., rows, columns)``; what lies outside the image is zero."""
+    """Crop a square from ``(..., rows, columns)``, padded with zeros outside the image."""
     result = np.zeros((*image.shape[:-2], size, size), image.dtype)
     top, left = max(corner[0], 0), max(corner[1], 0)
     part = image[..., top : max(corner[0] + size, 0), left : max(corner[1] + size, 0)]

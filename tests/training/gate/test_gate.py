@@ -265,7 +265,7 @@ def test_the_same_models_give_the_same_report(
 def everything(
     store: CorrectionStore, held_out: list[HeldOut], reference: Path, tmp_path: Path
 ) -> list[str]:
-    """The options that name all that there is to compare_models on."""
+    """Options of the command for all data."""
     listed = tmp_path / "held_out.json"
     listed.write_text(json.dumps([vars(part) for part in held_out]))
     options = {"--store": store.folder, "--held-out": listed, "--reference": reference}

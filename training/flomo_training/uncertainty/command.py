@@ -1,4 +1,4 @@
-"""``flomo calibrate``, and what ``flomo evaluate --uncertainty`` adds."""
+"""``flomo calibrate`` and ``flomo evaluate --uncertainty``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SENTENCE = re.compile(r"\s*Temperature fitted [^.]*\.")
 
 
 def run_calibration(args: argparse.Namespace) -> int:
-    """Serve ``flomo calibrate``."""
+    """Run ``flomo calibrate``."""
     from flomo_training.evaluate import data_name
 
     folder, source = locate(args.model), Path(args.data)
@@ -57,7 +57,7 @@ def run_uncertainty(
     *,
     mirrored: bool = False,
 ) -> str:
-    """Write the report on uncertainty and return it in words."""
+    """Write the report on uncertainty and return a summary as text."""
     check_unseen(cases, segmenter.card)
     with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
         report = write_uncertainty(
@@ -67,12 +67,12 @@ def run_uncertainty(
 
 
 def check_unseen(cases: list[Case], card: ModelCard) -> None:
-    """Raise if the model was trained on one of the cases: there it is surer than it should be.
+    """Check that the model was not trained on any of the cases, where it would be overconfident.
 
     Raises
     ------
     FlomoError
-        If it was.
+        If it was trained on one of them.
     """
     seen = set(card.trained_on or ())
     known = [case.name for case in cases if fingerprint(case.image) in seen]
@@ -80,12 +80,12 @@ def check_unseen(cases: list[Case], card: ModelCard) -> None:
         raise FlomoError(
             f"{card.name} was trained on {known[0]}"
             + (f" and {len(known) - 1} more of these cases" if len(known) > 1 else "")
-            + ", so they cannot tell how sure it should be; give cases that it never saw."
+            + ", so it cannot be calibrated with them; give cases that it was not trained on."
         )
 
 
 def store_temperature(folder: Path, fit: TemperatureFit, where: str) -> ModelCard:
-    """Write a fitted temperature into the card of a model; its weights stay as they are.
+    """Store a fitted temperature in the card of a model.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def store_temperature(folder: Path, fit: TemperatureFit, where: str) -> ModelCar
     fit
         From `fit_temperature`.
     where
-        On what it was fitted, for the card's protocol; without a full stop.
+        Description of the data for the card's protocol, without a full stop.
     """
     card = load_card(folder)
     said = f"Temperature fitted by likelihood within {BAND_MM:g} mm of the contours on {where}."
@@ -106,5 +106,5 @@ def _sentence(fit: TemperatureFit, *, stored: bool) -> str:
     return (
         f"Temperature {fit.temperature:g}: negative log-likelihood {fit.nll_before:.4f} before, "
         f"{fit.nll_after:.4f} after, on {fit.pixels} pixels"
-        + ("; it is in the card now." if stored else "; the card was left as it is.")
+        + ("; stored in the model card." if stored else "; the model card was not changed.")
     )

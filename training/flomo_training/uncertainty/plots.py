@@ -1,4 +1,4 @@
-"""Pictures of the figures: reliability, errors found, risk against coverage."""
+"""Plots of reliability, error recall, and risk against coverage."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COLOURS = ("#3b82f6", "#ef4444", "#22c55e", "#a855f7", "#f59e0b", "#0ea5e9", "#8
 def draw_reliability(
     before: Sequence[SliceRecord], after: Sequence[SliceRecord], path: Path
 ) -> None:
-    """Draw how often pixels of the band are right against how sure the network was of them."""
+    """Draw reliability diagrams for the pixels of the band."""
     figure, axes = _sheet(2)
     for panel, (title, records) in zip(axes, (("before", before), ("after", after)), strict=True):
         found = reliability_by_patient(records, lambda one: one.near)
@@ -43,17 +43,17 @@ def draw_reliability(
         panel.bar((np.arange(len(share)) + 0.5) / len(share), share, 0.9 / len(share), color=PALE)
         panel.plot(confidence, right, "o-", color=COLOURS[0], markersize=4)
         panel.set_title(f"{title}: ECE {float(total.ece()):.3f}", color=INK, fontsize=10)
-        panel.set_xlabel("confidence (bars: share of pixels)")
-        panel.set_ylabel("share of right pixels")
+        panel.set_xlabel("confidence (bars: fraction of pixels)")
+        panel.set_ylabel("accuracy")
         panel.set_xlim(0, 1)
         panel.set_ylim(0, 1)
     _save(figure, path)
 
 
 def draw_error_recall(records: Sequence[SliceRecord], names: Mapping[str, str], path: Path) -> None:
-    """Draw what a reviewer finds who looks at the first slices of every volume.
+    """Draw the recall of errors against the fraction of reviewed slices of every volume.
 
-    ``names`` are the orders to draw and what the legend calls them.
+    ``names`` are the orders to draw and their names in the legend.
     """
     figure, axes = _sheet(2)
     volume = np.unique([one.case for one in records], return_inverse=True)[1]
@@ -72,7 +72,7 @@ def draw_error_recall(records: Sequence[SliceRecord], names: Mapping[str, str], 
         best = recall_in_volumes(target, target, volume, everyone, GRID.tolist())[0]
         panel.plot(GRID, best, ":", color=INK, label=ORACLE)
         panel.set_title(f"{title} found", color=INK, fontsize=10)
-        panel.set_xlabel("share of the slices of every volume that was looked at")
+        panel.set_xlabel("fraction of the slices of every volume that was reviewed")
         panel.set_xlim(0, 1)
         panel.set_ylim(0, 1)
     axes[0].legend(fontsize=8, frameon=False)
@@ -80,7 +80,7 @@ def draw_error_recall(records: Sequence[SliceRecord], names: Mapping[str, str], 
 
 
 def draw_risk_coverage(records: Sequence[SliceRecord], path: Path) -> None:
-    """Draw the share of wrong pixels among those kept, surest first, for the maps of the whole."""
+    """Draw risk against coverage for the maps of the whole network."""
     figure, (panel,) = _sheet(1)
     names = [name for name in records[0].maps if MAPS[name].stage is None]
     for colour, name in zip(COLOURS, names, strict=False):
@@ -91,9 +91,9 @@ def draw_risk_coverage(records: Sequence[SliceRecord], path: Path) -> None:
     share = wrong / (right + wrong)
     panel.plot([0, 1 - share], [0, 0], ":", color=INK, label=ORACLE)
     panel.plot(GRID, np.clip((GRID - 1 + share) / np.maximum(GRID, 1e-9), 0, 1), ":", color=INK)
-    panel.axhline(share, color=PALE, linestyle="--", linewidth=1, label="knows nothing")
-    panel.set_xlabel("share of the band's pixels that are kept, surest first")
-    panel.set_ylabel("share of them that is wrong")
+    panel.axhline(share, color=PALE, linestyle="--", linewidth=1, label="uninformative")
+    panel.set_xlabel("coverage: fraction of the band's pixels, most certain first")
+    panel.set_ylabel("risk: fraction of them that is wrong")
     panel.set_xlim(0, 1)
     panel.set_ylim(0, 2 * share)
     panel.legend(fontsize=7, frameon=False)

@@ -1,4 +1,4 @@
-"""The report on a model's uncertainty: figures in JSON, slices in CSV, pictures."""
+"""Report on a model's uncertainty: statistics in JSON, slices in CSV, and plots."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FINDING = "finding.png"
 RISK_COVERAGE = "risk_coverage.png"
 
 REVIEW_ORDER = "entropy_area"
-"""The order of review that viewers use: `Segmentation.slice_scores`."""
+"""The order of review in the viewers: `Segmentation.slice_scores`."""
 
 PLOTTED_ORDERS = {
     "entropy_area": "area of uncertainty (the viewers' order)",
@@ -45,19 +45,18 @@ PLOTTED_ORDERS = {
 }
 
 PROTOCOL = (
-    "Temperatures are fitted by likelihood in the band on one half of the patients and used on the "
-    "other half, and the other way round; the halves have equal shares of each group. Band: pixels "
-    f"within {BAND_MM:g} mm, in the plane, of a contour of the result or of the reference. ECE: "
-    f"probability of the class that wins against how often it is right, {BINS} bins of equal width "
-    "(adaptive: of equally many pixels), before labels are tidied. Errors: finished labels against "
-    "the reference, on the image's own grid. A bad slice has a mean Dice below "
-    f"{BAD_SLICE_DICE:g} over the structures that result or reference hold in it. Intervals: 95 %, "
-    f"bootstrap over patients, {RESAMPLES} draws, seed 0."
+    "Temperatures are fitted by maximum likelihood in the band on one half of the patients and "
+    "used on the other, and vice versa; the halves are stratified by group. Band: pixels within "
+    f"{BAND_MM:g} mm, in plane, of a contour of the result or of the reference. ECE: probability "
+    f"of the predicted class against its accuracy, {BINS} bins of equal width (adaptive: of "
+    "equally many pixels), before postprocessing. Errors: final labels against the reference, on the grid "
+    f"of the image. A bad slice has a mean Dice below {BAD_SLICE_DICE:g} over the structures in "
+    f"result or reference. Intervals: 95 %, bootstrap over patients, {RESAMPLES} resamples, seed 0."
 )
 
 
 def maps_offered(segmenter: Segmenter) -> list[str]:
-    """Return the names of all maps that a model has."""
+    """Return the names of all uncertainty maps of a model."""
     return [name for name, kind in MAPS.items() if kind.offered_by(segmenter.card.network)]
 
 
@@ -71,34 +70,34 @@ def write_uncertainty(
     progress: Callable[[], object] | None = None,
     mirrored: bool = False,
 ) -> dict[str, Any]:
-    """Measure a model's uncertainty on cases that it never saw, and write all that is found.
+    """Measure a model's uncertainty on cases that it was not trained on, and write the report.
 
     Parameters
     ----------
     folder
-        Where `REPORT`, `SLICES` and the pictures go; made if it is not there.
+        Folder for `REPORT`, `SLICES` and the plots, created if missing.
     segmenter
         The model.
     cases
-        Held out.
+        Held-out cases.
     facts
         Name of the data, fold and split, for the report.
     maps
-        Which maps to judge; by default all that the model has.
+        Uncertainty maps to evaluate; by default all maps of the model.
     progress
         Called after each case.
     mirrored
-        Whether with mirrored views, see `measure_fold`.
+        Whether to use mirrored views, see `measure_fold`.
 
     Returns
     -------
     dict
-        What the report holds.
+        Content of the report.
 
     Raises
     ------
     FlomoError
-        If there are fewer than two patients, or a file is broken or cannot be written.
+        If there are fewer than two patients, or a file is damaged or cannot be written.
     """
     names = maps_offered(segmenter) if maps is None else list(maps)
     measured = measure_fold(segmenter, cases, names, progress, mirrored=mirrored)
@@ -115,7 +114,7 @@ def write_uncertainty(
 def compose(
     measured: FoldMeasurement, segmenter: Segmenter, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return all figures of a measurement in plain JSON types."""
+    """Return all statistics in plain JSON types."""
     records = measured.after
     temperatures = sorted({fit.temperature for fit in measured.fits.values()})
     return {
@@ -139,7 +138,7 @@ def compose(
 
 
 def write_slices(records: Sequence[SliceRecord], path: Path) -> None:
-    """Write a row for each slice: errors, Dice and all scores."""
+    """Write a row with errors, Dice and all scores for each slice."""
     names = list(records[0].scores)
     with (
         atomic_write(path) as temporary,
@@ -158,7 +157,7 @@ def write_slices(records: Sequence[SliceRecord], path: Path) -> None:
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """Return what a person reads in a terminal."""
+    """Return a summary as text."""
     calibration, finding = report["calibration"], report["finding"]
     band = calibration["foreground band"]
     queue = finding["wrong voxels, every volume"]
@@ -169,7 +168,7 @@ def as_text(report: Mapping[str, Any]) -> str:
             f"temperature {calibration['temperature']:g}; ECE in the band "
             f"{band['before']['ece'][0]:.3f} before, {band['after']['ece'][0]:.3f} after",
             f"best map for wrong pixels: {best}, AUROC {report['maps'][best]['auroc'][0]:.3f}",
-            f"the first 20 % of the slices of every volume hold {found:.0%} of the wrong voxels "
+            f"the first 20 % of the slices of every volume contain {found:.0%} of the wrong voxels "
             f"(an oracle: {queue['found']['oracle'][1][0]:.0%}, base and apex first: "
             f"{queue['found']['anatomical'][1][0]:.0%})",
         ]

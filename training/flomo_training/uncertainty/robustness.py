@@ -1,4 +1,4 @@
-"""Whether uncertainty and error grow together when images get worse, or come from elsewhere."""
+"""Uncertainty and errors on degraded images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_flomo.segmentation import Segmenter
 
 AS_IT_IS = "as it is"
 EVERY = 2
-"""Every so many slices of a stack are measured: neighbours say nearly the same."""
+"""Measure every second slice of a stack, since adjacent slices are similar."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class DegradationResult:
     Attributes
     ----------
     case, patient, phase
-        What it is of.
+        Identifiers.
     kind, grade
         Of `DEGRADATIONS` and `GRADES`, or `AS_IT_IS` and empty.
     dice, expected_dice
-        Mean over structures and slices, where there is one.
+        Mean over structures and slices that have one.
     uncertainty_mm, expected_error_ml
         Mean over slices.
     """
@@ -50,7 +50,7 @@ class DegradationResult:
 
 
 def measure_degradations(case: Case, segmenter: Segmenter) -> list[DegradationResult]:
-    """Return a row for a case as it is and one for each grade of each degradation."""
+    """Measure a case undegraded and with each grade of each degradation."""
     volume, reference = read_case(case)
     slices = list(range(0, volume.n_slices, EVERY))
     rows = []
@@ -63,7 +63,7 @@ def measure_degradations(case: Case, segmenter: Segmenter) -> list[DegradationRe
 
 
 def mean_over_slices(records: Sequence[SliceRecord], kind: str, grade: str) -> DegradationResult:
-    """Return the means of some slices of one case."""
+    """Return the means over slices of one case."""
     pairs = [(one.dice, one.expected_dice) for record in records for one in record.structures]
     dice, promised = (np.array(values, float) for values in zip(*pairs, strict=True))
     return DegradationResult(
@@ -80,11 +80,11 @@ def mean_over_slices(records: Sequence[SliceRecord], kind: str, grade: str) -> D
 
 
 def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
-    """Return each state beside the images as they are, and how well uncertainty follows Dice.
+    """Return the results of each degradation, and how uncertainty follows the decrease of Dice.
 
-    ``volumes``, ``patients``, ``phases`` and ``every``: what was measured, every so many slices.
-    ``correlation``: Spearman's, over all degraded cases, between the fall of Dice against the same
-    case as it is and the rise of each score.
+    ``volumes``, ``patients``, ``phases`` and ``every`` describe the data. ``correlation``:
+    Spearman's, over all degraded cases, between the decrease of Dice compared with the undegraded
+    case and the increase of each score.
     """
     plain = {row.case: row for row in rows if row.kind == AS_IT_IS}
     patients = sorted({row.patient for row in rows})

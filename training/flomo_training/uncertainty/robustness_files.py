@@ -1,7 +1,7 @@
-"""Shifted images, measured volume by volume: a file for each, so that a run goes on where it ended.
+"""Results on degraded images, one file per volume, so that a run can be resumed.
 
-A file counts if it was made with the same weights, temperature, slices and degradations; any other
-is measured anew and replaced.
+A file is reused if it was made with the same weights, temperature, slices and degradations;
+otherwise the volume is measured again.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def measure_missing(
     engine: str = "eager",
     progress: Callable[[str], object] | None = None,
 ) -> None:
-    """Measure the volumes that have no file yet, one after the other.
+    """Measure the volumes that have no file yet.
 
     Parameters
     ----------
     folder
-        Of the files; made if it is not there.
+        Folder of the files, created if missing.
     cases
         Volumes of one frame.
     segmenter
@@ -49,17 +49,17 @@ def measure_missing(
     temperatures
         By patient.
     engine
-        What runs the network, as `Segmenter` takes it.
+        Inference engine, as for `Segmenter`.
     progress
-        Called with the name of each volume that was measured.
+        Called with the name of each measured volume.
 
     Raises
     ------
     FlomoError
-        If a file is broken or cannot be written.
+        If a file is damaged or cannot be written.
     """
     make_folder(folder)
-    at: dict[float, Segmenter] = {}  # an engine is made once for each
+    at: dict[float, Segmenter] = {}  # create each engine once
     for case in cases:
         temperature = temperatures[case.patient]
         if read_results_of(folder, case, segmenter.card, temperature) is not None:
@@ -78,7 +78,7 @@ def measure_missing(
 def read_results_of(
     folder: Path, case: Case, card: ModelCard, temperature: float
 ) -> list[DegradationResult] | None:
-    """Return the rows of a volume; None if there are none that were made in this way."""
+    """Return the results of a volume; None if there are none with this provenance."""
     content = _read(folder / f"{case.name}.json")
     wanted = provenance_of(card, temperature)
     if {name: content.get(name) for name in wanted} != wanted:
@@ -94,7 +94,7 @@ def read_results_of(
 
 
 def provenance_of(card: ModelCard, temperature: float) -> dict[str, Any]:
-    """Return what decides about the figures of a volume, in plain JSON types."""
+    """Return everything that influences the results of a volume, in plain JSON types."""
     strengths = {kind: list(grades) for kind, (_, grades, _) in DEGRADATIONS.items()}
     return {
         "weights": card.sha256,
@@ -107,16 +107,16 @@ def provenance_of(card: ModelCard, temperature: float) -> dict[str, Any]:
 def fitted_temperatures(
     folder: Path, segmenter: Segmenter, cases: Sequence[Case]
 ) -> dict[str, float]:
-    """Return for each patient the temperature of the half without that patient, fitted once.
+    """Return for each patient the temperature of the half without this patient, fitted once.
 
     Parameters
     ----------
     folder
-        Where they are kept.
+        Folder where the temperatures are stored.
     segmenter
         The model.
     cases
-        All held-out ones.
+        All held-out cases.
     """
     card, path = segmenter.card, folder / TEMPERATURES
     known = _read(path)
@@ -132,7 +132,7 @@ def fitted_temperatures(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return what a file holds; nothing if it is not there or damaged."""
+    """Return the content of a file; empty if it is missing or damaged."""
     try:
         content = json.loads(read_text(path))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The figures of uncertainty: everything with its interval, in plain JSON types."""
+"""Statistics of uncertainty with confidence intervals, in plain JSON types."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from flomo_training.uncertainty.records import (
 from flomo_training.uncertainty.reliability import Reliability
 
 BAD_SLICE_DICE = 0.8
-"""A slice whose structures have a smaller mean Dice is one that a reviewer should see."""
+"""A slice with a smaller mean Dice is a bad slice."""
 
 ORACLE = "oracle"
 QUARTILES = 4
@@ -41,7 +41,7 @@ Figure = dict[str, Any]
 def calibration_statistics(
     before: Sequence[SliceRecord], after: Sequence[SliceRecord]
 ) -> dict[str, Figure]:
-    """Return ECE, adaptive ECE and Brier score, everywhere and in the band, before and after."""
+    """Return ECE, adaptive ECE and Brier score in the image and in the band, before and after."""
     moments = {"before": reliability_statistics(before), "after": reliability_statistics(after)}
     return {
         part: {moment: found[part] for moment, found in moments.items()}
@@ -50,7 +50,7 @@ def calibration_statistics(
 
 
 def reliability_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
-    """Return ECE, adaptive ECE and Brier score, everywhere and in the band."""
+    """Return ECE, adaptive ECE and Brier score in the whole image and in the band."""
     return {
         part: _estimates(reliability_by_patient(records, which))
         for part, which in (("whole image", _everywhere), ("foreground band", _near))
@@ -60,7 +60,7 @@ def reliability_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
 def map_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
     """Return AUROC, AUPR and AURC of every map for wrong pixels in the band.
 
-    ``auroc_less_entropy`` is the difference to the entropy's on the same draws of patients.
+    ``auroc_less_entropy`` is the difference to the AUROC of entropy on the same resamples.
     """
     names = list(records[0].maps)
     weights = _weights(records)
@@ -84,14 +84,14 @@ def map_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
 
 
 def recall_statistics(records: Sequence[SliceRecord], chosen: str) -> dict[str, Figure]:
-    """Return what each order of review finds, of wrong voxels and of bad slices.
+    """Return the recall of wrong voxels and of bad slices for each order of review.
 
     Parameters
     ----------
     records
         All slices.
     chosen
-        The score whose lead over the other orders is told, on the same draws of patients.
+        Score to compare with the other orders, on the same resamples of patients.
     """
     wrong = np.array([one.wrong for one in records], float)
     bad = np.array([float(one.dice < BAD_SLICE_DICE) for one in records])
@@ -148,7 +148,7 @@ def strata_statistics(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]
             mine = [
                 one for one in held if low <= value(one) < high or (last and value(one) == high)
             ]
-            if not mine:  # few slices, and a quantile between two of them
+            if not mine:  # with few slices a quantile may be empty
                 continue
             weights = _weights(mine)
             near = _drawn(reliability_by_patient(mine, _near), weights)
@@ -171,7 +171,7 @@ def strata_statistics(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]
 
 
 def quality_statistics(records: Sequence[SliceRecord]) -> Figure:
-    """Return the error of predicted Dice, the regression fitted on all, and the error in ml."""
+    """Return the errors of predicted Dice and of the expected error, and the fitted regression."""
     table = QualityTable.of(records)
     guesses = {
         "ridge": cross_predict(table),
@@ -212,7 +212,7 @@ def quality_statistics(records: Sequence[SliceRecord]) -> Figure:
 
 
 def estimate(drawn: Floats, digits: int = 4) -> list[float | None]:
-    """Return value and interval of a figure: the first draw is everyone, the others resamples."""
+    """Return the value and interval of a statistic, given its values for `patient_weights`."""
     return [_rounded(value, digits) for value in astuple(interval_of(drawn))]
 
 
@@ -225,7 +225,7 @@ def _by_share(drawn: Floats) -> list[list[float | None]]:
 
 
 def _weights(records: Sequence[SliceRecord]) -> Floats:
-    """Return how often each patient is there: once each, then as the bootstrap draws them."""
+    """Return the bootstrap weights of the patients."""
     return patient_weights(len(patients_of(records)[0]))
 
 
