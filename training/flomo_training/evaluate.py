@@ -6,12 +6,9 @@ import argparse
 import json
 import math
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from flomo_training.cases import Case, list_cases, print_notes, read_case
 from flomo_training.cli import DATA_SETS
@@ -27,6 +24,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.files import check_writable
 from napari_flomo.measures import structure_volumes
 from napari_flomo.models import locate
+from napari_flomo.progress import Progress, ProgressCallback, progress_bar
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.tables import read_table, read_text
 from napari_flomo.volumes import Volume
@@ -113,7 +111,7 @@ def measure_structures(
 def evaluate(
     cases: Sequence[Case],
     segmenter: Segmenter,
-    progress: Callable[[int, int], object] | None = None,
+    progress: ProgressCallback | None = None,
     *,
     listed: Listed | None = None,
     gallery: WorstCases | None = None,
@@ -125,7 +123,7 @@ def evaluate(
     for done, case in enumerate(cases, start=1):
         rows += evaluate_case(case, segmenter, listed, gallery, mirrored=mirrored, notes=notes)
         if progress:
-            progress(done, len(cases))
+            progress(Progress(done, len(cases)))
     return rows
 
 
@@ -195,11 +193,11 @@ def evaluate_folder(
     """
     cases = list_cases(source, fold, split)
     notes: dict[str, str] = {}
-    with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
+    with progress_bar("volume") as progress:
         rows = evaluate(
             cases,
             segmenter,
-            lambda _done, _total: bar.update(),
+            progress,
             listed=read_listed_volumes(source),
             gallery=gallery,
             mirrored=mirrored,

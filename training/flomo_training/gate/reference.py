@@ -14,6 +14,7 @@ from flomo_training.leaks import fingerprint
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard, info, load_card
 from napari_flomo.models.promotion import parent_of
+from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.volumes import Volume
 
 REFERENCE_FOLDER = "reference"
@@ -47,7 +48,7 @@ def find_reference(parent: Path) -> Path | None:
 def read_reference(
     folder: Path,
     card: ModelCard,
-    progress: Callable[[int, int], object] | None = None,
+    progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[EvaluationImage]:
     """Return the images of a reference set; each is read once for its signatures.
@@ -61,8 +62,10 @@ def read_reference(
         ``"1 2 3"``).
     card
         Of the models; defines the codes.
-    progress, cancelled
-        Called with the number of finished and of all images; checked before each image.
+    progress
+        Called with the images done and in total.
+    cancelled
+        Checked before each image.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def read_reference(
             _evaluation_image(case_from_row(folder, row), row, card, f"reference image {number}")
         )
         if progress is not None:
-            progress(number, len(rows))
+            progress(Progress(number, len(rows)))
     return images
 
 

@@ -30,10 +30,8 @@ from napari_flomo.models import ModelCard, load_card, locate
 from napari_flomo.models.card import card_text
 from napari_flomo.models.promotion import parent_of
 from napari_flomo.models.shelf import CARD_FILE
+from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.segmentation import Segmenter
-
-Progress = Callable[[int, int, str], object]
-"""Called with slices done, slices in total (0 if not known yet) and the current step."""
 
 PACKAGES = ("torch", "numpy", "scipy", "monai")
 PICTURE = "changed-{}.png"
@@ -49,7 +47,7 @@ def run_gate(
     reference: Path | None = None,
     rules: Rules | None = None,
     device: str = "auto",
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> GateReport:
     """Compare a candidate with its parent and decide whether it may replace it.
@@ -74,8 +72,10 @@ def run_gate(
         Margins; see `Rules` for the defaults.
     device
         ``"auto"`` uses the GPU if there is one.
-    progress, cancelled
-        Called with the progress; checked every few slices.
+    progress
+        Called with the slices done and in total.
+    cancelled
+        Checked every few slices.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def check_pair(parent: ModelCard, candidate: ModelCard) -> None:
 class _Log:
     """Collects sentences for the report, reports progress and checks for cancellation."""
 
-    progress: Progress | None
+    progress: ProgressCallback | None
     cancelled: Callable[[], bool] | None
     sentences: list[str] = field(default_factory=list)
     done: int = 0
@@ -191,7 +191,7 @@ class _Log:
         if self.cancelled is not None and self.cancelled():
             raise Cancelled
         if self.progress is not None:
-            self.progress(self.done, self.total, message)
+            self.progress(Progress(self.done, self.total, message))
 
     def start(self, total: int) -> None:
         self.total = total
@@ -220,7 +220,7 @@ def _select_images(
         images["corrections"] = read_held_out(opened, held_out, cards[0], index, log)
     if reference is not None:
         found = read_reference(
-            reference, cards[0], lambda _done, _all: log.report("Looking for leaks"), log.cancelled
+            reference, cards[0], lambda _progress: log.report("Looking for leaks"), log.cancelled
         )
         images["reference"] = exclusion.exclude_seen(found, seen, index.signatures, log)
     return images

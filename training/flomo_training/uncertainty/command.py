@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from flomo_training.cases import Case, list_cases
 from flomo_training.export import update_card
@@ -24,6 +21,7 @@ from flomo_training.uncertainty.calibration import (
 from flomo_training.uncertainty.report import as_text, write_uncertainty
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard, load_card, locate
+from napari_flomo.progress import progress_bar
 from napari_flomo.segmentation import Segmenter
 
 _SENTENCE = re.compile(r"\s*Temperature fitted [^.]*\.")
@@ -59,9 +57,9 @@ def run_uncertainty(
 ) -> str:
     """Write the report on uncertainty and return a summary as text."""
     check_unseen(cases, segmenter.card)
-    with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
+    with progress_bar("volume") as progress:
         report = write_uncertainty(
-            folder, segmenter, cases, facts, progress=bar.update, mirrored=mirrored
+            folder, segmenter, cases, facts, progress=progress, mirrored=mirrored
         )
     return as_text(report)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from flomo_training.uncertainty.statistics import (
     strata_statistics,
 )
 from napari_flomo.files import atomic_write
+from napari_flomo.progress import ProgressCallback
 from napari_flomo.segmentation import MAPS, Segmenter
 
 REPORT = "report.json"
@@ -49,9 +50,10 @@ PROTOCOL = (
     "used on the other, and vice versa; the halves are stratified by group. Band: pixels within "
     f"{BAND_MM:g} mm, in plane, of a contour of the result or of the reference. ECE: probability "
     f"of the predicted class against its accuracy, {BINS} bins of equal width (adaptive: of "
-    "equally many pixels), before postprocessing. Errors: final labels against the reference, on the grid "
-    f"of the image. A bad slice has a mean Dice below {BAD_SLICE_DICE:g} over the structures in "
-    f"result or reference. Intervals: 95 %, bootstrap over patients, {RESAMPLES} resamples, seed 0."
+    "equally many pixels), before postprocessing. Errors: final labels against the reference, on "
+    f"the grid of the image. A bad slice has a mean Dice below {BAD_SLICE_DICE:g} over the "
+    "structures in result or reference. Intervals: 95 %, bootstrap over patients, "
+    f"{RESAMPLES} resamples, seed 0."
 )
 
 
@@ -67,7 +69,7 @@ def write_uncertainty(
     facts: Mapping[str, Any],
     *,
     maps: Iterable[str] | None = None,
-    progress: Callable[[], object] | None = None,
+    progress: ProgressCallback | None = None,
     mirrored: bool = False,
 ) -> dict[str, Any]:
     """Measure a model's uncertainty on cases that it was not trained on, and write the report.
@@ -85,7 +87,7 @@ def write_uncertainty(
     maps
         Uncertainty maps to evaluate; by default all maps of the model.
     progress
-        Called after each case.
+        Called with the cases done and in total.
     mirrored
         Whether to use mirrored views, see `measure_fold`.
 
