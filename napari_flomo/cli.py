@@ -38,7 +38,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-_TRAINING_ARGUMENTS = "flomo_training.arguments"
+_TRAINING_ARGUMENTS = "flomo_training.cli"
 _TRAINING_COMMANDS = {
     "train": "train a network from a recipe",
     "evaluate": "measure a model on labelled data",

@@ -135,13 +135,13 @@ def readiness(arguments: Mapping[str, Any], _context: Context) -> Mapping[str, A
 def import_training(name: str) -> Any:
     """Import a module of the training package, or say how to install it."""
     try:
-        from flomo_training import arguments
+        from flomo_training import cli
     except ImportError as error:
         raise FlomoError(
             "The training package is not installed; install it with: "
             "pip install 'napari-flomo[train]'."
         ) from error
-    return arguments.import_training(name)
+    return cli.import_training(name)
 
 
 def preload(model: str, device: str) -> None:

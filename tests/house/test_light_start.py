@@ -28,7 +28,7 @@ def loaded_by(run_python: Run, statement: str) -> set[str]:
     [
         "import napari_flomo",
         "from napari_flomo.cli import build_parser; build_parser()",
-        "import flomo_training.arguments",
+        "import flomo_training.cli",
     ],
 )
 def test_light(run_python: Run, statement: str) -> None:

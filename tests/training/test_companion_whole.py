@@ -19,7 +19,7 @@ from napari_flomo.session import Session
 from napari_flomo.volumes import read
 
 HELPER = Path(__file__).parents[1] / "models" / "hub_server.py"
-DRAWN = ("mc_entropy", "mc_mutual_information", "mc_variance")
+PLOTTED_ORDERS = ("mc_entropy", "mc_mutual_information", "mc_variance")
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +80,9 @@ def test_evaluated_with_its_uncertainty(model, dataset, tmp_path, capsys):
     capsys.readouterr()
     found = json.loads((report / "report.json").read_text())
     assert found["network"] == "fias"
-    assert set(DRAWN) <= set(found["maps"])
+    assert set(PLOTTED_ORDERS) <= set(found["maps"])
     assert not any(name.startswith("network_") for name in found["maps"])
-    assert set(DRAWN) <= set(found["finding"]["wrong voxels, every volume"]["found"])
+    assert set(PLOTTED_ORDERS) <= set(found["finding"]["wrong voxels, every volume"]["found"])
 
 
 def test_segmented_with_a_map_of_its_draws(segmented):

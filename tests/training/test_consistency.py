@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("monai", reason="training needs the [train] extra")
 
-from flomo_training.consistency import FigurePair, check_pairs, largest_dice
+from flomo_training.consistency import DiceIouPair, check_pairs, largest_dice
 
 # As printed by publications, in percent.
 PRINTED = [
@@ -21,28 +21,28 @@ PRINTED = [
 
 
 def test_printed_pairs_are_told_apart():
-    pairs = [FigurePair(name, dice, iou, 0.01) for name, dice, iou, _ in PRINTED]
+    pairs = [DiceIouPair(name, dice, iou, 0.01) for name, dice, iou, _ in PRINTED]
     found = {fault.pair.name for fault in check_pairs(pairs, percent=True)}
     assert found == {name for name, *_, possible in PRINTED if not possible}
 
 
 def test_fractions_and_percents_say_the_same():
-    pairs = [FigurePair(name, dice / 100, iou / 100, 1e-4) for name, dice, iou, _ in PRINTED]
+    pairs = [DiceIouPair(name, dice / 100, iou / 100, 1e-4) for name, dice, iou, _ in PRINTED]
     assert len(check_pairs(pairs)) == 3
 
 
 def test_the_message_names_the_limit():
-    (fault,) = check_pairs([FigurePair("table 2, heart", 92.70, 85.68, 0.01)], percent=True)
+    (fault,) = check_pairs([DiceIouPair("table 2, heart", 92.70, 85.68, 0.01)], percent=True)
     assert "table 2, heart" in str(fault)
     assert "92.29" in str(fault)
 
 
 def test_rounding_is_not_an_offence():
     iou = 0.8567
-    assert not check_pairs([FigurePair("x", round(largest_dice(iou), 2), 0.86, 0.01)])
-    pair = FigurePair("x", 0.923, 0.857, 0.001)
+    assert not check_pairs([DiceIouPair("x", round(largest_dice(iou), 2), 0.86, 0.01)])
+    pair = DiceIouPair("x", 0.923, 0.857, 0.001)
     assert not check_pairs([pair])
-    assert check_pairs([FigurePair("x", 0.923, 0.857)])  # unrounded it would be impossible
+    assert check_pairs([DiceIouPair("x", 0.923, 0.857)])  # unrounded it would be impossible
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -51,15 +51,15 @@ def test_no_mean_of_real_images_is_ever_flagged(seed):
     iou = rng.beta(*rng.uniform(0.3, 5, 2), 50)
     weights = rng.dirichlet(np.ones(50))
     dice = 2 * iou / (1 + iou)
-    assert not check_pairs([FigurePair("mean", float(dice @ weights), float(iou @ weights))])
+    assert not check_pairs([DiceIouPair("mean", float(dice @ weights), float(iou @ weights))])
     # A mean over the images beside the figure of all pixels together is found out, if far enough.
-    assert check_pairs([FigurePair("mixed", float(dice.max()), float(iou @ weights))])
+    assert check_pairs([DiceIouPair("mixed", float(dice.max()), float(iou @ weights))])
 
 
 def test_wrong_units_are_refused():
     with pytest.raises(ValueError, match="outside 0 to 1"):
-        check_pairs([FigurePair("x", 92.7, 85.7)])
+        check_pairs([DiceIouPair("x", 92.7, 85.7)])
 
 
 def test_missing_figures_are_passed_over():
-    assert not check_pairs([FigurePair("x", 0.9, float("nan"))])
+    assert not check_pairs([DiceIouPair("x", 0.9, float("nan"))])

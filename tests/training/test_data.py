@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flomo_training.cases import list_cases, prepare_case
-from flomo_training.slices import EpochSampler, SliceDataset, cut
+from flomo_training.slices import EpochSampler, SliceDataset, crop
 from napari_flomo.errors import FlomoError
 
 
@@ -60,12 +60,12 @@ def test_codes_become_classes_and_unknown_codes_are_refused(dataset, recipe):
 
 def test_cut_pads_with_zeros_on_every_side():
     image = np.arange(1, 13).reshape(3, 4)
-    whole = cut(image, (-1, -1), 6)
+    whole = crop(image, (-1, -1), 6)
     assert whole[1:4, 1:5].tolist() == image.tolist()
     assert whole.sum() == image.sum()
-    assert cut(image, (1, 2), 2).tolist() == [[7, 8], [11, 12]]
-    assert cut(np.stack([image, image + 1]), (1, 2), 2)[1].tolist() == [[8, 9], [12, 13]]
-    assert not cut(image, (-9, 9), 4).any()
+    assert crop(image, (1, 2), 2).tolist() == [[7, 8], [11, 12]]
+    assert crop(np.stack([image, image + 1]), (1, 2), 2)[1].tolist() == [[8, 9], [12, 13]]
+    assert not crop(image, (-9, 9), 4).any()
 
 
 def test_a_slice_depends_on_seed_epoch_and_index_alone(dataset, recipe):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from flomo_training.depthwise import FastDepthwise, accelerate, bits, kernel_gradient
+from flomo_training.depthwise import FastDepthwiseConv2d, accelerate, bits, kernel_gradient
 from napari_flomo.networks import build
 from napari_flomo.networks.convolutions import DepthwiseConv2d
 
@@ -50,7 +50,7 @@ def test_only_what_it_computes_is_replaced():
         nn.Conv2d(4, 4, 3, padding=1, groups=4),
     )
     assert accelerate(network) == 2
-    assert all(isinstance(layer, FastDepthwise) for layer in network[-2:])
+    assert all(isinstance(layer, FastDepthwiseConv2d) for layer in network[-2:])
 
 
 def test_gradients_of_a_layer_without_an_offset():

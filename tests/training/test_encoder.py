@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from flomo_training import encoder as encoders
-from flomo_training.encoder import start_encoder
+from flomo_training.encoder import load_encoder_weights
 from flomo_training.recipe import EncoderWeights, parse_recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import PinnedFile
@@ -37,7 +37,7 @@ def test_a_file_on_this_computer(published, network):
     sha256 = hashlib.sha256(published.read_bytes()).hexdigest()
     before = network.encoder.conv_stem.weight.detach().clone()
     head = network.head.weight.detach().clone()
-    start_encoder(network, EncoderWeights(str(published), sha256=sha256))
+    load_encoder_weights(network, EncoderWeights(str(published), sha256=sha256))
     assert not torch.equal(network.encoder.conv_stem.weight, before)
     assert network.encoder.bn1.running_var.min() < 1
     assert torch.equal(network.head.weight, head)
@@ -47,24 +47,24 @@ def test_a_pinned_file_of_the_hub(published, network, monkeypatch):
     asked = []
     monkeypatch.setattr(encoders, "fetch", lambda pin: asked.append(pin) or published)
     weights = EncoderWeights("model.safetensors", "timm/x", "a" * 40, 12, "b" * 64)
-    start_encoder(network, weights)
+    load_encoder_weights(network, weights)
     assert asked == [PinnedFile("timm/x", "a" * 40, "model.safetensors", 12, "b" * 64)]
 
 
 def test_what_goes_wrong_is_said(published, network, tmp_path):
     with pytest.raises(FlomoError, match="cannot be read"):
-        start_encoder(network, EncoderWeights(str(tmp_path / "absent.safetensors")))
+        load_encoder_weights(network, EncoderWeights(str(tmp_path / "absent.safetensors")))
     with pytest.raises(FlomoError, match="SHA-256"):
-        start_encoder(network, EncoderWeights(str(published), sha256="0" * 64))
+        load_encoder_weights(network, EncoderWeights(str(published), sha256="0" * 64))
     (tmp_path / "broken.safetensors").write_bytes(b"not at all")
     with pytest.raises(FlomoError, match="do not fit"):
-        start_encoder(network, EncoderWeights(str(tmp_path / "broken.safetensors")))
+        load_encoder_weights(network, EncoderWeights(str(tmp_path / "broken.safetensors")))
     other = build("madgnet-resnet50", in_channels=1, num_classes=2)
     with pytest.raises(FlomoError, match="no place for the tensor"):
-        start_encoder(other, EncoderWeights(str(published)))
+        load_encoder_weights(other, EncoderWeights(str(published)))
     plain = build("flomo-b0", in_channels=1, num_classes=2)
     with pytest.raises(FlomoError, match="no encoder with published weights"):
-        start_encoder(plain, EncoderWeights(str(published)))
+        load_encoder_weights(plain, EncoderWeights(str(published)))
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from PIL import Image
 
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
-from flomo_training.agreement import read_table
 from flomo_training.cases import Case, list_cases, read_case
-from flomo_training.evaluate import data_name, evaluate, read_listed
+from flomo_training.evaluate import data_name, evaluate, read_listed_volumes
 from flomo_training.gallery import WorstCases
+from flomo_training.metrics_table import read_metrics
 from flomo_training.reports import write_reports
 from flomo_training.summary import figures
 from napari_flomo import DEFAULT_MODEL
@@ -71,7 +71,7 @@ def test_volumes_that_the_data_set_lists_stand_beside(dataset, segmenter, tmp_pa
         writer = csv.DictWriter(file, [*table[0], "lv_ml", "rv_ml"])
         writer.writeheader()
         writer.writerows(line | {"lv_ml": 12.5, "rv_ml": ""} for line in table)
-    listed = read_listed(tmp_path)
+    listed = read_listed_volumes(tmp_path)
     assert listed["p0_a", "left ventricle"] == 12.5
     assert not any(structure == "right ventricle" for _, structure in listed)
     labels = tuple(
@@ -83,7 +83,7 @@ def test_volumes_that_the_data_set_lists_stand_beside(dataset, segmenter, tmp_pa
     assert {r.structure: r.listed_ml for r in rows}["left ventricle"] == 12.5
     (tmp_path / "cases.csv").write_text("case,lv_ml\nx,much\n")
     with pytest.raises(FlomoError, match="lists 'much' as lv_ml of x"):
-        read_listed(tmp_path)
+        read_listed_volumes(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_gallery_shows_the_worst_and_of_them_the_worst_slice(dataset, segmen
     for found in rows:
         means.setdefault(found.case, []).append(found.dice)
     worst = sorted(means, key=lambda name: np.mean(means[name]))[:3]
-    assert [exhibit.rows[0].case for exhibit in gallery.exhibits] == worst
+    assert [exhibit.rows[0].case for exhibit in gallery.cases] == worst
     picture = tmp_path / "worst.png"
     gallery.draw(segmenter.card.labels[1:], picture)
     with Image.open(picture) as image:
@@ -182,7 +182,7 @@ def test_photos_go_the_same_way_without_millimetres(photos, recipe, tmp_path):
     found = figures(rows)
     assert found["mean_dice"] == pytest.approx(0.25, abs=0.01)
     assert (found["images"], found["absent"], found["false_alarms"]) == (3, 1, 1)
-    assert [exhibit.rows[0].case for exhibit in gallery.exhibits] == ["alarm", "lesion"]
+    assert [exhibit.rows[0].case for exhibit in gallery.cases] == ["alarm", "lesion"]
     picture = tmp_path / "worst.png"
     gallery.draw(card.labels[1:], picture)
     with Image.open(picture) as image:
@@ -214,7 +214,7 @@ def test_the_command_writes_all_that_is_asked_for(dataset, model, tmp_path, caps
     assert f"mean Dice {summary['mean_dice']:.4f}" in printed
     assert summary["fold"] == 1
     assert summary["data"] == dataset.name
-    assert {row.patient for row in read_table(table)} == {"p2", "p3"}
+    assert {row.patient for row in read_metrics(table)} == {"p2", "p3"}
     assert picture.stat().st_size > 10_000
     assert main([*arguments[:7], "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == summary
@@ -260,7 +260,7 @@ def test_a_finished_run_gets_all_its_reports(dataset, model, recipe, tmp_path):
     assert (report["flavour"], report["seed"], report["fold"]) == ("best", 3, 0)
     assert (report["epochs"], report["training_hours"], report["slices"]) == (2, 0.5, 12)
     assert report["start_from"] == "first-stage"
-    assert {row.patient for row in read_table(run / "cases.csv")} == {"p0", "p1"}  # held out
+    assert {row.patient for row in read_metrics(run / "cases.csv")} == {"p0", "p1"}  # held out
     for name in ("curves.png", "worst_cases.png"):
         with Image.open(run / name) as image:
             image.load()

@@ -17,7 +17,7 @@ from flomo_training import slices
 from flomo_training.cases import list_cases
 from flomo_training.evaluate import evaluate, summarise
 from flomo_training.fit import train
-from flomo_training.module import warm_cosine
+from flomo_training.module import cosine_with_warm_up
 from flomo_training.progress_logger import CURVES
 from flomo_training.recipe import parse_recipe
 from flomo_training.slices import EpochSampler
@@ -82,13 +82,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 
     from flomo_training import fit
 
-    class Cut(fit.Diary):
+    class Cut(fit.ProgressLogger):
         def on_train_epoch_start(self, trainer, module):
             super().on_train_epoch_start(trainer, module)
             if trainer.current_epoch == 2:
                 raise _PowerCut
 
-    monkeypatch.setattr(fit, "Diary", Cut)
+    monkeypatch.setattr(fit, "ProgressLogger", Cut)
     with pytest.raises(_PowerCut):
         train(recipe, dataset, tmp_path / "cut")
     monkeypatch.undo()
@@ -197,7 +197,7 @@ def test_every_process_has_its_own_share_of_the_order(monkeypatch):
     whole = list(EpochSampler(11, seed=5))
     shares = []
     for rank in range(3):
-        monkeypatch.setattr(slices, "_place_among_processes", lambda rank=rank: (rank, 3))
+        monkeypatch.setattr(slices, "_rank_and_world_size", lambda rank=rank: (rank, 3))
         sampler = EpochSampler(11, seed=5)
         shares.append(list(sampler))
         assert len(sampler) == len(shares[-1]) == 3
@@ -207,7 +207,7 @@ def test_every_process_has_its_own_share_of_the_order(monkeypatch):
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero():
-    shares = [warm_cosine(step, 5, 100) for step in range(101)]
+    shares = [cosine_with_warm_up(step, 5, 100) for step in range(101)]
     assert shares[0] == pytest.approx(1 / 6)
     assert max(shares) == pytest.approx(1.0)
     assert shares[5] == pytest.approx(1.0)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flomo_training.duplicates import clusters, distances, perceptual_hash
-from flomo_training.folds import cut_into_blocks, deal, read_folds
+from flomo_training.duplicates import cluster_near_duplicates, hamming_distances, perceptual_hash
+from flomo_training.folds import assign_folds, read_folds, split_into_blocks
 from napari_flomo.errors import FlomoError
 
 
@@ -30,7 +30,7 @@ def saved_anew(pixels: np.ndarray) -> np.ndarray:
 def test_a_picture_saved_anew_looks_the_same_and_another_does_not():
     hashes = [perceptual_hash(picture(seed)) for seed in range(6)]
     again = [perceptual_hash(saved_anew(picture(seed))) for seed in range(6)]
-    unlike = distances(hashes, again)
+    unlike = hamming_distances(hashes, again)
     assert unlike.diagonal().max() <= 16
     assert unlike[~np.eye(6, dtype=bool)].min() > 64
     assert len(bytes.fromhex(hashes[0])) == 32
@@ -45,34 +45,34 @@ def test_chains_of_likeness_make_one_cluster():
     zero = bytes(32).hex()
     four, eight = (b"\x0f" + bytes(31)).hex(), (b"\xff" + bytes(31)).hex()
     far = (bytes(16) + b"\xff" * 16).hex()
-    assert clusters([far, eight, zero, four], 4) == [0, 1, 1, 1]
-    assert clusters([far, eight, zero, four], 3) == [0, 1, 2, 3]
-    assert clusters([], 3) == []
+    assert cluster_near_duplicates([far, eight, zero, four], 4) == [0, 1, 1, 1]
+    assert cluster_near_duplicates([far, eight, zero, four], 3) == [0, 1, 2, 3]
+    assert cluster_near_duplicates([], 3) == []
 
 
 def test_dealing_keeps_groups_whole_and_strata_even():
     groups = {f"a{i}": ["a"] * (1 + i % 3) for i in range(30)} | {f"b{i}": ["b"] for i in range(20)}
-    folds = deal(groups)
+    folds = assign_folds(groups)
     assert sorted(name for fold in folds for name in fold) == sorted(groups)
     for stratum in "ab":
         sizes = [sum(groups[n].count(stratum) for n in fold) for fold in folds]
         assert max(sizes) - min(sizes) <= 1
-    assert deal(groups) == folds
-    assert deal(groups, seed=1) != folds
+    assert assign_folds(groups) == folds
+    assert assign_folds(groups, seed=1) != folds
 
 
 def test_blocks_end_where_the_film_does():
     scenes = np.repeat(np.arange(7), [18, 25, 17, 15, 10, 12, 3])  # 100 frames
     unlike = np.where(scenes[:, None] == scenes, 3, 90)
     unlike[30] = unlike[:, 30] = 80  # one blurred frame is no cut
-    blocks = cut_into_blocks(unlike)
+    blocks = split_into_blocks(unlike)
     assert Counter(blocks) == {0: 18, 1: 25, 2: 17, 3: 25, 4: 15} or all(
         len({blocks[i] for i in np.flatnonzero(scenes == scene)}) == 1 for scene in (0, 1, 2)
     )
     assert blocks == sorted(blocks)
     assert set(blocks) == set(range(5))
     with pytest.raises(FlomoError, match="too few"):
-        cut_into_blocks(unlike[:9, :9])
+        split_into_blocks(unlike[:9, :9])
 
 
 @pytest.mark.parametrize(

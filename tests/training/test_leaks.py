@@ -11,7 +11,7 @@ import pytest
 
 from flomo_training.cases import list_cases
 from flomo_training.leaks import fingerprint, fingerprints
-from flomo_training.lineage import check_start, trained_on
+from flomo_training.lineage import check_parent, trained_on
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import save_model
 from napari_flomo.networks import build
@@ -85,25 +85,25 @@ def test_a_parent_that_saw_the_held_out_fold_is_refused(dataset, parent):
     everyone = fingerprints(list_cases(dataset, 0, "all"))
     clean = tuple(everyone[f"p{number}_a"] for number in (2, 3, 4, 5))
     recipe = parent(clean)
-    card = check_start(recipe, dataset)
+    card = check_parent(recipe, dataset)
     assert card is not None
     assert trained_on([card], ["ff"]) == sorted([*clean, "ff"])
     with pytest.raises(FlomoError, match="was trained on p2_a, which fold 1 holds out"):
-        check_start(replace(recipe, data=replace(recipe.data, fold=1)), dataset)
+        check_parent(replace(recipe, data=replace(recipe.data, fold=1)), dataset)
 
 
 def test_a_parent_of_unknown_training_needs_its_fold_named(dataset, parent):
     recipe = parent(None)
     with pytest.raises(FlomoError, match=r"data\.parent_fold"):
-        check_start(recipe, dataset)
+        check_parent(recipe, dataset)
     named = replace(recipe, data=replace(recipe.data, parent_fold=0))
-    card = check_start(named, dataset)
+    card = check_parent(named, dataset)
     assert card is not None
     assert trained_on([card], ["ff"]) is None
     with pytest.raises(FlomoError, match="was trained on fold 1"):
-        check_start(replace(named, data=replace(named.data, fold=1)), dataset)
+        check_parent(replace(named, data=replace(named.data, fold=1)), dataset)
 
 
 def test_a_run_from_nothing_has_no_parent(dataset, recipe):
-    assert check_start(recipe, dataset) is None
+    assert check_parent(recipe, dataset) is None
     assert trained_on([], ["b", "a", "b"]) == ["a", "b"]

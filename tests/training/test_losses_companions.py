@@ -151,11 +151,11 @@ def test_our_own_loss_reads_regions_and_leaves_other_views_alone():
 
 
 def test_slices_carry_what_the_loss_asks_for(content, dataset):
-    from flomo_training.pack import load_training
+    from flomo_training.pack import load_training_volumes
 
     content["loss"] = {"kind": "multi_task"}
     recipe = parse_recipe(content, Path("recipe.yaml"))
-    volumes = load_training(dataset, recipe.model, 0)
+    volumes = load_training_volumes(dataset, recipe.model, 0)
     maker = target_maker(recipe.loss, recipe.model)
     slices = SliceDataset(volumes, recipe.crops, recipe.augmentation, 3, maker)
     item = slices[(0, 1)]

@@ -13,8 +13,8 @@ from flomo_training.augmentation import RandNeighboursd
 from flomo_training.cases import list_cases, prepare_case
 from flomo_training.finetuning import corrected_frame
 from flomo_training.fit import train
-from flomo_training.module import start_from
-from flomo_training.pack import preparation_of
+from flomo_training.module import load_parent_weights
+from flomo_training.pack import preprocessing_hash
 from flomo_training.recipe import Recipe, parse_recipe, read_recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_network
@@ -66,24 +66,24 @@ def test_prepared_slices_and_corrections_hold_them(dataset, seeing):
     frame = corrected_frame(read(case.image), read(case.labels), [2], seeing.model)
     assert np.array_equal(frame.volume.images, whole[2:])
     assert np.array_equal(frame.unseen, whole[:2])
-    assert preparation_of(alone) != preparation_of(seeing.model)
+    assert preprocessing_hash(alone) != preprocessing_hash(seeing.model)
 
 
 def test_a_start_from_a_model_that_sees_slices_alone_changes_no_answer():
     wide = build("flomo-b0", in_channels=3, num_classes=4, deep_supervision=True).eval()
-    start_from(wide, "flomo-b0-acdc", widen=True)
+    load_parent_weights(wide, "flomo-b0-acdc", widen=True)
     model, _ = load_network("flomo-b0-acdc")
     images = torch.rand(2, 3, 64, 64)
     with torch.inference_mode():
         found, before = wide(images).logits, model(images[:, 1:2]).logits
     torch.testing.assert_close(found, before, rtol=1e-4, atol=1e-3)
     with pytest.raises(FlomoError, match="do not fit"):
-        start_from(build("flomo-b0", in_channels=3, num_classes=4), "flomo-b0-acdc")
+        load_parent_weights(build("flomo-b0", in_channels=3, num_classes=4), "flomo-b0-acdc")
 
 
 def test_every_layer_hears_of_the_neighbours_from_the_first_step_on():
     wide = build("flomo-b0", in_channels=3, num_classes=4)
-    start_from(wide, "flomo-b0-acdc", widen=True)
+    load_parent_weights(wide, "flomo-b0-acdc", widen=True)
     wide(torch.rand(2, 3, 64, 64)).logits.square().mean().backward()
     mixing = [p for p in wide.encoder.stage1.parameters() if p.ndim > 1 and p.shape[1] == 3]
     assert len(mixing) == 9  # seven experts, the way past them, and the router

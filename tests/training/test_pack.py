@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flomo_training.cases import list_cases
-from flomo_training.pack import held_out_fingerprints, load_training, read_pack, write_pack
+from flomo_training.pack import held_out_fingerprints, load_training_volumes, read_pack, write_pack
 from flomo_training.slices import SliceDataset
 from napari_flomo.errors import FlomoError
 
@@ -25,7 +25,10 @@ def packed(dataset, recipe, tmp_path):
 def test_slices_are_bit_for_bit_those_of_the_folder(dataset, packed, recipe):
     datasets = [
         SliceDataset(
-            load_training(source, recipe.model, 1), recipe.crops, recipe.augmentation, recipe.seed
+            load_training_volumes(source, recipe.model, 1),
+            recipe.crops,
+            recipe.augmentation,
+            recipe.seed,
         )
         for source in (dataset, packed)
     ]

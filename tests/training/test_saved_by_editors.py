@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flomo_training.cases import read_rows
-from flomo_training.evaluate import data_name, read_listed
+from flomo_training.cases import read_case_rows
+from flomo_training.evaluate import data_name, read_listed_volumes
 from flomo_training.finetuning.settings import read_settings
 from flomo_training.folds import Folds, read_folds
 from flomo_training.gate.rules import Rules, read_rules
@@ -33,8 +33,8 @@ def by_unicode_text(path: Path, text: str) -> Path:
 def test_a_data_folder(save: Save, tmp_path: Path) -> None:
     text = "case;patient;phase;lv_ml\np1_ED;p1;ED;139,72\np1_ES;p1;ES;60\n;;;\n"
     save(tmp_path / "cases.csv", text)
-    assert [row["case"] for row in read_rows(tmp_path)] == ["p1_ED", "p1_ES"]
-    listed = read_listed(tmp_path)
+    assert [row["case"] for row in read_case_rows(tmp_path)] == ["p1_ED", "p1_ES"]
+    listed = read_listed_volumes(tmp_path)
     assert sorted(listed.values()) == [60.0, 139.72]
     save(tmp_path / MANIFEST_FILE, json.dumps({"data": "ACDC official"}, indent=1))
     assert data_name(tmp_path) == "acdc"

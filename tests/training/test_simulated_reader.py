@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flomo_training.simulated_reader import Uncertainty, corrected, most_uncertain, redraw
+from flomo_training.simulated_reader import ScoredSlice, corrected, most_uncertain, redraw
 from napari_flomo.volumes import Geometry, Volume
 
 RV, MYO, LV = 1, 2, 3
@@ -60,14 +60,14 @@ def test_other_grids_are_refused() -> None:
 
 
 def test_the_most_uncertain_come_first() -> None:
-    uncertainties = [
-        Uncertainty(0, 0, 0.1),
-        Uncertainty(1, 2, 0.9),
-        Uncertainty(0, 3, 0.9),
-        Uncertainty(1, 1, 0.5),
+    scored = [
+        ScoredSlice(0, 0, 0.1),
+        ScoredSlice(1, 2, 0.9),
+        ScoredSlice(0, 3, 0.9),
+        ScoredSlice(1, 1, 0.5),
     ]
-    assert most_uncertain(uncertainties, 3) == [
-        uncertainties[2],
-        uncertainties[1],
-        uncertainties[3],
+    assert most_uncertain(scored, 3) == [
+        scored[2],
+        scored[1],
+        scored[3],
     ]

@@ -1,4 +1,4 @@
-"""The page of speeds says what was measured, and does not hide what did not run."""
+"""The page on speed shows what was measured, and names what did not run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 @pytest.fixture
 def part(repository, monkeypatch):
-    """Import a part of the benchmark as the script itself does."""
+    """Import a module of the benchmark as the script itself does."""
     monkeypatch.syspath_prepend(repository / "training" / "benchmarks")
 
     def load(name: str) -> ModuleType:
@@ -38,7 +38,7 @@ def row(report, network="flomo-b0", engine="eager", network_ms=(80.0, 100.0, 120
         "volume_ms": [1000.0, 1000.0, 1250.0],
         "network_ms": list(network_ms),
     }
-    return report.Row(**plain | changes)
+    return report.EngineTiming(**plain | changes)
 
 
 def cells(page: str, *starts: str) -> list[str]:
@@ -56,10 +56,10 @@ def test_ratios_are_taken_round_by_round(part):
         row(report, engine="fast", network_ms=(40.0, 50.0, 60.0), same=0.5, dice=0.25),
         row(report, "unet", "fast", (10.0, 12.5, 15.0)),
     ]
-    choice = [report.Choice("fast", "measured", 7.4)]
+    choice = [report.AutoEngine("fast", "measured", 7.4)]
     whole = report.Report("speed.py", report.machine(), "10 slices", rows, choice)
     text = page.page(whole)
-    assert "**fast** once the engines were measured (measured); that took 7 s" in text
+    assert "with **fast** (measured). Choosing it took 7 s" in text
     fast = cells(text, "flomo-b0", "fast", "cpu", "2,000,000")
     assert fast[4:] == ["2.50", "90", "95", "1000", "1225", "10.0", "50.0", "2.00", "4.00"]
     assert cells(text, "flomo-b0", "eager")[-2:] == ["1.00", "-"]  # no U-Net on that engine
@@ -79,19 +79,19 @@ def test_how_many_times_faster_than_plain_pytorch(part):
     assert cells(text, "flomo-b1")[-1] == "-"
 
 
-def test_what_the_processor_allows(part):
+def test_upper_bound_of_the_processor(part):
     report, page = part("speed_report"), part("speed_page")
     rows = [row(report), row(report, engine="openvino", network_ms=(50.0, 40.0, 60.0))]
     paces = [
-        report.Pace("openvino", "float32", [90e9, 100e9, 110e9]),
-        report.Pace("openvino-bf16", "bfloat16", [200e9]),  # B0 did not run on that
+        report.ConvolutionRate("openvino", "float32", [90e9, 100e9, 110e9]),
+        report.ConvolutionRate("openvino-bf16", "bfloat16", [200e9]),  # B0 did not run on that
     ]
     text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows, paces=paces))
     assert cells(text, "openvino", "100") == ["openvino", "100", "25.0", "50.0", "50 %", "4.0"]
     assert "| openvino-bf16 |" not in text
     rows[1].reason = "eager ran"
     text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows, paces=paces))
-    assert "What the processor allows" not in text
+    assert "Upper bound of this processor" not in text
 
 
 def test_paces_are_measured_on_engines(part, monkeypatch):
@@ -100,7 +100,7 @@ def test_paces_are_measured_on_engines(part, monkeypatch):
         monkeypatch.setattr(ceiling, name, value)
     # 2 layers of 16 x 16 pixels, each from 3 x 3 x 8 numbers to 8.
     assert ceiling.multiply_adds() == 2 * 16 * 16 * 9 * 8 * 8
-    (pace,) = ceiling.measure_paces(["eager"], 3)
+    (pace,) = ceiling.measure_convolution_rates(["eager"], 3)
     assert (pace.engine, pace.precision, len(pace.per_second)) == ("eager", "float32", 3)
     assert all(1e5 < per_second < 1e13 for per_second in pace.per_second)
 
@@ -116,7 +116,7 @@ def test_an_engine_that_did_not_run_gets_no_figures(part):
 def test_stages_and_feedback(part):
     report, page = part("speed_report"), part("speed_page")
     stages = {"read": [10.0, 30.0], "network": [200.0] * 2, "write": [30.0] * 2}
-    feedback = report.Feedback(
+    feedback = report.ProgressOverhead(
         "fast",
         [100.0] * 4,
         [101.0, 102.0, 102.0, 103.0],
@@ -129,9 +129,9 @@ def test_stages_and_feedback(part):
         "speed.py",
         report.machine(),
         "10 slices",
-        stages=[report.Stages("10 x 9 x 9", "fast", 10, stages | {"all": [250.0, 270.0]})],
+        stages=[report.StageTiming("10 x 9 x 9", "fast", 10, stages | {"all": [250.0, 270.0]})],
         feedback=[feedback],
-        processes=[report.Process("B0", "auto", 9.0, [3.0, 2.0, 4.0], [500.0, 600.0, 500.0])],
+        processes=[report.ProcessTiming("B0", "auto", 9.0, [3.0, 2.0, 4.0], [500.0, 600.0, 500.0])],
         help_ms=[90.0, 110.0],
     )
     text = page.page(whole)
@@ -141,7 +141,7 @@ def test_stages_and_feedback(part):
     ]
     assert "by +2.0 %" in text
     assert "processor time by -1.0 %" in text
-    assert "pass 0.20 ms a volume, 0.20 % of it" in text
+    assert "take 0.20 ms per volume, 0.20 % of it" in text
     assert "at most 40 ms" in text
     assert cells(text, "B0", "auto")[2:] == ["9.00", "3.00", "4.00", "600"]
     assert "100 ms" in text
@@ -149,7 +149,7 @@ def test_stages_and_feedback(part):
 
 def test_labels_are_compared_over_structures(part):
     truth = np.array([0, 0, 1, 2, 2, 0], np.uint8)
-    same, dice = part("speed").agree(np.array([0, 0, 1, 2, 1, 0], np.uint8), truth)
+    same, dice = part("speed").label_agreement(np.array([0, 0, 1, 2, 1, 0], np.uint8), truth)
     assert (same, dice) == (pytest.approx(5 / 6), pytest.approx(2 / 3))
 
 

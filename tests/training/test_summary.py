@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("monai", reason="training needs the [train] extra")
 
-from flomo_training.agreement import Agreement, read_table, write_table
+from flomo_training.metrics_table import StructureMetrics, read_metrics, write_metrics
 from flomo_training.summary import as_text, figures, mean_dice, summarise
 from napari_flomo.errors import FlomoError
 
@@ -18,7 +18,9 @@ NAN = float("nan")
 
 
 def row(patient, phase, structure, value, **more):
-    return Agreement(f"{patient}_{phase}", patient, phase, structure, value, 1.0, 1.0, **more)
+    return StructureMetrics(
+        f"{patient}_{phase}", patient, phase, structure, value, 1.0, 1.0, **more
+    )
 
 
 def test_absent_structures_are_left_out_of_the_mean():
@@ -80,7 +82,7 @@ def test_misses_and_false_alarms_are_counted():
 
 def photo(name, dice, reference, result):
     iou = dice / (2 - dice) if not math.isnan(dice) else NAN
-    return Agreement(
+    return StructureMetrics(
         name, name, "", "lesion", dice, iou=iou, reference_voxels=reference, result_voxels=result
     )
 
@@ -110,9 +112,9 @@ def test_the_table_survives_its_file(tmp_path):
     rows = [row("p0", "ED", "wall", 0.1 + 0.2, hd95_mm=3.25, slices=4, reference_voxels=12),
             row("p1", "ES", "wall", NAN)]  # fmt: skip
     path = tmp_path / "rows.csv"
-    write_table(rows, path)
+    write_metrics(rows, path)
     assert "nan" not in path.read_text()
-    back = read_table(path)
+    back = read_metrics(path)
     assert back[0].dice == rows[0].dice
     assert (back[0].hd95_mm, back[0].slices, back[0].reference_voxels) == (3.25, 4, 12)
     assert math.isnan(back[1].dice)
@@ -122,7 +124,7 @@ def test_the_table_survives_its_file(tmp_path):
 
 
 def test_tables_of_before_are_still_read(repository):
-    rows = read_table(repository / "docs" / "benchmarks" / "flomo-b0-acdc-stage1-fold0.csv")
+    rows = read_metrics(repository / "docs" / "benchmarks" / "flomo-b0-acdc-stage1-fold0.csv")
     found = figures(rows)
     assert found["mean_dice"] == 0.8768
     assert found["interval_95"] == [0.854, 0.8973]
@@ -138,9 +140,9 @@ def test_other_tables_are_refused(tmp_path, content):
     path = tmp_path / "rows.csv"
     path.write_text(content)
     with pytest.raises(FlomoError, match="is not a table of flomo evaluate"):
-        read_table(path)
+        read_metrics(path)
 
 
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(FlomoError, match=r"gone\.csv cannot be read"):
-        read_table(tmp_path / "gone.csv")
+        read_metrics(tmp_path / "gone.csv")

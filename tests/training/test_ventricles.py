@@ -7,12 +7,12 @@ import pytest
 
 pytest.importorskip("monai", reason="training needs the [train] extra")
 
-from flomo_training.agreement import Agreement
-from flomo_training.ventricles import ventricular_limits
+from flomo_training.metrics_table import StructureMetrics
+from flomo_training.ventricles import limits_of_agreement
 
 
 def cavity(patient, phase, reference, result, *, name="left ventricle", listed=float("nan")):
-    return Agreement(
+    return StructureMetrics(
         f"{patient}_{phase}", patient, phase, name, 0.9, reference, result, listed_ml=listed
     )
 
@@ -27,7 +27,7 @@ def rows():
 
 
 def test_bland_and_altman(rows):
-    edv, esv, ef = ventricular_limits(rows)
+    edv, esv, ef = limits_of_agreement(rows)
     assert [(x.quantity, x.unit) for x in (edv, esv, ef)] == [
         ("EDV", "ml"), ("ESV", "ml"), ("EF", "%"),
     ]  # fmt: skip
@@ -45,25 +45,25 @@ def test_bland_and_altman(rows):
 
 def test_a_patient_without_both_phases_is_left_out(rows):
     rows = [row for row in rows if row.case != "c_ES"]
-    assert {limits.patients for limits in ventricular_limits(rows)} == {2}
+    assert {limits.patients for limits in limits_of_agreement(rows)} == {2}
 
 
 def test_an_empty_cavity_has_no_ejection_fraction(rows):
     rows[0] = cavity("a", "ED", 100, 0)
-    found = {limits.quantity: limits.patients for limits in ventricular_limits(rows)}
+    found = {limits.quantity: limits.patients for limits in limits_of_agreement(rows)}
     assert found == {"EDV": 3, "ESV": 3, "EF": 2}
 
 
 def test_the_wall_is_no_ventricle_and_the_right_one_is(rows):
     rows.append(cavity("a", "ED", 50, 60, name="left ventricular myocardium"))
     rows += [cavity("a", phase, 80, 90, name="right ventricle") for phase in ("ED", "ES")]
-    assert [x.ventricle for x in ventricular_limits(rows)] == (
+    assert [x.ventricle for x in limits_of_agreement(rows)] == (
         ["left ventricle"] * 3 + ["right ventricle"] * 3
     )
 
 
 def test_what_the_data_set_lists_is_another_reference():
     rows = [cavity(p, phase, 100, 90, listed=80) for p in "ab" for phase in ("ED", "ES")]
-    assert ventricular_limits(rows)[0].bias.value == -10
-    assert ventricular_limits(rows, "listed_ml")[0].bias.value == 10
-    assert not ventricular_limits([cavity("a", "ED", 1, 1), cavity("a", "ES", 1, 1)], "listed_ml")
+    assert limits_of_agreement(rows)[0].bias.value == -10
+    assert limits_of_agreement(rows, "listed_ml")[0].bias.value == 10
+    assert not limits_of_agreement([cavity("a", "ED", 1, 1), cavity("a", "ES", 1, 1)], "listed_ml")

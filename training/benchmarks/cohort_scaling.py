@@ -1,12 +1,12 @@
-"""How `flomo segment-many` scales with workers, and what a study costs beside the network.
+"""Scaling of `flomo segment-many` with workers, and the overhead of a study.
 
     python training/benchmarks/cohort_scaling.py --workers 1 2 --studies 40 --runs 3
 
 Three measurements on copies of the sample that comes with the package: whole runs with each number
-of workers, in turns; a run over studies whose files have a new date only, which goes the whole way
-from the scheduler to the manifest without the network; and a run where all is done before. From
-these the page reckons what a hundred workers and a million studies would need. Prints a table and
-writes it as Markdown.
+of workers, alternating; a run over studies of which only the date of the file is new, which passes
+the scheduler and the manifest without the network; and a run in which all studies are finished.
+From these the page estimates the needs of a hundred workers and a million studies. Writes
+``docs/benchmarks/cohorts.md``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
+from page_writer import DOCS, document, processor, table, table_of, write_page
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.cohorts import CohortConfig, find_studies, segment_cohort
@@ -34,13 +35,10 @@ from napari_flomo.cohorts.inputs import stamp_of
 from napari_flomo.cohorts.manifest import MANIFEST, CohortManifest, begin_run
 from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.errors import describe
-from napari_flomo.files import atomic_write
 from napari_flomo.models import load_card, locate
 from napari_flomo.progress import Progress
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-SAMPLE = REPOSITORY / "napari_flomo" / "samples" / "sunnybrook_ed.nii.gz"
-PAGE = REPOSITORY / "docs" / "benchmarks" / "cohorts.md"
+SAMPLE = Path(__file__).resolve().parents[2] / "napari_flomo" / "samples" / "sunnybrook_ed.nii.gz"
 CONTENT = b"image"
 MANY_WORKERS, MANY_STUDIES = 100, 1_000_000
 
@@ -57,12 +55,12 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a study costs beside the network."""
+    """Overhead of a study."""
 
-    touched: float  # seconds from the scheduler to the manifest
-    looked_up: float  # seconds where it was done before
+    touched: float  # seconds in scheduler, worker and manifest
+    looked_up: float  # seconds to look up a finished study
     row_bytes: float
-    memory_bytes: float  # of the program that gives out the work
+    memory_bytes: float  # of the scheduling process
     input_bytes: int
     output_bytes: int
 
@@ -73,23 +71,21 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, os.cpu_count() or 2])
     parser.add_argument("--studies", type=int, default=40, help="in each of the runs")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--touched", type=int, default=2000, help="studies with a new date only")
-    parser.add_argument("--known", type=int, default=20_000, help="studies done before")
+    parser.add_argument(
+        "--touched", type=int, default=2000, help="studies of which only the date is new"
+    )
+    parser.add_argument("--known", type=int, default=20_000, help="finished studies")
     parser.add_argument("--engine", default="fast")
-    parser.add_argument("-o", "--out", type=Path, default=PAGE)
+    parser.add_argument("-o", "--out", type=Path, default=DOCS / "cohorts.md")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scalings = scale(Path(folder), args)
         costs = cost(Path(folder), args)
-    page = report(scalings, costs, args)
-    print(page)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(args.out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_page(args.out, page(scalings, costs, args))
 
 
 def scale(scratch: Path, args: argparse.Namespace) -> list[Scaling]:
-    """Segment a small cohort with each number of workers, in turns."""
+    """Segment a small cohort with each number of workers, alternating."""
     root = scratch / "images"
     root.mkdir()
     for number in range(args.studies):
@@ -123,7 +119,7 @@ def scale(scratch: Path, args: argparse.Namespace) -> list[Scaling]:
 
 
 class _Peak:
-    """Looks now and then at the memory of the largest process: this one, or one of its children."""
+    """Samples the memory of the largest process: this one, or one of its children."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -149,7 +145,7 @@ class _Peak:
 
 
 def cost(scratch: Path, args: argparse.Namespace) -> Costs:
-    """Measure what is not segmenting, on studies that are written down as done."""
+    """Measure the overhead on studies that the manifest lists as finished."""
     known = StudyResult.from_line((scratch / "last" / MANIFEST).read_bytes().splitlines()[0])
     assert known is not None
     labels = scratch / "last" / known.outputs["labels"]
@@ -170,7 +166,7 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
 
     config = prefilled(scratch / "known", known, args.known)
     tracemalloc.start()
-    # What a run holds at its beginning: the studies, their lines, and the work to give out.
+    # Memory at the start of a run: the studies, their lines in the manifest, and the tasks.
     studies = list(find_studies(config.root))
     manifest, tasks = CohortManifest(config.out), [StudyTask(study) for study in studies]
     memory = tracemalloc.get_traced_memory()[0]
@@ -186,14 +182,14 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
 
 
 def prefilled(scratch: Path, known: StudyResult, studies: int) -> CohortConfig:
-    """Make a cohort of small files, written down as done."""
+    """Make a cohort of small files that the manifest lists as finished."""
     root, out = scratch / "images", scratch / "out"
     root.mkdir(parents=True)
     out.mkdir()
     for number in range(studies):
         place = root / f"{number // 1000:04}"
         place.mkdir(exist_ok=True)
-        # Copies of their own date, and small ones: what is measured is not the disk.
+        # Small files, so that the disk is not what is measured.
         (place / f"{number:06}.nii.gz").write_bytes(CONTENT)
     card = load_card(DEFAULT_MODEL)
     model = {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256}
@@ -211,98 +207,83 @@ def prefilled(scratch: Path, known: StudyResult, studies: int) -> CohortConfig:
     return config
 
 
-def report(scalings: list[Scaling], costs: Costs, args: argparse.Namespace) -> str:
+def page(scalings: list[Scaling], costs: Costs, args: argparse.Namespace) -> str:
     """Return the page."""
     import distributed
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     first = statistics.median(scalings[0].steady)
-    lines = [
+    rate = max(statistics.median(one.steady) / one.workers for one in scalings)
+    return document(
         "# Cohorts",
-        "",
         f"`flomo segment-many` over {args.studies} copies of the sample "
         f"`sunnybrook_ed.nii.gz` (CC0) with `{DEFAULT_MODEL}`, engine `{args.engine}`, on "
-        f"{cores} cores ({_processor()}), torch {torch.__version__}, distributed "
+        f"{cores} cores ({processor()[0]}), torch {torch.__version__}, distributed "
         f"{distributed.__version__}, Python {platform.python_version()}; medians of {args.runs} "
-        "runs in turns. One worker is the command's own process with all cores; several share the "
-        "cores. No seed: nothing is random.",
-        "",
-        "| workers | seconds in all | studies per second, steady | ratio | MB of the largest "
-        "process |",
-        "|---|---|---|---|---|",
-    ]
-    for one in scalings:
-        steady = statistics.median(one.steady)
-        lines.append(
-            f"| {one.workers} | {statistics.median(one.seconds):.1f} | {steady:.2f} "
-            f"| {steady / first:.2f} | {max(one.megabytes):.0f} |"
-        )
-    best = max(statistics.median(one.steady) / one.workers for one in scalings)
-    lines += [
-        "",
-        "*In all* begins before the workers do and ends with the table; *steady* runs from the "
-        "first study that ended to the last.",
-        "",
-        "## Beside the network",
-        "",
-        "| | | measured on |",
-        "|---|---|---|",
-        f"| from the scheduler through a worker to the manifest | {costs.touched * 1e3:.2f} ms a "
-        f"study | {args.touched} small files with a new date only |",
-        f"| found, looked up, nothing to do, table written | {costs.looked_up * 1e3:.3f} ms a "
-        f"study | {args.known} studies done before |",
-        f"| line in the manifest | {costs.row_bytes:.0f} bytes | the same |",
-        f"| memory of the program that gives out the work | {costs.memory_bytes:.0f} bytes a "
-        "study | the same |",
-        f"| image read, labels written | {costs.input_bytes / 1e3:.0f} kB, "
-        f"{costs.output_bytes / 1e3:.1f} kB | the sample |",
-        "",
-        f"## Reckoned: {MANY_WORKERS} workers, {MANY_STUDIES:,} studies",
-        "",
-        "Reckoned from the figures above, not measured: each worker as fast as the best one here, "
-        "studies like the sample.",
-        "",
-        *_reckoned(best, costs),
-        "",
+        "alternating runs. One worker runs in the command's own process with all cores; several "
+        "workers share the cores. Nothing is random.",
+        table_of(
+            scalings,
+            {
+                "workers": "{0.workers}",
+                "total time, s": lambda one: f"{statistics.median(one.seconds):.1f}",
+                "studies per second, steady": lambda one: f"{statistics.median(one.steady):.2f}",
+                "speedup": lambda one: f"{statistics.median(one.steady) / first:.2f}",
+                "largest process, MB": lambda one: f"{max(one.megabytes):.0f}",
+            },
+        ),
+        "*Total time* includes the start of the workers and writing the table; *steady* is "
+        "measured from the end of the first study to the end of the last.",
+        "## Overhead per study",
+        table(
+            ["", "", "measured on"],
+            [
+                ["scheduler, worker and manifest", f"{costs.touched * 1e3:.2f} ms per study",
+                 f"{args.touched} small files of which only the date is new"],
+                ["listing, lookup and table of finished studies",
+                 f"{costs.looked_up * 1e3:.3f} ms per study", f"{args.known} finished studies"],
+                ["line in the manifest", f"{costs.row_bytes:.0f} bytes", "the same"],
+                ["memory of the scheduling process", f"{costs.memory_bytes:.0f} bytes per study",
+                 "the same"],
+                ["image read, labels written", f"{costs.input_bytes / 1e3:.0f} kB, "
+                 f"{costs.output_bytes / 1e3:.1f} kB", "the sample"],
+            ],
+        ),
+        f"## Estimate: {MANY_WORKERS} workers, {MANY_STUDIES:,} studies",
+        "Estimated from the figures above, not measured: each worker as fast as the fastest one "
+        "here, studies like the sample.",
+        _estimate(rate, costs),
         f"Made by `python training/benchmarks/cohort_scaling.py {' '.join(sys.argv[1:])}`.",
-        "",
-    ]
-    return "\n".join(lines)
+    )  # fmt: skip
 
 
-def _reckoned(rate: float, costs: Costs) -> list[str]:
-    """Return the table of what was not measured."""
+def _estimate(rate: float, costs: Costs) -> str:
+    """Return the table of what was not measured; ``rate`` is in studies per second and worker."""
     demand = rate * MANY_WORKERS
     capacity = 1 / costs.touched
     actual = min(demand, capacity)
-    return [
-        "| | | from |",
-        "|---|---|---|",
-        f"| studies per second that the workers can do | {demand:.0f} | {rate:.2f} a worker |",
-        f"| studies per second that can be given out and written down | {capacity:.0f} | "
-        f"{costs.touched * 1e3:.2f} ms each |",
-        f"| hours for all | {MANY_STUDIES / actual / 3600:.1f} | the smaller of the two |",
-        f"| images read | {actual * costs.input_bytes / 1e6:.0f} MB/s, "
-        f"{MANY_STUDIES * costs.input_bytes / 1e12:.2f} TB | size of the sample |",
-        f"| labels written | {actual * costs.output_bytes / 1e6:.2f} MB/s, "
-        f"{MANY_STUDIES * costs.output_bytes / 1e9:.0f} GB, {actual:.0f} files/s | the same |",
-        f"| manifest | {MANY_STUDIES * costs.row_bytes / 1e9:.1f} GB | bytes a line |",
-        f"| memory of the program that gives out the work | "
-        f"{MANY_STUDIES * costs.memory_bytes / 1e9:.1f} GB | bytes a study |",
-        f"| tasks with the scheduler at once | {MANY_WORKERS} | one for each worker's thread |",
-        f"| minutes to look up a finished cohort | {MANY_STUDIES * costs.looked_up / 60:.1f} | "
-        "on a local disk; three requests a study on a shared one |",
-    ]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return table(
+        ["", "", "from"],
+        [
+            ["studies per second, limit of the workers", f"{demand:.0f}",
+             f"{rate:.2f} per worker"],
+            ["studies per second, limit of the scheduler and manifest", f"{capacity:.0f}",
+             f"{costs.touched * 1e3:.2f} ms each"],
+            ["hours in total", f"{MANY_STUDIES / actual / 3600:.1f}", "the smaller limit"],
+            ["images read", f"{actual * costs.input_bytes / 1e6:.0f} MB/s, "
+             f"{MANY_STUDIES * costs.input_bytes / 1e12:.2f} TB", "size of the sample"],
+            ["labels written", f"{actual * costs.output_bytes / 1e6:.2f} MB/s, "
+             f"{MANY_STUDIES * costs.output_bytes / 1e9:.0f} GB, {actual:.0f} files/s", "the same"],
+            ["manifest", f"{MANY_STUDIES * costs.row_bytes / 1e9:.1f} GB", "bytes per line"],
+            ["memory of the scheduling process",
+             f"{MANY_STUDIES * costs.memory_bytes / 1e9:.1f} GB", "bytes per study"],
+            ["tasks in the scheduler at a time", str(MANY_WORKERS), "one per worker thread"],
+            ["minutes to look up a finished cohort",
+             f"{MANY_STUDIES * costs.looked_up / 60:.1f}",
+             "on a local disk; three requests per study on a shared one"],
+        ],
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

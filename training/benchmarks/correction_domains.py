@@ -1,11 +1,10 @@
-"""What a model meets in the correction experiment: data that it has not learnt from.
+"""Target domains of the correction experiment: data that the model was not trained on.
 
-``protocol``: the held-out fold of ACDC, softer and in another contrast, as another protocol would
-show it. ``scanner``: the same patients at half the resolution with noise, which takes away what no
-learning brings back. The model as it is on their unchanged images tells the gap. ``sunnybrook``:
-three real patients of another hospital, scanner and reader. ``trial`` is for choosing the settings
-of fine-tuning: the change of ``protocol`` on patients that the model *has* learnt from, so that no
-patient who is reported of had a part in a choice.
+``protocol``: the held-out fold of ACDC, blurred and with another contrast, like another imaging
+protocol. ``scanner``: the same patients at half the resolution with noise, where detail is lost.
+``sunnybrook``: three real patients of another hospital, scanner and reader. ``trial`` is for
+choosing the settings of fine-tuning: the change of ``protocol`` on patients that the model *was*
+trained on, so that no reported patient influenced a choice.
 """
 
 from __future__ import annotations
@@ -17,41 +16,41 @@ from statistics import fmean
 
 import numpy as np
 
-from flomo_training.cases import Case, case_of, list_cases, read_case, read_rows
+from flomo_training.cases import Case, case_from_row, list_cases, read_case, read_case_rows
 from flomo_training.metrics import compare
-from flomo_training.uncertainty.shift import degrade
+from flomo_training.uncertainty.degradations import degrade
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Volume, write
 
 FOLD = 0
-"""Fold of ACDC that the model has not learnt from."""
+"""Fold of ACDC that the model was not trained on."""
 
 CHANGES = {
     "protocol": (("blur", "mild"), ("contrast", "strong")),
     "scanner": (("low resolution", "mild"), ("noise", "mild")),
     "trial": (("blur", "mild"), ("contrast", "strong")),
 }
-"""Degradations of `flomo_training.uncertainty.shift`, one after the other."""
+"""Degradations of `flomo_training.uncertainty.degradations`, one after the other."""
 
 TRIAL_PATIENTS = 12
 SEED = 2026
 
 
 @dataclass(frozen=True)
-class Question:
-    """One split of the target data: who is corrected, who is tested, what must not be forgotten.
+class PatientSplit:
+    """One split of the target data into corrected and test patients.
 
     Attributes
     ----------
     name
-        Of the row in the table; no patient's.
+        Of the row in the table; does not identify a patient.
     pool
-        Cases that the reader corrects slices of.
+        Cases that the reader corrects.
     test
         Cases of other patients.
     base
-        Cases of the base task, of nobody in the pool.
+        Cases of the base task, without patients of the pool.
     """
 
     name: str
@@ -68,30 +67,30 @@ class Domain:
     ----------
     name
         ``"protocol"``, ``"scanner"``, ``"sunnybrook"`` or ``"trial"``.
-    questions
-        Splits, each answered by runs of its own.
+    splits
+        Patient splits.
     whole
-        Whether the reference holds every slice; else only slices with contours are corrected and
+        Whether every slice is labelled; otherwise only slices with contours are corrected and
         counted.
     """
 
     name: str
-    questions: tuple[Question, ...]
+    splits: tuple[PatientSplit, ...]
     whole: bool
 
     def slices(self, reference: Volume) -> list[int]:
-        """Return the slices that the reference speaks of."""
+        """Return the labelled slices of a reference."""
         if self.whole:
             return list(range(len(reference.data)))
         return [int(index) for index in np.flatnonzero(reference.data.any((1, 2)))]
 
 
 def sunnybrook(source: Path, acdc: Path) -> Domain:
-    """Return the real scanner; each patient in turn is the test."""
-    cases = [case_of(source, row) for row in read_rows(source)]
+    """Return the real scanner; each patient in turn is the test set."""
+    cases = [case_from_row(source, row) for row in read_case_rows(source)]
     base = tuple(list_cases(acdc, FOLD, "validation"))
-    questions = [
-        Question(
+    splits = [
+        PatientSplit(
             f"patient {number}",
             tuple(case for case in cases if case.patient != patient),
             tuple(case for case in cases if case.patient == patient),
@@ -99,22 +98,22 @@ def sunnybrook(source: Path, acdc: Path) -> Domain:
         )
         for number, patient in enumerate(sorted({case.patient for case in cases}), start=1)
     ]
-    return Domain("sunnybrook", tuple(questions), whole=False)
+    return Domain("sunnybrook", tuple(splits), whole=False)
 
 
 def simulated(name: str, acdc: Path, work: Path, card: ModelCard) -> Domain:
-    """Return a simulated scanner: half of the patients are corrected, the other half is tested.
+    """Return a simulated scanner: half of the patients are corrected, the others are the test set.
 
     Parameters
     ----------
     name
-        Of `CHANGES`. ``"trial"`` takes patients that the model has learnt from, and one split.
+        Key of `CHANGES`. ``"trial"`` uses patients that the model was trained on, and one split.
     acdc
         Data folder.
     work
         Where the changed images are written.
     card
-        Of the model; says what the intensity window is.
+        Of the model; defines the intensity window.
     """
     trial = name == "trial"
     cases = list_cases(acdc, FOLD, "training" if trial else "validation")
@@ -124,8 +123,8 @@ def simulated(name: str, acdc: Path, work: Path, card: ModelCard) -> Domain:
     changed = {case.name: change(case, CHANGES[name], work / name, card) for case in chosen}
     middle = len(patients) // 2
     halves = (set(patients[:middle]), set(patients[middle:]))
-    questions = [
-        Question(
+    splits = [
+        PatientSplit(
             f"half {number}",
             tuple(changed[case.name] for case in chosen if case.patient not in half),
             tuple(changed[case.name] for case in chosen if case.patient in half),
@@ -133,16 +132,16 @@ def simulated(name: str, acdc: Path, work: Path, card: ModelCard) -> Domain:
         )
         for number, half in enumerate(halves, start=1)
     ]
-    return Domain(name, tuple(questions[: 1 if trial else 2]), whole=True)
+    return Domain(name, tuple(splits[: 1 if trial else 2]), whole=True)
 
 
 def change(case: Case, changes: Sequence[tuple[str, str]], folder: Path, card: ModelCard) -> Case:
-    """Write the image of a case as another scanner shows it; its labels stay."""
+    """Write the degraded image of a case; its labels stay the same."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{case.name}.nii.gz"
     if not path.is_file():
         image, _ = read_case(case)
-        # Not Python's own hash, which differs from process to process.
+        # Python's hash differs between processes.
         seed = SEED + sum(case.name.encode())
         for kind, grade in changes:
             image = degrade(image, kind, grade, card, seed)

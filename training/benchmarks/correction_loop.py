@@ -1,43 +1,45 @@
-"""What corrections teach: a model meets a scanner it has not seen, and a reader corrects it.
+"""Measure what a model learns from corrections of images from an unseen scanner.
 
     python training/benchmarks/correction_loop.py --acdc ACDC --target SUNNYBROOK --work DIR
     python training/benchmarks/correction_loop.py --page-only
 
-In each of three target domains (`correction_domains`) the model marks the most uncertain slices of
-some patients; a simulated reader (`flomo_training.simulated_reader`) corrects the first k of them
-from the reference labels; `flomo finetune`'s own function learns from that store. Then the Dice is
+In each of three target domains (`correction_domains`) a simulated reader
+(`flomo_training.simulated_reader`) corrects the k most uncertain slices of some patients from the
+reference labels, and the function behind `flomo finetune` learns from that store. Then the Dice is
 measured on other patients of the target domain and on patients of the base task, for
 
-- ``none``: the model as it is,
-- ``norms``: with batch norms that have met the images of the store, but no label,
-- ``tuned``: fine-tuned with the settings of the package, without any data of the base task,
-- ``weights``: the same with the norms' statistics as they were,
-- ``replay``: the same with data of the base task at hand,
+- ``none``: the unchanged model,
+- ``norms``: batch norm statistics adapted to the images of the store, without labels,
+- ``tuned``: fine-tuned with the default settings, without any data of the base task,
+- ``weights``: the same with unchanged batch norm statistics,
+- ``replay``: the same with data of the base task,
 - ``scratch``: a new network, trained on the same slices for as many steps.
 
-Every run is a row of ``correction_loop.csv``; rows that are there already are not run again, so the
-experiment can be interrupted. The page and the picture are made from that table alone. Trials of
-other settings (``--domain trial --settings FILE --label NAME``) go to ``correction_trial.csv``;
-``--between RUN 0.25 0.5`` measures weights between the base model and what a run has learnt.
+Every run is a row of ``correction_loop.csv``. Existing rows are not run again, so the experiment
+can be interrupted. The page and the picture are made from that table alone. Trials of other
+settings (``--domain trial --settings FILE --label NAME``) go to ``correction_trial.csv``;
+``--between RUN 0.25 0.5`` measures interpolations between the weights of the base model and those
+of a run.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import platform
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
-from correction_domains import DOMAINS, Domain, Question, target_dice
+from correction_domains import DOMAINS, Domain, PatientSplit, target_dice
+from correction_loop_page import write_results
+from correction_results import RunResult, read_table, write_table
+from page_writer import DOCS
 
-from flomo_training.agreement import Agreement
 from flomo_training.bootstrap import Sample, estimate
 from flomo_training.cases import Case, read_case
 from flomo_training.evaluate import evaluate
@@ -45,16 +47,15 @@ from flomo_training.finetuning import Settings, finetune, read_settings
 from flomo_training.finetuning.adapting import adapt_statistics
 from flomo_training.finetuning.gathering import gather
 from flomo_training.finetuning.module import between
-from flomo_training.finetuning.splitting import split
-from flomo_training.simulated_reader import Uncertainty, corrected, most_uncertain
+from flomo_training.finetuning.splitting import split as split_patients
+from flomo_training.metrics_table import StructureMetrics
+from flomo_training.simulated_reader import ScoredSlice, corrected, most_uncertain
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
-from napari_flomo.files import atomic_write
 from napari_flomo.jobs import FinetuneConfig
 from napari_flomo.models import build_network, load_card, load_network, save_model
 from napari_flomo.segmentation import Segmentation, Segmenter
 from napari_flomo.volumes import Volume
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 TABLE, TRIALS = DOCS / "correction_loop.csv", DOCS / "correction_trial.csv"
 BASE = "flomo-b0-acdc"
 COUNTS = (5, 10, 20, 40)
@@ -63,55 +64,8 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One run and what came of it.
-
-    Attributes
-    ----------
-    domain, question
-        Target data, and which split of it.
-    arm, slices
-        Way of learning, and how many slices the reader corrected (those kept out of training
-        included).
-    learnt
-        Slices that were trained on; the rest was held out to know when to stop.
-    target
-        Mean over structures of the mean 3-D Dice on the test patients.
-    target_rv, target_myocardium, target_lv
-        Of each structure; NaN where the reference has none.
-    base
-        Mean 3-D Dice on the base task, all structures.
-    base_same
-        The same of the structures that the target's labels hold.
-    seconds
-        Of fine-tuning.
-    hardware
-        That it ran on.
-    """
-
-    domain: str
-    question: str
-    arm: str
-    slices: int
-    learnt: int
-    target: float
-    target_rv: float
-    target_myocardium: float
-    target_lv: float
-    base: float
-    base_same: float
-    seconds: float
-    hardware: str
-
-    @property
-    def key(self) -> tuple[str, str, str, int]:
-        """What tells runs apart."""
-        return self.domain, self.question, self.arm, self.slices
-
-
-@dataclass(frozen=True)
-class Examination:
-    """A labelled volume of the target data, as the base model sees it."""
+class TargetVolume:
+    """A labelled volume of the target data, and its segmentation by the base model."""
 
     case: Case
     image: Volume
@@ -121,31 +75,33 @@ class Examination:
 
     @property
     def structures(self) -> list[int]:
-        """Codes that the reference holds."""
+        """Codes that the reference contains."""
         return [int(code) for code in np.unique(self.reference.data) if code]
 
 
-def examine(cases: Sequence[Case], segmenter: Segmenter, domain: Domain) -> list[Examination]:
-    """Segment some volumes of the target data."""
+def segment_cases(
+    cases: Sequence[Case], segmenter: Segmenter, domain: Domain
+) -> list[TargetVolume]:
+    """Segment volumes of the target data."""
     found = []
     for case in cases:
         image, reference = read_case(case)
         slices = domain.slices(reference)
-        found.append(Examination(case, image, reference, segmenter.segment(image), slices))
+        found.append(TargetVolume(case, image, reference, segmenter.segment(image), slices))
     return found
 
 
-def fill_store(folder: Path, pool: Sequence[Examination], count: int) -> int:
-    """Let the reader correct the most uncertain slices; return how many there were."""
-    uncertainties = [
-        Uncertainty(number, index, float(one.found.slice_scores[0, index]))
+def fill_store(folder: Path, pool: Sequence[TargetVolume], count: int) -> int:
+    """Add corrections of the most uncertain slices to a store; return their number."""
+    scored = [
+        ScoredSlice(number, index, float(one.found.slice_scores[0, index]))
         for number, one in enumerate(pool)
         for index in one.slices
     ]
-    chosen = most_uncertain(uncertainties, count)
+    chosen = most_uncertain(scored, count)
     store = CorrectionStore.open(folder, create=True)
     for number, one in enumerate(pool):
-        slices = [uncertainty.slice for uncertainty in chosen if uncertainty.case == number]
+        slices = [one.slice for one in chosen if one.case == number]
         if not slices:
             continue
         card = one.found.card
@@ -165,8 +121,8 @@ def fill_store(folder: Path, pool: Sequence[Examination], count: int) -> int:
     return len(chosen)
 
 
-def base_dice(rows: Sequence[Agreement], names: set[str]) -> float:
-    """Return the mean Dice of some structures on the base task."""
+def base_dice(rows: Sequence[StructureMetrics], names: set[str]) -> float:
+    """Return the mean Dice of the named structures on the base task."""
     chosen = [row for row in rows if row.structure in names]
     sample = Sample(
         [row.dice for row in chosen],
@@ -177,7 +133,7 @@ def base_dice(rows: Sequence[Agreement], names: set[str]) -> float:
 
 
 class Experiment:
-    """A target domain, the base model and the table that fills up."""
+    """A target domain, the base model and the table of results."""
 
     def __init__(self, domain: Domain, acdc: Path, work: Path, settings: Settings) -> None:
         self.segmenter = Segmenter.from_pretrained(BASE)
@@ -186,16 +142,16 @@ class Experiment:
         self.rows = read_table(self.table)
 
     def measure(
-        self, question: Question, arm: str, slices: tuple[int, int], seconds: float,
+        self, split: PatientSplit, arm: str, slices: tuple[int, int], seconds: float,
         segmenter: Segmenter,
     ) -> None:  # fmt: skip
-        """Measure what came of a run and keep the row; ``slices`` were corrected and learnt."""
-        dice = target_dice(segmenter, question.test, self.domain)
-        rows = evaluate(question.base, segmenter)
+        """Measure a model and keep the row; ``slices`` were corrected and trained on."""
+        dice = target_dice(segmenter, split.test, self.domain)
+        rows = evaluate(split.base, segmenter)
         every = {row.structure for row in rows}
-        row = Row(
+        row = RunResult(
             self.domain.name,
-            question.name,
+            split.name,
             arm,
             slices[0],
             slices[1],
@@ -212,19 +168,19 @@ class Experiment:
         write_table(self.table, self.rows)
         print(row, file=sys.stderr, flush=True)
 
-    def run(self, question: Question, arm: str, count: int, label: str) -> None:
-        """Correct, learn, measure; nothing if the row is there."""
-        if (self.domain.name, question.name, label, count) in {row.key for row in self.rows}:
+    def run(self, split: PatientSplit, arm: str, count: int, label: str) -> None:
+        """Correct, train and measure, unless the row exists."""
+        if (self.domain.name, split.name, label, count) in {row.key for row in self.rows}:
             return
         if arm == "none":
-            self.measure(question, arm, (0, 0), 0.0, self.segmenter)
+            self.measure(split, arm, (0, 0), 0.0, self.segmenter)
             return
-        folder = self.work / f"{self.domain.name}-{question.name}-{label}-{count}".replace(" ", "_")
+        folder = self.work / f"{self.domain.name}-{split.name}-{label}-{count}".replace(" ", "_")
         shutil.rmtree(folder, ignore_errors=True)
-        pool = examine(question.pool, self.segmenter, self.domain)
+        pool = segment_cases(split.pool, self.segmenter, self.domain)
         there = fill_store(folder / "store", pool, count)
         if arm == "norms":
-            self.measure(question, label, (count, 0), 0.0, self.acquainted(folder / "store"))
+            self.measure(split, label, (count, 0), 0.0, self.with_adapted_norms(folder / "store"))
             return
         base, settings = self.start(arm, folder)
         replay = self.acdc if arm == "replay" else None
@@ -235,26 +191,26 @@ class Experiment:
         tuned = finetune(config, folder / "run", settings=settings)
         kept_out = sum(len(one.slices) for one in tuned.held_out)
         segmenter = Segmenter.from_pretrained(tuned.folder, "cpu")
-        self.measure(question, label, (count, there - kept_out), tuned.seconds, segmenter)
+        self.measure(split, label, (count, there - kept_out), tuned.seconds, segmenter)
         shutil.rmtree(folder / "store")
 
-    def acquainted(self, store: Path) -> Segmenter:
-        """Return the base model with norms that have met the images of a store."""
+    def with_adapted_norms(self, store: Path) -> Segmenter:
+        """Return the base model with batch norms adapted to the images of a store."""
         network, card = load_network(BASE)
-        training, _ = split(gather(CorrectionStore.open(store), card, []), self.settings)
+        training, _ = split_patients(gather(CorrectionStore.open(store), card, []), self.settings)
         rule = self.settings
         adapt_statistics(network, training.frames, card, rule.adapt_statistics, rule.seed)
         return Segmenter(network, card, "cpu")
 
     def between(self, learnt: Path, shares: Sequence[float], label: str) -> None:
-        """Measure weights on the way from the base model to those that a run has learnt.
+        """Measure interpolations between the weights of the base model and those of a run.
 
         Parameters
         ----------
         learnt
-            Folder of a model that was made with an interpolation of 1.
+            Folder of a model that was trained with an interpolation of 1.
         shares
-            Of the way.
+            Of the run's weights.
         label
             Of the rows.
         """
@@ -263,20 +219,20 @@ class Experiment:
             network, card = load_network(learnt)
             network.load_state_dict(between(parent, network, share))
             segmenter = Segmenter(network, card, "cpu")
-            for question in self.domain.questions:
-                self.measure(question, f"{label}, {share:g} of the way", (0, 0), 0.0, segmenter)
+            for split in self.domain.splits:
+                self.measure(split, f"{label}, {share:g} of the way", (0, 0), 0.0, segmenter)
 
     def start(self, arm: str, folder: Path) -> tuple[str | Path, Settings]:
-        """Return what a way of learning starts from, and its settings."""
+        """Return the start model of an arm, and its settings."""
         if arm == "weights":
             return BASE, replace(self.settings, adapt_statistics=0.0)
         if arm != "scratch":
             return BASE, self.settings
-        card = replace(load_card(BASE), name="newborn", trained_on=(), metrics={}, history=())
+        card = replace(load_card(BASE), name="untrained", trained_on=(), metrics={}, history=())
         torch.manual_seed(self.settings.seed)
-        save_model(folder / "newborn", build_network(card), card)
-        # A new network has nothing to keep: no teacher, statistics of its own, the recipe's rate.
-        return folder / "newborn", replace(
+        save_model(folder / "untrained", build_network(card), card)
+        # A new network has nothing to retain: no distillation, the learning rate of the recipe.
+        return folder / "untrained", replace(
             self.settings,
             adapt_statistics=0.0,
             freeze_statistics=False,
@@ -286,54 +242,35 @@ class Experiment:
         )
 
 
-def read_table(path: Path) -> list[Row]:
-    """Return the rows that were measured before."""
-    if not path.is_file():
-        return []
-    kinds = {field.name: {"str": str, "int": int, "float": float}[str(field.type)]
-             for field in fields(Row)}  # fmt: skip
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Row(**{name: kinds[name](value) for name, value in row.items()})
-            for row in csv.DictReader(file)
-        ]
-
-
-def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write all rows."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
 def plan(
-    questions: Sequence[Question], counts: Sequence[int], arms: Sequence[str]
-) -> Iterator[tuple[Question, str, int]]:
-    """Yield the runs, the most telling first."""
-    yield from ((question, "none", 0) for question in questions)
+    splits: Sequence[PatientSplit], counts: Sequence[int], arms: Sequence[str]
+) -> Iterator[tuple[PatientSplit, str, int]]:
+    """Yield the runs, the most informative first."""
+    yield from ((split, "none", 0) for split in splits)
     for arm in arms:
         for count in sorted(counts, key=lambda count: abs(count - 20)):
-            yield from ((question, arm, count) for question in questions)
+            yield from ((split, arm, count) for split in splits)
 
 
 def main() -> None:
-    """Run what is missing, then write the page."""
+    """Run the missing experiments, then write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--acdc", type=Path, help="ACDC, as flomo data prepare leaves it")
+    parser.add_argument("--acdc", type=Path, help="ACDC, prepared by flomo data prepare")
     parser.add_argument("--target", type=Path, help="Sunnybrook: cases.csv, images/, labels/")
     parser.add_argument("--work", type=Path, help="folder for runs")
     parser.add_argument("--domain", default="protocol", choices=DOMAINS)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
     parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS)
-    parser.add_argument("--questions", type=int, help="only so many splits of the domain")
-    parser.add_argument("--settings", type=Path, help="settings of fine-tuning, for a trial")
-    parser.add_argument("--label", help="what the table calls a trial, instead of its arm")
+    parser.add_argument(
+        "--splits", "--questions", type=int, help="number of splits of the domain to run"
+    )
+    parser.add_argument("--settings", type=Path, help="fine-tuning settings for a trial")
+    parser.add_argument("--label", help="name of the trial in the table, instead of its arm")
     parser.add_argument("--between", nargs="+", metavar=("MODEL", "SHARE"), help="see above")
     parser.add_argument("--page-only", action="store_true")
     args = parser.parse_args()
     if (args.settings or args.label) and args.domain != "trial":
-        parser.error("other settings are tried on the trial domain only")
+        parser.error("--settings and --label need --domain trial")
     if not args.page_only:
         domain = DOMAINS[args.domain](args.target, args.acdc, args.work, load_card(BASE))
         experiment = Experiment(domain, args.acdc, args.work, read_settings(args.settings))
@@ -341,14 +278,10 @@ def main() -> None:
             folder, shares = Path(args.between[0]), [float(share) for share in args.between[1:]]
             experiment.between(folder, shares, args.label or "tuned")
             return
-        for question, arm, count in plan(
-            domain.questions[: args.questions], args.counts, args.arms
-        ):
+        for split, arm, count in plan(domain.splits[: args.splits], args.counts, args.arms):
             label = args.label if args.label and arm != "none" else arm
-            experiment.run(question, arm, count, label)
-    from correction_loop_page import write_page
-
-    write_page(read_table(TABLE), read_table(TRIALS))
+            experiment.run(split, arm, count, label)
+    write_results(read_table(TABLE), read_table(TRIALS))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What it costs to keep a correction, and to find it among a thousand.
+"""Cost of storing a correction and of finding it among a thousand.
 
     python training/benchmarks/correction_store.py
 
-Seconds are processor time of the process, which holds on a busy machine too; waiting for the disk
-is told apart, by the number of flushes. Prints a table and writes it as Markdown.
+Times are processor times, which hold on a busy machine too; the number of disk flushes is counted
+separately. Writes ``docs/benchmarks/correction_store.md``.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from page_writer import DOCS, document, table, write_page
 
 from napari_flomo.corrections import Correction, CorrectionStore
-from napari_flomo.files import atomic_write
 from napari_flomo.volumes import Geometry, Volume, read
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "docs" / "samples" / "sunnybrook_ed.nii.gz"
-TABLE = REPOSITORY / "docs" / "benchmarks" / "correction_store.md"
 SLICES = 10
 STRUCTURES = {1: "RV", 2: "myocardium", 3: "LV"}
 
 
 def heart() -> Correction:
-    """Return a correction of ten real slices; the labels are discs, as large as a heart."""
+    """Return a correction of ten real slices; the labels are discs of the size of a heart."""
     whole = read(SAMPLE)
     image = replace(whole, data=np.ascontiguousarray(whole.data[:SLICES]))
     rows, columns = np.ogrid[: image.data.shape[1], : image.data.shape[2]]
@@ -50,26 +49,26 @@ def heart() -> Correction:
 
 
 def small(number: int) -> Correction:
-    """Return a correction of a tiny image that is unlike all others."""
+    """Return a correction of a tiny image with unique content."""
     image = Volume(np.full((2, 8, 8), number, np.int16), Geometry((1, 1, 8)))
     labels = image.with_data(np.ones((2, 8, 8), np.uint8))
     return Correction(image, labels, STRUCTURES, labels, [(0, 1)], "accepted")
 
 
 class Disk:
-    """Counts flushes and leaves them out, so that only our own work is timed."""
+    """Counts flushes without executing them, so that only our own work is timed."""
 
     def __init__(self) -> None:
         self.flushes = 0
 
     def fsync(self, _descriptor: int) -> None:
-        """Take the place of ``os.fsync``."""
+        """Replace ``os.fsync``."""
         self.flushes += 1
 
 
 @contextmanager
 def counted() -> Iterator[Disk]:
-    """Replace ``os.fsync`` for a while."""
+    """Replace ``os.fsync`` temporarily."""
     disk, real = Disk(), os.fsync
     os.fsync = disk.fsync  # type: ignore[assignment]
     try:
@@ -100,7 +99,7 @@ def measure(folder: Path, runs: int, records: int) -> list[tuple[str, str, str]]
         later = replace(made, state="rejected")
         tasks: dict[str, Callable[[], object]] = {
             "add a correction of ten slices": partial(store.add, made),
-            "say the same again": partial(store.add, made),
+            "add it again unchanged": partial(store.add, made),
             "add a revision of it": partial(store.add, later),
             "read it back, checked": partial(read_first, store),
             "verify the store": store.verify,
@@ -126,7 +125,7 @@ def measure(folder: Path, runs: int, records: int) -> list[tuple[str, str, str]]
 
 
 def main() -> None:
-    """Measure, print and write the table."""
+    """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--records", type=int, default=1000)
@@ -134,24 +133,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder), args.runs, args.records)
     command = f"python training/benchmarks/correction_store.py --runs {args.runs}"
-    lines = [
-        "# The store of corrections",
-        "",
+    text = document(
+        "# Correction store",
         f"Ten slices of 256 x 256 pixels; one core, Python {platform.python_version()}, medians of "
         f"{args.runs} runs.",
-        "",
-        "| | ms of processor time | flushes of the disk |",
-        "|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-        "",
-        "A flush takes as long as the disk needs; it makes a correction survive a power cut.",
-        "",
+        table(["", "processor time, ms", "disk flushes"], rows),
+        "The duration of a flush depends on the disk; it makes a correction survive a power cut.",
         f"Made by `{command} --records {args.records}`.",
-        "",
-    ]
-    print("\n".join(lines))
-    with atomic_write(TABLE) as temporary:
-        temporary.write_text("\n".join(lines), encoding="utf-8")
+    )
+    write_page(DOCS / "correction_store.md", text)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How long a click takes in napari, what a stroke costs with the journal, and the memory of a cine.
+"""Time of a click in napari, overhead of the journal on a stroke, and memory for a cine.
 
     xvfb-run -a -s "-screen 0 1600x1200x24" python training/benchmarks/napari_speed.py
 
-In a real window, with real clicks and mouse events. Strokes with and without the plugin's watch and
-journal take turns, so that their ratio holds even where the machine is busy and the times do not.
-Prints a table and writes it as Markdown.
+Measured in a real window with real clicks and mouse events. Strokes with and without the plugin's
+event handlers alternate, so that their ratio holds even on a busy machine. Writes
+``docs/benchmarks/napari.md``.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from typing import Any
 
 import numpy as np
 import psutil
+from page_writer import DOCS, document, table, write_page
 
-from napari_flomo.files import atomic_write
 from napari_flomo.volumes import Volume, read
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "napari_flomo" / "samples"
 MANIFEST = REPOSITORY / "napari_flomo" / "napari.yaml"
-TABLE = REPOSITORY / "docs" / "benchmarks" / "napari.md"
 SLICES = 10
 FRAMES = 30
 BRUSH = 20
@@ -49,7 +48,7 @@ print(time.perf_counter() - start)
 
 @dataclass
 class Figures:
-    """What was measured; seconds and megabytes."""
+    """Measurements in seconds and megabytes."""
 
     start: float = 0.0
     panel: float = 0.0
@@ -81,7 +80,7 @@ class Window:
         figures.panel = time.perf_counter() - start
 
     def add(self, volume: Volume) -> Any:
-        """Open an image and return what the viewer_state knows of it."""
+        """Open an image and return its entry in the viewer state."""
         from napari_flomo.widgets.layers import layer_of_volume
 
         layer = self.viewer.add_image(volume.data, **layer_of_volume(volume))
@@ -156,7 +155,7 @@ def measure(clicks: int, strokes: int) -> Figures:
 
 
 def measure_strokes(window: Window, entry: Any, figures: Figures, strokes: int) -> None:
-    """Paint with and without the plugin looking on, in turns, the same stroke each time."""
+    """Paint the same stroke with and without the plugin's event handlers, alternately."""
     from napari_flomo.widgets import label_events
 
     layer = entry.labels
@@ -178,7 +177,7 @@ def measure_strokes(window: Window, entry: Any, figures: Figures, strokes: int) 
 
 
 def measure_cine(window: Window, figures: Figures) -> None:
-    """Segment a cine of 30 frames and look at the memory of both processes."""
+    """Segment a cine of 30 frames and record the memory of both processes."""
     cine = read(SAMPLES / "sunnybrook_cine.nii.gz")
     frames = np.concatenate([cine.data] * (FRAMES // cine.n_frames))
     me = psutil.Process()
@@ -197,52 +196,61 @@ def measure_cine(window: Window, figures: Figures) -> None:
     figures.viewer_after = me.memory_info().rss / 1e6
 
 
-def table(figures: Figures, clicks: int, strokes: int) -> str:
-    """Return the report as Markdown."""
+def page(figures: Figures, clicks: int, strokes: int) -> str:
+    """Return the page as Markdown."""
     on, off = statistics.median(figures.stroke_on), statistics.median(figures.stroke_off)
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    later = statistics.median(figures.later_clicks)
     rows = [
-        ("reading and registering the manifest, all that napari's start does", figures.start, "s"),
-        ("opening the Segment panel", figures.panel, "s"),
-        (f"first click to mask, {SLICES} slices, worker not yet warm", figures.first_click, "s"),
-        (f"later clicks, median of {clicks}", statistics.median(figures.later_clicks), "s"),
-        (f"stroke of a {BRUSH}-pixel brush, {MOVES} mouse events, napari alone", off * 1e3, "ms"),
-        ("the same with watch, measures and journal", on * 1e3, "ms"),
+        ("reading and registering the manifest at napari's start", f"{figures.start:.3g} s"),
+        ("opening the Segment panel", f"{figures.panel:.3g} s"),
+        (
+            f"first click to mask, {SLICES} slices, worker not yet started",
+            f"{figures.first_click:.3g} s",
+        ),
+        (f"later clicks, median of {clicks}", f"{later:.3g} s"),
+        (
+            f"stroke of a {BRUSH}-pixel brush, {MOVES} mouse events, napari alone",
+            f"{off * 1e3:.3g} ms",
+        ),
+        ("the same with measures and journal", f"{on * 1e3:.3g} ms"),
     ]
-    lines = [
+    rows += [
+        (
+            f"**ratio of the strokes**, medians of {strokes} alternating strokes each",
+            f"**{on / off:.2f}**",
+        ),
+        (
+            f"memory before and after a cine of {FRAMES} frames ({figures.cine_mb:.0f} MB)"
+            " with its results",
+            f"{figures.viewer_before:.0f} and {figures.viewer_after:.0f} MB",
+        ),
+        ("peak memory of the worker for that cine", f"{figures.worker_peak:.0f} MB"),
+    ]
+    return document(
         "# Speed in napari",
-        "",
         "Written by `training/benchmarks/napari_speed.py`; do not edit by hand.",
-        "",
-        "| what | measured |",
-        "|---|---|",
-        *(f"| {what} | {value:.3g} {unit} |" for what, value, unit in rows),
-        f"| **ratio of the strokes**, medians of {strokes} each in turns | **{on / off:.2f}** |",
-        f"| memory of napari before and after a cine of {FRAMES} frames ({figures.cine_mb:.0f} MB)"
-        f" with its results | {figures.viewer_before:.0f} and {figures.viewer_after:.0f} MB |",
-        f"| peak memory of the worker on that cine | {figures.worker_peak:.0f} MB |",
-        "",
+        table(["what", "measured"], rows),
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, no GPU, software "
         f"rendering, load average {load} (other work was running: the times are upper bounds, the "
-        "ratio holds). A later click asks for the same slices again; the mask is drawn at its end.",
-        "",
-    ]
-    return "\n".join(lines)
+        "ratio holds). A later click segments the same slices again; it ends when the mask is "
+        "drawn.",
+    )
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Measure and write the page."""
     parser = argparse.ArgumentParser(description="Speed of the napari plugin.")
     parser.add_argument("--clicks", type=int, default=5)
     parser.add_argument("--strokes", type=int, default=15)
-    parser.add_argument("-o", "--out", type=Path, default=TABLE, help="Markdown file to write")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=DOCS / "napari.md", help="Markdown file to write"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FLOMO_HOME"] = folder
-        report = table(measure(args.clicks, args.strokes), args.clicks, args.strokes)
-    print(report)
-    with atomic_write(args.out) as temporary:
-        temporary.write_text(report, encoding="utf-8")
+        text = page(measure(args.clicks, args.strokes), args.clicks, args.strokes)
+    write_page(args.out, text)
 
 
 if __name__ == "__main__":

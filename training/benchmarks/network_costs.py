@@ -1,9 +1,9 @@
-"""What a network costs: parameters, multiply-adds, time and memory of one image.
+"""Costs of a network: parameters, multiply-adds, time and memory for one image.
 
     python training/benchmarks/network_costs.py --size 224 --runs 9
 
-Networks take turns in every round, so that ratios of times hold even where the machine is busy.
-Memory is the most that a fresh process held while it computed, less what it held before.
+Networks are timed in turns, so the ratios of times hold even on a busy machine. Memory is the peak
+of a fresh process during a forward pass, minus the memory it used before.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from napari_flomo.networks import build
 
 PROCESS = Path("/proc/self")
-"""Where Linux tells the memory of a process; elsewhere it is not measured."""
+"""Memory statistics of this process on Linux; not measured on other systems."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one image of ``size x size`` pixels.
+    """Costs for one image of ``size x size`` pixels.
 
     Attributes
     ----------
     parameters
-        Learned values, without heads that only help the training.
+        Number of weights, without heads that are used in training only.
     multiply_adds
         Of convolutions, matrix products and attention.
     milliseconds
@@ -62,7 +62,7 @@ class Subject:
     num_classes: int = 4
 
     def build(self) -> nn.Module:
-        """Return it with new weights, as it is at inference."""
+        """Return the network in inference mode with random weights."""
         arguments = {k: v for k, v in self.arguments.items() if k != "deep_supervision"}
         torch.manual_seed(0)
         return build(
@@ -79,12 +79,12 @@ class Subject:
 
 
 def multiply_adds(subject: Subject, size: int) -> int:
-    """Count multiply-adds of a pass."""
+    """Count the multiply-adds of a forward pass."""
     return multiply_adds_of(subject.build(), subject.image(size))
 
 
 def multiply_adds_of(network: nn.Module, image: torch.Tensor) -> int:
-    """Count multiply-adds of a pass over an image; the counter knows attention in plain form."""
+    """Count the multiply-adds for an image; attention runs in the form that the counter knows."""
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
         network(image)
@@ -92,7 +92,7 @@ def multiply_adds_of(network: nn.Module, image: torch.Tensor) -> int:
 
 
 def milliseconds(subjects: Sequence[Subject], size: int, runs: int) -> list[float]:
-    """Return the median time of each, measured in turns."""
+    """Return the median time of each network, measured in turns."""
     layout = torch.channels_last
     networks = [s.build().to(memory_format=layout) for s in subjects]  # type: ignore[call-overload]
     images = [subject.image(size) for subject in subjects]
@@ -108,39 +108,39 @@ def milliseconds(subjects: Sequence[Subject], size: int, runs: int) -> list[floa
 
 
 def megabytes(subject: Subject, size: int) -> float:
-    """Return the peak memory of a pass, measured in a fresh process."""
-    question = json.dumps([subject.network, dict(subject.arguments), subject.in_channels,
+    """Return the peak memory of a forward pass, measured in a fresh process."""
+    request = json.dumps([subject.network, dict(subject.arguments), subject.in_channels,
                            subject.num_classes, size, torch.get_num_threads()])  # fmt: skip
     done = subprocess.run(
-        [sys.executable, __file__, "--probe", question], capture_output=True, text=True, check=True
+        [sys.executable, __file__, "--probe", request], capture_output=True, text=True, check=True
     )
     return float(done.stdout)
 
 
-def probe(question: str) -> float:
-    """Answer `megabytes` in the fresh process."""
-    network, arguments, in_channels, num_classes, size, threads = json.loads(question)
+def probe(request: str) -> float:
+    """Measure the memory for `megabytes` in the fresh process."""
+    network, arguments, in_channels, num_classes, size, threads = json.loads(request)
     torch.set_num_threads(threads)
     subject = Subject(network, arguments, in_channels, num_classes)
     model = subject.build()
     with torch.inference_mode():
-        model(subject.image(32))  # libraries are loaded by now
+        model(subject.image(32))  # loads all libraries
         if not PROCESS.is_dir():
             return float("nan")
-        (PROCESS / "clear_refs").write_text("5")  # the peak starts anew from what is held now
+        (PROCESS / "clear_refs").write_text("5")  # resets the peak
         before = _peak()
         model(subject.image(size))
     return (_peak() - before) / 1e6
 
 
 def _peak() -> int:
-    """Return the most that this process held, in bytes."""
+    """Return the peak memory of this process in bytes."""
     lines = (PROCESS / "status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def measure(subjects: Sequence[Subject], size: int, runs: int) -> list[Costs]:
-    """Measure networks; their arguments may ask for heads of the training, which are left out."""
+    """Measure networks without the heads that are used in training only."""
     times = milliseconds(subjects, size, runs)
     return [
         Costs(

@@ -1,11 +1,11 @@
-"""All networks in one frame: the same slices, order, epochs and measure; only the network differs.
+"""Compare all networks with the same slices, order, epochs and evaluation.
 
     python training/benchmarks/networks.py --acdc data/acdc --cvc data/cvc_clinicdb --epochs 12
 
-Trains what is not trained yet (an interrupted run goes on), measures it on the held-out fold, and
-writes ``docs/benchmarks/networks.md`` and ``networks.json``; tables of data that are not asked for
-stay on the page. ``--epochs``, ``--square`` and ``--batch`` make a budget that a small computer can
-hold; the page states it. ``--only`` picks rows by name.
+Trains networks that are not trained yet (an interrupted run is resumed), evaluates them on the
+held-out fold, and writes ``docs/benchmarks/networks.md`` and ``networks.json``; tables of other
+data sets stay on the page. ``--epochs``, ``--square`` and ``--batch`` limit the budget for a small
+computer; the page states it. ``--only`` selects rows by name.
 """
 
 from __future__ import annotations
@@ -22,47 +22,47 @@ from typing import Any
 import torch
 from correction_domains import sunnybrook, target_dice
 from network_costs import Costs, Subject, measure
-from networks_page import ABROAD, Row, Table, page
+from networks_page import OTHER_STRUCTURE, Comparison, NetworkResult, page
+from page_writer import DOCS, write_page
 
-from flomo_training.agreement import read_table
 from flomo_training.cases import list_cases
 from flomo_training.crossval import run_fold
+from flomo_training.metrics_table import read_metrics
 from flomo_training.recipe import CropStage, Recipe, read_recipe
 from flomo_training.reports import CASES_TABLE, REPORT
-from flomo_training.uncertainty.fold import at_temperature
-from flomo_training.uncertainty.measuring import measure_case
+from flomo_training.uncertainty.cross_fitting import at_temperature
+from flomo_training.uncertainty.measurement import measure_case
 from flomo_training.uncertainty.records import reliability_by_patient
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import Segmenter
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 PAGE, FIGURES = "networks.md", "networks.json"
 ROW = "row.json"
-"""What was measured of a run, in its folder; it is not measured again."""
+"""Measurements of a run, kept in its folder; they are not repeated."""
 
 NO_COSTS = Costs(0, 0, 0.0, 0.0)
 
 REFERENCE = {"reference": True, "unit_input": True}
-"""FLoMo-Net as its official code has it, behind intensities of 0 to 1; it has no stages' heads."""
+"""FLoMo-Net as in its official code, for intensities of 0 to 1; it has no deep supervision."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A row of the page.
+class NetworkConfig:
+    """A network to train and measure; a row of the page.
 
     Attributes
     ----------
     name
         Of the row and of its run folder.
     recipe
-        That it is trained by.
+        Training recipe.
     arguments
-        Arguments of the network in place of the recipe's; None keeps those.
+        Network arguments that replace those of the recipe; None keeps them.
     network
-        Name of the network in place of the recipe's; None keeps that.
+        Name of a network that replaces that of the recipe; None keeps it.
     frame
-        Side of the square that images are brought to, for a network that takes no other shape.
+        Side of the square crop, for a network that accepts only one shape.
     """
 
     name: str
@@ -72,22 +72,22 @@ class Entry:
     frame: int | None = None
 
 
-COMPARED: Mapping[str, Sequence[Entry]] = {
+COMPARED: Mapping[str, Sequence[NetworkConfig]] = {
     "acdc": (
-        Entry("flomo-b0, reference form", "acdc", REFERENCE),
-        Entry("flomo-b0", "acdc"),
-        Entry("madgnet", "acdc_madgnet"),
-        Entry("fm-bff-net", "acdc_fmbff"),
-        Entry("fias", "acdc_fias"),
-        Entry("dynunet", "acdc_dynunet"),
+        NetworkConfig("flomo-b0, reference form", "acdc", REFERENCE),
+        NetworkConfig("flomo-b0", "acdc"),
+        NetworkConfig("madgnet", "acdc_madgnet"),
+        NetworkConfig("fm-bff-net", "acdc_fmbff"),
+        NetworkConfig("fias", "acdc_fias"),
+        NetworkConfig("dynunet", "acdc_dynunet"),
     ),
     "cvc_clinicdb": (
-        Entry("flomo-b0, reference form", "cvc_clinicdb", REFERENCE, frame=144),
-        Entry("flomo-b0", "cvc_clinicdb"),
-        Entry("madgnet", "cvc_clinicdb_madgnet"),
-        Entry("fm-bff-net", "cvc_clinicdb_fmbff"),
-        Entry("fias", "cvc_clinicdb_fias"),
-        Entry("dynunet", "cvc_clinicdb", network="dynunet"),
+        NetworkConfig("flomo-b0, reference form", "cvc_clinicdb", REFERENCE, frame=144),
+        NetworkConfig("flomo-b0", "cvc_clinicdb"),
+        NetworkConfig("madgnet", "cvc_clinicdb_madgnet"),
+        NetworkConfig("fm-bff-net", "cvc_clinicdb_fmbff"),
+        NetworkConfig("fias", "cvc_clinicdb_fias"),
+        NetworkConfig("dynunet", "cvc_clinicdb", network="dynunet"),
     ),
 }
 """By data set."""
@@ -102,19 +102,19 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "plain fusion": {"fusion": "conv"},
     "reference norm of uncertainty": {"spatial_uncertainty": False},
 }
-"""What replaces one part of FLoMo-Net, by the name of the row."""
+"""Arguments that replace one part of FLoMo-Net, by the name of the row."""
 
 
-def ablations(recipe: str) -> list[Entry]:
-    """Return FLoMo-Net as it is and with one part replaced in each row."""
-    return [Entry("flomo-b0", recipe)] + [
-        Entry(f"flomo-b0, {name}", recipe, {"deep_supervision": True, **switch})
+def ablations(recipe: str) -> list[NetworkConfig]:
+    """Return FLoMo-Net unchanged, and with one part replaced in each row."""
+    return [NetworkConfig("flomo-b0", recipe)] + [
+        NetworkConfig(f"flomo-b0, {name}", recipe, {"deep_supervision": True, **switch})
         for name, switch in ABLATIONS.items()
     ]
 
 
-def budgeted(entry: Entry, options: argparse.Namespace) -> Recipe:
-    """Return an entry's recipe with the budget of the command line."""
+def limited_recipe(entry: NetworkConfig, options: argparse.Namespace) -> Recipe:
+    """Return the recipe of a network with the budget of the command line."""
     recipe, arguments = read_recipe(entry.recipe), entry.arguments
     if options.epochs is not None:
         stages = tuple(s for s in recipe.crops.stages if s.from_epoch < options.epochs)
@@ -136,17 +136,19 @@ def budgeted(entry: Entry, options: argparse.Namespace) -> Recipe:
     return replace(recipe, data=fold, batch_size=options.batch or recipe.batch_size)
 
 
-def measure_entry(
-    entry: Entry, data: str, source: Path, options: argparse.Namespace
-) -> tuple[Row, Subject]:
-    """Train and measure an entry on the held-out fold unless that is done; costs are to come."""
-    recipe = budgeted(entry, options)
+def measure_network(
+    entry: NetworkConfig, data: str, source: Path, options: argparse.Namespace
+) -> tuple[NetworkResult, Subject]:
+    """Train a network and measure it on the held-out fold unless this is done; without costs."""
+    recipe = limited_recipe(entry, options)
     model = recipe.model
     subject = Subject(model.network, model.network_arguments, model.in_channels, model.num_classes)
     run = options.runs_folder / f"{data}-{entry.name}".replace(", ", "-").replace(" ", "_")
     if (run / ROW).is_file():
-        row = Row(**json.loads((run / ROW).read_text(encoding="utf-8")) | {"costs": NO_COSTS})
-        return replace(row, at_home=dice_at_home(run, row)), subject
+        row = NetworkResult(
+            **json.loads((run / ROW).read_text(encoding="utf-8")) | {"costs": NO_COSTS}
+        )
+        return replace(row, at_home=held_out_dice(run, row)), subject
     run_fold(recipe, source, run)
     report = json.loads((run / REPORT).read_text(encoding="utf-8"))
     segmenter = Segmenter.from_pretrained(run / "model")
@@ -158,8 +160,8 @@ def measure_entry(
     ]
     elsewhere = None
     if data == "acdc" and options.sunnybrook is not None:
-        elsewhere = dice_elsewhere(options.sunnybrook, source, segmenter)
-    row = Row(
+        elsewhere = sunnybrook_dice(options.sunnybrook, source, segmenter)
+    row = NetworkResult(
         entry.name,
         data,
         report["mean_dice"],
@@ -181,11 +183,11 @@ def measure_entry(
     )
     with atomic_write(run / ROW) as temporary:
         temporary.write_text(json.dumps(asdict(row), indent=2) + "\n", encoding="utf-8")
-    return replace(row, at_home=dice_at_home(run, row)), subject
+    return replace(row, at_home=held_out_dice(run, row)), subject
 
 
 def _ece(records: Sequence[Any], which: str) -> float:
-    """Return the expected calibration error over all pixels of all patients, without temperature.
+    """Return the expected calibration error over all pixels of all patients.
 
     Parameters
     ----------
@@ -199,41 +201,42 @@ def _ece(records: Sequence[Any], which: str) -> float:
     return round(float(together.ece()), 4)
 
 
-def dice_elsewhere(source: Path, acdc: Path, segmenter: Segmenter) -> float:
-    """Return the mean Dice of the left ventricle in the labelled slices of another collection."""
+def sunnybrook_dice(source: Path, acdc: Path, segmenter: Segmenter) -> float:
+    """Return the mean Dice of the left ventricle in the labelled slices of Sunnybrook."""
     domain = sunnybrook(source, acdc)
-    cases = [case for question in domain.questions for case in question.test]
-    return round(target_dice(segmenter, cases, domain)[ABROAD], 4)
+    cases = [case for split in domain.splits for case in split.test]
+    return round(target_dice(segmenter, cases, domain)[OTHER_STRUCTURE], 4)
 
 
-def dice_at_home(run: Path, row: Row) -> float | None:
-    """Return the mean Dice over held-out volumes of the structure that was measured elsewhere."""
+def held_out_dice(run: Path, row: NetworkResult) -> float | None:
+    """Return the mean Dice of the same structure over the held-out volumes."""
     if row.elsewhere is None:
         return None
-    table = read_table(run / CASES_TABLE)
-    return round(fmean(one.dice for one in table if one.structure == ABROAD), 4)
+    table = read_metrics(run / CASES_TABLE)
+    return round(fmean(one.dice for one in table if one.structure == OTHER_STRUCTURE), 4)
 
 
-def read_tables(path: Path) -> dict[str, Table]:
-    """Return the tables of the page as it is, by title; those of other data stay on it."""
+def read_comparisons(path: Path) -> dict[str, Comparison]:
+    """Return the tables of the existing page by title."""
     if not path.is_file():
         return {}
     content = json.loads(path.read_text(encoding="utf-8"))
     return {
-        title: Table(
-            [Row(**row | {"costs": Costs(**row["costs"])}) for row in table["rows"]], table["facts"]
+        title: Comparison(
+            [NetworkResult(**row | {"costs": Costs(**row["costs"])}) for row in one["rows"]],
+            one["facts"],
         )
-        for title, table in content.items()
+        for title, one in content.items()
     }
 
 
-def chosen(entries: Sequence[Entry], only: Sequence[str] | None) -> list[Entry]:
-    """Return the entries that were asked for."""
+def selected(entries: Sequence[NetworkConfig], only: Sequence[str] | None) -> list[NetworkConfig]:
+    """Return the requested networks."""
     return [e for e in entries if not only or e.name in only]
 
 
 def command(options: argparse.Namespace) -> str:
-    """Return the command that measures the same, without folders of this computer."""
+    """Return the command that repeats the measurement, without folders of this computer."""
     words = ["python training/benchmarks/networks.py"]
     words += [f"--{name} DIR" for name in ("acdc", "cvc", "sunnybrook") if getattr(options, name)]
     for name in ("epochs", "square", "batch", "threads"):
@@ -248,7 +251,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--acdc", type=Path, help="prepared data folder")
     parser.add_argument("--cvc", type=Path, help="prepared data folder of CVC-ClinicDB")
-    parser.add_argument("--sunnybrook", type=Path, help="folder to test the ACDC models on, too")
+    parser.add_argument("--sunnybrook", type=Path, help="folder to also test the ACDC models on")
     parser.add_argument(
         "--ablations", nargs="*", choices=TITLES, default=[],
         help="also train FLoMo-Net without one part at a time, on these data",
@@ -258,12 +261,12 @@ def main() -> int:
     parser.add_argument(
         "--square",
         type=int,
-        help="one size of squares for all epochs; below 96 pixels they hide what surrounds a heart,"
-        " and networks that look closely find hearts everywhere",
+        help="one crop size for all epochs; crops below 96 pixels hide the surroundings of the "
+        "heart, and networks with a small receptive field then find hearts everywhere",
     )
     parser.add_argument("--batch", type=int)
     parser.add_argument("--runs-folder", type=Path, default=Path("runs") / "networks")
-    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--out", type=Path, default=DOCS)
     parser.add_argument("--size", type=int, default=224, help="side of the image for the costs")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
@@ -280,24 +283,22 @@ def main() -> int:
     try:
         facts = {"size": options.size, "threads": options.threads, "repeats": options.repeats,
                  "torch": torch.__version__, "command": command(options)}  # fmt: skip
-        tables = read_tables(options.out / FIGURES)
+        comparisons = read_comparisons(options.out / FIGURES)
         for title, data, source, entries in plans:
-            done = [measure_entry(e, data, source, options) for e in chosen(entries, options.only)]
+            done = [
+                measure_network(e, data, source, options) for e in selected(entries, options.only)
+            ]
             costs = measure([subject for _, subject in done], options.size, options.repeats)
             rows = [replace(row, costs=c) for (row, _), c in zip(done, costs, strict=True)]
             if rows:
-                tables[title] = Table(rows, facts)
-        text = page(tables)
-        options.out.mkdir(parents=True, exist_ok=True)
+                comparisons[title] = Comparison(rows, facts)
+        write_page(options.out / PAGE, page(comparisons))
         with atomic_write(options.out / FIGURES) as temporary:
-            content = {title: asdict(table) for title, table in tables.items()}
+            content = {title: asdict(one) for title, one in comparisons.items()}
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        with atomic_write(options.out / PAGE) as temporary:
-            temporary.write_text(text, encoding="utf-8")
     except FlomoError as error:
         print(f"networks: {error}", file=sys.stderr)
         return 2
-    print(text)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The page on networks side by side, from what was measured of each."""
+"""Write ``docs/benchmarks/networks.md`` from the results of `networks.py`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,42 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from network_costs import Costs
+from page_writer import MISSING, Columns, document, interval, number, table_of
 
-ABROAD = "left ventricle"
-"""The structure that another collection has labels of, too."""
+OTHER_STRUCTURE = "left ventricle"
+"""The structure that Sunnybrook has labels of, too."""
 
 FEW_EPOCHS = 20
-"""Fewer say how a network begins to learn, not what it can learn."""
+"""Fewer epochs show how a network starts to learn, not what it can learn."""
 
-ELSEWHERE = (
-    f"*Change*: from the {ABROAD} of the held-out patients to that of the three patients of "
-    "Sunnybrook, another hospital with other scanners and another reader, who drew only the "
-    "slices that are counted there; the patients of ACDC count with all of their slices, base "
-    "and apex too. So a gain does not mean that the other hospital is the easier one; what "
-    "compares is how the networks differ in it."
+INTRODUCTION = """\
+# Networks side by side
+
+In each table all networks see the same slices in the same order for the same number of epochs,
+starting from random weights; the learning rates are those of the recipes, not tuned. Held out:
+fold 0. Dice and HD95 as on [the page on accuracy](accuracy.md), Dice with a 95 % bootstrap interval
+over patients where the data identify them; one seed, so differences within an interval are not
+meaningful. ECE: expected calibration error over all pixels and over the band along the contours,
+without temperature scaling."""
+
+SUNNYBROOK = f"""\
+*Change*: from the {OTHER_STRUCTURE} of the held-out patients to that of the three patients of
+Sunnybrook, another hospital with other scanners and another reader, who contoured only the slices
+that are counted there; the patients of ACDC count with all of their slices, including base and
+apex. A gain therefore does not mean that the other hospital is easier; compare how the networks
+differ."""
+
+SMALL_BUDGET = (
+    " Such a small budget shows that all networks learn in this setup, and how fast; not which one "
+    "is best in the end. Where the Dice is 0.000 the network still predicts background everywhere."
 )
 
 
 @dataclass(frozen=True)
-class Row:
-    """What was measured of an entry.
+class NetworkResult:
+    """What was measured of a network.
 
-    ``elsewhere`` is the Dice of `ABROAD` in another collection, ``at_home`` that on the held-out
+    ``elsewhere`` is the Dice of `OTHER_STRUCTURE` on Sunnybrook, ``at_home`` that on the held-out
     fold.
     """
 
@@ -46,100 +61,63 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows that compare.
+class Comparison:
+    """Networks that were trained and measured in the same way.
 
     ``facts`` has the ``size`` of the image, ``threads``, ``repeats`` and version of ``torch`` of
     the costs, and the ``command`` that measures all of it.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[NetworkResult]
     facts: Mapping[str, Any]
 
 
-def page(tables: Mapping[str, Table]) -> str:
-    """Return the page in Markdown, from the tables by title."""
-    lines = [
-        "# Networks side by side",
-        "",
-        "In each table the same slices in the same order for the same epochs, from random weights; "
-        "learning rates are those of the recipes, not tuned. Held out: fold 0. Dice and HD95 as on "
-        "[the page on accuracy](accuracy.md), Dice with a 95 % bootstrap interval over patients "
-        "where the data name them; one seed, so differences within an interval say nothing. ECE: "
-        "expected calibration error over all pixels and over the band along contours, without "
-        "temperature.",
-    ]
-    for title, table in tables.items():
-        lines += ["", f"## {title}", "", *_table(table.rows), "", _budget(table.rows)]
-        if any(row.elsewhere is not None for row in table.rows):
-            lines += ["", ELSEWHERE]
-        facts = table.facts
-        lines += [
-            "",
+def page(comparisons: Mapping[str, Comparison]) -> str:
+    """Return the page in Markdown, from the comparisons by title."""
+    blocks = [INTRODUCTION]
+    for title, comparison in comparisons.items():
+        rows, facts = comparison.rows, comparison.facts
+        elsewhere = any(row.elsewhere is not None for row in rows)
+        blocks += [
+            f"## {title}",
+            table_of(rows, {**COLUMNS, **(SUNNYBROOK_COLUMNS if elsewhere else {})}),
+            _budget(rows[0].budget),
+            SUNNYBROOK if elsewhere else "",
             f"Costs: one image of {facts['size']} x {facts['size']} pixels, {facts['threads']} CPU "
-            f"threads, torch {facts['torch']}, medians of {facts['repeats']} passes in turns. Made "
-            f"by `{facts['command']}`.",
+            f"threads, torch {facts['torch']}, medians of {facts['repeats']} alternating passes. "
+            f"Made by `{facts['command']}`.",
         ]
-    return "\n".join(lines) + "\n"
+    return document(*blocks)
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
-    head = [
-        "network",
-        "Dice",
-        "HD95 in mm",
-        "ECE",
-        "ECE near contours",
-        "parameters",
-        "G multiply-adds",
-        "ms",
-        "MB",
-        "hours of training",
-    ]
-    other = any(row.elsewhere is not None for row in rows)
-    if other:
-        head += [f"Dice of the {ABROAD}", "the same on Sunnybrook", "change"]
-    lines = [head, ["---"] * len(head)]
-    for row in rows:
-        low, high = row.interval
-        between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-        cells = [
-            row.name,
-            f"{row.dice:.3f}{between}",
-            "–" if row.hd95_mm is None else f"{row.hd95_mm:.1f}",
-            f"{row.ece:.3f}",
-            f"{row.ece_near:.3f}",
-            f"{row.costs.parameters:,d}",
-            f"{row.costs.multiply_adds / 1e9:.2f}",
-            f"{row.costs.milliseconds:.0f}",
-            f"{row.costs.megabytes:.0f}",
-            f"{row.hours:.2f}",
-        ]
-        if other:
-            cells += _there_and_back(row)
-        lines.append(cells)
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
+COLUMNS: Columns = {
+    "network": "{0.name}",
+    "Dice": lambda row: interval([row.dice, *row.interval], 3),
+    "HD95 in mm": lambda row: number(row.hd95_mm, 1),
+    "ECE": "{0.ece:.3f}",
+    "ECE near contours": "{0.ece_near:.3f}",
+    "parameters": "{0.costs.parameters:,d}",
+    "G multiply-adds": lambda row: f"{row.costs.multiply_adds / 1e9:.2f}",
+    "ms": "{0.costs.milliseconds:.0f}",
+    "MB": "{0.costs.megabytes:.0f}",
+    "hours of training": "{0.hours:.2f}",
+}
+SUNNYBROOK_COLUMNS: Columns = {
+    f"Dice of the {OTHER_STRUCTURE}": lambda row: number(row.at_home, 3),
+    "the same on Sunnybrook": lambda row: number(row.elsewhere, 3),
+    "change": lambda row: (
+        MISSING
+        if row.elsewhere is None or row.at_home is None
+        else f"{row.elsewhere - row.at_home:+.3f}"
+    ),
+}
 
 
-def _there_and_back(row: Row) -> list[str]:
-    if row.elsewhere is None or row.at_home is None:
-        return ["–"] * 3
-    change = row.elsewhere - row.at_home
-    return [f"{row.at_home:.3f}", f"{row.elsewhere:.3f}", f"{change:+.3f}"]
-
-
-def _budget(rows: Sequence[Row]) -> str:
-    budget = rows[0].budget
-    squares = ", ".join(f"{s['size']} from epoch {s['from_epoch']}" for s in budget["squares"])
-    stated = (
-        f"Budget of every row: {budget['epochs']} epochs, batches of {budget['batch']}, squares of "
-        f"{squares}; seed {budget['seed']}; {budget['hardware']}. The computer did other work "
-        "meanwhile, so hours are too long."
+def _budget(budget: Mapping[str, Any]) -> str:
+    crops = ", ".join(f"{s['size']} from epoch {s['from_epoch']}" for s in budget["squares"])
+    text = (
+        f"Budget of every row: {budget['epochs']} epochs, batches of {budget['batch']}, crop sizes "
+        f"{crops}; seed {budget['seed']}; {budget['hardware']}. The computer did other work at the "
+        "same time, so the hours are upper bounds."
     )
-    if budget["epochs"] < FEW_EPOCHS:
-        stated += (
-            " So small a budget shows that all of them learn in one frame, and how soon; not which "
-            "is the best after all. Where the Dice is 0.000 the network still says background "
-            "everywhere."
-        )
-    return stated
+    return text + (SMALL_BUDGET if budget["epochs"] < FEW_EPOCHS else "")

@@ -1,8 +1,8 @@
-"""Draw every slice of a result with its contours and its uncertainty.
+"""Draw every slice of a segmentation with its contours and its uncertainty.
 
     python training/benchmarks/overlay.py IMAGE -o PICTURE.png [--model NAME] [--frame K]
 
-Colours and names come from the model card. Made with the public API, so it shows what users get.
+Colours and names come from the model card.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from napari_flomo.volumes import Volume, read
 
 COLUMNS = 6
 MARGIN_MM = 20.0
-"""Shown around the structures, so that the heart fills the picture."""
+"""Margin around the structures."""
 
 
 def window(labels: np.ndarray, spacing: tuple[float, float]) -> tuple[slice, slice]:
-    """Return the rows and columns that hold all structures, with a margin; everything if none."""
+    """Return the rows and columns of all structures with a margin; all if there is none."""
     where = np.nonzero(labels.any(0))
     if not where[0].size:
         return slice(None), slice(None)
@@ -40,7 +40,7 @@ def window(labels: np.ndarray, spacing: tuple[float, float]) -> tuple[slice, sli
 
 
 def draw(volume: Volume, result: Segmentation, path: Path) -> None:
-    """Write the picture of one frame."""
+    """Draw one frame and write the picture."""
     labels, entropy = result.labels.data, result.uncertainty["entropy"].data
     rows, columns = window(labels, volume.in_plane_spacing)
     low, high = np.percentile(volume.data, (1, 99.5))
@@ -87,7 +87,7 @@ def draw(volume: Volume, result: Segmentation, path: Path) -> None:
 
 
 def main() -> None:
-    """Read the options, segment, draw."""
+    """Segment and draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("image", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)

@@ -1,12 +1,11 @@
-"""Make the reference set that comes with a bundled model out of three Sunnybrook patients.
+"""Make the reference set of the bundled model from three Sunnybrook patients.
 
 python training/benchmarks/pack_reference.py SUNNYBROOK_FOLDER
 
 The folder holds ``cases.csv``, ``images/`` and ``labels/`` of SC-HF-I-1, -4 and -5 at end diastole
 and end systole: the left ventricle in code 3 and, at end diastole, its myocardium in code 2. Only
-slices with contours are taken, since nobody looked at the others, and of them the middle, about
-300 mm wide, which is what the network sees. Every voxel stays where it was in the patient, with
-its value.
+slices with contours are kept, cropped to the central 300 mm, the field of view of the network.
+Voxels keep their values and their positions in the patient.
 """
 
 from __future__ import annotations
@@ -41,28 +40,28 @@ algorithms segmenting short axis cardiac MRI", The MIDAS Journal, 2009, hdl 1038
 
 
 def labelled_slices(labels: Volume) -> slice:
-    """Return the run of slices that have contours.
+    """Return the contiguous range of slices that have contours.
 
     Raises
     ------
     ValueError
-        If it has gaps.
+        If there are gaps.
     """
     there = np.flatnonzero(labels.data.any((1, 2)))
     if len(there) != there[-1] - there[0] + 1:
-        raise ValueError("the labelled slices are no single run")
+        raise ValueError("the labelled slices are not contiguous")
     return slice(int(there[0]), int(there[-1]) + 1)
 
 
 def cut(volume: Volume, kept: slice) -> Volume:
-    """Return the middle of some slices; every voxel stays where it was in the patient."""
+    """Crop slices to their centre; voxels keep their positions in the patient."""
     origin = volume.geometry.positions((MIDDLE.start, MIDDLE.start, kept.start))
     geometry = replace(volume.geometry, origin=tuple(origin.tolist()))
     return replace(volume, data=volume.data[kept, MIDDLE, MIDDLE], geometry=geometry, source="")
 
 
 def pack(source: Path, target: Path) -> None:
-    """Write the reference set into a folder that is new or empty."""
+    """Write the reference set into a new or empty folder."""
     rows = []
     with atomic_folder(target) as folder:
         for name in ("images", "labels"):
@@ -87,7 +86,7 @@ def pack(source: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Read, cut, write."""
+    """Write the reference set."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path, help="Sunnybrook images and labels")
     parser.add_argument("--out", type=Path, default=BUNDLED / DEFAULT_MODEL / "reference")

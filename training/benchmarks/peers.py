@@ -1,12 +1,13 @@
-"""Compare the bundled model with a published napari plugin on the same volumes, in one run.
+"""Compare the bundled model with a published napari plugin on the same volumes.
 
     python training/benchmarks/peers.py --data "MyoPS bSSFP=DIR" --data "Sunnybrook=DIR"
 
-The peer is `myopari` 0.1.6 (PyPI, MIT), whose wheel holds an ONNX network for ACDC with the same
-label codes. It is installed into an environment of its own, without napari and CUDA, and is given
-its arrays in the order of nibabel, as its widget does. Data folders have ``cases.csv``, ``images/``
-and ``labels/`` as ``flomo data prepare`` writes them; only structures that a case's reference holds
-are compared. Speed: all subjects take turns, each in a process of its own, over the first volumes.
+The peer is `myopari` 0.1.6 (PyPI, MIT), whose wheel contains an ONNX network for ACDC with the same
+label codes. It is installed into a separate environment, without napari and CUDA, and gets arrays
+in nibabel's axis order, like its widget. Data folders have ``cases.csv``, ``images/`` and
+``labels/`` as ``flomo data prepare`` writes them; only structures that the reference of a case
+contains are compared. For the speed, all models run alternately in separate processes over the
+first volumes.
 
 Writes ``docs/benchmarks/peers.md`` and ``peers.json``.
 """
@@ -27,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page_writer import DOCS, Columns, document, interval, table, table_of, write_page
 
-from flomo_training.agreement import Agreement
-from flomo_training.cases import Case, case_of, read_case, read_rows
-from flomo_training.evaluate import agreements
+from flomo_training.cases import Case, case_from_row, read_case, read_case_rows
+from flomo_training.evaluate import measure_structures
+from flomo_training.metrics_table import StructureMetrics
 from flomo_training.summary import figures
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.files import atomic_write
@@ -42,11 +44,10 @@ REQUIREMENTS = ("onnxruntime==1.31.1", "scikit-image", "numpy")
 PEER_PACKAGE = "myopari==0.1.6"
 SPEED_VOLUMES = 4
 CHILD = Path(__file__).with_name("peers_child.py")
-DOCS = Path(__file__).parents[2] / "docs" / "benchmarks"
 
 
 def make_environment(folder: Path) -> Path:
-    """Make an environment with the peer and return its Python; an existing one is used again."""
+    """Create an environment with the peer, unless it exists, and return its Python."""
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         venv.create(folder, with_pip=True)
@@ -57,7 +58,7 @@ def make_environment(folder: Path) -> Path:
 
 
 def run(python: Path, subject: str, threads: int, folder: Path) -> dict[str, Any]:
-    """Run a subject over the volumes of a folder; see `peers_child`."""
+    """Run a model over the volumes of a folder; see `peers_child`."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     if subject != PEER:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
@@ -69,7 +70,7 @@ def run(python: Path, subject: str, threads: int, folder: Path) -> dict[str, Any
 
 
 def export_volumes(cases: Sequence[Case], folder: Path) -> dict[str, tuple[Volume, Volume]]:
-    """Write the images of some cases for the subjects and return images and references."""
+    """Write the images of cases for the models, and return images and references."""
     found = {}
     for case in cases:
         image, reference = read_case(case)
@@ -80,8 +81,8 @@ def export_volumes(cases: Sequence[Case], folder: Path) -> dict[str, tuple[Volum
     return found
 
 
-def choose(folder: Path, names: Sequence[str]) -> None:
-    """Say which volumes the subjects are to segment."""
+def list_volumes(folder: Path, names: Sequence[str]) -> None:
+    """Write the list of volumes that the models segment."""
     (folder / "volumes.json").write_text(json.dumps(list(names)), encoding="utf-8")
 
 
@@ -90,26 +91,26 @@ def measure(
     volumes: Mapping[str, tuple[Volume, Volume]],
     subject: str,
     folder: Path,
-) -> list[Agreement]:
-    """Compare the labels that a subject wrote with the references."""
+) -> list[StructureMetrics]:
+    """Compare the labels that a model wrote with the references."""
     labels = load_card(DEFAULT_MODEL).labels[1:]
-    rows: list[Agreement] = []
+    rows: list[StructureMetrics] = []
     for case in cases:
         image, reference = volumes[case.name]
         found = np.load(folder / f"{case.name}-{subject.replace(':', '-')}.npy").T
         result = replace(image, data=np.ascontiguousarray(found), extra={})
         known = [label for label in labels if (reference.data == label.code).any()]
-        rows += agreements(case, reference, result, known, {})
+        rows += measure_structures(case, reference, result, known, {})
     return rows
 
 
 def accuracy_of(title: str, source: Path, subjects: Mapping[str, Path], threads: int) -> Any:
-    """Return the figures of every subject on one data folder."""
-    cases = [case_of(source, row) for row in read_rows(source)]
+    """Return the accuracy of every model on one data folder."""
+    cases = [case_from_row(source, row) for row in read_case_rows(source)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         volumes = export_volumes(cases, folder)
-        choose(folder, [case.name for case in cases])
+        list_volumes(folder, [case.name for case in cases])
         result: dict[str, Any] = {}
         for subject, python in subjects.items():
             print(f"{title}: {subject}", file=sys.stderr, flush=True)
@@ -126,15 +127,15 @@ def accuracy_of(title: str, source: Path, subjects: Mapping[str, Path], threads:
 
 
 def speed_of(source: Path, subjects: Mapping[str, Path], threads: int, rounds: int) -> Any:
-    """Return milliseconds a slice and megabytes of every subject, taken in turns."""
-    cases = [case_of(source, row) for row in read_rows(source)][:SPEED_VOLUMES]
+    """Return milliseconds per slice and peak megabytes of every model, run alternately."""
+    cases = [case_from_row(source, row) for row in read_case_rows(source)][:SPEED_VOLUMES]
     slices = 0
     seconds: dict[str, list[float]] = {subject: [] for subject in subjects}
     peaks: dict[str, list[float]] = {subject: [] for subject in subjects}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         volumes = export_volumes(cases, folder)
-        choose(folder, list(volumes))
+        list_volumes(folder, list(volumes))
         slices = sum(image.n_slices for image, _ in volumes.values())
         for number in range(rounds):
             for subject, python in subjects.items():
@@ -156,54 +157,45 @@ def speed_of(source: Path, subjects: Mapping[str, Path], threads: int, rounds: i
 
 def page(report: Mapping[str, Any]) -> str:
     """Return the page in Markdown."""
-    lines = [
-        "# Beside another napari plugin",
-        "",
+    blocks = [
+        "# Comparison with another napari plugin",
         "Written by `training/benchmarks/peers.py`; do not edit by hand.",
-        "",
         f"`myopari` is {PEER_PACKAGE} from PyPI (MIT), whose ONNX network (1.4 M parameters) was "
-        "trained on ACDC; it ran on ONNX Runtime on the CPU as it is shipped, in its own "
-        "environment, with arrays in nibabel's order. All subjects saw the same volumes in this "
+        "trained on ACDC; it runs as published, with ONNX Runtime on the CPU, in an environment of "
+        "its own and with arrays in nibabel's axis order. All models saw the same volumes in this "
         f"run, with {report['threads']} threads. Dice: 3-D, whole volumes in native spacing, only "
-        "structures that a case's reference holds; mean over volumes, then over structures; "
-        "brackets: 95 % intervals by bootstrap over patients.",
-        "",
+        "structures that the reference of a case contains; mean over volumes, then over "
+        "structures; brackets: 95 % bootstrap intervals over patients.",
     ]
     for title, results in report["accuracy"].items():
         first = next(iter(results.values()))
-        names = list(first["dice"])
-        lines += [
-            f"## {title}",
-            "",
-            f"{first['volumes']} volumes of {first['patients']} patients.",
-            "",
-            "| model | " + " | ".join(names) + " | mean Dice |",
-            "| --- |" + " --- |" * (len(names) + 1),
+        lines = [
+            [f"`{subject}`"]
+            + [f"{found['dice'][name]:.4f}" for name in first["dice"]]
+            + [interval([found["mean_dice"], *found["interval_95"]], 4)]
+            for subject, found in results.items()
         ]
-        for subject, found in results.items():
-            low, high = found["interval_95"]
-            cells = " | ".join(f"{found['dice'][name]:.4f}" for name in names)
-            mean = f"{found['mean_dice']:.4f} ({low:.4f} to {high:.4f})"
-            lines.append(f"| `{subject}` | {cells} | {mean} |")
-        lines.append("")
-    lines += [
-        "## Speed and memory",
-        "",
-        f"{report['rounds']} rounds in turns over {SPEED_VOLUMES} volumes, each time in a process "
-        "of its own after one volume to warm up; whole calls, from the array to the labels; median "
-        "and range. The ratio is to the peer.",
-        "",
-        "| model | ms a slice | ratio | peak memory, MB |",
-        "| --- | --- | --- | --- |",
-    ]
+        blocks += [
+            f"## {title}",
+            f"{first['volumes']} volumes of {first['patients']} patients.",
+            table(["model", *first["dice"], "mean Dice"], lines),
+        ]
     peer = report["speed"][PEER]["ms_per_slice"]
-    for subject, found in report["speed"].items():
-        low, high = found["ms_per_slice_range"]
-        lines.append(
-            f"| `{subject}` | {found['ms_per_slice']} ({low} to {high}) | "
-            f"{found['ms_per_slice'] / peer:.2f} | {found['peak_mb']} |"
-        )
-    return "\n".join(lines) + "\n"
+    speed: Columns = {
+        "model": "`{0[0]}`",
+        "ms per slice": "{0[1][ms_per_slice]} ({0[1][ms_per_slice_range][0]} to "
+        "{0[1][ms_per_slice_range][1]})",
+        "ratio": lambda item: f"{item[1]['ms_per_slice'] / peer:.2f}",
+        "peak memory, MB": "{0[1][peak_mb]}",
+    }
+    return document(
+        *blocks,
+        "## Speed and memory",
+        f"{report['rounds']} alternating rounds over {SPEED_VOLUMES} volumes, each in a new "
+        "process after one volume to warm up; whole calls, from the array to the labels; median "
+        "and range. Ratio: to myopari.",
+        table_of(report["speed"].items(), speed),
+    )
 
 
 def main() -> None:
@@ -233,8 +225,7 @@ def main() -> None:
             Path(next(iter(sources.values()))), timed, options.threads, options.rounds
         ),
     }
-    with atomic_write(options.out) as temporary:
-        temporary.write_text(page(report), encoding="utf-8")
+    write_page(options.out, page(report))
     with atomic_write(options.out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

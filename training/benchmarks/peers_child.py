@@ -1,11 +1,11 @@
-"""One subject of `peers.py`, in a process and an environment of its own.
+"""Run one model of `peers.py` in a separate process and environment.
 
     python peers_child.py SUBJECT THREADS FOLDER
 
-``FOLDER`` holds ``volumes.json``, a list of names, and for each name ``NAME.npy``, an image that is
-indexed columns, rows, slices as nibabel gives it, with its steps in mm in ``NAME.json``. Labels go
-to ``NAME-SUBJECT.npy``, with the same axes. Prints one JSON object: seconds of each volume and the
-peak of resident memory. Nothing of this project is imported for a subject of another one.
+``FOLDER`` contains ``volumes.json``, a list of names, and for each name ``NAME.npy``, an image with
+the axes columns, rows, slices as in nibabel, with its spacing in mm in ``NAME.json``. Labels are
+written to ``NAME-SUBJECT.npy`` with the same axes. Prints one JSON object: seconds of each volume
+and peak resident memory. Nothing of this project is imported for another project's model.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Segment = Callable[[np.ndarray, list[float]], np.ndarray]
 
 
 def myopari() -> Segment:
-    """Return the ACDC network of the napari plugin myopari on its CPU setting, as shipped."""
+    """Return the ACDC network of the napari plugin myopari with its CPU setting, as published."""
     import onnxruntime
 
-    # It looks for CUDA libraries at import, which an installation for the CPU does not have.
+    # Its import searches for CUDA libraries, which a CPU installation does not have.
     onnxruntime.preload_dlls = lambda *_args, **_keys: None
     # The package itself imports its widgets, which need napari; its processor does not.
     spec = importlib.util.find_spec("myopari")
@@ -72,7 +72,7 @@ def subject_of(name: str) -> Segment:
 
 
 def main() -> None:
-    """Segment all volumes, the first of them once more beforehand so that everything is loaded."""
+    """Segment all volumes after a warm-up with the first one."""
     name, threads, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     os.environ["OMP_NUM_THREADS"] = threads
     segment = subject_of(name)

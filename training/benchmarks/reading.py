@@ -1,7 +1,6 @@
-"""How long `read` takes for a volume of ten slices, here and in another checkout.
+"""Time `read` for a volume of ten slices, here and in another checkout.
 
-Both are measured by processes of their own, in turns, so that what else runs on the computer hits
-them alike.
+Both run in separate processes in turns, so other load on the computer affects them equally.
 
     python training/benchmarks/reading.py ../other-checkout --page docs/benchmarks/reading.md
 """
@@ -19,14 +18,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from page_writer import document, table, write_page
+
 HERE = Path(__file__).resolve().parents[2]
 SAMPLE = HERE / "docs" / "samples" / "sunnybrook_ed.nii.gz"
 SLICES = 10
 ROUNDS = 7
 READS = 5
-"""In each round, after one that imports what is needed."""
+"""Reads in each round, after a first one that also imports the modules."""
 
-FORMS = {
+FORMATS = {
     "NIfTI": "heart.nii.gz",
     "NRRD": "heart.nrrd",
     "MetaImage": "heart.mha",
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the table and write the page."""
     parser = argparse.ArgumentParser(description="Time reading here and in another checkout.")
     parser.add_argument("other", type=Path, help="folder of the checkout to compare with")
-    parser.add_argument("--title", default="another checkout", help="what the table calls it")
+    parser.add_argument("--title", default="another checkout", help="its title in the table")
     parser.add_argument("--page", type=Path, help="Markdown file to write")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="flomo-") as name:
@@ -60,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_inputs(folder)
         here, other = measure((HERE, options.other.resolve()), folder)
     text = page(here, other, options.title)
-    print(text)
-    if options.page is not None:
-        options.page.write_text(text, encoding="utf-8")
+    if options.page is None:
+        print(text)
+    else:
+        write_page(options.page, text)
 
 
 def make_inputs(folder: Path) -> None:
@@ -73,10 +75,10 @@ def make_inputs(folder: Path) -> None:
 
     sample = read(SAMPLE)
     volume = replace(sample, data=sample.data[:SLICES])
-    for file in FORMS.values():
+    for file in FORMATS.values():
         if "." in file:
             write(volume, folder / file)
-    write_series(folder / FORMS["DICOM series"], folder / FORMS["NIfTI"])
+    write_series(folder / FORMATS["DICOM series"], folder / FORMATS["NIfTI"])
 
 
 def write_series(folder: Path, image: Path) -> None:
@@ -108,8 +110,8 @@ def write_series(folder: Path, image: Path) -> None:
 
 
 def measure(checkouts: Sequence[Path], folder: Path) -> list[dict[str, float]]:
-    """Return seconds of the processor for one reading, by format, for each checkout."""
-    files = [str(folder / file) for file in FORMS.values()]
+    """Return the processor time of one read in seconds, by format, for each checkout."""
+    files = [str(folder / file) for file in FORMATS.values()]
     found: list[dict[str, list[float]]] = [{file: [] for file in files} for _ in checkouts]
     for _ in range(ROUNDS):
         for checkout, seconds in zip(checkouts, found, strict=True):
@@ -123,7 +125,7 @@ def measure(checkouts: Sequence[Path], folder: Path) -> list[dict[str, float]]:
             for file, values in json.loads(done.stdout).items():
                 seconds[file] += values
     return [
-        {form: statistics.median(one[str(folder / file)]) for form, file in FORMS.items()}
+        {form: statistics.median(one[str(folder / file)]) for form, file in FORMATS.items()}
         for one in found
     ]
 
@@ -131,25 +133,21 @@ def measure(checkouts: Sequence[Path], folder: Path) -> list[dict[str, float]]:
 def page(here: dict[str, float], other: dict[str, float], title: str) -> str:
     """Return the page."""
     rows = [
-        f"| {form} | {1e3 * other[form]:.1f} | {1e3 * here[form]:.1f} "
-        f"| {here[form] / other[form]:.2f} |"
-        for form in FORMS
-    ]
-    return "\n".join(
         [
-            "# Reading",
-            "",
-            f"Milliseconds of the processor for `volumes.read` of {SLICES} slices of 256 x 256 "
-            "pixels (the sample), "
-            f"medians of {ROUNDS} x {READS} readings in processes that take turns. Python "
-            f"{platform.python_version()}, {platform.system()}. Made by "
-            "`training/benchmarks/reading.py`.",
-            "",
-            f"| format | {title} | now | ratio |",
-            "|---|---|---|---|",
-            *rows,
-            "",
+            form,
+            f"{1e3 * other[form]:.1f}",
+            f"{1e3 * here[form]:.1f}",
+            f"{here[form] / other[form]:.2f}",
         ]
+        for form in FORMATS
+    ]
+    return document(
+        "# Reading images",
+        f"Processor time in milliseconds of `volumes.read` for {SLICES} slices of 256 x 256 pixels "
+        f"(the sample); medians of {ROUNDS} x {READS} reads in alternating processes. Python "
+        f"{platform.python_version()}, {platform.system()}. Made by "
+        "`training/benchmarks/reading.py`.",
+        table(["format", title, "now", "ratio"], rows),
     )
 
 

@@ -1,18 +1,17 @@
-"""How fast the whole way is, from a file to its mask: networks, engines, stages, processes.
+"""Measure the speed from an image file to its labels: networks, engines, stages, processes.
 
     python training/benchmarks/speed.py --threads 2 --runs 7
     python training/benchmarks/speed.py --only networks --networks flomo-b0,unet --engines eager
 
-All networks and engines take turns in every round, so that ratios hold even where the machine is
-busy and the seconds do not. Every one of them goes through the very same `Segmenter`. Writes a
-page, and next to it the single measurements as JSON. Takes about eight minutes on two cores.
+All networks and engines run alternately in every round and through the same `Segmenter`, so the
+ratios hold even on a busy machine. Writes a page, and the single measurements beside it as JSON.
+Takes about eight minutes on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,36 +21,35 @@ import numpy as np
 import speed_processes
 import torch
 from numpy.typing import NDArray
-from speed_ceiling import measure_paces
+from page_writer import DOCS, write_page
+from speed_ceiling import measure_convolution_rates
 from speed_page import page
-from speed_paths import measure_choice, measure_feedback, measure_processes, measure_stages
-from speed_report import Report, Row, machine
+from speed_paths import measure_auto_engine, measure_processes, measure_progress, measure_stages
+from speed_report import EngineTiming, Report, machine
 from speed_subjects import SUBJECTS, Subject, costs, make
 
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.files import atomic_write_all
+from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import Segmentation, Segmenter
 from napari_flomo.segmentation.engines import ENGINES, unavailable_reason
 from napari_flomo.volumes import Volume, read
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-SAMPLE = REPOSITORY / "docs" / "samples" / "sunnybrook_ed.nii.gz"
-TABLE = REPOSITORY / "docs" / "benchmarks" / "speed.md"
+SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "samples" / "sunnybrook_ed.nii.gz"
 SLICES = 10
-SINGLE = 3  # slices in each round that are timed alone
+SINGLE = 3  # single slices timed in each round
 PARTS = ("networks", "stages", "processes", "feedback", "help")
-SLOW_TO_MAKE = "compile"  # a minute and more; only where it is asked for by name
+SLOW_TO_MAKE = "compile"  # takes more than a minute, so it must be requested by name
 BEST = ("eager", "fast", "openvino")
-"""Engines of the networks that stand beside B0, unless others are asked for."""
-PACED = ("openvino", "openvino-bf16")
-"""The fastest in either precision: what they reach is taken for what the processor can do."""
+"""Default engines of the other networks."""
+FASTEST = ("openvino", "openvino-bf16")
+"""Fastest engine of each precision; their rate is taken as the limit of the processor."""
 
 
 @dataclass
 class Contender:
-    """A row of the table and what is needed to fill it."""
+    """A row of the table and the segmenter that it is measured with."""
 
-    row: Row
+    row: EngineTiming
     segmenter: Segmenter
     labels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
@@ -63,19 +61,19 @@ def timed(segmenter: Segmenter, volume: Volume) -> tuple[float, Segmentation]:
     return 1000 * (time.perf_counter() - start), result
 
 
-def the_volume(path: Path) -> Volume:
+def read_volume(path: Path) -> Volume:
     """Return the first ten slices of the first frame of an image."""
     volume = read(path).frame(0)
     return Volume(volume.data[:SLICES], volume.geometry, volume.axes, volume.modality)
 
 
-def alone(volume: Volume, index: int) -> Volume:
-    """Return one slice as a volume of its own."""
+def single_slice(volume: Volume, index: int) -> Volume:
+    """Return one slice as a volume."""
     return Volume(volume.data[index : index + 1], volume.geometry)
 
 
-def usable(names: Sequence[str], device: torch.device) -> list[str]:
-    """Return the engines that can work here, the plain network first."""
+def available(names: Sequence[str], device: torch.device) -> list[str]:
+    """Return the engines that are available here, in their usual order."""
     there = [name for name in names if unavailable_reason(ENGINES[name], device) is None]
     return sorted(there, key=list(ENGINES).index)
 
@@ -83,7 +81,7 @@ def usable(names: Sequence[str], device: torch.device) -> list[str]:
 def contenders(
     subjects: Sequence[Subject], model: str, engines: Sequence[str] | None, slices: int
 ) -> list[Contender]:
-    """Put every network on every engine that is wanted and works here, on CPU and GPU."""
+    """Return all combinations of network, engine and device that are requested and available."""
     found = []
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     for subject in subjects:
@@ -95,9 +93,9 @@ def contenders(
         if subject.plain:
             wanted = ["eager"]
         for device in devices:
-            for name in usable(wanted, torch.device(device)):
+            for name in available(wanted, torch.device(device)):
                 network, card = make(subject, model)
-                row = Row(
+                row = EngineTiming(
                     subject.name,
                     subject.title + ("" if subject.trained else " (random weights)"),
                     name,
@@ -112,10 +110,10 @@ def contenders(
 
 
 def warm_up(contender: Contender, volume: Volume) -> None:
-    """Set everything up, and see that the right engine runs."""
+    """Do the one-time preparation, and check that the requested engine runs."""
     row = contender.row
     taken, result = timed(contender.segmenter, volume)
-    contender.segmenter.segment(alone(volume, 0))
+    contender.segmenter.segment(single_slice(volume, 0))
     row.prepare_s = taken / 1000
     contender.labels = result.labels.data
     ran = result.manifest["engine"]
@@ -123,26 +121,26 @@ def warm_up(contender: Contender, volume: Volume) -> None:
         row.reason = f"{ran['name']} ran instead: {ran['reason']}"
 
 
-def agree(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> tuple[float, float]:
-    """Return the share of voxels with the same label, and Dice of all structures' voxels."""
+def label_agreement(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> tuple[float, float]:
+    """Return the fraction of voxels with the same label, and the Dice of all structures."""
     both = ((ours == theirs) & (ours > 0)).sum()
     marked = (ours > 0).sum() + (theirs > 0).sum()
     return float((ours == theirs).mean()), float(2 * both / marked) if marked else 1.0
 
 
-def measure_networks(found: Sequence[Contender], volume: Volume, runs: int) -> list[Row]:
-    """Time single slices and whole volumes, everyone in turn."""
+def measure_networks(found: Sequence[Contender], volume: Volume, runs: int) -> list[EngineTiming]:
+    """Time single slices and whole volumes, alternately for all contenders."""
     for contender in found:
         warm_up(contender, volume)
         first = next(c for c in found if c.row.network == contender.row.network)
         if contender is not first and first.row.engine == "eager":
             row = contender.row
-            row.same, row.dice = agree(contender.labels, first.labels)
+            row.same, row.dice = label_agreement(contender.labels, first.labels)
     for turn in range(runs):
         for contender in found:
             row, segmenter = contender.row, contender.segmenter
             for k in range(SINGLE):
-                one = alone(volume, (turn * SINGLE + k) % volume.n_slices)
+                one = single_slice(volume, (turn * SINGLE + k) % volume.n_slices)
                 row.slice_ms.append(timed(segmenter, one)[0])
             taken, result = timed(segmenter, volume)
             row.volume_ms.append(taken)
@@ -151,33 +149,35 @@ def measure_networks(found: Sequence[Contender], volume: Volume, runs: int) -> l
 
 
 def measure(args: argparse.Namespace) -> Report:
-    """Measure what is asked for."""
+    """Measure the requested parts."""
     torch.set_num_threads(args.threads)
-    volume = the_volume(args.volume)
+    volume = read_volume(args.volume)
     shape = " x ".join(str(n) for n in volume.spatial_shape)
     step = volume.in_plane_spacing[0]
     runs: int = args.runs
-    command = " ".join(["python training/benchmarks/speed.py", *told(args)])
+    command = " ".join(["python training/benchmarks/speed.py", *command_options(args)])
     report = Report(command, machine(), f"{shape} voxels, pixels of {step:.2f} mm")
     subjects = [subject for subject in SUBJECTS if subject.name in args.networks]
     exact = [n for n in ENGINES if ENGINES[n].precision == "float32" and n != SLOW_TO_MAKE]
-    engines = usable(args.engines or exact, torch.device("cpu"))
+    engines = available(args.engines or exact, torch.device("cpu"))
     if "networks" in args.only:
         found = contenders(subjects, args.model, args.engines, volume.n_slices)
         report.rows = measure_networks(found, volume, runs)
         del found
         if not args.engines:
-            report.choice = [measure_choice(args.model, volume)]
+            report.choice = [measure_auto_engine(args.model, volume)]
         dense = [
-            name for name in PACED if unavailable_reason(ENGINES[name], torch.device("cpu")) is None
+            name
+            for name in FASTEST
+            if unavailable_reason(ENGINES[name], torch.device("cpu")) is None
         ]
-        report.paces = measure_paces(dense, 3 * runs)
+        report.paces = measure_convolution_rates(dense, 3 * runs)
     if "stages" in args.only:
         some = [name for name in engines if name in BEST] or engines
         cine = not args.no_cine
         report.stages = measure_stages(args.model, some, volume, runs, cine)
     if "feedback" in args.only:
-        report.feedback = [measure_feedback(args.model, engines[-1], volume, runs)]
+        report.feedback = [measure_progress(args.model, engines[-1], volume, runs)]
     few = max(1, runs // 3)
     if "processes" in args.only:
         stored = [subject for subject in subjects if not subject.plain]
@@ -188,8 +188,8 @@ def measure(args: argparse.Namespace) -> Report:
     return report
 
 
-def told(args: argparse.Namespace) -> list[str]:
-    """Return the options that shape the figures, without folders."""
+def command_options(args: argparse.Namespace) -> list[str]:
+    """Return the options that influence the figures, without folders."""
     options = ["--threads", str(args.threads), "--runs", str(args.runs)]
     if tuple(args.only) != PARTS:
         options += ["--only", ",".join(args.only)]
@@ -201,20 +201,20 @@ def told(args: argparse.Namespace) -> list[str]:
 
 
 def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return a reader of names with commas between them."""
+    """Return a parser of comma-separated names."""
 
     def take(text: str) -> list[str]:
         wanted = text.split(",")
         for name in wanted:
             if name not in known:
-                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+                raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(known)}")
         return [name for name in known if name in wanted]
 
     return take
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure and write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     every = [subject.name for subject in SUBJECTS]
     parser.add_argument("volume", nargs="?", type=Path, default=SAMPLE, help="image to segment")
@@ -224,17 +224,16 @@ def main() -> None:
     parser.add_argument("--only", type=names_of(PARTS), default=PARTS, metavar=",".join(PARTS))
     parser.add_argument("--networks", type=names_of(every), default=every, metavar=",".join(every))
     parser.add_argument("--engines", type=names_of(list(ENGINES)), metavar=",".join(ENGINES))
-    parser.add_argument("--no-cine", action="store_true", help="leave the cine out")
-    parser.add_argument("-o", "--out", type=Path, default=TABLE, help="Markdown file to write")
+    parser.add_argument("--no-cine", action="store_true", help="skip the cine")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=DOCS / "speed.md", help="Markdown file to write"
+    )
     parser.add_argument("--json", type=Path, help="JSON file to write (default: beside the page)")
     args = parser.parse_args()
     report = measure(args)
-    text = page(report)
-    sys.stdout.write(text)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write_all([args.out, args.json or args.out.with_suffix(".json")]) as (md, raw):
-        md.write_text(text, encoding="utf-8")
-        raw.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+    write_page(args.out, page(report))
+    with atomic_write(args.json or args.out.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the processor can do: the pace of the convolutions that libraries are best at."""
+"""Measure the rate of convolutions that libraries are optimised for: a limit of the processor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 import torch
-from speed_report import Pace
+from speed_report import ConvolutionRate
 from torch import Tensor, nn
 
 from napari_flomo.networks import Output
@@ -18,7 +18,7 @@ LAYERS = 4
 
 
 class Dense(nn.Module):
-    """Nothing but 3x3 convolutions between as many channels, the kindest work there is."""
+    """A stack of 3x3 convolutions with a constant number of channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,8 +35,8 @@ def multiply_adds() -> int:
     return LAYERS * (CHANNELS * 3 * SIDE) ** 2
 
 
-def measure_paces(names: Sequence[str], runs: int) -> list[Pace]:
-    """Time the convolutions on several engines, everyone in turn, as many rounds as asked for."""
+def measure_convolution_rates(names: Sequence[str], runs: int) -> list[ConvolutionRate]:
+    """Time the convolutions on several engines, alternately for a number of rounds."""
     torch.manual_seed(0)
     network = Dense().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     cpu = torch.device("cpu")
@@ -44,15 +44,15 @@ def measure_paces(names: Sequence[str], runs: int) -> list[Pace]:
         make_engine(name, network, channels=CHANNELS, size=(SIDE, SIDE), device=cpu)
         for name in names
     ]
-    paces = [Pace(name, ENGINES[name].precision) for name in names]
+    rates = [ConvolutionRate(name, ENGINES[name].precision) for name in names]
     with torch.inference_mode():
         for turn in range(runs + 1):
-            for engine, pace in zip(engines, paces, strict=True):
+            for engine, rate in zip(engines, rates, strict=True):
                 images = torch.rand(engine.batch or 1, CHANNELS, SIDE, SIDE)
                 images = images.to(memory_format=torch.channels_last)
                 start = time.perf_counter()
                 engine(images)
                 seconds = time.perf_counter() - start
-                if turn:  # the first one sets things up
-                    pace.per_second.append(len(images) * multiply_adds() / seconds)
-    return paces
+                if turn:  # the first round includes preparation
+                    rate.per_second.append(len(images) * multiply_adds() / seconds)
+    return rates

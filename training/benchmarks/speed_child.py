@@ -1,7 +1,7 @@
-"""What `speed.py` starts in processes of their own, beside ``flomo`` itself.
+"""Commands that `speed.py` runs in separate processes, besides ``flomo`` itself.
 
-``unet IMAGE MASK MODEL`` does with MONAI's U-Net what ``flomo segment`` does with its model;
-``settle IMAGE MODEL`` finds the fastest engine and keeps it, as a viewer does while nobody waits.
+``unet IMAGE MASK MODEL`` runs MONAI's U-Net like ``flomo segment`` runs its model; ``settle IMAGE
+MODEL`` determines and stores the fastest engine, as an idle viewer does.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from napari_flomo.volumes import read
 
 
 def unet(image: str, mask: str, model: str) -> None:
-    """Segment an image behind the card of a model and write the mask."""
+    """Segment an image with the settings of a model card and write the mask."""
     subject = next(subject for subject in SUBJECTS if subject.name == "unet")
     segmenter = Segmenter(*make(subject, model), "cpu")
     segmenter.segment(read(image), keep_probabilities=False).save(mask)
 
 
 def settle(image: str, model: str) -> None:
-    """Look for the fastest engine for images like this one."""
+    """Determine the fastest engine for images like this one."""
     segmenter = Segmenter.from_pretrained(model, "cpu")
     segmenter.segment(read(image))
     segmenter.find_fastest_engine()

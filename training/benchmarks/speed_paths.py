@@ -1,4 +1,4 @@
-"""What lies around the network: stages, processes, progress and cancel; parts of `speed.py`."""
+"""Timings outside the network for `speed.py`: stages, processes, progress and cancel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import speed_processes
 import torch
-from speed_report import Choice, Feedback, Process, Stages
+from speed_report import AutoEngine, ProcessTiming, ProgressOverhead, StageTiming
 from speed_subjects import SUBJECTS, Subject, make, store
 from tqdm import tqdm
 
@@ -27,7 +27,7 @@ CHILD = Path(__file__).with_name("speed_child.py")
 
 
 def other_sizes(volume: Volume) -> dict[str, Volume]:
-    """Return the volume, the same in finer pixels, and a cine."""
+    """Return the volume, the same with finer pixels, and a cine."""
     slices, rows, columns = volume.spatial_shape
     x, y, z = volume.geometry.spacing
     fine = np.kron(volume.data, np.ones((2, 2, 2), volume.data.dtype))
@@ -43,7 +43,7 @@ def other_sizes(volume: Volume) -> dict[str, Volume]:
 
 def measure_stages(
     model: str, engines: Sequence[str], volume: Volume, runs: int, cine: bool
-) -> list[Stages]:
+) -> list[StageTiming]:
     """Time every stage from the file to the mask, with the trained network."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -54,20 +54,20 @@ def measure_stages(
             if large and not cine:
                 continue
             write(one, image)
-            # On a cine one engine tells what the rest of the way costs.
+            # One engine is enough to measure the other stages on a cine.
             some = {engines[-1]: segmenters[engines[-1]]} if large else segmenters
-            turns = [Stages(title, name, one.n_frames * one.n_slices) for name in some]
+            turns = [StageTiming(title, name, one.n_frames * one.n_slices) for name in some]
             for segmenter in some.values():
                 segmenter.segment(one, slices=[0], frames=[0])
             for _ in range(1 if large else runs):
                 for stages in turns:
-                    once(some[stages.engine], image, mask, stages)
+                    time_stages(some[stages.engine], image, mask, stages)
             found += turns
     return found
 
 
-def once(segmenter: Segmenter, image: Path, mask: Path, stages: Stages) -> None:
-    """Go from a file to its mask as ``flomo segment`` does, and note how long each stage took."""
+def time_stages(segmenter: Segmenter, image: Path, mask: Path, stages: StageTiming) -> None:
+    """Segment a file as ``flomo segment`` does, and record the time of each stage."""
     start = time.perf_counter()
     volume = read(image)
     between = time.perf_counter()
@@ -84,27 +84,27 @@ def once(segmenter: Segmenter, image: Path, mask: Path, stages: Stages) -> None:
         stages.stages.setdefault(name, []).append(1000 * value)
 
 
-def measure_choice(model: str, volume: Volume) -> Choice:
-    """Let the fastest engine be found, as it is where nobody names one."""
+def measure_auto_engine(model: str, volume: Volume) -> AutoEngine:
+    """Determine the fastest engine, as the engine ``auto`` does."""
     segmenter = Segmenter(*make(SUBJECTS[0], model), "cpu", "auto")
     segmenter.segment(volume)
     start = time.perf_counter()
     segmenter.find_fastest_engine()
     seconds = time.perf_counter() - start
     ran = segmenter.segment(volume).manifest["engine"]
-    return Choice(ran["name"], ran["reason"], seconds)
+    return AutoEngine(ran["name"], ran["reason"], seconds)
 
 
 def measure_processes(
     subjects: Sequence[Subject], model: str, engines: Sequence[str], volume: Volume, runs: int
-) -> list[Process]:
-    """Time processes of their own, from the start to the written mask."""
+) -> list[ProcessTiming]:
+    """Time separate processes from their start to the written mask."""
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         image, mask = folder / "image.nii.gz", folder / "mask.nii.gz"
         write(volume, image)
-        jobs: list[tuple[Process, list[str], dict[str, str]]] = []
+        jobs: list[tuple[ProcessTiming, list[str], dict[str, str]]] = []
         for subject in subjects:
             names = ["auto", *engines] if subject.trained else ["eager"]
             for name in names:
@@ -116,7 +116,9 @@ def measure_processes(
                     chosen = store(subject, model, home)
                     command = ["-m", "napari_flomo", "segment", str(image), "-o", str(mask)]
                     command += ["--model", chosen, "--device", "cpu", "--engine", name, "--quiet"]
-                jobs.append((Process(subject.title, name), command, {"FLOMO_HOME": str(home)}))
+                jobs.append(
+                    (ProcessTiming(subject.title, name), command, {"FLOMO_HOME": str(home)})
+                )
         for turn in range(runs + 1):
             for process, command, variables in jobs:
                 seconds, memory = speed_processes.run(command, threads, variables)
@@ -131,15 +133,15 @@ def measure_processes(
         return [process for process, _, _ in jobs]
 
 
-def measure_feedback(model: str, engine: str, volume: Volume, runs: int) -> Feedback:
-    """Time a volume without and with a progress bar and somebody who may cancel.
+def measure_progress(model: str, engine: str, volume: Volume, runs: int) -> ProgressOverhead:
+    """Time a volume without and with a progress bar and a cancel check.
 
-    Pairs of whole volumes differ by far more than either costs, so the time within both is taken,
-    too.
+    The times of whole volumes vary by far more than this overhead, so the time spent in the bar and
+    in the check is measured as well.
     """
     segmenter = Segmenter(*make(SUBJECTS[0], model), "cpu", engine)
     segmenter.segment(volume)
-    feedback, wish = Feedback(engine), threading.Event()
+    overhead, request = ProgressOverhead(engine), threading.Event()
 
     def told() -> None:
         inside = 0.0
@@ -153,7 +155,7 @@ def measure_feedback(model: str, engine: str, volume: Volume, runs: int) -> Feed
         def cancelled() -> bool:
             nonlocal inside
             start = time.perf_counter()
-            wished = wish.is_set()
+            wished = request.is_set()
             inside += time.perf_counter() - start
             return wished
 
@@ -163,40 +165,40 @@ def measure_feedback(model: str, engine: str, volume: Volume, runs: int) -> Feed
             segmenter.segment(volume, progress=report, cancelled=cancelled)
             start = time.perf_counter()
         inside += time.perf_counter() - start
-        feedback.inside_ms.append(1000 * inside)
+        overhead.inside_ms.append(1000 * inside)
 
     def silent() -> None:
         segmenter.segment(volume)
 
     kinds: list[tuple[Callable[[], None], list[float], list[float]]] = [
-        (silent, feedback.silent_ms, feedback.silent_cpu_ms),
-        (told, feedback.told_ms, feedback.told_cpu_ms),
+        (silent, overhead.silent_ms, overhead.silent_cpu_ms),
+        (told, overhead.told_ms, overhead.told_cpu_ms),
     ]
-    for turn in range(3 * runs):  # the difference is small, so there are more of them
+    for turn in range(3 * runs):  # more runs, since the difference is small
         for work, taken, used in kinds if turn % 2 else reversed(kinds):
             start, before = time.perf_counter(), time.process_time()
             work()
             used.append(1000 * (time.process_time() - before))
             taken.append(1000 * (time.perf_counter() - start))
-    usual = statistics.median(feedback.told_ms) / 1000
+    usual = statistics.median(overhead.told_ms) / 1000
     for turn in range(runs):
-        feedback.cancel_ms.append(cancel_after(segmenter, volume, usual * (turn + 0.5) / runs))
-    return feedback
+        overhead.cancel_ms.append(cancel_after(segmenter, volume, usual * (turn + 0.5) / runs))
+    return overhead
 
 
 def cancel_after(segmenter: Segmenter, volume: Volume, seconds: float) -> float:
-    """Return the milliseconds from the wish to cancel to the end of the work."""
-    wish = threading.Event()
+    """Return the milliseconds from the cancel request to the end of the work."""
+    request = threading.Event()
     wished: list[float] = []
 
     def cancel() -> None:
         wished.append(time.perf_counter())
-        wish.set()
+        request.set()
 
     timer = threading.Timer(seconds, cancel)
     timer.start()
     with contextlib.suppress(Cancelled):
-        segmenter.segment(volume, cancelled=wish.is_set)
+        segmenter.segment(volume, cancelled=request.is_set)
     ended = time.perf_counter()
     timer.cancel()
     timer.join()

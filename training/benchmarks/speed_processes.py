@@ -1,4 +1,4 @@
-"""Processes of their own: how long from the start to the end, and how much memory at most."""
+"""Measure the time and the peak memory of separate processes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-# A new process starts with the peak of the one that forked it on its account. The benchmark is
-# large, so a small one in between starts the processes to be measured. Linux counts in KiB, macOS
-# in bytes.
+# A forked process inherits the peak memory of its parent. The benchmark itself is large, so a small
+# launcher starts the processes to be measured. Linux counts in KiB, macOS in bytes.
 LAUNCHER = """
 import json, os, subprocess, sys, time
 start = time.perf_counter()
@@ -27,26 +26,26 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 def run(
     arguments: list[str], threads: int, variables: Mapping[str, str] | None = None
 ) -> tuple[float, float]:
-    """Run Python with some arguments to its end.
+    """Run Python with some arguments and wait for its end.
 
     Parameters
     ----------
     arguments
-        What follows ``python``.
+        Arguments of ``python``.
     threads
         For torch and its libraries.
     variables
-        More of the environment.
+        Additional environment variables.
 
     Returns
     -------
     seconds, megabytes : float
-        From the start to the end, and the peak of resident memory.
+        Wall time and peak resident memory.
 
     Raises
     ------
     SystemExit
-        If it failed.
+        If the process failed.
     """
     environment = (
         os.environ

@@ -1,7 +1,8 @@
-"""What `speed.py` measures, in plain types that go into a JSON file as they are."""
+"""Measurements of `speed.py`, in plain types that can be written as JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Mapping
@@ -10,38 +11,39 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
+from page_writer import processor
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 PACKAGES = ("torch", "openvino", "onnxruntime", "monai", "numpy", "scipy", "napari-flomo")
 
 
 PLAIN = "flomo-b0-plain"
-"""Name of FLoMo-Net B0 as plain PyTorch computes it."""
+"""Name of FLoMo-Net B0 with PyTorch's own convolutions."""
 
 
 @dataclass
-class Row:
-    """A network on an engine.
+class EngineTiming:
+    """Times of one network on one engine.
 
     Attributes
     ----------
     network, title, engine, precision, device
-        What ran, how and where.
+        Network, its title in the table, and how it ran.
     parameters, multiply_adds
-        Of the network; multiply-adds of one slice on the network's grid.
+        Of the network; multiply-adds are for one slice on the network's grid.
     slices
         Of the volume.
     slice_ms, volume_ms
-        Each run through `Segmenter.segment`, of a single slice and of the whole volume.
+        Time of each `Segmenter.segment` call, for a single slice and for the whole volume.
     network_ms
-        The network's own share of each volume, by slice.
+        Time in the network for each volume, per slice.
     prepare_s
-        Seconds of the first volume, with all that is set up once.
+        Seconds of the first volume, including one-time preparation.
     same, dice
-        Share of the voxels with the label that the eager engine gave, and Dice of the structures'
-        voxels; None for the eager engine itself.
+        Fraction of voxels with the same label as from the eager engine, and Dice of the voxels of
+        all structures; None for the eager engine itself.
     reason
-        Why another engine ran than the one that was asked for; empty when the right one did.
+        Why another engine ran than the requested one; empty if the requested one ran.
     """
 
     network: str
@@ -62,8 +64,8 @@ class Row:
 
 
 @dataclass
-class Stages:
-    """Milliseconds of each stage between a file and its mask, run by run."""
+class StageTiming:
+    """Milliseconds of each stage from an image file to its label file, for each run."""
 
     image: str
     engine: str
@@ -72,17 +74,17 @@ class Stages:
 
 
 @dataclass
-class Process:
-    """A process of its own, from its start to the written mask.
+class ProcessTiming:
+    """Times of a separate process, from its start to the written mask.
 
     Attributes
     ----------
     title, engine
         What ran.
     first_s
-        The first time, when nothing is kept of earlier runs.
+        Of the first run, without any cache.
     seconds, peak_mb
-        Of the later ones.
+        Of the later runs.
     """
 
     title: str
@@ -93,8 +95,8 @@ class Process:
 
 
 @dataclass
-class Choice:
-    """The engine that ``"auto"`` takes here for B0, why, and how long it took to find."""
+class AutoEngine:
+    """The engine that ``"auto"`` selects for B0, the reason, and the time it took."""
 
     engine: str
     reason: str
@@ -102,21 +104,21 @@ class Choice:
 
 
 @dataclass
-class Feedback:
-    """What progress and cancel cost: milliseconds of a volume without and with, in turns.
+class ProgressOverhead:
+    """Overhead of progress and cancel checks: milliseconds of alternating runs.
 
     Attributes
     ----------
     engine
-        What ran the network.
+        That ran the network.
     silent_ms, told_ms
-        The same volume without and with both, in pairs.
+        The same volume without and with progress and cancel checks, in pairs.
     cancel_ms
-        From the wish to the end.
+        From the cancel request to the end.
     inside_ms
-        Time within the bar and within the question whether to cancel, of each volume with both.
+        Time spent in the progress bar and in the cancel check, for each volume.
     silent_cpu_ms, told_cpu_ms
-        The same pairs in processor time, which waits for nobody.
+        The same pairs in processor time.
     """
 
     engine: str
@@ -129,8 +131,8 @@ class Feedback:
 
 
 @dataclass
-class Pace:
-    """Multiply-adds a second of plain 3x3 convolutions on an engine, run by run."""
+class ConvolutionRate:
+    """Multiply-adds per second of 3x3 convolutions on an engine, for each run."""
 
     engine: str
     precision: str
@@ -139,33 +141,51 @@ class Pace:
 
 @dataclass
 class Report:
-    """All of it; parts that were not asked for are empty.
+    """All measurements; parts that were not requested are empty.
 
     Attributes
     ----------
     command
-        That made it, without folders.
+        Command that made it, without folders.
     machine
-        Processor, flags, threads, versions; nothing that names a computer.
+        Processor, flags, threads, versions; nothing that identifies a computer.
     image
-        What was segmented.
+        Description of the image.
     """
 
     command: str
     machine: Mapping[str, str]
     image: str
-    rows: list[Row] = field(default_factory=list)
-    choice: list[Choice] = field(default_factory=list)
-    paces: list[Pace] = field(default_factory=list)
-    stages: list[Stages] = field(default_factory=list)
-    processes: list[Process] = field(default_factory=list)
-    feedback: list[Feedback] = field(default_factory=list)
+    rows: list[EngineTiming] = field(default_factory=list)
+    choice: list[AutoEngine] = field(default_factory=list)
+    paces: list[ConvolutionRate] = field(default_factory=list)
+    stages: list[StageTiming] = field(default_factory=list)
+    processes: list[ProcessTiming] = field(default_factory=list)
+    feedback: list[ProgressOverhead] = field(default_factory=list)
     help_ms: list[float] = field(default_factory=list)
 
 
+PARTS = {
+    "rows": EngineTiming,
+    "choice": AutoEngine,
+    "paces": ConvolutionRate,
+    "stages": StageTiming,
+    "processes": ProcessTiming,
+    "feedback": ProgressOverhead,
+}
+
+
+def read_report(path: Path) -> Report:
+    """Read a report that `speed.py` wrote as JSON."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for name, kind in PARTS.items():
+        content[name] = [kind(**part) for part in content[name]]
+    return Report(**content)
+
+
 def machine() -> dict[str, str]:
-    """Describe the hardware and the versions, without a name of a computer or a folder."""
-    name, flags = _processor()
+    """Describe the hardware and the versions, without names of computers or folders."""
+    name, flags = processor()
     found = {
         "processor": name,
         "flags": " ".join(flag for flag in FLAGS if flag in flags) or "unknown",
@@ -182,13 +202,3 @@ def machine() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _processor() -> tuple[str, set[str]]:
-    """Return the processor's name and flags, where Linux tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine(), set()
-    fields = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
-    return fields.get("model name", platform.machine()), set(fields.get("flags", "").split())

@@ -1,4 +1,4 @@
-"""The networks that `speed.py` compares, all behind the card of one model."""
+"""The networks that `speed.py` compares, all with the settings of one model card."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from network_costs import multiply_adds_of
-from plain_network import unpadded
+from plain_network import use_plain_convolutions
 from speed_report import PLAIN
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ from napari_flomo.networks import Output, build
 from napari_flomo.networks.blocks import pad_to_multiple
 
 UNET_CHANNELS = (18, 36, 72, 144, 288)
-"""Of a U-Net with 2.06 million parameters; FLoMo-Net B0 has 2.09."""
+"""Channels of a U-Net with 2.06 million parameters; FLoMo-Net B0 has 2.09."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,13 @@ class Subject:
     Attributes
     ----------
     name
-        How it is asked for.
+        Of the network on the command line.
     title
-        What the table calls it.
+        In the table.
     trained
-        Whether it has the weights of the model; else they are random.
+        Whether it has the weights of the model; otherwise they are random.
     plain
-        Whether it stands for another one, as plain PyTorch computes it: nothing but the network
-        is measured, on the eager engine alone.
+        Whether its convolutions are PyTorch's own; measured only on the eager engine.
     """
 
     name: str
@@ -53,12 +52,12 @@ SUBJECTS = (
 
 
 class UNet(nn.Module):
-    """MONAI's residual 2-D U-Net behind the call that `Segmenter` makes.
+    """MONAI's residual 2-D U-Net with the interface that `Segmenter` expects.
 
     Parameters
     ----------
     in_channels, num_classes
-        As of the network it stands beside.
+        As of the other networks.
     """
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
@@ -76,10 +75,10 @@ class UNet(nn.Module):
 
 
 def make(subject: Subject, model: str) -> tuple[nn.Module, ModelCard]:
-    """Return a network and the card that decides what is done before and after it."""
+    """Return a network, and the card that defines its preprocessing and postprocessing."""
     if subject.trained:
         network, card = load_network(model)
-        return (unpadded(network) if subject.plain else network), card
+        return (use_plain_convolutions(network) if subject.plain else network), card
     card = load_card(model)
     torch.manual_seed(0)
     if subject.name == "unet":
@@ -89,7 +88,7 @@ def make(subject: Subject, model: str) -> tuple[nn.Module, ModelCard]:
 
 
 def costs(network: nn.Module, card: ModelCard) -> tuple[int, int]:
-    """Return parameters, and multiply-adds of one slice in the card's field of view."""
+    """Return the parameters, and the multiply-adds for one slice in the card's field of view."""
     side = card.preprocessing.crop or 224
     image = torch.rand(1, card.in_channels, side, side)
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -97,7 +96,7 @@ def costs(network: nn.Module, card: ModelCard) -> tuple[int, int]:
 
 
 def store(subject: Subject, model: str, folder: Path) -> str:
-    """Return what ``flomo segment --model`` takes for a network of ours, saved where needed."""
+    """Return the name or folder of a network for ``flomo segment --model``; save it if needed."""
     if subject.trained:
         return model
     network, card = make(subject, model)

@@ -1,9 +1,9 @@
-"""How many slices a second a training step takes in, from plain PyTorch to what `flomo train` does.
+"""Throughput of a training step, from plain PyTorch to what `flomo train` does.
 
     python training/benchmarks/training_step.py --threads 2 --runs 7
 
-Random squares, the recipe's own loss and optimiser; every variant takes its turn in every round, so
-that ratios hold even where the machine is busy. Prints a table and writes it as Markdown.
+Random crops with the loss and optimiser of the recipe. All variants are timed in turns, so the
+ratios hold even on a busy machine. Writes ``docs/benchmarks/training_step.md``.
 """
 
 from __future__ import annotations
@@ -16,19 +16,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from plain_network import unpadded
+from page_writer import DOCS, document, table, write_page
+from plain_network import use_plain_convolutions
 from torch import Tensor, nn
 
 from flomo_training.depthwise import accelerate
 from flomo_training.losses import SegmentationLoss
 from flomo_training.precision import choose_precision
 from flomo_training.recipe import Recipe, read_recipe
-from napari_flomo.files import atomic_write
 from napari_flomo.networks import build
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 RECIPE = "acdc"
-TABLE = REPOSITORY / "docs" / "benchmarks" / "training_step.md"
 
 
 @dataclass
@@ -45,7 +43,7 @@ class Variant:
 
 
 def variants() -> list[Variant]:
-    """Return the variants, each with one change more than the one before, and the yardstick."""
+    """Return the variants, each with one more change than the one before, and the baseline."""
     plain = Variant("plain PyTorch, float32")
     last = replace(plain, title="+ channels last", channels_last=True, seconds=[])
     padded = replace(last, title="+ wide kernels padded beforehand", padded=True, seconds=[])
@@ -72,7 +70,7 @@ class Step:
         if variant.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if not variant.padded:
-            unpadded(self.network)
+            use_plain_convolutions(self.network)
         if variant.own_gradient:
             accelerate(self.network)
         self.loss = SegmentationLoss(recipe.loss)
@@ -90,7 +88,7 @@ class Step:
 
 
 def measure(recipe: Recipe, size: int, runs: int) -> list[Variant]:
-    """Time every variant in turns."""
+    """Time all variants in turns."""
     images = torch.rand(recipe.batch_size, recipe.model.in_channels, size, size)
     classes = torch.randint(0, len(recipe.model.labels), (recipe.batch_size, size, size))
     steps = [Step(variant, recipe) for variant in variants()]
@@ -104,53 +102,43 @@ def measure(recipe: Recipe, size: int, runs: int) -> list[Variant]:
     return [step.variant for step in steps]
 
 
-def table(measured: list[Variant], batch: int, size: int, runs: int) -> str:
-    """Return the report in Markdown."""
+def page(measured: list[Variant], batch: int, size: int, runs: int) -> str:
+    """Return the page in Markdown."""
     rates = [batch / statistics.median(variant.seconds) for variant in measured]
-    lines = [
-        "# A training step",
-        "",
-        f"Batches of {batch} squares of {size} x {size} pixels, loss and deep supervision of "
-        f"the recipe `acdc`, {torch.get_num_threads()} CPU threads "
-        f"({torch.backends.cpu.get_cpu_capability()}), torch {torch.__version__}, Python "
-        f"{platform.python_version()}; medians of {runs} steps in turns.",
-        "",
-        "| step | slices per second | times plain |",
-        "|---|---|---|",
-    ]
-    lines += [
-        f"| {variant.title} | {rate:.1f} | {rate / rates[0]:.2f} |"
+    rows = [
+        [variant.title, f"{rate:.1f}", f"{rate / rates[0]:.2f}"]
         for variant, rate in zip(measured, rates, strict=True)
     ]
-    lines += [
-        "",
-        "The last step of FLoMo-Net is what the recipe does on this hardware, and so is that of "
-        "DynUNet. PyTorch's library has no fast code on the CPU for padding wider than the kernel, "
-        "which a 5 x 5 kernel with dilation 3 needs, unless the map is padded beforehand; that "
-        "makes the way forward quicker, and PyTorch's gradient slower, so both come together. "
-        "Gradients of the depthwise kernels are our own (numba), equal to PyTorch's to rounding; "
-        "PyTorch has fast code for those of 3 x 3 kernels without dilation only.",
-        "",
+    return document(
+        "# Training step",
+        f"Batches of {batch} crops of {size} x {size} pixels, loss and deep supervision of the "
+        f"recipe `acdc`, {torch.get_num_threads()} CPU threads "
+        f"({torch.backends.cpu.get_cpu_capability()}), torch {torch.__version__}, Python "
+        f"{platform.python_version()}; medians of {runs} alternating steps.",
+        table(["step", "slices per second", "speedup"], rows),
+        "The last step of FLoMo-Net is what the recipe uses on this hardware, and so is that of "
+        "DynUNet. PyTorch has no fast CPU code for padding wider than the kernel, which a 5 x 5 "
+        "kernel with dilation 3 needs, unless the feature map is padded beforehand. That makes the "
+        "forward pass faster but PyTorch's gradient slower, so both changes belong together. The "
+        "gradients of the depthwise kernels are our own (numba) and equal PyTorch's up to "
+        "rounding; PyTorch has fast code only for 3 x 3 kernels without dilation.",
         f"Made by `python training/benchmarks/training_step.py --threads "
         f"{torch.get_num_threads()} --runs {runs} --size {size}`.",
-    ]
-    return "\n".join(lines) + "\n"
+    )
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--size", type=int, default=96, help="side of the squares in pixels")
-    parser.add_argument("--out", type=Path, default=TABLE)
+    parser.add_argument("--size", type=int, default=96, help="side of the crops in pixels")
+    parser.add_argument("--out", type=Path, default=DOCS / "training_step.md")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     recipe = read_recipe(RECIPE)
-    text = table(measure(recipe, args.size, args.runs), recipe.batch_size, args.size, args.runs)
-    print(text)
-    with atomic_write(args.out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    measured = measure(recipe, args.size, args.runs)
+    write_page(args.out, page(measured, recipe.batch_size, args.size, args.runs))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""The page of the docs on how far the model's uncertainty can be trusted.
+"""Measure the quality of a model's uncertainty and write the page about it.
 
-    python training/benchmarks/uncertainty.py                          write the page anew
+    python training/benchmarks/uncertainty.py                          write the page again
     python training/benchmarks/uncertainty.py --measure ACDC SUNNYBROOK    measure first
-    python training/benchmarks/uncertainty.py --shift-only ACDC            only the worse images
+    python training/benchmarks/uncertainty.py --shift-only ACDC            only degraded images
     python training/benchmarks/uncertainty.py --mirrored-only ACDC         only mirrored views
 
-Measuring takes the folders of both data sets as the project prepares them. All figures are kept in
+Both data folders must be prepared by ``flomo data prepare``. All figures are kept in
 ``docs/benchmarks/uncertainty.json`` beside the page and its pictures; the page is computed from
 them.
 
-Worse images are measured volume by volume, with a file for each in ``--rows``; a run that was ended
-goes on from there. ``--patients`` measures only some; the page changes when all are there.
+Degraded images are measured volume by volume, with a file for each in ``--rows``, so that an
+interrupted run can be resumed. ``--patients`` measures only some patients; the page changes when
+all are measured.
 """
 
 from __future__ import annotations
@@ -25,35 +26,44 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page_writer import DOCS
+from page_writer import write_page as write_markdown
 from uncertainty_page import page
 
 from flomo_training.cases import Case, list_cases, read_case
-from flomo_training.uncertainty.figures import finding_figures, map_figures, reliability_figures
-from flomo_training.uncertainty.fold import Measured, at_temperature, measure_fold
-from flomo_training.uncertainty.measuring import measure_case, measure_volume
-from flomo_training.uncertainty.plots import draw_finding, draw_reliability, draw_risk_coverage
+from flomo_training.json_files import write_json
+from flomo_training.uncertainty.cross_fitting import FoldMeasurement, at_temperature, measure_fold
+from flomo_training.uncertainty.measurement import measure_case, measure_volume
+from flomo_training.uncertainty.plots import draw_error_recall, draw_reliability, draw_risk_coverage
 from flomo_training.uncertainty.records import SliceRecord
-from flomo_training.uncertainty.report import CHOSEN, DRAWN, compose, maps_offered, write_json
-from flomo_training.uncertainty.shift_files import fitted_temperatures, measure_missing, read_rows
-from flomo_training.uncertainty.shifted import ShiftRow, shift_figures
+from flomo_training.uncertainty.report import PLOTTED_ORDERS, REVIEW_ORDER, compose, maps_offered
+from flomo_training.uncertainty.robustness import DegradationResult, robustness_statistics
+from flomo_training.uncertainty.robustness_files import (
+    fitted_temperatures,
+    measure_missing,
+    read_results_of,
+)
+from flomo_training.uncertainty.statistics import (
+    map_statistics,
+    recall_statistics,
+    reliability_statistics,
+)
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import MAPS, Segmenter
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 FIGURES = "uncertainty.json"
 PAGE = "uncertainty.md"
 PICTURES = "pictures_uncertainty"
 FOLD = 0
 VIEWED_PHASE: str | None = None
-"""The volumes whose uncertainty over views is measured (eight passes each); None for all."""
+"""Phase whose test-time uncertainty is measured (eight passes per volume); None for both."""
 
 ROWS = Path("runs") / "uncertainty_shift"
-"""Where the files of worse images go."""
+"""Folder for the results on degraded images."""
 
 FOREIGN_STRUCTURE = "left ventricle"
-"""What the foreign data set has labels of in both phases."""
+"""Structure that Sunnybrook has labels of in both phases."""
 
 
 def measure(
@@ -62,7 +72,7 @@ def measure(
     """Measure everything, draw the pictures, and return the figures."""
     cases = list_cases(acdc, FOLD, "validation")
     single = [name for name in maps_offered(segmenter) if MAPS[name].passes == 1]
-    measured = measure_fold(segmenter, cases, single, lambda _progress: _say("volume"))
+    measured = measure_fold(segmenter, cases, single, lambda _progress: _log("volume"))
     report = compose(measured, segmenter, {"data": "acdc", "fold": FOLD, "split": "validation"})
     report["hardware"] = f"CPU, {os.cpu_count()} cores"
     report["views"] = _views(segmenter, cases, measured, pictures)
@@ -73,57 +83,57 @@ def measure(
         segmenter,
         temperatures,
         engine=engine,
-        progress=lambda progress: _say(progress.message),
+        progress=lambda progress: _log(progress.message),
     )
-    report["shift"] = shift_figures(_all_rows(rows, cases, segmenter, temperatures))
+    report["shift"] = robustness_statistics(_all_results(rows, cases, segmenter, temperatures))
     report["foreign"] = _foreign(segmenter, measured, sunnybrook)
     report["mirrored"] = measure_mirrored(segmenter, cases, temperatures, engine)
     pictures.mkdir(parents=True, exist_ok=True)
     draw_reliability(measured.before, measured.after, pictures / "reliability.png")
-    draw_finding(measured.after, DRAWN, pictures / "finding.png")
+    draw_error_recall(measured.after, PLOTTED_ORDERS, pictures / "finding.png")
     return report
 
 
 def _views(
-    segmenter: Segmenter, cases: Sequence[Case], measured: Measured, pictures: Path
+    segmenter: Segmenter, cases: Sequence[Case], measured: FoldMeasurement, pictures: Path
 ) -> dict[str, Any]:
-    """Measure all maps of the whole, those over views among them."""
+    """Measure all maps of the whole network, including test-time maps."""
     names = [name for name in maps_offered(segmenter) if MAPS[name].stage is None]
     records: list[SliceRecord] = []
     for case in cases:
         if VIEWED_PHASE in (None, case.phase):
             mine = at_temperature(segmenter, measured.fits[case.patient].temperature)
             records += measure_case(case, mine, names)
-            _say("volume in all views")
+            _log("volume in all views")
     pictures.mkdir(parents=True, exist_ok=True)
     draw_risk_coverage(records, pictures / "risk_coverage.png")
     return {
         "phase": VIEWED_PHASE,
         "volumes": len({one.case for one in records}),
-        "maps": map_figures(records),
-        "finding": finding_figures(records, CHOSEN),
+        "maps": map_statistics(records),
+        "finding": recall_statistics(records, REVIEW_ORDER),
     }
 
 
 def measure_mirrored(
     segmenter: Segmenter, cases: Sequence[Case], temperatures: Mapping[str, float], engine: str
 ) -> dict[str, Any]:
-    """Measure the uncertainty of the same cases with mirrored views; the page has plain ones."""
+    """Measure the uncertainty of the same cases with mirrored views."""
     records: list[SliceRecord] = []
     for case in cases:
         mine = at_temperature(segmenter, temperatures[case.patient], engine)
         records += measure_case(case, mine, mirrored=True)
-        _say("volume in mirrored views")
+        _log("volume in mirrored views")
     return {
-        "calibration": reliability_figures(records),
-        "entropy": map_figures(records)["entropy"],
+        "calibration": reliability_statistics(records),
+        "entropy": map_statistics(records)["entropy"],
     }
 
 
-def measure_worse_images(
+def measure_degraded(
     segmenter: Segmenter, acdc: Path, rows: Path, engine: str, patients: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Measure worse images of some patients, or of all; return the figures once all are there.
+    """Measure degraded images of some or all patients; return the figures once all are measured.
 
     Raises
     ------
@@ -133,7 +143,7 @@ def measure_worse_images(
     cases = list_cases(acdc, FOLD, "validation")
     unknown = set(patients) - {case.patient for case in cases}
     if unknown:
-        raise FlomoError(f"{min(unknown)} is no held-out patient; choose among those of the fold.")
+        raise FlomoError(f"{min(unknown)} is not a held-out patient; choose patients of the fold.")
     temperatures = fitted_temperatures(rows, segmenter, cases)
     chosen = [case for case in cases if not patients or case.patient in patients]
     measure_missing(
@@ -142,23 +152,25 @@ def measure_worse_images(
         segmenter,
         temperatures,
         engine=engine,
-        progress=lambda progress: _say(progress.message),
+        progress=lambda progress: _log(progress.message),
     )
-    found = _all_rows(rows, cases, segmenter, temperatures)
+    found = _all_results(rows, cases, segmenter, temperatures)
     there = len({row.case for row in found})
     print(f"{there} of {len(cases)} volumes are measured", file=sys.stderr)
-    return shift_figures(found) if there == len(cases) else None
+    return robustness_statistics(found) if there == len(cases) else None
 
 
-def _all_rows(
+def _all_results(
     folder: Path, cases: Sequence[Case], segmenter: Segmenter, temperatures: Mapping[str, float]
-) -> list[ShiftRow]:
-    read = (read_rows(folder, case, segmenter.card, temperatures[case.patient]) for case in cases)
+) -> list[DegradationResult]:
+    read = (
+        read_results_of(folder, case, segmenter.card, temperatures[case.patient]) for case in cases
+    )
     return [row for rows in read for row in rows or ()]
 
 
-def _foreign(segmenter: Segmenter, measured: Measured, folder: Path) -> dict[str, Any]:
-    """Measure one structure where another hospital drew it, beside the same at home."""
+def _foreign(segmenter: Segmenter, measured: FoldMeasurement, folder: Path) -> dict[str, Any]:
+    """Measure one structure on data of another hospital, and on the fold for comparison."""
     mine = at_temperature(segmenter, measured.whole.temperature)
     records: list[SliceRecord] = []
     with (folder / "cases.csv").open(newline="", encoding="utf-8") as file:
@@ -172,9 +184,9 @@ def _foreign(segmenter: Segmenter, measured: Measured, folder: Path) -> dict[str
             folder / "labels" / f"{name}_gt.nii.gz",
         )
         volume, reference = read_case(case)
-        drawn = np.flatnonzero(reference.data.any((1, 2))).tolist()  # elsewhere nobody drew
+        drawn = np.flatnonzero(reference.data.any((1, 2))).tolist()  # other slices are unlabelled
         records += measure_volume(case, volume, reference, mine, slices=drawn)
-        _say("foreign volume")
+        _log("foreign volume")
     return {
         "structure": FOREIGN_STRUCTURE,
         "at home": _one_structure(measured.after),
@@ -198,39 +210,49 @@ def _one_structure(records: Sequence[SliceRecord]) -> dict[str, Any]:
     }
 
 
-def _say(what: str) -> None:
+def _log(what: str) -> None:
     print(f"measured: {what}", file=sys.stderr, flush=True)
 
 
 def write_page(figures: Mapping[str, Any], folder: Path) -> str:
     """Write the page and return it."""
     text = page(figures, PICTURES)
-    with atomic_write(folder / PAGE) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_markdown(folder / PAGE, text)
     return text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure if asked to, write the page."""
+    """Measure if requested, then write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default=DEFAULT_MODEL, help="which model (%(default)s)")
     work = parser.add_mutually_exclusive_group()
     work.add_argument(
         "--measure", metavar=("ACDC", "SUNNYBROOK"), nargs=2, type=Path, help="measure all first"
     )
-    work.add_argument("--shift-only", metavar="ACDC", type=Path, help="measure worse images only")
+    work.add_argument(
+        "--shift-only", metavar="ACDC", type=Path, help="measure degraded images only"
+    )
     work.add_argument(
         "--mirrored-only", metavar="ACDC", type=Path, help="measure mirrored views only"
     )
     parser.add_argument(
-        "--patients", nargs="+", default=[], metavar="NAME", help="only these worse images"
+        "--patients",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="patients for --shift-only (default: all)",
     )
-    parser.add_argument("--rows", type=Path, default=ROWS, help="files of these (%(default)s)")
-    parser.add_argument("--engine", default="fast", help="for worse images (%(default)s)")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the page (%(default)s)")
+    parser.add_argument(
+        "--rows",
+        type=Path,
+        default=ROWS,
+        help="folder for results on degraded images (%(default)s)",
+    )
+    parser.add_argument("--engine", default="fast", help="engine for degraded images (%(default)s)")
+    parser.add_argument("--folder", type=Path, default=DOCS, help="of the page (%(default)s)")
     options = parser.parse_args(arguments)
     if options.patients and not options.shift_only:
-        parser.error("--patients goes with --shift-only")
+        parser.error("--patients requires --shift-only")
     figures = options.folder / FIGURES
     try:
         if options.measure or options.shift_only or options.mirrored_only:
@@ -239,9 +261,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if found is None:
                 return 0
             if not options.measure:
-                found = _kept(figures, segmenter) | found
+                found = _existing(figures, segmenter) | found
             write_json(found, figures)
-        print(write_page(json.loads(figures.read_text(encoding="utf-8")), options.folder))
+        write_page(json.loads(figures.read_text(encoding="utf-8")), options.folder)
     except (FlomoError, OSError) as error:
         print(f"uncertainty: {error}", file=sys.stderr)
         return 2
@@ -249,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measured(options: argparse.Namespace, segmenter: Segmenter) -> dict[str, Any] | None:
-    """Return what was asked for, or None while worse images are missing."""
+    """Return the requested figures, or None while degraded images are missing."""
     if options.measure:
         acdc, sunnybrook = options.measure
         pictures = options.folder / PICTURES
@@ -265,17 +287,17 @@ def _measured(options: argparse.Namespace, segmenter: Segmenter) -> dict[str, An
         cases = list_cases(options.mirrored_only, FOLD, "validation")
         temperatures = fitted_temperatures(options.rows, segmenter, cases)
         return {"mirrored": measure_mirrored(segmenter, cases, temperatures, options.engine)}
-    shift = measure_worse_images(
+    shift = measure_degraded(
         segmenter, options.shift_only, options.rows, options.engine, options.patients
     )
     return None if shift is None else {"shift": shift}
 
 
-def _kept(path: Path, segmenter: Segmenter) -> dict[str, Any]:
-    """Return the figures of the page, of which a part was measured anew."""
+def _existing(path: Path, segmenter: Segmenter) -> dict[str, Any]:
+    """Return the existing figures of the page."""
     figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if figures["sha256"] != segmenter.card.sha256:
-        raise FlomoError("The page is of another model; measure all of it with --measure.")
+        raise FlomoError("The page describes another model; measure everything with --measure.")
     return figures
 
 

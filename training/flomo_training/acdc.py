@@ -1,9 +1,9 @@
-"""Preparation of ACDC, from the layout of its makers or from a folder prepared before.
+"""Preparation of ACDC, from its original layout or from a prepared folder.
 
-The makers give a folder for each patient: ``Info.cfg``, the cine ``patient001_4d.nii.gz``, and
-phases as ``patient001_frame01.nii.gz`` with labels ``patient001_frame01_gt.nii.gz``. They are taken
-over byte by byte, so that their hashes can be compared with the originals; only a phase that lies
-nowhere but in the cine is cut out of it.
+The original has a folder for each patient: ``Info.cfg``, the cine ``patient001_4d.nii.gz``, and
+phases as ``patient001_frame01.nii.gz`` with labels ``patient001_frame01_gt.nii.gz``. The files are
+copied unchanged, so that their hashes can be compared with the originals; a phase that exists only
+in the cine is extracted from it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from flomo_training.cases import CASES_FILE, case_of, read_rows, say_notes
-from flomo_training.folds import FOLDS_FILE, NUMBER_OF_FOLDS, Folds, deal, read_folds
-from flomo_training.preparation import Item, refuse_missing, write_prepared
+from flomo_training.cases import CASES_FILE, case_from_row, print_notes, read_case_rows
+from flomo_training.folds import FOLDS_FILE, NUMBER_OF_FOLDS, Folds, assign_folds, read_folds
+from flomo_training.preparation import PreparedCase, raise_if_missing, write_prepared
 from napari_flomo.errors import FlomoError
 from napari_flomo.tables import read_text
 from napari_flomo.volumes import Volume, align_labels, read, write
 
 TITLE = "ACDC"
 CODES = {1: "rv_ml", 2: "myo_ml", 3: "lv_ml"}
-"""Label codes and the columns of their volumes."""
+"""Columns with the volumes of the structures, by label code."""
 
 PHASES = ("ED", "ES")
 INFO = "Info.cfg"
@@ -43,11 +43,11 @@ class Phase:
     Attributes
     ----------
     row
-        What its row of ``cases.csv`` will hold, less what is measured.
+        Its row of ``cases.csv`` without the measured columns.
     image, labels
         Files; ``image`` may be a cine.
     frame
-        To cut out of a cine, counted from 0; None takes the file as it is.
+        Frame to extract from a cine, counted from 0; None copies the file.
     """
 
     row: Mapping[str, str]
@@ -62,33 +62,33 @@ def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
     Parameters
     ----------
     source, out
-        Folder of the data set as it came, and the folder to write.
+        Original folder of the data set, and the folder to write.
     published
         Whether to hold out the 20 test patients of the published split as the only fold, instead
-        of dealing all patients to five folds.
+        of assigning all patients to five folds.
 
     Raises
     ------
     FlomoError
-        If files are missing or wrong (grids that differ, other label codes, values that are NaN, a
-        phase too few), or ``out`` cannot be written.
+        If files are missing or invalid (different grids, unknown label codes, a missing phase), or
+        ``out`` cannot be written.
     """
     if (source / CASES_FILE).is_file():
-        phases = list(_prepared_before(source))
+        phases = list(_prepared_phases(source))
         folds = read_folds(source) if (source / FOLDS_FILE).is_file() else None
     else:
         root = source / "training" if (source / "training").is_dir() else source
         patients = sorted(p for p in root.glob("patient[0-9]*") if p.is_dir())
         if not patients and (root / INFO).is_file():
-            patients = [root]  # one patient's own folder
+            patients = [root]  # the folder of one patient
         if not patients:
             raise FlomoError(
-                f"{source} does not look like ACDC; give the folder that holds patient001, "
-                "patient002, ... or one with cases.csv."
+                f"{source} does not look like ACDC; give the folder that contains patient001, "
+                "patient002, ..., or one with cases.csv."
             )
         missing: list[str] = []
         phases = [phase for folder in patients for phase in _official(folder, missing)]
-        refuse_missing(source, missing)
+        raise_if_missing(source, missing)
         folds = None
     _check_complete(source, phases)
     if published:
@@ -101,11 +101,11 @@ def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
         (_item(phase, notes) for phase in phases),
         lambda rows: folds or _stratified(rows),
     )
-    say_notes(notes, len(phases))
+    print_notes(notes, len(phases))
 
 
 def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:
-    """Yield end-diastole and end-systole of a patient; what is not there goes into ``missing``."""
+    """Yield end-diastole and end-systole of a patient; append missing files to ``missing``."""
     patient = _patient_of(folder)
     info = _read_info(folder / INFO, missing)
     for name in PHASES:
@@ -114,8 +114,8 @@ def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:
             continue
         number = int(info[name])
         case = f"{patient}_frame{number:02d}"
-        image, labels = _either(folder, case), _either(folder, f"{case}_gt")
-        cine = _either(folder, f"{patient}_4d")
+        image, labels = _find_nifti(folder, case), _find_nifti(folder, f"{case}_gt")
+        cine = _find_nifti(folder, f"{patient}_4d")
         if labels is None:
             missing.append(f"{case}_gt.nii.gz")
         if image is None and cine is None:
@@ -138,14 +138,14 @@ def _official(folder: Path, missing: list[str]) -> Iterator[Phase]:
 
 
 def _patient_of(folder: Path) -> str:
-    """Return the name of the patient of a folder, which its files begin with."""
+    """Return the name of the patient of a folder from its name or its files."""
     if _PATIENT.fullmatch(folder.name):
         return folder.name
     found = {match[0] for path in folder.iterdir() if (match := _PATIENT.match(path.name))}
     if len(found) != 1:
         raise FlomoError(
-            f"{folder} holds files of {len(found) or 'no'} patients; give the folder that holds "
-            "patient001, patient002, ..."
+            f"{folder} contains files of {len(found) or 'no'} patients; give the folder that "
+            "contains patient001, patient002, ..."
         )
     return found.pop()
 
@@ -160,34 +160,36 @@ def _read_info(path: Path, missing: list[str]) -> dict[str, str]:
     info = dict(re.findall(r"^\s*(\w+)\s*:\s*(.*?)\s*$", text, re.MULTILINE))
     for name in PHASES:
         if name in info and not re.fullmatch(r"[1-9]\d*", info[name]):
-            raise FlomoError(f"{path} gives '{info[name]}' as the frame of {name}; mend it.")
+            raise FlomoError(f"{path} has '{info[name]}' as the frame of {name}; fix it.")
     return info
 
 
-def _either(folder: Path, stem: str) -> Path | None:
-    """Return a file, compressed or not."""
+def _find_nifti(folder: Path, stem: str) -> Path | None:
+    """Return a NIfTI file, compressed or not."""
     for suffix in (".nii.gz", ".nii"):
         if (folder / f"{stem}{suffix}").is_file():
             return folder / f"{stem}{suffix}"
     return None
 
 
-def _prepared_before(source: Path) -> Iterator[Phase]:
-    """Yield the cases of a folder with ``cases.csv``; what it says of them is kept."""
-    rows = read_rows(source)
-    cases = [case_of(source, row) for row in rows]
+def _prepared_phases(source: Path) -> Iterator[Phase]:
+    """Yield the cases of a folder with ``cases.csv``; its columns are kept."""
+    rows = read_case_rows(source)
+    cases = [case_from_row(source, row) for row in rows]
     files = [path for case in cases for path in (case.image, case.labels)]
-    refuse_missing(source, [str(path.relative_to(source)) for path in files if not path.is_file()])
+    raise_if_missing(
+        source, [str(path.relative_to(source)) for path in files if not path.is_file()]
+    )
     for row, case in zip(rows, cases, strict=True):
         yield Phase(row, case.image, case.labels)
 
 
 def _check_complete(source: Path, phases: Sequence[Phase]) -> None:
-    """Raise unless every patient has both phases, once each."""
+    """Check that every patient has both phases exactly once."""
     found: dict[str, list[str]] = {}
     for phase in phases:
         found.setdefault(phase.row["patient"], []).append(phase.row.get("phase", ""))
-    refuse_missing(
+    raise_if_missing(
         source,
         [f"{p} of {patient}" for patient, has in found.items() for p in PHASES if p not in has],
     )
@@ -196,8 +198,8 @@ def _check_complete(source: Path, phases: Sequence[Phase]) -> None:
             raise FlomoError(f"{source} has the phases {', '.join(has)} of {patient}; remove some.")
 
 
-def _item(phase: Phase, notes: dict[str, str]) -> Item:
-    """Check a phase, measure it, and take over its files; what was decided goes into ``notes``."""
+def _item(phase: Phase, notes: dict[str, str]) -> PreparedCase:
+    """Check and measure a phase and read its files; notes on its header go into ``notes``."""
     labels = read(phase.labels)
     image = read(phase.image, fill=True)
     if phase.frame is None:
@@ -205,8 +207,8 @@ def _item(phase: Phase, notes: dict[str, str]) -> Item:
     else:
         if phase.frame >= image.n_frames:
             raise FlomoError(
-                f"{phase.image} has {image.n_frames} frames, but Info.cfg asks for frame "
-                f"{phase.frame + 1}; get the data again."
+                f"{phase.image} has {image.n_frames} frames, but Info.cfg refers to frame "
+                f"{phase.frame + 1}; download the data again."
             )
         image = image.frame(phase.frame)
         content, suffix = _nifti(image), ".nii.gz"
@@ -232,30 +234,30 @@ def _item(phase: Phase, notes: dict[str, str]) -> Item:
         "image": f"images/{case}{suffix}",
         "labels": f"labels/{case}_gt{_suffix(phase.labels)}",
     }
-    return Item(row, content, phase.labels.read_bytes())
+    return PreparedCase(row, content, phase.labels.read_bytes())
 
 
 def _on_image(phase: Phase, image: Volume, labels: Volume) -> Volume:
-    """Return the labels in the storage of the image, or raise unless both are as they should be."""
+    """Return the labels in the array layout of the image, after checking both."""
     case = phase.row["case"]
     if image.axes != ("slices", "rows", "columns") or labels.axes != image.axes:
-        raise FlomoError(f"{case} must be a volume without frames; get the data again.")
+        raise FlomoError(f"{case} must be a volume without frames; download the data again.")
     try:
         labels = align_labels(labels, image)
     except FlomoError as error:
         raise FlomoError(
-            f"The image and the labels of {case} lie on different grids: {error}"
+            f"The image and the labels of {case} have different grids: {error}"
         ) from error
     if image.data.max() == image.data.min():
-        raise FlomoError(f"The image of {case} holds one value only; get it again.")
+        raise FlomoError(f"The image of {case} is constant; download it again.")
     codes = set(np.unique(labels.data).tolist())
     if strange := sorted(codes - {0, *CODES}):
         raise FlomoError(
-            f"The labels of {case} hold the code {strange[0]:g}; ACDC knows 0 background, 1 right "
+            f"The labels of {case} contain the code {strange[0]:g}; ACDC has 0 background, 1 right "
             "ventricle, 2 myocardium and 3 left ventricle."
         )
     if not codes & CODES.keys():
-        raise FlomoError(f"The labels of {case} are empty; get them again.")
+        raise FlomoError(f"The labels of {case} are empty; download them again.")
     return labels
 
 
@@ -272,7 +274,7 @@ def _suffix(path: Path) -> str:
 
 
 def published_split(patients: Iterable[str]) -> Folds:
-    """Return the published split: one fold of 20 test patients, all others in training only.
+    """Return the published split: one fold of 20 test patients; all others only for training.
 
     Raises
     ------
@@ -283,16 +285,16 @@ def published_split(patients: Iterable[str]) -> Folds:
     if missing := sorted(test - set(patients)):
         raise FlomoError(
             f"{missing[0]} of the published test split is missing ({len(missing)} of {len(test)} "
-            "are); give the folder of all 100 training patients of ACDC."
+            "are missing); give the folder of all 100 training patients of ACDC."
         )
     return Folds((tuple(sorted(test)),), training_only=tuple(sorted(set(patients) - test)))
 
 
 def _stratified(rows: Sequence[Mapping[str, str]]) -> Folds:
-    """Deal patients to folds, their pathologies in equal shares."""
+    """Assign patients to folds, stratified by pathology."""
     strata: dict[str, list[str]] = {}
     for row in rows:
         strata.setdefault(row["patient"], []).append(row["group"])
-    # A part of the data set, down to one patient, has a fold for each patient at most.
-    folds = deal(strata, min(NUMBER_OF_FOLDS, len(strata)))
+    # A subset of the data set has at most one fold per patient.
+    folds = assign_folds(strata, min(NUMBER_OF_FOLDS, len(strata)))
     return Folds(folds, unit="patient", stratified_by="group")

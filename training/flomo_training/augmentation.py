@@ -1,4 +1,4 @@
-"""Random changes of training slices: MONAI's transforms, and those that it lacks."""
+"""Augmentation of training slices with MONAI transforms and a few additional ones."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from flomo_training.recipe import Augmentation
 def compose(a: Augmentation) -> mt.Compose:
     """Return the transforms of an augmentation recipe.
 
-    They take a mapping of ``image`` ``(C, H, W)``, values in 0..1, and ``classes`` ``(1, H, W)``. A
-    transform whose probability is 0 is left out, so its random numbers are never drawn.
+    They take a mapping of ``image`` ``(C, H, W)``, values in 0..1, and ``classes`` ``(1, H, W)``.
+    Transforms with probability 0 are left out and draw no random numbers.
     """
     both = ("image", "classes")
     interpolation = ("bilinear", "nearest")
@@ -93,16 +93,16 @@ def _pair(values: tuple[float, ...]) -> tuple[float, float]:
 
 
 class RandNeighboursd(mt.Randomizable, mt.MapTransform):
-    """Neighbouring slices that change sides, or are missing.
+    """Randomly reverse the order of neighbouring slices, or set them to 0.
 
     Parameters
     ----------
     keys
-        Entries of the mapping, ``(C, H, W)``: slices in the order of their stack.
+        Entries of the mapping, ``(C, H, W)``: slices in stack order.
     reverse
-        Probability that the order is turned round.
+        Probability of reversing the order.
     alone
-        Probability that all but the slice in the middle become 0.
+        Probability of setting all slices except the central one to 0.
     """
 
     def __init__(self, keys: Hashable, reverse: float, alone: float) -> None:
@@ -111,7 +111,7 @@ class RandNeighboursd(mt.Randomizable, mt.MapTransform):
         self.alone = alone
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the mapping with its entries changed, or as they were."""
+        """Return the transformed mapping."""
         result = dict(data)
         reverse, alone = self.R.uniform(size=2) < (self.reverse, self.alone)
         for key in self.key_iterator(result):
@@ -126,7 +126,7 @@ class RandNeighboursd(mt.Randomizable, mt.MapTransform):
 class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):
     """Contrast-limited adaptive histogram equalisation with a random clip limit.
 
-    Source: Zuiderveld, Graphics Gems IV, 1994; computed by scikit-image.
+    Source: Zuiderveld, Graphics Gems IV, 1994; implemented in scikit-image.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):
         self.clip_limit = clip_limit
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the mapping with its entries equalised, or as they were."""
+        """Return the transformed mapping."""
         result = dict(data)
         self.randomize(None)
         if self._do_transform:
@@ -157,10 +157,10 @@ class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):
 
 
 class RandGhostd(mt.RandomizableTransform, mt.MapTransform):
-    """Periodic ghosts along one axis: every n-th line of k-space is weakened.
+    """Periodic ghosting along one axis: every n-th line of k-space is attenuated.
 
     Motion and flow during the acquisition modulate the lines of k-space along the phase-encoding
-    axis, which repeats the image, shifted, over itself. Lines near the centre of k-space are kept,
+    axis, which superimposes shifted copies of the image. Lines near the centre of k-space are kept,
     so that the mean intensity hardly changes.
 
     Parameters
@@ -170,7 +170,7 @@ class RandGhostd(mt.RandomizableTransform, mt.MapTransform):
     prob
         Probability.
     strength
-        Largest share that a weakened line loses, 0 to 1.
+        Largest attenuation of a line, 0 to 1.
     """
 
     def __init__(self, keys: Hashable, prob: float, strength: float) -> None:
@@ -179,7 +179,7 @@ class RandGhostd(mt.RandomizableTransform, mt.MapTransform):
         self.strength = strength
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the mapping with ghosts in its entries, or as they were."""
+        """Return the transformed mapping."""
         result = dict(data)
         self.randomize(None)
         if self._do_transform:
@@ -192,7 +192,7 @@ class RandGhostd(mt.RandomizableTransform, mt.MapTransform):
 
 
 def _with_ghosts(image: Tensor, axis: int, period: int, loss: float) -> Tensor:
-    """Weaken every ``period``-th line of k-space along an axis of ``(C, H, W)``."""
+    """Attenuate every ``period``-th line of k-space along an axis of ``(C, H, W)``."""
     length = image.shape[axis]
     frequency = torch.fft.fftfreq(length).abs() * length
     weakened = (torch.arange(length) % period == 0) & (frequency > length / 32)
@@ -204,7 +204,7 @@ def _with_ghosts(image: Tensor, axis: int, period: int, loss: float) -> Tensor:
 
 
 class RandShadowd(mt.RandomizableTransform, mt.MapTransform):
-    """A soft-edged dark half plane, as a coil's fall-off or an acoustic shadow casts.
+    """A dark half plane with a soft edge, similar to coil fall-off or an acoustic shadow.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class RandShadowd(mt.RandomizableTransform, mt.MapTransform):
     prob
         Probability.
     depth
-        Largest share of the brightness that the shadow takes away.
+        Largest relative loss of brightness in the shadow.
     """
 
     def __init__(self, keys: Hashable, prob: float, depth: float) -> None:
@@ -222,7 +222,7 @@ class RandShadowd(mt.RandomizableTransform, mt.MapTransform):
         self.depth = depth
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the mapping with a shadow over its entries, or as they were."""
+        """Return the transformed mapping."""
         result = dict(data)
         self.randomize(None)
         if self._do_transform:
@@ -236,7 +236,7 @@ class RandShadowd(mt.RandomizableTransform, mt.MapTransform):
 
 
 def _shadow(image: Tensor, angle: float, offset: float, softness: float, depth: float) -> Tensor:
-    """Return the factor ``(H, W)`` of a shadow; lengths are in halves of the image's sides."""
+    """Return the factor ``(H, W)`` of a shadow; lengths are in units of half an image side."""
     rows, columns = (torch.linspace(-1, 1, size) for size in image.shape[-2:])
     distance = np.sin(angle) * rows[:, None] + np.cos(angle) * columns[None, :] - offset
     return 1 - depth * torch.sigmoid(distance / softness)

@@ -1,7 +1,7 @@
-"""Means with 95 % intervals: percentile bootstrap over patients, the only independent units.
+"""Means with 95 % intervals by percentile bootstrap over patients.
 
-The volumes of one patient, and the structures of one volume, fail together; drawing them one by one
-would make intervals too narrow.
+The volumes of one patient and the structures of one volume are not independent; resampling them
+separately would make the intervals too narrow.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
-"""Draws of patients with replacement."""
+"""Number of bootstrap resamples."""
 
 LEVEL = (2.5, 97.5)
-"""Percentiles of the means of all draws that bound an interval."""
+"""Percentiles that bound an interval."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Sample:
     Attributes
     ----------
     values
-        NaN is left out.
+        NaN is ignored.
     patients
         Of each value.
     strata
-        Of each value; the mean is taken within each stratum first (each structure weighs the same,
-        however often it occurs).
+        Of each value; the mean is computed within each stratum first, so that each structure has
+        the same weight.
     weights
-        Of each value within its stratum; all the same by default.
+        Of each value within its stratum; equal by default.
     """
 
     values: Sequence[float]
@@ -72,7 +72,7 @@ def estimate(sample: Sample, seed: int = 0) -> Estimate:
     sample
         The mean is taken within each stratum, then over strata.
     seed
-        Of the draws; equal patients are drawn by equal seeds.
+        Of the resampling.
     """
     sums, counts = sample.totals()
     return _estimate(
@@ -83,10 +83,10 @@ def estimate(sample: Sample, seed: int = 0) -> Estimate:
 
 
 def paired_difference(first: Sample, second: Sample, seed: int = 0) -> Estimate:
-    """Return mean of ``first`` minus mean of ``second`` with its interval.
+    """Return the mean of ``first`` minus the mean of ``second`` with its interval.
 
-    Both are measured on the same patients, which are drawn together: what makes a patient hard for
-    both cancels out.
+    Both are measured on the same patients, which are resampled together, so the difficulty of a
+    patient cancels out.
 
     Raises
     ------
@@ -106,19 +106,33 @@ def paired_difference(first: Sample, second: Sample, seed: int = 0) -> Estimate:
 
 
 def draws(patients: int, seed: int) -> NDArray[np.float64]:
-    """Return how often each patient occurs in each draw, (draws, patients)."""
+    """Return how often each patient occurs in each resample, (resamples, patients)."""
     chosen = np.random.default_rng(seed).integers(0, patients, (RESAMPLES, patients))
     times = np.zeros((RESAMPLES, patients))
     np.add.at(times, (np.arange(RESAMPLES)[:, None], chosen), 1.0)
     return times
 
 
+def patient_weights(patients: int, seed: int = 0) -> NDArray[np.float64]:
+    """Return the weights of patients, (1 + resamples, patients): first the original sample.
+
+    A single patient is not resampled.
+    """
+    everyone = np.ones((1, patients))
+    return np.concatenate([everyone, draws(patients, seed)]) if patients > 1 else everyone
+
+
+def interval_of(drawn: NDArray[np.float64]) -> Estimate:
+    """Return a statistic and its interval, given its values for each row of `patient_weights`."""
+    return _estimate(drawn[:1], drawn[1:], len(drawn))
+
+
 def _means(
     times: NDArray[np.float64], sums: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the mean over strata of the means within them, for every draw.
+    """Return the mean over strata of the means within them, for every resample.
 
-    A stratum that a draw holds no value of is left out of it; without any the mean is NaN.
+    Strata without a value in a resample are ignored; without any value the mean is NaN.
     """
     weights = times @ counts
     there = weights > 0

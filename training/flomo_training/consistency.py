@@ -1,8 +1,8 @@
-"""Figures that cannot both be true: a Dice too high for the IoU printed beside it.
+"""Detect contradictory pairs of mean Dice and mean IoU.
 
-For one image Dice is ``2 IoU / (1 + IoU)``, a concave function, so that by Jensen's inequality the
-mean Dice of any images is at most that function of their mean IoU, however they are distributed and
-weighted. A pair above it was not averaged over the same images, or not the same way.
+For one image, Dice is ``2 IoU / (1 + IoU)``, a concave function. By Jensen's inequality the mean
+Dice over any images is at most this function of their mean IoU. A pair above this limit was not
+averaged over the same images in the same way.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class FigurePair:
-    """Mean Dice and mean IoU that are said to be of the same images.
+class DiceIouPair:
+    """Mean Dice and mean IoU reported for the same images.
 
     Attributes
     ----------
     name
-        Where they stand.
+        Where they are reported.
     dice, iou
         In the same units, both 0 to 1 or both in percent.
     step
-        Last digit that is printed, in the same units: 0.01 for 92.70. Rounding moves each figure by
-        up to half of it.
+        Rounding step in the same units: 0.01 for 92.70.
     """
 
     name: str
@@ -34,37 +33,37 @@ class FigurePair:
 
 @dataclass(frozen=True)
 class ImpossiblePair:
-    """A pair that cannot be, and the largest Dice that its IoU leaves room for."""
+    """A contradictory pair, and the largest Dice that its IoU allows."""
 
-    pair: FigurePair
+    pair: DiceIouPair
     largest_dice: float
 
     def __str__(self) -> str:
         return (
-            f"{self.pair.name}: Dice {self.pair.dice:g} beside IoU {self.pair.iou:g} is impossible "
+            f"{self.pair.name}: Dice {self.pair.dice:g} with IoU {self.pair.iou:g} is impossible "
             f"over the same images, at most {self.largest_dice:.4g}"
         )
 
 
 def largest_dice(iou: float) -> float:
-    """Return the largest mean Dice beside a mean IoU, both 0 to 1."""
+    """Return the largest mean Dice for a mean IoU, both 0 to 1."""
     return 2 * iou / (1 + iou)
 
 
-def check_pairs(pairs: Iterable[FigurePair], *, percent: bool = False) -> list[ImpossiblePair]:
-    """Find the pairs with a Dice above ``2 IoU / (1 + IoU)``, whatever was rounded.
+def check_pairs(pairs: Iterable[DiceIouPair], *, percent: bool = False) -> list[ImpossiblePair]:
+    """Find the pairs with a Dice above ``2 IoU / (1 + IoU)``, allowing for rounding.
 
     Parameters
     ----------
     pairs
-        Of one table; NaN is passed over.
+        Of one table; NaN is ignored.
     percent
-        Whether the figures are in percent.
+        Whether the values are in percent.
 
     Raises
     ------
     ValueError
-        If a figure lies outside 0..1 (0..100 in percent): then the units are not what was said.
+        If a value is outside 0..1 (0..100 in percent), so the units are wrong.
     """
     unit = 100.0 if percent else 1.0
     found = []
@@ -74,7 +73,7 @@ def check_pairs(pairs: Iterable[FigurePair], *, percent: bool = False) -> list[I
                 raise ValueError(f"{pair.name}: {name} {figure:g} lies outside 0 to {unit:g}")
         half = pair.step / 2
         most = largest_dice(min((pair.iou + half) / unit, 1.0))
-        # 1e-6: figures of single precision, with which the equality of one image holds only nearly.
+        # 1e-6: for a single image in single precision the equality holds only approximately.
         if (pair.dice - half) / unit > most + 1e-6:
             found.append(ImpossiblePair(pair, unit * largest_dice(pair.iou / unit)))
     return found

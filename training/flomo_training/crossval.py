@@ -1,4 +1,4 @@
-"""Every fold of a recipe: train, measure what was held out, and one table over all patients."""
+"""Cross-validation: train every fold of a recipe and evaluate all held-out patients."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flomo_training.agreement import Agreement, read_table, write_table
-from flomo_training.fit import LAST, choose_hardware, is_first_process, save_recipe, train
+from flomo_training.fit import LAST, is_global_zero_process, override_hardware, save_recipe, train
 from flomo_training.folds import read_folds
+from flomo_training.json_files import write_json
+from flomo_training.metrics_table import StructureMetrics, read_metrics, write_metrics
 from flomo_training.recipe import Recipe, read_recipe
 from flomo_training.reports import CASES_TABLE, write_reports
 from flomo_training.summary import figures
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.models.shelf import CARD_FILE
 
 
-def run_fold(recipe: Recipe, source: Path, out: Path) -> list[Agreement]:
-    """Train one fold and measure its held-out cases; what is done already is not done again.
+def run_fold(recipe: Recipe, source: Path, out: Path) -> list[StructureMetrics]:
+    """Train one fold and evaluate its held-out cases; finished steps are skipped.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ def run_fold(recipe: Recipe, source: Path, out: Path) -> list[Agreement]:
     source
         Data folder.
     out
-        The fold's run folder. A finished run is kept, an interrupted one goes on.
+        Run folder of the fold. A finished run is kept, an interrupted one is resumed.
 
     Returns
     -------
-    list of Agreement
+    list of StructureMetrics
         One row for each structure of each held-out case.
 
     Raises
@@ -47,36 +47,36 @@ def run_fold(recipe: Recipe, source: Path, out: Path) -> list[Agreement]:
         if not (out / "model" / CARD_FILE).is_file():
             train(recipe, source, out, resume=(out / LAST).is_file())
         write_reports(out, recipe, source)
-    return read_table(out / CASES_TABLE)
+    return read_metrics(out / CASES_TABLE)
 
 
 def cross_validate(recipe: Recipe, source: Path, out: Path, folds: Sequence[int]) -> dict[str, Any]:
-    """Train and measure several folds.
+    """Train and evaluate several folds.
 
-    Every patient is measured once, by the one model that never saw that patient.
+    Every patient is evaluated once, by the model that was not trained on it.
 
     Parameters
     ----------
     recipe
-        Its own fold is ignored.
+        Its fold is ignored.
     source
         Data folder.
     out
-        Holds ``fold0``, ``fold1``, ... and at the end ``cases.csv`` and ``crossval.json``.
+        Folder for ``fold0``, ``fold1``, ..., ``cases.csv`` and ``crossval.json``.
     folds
-        Which.
+        Folds to run.
 
     Returns
     -------
     dict
-        The figures of all folds together, and ``folds``: the mean Dice of each.
+        Summary of all folds together, and ``folds``: the mean Dice of each.
 
     Raises
     ------
     FlomoError
-        If a fold cannot be trained or measured; the folds that are finished stay.
+        If a fold cannot be trained or evaluated; finished folds are kept.
     """
-    rows: list[Agreement] = []
+    rows: list[StructureMetrics] = []
     means: dict[str, Any] = {}
     for fold in folds:
         of_fold = replace(recipe, data=replace(recipe.data, fold=fold))
@@ -88,23 +88,22 @@ def cross_validate(recipe: Recipe, source: Path, out: Path, folds: Sequence[int]
         rows += measured
     repeated = len(rows) - len({(row.case, row.structure) for row in rows})
     if repeated:
-        raise FlomoError(f"{out}: {repeated} results stand in two folds; the folds have a leak.")
+        raise FlomoError(f"{out}: {repeated} results are in two folds; fix the folds.")
     result = {"model": recipe.model.name, "flavour": recipe.flavour, "folds": means}
     result |= figures(rows)
-    write_table(rows, out / CASES_TABLE)
-    with atomic_write(out / "crossval.json") as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_metrics(rows, out / CASES_TABLE)
+    write_json(result, out / "crossval.json")
     return result
 
 
 def run_crossval(args: argparse.Namespace) -> int:
-    """Serve ``flomo crossval``."""
+    """Run ``flomo crossval``."""
     recipe = read_recipe(args.recipe)
-    recipe = replace(recipe, hardware=choose_hardware(recipe.hardware, args))
+    recipe = replace(recipe, hardware=override_hardware(recipe.hardware, args))
     if recipe.hardware.devices * recipe.hardware.num_nodes > 1:
-        # Each fold starts its processes anew, which only a program of its own can do.
+        # Lightning starts new processes for each fold, which needs a separate program.
         raise FlomoError(
-            "flomo crossval uses one device; with several, run flomo train --fold K for each fold."
+            "flomo crossval uses one device; for several, run flomo train --fold K for each fold."
         )
     source = Path(args.data or recipe.data.source)
     out = Path(args.out) if args.out else Path("runs") / f"{recipe.model.name}-crossval"
@@ -117,7 +116,7 @@ def run_crossval(args: argparse.Namespace) -> int:
     result = cross_validate(recipe, source, out, folds)
     if args.json:
         print(json.dumps(result, indent=2))
-    elif is_first_process():
+    elif is_global_zero_process():
         low, high = result["interval_95"]
         print(
             f"{recipe.model.name}: mean Dice {result['mean_dice']} ({low} to {high}) over "

@@ -1,4 +1,4 @@
-"""The course of a training as a picture, from the table that it writes."""
+"""Plot training curves from the table of a run."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Points = list[tuple[float, float]]
 
 
 def draw_curves(table: Path, picture: Path) -> None:
-    """Draw every quantity of a table over the epochs.
+    """Plot every quantity of a table against the epoch.
 
-    ``train/loss`` and ``val/loss`` share a panel; from ``slices`` and ``seconds`` the speed is
-    drawn.
+    ``train/loss`` and ``val/loss`` share a panel; the speed is computed from ``slices`` and
+    ``seconds``.
 
     Parameters
     ----------
     table
-        CSV with a column ``epoch``: a row an epoch, or several that each fill some columns.
+        CSV with a column ``epoch``; an epoch may have several rows with different columns filled.
     picture
         PNG to write.
 
     Raises
     ------
     FlomoError
-        If the table is missing, has no epochs or no figures, or the picture cannot be written.
+        If the table is missing or has no values, or the picture cannot be written.
     """
     panels = read_curves(table)
     figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
@@ -63,15 +63,15 @@ def draw_curves(table: Path, picture: Path) -> None:
 
 
 def read_curves(table: Path) -> dict[str, dict[str, Points]]:
-    """Return points (epoch, value) by quantity and, within it, by stage of the run.
+    """Return points (epoch, value) by quantity and stage.
 
-    Epochs count from 1, as people do. ``train/loss`` is the quantity ``loss`` of the stage
-    ``train``; the stage is empty where a column names none.
+    Epochs are counted from 1. ``train/loss`` is the quantity ``loss`` of the stage ``train``; the
+    stage may be empty.
 
     Raises
     ------
     FlomoError
-        If the table is missing, has no epochs or no figures.
+        If the table is missing or has no values.
     """
     try:
         rows = read_table(table)
@@ -88,11 +88,11 @@ def read_curves(table: Path) -> dict[str, dict[str, Points]]:
                 speed = panels.setdefault("slices_per_second", {})
                 speed.setdefault("", []).append((epoch, slices / seconds))
     except FileNotFoundError as error:
-        raise FlomoError(f"There are no curves {table}; train first.") from error
+        raise FlomoError(f"The curves {table} do not exist; train first.") from error
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise FlomoError(f"The curves {table} cannot be read ({error}); train again.") from error
     if not panels:
-        raise FlomoError(f"The curves {table} hold no figures yet; train for an epoch at least.")
+        raise FlomoError(f"The curves {table} are empty; train for at least one epoch.")
     return panels
 
 

@@ -1,4 +1,4 @@
-"""``flomo data``: prepare a data set, pack it into one file."""
+"""``flomo data``: prepare a data set, or pack it into one file."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from napari_flomo.files import check_writable
 
 
 def run_prepare(args: argparse.Namespace) -> int:
-    """Serve ``flomo data prepare``."""
+    """Run ``flomo data prepare``."""
     source, out = Path(args.source), Path(args.out)
     if not source.is_dir():
-        raise FlomoError(f"There is no folder {source}; check the path.")
+        raise FlomoError(f"The folder {source} does not exist; check the path.")
     if source.resolve() == out.resolve():
-        raise FlomoError("The data would overwrite itself; choose an --out other than --source.")
+        raise FlomoError("--out must differ from --source; choose another folder.")
     if args.name in COLLECTIONS:
         if args.published_split:
-            raise FlomoError("--published-split is known for acdc only; leave it out.")
+            raise FlomoError("--published-split is available for acdc only; omit it.")
         prepare_photos(args.name, source, out)
     else:
         prepare_acdc(source, out, published=args.published_split)
-    print(f"The data is ready in {out}.", file=sys.stderr)
+    print(f"Prepared data: {out}", file=sys.stderr)
     return 0
 
 
 def run_pack(args: argparse.Namespace) -> int:
-    """Serve ``flomo data pack``."""
+    """Run ``flomo data pack``."""
     out = Path(args.out)
     card = read_recipe(args.recipe).model
     check_writable(out)
     slices = write_pack(Path(args.source), card, out)
-    print(f"{out} holds {slices} slices in {out.stat().st_size / 2**20:.1f} MiB.", file=sys.stderr)
+    print(f"{out}: {slices} slices, {out.stat().st_size / 2**20:.1f} MiB", file=sys.stderr)
     return 0

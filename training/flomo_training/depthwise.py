@@ -1,10 +1,10 @@
-"""Fast gradients of depthwise convolutions on a CPU.
+"""Fast gradients of depthwise convolutions on the CPU.
 
 FLoMo-Net's experts are depthwise convolutions with kernels up to 7x7 and dilations up to 3.
-PyTorch's CPU library runs them fast forwards, but falls back to a slow general routine for the
-gradient of the kernel (and, with dilation, of the input). The gradient of the input is itself a
-depthwise convolution with the kernel turned by 180 degrees; that of the kernel is a sum of shifted
-products, which numba compiles to vector code. The values are the same up to rounding.
+PyTorch's CPU library has a fast forward pass, but a slow generic gradient of the kernel (and, with
+dilation, of the input). The gradient of the input is a depthwise convolution with the kernel
+rotated by 180 degrees; that of the kernel is a sum of shifted products, which numba compiles to
+vector code. The values are equal up to rounding.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from napari_flomo.networks.convolutions import DepthwiseConv2d, convolve_depthwise
 
 BAND = 16
-"""Rows worked on at a time, so that they stay in the processor's cache."""
+"""Number of rows processed at a time, so that they fit into the processor's cache."""
 
 
 @njit(fastmath=True, inline="always")
 def _add_product(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-    # All indices start at 0: numba would guard a sum of indices against negative values, and the
-    # guard keeps the loop from being vectorised.
+    # All indices start at 0: numba would check a sum of indices for negative values, which prevents
+    # vectorisation.
     for i in range(total.size):
         total[i] += a[i] * b[i]
 
@@ -53,8 +53,8 @@ def kernel_gradient(
     Parameters
     ----------
     x, g
-        Input and gradient of the output, ``(N, H, W, C)``, C-contiguous, as `bits` returns them:
-        float32 in 32 bits each, or bfloat16 in 16. It is summed in float32.
+        Input and gradient of the output, ``(N, H, W, C)``, C-contiguous, as returned by `bits`:
+        float32 as 32 bits or bfloat16 as 16 bits. Sums are computed in float32.
     size, dilation
         Of the kernel; stride 1, 'same' zero padding.
 
@@ -93,7 +93,7 @@ def kernel_gradient(
                 right = tap % size * dilation - reach
                 begin, end = max(0, -right) * channels, min(width, width - right) * channels
                 if begin >= end:
-                    continue  # the tap reaches over the whole image
+                    continue  # the tap is outside the image everywhere
                 total[:] = 0
                 along = right * channels
                 for row in range(max(first, -down), min(last, height - down)):
@@ -107,7 +107,7 @@ def kernel_gradient(
 
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution with stride 1 and 'same' padding."""
+    """Depthwise convolution with stride 1 and 'same' padding."""
 
     @staticmethod
     def forward(
@@ -128,7 +128,7 @@ class _Depthwise(torch.autograd.Function):
             to_maps = convolve_depthwise(gradient, turned, None, ctx.dilation)
         size = weight.shape[-1]
         if size == 3 and ctx.dilation == 1:
-            # The one case for which the library has fast code.
+            # The only case for which the library has fast code.
             to_weight = torch.ops.aten.convolution_backward(
                 gradient, maps, weight.to(maps.dtype), None, [1, 1], [1, 1], [1, 1], False, [0, 0],
                 weight.shape[0], [False, True, False],
@@ -143,9 +143,9 @@ class _Depthwise(torch.autograd.Function):
 
 
 def bits(maps: Tensor) -> np.ndarray:
-    """Return ``(N, H, W, C)``: the bits of each number, 32 of float32 or 16 of bfloat16.
+    """Return ``(N, H, W, C)``: the bits of each number, 32 for float32 or 16 for bfloat16.
 
-    numba knows no bfloat16.
+    numba does not support bfloat16.
     """
     last = maps.detach().permute(0, 2, 3, 1).contiguous()
     if maps.dtype == torch.bfloat16:
@@ -153,8 +153,8 @@ def bits(maps: Tensor) -> np.ndarray:
     return last.float().numpy().view(np.uint32)
 
 
-class FastDepthwise(DepthwiseConv2d):
-    """A depthwise convolution with the same weights and values, but a faster gradient."""
+class FastDepthwiseConv2d(DepthwiseConv2d):
+    """Depthwise convolution with the same weights and values, but a faster gradient."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
@@ -165,22 +165,22 @@ class FastDepthwise(DepthwiseConv2d):
 
 
 def accelerate(network: nn.Module) -> int:
-    """Give all depthwise convolutions of a network the fast gradient, in place.
+    """Use the fast gradient for all depthwise convolutions of a network, in place.
 
     Returns
     -------
     int
-        How many were changed. Names and weights stay as they are.
+        Number of changed layers. Names and weights stay the same.
     """
-    # The first call loads compiled code, after which PyTorch's own sums round otherwise in the last
-    # bit. It comes before the first step, so that a run and one that is resumed compute the same.
+    # The first call loads compiled code, after which PyTorch's sums are rounded differently in the
+    # last bit. Load it before the first step, so that resumed runs compute the same.
     for kind in (np.uint32, np.uint16):
         nothing = np.zeros((1, 4, 4, 2), kind)
         kernel_gradient(nothing, nothing, 3, 1)
     changed = 0
     for module in network.modules():
         if not isinstance(module, nn.Conv2d) or type(module) not in (nn.Conv2d, DepthwiseConv2d):
-            continue  # a subclass may compute something else
+            continue  # subclasses may compute something else
         reach = zip(module.dilation, module.kernel_size, strict=True)
         same = tuple(d * (k - 1) // 2 for d, k in reach)
         if (
@@ -190,6 +190,6 @@ def accelerate(network: nn.Module) -> int:
             and module.kernel_size[0] == module.kernel_size[1]
             and module.dilation[0] == module.dilation[1]
         ):
-            module.__class__ = FastDepthwise
+            module.__class__ = FastDepthwiseConv2d
             changed += 1
     return changed

@@ -1,4 +1,4 @@
-"""Slices and contours as all pictures of this package show them."""
+"""Drawing of slices and contours for all pictures of this package."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from flomo_training.metrics import bounding_box
 from napari_flomo.models import Label
 
 MARGIN = 0.6
-"""Shown around the structures, as a share of their larger side."""
+"""Margin around the structures, as a fraction of their larger side."""
 
-GROUND, INK = "#111111", "#f0f0f0"
+BACKGROUND, FOREGROUND = "#111111", "#f0f0f0"
 
 
-def grey_window(pixels: NDArray[Any]) -> tuple[float, float]:
-    """Return the grey values of an image, or of a part of one, that are shown black and white."""
+def display_range(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Return the intensities of an image that are displayed as black and white."""
     low, high = np.percentile(pixels, (1, 99.5))
     return float(low), float(high)
 
 
-def surroundings(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Return a square of rows and columns around a mask, as far as the image reaches.
+def crop_around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return a square of rows and columns around a mask, clipped to the image.
 
     Parameters
     ----------
     mask
-        ``(rows, columns)``; all of an empty one is returned.
+        ``(rows, columns)``; the whole image is returned if it is empty.
     """
     if not mask.any():
         return slice(None), slice(None)
@@ -51,16 +51,16 @@ def draw_image(axes: Axes, image: NDArray[Any], window: tuple[float, float], asp
     Parameters
     ----------
     axes
-        Where.
+        Axes to draw on.
     image
-        ``(rows, columns)``, with channels for colour.
+        ``(rows, columns)`` or ``(rows, columns, channels)``.
     window
-        Grey values shown black and white.
+        Intensities displayed as black and white.
     aspect
-        Height of a pixel over its width.
+        Height of a pixel divided by its width.
     """
     if image.ndim == 3 and image.shape[2] >= 3:
-        axes.imshow(image[..., :3], aspect=aspect)  # a fourth channel is opacity
+        axes.imshow(image[..., :3], aspect=aspect)  # without opacity
     else:
         grey = image if image.ndim == 2 else image[..., 0]
         low, high = window
@@ -73,7 +73,7 @@ def draw_contours(axes: Axes, codes: NDArray[Any], labels: Sequence[Label]) -> N
     for label in labels:
         mask = np.equal(codes, label.code)
         if mask.any():
-            # A frame of background closes outlines that run along the edge of the picture.
+            # Padding closes contours at the edge of the image.
             extent = np.pad(mask.astype(np.float32), 1)
             grid = [np.arange(-1, length + 1) for length in mask.shape]
             axes.contour(
@@ -89,6 +89,6 @@ def draw_legend(figure: Figure, labels: Sequence[Label]) -> None:
         loc="outside lower center",
         ncol=len(lines),
         frameon=False,
-        labelcolor=INK,
+        labelcolor=FOREGROUND,
         fontsize=9,
     )

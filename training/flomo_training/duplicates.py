@@ -1,9 +1,9 @@
-"""Pictures that look alike: a perceptual hash, distances in bits, and clusters of near duplicates.
+"""Near duplicates of pictures: a perceptual hash, Hamming distances, and clusters.
 
-The hash says which of the 255 lowest spatial frequencies of a small grey picture are stronger than
-the median one (DCT hash; Zauner, "Implementation and benchmarking of perceptual image hash
-functions", 2010). Saving a picture anew as a small JPEG moves a handful of bits, another picture a
-hundred.
+Each bit of the hash tells whether one of the 255 lowest spatial frequencies of a small grey picture
+is stronger than their median (DCT hash; Zauner, "Implementation and benchmarking of perceptual
+image hash functions", 2010). Saving a picture as a small JPEG changes a few bits; different
+pictures differ in about a hundred.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def perceptual_hash(picture: NDArray[np.uint8]) -> str:
     grey = Image.fromarray(picture).convert("L").resize((THUMBNAIL, THUMBNAIL), Image.BILINEAR)  # type: ignore[attr-defined]
     waves = dctn(np.asarray(grey, np.float64), norm="ortho")[:FREQUENCIES, :FREQUENCIES].ravel()
     bits = waves > np.median(waves[1:])
-    bits[0] = False  # the mean brightness tells nothing
+    bits[0] = False  # the mean brightness is not distinctive
     return np.packbits(bits).tobytes().hex()
 
 
-def distances(hashes: Sequence[str], others: Sequence[str]) -> NDArray[np.int64]:
-    """Return how many bits differ, ``(len(hashes), len(others))``."""
+def hamming_distances(hashes: Sequence[str], others: Sequence[str]) -> NDArray[np.int64]:
+    """Return the number of different bits, ``(len(hashes), len(others))``."""
     a, b = _bits(hashes), _bits(others)
     both = a @ b.T  # exact: sums of at most 255 ones
     unlike = a.sum(1)[:, None] + b.sum(1)[None] - 2 * both
@@ -46,24 +46,24 @@ def distances(hashes: Sequence[str], others: Sequence[str]) -> NDArray[np.int64]
     return result
 
 
-def clusters(hashes: Sequence[str], bits: int) -> list[int]:
-    """Return the clusters of pictures that chains of near duplicates hold together.
+def cluster_near_duplicates(hashes: Sequence[str], bits: int) -> list[int]:
+    """Group pictures that are connected by chains of near duplicates.
 
     Parameters
     ----------
     hashes
-        Of `perceptual_hash`.
+        From `perceptual_hash`.
     bits
-        Largest distance of two near duplicates.
+        Largest distance of near duplicates.
 
     Returns
     -------
     list of int
-        For each hash the position of the first hash of its cluster.
+        For each hash the index of the first hash in its cluster.
     """
     if not hashes:
         return []
-    alike = csr_array(distances(hashes, hashes) <= bits)
+    alike = csr_array(hamming_distances(hashes, hashes) <= bits)
     _, number = connected_components(alike, directed=False)
     _, first, inverse = np.unique(number, return_index=True, return_inverse=True)
     return [int(first[cluster]) for cluster in inverse]

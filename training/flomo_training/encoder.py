@@ -1,4 +1,4 @@
-"""An encoder that starts from published weights instead of random ones."""
+"""Pretrained encoder weights."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from napari_flomo.models import PinnedFile, fetch
 from napari_flomo.networks.backbones import Encoder, load_encoder
 
 
-def start_encoder(network: nn.Module, weights: EncoderWeights) -> None:
-    """Copy published weights into the encoder of a network.
+def load_encoder_weights(network: nn.Module, weights: EncoderWeights) -> None:
+    """Load published weights into the encoder of a network.
 
     Parameters
     ----------
     network
         Changed in place.
     weights
-        A file on this computer, or one of the Hub that is fetched once and verified every time.
+        A local file, or a file on the Hub that is downloaded once and verified every time.
 
     Raises
     ------
     FlomoError
-        If the network has no such encoder, or the file cannot be had, is not what it must be, or
+        If the network has no such encoder, or the file cannot be obtained, fails verification or
         does not fit.
     """
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, Encoder):
         raise FlomoError(
-            "The network of the recipe has no encoder with published weights; leave 'encoder' out."
+            "The network of the recipe has no encoder with published weights; remove 'encoder'."
         )
     try:
         load_encoder(encoder, load(_read(weights)))
     except (SafetensorError, ValueError) as error:
         raise FlomoError(
-            f"The weights {weights.file} do not fit the encoder of the recipe ({error}); give a "
+            f"The weights {weights.file} do not fit the encoder of the recipe ({error}); use a "
             "safetensors file that timm published for it."
         ) from error
 
 
 def _read(weights: EncoderWeights) -> bytes:
-    """Return the bytes of the file, once they are what the recipe says."""
+    """Return the verified content of the file."""
     if weights.repo is not None:
         pin = PinnedFile(
             weights.repo,
@@ -62,10 +62,11 @@ def _read(weights: EncoderWeights) -> bytes:
     except OSError as error:
         reason = error.strerror or error
         raise FlomoError(
-            f"The encoder's weights {path} cannot be read: {reason}; mend 'encoder' in the recipe."
+            f"The encoder weights {path} cannot be read: {reason}; fix 'encoder' in the recipe."
         ) from error
     if weights.sha256 is not None and hashlib.sha256(content).hexdigest() != weights.sha256:
         raise FlomoError(
-            f"The encoder's weights {path} do not have the SHA-256 of the recipe; get them again."
+            f"The encoder weights {path} do not have the SHA-256 of the recipe; download them "
+            "again."
         )
     return content

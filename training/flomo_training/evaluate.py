@@ -1,4 +1,4 @@
-"""Measure a model on labelled volumes, in their own spacing, through the same code users run."""
+"""Evaluate a model on labelled volumes in native spacing, with the same code that users run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flomo_training.agreement import Agreement, write_table
-from flomo_training.arguments import DATA_SETS
-from flomo_training.cases import Case, code_to_class, list_cases, read_case, say_notes
+from flomo_training.cases import Case, list_cases, print_notes, read_case
+from flomo_training.cli import DATA_SETS
 from flomo_training.export import record_metrics
 from flomo_training.gallery import WorstCases
+from flomo_training.json_files import json_text, write_json
+from flomo_training.label_mapping import codes_to_classes
 from flomo_training.metrics import compare
+from flomo_training.metrics_table import StructureMetrics, write_metrics
 from flomo_training.preparation import MANIFEST_FILE
 from flomo_training.summary import as_text, summarise
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write, check_writable
+from napari_flomo.files import check_writable
 from napari_flomo.measures import structure_volumes
 from napari_flomo.models import locate
 from napari_flomo.progress import Progress, ProgressCallback, progress_bar
@@ -27,12 +29,12 @@ from napari_flomo.segmentation import Segmenter
 from napari_flomo.tables import read_table, read_text
 from napari_flomo.volumes import Volume
 
-LISTED = {
+LISTED_VOLUMES = {
     "rv_ml": "right ventricle",
     "myo_ml": "left ventricular myocardium",
     "lv_ml": "left ventricle",
 }
-"""Columns of ``cases.csv`` with reference volumes, and the structures they are of."""
+"""Structures whose volumes are listed in columns of ``cases.csv``."""
 
 NAN = float("nan")
 
@@ -47,50 +49,50 @@ def evaluate_case(
     *,
     mirrored: bool = False,
     notes: dict[str, str] | None = None,
-) -> list[Agreement]:
+) -> list[StructureMetrics]:
     """Segment one case and compare every structure with its reference.
 
     Parameters
     ----------
     case
-        One image with labels; one frame.
+        One labelled image with one frame.
     segmenter
-        The model as users run it.
+        Model to evaluate.
     listed
         Volumes in ml that the data set lists, by case and structure.
     gallery
-        Is shown the case.
+        Collects the worst cases.
     mirrored
-        As `Segmenter.segment` takes it.
+        See `Segmenter.segment`.
     notes
-        Takes what had to be decided about the headers, by case.
+        Collects notes on image headers, by case.
 
     Raises
     ------
     FlomoError
-        If a file is broken, or the reference holds codes that the card does not name.
+        If a file is damaged, or the reference contains codes that are not in the card.
     """
     volume, reference = read_case(case)
-    if notes is not None and (said := (*volume.notes, *reference.notes)):
-        notes[case.name] = said[0]
-    code_to_class(reference.data, segmenter.card, case.name)
+    if notes is not None and (found := (*volume.notes, *reference.notes)):
+        notes[case.name] = found[0]
+    codes_to_classes(reference.data, segmenter.card, case.name)
     result = segmenter.segment(volume, keep_probabilities=False, mirrored=mirrored).labels
-    rows = agreements(case, reference, result, segmenter.card.labels[1:], listed or {})
+    rows = measure_structures(case, reference, result, segmenter.card.labels[1:], listed or {})
     if gallery is not None:
-        gallery.consider(volume, reference.data, result.data, rows)
+        gallery.add(volume, reference.data, result.data, rows)
     return rows
 
 
-def agreements(
+def measure_structures(
     case: Case, reference: Volume, result: Volume, labels: Sequence[Any], listed: Listed
-) -> list[Agreement]:
-    """Return the rows of one case, one for each of the card's structures."""
+) -> list[StructureMetrics]:
+    """Return the metrics of one case for each structure of the card."""
     known = reference.geometry.spacing_known
     spacing = reference.geometry.spacing[::-1] if known else None  # slices, rows, columns
     names = {label.code: label.name for label in labels}
     sizes = zip(structure_volumes(reference, names), structure_volumes(result, names), strict=True)
     return [
-        Agreement(
+        StructureMetrics(
             case=case.name,
             patient=case.patient,
             phase=case.phase,
@@ -115,9 +117,9 @@ def evaluate(
     gallery: WorstCases | None = None,
     mirrored: bool = False,
     notes: dict[str, str] | None = None,
-) -> list[Agreement]:
-    """Evaluate many cases; one row per case and structure. Arguments as of `evaluate_case`."""
-    rows: list[Agreement] = []
+) -> list[StructureMetrics]:
+    """Evaluate several cases; arguments as for `evaluate_case`."""
+    rows: list[StructureMetrics] = []
     for done, case in enumerate(cases, start=1):
         rows += evaluate_case(case, segmenter, listed, gallery, mirrored=mirrored, notes=notes)
         if progress:
@@ -125,8 +127,8 @@ def evaluate(
     return rows
 
 
-def read_listed(source: Path) -> dict[tuple[str, str], float]:
-    """Return the volumes in ml that a data folder lists, by case and structure; often none.
+def read_listed_volumes(source: Path) -> dict[tuple[str, str], float]:
+    """Return the volumes in ml that a data folder lists, by case and structure.
 
     Raises
     ------
@@ -138,20 +140,20 @@ def read_listed(source: Path) -> dict[tuple[str, str], float]:
         return {}
     volumes = {}
     for row in read_table(table):
-        for column, structure in LISTED.items():
+        for column, structure in LISTED_VOLUMES.items():
             if row.get(column):
                 try:
                     volumes[row["case"], structure] = float(row[column])
                 except ValueError as error:
                     raise FlomoError(
-                        f"{table} lists {row[column]!r} as {column} of {row['case']}, which is no "
-                        "number; mend it."
+                        f"{table} has {row[column]!r} as {column} of {row['case']}, which is not a "
+                        "number; fix it."
                     ) from error
     return volumes
 
 
 def data_name(source: Path) -> str:
-    """Return what tables call a data folder: by its manifest, else by the name of the folder.
+    """Return the short name of a data folder, from its manifest or the name of the folder.
 
     Raises
     ------
@@ -176,18 +178,18 @@ def evaluate_folder(
     gallery: WorstCases,
     *,
     mirrored: bool = False,
-) -> tuple[list[Agreement], dict[str, Any]]:
-    """Evaluate a part of a data folder, with a bar in a terminal.
+) -> tuple[list[StructureMetrics], dict[str, Any]]:
+    """Evaluate a split of a data folder, with a progress bar in a terminal.
 
     Returns
     -------
     rows, summary
-        The table, and `summarise` of it with data set, fold and split.
+        The table, and its summary with data set, fold and split.
 
     Raises
     ------
     FlomoError
-        If the data or a file is not as it should be.
+        If the data cannot be used.
     """
     cases = list_cases(source, fold, split)
     notes: dict[str, str] = {}
@@ -196,16 +198,16 @@ def evaluate_folder(
             cases,
             segmenter,
             progress,
-            listed=read_listed(source),
+            listed=read_listed_volumes(source),
             gallery=gallery,
             mirrored=mirrored,
             notes=notes,
         )
-    say_notes(notes, len(cases))
+    print_notes(notes, len(cases))
     if all(math.isnan(row.dice) for row in rows):
         raise FlomoError(
-            f"No structure of {segmenter.card.name} occurs in these cases of {source}; choose "
-            "other data or another model."
+            f"These cases of {source} contain no structure of {segmenter.card.name}; choose other "
+            "data or another model."
         )
     return rows, summarise(rows, segmenter.card) | {
         "data": data_name(source),
@@ -216,9 +218,9 @@ def evaluate_folder(
 
 
 def run_evaluation(args: argparse.Namespace) -> int:
-    """Serve ``flomo evaluate``."""
+    """Run ``flomo evaluate``."""
     if args.mirrored and args.record:
-        raise FlomoError("Cards tell of plain views; leave out --mirrored, or --record.")
+        raise FlomoError("Model cards store metrics of plain views; omit --mirrored or --record.")
     to_stdout = args.json == "-"
     for path in (args.out, args.gallery, None if to_stdout else args.json):
         if path is not None:
@@ -229,23 +231,23 @@ def run_evaluation(args: argparse.Namespace) -> int:
         Path(args.data), args.fold, args.split, segmenter, gallery, mirrored=args.mirrored
     )
     if args.out:
-        write_table(rows, args.out)
+        write_metrics(rows, args.out)
     if args.gallery:
         gallery.draw(segmenter.card.labels[1:], args.gallery)
     if args.record:
-        record_metrics(locate(args.model), recordable(summary))
-    text = json.dumps(summary, indent=2, allow_nan=False)
+        record_metrics(locate(args.model), card_metrics(summary))
     if args.json and not to_stdout:
-        with atomic_write(args.json) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    print(text if to_stdout else as_text(summary))
+        write_json(summary, args.json)
+    print(json_text(summary).rstrip() if to_stdout else as_text(summary))
     if args.uncertainty:
-        _judge_uncertainty(args, segmenter, to_stdout=to_stdout)
+        _evaluate_uncertainty(args, segmenter, to_stdout=to_stdout)
     return 0
 
 
-def _judge_uncertainty(args: argparse.Namespace, segmenter: Segmenter, *, to_stdout: bool) -> None:
-    """Serve ``--uncertainty``; with JSON on stdout the report is in its folder alone."""
+def _evaluate_uncertainty(
+    args: argparse.Namespace, segmenter: Segmenter, *, to_stdout: bool
+) -> None:
+    """Run ``--uncertainty``; with JSON on stdout, the report is only written to its folder."""
     from flomo_training.uncertainty.command import run_uncertainty
 
     source = Path(args.data)
@@ -256,12 +258,12 @@ def _judge_uncertainty(args: argparse.Namespace, segmenter: Segmenter, *, to_std
         "split": args.split,
         "views": "mirrored" if args.mirrored else "plain",
     }
-    told = run_uncertainty(args.uncertainty, segmenter, cases, facts, mirrored=args.mirrored)
+    text = run_uncertainty(args.uncertainty, segmenter, cases, facts, mirrored=args.mirrored)
     if not to_stdout:
-        print(told)
+        print(text)
 
 
-def recordable(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a summary belongs into a card: the figures, without every interval."""
+def card_metrics(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a summary that is stored in a card."""
     left_out = {"intervals_95", "ventricles_listed", "impossible_pairs"}
     return {key: value for key, value in summary.items() if key not in left_out}

@@ -1,8 +1,7 @@
-"""From a trained network to a model folder: safetensors and card."""
+"""Export of trained networks as model folders: safetensors and card."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from flomo_training.json_files import write_json
 from flomo_training.recipe import Recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
@@ -20,24 +20,24 @@ from napari_flomo.models.shelf import CARD_FILE
 from napari_flomo.networks import build
 
 COSTS = ("training_hours", "hardware")
-"""Facts of a run that belong into the card."""
+"""Facts of a run that are stored in the card."""
 
 
 def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[str, Any]) -> Path:
-    """Write a trained network as a model that the shelf can load.
+    """Write a trained network as a model folder.
 
-    Heads that only helped the training (deep supervision) are left out.
+    Deep-supervision heads are left out.
 
     Parameters
     ----------
     network
-        As trained.
+        Trained network.
     recipe
-        That it was trained by.
+        Recipe of the training.
     folder
-        Where ``card.json`` and ``model.safetensors`` go; ``run.json`` is written beside it.
+        Folder for ``card.json`` and ``model.safetensors``; ``run.json`` is written beside it.
     run
-        Facts of the run, for ``run.json``.
+        Facts of the run for ``run.json``.
 
     Returns
     -------
@@ -60,13 +60,12 @@ def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[
     trained = network.state_dict()
     plain.load_state_dict({name: trained[name] for name in plain.state_dict()})
     save_model(folder, plain.eval(), card)
-    with atomic_write(folder.parent / "run.json") as temporary:
-        temporary.write_text(json.dumps(dict(run), indent=2) + "\n", encoding="utf-8")
+    write_json(run, folder.parent / "run.json")
     return folder
 
 
 def training_protocol(recipe: Recipe) -> str:
-    """Return how a model was trained, in a sentence for its card."""
+    """Return a sentence for the card about how a model was trained."""
     start = ", starting from its parent" if recipe.parent else ""
     mean = ", mean of the last weights" if recipe.average is not None else ""
     data = (
@@ -84,14 +83,14 @@ def training_protocol(recipe: Recipe) -> str:
 
 
 def supersede(old: Path, new: Path) -> ModelCard:
-    """Put a better model in the place of an older one; the card remembers the older one.
+    """Replace a model by a better one; the card keeps the older one in its history.
 
     Parameters
     ----------
     old
-        Model folder that is replaced.
+        Model folder to replace.
     new
-        Model folder that takes its place, and stays as it is.
+        Model folder of the replacement; it is not changed.
 
     Returns
     -------
@@ -101,12 +100,12 @@ def supersede(old: Path, new: Path) -> ModelCard:
     Raises
     ------
     FlomoError
-        If either model is damaged, their names differ, or they are one and the same.
+        If a model is damaged, their names differ, or their weights are the same.
     """
     (_, before), (network, card) = load_network(old), load_network(new)
     if before.name != card.name or before.sha256 == card.sha256:
         raise FlomoError(
-            f"{new} cannot follow {old}: it must have the same name and other weights."
+            f"{new} cannot replace {old}: it must have the same name and other weights."
         )
     version = {
         "sha256": before.sha256,
@@ -117,17 +116,14 @@ def supersede(old: Path, new: Path) -> ModelCard:
     return save_model(old, network, replace(card, history=(*before.history, version)))
 
 
-def record_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Add measured figures to the card of a model; its weights stay as they are.
-
-    Parameters
-    ----------
-    folder
-        The model folder.
-    metrics
-        JSON types; they say how they were measured.
-    """
-    card = load_card(folder)
-    card = replace(card, metrics={**card.metrics, **metrics})
+def update_card(folder: Path, **changes: Any) -> ModelCard:
+    """Change fields of the card of a model folder; its weights stay the same."""
+    card = replace(load_card(folder), **changes)
     with atomic_write(folder / CARD_FILE) as temporary:
         temporary.write_text(card_text(card), encoding="utf-8")
+    return card
+
+
+def record_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Add metrics (JSON types) to the card of a model folder."""
+    update_card(folder, metrics={**load_card(folder).metrics, **metrics})

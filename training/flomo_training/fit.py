@@ -1,4 +1,4 @@
-"""Run a recipe: read the cases, train, keep checkpoints, export the model."""
+"""Train a network by a recipe with Lightning: data, checkpoints and export."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from flomo_training.export import export_model
-from flomo_training.lineage import check_start, check_teachers, trained_on
+from flomo_training.lineage import check_parent, check_teachers, trained_on
 from flomo_training.module import SegmentationModule
-from flomo_training.pack import load_training
+from flomo_training.pack import load_training_volumes
 from flomo_training.precision import choose_precision
-from flomo_training.progress_logger import Diary
+from flomo_training.progress_logger import ProgressLogger
 from flomo_training.recipe import Hardware, Recipe, locate_recipe, read_recipe
 from flomo_training.slices import EpochSampler, SliceDataset
 from flomo_training.targets import target_maker
@@ -34,22 +34,22 @@ from napari_flomo.files import atomic_write
 from napari_flomo.models.schema import encode
 
 LAST = "last.ckpt"
-"""Where a run folder keeps what an interrupted run goes on from."""
+"""Checkpoint in a run folder from which an interrupted run is resumed."""
 
 
-def check_run(out: Path, resume: bool) -> Path | None:
-    """Return the checkpoint to go on from, or None for a new run.
+def find_checkpoint(out: Path, resume: bool) -> Path | None:
+    """Return the checkpoint to resume from, or None for a new run.
 
     Raises
     ------
     FlomoError
-        If there is none to go on from, or one is in the way of a new run.
+        If the checkpoint to resume from is missing, or exists although a new run is requested.
     """
     checkpoint = out / LAST
     if resume and not checkpoint.is_file():
-        raise FlomoError(f"There is no checkpoint {checkpoint} to resume from; train without it.")
+        raise FlomoError(f"There is no checkpoint {checkpoint}; train without --resume.")
     if checkpoint.exists() and not resume:
-        raise FlomoError(f"{out} holds a run already; add --resume, or choose another --out.")
+        raise FlomoError(f"{out} already contains a run; add --resume, or choose another --out.")
     return checkpoint if resume else None
 
 
@@ -59,13 +59,13 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     Parameters
     ----------
     recipe
-        Every number of the run.
+        Training recipe.
     source
         Data folder, see `flomo_training.cases.list_cases`, or a packed file of it.
     out
-        Run folder: checkpoints, curves, and the model folder ``model/`` at the end.
+        Run folder for checkpoints, curves and the model folder ``model/``.
     resume
-        Go on from the last checkpoint of ``out``.
+        Resume from the last checkpoint of ``out``.
 
     Returns
     -------
@@ -75,15 +75,15 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
     Raises
     ------
     FlomoError
-        If the data is not complete, or there is no checkpoint to go on from, or one is in the way.
+        If the data is incomplete, or the checkpoint does not fit ``resume``, see `find_checkpoint`.
     """
-    checkpoint = check_run(out, resume)
+    checkpoint = find_checkpoint(out, resume)
     out.mkdir(parents=True, exist_ok=True)
 
-    parent = check_start(recipe, source)
+    parent = check_parent(recipe, source)
     teachers = check_teachers(recipe, source)
     ancestors = [*teachers] if parent is None else [parent, *teachers]
-    volumes = load_training(source, recipe.model, recipe.data.fold)
+    volumes = load_training_volumes(source, recipe.model, recipe.data.fold)
     targets = target_maker(recipe.loss, recipe.model)
     slices = SliceDataset(volumes, recipe.crops, recipe.augmentation, recipe.seed, targets)
     loader = DataLoader(
@@ -94,19 +94,19 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
         persistent_workers=recipe.workers > 0,
         drop_last=True,
     )
-    # Just before weights are drawn: what is imported on the way may draw numbers of its own.
+    # Seed just before the weights are initialised, since imports may draw random numbers.
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     module = SegmentationModule(recipe)
-    diary = Diary(out)
-    trainer = make_trainer(recipe, out, diary)
-    # Only tensors and numbers are ever read from a checkpoint, never a pickled object.
+    logger = ProgressLogger(out)
+    trainer = make_trainer(recipe, out, logger)
+    # weights_only: never unpickle objects from a checkpoint.
     trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
-        raise FlomoError(f"Training was interrupted; go on with --resume (run folder {out}).")
+        raise FlomoError(f"Training was interrupted; resume with --resume (run folder {out}).")
     model = out / "model"
     if trainer.is_global_zero:
-        # The checkpoint holds what is to be exported: the mean of the weights, where one is kept.
-        # A run that was cut off between its last epoch and this line comes here untrained.
+        # The checkpoint contains the averaged weights. It also covers a run that was interrupted
+        # after its last epoch and is resumed here without training.
         finished = torch.load(out / LAST, map_location="cpu", weights_only=True)
         module.load_state_dict(finished["state_dict"])
         facts = {
@@ -115,9 +115,9 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
             "teachers": [f"{card.name} {card.sha256}" for card in teachers],
             "trained_on": trained_on(ancestors, (volume.fingerprint for volume in volumes)),
             "slices": len(slices),
-            "epochs": len(diary.rows),
-            "training_hours": round(diary.seconds / 3600, 2),
-            **diary.provenance,
+            "epochs": len(logger.rows),
+            "training_hours": round(logger.seconds / 3600, 2),
+            **logger.provenance,
             "recipe": encode(recipe),
         }
         export_model(module.network, recipe, model, facts)
@@ -125,18 +125,18 @@ def train(recipe: Recipe, source: Path, out: Path, *, resume: bool = False) -> P
 
 
 def make_trainer(
-    recipe: Recipe, out: Path, diary: Diary, devices: list[int] | None = None
+    recipe: Recipe, out: Path, logger: ProgressLogger, devices: list[int] | None = None
 ) -> lightning.Trainer:
-    """Return Lightning's loop for a recipe, with its checkpoints and curves in ``out``.
+    """Return the Trainer for a recipe, with checkpoints and curves in ``out``.
 
-    ``devices`` chooses certain ones of a machine instead of a number of them.
+    ``devices`` selects specific devices instead of the recipe's number of devices.
     """
     callbacks: list[Callback] = [
         ModelCheckpoint(out, filename=Path(LAST).stem, enable_version_counter=False),
-        diary,
+        logger,
     ]
     if recipe.average is not None:
-        # Statistics of norms follow the run itself: their mean would mix those of earlier squares.
+        # Batch norm statistics are not averaged, since they depend on the crop size of the epoch.
         callbacks.append(EMAWeightAveraging(decay=recipe.average, use_buffers=False))
     if recipe.optimiser.stop_patience is not None:
         callbacks.append(
@@ -159,53 +159,56 @@ def make_trainer(
         gradient_clip_val=recipe.optimiser.clip,
         callbacks=callbacks,
         logger=TensorBoardLogger(out, name="", version="tensorboard"),
-        enable_progress_bar=False,  # the diary has one for the whole run
+        enable_progress_bar=False,  # the logger has one for the whole run
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
-        use_distributed_sampler=False,  # ours shares the slices out itself
+        use_distributed_sampler=False,  # EpochSampler distributes the slices itself
     )
 
 
-def choose_hardware(hardware: Hardware, args: argparse.Namespace) -> Hardware:
-    """Return a recipe's hardware with what the command line says instead."""
+def override_hardware(hardware: Hardware, args: argparse.Namespace) -> Hardware:
+    """Return a recipe's hardware with the overrides of the command line."""
     given = {field.name: getattr(args, field.name, None) for field in fields(Hardware)}
     return replace(hardware, **{name: value for name, value in given.items() if value is not None})
 
 
-def is_first_process() -> bool:
-    """Tell whether this is the process that writes and speaks, where several train together."""
+def is_global_zero_process() -> bool:
+    """Return True in the process of rank 0, which writes files and messages."""
     return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
 
 def save_recipe(recipe: Path, out: Path) -> None:
-    """Keep a recipe, as its author wrote it, in the run folder."""
+    """Copy the recipe file to the run folder."""
     recipe = locate_recipe(recipe)
     with atomic_write(out / "recipe.yaml") as temporary:
         shutil.copyfile(recipe, temporary)
 
 
 def run_training(args: argparse.Namespace) -> int:
-    """Serve ``flomo train``."""
+    """Run ``flomo train``."""
     recipe = read_recipe(args.recipe)
     if args.fold is not None:
         fold = None if args.fold == "none" else args.fold
         recipe = replace(recipe, data=replace(recipe.data, fold=fold))
-    recipe = replace(recipe, hardware=choose_hardware(recipe.hardware, args))
+    recipe = replace(recipe, hardware=override_hardware(recipe.hardware, args))
     source = Path(args.data or recipe.data.source)
     name = f"{recipe.model.name}-fold{recipe.data.fold_name}"
     out = Path(args.out) if args.out else Path("runs") / name
-    check_run(out, args.resume)
+    find_checkpoint(out, args.resume)
     out.mkdir(parents=True, exist_ok=True)
-    if is_first_process():
+    if is_global_zero_process():
         save_recipe(args.recipe, out)
     model = train(recipe, source, out, resume=args.resume)
-    if is_first_process():
-        print(f"The model is in {model}.", file=sys.stderr)
+    if is_global_zero_process():
+        print(f"Model: {model}", file=sys.stderr)
         if recipe.data.fold is None:
-            print("No fold was held out, so there is nothing to measure it on.", file=sys.stderr)
+            print("No fold was held out, so the model is not evaluated.", file=sys.stderr)
         elif args.report and source.is_file():
-            print("A packed file cannot be measured on; use flomo evaluate.", file=sys.stderr)
+            print(
+                "Evaluation needs the data folder, not a packed file; use flomo evaluate.",
+                file=sys.stderr,
+            )
         elif args.report:
             from flomo_training.reports import write_reports
 

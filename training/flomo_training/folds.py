@@ -1,7 +1,7 @@
-"""Folds of a data set: who is held out together with whom, read from and dealt for ``folds.json``.
+"""Folds of a data set, stored in ``folds.json``.
 
-Whole groups are dealt (a patient, a block of video, a cluster of near duplicates, a file), never
-single images, since an image tells too much of the others in its group.
+Whole groups (a patient, a block of video, a cluster of near duplicates, a file) are assigned to
+folds, never single images, since the images of a group are similar.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 FOLDS_FILE = "folds.json"
 NUMBER_OF_FOLDS = 5
 SEED = 2026
-FRAMES_AT_A_BORDER = 5
+FRAMES_AT_BORDER = 5
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class Folds:
     Attributes
     ----------
     folds
-        For each fold the groups that are held out in it.
+        Held-out groups of each fold.
     unit
-        What a group is: ``"patient"``, ``"block"``, ``"cluster of near duplicates"`` or ``"file"``.
+        Kind of a group: ``"patient"``, ``"block"``, ``"cluster of near duplicates"`` or ``"file"``.
     stratified_by
-        Column of ``cases.csv`` that the folds have in equal shares; empty if none.
+        Column of ``cases.csv`` that the folds are stratified by; empty if none.
     near_duplicate_bits
-        Two pictures whose perceptual hashes differ in no more bits are near duplicates.
+        Largest Hamming distance between the perceptual hashes of near duplicates.
     perceptual_hashes
         Of every picture, by case; empty for volumes.
     training_only
-        Groups that are in no fold and always train, as in a published split into training and
-        test patients.
+        Groups that are in no fold and always used for training, as in a published split into
+        training and test patients.
     """
 
     folds: tuple[tuple[str, ...], ...]
@@ -52,7 +52,7 @@ class Folds:
     training_only: tuple[str, ...] = ()
 
     def fold_of(self) -> dict[str, int]:
-        """Return the fold in which each group is held out; -1 for those that always train."""
+        """Return the fold in which each group is held out; -1 for training-only groups."""
         held_out = {group: index for index, members in enumerate(self.folds) for group in members}
         return dict.fromkeys(self.training_only, -1) | held_out
 
@@ -67,40 +67,42 @@ def read_folds(source: Path) -> Folds:
     Raises
     ------
     FlomoError
-        If the file is missing or broken, or a group is in two folds (a leak).
+        If the file is missing or invalid, or a group is in two folds (a leak).
     """
     path = source / FOLDS_FILE
     try:
         folds = decode(Folds, read_json(path))
     except OSError as error:
         raise FlomoError(
-            f"The data folder {source} lacks {FOLDS_FILE}; prepare it first."
+            f"The data folder {source} has no {FOLDS_FILE}; prepare it first."
         ) from error
     except SchemaFault as fault:
         raise FlomoError(f"{path} is not valid: {fault}; prepare the data again.") from fault
     members = [member for row in (*folds.folds, folds.training_only) for member in row]
     if doubled := sorted({member for member in members if members.count(member) > 1}):
         raise FlomoError(
-            f"{path} puts {doubled[0]} into two folds, so that a model would be judged on what it "
-            "has seen; mend it."
+            f"{path} has {doubled[0]} in two folds, so a model would be evaluated on its training "
+            "data; fix it."
         )
     return folds
 
 
-def deal(
+def assign_folds(
     groups: Mapping[str, Sequence[str]], number: int = NUMBER_OF_FOLDS, seed: int = SEED
 ) -> tuple[tuple[str, ...], ...]:
-    """Deal groups to folds so that each has its share of every stratum.
+    """Assign groups to stratified folds.
 
-    Large groups are dealt first, each to the fold that has the fewest cases of its stratum, then
-    the fewest of all; equals are drawn by the seed.
+    Large groups come first; each is assigned to the fold with the fewest cases of its stratum, then
+    with the fewest cases. The order of groups of equal size is random.
 
     Parameters
     ----------
     groups
         For each group the stratum of every case in it.
-    number, seed
-        Of folds, and of the draw.
+    number
+        Of folds.
+    seed
+        Of the random order.
 
     Returns
     -------
@@ -121,16 +123,16 @@ def deal(
     return tuple(tuple(sorted(members)) for members in folds)
 
 
-def cut_into_blocks(unlikeness: NDArray[np.int64], number: int = NUMBER_OF_FOLDS) -> list[int]:
-    """Cut a sequence of frames into contiguous blocks of about equal length.
+def split_into_blocks(dissimilarity: NDArray[np.int64], number: int = NUMBER_OF_FOLDS) -> list[int]:
+    """Split a sequence of frames into contiguous blocks of about equal length.
 
-    Each border is moved from its even place, by at most a quarter of a block, to where the last
-    frames before it and the first after it are the least alike: there one video ends and the next
-    begins. Several frames are looked at, since one blurred frame is unlike both its neighbours.
+    Each border is moved from its regular position, by at most a quarter of a block, to where the
+    frames before and after it differ most, since a new video probably starts there. Several frames
+    are compared, since a single blurred frame differs from both neighbours.
 
     Parameters
     ----------
-    unlikeness
+    dissimilarity
         ``(frames, frames)``, of every two frames.
     number
         Of blocks.
@@ -145,13 +147,13 @@ def cut_into_blocks(unlikeness: NDArray[np.int64], number: int = NUMBER_OF_FOLDS
     FlomoError
         If there are too few frames.
     """
-    length = len(unlikeness)
+    length = len(dissimilarity)
     if length < 2 * number:
         raise FlomoError(f"{length} frames are too few for {number} blocks; check the source.")
 
     def gap(border: int) -> tuple[int, float]:
-        first = max(0, border - FRAMES_AT_A_BORDER)
-        across = unlikeness[first:border, border : border + FRAMES_AT_A_BORDER]
+        first = max(0, border - FRAMES_AT_BORDER)
+        across = dissimilarity[first:border, border : border + FRAMES_AT_BORDER]
         return int(across.min()), float(across.mean())
 
     block = length / number

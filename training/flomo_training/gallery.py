@@ -1,4 +1,4 @@
-"""The worst cases of an evaluation as a picture: image, reference, result."""
+"""Picture of the worst cases of an evaluation: image, reference and result."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from flomo_training.agreement import Agreement
 from flomo_training.drawing import (
-    GROUND,
-    INK,
+    BACKGROUND,
+    FOREGROUND,
+    crop_around,
+    display_range,
     draw_contours,
     draw_image,
     draw_legend,
-    grey_window,
-    surroundings,
 )
+from flomo_training.metrics_table import StructureMetrics
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models import Label
 from napari_flomo.volumes import Volume
 
 ACROSS = 2
-"""Cases beside each other."""
+"""Cases per row."""
 
 
 @dataclass(frozen=True, eq=False)
-class Exhibit:
+class GalleryCase:
     """One case of the gallery.
 
     Attributes
     ----------
     rows
-        Its figures.
+        Its metrics.
     dice
         Mean over its structures.
     image
-        The slice with the most wrong pixels, ``(rows, columns)``, with channels for colour.
+        The slice with the most wrong pixels, ``(rows, columns)`` or ``(rows, columns, channels)``.
     reference, result
         Codes of that slice.
     window
-        Grey values shown black and white.
+        Intensities displayed as black and white.
     place
-        Where the slice lies: ``"slice 3 of 10"``; empty for a photo.
+        Position of the slice, ``"slice 3 of 10"``; empty for a photo.
     aspect
-        Height of a pixel over its width.
+        Height of a pixel divided by its width.
     """
 
-    rows: Sequence[Agreement]
+    rows: Sequence[StructureMetrics]
     dice: float
     image: NDArray[Any]
     reference: NDArray[Any]
@@ -67,52 +67,52 @@ class Exhibit:
 
 
 class WorstCases:
-    """Keeps the cases with the lowest Dice of those that it is shown, and draws them.
+    """Collects the cases with the lowest Dice and draws them.
 
     Parameters
     ----------
     count
-        How many to keep; of each only one slice is held in memory.
+        Number of cases to keep; only one slice of each is kept in memory.
     """
 
     def __init__(self, count: int = 6) -> None:
         self.count = count
-        self._heap: list[tuple[float, int, Exhibit]] = []
+        self._heap: list[tuple[float, int, GalleryCase]] = []
         self._seen = 0
 
     @property
-    def exhibits(self) -> list[Exhibit]:
-        """The worst first, of equals the one that came first."""
+    def cases(self) -> list[GalleryCase]:
+        """The kept cases, the worst first; ties in the order of arrival."""
         return [item[2] for item in sorted(self._heap, key=lambda item: (-item[0], -item[1]))]
 
-    def consider(
+    def add(
         self,
         volume: Volume,
         reference: NDArray[Any],
         result: NDArray[Any],
-        rows: Sequence[Agreement],
+        rows: Sequence[StructureMetrics],
     ) -> None:
-        """Look at a case and keep it if it is one of the worst.
+        """Keep a case if it is one of the worst.
 
         Parameters
         ----------
         volume
-            The image; one frame.
+            Image with one frame.
         reference, result
             Codes ``(slices, rows, columns)``.
         rows
-            Its figures; a case without any structure is passed over.
+            Metrics of the case; a case without any structure is ignored.
         """
         values = [row.dice for row in rows if not math.isnan(row.dice)]
         if not values:
             return
         dice = float(np.mean(values))
         self._seen += 1
-        # The order of arrival breaks ties, so that exhibits are never compared.
+        # The order of arrival breaks ties, so that cases themselves are never compared.
         item = (-dice, -self._seen)
         if len(self._heap) == self.count and item <= self._heap[0][:2]:
             return
-        entry = (*item, _exhibit(volume, reference, result, rows, dice))
+        entry = (*item, _gallery_case(volume, reference, result, rows, dice))
         if len(self._heap) < self.count:
             heapq.heappush(self._heap, entry)
         else:
@@ -131,67 +131,67 @@ class WorstCases:
         Raises
         ------
         FlomoError
-            If nothing was shown, or the picture cannot be written.
+            If there is no case, or the picture cannot be written.
         """
-        exhibits = self.exhibits
-        if not exhibits:
-            raise FlomoError("No case holds a structure, so there is nothing to draw.")
-        across = min(ACROSS, len(exhibits))
-        down = math.ceil(len(exhibits) / across)
+        cases = self.cases
+        if not cases:
+            raise FlomoError("No case contains a structure, so there is nothing to draw.")
+        across = min(ACROSS, len(cases))
+        down = math.ceil(len(cases) / across)
         figure = Figure(
-            figsize=(6.9 * across, 2.75 * down + 0.5), facecolor=GROUND, layout="constrained"
+            figsize=(6.9 * across, 2.75 * down + 0.5), facecolor=BACKGROUND, layout="constrained"
         )
         FigureCanvasAgg(figure)
         cells = figure.subfigures(down, across, squeeze=False, wspace=0.03, hspace=0.03)
-        for cell, exhibit in zip(cells.flat, exhibits, strict=False):
-            _draw_exhibit(cell, exhibit, labels)
+        for cell, case in zip(cells.flat, cases, strict=False):
+            _draw_case(cell, case, labels)
         for cell in cells.flat:
-            cell.set_facecolor(GROUND)
+            cell.set_facecolor(BACKGROUND)
         draw_legend(figure, labels)
         with atomic_write(picture) as temporary:
-            figure.savefig(temporary, dpi=120, facecolor=GROUND, format="png")
+            figure.savefig(temporary, dpi=120, facecolor=BACKGROUND, format="png")
 
 
-def _exhibit(
+def _gallery_case(
     volume: Volume,
     reference: NDArray[Any],
     result: NDArray[Any],
-    rows: Sequence[Agreement],
+    rows: Sequence[StructureMetrics],
     dice: float,
-) -> Exhibit:
+) -> GalleryCase:
     wrong = (reference != result).sum((1, 2))
     held = ((reference > 0) | (result > 0)).sum((1, 2))
     index = int(wrong.argmax() if wrong.any() else held.argmax())
     image = volume.data[index]
     row_step, column_step = volume.in_plane_spacing
-    rows_shown, columns_shown = surroundings((reference[index] > 0) | (result[index] > 0))
-    return Exhibit(
+    rows_shown, columns_shown = crop_around((reference[index] > 0) | (result[index] > 0))
+    return GalleryCase(
         rows=rows,
         dice=dice,
         image=image[rows_shown, columns_shown].copy(),
         reference=reference[index][rows_shown, columns_shown].copy(),
         result=result[index][rows_shown, columns_shown].copy(),
-        window=grey_window(volume.data),
+        window=display_range(volume.data),
         place=f"slice {index + 1} of {len(reference)}" if len(reference) > 1 else "",
         aspect=row_step / column_step,
     )
 
 
-def _draw_exhibit(cell: Any, exhibit: Exhibit, labels: Sequence[Label]) -> None:
-    first = exhibit.rows[0]
-    figure = f"{'volume' if exhibit.place else 'image'} Dice {exhibit.dice:.3f}"
-    words = (first.case, first.phase, exhibit.place, figure)
-    cell.suptitle("   ".join(word for word in words if word), color=INK, fontsize=10)
+def _draw_case(cell: Any, case: GalleryCase, labels: Sequence[Label]) -> None:
+    first = case.rows[0]
+    figure = f"{'volume' if case.place else 'image'} Dice {case.dice:.3f}"
+    words = (first.case, first.phase, case.place, figure)
+    cell.suptitle("   ".join(word for word in words if word), color=FOREGROUND, fontsize=10)
     panels = cell.subplots(1, 3)
-    shown = {"image": None, "reference": exhibit.reference, "result": exhibit.result}
+    shown = {"image": None, "reference": case.reference, "result": case.result}
     for axes, (name, codes) in zip(panels, shown.items(), strict=True):
-        draw_image(axes, exhibit.image, exhibit.window, exhibit.aspect)
-        axes.set_title(name, color=INK, fontsize=8, pad=3)
+        draw_image(axes, case.image, case.window, case.aspect)
+        axes.set_title(name, color=FOREGROUND, fontsize=8, pad=3)
         if codes is None:
             continue
         draw_contours(axes, codes, labels)
     colours = {label.name: label.colour for label in labels}
-    for number, row in enumerate(exhibit.rows):
+    for number, row in enumerate(case.rows):
         panels[2].text(
             0.02,
             0.98 - 0.085 * number,
@@ -201,5 +201,5 @@ def _draw_exhibit(cell: Any, exhibit: Exhibit, labels: Sequence[Label]) -> None:
             color=colours[row.structure],
             fontsize=8,
             fontweight="bold",
-            path_effects=[withStroke(linewidth=2.5, foreground=GROUND)],
+            path_effects=[withStroke(linewidth=2.5, foreground=BACKGROUND)],
         )

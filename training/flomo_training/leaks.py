@@ -1,7 +1,7 @@
-"""Leaks stop a run: nothing that a model is judged on may have been seen in training.
+"""Detection of leaks between training and validation data.
 
-Groups are compared by name, images by their bytes, pictures also by their looks, and a parent model
-(``start_from``) by the fingerprints of the images that it was trained on.
+Groups are compared by name, images by their bytes, pictures also by perceptual hash, and parent
+models (``start_from``) by the fingerprints of their training images.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from flomo_training.duplicates import distances
+from flomo_training.case import Case
+from flomo_training.duplicates import hamming_distances
 from flomo_training.folds import Folds
 from napari_flomo.errors import FlomoError
 
-if TYPE_CHECKING:
-    from flomo_training.cases import Case
-
 FINGERPRINT = 16
-"""Hexadecimal digits: 64 bits tell a million images apart."""
+"""Number of hexadecimal digits; 64 bits are enough to distinguish a million images."""
 
 
 def fingerprint(image: Path) -> str:
-    """Return a short hash of an image's bytes, those inside of a gzip file.
+    """Return a short hash of an image's bytes, after decompression.
 
-    A compressed file tells in its header when it was made, which says nothing about its image.
+    The header of a gzip file contains its date, which is not part of the image.
 
     Raises
     ------
@@ -39,12 +36,12 @@ def fingerprint(image: Path) -> str:
         state = image.stat()
         return _fingerprint(image, state.st_mtime_ns, state.st_size)
     except (OSError, EOFError, zlib.error) as error:
-        raise FlomoError(f"The image {image} is missing or damaged; get it again.") from error
+        raise FlomoError(f"The image {image} is missing or damaged; download it again.") from error
 
 
 @lru_cache(maxsize=100_000)
 def _fingerprint(image: Path, _modified: int, _size: int) -> str:
-    """Hash a file once, as long as it stays as it is: every split of every fold asks for it."""
+    """Hash a file; cached as long as its date and size stay the same."""
     content = image.read_bytes()
     if image.suffix == ".gz":
         content = gzip.decompress(content)
@@ -62,7 +59,7 @@ def check_leaks(
     folds: Folds,
     known: Mapping[str, str] | None = None,
 ) -> None:
-    """Raise if a held-out case is among the training cases, by name, by bytes or by looks.
+    """Check that no held-out case is among the training cases, by name, bytes or appearance.
 
     Parameters
     ----------
@@ -71,16 +68,16 @@ def check_leaks(
     folds
         Of the data set.
     known
-        Fingerprints by case; by default they are taken from the image files.
+        Fingerprints by case; by default computed from the image files.
 
     Raises
     ------
     FlomoError
-        Naming the two cases.
+        If there is a leak; the message names the two cases.
     """
     if shared := {c.patient for c in training} & {c.patient for c in validation}:
         raise FlomoError(
-            f"The {folds.unit} {min(shared)} is in training and in validation; mend the folds."
+            f"The {folds.unit} {min(shared)} is in training and in validation; fix the folds."
         )
     if known is None:
         known = fingerprints((*training, *validation))
@@ -92,18 +89,22 @@ def check_leaks(
                 "training; put both into one fold, or remove one."
             )
     if folds.perceptual_hashes and training and validation:
-        _check_looks(training, validation, folds)
+        _check_near_duplicates(training, validation, folds)
 
 
-def _check_looks(training: Sequence[Case], validation: Sequence[Case], folds: Folds) -> None:
+def _check_near_duplicates(
+    training: Sequence[Case], validation: Sequence[Case], folds: Folds
+) -> None:
     hashes = folds.perceptual_hashes
     for case in (*training, *validation):
         if case.name not in hashes:
             raise FlomoError(
-                f"The folds know nothing of how {case.name} looks, so a near duplicate would pass; "
-                "prepare the data again."
+                f"The folds have no perceptual hash of {case.name}, so near duplicates cannot be "
+                "detected; prepare the data again."
             )
-    unlike = distances([hashes[c.name] for c in validation], [hashes[c.name] for c in training])
+    unlike = hamming_distances(
+        [hashes[c.name] for c in validation], [hashes[c.name] for c in training]
+    )
     held_out, taught = divmod(int(unlike.argmin()), len(training))
     if unlike[held_out, taught] <= folds.near_duplicate_bits:
         raise FlomoError(

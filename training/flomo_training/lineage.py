@@ -1,7 +1,7 @@
-"""Where weights come from: what a run starts from must not have seen what the run is judged on.
+"""Origin of weights: a start model or teacher must not have seen the held-out images of a run.
 
-A card keeps fingerprints of the images that its weights have seen, those of its parents included.
-They tell nothing to whoever does not have the images, so a clinic's model gives no patient away.
+A model card stores fingerprints of all training images, including those of its parents. They reveal
+nothing to anyone who does not have the images, so they do not identify patients.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard, load_card
 
 
-def check_start(recipe: Recipe, source: Path) -> ModelCard | None:
-    """Return the card of the model that a run starts from, or None if it starts from nothing.
+def check_parent(recipe: Recipe, source: Path) -> ModelCard | None:
+    """Return the card of the model that a run starts from, or None for random weights.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def check_start(recipe: Recipe, source: Path) -> ModelCard | None:
     Raises
     ------
     FlomoError
-        If the model was trained on an image that the run holds out, or nobody knows.
+        If the model was or may have been trained on a held-out image of the run.
     """
     if recipe.parent is None:
         return None
@@ -38,17 +38,17 @@ def check_start(recipe: Recipe, source: Path) -> ModelCard | None:
 
 
 def check_teachers(recipe: Recipe, source: Path) -> list[ModelCard]:
-    """Return the cards of the models that a run learns from.
+    """Return the cards of the teachers of a run.
 
     Parameters
     ----------
     recipe, source
-        As for `check_start`.
+        As for `check_parent`.
 
     Raises
     ------
     FlomoError
-        If a teacher was trained on an image that the run holds out, or nobody knows.
+        If a teacher was or may have been trained on a held-out image of the run.
     """
     cards = [load_card(name) for name in recipe.teachers]
     for name, card in zip(recipe.teachers, cards, strict=True):
@@ -57,7 +57,7 @@ def check_teachers(recipe: Recipe, source: Path) -> list[ModelCard]:
 
 
 def _check_unseen(recipe: Recipe, source: Path, name: str, card: ModelCard, use: str) -> None:
-    """Raise if a model has seen an image that a run holds out, or nobody knows."""
+    """Raise if a model was or may have been trained on a held-out image of a run."""
     fold = recipe.data.fold
     if fold is None:
         return
@@ -71,8 +71,8 @@ def _check_unseen(recipe: Recipe, source: Path, name: str, card: ModelCard, use:
             )
     elif recipe.data.parent_fold is None:
         raise FlomoError(
-            f"The card of {name} does not tell which images it was trained on, so fold {fold} may "
-            "be among them; give the fold that it held out as 'data.parent_fold' in the recipe."
+            f"The card of {name} does not list its training images, so fold {fold} may be among "
+            "them; set 'data.parent_fold' in the recipe to the fold that it held out."
         )
     elif recipe.data.parent_fold != fold:
         raise FlomoError(
@@ -82,12 +82,12 @@ def _check_unseen(recipe: Recipe, source: Path, name: str, card: ModelCard, use:
 
 
 def trained_on(ancestors: Iterable[ModelCard], own: Iterable[str]) -> list[str] | None:
-    """Return the fingerprints for the card of a new model; None if an ancestor's are not known.
+    """Return the fingerprints for the card of a new model; None if an ancestor's are unknown.
 
     Parameters
     ----------
     ancestors
-        The parent and the teachers: what they have seen, the new model has learnt from, too.
+        The parent and the teachers, whose training images count as well.
     own
         Fingerprints of the images of the run.
     """

@@ -1,7 +1,7 @@
-"""Losses: the one that a recipe asks for, and the project's own.
+"""Loss functions for segmentation and distillation.
 
-The project's own is Dice, cross-entropy and focal Tversky, over the output and its intermediate
-stages; those of the companions have modules of their own.
+The default loss is the sum of Dice, cross-entropy and focal Tversky over the output and its
+intermediate stages; the losses of other networks are in separate modules.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from napari_flomo.networks import Output
 
 
 class SegmentationLoss(nn.Module):
-    """Weighted sum of the terms of a recipe.
+    """Weighted sum of the loss terms of a recipe.
 
-    The overlap terms leave out the background and pool the whole batch, so that slices without a
-    structure do not turn a single wrong pixel into a total miss.
+    The overlap terms ignore the background and pool the whole batch, so that a single wrong pixel
+    in a slice without a structure is not counted as a complete miss.
 
     Parameters
     ----------
     weights
         From the recipe. The focal Tversky index follows Abraham and Khan (2019).
     activation
-        ``"softmax"``: channel k is class k. ``"sigmoid"``: channel k is class k + 1, the background
-        has none, and the cross-entropy is the binary one.
+        ``"softmax"``: channel k is class k. ``"sigmoid"``: channel k is class k + 1, without a
+        channel for the background, and the cross-entropy is binary.
     """
 
     targets: tuple[str, ...] = ()
-    """Names of what `forward` wants beyond classes; see `flomo_training.targets`."""
+    """Additional arguments of `forward`; see `flomo_training.targets`."""
 
     def __init__(
         self, weights: LossWeights, activation: Literal["softmax", "sigmoid"] = "softmax"
@@ -54,14 +54,14 @@ class SegmentationLoss(nn.Module):
         )
 
     def forward(self, output: Output, classes: Tensor) -> Tensor:
-        """Return the loss, a scalar.
+        """Return the scalar loss.
 
         Parameters
         ----------
         output
-            Of a network; ``logits`` ``(N, K, H, W)``.
+            Network output with ``logits`` ``(N, K, H, W)``.
         classes
-            ``(N, H, W)`` indices of classes, 0 the background.
+            ``(N, H, W)`` class indices; 0 is the background.
         """
         loss = self.single(output.logits, classes)
         finest = max((a.stage for a in output.aux if a.kind == "logits"), default=0)
@@ -78,7 +78,7 @@ class SegmentationLoss(nn.Module):
     def single(self, logits: Tensor, classes: Tensor) -> Tensor:
         """Return the loss of one map of logits."""
         w = self.weights
-        # Sums over many thousand pixels need more than the eight bits of bfloat16.
+        # bfloat16 is not precise enough for sums over many pixels.
         with torch.autocast(logits.device.type, enabled=False):
             logits = logits.float()
             loss = logits.new_zeros(())
@@ -106,7 +106,7 @@ class DistillationLoss(nn.Module):
     Parameters
     ----------
     weights
-        From the recipe: the terms ``cross_entropy`` and ``dice`` weigh as they do against labels.
+        From the recipe; ``cross_entropy`` and ``dice`` have the same weights as against labels.
     """
 
     def __init__(self, weights: LossWeights) -> None:
@@ -115,7 +115,7 @@ class DistillationLoss(nn.Module):
         self.dice = DiceLoss(include_background=False, softmax=True, batch=True)
 
     def forward(self, logits: Tensor, probabilities: Tensor) -> Tensor:
-        """Return the loss, a scalar, of ``(N, K, H, W)`` logits and mean probabilities."""
+        """Return the scalar loss of ``(N, K, H, W)`` logits and mean probabilities."""
         with torch.autocast(logits.device.type, enabled=False):
             logits = logits.float()
             entropy = F.cross_entropy(logits, probabilities)
@@ -127,9 +127,9 @@ class DistillationLoss(nn.Module):
 def make_loss(
     weights: LossWeights, activation: Literal["softmax", "sigmoid"]
 ) -> SegmentationLoss | MultiTaskLoss | MixingLoss:
-    """Return the loss that a recipe asks for.
+    """Return the loss of a recipe.
 
-    It is called with an output, the classes, and what its ``targets`` name, in that order.
+    It is called with the network output, the classes, and the tensors named in its ``targets``.
     """
     kinds: dict[str, type[SegmentationLoss] | type[MultiTaskLoss] | type[MixingLoss]] = {
         "overlap": SegmentationLoss,

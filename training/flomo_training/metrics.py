@@ -1,8 +1,8 @@
-"""How well two masks agree: overlap, and distance between their surfaces.
+"""Overlap and surface distance of two masks, computed with MONAI.
 
-The figures are MONAI's; what is decided here is the rule for empty masks, the spacing and how much
-of the image is looked at. One rule for all of them: a structure that neither mask holds is no
-evidence (NaN, left out of every mean); one that only one mask holds is as wrong as can be.
+This module defines the handling of empty masks and of the spacing, and crops the masks to their
+bounding box. If both masks are empty, all metrics are NaN and excluded from every mean; if only one
+is empty, they have their worst value.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 NSD_TOLERANCE_MM = 2.0
-"""Largest distance at which two surfaces count as the same: about one and a half pixels of a
-cardiac image, what two readers differ by."""
+"""Tolerance of the surface Dice: about one and a half pixels of a cardiac image, similar to the
+difference between two readers."""
 
 PERCENTILE = 95.0
-"""Of the surface distances: the Hausdorff distance without the few worst voxels."""
+"""Percentile of the surface distances for the Hausdorff distance."""
 
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """Agreement of two masks; all NaN when both are empty.
+class MaskMetrics:
+    """Metrics of two masks; all NaN if both are empty.
 
     Attributes
     ----------
     dice, iou
-        Of all voxels together, 0 to 1; 0 when one mask is empty.
+        Of all voxels together, 0 to 1; 0 if one mask is empty.
     hd95_mm
         The larger of the two directed 95th percentiles of the distances between the surfaces, in
-        mm; the diagonal of the image when one mask is empty, NaN when the spacing is unknown.
+        mm; the diagonal of the image if one mask is empty, NaN if the spacing is unknown.
     nsd
-        Normalised surface Dice: share of the surface area of both that lies within
-        `NSD_TOLERANCE_MM` of the other; 0 when one mask is empty, NaN when the spacing is unknown.
+        Normalised surface Dice: fraction of the surface area of both masks that is within
+        `NSD_TOLERANCE_MM` of the other; 0 if one mask is empty, NaN if the spacing is unknown.
     slice_dice
-        Mean of the two-dimensional Dice of the slices that hold the structure in either mask.
+        Mean 2-D Dice of the slices that contain the structure in either mask.
     slices
-        Number of those slices.
+        Number of these slices.
     """
 
     dice: float = NAN
@@ -64,7 +64,7 @@ def compare(
     reference: NDArray[np.bool_],
     result: NDArray[np.bool_],
     spacing: tuple[float, float, float] | None,
-) -> Overlap:
+) -> MaskMetrics:
     """Compare a mask with its reference.
 
     Parameters
@@ -72,21 +72,21 @@ def compare(
     reference, result
         ``(slices, rows, columns)``.
     spacing
-        Between slices, rows and columns in mm, or None where it is unknown. The distances of an
-        image of one slice are those in its plane.
+        Of slices, rows and columns in mm, or None if unknown. For a single slice, distances are
+        measured in its plane.
 
     Raises
     ------
     ValueError
-        If the shapes differ or are not three-dimensional.
+        If the shapes differ or are not 3-D.
     """
     if reference.shape != result.shape or reference.ndim != 3:
         raise ValueError(f"masks of shape {reference.shape} and {result.shape} cannot be compared")
     either = reference | result
     if not either.any():
-        return Overlap()
+        return MaskMetrics()
     box = bounding_box(either)
-    # MONAI wants (batch, channel, ...); outside the box both masks are empty.
+    # MONAI expects (batch, channel, ...); outside the box both masks are empty.
     expected, found = (
         torch.from_numpy(np.ascontiguousarray(mask[box]))[None, None]
         for mask in (reference, result)
@@ -96,7 +96,7 @@ def compare(
     hd95, nsd = NAN, NAN
     if spacing is not None:
         hd95, nsd = _surface_figures(expected, found, spacing, reference.shape)
-    return Overlap(
+    return MaskMetrics(
         dice=float(compute_dice(found, expected, ignore_empty=False)),
         iou=float(compute_iou(found, expected, ignore_empty=False)),
         hd95_mm=hd95,
@@ -107,7 +107,7 @@ def compare(
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Return the smallest box that holds everything in a mask that is not empty."""
+    """Return the bounding box of a mask that is not empty."""
     box = []
     for axis in range(mask.ndim):
         others = tuple(other for other in range(mask.ndim) if other != axis)
@@ -117,7 +117,7 @@ def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
 
 
 def _as_batch(mask: Tensor) -> Tensor:
-    """Turn ``(1, 1, slices, rows, columns)`` into one image for each slice."""
+    """Reshape ``(1, 1, slices, rows, columns)`` to a batch of slices."""
     return mask[0, 0][:, None]
 
 
@@ -128,10 +128,10 @@ def _surface_figures(
     if not (expected.any() and found.any()):
         return math.hypot(*(step * length for step, length in zip(spacing, shape, strict=True))), 0
     steps: tuple[float, ...] = spacing
-    if shape[0] == 1:  # a plane has an outline, not a surface
+    if shape[0] == 1:  # distances between contours in the plane
         expected, found, steps = expected[:, :, 0], found[:, :, 0], spacing[1:]
     with warnings.catch_warnings():
-        # Of an argument that MONAI passes to a function of its own.
+        # Deprecation of an argument inside MONAI.
         warnings.filterwarnings("ignore", message=".*always_return_as_numpy.*")
         distance = compute_hausdorff_distance(
             found, expected, include_background=True, percentile=PERCENTILE, spacing=steps

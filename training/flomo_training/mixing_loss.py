@@ -1,4 +1,4 @@
-"""FIAS' loss: Dice and cross-entropy of the answer and of all mixtures of the stages' answers."""
+"""The loss of FIAS: Dice and cross-entropy of the output and of all mixtures of stage outputs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SMOOTH = 1e-5
 class MixingLoss(nn.Module):
     """The loss of the logits, plus its mean over the non-empty subsets of the stages' logits.
 
-    A subset is judged by the mean of its members. The Dice term counts the background as a class
-    and pools the batch, as the public code of FIAS does.
+    The logits of a subset are averaged. The Dice term treats the background as a class and pools
+    the batch, as in the public code of FIAS.
 
     Parameters
     ----------
     weights
-        From the recipe; ``dice`` and ``cross_entropy`` are read (0.4 and 0.6 in FIAS).
+        From the recipe; ``dice`` and ``cross_entropy`` are used (0.4 and 0.6 in FIAS).
     activation
-        As `flomo_training.losses.SegmentationLoss` takes it.
+        See `flomo_training.losses.SegmentationLoss`.
     """
 
     targets: tuple[str, ...] = ()
@@ -37,14 +37,14 @@ class MixingLoss(nn.Module):
         self.activation = activation
 
     def forward(self, output: Output, classes: Tensor) -> Tensor:
-        """Return the loss, a scalar.
+        """Return the scalar loss.
 
         Parameters
         ----------
         output
-            Of a network; ``aux`` logits are at the size of the output.
+            Network output; ``aux`` logits have the size of the output.
         classes
-            ``(N, H, W)`` indices of classes, 0 the background.
+            ``(N, H, W)`` class indices; 0 is the background.
         """
         stages = [aux.value for aux in output.aux if aux.kind == "logits"]
         with torch.autocast(output.logits.device.type, enabled=False):

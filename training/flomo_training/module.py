@@ -1,4 +1,4 @@
-"""The network, its loss and its optimiser, as Lightning drives them."""
+"""Lightning module of the training: network, loss and optimiser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flomo_training.depthwise import accelerate
-from flomo_training.encoder import start_encoder
+from flomo_training.encoder import load_encoder_weights
 from flomo_training.losses import DistillationLoss, make_loss
 from flomo_training.recipe import Recipe
 from flomo_training.teachers import Teachers
@@ -20,13 +20,7 @@ from napari_flomo.networks import build
 
 
 class SegmentationModule(lightning.LightningModule):
-    """Training of one network by one recipe.
-
-    Parameters
-    ----------
-    recipe
-        Every number of the run.
-    """
+    """Training of a network by a recipe."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -39,16 +33,18 @@ class SegmentationModule(lightning.LightningModule):
             **card.network_arguments,
         )
         if recipe.encoder is not None:
-            start_encoder(self.network, recipe.encoder)
+            load_encoder_weights(self.network, recipe.encoder)
         if recipe.parent:
-            start_from(self.network, recipe.parent, widen=card.preprocessing.neighbours > 0)
+            load_parent_weights(
+                self.network, recipe.parent, widen=card.preprocessing.neighbours > 0
+            )
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = make_loss(recipe.loss, card.activation)
         self.distillation = DistillationLoss(recipe.loss) if recipe.distillation else None
         self.teachers: Teachers | None = None
 
     def setup(self, stage: str) -> None:
-        """Choose fast gradients where the run is on a CPU, and load the teachers."""
+        """Use fast gradients on the CPU, and load the teachers."""
         if stage != "fit":
             return
         device = self.trainer.strategy.root_device
@@ -79,9 +75,9 @@ class SegmentationModule(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        """Return Nadam and its schedule."""
+        """Return the NAdam optimiser and its schedule."""
         o = self.recipe.optimiser
-        # These arguments make PyTorch's NAdam equal to Keras'; its own defaults do not.
+        # With these arguments PyTorch's NAdam equals Keras' Nadam.
         optimiser = torch.optim.NAdam(
             (p for p in self.network.parameters() if p.requires_grad),
             lr=o.learning_rate,
@@ -99,58 +95,58 @@ class SegmentationModule(lightning.LightningModule):
             total = int(self.trainer.estimated_stepping_batches)
             warm_up = o.warm_up * total / self.recipe.epochs
             cosine = torch.optim.lr_scheduler.LambdaLR(
-                optimiser, lambda step: warm_cosine(step, warm_up, total)
+                optimiser, lambda step: cosine_with_warm_up(step, warm_up, total)
             )
             scheduler = {"scheduler": cosine, "interval": "step"}
         return {"optimizer": optimiser, "lr_scheduler": scheduler}
 
 
-def start_from(network: nn.Module, name: str, *, widen: bool = False) -> None:
-    """Copy the weights of a model into a network of the same layout.
+def load_parent_weights(network: nn.Module, name: str, *, widen: bool = False) -> None:
+    """Load the weights of a model into a network of the same architecture.
 
     Parameters
     ----------
     network
-        Changed in place. Heads that only help the training and that the model lacks keep theirs.
+        Changed in place. Deep-supervision heads that the model lacks keep their weights.
     name
-        Of a model on the shelf, or its folder.
+        Name or folder of the model.
     widen
-        Whether the network may see neighbouring slices that the model does not: it starts by
-        passing over them, with the very logits of the model.
+        Whether the network may have neighbouring slices as additional input channels. Their
+        weights start at 0, so that the logits are the same as those of the model.
 
     Raises
     ------
     FlomoError
-        If the model is missing, or its layout is another.
+        If the model is missing or has another architecture.
     """
     weights, own = load_network(name)[0].state_dict(), network.state_dict()
     if widen:
         weights = {
-            key: widened(value, own[key].shape) if key in own else value
+            key: widen_input(value, own[key].shape) if key in own else value
             for key, value in weights.items()
         }
     alike = all(key in own and own[key].shape == value.shape for key, value in weights.items())
     if not alike:
         raise FlomoError(
-            f"The weights of {name} do not fit the network of the recipe; give 'start_from' a "
-            "model of the same network and labels."
+            f"The weights of {name} do not fit the network of the recipe; set 'start_from' to a "
+            "model with the same network and labels."
         )
     network.load_state_dict({**own, **weights})
 
 
-def widened(weights: Tensor, shape: torch.Size) -> Tensor:
-    """Return weights of a layer that sees one slice, for one that sees its neighbours as well.
+def widen_input(weights: Tensor, shape: torch.Size) -> Tensor:
+    """Extend the weights of a layer from one input channel to several neighbouring slices.
 
-    Layers that work on each channel of their own do the same for every slice; those that mix
-    channels begin with 0 for all but the slice in the middle. Weights of other shapes than an input
-    of one channel explains are returned as they are.
+    Depthwise layers use the same weights for every slice; other layers start with 0 for all slices
+    except the central one. Weights that do not depend on the number of input channels are returned
+    unchanged.
 
     Parameters
     ----------
     weights
-        ``(1, ...)`` for each channel of its own, ``(out, 1, ...)`` mixing.
+        ``(1, ...)`` for depthwise layers, ``(out, 1, ...)`` for others.
     shape
-        Of the weights that are wanted.
+        Of the extended weights.
     """
     if weights.ndim != len(shape):
         return weights
@@ -165,8 +161,8 @@ def widened(weights: Tensor, shape: torch.Size) -> Tensor:
     return result
 
 
-def warm_cosine(step: int, warm_up: float, total: int) -> float:
-    """Return the share of the learning rate that holds at a step."""
+def cosine_with_warm_up(step: int, warm_up: float, total: int) -> float:
+    """Return the factor of the learning rate at a step."""
     if step < warm_up:
         return (step + 1) / (warm_up + 1)
     return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step - warm_up) / max(1.0, total - warm_up)))

@@ -1,4 +1,4 @@
-"""MADGNet's loss: regions, distances and boundaries at every stage of the decoder."""
+"""The loss of MADGNet: regions, distances and boundaries at every stage of the decoder."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from flomo_training.recipe import LossWeights
 from napari_flomo.networks import Output
 
 WINDOW = 31
-"""Side of the square, in pixels, whose mean tells how near an edge a pixel lies."""
+"""Side in pixels of the averaging window that measures how close a pixel is to an edge."""
 
 
 class MultiTaskLoss(nn.Module):
-    """Sum over the stages of structure loss, squared error of distances, entropy of boundaries.
+    """Sum over the stages of structure loss, squared distance error and boundary cross-entropy.
 
-    The published code has the structure loss alone; that the three are added up with weight 1 over
-    four stages is inferred from the same author's earlier, public network.
+    The published code contains only the structure loss; the sum with weight 1 over four stages is
+    inferred from the same author's earlier public network.
 
     Parameters
     ----------
     weights
-        From the recipe; ``region``, ``distance``, ``boundary`` and ``weighted_entropy`` are read.
+        From the recipe; ``region``, ``distance``, ``boundary`` and ``weighted_entropy`` are used.
     activation
-        Of the regions. Distances and boundaries are always one sigmoid a channel.
+        Of the regions. Distances and boundaries always have one sigmoid per channel.
     """
 
     targets = ("distance", "boundary")
@@ -39,14 +39,14 @@ class MultiTaskLoss(nn.Module):
     def forward(
         self, output: Output, classes: Tensor, distance: Tensor, boundary: Tensor
     ) -> Tensor:
-        """Return the loss, a scalar.
+        """Return the scalar loss.
 
         Parameters
         ----------
         output
-            Of a network; ``aux`` of the kinds logits, distance and boundary is read.
+            Network output; ``aux`` outputs of the kinds logits, distance and boundary are used.
         classes
-            ``(N, H, W)`` indices of classes, 0 the background.
+            ``(N, H, W)`` class indices; 0 is the background.
         distance, boundary
             ``(N, K, H, W)`` from `flomo_training.targets`.
         """
@@ -68,10 +68,10 @@ class MultiTaskLoss(nn.Module):
     def structure(self, logits: Tensor, classes: Tensor) -> Tensor:
         """Return the structure loss of one map of logits ``(N, K, H, W)``.
 
-        One minus the overlap over the union, where pixels near an edge weigh up to six times as
-        much, plus cross-entropy. The published code means to weigh the latter alike, but takes its
-        plain mean; ``weighted_entropy`` does what it means. With softmax the background has no
-        overlap of its own.
+        One minus IoU, where pixels near an edge have up to six times the weight, plus
+        cross-entropy. The published code intends to weight the cross-entropy in the same way but
+        uses its plain mean; ``weighted_entropy`` applies the weights. With softmax the background
+        has no IoU term.
         """
         logits = logits.float()
         softmax = self.activation == "softmax"
@@ -98,9 +98,9 @@ class MultiTaskLoss(nn.Module):
 
 
 def _window_mean(maps: Tensor) -> Tensor:
-    """Return the mean of the square around each pixel, zeros outside; first down, then across.
+    """Return the mean of the window around each pixel with zero padding.
 
-    PyTorch adds up all pixels of the square, 31 times 31, for each pixel.
+    Two 1-D averages are faster than PyTorch's 2-D average pooling with a large window.
     """
     reach = WINDOW // 2
     down = F.avg_pool2d(maps, (WINDOW, 1), stride=1, padding=(reach, 0))

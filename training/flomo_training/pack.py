@@ -1,10 +1,9 @@
-"""One compact file with all that training reads of a data set.
+"""A compact file with the preprocessed training data of a data set.
 
-A file of numpy arrays (``.npz``, compressed, never pickled): for each case its slices and classes
-at the pixel size of a recipe, and an index in JSON with cases, folds and a SHA-256 of every array.
-It is the cache of prepared volumes, too: made on purpose, at a place one chooses, and refused where
-it does not fit the recipe, so that it cannot go stale unseen as hidden caches do. Training from it
-sees bit for bit what it would see from the folder.
+A compressed ``.npz`` file without pickled objects: the slices and classes of each case at the pixel
+size of a recipe, and a JSON index with cases, folds and a SHA-256 of every array. It also serves as
+an explicit cache, which is rejected if it does not fit the recipe. Training from it is bit for bit
+the same as training from the folder.
 """
 
 from __future__ import annotations
@@ -35,21 +34,21 @@ from napari_flomo.models.schema import SchemaFault, decode, encode
 FORMAT = 1
 INDEX = "index"
 BROKEN = (OSError, KeyError, ValueError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
-"""What reading a damaged file raises."""
+"""Exceptions from reading a damaged file."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What the index tells of a case.
+class PackedCase:
+    """A case in the index.
 
     Attributes
     ----------
     case, patient, phase, group
-        As `Case` has them.
+        See `Case`.
     centre
-        As `PreparedVolume` has it.
+        See `PreparedVolume`.
     fingerprint
-        Of the image that the slices are from.
+        Of the image file.
     images, classes
         SHA-256 of the arrays.
     """
@@ -65,35 +64,35 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Index:
-    """The content of a packed file.
+class PackIndex:
+    """The index of a packed file.
 
     Attributes
     ----------
     preparation
-        Hash of what the recipe does to an image: a file for another recipe is refused.
+        Hash of the preprocessing; a file with other preprocessing is rejected.
     folds
         Of the data set.
     entries
-        The cases, in the order of their arrays.
+        Cases in the order of their arrays.
     """
 
     format: int
     preparation: str
     folds: Folds
-    entries: tuple[Entry, ...]
+    entries: tuple[PackedCase, ...]
 
 
-def preparation_of(card: ModelCard) -> str:
-    """Return a hash of all in a card that decides how slices and classes look."""
+def preprocessing_hash(card: ModelCard) -> str:
+    """Return a hash of everything in a card that influences slices and classes."""
     rules = card.preprocessing.to_rules()
-    rules.pop("crop")  # squares are cut later
+    rules.pop("crop")  # crops are random and follow later
     content = [rules, card.in_channels, card.input_kind, [label.code for label in card.labels]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_pack(source: Path, card: ModelCard, out: Path) -> int:
-    """Prepare all cases of a folder and write them to one file.
+    """Preprocess all cases of a folder and write them to one file.
 
     Returns
     -------
@@ -103,12 +102,12 @@ def write_pack(source: Path, card: ModelCard, out: Path) -> int:
     Raises
     ------
     FlomoError
-        If the data is not complete or leaks, or the file cannot be written.
+        If the data is incomplete or has leaks, or the file cannot be written.
     """
     folds = read_folds(source)
     for fold in range(len(folds.folds)):
-        list_cases(source, fold, "validation")  # a leak is found before the work
-    entries: list[Entry] = []
+        list_cases(source, fold, "validation")  # detect leaks before the long part
+    entries: list[PackedCase] = []
     slices = 0
     with atomic_write(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         cases = list_cases(source, 0, "all")
@@ -117,8 +116,8 @@ def write_pack(source: Path, card: ModelCard, out: Path) -> int:
             slices += len(volume.images)
             _write_array(archive, f"images_{number:05d}", volume.images)
             _write_array(archive, f"classes_{number:05d}", volume.classes)
-            entries.append(_entry(volume))
-        index = Index(FORMAT, preparation_of(card), folds, tuple(entries))
+            entries.append(_packed_case(volume))
+        index = PackIndex(FORMAT, preprocessing_hash(card), folds, tuple(entries))
         text = json.dumps(encode(index), separators=(",", ":")).encode()
         _write_array(archive, INDEX, np.frombuffer(text, np.uint8))
     return slices
@@ -130,7 +129,7 @@ def read_pack(path: Path, card: ModelCard, fold: int | None) -> list[PreparedVol
     Raises
     ------
     FlomoError
-        If the file is missing, damaged, made for another recipe, or its folds leak.
+        If the file is missing, damaged or made for another recipe, or its folds have leaks.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -146,8 +145,10 @@ def read_pack(path: Path, card: ModelCard, fold: int | None) -> list[PreparedVol
         raise _damaged(path) from error
 
 
-def read_known(path: Path, card: ModelCard, fingerprints: Collection[str]) -> list[PreparedVolume]:
-    """Read those cases of a packed file whose images have one of some fingerprints.
+def read_by_fingerprint(
+    path: Path, card: ModelCard, fingerprints: Collection[str]
+) -> list[PreparedVolume]:
+    """Read the cases of a packed file whose images have one of the given fingerprints.
 
     Raises
     ------
@@ -168,7 +169,7 @@ def read_known(path: Path, card: ModelCard, fingerprints: Collection[str]) -> li
 
 
 def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
-    """Return the fingerprints of the held-out images of a folder or packed file, by case."""
+    """Return the fingerprints of the held-out images of a data folder or packed file, by case."""
     if source.is_dir():
         return {c.name: fingerprint(c.image) for c in list_cases(source, fold, "validation")}
     try:
@@ -180,22 +181,22 @@ def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
     return {e.case: e.fingerprint for e in index.entries if fold_of[e.patient] == fold}
 
 
-def load_training(source: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
-    """Return the prepared training cases of a fold, of a data folder or a packed file.
+def load_training_volumes(source: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
+    """Return the preprocessed training cases of a fold from a data folder or a packed file.
 
     Raises
     ------
     FlomoError
-        If the data is not complete, does not suit the card, or leaks.
+        If the data is incomplete, does not fit the card, or has leaks.
     """
     if source.is_file():
         return read_pack(source, card, fold)
     return [prepare_case(case, card) for case in list_cases(source, fold, "training")]
 
 
-def _entry(volume: PreparedVolume) -> Entry:
+def _packed_case(volume: PreparedVolume) -> PackedCase:
     case = volume.case
-    return Entry(
+    return PackedCase(
         case.name,
         case.patient,
         case.phase,
@@ -207,19 +208,19 @@ def _entry(volume: PreparedVolume) -> Entry:
     )
 
 
-def _check_layout(index: Index, path: Path, card: ModelCard) -> None:
-    """Raise if the file does not suit what a card does to images."""
+def _check_layout(index: PackIndex, path: Path, card: ModelCard) -> None:
+    """Raise if the file does not fit the preprocessing of a card."""
     if index.format != FORMAT:
-        raise FlomoError(f"{path} has the layout {index.format}; pack the data again.")
-    if index.preparation != preparation_of(card):
+        raise FlomoError(f"{path} has the unknown format {index.format}; pack the data again.")
+    if index.preparation != preprocessing_hash(card):
         raise FlomoError(
-            f"{path} was packed for other pixels, intensities or labels than {card.name} has; pack "
+            f"{path} was packed with other preprocessing or labels than those of {card.name}; pack "
             "the data again with this recipe."
         )
 
 
-def _check(index: Index, path: Path, card: ModelCard, fold: int | None) -> None:
-    """Raise if the file does not suit recipe and fold, or its folds leak."""
+def _check(index: PackIndex, path: Path, card: ModelCard, fold: int | None) -> None:
+    """Raise if the file does not fit the recipe and fold, or its folds have leaks."""
     _check_layout(index, path, card)
     if fold is not None and not 0 <= fold < len(index.folds.folds):
         raise FlomoError(f"There is no fold {fold}; choose 0 to {len(index.folds.folds) - 1}.")
@@ -234,11 +235,13 @@ def _check(index: Index, path: Path, card: ModelCard, fold: int | None) -> None:
         raise FlomoError(f"{path} has no training cases in fold {fold}.")
 
 
-def _case(entry: Entry, path: Path) -> Case:
+def _case(entry: PackedCase, path: Path) -> Case:
     return Case(entry.case, entry.patient, entry.phase, path, path, entry.group)
 
 
-def _read_volume(archive: zipfile.ZipFile, number: int, entry: Entry, path: Path) -> PreparedVolume:
+def _read_volume(
+    archive: zipfile.ZipFile, number: int, entry: PackedCase, path: Path
+) -> PreparedVolume:
     images = _read_array(archive, f"images_{number:05d}")
     classes = _read_array(archive, f"classes_{number:05d}")
     if _sha256(images) != entry.images or _sha256(classes) != entry.classes:
@@ -247,14 +250,14 @@ def _read_volume(archive: zipfile.ZipFile, number: int, entry: Entry, path: Path
     return PreparedVolume(_case(entry, path), images, classes, (row, column), entry.fingerprint)
 
 
-def _read_index(archive: zipfile.ZipFile) -> Index:
-    return decode(Index, json.loads(_read_array(archive, INDEX).tobytes()))
+def _read_index(archive: zipfile.ZipFile) -> PackIndex:
+    return decode(PackIndex, json.loads(_read_array(archive, INDEX).tobytes()))
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
-    # Without a date, so that the same data makes the same file.
+    # Without a date, so that the same data gives the same file.
     member = zipfile.ZipInfo(f"{name}.npy")
-    # A fifth smaller than what zip files hold as a rule; a pack is read once in a training.
+    # 20 % smaller than with deflate; the file is read only once per training.
     member.compress_type = zipfile.ZIP_LZMA
     with archive.open(member, "w", force_zip64=True) as file:
         np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
@@ -272,4 +275,6 @@ def _sha256(array: NDArray[Any]) -> str:
 
 
 def _damaged(path: Path) -> FlomoError:
-    return FlomoError(f"{path} is no undamaged packed file; write it again with 'flomo data pack'.")
+    return FlomoError(
+        f"{path} is damaged or not a packed file; write it again with 'flomo data pack'."
+    )

@@ -1,6 +1,6 @@
-"""Preparation of the data sets of photos: CVC-ClinicDB, BUSI and Montgomery.
+"""Preparation of photo data sets: CVC-ClinicDB, BUSI and Montgomery.
 
-Each is taken as its makers give it out or as ``images/`` and ``masks/`` with the same names.
+Each is read in its original layout, or from ``images/`` and ``masks/`` with the same names.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flomo_training.duplicates import clusters, distances, perceptual_hash
-from flomo_training.folds import Folds, cut_into_blocks, deal
-from flomo_training.preparation import Item, refuse_missing, write_prepared
+from flomo_training.duplicates import cluster_near_duplicates, hamming_distances, perceptual_hash
+from flomo_training.folds import Folds, assign_folds, split_into_blocks
+from flomo_training.preparation import PreparedCase, raise_if_missing, write_prepared
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import read
 
@@ -26,7 +26,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo and the files whose union is its mask."""
+    """A photo and its mask files, whose union is the mask."""
 
     name: str
     image: Path
@@ -35,24 +35,24 @@ class Picture:
 
 @dataclass(frozen=True)
 class Collection:
-    """What is particular about one data set.
+    """Properties of a data set.
 
     Attributes
     ----------
     title
-        Its proper name.
+        Name of the data set.
     grey
-        Whether colours, which some copies of grey pictures carry, are to be dropped.
+        Whether to convert pictures to grey values.
     near_duplicate_bits
-        From the histogram of distances: below lie the duplicates, above what merely looks alike.
+        Threshold from the histogram of distances, between duplicates and similar pictures.
     unit
         Of the folds.
     group
-        Kind of a picture by its name, in equal shares in all folds.
+        Returns the kind of a picture from its name, by which folds are stratified.
     empty
-        Whether the mask of a picture of this kind is empty.
+        Whether masks of a kind of picture are empty.
     find
-        Pictures of the makers' own layout.
+        Finds the pictures in the original layout.
     """
 
     title: str
@@ -72,22 +72,22 @@ def prepare_photos(name: str, source: Path, out: Path) -> None:
     name
         Key of `COLLECTIONS`.
     source, out
-        Folder of the data set as it came, and the folder to write.
+        Original folder of the data set, and the folder to write.
 
     Raises
     ------
     FlomoError
-        If files are missing or wrong, or ``out`` cannot be written.
+        If files are missing or invalid, or ``out`` cannot be written.
     """
     collection = COLLECTIONS[name]
     pictures = _plain(source) or collection.find(source)
     if not pictures:
         raise FlomoError(
-            f"{source} does not look like {collection.title}; give the folder that holds images/ "
-            "and masks/, or the one that its makers give out."
+            f"{source} does not look like {collection.title}; give the original folder, or one "
+            "with images/ and masks/."
         )
     pictures.sort(key=lambda picture: picture.name)
-    refuse_missing(source, [f"a mask of {p.image.name}" for p in pictures if not p.masks])
+    raise_if_missing(source, [f"a mask of {p.image.name}" for p in pictures if not p.masks])
     hashes: dict[str, str] = {}
     write_prepared(
         out,
@@ -98,23 +98,25 @@ def prepare_photos(name: str, source: Path, out: Path) -> None:
     )
 
 
-def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> Item:
-    """Read, check and encode a picture; its perceptual hash is put into ``hashes``."""
+def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> PreparedCase:
+    """Read, check and encode a picture; add its perceptual hash to ``hashes``."""
     name, kind = picture.name, collection.group(picture.name)
     pixels, content, suffix = _image(picture.image, grey=collection.grey)
     mask = np.zeros(pixels.shape[:2], bool)
     for path in picture.masks:
         part = _mask(path)
         if part.shape != mask.shape:
-            raise FlomoError(f"{path} is not of the size of {picture.image.name}; get both again.")
+            raise FlomoError(
+                f"{path} and {picture.image.name} have different sizes; download both again."
+            )
         mask |= part
     if mask.any() == collection.empty(kind):
         wrong = "is not empty" if mask.any() else "is empty"
-        raise FlomoError(f"The mask of {picture.image} {wrong}; get it again.")
+        raise FlomoError(f"The mask of {picture.image} {wrong}; download it again.")
     hashes[name] = perceptual_hash(pixels)
     row = {
         "case": name,
-        "patient": "",  # known when all are seen
+        "patient": "",  # set by _fold
         "phase": "",
         "group": kind,
         "image": f"images/{name}{suffix}",
@@ -123,25 +125,28 @@ def _item(picture: Picture, collection: Collection, hashes: dict[str, str]) -> I
         "cols": str(mask.size // len(mask)),
         "mask_pixels": str(int(mask.sum())),
     }
-    return Item(row, content, _png(mask.astype(np.uint8)))
+    return PreparedCase(row, content, _png(mask.astype(np.uint8)))
 
 
 def _fold(
     rows: Sequence[dict[str, str]], collection: Collection, hashes: Mapping[str, str]
 ) -> Folds:
-    """Group the cases, write the groups into the rows, and deal them."""
+    """Group the cases, write the groups into the rows, and assign them to folds."""
     names = [row["case"] for row in rows]
     values = [hashes[name] for name in names]
     if collection.unit == "block":
-        blocks = cut_into_blocks(distances(values, values))
+        blocks = split_into_blocks(hamming_distances(values, values))
         groups = [f"block{block + 1}" for block in blocks]
         folds: tuple[tuple[str, ...], ...] = tuple((group,) for group in sorted(set(groups)))
     else:
-        groups = [names[first] for first in clusters(values, collection.near_duplicate_bits)]
+        groups = [
+            names[first]
+            for first in cluster_near_duplicates(values, collection.near_duplicate_bits)
+        ]
         strata: dict[str, list[str]] = {}
         for group, row in zip(groups, rows, strict=True):
             strata.setdefault(group, []).append(row["group"])
-        folds = deal(strata)
+        folds = assign_folds(strata)
     for row, group in zip(rows, groups, strict=True):
         row["patient"] = group
     return Folds(
@@ -154,10 +159,10 @@ def _fold(
 
 
 def _image(path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], bytes, str]:
-    """Return pixels, content and suffix of a picture; the file itself where nothing must change."""
+    """Return pixels, file content and suffix of a picture, converted only if necessary."""
     volume = read(path)
     if volume.n_slices != 1 or volume.data.dtype != np.uint8:
-        raise FlomoError(f"{path} is not one picture of 8 bits; get it again.")
+        raise FlomoError(f"{path} is not a single 8-bit picture; download it again.")
     pixels = volume.data[0]
     plain = pixels.ndim == (2 if grey else 3) and pixels.shape[-1] != 4
     if plain:
@@ -168,14 +173,14 @@ def _image(path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], bytes, str]:
 
 
 def _mask(path: Path) -> NDArray[np.bool_]:
-    """Return a mask; a copy with colours counts as set where any is bright."""
+    """Return a mask; in a colour copy, a pixel is set if any channel is bright."""
     data = read(path).data[0]
     if data.ndim == 3:
         data = data[..., :3].max(-1)
     top = int(data.max())
     marked: NDArray[np.bool_] = data > top / 2
     if top and np.mean((data > 0.1 * top) & (data < 0.9 * top)) > 0.01:
-        raise FlomoError(f"{path} has shades of grey, so it is no mask; get it again.")
+        raise FlomoError(f"{path} has grey values and is not a mask; download it again.")
     return marked
 
 
@@ -186,14 +191,14 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _in(folder: Path) -> dict[str, Path]:
-    """Return the pictures of a folder by their names without suffix."""
+    """Return the pictures of a folder by name without suffix."""
     if not folder.is_dir():
         return {}
     return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES}
 
 
 def _plain(source: Path) -> list[Picture]:
-    """Pictures in ``images/`` with masks of the same names in ``masks/``."""
+    """Return pictures in ``images/`` with masks of the same names in ``masks/``."""
     masks = _in(source / "masks")
     return [
         Picture(name, image, (masks[name],) if name in masks else ())
@@ -202,7 +207,7 @@ def _plain(source: Path) -> list[Picture]:
 
 
 def _find_clinicdb(source: Path) -> list[Picture]:
-    """``Original/17.tif`` with ``Ground Truth/17.tif``, also within ``PNG/`` or ``TIF/``."""
+    """Find ``Original/17.tif`` with ``Ground Truth/17.tif``, also within ``PNG/`` or ``TIF/``."""
     for root in (source, *(source / name for name in ("PNG", "TIF", "CVC-ClinicDB"))):
         images, masks = _in(root / "Original"), _in(root / "Ground Truth")
         if images:
@@ -214,7 +219,7 @@ def _find_clinicdb(source: Path) -> list[Picture]:
 
 
 def _find_busi(source: Path) -> list[Picture]:
-    """``benign/benign (3).png`` with ``benign (3)_mask.png``, ``benign (3)_mask_1.png``, ..."""
+    """Find ``benign/benign (3).png`` with ``benign (3)_mask.png``, ``..._mask_1.png``, ..."""
     result = []
     for root in (source, source / "Dataset_BUSI_with_GT"):
         for kind in ("benign", "malignant", "normal"):
@@ -227,7 +232,7 @@ def _find_busi(source: Path) -> list[Picture]:
 
 
 def _find_montgomery(source: Path) -> list[Picture]:
-    """``CXR_png`` with a mask for each lung in ``ManualMask/leftMask`` and ``.../rightMask``."""
+    """Find ``CXR_png`` with a mask of each lung in ``ManualMask/leftMask`` and ``rightMask``."""
     for root in (source, source / "MontgomerySet"):
         sides = [_in(root / "ManualMask" / f"{side}Mask") for side in ("left", "right")]
         images = _in(root / "CXR_png")

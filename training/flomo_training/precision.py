@@ -1,4 +1,4 @@
-"""In which numbers a training computes."""
+"""Numerical precision of a training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Precision = Literal["auto", "32", "bf16"]
 
 
 def choose_precision(wanted: Precision, accelerator: str) -> Literal["32", "bf16"]:
-    """Return how to compute: where the hardware must emulate bfloat16, float32 is faster.
+    """Return the precision to use; emulated bfloat16 is slower than float32.
 
     Parameters
     ----------
     wanted
-        ``"auto"`` takes bfloat16 (mixed) where the hardware computes in it.
+        ``"auto"`` selects bfloat16 (mixed) if the hardware supports it natively.
     accelerator
-        As Lightning names it; ``"auto"`` is the GPU if there is one.
+        As for Lightning; ``"auto"`` is the GPU if there is one.
     """
     if wanted != "auto":
         return wanted

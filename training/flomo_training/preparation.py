@@ -1,8 +1,8 @@
-"""A data set from anywhere becomes a folder that training reads: checked, hashed, resumable.
+"""Write data sets as prepared folders for training: checked, hashed, resumable.
 
-Images and labels are written one by one, each whole or not at all; what lies there already with the
-same bytes is left alone, so an interrupted run goes on where it stood. The tables that make the
-folder usable come last and together, so a folder that is not finished is never trained on.
+Images and labels are written atomically one by one; existing files with the same content are kept,
+so an interrupted run can be resumed. The tables that make the folder usable are written last and
+together, so an unfinished folder is never used for training.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True)
-class Item:
-    """One case on its way into a prepared folder.
+class PreparedCase:
+    """One case to write into a prepared folder.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Item:
         Its row of ``cases.csv`` with the keys ``case``, ``patient``, ``phase``, ``group``,
         ``image`` and ``labels``, the last two as paths within the folder.
     image, labels
-        Content of the two files.
+        Contents of the two files.
     """
 
     row: dict[str, str]
@@ -47,26 +47,20 @@ class Item:
     labels: bytes
 
 
-def refuse_missing(source: Path, missing: Sequence[str]) -> None:
-    """Raise if files of a source are missing, naming the first few.
-
-    Raises
-    ------
-    FlomoError
-        With the names.
-    """
+def raise_if_missing(source: Path, missing: Sequence[str]) -> None:
+    """Raise a `FlomoError` that names the first missing files of a source, if there are any."""
     if missing:
         named = ", ".join(missing[:NAMED_AT_MOST])
         more = len(missing) - NAMED_AT_MOST
         rest = f" and {more} more" if more > 0 else ""
-        raise FlomoError(f"{source} is not complete: it lacks {named}{rest}; get the data again.")
+        raise FlomoError(f"{source} is incomplete: {named}{rest} missing; download the data again.")
 
 
 def write_prepared(
     out: Path,
     title: str,
     total: int,
-    items: Iterator[Item],
+    items: Iterator[PreparedCase],
     fold: Callable[[Sequence[dict[str, str]]], Folds],
 ) -> None:
     """Write a prepared folder.
@@ -74,39 +68,40 @@ def write_prepared(
     Parameters
     ----------
     out
-        The folder; it is made where it is missing. It may hold an interrupted run of the same data.
+        Folder, created if missing. It may contain an interrupted run for the same data.
     title
-        Of the data set, for the manifest.
+        Name of the data set, for the manifest.
     total
-        Number of items, for the progress bar.
+        Number of cases, for the progress bar.
     items
-        The cases. An item that is not right raises.
+        Cases; the iterator raises for invalid ones.
     fold
-        Makes the folds of all rows; it may fill in their patients, which needs all cases seen.
+        Returns the folds of all rows; it may also fill in their patients.
 
     Raises
     ------
     FlomoError
-        If an item is not right, folds leak, the folder holds something else, or a file cannot be
-        written. What is written by then stays for the next run, which goes on from there.
+        If a case is invalid, the folds have leaks, the folder contains other files, or a file
+        cannot be written. Files written so far are kept, so that the run can be resumed.
     """
     for folder in ("images", "labels"):
         try:
             (out / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FlomoError(
-                f"The folder {out / folder} cannot be made ({error.strerror}); choose another."
+                f"The folder {out / folder} cannot be created ({error.strerror}); choose another."
             ) from error
     rows, hashes = [], {}
     for item in tqdm(items, total=total, unit="case", disable=not sys.stderr.isatty()):
         for name, content in ((item.row["image"], item.image), (item.row["labels"], item.labels)):
-            _put(out / name, content)
+            _write_if_changed(out / name, content)
             hashes[name] = hashlib.sha256(content).hexdigest()
         rows.append(item.row)
     present = {f"{path.parent.name}/{path.name}" for path in _files(out)}
     if strangers := sorted(present - hashes.keys()):
         raise FlomoError(
-            f"{out} also holds {strangers[0]}, not of this data set; choose an empty folder."
+            f"{out} also contains {strangers[0]}, which is not part of this data set; choose an "
+            "empty folder."
         )
     folds = fold(rows)
     tables = {CASES_FILE: _as_csv(rows), FOLDS_FILE: folds.text()}
@@ -123,7 +118,7 @@ def write_prepared(
 
 @contextmanager
 def _checked(out: Path, number: int) -> Iterator[None]:
-    """Take the tables away again if a fold of what was written leaks."""
+    """Remove the tables again if a fold has a leak."""
     yield
     try:
         for fold in range(number):
@@ -134,7 +129,7 @@ def _checked(out: Path, number: int) -> Iterator[None]:
         raise
 
 
-def _put(target: Path, content: bytes) -> None:
+def _write_if_changed(target: Path, content: bytes) -> None:
     if target.is_file() and target.read_bytes() == content:
         return
     with atomic_write(target) as temporary:

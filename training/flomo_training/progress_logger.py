@@ -1,4 +1,4 @@
-"""What a run tells while it trains: a line an epoch, a bar with the time left, curves."""
+"""Progress of a training run: a line per epoch, a progress bar, and curves."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from flomo_training.provenance import provenance
 from napari_flomo.files import atomic_write
 
 CURVES = Path("curves") / "metrics.csv"
-"""Where a run folder keeps its curves."""
+"""Table of the curves in a run folder."""
 
 Row = dict[str, float]
 
 
-class Diary(Callback):
-    """Keeps a row an epoch, also across interruptions, and shows how far the run is.
+class ProgressLogger(Callback):
+    """Records a row per epoch, also across interruptions, and shows the progress.
 
-    The rows travel in the checkpoint: a run that goes on from it has the curves of before, and none
-    of epochs that were trained but lost. So does what the last epoch was trained on and with: to
-    take up a finished run on another machine does not change what is told of it.
+    The rows are part of the checkpoint, so that a resumed run continues the curves, without epochs
+    that were lost. Hardware and versions of the last epoch are stored as well, so that resuming a
+    finished run on another machine does not change them.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Diary(Callback):
     """
 
     columns: tuple[str, ...] = ("epoch", "train/loss", "learning_rate", "slices", "seconds")
-    """What a row holds."""
+    """Columns of the table."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -48,19 +48,19 @@ class Diary(Callback):
     @property
     def state_key(self) -> str:
         """Name of its rows in a checkpoint; those who build on this class find them too."""
-        return "Diary"
+        return "ProgressLogger"
 
     @property
     def seconds(self) -> float:
-        """Time spent in finished epochs, of all starts of the run together."""
+        """Time of all finished epochs."""
         return sum(row["seconds"] for row in self.rows)
 
     def setup(self, trainer: lightning.Trainer, *_: Any, **_stage: Any) -> None:
-        """Take note of where this is; a checkpoint is read after this and may know of elsewhere."""
+        """Record hardware and versions; a checkpoint that is loaded later may replace them."""
         self.here = self.provenance = provenance(trainer)
 
     def on_train_start(self, trainer: lightning.Trainer, _module: Any) -> None:
-        """Open the bar, in a terminal."""
+        """Open the progress bar in a terminal."""
         if sys.stderr.isatty() and trainer.is_global_zero:
             steps = int(trainer.num_training_batches)
             self.bar = tqdm(
@@ -75,12 +75,12 @@ class Diary(Callback):
         self.started = time.monotonic()
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Move the bar."""
+        """Update the progress bar."""
         if self.bar is not None:
             self.bar.update()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, _module: Any) -> None:
-        """Write the row and say it."""
+        """Record and print the row."""
         row = self.row(trainer, time.monotonic() - self.started)
         self.rows.append(row)
         self.provenance = self.here
@@ -95,7 +95,7 @@ class Diary(Callback):
             print(line, file=sys.stderr, flush=True)
 
     def row(self, trainer: lightning.Trainer, seconds: float) -> Row:
-        """Return the row of an epoch that took so many seconds."""
+        """Return the row of an epoch."""
         loader: Any = trainer.train_dataloader
         return {
             "epoch": trainer.current_epoch,
@@ -106,12 +106,12 @@ class Diary(Callback):
         }
 
     def on_train_end(self, *_: Any) -> None:
-        """Close the bar."""
+        """Close the progress bar."""
         if self.bar is not None:
             self.bar.close()
 
     def on_exception(self, *_: Any) -> None:
-        """Close the bar."""
+        """Close the progress bar."""
         self.on_train_end()
 
     def write(self) -> None:
@@ -124,18 +124,18 @@ class Diary(Callback):
             writer.writerows(self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"rows": self.rows, "provenance": self.provenance}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the rows of a checkpoint."""
+        """Restore the state from a checkpoint."""
         self.rows = list(state_dict["rows"])
-        # Checkpoints of before had none.
+        # Old checkpoints have no provenance.
         self.provenance = state_dict.get("provenance") or self.provenance
 
 
 def describe(row: Row, epochs: int) -> str:
-    """Return a row in words, with the time that is left at its speed."""
+    """Return a line of text for a row, with the estimated remaining time."""
     done = int(row["epoch"]) + 1
     minutes = (epochs - done) * row["seconds"] / 60
     return (

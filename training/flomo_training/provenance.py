@@ -1,4 +1,4 @@
-"""What a run computed on and with, to be told beside its figures."""
+"""Hardware and software versions of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_flomo import __version__
 
 
 def provenance(trainer: lightning.Trainer) -> dict[str, Any]:
-    """Return hardware, precision and versions of a run."""
+    """Return the hardware, precision and versions of a run."""
     return {
         "hardware": describe_device(trainer),
         "precision": str(trainer.precision),
@@ -25,7 +25,7 @@ def provenance(trainer: lightning.Trainer) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions that a run depends on."""
+    """Return the package versions that a run depends on."""
     names = ("torch", "lightning", "monai", "numpy")
     return {
         "napari_flomo": __version__,
@@ -36,14 +36,14 @@ def versions() -> dict[str, str | None]:
 
 
 def describe_device(trainer: lightning.Trainer) -> str:
-    """Return what the run computed on."""
+    """Return the name of the GPU, or the number of CPU threads."""
     if trainer.strategy.root_device.type == "cuda":
         return torch.cuda.get_device_name()
     return f"CPU, {torch.get_num_threads()} threads"
 
 
 def git_commit() -> str | None:
-    """Return the commit of the code that runs, marked where it was changed, or None without one."""
+    """Return the git commit of the code, marked if it was modified, or None if unknown."""
     git = shutil.which("git")
     if git is None:
         return None

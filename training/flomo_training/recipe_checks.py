@@ -1,23 +1,20 @@
-"""What a recipe must keep to beyond the types of its keys."""
+"""Validation of recipes beyond the types of their keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from flomo_training.recipe_schema import LossWeights, Recipe
 from napari_flomo.models.schema import SchemaFault
-
-if TYPE_CHECKING:
-    from flomo_training.recipe import LossWeights, Recipe
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse numbers that the types allow but sense does not.
+    """Check the values of a recipe.
 
     Raises
     ------
     SchemaFault
-        The message names the key.
+        If a value is invalid; the message names the key.
     """
     positive: Mapping[str, float] = {
         "epochs": recipe.epochs,
@@ -52,21 +49,21 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def _check_loss(loss: LossWeights) -> None:
-    """Refuse terms that the kind of loss would pass over in silence, and a loss without any."""
-    read = {
+    """Check that the loss has a positive weight and no weights that its kind ignores."""
+    used = {
         "overlap": ("dice", "cross_entropy", "focal_tversky"),
         "mixing": ("dice", "cross_entropy"),
         "multi_task": ("region", "distance", "boundary"),
     }[loss.kind]
-    if not any(getattr(loss, name) > 0 for name in read):
-        raise SchemaFault(f"'loss' needs a positive weight of {', '.join(read)}")
-    unread = {"dice", "cross_entropy", "focal_tversky", "deep_supervision"} - {*read}
-    if loss.kind != "overlap" and any(getattr(loss, name) for name in unread):
-        raise SchemaFault(f"'loss.kind' {loss.kind} has no {', '.join(sorted(unread))}")
+    if not any(getattr(loss, name) > 0 for name in used):
+        raise SchemaFault(f"'loss' needs a positive weight of {', '.join(used)}")
+    unused = {"dice", "cross_entropy", "focal_tversky", "deep_supervision"} - {*used}
+    if loss.kind != "overlap" and any(getattr(loss, name) for name in unused):
+        raise SchemaFault(f"'loss.kind' {loss.kind} has no {', '.join(sorted(unused))}")
 
 
 def _check_encoder(recipe: Recipe) -> None:
-    """Refuse a pin that is not whole, and two beginnings at once."""
+    """Check that a Hub file is fully pinned and that there is only one start model."""
     assert recipe.encoder is not None
     if recipe.start_from is not None:
         raise SchemaFault("'encoder' and 'start_from' exclude each other")
@@ -76,7 +73,7 @@ def _check_encoder(recipe: Recipe) -> None:
 
 
 def _check_distillation(recipe: Recipe) -> None:
-    """Refuse a share that leaves nothing to distil, and losses that have no soft form."""
+    """Check the share, and that the loss supports soft labels."""
     assert recipe.distillation is not None
     if not recipe.distillation.teachers:
         raise SchemaFault("'distillation.teachers' must name at least one model")

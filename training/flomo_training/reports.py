@@ -1,4 +1,4 @@
-"""What a finished run leaves for people: curves, figures for each case, the worst cases."""
+"""Reports of a finished run: curves, metrics of each case, and the worst cases."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flomo_training.agreement import write_table
 from flomo_training.curves import draw_curves
-from flomo_training.evaluate import evaluate_folder, recordable
+from flomo_training.evaluate import card_metrics, evaluate_folder
 from flomo_training.export import record_metrics
 from flomo_training.gallery import WorstCases
+from flomo_training.json_files import write_json
+from flomo_training.metrics_table import write_metrics
 from flomo_training.progress_logger import CURVES
 from flomo_training.recipe import Recipe
-from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import Segmenter
 
 CURVES_PICTURE = "curves.png"
@@ -22,57 +22,55 @@ WORST_CASES_PICTURE = "worst_cases.png"
 REPORT = "report.json"
 
 COSTS = ("slices", "cases", "training_hours", "hardware", "versions")
-"""Facts of ``run.json`` that a table of figures states."""
+"""Facts of ``run.json`` that are part of the report."""
 
 
 def write_reports(run: Path, recipe: Recipe, source: Path) -> dict[str, Any]:
-    """Measure the model of a finished run on the held-out fold and write everything about it.
+    """Evaluate the model of a finished run on the held-out fold and write the reports.
 
     Writes ``curves.png``, ``cases.csv`` (a row for each structure of each case),
-    ``worst_cases.png`` and ``report.json`` into the run folder, and the figures into the card of
-    the run's model. With several processes, call it in one of them.
+    ``worst_cases.png`` and ``report.json`` to the run folder, and the metrics to the model card.
+    With several processes, call it in one of them.
 
     Parameters
     ----------
     run
         Run folder with ``model/``, ``run.json`` and curves.
     recipe
-        That it ran by, with the fold that was held out.
+        Recipe of the run, with the held-out fold.
     source
-        Data folder that holds the images as they are; figures are never taken from prepared slices.
+        Data folder with the original images; preprocessed slices are never used for evaluation.
 
     Returns
     -------
     dict
-        What ``report.json`` holds: `flomo_training.summary.summarise` with the facts of the run.
+        Content of ``report.json``: `flomo_training.summary.summarise` and the facts of the run.
 
     Raises
     ------
     FlomoError
-        If the run is not finished, or the data is not complete.
+        If the run is not finished, or the data is incomplete.
     """
     draw_curves(run / CURVES, run / CURVES_PICTURE)
     segmenter = Segmenter.from_pretrained(run / "model")
     gallery = WorstCases()
     rows, summary = evaluate_folder(source, recipe.data.fold, "validation", segmenter, gallery)
-    write_table(rows, run / CASES_TABLE)
+    write_metrics(rows, run / CASES_TABLE)
     gallery.draw(segmenter.card.labels[1:], run / WORST_CASES_PICTURE)
-    report = summary | facts(run, recipe)
-    with atomic_write(run / REPORT) as temporary:
-        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-    record_metrics(run / "model", recordable(summary))
+    report = summary | training_facts(run, recipe)
+    write_json(report, run / REPORT)
+    record_metrics(run / "model", card_metrics(summary))
     return report
 
 
-def facts(run: Path, recipe: Recipe) -> dict[str, Any]:
-    """Return how a model was trained, as tables of figures state it."""
-    noted = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    parent = noted.get("parent")  # its name and the hash of its weights
+def training_facts(run: Path, recipe: Recipe) -> dict[str, Any]:
+    """Return the facts of the training for the report."""
+    run_facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    parent = run_facts.get("parent")  # its name and the hash of its weights
     return {
         "flavour": recipe.flavour,
         "seed": recipe.seed,
-        "epochs": noted.get("epochs", recipe.epochs),
+        "epochs": run_facts.get("epochs", recipe.epochs),
         "start_from": parent and parent.split()[0],
-        **{key: noted[key] for key in COSTS if key in noted},
+        **{key: run_facts[key] for key in COSTS if key in run_facts},
     }

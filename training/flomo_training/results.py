@@ -1,78 +1,77 @@
-"""Finished evaluations that are kept for the docs: a table of cases and the facts of its training.
+"""Evaluation results for the benchmark pages.
 
-Each is a pair of files, ``NAME-foldK.csv`` and ``NAME-foldK.json``. Those of one NAME are the folds
-of one model.
+Each result is a pair of files, ``NAME-foldK.csv`` with the table of cases and ``NAME-foldK.json``
+with the facts of the training. Files with the same NAME are the folds of one model.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flomo_training.agreement import Agreement, read_table, write_table
 from flomo_training.bootstrap import Estimate, paired_difference
 from flomo_training.evaluate import evaluate_folder
 from flomo_training.gallery import WorstCases
+from flomo_training.json_files import json_text, read_object
+from flomo_training.metrics_table import StructureMetrics, read_metrics, write_metrics
 from flomo_training.reports import CASES_TABLE, REPORT
-from flomo_training.summary import is_measured, sample
+from flomo_training.summary import is_complete, sample
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write_all
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.tables import read_text
 
 FACTS = (
     "data", "model", "network", "sha256", "postprocessing", "views", "flavour", "fold", "split",
     "seed", "epochs", "slices", "cases", "training_hours", "hardware", "start_from", "versions",
 )  # fmt: skip
-"""What is kept of a report; its figures are computed anew from the table."""
+"""Keys of a report to keep; its metrics are computed again from the table."""
 
 MIRRORED = "-mirrored"
-"""What is added to the name of a model for its figures with mirrored views."""
+"""Suffix of the name of a model for results with mirrored views."""
 
 METRICS = ("dice", "iou", "hd95_mm", "nsd")
-"""What models are compared by, where both were measured by it."""
+"""Metrics for the comparison of models."""
 
 _REQUIRED = ("data", "model", "network", "flavour", "fold", "split", "seed")
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)-fold(?P<fold>\d+)")
 
 
 @dataclass(frozen=True)
-class Result:
+class FoldResult:
     """One fold of one model.
 
     Attributes
     ----------
     name
-        Of the model in the docs; folds share it.
+        Name of the model on the page, the same for all folds.
     rows
-        The table of cases.
+        Table of cases.
     facts
-        How it was trained, see `FACTS`.
+        Facts of the training, see `FACTS`.
     """
 
     name: str
-    rows: Sequence[Agreement]
+    rows: Sequence[StructureMetrics]
     facts: Mapping[str, Any]
 
     @property
     def fold(self) -> int:
-        """The fold that was held out."""
+        """The held-out fold."""
         return int(self.facts["fold"])
 
 
 @dataclass(frozen=True)
-class Series:
-    """All folds of one model, each patient measured by the one network that never saw it."""
+class ModelResults:
+    """Results of all folds of one model."""
 
     name: str
-    results: Sequence[Result]
+    results: Sequence[FoldResult]
 
     @property
-    def rows(self) -> list[Agreement]:
+    def rows(self) -> list[StructureMetrics]:
         """The tables of all folds together."""
         return [row for result in self.results for row in result.rows]
 
@@ -83,27 +82,27 @@ class Series:
 
     @property
     def views(self) -> str:
-        """How the network saw each slice: ``"plain"``, or the mean of ``"mirrored"`` views."""
+        """``"plain"``, or ``"mirrored"`` for predictions averaged over mirrored views."""
         return str(self.facts.get("views", "plain"))
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the network is one to compare with, not ours."""
+        """Whether the network is a baseline."""
         return not str(self.facts["network"]).startswith("flomo")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A model beside a baseline on the same patients of the same folds.
+    """Difference of a model and a baseline on the same patients of the same folds.
 
     Attributes
     ----------
     model, baseline
         Names.
     folds
-        That both were measured on.
+        Folds that both were evaluated on.
     patients
-        Of those folds.
+        Number of patients of these folds.
     figures
         Mean of the model minus mean of the baseline, by metric.
     """
@@ -115,19 +114,19 @@ class Difference:
     figures: Mapping[str, Estimate]
 
 
-def keep_run(run: Path, folder: Path, name: str | None = None, *, replace: bool = False) -> Path:
-    """Copy the table and the facts of a finished run to where the docs keep them.
+def save_run(run: Path, folder: Path, name: str | None = None, *, replace: bool = False) -> Path:
+    """Copy the table and the facts of a finished run to the folder of the benchmark pages.
 
     Parameters
     ----------
     run
         Run folder with ``cases.csv`` and ``report.json``.
     folder
-        Of the docs.
+        Folder of the benchmark pages.
     name
-        What to call the model; its own name by default.
+        Name of the model on the page; its own name by default.
     replace
-        Whether a table of other weights under the same name may be replaced.
+        Whether to overwrite a table of other weights with the same name.
 
     Returns
     -------
@@ -137,17 +136,17 @@ def keep_run(run: Path, folder: Path, name: str | None = None, *, replace: bool 
     Raises
     ------
     FlomoError
-        If the run has no report, or another result has the name.
+        If the run has no report, or the name is used by other weights.
     """
-    report = _read_json(run / REPORT, "let the training finish, or call flomo train again")
+    report = read_object(run / REPORT, "finish the training first")
     facts = {key: report[key] for key in FACTS if report.get(key) is not None}
     _check_facts(facts, run / REPORT)
-    rows = read_table(run / CASES_TABLE)
-    return _keep(rows, facts, folder, name or facts["model"], replace=replace)
+    rows = read_metrics(run / CASES_TABLE)
+    return _save(rows, facts, folder, name or facts["model"], replace=replace)
 
 
-def _keep(
-    rows: Sequence[Agreement],
+def _save(
+    rows: Sequence[StructureMetrics],
     facts: Mapping[str, Any],
     folder: Path,
     name: str,
@@ -156,37 +155,38 @@ def _keep(
 ) -> Path:
     stem = f"{name}-fold{facts['fold']}"
     if _NAME.fullmatch(stem) is None:
-        raise FlomoError(f"{stem!r} is no name for a file; use letters, digits, '.', '-' and '_'.")
+        raise FlomoError(
+            f"{stem!r} is not a valid file name; use letters, digits, '.', '-' and '_'."
+        )
     table, noted = folder / f"{stem}.csv", folder / f"{stem}.json"
     if table.exists() and not replace:
-        before = _read_json(noted, "remove the table or write its facts") if noted.exists() else {}
+        before = read_object(noted, "remove the table or write its facts") if noted.exists() else {}
         if before.get("sha256") != facts.get("sha256"):
             raise FlomoError(
-                f"{table} holds the figures of other weights; choose another name with --name, or "
+                f"{table} contains results of other weights; choose another name with --name, or "
                 "add --replace."
             )
     with atomic_write_all([table, noted]) as (temporary_table, temporary_noted):
-        write_table(rows, temporary_table)
-        text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary_noted.write_text(text + "\n", encoding="utf-8")
+        write_metrics(rows, temporary_table)
+        temporary_noted.write_text(json_text(facts), encoding="utf-8")
     return table
 
 
-def keep_mirrored(
+def evaluate_mirrored(
     table: Path, segmenter: Segmenter, source: Path, *, replace: bool = False
 ) -> Path:
-    """Measure a model of the docs once more with mirrored views, and keep that beside it.
+    """Evaluate a model again with mirrored views and save the result.
 
     Parameters
     ----------
     table
-        What `keep_run` returned for the model.
+        Table of the model, as returned by `save_run`.
     segmenter
         The model.
     source
-        Folder of the data set.
+        Data folder.
     replace
-        As of `keep_run`.
+        See `save_run`.
 
     Returns
     -------
@@ -196,59 +196,59 @@ def keep_mirrored(
     Raises
     ------
     FlomoError
-        If the segmenter has other weights, or the data is not as it should be.
+        If the segmenter has other weights, or the data cannot be used.
     """
     noted = table.with_suffix(".json")
-    facts = _read_json(noted, "take in the run first")
+    facts = read_object(noted, "add the run first")
     _check_facts(facts, noted)
     if facts.get("sha256") != segmenter.card.sha256:
-        raise FlomoError(f"{noted} is of other weights than {segmenter.card.name} has.")
+        raise FlomoError(f"{noted} describes other weights than those of {segmenter.card.name}.")
     rows, _summary = evaluate_folder(
         source, facts["fold"], facts["split"], segmenter, WorstCases(), mirrored=True
     )
     name = table.stem.rpartition("-fold")[0] + MIRRORED
-    return _keep(rows, facts | {"views": "mirrored"}, table.parent, name, replace=replace)
+    return _save(rows, facts | {"views": "mirrored"}, table.parent, name, replace=replace)
 
 
-def read_results(folder: Path) -> list[Series]:
-    """Read all results that a folder keeps: by data set, ours before baselines, name and fold.
+def read_results(folder: Path) -> list[ModelResults]:
+    """Read all results of a folder, sorted by data set, baselines last, name and fold.
 
     Raises
     ------
     FlomoError
-        If a file is broken, facts are missing, or a patient stands in two folds of one model.
+        If a file is damaged, facts are missing, or a patient is in two folds of one model.
     """
-    found: dict[tuple[str, str], list[Result]] = {}
+    found: dict[tuple[str, str], list[FoldResult]] = {}
     for table in sorted(folder.glob("*.csv")):
         match = _NAME.fullmatch(table.stem)
         if match is None:
             continue
         noted = table.with_suffix(".json")
-        facts = _read_json(noted, "keep the run anew")
+        facts = read_object(noted, "add the run again")
         _check_facts(facts, noted)
         if int(match["fold"]) != facts["fold"]:
-            raise FlomoError(f"{noted} is of fold {facts['fold']}; its name says otherwise.")
-        result = Result(match["name"], read_table(table), facts)
+            raise FlomoError(f"{noted} describes fold {facts['fold']}, unlike its name.")
+        result = FoldResult(match["name"], read_metrics(table), facts)
         found.setdefault((str(facts["data"]), result.name), []).append(result)
     series = [
-        Series(name, sorted(results, key=lambda result: result.fold))
+        ModelResults(name, sorted(results, key=lambda result: result.fold))
         for (_, name), results in sorted(found.items())
     ]
-    # Baselines stand below what is compared with them.
+
     series.sort(key=lambda one: (one.facts["data"], one.is_baseline, one.name))
     for one in series:
         patients = [
             patient for result in one.results for patient in {row.patient for row in result.rows}
         ]
         if len(patients) != len(set(patients)):
-            raise FlomoError(f"A patient stands in two folds of {one.name}; that is a leak.")
+            raise FlomoError(f"A patient is in two folds of {one.name}, which is a leak.")
     return series
 
 
-def compare_with_baselines(series: Iterable[Series]) -> list[Difference]:
-    """Return every model beside every baseline that was measured on the same patients.
+def compare_with_baselines(series: Iterable[ModelResults]) -> list[Difference]:
+    """Compare every model with every baseline that was evaluated on the same patients.
 
-    Metrics that one of the two was not measured by are left out.
+    Metrics that are missing for one of the two are left out.
     """
     everyone = list(series)
     return [
@@ -264,8 +264,8 @@ def compare_with_baselines(series: Iterable[Series]) -> list[Difference]:
     ]
 
 
-def compare_views(series: Iterable[Series]) -> list[Difference]:
-    """Return every model with mirrored views beside itself with plain ones."""
+def compare_views(series: Iterable[ModelResults]) -> list[Difference]:
+    """Compare mirrored and plain views of every model."""
     everyone = {one.name: one for one in series}
     return [
         _difference(mirrored, plain, folds)
@@ -277,8 +277,8 @@ def compare_views(series: Iterable[Series]) -> list[Difference]:
     ]
 
 
-def _common_folds(model: Series, baseline: Series) -> list[int]:
-    """Return the folds whose cases and structures are the same in both."""
+def _common_folds(model: ModelResults, baseline: ModelResults) -> list[int]:
+    """Return the folds with the same cases and structures in both results."""
     units = [
         {r.fold: {(row.case, row.structure) for row in r.rows} for r in one.results}
         for one in (model, baseline)
@@ -286,7 +286,7 @@ def _common_folds(model: Series, baseline: Series) -> list[int]:
     return [fold for fold in units[0] if units[0][fold] == units[1].get(fold)]
 
 
-def _difference(model: Series, baseline: Series, folds: Sequence[int]) -> Difference:
+def _difference(model: ModelResults, baseline: ModelResults, folds: Sequence[int]) -> Difference:
     ours, theirs = (
         [row for result in one.results if result.fold in folds for row in result.rows]
         for one in (model, baseline)
@@ -294,7 +294,7 @@ def _difference(model: Series, baseline: Series, folds: Sequence[int]) -> Differ
     figures = {
         metric: paired_difference(sample(ours, metric), sample(theirs, metric))
         for metric in METRICS
-        if is_measured(ours, metric) and is_measured(theirs, metric)
+        if is_complete(ours, metric) and is_complete(theirs, metric)
     }
     patients = len({row.patient for row in ours})
     return Difference(model.name, baseline.name, folds, patients, figures)
@@ -302,14 +302,4 @@ def _difference(model: Series, baseline: Series, folds: Sequence[int]) -> Differ
 
 def _check_facts(facts: Mapping[str, Any], path: Path) -> None:
     if missing := [key for key in _REQUIRED if facts.get(key) is None]:
-        raise FlomoError(f"{path} does not say the {missing[0]} of the model; add it.")
-
-
-def _read_json(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        content = json.loads(read_text(path))
-    except (OSError, ValueError) as error:
-        raise FlomoError(f"{path} cannot be read ({error}); {remedy}.") from error
-    if not isinstance(content, dict):
-        raise FlomoError(f"{path} holds no facts of a run; {remedy}.")
-    return content
+        raise FlomoError(f"{path} lacks {missing[0]!r}; add it.")

@@ -1,8 +1,7 @@
-"""A reader made of reference labels, for experiments on what corrections teach.
+"""A simulated reader for experiments with corrections.
 
-People are slow and differ; an experiment on learning from corrections needs a reader who is always
-there. This one redraws the structures that the reference holds on the slices it is shown, and
-leaves everything else as the network proposed it.
+It corrects the given slices to the reference labels, for the structures that the reference
+contains, and leaves everything else as the network proposed it.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from napari_flomo.volumes import Volume
 
 
 @dataclass(frozen=True)
-class Uncertainty:
-    """A slice that could be corrected, and how uncertain the network was of it.
+class ScoredSlice:
+    """A slice and its uncertainty score.
 
     Attributes
     ----------
@@ -36,18 +35,18 @@ class Uncertainty:
     score: float
 
 
-def most_uncertain(uncertainties: Iterable[Uncertainty], count: int) -> list[Uncertainty]:
-    """Return the most uncertain slices, the worst first; ties in order of case and slice."""
+def most_uncertain(scored: Iterable[ScoredSlice], count: int) -> list[ScoredSlice]:
+    """Return the most uncertain slices in descending order; ties by case and slice."""
     return sorted(
-        uncertainties,
-        key=lambda uncertainty: (-uncertainty.score, uncertainty.case, uncertainty.slice),
+        scored,
+        key=lambda scored_slice: (-scored_slice.score, scored_slice.case, scored_slice.slice),
     )[:count]
 
 
 def corrected(
     proposed: Volume, reference: Volume, slices: Collection[int], structures: Collection[int]
 ) -> Volume:
-    """Return the labels as the reader leaves them.
+    """Return the labels after correction by the reader.
 
     Parameters
     ----------
@@ -56,11 +55,11 @@ def corrected(
     reference
         On the same grid, in the same codes.
     slices
-        The ones that the reader sees; all others stay as they are.
+        Slices to correct; all others stay unchanged.
     structures
-        Codes that the reference labels. What it does not label stays as proposed where there is
-        room. A voxel that is taken from a structure goes to the nearest label that the reader does
-        not redraw: a cavity that was drawn too large gives way to the wall around it.
+        Codes that the reference labels. Other structures stay as proposed unless they are
+        overwritten. A voxel that is removed from a structure gets the nearest label that is not
+        corrected, so that the wall grows into a cavity that was too large.
 
     Raises
     ------
@@ -80,7 +79,7 @@ def corrected(
 def redraw(
     proposed: NDArray[np.integer], reference: NDArray[np.integer], structures: list[int]
 ) -> NDArray[np.integer]:
-    """Return one slice (rows, columns) with some structures as the reference has them."""
+    """Return one slice (rows, columns) with some structures replaced by the reference."""
     drawn = np.isin(reference, structures)
     taken = np.isin(proposed, structures)
     result = proposed.copy()

@@ -1,4 +1,4 @@
-"""Slices for the training loop: cut, augmented, in an order that a seed decides."""
+"""Dataset of cropped and augmented slices, and its reproducible sampler."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from flomo_training.cases import PreparedVolume
 from flomo_training.recipe import Augmentation, Crops
 from flomo_training.targets import TargetMaker
 
-Ticket = tuple[int, int]
-"""Epoch and index of a slice: together with the seed they decide everything random about it."""
+SampleKey = tuple[int, int]
+"""Epoch and index of a slice; with the seed they determine its random crop and augmentation."""
 
 
-class EpochSampler(Sampler[Ticket]):
-    """Every slice once an epoch, in an order that depends on seed and epoch alone.
+class EpochSampler(Sampler[SampleKey]):
+    """Samples every slice once per epoch in an order that depends only on seed and epoch.
 
-    So an interrupted run that goes on at an epoch sees what it would have seen, whatever the number
-    of workers. Lightning calls `set_epoch`. Where several processes train together, each takes its
-    share of the same order, all shares of one length.
+    A resumed run therefore sees the same samples, with any number of workers. Lightning calls
+    `set_epoch`. In distributed training each process gets an equal share of the same order.
     """
 
     def __init__(self, length: int, seed: int) -> None:
@@ -33,28 +32,28 @@ class EpochSampler(Sampler[Ticket]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
+        """Set the epoch of the next order."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[Ticket]:
+    def __iter__(self) -> Iterator[SampleKey]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        rank, world = _place_among_processes()
+        rank, world = _rank_and_world_size()
         mine = order[: len(self) * world][rank::world]
         return iter([(self.epoch, int(index)) for index in mine])
 
     def __len__(self) -> int:
-        return self.length // _place_among_processes()[1]
+        return self.length // _rank_and_world_size()[1]
 
 
-def _place_among_processes() -> tuple[int, int]:
-    """Return rank and number of the processes that train together."""
+def _rank_and_world_size() -> tuple[int, int]:
+    """Return the rank and the number of processes in distributed training."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
 class SliceDataset(Dataset[dict[str, Tensor]]):
-    """Squares cut from prepared volumes; an item is ``image`` (C, S, S) and ``classes`` (S, S).
+    """Crops of preprocessed volumes; an item has ``image`` (C, S, S) and ``classes`` (S, S).
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
     seed
         Of the run.
     targets
-        Makes further entries of an item from its classes; see `flomo_training.targets`.
+        Computes further entries of an item from its classes; see `flomo_training.targets`.
     """
 
     def __init__(
@@ -87,14 +86,14 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, ticket: Ticket) -> dict[str, Tensor]:
-        epoch, index = ticket
+    def __getitem__(self, key: SampleKey) -> dict[str, Tensor]:
+        epoch, index = key
         number, position = self.index[index]
         volume = self.volumes[number]
         rng = np.random.default_rng((self.seed, epoch, index))
-        corner, size = self._place(volume, self.crops.size(epoch), rng)
-        image = cut(volume.images[position], corner, size).astype(np.float32) / 255
-        classes = cut(volume.classes[position], corner, size)
+        corner, size = self._crop_position(volume, self.crops.size(epoch), rng)
+        image = crop(volume.images[position], corner, size).astype(np.float32) / 255
+        classes = crop(volume.classes[position], corner, size)
         self.augment.set_random_state(seed=int(rng.integers(2**31)))
         item = self.augment({"image": image, "classes": classes[None]})
         labels = torch.as_tensor(item["classes"])[0].long()
@@ -104,7 +103,7 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
             **({} if self.targets is None else self.targets(labels.numpy())),
         }
 
-    def _place(
+    def _crop_position(
         self, volume: PreparedVolume, size: int, rng: np.random.Generator
     ) -> tuple[tuple[int, int], int]:
         rows, columns = volume.images.shape[-2:]
@@ -119,8 +118,8 @@ class SliceDataset(Dataset[dict[str, Tensor]]):
         return (int(corner[0]), int(corner[1])), size
 
 
-def cut(image: np.ndarray, corner: tuple[int, int], size: int) -> np.ndarray:
-    """Cut a square from ``(..., rows, columns)``; what lies outside the image is zero."""
+def crop(image: np.ndarray, corner: tuple[int, int], size: int) -> np.ndarray:
+    """Crop a square from ``(..., rows, columns)``, padded with zeros outside the image."""
     result = np.zeros((*image.shape[:-2], size, size), image.dtype)
     top, left = max(corner[0], 0), max(corner[1], 0)
     part = image[..., top : max(corner[0] + size, 0), left : max(corner[1] + size, 0)]

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: means with their averaging declared, intervals, warnings."""
+"""Summary of an evaluation: means with intervals, their definition, and warnings."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from flomo_training.agreement import Agreement
 from flomo_training.bootstrap import Estimate, Sample, estimate
-from flomo_training.consistency import FigurePair, check_pairs
+from flomo_training.consistency import DiceIouPair, check_pairs
 from flomo_training.metrics import NSD_TOLERANCE_MM
-from flomo_training.ventricles import Limits, Reference, ventricular_limits
+from flomo_training.metrics_table import StructureMetrics
+from flomo_training.ventricles import LimitsOfAgreement, Reference, limits_of_agreement
 from napari_flomo.models import ModelCard
 
 EMPTY_MASKS = (
-    "a structure that is absent from both reference and result is left out; absent from one of "
-    "them it counts Dice, IoU and surface Dice 0 and HD95 the diagonal of the volume"
+    "a structure that is absent from both reference and result is ignored; if it is absent from "
+    "one of them, Dice, IoU and surface Dice are 0 and HD95 is the diagonal of the volume"
 )
 AVERAGING = (
     "mean over {unit}s of each structure, then over structures; intervals: bootstrap over "
@@ -27,49 +27,49 @@ VOLUME_PROTOCOL = (
     f"{NSD_TOLERANCE_MM:g} mm; {EMPTY_MASKS}; {AVERAGING.format(unit='volume')}"
 )
 IMAGE_PROTOCOL = (
-    "Dice and IoU of each image at its own size; a structure that is absent from both reference "
-    "and result is left out (a normal image that stays empty is counted, not averaged), absent "
-    "from one of them it counts 0 (so does a false alarm on a normal image); "
+    "Dice and IoU of each image in its original size; a structure that is absent from both "
+    "reference and result is ignored (a correctly empty normal image is counted, not averaged); if "
+    "it is absent from one of them, both are 0 (also for a false alarm on a normal image); "
     f"{AVERAGING.format(unit='image').replace('patients', 'groups of images')}"
 )
 SLICE_PROTOCOL = (
-    "Dice of each slice that holds the structure in reference or result, mean over all slices of "
-    "all volumes and structures: for comparison with slice-wise figures only"
+    "Dice of each slice that contains the structure in reference or result, mean over all slices "
+    "of all volumes and structures; only for comparison with other slice-wise results"
 )
 
 DIGITS = {"dice": 4, "iou": 4, "nsd": 4, "hd95_mm": 2, "slice_dice": 4}
 
 
-def sample(rows: Sequence[Agreement], metric: str) -> Sample:
-    """Return a metric of all rows for `flomo_training.bootstrap`, a stratum for each structure.
+def sample(rows: Sequence[StructureMetrics], metric: str) -> Sample:
+    """Return the values of a metric for `flomo_training.bootstrap`, stratified by structure.
 
-    Slices are the exception: all of them weigh the same, so rows weigh as many as they hold.
+    The slice-wise Dice is not stratified; rows are weighted by their number of slices.
     """
     values = [float(getattr(row, metric)) for row in rows]
-    if not is_measured(rows, metric):
-        values = [math.nan] * len(rows)  # a mean over some of the cases would look like one of all
+    if not is_complete(rows, metric):
+        values = [math.nan] * len(rows)  # a mean over a part of the cases would be misleading
     patients = [row.patient for row in rows]
     if metric == "slice_dice":
         return Sample(values, patients, [""] * len(rows), [row.slices for row in rows])
     return Sample(values, patients, [row.structure for row in rows])
 
 
-def is_measured(rows: Sequence[Agreement], metric: str) -> bool:
-    """Tell whether every case that has a Dice was measured by a metric as well."""
+def is_complete(rows: Sequence[StructureMetrics], metric: str) -> bool:
+    """Return True if every case with a Dice also has the metric."""
     return not any(math.isnan(getattr(row, metric)) for row in rows if not math.isnan(row.dice))
 
 
-def mean_dice(rows: Sequence[Agreement]) -> float:
+def mean_dice(rows: Sequence[StructureMetrics]) -> float:
     """Return the mean over volumes of each structure, then over structures."""
     return estimate(sample(rows, "dice")).value
 
 
-def figures(rows: Sequence[Agreement]) -> dict[str, Any]:
-    """Return everything that the rows tell, in plain JSON types; None is not measured.
+def figures(rows: Sequence[StructureMetrics]) -> dict[str, Any]:
+    """Return all summary metrics in plain JSON types; None if not measured.
 
     ``mean_dice``, ``mean_iou``, ``mean_hd95_mm`` and ``mean_nsd`` have their intervals in
-    ``interval_95`` (of the Dice) and ``intervals_95``; ``dice``, ``hd95_mm`` and ``nsd`` tell
-    structures and phases apart.
+    ``interval_95`` (of the Dice) and ``intervals_95``; ``dice``, ``hd95_mm`` and ``nsd`` are given
+    by structure and phase.
     """
     images = are_images(rows)
     metrics = ("dice", "iou") if images else ("dice", "iou", "hd95_mm", "nsd")
@@ -121,8 +121,8 @@ _REFERENCES: dict[str, Reference] = {
 }
 
 
-def summarise(rows: Sequence[Agreement], card: ModelCard) -> dict[str, Any]:
-    """Return `figures` and whose they are."""
+def summarise(rows: Sequence[StructureMetrics], card: ModelCard) -> dict[str, Any]:
+    """Return `figures` and the identity of the model."""
     return figures(rows) | {
         "model": card.name,
         "network": card.network,
@@ -131,13 +131,13 @@ def summarise(rows: Sequence[Agreement], card: ModelCard) -> dict[str, Any]:
     }
 
 
-def are_images(rows: Sequence[Agreement]) -> bool:
-    """Tell photos, which have no millimetres, from volumes."""
+def are_images(rows: Sequence[StructureMetrics]) -> bool:
+    """Return True for photos, which have no spacing in mm."""
     return all(math.isnan(row.reference_ml) for row in rows)
 
 
-def by_structure(rows: Sequence[Agreement], metric: str) -> dict[str, dict[str, Estimate]]:
-    """Return a metric for each structure in the order of the rows: by phase, and ``"all"``."""
+def by_structure(rows: Sequence[StructureMetrics], metric: str) -> dict[str, dict[str, Estimate]]:
+    """Return a metric by structure and phase, including ``"all"``."""
     table = {}
     for structure in dict.fromkeys(row.structure for row in rows):
         own = [row for row in rows if row.structure == structure]
@@ -150,7 +150,7 @@ def by_structure(rows: Sequence[Agreement], metric: str) -> dict[str, dict[str, 
 
 
 def as_text(summary: dict[str, Any]) -> str:
-    """Return a report for people."""
+    """Return a summary as readable text."""
     unit = "images" if "images" in summary else "volumes"
     lines = [
         f"{summary['model']}: mean Dice {_shown(summary['mean_dice'])}"
@@ -176,15 +176,15 @@ def as_text(summary: dict[str, Any]) -> str:
 
 
 def _ventricles(
-    rows: Sequence[Agreement], against: Reference
+    rows: Sequence[StructureMetrics], against: Reference
 ) -> dict[str, dict[str, dict[str, Any]]]:
     table: dict[str, dict[str, dict[str, Any]]] = {}
-    for limits in ventricular_limits(rows, against):
+    for limits in limits_of_agreement(rows, against):
         table.setdefault(limits.ventricle, {})[limits.quantity] = _limits(limits)
     return table
 
 
-def _limits(found: Limits) -> dict[str, Any]:
+def _limits(found: LimitsOfAgreement) -> dict[str, Any]:
     return {
         "unit": found.unit,
         "bias": _rounded(found.bias.value, 2),
@@ -196,13 +196,13 @@ def _limits(found: Limits) -> dict[str, Any]:
 
 def _pairs(
     overall: dict[str, Estimate], tables: dict[str, dict[str, dict[str, Estimate]]]
-) -> list[FigurePair]:
-    """Return every Dice of a report with the IoU beside it."""
-    pairs = [FigurePair("mean", overall["dice"].value, overall["iou"].value)]
+) -> list[DiceIouPair]:
+    """Return all pairs of Dice and IoU."""
+    pairs = [DiceIouPair("mean", overall["dice"].value, overall["iou"].value)]
     for structure, cells in tables["dice"].items():
         for phase, cell in cells.items():
             beside = tables["iou"][structure][phase].value
-            pairs.append(FigurePair(f"{structure}, {phase}", cell.value, beside))
+            pairs.append(DiceIouPair(f"{structure}, {phase}", cell.value, beside))
     return pairs
 
 

@@ -1,7 +1,7 @@
-"""What a pixel's label says about its surroundings: how deep inside a structure, how near its edge.
+"""Distance and boundary maps as auxiliary training targets.
 
-Computed from the augmented labels of each slice, for losses that teach a network more than classes.
-Source: the first author's public M3FPolypSegNet (ICIP 2023), whose targets MADGNet's loss takes up.
+They are computed from the augmented labels of each slice. Source: the first author's public
+M3FPolypSegNet (ICIP 2023), whose targets the loss of MADGNet uses.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from flomo_training.recipe import LossWeights
 from napari_flomo.models.card import ModelCard
 
 EDGE = 0.5
-"""Least magnitude of the Sobel gradient of a mask of zeros and ones that makes an edge."""
+"""Smallest magnitude of the Sobel gradient of a binary mask at an edge."""
 
 TargetMaker = Callable[[NDArray[np.integer]], dict[str, Tensor]]
 
 
 def boundary_map(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return where the edge of a structure runs: one pixel wide on either side of it.
+    """Return the edge of a structure, one pixel wide on either side.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def boundary_map(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray
-        Zeros and ones of the same shape. The frame of the image is no edge.
+        Binary map of the same shape. The border of the image is not an edge.
     """
     values = mask.astype(np.float32)
     down, right = (ndimage.sobel(values, axis=axis, mode="mirror") for axis in (0, 1))
@@ -44,7 +44,7 @@ def boundary_map(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def distance_map(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return how deep inside a structure each pixel lies, 0 outside to 1 at the deepest.
+    """Return the normalised distance to the edge inside a structure, 0 outside to 1 at its maximum.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def distance_map(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray
-        Euclidean distance to the nearest pixel outside, over its maximum in this image. All 1 for a
-        mask without an outside.
+        Euclidean distance to the nearest outside pixel, divided by its maximum in the image; 1
+        everywhere if there is no outside.
     """
     if mask.all():
         return np.ones(mask.shape, np.float32)
@@ -94,7 +94,7 @@ def make_targets(
 
 
 def target_maker(weights: LossWeights, card: ModelCard) -> TargetMaker | None:
-    """Return what makes the targets that the loss of a recipe asks for, or None if it asks none."""
+    """Return a function that computes the targets of a loss, or None if it needs none."""
     if weights.kind != "multi_task":
         return None
     first = 0 if card.activation == "softmax" else 1

@@ -1,4 +1,4 @@
-"""Teachers: trained models whose mean probabilities a student learns."""
+"""Teachers for knowledge distillation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_flomo.models import ModelCard, load_network
 
 
 class Teachers:
-    """An ensemble in inference mode; no part of the checkpoints of a run.
+    """An ensemble of models in inference mode, not part of the checkpoints of a run.
 
     Parameters
     ----------
@@ -21,12 +21,12 @@ class Teachers:
     card
         Of the student. Labels, channels and preprocessing of every teacher must be the same.
     device
-        Where the student is trained.
+        Device of the student.
 
     Raises
     ------
     FlomoError
-        If a teacher is missing or damaged, or sees other images or other labels.
+        If a teacher is missing, damaged, or was trained for other images or labels.
     """
 
     def __init__(self, names: Sequence[str], card: ModelCard, device: torch.device) -> None:
@@ -48,7 +48,7 @@ class Teachers:
 
 
 def _check_same_task(name: str, teacher: ModelCard, student: ModelCard) -> None:
-    """Raise if a teacher cannot look at the student's images."""
+    """Raise if a teacher was trained for other images or labels than the student."""
     reasons = {
         "labels": [label.code for label in teacher.labels]
         != [label.code for label in student.labels],
@@ -60,6 +60,6 @@ def _check_same_task(name: str, teacher: ModelCard, student: ModelCard) -> None:
     for what, differs in reasons.items():
         if differs:
             raise FlomoError(
-                f"The teacher {name} has other {what} than the recipe's model; "
+                f"The teacher {name} has other {what} than the model of the recipe; "
                 "choose a teacher that was trained for the same images and labels."
             )

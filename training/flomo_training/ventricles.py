@@ -1,4 +1,4 @@
-"""Volumes and ejection fraction of the ventricles beside their references: bias and limits.
+"""Agreement of ventricular volumes and ejection fraction: bias and limits of agreement.
 
 After Bland and Altman, Statistical methods for assessing agreement between two methods of clinical
 measurement, Lancet 327:307, 1986: bias is the mean of (result - reference) over patients, and the
@@ -13,15 +13,15 @@ from typing import Literal
 
 import numpy as np
 
-from flomo_training.agreement import Agreement
 from flomo_training.bootstrap import Estimate, Sample, estimate
+from flomo_training.metrics_table import StructureMetrics
 from napari_flomo.measures import Ventricle
 
 VENTRICLES = ("left ventricle", "right ventricle")
-"""Structures that are ventricular cavities, by the names that recipes give them."""
+"""Names of the ventricular cavities in model cards."""
 
 QUANTITIES = {"EDV": "ml", "ESV": "ml", "EF": "%"}
-"""What is measured of each, with units; EF differs in percentage points."""
+"""Measured quantities and their units; differences of EF are in percentage points."""
 
 NORMAL_95 = 1.96
 
@@ -29,7 +29,7 @@ Reference = Literal["reference_ml", "listed_ml"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class LimitsOfAgreement:
     """Agreement of one quantity of one ventricle over patients.
 
     Attributes
@@ -37,7 +37,7 @@ class Limits:
     ventricle, quantity, unit
         For example ``"left ventricle"``, ``"EF"`` and ``"%"``.
     patients
-        With both phases in both measurements.
+        Number of patients with both phases in both measurements.
     bias
         Mean of (result - reference), with its bootstrap interval.
     lower, upper
@@ -53,22 +53,22 @@ class Limits:
     upper: float
 
 
-def ventricular_limits(
-    rows: Sequence[Agreement], against: Reference = "reference_ml"
-) -> list[Limits]:
-    """Compare the ventricles of all patients who have an end of diastole and of systole.
+def limits_of_agreement(
+    rows: Sequence[StructureMetrics], against: Reference = "reference_ml"
+) -> list[LimitsOfAgreement]:
+    """Compare the ventricles of all patients with end-diastole and end-systole.
 
     Parameters
     ----------
     rows
-        Of an evaluation, with the phases ``"ED"`` and ``"ES"``.
+        Evaluation with the phases ``"ED"`` and ``"ES"``.
     against
-        Volumes of the reference labels, or those that the data set lists.
+        Volumes of the reference labels, or those listed in the data set.
 
     Returns
     -------
-    list of Limits
-        Nothing of a ventricle that no patient has in both phases.
+    list of LimitsOfAgreement
+        Without ventricles that no patient has in both phases.
     """
     limits = []
     for name in VENTRICLES:
@@ -84,8 +84,8 @@ def ventricular_limits(
     return limits
 
 
-def _by_patient(rows: Sequence[Agreement], name: str, field: str) -> dict[str, Ventricle]:
-    """Return the ventricle of every patient for whom both phases were measured."""
+def _by_patient(rows: Sequence[StructureMetrics], name: str, field: str) -> dict[str, Ventricle]:
+    """Return the ventricle of every patient with both phases."""
     cavity: dict[str, dict[str, float]] = {}
     for row in rows:
         if row.structure == name and not np.isnan(getattr(row, field)):
@@ -103,12 +103,14 @@ def _measure(ventricle: Ventricle, quantity: str) -> float | None:
     return ventricle.edv_ml if quantity == "EDV" else ventricle.esv_ml
 
 
-def _limits(name: str, quantity: str, unit: str, differences: dict[str, float]) -> Limits:
+def _limits(
+    name: str, quantity: str, unit: str, differences: dict[str, float]
+) -> LimitsOfAgreement:
     patients = sorted(differences)
     values = [differences[patient] for patient in patients]
     bias = estimate(Sample(values, patients, [quantity] * len(values)))
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    return Limits(
+    return LimitsOfAgreement(
         name,
         quantity,
         unit,

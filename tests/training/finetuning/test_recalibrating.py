@@ -9,7 +9,7 @@ import pytest
 
 from flomo_training.finetuning import recalibrating
 from flomo_training.finetuning.recalibrating import drawn_pixels, recalibrate
-from flomo_training.gate.cases import HeldOut, JudgedImage
+from flomo_training.gate.cases import EvaluationImage, HeldOut
 from napari_flomo.errors import Cancelled
 from napari_flomo.models import load_card
 from napari_flomo.segmentation import Segmenter
@@ -57,7 +57,7 @@ def test_what_was_left_alone_says_nothing(candidate, make_disc):
     image, labels = make_disc(7)
 
     def pixels(drawn):
-        judged = JudgedImage("one", "p", lambda: (image, labels), (0, 1), (2, 5), drawn)
+        judged = EvaluationImage("one", "p", lambda: (image, labels), (0, 1), (2, 5), drawn)
         return drawn_pixels(segmenter, judged)
 
     whole, part = pixels(None), pixels((5,))

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from flomo_training.cases import list_cases, read_case
-from flomo_training.gate import HeldOut, pictures, running
+from flomo_training.gate import HeldOut, plots, run
 from napari_flomo.corrections import Correction, CorrectionStore
 from napari_flomo.models import ModelCard, load_card
 from napari_flomo.models.card import card_text
@@ -48,8 +48,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         card = load_card(folder)
         return Segmenter(Thresholds(tuple(card.network_arguments["levels"])), card, "cpu")
 
-    monkeypatch.setattr(pictures, "AT_MOST", 2)  # drawing takes longest here
-    monkeypatch.setattr(running.Segmenter, "from_pretrained", from_pretrained)
+    monkeypatch.setattr(plots, "MOST_PICTURES", 2)  # drawing takes longest here
+    monkeypatch.setattr(run.Segmenter, "from_pretrained", from_pretrained)
     return tmp_path / "home"
 
 

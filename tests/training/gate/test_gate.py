@@ -19,7 +19,7 @@ from PIL import Image
 
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
-from flomo_training.gate import GateReport, HeldOut, Rules, pictures, run_gate, running
+from flomo_training.gate import GateReport, HeldOut, Rules, plots, run, run_gate
 from napari_flomo.cli import main
 from napari_flomo.corrections import Correction, CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError
@@ -148,7 +148,7 @@ def test_without_reference_or_corrections_it_stays_undecided(
     assert "There is no reference set" in report.reasons[0]
     report = gate(folder, held_out=[])
     assert (report.verdict, report.corrections) == ("undecided", None)
-    assert "No corrections were kept out of training" in report.reasons[0]
+    assert "No corrections were held out of training" in report.reasons[0]
     assert load_card(folder).gate["verdict"] == "undecided"  # type: ignore[index]
     report = gate(folder, store=None, held_out=[], reference=None)
     assert len(report.reasons) == 2
@@ -173,7 +173,7 @@ def test_leaks_are_left_out_and_said(
     assert report.corrections is not None
     assert report.corrections.groups == 1
     assert len(report.left_out) == 2
-    assert "was used for training, so nothing was judged on it" in report.left_out[0]
+    assert "was used for training and therefore not for evaluation" in report.left_out[0]
     assert "reference image 3 was used for training" in report.left_out[1]
     unknown = gate(locate(candidate_folder(reference)), rules=Rules(reference_groups=3))
     assert unknown.verdict == "undecided"
@@ -187,7 +187,7 @@ def test_a_card_that_tells_nothing_of_its_training_is_named(
     gate: Callable[..., GateReport], candidate: Make
 ) -> None:
     report = gate(candidate(trained_on=None))
-    assert "candidate does not tell which images it was trained on" in report.left_out[0]
+    assert "candidate does not list its training images" in report.left_out[0]
 
 
 def test_only_a_child_is_compared(
@@ -236,7 +236,7 @@ def test_all_files_or_none(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pictures, "draw", full)
+    monkeypatch.setattr(plots, "draw", full)
     with pytest.raises(FlomoError, match="disk is full"):
         gate(folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -249,8 +249,8 @@ def test_a_model_that_is_replaced_meanwhile(
     folder = candidate()
     card = load_card(folder)
     other = SimpleNamespace(card=replace(card, sha256="0" * 64))
-    monkeypatch.setattr(running.Segmenter, "from_pretrained", lambda *_: other)
-    with pytest.raises(FlomoError, match="was replaced just now; run the gate again"):
+    monkeypatch.setattr(run.Segmenter, "from_pretrained", lambda *_: other)
+    with pytest.raises(FlomoError, match="was replaced during the gate; run the gate again"):
         gate(folder)
     assert load_card(folder) == card
 
@@ -266,7 +266,7 @@ def test_the_same_models_give_the_same_report(
 def everything(
     store: CorrectionStore, held_out: list[HeldOut], reference: Path, tmp_path: Path
 ) -> list[str]:
-    """The options that name all that there is to judge on."""
+    """Options of the command for all data."""
     listed = tmp_path / "held_out.json"
     listed.write_text(json.dumps([vars(part) for part in held_out]))
     options = {"--store": store.folder, "--held-out": listed, "--reference": reference}
@@ -293,14 +293,14 @@ def test_the_command(
     assert main([*command, *everything, "--strict"]) == 3
     out = capsys.readouterr().out
     assert out.startswith("candidate: refused\n  Mean Dice on the held-out corrections rose by")
-    assert f"The whole report is {tmp_path / 'report' / 'report.md'}" in out
+    assert f"Full report: {tmp_path / 'report' / 'report.md'}" in out
     assert main([*command, "-q"]) == 0, "not to pass is no error"
     assert capsys.readouterr().out == ""
     (tmp_path / "held_out.json").write_text('[{"record_id": "x"}]')
     assert main([*command, *everything]) == 2
     assert "'held_out[0].frame' is missing" in capsys.readouterr().err
     assert main(["gate", "--candidate", str(parent)]) == 2
-    assert "names no parent" in capsys.readouterr().err
+    assert "does not name a parent" in capsys.readouterr().err
     assert main(["gate", "--candidate", str(folder)]) == 2
     assert "There is no model named 'parent'" in capsys.readouterr().err
 
@@ -318,7 +318,7 @@ def test_the_bundled_model_with_noise_on_its_weights(
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
     folder = locate("flomo-b0-acdc")
     network, card = load_network(folder)
-    # One image to judge on, and one correction that says what the parent says: nothing to learn.
+    # One image, and one correction that equals the parent's labels: nothing to learn.
     cases = tmp_path / "reference"
     cases.mkdir()
     packed = folder / "reference"

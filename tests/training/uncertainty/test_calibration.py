@@ -16,16 +16,16 @@ from flomo_training.cases import Case, list_cases
 from flomo_training.leaks import fingerprint
 from flomo_training.uncertainty.calibration import (
     Pixels,
-    collect_cases,
-    cross_fit,
+    collect_patient_pixels,
+    cross_fit_temperatures,
     fit_temperature,
     fit_vector_scaling,
     halves,
     mean_nll,
 )
-from flomo_training.uncertainty.fold import measure_fold
+from flomo_training.uncertainty.cross_fitting import measure_fold
+from flomo_training.uncertainty.degradations import DEGRADATIONS, GRADES, degrade, describe
 from flomo_training.uncertainty.report import compose
-from flomo_training.uncertainty.shift import DEGRADATIONS, GRADES, degrade, describe
 from napari_flomo.cli import main
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_card, save_model
@@ -109,16 +109,16 @@ def test_halves_share_the_groups_and_no_patient():
 def test_the_temperature_of_a_patient_comes_from_others(recipe):
     cases = [Case(name, name, "", None, None) for name in ("a", "b")]
     pixels = {"a": drawn(1.0), "b": drawn(3.0)}
-    fits = cross_fit(pixels, cases, recipe.model)
+    fits = cross_fit_temperatures(pixels, cases, recipe.model)
     assert fits["a"].temperature == pytest.approx(3.0, rel=0.05)
     assert fits["b"].temperature == pytest.approx(1.0, rel=0.05)
     with pytest.raises(FlomoError, match="at least two patients"):
-        cross_fit({"a": pixels["a"]}, cases[:1], recipe.model)
+        cross_fit_temperatures({"a": pixels["a"]}, cases[:1], recipe.model)
 
 
 def test_a_whole_fold(dataset, segmenter):
     cases = list_cases(dataset, 0, "all")
-    pixels = collect_cases(segmenter, cases)
+    pixels = collect_patient_pixels(segmenter, cases)
     assert set(pixels) == {f"p{n}" for n in range(6)}
     assert all(len(one.classes) > 500 for one in pixels.values())
     measured = measure_fold(segmenter, cases, ["entropy", "variance"])  # eight passes

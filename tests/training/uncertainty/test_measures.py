@@ -11,18 +11,22 @@ import pytest
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.uncertainty.band import foreground_band
-from flomo_training.uncertainty.ece import Reliability
-from flomo_training.uncertainty.figures import estimate
-from flomo_training.uncertainty.finding import anatomical_score, found_in_queue, found_in_volumes
+from flomo_training.uncertainty.error_recall import (
+    anatomical_score,
+    recall_in_queue,
+    recall_in_volumes,
+)
 from flomo_training.uncertainty.quality import (
     FEATURES,
     QualityTable,
+    cross_mean,
+    cross_predict,
     fit_quality,
-    mean_left_out,
-    predict_left_out,
 )
 from flomo_training.uncertainty.ranking import Ranking
-from flomo_training.uncertainty.shifted import AS_IT_IS, ShiftRow, shift_figures
+from flomo_training.uncertainty.reliability import Reliability
+from flomo_training.uncertainty.robustness import AS_IT_IS, DegradationResult, robustness_statistics
+from flomo_training.uncertainty.statistics import estimate
 
 
 class TestCalibrationErrors:
@@ -113,25 +117,27 @@ class TestFinding:
     def test_one_queue(self):
         wrong = np.array([50.0, 0, 30, 20, 0])
         one = np.ones((1, 5))
-        assert found_in_queue(wrong, wrong, one, (0.2, 0.4, 0.5, 1))[0] == pytest.approx(
+        assert recall_in_queue(wrong, wrong, one, (0.2, 0.4, 0.5, 1))[0] == pytest.approx(
             [0.5, 0.8, 0.9, 1]
         )
-        assert found_in_queue(-wrong, wrong, one, (0.4,))[0] == 0
-        assert np.isnan(found_in_queue(wrong, 0 * wrong, one)).all()
+        assert recall_in_queue(-wrong, wrong, one, (0.4,))[0] == 0
+        assert np.isnan(recall_in_queue(wrong, 0 * wrong, one)).all()
 
     def test_a_patient_drawn_twice_counts_twice(self):
         scores, wrong = np.array([3.0, 2, 1]), np.array([10.0, 5, 5])
         weights = np.array([[2.0, 1, 1]])
-        assert found_in_queue(scores, wrong, weights, (0.5,))[0] == pytest.approx([20 / 30])
+        assert recall_in_queue(scores, wrong, weights, (0.5,))[0] == pytest.approx([20 / 30])
 
     def test_every_volume(self):
         volume = np.array([0, 0, 1, 1, 1, 1])
         scores = np.array([1.0, 2, 9, 8, 7, 6])
         wrong = np.array([6.0, 0, 4, 0, 0, 0])
-        found = found_in_volumes(scores, wrong, volume, np.ones((1, 6)), (0.25, 0.5))
+        found = recall_in_volumes(scores, wrong, volume, np.ones((1, 6)), (0.25, 0.5))
         assert found[0] == pytest.approx([4 / 10, 4 / 10])
         twice = np.array([[1.0, 1, 3, 3, 3, 3]])
-        assert found_in_volumes(scores, wrong, volume, twice, (0.5,))[0] == pytest.approx([12 / 18])
+        assert recall_in_volumes(scores, wrong, volume, twice, (0.5,))[0] == pytest.approx(
+            [12 / 18]
+        )
 
     def test_ends_first(self):
         scores = [anatomical_score(index, 5) for index in range(5)]
@@ -158,9 +164,9 @@ class TestPredictedDice:
         dice = 0.2 + 0.6 * values[:, 0] + 0.01 * rng.normal(size=300)
         patients = np.repeat([f"p{n}" for n in range(10)], 30)
         table = QualityTable(values, dice, values[:, 0], patients)
-        predicted = predict_left_out(table)
+        predicted = cross_predict(table)
         assert np.abs(predicted - dice).mean() < 0.02
-        assert np.abs(mean_left_out(table) - dice).mean() > 0.1
+        assert np.abs(cross_mean(table) - dice).mean() > 0.1
         assert set(fit_quality(table).to_dict()) >= {"features", "weights", "intercept"}
 
     def test_a_patient_never_tests_itself(self):
@@ -169,19 +175,19 @@ class TestPredictedDice:
         table = QualityTable(
             values, np.array([0.5, 0.5, 0.9, 0.9]), values[:, 0], np.array(["a", "a", "b", "b"])
         )
-        assert predict_left_out(table) == pytest.approx([0.9, 0.9, 0.5, 0.5])
+        assert cross_predict(table) == pytest.approx([0.9, 0.9, 0.5, 0.5])
 
 
 def test_uncertainty_that_follows_dice_is_told_from_uncertainty_that_does_not():
-    def row(case: str, kind: str, grade: str, dice: float, uncertainty: float) -> ShiftRow:
-        return ShiftRow(case, case, "ED", kind, grade, dice, dice, uncertainty, 1 - dice)
+    def row(case: str, kind: str, grade: str, dice: float, uncertainty: float) -> DegradationResult:
+        return DegradationResult(case, case, "ED", kind, grade, dice, dice, uncertainty, 1 - dice)
 
     rows = []
     for number, case in enumerate(("a", "b", "c")):
         rows.append(row(case, AS_IT_IS, "", 0.9, 1.0))
         rows.append(row(case, "noise", "mild", 0.8 - number / 100, 1.1 + number / 100))
         rows.append(row(case, "noise", "strong", 0.5 - number / 100, 1.4 + number / 100))
-    found = shift_figures(rows)
+    found = robustness_statistics(rows)
     assert found["correlation"]["uncertainty_mm"] == pytest.approx(1)
     strong = found["states"][2]
     assert strong["dice"] == pytest.approx(0.49)
@@ -189,11 +195,12 @@ def test_uncertainty_that_follows_dice_is_told_from_uncertainty_that_does_not():
     assert strong["dice_change"][1] < strong["dice_change"][0] < strong["dice_change"][2]
     still = [SimpleNamespace(**vars(one)) for one in rows]
     flat = [
-        ShiftRow(**(vars(one) | {"uncertainty_mm": 2.0 - one.dice * 0 - one.dice})) for one in still
+        DegradationResult(**(vars(one) | {"uncertainty_mm": 2.0 - one.dice * 0 - one.dice}))
+        for one in still
     ]
-    assert shift_figures(flat)["correlation"]["uncertainty_mm"] == pytest.approx(1)
-    against = [ShiftRow(**(vars(one) | {"uncertainty_mm": one.dice})) for one in still]
-    assert shift_figures(against)["correlation"]["uncertainty_mm"] == pytest.approx(-1)
+    assert robustness_statistics(flat)["correlation"]["uncertainty_mm"] == pytest.approx(1)
+    against = [DegradationResult(**(vars(one) | {"uncertainty_mm": one.dice})) for one in still]
+    assert robustness_statistics(against)["correlation"]["uncertainty_mm"] == pytest.approx(-1)
 
 
 def test_an_estimate_is_everyone_with_the_interval_of_the_draws():

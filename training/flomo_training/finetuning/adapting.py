@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from flomo_training.finetuning.gathering import CorrectedFrame
-from flomo_training.slices import cut
+from flomo_training.slices import crop
 from napari_flomo.models.card import ModelCard
 
 BATCH = 16
@@ -78,7 +78,7 @@ def in_view(images: np.ndarray, card: ModelCard) -> np.ndarray:
     if side is None:
         return images
     rows, columns = images.shape[-2:]
-    return cut(images, ((rows - side) // 2, (columns - side) // 2), side)
+    return crop(images, ((rows - side) // 2, (columns - side) // 2), side)
 
 
 def _batches(frames: Sequence[CorrectedFrame], card: ModelCard, seed: int) -> list[Tensor]:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from flomo_training.finetuning.settings import Settings
-from flomo_training.progress_logger import Diary
+from flomo_training.progress_logger import ProgressLogger
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.progress import Progress, ProgressCallback
@@ -27,7 +27,7 @@ HELD_OUT = "held_out/dice"
 STOPPED = "The training was cancelled; it can go on where it was."
 
 
-class Watch(Diary):
+class Watch(ProgressLogger):
     """A diary that looks at held-out slices, keeps the best weights and ends in time.
 
     Parameters
@@ -44,7 +44,7 @@ class Watch(Diary):
         Dice of the parent on the held-out slices; None without any.
     """
 
-    columns = (*Diary.columns, HELD_OUT)
+    columns = (*ProgressLogger.columns, HELD_OUT)
 
     def __init__(
         self,

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flomo_training.cases import Case, PreparedVolume, as_bytes, centre_of
+from flomo_training.cases import Case, PreparedVolume, label_centre, to_uint8
 from flomo_training.gate.cases import HeldOut
+from flomo_training.label_mapping import class_of_code, classes_by_name, map_codes
 from flomo_training.leaks import FINGERPRINT
 from napari_flomo.corrections import Correction, CorrectionStore, Record
 from napari_flomo.errors import FlomoError
@@ -145,7 +146,7 @@ def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Correct
         if not record.seen:
             continue
         try:
-            named = named_labels(record.codes, card)
+            named = classes_by_name(record.codes, card)
             correction = store.read(record.id)
             if correction.image is None:
                 raise FlomoError(f"The store has no copy of the image of correction {record.id}.")
@@ -162,25 +163,6 @@ def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Correct
     before = set(card.trained_on or ())
     learnt = {frame.group for frame in frames if frame.volume.fingerprint in before}
     return Corrected(tuple(frames), frozenset(learnt))
-
-
-def named_labels(codes: dict[int, str], card: ModelCard) -> dict[int, int]:
-    """Return the index in the card of each code, found by the name of its structure.
-
-    Raises
-    ------
-    FlomoError
-        If the card does not know a structure.
-    """
-    index_of = {_plain(label.name): index for index, label in enumerate(card.labels)}
-    unknown = [name for name in codes.values() if _plain(name) not in index_of]
-    if unknown:
-        known = ", ".join(label.name for label in card.labels[1:])
-        raise FlomoError(
-            f"A correction holds the structure {unknown[0]!r}, which {card.name} does not know; it "
-            f"knows {known}."
-        )
-    return {code: index_of[_plain(name)] for code, name in codes.items()}
 
 
 def corrected_frame(
@@ -220,21 +202,16 @@ def corrected_frame(
         If the image is not what the model takes.
     """
     check_input(image, card)
-    table = {label.code: index for index, label in enumerate(card.labels)}
-    table = table if classes is None else {**classes, 0: 0}
+    table = class_of_code(card) if classes is None else {**classes, 0: 0}
     whole = replace(card.preprocessing, crop=None)  # squares are cut later, at random
     turn = Reorientation.of(image.geometry)
     turned, seen = turn.volume(image), turn.slices(slices, image.n_slices)
     prepared, plan = prepare(with_channels(turned, card), turned.in_plane_spacing, whole)
     drawn = turn.array(labels.data)[seen]
-    lookup = np.zeros(int(labels.data.max()) + 1, np.uint8)
-    for code, index in table.items():
-        if code < len(lookup):
-            lookup[code] = index
-    truth = prepare_labels(lookup[drawn], plan).numpy()
-    pixels = as_bytes(prepared)
+    truth = prepare_labels(map_codes(drawn, table), plan).numpy()
+    pixels = to_uint8(prepared)
     case = Case(f"{record_id}-{frame:03}", group, "", Path(), Path())
-    volume = PreparedVolume(case, pixels[seen], truth, centre_of(truth), fingerprint)
+    volume = PreparedVolume(case, pixels[seen], truth, label_centre(truth), fingerprint)
     others = [index for index in range(len(pixels)) if index not in set(seen)]
     named = tuple(index in set(table.values()) for index in range(len(card.labels)))
     before = None if proposed is None else turn.array(proposed.data)[seen]
@@ -330,7 +307,3 @@ def _groups(records: Iterable[Record]) -> dict[str, str]:
     for record in records:
         members.setdefault(find(record.group), set()).add(record.group)
     return {record.id: min(members[find(record.group)]) for record in records}
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().split())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flomo_training.gate.cases import HeldOut, JudgedImage
-from flomo_training.gate.corrected import StoreContent, read_held_out
+from flomo_training.gate.cases import EvaluationImage, HeldOut
+from flomo_training.gate.corrections import StoreIndex, read_held_out
 from flomo_training.uncertainty.calibration import (
     TOO_FEW,
     Pixels,
@@ -21,7 +21,7 @@ from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled
 from napari_flomo.segmentation import Segmenter
 
-NOTHING_KNOWN = StoreContent(frozenset(), frozenset(), frozenset())
+NOTHING_KNOWN = StoreIndex(frozenset(), frozenset(), frozenset())
 """`split` has kept what the model learnt from apart already."""
 
 
@@ -75,7 +75,7 @@ def recalibrate(
     return fit
 
 
-def drawn_pixels(segmenter: Segmenter, image: JudgedImage) -> Pixels:
+def drawn_pixels(segmenter: Segmenter, image: EvaluationImage) -> Pixels:
     """Return the pixels along contours where neither truth nor network has an undrawn structure."""
     volume, labels = image.load()
     pixels = collect_pixels(segmenter, volume, labels.data, image.slices, image.name)

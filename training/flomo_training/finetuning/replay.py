@@ -15,9 +15,9 @@ from flomo_training.cases import PreparedVolume, list_cases, prepare_case
 from flomo_training.finetuning.gathering import Corrected
 from flomo_training.finetuning.settings import Settings
 from flomo_training.leaks import fingerprint
-from flomo_training.pack import read_known
+from flomo_training.pack import read_by_fingerprint
 from flomo_training.recipe import Augmentation, Crops
-from flomo_training.slices import SliceDataset, Ticket
+from flomo_training.slices import SampleKey, SliceDataset
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
 
@@ -110,10 +110,10 @@ class SampleDataset(SliceDataset):
         self.samples = samples
         self.first = len(card.labels) - card.num_classes  # with sigmoid the background has none
 
-    def __getitem__(self, ticket: Ticket) -> dict[str, Tensor]:
-        """Return the square of a ticket."""
-        item = super().__getitem__(ticket)
-        number, _ = self.index[ticket[1]]
+    def __getitem__(self, key: SampleKey) -> dict[str, Tensor]:
+        """Return the square of a key."""
+        item = super().__getitem__(key)
+        number, _ = self.index[key[1]]
         named = np.array(self.samples.named[number][self.first :])
         return item | {
             "named": item["classes"].new_tensor(named).bool(),
@@ -121,7 +121,7 @@ class SampleDataset(SliceDataset):
         }
 
 
-class ReplaySampler(Sampler[Ticket]):
+class ReplaySampler(Sampler[SampleKey]):
     """Batches of corrections and companions, the same after an interruption.
 
     Every correction comes up as often as any other. Every ticket of a training is another one, so
@@ -149,7 +149,7 @@ class ReplaySampler(Sampler[Ticket]):
         """Choose the epoch whose tickets come next; Lightning calls it."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[Ticket]:
+    def __iter__(self) -> Iterator[SampleKey]:
         rng = np.random.default_rng((self.seed, self.epoch))
         taught = _turns(rng, self.corrections, self.steps * (self.batch_size - self.companions))
         others = _turns(rng, self.others, self.steps * self.companions) + self.corrections
@@ -196,7 +196,7 @@ def read_replay(
     known = set(card.trained_on)
     rng = np.random.default_rng(settings.seed)
     if source.is_file():
-        found = read_known(source, card, known)
+        found = read_by_fingerprint(source, card, known)
         volumes = [found[i] for i in rng.permutation(len(found))[: settings.replay_cases]]
     else:
         cases = [c for c in list_cases(source, 0, "all") if fingerprint(c.image) in known]

@@ -28,7 +28,7 @@ from flomo_training.finetuning.replay import (
 )
 from flomo_training.finetuning.settings import Settings, read_settings
 from flomo_training.finetuning.splitting import readiness, split
-from flomo_training.fit import LAST, check_run, make_trainer
+from flomo_training.fit import LAST, find_checkpoint, make_trainer
 from flomo_training.gate.cases import HeldOut
 from flomo_training.progress_logger import CURVES
 from flomo_training.recipe import Hardware
@@ -258,7 +258,7 @@ def _begin(
     """
     checkpoint = None
     if not resume or (out / LAST).is_file():
-        checkpoint = check_run(out, resume)
+        checkpoint = find_checkpoint(out, resume)
     started_with = {
         "base": card.card_hash,
         "corrections": [training.batch_hash, held_out.batch_hash],

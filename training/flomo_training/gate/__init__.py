@@ -1,10 +1,10 @@
-"""The gate: it decides whether a tuned model may take the place of its parent."""
+"""The gate: decides whether a tuned model may replace its parent."""
 
 from __future__ import annotations
 
 from flomo_training.gate.cases import HeldOut
 from flomo_training.gate.report import GateReport
 from flomo_training.gate.rules import Rules, read_rules
-from flomo_training.gate.running import check_pair, run_gate
+from flomo_training.gate.run import check_pair, run_gate
 
 __all__ = ["GateReport", "HeldOut", "Rules", "check_pair", "read_rules", "run_gate"]

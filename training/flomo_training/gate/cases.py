@@ -1,4 +1,4 @@
-"""What a candidate is judged on: images with labels that neither model was trained on."""
+"""Labelled images that both models are evaluated on; neither was trained on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_flomo.volumes import Volume
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Slices of a correction that were kept out of training.
+    """Slices of a correction that were held out of training.
 
     Attributes
     ----------
@@ -19,7 +19,7 @@ class HeldOut:
     frame
         Frame of the image, counted from 0.
     slices
-        Slices of that frame, counted from 0; each was seen by a person.
+        Reviewed slices of that frame, counted from 0.
     """
 
     record_id: str
@@ -28,26 +28,26 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedImage:
-    """One frame with labels, read when it is needed.
+class EvaluationImage:
+    """One labelled frame, read when it is needed.
 
     Attributes
     ----------
     name
-        What the report calls it; tells nothing of the patient.
+        In the report; does not identify the patient.
     group
-        Images of one patient; drawn as one by the bootstrap and left out as one.
+        Identifies the patient; the bootstrap resamples groups, and a group is left out as a whole.
     load
         Returns the image and its labels on one grid, one frame each, labels in the card's codes.
     slices
-        Those that are labelled and judged, counted from 0, ascending.
+        Labelled slices to evaluate, counted from 0, ascending.
     codes
-        Of the structures that are labelled and judged.
+        Of the labelled structures to evaluate.
     drawn
-        Those of them that somebody drew; None for all. The others were left as a model had proposed
-        them, so that model looks perfect there.
-    traces
-        By which the image is recognised in other data, see `flomo_training.gate.traces`.
+        Those of them that the reader edited; None for all. The others were accepted as a model
+        proposed them, so this model would look perfect there.
+    signatures
+        Hashes that identify the image in other data, see `flomo_training.gate.signatures`.
     """
 
     name: str
@@ -56,4 +56,4 @@ class JudgedImage:
     slices: tuple[int, ...]
     codes: tuple[int, ...]
     drawn: tuple[int, ...] | None = None
-    traces: frozenset[str] = frozenset()
+    signatures: frozenset[str] = frozenset()

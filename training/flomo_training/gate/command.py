@@ -10,7 +10,7 @@ from pathlib import Path
 from flomo_training.gate.cases import HeldOut
 from flomo_training.gate.report import PAGE_FILE, GateReport
 from flomo_training.gate.rules import read_rules
-from flomo_training.gate.running import run_gate
+from flomo_training.gate.run import run_gate
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_card, locate
 from napari_flomo.models.promotion import parent_of
@@ -22,11 +22,13 @@ EXIT_NOT_PASSED = 3
 
 
 def run_gate_command(args: argparse.Namespace) -> int:
-    """Serve ``flomo gate``; a candidate that did not pass is no error unless ``--strict``."""
+    """Run ``flomo gate``; a candidate that does not pass is an error only with ``--strict``."""
     candidate = locate(args.candidate)
     parent = args.parent or parent_of(load_card(candidate))[0]
     if not parent:
-        raise FlomoError(f"The card of {args.candidate} names no parent; give one with --parent.")
+        raise FlomoError(
+            f"The card of {args.candidate} does not name a parent; give one with --parent."
+        )
     out = candidate / GATE_FOLDER if args.out is None else args.out
     with progress_bar("slice", quiet=args.quiet) as progress:
         report = run_gate(
@@ -53,7 +55,7 @@ class _List:
 
 
 def read_held_out_list(path: Path) -> list[HeldOut]:
-    """Read which slices were kept out of training.
+    """Read the list of slices that were held out of training.
 
     Parameters
     ----------
@@ -63,16 +65,16 @@ def read_held_out_list(path: Path) -> list[HeldOut]:
     Raises
     ------
     FlomoError
-        If the file cannot be read or a key is wrong.
+        If the file cannot be read or a key is invalid.
     """
     try:
         return list(decode(_List, {"held_out": read_json(path)}).held_out)
     except (OSError, SchemaFault) as error:
-        raise FlomoError(f"The list {path} cannot be used: {error}; mend the file.") from error
+        raise FlomoError(f"The list {path} cannot be used: {error}; fix the file.") from error
 
 
 def _lines(report: GateReport, out: Path) -> list[str]:
     lines = [f"{report.candidate.name}: {report.verdict}"]
     lines += [f"  {reason}" for reason in report.reasons]
     lines += [f"  Left out: {sentence}" for sentence in report.left_out]
-    return [*lines, f"The whole report is {out / PAGE_FILE}"]
+    return [*lines, f"Full report: {out / PAGE_FILE}"]

@@ -1,4 +1,4 @@
-"""The reference set: labelled images of the base task on which no candidate may get worse."""
+"""The reference set: labelled images of the base task on which a candidate must not get worse."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from flomo_training.cases import CASES_FILE, Case, case_of, code_to_class, read_case, read_rows
-from flomo_training.gate.cases import JudgedImage
-from flomo_training.gate.traces import traces
+from flomo_training.cases import CASES_FILE, Case, case_from_row, read_case, read_case_rows
+from flomo_training.gate.cases import EvaluationImage
+from flomo_training.gate.signatures import signatures
+from flomo_training.label_mapping import codes_to_classes
 from flomo_training.leaks import fingerprint
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard, info, load_card
@@ -21,7 +22,7 @@ REFERENCE_FOLDER = "reference"
 
 
 def find_reference(parent: Path) -> Path | None:
-    """Return the reference set that is packed with a model, or with the one it descends from.
+    """Return the reference set of a model, or of the model it descends from.
 
     Parameters
     ----------
@@ -49,69 +50,73 @@ def read_reference(
     card: ModelCard,
     progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> list[JudgedImage]:
-    """List the images of a reference set; each is read once, for its traces.
+) -> list[EvaluationImage]:
+    """Return the images of a reference set; each is read once for its signatures.
 
     Parameters
     ----------
     folder
-        Prepared data, see `flomo_training.cases.list_cases`; ``folds.json`` is not needed. Two more
-        columns of ``cases.csv`` may be there: ``structures`` (codes that are labelled in this
-        image, such as ``"2 3"``) and ``slices`` (those that are labelled, counted from 0, such as
-        ``"1 2 3"``). By default everything is.
+        Prepared data, see `flomo_training.cases.list_cases`; ``folds.json`` is not needed. Two
+        optional columns of ``cases.csv`` restrict what is labelled (default: everything):
+        ``structures`` (codes such as ``"2 3"``) and ``slices`` (counted from 0, such as
+        ``"1 2 3"``).
     card
-        Of the models that are judged; it names the codes.
+        Of the models; defines the codes.
     progress
         Called with the images done and in total.
     cancelled
-        Asked before each image.
+        Checked before each image.
 
     Raises
     ------
     FlomoError
-        If the folder or a file is not as it should be.
+        If the folder or a file is invalid.
     Cancelled
-        If ``cancelled`` said so.
+        If ``cancelled`` returned True.
     """
-    rows = read_rows(folder)
+    rows = read_case_rows(folder)
     images = []
     for number, row in enumerate(rows, start=1):
         if cancelled is not None and cancelled():
             raise Cancelled
-        # Names of somebody's own data may tell who it is, so that they stay out of reports.
-        images.append(_judged(case_of(folder, row), row, card, f"reference image {number}"))
+        # Case names may identify patients, so they are not used in reports.
+        images.append(
+            _evaluation_image(case_from_row(folder, row), row, card, f"reference image {number}")
+        )
         if progress is not None:
             progress(Progress(number, len(rows)))
     return images
 
 
 def reference_hash(folder: Path) -> str:
-    """Return a SHA-256 of all that a reference set says: its table, images and labels."""
+    """Return a SHA-256 of the content of a reference set: table, images and labels."""
     digest = hashlib.sha256()
-    rows = read_rows(folder)
+    rows = read_case_rows(folder)
     for row in rows:
-        case = case_of(folder, row)
+        case = case_from_row(folder, row)
         said = [case.name, case.patient, row.get("structures") or "", row.get("slices") or ""]
         said += [fingerprint(case.image), fingerprint(case.labels)]
         digest.update(("\n".join(said) + "\n\n").encode())
     return digest.hexdigest()
 
 
-def _judged(case: Case, row: Mapping[str, str], card: ModelCard, name: str) -> JudgedImage:
+def _evaluation_image(
+    case: Case, row: Mapping[str, str], card: ModelCard, name: str
+) -> EvaluationImage:
     volume, _ = _load(case, card)
-    return JudgedImage(
+    return EvaluationImage(
         name=name,
         group=case.patient,
         load=lambda: _load(case, card),
         slices=_slices(row, volume.n_slices, case),
         codes=_codes(row, card, case),
-        traces=traces(volume) | {fingerprint(case.image)},
+        signatures=signatures(volume) | {fingerprint(case.image)},
     )
 
 
 def _load(case: Case, card: ModelCard) -> tuple[Volume, Volume]:
     image, labels = read_case(case)
-    code_to_class(labels.data, card, case.name)  # refuses codes that the card does not name
+    codes_to_classes(labels.data, card, case.name)  # raises for codes that are not in the card
     return image, labels
 
 
@@ -122,7 +127,7 @@ def _slices(row: Mapping[str, str], count: int, case: Case) -> tuple[int, ...]:
     if outside := [number for number in numbers if number >= count]:
         raise FlomoError(
             f"{CASES_FILE} lists slice {outside[0]} of {case.name}, which has {count} slices, "
-            "counted from 0; mend it."
+            "counted from 0; fix it."
         )
     return numbers
 
@@ -134,20 +139,20 @@ def _codes(row: Mapping[str, str], card: ModelCard, case: Case) -> tuple[int, ..
         return known
     if unknown := [number for number in numbers if number not in known]:
         raise FlomoError(
-            f"{CASES_FILE} lists the structure {unknown[0]} of {case.name}, which the card of "
-            f"{card.name} does not name; it names {', '.join(map(str, known))}."
+            f"{CASES_FILE} lists the structure {unknown[0]} of {case.name}, which is not in the "
+            f"card of {card.name}; it has {', '.join(map(str, known))}."
         )
     return numbers
 
 
 def _numbers(row: Mapping[str, str], column: str, case: Case) -> tuple[int, ...] | None:
-    """Return a list of numbers from a table, ascending; None where there is none."""
+    """Return the numbers in a cell of the table, ascending; None if it is empty."""
     text = (row.get(column) or "").split()
     if not text:
         return None
     if not all(number.isdecimal() for number in text):
         raise FlomoError(
-            f"{CASES_FILE} gives {row[column]!r} as {column} of {case.name}; write numbers with "
-            "spaces between them."
+            f"{CASES_FILE} has {row[column]!r} as {column} of {case.name}; write numbers separated "
+            "by spaces."
         )
     return tuple(sorted({int(number) for number in text}))

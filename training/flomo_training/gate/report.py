@@ -1,4 +1,4 @@
-"""The report of the gate: what was asked, what was found, and the files that say so."""
+"""The report of the gate and its files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flomo_training.gate.figures import Figure, Part, StructureFigures
 from flomo_training.gate.rules import Rules
+from flomo_training.gate.statistics import DataSetResult, MetricChange, StructureChange
 from napari_flomo.models.schema import encode
 
 SCHEMA = 1
@@ -18,20 +18,20 @@ PAGE_FILE = "report.md"
 Verdict = Literal["passed", "refused", "undecided"]
 
 PROTOCOL = (
-    "Both models segment the same images as users do. Dice of all judged slices of an image "
-    "together; HD95: the larger of the two directed 95th percentiles of surface distances in mm, "
-    "within runs of neighbouring judged slices; ECE: expected calibration error of each "
-    "structure's probability (15 bins) within 5 mm, in the plane, of a contour of the labels or of "
-    "either model, of each image. A structure that is not labelled in an image is not judged "
-    "there; one that the reader of a correction left as it was proposed (Dice of proposal and "
-    "correction 0.99 or more) stands apart, in no mean. One that neither the labels nor a model "
-    "hold is left out; where one model finds what is not there it counts Dice 0, the other 1. Mean "
-    "over images of each structure, then over structures; intervals: paired bootstrap over "
-    "patients, 95 %, none for a single patient."
+    "Both models segment the same images as users do. Dice: of all evaluated slices of an image "
+    "together. HD95: the larger of the two directed 95th percentiles of surface distances in mm, "
+    "within runs of adjacent evaluated slices. ECE: expected calibration error of each structure's "
+    "probability (15 bins) within 5 mm, in plane, of a contour of the labels or of either model, "
+    "for each image. A structure that is not labelled in an image is not evaluated there; one that "
+    "the reader of a correction accepted unchanged (Dice of proposal and correction 0.99 or more) "
+    "is listed separately and not part of the mean. A structure that is in neither the labels nor "
+    "a result is ignored; if only one model segments an absent structure, its Dice is 0 and the "
+    "other's 1. Mean over images of each structure, then over structures. Intervals: 95 %, paired "
+    "bootstrap over patients, none for a single patient."
 )
 
 _VERDICTS: dict[str, str] = {
-    "passed": "passed: it may take its parent's place",
+    "passed": "passed: it may replace its parent",
     "refused": "refused: its parent stays in use",
     "undecided": "undecided: it stays a candidate",
 }
@@ -40,16 +40,16 @@ _METRICS = {"dice": "Dice", "hd95_mm": "HD95 in mm", "ece": "ECE"}
 
 @dataclass(frozen=True)
 class Check:
-    """One question of the gate.
+    """One check of the gate.
 
     Attributes
     ----------
     name
-        For programs.
+        Identifier.
     passed
-        The answer; None where nobody can tell.
+        Result; None if undecided.
     sentence
-        For people, with the numbers.
+        Explanation with the numbers.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Check:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Which model was judged.
+    """Identity of a model.
 
     Attributes
     ----------
@@ -84,11 +84,11 @@ class ImageChange:
     image
         Its name in this report.
     slices
-        How many were judged.
+        Number of evaluated slices.
     before, after
-        Mean Dice over its structures; None where it holds none.
+        Mean Dice over its structures; None if it has none.
     picture
-        File name of its picture, for those that changed most.
+        File name of its picture, for the images that changed most.
     """
 
     part: str
@@ -101,29 +101,28 @@ class ImageChange:
 
 @dataclass(frozen=True)
 class GateReport:
-    """All that the gate found.
+    """All results of the gate.
 
     Attributes
     ----------
     verdict
-        ``"passed"``, ``"refused"`` (a check failed) or ``"undecided"`` (something to judge on is
-        missing).
+        ``"passed"``, ``"refused"`` (a check failed) or ``"undecided"`` (data are missing).
     checks
         One for each rule.
     parent, candidate
         The models.
     reference, corrections
-        Figures; None where there was nothing to judge on.
+        Results; None if there were no images.
     images
-        Every image, those of the reference set first.
+        All images, those of the reference set first.
     left_out
-        One sentence for everything that was not judged on, or could not be checked.
+        One sentence for everything that was left out or could not be checked.
     rules
-        The margins that were asked for.
+        Margins.
     device, versions, date
-        Of the computer, of the programs, and the day, ISO.
+        Device, package versions, and the ISO date.
     protocol
-        What the figures mean.
+        How the metrics are defined.
     schema
         Version of this layout.
     """
@@ -132,8 +131,8 @@ class GateReport:
     checks: tuple[Check, ...]
     parent: ModelFacts
     candidate: ModelFacts
-    reference: Part | None
-    corrections: Part | None
+    reference: DataSetResult | None
+    corrections: DataSetResult | None
     images: tuple[ImageChange, ...]
     left_out: tuple[str, ...]
     rules: Rules
@@ -145,18 +144,18 @@ class GateReport:
 
     @property
     def passed(self) -> bool:
-        """Whether the candidate may take its parent's place."""
+        """Whether the candidate may replace its parent."""
         return self.verdict == "passed"
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the verdict is what it is: what stands against the candidate, else what for it."""
+        """Explanations of the verdict: the checks that did not pass, otherwise all checks."""
         against = tuple(check.sentence for check in self.checks if not check.passed)
         return against or tuple(check.sentence for check in self.checks)
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        """Names of the pictures, those of the largest changes first."""
+        """File names of the pictures, largest changes first."""
         drawn = [image for image in self.images if image.picture]
         return tuple(sorted({image.picture for image in drawn if image.picture}))
 
@@ -167,7 +166,7 @@ class GateReport:
 
 
 def summary(report: GateReport, report_sha256: str) -> dict[str, Any]:
-    """Return what the candidate's card tells of a report, in plain JSON types."""
+    """Return the summary of a report for the candidate's card, in plain JSON types."""
     parts = {"reference": report.reference, "corrections": report.corrections}
     return {
         "verdict": report.verdict,
@@ -194,7 +193,7 @@ def summary(report: GateReport, report_sha256: str) -> dict[str, Any]:
 
 
 def page(report: GateReport) -> str:
-    """Return ``report.md``: the report for people."""
+    """Return ``report.md``, the readable report."""
     lines = [
         f"# {report.candidate.name}: {_VERDICTS[report.verdict]}",
         "",
@@ -204,7 +203,7 @@ def page(report: GateReport) -> str:
     ]
     for title, part in (
         ("Reference set", report.reference),
-        ("Corrections kept out of training", report.corrections),
+        ("Held-out corrections", report.corrections),
     ):
         if part is not None:
             lines += ["", f"## {title}", "", *_table(part)]
@@ -218,7 +217,14 @@ def page(report: GateReport) -> str:
     if report.left_out:
         lines += ["", "## Left out", "", *(f"- {sentence}" for sentence in report.left_out)]
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    lines += ["", "## How", "", report.protocol, "", f"Computed on {report.device}; {versions}."]
+    lines += [
+        "",
+        "## Protocol",
+        "",
+        report.protocol,
+        "",
+        f"Computed on {report.device}; {versions}.",
+    ]
     lines += [
         "",
         f"SHA-256 of the weights: parent `{report.parent.sha256}`, candidate "
@@ -227,7 +233,7 @@ def page(report: GateReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(part: Part) -> Iterator[str]:
+def _table(part: DataSetResult) -> Iterator[str]:
     yield (
         f"{part.data}: {_count(part.groups, 'patient')}, {_count(part.images, 'image')}, "
         f"{_count(part.slices, 'slice')}; SHA-256 `{part.sha256}`."
@@ -238,12 +244,12 @@ def _table(part: Part) -> Iterator[str]:
     for structure in (*part.structures, part.mean):
         yield from _rows(structure)
     for structure in part.left_alone:
-        yield from _rows(structure, ", left alone")
+        yield from _rows(structure, ", accepted unchanged")
 
 
-def _rows(structure: StructureFigures, note: str = "") -> Iterator[str]:
+def _rows(structure: StructureChange, note: str = "") -> Iterator[str]:
     for metric, title in _METRICS.items():
-        figure: Figure = getattr(structure, metric)
+        figure: MetricChange = getattr(structure, metric)
         if figure.difference is None:
             continue
         interval = "-"
@@ -269,4 +275,4 @@ def _count(number: int, what: str) -> str:
 
 
 def _sign(check: Check) -> str:
-    return {True: "passed:", False: "**failed:**", None: "**no answer:**"}[check.passed]
+    return {True: "passed:", False: "**failed:**", None: "**undecided:**"}[check.passed]

@@ -1,4 +1,4 @@
-"""The rules of the gate: every margin is a number that somebody stated beforehand."""
+"""The rules of the gate: margins that are set in advance."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from napari_flomo.tables import read_text
 
 @dataclass(frozen=True)
 class Rules:
-    """When a candidate may take the place of its parent.
+    """When a candidate may replace its parent.
 
     Parameters
     ----------
     dice_margin
-        By how much the mean Dice on the reference set may fall.
+        Largest allowed decrease of the mean Dice on the reference set.
     structure_margin
-        By how much the Dice of any single structure may fall, on the reference set.
+        Largest allowed decrease of the Dice of a single structure on the reference set.
     dice_gain
-        The mean Dice on the held-out corrections must rise by more than this.
+        The mean Dice on the held-out corrections must increase by more than this.
     left_alone_margin
-        By how much the Dice of a structure may fall that the readers of the held-out corrections
-        left as it had been proposed: there the parent looks perfect, and no other model can.
+        Largest allowed decrease of the Dice of structures that the readers of the held-out
+        corrections accepted unchanged. The parent looks perfect there, and no other model can.
     ece_margin
-        By how much the mean expected calibration error may rise, on either.
+        Largest allowed increase of the mean expected calibration error on either data set.
     reference_groups, correction_groups
-        Patients that each must hold at least.
+        Smallest number of patients in each data set.
     """
 
     dice_margin: float = 0.005
@@ -47,19 +47,19 @@ class Rules:
         if min(margins) < 0 or max(margins) > 1:
             raise SchemaFault("margins and gain must be 0 to 1")
         if min(self.reference_groups, self.correction_groups) < 1:
-            raise SchemaFault("at least 1 patient is needed on each side")
+            raise SchemaFault("at least 1 patient is needed in each data set")
 
 
 def read_rules(path: Path) -> Rules:
-    """Read rules from a YAML file; what it does not name is as by default.
+    """Read rules from a YAML file; missing keys have their defaults.
 
     Raises
     ------
     FlomoError
-        If the file cannot be read or a key or value is wrong.
+        If the file cannot be read or a key or value is invalid.
     """
     try:
         content = yaml.safe_load(read_text(path))
         return decode(Rules, {} if content is None else content)
     except (OSError, ValueError, yaml.YAMLError, SchemaFault) as error:
-        raise FlomoError(f"The rules {path} cannot be used: {error}; mend the file.") from error
+        raise FlomoError(f"The rules {path} cannot be used: {error}; fix the file.") from error

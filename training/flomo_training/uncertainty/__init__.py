@@ -1,1 +1,1 @@
-"""Quality of a model's uncertainty: calibration, errors found, predicted Dice, shifted images."""
+"""Quality of a model's uncertainty: calibration, error detection, predicted Dice, robustness."""

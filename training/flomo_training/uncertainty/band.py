@@ -1,4 +1,4 @@
-"""Where it is decided whether a segmentation is right: the band around the contours."""
+"""The band around the contours, where segmentation errors occur."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 BAND_MM = 5.0
-"""Largest distance from a contour, found or true, that belongs to the band: three pixels of a
-cardiac image, half the wall of a ventricle. Beyond it nearly all is background, which is easy and
-makes any figure look good."""
+"""Largest distance from a predicted or true contour: three pixels of a cardiac image, half the wall
+of a ventricle. Farther pixels are nearly all easy background and would dominate any metric."""
 
 
 def foreground_band(
@@ -25,14 +24,14 @@ def foreground_band(
     found, reference
         Codes ``(slices, rows, columns)``.
     in_plane_spacing
-        Step between rows and step between columns, in mm.
+        Spacing of rows and columns in mm.
     radius_mm
-        Largest distance in the plane from the middle of a pixel at a contour.
+        Largest in-plane distance from the centre of a pixel at a contour.
 
     Returns
     -------
     ndarray
-        The same shape; nothing in a slice without any contour.
+        Mask of the same shape; empty in slices without a contour.
     """
     band = np.zeros(found.shape, bool)
     for index in range(len(found)):

@@ -1,7 +1,7 @@
-"""Calibration: one temperature, fitted on patients that the network never saw.
+"""Temperature scaling, fitted on patients that the network was not trained on.
 
-Source: Guo et al., ICML 2017. A temperature makes probabilities softer or sharper; which class of a
-softmax wins does not change, so labels stay as they are.
+Source: Guo et al., ICML 2017. The temperature makes probabilities softer or sharper; it does not
+change the most probable class, so the labels stay the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
-from flomo_training.cases import Case, code_to_class, read_case
+from flomo_training.cases import Case, read_case
+from flomo_training.label_mapping import codes_to_classes
 from flomo_training.uncertainty.band import foreground_band
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
@@ -25,22 +26,22 @@ from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.volumes import Volume
 
 RANGE = (0.05, 20.0)
-"""Of temperatures that are tried; a network beyond is not overconfident but broken."""
+"""Search range of the temperature."""
 
 TOO_FEW = 1000
-"""Pixels along contours below which a temperature is a matter of chance."""
+"""With fewer pixels along contours, no temperature is fitted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """The network's logits in the band along the contours, and what is there.
+    """Logits and true classes in the band along the contours.
 
     Attributes
     ----------
     logits
         Float32 ``(pixels, channels)``, before any temperature.
     classes
-        ``(pixels,)``: index of the true class among the card's labels.
+        ``(pixels,)``: true class index in the card.
     """
 
     logits: NDArray[np.float32]
@@ -48,7 +49,7 @@ class Pixels:
 
     @classmethod
     def together(cls, parts: Sequence[Pixels]) -> Pixels:
-        """Return all pixels of several."""
+        """Concatenate pixels."""
         return cls(
             np.concatenate([one.logits for one in parts]),
             np.concatenate([one.classes for one in parts]),
@@ -62,11 +63,11 @@ class TemperatureFit:
     Attributes
     ----------
     temperature
-        Above 1 the network was too sure of itself.
+        Above 1 if the network is overconfident.
     nll_before, nll_after
-        Mean negative log-likelihood of the pixels at the temperature 1 and at this one, in nats.
+        Mean negative log-likelihood of the pixels with temperature 1 and with this one, in nats.
     pixels
-        That it was fitted on.
+        Number of pixels.
     """
 
     temperature: float
@@ -82,25 +83,25 @@ def collect_pixels(
     slices: Sequence[int] | None = None,
     name: str = "the image",
 ) -> Pixels:
-    """Run the network over a volume of one frame and keep what lies along the contours.
+    """Run the network on a volume of one frame and collect the pixels along the contours.
 
     Parameters
     ----------
     segmenter
-        Its network and card are used as they are, without the card's temperature.
+        Its network is used without the card's temperature.
     volume
         The image.
     reference
         True codes ``(slices, rows, columns)``.
     slices
-        Which slices have a reference; all by default.
+        Labelled slices; all by default.
     name
-        What an error message calls the image.
+        Name of the image in error messages.
 
     Raises
     ------
     FlomoError
-        If the image is not what the model takes, or a code is not in the card.
+        If the model does not accept the image, or a code is not in the card.
     """
     card = segmenter.card
     check_input(volume, card)
@@ -110,7 +111,7 @@ def collect_pixels(
     chosen, reference = turn.slices(chosen, volume.n_slices), turn.array(reference)
     spacing = seen.in_plane_spacing
     images, plan = prepare(with_channels(seen, card), spacing, card.preprocessing, chosen)
-    classes = prepare_labels(code_to_class(reference[chosen], card, name), plan).numpy()
+    classes = prepare_labels(codes_to_classes(reference[chosen], card, name), plan).numpy()
     logits = []
     with torch.inference_mode():
         for image in images.split(2):
@@ -126,19 +127,19 @@ def collect_pixels(
 
 
 def fit_temperature(pixels: Pixels, card: ModelCard) -> TemperatureFit:
-    """Return the temperature under which the truth is likeliest.
+    """Fit the temperature by maximum likelihood.
 
-    The likelihood has one maximum: it is concave in the reciprocal of the temperature.
+    The log-likelihood is concave in the inverse temperature, so it has a single maximum.
 
     Raises
     ------
     FlomoError
-        If there are too few pixels along contours to learn from.
+        If there are too few pixels along contours.
     """
     if len(pixels.classes) < TOO_FEW:
         raise FlomoError(
-            f"Only {len(pixels.classes)} pixels lie along contours, too few to fit a temperature; "
-            "give more labelled slices."
+            f"{len(pixels.classes)} pixels along contours are too few to fit a temperature; give "
+            "more labelled slices."
         )
     logits, truth = torch.from_numpy(pixels.logits), _targets(pixels.classes, card)
 
@@ -154,9 +155,9 @@ def fit_temperature(pixels: Pixels, card: ModelCard) -> TemperatureFit:
 def fit_vector_scaling(
     pixels: Pixels, card: ModelCard
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return a factor and an offset for the logits of each class, for comparison.
+    """Fit a factor and an offset for the logits of each class, for comparison.
 
-    More freedom than a temperature, and able to change labels; see Guo et al.
+    Vector scaling is more flexible than a temperature and can change labels; see Guo et al.
     """
     logits, truth = torch.from_numpy(pixels.logits), _targets(pixels.classes, card)
     channels = logits.shape[1]
@@ -181,26 +182,23 @@ def mean_nll(pixels: Pixels, card: ModelCard, scaled: NDArray[np.float32] | None
 
 
 def halves(cases: Sequence[Case]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return two halves of the patients, with equal shares of each group.
-
-    The same patients always come into the same half.
-    """
+    """Split the patients into two halves, stratified by group and deterministic."""
     group_of = {case.patient: case.group for case in cases}
     ordered = sorted(group_of, key=lambda patient: (group_of[patient], patient))
     return frozenset(ordered[::2]), frozenset(ordered[1::2])
 
 
-def cross_fit(
+def cross_fit_temperatures(
     pixels: Mapping[str, Pixels], cases: Sequence[Case], card: ModelCard
 ) -> dict[str, TemperatureFit]:
-    """Return for each patient the temperature that was fitted on the half without that patient.
+    """Return for each patient the temperature fitted on the half without this patient.
 
     Parameters
     ----------
     pixels
         By patient.
     cases
-        Say the patients' groups.
+        Cases with the patients' groups.
     card
         Of the network.
     """
@@ -214,8 +212,8 @@ def cross_fit(
     return found
 
 
-def collect_cases(segmenter: Segmenter, cases: Sequence[Case]) -> dict[str, Pixels]:
-    """Return the pixels of every patient."""
+def collect_patient_pixels(segmenter: Segmenter, cases: Sequence[Case]) -> dict[str, Pixels]:
+    """Collect the pixels of every patient."""
     parts: dict[str, list[Pixels]] = {}
     for case in cases:
         volume, reference = read_case(case)

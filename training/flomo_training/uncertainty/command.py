@@ -1,29 +1,26 @@
-"""``flomo calibrate``, and what ``flomo evaluate --uncertainty`` adds."""
+"""``flomo calibrate`` and ``flomo evaluate --uncertainty``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flomo_training.cases import Case, list_cases
+from flomo_training.export import update_card
 from flomo_training.leaks import fingerprint
 from flomo_training.uncertainty.band import BAND_MM
 from flomo_training.uncertainty.calibration import (
     Pixels,
     TemperatureFit,
-    collect_cases,
+    collect_patient_pixels,
     fit_temperature,
 )
 from flomo_training.uncertainty.report import as_text, write_uncertainty
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.models import ModelCard, load_card, locate
-from napari_flomo.models.card import card_text
-from napari_flomo.models.shelf import CARD_FILE
 from napari_flomo.progress import progress_bar
 from napari_flomo.segmentation import Segmenter
 
@@ -31,7 +28,7 @@ _SENTENCE = re.compile(r"\s*Temperature fitted [^.]*\.")
 
 
 def run_calibration(args: argparse.Namespace) -> int:
-    """Serve ``flomo calibrate``."""
+    """Run ``flomo calibrate``."""
     from flomo_training.evaluate import data_name
 
     folder, source = locate(args.model), Path(args.data)
@@ -39,7 +36,7 @@ def run_calibration(args: argparse.Namespace) -> int:
     cases = list_cases(source, args.fold, args.split)
     check_unseen(cases, segmenter.card)
     fit = fit_temperature(
-        Pixels.together(list(collect_cases(segmenter, cases).values())), segmenter.card
+        Pixels.together(list(collect_patient_pixels(segmenter, cases).values())), segmenter.card
     )
     patients = len({case.patient for case in cases})
     where = f"{patients} patients of {data_name(source)}, fold {args.fold}, {args.split}"
@@ -58,7 +55,7 @@ def run_uncertainty(
     *,
     mirrored: bool = False,
 ) -> str:
-    """Write the report on uncertainty and return it in words."""
+    """Write the report on uncertainty and return a summary as text."""
     check_unseen(cases, segmenter.card)
     with progress_bar("volume") as progress:
         report = write_uncertainty(
@@ -68,12 +65,12 @@ def run_uncertainty(
 
 
 def check_unseen(cases: list[Case], card: ModelCard) -> None:
-    """Raise if the model was trained on one of the cases: there it is surer than it should be.
+    """Check that the model was not trained on any of the cases, where it would be overconfident.
 
     Raises
     ------
     FlomoError
-        If it was.
+        If it was trained on one of them.
     """
     seen = set(card.trained_on or ())
     known = [case.name for case in cases if fingerprint(case.image) in seen]
@@ -81,12 +78,12 @@ def check_unseen(cases: list[Case], card: ModelCard) -> None:
         raise FlomoError(
             f"{card.name} was trained on {known[0]}"
             + (f" and {len(known) - 1} more of these cases" if len(known) > 1 else "")
-            + ", so they cannot tell how sure it should be; give cases that it never saw."
+            + ", so it cannot be calibrated with them; give cases that it was not trained on."
         )
 
 
 def store_temperature(folder: Path, fit: TemperatureFit, where: str) -> ModelCard:
-    """Write a fitted temperature into the card of a model; its weights stay as they are.
+    """Store a fitted temperature in the card of a model.
 
     Parameters
     ----------
@@ -95,20 +92,17 @@ def store_temperature(folder: Path, fit: TemperatureFit, where: str) -> ModelCar
     fit
         From `fit_temperature`.
     where
-        On what it was fitted, for the card's protocol; without a full stop.
+        Description of the data for the card's protocol, without a full stop.
     """
     card = load_card(folder)
     said = f"Temperature fitted by likelihood within {BAND_MM:g} mm of the contours on {where}."
     protocol = f"{_SENTENCE.sub('', card.protocol)} {said}".strip()
-    card = replace(card, temperature=fit.temperature, protocol=protocol)
-    with atomic_write(folder / CARD_FILE) as temporary:
-        temporary.write_text(card_text(card), encoding="utf-8")
-    return card
+    return update_card(folder, temperature=fit.temperature, protocol=protocol)
 
 
 def _sentence(fit: TemperatureFit, *, stored: bool) -> str:
     return (
         f"Temperature {fit.temperature:g}: negative log-likelihood {fit.nll_before:.4f} before, "
         f"{fit.nll_after:.4f} after, on {fit.pixels} pixels"
-        + ("; it is in the card now." if stored else "; the card was left as it is.")
+        + ("; stored in the model card." if stored else "; the model card was not changed.")
     )

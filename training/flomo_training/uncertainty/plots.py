@@ -1,4 +1,4 @@
-"""Pictures of the figures: reliability, errors found, risk against coverage."""
+"""Plots of reliability, error recall, and risk against coverage."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flomo_training.uncertainty.ece import Reliability
-from flomo_training.uncertainty.figures import GOOD_DICE, ORACLE
-from flomo_training.uncertainty.finding import found_in_volumes
+from flomo_training.uncertainty.error_recall import recall_in_volumes
 from flomo_training.uncertainty.ranking import Ranking
 from flomo_training.uncertainty.records import (
     SliceRecord,
     ranking_by_patient,
     reliability_by_patient,
 )
+from flomo_training.uncertainty.reliability import Reliability
+from flomo_training.uncertainty.statistics import BAD_SLICE_DICE, ORACLE
 from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import MAPS
 
@@ -32,7 +32,7 @@ COLOURS = ("#3b82f6", "#ef4444", "#22c55e", "#a855f7", "#f59e0b", "#0ea5e9", "#8
 def draw_reliability(
     before: Sequence[SliceRecord], after: Sequence[SliceRecord], path: Path
 ) -> None:
-    """Draw how often pixels of the band are right against how sure the network was of them."""
+    """Draw reliability diagrams for the pixels of the band."""
     figure, axes = _sheet(2)
     for panel, (title, records) in zip(axes, (("before", before), ("after", after)), strict=True):
         found = reliability_by_patient(records, lambda one: one.near)
@@ -43,36 +43,36 @@ def draw_reliability(
         panel.bar((np.arange(len(share)) + 0.5) / len(share), share, 0.9 / len(share), color=PALE)
         panel.plot(confidence, right, "o-", color=COLOURS[0], markersize=4)
         panel.set_title(f"{title}: ECE {float(total.ece()):.3f}", color=INK, fontsize=10)
-        panel.set_xlabel("confidence (bars: share of pixels)")
-        panel.set_ylabel("share of right pixels")
+        panel.set_xlabel("confidence (bars: fraction of pixels)")
+        panel.set_ylabel("accuracy")
         panel.set_xlim(0, 1)
         panel.set_ylim(0, 1)
     _save(figure, path)
 
 
-def draw_finding(records: Sequence[SliceRecord], names: Mapping[str, str], path: Path) -> None:
-    """Draw what a reviewer finds who looks at the first slices of every volume.
+def draw_error_recall(records: Sequence[SliceRecord], names: Mapping[str, str], path: Path) -> None:
+    """Draw the recall of errors against the fraction of reviewed slices of every volume.
 
-    ``names`` are the orders to draw and what the legend calls them.
+    ``names`` are the orders to draw and their names in the legend.
     """
     figure, axes = _sheet(2)
     volume = np.unique([one.case for one in records], return_inverse=True)[1]
     everyone = np.ones((1, len(records)))
     wrong = np.array([one.wrong for one in records], float)
-    bad = np.array([float(one.dice < GOOD_DICE) for one in records])
+    bad = np.array([float(one.dice < BAD_SLICE_DICE) for one in records])
     for panel, title, target in (
         (axes[0], "wrong voxels", wrong),
-        (axes[1], f"slices with Dice < {GOOD_DICE}", bad),
+        (axes[1], f"slices with Dice < {BAD_SLICE_DICE}", bad),
     ):
         panel.plot([0, 1], [0, 1], "--", color=PALE, label="random")
         for colour, (name, called) in zip(COLOURS, names.items(), strict=False):
             score = np.array([one.scores[name] for one in records])
-            found = found_in_volumes(score, target, volume, everyone, GRID.tolist())[0]
+            found = recall_in_volumes(score, target, volume, everyone, GRID.tolist())[0]
             panel.plot(GRID, found, color=colour, label=called, linewidth=1.5)
-        best = found_in_volumes(target, target, volume, everyone, GRID.tolist())[0]
+        best = recall_in_volumes(target, target, volume, everyone, GRID.tolist())[0]
         panel.plot(GRID, best, ":", color=INK, label=ORACLE)
         panel.set_title(f"{title} found", color=INK, fontsize=10)
-        panel.set_xlabel("share of the slices of every volume that was looked at")
+        panel.set_xlabel("fraction of the slices of every volume that was reviewed")
         panel.set_xlim(0, 1)
         panel.set_ylim(0, 1)
     axes[0].legend(fontsize=8, frameon=False)
@@ -80,7 +80,7 @@ def draw_finding(records: Sequence[SliceRecord], names: Mapping[str, str], path:
 
 
 def draw_risk_coverage(records: Sequence[SliceRecord], path: Path) -> None:
-    """Draw the share of wrong pixels among those kept, surest first, for the maps of the whole."""
+    """Draw risk against coverage for the maps of the whole network."""
     figure, (panel,) = _sheet(1)
     names = [name for name in records[0].maps if MAPS[name].stage is None]
     for colour, name in zip(COLOURS, names, strict=False):
@@ -91,9 +91,9 @@ def draw_risk_coverage(records: Sequence[SliceRecord], path: Path) -> None:
     share = wrong / (right + wrong)
     panel.plot([0, 1 - share], [0, 0], ":", color=INK, label=ORACLE)
     panel.plot(GRID, np.clip((GRID - 1 + share) / np.maximum(GRID, 1e-9), 0, 1), ":", color=INK)
-    panel.axhline(share, color=PALE, linestyle="--", linewidth=1, label="knows nothing")
-    panel.set_xlabel("share of the band's pixels that are kept, surest first")
-    panel.set_ylabel("share of them that is wrong")
+    panel.axhline(share, color=PALE, linestyle="--", linewidth=1, label="uninformative")
+    panel.set_xlabel("coverage: fraction of the band's pixels, most certain first")
+    panel.set_ylabel("risk: fraction of them that is wrong")
     panel.set_xlim(0, 1)
     panel.set_ylim(0, 2 * share)
     panel.legend(fontsize=7, frameon=False)

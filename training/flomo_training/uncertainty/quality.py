@@ -1,7 +1,7 @@
-"""How good a structure probably is, from what the network says alone: predicted Dice.
+"""Prediction of the Dice of a structure from its uncertainty.
 
-A ridge regression from a few figures of a structure in a slice to its Dice. It is small enough to
-be a handful of numbers in JSON, and always tested on patients it was not fitted on.
+A ridge regression from a few uncertainty scores of a structure in a slice to its Dice, always
+tested on patients it was not fitted on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from flomo_training.uncertainty.records import SliceRecord, StructureRecord
 
 PENALTY = 1.0
-"""Of the ridge, on standardised features: little, for there are few of them."""
+"""Ridge penalty for standardised features."""
 
 FEATURES = ("expected_dice", "uncertainty_mm", "log_area", "log_expected_area", "slice_boundary",
             "slice_expected_error")  # fmt: skip
@@ -34,7 +34,7 @@ class QualityModel:
     features
         Names, see `FEATURES`.
     mean, scale
-        Of each feature in the data that it was fitted on.
+        Of each feature in the training data.
     weights, intercept
         Of the standardised features.
     """
@@ -51,20 +51,20 @@ class QualityModel:
         return np.clip(standard @ np.array(self.weights) + self.intercept, 0, 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it in plain JSON types."""
+        """Return the model in plain JSON types."""
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class QualityTable:
-    """Structures in slices whose Dice is known, with their uncertainty scores.
+    """Dice and uncertainty scores of structures in slices.
 
     Attributes
     ----------
     values
         ``(rows, features)``.
     dice, expected
-        ``(rows,)``: the Dice, and the one that the probabilities promise without any fitting.
+        ``(rows,)``: Dice, and the Dice expected from the probabilities.
     patients
         Of each row.
     """
@@ -76,7 +76,7 @@ class QualityTable:
 
     @classmethod
     def of(cls, records: Sequence[SliceRecord]) -> QualityTable:
-        """Collect the rows; a structure that is neither found nor expected has none."""
+        """Collect the rows; structures that are neither found nor expected have none."""
         rows = [
             (_features(record, one), one.dice, one.expected_dice, record.patient)
             for record in records
@@ -92,7 +92,7 @@ class QualityTable:
 
 
 def fit_quality(table: QualityTable, rows: NDArray[np.bool_] | None = None) -> QualityModel:
-    """Fit the ridge to some rows, all by default."""
+    """Fit the ridge regression to some rows, all by default."""
     chosen = np.ones(len(table.dice), bool) if rows is None else rows
     values, dice = table.values[chosen], table.dice[chosen]
     mean, scale = values.mean(0), np.maximum(values.std(0), 1e-6)
@@ -103,8 +103,8 @@ def fit_quality(table: QualityTable, rows: NDArray[np.bool_] | None = None) -> Q
     return QualityModel(FEATURES, tuple(mean), tuple(scale), tuple(weights), float(dice.mean()))
 
 
-def predict_left_out(table: QualityTable) -> Floats:
-    """Return the predicted Dice of every row by a model that never saw its patient."""
+def cross_predict(table: QualityTable) -> Floats:
+    """Return the Dice of every row predicted by a model fitted without its patient."""
     predicted = np.empty(len(table.dice))
     for patient in np.unique(table.patients):
         mine = table.patients == patient
@@ -112,8 +112,8 @@ def predict_left_out(table: QualityTable) -> Floats:
     return predicted
 
 
-def mean_left_out(table: QualityTable) -> Floats:
-    """Return the mean Dice of the other patients for every row: no uncertainty needed."""
+def cross_mean(table: QualityTable) -> Floats:
+    """Return the mean Dice of the other patients for every row, as a baseline."""
     predicted = np.empty(len(table.dice))
     for patient in np.unique(table.patients):
         mine = table.patients == patient

@@ -1,7 +1,7 @@
-"""Does a map stand high where the labels are wrong: AUROC, AUPR, and risk against coverage.
+"""Error detection by uncertainty maps: AUROC, AUPR, and risk against coverage.
 
-Values are counted in fine bins, right and wrong pixels apart, so that the counts of patients can be
-drawn and added up. The bins are narrow near 0, where most values lie.
+Values of right and wrong pixels are counted in fine bins, so that the counts of patients can be
+resampled and added. The bins are narrow near 0, where most values are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Pixels by the value of a map.
+    """Histogram of right and wrong pixels over the value of a map.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Ranking:
         )
 
     def auroc(self) -> Floats:
-        """Return the chance that a wrong pixel has a higher value than a right one.
+        """Return the probability that a wrong pixel has a higher value than a right one.
 
-        Equal values count half. NaN where nothing is wrong or nothing is right.
+        Ties count half. NaN if no pixel is wrong or none is right.
         """
         right, wrong = self.counts[..., 0, :], self.counts[..., 1, :]
         below = np.cumsum(right, -1) - right
@@ -48,9 +48,9 @@ class Ranking:
         return _ratio(wins, pairs)
 
     def aupr(self) -> Floats:
-        """Return the area under precision against recall: the mean precision at each wrong pixel.
+        """Return the area under the precision-recall curve.
 
-        A map that knows nothing reaches the share of wrong pixels.
+        An uninformative map has the fraction of wrong pixels.
         """
         right, wrong = self.counts[..., 0, ::-1], self.counts[..., 1, ::-1]
         found, looked = np.cumsum(wrong, -1), np.cumsum(right + wrong, -1)
@@ -58,7 +58,7 @@ class Ranking:
         return _ratio((precision * wrong).sum(-1), wrong.sum(-1))
 
     def risk_coverage(self) -> tuple[Floats, Floats]:
-        """Return coverage and risk: keeping the pixels of lowest value, what share is wrong.
+        """Return coverage and risk, keeping the pixels with the lowest values first.
 
         Two arrays ``(..., BINS)``.
         """
@@ -68,16 +68,16 @@ class Ranking:
         return _ratio(kept, np.broadcast_to(total, kept.shape)), _ratio(errors, kept)
 
     def aurc(self) -> Floats:
-        """Return the area under risk against coverage; smaller is better.
+        """Return the area under the risk-coverage curve; smaller is better.
 
-        The share of wrong pixels for a map that knows nothing.
+        An uninformative map has the fraction of wrong pixels.
         """
         pixels = self.counts.sum(-2)
         _, risk = self.risk_coverage()
         return _ratio((np.nan_to_num(risk) * pixels).sum(-1), pixels.sum(-1))
 
     def best_aurc(self) -> Floats:
-        """Return the area that an oracle reaches, which puts every wrong pixel last."""
+        """Return the area under the risk-coverage curve of an oracle."""
         right, wrong = self.counts[..., 0, :].sum(-1), self.counts[..., 1, :].sum(-1)
         share = _ratio(wrong, right + wrong)
         # Risk is 0 up to the coverage 1 - e and (c - 1 + e) / c beyond.

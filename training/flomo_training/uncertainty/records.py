@@ -1,4 +1,4 @@
-"""What is kept of each slice when uncertainty is measured."""
+"""Measurements of each slice and structure."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flomo_training.uncertainty.ece import Reliability
 from flomo_training.uncertainty.ranking import Ranking
+from flomo_training.uncertainty.reliability import Reliability
 
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class StructureRecord:
-    """One structure in one slice; sums of voxels, and of probabilities over plausible pixels.
+    """One structure in one slice: sums of voxels, and of probabilities over plausible pixels.
 
     Attributes
     ----------
     name
         Of the structure.
     found, truth, both
-        Voxels in the result, in the reference, in both.
+        Voxels in the result, in the reference, and in both.
     inside, whole
-        Probability within the result, and all of it.
+        Sum of probabilities within the result, and in total.
     uncertainty_mm
-        Width of the band of uncertainty along its contour.
+        Width of the uncertain band along the contour.
     """
 
     name: str
@@ -40,13 +40,13 @@ class StructureRecord:
 
     @property
     def dice(self) -> float:
-        """Agreement with the reference; NaN where neither holds the structure."""
+        """Dice with the reference; NaN if neither contains the structure."""
         size = self.found + self.truth
         return 2 * self.both / size if size else NAN
 
     @property
     def expected_dice(self) -> float:
-        """The Dice that the probabilities promise; NaN where nothing is found or expected."""
+        """Dice expected from the probabilities; NaN if nothing is found or expected."""
         size = self.found + self.whole
         return 2 * self.inside / size if self.found or self.whole >= 1 else NAN
 
@@ -58,28 +58,28 @@ class SliceRecord:
     Attributes
     ----------
     case, patient, phase
-        What it is of.
+        Identifiers.
     index, slices
-        Its number, and how many the volume has.
+        Index of the slice, and number of slices of the volume.
     wrong
-        Voxels whose label is not the reference's.
+        Voxels whose label differs from the reference.
     voxel_ml
-        Volume of a voxel; NaN where the spacing is unknown.
+        Volume of a voxel; NaN if the spacing is unknown.
     contrast
         Largest difference between the mean intensities of two classes along the contours, in units
         of the model's intensity window; NaN without a structure in the reference.
     size_mm2
         Area of all structures of the reference.
     scores
-        Candidates for the order of review by name; large is uncertain.
+        Scores for the order of review by name; large is uncertain.
     expected_error_ml
-        Volume that is expected to be wrong.
+        Expected volume with a wrong label.
     everywhere, near
         Calibration over all pixels, and over the band along the contours.
     maps
-        Of the band, by the name of the map.
+        Of the band, by name of the map.
     structures
-        One record for each.
+        One record for each structure.
     """
 
     case: str
@@ -100,13 +100,13 @@ class SliceRecord:
 
     @property
     def dice(self) -> float:
-        """Mean Dice of the structures that the result or the reference holds; NaN for none."""
+        """Mean Dice of the structures in result or reference; NaN for none."""
         values = [one.dice for one in self.structures if one.found or one.truth]
         return float(np.mean(values)) if values else NAN
 
 
 def patients_of(records: Sequence[SliceRecord]) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the patients, sorted, and the number of each record's patient among them."""
+    """Return the sorted patients, and the index of each record's patient."""
     names, number = np.unique([one.patient for one in records], return_inverse=True)
     return names.tolist(), number.astype(np.int64)
 
@@ -114,7 +114,7 @@ def patients_of(records: Sequence[SliceRecord]) -> tuple[list[str], NDArray[np.i
 def reliability_by_patient(
     records: Sequence[SliceRecord], which: Callable[[SliceRecord], Reliability]
 ) -> Reliability:
-    """Return the counts of every patient, added up, ``(patients, ...)``."""
+    """Return the summed counts of every patient, ``(patients, ...)``."""
     names, number = patients_of(records)
     counts = np.zeros((len(names), *which(records[0]).counts.shape))
     brier = np.zeros(len(names))
@@ -125,7 +125,7 @@ def reliability_by_patient(
 
 
 def ranking_by_patient(records: Sequence[SliceRecord], name: str) -> Ranking:
-    """Return the counts of a map of every patient, added up, ``(patients, ...)``."""
+    """Return the summed counts of a map for every patient, ``(patients, ...)``."""
     names, number = patients_of(records)
     counts = np.zeros((len(names), *records[0].maps[name].counts.shape))
     for place, record in zip(number, records, strict=True):

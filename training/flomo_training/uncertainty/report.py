@@ -1,9 +1,8 @@
-"""The report on a model's uncertainty: figures in JSON, slices in CSV, pictures."""
+"""Report on a model's uncertainty: statistics in JSON, slices in CSV, and plots."""
 
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,19 +10,20 @@ from typing import Any
 
 from flomo_training.bootstrap import RESAMPLES
 from flomo_training.cases import Case
+from flomo_training.json_files import write_json
 from flomo_training.uncertainty.band import BAND_MM
-from flomo_training.uncertainty.ece import BINS
-from flomo_training.uncertainty.figures import (
-    GOOD_DICE,
-    calibration_figures,
-    finding_figures,
-    map_figures,
-    quality_figures,
-    strata_figures,
-)
-from flomo_training.uncertainty.fold import Measured, measure_fold
-from flomo_training.uncertainty.plots import draw_finding, draw_reliability, draw_risk_coverage
+from flomo_training.uncertainty.cross_fitting import FoldMeasurement, measure_fold
+from flomo_training.uncertainty.plots import draw_error_recall, draw_reliability, draw_risk_coverage
 from flomo_training.uncertainty.records import SliceRecord
+from flomo_training.uncertainty.reliability import BINS
+from flomo_training.uncertainty.statistics import (
+    BAD_SLICE_DICE,
+    calibration_statistics,
+    map_statistics,
+    quality_statistics,
+    recall_statistics,
+    strata_statistics,
+)
 from napari_flomo.files import atomic_write
 from napari_flomo.progress import ProgressCallback
 from napari_flomo.segmentation import MAPS, Segmenter
@@ -34,10 +34,10 @@ RELIABILITY = "reliability.png"
 FINDING = "finding.png"
 RISK_COVERAGE = "risk_coverage.png"
 
-CHOSEN = "entropy_area"
-"""The order of review that viewers use: `Segmentation.slice_scores`."""
+REVIEW_ORDER = "entropy_area"
+"""The order of review in the viewers: `Segmentation.slice_scores`."""
 
-DRAWN = {
+PLOTTED_ORDERS = {
     "entropy_area": "area of uncertainty (the viewers' order)",
     "expected_error": "expected error, ml",
     "boundary": "width of uncertainty, mm",
@@ -46,19 +46,19 @@ DRAWN = {
 }
 
 PROTOCOL = (
-    "Temperatures are fitted by likelihood in the band on one half of the patients and used on the "
-    "other half, and the other way round; the halves have equal shares of each group. Band: pixels "
-    f"within {BAND_MM:g} mm, in the plane, of a contour of the result or of the reference. ECE: "
-    f"probability of the class that wins against how often it is right, {BINS} bins of equal width "
-    "(adaptive: of equally many pixels), before labels are tidied. Errors: finished labels against "
-    "the reference, on the image's own grid. A bad slice has a mean Dice below "
-    f"{GOOD_DICE:g} over the structures that result or reference hold in it. Intervals: 95 %, "
-    f"bootstrap over patients, {RESAMPLES} draws, seed 0."
+    "Temperatures are fitted by maximum likelihood in the band on one half of the patients and "
+    "used on the other, and vice versa; the halves are stratified by group. Band: pixels within "
+    f"{BAND_MM:g} mm, in plane, of a contour of the result or of the reference. ECE: probability "
+    f"of the predicted class against its accuracy, {BINS} bins of equal width (adaptive: of "
+    "equally many pixels), before postprocessing. Errors: final labels against the reference, on "
+    f"the grid of the image. A bad slice has a mean Dice below {BAD_SLICE_DICE:g} over the "
+    "structures in result or reference. Intervals: 95 %, bootstrap over patients, "
+    f"{RESAMPLES} resamples, seed 0."
 )
 
 
 def maps_offered(segmenter: Segmenter) -> list[str]:
-    """Return the names of all maps that a model has."""
+    """Return the names of all uncertainty maps of a model."""
     return [name for name, kind in MAPS.items() if kind.offered_by(segmenter.card.network)]
 
 
@@ -72,34 +72,34 @@ def write_uncertainty(
     progress: ProgressCallback | None = None,
     mirrored: bool = False,
 ) -> dict[str, Any]:
-    """Measure a model's uncertainty on cases that it never saw, and write all that is found.
+    """Measure a model's uncertainty on cases that it was not trained on, and write the report.
 
     Parameters
     ----------
     folder
-        Where `REPORT`, `SLICES` and the pictures go; made if it is not there.
+        Folder for `REPORT`, `SLICES` and the plots, created if missing.
     segmenter
         The model.
     cases
-        Held out.
+        Held-out cases.
     facts
         Name of the data, fold and split, for the report.
     maps
-        Which maps to judge; by default all that the model has.
+        Uncertainty maps to evaluate; by default all maps of the model.
     progress
         Called with the cases done and in total.
     mirrored
-        Whether with mirrored views, see `measure_fold`.
+        Whether to use mirrored views, see `measure_fold`.
 
     Returns
     -------
     dict
-        What the report holds.
+        Content of the report.
 
     Raises
     ------
     FlomoError
-        If there are fewer than two patients, or a file is broken or cannot be written.
+        If there are fewer than two patients, or a file is damaged or cannot be written.
     """
     names = maps_offered(segmenter) if maps is None else list(maps)
     measured = measure_fold(segmenter, cases, names, progress, mirrored=mirrored)
@@ -108,13 +108,15 @@ def write_uncertainty(
     write_json(report, folder / REPORT)
     write_slices(measured.after, folder / SLICES)
     draw_reliability(measured.before, measured.after, folder / RELIABILITY)
-    draw_finding(measured.after, DRAWN, folder / FINDING)
+    draw_error_recall(measured.after, PLOTTED_ORDERS, folder / FINDING)
     draw_risk_coverage(measured.after, folder / RISK_COVERAGE)
     return report
 
 
-def compose(measured: Measured, segmenter: Segmenter, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all figures of a measurement in plain JSON types."""
+def compose(
+    measured: FoldMeasurement, segmenter: Segmenter, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return all statistics in plain JSON types."""
     records = measured.after
     temperatures = sorted({fit.temperature for fit in measured.fits.values()})
     return {
@@ -128,24 +130,17 @@ def compose(measured: Measured, segmenter: Segmenter, facts: Mapping[str, Any]) 
             "temperature": measured.whole.temperature,
             "cross_fitted": temperatures,
             "nll": dict(measured.vector),
-            **calibration_figures(measured.before, records),
+            **calibration_statistics(measured.before, records),
         },
-        "maps": map_figures(records),
-        "finding": finding_figures(records, CHOSEN),
-        "strata": strata_figures(records),
-        "quality": quality_figures(records),
+        "maps": map_statistics(records),
+        "finding": recall_statistics(records, REVIEW_ORDER),
+        "strata": strata_statistics(records),
+        "quality": quality_statistics(records),
     }
 
 
-def write_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write strict JSON."""
-    text = json.dumps(_without_nan(content), indent=1, ensure_ascii=False, allow_nan=False)
-    with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
 def write_slices(records: Sequence[SliceRecord], path: Path) -> None:
-    """Write a row for each slice: errors, Dice and all scores."""
+    """Write a row with errors, Dice and all scores for each slice."""
     names = list(records[0].scores)
     with (
         atomic_write(path) as temporary,
@@ -164,27 +159,19 @@ def write_slices(records: Sequence[SliceRecord], path: Path) -> None:
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """Return what a person reads in a terminal."""
+    """Return a summary as text."""
     calibration, finding = report["calibration"], report["finding"]
     band = calibration["foreground band"]
     queue = finding["wrong voxels, every volume"]
-    found = queue["found"][CHOSEN][1][0]
+    found = queue["found"][REVIEW_ORDER][1][0]
     best = max(report["maps"], key=lambda name: report["maps"][name]["auroc"][0] or 0)
     return "\n".join(
         [
             f"temperature {calibration['temperature']:g}; ECE in the band "
             f"{band['before']['ece'][0]:.3f} before, {band['after']['ece'][0]:.3f} after",
             f"best map for wrong pixels: {best}, AUROC {report['maps'][best]['auroc'][0]:.3f}",
-            f"the first 20 % of the slices of every volume hold {found:.0%} of the wrong voxels "
+            f"the first 20 % of the slices of every volume contain {found:.0%} of the wrong voxels "
             f"(an oracle: {queue['found']['oracle'][1][0]:.0%}, base and apex first: "
             f"{queue['found']['anatomical'][1][0]:.0%})",
         ]
     )
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""Parent and candidate on one image: the same pixels, the same truth, figure beside figure."""
+"""Compare parent and candidate on one image."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from flomo_training.gate.cases import JudgedImage
+from flomo_training.gate.cases import EvaluationImage
 from flomo_training.metrics import compare
 from flomo_training.uncertainty.band import foreground_band
-from flomo_training.uncertainty.ece import Reliability
+from flomo_training.uncertainty.reliability import Reliability
 from napari_flomo.models import ModelCard
 from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmentation, Segmenter
@@ -22,22 +22,22 @@ from napari_flomo.volumes import Volume
 NAN = float("nan")
 
 Step = Callable[[int], object]
-"""Is told how many more slices are done."""
+"""Called with the number of slices that were finished."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How well one model found one structure.
+    """Accuracy of one model for one structure.
 
     Attributes
     ----------
     dice
-        Of all judged slices of the image together, 0 to 1.
+        Of all evaluated slices of the image together, 0 to 1.
     hd95_mm
-        As in `flomo_training.metrics.Overlap`, within each run of neighbouring judged slices; the
-        mean over runs, weighed by their slices. NaN where the spacing is unknown.
+        As in `flomo_training.metrics.MaskMetrics`, within each run of adjacent evaluated slices;
+        mean over runs, weighted by their slices. NaN if the spacing is unknown.
     ece
-        Expected calibration error of the structure's probability along the contours.
+        Expected calibration error of the structure's probability near the contours.
     """
 
     dice: float = NAN
@@ -46,17 +46,17 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One structure of one image before and after.
+class StructureComparison:
+    """One structure of one image, before and after fine-tuning.
 
     Attributes
     ----------
     image, group, structure
-        What was looked at.
+        What was compared.
     before, after
-        Scores of parent and candidate; all NaN where the structure is neither there nor found.
+        Scores of parent and candidate; NaN if the structure is in neither labels nor results.
     drawn
-        Whether somebody drew it, see `JudgedImage`.
+        Whether the reader edited it, see `EvaluationImage`.
     """
 
     image: str
@@ -68,23 +68,23 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """One image once both models have segmented it.
+class ImageComparison:
+    """Results of both models on one image.
 
     Attributes
     ----------
     image
-        Which one.
+        The evaluated image.
     rows
-        One for each structure that is labelled.
+        One for each labelled structure.
     """
 
-    image: JudgedImage
-    rows: tuple[Row, ...]
+    image: EvaluationImage
+    rows: tuple[StructureComparison, ...]
 
     @property
     def dice(self) -> tuple[float, float]:
-        """Mean over the structures that were drawn, before and after; NaN where there is none."""
+        """Mean over the edited structures, before and after; NaN if there is none."""
         there = [row for row in self.rows if row.drawn and not math.isnan(row.before.dice)]
         if not there:
             return NAN, NAN
@@ -93,16 +93,16 @@ class Judged:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What was looked at in an image, for pictures.
+class ComparedLabels:
+    """Labels of one image, for pictures.
 
     Attributes
     ----------
     volume
         The image, one frame.
     truth, before, after
-        Codes ``(slices, rows, columns)`` of the labels, of the parent and of the candidate, without
-        structures and slices that are not judged.
+        Codes ``(slices, rows, columns)`` of the labels, the parent and the candidate, only in the
+        evaluated slices and structures.
     """
 
     volume: Volume
@@ -111,21 +111,21 @@ class Seen:
     after: NDArray[np.integer]
 
 
-def judge(
-    image: JudgedImage,
+def compare_models(
+    image: EvaluationImage,
     parent: Segmenter,
     candidate: Segmenter,
     step: Step,
     cancelled: Callable[[], bool] | None = None,
-) -> tuple[Judged, Seen]:
-    """Segment one image with both models, as users do, and compare with its labels.
+) -> tuple[ImageComparison, ComparedLabels]:
+    """Segment one image with both models, as users do, and compare the results with its labels.
 
     Raises
     ------
     FlomoError
-        If the image cannot be read or is not what the models take.
+        If the image cannot be read or the models do not accept it.
     Cancelled
-        If ``cancelled`` said so.
+        If ``cancelled`` returned True.
     """
     volume, labels = image.load()
     before, after = (
@@ -134,12 +134,12 @@ def judge(
     rows = [
         _row(image, code, labels, (before, after), _name(parent.card, code)) for code in image.codes
     ]
-    shown = [_judged_part(codes.data, image) for codes in (labels, before.labels, after.labels)]
-    return Judged(image, tuple(rows)), Seen(volume, *shown)
+    shown = [_evaluated_part(codes.data, image) for codes in (labels, before.labels, after.labels)]
+    return ImageComparison(image, tuple(rows)), ComparedLabels(volume, *shown)
 
 
-def _judged_part(codes: NDArray[np.integer], image: JudgedImage) -> NDArray[np.integer]:
-    """Return labels without what was not judged."""
+def _evaluated_part(codes: NDArray[np.integer], image: EvaluationImage) -> NDArray[np.integer]:
+    """Return the labels in the evaluated slices and structures only."""
     kept = np.zeros_like(codes)
     judged = list(image.slices)
     kept[judged] = np.where(np.isin(codes[judged], image.codes), codes[judged], 0)
@@ -160,7 +160,7 @@ def _segment(
         step(min(progress.done, len(slices)) - min(done, len(slices)))
         done = progress.done
 
-    # What is done to finished labels needs the whole frame; else the other slices are no use.
+    # Postprocessing needs the whole frame.
     whole = model.card.postprocessing != "none"
     return model.segment(
         volume,
@@ -172,16 +172,16 @@ def _segment(
 
 
 def _row(
-    image: JudgedImage,
+    image: EvaluationImage,
     code: int,
     labels: Volume,
     found: tuple[Segmentation, Segmentation],
     structure: str,
-) -> Row:
+) -> StructureComparison:
     judged = list(image.slices)
     truth = labels.data[judged] == code
     masks = [segmentation.labels.data[judged] == code for segmentation in found]
-    # The same pixels for both models: those near a contour of the labels or of either.
+    # The same pixels for both models: those near a contour of the labels or of either result.
     either = masks[0] + 2 * masks[1].astype(np.uint8)
     band = foreground_band(either, truth.astype(np.uint8), labels.in_plane_spacing)
     scores = []
@@ -195,14 +195,14 @@ def _row(
         scores.append(Scores(dice, hd95, ece))
     before, after = paired(scores[0], scores[1], spacing is not None)
     drawn = image.drawn is None or code in image.drawn
-    return Row(image.name, image.group, structure, before, after, drawn)
+    return StructureComparison(image.name, image.group, structure, before, after, drawn)
 
 
 def paired(before: Scores, after: Scores, spacing_known: bool) -> tuple[Scores, Scores]:
     """Return scores that can be subtracted.
 
-    A structure that is not there is no evidence as long as neither model finds it. Where one of
-    them does, that one is as wrong as can be, and the other is right: it counts Dice 1 and 0 mm.
+    A structure that is absent from the labels and both results is ignored. If only one model
+    segments it, the other is right: its Dice is 1 and its distance 0 mm.
     """
     perfect = 0.0 if spacing_known else NAN
     if math.isnan(before.dice) and not math.isnan(after.dice):
@@ -218,7 +218,7 @@ def _agreement(
     slices: Sequence[int],
     spacing: tuple[float, float, float] | None,
 ) -> tuple[float, float]:
-    """Return Dice of all slices and HD95 within runs of neighbours."""
+    """Return the Dice of all slices and the HD95 within runs of adjacent slices."""
     runs = _runs(slices)
     whole = compare(truth, mask, spacing if len(runs) == 1 else None)
     if len(runs) == 1 or spacing is None:
@@ -234,7 +234,7 @@ def _agreement(
 
 
 def _runs(slices: Sequence[int]) -> list[slice]:
-    """Return where runs of neighbouring slices stand in a list: across gaps nothing is measured."""
+    """Return the positions of runs of adjacent slices; distances are not measured across gaps."""
     breaks = [0, *(i for i in range(1, len(slices)) if slices[i] != slices[i - 1] + 1), len(slices)]
     return [slice(start, stop) for start, stop in pairwise(breaks)]
 

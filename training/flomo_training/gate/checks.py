@@ -1,42 +1,44 @@
-"""From figures to a verdict: one check for each rule, one plain sentence for each check."""
+"""Checks of the gate, one for each rule, and the verdict that follows from them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from flomo_training.gate.figures import Figure, Part
 from flomo_training.gate.report import Check, Verdict
 from flomo_training.gate.rules import Rules
+from flomo_training.gate.statistics import DataSetResult, MetricChange
 
 TITLES = {"reference": "the reference set", "corrections": "the held-out corrections"}
 
 
-def checks(reference: Part | None, corrections: Part | None, rules: Rules) -> tuple[Check, ...]:
-    """Return what was asked of a candidate, and the answers.
+def run_checks(
+    reference: DataSetResult | None, corrections: DataSetResult | None, rules: Rules
+) -> tuple[Check, ...]:
+    """Apply the rules to the results.
 
     Parameters
     ----------
     reference, corrections
-        Figures of both parts; None where there was nothing to judge on.
+        Results on both data sets; None if there were no images.
     rules
-        The margins.
+        Margins.
     """
     return (*_on_reference(reference, rules), *_on_corrections(corrections, rules))
 
 
-def verdict_of(found: Sequence[Check]) -> Verdict:
-    """Return ``"refused"`` if a check failed, else ``"undecided"`` if one has no answer."""
+def decide(found: Sequence[Check]) -> Verdict:
+    """Return ``"refused"`` if a check failed, otherwise ``"undecided"`` if one is undecided."""
     if any(check.passed is False for check in found):
         return "refused"
     return "undecided" if any(check.passed is None for check in found) else "passed"
 
 
-def _on_reference(part: Part | None, rules: Rules) -> Iterator[Check]:
+def _on_reference(part: DataSetResult | None, rules: Rules) -> Iterator[Check]:
     if part is None:
         yield Check(
             "reference",
             None,
-            "There is no reference set that neither model has seen, so nobody can tell whether the "
+            "There is no reference set that neither model has seen, so it is unknown whether the "
             "base task got worse; give one with --reference.",
         )
         return
@@ -72,14 +74,13 @@ def _on_reference(part: Part | None, rules: Rules) -> Iterator[Check]:
     yield from _calibration("reference", part, rules)
 
 
-def _on_corrections(part: Part | None, rules: Rules) -> Iterator[Check]:
+def _on_corrections(part: DataSetResult | None, rules: Rules) -> Iterator[Check]:
     if part is None:
         yield Check(
             "corrections",
             None,
-            "No corrections were kept out of training, so nobody can tell whether the candidate "
-            "learnt anything that holds for another patient; correct images of at least two "
-            "patients.",
+            "No corrections were held out of training, so it is unknown whether the candidate "
+            "improves on other patients; correct images of at least two patients.",
         )
         return
     if part.groups < rules.correction_groups:
@@ -95,43 +96,43 @@ def _on_corrections(part: Part | None, rules: Rules) -> Iterator[Check]:
     yield from _calibration("corrections", part, rules)
 
 
-def _left_alone(part: Part, rules: Rules) -> Iterator[Check]:
-    """Ask whether what was right stayed so."""
+def _left_alone(part: DataSetResult, rules: Rules) -> Iterator[Check]:
+    """Check structures that the readers accepted unchanged."""
     for structure in part.left_alone:
         difference = structure.dice.difference
         if difference is not None:
             yield Check(
                 "corrections_left_alone",
                 difference >= -rules.left_alone_margin,
-                f"Dice of the {structure.name} where readers left it as it was proposed "
+                f"Dice of the {structure.name} where readers accepted it unchanged "
                 f"{_moved(structure.dice, part)}; it may fall by {rules.left_alone_margin:g}.",
             )
 
 
-def _calibration(name: str, part: Part, rules: Rules) -> Iterator[Check]:
+def _calibration(name: str, part: DataSetResult, rules: Rules) -> Iterator[Check]:
     ece = part.mean.ece
     if ece.difference is None:
         return
     yield Check(
         f"{name}_ece",
         ece.difference <= rules.ece_margin,
-        f"Mean calibration error along the contours of {TITLES[name]} {_moved(ece, part)}; it may "
+        f"Mean calibration error near the contours of {TITLES[name]} {_moved(ece, part)}; it may "
         f"rise by {rules.ece_margin:g}.",
     )
 
 
-def _too_few(name: str, part: Part, wanted: int) -> Check:
+def _too_few(name: str, part: DataSetResult, wanted: int) -> Check:
     return Check(
         f"{name}_groups",
         None,
-        f"Only {_patients(part)} could be judged on in {TITLES[name]}; the rules ask for {wanted}.",
+        f"Only {_patients(part)} could be evaluated in {TITLES[name]}; the rules require {wanted}.",
     )
 
 
-def _moved(figure: Figure, part: Part) -> str:
-    """Say how a figure changed: ``fell by 0.0400 (0.9000 to 0.8600; ...)``."""
+def _moved(figure: MetricChange, part: DataSetResult) -> str:
+    """Describe a change: ``fell by 0.0400 (0.9000 to 0.8600, ...)``."""
     if figure.difference is None or figure.before is None or figure.after is None:
-        return "could not be measured, because nothing was drawn"
+        return "could not be measured because no structure was edited"
     way = f"rose by {figure.difference:.4f}"
     if figure.difference < 0:
         way = f"fell by {-figure.difference:.4f}"
@@ -143,5 +144,5 @@ def _moved(figure: Figure, part: Part) -> str:
     return f"{way} ({figure.before:.4f} to {figure.after:.4f}{interval}, {_patients(part)})"
 
 
-def _patients(part: Part) -> str:
+def _patients(part: DataSetResult) -> str:
     return f"{part.groups} patient{'s' * (part.groups != 1)}"

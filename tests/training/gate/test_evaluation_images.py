@@ -15,7 +15,7 @@ pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import list_cases, read_case
 from flomo_training.gate import HeldOut
-from flomo_training.gate.corrected import look_into, read_held_out, redrawn
+from flomo_training.gate.corrections import edited_structures, index_store, read_held_out
 from flomo_training.gate.reference import find_reference, read_reference, reference_hash
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import FlomoError
@@ -43,9 +43,9 @@ def test_everything_is_judged_unless_the_table_says_otherwise(
     ("column", "value", "said"),
     [
         ("slices", "0 3", "lists slice 3 of p0_a, which has 3 slices"),
-        ("slices", "1,2", "gives '1,2' as slices of p0_a"),
-        ("structures", "1", "structure 1 of p0_a, which the card of tiny does not name"),
-        ("structures", "cavity", "gives 'cavity' as structures"),
+        ("slices", "1,2", "has '1,2' as slices of p0_a"),
+        ("structures", "1", "structure 1 of p0_a, which is not in the card of tiny"),
+        ("structures", "cavity", "has 'cavity' as structures"),
     ],
 )
 def test_a_table_that_is_wrong_is_refused(
@@ -67,7 +67,7 @@ def columns(folder: Path, **values: str) -> None:
 
 def test_codes_of_another_card_are_refused(reference: Path, card: ModelCard) -> None:
     labels = (*card.labels[:2], replace(card.labels[2], code=7))
-    with pytest.raises(FlomoError, match=r"hold the codes \[5\]"):
+    with pytest.raises(FlomoError, match=r"contain the codes \[5\]"):
         read_reference(reference, replace(card, labels=labels))
 
 
@@ -105,17 +105,19 @@ def test_the_reference_of_the_bundled_model_is_whole(repository: Path) -> None:
         assert volume.geometry.same_space(labels.geometry)
         assert set(np.unique(labels.data)) == {0, *image.codes}
         assert (labels.data == 3).any((1, 2)).all(), "every slice has a contour"
-    assert all(a.traces & b.traces for a, b in ((images[0], images[1]), (images[4], images[5])))
-    assert not images[0].traces & images[2].traces
+    assert all(
+        a.signatures & b.signatures for a, b in ((images[0], images[1]), (images[4], images[5]))
+    )
+    assert not images[0].signatures & images[2].signatures
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert size < 3_000_000
     # A tutorial's own corrections must not be judged on: the samples are of the first patient.
     samples = repository / "napari_flomo" / "samples"
-    from flomo_training.gate.traces import traces
+    from flomo_training.gate.signatures import signatures
 
     for name in ("sunnybrook_ed.nii.gz", "sunnybrook_cine.nii.gz"):
-        sample = traces(read(samples / name))
-        assert [bool(sample & image.traces) for image in images] == [True, True] + [False] * 4
+        sample = signatures(read(samples / name))
+        assert [bool(sample & image.signatures) for image in images] == [True, True] + [False] * 4
 
 
 @pytest.mark.shared
@@ -139,7 +141,7 @@ def test_corrections_are_read_in_the_codes_of_the_card(
     store: CorrectionStore, held_out: list[HeldOut], card: ModelCard, dataset: Path
 ) -> None:
     said: list[str] = []
-    content = look_into(store, (), said.append)
+    content = index_store(store, (), said.append)
     images = read_held_out(store, held_out, card, content, said.append)
     assert not said
     assert [image.slices for image in images] == [(0, 2)] * 2
@@ -158,16 +160,20 @@ def test_what_a_reader_left_alone_is_told_from_what_was_drawn(
     drawn = make_correction(store)
     proposed = drawn.corrected.data.copy()
     proposed[0][proposed[0] == 1] = 0  # the whole wall of a slice that was seen
-    proposed[1][proposed[1] == 2] = 0  # the cavity of one that nobody looked at
+    proposed[1][proposed[1] == 2] = 0  # the cavity of one that unreviewed slices
     row, column = np.argwhere(proposed[2] == 2)[0]
     proposed[2, row, column] = 0  # a single voxel of the cavity
     id = store.add(replace(drawn, proposed=drawn.corrected.with_data(proposed)))
-    content = look_into(store, (), lambda _: None)
+    content = index_store(store, (), lambda _: None)
     (image,) = read_held_out(store, [HeldOut(id, 0, (0, 2))], card, content, lambda _: None)
     assert (image.codes, image.drawn) == ((2, 5), (2,))
     codes, nothing = np.array([[1, 1, 2, 0]]), np.zeros((1, 4), int)
-    assert redrawn(codes, codes, (1, 2, 3)) == set()
-    assert redrawn(nothing, codes, (1, 2, 3)) == redrawn(codes, nothing, (1, 2, 3)) == {1, 2}
+    assert edited_structures(codes, codes, (1, 2, 3)) == set()
+    assert (
+        edited_structures(nothing, codes, (1, 2, 3))
+        == edited_structures(codes, nothing, (1, 2, 3))
+        == {1, 2}
+    )
 
 
 def test_what_cannot_judge_is_left_out_and_said(
@@ -176,7 +182,7 @@ def test_what_cannot_judge_is_left_out_and_said(
     first = store.records()[0]
     known = [first.image.sha256[:16]]
     said: list[str] = []
-    content = look_into(store, known, said.append)
+    content = index_store(store, known, said.append)
     assert content.learnt_images == {first.image.sha256}
     parts = [
         HeldOut(first.id, 0, (0, 2)),
@@ -188,7 +194,13 @@ def test_what_cannot_judge_is_left_out_and_said(
     ]
     images = read_held_out(store, parts, card, content, said.append)
     assert [image.name[11:27] for image in images] == [held_out[1].record_id]
-    wanted = ("used for training", "nobody looked at", "nobody looked at", "nobody", "is no corr")
+    wanted = (
+        "used for training",
+        "unreviewed slices",
+        "unreviewed slices",
+        "unreviewed",
+        "is no corr",
+    )
     for sentence, words in zip(said, wanted, strict=True):
         assert words in sentence
         assert str(store.folder) not in sentence
@@ -199,10 +211,10 @@ def test_what_cannot_judge_is_left_out_and_said(
         make_correction(store, reader="third", structures={1: "wall", 2: "cavity", 9: "scar"})
     )
     said.clear()
-    content = look_into(store, known, said.append)
+    content = index_store(store, known, said.append)
     parts = [HeldOut(same, 0, (0,)), HeldOut(draft, 0, (0, 2)), HeldOut(foreign, 0, (0, 2))]
     assert read_held_out(store, parts, card, content, said.append) == []
-    for sentence, words in zip(said, ("a patient who was", "is draft", "'scar'"), strict=True):
+    for sentence, words in zip(said, ("a patient used for", "is draft", "'scar'"), strict=True):
         assert words in sentence
 
 
@@ -213,9 +225,9 @@ def test_an_image_that_is_damaged_is_left_out_and_said(
     assert file is not None
     (store.folder / file.file).write_bytes(b"torn")
     said: list[str] = []
-    content = look_into(store, (), said.append)
+    content = index_store(store, (), said.append)
     assert "was changed after it was written" in said[0]
-    assert "could not be looked for in the reference set" in said[0]
+    assert "could not be compared with the reference set" in said[0]
     images = read_held_out(store, held_out, card, content, said.append)
     assert len(images) == 1
     assert "was changed after it was written" in said[1]

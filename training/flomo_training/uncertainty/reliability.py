@@ -1,7 +1,7 @@
-"""Is a probability of 0.8 right in eight of ten pixels: calibration errors and their curve.
+"""Calibration errors and reliability diagrams.
 
-Counts are kept in fine bins, so that those of slices, patients and strata can be added up and any
-coarser bins be made of them afterwards.
+Counts are stored in fine bins, so that those of slices, patients and strata can be added and
+coarser bins be computed afterwards.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
-"""Of equal width between 0 and 1, as is usual."""
+"""Number of bins of equal width between 0 and 1."""
 
 FINE = 100 * BINS
-"""Bins that are counted in."""
+"""Number of bins for counting."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Pixels by how sure the network was of their label.
+    """Histogram of pixels over the confidence of the network.
 
     Attributes
     ----------
     counts
-        ``(..., 3, FINE)``: pixels, the sum of their confidences, and how many were right.
+        ``(..., 3, FINE)``: number of pixels, sum of their confidences, and number of right pixels.
     brier
-        ``(...)``: sum over the pixels of the squared distance between the probabilities of the
-        classes and the truth, 0 to 2 for each pixel.
+        ``(...)``: sum over the pixels of the squared distance between class probabilities and
+        truth, 0 to 2 for each pixel.
     """
 
     counts: Floats
@@ -48,15 +48,15 @@ class Reliability:
         return cls(np.stack(rows), np.asarray(brier, float))
 
     def ece(self) -> Floats:
-        """Return the expected calibration error: mean of |confidence - share of right pixels|.
+        """Return the expected calibration error: mean of |confidence - accuracy|.
 
-        Over bins of equal width, each weighted by its pixels (Naeini et al., AAAI 2015).
+        Over bins of equal width, weighted by their pixels (Naeini et al., AAAI 2015).
         """
         coarse = self.counts.reshape(*self.counts.shape[:-1], BINS, FINE // BINS).sum(-1)
         return _error(coarse)
 
     def adaptive_ece(self) -> Floats:
-        """Return the same over bins of equally many pixels, as nearly as the fine bins allow.
+        """Return the calibration error over bins with approximately equal numbers of pixels.
 
         Source: Nixon et al., CVPR workshops 2019.
         """
@@ -72,14 +72,14 @@ class Reliability:
         return result
 
     def mean_brier(self) -> Floats:
-        """Return the Brier score: mean squared distance from the truth, 0 perfect to 2."""
+        """Return the Brier score: mean squared distance from the truth, 0 (perfect) to 2."""
         pixels = self.counts[..., 0, :].sum(-1)
         return np.divide(self.brier, pixels, out=np.full(pixels.shape, np.nan), where=pixels > 0)
 
     def curve(self) -> tuple[Floats, Floats, Floats]:
-        """Return mean confidence, share of right pixels and pixels of the coarse bins.
+        """Return mean confidence, accuracy and number of pixels of the coarse bins.
 
-        For one set of counts; NaN where a bin is empty.
+        For one set of counts; NaN for empty bins.
         """
         pixels, confidence, right = self.counts.reshape(3, BINS, FINE // BINS).sum(-1)
         filled = pixels > 0

@@ -1,4 +1,4 @@
-"""Corrections that were kept out of training, as images to be judged on."""
+"""Evaluation images from corrections that were held out of training."""
 
 from __future__ import annotations
 
@@ -8,65 +8,66 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flomo_training.gate.cases import HeldOut, JudgedImage
-from flomo_training.gate.traces import traces
+from flomo_training.gate.cases import EvaluationImage, HeldOut
+from flomo_training.gate.signatures import signatures
+from flomo_training.label_mapping import classes_by_name, map_codes
 from flomo_training.leaks import FINGERPRINT
 from napari_flomo.corrections import Correction, CorrectionStore, Record
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Volume
 
-REDRAWN_BELOW = 0.99
-"""Dice of proposal and correction from which on a structure counts as left alone: to redraw one
-takes some voxels from its neighbours, which nobody looked at."""
+EDITED_BELOW = 0.99
+"""A structure counts as edited if the Dice of proposal and correction is lower. Editing one
+structure also removes a few voxels from its neighbours."""
 
 
 @dataclass(frozen=True)
-class StoreContent:
-    """What the images of a store are recognised by.
+class StoreIndex:
+    """Identifiers of the images of a store.
 
     Attributes
     ----------
-    traces
-        Of all images that were ever corrected, whatever their state.
+    signatures
+        Of all images with corrections in any state.
     learnt_groups
-        Patients of whom a model has seen an image in its training.
+        Patients of whom a model was trained on an image.
     learnt_images
-        SHA-256 of the images that a model has seen.
+        SHA-256 of the images that a model was trained on.
     """
 
-    traces: frozenset[str]
+    signatures: frozenset[str]
     learnt_groups: frozenset[str]
     learnt_images: frozenset[str]
 
 
-def look_into(
+def index_store(
     store: CorrectionStore,
     trained_on: Iterable[str],
     tell: Callable[[str], None],
     cancelled: Callable[[], bool] | None = None,
-) -> StoreContent:
-    """Read all images of a store, to recognise them in other data.
+) -> StoreIndex:
+    """Read all images of a store, to identify them in other data.
 
     Parameters
     ----------
     store
-        Of corrections.
+        Store of corrections.
     trained_on
-        Fingerprints of the images that the models have seen.
+        Fingerprints of the images that the models were trained on.
     tell
-        Is told one sentence for each image that cannot be read.
+        Called with one sentence for each image that cannot be read.
     cancelled
-        Asked before each image.
+        Checked before each image.
 
     Raises
     ------
     Cancelled
-        If ``cancelled`` said so.
+        If ``cancelled`` returned True.
     """
     seen_in_training = set(trained_on)
     found: set[str] = set()
-    records = store.records(lambda sentence: tell(_without_place(sentence, store)))
+    records = store.records(lambda sentence: tell(_without_path(sentence, store)))
     done: set[str] = set()
     for record in records:
         if cancelled is not None and cancelled():
@@ -78,13 +79,13 @@ def look_into(
         try:
             image = store.read(record.id).image
         except FlomoError as error:
-            said = _without_place(str(error), store)
-            tell(f"{said} So it could not be looked for in the reference set.")
+            said = _without_path(str(error), store)
+            tell(f"{said} It could not be compared with the reference set.")
             continue
         if image is not None:
-            found |= traces(image)
+            found |= signatures(image)
     learnt = [r for r in records if r.image.sha256[:FINGERPRINT] in seen_in_training]
-    return StoreContent(
+    return StoreIndex(
         frozenset(found),
         frozenset(record.group for record in learnt),
         frozenset(record.image.sha256 for record in learnt),
@@ -95,49 +96,47 @@ def read_held_out(
     store: CorrectionStore,
     held_out: Sequence[HeldOut],
     card: ModelCard,
-    content: StoreContent,
+    content: StoreIndex,
     tell: Callable[[str], object],
-) -> list[JudgedImage]:
-    """List held-out slices as images to be judged on.
+) -> list[EvaluationImage]:
+    """Return held-out slices as evaluation images.
 
     Parameters
     ----------
     store
-        That holds the corrections.
+        Store of the corrections.
     held_out
-        Which slices.
+        Slices to return.
     card
         Of the models; structures are matched by name.
     content
-        From `look_into`.
+        From `index_store`.
     tell
-        Is told one sentence for everything that is left out: what a model has seen in training,
-        what nobody looked at, what is not accepted or cannot be read.
+        Called with one sentence for everything that is left out: used for training, not reviewed,
+        not accepted, or unreadable.
     """
     images = []
     for part in held_out:
         try:
-            images.append(_judged(store, part, card, content))
+            images.append(_evaluation_image(store, part, card, content))
         except FlomoError as error:
-            tell(_without_place(str(error), store))
+            tell(_without_path(str(error), store))
     return images
 
 
-def _without_place(sentence: str, store: CorrectionStore) -> str:
-    """Return a sentence for a report, which must not tell where somebody keeps patients' images."""
+def _without_path(sentence: str, store: CorrectionStore) -> str:
+    """Return a sentence without the path of the store; reports must not contain private paths."""
     return sentence.replace(str(store.folder), "the store")
 
 
-def _judged(
-    store: CorrectionStore, part: HeldOut, card: ModelCard, content: StoreContent
-) -> JudgedImage:
-    # That module asks this package what is held out, so it cannot be imported first.
-    from flomo_training.finetuning.gathering import named_labels
+def _evaluation_image(
+    store: CorrectionStore, part: HeldOut, card: ModelCard, content: StoreIndex
+) -> EvaluationImage:
 
     record = store.record(part.record_id)
     _check(record, part, content)
     codes = {
-        code: card.labels[index].code for code, index in named_labels(record.codes, card).items()
+        code: card.labels[index].code for code, index in classes_by_name(record.codes, card).items()
     }
 
     def load() -> tuple[Volume, Volume]:
@@ -146,25 +145,21 @@ def _judged(
     def judged(correction: Correction) -> tuple[Volume, Volume]:
         if correction.image is None:
             raise FlomoError(
-                f"The store has no copy of the image of correction {part.record_id}, so nothing "
-                "can be judged on it."
+                f"The store has no copy of the image of correction {part.record_id}, so it cannot "
+                "be used for evaluation."
             )
         labels = correction.corrected.frame(part.frame)
-        lookup = np.zeros(int(labels.data.max()) + 1, np.uint8)
-        for code, own in codes.items():
-            if code < len(lookup):
-                lookup[code] = own
-        return correction.image.frame(part.frame), labels.with_data(lookup[labels.data])
+        return correction.image.frame(part.frame), labels.with_data(map_codes(labels.data, codes))
 
     slices = sorted(set(part.slices))
     correction = store.read(part.record_id)
-    judged(correction)  # what cannot be read shall be known before hours of work
+    judged(correction)  # report unreadable images before the long comparison
     drawn = None
     if correction.proposed is not None:
         proposed = correction.proposed.frame(part.frame).data[slices]
         corrected = correction.corrected.frame(part.frame).data[slices]
-        drawn = tuple(sorted(codes[code] for code in redrawn(proposed, corrected, codes)))
-    return JudgedImage(
+        drawn = tuple(sorted(codes[code] for code in edited_structures(proposed, corrected, codes)))
+    return EvaluationImage(
         name=f"correction {part.record_id}, frame {part.frame}",
         group=record.group,
         load=load,
@@ -174,15 +169,15 @@ def _judged(
     )
 
 
-def redrawn(
+def edited_structures(
     proposed: NDArray[np.integer], corrected: NDArray[np.integer], codes: Iterable[int]
 ) -> set[int]:
-    """Return the codes of the structures that a reader changed noticeably.
+    """Return the codes of the structures that a reader edited noticeably.
 
     Parameters
     ----------
     proposed, corrected
-        Labels of the slices that were seen, of one shape.
+        Labels of the reviewed slices, of one shape.
     codes
         Of all structures.
     """
@@ -190,25 +185,24 @@ def redrawn(
     for code in codes:
         before, after = proposed == code, corrected == code
         size = int(before.sum()) + int(after.sum())
-        if size and 2 * int((before & after).sum()) / size < REDRAWN_BELOW:
+        if size and 2 * int((before & after).sum()) / size < EDITED_BELOW:
             found.add(code)
     return found
 
 
-def _check(record: Record, part: HeldOut, content: StoreContent) -> None:
-    """Raise if a correction cannot tell right from wrong."""
+def _check(record: Record, part: HeldOut, content: StoreIndex) -> None:
+    """Raise if a correction cannot be used for evaluation."""
     which = f"Correction {record.id}"
     if record.state != "accepted":
-        raise FlomoError(f"{which} is {record.state}, so nothing was judged on it.")
+        raise FlomoError(f"{which} is {record.state} and was not used for evaluation.")
     seen = {index for frame, index in record.places_seen if frame == part.frame}
     if not part.slices or not set(part.slices) <= seen:
         raise FlomoError(
-            f"{which} has slices in frame {part.frame} that nobody looked at, so nothing was "
-            "judged on it."
+            f"{which} has unreviewed slices in frame {part.frame} and was not used for evaluation."
         )
     if record.image.sha256 in content.learnt_images:
-        raise FlomoError(f"{which} was used for training, so nothing was judged on it.")
+        raise FlomoError(f"{which} was used for training and therefore not for evaluation.")
     if record.group in content.learnt_groups:
         raise FlomoError(
-            f"{which} is of a patient who was used for training, so nothing was judged on it."
+            f"{which} is of a patient used for training and was not used for evaluation."
         )

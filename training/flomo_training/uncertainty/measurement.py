@@ -1,4 +1,4 @@
-"""From a case and a segmenter to what is kept of each slice."""
+"""Measure uncertainty and errors of each slice of a case."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flomo_training.cases import Case, code_to_class, read_case
+from flomo_training.cases import Case, read_case
+from flomo_training.label_mapping import codes_to_classes
 from flomo_training.uncertainty.band import foreground_band
-from flomo_training.uncertainty.ece import Reliability
-from flomo_training.uncertainty.finding import anatomical_score
+from flomo_training.uncertainty.error_recall import anatomical_score
 from flomo_training.uncertainty.ranking import Ranking
 from flomo_training.uncertainty.records import SliceRecord, StructureRecord
+from flomo_training.uncertainty.reliability import Reliability
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import DEFAULT_MAPS, Scores, Segmentation, Segmenter
 from napari_flomo.segmentation.inputs import with_channels
@@ -24,23 +25,23 @@ from napari_flomo.volumes import Geometry, Volume
 SCORES = {
     "entropy_area": "entropy summed over the plausible pixels, cm²",
     "boundary": "width of the band of uncertainty along the contours, mm",
-    "expected_error": "volume that is expected to be wrong, ml",
-    "expected_voxels": "voxels that are expected to be wrong",
-    "expected_dice": "one less the smallest expected Dice of a structure",
+    "expected_error": "expected volume with a wrong label, ml",
+    "expected_voxels": "expected number of wrong voxels",
+    "expected_dice": "one minus the smallest expected Dice of a structure",
     "mean_entropy": "mean entropy of the plausible pixels",
 }
-"""Candidates for the order of review that need no more than the plain pass."""
+"""Scores for the order of review that need a single pass of the network."""
 
 SUMMED = ("tta_entropy", "mutual_information", "variance", "mc_entropy", "mc_mutual_information",
           "mc_variance", "network_entropy", "network_cosine", "network_correction",
           "network_distrust")  # fmt: skip
-"""Maps whose sum over the plausible pixels is a candidate, too, where the map was asked for."""
+"""Maps whose sum over the plausible pixels is a score as well, if the map is computed."""
 
-YARDSTICKS = {
+BASELINE_ORDERS = {
     "anatomical": "base and apex first, then towards the middle",
-    "largest_first": "by the labelled area: what uncertainty must beat to be more than size",
+    "largest_first": "by the labelled area, to separate the effects of uncertainty and size",
 }
-"""Orders that know nothing of uncertainty."""
+"""Orders of review that do not use uncertainty."""
 
 
 def measure_case(
@@ -56,20 +57,20 @@ def measure_case(
     Parameters
     ----------
     case
-        With a reference.
+        Labelled case.
     segmenter
         The model.
     maps
-        Which maps to judge; the entropy is among them in any case.
+        Uncertainty maps to evaluate; entropy is always included.
     slices
-        Which slices; all by default.
+        Slices to measure; all by default.
     mirrored
         Whether probabilities are the mean over mirrored views, see `Segmenter.segment`.
 
     Raises
     ------
     FlomoError
-        If a file is broken, or the reference holds codes that the card does not name.
+        If a file is damaged, or the reference contains codes that are not in the card.
     """
     volume, reference = read_case(case)
     return measure_volume(
@@ -87,9 +88,9 @@ def measure_volume(
     slices: Sequence[int] | None = None,
     mirrored: bool = False,
 ) -> list[SliceRecord]:
-    """Do the same for an image that is in memory; ``case`` says what it is of."""
+    """Measure an image in memory; arguments as for `measure_case`, ``case`` identifies it."""
     card = segmenter.card
-    classes = code_to_class(reference.data, card, case.name)
+    classes = codes_to_classes(reference.data, card, case.name)
     names = list(dict.fromkeys([*maps, "entropy"]))
     result = segmenter.segment(
         volume, slices=slices, keep_probabilities=True, maps=names, mirrored=mirrored
@@ -154,7 +155,7 @@ def _record(
 
 
 def _class_of(probabilities: NDArray[np.float32], card: ModelCard) -> NDArray[np.uint8]:
-    """Return the class that wins, before labels are tidied: an index of the card's labels."""
+    """Return the predicted class index before postprocessing."""
     winner = probabilities.argmax(0).astype(np.uint8)
     if card.activation == "softmax":
         return winner

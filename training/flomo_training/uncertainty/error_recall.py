@@ -1,7 +1,7 @@
-"""What a reviewer finds who looks at some of the slices: the measure of an order of review.
+"""Recall of errors when only a fraction of the slices is reviewed: quality of a review order.
 
-A share of the slices is looked at in an order, and what is wrong in them counts as found. Between
-whole slices the share found grows evenly, so that no figure hangs on rounding.
+The slices are reviewed in a given order, and the errors in reviewed slices count as found. Recall
+is interpolated linearly between whole slices.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHARES = (0.1, 0.2, 0.3)
-"""Of the slices that are looked at."""
+"""Fractions of reviewed slices."""
 
 Floats = NDArray[np.float64]
 
 
 def anatomical_score(index: int, slices: int) -> float:
-    """Return how early a slice comes when the ends of the stack, base and apex, come first."""
+    """Return a score that puts the ends of the stack, base and apex, first."""
     return 1.0 - min(index, slices - 1 - index) / max(slices, 1)
 
 
-def found_in_queue(
+def recall_in_queue(
     scores: Floats, wrong: Floats, weights: Floats, shares: Sequence[float] = SHARES
 ) -> Floats:
-    """Return the share of what is wrong that the first slices of one long queue hold.
+    """Return the recall of errors in the first slices of one queue of all volumes.
 
     Parameters
     ----------
     scores
-        ``(slices,)`` of all volumes; high ones come first.
+        ``(slices,)`` of all volumes; high scores come first.
     wrong
         ``(slices,)``: wrong voxels, or 1 for a bad slice.
     weights
-        ``(draws, slices)``: how often each slice is there, as a bootstrap draws its patient.
+        ``(resamples, slices)``: bootstrap weight of each slice.
     shares
-        Of the slices looked at.
+        Fractions of reviewed slices.
 
     Returns
     -------
     ndarray
-        ``(draws, shares)``; NaN where nothing is wrong.
+        ``(resamples, shares)``; NaN if there are no errors.
     """
     order = np.argsort(-scores, kind="stable")
     there = weights[:, order]
@@ -55,21 +55,21 @@ def found_in_queue(
     return result
 
 
-def found_in_volumes(
+def recall_in_volumes(
     scores: Floats,
     wrong: Floats,
     volume: NDArray[np.integer],
     weights: Floats,
     shares: Sequence[float] = SHARES,
 ) -> Floats:
-    """Return the same where the first slices of every volume are looked at, as a viewer does.
+    """Return the recall of errors if the first slices of every volume are reviewed, as in a viewer.
 
     Parameters
     ----------
     scores, wrong, weights, shares
-        As of `found_in_queue`; the weights of a volume's slices are equal.
+        See `recall_in_queue`; the weights of a volume's slices are equal.
     volume
-        ``(slices,)``: which volume each belongs to.
+        ``(slices,)``: index of the volume of each slice.
     """
     numbers, first = np.unique(volume, return_index=True)
     found = np.zeros((len(numbers), len(shares)))
@@ -79,7 +79,7 @@ def found_in_volumes(
         mine = volume == number
         total[row] = wrong[mine].sum()
         if total[row] > 0:
-            share = found_in_queue(scores[mine], wrong[mine], one[:, mine], shares)[0]
+            share = recall_in_queue(scores[mine], wrong[mine], one[:, mine], shares)[0]
             found[row] = share * total[row]
     times = weights[:, first]
     whole = times @ total

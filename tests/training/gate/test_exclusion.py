@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
-from flomo_training.gate.leaks import unseen
+from flomo_training.gate.exclusion import exclude_seen
 from flomo_training.gate.reference import read_reference
-from flomo_training.gate.traces import identity_trace, traces
+from flomo_training.gate.signatures import identity_signature, signatures
 from flomo_training.leaks import fingerprint
 from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Geometry, Volume
@@ -29,19 +29,19 @@ def noise(seed: int, origin: tuple[float, float, float], turn: tuple[float, ...]
 
 def test_the_same_image_is_known_in_any_form() -> None:
     image = noise(1, (10.0, -20.0, 30.0))
-    known = traces(image)
-    assert identity_trace(image) in known
-    assert known & traces(replace(image, data=image.data.astype(np.float32)))
+    known = signatures(image)
+    assert identity_signature(image) in known
+    assert known & signatures(replace(image, data=image.data.astype(np.float32)))
     fewer = replace(image, data=image.data[2:], geometry=Geometry((1.0, 1.0, 1.0)))
-    assert known & traces(fewer), "by the pixels of its slices"
+    assert known & signatures(fewer), "by the pixels of its slices"
     middle = replace(image, data=image.data[:, 20:100, 25:105], geometry=Geometry((1.0, 1.0, 1.0)))
-    assert known & traces(middle), "by the middle of its slices"
+    assert known & signatures(middle), "by the middle of its slices"
     cine = Volume(
         np.stack([noise(2, (0, 0, 0)).data, image.data]),
         Geometry((1.0, 1.0, 1.0)),
         ("frames", "slices", "rows", "columns"),
     )
-    assert known & traces(cine), "by one of its frames"
+    assert known & signatures(cine), "by one of its frames"
 
 
 def test_another_frame_of_the_examination_is_known_by_its_planes() -> None:
@@ -53,23 +53,23 @@ def test_another_frame_of_the_examination_is_known_by_its_planes() -> None:
         data=other.data[2:, 5:, 17:],
         geometry=replace(other.geometry, origin=tuple(origin.tolist())),
     )
-    assert traces(image) & traces(cut)
+    assert signatures(image) & signatures(cut)
     elsewhere = noise(2, (10.0, -20.0, 30.0 + 1.0))
-    assert not traces(image) & traces(elsewhere)
+    assert not signatures(image) & signatures(elsewhere)
 
 
 @pytest.mark.parametrize(
     "turn", [(1, 0, 0, 0, 1, 0, 0, 0, 1), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1)]
 )
 def test_a_grid_along_the_scanners_axes_tells_nothing(turn: tuple[float, ...]) -> None:
-    assert not traces(noise(1, (0, 0, 0), turn)) & traces(noise(2, (0, 0, 0), turn))
+    assert not signatures(noise(1, (0, 0, 0), turn)) & signatures(noise(2, (0, 0, 0), turn))
 
 
 def test_empty_slices_are_no_trace() -> None:
     grid = Geometry((1.0, 1.0, 1.0))
     one, other = (Volume(np.full((3, 70, 70), 7, np.int16), grid, source=str(n)) for n in range(2))
     other.data[2, 30:40] = 9
-    assert not traces(one) & traces(other)
+    assert not signatures(one) & signatures(other)
 
 
 def test_all_images_of_a_patient_are_left_out_and_it_is_said(
@@ -78,14 +78,14 @@ def test_all_images_of_a_patient_are_left_out_and_it_is_said(
     images = [replace(image, group="one") for image in read_reference(reference, card)[:2]]
     images += [replace(read_reference(reference, card)[2], group="two")]
     said: list[str] = []
-    assert unseen(images, (), (), said.append) == images
+    assert exclude_seen(images, (), (), said.append) == images
     assert not said
     known = fingerprint(reference / "images" / "p1_a.nii.gz")
-    assert unseen(images, [known], (), said.append) == images[2:]
+    assert exclude_seen(images, [known], (), said.append) == images[2:]
     assert said == [
         "reference image 2 was used for training, so the 2 image(s) of this patient were left out."
     ]
-    assert unseen(images, (), images[2].traces, said.append) == images[:2]
+    assert exclude_seen(images, (), images[2].signatures, said.append) == images[:2]
     assert "reference image 3 shows a patient of the corrections" in said[1]
 
 
@@ -105,4 +105,4 @@ def test_reading_stops_when_asked(reference: Path, card: ModelCard) -> None:
 
 def test_traces_of_a_made_volume(make_volume: Callable[..., Volume]) -> None:
     """A grid turned about one axis only, with frames: nothing breaks, pixels count."""
-    assert len(traces(make_volume(frames=2))) == 1 + 6
+    assert len(signatures(make_volume(frames=2))) == 1 + 6

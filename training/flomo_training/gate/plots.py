@@ -1,4 +1,4 @@
-"""Before and after: a picture for each of the images that changed most."""
+"""Pictures of the images that changed most."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from flomo_training.drawing import (
-    GROUND,
-    INK,
+    BACKGROUND,
+    FOREGROUND,
+    crop_around,
+    display_range,
     draw_contours,
     draw_image,
     draw_legend,
-    grey_window,
-    surroundings,
 )
-from flomo_training.gate.measuring import Judged, Seen
+from flomo_training.gate.comparison import ComparedLabels, ImageComparison
 from napari_flomo.models import Label
 
-AT_MOST = 6
-"""Pictures of a report."""
+MOST_PICTURES = 6
+"""Most pictures in a report."""
 
 
 @dataclass(frozen=True, eq=False)
-class Exhibit:
-    """The slice of an image that changed most.
+class ChangedSlice:
+    """The slice of an image with the largest difference.
 
     Attributes
     ----------
     title
-        What stands above.
+        Title of the picture.
     change
-        Size of the change of the image's mean Dice; where it has none, 0.
+        Absolute change of the image's mean Dice; 0 if it has none.
     codes
-        Of the structures that were judged.
+        Of the evaluated structures.
     image
         ``(rows, columns)``, with channels for colour.
     before, after, truth
         Codes ``(rows, columns)``.
     window, aspect
-        As `flomo_training.drawing.draw_image` wants them.
+        See `flomo_training.drawing.draw_image`.
     """
 
     title: str
@@ -60,20 +60,20 @@ class Exhibit:
     aspect: float
 
 
-def exhibit(judged: Judged, seen: Seen) -> Exhibit | None:
-    """Return the slice in which the two models differ most; None if they agree everywhere."""
+def most_changed_slice(judged: ImageComparison, seen: ComparedLabels) -> ChangedSlice | None:
+    """Return the slice in which the models differ most; None if they agree everywhere."""
     different = (seen.before != seen.after).sum((1, 2))
     if not different.any():
         return None
     index = int(different.argmax())
     shown = [codes[index] for codes in (seen.before, seen.after, seen.truth)]
-    part = surroundings(np.any([codes > 0 for codes in shown], axis=0))
+    part = crop_around(np.any([codes > 0 for codes in shown], axis=0))
     image = seen.volume.data[index][part].copy()
     row_step, column_step = seen.volume.in_plane_spacing
     before, after = judged.dice
     dice = "" if math.isnan(before) else f"   Dice of the image {before:.3f} to {after:.3f}"
     place = f"   slice {index + 1} of {len(seen.truth)}" if len(seen.truth) > 1 else ""
-    return Exhibit(
+    return ChangedSlice(
         title=judged.image.name + place + dice,
         change=0.0 if math.isnan(before) else abs(after - before),
         codes=judged.image.codes,
@@ -81,26 +81,26 @@ def exhibit(judged: Judged, seen: Seen) -> Exhibit | None:
         before=shown[0][part].copy(),
         after=shown[1][part].copy(),
         truth=shown[2][part].copy(),
-        window=grey_window(image),
+        window=display_range(image),
         aspect=row_step / column_step,
     )
 
 
-def draw(shown: Exhibit, labels: Sequence[Label], picture: Path) -> None:
-    """Write image, parent, candidate and labels side by side.
+def draw(shown: ChangedSlice, labels: Sequence[Label], picture: Path) -> None:
+    """Draw image, parent, candidate and labels side by side.
 
     Parameters
     ----------
     shown
-        What to draw.
+        Slice to draw.
     labels
         Structures of the card, with their colours.
     picture
         PNG to write.
     """
-    figure = Figure(figsize=(10.4, 3.3), facecolor=GROUND, layout="constrained")
+    figure = Figure(figsize=(10.4, 3.3), facecolor=BACKGROUND, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(shown.title, color=INK, fontsize=10)
+    figure.suptitle(shown.title, color=FOREGROUND, fontsize=10)
     panels = figure.subplots(1, 4)
     contents = {
         "image": None,
@@ -110,8 +110,8 @@ def draw(shown: Exhibit, labels: Sequence[Label], picture: Path) -> None:
     }
     for axes, (name, codes) in zip(panels, contents.items(), strict=True):
         draw_image(axes, shown.image, shown.window, shown.aspect)
-        axes.set_title(name, color=INK, fontsize=9, pad=3)
+        axes.set_title(name, color=FOREGROUND, fontsize=9, pad=3)
         if codes is not None:
             draw_contours(axes, codes, labels)
     draw_legend(figure, [label for label in labels if label.code in shown.codes])
-    figure.savefig(picture, dpi=110, facecolor=GROUND, format="png")
+    figure.savefig(picture, dpi=110, facecolor=BACKGROUND, format="png")

@@ -1,26 +1,26 @@
-"""Nothing is judged on a patient whom a model has seen in training; what is left out is said."""
+"""Exclude patients that a model has seen in training from the evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from flomo_training.gate.cases import JudgedImage
+from flomo_training.gate.cases import EvaluationImage
 from napari_flomo.models import ModelCard
 
 
-def unseen(
-    images: Sequence[JudgedImage],
+def exclude_seen(
+    images: Sequence[EvaluationImage],
     trained_on: Collection[str],
     corrected: Collection[str],
     tell: Callable[[str], object],
-) -> list[JudgedImage]:
-    """Return the images of patients of whom no model has seen anything.
+) -> list[EvaluationImage]:
+    """Return the images of patients that no model has seen.
 
     Parameters
     ----------
     images
-        Of a reference set, with their traces.
-    trained_on
+        Of a reference set, with their signatures.
+    seen_fingerprints
         Fingerprints of the images that the models have seen, from their cards.
     corrected
         Traces of the images in the store of corrections.
@@ -30,9 +30,9 @@ def unseen(
     taught, in_store = set(trained_on), set(corrected)
     why: dict[str, str] = {}
     for image in images:
-        if image.traces & taught:
+        if image.signatures & taught:
             why.setdefault(image.group, f"{image.name} was used for training")
-        elif image.traces & in_store:
+        elif image.signatures & in_store:
             why.setdefault(image.group, f"{image.name} shows a patient of the corrections")
     for group, reason in why.items():
         own = sum(image.group == group for image in images)
@@ -40,24 +40,24 @@ def unseen(
     return [image for image in images if image.group not in why]
 
 
-def trained_on(
+def seen_fingerprints(
     parent: ModelCard, candidate: ModelCard, tell: Callable[[str], object]
 ) -> frozenset[str]:
-    """Return the fingerprints of all images that either model has seen.
+    """Return the fingerprints of the training images of both models.
 
     Parameters
     ----------
     parent, candidate
         Their cards.
     tell
-        Is told a sentence for each model of which that is not known.
+        Called with a sentence for each model whose training images are unknown.
     """
     found: set[str] = set()
     for card in (parent, candidate):
         if card.trained_on is None:
             tell(
-                f"The card of {card.name} does not tell which images it was trained on, so the "
-                "reference set may hold some of them."
+                f"The card of {card.name} does not list its training images, so the reference set "
+                "may contain some of them."
             )
         else:
             found |= set(card.trained_on)

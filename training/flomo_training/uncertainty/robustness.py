@@ -1,4 +1,4 @@
-"""Whether uncertainty and error grow together when images get worse, or come from elsewhere."""
+"""Uncertainty and errors on degraded images."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from flomo_training.bootstrap import draws
+from flomo_training.bootstrap import patient_weights
 from flomo_training.cases import Case, read_case
-from flomo_training.uncertainty.figures import estimate
-from flomo_training.uncertainty.measuring import measure_volume
+from flomo_training.uncertainty.degradations import DEGRADATIONS, GRADES, degrade, describe
+from flomo_training.uncertainty.measurement import measure_volume
 from flomo_training.uncertainty.records import SliceRecord
-from flomo_training.uncertainty.shift import DEGRADATIONS, GRADES, degrade, describe
+from flomo_training.uncertainty.statistics import estimate
 from napari_flomo.segmentation import Segmenter
 
 AS_IT_IS = "as it is"
 EVERY = 2
-"""Every so many slices of a stack are measured: neighbours say nearly the same."""
+"""Measure every second slice of a stack, since adjacent slices are similar."""
 
 
 @dataclass(frozen=True)
-class ShiftRow:
+class DegradationResult:
     """Means over the slices of one case in one state.
 
     Attributes
     ----------
     case, patient, phase
-        What it is of.
+        Identifiers.
     kind, grade
         Of `DEGRADATIONS` and `GRADES`, or `AS_IT_IS` and empty.
     dice, expected_dice
-        Mean over structures and slices, where there is one.
+        Mean over structures and slices that have one.
     uncertainty_mm, expected_error_ml
         Mean over slices.
     """
@@ -49,8 +49,8 @@ class ShiftRow:
     expected_error_ml: float
 
 
-def measure_shift(case: Case, segmenter: Segmenter) -> list[ShiftRow]:
-    """Return a row for a case as it is and one for each grade of each degradation."""
+def measure_degradations(case: Case, segmenter: Segmenter) -> list[DegradationResult]:
+    """Measure a case undegraded and with each grade of each degradation."""
     volume, reference = read_case(case)
     slices = list(range(0, volume.n_slices, EVERY))
     rows = []
@@ -58,15 +58,15 @@ def measure_shift(case: Case, segmenter: Segmenter) -> list[ShiftRow]:
     for kind, grade in states:
         image = degrade(volume, kind, grade, segmenter.card) if grade else volume
         records = measure_volume(case, image, reference, segmenter, slices=slices)
-        rows.append(shift_row(records, kind, grade))
+        rows.append(mean_over_slices(records, kind, grade))
     return rows
 
 
-def shift_row(records: Sequence[SliceRecord], kind: str, grade: str) -> ShiftRow:
-    """Return the means of some slices of one case."""
+def mean_over_slices(records: Sequence[SliceRecord], kind: str, grade: str) -> DegradationResult:
+    """Return the means over slices of one case."""
     pairs = [(one.dice, one.expected_dice) for record in records for one in record.structures]
     dice, promised = (np.array(values, float) for values in zip(*pairs, strict=True))
-    return ShiftRow(
+    return DegradationResult(
         records[0].case,
         records[0].patient,
         records[0].phase,
@@ -79,18 +79,16 @@ def shift_row(records: Sequence[SliceRecord], kind: str, grade: str) -> ShiftRow
     )
 
 
-def shift_figures(rows: Sequence[ShiftRow]) -> dict[str, Any]:
-    """Return each state beside the images as they are, and how well uncertainty follows Dice.
+def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
+    """Return the results of each degradation, and how uncertainty follows the decrease of Dice.
 
-    ``volumes``, ``patients``, ``phases`` and ``every``: what was measured, every so many slices.
-    ``correlation``: Spearman's, over all degraded cases, between the fall of Dice against the same
-    case as it is and the rise of each score.
+    ``volumes``, ``patients``, ``phases`` and ``every`` describe the data. ``correlation``:
+    Spearman's, over all degraded cases, between the decrease of Dice compared with the undegraded
+    case and the increase of each score.
     """
     plain = {row.case: row for row in rows if row.kind == AS_IT_IS}
     patients = sorted({row.patient for row in rows})
-    weights = np.ones((1, len(patients)))
-    if len(patients) > 1:
-        weights = np.concatenate([weights, draws(len(patients), 0)])
+    weights = patient_weights(len(patients))
     states = list(dict.fromkeys((row.kind, row.grade) for row in rows))
     table = []
     for kind, grade in states:

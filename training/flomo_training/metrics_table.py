@@ -1,4 +1,4 @@
-"""The table of an evaluation: one row for each structure of each case, and its file."""
+"""The table of an evaluation: metrics of each structure of each case, stored as CSV."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """How well one structure of one case was found.
+class StructureMetrics:
+    """Metrics of one structure of one case.
 
     Attributes
     ----------
     case, patient, phase, structure
-        What was looked at; ``patient`` is the group that is drawn as one by the bootstrap and
-        ``phase`` is empty where there is none.
+        Identifiers; ``patient`` is the unit that the bootstrap resamples, ``phase`` may be empty.
     dice, iou, hd95_mm, nsd, slice_dice, slices
-        See `flomo_training.metrics.Overlap`; NaN where not measured.
+        See `flomo_training.metrics.MaskMetrics`; NaN if not measured.
     reference_ml, result_ml
-        Volumes by counting voxels, NaN where the spacing is unknown.
+        Volumes by voxel counting; NaN if the spacing is unknown.
     listed_ml
-        Volume that the data set itself lists, NaN where it lists none.
+        Volume listed in the data set itself; NaN if there is none.
     reference_voxels, result_voxels
-        Sizes, -1 in tables of before they were noted.
+        Sizes; -1 in old tables without these columns.
     """
 
     case: str
@@ -53,21 +52,21 @@ class Agreement:
 
     @property
     def in_reference(self) -> bool:
-        """Whether the reference holds the structure."""
+        """Whether the reference contains the structure."""
         return (self.reference_voxels if self.reference_voxels >= 0 else self.reference_ml) > 0
 
     @property
     def in_result(self) -> bool:
-        """Whether the result holds the structure."""
+        """Whether the result contains the structure."""
         return (self.result_voxels if self.result_voxels >= 0 else self.result_ml) > 0
 
 
-_TYPES = {field.name: field.type for field in fields(Agreement)}
+_TYPES = {field.name: field.type for field in fields(StructureMetrics)}
 _REQUIRED = ("case", "patient", "phase", "structure", "dice")
 
 
-def write_table(rows: Sequence[Agreement], path: Path) -> None:
-    """Write rows as CSV; what is NaN stays empty.
+def write_metrics(rows: Sequence[StructureMetrics], path: Path) -> None:
+    """Write rows as CSV; NaN becomes an empty cell.
 
     Raises
     ------
@@ -85,13 +84,13 @@ def write_table(rows: Sequence[Agreement], path: Path) -> None:
             writer.writerow({name: "" if _is_nan(value) else value for name, value in cells})
 
 
-def read_table(path: Path) -> list[Agreement]:
-    """Read rows that `write_table` wrote, also of older versions with fewer columns.
+def read_metrics(path: Path) -> list[StructureMetrics]:
+    """Read a table of `write_metrics`, including older versions with fewer columns.
 
     Raises
     ------
     FlomoError
-        If the file is missing, or is no such table.
+        If the file is missing or is not such a table.
     """
     try:
         return [_row(cells) for cells in tables.read_table(path)]
@@ -103,7 +102,7 @@ def read_table(path: Path) -> list[Agreement]:
         ) from error
 
 
-def _row(cells: dict[str, str]) -> Agreement:
+def _row(cells: dict[str, str]) -> StructureMetrics:
     for name in _REQUIRED:
         if cells.get(name) is None:
             raise KeyError(name)
@@ -113,7 +112,9 @@ def _row(cells: dict[str, str]) -> Agreement:
         "float": lambda text: float(text) if text else NAN,
     }
     known = {name: text for name, text in cells.items() if name in _TYPES}
-    return Agreement(**{name: convert[str(_TYPES[name])](text) for name, text in known.items()})
+    return StructureMetrics(
+        **{name: convert[str(_TYPES[name])](text) for name, text in known.items()}
+    )
 
 
 def _is_nan(value: object) -> bool:

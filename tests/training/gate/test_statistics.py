@@ -13,11 +13,18 @@ import torch
 
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
-from flomo_training.gate.cases import JudgedImage
-from flomo_training.gate.figures import Part, summarise
-from flomo_training.gate.measuring import Judged, Row, Scores, _agreement, judge, paired
+from flomo_training.gate.cases import EvaluationImage
+from flomo_training.gate.checks import decide, run_checks
+from flomo_training.gate.comparison import (
+    ImageComparison,
+    Scores,
+    StructureComparison,
+    _agreement,
+    compare_models,
+    paired,
+)
 from flomo_training.gate.rules import Rules, read_rules
-from flomo_training.gate.verdict import checks, verdict_of
+from flomo_training.gate.statistics import DataSetResult, summarise
 from flomo_training.uncertainty.band import foreground_band
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
@@ -46,8 +53,8 @@ def test_calibration_is_that_of_the_structures_own_probability(card: ModelCard) 
         return Segmenter(Sure(), replace(card, preprocessing=steps), "cpu")
 
     noise = np.random.default_rng(0).integers(0, 99, truth.shape).astype(np.int16)
-    image = JudgedImage("x", "x", lambda: (Volume(noise, grid), labels), (0, 1), (5,))
-    judged, _ = judge(image, model(slice(20, 40)), model(slice(20, 42)), lambda _: None)
+    image = EvaluationImage("x", "x", lambda: (Volume(noise, grid), labels), (0, 1), (5,))
+    judged, _ = compare_models(image, model(slice(20, 40)), model(slice(20, 42)), lambda _: None)
     (row,) = judged.rows
     assert (row.before.dice, row.before.ece) == pytest.approx((1, 0))
     assert row.after.dice == pytest.approx(2 * 400 / (400 + 440))
@@ -80,19 +87,19 @@ def test_who_finds_what_is_not_there_is_wrong_and_the_other_right() -> None:
     assert paired(both, both, True) == (both, both)
 
 
-def part(*values: tuple[str, float, float], ece: tuple[float, float] = (0.1, 0.1)) -> Part:
+def part(*values: tuple[str, float, float], ece: tuple[float, float] = (0.1, 0.1)) -> DataSetResult:
     """Return the figures of one image for each structure, of a patient of its own each."""
     judged = []
     for number, (structure, before, after) in enumerate(values):
-        image = JudgedImage(f"image {number}", f"p{number}", lambda: None, (0, 1), (1,))  # type: ignore[arg-type,return-value]
-        row = Row(
+        image = EvaluationImage(f"image {number}", f"p{number}", lambda: None, (0, 1), (1,))  # type: ignore[arg-type,return-value]
+        row = StructureComparison(
             image.name,
             image.group,
             structure,
             Scores(before, 5.0, ece[0]),
             Scores(after, 4.0, ece[1]),
         )
-        judged.append(Judged(image, (row,)))
+        judged.append(ImageComparison(image, (row,)))
     return summarise(judged, ["wall", "cavity", "other"], "data", "0" * 64)
 
 
@@ -112,22 +119,24 @@ def test_figures_are_means_over_structures_of_means_over_images() -> None:
 
 
 def test_what_was_left_alone_is_in_no_mean() -> None:
-    image = JudgedImage("x", "x", lambda: None, (0,), (1, 2), (1,))  # type: ignore[arg-type,return-value]
-    drawn = Row("x", "x", "wall", Scores(0.5, 1, 0.1), Scores(0.6, 1, 0.1))
-    left = Row("x", "x", "cavity", Scores(1.0, 0, 0.1), Scores(0.7, 9, 0.1), drawn=False)
-    judged = Judged(image, (drawn, left))
+    image = EvaluationImage("x", "x", lambda: None, (0,), (1, 2), (1,))  # type: ignore[arg-type,return-value]
+    drawn = StructureComparison("x", "x", "wall", Scores(0.5, 1, 0.1), Scores(0.6, 1, 0.1))
+    left = StructureComparison(
+        "x", "x", "cavity", Scores(1.0, 0, 0.1), Scores(0.7, 9, 0.1), drawn=False
+    )
+    judged = ImageComparison(image, (drawn, left))
     assert judged.dice == (0.5, 0.6)
     found = summarise([judged], ["wall", "cavity"], "data", "0" * 64)
     assert found.mean.dice.difference == pytest.approx(0.1)
     assert [structure.name for structure in found.structures] == ["wall"]
     assert [structure.name for structure in found.left_alone] == ["cavity"]
     assert found.left_alone[0].dice.difference == pytest.approx(-0.3)
-    untouched = summarise([Judged(image, (left,))], ["wall", "cavity"], "data", "0" * 64)
+    untouched = summarise([ImageComparison(image, (left,))], ["wall", "cavity"], "data", "0" * 64)
     assert untouched.mean.dice.difference is None
-    assert verdict_of(checks(SAME, untouched, Rules(left_alone_margin=0.5))) == "undecided"
+    assert decide(run_checks(SAME, untouched, Rules(left_alone_margin=0.5))) == "undecided"
 
 
-def with_left_alone(found: Part, before: float, after: float) -> Part:
+def with_left_alone(found: DataSetResult, before: float, after: float) -> DataSetResult:
     """Return a part in which readers also left a structure as it was proposed."""
     return replace(found, left_alone=part(("other", before, after)).structures)
 
@@ -157,18 +166,20 @@ SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
         ),
         (part(("wall", 0.7, 0.7), ece=(0.1, 0.12)), BETTER, "refused", "rose by 0.0200 (0.1000"),
         (SAME, part(("wall", 0.7, 0.8), ece=(0.1, 0.12)), "refused", "contours of the held-out"),
-        (SAME, with_left_alone(BETTER, 1, 0.96), "passed", "left it as it was proposed fell by"),
+        (SAME, with_left_alone(BETTER, 1, 0.96), "passed", "accepted it unchanged fell by"),
         (SAME, with_left_alone(BETTER, 1, 0.94), "refused", "fell by 0.0600 (1.0000 to 0.9400"),
         (SAME, with_left_alone(SAME, 0.9, 1), "refused", "did not change"),
         (None, BETTER, "undecided", "no reference set"),
-        (SAME, None, "undecided", "No corrections were kept out of training"),
+        (SAME, None, "undecided", "No corrections were held out of training"),
         (None, SAME, "refused", "did not change"),
-        (part(("wall", NAN, NAN)), BETTER, "undecided", "nothing was drawn"),
+        (part(("wall", NAN, NAN)), BETTER, "undecided", "no structure was edited"),
     ],
 )
-def test_rules(reference: Part | None, corrections: Part | None, verdict: str, said: str) -> None:
-    found = checks(reference, corrections, Rules())
-    assert verdict_of(found) == verdict
+def test_rules(
+    reference: DataSetResult | None, corrections: DataSetResult | None, verdict: str, said: str
+) -> None:
+    found = run_checks(reference, corrections, Rules())
+    assert decide(found) == verdict
     against = " ".join(check.sentence for check in found if not check.passed or verdict == "passed")
     assert said in against
     assert all(check.sentence.endswith(".") for check in found)
@@ -176,9 +187,9 @@ def test_rules(reference: Part | None, corrections: Part | None, verdict: str, s
 
 def test_rules_may_ask_for_more() -> None:
     strict = Rules(dice_gain=0.02, reference_groups=3)
-    found = {check.name: check for check in checks(SAME, BETTER, strict)}
+    found = {check.name: check for check in run_checks(SAME, BETTER, strict)}
     assert found["reference_groups"].passed is None
-    assert "the rules ask for 3" in found["reference_groups"].sentence
+    assert "the rules require 3" in found["reference_groups"].sentence
     assert found["corrections_dice"].passed is False
     assert "it must rise by more than 0.02" in found["corrections_dice"].sentence
 

@@ -14,14 +14,18 @@ pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import list_cases
 from flomo_training.uncertainty import shift_files
-from flomo_training.uncertainty.shift import DEGRADATIONS, GRADES
-from flomo_training.uncertainty.shift_files import (
+from flomo_training.uncertainty.degradations import DEGRADATIONS, GRADES
+from flomo_training.uncertainty.robustness import (
+    AS_IT_IS,
+    measure_degradations,
+    robustness_statistics,
+)
+from flomo_training.uncertainty.robustness_files import (
     TEMPERATURES,
     fitted_temperatures,
     measure_missing,
-    read_rows,
+    read_results_of,
 )
-from flomo_training.uncertainty.shifted import AS_IT_IS, measure_shift, shift_figures
 from napari_flomo.segmentation import Segmenter
 
 
@@ -64,26 +68,28 @@ def quick(monkeypatch):
         measured.append((case.name, segmenter.card.temperature))
         return rows.setdefault(case.name, [row_of(case)])
 
-    monkeypatch.setattr(shift_files, "measure_shift", pretend)
+    monkeypatch.setattr(shift_files, "measure_degradations", pretend)
     return measured
 
 
 def row_of(case):
-    from flomo_training.uncertainty.shifted import ShiftRow
+    from flomo_training.uncertainty.robustness import DegradationResult
 
     nan = float("nan")  # no structure in any slice
-    return ShiftRow(case.name, case.patient, case.phase, AS_IT_IS, "", 0.9, nan, 1.0, 2.0)
+    return DegradationResult(case.name, case.patient, case.phase, AS_IT_IS, "", 0.9, nan, 1.0, 2.0)
 
 
 def test_every_state_of_a_volume_comes_back_from_its_file(cases, segmenter, tmp_path):
     case = cases[0]
     measure_missing(tmp_path, [case], segmenter, {case.patient: 2.0})
-    rows = read_rows(tmp_path, case, segmenter.card, 2.0)
+    rows = read_results_of(tmp_path, case, segmenter.card, 2.0)
     assert len(rows) == 1 + len(DEGRADATIONS) * len(GRADES)
     assert {row.kind for row in rows} == {AS_IT_IS, *DEGRADATIONS}
     calibrated = Segmenter(segmenter.network, replace(segmenter.card, temperature=2.0), "cpu")
-    assert [asdict(row) for row in rows] == [asdict(row) for row in measure_shift(case, calibrated)]
-    figures = shift_figures(rows)
+    assert [asdict(row) for row in rows] == [
+        asdict(row) for row in measure_degradations(case, calibrated)
+    ]
+    figures = robustness_statistics(rows)
     assert (figures["volumes"], figures["patients"]) == (1, 1)
     assert figures["phases"] == [case.phase]
     assert list(tmp_path.iterdir()) == [tmp_path / f"{case.name}.json"]
@@ -112,15 +118,15 @@ def test_what_is_measured_is_not_measured_again(cases, segmenter, tmp_path, quic
 def test_what_was_made_otherwise_does_not_count(cases, segmenter, tmp_path, quick):
     case = cases[0]
     measure_missing(tmp_path, [case], segmenter, {case.patient: 1.5})
-    (row,) = read_rows(tmp_path, case, segmenter.card, 1.5)
+    (row,) = read_results_of(tmp_path, case, segmenter.card, 1.5)
     assert math.isnan(row.expected_dice)
     assert "NaN" not in (tmp_path / f"{case.name}.json").read_text()
-    assert read_rows(tmp_path, case, segmenter.card, 1.6) is None
-    assert read_rows(tmp_path, case, replace(segmenter.card, sha256="0" * 64), 1.5) is None
+    assert read_results_of(tmp_path, case, segmenter.card, 1.6) is None
+    assert read_results_of(tmp_path, case, replace(segmenter.card, sha256="0" * 64), 1.5) is None
     path = tmp_path / f"{case.name}.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"rows": [{"case": "of an older version"}]}))
-    assert read_rows(tmp_path, case, segmenter.card, 1.5) is None
+    assert read_results_of(tmp_path, case, segmenter.card, 1.5) is None
     path.write_text(json.dumps(content | {"every": 7}))
     measure_missing(tmp_path, [case], segmenter, {case.patient: 1.5})
     assert len(quick) == 2
@@ -130,7 +136,7 @@ def test_temperatures_are_fitted_once(cases, segmenter, tmp_path, monkeypatch):
     fitted = fitted_temperatures(tmp_path, segmenter, cases)
     assert set(fitted) == {case.patient for case in cases}
     assert all(value > 1.5 for value in fitted.values()), "it is far too sure of itself"
-    monkeypatch.setattr(shift_files, "collect_cases", None)
+    monkeypatch.setattr(shift_files, "collect_patient_pixels", None)
     assert fitted_temperatures(tmp_path, segmenter, cases) == fitted
     content = json.loads((tmp_path / TEMPERATURES).read_text())
     (tmp_path / TEMPERATURES).write_text(json.dumps(content | {"weights": "others"}))
@@ -152,9 +158,9 @@ def test_the_script_measures_in_pieces(script, cases, segmenter, tmp_path, quick
     patients = sorted({case.patient for case in cases})
 
     def measure(*names):
-        return script.measure_worse_images(segmenter, tmp_path, tmp_path, "eager", names)
+        return script.measure_degraded(segmenter, tmp_path, tmp_path, "eager", names)
 
-    with pytest.raises(script.FlomoError, match="nobody is no held-out patient"):
+    with pytest.raises(script.FlomoError, match="nobody is not a held-out patient"):
         measure("nobody")
     assert measure(patients[0]) is None
     assert {name for name, _ in quick} == {c.name for c in cases if c.patient == patients[0]}
@@ -172,8 +178,8 @@ def test_mirrored_views_are_measured(script, cases, recipe, network):
     auroc = found["entropy"]["auroc"][0]
     calibrated = script.at_temperature(segmenter, 30.0)
     records = [record for case in cases for record in script.measure_case(case, calibrated)]
-    plain = script.reliability_figures(records)["foreground band"]["brier"][0]
-    plain_auroc = script.map_figures(records)["entropy"]["auroc"][0]
+    plain = script.reliability_statistics(records)["foreground band"]["brier"][0]
+    plain_auroc = script.map_statistics(records)["entropy"]["auroc"][0]
     if network is Bright:  # the same from all sides
         assert (mirrored, auroc) == pytest.approx((plain, plain_auroc), abs=2e-3)
     else:
@@ -191,12 +197,8 @@ def test_the_page_tells_of_mirrored_views_once_they_are_measured(script, reposit
     assert f"| {ece:.4f} " in row
 
 
-def test_the_committed_page_is_what_the_script_writes(script, repository, tmp_path):
-    folder = repository / "docs" / "benchmarks"
-    figures = json.loads((folder / script.FIGURES).read_text(encoding="utf-8"))
-    text = script.write_page(figures, tmp_path)
-    assert text == (tmp_path / script.PAGE).read_text(encoding="utf-8")
-    assert text == (folder / script.PAGE).read_text(encoding="utf-8")
-    shift = figures["shift"]
+def test_rows_of_degraded_images_are_complete(script, repository):
+    path = repository / "docs" / "benchmarks" / script.FIGURES
+    shift = json.loads(path.read_text(encoding="utf-8"))["shift"]
     assert shift["volumes"] == shift["states"][0]["cases"]
     assert len(shift["rows"]) == shift["volumes"] * len(shift["states"])

@@ -1,23 +1,23 @@
-"""The figures of uncertainty: everything with its interval, in plain JSON types."""
+"""Statistics of uncertainty with confidence intervals, in plain JSON types."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flomo_training.bootstrap import LEVEL, draws
-from flomo_training.uncertainty.ece import Reliability
-from flomo_training.uncertainty.finding import SHARES, found_in_queue, found_in_volumes
+from flomo_training.bootstrap import interval_of, patient_weights
+from flomo_training.uncertainty.error_recall import SHARES, recall_in_queue, recall_in_volumes
 from flomo_training.uncertainty.quality import (
     QualityTable,
+    cross_mean,
+    cross_predict,
     fit_quality,
-    mean_left_out,
-    predict_left_out,
 )
 from flomo_training.uncertainty.ranking import Ranking
 from flomo_training.uncertainty.records import (
@@ -26,9 +26,10 @@ from flomo_training.uncertainty.records import (
     ranking_by_patient,
     reliability_by_patient,
 )
+from flomo_training.uncertainty.reliability import Reliability
 
-GOOD_DICE = 0.8
-"""A slice whose structures have a smaller mean Dice is one that a reviewer should see."""
+BAD_SLICE_DICE = 0.8
+"""A slice with a smaller mean Dice is a bad slice."""
 
 ORACLE = "oracle"
 QUARTILES = 4
@@ -37,29 +38,29 @@ Floats = NDArray[np.float64]
 Figure = dict[str, Any]
 
 
-def calibration_figures(
+def calibration_statistics(
     before: Sequence[SliceRecord], after: Sequence[SliceRecord]
 ) -> dict[str, Figure]:
-    """Return ECE, adaptive ECE and Brier score, everywhere and in the band, before and after."""
-    moments = {"before": reliability_figures(before), "after": reliability_figures(after)}
+    """Return ECE, adaptive ECE and Brier score in the image and in the band, before and after."""
+    moments = {"before": reliability_statistics(before), "after": reliability_statistics(after)}
     return {
         part: {moment: found[part] for moment, found in moments.items()}
         for part in ("whole image", "foreground band")
     }
 
 
-def reliability_figures(records: Sequence[SliceRecord]) -> dict[str, Figure]:
-    """Return ECE, adaptive ECE and Brier score, everywhere and in the band."""
+def reliability_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
+    """Return ECE, adaptive ECE and Brier score in the whole image and in the band."""
     return {
         part: _estimates(reliability_by_patient(records, which))
         for part, which in (("whole image", _everywhere), ("foreground band", _near))
     }
 
 
-def map_figures(records: Sequence[SliceRecord]) -> dict[str, Figure]:
+def map_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
     """Return AUROC, AUPR and AURC of every map for wrong pixels in the band.
 
-    ``auroc_less_entropy`` is the difference to the entropy's on the same draws of patients.
+    ``auroc_less_entropy`` is the difference to the AUROC of entropy on the same resamples.
     """
     names = list(records[0].maps)
     weights = _weights(records)
@@ -82,18 +83,18 @@ def map_figures(records: Sequence[SliceRecord]) -> dict[str, Figure]:
     return {name: result[name] for name in names}
 
 
-def finding_figures(records: Sequence[SliceRecord], chosen: str) -> dict[str, Figure]:
-    """Return what each order of review finds, of wrong voxels and of bad slices.
+def recall_statistics(records: Sequence[SliceRecord], chosen: str) -> dict[str, Figure]:
+    """Return the recall of wrong voxels and of bad slices for each order of review.
 
     Parameters
     ----------
     records
         All slices.
     chosen
-        The score whose lead over the other orders is told, on the same draws of patients.
+        Score to compare with the other orders, on the same resamples of patients.
     """
     wrong = np.array([one.wrong for one in records], float)
-    bad = np.array([float(one.dice < GOOD_DICE) for one in records])
+    bad = np.array([float(one.dice < BAD_SLICE_DICE) for one in records])
     volume = np.unique([one.case for one in records], return_inverse=True)[1]
     names, number = patients_of(records)
     weights = _weights(records)[:, number]
@@ -106,9 +107,9 @@ def finding_figures(records: Sequence[SliceRecord], chosen: str) -> dict[str, Fi
                     target if name == ORACLE else np.array([one.scores[name] for one in records])
                 )
                 drawn[name] = (
-                    found_in_volumes(score, target, volume, weights)
+                    recall_in_volumes(score, target, volume, weights)
                     if way == "every volume"
-                    else found_in_queue(score, target, weights)
+                    else recall_in_queue(score, target, weights)
                 )
             drawn["random"] = np.broadcast_to(np.array(SHARES), drawn[ORACLE].shape)
             result[f"{what}, {way}"] = {
@@ -129,7 +130,7 @@ def finding_figures(records: Sequence[SliceRecord], chosen: str) -> dict[str, Fi
     return result
 
 
-def strata_figures(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]:
+def strata_statistics(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]:
     """Return calibration and AUROC of the entropy by quartile of contrast and of size."""
     values: Mapping[str, Callable[[SliceRecord], float]] = {
         "contrast": lambda one: one.contrast,
@@ -147,7 +148,7 @@ def strata_figures(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]:
             mine = [
                 one for one in held if low <= value(one) < high or (last and value(one) == high)
             ]
-            if not mine:  # few slices, and a quantile between two of them
+            if not mine:  # with few slices a quantile may be empty
                 continue
             weights = _weights(mine)
             near = _drawn(reliability_by_patient(mine, _near), weights)
@@ -169,16 +170,16 @@ def strata_figures(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]:
     return result
 
 
-def quality_figures(records: Sequence[SliceRecord]) -> Figure:
-    """Return the error of predicted Dice, the regression fitted on all, and the error in ml."""
+def quality_statistics(records: Sequence[SliceRecord]) -> Figure:
+    """Return the errors of predicted Dice and of the expected error, and the fitted regression."""
     table = QualityTable.of(records)
     guesses = {
-        "ridge": predict_left_out(table),
+        "ridge": cross_predict(table),
         "expected Dice": table.expected,
-        "mean of the others": mean_left_out(table),
+        "mean of the others": cross_mean(table),
     }
     names = np.unique(table.patients)
-    weights = np.concatenate([np.ones((1, len(names))), draws(len(names), 0)])
+    weights = patient_weights(len(names))
     number = np.searchsorted(names, table.patients)
     rows = {}
     for name, guess in guesses.items():
@@ -211,11 +212,8 @@ def quality_figures(records: Sequence[SliceRecord]) -> Figure:
 
 
 def estimate(drawn: Floats, digits: int = 4) -> list[float | None]:
-    """Return value and interval of a figure: the first draw is everyone, the others resamples."""
-    if len(drawn) < 2 or np.isnan(drawn[1:]).all():
-        return [_rounded(float(drawn[0]), digits), None, None]
-    low, high = np.nanpercentile(drawn[1:], LEVEL)
-    return [_rounded(float(one), digits) for one in (drawn[0], low, high)]
+    """Return the value and interval of a statistic, given its values for `patient_weights`."""
+    return [_rounded(value, digits) for value in astuple(interval_of(drawn))]
 
 
 def _rounded(value: float, digits: int) -> float | None:
@@ -227,10 +225,8 @@ def _by_share(drawn: Floats) -> list[list[float | None]]:
 
 
 def _weights(records: Sequence[SliceRecord]) -> Floats:
-    """Return how often each patient is there: once each, then as the bootstrap draws them."""
-    patients = len(patients_of(records)[0])
-    everyone = np.ones((1, patients))
-    return np.concatenate([everyone, draws(patients, 0)]) if patients > 1 else everyone
+    """Return the bootstrap weights of the patients."""
+    return patient_weights(len(patients_of(records)[0]))
 
 
 def _drawn(by_patient: Reliability, weights: Floats) -> Reliability:
@@ -238,11 +234,7 @@ def _drawn(by_patient: Reliability, weights: Floats) -> Reliability:
 
 
 def _estimates(by_patient: Reliability) -> Figure:
-    patients = len(by_patient.brier)
-    weights = np.ones((1, patients))
-    if patients > 1:
-        weights = np.concatenate([weights, draws(patients, 0)])
-    drawn = _drawn(by_patient, weights)
+    drawn = _drawn(by_patient, patient_weights(len(by_patient.brier)))
     return {
         "ece": estimate(drawn.ece()),
         "adaptive_ece": estimate(drawn.adaptive_ece()),

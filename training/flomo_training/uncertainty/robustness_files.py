@@ -1,7 +1,7 @@
-"""Shifted images, measured volume by volume: a file for each, so that a run goes on where it ended.
+"""Results on degraded images, one file per volume, so that a run can be resumed.
 
-A file counts if it was made with the same weights, temperature, slices and degradations; any other
-is measured anew and replaced.
+A file is reused if it was made with the same weights, temperature, slices and degradations;
+otherwise the volume is measured again.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from flomo_training.cases import Case
-from flomo_training.uncertainty.calibration import collect_cases, cross_fit
-from flomo_training.uncertainty.fold import at_temperature
-from flomo_training.uncertainty.report import write_json
-from flomo_training.uncertainty.shift import DEGRADATIONS
-from flomo_training.uncertainty.shifted import EVERY, ShiftRow, measure_shift
+from flomo_training.json_files import write_json
+from flomo_training.uncertainty.calibration import collect_patient_pixels, cross_fit_temperatures
+from flomo_training.uncertainty.cross_fitting import at_temperature
+from flomo_training.uncertainty.degradations import DEGRADATIONS
+from flomo_training.uncertainty.robustness import EVERY, DegradationResult, measure_degradations
 from napari_flomo.files import make_folder
 from napari_flomo.models import ModelCard
 from napari_flomo.progress import Progress, ProgressCallback
@@ -37,12 +37,12 @@ def measure_missing(
     engine: str = "eager",
     progress: ProgressCallback | None = None,
 ) -> None:
-    """Measure the volumes that have no file yet, one after the other.
+    """Measure the volumes that have no file yet.
 
     Parameters
     ----------
     folder
-        Of the files; made if it is not there.
+        Folder of the files, created if missing.
     cases
         Volumes of one frame.
     segmenter
@@ -50,36 +50,38 @@ def measure_missing(
     temperatures
         By patient.
     engine
-        What runs the network, as `Segmenter` takes it.
+        Inference engine, as for `Segmenter`.
     progress
-        Called with each volume that was measured: its number, their total, and its name.
+        Called with each measured volume: its number, their total, and its name.
 
     Raises
     ------
     FlomoError
-        If a file is broken or cannot be written.
+        If a file is damaged or cannot be written.
     """
     make_folder(folder)
-    at: dict[float, Segmenter] = {}  # an engine is made once for each
+    at: dict[float, Segmenter] = {}  # create each engine once
     for done, case in enumerate(cases, start=1):
         temperature = temperatures[case.patient]
-        if read_rows(folder, case, segmenter.card, temperature) is not None:
+        if read_results_of(folder, case, segmenter.card, temperature) is not None:
             continue
         if temperature not in at:
             at[temperature] = at_temperature(segmenter, temperature, engine)
-        rows = measure_shift(case, at[temperature])
-        content = made_with(segmenter.card, temperature) | {"rows": [asdict(row) for row in rows]}
+        rows = measure_degradations(case, at[temperature])
+        content = provenance_of(segmenter.card, temperature) | {
+            "rows": [asdict(row) for row in rows]
+        }
         write_json(content, folder / f"{case.name}.json")
         if progress is not None:
             progress(Progress(done, len(cases), case.name))
 
 
-def read_rows(
+def read_results_of(
     folder: Path, case: Case, card: ModelCard, temperature: float
-) -> list[ShiftRow] | None:
-    """Return the rows of a volume; None if there are none that were made in this way."""
+) -> list[DegradationResult] | None:
+    """Return the results of a volume; None if there are none with this provenance."""
     content = _read(folder / f"{case.name}.json")
-    wanted = made_with(card, temperature)
+    wanted = provenance_of(card, temperature)
     if {name: content.get(name) for name in wanted} != wanted:
         return None
     try:
@@ -87,13 +89,13 @@ def read_rows(
             {name: math.nan if one is None else one for name, one in row.items()}
             for row in content["rows"]
         ]
-        return [ShiftRow(**row) for row in rows]
+        return [DegradationResult(**row) for row in rows]
     except (AttributeError, LookupError, TypeError):
         return None
 
 
-def made_with(card: ModelCard, temperature: float) -> dict[str, Any]:
-    """Return what decides about the figures of a volume, in plain JSON types."""
+def provenance_of(card: ModelCard, temperature: float) -> dict[str, Any]:
+    """Return everything that influences the results of a volume, in plain JSON types."""
     strengths = {kind: list(grades) for kind, (_, grades, _) in DEGRADATIONS.items()}
     return {
         "weights": card.sha256,
@@ -106,16 +108,16 @@ def made_with(card: ModelCard, temperature: float) -> dict[str, Any]:
 def fitted_temperatures(
     folder: Path, segmenter: Segmenter, cases: Sequence[Case]
 ) -> dict[str, float]:
-    """Return for each patient the temperature of the half without that patient, fitted once.
+    """Return for each patient the temperature of the half without this patient, fitted once.
 
     Parameters
     ----------
     folder
-        Where they are kept.
+        Folder where the temperatures are stored.
     segmenter
         The model.
     cases
-        All held-out ones.
+        All held-out cases.
     """
     card, path = segmenter.card, folder / TEMPERATURES
     known = _read(path)
@@ -123,7 +125,7 @@ def fitted_temperatures(
     found = known.get("temperatures")
     if known.get("weights") == card.sha256 and isinstance(found, dict) and set(found) == patients:
         return {patient: float(value) for patient, value in found.items()}
-    fits = cross_fit(collect_cases(segmenter, cases), cases, card)
+    fits = cross_fit_temperatures(collect_patient_pixels(segmenter, cases), cases, card)
     fitted = {patient: fit.temperature for patient, fit in sorted(fits.items())}
     make_folder(folder)
     write_json({"weights": card.sha256, "temperatures": fitted}, path)
@@ -131,7 +133,7 @@ def fitted_temperatures(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return what a file holds; nothing if it is not there or damaged."""
+    """Return the content of a file; empty if it is missing or damaged."""
     try:
         content = json.loads(read_text(path))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""Images as they come from a worse scanner, a restless patient or another protocol.
+"""Simulated image degradations: noise, motion, resolution and contrast.
 
-Each degradation has two grades. They are fixed, seeded and made before the model looks at the
-image, in units of its intensity window.
+Each degradation has two grades. They are reproducible and applied before preprocessing, in units of
+the intensity window.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from napari_flomo.volumes import Volume
 GRADES = ("mild", "strong")
 
 GHOST_LINES = 3
-"""Every so many lines of k-space are changed by the motion."""
+"""Distance of the k-space lines that motion attenuates."""
 
 
 def _noise(images: Tensor, strength: float, seed: int) -> Tensor:
@@ -56,10 +56,10 @@ def _low_resolution(images: Tensor, strength: float, seed: int) -> Tensor:
 
 
 def _ghosting(images: Tensor, strength: float, _seed: int) -> Tensor:
-    """Weaken every third line of k-space, as a pulsing heart does: copies along the rows."""
+    """Attenuate every third line of k-space, which causes ghosts along the rows."""
     spectrum = torch.fft.fft2(images)
     spectrum[:, ::GHOST_LINES] *= 1 - strength
-    spectrum[:, 0] /= 1 - strength  # the mean stays
+    spectrum[:, 0] /= 1 - strength  # keep the mean
     return torch.fft.ifft2(spectrum).abs()
 
 
@@ -67,24 +67,24 @@ DEGRADATIONS: dict[str, tuple[Callable[[Tensor, float, int], Tensor], tuple[floa
     "noise": (_noise, (0.05, 0.15), "Gaussian noise, standard deviation {} of the window"),
     "blur": (_blur, (1.0, 2.5), "Gaussian blur, sigma {} pixels"),
     "bias field": (_bias_field, (0.2, 0.5), "polynomial of degree 3, coefficients {}"),
-    "motion ghosting": (_ghosting, (0.3, 0.7), "every third line of k-space weakened by {}"),
+    "motion ghosting": (_ghosting, (0.3, 0.7), "every third line of k-space attenuated by {}"),
     "contrast": (_contrast, (0.5, 2.5), "intensities to the power {}"),
-    "low resolution": (_low_resolution, (0.5, 0.25), "resolution in the plane times {}"),
+    "low resolution": (_low_resolution, (0.5, 0.25), "in-plane resolution times {}"),
 }
-"""By name: what it does, its strength in the two grades, and that in words."""
+"""Function, strengths of the two grades, and description of each degradation."""
 
 
 def degrade(volume: Volume, kind: str, grade: str, card: ModelCard, seed: int = 0) -> Volume:
-    """Return a volume of one frame and one channel, degraded slice by slice.
+    """Degrade a volume of one frame and one channel slice by slice.
 
     Parameters
     ----------
     volume
-        A stack without frames.
+        Volume without frames.
     kind, grade
         Of `DEGRADATIONS` and `GRADES`.
     card
-        Says what the intensity window is.
+        Defines the intensity window.
     seed
         Of noise and bias field.
     """
@@ -98,13 +98,13 @@ def degrade(volume: Volume, kind: str, grade: str, card: ModelCard, seed: int = 
 
 
 def describe(kind: str) -> str:
-    """Return what a degradation is, with its two strengths."""
+    """Return a description of a degradation with its two strengths."""
     _, strengths, words = DEGRADATIONS[kind]
     return words.format(" and ".join(f"{one:g}" for one in strengths))
 
 
 def _run(transform: mt.RandomizableTransform, images: Tensor, seed: int) -> Tensor:
-    """Run a transform of MONAI with a seed on slices taken as channels."""
+    """Apply a MONAI transform with a seed to slices as channels."""
     transform.set_random_state(seed)
     result = transform(images)
     return torch.as_tensor(result).as_subclass(Tensor)

@@ -1,4 +1,4 @@
-"""Uncertainty measured on a fold: calibrated on one half of the patients, judged on the other."""
+"""Uncertainty on a fold: calibrated on one half of the patients, evaluated on the other."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from flomo_training.cases import Case
 from flomo_training.uncertainty.calibration import (
     Pixels,
     TemperatureFit,
-    collect_cases,
-    cross_fit,
+    collect_patient_pixels,
+    cross_fit_temperatures,
     fit_temperature,
     fit_vector_scaling,
     halves,
     mean_nll,
 )
-from flomo_training.uncertainty.measuring import measure_case
+from flomo_training.uncertainty.measurement import measure_case
 from flomo_training.uncertainty.records import SliceRecord
 from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.segmentation import Segmenter
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """What was measured on the cases of a fold.
+class FoldMeasurement:
+    """Measurements on the cases of a fold.
 
     Attributes
     ----------
     before, after
-        Slices with the temperature 1, and with the one of the other half of the patients.
+        Slices with temperature 1, and with that of the other half of the patients.
     fits
-        By patient, the temperature that was used.
+        Temperature used for each patient.
     whole
-        The temperature of all patients together, which belongs into the card.
+        Temperature fitted on all patients, for the model card.
     vector
-        Likelihoods of other ways to calibrate, see `compare_scalings`.
+        Likelihoods of calibration methods, see `compare_scalings`.
     """
 
     before: Sequence[SliceRecord]
@@ -54,31 +54,31 @@ def measure_fold(
     progress: ProgressCallback | None = None,
     *,
     mirrored: bool = False,
-) -> Measured:
-    """Measure calibration and uncertainty on cases that the model never saw.
+) -> FoldMeasurement:
+    """Measure calibration and uncertainty on cases that the model was not trained on.
 
     Parameters
     ----------
     segmenter
-        The model; the temperature of its card is left aside.
+        The model; the temperature of its card is ignored.
     cases
         Of at least two patients.
     maps
-        Which maps to judge.
+        Uncertainty maps to evaluate.
     progress
         Called with the cases done and in total.
     mirrored
-        Whether uncertainty is judged with mirrored views. Temperatures are fitted on plain ones all
-        the same: they belong to the network, and the card has one.
+        Whether to evaluate mirrored views. Temperatures are always fitted on plain views, since the
+        card has only one.
 
     Raises
     ------
     FlomoError
-        If files are broken, or there are too few patients or pixels.
+        If files are damaged, or there are too few patients or pixels.
     """
     names = tuple(maps)
-    pixels = collect_cases(segmenter, cases)
-    fits = cross_fit(pixels, cases, segmenter.card)
+    pixels = collect_patient_pixels(segmenter, cases)
+    fits = cross_fit_temperatures(pixels, cases, segmenter.card)
     before: list[SliceRecord] = []
     after: list[SliceRecord] = []
     for done, case in enumerate(cases, start=1):
@@ -89,11 +89,11 @@ def measure_fold(
             progress(Progress(done, len(cases)))
     whole = fit_temperature(Pixels.together(list(pixels.values())), segmenter.card)
     vector = compare_scalings(pixels, cases, segmenter)
-    return Measured(before, after, fits, whole, vector)
+    return FoldMeasurement(before, after, fits, whole, vector)
 
 
 def at_temperature(segmenter: Segmenter, temperature: float, engine: str = "eager") -> Segmenter:
-    """Return the same network behind a card with another temperature."""
+    """Return a segmenter with the same network and another temperature."""
     card = replace(segmenter.card, temperature=temperature)
     return Segmenter(segmenter.network, card, segmenter.device, engine)
 
@@ -101,10 +101,10 @@ def at_temperature(segmenter: Segmenter, temperature: float, engine: str = "eage
 def compare_scalings(
     pixels: Mapping[str, Pixels], cases: Sequence[Case], segmenter: Segmenter
 ) -> dict[str, float]:
-    """Return mean likelihoods of the half that was not fitted on, and what labels it costs.
+    """Return mean likelihoods on the other half, and the effect of vector scaling on labels.
 
     ``none``, ``temperature`` and ``vector`` are negative log-likelihoods in nats;
-    ``labels_changed`` is the share of the band's pixels that vector scaling gives another label.
+    ``labels_changed`` is the fraction of pixels in the band whose label vector scaling changes.
     """
     card, halved = segmenter.card, halves(cases)
     rows = []

@@ -1,0 +1,65 @@
+"""Mapping of label codes between images, model cards and class indices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models.card import ModelCard
+
+
+def map_codes(codes: NDArray[np.integer], mapping: Mapping[int, int]) -> NDArray[np.uint8]:
+    """Replace label codes (0 to 255) by others; codes without an entry become 0."""
+    lookup = np.zeros(256, np.uint8)
+    for code, target in mapping.items():
+        lookup[code] = target
+    result: NDArray[np.uint8] = lookup[codes.astype(np.uint8)]
+    return result
+
+
+def class_of_code(card: ModelCard) -> dict[int, int]:
+    """Return the class index of each label code of a card."""
+    return {label.code: index for index, label in enumerate(card.labels)}
+
+
+def codes_to_classes(codes: NDArray[np.integer], card: ModelCard, name: str) -> NDArray[np.uint8]:
+    """Replace the label codes of a card by class indices.
+
+    Raises
+    ------
+    FlomoError
+        If a code is not in the card; ``name`` is the name of the image in the message.
+    """
+    mapping = class_of_code(card)
+    if unknown := sorted(set(np.unique(codes).tolist()) - mapping.keys()):
+        raise FlomoError(
+            f"The labels of {name} contain the codes {unknown}, which are not in the model card "
+            f"{card.name}; it has {sorted(mapping)}."
+        )
+    return map_codes(codes, mapping)
+
+
+def classes_by_name(codes: Mapping[int, str], card: ModelCard) -> dict[int, int]:
+    """Return the class index of each code, matched by the name of its structure.
+
+    Raises
+    ------
+    FlomoError
+        If a structure is not in the card.
+    """
+    index_of = {_normalised(label.name): index for index, label in enumerate(card.labels)}
+    for name in codes.values():
+        if _normalised(name) not in index_of:
+            known = ", ".join(label.name for label in card.labels[1:])
+            raise FlomoError(
+                f"A correction has the structure {name!r}, which {card.name} does not know; it "
+                f"knows {known}."
+            )
+    return {code: index_of[_normalised(name)] for code, name in codes.items()}
+
+
+def _normalised(name: str) -> str:
+    return " ".join(name.casefold().split())
