@@ -114,10 +114,10 @@ def segment(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]
 
 
 def pull(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
-    """Fetch ``model`` from the Hub; the result is its ``folder``."""
+    """Download ``model`` from the Hub; the result is its ``folder``."""
     from napari_flomo.models import pull as fetch
 
-    folder = fetch(arguments["model"], _bytes_of(context), context.cancelled)
+    folder = fetch(arguments["model"], _bytes_of(context))
     return {"folder": str(folder)}
 
 
@@ -229,7 +229,7 @@ def _fetched(model: str, context: Context) -> Path:
     from napari_flomo.models import locate
 
     try:
-        return locate(model, _bytes_of(context), context.cancelled)
+        return locate(model, _bytes_of(context))
     except Cancelled:
         raise
     except FlomoError as error:

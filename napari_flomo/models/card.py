@@ -17,6 +17,9 @@ from typing import Any, Literal
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 
+CARD_FILE = "card.json"
+WEIGHTS_FILE = "model.safetensors"
+
 SCHEMA = 1
 """Version of the card's layout; raised when a field changes its meaning."""
 
@@ -283,6 +286,11 @@ class ModelCard:
     def classes(self) -> tuple[Label, ...]:
         """The labels that have a channel in the network, in its order."""
         return self.labels if self.activation == "softmax" else self.labels[1:]
+
+    @property
+    def summary(self) -> str:
+        """Names of the structures that the model segments, separated by commas."""
+        return ", ".join(label.name for label in self.labels[1:])
 
     @property
     def num_classes(self) -> int:

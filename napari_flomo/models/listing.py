@@ -1,4 +1,4 @@
-"""Which models there are, where each is and whether it is in use."""
+"""All models with their locations and whether they are in use; never uses the network."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import cache, promotion, shelf, tuned
-from napari_flomo.models.card import ModelCard, read_card
-from napari_flomo.models.index import IndexEntry, read_index
-from napari_flomo.models.shelf import CARD_FILE, WEIGHTS_FILE
+from napari_flomo.models import cache, index, promotion, registry, tuned
+from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
+from napari_flomo.models.index import IndexEntry
+from napari_flomo.models.promotion_file import promoted_for, promotions, tuned_folder
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class ModelState:
 
 
 def list_models() -> list[ModelState]:
-    """Return our models, all that were fetched and all tuned ones; asks nothing of the network."""
-    index = read_index()
-    ours = [*index, *(name for name in shelf.available() if name not in index)]
-    states = [_state_of(name, index.get(name)) for name in ours]
+    """Return our models, then all other downloaded ones, then all tuned ones."""
+    entries = index.read_index()
+    ours = [*entries, *(name for name in index.available() if name not in entries)]
+    states = [_state_of(name, entries.get(name)) for name in ours]
     shown = {state.source for state in states if state.place == "fetched"}
-    for folder, origin in cache.installed():
+    for folder, origin in cache.downloaded():
         source = str(origin.source)
         if source in shown or cache.find(origin.source) is None:
             continue
@@ -64,13 +64,32 @@ def list_models() -> list[ModelState]:
     return [*states, *map(_tuned_state, tuned.names())]
 
 
+def info(model: str) -> tuple[ModelState, ModelCard]:
+    """Return state and card of a model.
+
+    Raises
+    ------
+    FlomoError
+        If it is not on this computer.
+    """
+    folder = registry.find(model)
+    if folder is None:
+        raise registry.not_here(model)
+    card = read_card(folder / CARD_FILE)
+    for state in list_models():
+        if state.folder == folder:
+            return state, card
+    size, parent = _size_of(folder), promotion.parent_of(card)[0] or None
+    return ModelState(card.name, card.summary, "folder", None, folder, size, "", parent), card
+
+
 def _state_of(name: str, entry: IndexEntry | None) -> ModelState:
     """Return the state of one of our models."""
     summary = entry.summary if entry else ""
     source = str(entry.source) if entry and entry.source else None
-    if name in shelf.available():
-        folder = shelf.BUNDLED / name
-        size = size_of(folder)
+    if name in index.available():
+        folder = index.BUNDLED / name
+        size = _size_of(folder)
         shown = summary or _summary(folder)
         return ModelState(name, shown, "bundled", source, folder, size, _standing(name, ""))
     if entry is None or entry.source is None:
@@ -83,11 +102,11 @@ def _state_of(name: str, entry: IndexEntry | None) -> ModelState:
 
 
 def _tuned_state(name: str) -> ModelState:
-    folder = tuned.tuned_folder() / name
+    folder = tuned_folder() / name
     parent = None
     with suppress(FlomoError):  # a damaged one is listed all the same, so that it can be removed
         parent = promotion.parent_of(read_card(folder / CARD_FILE))[0] or None
-    summary, size = _summary(folder), size_of(folder)
+    summary, size = _summary(folder), _size_of(folder)
     standing = _standing(name, "candidate")
     return ModelState(name, summary, "tuned", None, folder, size, standing, parent)
 
@@ -95,18 +114,18 @@ def _tuned_state(name: str) -> ModelState:
 def _standing(name: str, otherwise: str) -> str:
     """Return the state of a model among those that were promoted."""
     try:
-        base = promotion.promoted_for(name)
-        if base is None and not promotion.promotions(name):
+        base = promoted_for(name)
+        if base is None and not promotions(name):
             return otherwise
     except FlomoError:
-        return otherwise  # in_use tells of the damaged file
+        return otherwise  # in_use logs what is wrong with the file
     current = promotion.in_use(base or name)
     if current == name:
         return "in use"
     return "replaced"
 
 
-def size_of(folder: Path) -> int:
+def _size_of(folder: Path) -> int:
     """Return the bytes of a model's card and weights."""
     parts = [folder / CARD_FILE, folder / WEIGHTS_FILE]
     return sum(path.stat().st_size for path in parts if path.is_file())
@@ -114,11 +133,6 @@ def size_of(folder: Path) -> int:
 
 def _summary(folder: Path) -> str:
     try:
-        return structures(read_card(folder / CARD_FILE))
+        return read_card(folder / CARD_FILE).summary
     except FlomoError:
         return ""
-
-
-def structures(card: ModelCard) -> str:
-    """Return what a model finds, in a line."""
-    return ", ".join(label.name for label in card.labels[1:])

@@ -91,7 +91,7 @@ def test_people_read_lines(
     published: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert cli.main(["models", "pull", published]) == 0
-    assert f"random is verified and lies in {tmp_path / 'home'}" in capsys.readouterr().out
+    assert f"random is verified and stored in {tmp_path / 'home'}" in capsys.readouterr().out
     assert cli.main(["models", "list"]) == 0
     assert f"{published}  fetched" in capsys.readouterr().out
     assert cli.main(["models", "info", published]) == 0
@@ -164,7 +164,7 @@ def test_import_reference(shared: Path, tmp_path: Path, capsys: pytest.CaptureFi
 def test_interrupted_in_mid_download(
     hub: Any, published: str, tmp_path: Path, run_python: Callable[..., Any]
 ) -> None:
-    """Ctrl+C while the server is silent: the prompt is back, and the next pull goes on."""
+    """Ctrl+C while the server is silent: the prompt is back, and the next pull works."""
     hub.faults.stall_after = 20_000
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
@@ -175,9 +175,8 @@ def test_interrupted_in_mid_download(
         text=True,
     ) as process:
         assert process.stderr is not None
-        weights = tmp_path / "home/models/team--random" / published.partition("@")[2]
         deadline = time.monotonic() + 60
-        while not list(weights.glob("model.safetensors.part")):
+        while not hub.body_started.is_set():
             assert time.monotonic() < deadline, process.poll()
             time.sleep(0.1)
         time.sleep(1)
@@ -186,10 +185,9 @@ def test_interrupted_in_mid_download(
         said = process.stderr.read()
         assert process.wait(30) == cli.EXIT_INTERRUPTED
         assert time.monotonic() - asked < 10  # a second, on a computer that is not overloaded
-    assert said == "flomo: Interrupted; what was fetched is kept, so the next try goes on.\n"
+    assert said == "flomo: Interrupted; the model was not downloaded.\n"
     hub.faults.stall_after = -1
     assert cli.main(["models", "pull", published, "-q"]) == 0
-    assert any(seen.range for seen in hub.bodies()), "the rest only"
 
 
 def test_two_processes_at_once(hub: Any, published: str, model: Path, tmp_path: Path) -> None:
@@ -215,7 +213,7 @@ def test_two_processes_at_once(hub: Any, published: str, model: Path, tmp_path: 
 
 def test_bar_counts_bytes(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with progress.progress_bar("Fetching", "B", quiet=False) as report:
+    with progress.progress_bar("Downloading", "B", quiet=False) as report:
         report(0, 14_000_000)
         report(7_000_000, 14_000_000)
     assert "14.0M" in capsys.readouterr().err

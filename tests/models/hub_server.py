@@ -65,15 +65,15 @@ class Faults:
     announce
         Add this to the announced length of a body.
     metadata_size
-        Add this to the size that HEAD tells.
+        Add this to the stated size of a file.
     no_ranges
         Ignore Range.
     block_seconds
         Wait so long before each 4 KiB of a body.
     no_hub
         Answer everything with a page of HTML, as a hotel does.
-    odd_etags
-        Give ETags that are no hashes, as some mirrors do.
+    no_hashes
+        State no hashes of files, as some mirrors do.
     """
 
     status: int = 0
@@ -91,7 +91,7 @@ class Faults:
     no_ranges: bool = False
     block_seconds: float = 0.0
     no_hub: bool = False
-    odd_etags: bool = False
+    no_hashes: bool = False
 
 
 @dataclass(frozen=True)
@@ -249,9 +249,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _info(self, repo: str, revision: str = "main") -> None:
         if found := self._find(repo, revision):
             repository, commit = found
-            siblings = [{"rfilename": name} for name in repository.commits[commit]]
+            siblings = [self._sibling(*file) for file in repository.commits[commit].items()]
             content = {"id": repo, "sha": commit, "private": repository.private}
             self._answer(200, {**content, "siblings": siblings, "tags": [], "downloads": 0})
+
+    def _sibling(self, name: str, content: bytes) -> dict[str, Any]:
+        faults, size = self.hub.faults, len(content) + self.hub.faults.metadata_size
+        if faults.no_hashes or "blobs=" not in self.path:
+            return {"rfilename": name}
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        file = {"rfilename": name, "size": size, "blobId": blob}
+        if name.endswith(LFS_SUFFIX):
+            sha256 = hashlib.sha256(content).hexdigest()
+            file["lfs"] = {"size": size, "sha256": sha256, "pointerSize": 130}
+        return file
 
     def _resolve(self, repo: str, revision: str, name: str) -> None:
         found = self._find(repo, revision)
@@ -267,12 +278,11 @@ class _Handler(BaseHTTPRequestHandler):
         if name.endswith(LFS_SUFFIX):
             oid = hashlib.sha256(content).hexdigest()
             self.hub.objects[oid] = content
-            etag = "abc-1" if faults.odd_etags else oid
-            headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": size}
+            headers |= {"X-Linked-Etag": f'"{oid}"', "X-Linked-Size": size}
             headers["Location"] = f"http://localhost:{self.hub.port}/storage/{oid}"
             return self._answer(302, b"", headers)
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        headers["ETag"] = '"abc-1"' if faults.odd_etags else f'"{blob}"'
+        headers["ETag"] = f'"{blob}"'
         if self.command == "HEAD":
             return self._answer(200, b"", headers, length=int(size))
         return self._send(content, headers)

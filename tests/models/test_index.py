@@ -10,7 +10,8 @@ import pytest
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import available
-from napari_flomo.models.hub import FilePin, HubSource
+from napari_flomo.models.checksums import FilePin
+from napari_flomo.models.hub import HubSource
 from napari_flomo.models.index import read_index
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -46,8 +47,8 @@ def test_pins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"revision": "main"}, "'revision' must be a whole commit"),
-        ({"revision": COMMIT[:7]}, "'revision' must be a whole commit"),
+        ({"revision": "main"}, "'revision' must be a full commit"),
+        ({"revision": COMMIT[:7]}, "'revision' must be a full commit"),
         ({"revision": None}, "'revision' and 'files' must be given together"),
         ({"files": {}}, "'revision' and 'files' must be given together"),
         ({"files": {"card.json": {"size": 5}}}, r"'files\.card\.json\.sha256' is missing"),

@@ -59,7 +59,7 @@ def test_cancel_a_download_that_stalls(hub: Any, session: Session, published: st
     hub.faults.stall_after = 200_000
     run = session.pull(published)
     end = time.monotonic() + PATIENT
-    while not hub.requests("GET", "model.safetensors"):
+    while not hub.requests("GET", "/storage/"):
         assert time.monotonic() < end
         time.sleep(0.01)
     start = time.monotonic()

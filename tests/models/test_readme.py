@@ -120,7 +120,7 @@ def test_config(card: ModelCard) -> None:
 
 
 def test_the_hubs_mixin_loads_what_is_published(make_model: Callable[..., Path]) -> None:
-    """Somebody without this package's shelf needs six lines around the network."""
+    """Without this package's registry, six lines around the network are enough."""
     import torch
     from huggingface_hub import PyTorchModelHubMixin
 

@@ -107,5 +107,5 @@ def test_a_card_with_intensities_of_the_reference_is_refused(card: ModelCard) ->
     from napari_flomo.models import build_network
 
     wrong = replace(card, in_channels=3, network_arguments={"reference": True})
-    with pytest.raises(FlomoError, match=r'intensities 0 to 255.*add "unit_input": true'):
+    with pytest.raises(FlomoError, match=r'intensities from 0 to 255.*add "unit_input": true'):
         build_network(wrong)

@@ -31,7 +31,6 @@ from napari_flomo.models import (
     promotions,
     remove,
     rollback,
-    shelf,
     tuned,
     verify,
 )
@@ -48,7 +47,7 @@ def sha256(content: bytes) -> str:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home, one bundled model "base", an empty index."""
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(shelf, "BUNDLED", tmp_path / "bundled")
+    monkeypatch.setattr(index, "BUNDLED", tmp_path / "bundled")
     monkeypatch.setattr(index, "INDEX", tmp_path / "index.json")
     (tmp_path / "index.json").write_text('{"models": []}')
     return tmp_path / "home"
@@ -117,7 +116,7 @@ def test_a_candidate_is_installed_and_asked_for_by_name(candidate: Make, home: P
     assert (state.place, state.state, state.parent) == ("tuned", "candidate", "base")
     assert card.name == "base.tuned-1"
     assert in_use("base") == "base", "a candidate is not in use"
-    assert {verdict.name: verdict.problem for verdict in verify()} == {
+    assert {result.name: result.problem for result in verify()} == {
         "base": None,
         "base.tuned-1": None,
     }
@@ -190,12 +189,12 @@ def test_what_is_no_candidate_is_refused(candidate: Make, put: Make, tmp_path: P
 def test_the_same_weights_may_come_with_a_newer_report(candidate: Make, put: Make) -> None:
     source = candidate("one", verdict="refused")
     install_candidate(source)
-    with pytest.raises(FlomoError, match=r"did not let one pass: Dice on the reference fell"):
+    with pytest.raises(FlomoError, match=r"one did not pass the gate: Dice on the reference fell"):
         promote("one")
     candidate("one")
     assert install_candidate(source) == "one"
     assert promote("one") == "base"
-    with pytest.raises(FlomoError, match="in use already"):
+    with pytest.raises(FlomoError, match="already in use"):
         install_candidate(source)
     put(source, b"other weights", parent="base x")
     with pytest.raises(FlomoError, match="remove it first"):
@@ -221,7 +220,7 @@ def test_promoted_on_top_and_back(candidate: Make, home: Path) -> None:
         remove("one")
     assert rollback("base") == "one"
     assert rollback("base") == in_use("base") == "base"
-    with pytest.raises(FlomoError, match="No tuned model stands for base"):
+    with pytest.raises(FlomoError, match="No model was promoted for base"):
         rollback("base")
     assert {state.name: state.state for state in list_models()} == {
         "base": "",
@@ -239,10 +238,10 @@ def test_the_gate_decides(candidate: Make) -> None:
         promote("unjudged")
     judged = {"verdict": "passed", "sha256": "0" * 64, "parent_sha256": sha256(b"base")}
     install_candidate(candidate("other", gate=judged))
-    with pytest.raises(FlomoError, match="judged other weights"):
+    with pytest.raises(FlomoError, match="compared other weights"):
         promote("other")
     install_candidate(candidate("worse", verdict="refused"))
-    with pytest.raises(FlomoError, match="did not let worse pass"):
+    with pytest.raises(FlomoError, match="worse did not pass the gate"):
         promote("worse")
     assert in_use("base") == "base"
     promote("worse", despite_gate=True)
@@ -259,18 +258,18 @@ def test_a_parent_that_was_replaced_meanwhile(candidate: Make, put: Make, base: 
     for name in ("one", "two"):
         install_candidate(candidate(name))
     promote("one")
-    with pytest.raises(FlomoError, match=r"but one has taken its place.*train again from one\."):
+    with pytest.raises(FlomoError, match=r"but one has replaced it since.*train again from one\."):
         promote("two")
     with pytest.raises(FlomoError, match="train again from one"):
         promote("two", despite_gate=True)
     rollback("base")
     put(base, b"a newer base")
-    with pytest.raises(FlomoError, match=r"a newer base has taken .*train again from base\."):
+    with pytest.raises(FlomoError, match=r"a newer base has replaced .*train again from base\."):
         promote("two")
     assert in_use("base") == "base"
 
 
-def test_a_base_outside_the_shelf_cannot_be_replaced_here(candidate: Make) -> None:
+def test_a_base_that_is_not_on_this_computer(candidate: Make) -> None:
     install_candidate(candidate("one", "elsewhere", b"elsewhere"))
     assert promote("one") == "elsewhere"
     assert in_use("elsewhere") == "one"
@@ -323,9 +322,9 @@ def test_a_damaged_list_ends_at_the_base(
         (home / "tuned" / "in_use.json").write_text(content)
         caplog.clear()
         assert in_use("base") == "base"
-        assert "delete it to begin anew" in caplog.text
+        assert "delete it to start again" in caplog.text
         for change in (lambda: promote("one"), lambda: rollback("base"), lambda: remove("one")):
-            with pytest.raises(FlomoError, match="delete it to begin anew"):
+            with pytest.raises(FlomoError, match="delete it to start again"):
                 change()
         assert {state.name for state in list_models()} == {"base", "one"}
 
@@ -333,5 +332,5 @@ def test_a_damaged_list_ends_at_the_base(
 def test_parents_in_a_circle(candidate: Make) -> None:
     for name, parent in (("one", "two"), ("two", "one")):
         install_candidate(candidate(name, parent, parent.encode()))
-    with pytest.raises(FlomoError, match="call each other parents"):
+    with pytest.raises(FlomoError, match="name each other as parents"):
         promote("one")

@@ -1,4 +1,4 @@
-"""The shelf: found by name, verified before use, never half a model, never a pickle."""
+"""Models are verified before use, saved whole or not at all, and never unpickled."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from napari_flomo.models import (
     ModelCard,
     available,
     build_network,
+    index,
     load_card,
     load_network,
     locate,
     save_model,
-    shelf,
 )
+from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE
 
 Make = Callable[..., Path]
 
@@ -45,12 +46,12 @@ def trained(card: ModelCard) -> nn.Module:
 def rewrite(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Replace the weights and make the card agree, as a wrong export would."""
     content = safetensors.torch.save(tensors)
-    (folder / shelf.WEIGHTS_FILE).write_bytes(content)
+    (folder / WEIGHTS_FILE).write_bytes(content)
     restate(folder, sha256=hashlib.sha256(content).hexdigest())
 
 
 def restate(folder: Path, **changes: object) -> None:
-    path = folder / shelf.CARD_FILE
+    path = folder / CARD_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
@@ -58,7 +59,7 @@ def test_half_precision_comes_back_as_float32(
     trained: nn.Module, card: ModelCard, tmp_path: Path
 ) -> None:
     written = save_model(tmp_path / "heart", trained, card)
-    stored = safetensors.torch.load_file(tmp_path / "heart" / shelf.WEIGHTS_FILE)
+    stored = safetensors.torch.load_file(tmp_path / "heart" / WEIGHTS_FILE)
     assert {t.dtype for name, t in stored.items() if "running" in name} == {torch.float32}
     size = sum(t.numel() * t.element_size() for t in stored.values())
     assert size < 0.52 * sum(t.numel() * 4 for t in stored.values())
@@ -149,7 +150,7 @@ def test_bundled_by_name(make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_
     make_model(name="flomo-b0-acdc")
     make_model(name="other")
     (tmp_path / "no model").mkdir()
-    monkeypatch.setattr(shelf, "BUNDLED", tmp_path)
+    monkeypatch.setattr(index, "BUNDLED", tmp_path)
     assert available() == ["flomo-b0-acdc", "other"]
     assert load_card("flomo-b0-acdc").name == "flomo-b0-acdc"
 
@@ -167,7 +168,7 @@ def test_unknown_name(
     make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, complaint: str
 ) -> None:
     make_model(name="flomo-b0-acdc")
-    monkeypatch.setattr(shelf, "BUNDLED", tmp_path)
+    monkeypatch.setattr(index, "BUNDLED", tmp_path)
     monkeypatch.chdir(tmp_path.parent)
     with pytest.raises(FlomoError, match=complaint):
         load_network(name)
@@ -188,7 +189,7 @@ def test_pickle_in_disguise(make_model: Make, tmp_path: Path) -> None:
 
     folder = make_model()
     content = pickle.dumps(Trap())
-    (folder / shelf.WEIGHTS_FILE).write_bytes(content)
+    (folder / WEIGHTS_FILE).write_bytes(content)
     restate(folder, sha256=hashlib.sha256(content).hexdigest())
     with pytest.raises(FlomoError, match="not a safetensors file"):
         load_network(folder)
@@ -198,7 +199,7 @@ def test_pickle_in_disguise(make_model: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["truncated", "empty", "bit", "longer"])
 def test_damaged_weights(make_model: Make, damage: str) -> None:
     folder = make_model()
-    path = folder / shelf.WEIGHTS_FILE
+    path = folder / WEIGHTS_FILE
     content = bytearray(path.read_bytes())
     if damage == "bit":
         content[len(content) // 2] ^= 1
@@ -211,17 +212,17 @@ def test_damaged_weights(make_model: Make, damage: str) -> None:
 
 def test_missing_parts(make_model: Make) -> None:
     folder = make_model()
-    (folder / shelf.WEIGHTS_FILE).unlink()
+    (folder / WEIGHTS_FILE).unlink()
     with pytest.raises(FlomoError, match="weights of heart are missing"):
         load_network(folder)
-    (folder / shelf.CARD_FILE).unlink()
+    (folder / CARD_FILE).unlink()
     with pytest.raises(FlomoError, match=r"has no card\.json"):
         load_network(folder)
 
 
 def test_weights_and_card_must_fit(make_model: Make) -> None:
     folder = make_model()
-    good = safetensors.torch.load_file(folder / shelf.WEIGHTS_FILE)
+    good = safetensors.torch.load_file(folder / WEIGHTS_FILE)
     name = next(key for key in good if key.startswith("bridge"))
     missing = {key: value for key, value in good.items() if key != name}
     rewrite(folder, missing)
@@ -237,7 +238,7 @@ def test_weights_and_card_must_fit(make_model: Make) -> None:
 
 def test_label_count_must_fit(make_model: Make) -> None:
     folder = make_model()
-    labels = json.loads((folder / shelf.CARD_FILE).read_text())["labels"]
+    labels = json.loads((folder / CARD_FILE).read_text())["labels"]
     restate(folder, labels=labels[:3])
     with pytest.raises(FlomoError, match=r"3 class\(es\)\): the tensor head\.weight has the shape"):
         load_network(folder)
@@ -246,10 +247,10 @@ def test_label_count_must_fit(make_model: Make) -> None:
 def test_network_must_exist(make_model: Make) -> None:
     folder = make_model()
     restate(folder, network="unet")
-    with pytest.raises(FlomoError, match=r"asks for the network 'unet'.*flomo-b0.*update"):
+    with pytest.raises(FlomoError, match=r"names the network 'unet'.*flomo-b0.*update"):
         load_network(folder)
     restate(folder, network="flomo-b0", network_arguments={"depth": 3})
-    with pytest.raises(FlomoError, match=r"does not suit its network flomo-b0: .*depth"):
+    with pytest.raises(FlomoError, match=r"does not fit its network flomo-b0: .*depth"):
         load_network(folder)
     restate(folder, network_arguments={"num_classes": 3})
     with pytest.raises(FlomoError, match="num_classes"):
