@@ -99,7 +99,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of ``flomo`` and all its subcommands; imports nothing heavy."""
     parser = argparse.ArgumentParser(
         prog="flomo",
-        description="Segment medical images with FLoMo-Net and see where it is uncertain.",
+        description="Cardiac MRI segmentation with uncertainty, review and fine-tuning "
+        "for napari and 3D Slicer.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"flomo {__version__}")

@@ -1,4 +1,4 @@
-"""The 3D Slicer module FLoMo Segmentation; all of it is in ``FLoMoSegmentationLib``."""
+"""Entry point of the 3D Slicer module FLoMo Segmentation; see ``FLoMoSegmentationLib``."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from slicer.ScriptedLoadableModule import (
 )
 
 HELP = """
-Segments the heart in short-axis cardiac MRI (or whatever the chosen model knows), shows where the
-network is uncertain, and takes you to the most uncertain slice. Correct in the Segment Editor,
-accept, and let the network learn from it. The tutorial is docs/slicer.md of the project
-napari-flomo. <p>For research and education. Not a medical device.</p>
+Cardiac MRI segmentation with uncertainty, review and fine-tuning. The module segments the heart in
+short-axis stacks and cines (or the structures of another model), shows where the network is
+uncertain, and lists the most uncertain slices first. Correct them in the Segment Editor, accept
+them, and fine-tune the model on your corrections. For a tutorial see docs/slicer.md in the
+napari-flomo repository. <p>For research and education. Not a medical device.</p>
 """
 THANKS = """
-FLoMo-Net and this module are open source under BSD-3-Clause; the weights that come with it were
-trained on ACDC and are CC BY-NC-SA 4.0. Icon and pictures are made by scripts of the project.
+FLoMo-Net and this module are open source (BSD-3-Clause). The bundled weights were trained on ACDC
+and are licensed under CC BY-NC-SA 4.0. The icon and pictures were made by scripts of the project.
 """
 
 
 class FLoMoSegmentation(ScriptedLoadableModule):
-    """What Slicer shows of the module before it is opened."""
+    """Metadata of the module, shown by Slicer before it is opened."""
 
     def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
@@ -60,31 +61,31 @@ class FLoMoSegmentationWidget(ScriptedLoadableModuleWidget):
         )
 
     def enter(self) -> None:
-        """Take note that the module is on the screen."""
+        """Handle that Slicer shows the module."""
         if self.panel is not None:
             self.panel.enter()
 
     def exit(self) -> None:
-        """Take note that another module is on the screen."""
+        """Handle that Slicer shows another module."""
         if self.panel is not None:
             self.panel.leave()
 
     def cleanup(self) -> None:
-        """End all of it: Slicer closes, or the module is loaded anew."""
+        """Shut down; called when Slicer closes or the module is reloaded."""
         if self.panel is not None:
             self.panel.close()
             self.panel = None
 
 
 class FLoMoSegmentationTest(ScriptedLoadableModuleTest):
-    """What only the real program can prove; run it with *Reload and Test*."""
+    """Tests that need the real application; run them with *Reload and Test*."""
 
     def setUp(self) -> None:
-        """Begin with an empty scene."""
+        """Start with an empty scene."""
         slicer.mrmlScene.Clear()
 
     def runTest(self) -> None:
-        """Run all steps; each says what it proves."""
+        """Run all steps; each shows what it tests."""
         from FLoMoSegmentationLib import selftest
 
         for step in selftest.STEPS:

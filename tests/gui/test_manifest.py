@@ -88,7 +88,7 @@ def test_starting_napari_loads_nothing_heavy(
 def test_opening_a_panel_loads_no_torch(
     run_python: Callable[..., subprocess.CompletedProcess[str]], panel: str
 ) -> None:
-    module = f"napari_flomo.widgets.{panel.lower()}"
+    module = f"napari_flomo.widgets.panels.{panel.lower()}"
     result = run_python("-c", f"import {module}, sys; print('torch' in sys.modules)")
     assert result.stdout.strip() == "False", result.stderr
 
