@@ -18,15 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.checksums import Checksum, FilePin, GitBlob, set_aside
-from napari_flomo.models.hub_errors import (
-    endpoint,
-    explain,
-    explain_disk,
-    host,
-    missing_file,
-    offline_error,
-    offline_variable,
-)
+from napari_flomo.models.hub_errors import explain, explain_disk, missing_file, offline_error
+from napari_flomo.models.hub_settings import endpoint, host, offline_variable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -248,14 +241,14 @@ def _download_locked(
                     local_dir=staging,
                     tqdm_class=_progress_bar(done, total, progress),
                 )
-            _take_over(Path(found), folder / name, checksum, source)
+            _move_verified(Path(found), folder / name, checksum, source)
             done += checksum.size
     if progress is not None:
         progress(total, total, 0.0)
 
 
-def _take_over(found: Path, target: Path, checksum: Checksum, source: HubSource) -> None:
-    """Give a downloaded file its final name if its content is right."""
+def _move_verified(found: Path, target: Path, checksum: Checksum, source: HubSource) -> None:
+    """Move a downloaded file to its final path if its content is right."""
     if not checksum.matches(found):
         bad = target.with_name(f"{target.name}.bad")
         found.replace(bad)
@@ -273,7 +266,7 @@ def _expected(snapshot: Snapshot, name: str, pin: FilePin | None) -> Checksum:
     """Return what a file must be: its pin, or else what the Hub states."""
     repo = snapshot.source.repo
     if name not in snapshot.files:
-        raise FlomoError(missing_file(repo, str(snapshot.source.revision), name))
+        raise missing_file(repo, str(snapshot.source.revision), name)
     stated = snapshot.files[name]
     if pin is None and stated is None:
         raise FlomoError(

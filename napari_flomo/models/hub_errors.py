@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 from typing import Any
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.models.hub_settings import host, public_endpoint
 
-_TRUE = {"1", "ON", "YES", "TRUE"}
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
-def endpoint() -> str:
-    """Return the address of the Hub, or of the mirror in HF_ENDPOINT, without a trailing slash."""
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
-def host() -> str:
-    """Return the host name of the Hub for messages, without a password in the address."""
-    address = endpoint().rpartition("@")[2]
-    return address.partition("://")[2] or address
-
-
-def public_endpoint() -> str:
-    """Return the address of the Hub for messages, without a password in it."""
-    scheme, separator, _ = endpoint().partition("://")
-    return f"{scheme if separator else 'https'}://{host()}"
-
-
-def offline_variable() -> str | None:
-    """Return the environment variable that forbids network access, or None."""
-    for name in ("FLOMO_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        if os.environ.get(name, "").strip().upper() in _TRUE:
-            return name
-    return None
-
-
-def offline_error(variable: str, repo: str, file: str | None = None) -> FlomoError:
+def offline_error(variable: str, repo: str) -> FlomoError:
     """Return the error for a download that is needed while network access is forbidden."""
-    wanted = f"{file or 'the model'} of {repo}"
     return FlomoError(
-        f"{wanted[0].upper()}{wanted[1:]} is not on this computer and {variable} forbids network "
-        f"access; unset {variable}, or copy the model's folder to this computer."
+        f"The model {repo} is not on this computer and {variable} forbids network access; unset "
+        f"{variable}, or copy the model's folder to this computer."
     )
 
 
@@ -62,7 +35,7 @@ def explain(
     Raises
     ------
     Exception
-        ``error`` itself if neither the Hub, the network nor the disk is to blame.
+        ``error`` itself if neither the Hub nor the network is to blame.
     """
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -71,12 +44,12 @@ def explain(
     )
 
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # the failed request; that no copy was found locally is no news
+        error = error.__cause__  # the failed request
     if isinstance(error, HfHubHTTPError):
-        return FlomoError(_of_status(error, repo, revision or "main", file))
+        return FlomoError(_status_sentence(error, repo, revision or "main", file))
     if isinstance(error, OfflineModeIsEnabled):
-        return offline_error("HF_HUB_OFFLINE", repo, file)
-    sentence = _of_network(error, file)
+        return offline_error("HF_HUB_OFFLINE", repo)
+    sentence = _network_sentence(error, file)
     if sentence is not None:
         return FlomoError(sentence)
     raise error
@@ -95,7 +68,7 @@ def explain_disk(error: OSError, path: Path) -> FlomoError:
     return FlomoError(f"{path} cannot be written: {error.strerror or error}.")
 
 
-def _of_network(error: Exception, file: str | None) -> str | None:  # noqa: PLR0911
+def _network_sentence(error: Exception, file: str | None) -> str | None:  # noqa: PLR0911
     of_file = f" while downloading {file}" if file else ""
     if isinstance(error, ImportError) and "socks" in str(error).lower():
         return (
@@ -130,15 +103,15 @@ def _of_network(error: Exception, file: str | None) -> str | None:  # noqa: PLR0
         )
     if isinstance(error, OSError) and "Consistency check failed" in str(error):
         return f"{host()} sent {file} with the wrong length, so it was discarded; try again later."
-    if isinstance(error, RuntimeError) or _is_a(error, "XetDownloadError"):
+    if isinstance(error, OSError | RuntimeError) or _is_a(error, "XetDownloadError"):
         return (
             f"The storage of {host()} failed{of_file} ({type(error).__name__}); try again, or set "
-            "HF_HUB_DISABLE_XET=1 to download over plain HTTP."
+            "HF_HUB_DISABLE_XET=1 to use plain HTTP."
         )
     return None
 
 
-def _of_status(error: Any, repo: str, revision: str, file: str | None) -> str:  # noqa: PLR0911
+def _status_sentence(error: Any, repo: str, revision: str, file: str | None) -> str:  # noqa: PLR0911
     from huggingface_hub import errors
 
     status = error.response.status_code
@@ -147,7 +120,7 @@ def _of_status(error: Any, repo: str, revision: str, file: str | None) -> str:  
             f"The repository {repo} has no revision {revision!r}; check the branch, tag or commit."
         )
     if isinstance(error, errors.RemoteEntryNotFoundError):
-        return missing_file(repo, revision, file)
+        return str(missing_file(repo, revision, file))
     if isinstance(error, errors.GatedRepoError):
         return (
             f"The model {repo} is available only to users who accept its terms; open "
@@ -170,9 +143,9 @@ def _of_status(error: Any, repo: str, revision: str, file: str | None) -> str:  
     return f"{host()} refused the request for {repo} ({status}); check the name."
 
 
-def missing_file(repo: str, revision: str, file: str | None) -> str:
-    """Return the sentence for a repository that lacks a file of a model."""
-    return (
+def missing_file(repo: str, revision: str, file: str | None) -> FlomoError:
+    """Return the error for a repository that lacks a file of a model."""
+    return FlomoError(
         f"The repository {repo} has no file {file} at the revision {revision}; check that it is a "
         "model of napari-flomo."
     )

@@ -102,6 +102,11 @@ def read_index(path: Path | None = None) -> dict[str, IndexEntry]:
     return dict(_read(INDEX if path is None else path))
 
 
+def entry_of(source: HubSource) -> IndexEntry | None:
+    """Return the entry that is pinned to a source, or None."""
+    return next((entry for entry in read_index().values() if entry.source == source), None)
+
+
 @cache
 def _read(path: Path) -> Mapping[str, IndexEntry]:
     try:

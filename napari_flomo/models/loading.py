@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write_all
 from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, card_text, read_card
+from napari_flomo.models.checksums import fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,7 @@ PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".tar"}
 """File suffixes of pickled weights, which are never loaded."""
 
 
-class WrongWeights(FlomoError):
+class DamagedWeights(FlomoError):
     """The weights do not have the SHA-256 that their card states."""
 
     def __init__(self, problem: str) -> None:
@@ -61,6 +62,23 @@ def model_folder(path: Path) -> Path:
     return path
 
 
+def verified_card(folder: Path) -> ModelCard:
+    """Return the card of a model folder after verification of its weights.
+
+    Raises
+    ------
+    FlomoError
+        If a file is missing or damaged.
+    """
+    card = read_card(folder / CARD_FILE)
+    if fingerprint(folder / WEIGHTS_FILE).sha256 != card.sha256:
+        raise FlomoError(
+            f"The weights of {card.name} do not have the SHA-256 that its card states ({folder}); "
+            "get or train the model again."
+        )
+    return card
+
+
 def load_network(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.Module, ModelCard]:
     """Build the network of a model folder and load its weights after verification.
 
@@ -80,7 +98,7 @@ def load_network(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.M
 
     Raises
     ------
-    WrongWeights
+    DamagedWeights
         If the weights are damaged or were changed.
     FlomoError
         If the card is not valid, a file is missing, or the weights do not fit the card; then the
@@ -208,7 +226,7 @@ def _read_weights(path: Path, card: ModelCard) -> dict[str, torch.Tensor]:
         reason = error.strerror or error
         raise FlomoError(f"The weights {path} cannot be read: {reason}.") from error
     if hashlib.sha256(content).hexdigest() != card.sha256:
-        raise WrongWeights(
+        raise DamagedWeights(
             f"The weights of {card.name} are damaged or were changed: {path} does not have the "
             "SHA-256 that its card states"
         )

@@ -44,7 +44,7 @@ def in_use(base: str) -> str:
         return base
     for promotion in reversed(stack):
         try:
-            _check(promotion)
+            _verify(promotion)
         except FlomoError as error:
             _LOG.warning("%s is not used: %s", promotion.name, error)
             continue
@@ -86,7 +86,7 @@ def promote(name: str, *, despite_gate: bool = False) -> str:
         passed = card.gate is not None and card.gate.get("verdict") == "passed"
         today = datetime.now(UTC).date().isoformat()
         # Models above the one in use are damaged or gone; they must not return once repaired.
-        kept = _up_to(stacks.get(base, []), current)
+        kept = _truncate(stacks.get(base, []), current)
         added = Promotion(name, card.sha256, today, despite_gate=despite_gate and not passed)
         write_promotions(stacks | {base: [*kept, added]})
     return base
@@ -118,7 +118,7 @@ def rollback(base: str) -> str:
             raise FlomoError(f"No model was promoted for {base}, so there is nothing to undo.")
         # A damaged model on top is not in use; removing only that one would change nothing.
         current = in_use(base)
-        write_promotions(stacks | {base: _up_to(stack, current)[:-1]})
+        write_promotions(stacks | {base: _truncate(stack, current)[:-1]})
     return in_use(base)
 
 
@@ -197,13 +197,13 @@ def _sha256_of(model: str) -> str | None:
     return None if folder is None else read_card(folder / CARD_FILE).sha256
 
 
-def _check(promotion: Promotion) -> None:
+def _verify(promotion: Promotion) -> None:
     if tuned.read_verified_card(promotion.name).sha256 != promotion.sha256:
         raise FlomoError(f"{promotion.name} has other weights than those that were promoted.")
 
 
-def _up_to(stack: list[Promotion], name: str) -> list[Promotion]:
-    """Return a stack up to a model; nothing of it where the model is the base."""
+def _truncate(stack: list[Promotion], name: str) -> list[Promotion]:
+    """Return a stack up to and including a model; empty if the model is the base."""
     for index, promotion in enumerate(stack):
         if promotion.name == name:
             return stack[: index + 1]

@@ -12,7 +12,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import hub, index, registry
 from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE
 from napari_flomo.models.checksums import fingerprint
-from napari_flomo.models.hub_errors import host, offline_variable, public_endpoint
+from napari_flomo.models.hub_settings import host, offline_variable, public_endpoint
 from napari_flomo.models.readme import config_text, readme_text
 
 

@@ -87,7 +87,7 @@ def find(model: str) -> Path | None:
     if found is None:
         return None
     folder, origin = found
-    pins = _index_pins(origin.source) or origin.pins
+    pins = _pins(origin)
     # The card is small and decides everything; the weights are compared when they are loaded.
     if pins != origin.pins or bad_files(folder, {CARD_FILE: pins[CARD_FILE]}):
         for file in bad_files(folder, pins):
@@ -178,7 +178,7 @@ def load_network(
     folder = locate(model)
     try:
         return loading.load_network(folder, device)
-    except loading.WrongWeights as error:
+    except loading.DamagedWeights as error:
         origin = cache.read_origin(folder)
         if origin is None:  # a user's own folder is left as it is
             raise
@@ -238,7 +238,7 @@ def remove(model: str) -> int:
     return cache.delete(folder)
 
 
-def not_here(model: str) -> FlomoError:
+def not_downloaded(model: str) -> FlomoError:
     """Return the error for a model that would have to be downloaded first."""
     return FlomoError(f"{model} is not on this computer; fetch it with: flomo models pull {model}.")
 
@@ -294,12 +294,10 @@ def _source_of(model: str) -> HubSource | None:
     return hub.parse_source(f"hf:{entry.repo}@{revision}") if at else entry.source
 
 
-def _index_pins(source: HubSource) -> dict[str, FilePin] | None:
-    """Return what the index of the package knows of a repository at a commit."""
-    for entry in index.read_index().values():
-        if entry.source == source:
-            return entry.pins
-    return None
+def _pins(origin: cache.Origin) -> dict[str, FilePin]:
+    """Return what the files of a downloaded model must be: by the index, or when downloaded."""
+    entry = index.entry_of(origin.source)
+    return origin.pins if entry is None else entry.pins
 
 
 def _is_verified(source: HubSource) -> bool:
@@ -308,13 +306,13 @@ def _is_verified(source: HubSource) -> bool:
     if found is None:
         return False
     folder, origin = found
-    return not bad_files(folder, _index_pins(source) or origin.pins)
+    return not bad_files(folder, _pins(origin))
 
 
 def _download(snapshot: hub.Snapshot, folder: Path, progress: DownloadProgress | None) -> None:
-    pins = _index_pins(snapshot.source)
-    if pins is not None:
-        hub.download(snapshot, folder, pins, progress)
+    entry = index.entry_of(snapshot.source)
+    if entry is not None:
+        hub.download(snapshot, folder, entry.pins, progress)
         card = read_card(folder / CARD_FILE)
     else:
         hub.download(snapshot, folder, {CARD_FILE: None})
@@ -339,7 +337,7 @@ def _folder_of(model: str) -> Path:
     pinned = cache.resolve(source)
     folder = None if pinned is None else cache.commit_folder(pinned)
     if folder is None or cache.read_origin(folder) is None:
-        raise not_here(model)
+        raise not_downloaded(model)
     return folder
 
 
@@ -347,7 +345,7 @@ def _verify(name: str, folder: Path) -> VerificationResult:
     origin = cache.read_origin(folder)
     try:
         if origin is not None:
-            wrong = bad_files(folder, _index_pins(origin.source) or origin.pins)
+            wrong = bad_files(folder, _pins(origin))
             for file in wrong:
                 set_aside(folder / file)
             if wrong:
@@ -355,12 +353,7 @@ def _verify(name: str, folder: Path) -> VerificationResult:
                     f"{' and '.join(wrong)} of {name} were damaged or changed and are not used; "
                     f"fetch them again with: flomo models pull {origin.source}."
                 )
-        card = read_card(folder / CARD_FILE)
-        if fingerprint(folder / WEIGHTS_FILE).sha256 != card.sha256:
-            raise FlomoError(
-                f"The weights of {name} do not have the SHA-256 in its card ({folder}); get the "
-                "model again."
-            )
+        loading.verified_card(folder)
     except FlomoError as error:
         return VerificationResult(name, folder, str(error))
     return VerificationResult(name, folder, None)

@@ -18,8 +18,7 @@ from filelock import FileLock, Timeout
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike, atomic_folder
 from napari_flomo.models import cache, loading
-from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
-from napari_flomo.models.checksums import fingerprint
+from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from napari_flomo.models.index import available, read_index
 from napari_flomo.models.promotion_file import promoted_for, tuned_folder
 
@@ -56,27 +55,10 @@ def read_verified_card(name: str) -> ModelCard:
     folder = find(name)
     if folder is None:
         raise FlomoError(f"There is no tuned model {name} on this computer; see flomo models list.")
-    card = verified_card(folder)
+    card = loading.verified_card(folder)
     if card.name != name:
         raise FlomoError(
             f"The folder of the tuned model {name} holds {card.name}; remove it and train again."
-        )
-    return card
-
-
-def verified_card(folder: Path) -> ModelCard:
-    """Return the card of a model folder after verification of its weights.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing or damaged.
-    """
-    card = read_card(folder / CARD_FILE)
-    if fingerprint(folder / WEIGHTS_FILE).sha256 != card.sha256:
-        raise FlomoError(
-            f"The weights of {card.name} do not have the SHA-256 that its card states; train it "
-            "again, or choose another model."
         )
     return card
 
@@ -104,7 +86,7 @@ def install_candidate(folder: PathLike) -> str:
         If the model is damaged, has no parent, or has the name of another model.
     """
     source = loading.model_folder(Path(folder).expanduser())
-    card = verified_card(source)
+    card = loading.verified_card(source)
     if card.parent is None:
         raise FlomoError(f"{card.name} has no parent, so it cannot replace one.")
     if card.name in available() or card.name in read_index():
@@ -115,12 +97,12 @@ def install_candidate(folder: PathLike) -> str:
         target = tuned_folder() / card.name
         if target.absolute() == source.absolute():
             return card.name
-        _sweep()
+        _remove_leftovers()
         with _replacing(target, card):
             try:
                 with atomic_folder(target) as new:
                     _copy(source, new)
-                    verified_card(new)  # the disk may have failed silently
+                    loading.verified_card(new)  # the disk may have failed silently
             except OSError as error:
                 reason = error.strerror or error
                 raise FlomoError(f"{card.name} could not be copied: {reason}.") from error
@@ -182,17 +164,17 @@ def _replacing(target: Path, card: ModelCard) -> Iterator[None]:
         )
     if promoted_for(card.name) is not None and installed is not None:
         raise FlomoError(f"{card.name} is already in use, so it was not replaced.")
-    aside = target.with_name(f".flomo-{secrets.token_hex(6)}")
-    target.rename(aside)
+    moved = target.with_name(f".flomo-{secrets.token_hex(6)}")
+    target.rename(moved)
     try:
         yield
     except BaseException:
-        aside.rename(target)
+        moved.rename(target)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(moved, ignore_errors=True)
 
 
-def _sweep() -> None:
+def _remove_leftovers() -> None:
     """Remove what killed processes left behind; the caller holds the lock."""
     for pattern in (".flomo-*", ".removed-*"):
         for path in tuned_folder().glob(pattern):
@@ -203,7 +185,7 @@ def _sweep() -> None:
 def _sha256_of(folder: Path) -> str | None:
     """Return the hash of the weights of a model; None if it is damaged."""
     try:
-        return verified_card(folder).sha256
+        return loading.verified_card(folder).sha256
     except FlomoError:
         return None
 

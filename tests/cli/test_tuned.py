@@ -1,4 +1,4 @@
-"""``flomo models promote`` and ``rollback``, and which model ``flomo segment`` takes by itself."""
+"""``flomo models promote`` and ``rollback``, and the default model of ``flomo segment``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def candidate(model: Path, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_segment_takes_the_model_in_use(
+def test_segment_uses_the_promoted_model(
     answer: Answer, candidate: Callable[..., Path], stack: Path, tmp_path: Path
 ) -> None:
     name = f"{DEFAULT_MODEL}.tuned-1"
@@ -78,7 +78,7 @@ def test_segment_takes_the_model_in_use(
     assert answer("models", "promote", name)["in_use"] == name, "it was not deleted"
 
 
-def test_people_read_why(
+def test_promotion_errors_give_the_reason(
     answer: Answer, candidate: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = f"{DEFAULT_MODEL}.tuned-1"

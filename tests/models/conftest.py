@@ -34,7 +34,7 @@ def _load(name: str) -> ModuleType:
     return module
 
 
-_load("hub_toy")  # tests import flomo_tests_hub_toy
+_load("hub_helpers")  # tests import flomo_tests_hub_helpers
 _hub_server = _load("hub_server")
 
 
@@ -63,8 +63,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def commit(hub: Any) -> str:
     """A repository with the toy model, and its commit."""
-    toy = sys.modules["flomo_tests_hub_toy"]
-    committed: str = hub.add(toy.REPO, toy.CONTENT)
+    helpers = sys.modules["flomo_tests_hub_helpers"]
+    committed: str = hub.add(helpers.REPO, helpers.CONTENT)
     return committed
 
 

@@ -1,6 +1,6 @@
-"""Downloads with the real client against a small Hub that can lie, refuse and forbid.
+"""Downloads with huggingface_hub from a local server that can send wrong data and errors.
 
-Each test ends in the right bytes or in one clear sentence, and never in a wrong file.
+Each test ends with the right content or with an error of one sentence, never with a wrong file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flomo_tests_hub_toy import (
+from flomo_tests_hub_helpers import (
     CARD,
     CONTENT,
     PINS,
@@ -50,7 +50,7 @@ def test_download(hub: Any, commit: str, folder: Path) -> None:
     assert_complete(folder)
 
 
-def test_what_is_there_is_not_fetched_again(hub: Any, commit: str, folder: Path) -> None:
+def test_existing_files_are_not_downloaded_again(hub: Any, commit: str, folder: Path) -> None:
     download(HubSource(REPO, commit), folder, PINS)
     hub.seen.clear()
     download(HubSource(REPO), folder, PINS)
@@ -63,7 +63,7 @@ def test_an_older_commit(hub: Any, commit: str, folder: Path) -> None:
     assert_complete(folder)
 
 
-def test_a_changed_file_is_set_aside(hub: Any, commit: str, folder: Path) -> None:
+def test_a_changed_file_is_renamed(hub: Any, commit: str, folder: Path) -> None:
     download(HubSource(REPO, commit), folder, PINS)
     damaged = b"x" + CONTENT[WEIGHTS][1:]
     (folder / WEIGHTS).write_bytes(damaged)
@@ -114,8 +114,8 @@ def test_wrong_bytes(hub: Any, commit: str, folder: Path, files: Any, name: str)
     assert (folder / name).read_bytes() == CONTENT[name]
 
 
-def test_the_hub_has_other_content_than_the_pin(hub: Any, commit: str, folder: Path) -> None:
-    """Same length, and the Hub is consistent with itself: only the pin knows better."""
+def test_content_differs_from_the_pin(hub: Any, commit: str, folder: Path) -> None:
+    """Same length, and the Hub is consistent with itself: only the pin shows the difference."""
     other = hub.add(REPO, {WEIGHTS: CONTENT[WEIGHTS][::-1]})
     with pytest.raises(FlomoError) as caught:
         download(HubSource(REPO, other), folder, PINS)
@@ -138,9 +138,7 @@ def test_wrong_length(hub: Any, commit: str, folder: Path, fault: dict[str, int]
     assert_complete(folder)
 
 
-def test_another_length_than_the_pin_is_not_even_fetched(
-    hub: Any, commit: str, folder: Path
-) -> None:
+def test_wrong_size_is_not_downloaded(hub: Any, commit: str, folder: Path) -> None:
     hub.add(REPO, {WEIGHTS: CONTENT[WEIGHTS] + b"x"})
     with pytest.raises(FlomoError) as caught:
         download(HubSource(REPO), folder, PINS)
@@ -175,7 +173,7 @@ def test_a_mirror_without_hashes(hub: Any, commit: str, folder: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("route", ["/api/models", "/resolve/", "/storage/"])
-def test_refusals(
+def test_error_status(
     hub: Any, commit: str, folder: Path, *, status: int, headers: Any, words: list[str], route: str
 ) -> None:
     hub.faults.status, hub.faults.headers, hub.faults.path = status, headers, route
@@ -186,7 +184,7 @@ def test_refusals(
 
 
 @pytest.mark.parametrize(("route", "status"), [("/resolve/", 500), ("/storage/", 429)])
-def test_a_passing_fault_is_retried(
+def test_a_temporary_error_is_retried(
     hub: Any, commit: str, folder: Path, route: str, status: int
 ) -> None:
     hub.faults.status, hub.faults.path, hub.faults.times = status, route, 1
@@ -231,7 +229,7 @@ def test_offline(
 # Names
 
 
-def test_sources() -> None:
+def test_parse_source() -> None:
     assert parse_source("hf:org/name") == HubSource("org/name", None)
     assert parse_source("hf:org/na.me-1@v1.0") == HubSource("org/na.me-1", "v1.0")
     assert parse_source("hf:org/name@refs/pr/1").revision == "refs/pr/1"
@@ -245,13 +243,13 @@ def test_sources() -> None:
         *("hf:a/b@ v", "hf:a b/c", "hf:a/b?x=1", "hf:a/b--c", "hf:-a/b", "hf:a/" + "b" * 100),
     ],
 )
-def test_what_is_no_source(text: str) -> None:
+def test_invalid_source(text: str) -> None:
     with pytest.raises(FlomoError) as caught:
         parse_source(text)
     sentence(caught)
 
 
 def test_the_import_is_cheap(run_python: Callable[..., Any]) -> None:
-    """The client takes half a second to import and waits until it is needed."""
+    """huggingface_hub takes half a second to import and is imported only when needed."""
     code = "import sys, napari_flomo.models.hub; print('huggingface_hub' in sys.modules)"
     assert run_python("-c", code).stdout == "False\n"

@@ -1,4 +1,4 @@
-"""Downloads to a disk that is full, read-only or in the way."""
+"""Downloads to a full or read-only disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flomo_tests_hub_toy import (
+from flomo_tests_hub_helpers import (
     CONTENT,
     PINS,
     REPO,
@@ -27,7 +27,7 @@ from napari_flomo.models.hub import HubSource
 
 @pytest.fixture
 def unwritable(tmp_path: Path) -> Iterator[Path]:
-    """A folder that this process may read and not write, also when it is an administrator's."""
+    """A folder that this process can read but not write, even as root."""
     if os.name == "nt":
         pytest.skip("Windows has no such permission bits")
     with tempfile.TemporaryDirectory() as name:
@@ -66,14 +66,14 @@ def test_a_read_only_folder_with_the_model_works(hub: Any, commit: str, unwritab
     assert download(HubSource(REPO), unwritable, PINS) == commit
 
 
-def test_a_file_is_in_the_way(hub: Any, commit: str, tmp_path: Path) -> None:
+def test_a_file_instead_of_the_folder(hub: Any, commit: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FlomoError) as caught:
         download(HubSource(REPO), tmp_path / "file", PINS)
     sentence(caught, "file")
 
 
-def test_a_disk_without_room(
+def test_not_enough_disk_space(
     hub: Any, commit: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def usage(_: object) -> Any:
@@ -86,7 +86,7 @@ def test_a_disk_without_room(
     assert not hub.bodies(), "the room was not checked first"
 
 
-def test_a_disk_that_fills_up(
+def test_disk_full_during_the_download(
     hub: Any, commit: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fill(_url: str, file: Any, **_: object) -> None:

@@ -34,7 +34,7 @@ Make = Callable[..., Path]
 
 @pytest.fixture
 def trained(card: ModelCard) -> nn.Module:
-    """FLoMo-Net-B0 whose norms have seen images, so that its statistics are not 0 and 1."""
+    """FLoMo-Net-B0 whose batch norms have statistics other than 0 and 1."""
     torch.manual_seed(3)
     network = build_network(card).train()
     with torch.no_grad():
@@ -44,7 +44,7 @@ def trained(card: ModelCard) -> nn.Module:
 
 
 def rewrite(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Replace the weights and make the card agree, as a wrong export would."""
+    """Replace the weights and update the hash in the card, as a wrong export would."""
     content = safetensors.torch.save(tensors)
     (folder / WEIGHTS_FILE).write_bytes(content)
     restate(folder, sha256=hashlib.sha256(content).hexdigest())
@@ -55,7 +55,7 @@ def restate(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_half_precision_comes_back_as_float32(
+def test_half_precision_is_loaded_as_float32(
     trained: nn.Module, card: ModelCard, tmp_path: Path
 ) -> None:
     written = save_model(tmp_path / "heart", trained, card)
@@ -90,7 +90,7 @@ def test_same_network_same_file(trained: nn.Module, card: ModelCard, tmp_path: P
     assert first.card_hash == last.card_hash
 
 
-def test_large_weights_are_not_squeezed(card: ModelCard, tmp_path: Path) -> None:
+def test_weights_beyond_float16_stay_in_float32(card: ModelCard, tmp_path: Path) -> None:
     network = build_network(card)
     with torch.no_grad():
         network.head.weight[0] = 1e6
@@ -108,14 +108,14 @@ def test_nan_is_not_saved(card: ModelCard, tmp_path: Path) -> None:
     assert not (tmp_path / "heart").exists()
 
 
-def test_network_that_is_not_the_cards_is_not_saved(card: ModelCard, tmp_path: Path) -> None:
+def test_network_that_does_not_fit_the_card_is_not_saved(card: ModelCard, tmp_path: Path) -> None:
     other = networks.build("flomo-b0", in_channels=1, num_classes=2)
     with pytest.raises(FlomoError, match=r"head\.weight has the shape \(2, "):
         save_model(tmp_path / "heart", other, card)
     assert not (tmp_path / "heart").exists()
 
 
-def test_full_disk_leaves_the_old_model(
+def test_full_disk_keeps_the_old_model(
     make_model: Make, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_model()
@@ -132,7 +132,7 @@ def test_full_disk_leaves_the_old_model(
     assert not (tmp_path / "new" / "model").exists()
 
 
-def test_model_is_replaced(make_model: Make, card: ModelCard) -> None:
+def test_model_is_overwritten(make_model: Make, card: ModelCard) -> None:
     folder = make_model()
     save_model(folder, build_network(card), replace(card, temperature=2.0))
     assert load_network(folder)[1].temperature == 2.0
@@ -140,7 +140,7 @@ def test_model_is_replaced(make_model: Make, card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize("part", ["", "card.json", "model.safetensors"])
-def test_locate_takes_folder_or_file(make_model: Make, part: str) -> None:
+def test_locate_accepts_folder_or_file(make_model: Make, part: str) -> None:
     folder = make_model()
     assert locate(folder / part) == folder
     assert locate(str(folder / part)) == folder
@@ -156,7 +156,7 @@ def test_bundled_by_name(make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"),
+    ("name", "message"),
     [
         ("flomo-b0-acdd", "did you mean 'flomo-b0-acdc'"),
         ("FLOMO-B0-ACDC", "did you mean 'flomo-b0-acdc'"),
@@ -165,17 +165,17 @@ def test_bundled_by_name(make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_
     ],
 )
 def test_unknown_name(
-    make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, complaint: str
+    make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, message: str
 ) -> None:
     make_model(name="flomo-b0-acdc")
     monkeypatch.setattr(index, "BUNDLED", tmp_path)
     monkeypatch.chdir(tmp_path.parent)
-    with pytest.raises(FlomoError, match=complaint):
+    with pytest.raises(FlomoError, match=message):
         load_network(name)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt", ".pkl", ".bin"])
-def test_pickles_are_refused_by_name(tmp_path: Path, suffix: str) -> None:
+def test_pickles_are_refused_by_suffix(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"model{suffix}"
     path.write_bytes(pickle.dumps({}))
     with pytest.raises(FlomoError, match="never loaded"):
@@ -210,7 +210,7 @@ def test_damaged_weights(make_model: Make, damage: str) -> None:
     assert str(path) in str(caught.value)
 
 
-def test_missing_parts(make_model: Make) -> None:
+def test_missing_files(make_model: Make) -> None:
     folder = make_model()
     (folder / WEIGHTS_FILE).unlink()
     with pytest.raises(FlomoError, match="weights of heart are missing"):
@@ -257,8 +257,8 @@ def test_network_must_exist(make_model: Make) -> None:
         load_network(folder)
 
 
-def test_bundled_models_are_sound() -> None:
-    """What is in the package must load: a wrong file has been published by others before."""
+def test_bundled_models_can_be_loaded() -> None:
+    """A package with a wrong model file must not be released."""
     names = available()
     for name in names:
         network, card = load_network(name)

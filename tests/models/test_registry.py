@@ -1,6 +1,6 @@
-"""Models that come from a Hub: pinned, verified, kept, offline, never half of one.
+"""Models from the Hub: pinned, verified, cached, usable offline, never incomplete.
 
-The weights here are a few kilobytes of nothing: fetching and checking does not look into them.
+The weights are a few kilobytes of arbitrary bytes, which downloads and verification do not parse.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from platformdirs.windows import Windows
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import (
     ModelCard,
-    PinnedFile,
     cache,
     cache_folder,
     checksums,
-    fetch_pinned_file,
     index,
     info,
     list_models,
@@ -68,7 +66,7 @@ def publish(hub: Any, card: ModelCard) -> Publish:
 
 @pytest.fixture
 def pin(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pin:
-    """Write an index that pins a name to what the Hub has now, or not at all."""
+    """Write an index that pins a name to the content of the Hub, or leaves it unpublished."""
 
     def write(name: str, repo: str, commit: str | None, **changes: Any) -> None:
         files = hub.repositories[repo].commits[commit] if commit else {}
@@ -109,7 +107,7 @@ def test_pull_at_a_commit(hub: Any, publish: Publish, home: Path) -> None:
 
     asked = len(hub.seen)
     assert pull(source) == locate(source) == folder
-    assert len(hub.seen) == asked, "what is here and checked is not asked for again"
+    assert len(hub.seen) == asked, "verified files need no request"
 
     (state,) = list_models()
     assert (state.place, state.name, state.folder) == ("fetched", source, folder)
@@ -131,7 +129,7 @@ def test_a_branch_moves_only_when_pulled(hub: Any, publish: Publish) -> None:
     assert locate("hf:team/heart@releases/v1").name == first
 
 
-def test_our_names_are_pinned(publish: Publish, pin: Pin) -> None:
+def test_names_of_the_index_are_pinned(publish: Publish, pin: Pin) -> None:
     commit = publish()
     pin("heart", "team/heart", commit)
     assert [state.place for state in list_models()] == ["online"]
@@ -140,11 +138,11 @@ def test_our_names_are_pinned(publish: Publish, pin: Pin) -> None:
     assert locate("heart").name == commit
     (state,) = list_models()
     assert (state.name, state.place) == ("heart", "fetched")
-    assert load_card("heart@main").name == "later", "another revision, when it is asked for"
+    assert load_card("heart@main").name == "later", "an explicit revision"
 
 
-def test_the_index_is_believed_not_the_hub(hub: Any, publish: Publish, pin: Pin) -> None:
-    """A repository that somebody else took over is consistent in itself, but not ours."""
+def test_the_index_overrides_the_hub(hub: Any, publish: Publish, pin: Pin) -> None:
+    """A repository that was taken over is consistent in itself, but has the wrong hashes."""
     commit = publish()
     pin("heart", "team/heart", commit)
     evil = bytes(reversed(WEIGHTS))
@@ -159,8 +157,8 @@ def test_the_index_is_believed_not_the_hub(hub: Any, publish: Publish, pin: Pin)
     assert not names(folder) & {"card.json", "model.safetensors", "origin.json"}
 
 
-def test_a_new_index_is_not_satisfied_with_old_files(publish: Publish, pin: Pin) -> None:
-    """What was fetched before the index knew it is compared with the index."""
+def test_old_files_are_verified_against_a_new_index(publish: Publish, pin: Pin) -> None:
+    """Files that were downloaded before the index pinned them are compared with the index."""
     commit = publish()
     folder = pull(f"hf:team/heart@{commit}")
     pin("heart", "team/heart", commit)
@@ -196,7 +194,7 @@ def test_weights_that_their_card_does_not_describe(hub: Any, publish: Publish) -
     assert list_models() == []
 
 
-def test_a_wrong_card_costs_no_megabytes(hub: Any) -> None:
+def test_weights_of_an_invalid_card_are_not_downloaded(hub: Any) -> None:
     hub.add("team/heart", {"card.json": b'{"name": "x"}', "model.safetensors": WEIGHTS})
     with pytest.raises(FlomoError, match=r"card\.json is not valid: the key 'network' is missing"):
         pull("hf:team/heart")
@@ -222,7 +220,7 @@ def test_offline(
     assert len(hub.seen) == asked
 
 
-def test_changed_weights_are_put_aside(publish: Publish) -> None:
+def test_changed_weights_are_renamed(publish: Publish) -> None:
     source = f"hf:team/heart@{publish()}"
     folder = pull(source)
     path = folder / "model.safetensors"
@@ -231,15 +229,15 @@ def test_changed_weights_are_put_aside(publish: Publish) -> None:
         load_network(source)
     assert names(folder) >= {"model.safetensors.bad"}
     assert not path.exists()
-    assert locate(source) == folder, "it is fetched again"
+    assert locate(source) == folder, "it is downloaded again"
     assert path.read_bytes() == WEIGHTS
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_changed_card_is_put_aside(
+def test_a_changed_card_is_renamed(
     publish: Publish, monkeypatch: pytest.MonkeyPatch, offline: bool
 ) -> None:
-    """A changed temperature or label would change every result, and no hash of weights tells."""
+    """A changed temperature or label would change every result, and no hash of weights shows it."""
     source = f"hf:team/heart@{publish()}"
     folder = pull(source)
     path = folder / "card.json"
@@ -256,8 +254,8 @@ def test_changed_card_is_put_aside(
     assert (folder / "card.json.bad").exists()
 
 
-def test_own_folders_are_left_alone(publish: Publish, tmp_path: Path) -> None:
-    """Also one with an ``origin.json``: only in the cache we may move files."""
+def test_own_folders_are_not_changed(publish: Publish, tmp_path: Path) -> None:
+    """Not even one with an ``origin.json``: only files in the cache may be renamed."""
     folder = pull(f"hf:team/heart@{publish()}")
     copy = tmp_path / "mine"
     copy.mkdir()
@@ -284,7 +282,7 @@ def test_verify(publish: Publish) -> None:
     assert problems[good] is None
     assert f"flomo models pull {bad}" in str(problems[bad])
     assert not weights.exists()
-    assert verify([bad])[0].problem, "it stays wrong until it is fetched again"
+    assert verify([bad])[0].problem, "it stays wrong until it is downloaded again"
     with pytest.raises(FlomoError, match="is not on this computer; fetch it with"):
         verify(["hf:team/other"])
 
@@ -307,7 +305,7 @@ def test_remove(publish: Publish, pin: Pin, home: Path) -> None:
     with pytest.raises(FlomoError, match="was not fetched"):
         remove("heart")
     assert not (home / "models" / "team--heart").exists()
-    assert locate("heart").name == second, "and it can be fetched again"
+    assert locate("heart").name == second, "it can be downloaded again"
 
 
 def test_remove_touches_nothing_else(make_model: Callable[..., Path], tmp_path: Path) -> None:
@@ -333,7 +331,7 @@ def test_an_interrupted_pull_is_no_model(publish: Publish) -> None:
     assert contents(pull(source))["model.safetensors"] == WEIGHTS
 
 
-def test_nowhere_to_keep_it(
+def test_cache_cannot_be_written(
     publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
@@ -351,10 +349,8 @@ def test_nowhere_to_keep_it(
         pull("hf:team/heart")
 
 
-def test_a_shared_cache_is_only_read(
-    publish: Publish, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A site's cache that users may not write: what is right is used, what is wrong refused."""
+def test_read_only_cache(publish: Publish, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a shared cache that users cannot write, right files are used and wrong ones refused."""
     source = f"hf:team/heart@{publish()}"
     folder = pull(source)
 
@@ -381,7 +377,7 @@ def test_unknown_names(hub: Any) -> None:
     assert not hub.seen
 
 
-def test_where_models_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FLOMO_HOME", "~/models")
     assert cache_folder() == Path.home() / "models"
     monkeypatch.delenv("FLOMO_HOME")
@@ -413,51 +409,16 @@ def test_push_then_pull(
 
     (tmp_path / "pinned.json").write_text(json.dumps({"models": [pushed.entry]}))
     monkeypatch.setattr(index, "INDEX", tmp_path / "pinned.json")
-    assert contents(pull("heart")) == contents(folder), "bit for bit, pinned by what push printed"
+    assert contents(pull("heart")) == contents(folder), "the printed entry pins the same content"
     image = torch.rand(1, 1, 32, 32)
     with torch.inference_mode():
         before, after = (load_network(m)[0](image).logits for m in (folder, "heart"))
     assert torch.equal(before, after)
 
 
-def test_what_cannot_be_loaded_is_not_published(hub: Any, make_model: Callable[..., Path]) -> None:
+def test_a_damaged_model_is_not_published(hub: Any, make_model: Callable[..., Path]) -> None:
     folder = make_model()
     (folder / "model.safetensors").write_bytes(WEIGHTS)
     with pytest.raises(FlomoError, match="damaged or were changed"):
         push(str(folder), "team/heart")
     assert not hub.seen
-
-
-def encoder(commit: str, **changes: Any) -> PinnedFile:
-    pinned = PinnedFile(
-        "timm/resnet",
-        commit,
-        "model.safetensors",
-        len(WEIGHTS),
-        hashlib.sha256(WEIGHTS).hexdigest(),
-    )
-    return replace(pinned, **changes)
-
-
-def test_pinned_file_of_somebody_else(hub: Any) -> None:
-    """How encoders with weights from elsewhere come: a repository without a card of ours."""
-    commit = hub.add("timm/resnet", {"model.safetensors": WEIGHTS, "config.json": b"{}"})
-    path = fetch_pinned_file(encoder(commit))
-    assert path.read_bytes() == WEIGHTS
-    asked = len(hub.seen)
-    assert fetch_pinned_file(encoder(commit)) == path
-    assert len(hub.seen) == asked
-    path.write_bytes(WEIGHTS[::-1])
-    assert fetch_pinned_file(encoder(commit)).read_bytes() == WEIGHTS
-    assert path.with_name("model.safetensors.bad").exists()
-
-
-def test_pinned_file_that_is_another(hub: Any) -> None:
-    commit = hub.add("timm/resnet", {"model.safetensors": WEIGHTS})
-    with pytest.raises(FlomoError, match=r"model\.safetensors"):
-        fetch_pinned_file(encoder(commit, sha256="0" * 64))
-    assert not [path for path in cache_folder().rglob("*.safetensors") if path.is_file()]
-    with pytest.raises(FlomoError, match="because opening a pickle can run"):
-        encoder(commit, file="pytorch_model.bin")
-    with pytest.raises(FlomoError, match="full commit"):
-        encoder("main")

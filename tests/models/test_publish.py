@@ -1,4 +1,4 @@
-"""Publishing a model with the real client: what is sent, what is not, and what comes back."""
+"""Publishing a model with huggingface_hub on a local server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flomo_tests_hub_toy import (
+from flomo_tests_hub_helpers import (
     CARD,
     CONTENT,
     PINS,
@@ -50,7 +50,7 @@ def test_upload_again(hub: Any, files: Files) -> None:
     assert hub.repositories["lab/heart"].commits[second][CARD] == b"{}"
 
 
-def test_private_means_private(hub: Any, files: Files, commit: str) -> None:
+def test_private_upload_to_a_public_repository(hub: Any, files: Files, commit: str) -> None:
     with pytest.raises(FlomoError) as caught:
         upload(files, REPO, private=True)
     sentence(caught, REPO, "is public", "nothing was sent")
@@ -73,7 +73,7 @@ def test_upload_refused(hub: Any, files: Files, status: int) -> None:
     sentence(caught, str(status))
 
 
-def test_upload_to_a_page_to_log_in(hub: Any, files: Files) -> None:
+def test_upload_to_a_login_page(hub: Any, files: Files) -> None:
     hub.faults.no_hub = True
     with pytest.raises(FlomoError) as caught:
         upload(files, "lab/heart")
@@ -87,7 +87,7 @@ def test_invalid_name(hub: Any, files: Files) -> None:
     assert not hub.seen
 
 
-def test_what_the_hub_holds_is_compared(
+def test_uploaded_content_is_verified(
     hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add("lab/other", CONTENT)
@@ -101,3 +101,11 @@ def test_what_the_hub_holds_is_compared(
     with pytest.raises(FlomoError) as caught:
         upload(files, "lab/heart")
     sentence(caught, "something else", "do not use")
+
+
+def test_xet_storage_fails(hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    with pytest.raises(FlomoError) as caught:
+        upload(files, "lab/heart")
+    sentence(caught, "HF_HUB_DISABLE_XET=1")

@@ -1,4 +1,4 @@
-"""A toy model on the Hub, and what the tests of downloads and uploads ask of every outcome."""
+"""A toy model on the Hub, and helpers for tests of downloads and uploads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def download(
     files: Mapping[str, FilePin | None],
     progress: hub.DownloadProgress | None = None,
 ) -> str:
-    """Download files at the present commit of a source, and return the commit."""
+    """Download files at the current commit of a source, and return the commit."""
     snapshot = hub.look_up(source)
     hub.download(snapshot, folder, files, progress)
     return str(snapshot.source.revision)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flomo_tests_hub_toy import (
+from flomo_tests_hub_helpers import (
     PINS,
     REPO,
     WEIGHTS,
