@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from flomo_tests_hub_helpers import (
 )
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.models import index, load_network, pull, push
 from napari_flomo.models.hub import HubSource
 from napari_flomo.models.publish import upload
 
@@ -109,3 +112,42 @@ def test_xet_storage_fails(hub: Any, files: Files, monkeypatch: pytest.MonkeyPat
     with pytest.raises(FlomoError) as caught:
         upload(files, "lab/heart")
     sentence(caught, "HF_HUB_DISABLE_XET=1")
+
+
+def test_push_then_pull(
+    hub: Any, make_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    folder = make_model()
+    pushed = push(str(folder), "team/heart", message="First")
+    commit = pushed.entry["revision"]
+    there = hub.repositories["team/heart"].commits[commit]
+    assert set(there) == {
+        "README.md",
+        "card.json",
+        "config.json",
+        "model.safetensors",
+        ".gitattributes",
+    }
+    assert b"--model hf:team/heart" in there["README.md"]
+    assert commit in pushed.url
+
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    (tmp_path / "pinned.json").write_text(json.dumps({"models": [pushed.entry]}))
+    monkeypatch.setattr(index, "INDEX", tmp_path / "pinned.json")
+    assert pull("heart") != folder
+    for name in ("card.json", "model.safetensors"):
+        assert (pull("heart") / name).read_bytes() == (folder / name).read_bytes()
+    image = torch.rand(1, 1, 32, 32)
+    with torch.inference_mode():
+        before, after = (load_network(m)[0](image).logits for m in (folder, "heart"))
+    assert torch.equal(before, after)
+
+
+def test_a_damaged_model_is_not_published(hub: Any, make_model: Callable[..., Path]) -> None:
+    folder = make_model()
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(FlomoError, match="damaged or were changed"):
+        push(str(folder), "team/heart")
+    assert not hub.seen

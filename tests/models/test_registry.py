@@ -13,15 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from platformdirs.macos import MacOS
-from platformdirs.unix import Unix
-from platformdirs.windows import Windows
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import (
     ModelCard,
     cache,
-    cache_folder,
     checksums,
     index,
     info,
@@ -30,7 +26,6 @@ from napari_flomo.models import (
     load_network,
     locate,
     pull,
-    push,
     remove,
     verify,
 )
@@ -374,51 +369,4 @@ def test_unknown_names(hub: Any) -> None:
         pull("unet")
     with pytest.raises(FlomoError, match="does not name a model of the Hub"):
         pull("hf:heart")
-    assert not hub.seen
-
-
-def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("FLOMO_HOME", "~/models")
-    assert cache_folder() == Path.home() / "models"
-    monkeypatch.delenv("FLOMO_HOME")
-    monkeypatch.setattr("platformdirs.PlatformDirs", Unix)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "napari-flomo"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "napari-flomo"
-    # platformdirs chooses the class for the system once, at its import.
-    monkeypatch.setattr("platformdirs.PlatformDirs", MacOS)
-    assert cache_folder() == Path.home() / "Library" / "Caches" / "napari-flomo"
-    monkeypatch.setattr("platformdirs.PlatformDirs", Windows)
-    monkeypatch.setattr("platformdirs.windows.get_win_folder", lambda _name: str(tmp_path))
-    assert cache_folder() == tmp_path / "napari-flomo"
-
-
-def test_push_then_pull(
-    hub: Any, make_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
-
-    folder = make_model()
-    pushed = push(str(folder), "team/heart", message="First")
-    commit = pushed.entry["revision"]
-    there = hub.repositories["team/heart"].commits[commit]
-    assert {"README.md", "card.json", "config.json", "model.safetensors"} <= set(there)
-    assert b"--model hf:team/heart" in there["README.md"]
-    assert commit in pushed.url
-
-    (tmp_path / "pinned.json").write_text(json.dumps({"models": [pushed.entry]}))
-    monkeypatch.setattr(index, "INDEX", tmp_path / "pinned.json")
-    assert contents(pull("heart")) == contents(folder), "the printed entry pins the same content"
-    image = torch.rand(1, 1, 32, 32)
-    with torch.inference_mode():
-        before, after = (load_network(m)[0](image).logits for m in (folder, "heart"))
-    assert torch.equal(before, after)
-
-
-def test_a_damaged_model_is_not_published(hub: Any, make_model: Callable[..., Path]) -> None:
-    folder = make_model()
-    (folder / "model.safetensors").write_bytes(WEIGHTS)
-    with pytest.raises(FlomoError, match="damaged or were changed"):
-        push(str(folder), "team/heart")
     assert not hub.seen
