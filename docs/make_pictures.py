@@ -216,7 +216,7 @@ def cine(studio: Studio) -> None:
     studio.viewer.open_sample("napari-flomo", "sunnybrook_cine")
     studio.viewer.reset_view()
     segment = studio.panel("Segment")
-    segment.scopes["all"].setChecked(True)
+    segment.form.scope.value = "all"
     segment.segment_button.click()
     studio.wait(lambda: segment.viewer_state.session.running is None)
     studio.viewer.dims.set_current_step(1, 5)

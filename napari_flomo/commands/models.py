@@ -130,11 +130,11 @@ def run_info(args: argparse.Namespace) -> int:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Download a model, with a progress bar."""
-    from napari_flomo.commands.progress import progress_bar
     from napari_flomo.models import load_card, pull
+    from napari_flomo.progress import progress_bar
 
-    with progress_bar("Downloading", "B", args.quiet) as report, interruptible_download():
-        folder = pull(args.model, lambda done, total, _left: report(done, total))
+    with progress_bar("B", quiet=args.quiet) as progress, interruptible_download():
+        folder = pull(args.model, progress)
     card = load_card(folder)
     if args.json:
         _print_json({"name": card.name, "folder": folder, "sha256": card.sha256})

@@ -60,9 +60,9 @@ def model_folder(model: str | None, quiet: bool) -> Path:
         If there is no such model, or it cannot be downloaded.
     """
     from napari_flomo.commands.models import interruptible_download
-    from napari_flomo.commands.progress import progress_bar
     from napari_flomo.models import in_use, locate
+    from napari_flomo.progress import progress_bar
 
     wanted = in_use(DEFAULT_MODEL) if model is None else model
-    with progress_bar("Downloading", "B", quiet) as report, interruptible_download():
-        return locate(wanted, lambda done, total, _left: report(done, total))
+    with progress_bar("B", quiet=quiet) as progress, interruptible_download():
+        return locate(wanted, progress)

@@ -10,7 +10,7 @@ import io
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,13 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models.checksums import Checksum, FilePin, GitBlob, set_aside
 from napari_flomo.models.hub_errors import explain, explain_disk, missing_file, offline_error
 from napari_flomo.models.hub_settings import endpoint, host, offline_variable
+from napari_flomo.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from tqdm import tqdm
 
-DownloadProgress = Callable[[int, int, "float | None"], None]
-"""Called with bytes done, bytes in total, and seconds left (None while unknown)."""
+MESSAGE = "Downloading the model"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -153,7 +153,7 @@ def download(
     snapshot: Snapshot,
     folder: Path,
     files: Mapping[str, FilePin | None],
-    progress: DownloadProgress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> None:
     """Download files of a repository into a folder and verify them.
 
@@ -170,7 +170,7 @@ def download(
     files
         Names (without folders) and what their content must be; None for what the Hub states.
     progress
-        Called with bytes done, bytes in total and seconds left.
+        Called with the bytes that are done.
 
     Raises
     ------
@@ -223,7 +223,7 @@ def _download_locked(
     source: HubSource,
     folder: Path,
     expected: Mapping[str, Checksum],
-    progress: DownloadProgress | None,
+    progress: ProgressCallback | None,
 ) -> None:
     for killed in folder.glob(f"{_STAGING}*"):  # left behind by a process that was killed
         shutil.rmtree(killed, ignore_errors=True)
@@ -244,7 +244,7 @@ def _download_locked(
             _move_verified(Path(found), folder / name, checksum, source)
             done += checksum.size
     if progress is not None:
-        progress(total, total, 0.0)
+        progress(Progress(total, total, MESSAGE, 0.0))
 
 
 def _move_verified(found: Path, target: Path, checksum: Checksum, source: HubSource) -> None:
@@ -301,7 +301,7 @@ def _check_space(folder: Path, size: int) -> None:
         )
 
 
-def _progress_bar(before: int, total: int, progress: DownloadProgress | None) -> type[tqdm[Any]]:
+def _progress_bar(before: int, total: int, progress: ProgressCallback | None) -> type[tqdm[Any]]:
     """Return a progress bar for huggingface_hub that reports instead of drawing.
 
     Parameters
@@ -311,7 +311,7 @@ def _progress_bar(before: int, total: int, progress: DownloadProgress | None) ->
     total
         Bytes of all files.
     progress
-        Called with bytes done, bytes in total and seconds left.
+        Called with the bytes that are done.
     """
     from tqdm import tqdm
 
@@ -334,7 +334,8 @@ def _progress_bar(before: int, total: int, progress: DownloadProgress | None) ->
             furthest = max(furthest, min(before + int(self.n), total))
             if progress is not None:
                 rate = self.format_dict["rate"]
-                progress(furthest, total, (total - furthest) / rate if rate else None)
+                seconds_left = (total - furthest) / rate if rate else None
+                progress(Progress(furthest, total, MESSAGE, seconds_left))
             return shown
 
     return ReportingBar

@@ -8,8 +8,9 @@ from pathlib import Path
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import hub
 from napari_flomo.models.checksums import FilePin
-from napari_flomo.models.hub import DownloadProgress, HubSource, is_commit
+from napari_flomo.models.hub import HubSource, is_commit
 from napari_flomo.paths import cache_folder
+from napari_flomo.progress import ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class PinnedFile:
             )
 
 
-def fetch_pinned_file(wanted: PinnedFile, progress: DownloadProgress | None = None) -> Path:
+def fetch_pinned_file(wanted: PinnedFile, progress: ProgressCallback | None = None) -> Path:
     """Return the path of a pinned file; download it if needed, and verify it every time.
 
     Raises

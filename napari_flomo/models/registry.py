@@ -17,8 +17,9 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import cache, hub, index, loading, tuned
 from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
 from napari_flomo.models.checksums import FilePin, bad_files, fingerprint, set_aside
-from napari_flomo.models.hub import DownloadProgress, HubSource
+from napari_flomo.models.hub import HubSource
 from napari_flomo.models.promotion_file import tuned_folder
+from napari_flomo.progress import ProgressCallback
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ class VerificationResult:
     problem: str | None
 
 
-def locate(model: str | os.PathLike[str], progress: DownloadProgress | None = None) -> Path:
+def locate(model: str | os.PathLike[str], progress: ProgressCallback | None = None) -> Path:
     """Return the folder of a model; one that is not on this computer is downloaded.
 
     Parameters
@@ -53,7 +54,7 @@ def locate(model: str | os.PathLike[str], progress: DownloadProgress | None = No
         weights file). A branch or tag stays the commit that it was when it was first downloaded,
         until `pull` looks it up again.
     progress
-        Called with bytes done, bytes in total and seconds left during a download.
+        Called during a download with the bytes that are done.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def find(model: str) -> Path | None:
     return folder
 
 
-def pull(model: str, progress: DownloadProgress | None = None) -> Path:
+def pull(model: str, progress: ProgressCallback | None = None) -> Path:
     """Download a model from the Hub and return its folder.
 
     Files get their final name only after verification: against the index of this package for our
@@ -108,7 +109,7 @@ def pull(model: str, progress: DownloadProgress | None = None) -> Path:
     model
         ``name``, ``name@revision`` or ``hf:organisation/name@revision``.
     progress
-        Called with bytes done, bytes in total and seconds left.
+        Called with the bytes that are done.
 
     Raises
     ------
@@ -309,7 +310,7 @@ def _is_verified(source: HubSource) -> bool:
     return not bad_files(folder, _pins(origin))
 
 
-def _download(snapshot: hub.Snapshot, folder: Path, progress: DownloadProgress | None) -> None:
+def _download(snapshot: hub.Snapshot, folder: Path, progress: ProgressCallback | None) -> None:
     entry = index.entry_of(snapshot.source)
     if entry is not None:
         hub.download(snapshot, folder, entry.pins, progress)

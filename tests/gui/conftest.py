@@ -27,6 +27,7 @@ else:
     from qtpy.QtGui import QMouseEvent
     from qtpy.QtWidgets import QApplication
 
+    from napari_flomo.widgets.forms import set_choices
     from napari_flomo.widgets.layers import layer_of_volume
     from napari_flomo.widgets.viewer_state import desk_of
 
@@ -109,8 +110,9 @@ class Bench:
 
     def pick(self, model: str) -> None:
         """Pick one of the tiny child's models."""
-        if self.segment.model_box.findData(model) < 0:
-            self.segment.model_box.addItem(model, model)
+        row = self.segment.form.model
+        if model not in row.choices:
+            set_choices(row, [(name, name, "") for name in (*row.choices, model)])
         self.segment.choose_model(model)
 
     def click(self, button: Any) -> None:

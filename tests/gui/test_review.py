@@ -41,7 +41,7 @@ def reviewed(bench: Any, make_volume: Callable[..., Volume]) -> Any:
             rows = 2 + (frame == 1) * 10 + number
             data[frame, number, :rows, 4:20] = 200
     entry = bench.add(volume.with_data(data), "cine")
-    bench.segment.scopes["all"].setChecked(True)
+    bench.segment.form.scope.value = "all"
     bench.run()
     return entry
 
@@ -280,8 +280,7 @@ def test_what_was_accepted_on_an_earlier_day_comes_back(
 
 def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
     volume = bench.viewer_state.opened(reviewed).volume
-    bench.segment.device_box.setCurrentIndex(1)
-    bench.segment.mirrored_box.click()
+    bench.segment.form.update(device="cpu", mirrored=True)
     bench.run()
     assert bench.viewer_state.opened(reviewed).segmentation.manifest["views"] == "mirrored"
     assert (bench.viewer_state.preferences.model, bench.viewer_state.preferences.device) == (
@@ -297,7 +296,7 @@ def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
     bench.viewer.layers.clear()
     again = bench.add(volume, "again")
     again.image.contrast_limits = (0, 200)
-    bench.segment.scopes["all"].setChecked(True)
+    bench.segment.form.scope.value = "all"
     bench.run()
     review = bench.viewer_state.opened(again).review
     assert review.accepted == 1

@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("napari", reason="napari is not installed")
 
+from qtpy.QtWidgets import QRadioButton
+
 from napari_flomo.volumes import Geometry, Volume
 from napari_flomo.widgets.layers import transform_of
 
@@ -88,26 +90,27 @@ def test_scope(bench: Any, make_volume: Callable[..., Volume]) -> None:
     volume = cine.with_data((cine.data % 200).astype(np.int16))
     entry = bench.add(volume)
     bench.viewer.dims.current_step = (1, 2, 0, 0)
-    bench.segment.scopes["slice"].setChecked(True)
+    bench.segment.form.scope.value = "slice"
     bench.run()
     done = entry.labels.data.any(axis=(2, 3))
     assert done.tolist() == [[False] * 4, [False, False, True, False], [False] * 4]
-    bench.segment.scopes["stack"].setChecked(True)
+    bench.segment.form.scope.value = "stack"
     bench.run()
     assert entry.labels.data.any(axis=(2, 3))[1].all()
     assert not entry.labels.data[0].any()
-    bench.segment.scopes["all"].setChecked(True)
+    bench.segment.form.scope.value = "all"
     bench.run()
     assert entry.labels.data.any(axis=(2, 3)).all()
 
 
 def test_scope_buttons_follow_the_image(bench: Any, make_volume: Callable[..., Volume]) -> None:
     bench.add(make_volume(frames=3), "cine")
-    assert bench.segment.scopes["all"].isVisibleTo(bench.segment)
-    bench.segment.scopes["all"].setChecked(True)
+    buttons = bench.segment.form.scope.native.findChildren(QRadioButton)
+    assert all(button.isVisible() for button in buttons)
+    bench.segment.form.scope.value = "all"
     bench.add(make_volume(), "stack")
-    assert not bench.segment.scopes["all"].isVisibleTo(bench.segment)
-    assert bench.segment.scope == "stack"
+    assert [button.isVisible() for button in buttons] == [True, True, False]
+    assert bench.segment.form().scope == "stack"
 
 
 def test_several_images(bench: Any, make_heart: Callable[..., Volume]) -> None:
@@ -117,7 +120,7 @@ def test_several_images(bench: Any, make_heart: Callable[..., Volume]) -> None:
     bench.run()
     assert first.labels is None
     bench.viewer.layers.selection.active = first.image
-    assert bench.segment.image_box.currentText() == "first"
+    assert bench.segment.form.image.current_choice == "first"
     bench.run()
     assert first.labels.data.shape == (2, 48, 48)
     assert second.labels.data.shape == (5, 64, 64)
@@ -277,13 +280,12 @@ def test_sheared_and_unknown_images_are_said(bench: Any) -> None:
 
 def test_spacing_can_be_given(bench: Any) -> None:
     layer = bench.viewer.add_image(np.random.default_rng(0).random((3, 40, 50)))
-    row = bench.segment.spacing
-    assert row.isVisibleTo(bench.segment)
-    for box, value in zip(row.boxes, (8, 1.25, 1.5), strict=True):
-        box.setValue(value)
-    bench.click(row.button)
+    row = bench.segment.form.voxel_mm
+    assert row.native.isVisible()
+    row.value = (8, 1.25, 1.5)
+    bench.click(bench.segment.voxel_button)
     np.testing.assert_array_equal(layer.scale, (8, 1.25, 1.5))
-    assert not row.isVisibleTo(bench.segment)
+    assert not row.native.isVisible()
     assert "1.25 × 1.5 × 8 mm" in bench.segment.image_line.text()
 
 

@@ -43,14 +43,14 @@ def test_layer_of_any_order(
     heart = make_heart(slices=4)
     entry = foreign(bench, heart, order)
     bench.segment.refresh()
-    assert not bench.segment.slice_axis.isVisibleTo(bench.segment)
+    assert not bench.segment.form.slice_axis.native.isVisible()
     assert bench.segment.image_line.text().startswith("4 slices, 64 × 64 pixels, 1.5 × 1.5 × 8 mm")
     seen = order.index(0) not in bench.viewer.dims.displayed
-    bench.segment.scopes["slice"].setChecked(True)
+    bench.segment.form.scope.value = "slice"
     bench.run()
     assert (entry.labels is not None) == seen
     assert seen or "click Segment again" in bench.segment.message.text.text()
-    bench.segment.scopes["stack"].setChecked(True)
+    bench.segment.form.scope.value = "stack"
     bench.run()
     np.testing.assert_array_equal(entry.labels.data, expected(heart).transpose(order))
     assert entry.uncertainty.data.shape == entry.image.data.shape
@@ -79,9 +79,8 @@ def test_layer_of_any_order(
     assert np.shares_memory(image.labels.data, entry.labels.data)
     assert image.review.edits(Place(0, 2)) == 1
     assert image.counts.voxels(3, 0) == (wanted == 3).sum() + 1
-    assert entry.keeper.flush()
-    entry.keeper.close()  # as a crash, which leaves the journal
-    entry.keeper = None
+    assert image.autosave.flush()
+    bench.viewer_state.session.labels_removed(image.key)  # as a crash, which leaves the journal
     [left] = unfinished()
     found = replay(left.folder)
     np.testing.assert_array_equal(found.image.data, heart.data)
@@ -97,7 +96,7 @@ def test_second_run_and_undo_keep_the_order(bench: Any, make_heart: Callable[...
     entry.watch.look("stroke")
     image = bench.viewer_state.opened(entry)
     assert image.labels.data[1, 3, 4] == 1
-    bench.segment.segment(sure=True)
+    bench.segment.segment(confirmed=True)
     bench.wait_idle()
     np.testing.assert_array_equal(image.labels.data, expected(heart))
     np.testing.assert_array_equal(entry.labels.data, expected(heart).transpose(1, 2, 0))
@@ -111,7 +110,7 @@ def test_frames_stay_in_front(bench: Any, make_heart: Callable[..., Volume]) -> 
     cine = np.stack([heart.data, heart.data + 5]).transpose(0, 2, 1, 3)
     layer = bench.viewer.add_image(cine, scale=(1, 1.5, 8, 1.5), units=("s", "mm", "mm", "mm"))
     entry = bench.viewer_state.entry_of(layer)
-    bench.segment.scopes["all"].setChecked(True)
+    bench.segment.form.scope.value = "all"
     bench.run()
     image = bench.viewer_state.opened(entry)
     assert image.volume.data.shape == (2, 4, 64, 64)
@@ -124,14 +123,13 @@ def test_unclear_layer_asks_in_the_panel(bench: Any, make_heart: Callable[..., V
     heart = make_heart(slices=40)
     entry = foreign(bench, heart, (1, 0, 2), scale=(1.5, 1.5, 1.5))
     bench.segment.refresh()
-    row = bench.segment.slice_axis
-    assert row.isVisibleTo(bench.segment)
+    row = bench.segment.form.slice_axis
+    assert row.native.isVisible()
     assert "choose it below" in bench.segment.image_line.text()
     bench.run()
     assert entry.labels is None
     assert "--slice-axis" in bench.segment.message.text.text()
-    row.choice.setCurrentIndex(row.choice.findData("j"))
-    row.apply()
+    row.value = "j"
     bench.run()
     np.testing.assert_array_equal(entry.labels.data, expected(heart).transpose(1, 0, 2))
     assert bench.viewer_state.opened(entry).volume.n_slices == 40

@@ -12,6 +12,7 @@ import pytest
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import hub
 from napari_flomo.models.checksums import FilePin
+from napari_flomo.progress import ProgressCallback
 
 REPO = "heart-lab/model"
 WEIGHTS, CARD = "model.safetensors", "card.json"
@@ -22,7 +23,7 @@ def download(
     source: hub.HubSource,
     folder: Path,
     files: Mapping[str, FilePin | None],
-    progress: hub.DownloadProgress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> str:
     """Download files at the current commit of a source, and return the commit."""
     snapshot = hub.look_up(source)

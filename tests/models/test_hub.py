@@ -27,20 +27,21 @@ from flomo_tests_hub_helpers import (
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.hub import HubSource, parse_source
 from napari_flomo.models.publish import upload
+from napari_flomo.progress import Progress
 
 # What works
 
 
 def test_download(hub: Any, commit: str, folder: Path) -> None:
-    told: list[tuple[int, int, float | None]] = []
-    found = download(HubSource(REPO), folder, PINS, lambda *now: told.append(now))
+    told: list[Progress] = []
+    found = download(HubSource(REPO), folder, PINS, told.append)
     assert found == commit
     assert_complete(folder)
     assert not leftovers(folder)
     total = sum(map(len, CONTENT.values()))
-    assert told[-1] == (total, total, 0.0)
-    assert {now[1] for now in told} == {total}
-    assert all(a[0] <= b[0] for a, b in itertools.pairwise(told))
+    assert (told[-1].done, told[-1].seconds_left) == (total, 0.0)
+    assert {progress.total for progress in told} == {total}
+    assert all(a.done <= b.done for a, b in itertools.pairwise(told))
     assert any(seen.agent.startswith("napari-flomo/") for seen in hub.seen)
     storage = hub.requests("GET", "/storage/")
     assert len(storage) == 1

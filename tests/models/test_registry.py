@@ -30,6 +30,7 @@ from napari_flomo.models import (
     verify,
 )
 from napari_flomo.models.card import card_text
+from napari_flomo.progress import Progress
 
 Publish = Callable[..., str]
 Pin = Callable[..., None]
@@ -93,11 +94,11 @@ def names(folder: Path) -> set[str]:
 def test_pull_at_a_commit(hub: Any, publish: Publish, home: Path) -> None:
     commit = publish()
     source = f"hf:team/heart@{commit}"
-    shown: list[tuple[int, int, float | None]] = []
-    folder = pull(source, lambda *seen: shown.append(seen))
+    shown: list[Progress] = []
+    folder = pull(source, shown.append)
     assert folder == home / "models" / "team--heart" / commit
     assert contents(folder) == hub.repositories["team/heart"].commits[commit]
-    assert shown[-1] == (len(WEIGHTS), len(WEIGHTS), 0.0)
+    assert (shown[-1].done, shown[-1].total) == (len(WEIGHTS), len(WEIGHTS))
     assert load_card(source).name == "heart"
 
     asked = len(hub.seen)

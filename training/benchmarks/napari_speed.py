@@ -185,7 +185,7 @@ def measure_cine(window: Window, figures: Figures) -> None:
     figures.viewer_before = me.memory_info().rss / 1e6
     entry = window.add(replace(cine, data=frames))
     figures.cine_mb = frames.nbytes / 1e6
-    window.panel.scopes["all"].setChecked(True)
+    window.panel.form.scope.value = "all"
 
     def watch() -> None:
         for child in me.children():

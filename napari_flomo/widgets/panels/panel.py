@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 
 if TYPE_CHECKING:
     from napari_flomo.widgets.viewer_state import ViewerState
@@ -41,3 +42,11 @@ def note(tip: str) -> QLabel:
     label.setToolTip(tip)
     label.setContentsMargins(0, 0, 0, 6)
     return label
+
+
+def button(text: str, tip: str, action: Callable[[], Any]) -> QPushButton:
+    """Return a button with its tooltip; a click calls ``action``."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.clicked.connect(lambda _checked=False: action())
+    return made

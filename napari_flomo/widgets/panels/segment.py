@@ -7,59 +7,46 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QButtonGroup,
-    QCheckBox,
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QProgressBar,
-    QPushButton,
-    QRadioButton,
-    QVBoxLayout,
-)
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QRadioButton, QVBoxLayout
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
-    Problem,
+    Choice,
+    Message,
     Progress,
     RunCancelled,
     RunFailed,
     RunFinished,
     RunProgressed,
     RunStarted,
-    remarks_after,
+    messages,
 )
-from napari_flomo.session.messages import MIRRORED_TIP, MIRRORED_TITLE, card_text, progress_text
+from napari_flomo.session.messages import (
+    DEVICES,
+    DISCLAIMER,
+    SCOPES,
+    card_text,
+    model_title,
+    progress_text,
+)
 from napari_flomo.widgets import segmenting
-from napari_flomo.widgets.entries import Entry
+from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, set_tips
+from napari_flomo.widgets.forms.segment import VIEWS, SegmentOptions
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
-from napari_flomo.widgets.messages import Choice, MessageBar
-from napari_flomo.widgets.panels.panel import Panel, note
+from napari_flomo.widgets.messages import MessageBar
+from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
+from napari_flomo.widgets.panels.panel import Panel, button, note
 from napari_flomo.widgets.panels.restore import offer
-from napari_flomo.widgets.slice_axis_row import SliceAxisRow
-from napari_flomo.widgets.spacing import SpacingRow
-from napari_flomo.widgets.viewer_state import Said, desk_of
+from napari_flomo.widgets.viewer_state import desk_of
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.layers import Image
 
     from napari_flomo.session import Event, Run
-
-DEVICES = (
-    ("auto", "Automatic", "The GPU where there is one, else the CPU"),
-    ("cpu", "CPU", "Slower, but always there"),
-    ("cuda", "GPU (CUDA)", "An NVIDIA graphics card"),
-)
-SCOPES = (
-    ("slice", "This slice", "Only the slice on the screen; the others keep their labels"),
-    ("stack", "This stack", "All slices of the frame on the screen"),
-    ("all", "All frames", "All slices of all frames of a cine"),
-)
-DISCLAIMER = "For research and education. Not a medical device."
 
 
 class SegmentPanel(Panel):
@@ -74,7 +61,6 @@ class SegmentPanel(Panel):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(desk_of(napari_viewer))
         self._build()
-        self._arrange()
         bind(self.viewer_state)
         self.fill_models()
         self._choose_remembered()
@@ -93,159 +79,109 @@ class SegmentPanel(Panel):
     # What is on the panel
 
     def _build(self) -> None:
-        self.image_box = QComboBox()
-        self.image_box.setToolTip("The image to segment; follows the layer you select")
-        self.image_box.activated.connect(self._on_image_chosen)
+        self.form = form = make_form(SegmentOptions)
         self.image_line = note("What the chosen image is, and what will be done with it")
-        self.spacing = SpacingRow(self.viewer_state)
-        self.slice_axis = SliceAxisRow(self.viewer_state)
-        self.model_box = QComboBox()
-        self.model_box.setToolTip("The network to use; more of them under Models")
-        self.model_box.currentIndexChanged.connect(self._on_model_chosen)
-        self.models_button = QPushButton("Models…")
-        self.models_button.setToolTip("Fetch, verify and pick models")
-        self.models_button.clicked.connect(partial(self.open, "Models"))
         self.card_line = note("Structures that the model finds, its accuracy and its licence")
         self.card_line.setTextFormat(Qt.TextFormat.RichText)
-        self.device_box = QComboBox()
-        for name, title, tip in DEVICES:
-            self.device_box.addItem(title, name)
-            self.device_box.setItemData(
-                self.device_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole
-            )
-        self.device_box.setToolTip("Where the network runs")
-        self.mirrored_box = QCheckBox(MIRRORED_TITLE)
-        self.mirrored_box.setToolTip(MIRRORED_TIP)
-        self.scope_buttons = QButtonGroup(self)
-        self.scopes: dict[str, QRadioButton] = {}
-        for name, title, tip in SCOPES:
-            button = self.scopes[name] = QRadioButton(title)
-            button.setToolTip(tip)
-            self.scope_buttons.addButton(button)
-        self.scopes["stack"].setChecked(True)
-        self.segment_button = QPushButton("Segment")
-        self.segment_button.setToolTip("Find the structures; the image itself is not changed")
+        self.voxel_button = button(
+            "Set", "Give the image this voxel size, as the layer's scale", self._set_voxel_size
+        )
+        models = button(
+            "Models…", "Download, verify and choose models", lambda: self.open("Models")
+        )
+        self.segment_button = button(
+            "Segment", "Find the structures; the image itself is not changed", self.segment
+        )
         self.segment_button.setDefault(True)
-        self.segment_button.clicked.connect(lambda _clicked: self.segment())
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop within a second; the layers stay as they were")
-        self.cancel_button.clicked.connect(self.cancel)
-        self.review_button = QPushButton("Review…")
-        self.review_button.setToolTip("Walk through the slices, the most uncertain first")
-        self.review_button.clicked.connect(partial(self.open, "Review"))
+        self.cancel_button = button(
+            "Cancel", "Stop within a second; the layers stay as they were", self.cancel
+        )
+        self.review_button = button(
+            "Review…",
+            "Go through the slices, the most uncertain first",
+            lambda: self.open("Review"),
+        )
         self.progress = QProgressBar()
         self.progress.setToolTip("How far the work is, and about how long it will take")
         self.message = MessageBar()
 
-    def _arrange(self) -> None:
-        scope = QHBoxLayout()
-        for button in self.scopes.values():
-            scope.addWidget(button)
-        models = QHBoxLayout()
-        models.addWidget(self.model_box, 1)
-        models.addWidget(self.models_button)
+        insert_below(form, form.image, self.image_line)
+        insert_below(form, form.model, self.card_line)
+        for box in form.voxel_mm:
+            box.native.setDecimals(3)
+        add_beside(form.voxel_mm, self.voxel_button)
+        add_beside(form.model, models)
+        set_tips(form.device, DEVICES)
+        set_tips(form.scope, SCOPES)
+        set_tips(form.mirrored, VIEWS)
+        form.image.changed.connect(self._on_image_chosen)
+        form.slice_axis.changed.connect(self._on_slice_axis)
+        form.model.changed.connect(self._show_card)
         buttons = QHBoxLayout()
         buttons.addWidget(self.segment_button, 2)
         buttons.addWidget(self.cancel_button, 1)
         buttons.addWidget(self.review_button, 1)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Image", self.image_box)
-        form.addRow(self.image_line)
-        form.addRow(self.spacing)
-        form.addRow(self.slice_axis)
-        form.addRow("Model", models)
-        form.addRow(self.card_line)
-        form.addRow("Device", self.device_box)
-        form.addRow("Segment", scope)
-        form.addRow("Views", self.mirrored_box)
+        disclaimer = note("What this program is for")
+        disclaimer.setText(DISCLAIMER)
         layout = QVBoxLayout(self)
-        layout.addLayout(form)
+        layout.addWidget(form.native)
         layout.addLayout(buttons)
         layout.addWidget(self.progress)
         layout.addWidget(self.message)
         layout.addStretch(1)
-        disclaimer = note("What this program is for")
-        disclaimer.setText(DISCLAIMER)
         layout.addWidget(disclaimer)
 
     @property
     def model(self) -> str:
         """Name of the chosen model."""
-        return str(self.model_box.currentData() or "")
-
-    @property
-    def device(self) -> str:
-        """Name of the chosen device."""
-        return str(self.device_box.currentData())
-
-    @property
-    def scope(self) -> str:
-        """How much is to be segmented: ``"slice"``, ``"stack"`` or ``"all"``."""
-        return next(name for name, button in self.scopes.items() if button.isChecked())
+        return self.form().model or ""
 
     def fill_models(self) -> None:
-        """List the models anew, as after a download."""
-        chosen = self.model
-        self.model_box.blockSignals(True)
-        self.model_box.clear()
-        for state in list_models():
-            if state.place == "unpublished":
-                continue
-            title = state.name if state.folder else f"{state.name} (will be fetched)"
-            self.model_box.addItem(title, state.name)
-            self.model_box.setItemData(
-                self.model_box.count() - 1, state.summary, Qt.ItemDataRole.ToolTipRole
-            )
-        self.model_box.blockSignals(False)
-        self.choose_model(chosen or in_use(DEFAULT_MODEL))
+        """List the models again, as after a download."""
+        options = [
+            (model_title(state), state.name, state.summary)
+            for state in list_models()
+            if state.place != "unpublished"
+        ]
+        set_choices(self.form.model, options, default=in_use(DEFAULT_MODEL))
+        self._show_card()
 
     def choose_model(self, name: str) -> None:
-        """Pick a model by name, where it is in the list."""
-        at = self.model_box.findData(name)
-        if at >= 0:
-            self.model_box.setCurrentIndex(at)
-        self._on_model_chosen()
+        """Choose a model by name, if it is in the list."""
+        if name in self.form.model.choices:
+            self.form.update(model=name)
 
     def refresh(self) -> None:
         """Show what is open now."""
-        self.image_box.blockSignals(True)
-        self.image_box.clear()
-        for number, one in enumerate(self.viewer_state.entries):
-            self.image_box.addItem(one.image.name, one)
-            if one is self.viewer_state.current:
-                self.image_box.setCurrentIndex(number)
-        if self.viewer_state.current is None:
-            self.image_box.setCurrentIndex(-1)
-        self.image_box.blockSignals(False)
-        entry = self.viewer_state.current
+        entry, images = self.viewer_state.current, self.form.image
+        image = None if entry is None else entry.image
+        options = [(one.image.name, one.image, "") for one in self.viewer_state.entries]
+        with images.changed.blocked():
+            set_choices(images, options)
+            if image in images.choices:  # while layers are renamed, two may have one name
+                images.value = image
         if entry is None:
             self.image_line.setText("Open an image, or drop a file or DICOM folder on the window.")
         else:
             self.image_line.setText(describe(entry.image, entry.slice_axis))
-        self.spacing.show_for(entry)
-        self.slice_axis.show_for(entry)
+        self._refresh_geometry()
         self.review_button.setEnabled(entry is not None and entry.labels is not None)
         self._refresh_scope()
 
     # What the user does
 
-    def segment(self, device: str | None = None, *, sure: bool = False) -> None:
-        """Start, unless that would do away with corrections and nobody has said yes to that."""
-        entry = self.viewer_state.current
-        if entry is not None and not sure and self.viewer_state.session.running is None:
-            count = self._corrected(entry)
-            if count:
-                self._ask_before(count, device)
-                return
+    def segment(self, *, confirmed: bool = False) -> None:
+        """Start, or ask first if that would overwrite work of the user."""
+        options = self.form()
         self.message.clear()
         self.attempt(
             lambda: segmenting.segment(
                 self.viewer_state,
-                self.model,
-                device or self.device,
-                self.scope,
-                mirrored=self.mirrored_box.isChecked(),
+                options.model,
+                options.device,
+                options.scope,
+                mirrored=options.mirrored,
+                confirmed=confirmed,
             )
         )
 
@@ -266,19 +202,6 @@ class SegmentPanel(Panel):
         except FlomoError as error:
             self.message.show_message(str(error), level="warning")
 
-    def _corrected(self, entry: Entry) -> int:
-        scope = segmenting.scope_of(self.viewer_state, entry, self.scope)
-        return segmenting.corrected_slices(self.viewer_state, entry, scope)
-
-    def _ask_before(self, count: int, device: str | None) -> None:
-        slices = "a slice that you corrected" if count == 1 else f"{count} slices you corrected"
-        again = partial(self.segment, device, sure=True)
-        self.message.show_message(
-            f"This will find the labels of {slices} anew; Ctrl+Z on the labels brings yours back.",
-            level="warning",
-            choices=[("Segment anyway", again, "Replace the labels; one Undo brings them back")],
-        )
-
     def _tell_of_training(self) -> None:
         """Say that a training of an earlier day runs or has ended, unless there is more urgent."""
         training = self.viewer_state.learn().training
@@ -288,12 +211,25 @@ class SegmentPanel(Panel):
                 choices=[("Learn…", partial(self.open, "Learn"), "See how it went")],
             )
 
-    def _on_image_chosen(self, number: int) -> None:
-        entry: Entry = self.image_box.itemData(number)
-        self.viewer_state.viewer.layers.selection.active = entry.image
-        self.viewer_state.choose(entry)
+    def _on_image_chosen(self, image: Image | None) -> None:
+        entry = self.viewer_state.entry_of(image)
+        if entry is not None:
+            self.viewer_state.viewer.layers.selection.active = image
+            self.viewer_state.choose(entry)
 
-    def _on_model_chosen(self, _index: int = 0) -> None:
+    def _on_slice_axis(self, axis: str | None) -> None:
+        entry = self.viewer_state.current
+        if entry is not None:
+            entry.slice_axis = axis
+            self.viewer_state.current_changed.emit()
+
+    def _set_voxel_size(self) -> None:
+        options = self.form()
+        if options.image is not None:
+            set_voxel_size(options.image, options.voxel_mm)
+            self.viewer_state.current_changed.emit()
+
+    def _show_card(self, _model: str = "") -> None:
         try:
             _state, card = info(self.model)
         except FlomoError as error:
@@ -304,21 +240,33 @@ class SegmentPanel(Panel):
     def _choose_remembered(self) -> None:
         preferences = self.viewer_state.preferences
         self.choose_model(preferences.model or in_use(DEFAULT_MODEL))
-        at = self.device_box.findData(preferences.device)
-        self.device_box.setCurrentIndex(max(at, 0))
-        self.mirrored_box.setChecked(preferences.mirrored)
+        if preferences.device in self.form.device.choices:
+            self.form.update(device=preferences.device)
+        self.form.update(mirrored=preferences.mirrored)
         if preferences.warning:
             self.message.show_message(preferences.warning, level="warning")
 
+    def _refresh_geometry(self) -> None:
+        """Ask for what the image does not tell."""
+        form, entry = self.form, self.viewer_state.current
+        unclear = None if entry is None else unclear_layout(entry.image)
+        form.voxel_mm.visible = entry is not None and lacks_voxel_size(entry.image)
+        form.voxel_mm[0].visible = entry is not None and entry.image.ndim > 2
+        form.slice_axis.visible = unclear is not None
+        if entry is not None and unclear is not None:
+            axes = messages.slice_axis_choices(unclear).items()
+            options = [(messages.SLICE_AXIS_PROMPT, None, "")]
+            set_choices(form.slice_axis, options + [(title, name, "") for name, title in axes])
+            with form.slice_axis.changed.blocked():
+                form.slice_axis.value = entry.slice_axis
+
     def _refresh_scope(self) -> None:
         entry = self.viewer_state.current
-        moving = entry is not None and entry.image.ndim == 4
-        stack = entry is not None and entry.image.ndim > 2
-        self.scopes["all"].setVisible(moving)
-        self.scopes["slice"].setVisible(stack)
-        self.scopes["stack"].setText("This stack" if stack else "This image")
-        if not self.scopes[self.scope].isVisibleTo(self):
-            self.scopes["stack"].setChecked(True)
+        ndim, scope = 0 if entry is None else entry.image.ndim, self.form.scope
+        scope.visible = ndim > 2
+        scope.native.findChildren(QRadioButton)[-1].setVisible(ndim == 4)
+        if ndim < 3 or (ndim < 4 and scope.value == "all"):
+            scope.value = "stack"
         running = (
             self.viewer_state.session.running is not None or self.viewer_state.computing is not None
         )
@@ -332,23 +280,18 @@ class SegmentPanel(Panel):
             self._show_running(event.run)
         elif isinstance(event, RunProgressed):
             self._show_progress(event.progress)
-        elif isinstance(event, RunFailed):
+        elif isinstance(event, RunFailed | RunCancelled | RunFinished):
             self._show_running(None)
-            self._show_problem(event.problem)
-        elif isinstance(event, RunCancelled):
-            self._show_running(None)
-            self.message.show_message("Cancelled; nothing was changed.")
-        elif isinstance(event, RunFinished):
-            self._show_running(None)
-            if event.run.task == "pull":
+            if isinstance(event, RunFinished) and event.run.task == "pull":
                 self.fill_models()
-            remarks = remarks_after(self.viewer_state.session.images, event.run.key)
-            if remarks and not event.run.only_maps:
-                self.message.show_message(remarks, level="warning")
 
-    def _on_said(self, said: Said) -> None:
+    def _on_said(self, said: Message) -> None:
+        choices = said.choices
+        if said.kind == "missing_model":
+            tip = "Fetch the model, or pick another"
+            choices = (*choices, Choice("Models…", partial(self.open, "Models"), tip))
         self.message.show_message(
-            said.text, level=said.level, details=said.details, choices=said.choices
+            said.text, level=said.level, details=said.details, choices=choices
         )
 
     def _on_models(self, name: str) -> None:
@@ -375,16 +318,3 @@ class SegmentPanel(Panel):
         self.progress.setRange(0, progress.total)
         self.progress.setValue(progress.done)
         self.progress.setFormat(progress_text(progress))
-
-    def _show_problem(self, problem: Problem) -> None:
-        choices: list[Choice] = []
-        if problem.kind == "out_of_gpu_memory":
-            on_cpu = partial(self.segment, "cpu", sure=True)
-            choices = [("Use the CPU", on_cpu, "Do the same on the CPU: slower, but it fits")]
-        elif problem.kind == "missing_model":
-            choices = [
-                ("Models…", partial(self.open, "Models"), "Fetch the model, or pick another")
-            ]
-        self.message.show_message(
-            problem.sentence, level="error", details=problem.details, choices=choices
-        )

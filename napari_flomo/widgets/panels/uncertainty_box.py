@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import RunFailed, RunFinished, RunProgressed, uncertainty_maps
+from napari_flomo.session import RunFinished, RunProgressed, uncertainty_maps
 from napari_flomo.session.messages import progress_text
 from napari_flomo.widgets import overlay, segmenting
 from napari_flomo.widgets.legend import Legend
@@ -133,8 +133,8 @@ class UncertaintyBox(QWidget):
 
     def _choose_map(self, _index: int) -> None:
         entry, name = self._desk.current, str(self.map_box.currentData())
-        if entry is not None and name in self._there:
-            self._desk.show_uncertainty(entry, name)
+        if entry is not None and entry.key is not None and name in self._there:
+            self._desk.presenter.show_map(entry.key, name)
         self._show_offer()
 
     def _show_offer(self) -> None:
@@ -154,7 +154,10 @@ class UncertaintyBox(QWidget):
             run.cancel()
             return
         try:
-            segmenting.compute_uncertainty(self._desk, str(self.map_box.currentData()))
+            segmenting.check_idle(self._desk)
+            self._desk.presenter.compute_map(
+                self._desk.key, str(self.map_box.currentData()), self._desk.preferences.device
+            )
         except FlomoError as error:
             self._desk.say(str(error), "warning")
 
@@ -170,8 +173,6 @@ class UncertaintyBox(QWidget):
         self.refresh()
         if isinstance(event, RunFinished) and self._layer is not None:
             self._layer.visible = True
-        elif isinstance(event, RunFailed):
-            self._desk.say(event.problem.sentence, "error", event.problem.details)
 
     def _show(self, visible: bool) -> None:
         if self._layer is not None:

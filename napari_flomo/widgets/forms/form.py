@@ -1,0 +1,111 @@
+"""What all forms have in common: how they are made, and choices that change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from magicgui import magicgui
+from magicgui.widgets import ComboBox, FileEdit, FunctionGui, RadioButtons, TupleEdit, Widget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QRadioButton, QWidget
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Option = tuple[str, Any, str]
+"""A choice: text on the screen, value and tooltip."""
+
+
+def make_form(
+    function: Callable[P, R], *, call_button: str | None = None, **options: Any
+) -> FunctionGui[P, R]:
+    """Return the form of a function or dataclass, ready to be put into a panel.
+
+    Parameters
+    ----------
+    function
+        Called with the values on the screen when the form is called. Hints of its parameters
+        choose the widgets; `typing.Annotated` adds magicgui's options, such as ``min``, ``max``
+        and ``label``. The section *Parameters* of its docstring gives the tooltips.
+    call_button
+        Text of a button that calls the form; without it there is none.
+    **options
+        Of `magicgui.magicgui`, as ``auto_call`` or the options of a single parameter.
+
+    Returns
+    -------
+    FunctionGui
+        ``form()`` calls the function, ``form.update(...)`` sets values, ``form.native`` is the Qt
+        widget, ``form.NAME`` the widget of a parameter.
+    """
+    form = magicgui(function, call_button=call_button or False, **options)
+    form.margins = (0, 0, 0, 0)
+    for row in form:
+        row.label = row.label  # aligns the rows; magicgui does so only when a label changes
+        if isinstance(row, FileEdit):
+            row.choose_btn.text = "…"
+            row.choose_btn.native.setFixedWidth(32)
+        elif isinstance(row, RadioButtons):
+            row.native.setStyleSheet("QGroupBox { border: none; margin: 0; padding: 0 }")
+        for part in row.native.findChildren(QWidget):
+            if not part.toolTip():
+                part.setToolTip(row.tooltip)
+    return form
+
+
+def insert_below(form: FunctionGui[..., Any], row: Widget, widget: QWidget) -> None:
+    """Insert a Qt widget below a row of a form, as wide as the form."""
+    line = row.native
+    while line.parentWidget() is not form.native:  # a label shares the line
+        line = line.parentWidget()
+    layout = form.native.layout()
+    layout.insertWidget(layout.indexOf(line) + 1, widget)
+
+
+def add_beside(row: Widget, widget: QWidget) -> None:
+    """Add a Qt widget at the end of a labelled row, no wider than it must be."""
+    layout = row.native.parentWidget().layout()
+    layout.setStretchFactor(row.native, 1)
+    layout.addWidget(widget)
+    last = row[-1] if isinstance(row, TupleEdit) else row
+    QWidget.setTabOrder(last.native, widget)
+
+
+def pairs(options: Sequence[Option]) -> list[tuple[str, Any]]:
+    """Return texts and values, as magicgui takes them for ``choices``."""
+    return [(text, value) for text, value, _tip in options]
+
+
+def set_choices(row: ComboBox, options: Sequence[Option], default: Any = None) -> None:
+    """Offer other choices in a combo box; ``changed`` is not emitted.
+
+    Parameters
+    ----------
+    row
+        Of a form. Its value stays if it is still offered.
+    options
+        What is offered, in this order.
+    default
+        Value to take otherwise; the first if this is not offered either.
+    """
+    box, offered = row.native, pairs(options)
+    with row.changed.blocked():
+        if [(box.itemText(at), box.itemData(at)) for at in range(box.count())] != offered:
+            before = row.value
+            row.choices = ()  # otherwise what stays would move ahead of what is new
+            row.choices = lambda _row: offered
+            values = row.choices
+            if values:
+                row.value = next((one for one in (before, default) if one in values), values[0])
+    set_tips(row, options)
+
+
+def set_tips(row: ComboBox | RadioButtons, options: Sequence[Option]) -> None:
+    """Give each choice its tooltip."""
+    buttons = row.native.findChildren(QRadioButton)
+    for number, (_text, _value, tip) in enumerate(options):
+        if buttons:
+            buttons[number].setToolTip(tip)
+        else:
+            row.native.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
