@@ -33,8 +33,8 @@ WALK_COLOURS = (160, 80)
 """Of all pixels and of the colourful ones, which are few and would get no colour of their own."""
 
 COLOURFUL = 60
-PATIENCE = 1200
-TRAINING_PATIENCE = 3600
+TIMEOUT_SECONDS = 1200
+TRAINING_TIMEOUT_SECONDS = 3600
 SPOT = SliceIndex(0, 9)
 """Where the network takes a spot beside the heart for right ventricle."""
 
@@ -67,9 +67,9 @@ class Studio:
             QApplication.processEvents()
             time.sleep(0.01)
 
-    def wait(self, done: Callable[[], bool], patience: float = PATIENCE) -> None:
+    def wait(self, done: Callable[[], bool], timeout: float = TIMEOUT_SECONDS) -> None:
         """Wait for something that takes long."""
-        end = time.monotonic() + patience
+        end = time.monotonic() + timeout
         while not done():
             if time.monotonic() > end:
                 raise TimeoutError
@@ -236,7 +236,7 @@ def learn(studio: Studio, target: Path) -> None:
     Path(panel.settings).write_text("steps: 6\nevaluate_every: 2\nwarm_up: 2\nbatch_size: 2\n")
     studio.wait(lambda: panel.learning.readiness is not None)
     panel.train_button.click()
-    studio.wait(lambda: panel.learning.training.state.final, TRAINING_PATIENCE)
+    studio.wait(lambda: panel.learning.training.state.final, TRAINING_TIMEOUT_SECONDS)
     studio.wait(panel.gate_group.isVisible)
     panel.message.clear()
     studio.shoot("9-learn")

@@ -38,8 +38,8 @@ def make_finetune_form(store: str) -> FunctionGui[..., FinetuneConfig]:
         FinetuneConfig,
         base={"label": "Base model", "widget_type": "ComboBox", "choices": ()},
         store={"bind": store},
-        replay={"label": "Replay data", **_FOLDER},
-        reference={"label": "Reference data", **_FOLDER},
+        replay={"label": "Replay", **_FOLDER},
+        reference={"label": "Reference", **_FOLDER},
         device={"bind": "auto"},
         settings={"bind": None},
     )

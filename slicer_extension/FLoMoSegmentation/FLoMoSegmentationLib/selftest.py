@@ -15,7 +15,7 @@ import slicer
 
 from FLoMoSegmentationLib import installer, parameters
 
-PATIENCE = 180.0
+TIMEOUT_SECONDS = 180.0
 """Seconds for a run on a slow CPU, the start of the child process included."""
 
 
@@ -128,7 +128,7 @@ def _heart(slices: int, size: int = 96) -> Any:
 
 def _wait(done: Callable[[], bool]) -> int:
     """Let the program live until something is done; return how often its events were handled."""
-    end, ticks = time.monotonic() + PATIENCE, 0
+    end, ticks = time.monotonic() + TIMEOUT_SECONDS, 0
     while not done():
         assert time.monotonic() < end, "it takes too long"
         slicer.app.processEvents()
