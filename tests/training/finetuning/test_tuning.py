@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from flomo_training.finetuning import Settings, read_settings, tuning
-from flomo_training.finetuning.module import Tally, TuningModule
+from flomo_training.finetuning.module import DiceAccumulator, TuningModule
 from flomo_training.finetuning.settings import DEFAULTS
 from flomo_training.recipe import Hardware
 from napari_flomo.errors import Cancelled, FlomoError
@@ -348,13 +348,15 @@ def test_the_candidate_lies_between_the_parent_and_what_was_learnt(card, setting
 
 
 def test_dice_of_a_tally():
-    tally = Tally()
+    validation_dice = DiceAccumulator()
     truth = torch.tensor([[[1, 1, 2, 0]]])
     found = torch.tensor([[[1, 0, 0, 0]]])
-    tally.add("a", "f", (True, True, True, True), found, truth)  # 2/3 and 0; class 3 is nowhere
-    tally.add("b", "f", (True, True, False, True), truth, truth)
-    assert tally.dice() == pytest.approx(((2 / 3 + 0) / 2 + 1) / 2)
-    assert Tally().dice() is None
+    validation_dice.add(
+        "a", "f", (True, True, True, True), found, truth
+    )  # 2/3 and 0; class 3 is nowhere
+    validation_dice.add("b", "f", (True, True, False, True), truth, truth)
+    assert validation_dice.mean() == pytest.approx(((2 / 3 + 0) / 2 + 1) / 2)
+    assert DiceAccumulator().dice() is None
 
 
 def test_settings_are_checked(tmp_path):

@@ -13,7 +13,7 @@ import torch
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import list_cases
-from flomo_training.uncertainty import shift_files
+from flomo_training.uncertainty import robustness_files
 from flomo_training.uncertainty.degradations import DEGRADATIONS, GRADES
 from flomo_training.uncertainty.robustness import (
     AS_IT_IS,
@@ -68,7 +68,7 @@ def quick(monkeypatch):
         measured.append((case.name, segmenter.card.temperature))
         return rows.setdefault(case.name, [row_of(case)])
 
-    monkeypatch.setattr(shift_files, "measure_degradations", pretend)
+    monkeypatch.setattr(robustness_files, "measure_degradations", pretend)
     return measured
 
 
@@ -136,7 +136,7 @@ def test_temperatures_are_fitted_once(cases, segmenter, tmp_path, monkeypatch):
     fitted = fitted_temperatures(tmp_path, segmenter, cases)
     assert set(fitted) == {case.patient for case in cases}
     assert all(value > 1.5 for value in fitted.values()), "it is far too sure of itself"
-    monkeypatch.setattr(shift_files, "collect_patient_pixels", None)
+    monkeypatch.setattr(robustness_files, "collect_patient_pixels", None)
     assert fitted_temperatures(tmp_path, segmenter, cases) == fitted
     content = json.loads((tmp_path / TEMPERATURES).read_text())
     (tmp_path / TEMPERATURES).write_text(json.dumps(content | {"weights": "others"}))

@@ -27,7 +27,7 @@ HELD_OUT = "held_out/dice"
 STOPPED = "The training was cancelled; it can go on where it was."
 
 
-class Watch(ProgressLogger):
+class FinetuneLogger(ProgressLogger):
     """A diary that looks at held-out slices, keeps the best weights and ends in time.
 
     Parameters
@@ -102,12 +102,12 @@ class Watch(ProgressLogger):
         """Take the Dice of the candidate; keep its weights if it is the best."""
         if trainer.state.fn != TrainerFn.FITTING:
             return  # the parent was looked at
-        self.latest = module.tally.dice()
+        self.latest = module.validation_dice.mean()
         if self.latest is None:
             return
         if self.best is None or self.latest > self.best:
             self.best, self.best_step, self.waited = self.latest, trainer.global_step, 0
-            keep_weights(module.candidate.network, self.out / BEST)
+            save_weights(module.candidate.network, self.out / BEST)
         else:
             self.waited += 1
 
@@ -160,7 +160,7 @@ class Watch(ProgressLogger):
         return {"step": step, "loss": loss, "dice": dice}
 
 
-def keep_weights(network: nn.Module, path: Path) -> None:
+def save_weights(network: nn.Module, path: Path) -> None:
     """Write the weights of a network, whole or not at all."""
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
@@ -169,6 +169,6 @@ def keep_weights(network: nn.Module, path: Path) -> None:
         save_file(tensors, temporary)
 
 
-def take_weights(network: nn.Module, path: Path) -> None:
-    """Read what `keep_weights` wrote."""
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote."""
     network.load_state_dict(load_file(path))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flomo_training.finetuning import gather, readiness, split
-from flomo_training.finetuning.gathering import Corrected, CorrectedFrame
+from flomo_training.finetuning.dataset import CorrectedFrame, CorrectionSet
 from flomo_training.gate import HeldOut
 from napari_flomo.corrections import CorrectionStore
 
@@ -130,13 +130,13 @@ def test_one_patient_alone_cannot_be_judged(fill, card, settings):
     assert (training.slices, held_out.slices) == (4, 0)
 
 
-def made(sizes: dict[str, int], learnt: tuple[str, ...] = ()) -> Corrected:
+def made(sizes: dict[str, int], learnt: tuple[str, ...] = ()) -> CorrectionSet:
     """Return frames of patients with so many slices."""
     frames = tuple(
         CorrectedFrame(name, 0, tuple(range(size)), name, None, (), np.zeros(0))  # type: ignore[arg-type]
         for name, size in sizes.items()
     )
-    return Corrected(frames, frozenset(learnt))
+    return CorrectionSet(frames, frozenset(learnt))
 
 
 @pytest.mark.parametrize(

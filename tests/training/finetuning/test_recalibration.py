@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flomo_training.finetuning import recalibrating
-from flomo_training.finetuning.recalibrating import drawn_pixels, recalibrate
+from flomo_training.finetuning.recalibration import edited_pixels, recalibrate
 from flomo_training.gate.cases import EvaluationImage, HeldOut
 from napari_flomo.errors import Cancelled
 from napari_flomo.models import load_card
@@ -58,7 +58,7 @@ def test_what_was_left_alone_says_nothing(candidate, make_disc):
 
     def pixels(drawn):
         judged = EvaluationImage("one", "p", lambda: (image, labels), (0, 1), (2, 5), drawn)
-        return drawn_pixels(segmenter, judged)
+        return edited_pixels(segmenter, judged)
 
     whole, part = pixels(None), pixels((5,))
     assert set(np.unique(whole.classes)) == {0, 1, 2}

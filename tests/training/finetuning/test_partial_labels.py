@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from flomo_training.finetuning.partial import decide, merge_unnamed, retention
+from flomo_training.finetuning.partial_labels import decide, merge_unnamed, retention
 from flomo_training.losses import SegmentationLoss
 from flomo_training.recipe import LossWeights
 from napari_flomo.networks import Output

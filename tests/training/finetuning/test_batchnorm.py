@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from flomo_training.finetuning import corrected_frame
-from flomo_training.finetuning.adapting import adapt_statistics, in_view
+from flomo_training.finetuning.batchnorm import adapt_statistics, in_view
 
 
 def frame_of(card, make_disc, seed: int = 0, seen=(1, 2), **scanner):
