@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from flomo_training.finetuning import recalibrating
+from flomo_training.finetuning import recalibration
 from flomo_training.finetuning.recalibration import edited_pixels, recalibrate
 from flomo_training.gate.cases import EvaluationImage, HeldOut
 from napari_flomo.errors import Cancelled
@@ -42,7 +42,7 @@ def test_the_card_gets_a_temperature_of_its_own(candidate, held_out):
 def test_without_held_out_slices_the_parents_temperature_stays(candidate, held_out, monkeypatch):
     store, parts = held_out
     assert recalibrate(candidate, store, [], "cpu") is None
-    monkeypatch.setattr(recalibrating, "TOO_FEW", 10**6)
+    monkeypatch.setattr(recalibration, "TOO_FEW", 10**6)
     assert recalibrate(candidate, store, parts, "cpu") is None
     assert load_card(candidate).temperature == 1.25
 

@@ -16,13 +16,13 @@ class Readiness:
     Attributes
     ----------
     ready
-        Whether it may.
+        Whether training can start.
     have, need
-        CorrectionSet slices, and how many there must be at least.
+        Number of corrected slices, and the required number.
     groups
-        Patients that they are of.
+        Number of patients.
     sentence
-        The same for people.
+        The same as text.
     """
 
     ready: bool

@@ -122,10 +122,10 @@ class SampleDataset(SliceDataset):
 
 
 class ReplaySampler(Sampler[SampleKey]):
-    """Batches of corrections and companions, the same after an interruption.
+    """Samples batches of corrections and companions, reproducibly for resumed runs.
 
-    Every correction comes up as often as any other. Every ticket of a training is another one, so
-    that a slice that comes up again looks different.
+    All corrections are sampled equally often. All keys of a run differ, so that repeated slices are
+    augmented differently.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class ReplaySampler(Sampler[SampleKey]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose tickets come next; Lightning calls it."""
+        """Set the epoch of the next keys; called by Lightning."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[SampleKey]:

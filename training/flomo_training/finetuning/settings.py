@@ -63,7 +63,7 @@ class Settings:
     seed
         Of order and augmentation.
     minimum_slices
-        CorrectionSet slices without which no training begins.
+        Corrected slices without which no training begins.
     held_out
         Share of the slices that is kept out of training, by patient.
     steps, batch_size, precision
