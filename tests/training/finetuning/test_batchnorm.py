@@ -67,7 +67,7 @@ def test_images_of_any_size(card, make_disc):
     assert torch.isfinite(norm.running_var).all()
 
 
-def test_another_scanner_is_read_better_before_anything_is_learnt(card, make_disc):
+def test_adapted_statistics_improve_another_scanner(card, make_disc):
     """A network of norms is trained on one scanner; the other has less contrast and is darker."""
     torch.manual_seed(0)
     network = nn.Sequential(

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from flomo_training.finetuning.batchnorm import adapt_statistics, in_view
 from flomo_training.finetuning.dataset import CorrectedFrame, CorrectionSet
-from flomo_training.finetuning.partial_labels import decide, merge_unnamed, retention
+from flomo_training.finetuning.partial_labels import merge_unnamed, retention
 from flomo_training.finetuning.settings import Settings
+from flomo_training.label_mapping import predict_classes
 from flomo_training.module import SegmentationModule
 from flomo_training.recipe import Recipe
 from napari_flomo.models.card import ModelCard
@@ -91,7 +92,7 @@ class TuningModule(SegmentationModule):
             with torch.no_grad():
                 before = self.parent(images)
                 seen_alike = merge_unnamed(before, named, card.activation)
-                agreed = decide(seen_alike, card.activation, card.threshold) == classes
+                agreed = predict_classes(seen_alike, card) == classes
                 where = agreed | ~taught[:, None, None]
             with torch.autocast(images.device.type, enabled=False):
                 away = retention(output.logits, before, where, card.activation, rule.temperature)
@@ -108,7 +109,7 @@ class TuningModule(SegmentationModule):
         """Accumulate the Dice of slices of one held-out frame."""
         card = self.recipe.model
         images = batch["image"].contiguous(memory_format=torch.channels_last)
-        found = decide(self.candidate(images), card.activation, card.threshold)
+        found = predict_classes(self.candidate(images), card)
         self.validation_dice.add(
             batch["group"], batch["frame"], batch["judged"], found, batch["classes"]
         )

@@ -81,20 +81,3 @@ def retention(
         divergence = (cross - entropy).sum(1)
     weight = where.to(divergence.dtype)
     return temperature**2 * (divergence * weight).sum() / weight.sum().clamp_min(1)
-
-
-def decide(logits: Tensor, activation: Activation, threshold: float) -> Tensor:
-    """Return the predicted class index of each pixel, ``(N, H, W)``.
-
-    Parameters
-    ----------
-    logits
-        ``(N, K, H, W)``.
-    activation, threshold
-        Of the card. With sigmoid the most probable channel is predicted if it reaches the
-        threshold.
-    """
-    best, winner = logits.max(1)
-    if activation == "softmax":
-        return winner
-    return torch.where(best.float().sigmoid() >= threshold, winner + 1, 0)
