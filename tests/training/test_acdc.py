@@ -62,7 +62,7 @@ def rows_of(folder) -> dict[str, dict[str, str]]:
         return {row["case"]: row for row in csv.DictReader(file)}
 
 
-def test_the_official_layout_becomes_a_folder_to_train_on(official, tmp_path, capsys):
+def test_official_layout_is_prepared(official, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["data", "prepare", "acdc", "--source", str(official), "--out", str(out)]
     assert main(command) == 0
@@ -93,7 +93,7 @@ def test_every_file_is_in_the_manifest_with_its_hash(official, tmp_path):
         assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == value
 
 
-def test_a_phase_that_only_the_cine_holds_is_cut_out_of_it(official, tmp_path):
+def test_phase_is_extracted_from_the_cine(official, tmp_path):
     folder = official / "training/patient004"
     (folder / "patient004_frame03.nii.gz").unlink()
     prepare_acdc(official, tmp_path / "out")
@@ -109,7 +109,7 @@ def test_a_phase_that_only_the_cine_holds_is_cut_out_of_it(official, tmp_path):
         prepare_acdc(official, tmp_path / "other")
 
 
-def test_an_interrupted_run_goes_on_and_repeats_nothing(official, tmp_path):
+def test_interrupted_preparation_is_resumed(official, tmp_path):
     out, last = tmp_path / "out", official / "training/patient010/patient010_frame03_gt.nii.gz"
     whole = last.read_bytes()
     last.write_bytes(whole[:50])
@@ -140,7 +140,7 @@ def test_a_prepared_folder_can_be_prepared_and_keeps_its_folds(official, tmp_pat
     assert rows_of(tmp_path / "second") == rows_of(tmp_path / "first")
 
 
-def test_all_that_is_missing_is_named_before_anything_is_written(official, tmp_path):
+def test_missing_files_are_reported_before_writing(official, tmp_path):
     (official / "training/patient003/patient003_frame01_gt.nii.gz").unlink()
     (official / "training/patient005/Info.cfg").unlink()
     info = official / "training/patient007/Info.cfg"

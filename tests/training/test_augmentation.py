@@ -27,12 +27,12 @@ def changed(recipe: Augmentation, item: dict, seed: int = 1) -> dict:
     return compose(recipe).set_random_state(seed=seed)(item)
 
 
-def test_nothing_asked_for_changes_nothing(item):
+def test_augmentation_without_probability_is_identity(item):
     assert not compose(NONE).transforms
     assert np.array_equal(changed(NONE, item)["image"], item["image"])
 
 
-def test_an_elastic_deformation_bends_both_alike(item):
+def test_elastic_deformation_of_image_and_classes(item):
     recipe = replace(NONE, elastic=1.0, elastic_spacing=16.0, elastic_magnitude=4.0)
     result = changed(recipe, item)
     disc, classes = torch.as_tensor(result["image"]) > 0.45, torch.as_tensor(result["classes"]) == 1
@@ -47,7 +47,7 @@ def test_equalisation_widens_a_flat_image(item):
     assert np.array_equal(result["classes"], item["classes"])
 
 
-def test_a_shadow_only_darkens_and_spares_the_other_side(item):
+def test_shadow_darkens_one_side(item):
     flat = {**item, "image": np.full((3, 64, 64), 0.8, np.float32)}
     image = np.asarray(changed(replace(NONE, shadow=1.0, shadow_depth=0.9), flat)["image"])
     assert image.max() <= 0.8
@@ -55,7 +55,7 @@ def test_a_shadow_only_darkens_and_spares_the_other_side(item):
     assert np.array_equal(image[0], image[2])
 
 
-def test_a_quarter_turn_turns_both_alike(item):
+def test_rotation_of_image_and_classes(item):
     result = changed(replace(NONE, turn=1.0), item)
     image, classes = np.asarray(result["image"]), np.asarray(result["classes"])
     turns = [np.rot90(item["image"], k, (1, 2)) for k in (1, 2, 3)]
@@ -72,7 +72,7 @@ def test_a_bias_field_is_smooth_and_multiplies(item):
     assert np.abs(np.diff(field, axis=1)).max() < 0.1 * np.ptp(field)
 
 
-def test_a_coarser_resolution_loses_detail_and_keeps_the_size(item):
+def test_low_resolution_keeps_the_size(item):
     noisy = np.random.default_rng(0).uniform(size=(1, 64, 64)).astype(np.float32)
     result = changed(replace(NONE, resolution=1.0, resolution_factor=0.3), {**item, "image": noisy})
     image = np.asarray(result["image"])
@@ -81,7 +81,7 @@ def test_a_coarser_resolution_loses_detail_and_keeps_the_size(item):
     assert np.array_equal(result["classes"], item["classes"])
 
 
-def test_ghosts_repeat_the_image_along_one_axis_and_keep_its_mean(item):
+def test_ghosting_repeats_the_image_and_keeps_its_mean(item):
     image = np.asarray(changed(replace(NONE, ghost=1.0, ghost_strength=0.9), item)["image"])
     assert abs(float(image.mean()) - float(item["image"].mean())) < 0.01
     difference = np.abs(image - item["image"])[0]
@@ -95,7 +95,7 @@ def test_ghosts_repeat_the_image_along_one_axis_and_keep_its_mean(item):
 @pytest.mark.parametrize(
     "name", ["elastic", "clahe", "shadow", "turn", "bias", "resolution", "ghost"]
 )
-def test_a_seed_decides(item, name):
+def test_augmentation_is_reproducible(item, name):
     recipe = replace(
         NONE, **{name: 1.0}, elastic_spacing=16.0, elastic_magnitude=4.0, clahe_clip=0.05,
         shadow_depth=0.9, bias_strength=0.3, resolution_factor=0.5, ghost_strength=0.5,

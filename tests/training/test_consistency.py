@@ -20,13 +20,13 @@ PRINTED = [
 ]
 
 
-def test_printed_pairs_are_told_apart():
+def test_contradictory_pairs_are_found():
     pairs = [DiceIouPair(name, dice, iou, 0.01) for name, dice, iou, _ in PRINTED]
     found = {fault.pair.name for fault in check_pairs(pairs, percent=True)}
     assert found == {name for name, *_, possible in PRINTED if not possible}
 
 
-def test_fractions_and_percents_say_the_same():
+def test_fractions_and_percentages_agree():
     pairs = [DiceIouPair(name, dice / 100, iou / 100, 1e-4) for name, dice, iou, _ in PRINTED]
     assert len(check_pairs(pairs)) == 3
 
@@ -37,7 +37,7 @@ def test_the_message_names_the_limit():
     assert "92.29" in str(fault)
 
 
-def test_rounding_is_not_an_offence():
+def test_rounded_pairs_are_accepted():
     iou = 0.8567
     assert not check_pairs([DiceIouPair("x", round(largest_dice(iou), 2), 0.86, 0.01)])
     pair = DiceIouPair("x", 0.923, 0.857, 0.001)
@@ -61,5 +61,5 @@ def test_wrong_units_are_refused():
         check_pairs([DiceIouPair("x", 92.7, 85.7)])
 
 
-def test_missing_figures_are_passed_over():
+def test_nan_pairs_are_ignored():
     assert not check_pairs([DiceIouPair("x", 0.9, float("nan"))])

@@ -25,7 +25,7 @@ def table(tmp_path):
     return path
 
 
-def test_stages_share_a_panel_and_gaps_are_no_points(table):
+def test_stages_share_a_panel(table):
     panels = read_curves(table)
     assert panels == {
         "loss": {"train": [(1, 2.5), (2, 1.5)], "val": [(1, 2.0)]},
@@ -52,7 +52,7 @@ def test_the_picture_is_drawn(table, tmp_path):
         ("epoch,train/loss\n0,low\n", "cannot be read"),
     ],
 )
-def test_a_table_without_curves_is_one_sentence(tmp_path, content, complaint):
+def test_table_without_curves_is_reported(tmp_path, content, complaint):
     table = tmp_path / "metrics.csv"
     table.write_text(content)
     with pytest.raises(FlomoError, match=complaint):

@@ -58,7 +58,7 @@ def test_codes_become_classes_and_unknown_codes_are_refused(dataset, recipe):
         prepare_case(case, other)
 
 
-def test_cut_pads_with_zeros_on_every_side():
+def test_crop_pads_with_zeros():
     image = np.arange(1, 13).reshape(3, 4)
     whole = crop(image, (-1, -1), 6)
     assert whole[1:4, 1:5].tolist() == image.tolist()
@@ -94,7 +94,7 @@ def test_image_and_classes_stay_together_under_augmentation(dataset, recipe):
             assert dark < grey < bright
 
 
-def test_every_slice_comes_once_an_epoch_in_an_order_of_its_own():
+def test_sampler_yields_each_slice_once_per_epoch():
     sampler = EpochSampler(20, seed=1)
     first = list(sampler)
     assert sorted(index for _, index in first) == list(range(20))

@@ -54,7 +54,7 @@ def test_the_ensemble_is_the_mean_of_its_members(recipe, make_teacher):
     assert torch.allclose(both.sum(dim=1), torch.ones(2, 32, 32), atol=1e-5)
 
 
-def test_the_loss_is_least_where_the_student_agrees(recipe):
+def test_distillation_loss_is_minimal_for_equal_predictions(recipe):
     loss = DistillationLoss(recipe.loss)
     probabilities = torch.softmax(4 * torch.randn(2, 3, 16, 16), dim=1)
     agreeing = torch.log(probabilities)
@@ -64,7 +64,7 @@ def test_the_loss_is_least_where_the_student_agrees(recipe):
     assert loss(agreeing, probabilities) < loss(-agreeing, probabilities)
 
 
-def test_a_teacher_of_other_images_or_labels_is_refused(recipe, make_teacher):
+def test_teacher_of_another_task_is_rejected(recipe, make_teacher):
     coarse = replace(recipe.model.preprocessing, pixel_mm=2.0)
     with pytest.raises(FlomoError, match="other pixel size"):
         Teachers([make_teacher(preprocessing=coarse)], recipe.model, torch.device("cpu"))
@@ -73,7 +73,7 @@ def test_a_teacher_of_other_images_or_labels_is_refused(recipe, make_teacher):
         Teachers([fewer], recipe.model, torch.device("cpu"))
 
 
-def test_a_teacher_that_saw_the_held_out_fold_is_refused(recipe, dataset, make_teacher):
+def test_teacher_trained_on_the_held_out_fold_is_rejected(recipe, dataset, make_teacher):
     everyone = tuple(fingerprints(list_cases(dataset, 0, "all")).values())
     learning = replace(recipe, distillation=Distillation((make_teacher(seen=everyone),)))
     with pytest.raises(FlomoError, match="which fold 0 holds out; learn from"):
@@ -98,12 +98,12 @@ def test_the_example_in_the_docs_is_a_recipe(new_content, repository):
         ({"distillation": {"teachers": ["a"], "share": 1.5}}, "share"),
     ],
 )
-def test_a_recipe_says_what_is_wrong(new_content, change, message):
+def test_invalid_distillation_recipes(new_content, change, message):
     with pytest.raises(FlomoError, match=message):
         parse_recipe(new_content() | change, Path("recipe.yaml"))
 
 
-def test_a_run_learns_from_teachers_and_forgets_them(recipe, dataset, make_teacher, tmp_path):
+def test_teachers_are_not_part_of_the_checkpoint(recipe, dataset, make_teacher, tmp_path):
     seen = tuple(sorted(fingerprints(list_cases(dataset, 0, "training")).values()))
     learning = replace(
         recipe, epochs=1, distillation=Distillation((make_teacher(seen=(*seen, "ff")),), 0.5)

@@ -51,7 +51,7 @@ def test_a_pinned_file_of_the_hub(published, network, monkeypatch):
     assert asked == [PinnedFile("timm/x", "a" * 40, "model.safetensors", 12, "b" * 64)]
 
 
-def test_what_goes_wrong_is_said(published, network, tmp_path):
+def test_errors_of_encoder_weights(published, network, tmp_path):
     with pytest.raises(FlomoError, match="cannot be read"):
         load_encoder_weights(network, EncoderWeights(str(tmp_path / "absent.safetensors")))
     with pytest.raises(FlomoError, match="SHA-256"):
@@ -74,6 +74,6 @@ def test_what_goes_wrong_is_said(published, network, tmp_path):
         ({"encoder": {"file": "m.safetensors"}, "start_from": "flomo-b0-acdc"}, "exclude"),
     ],
 )
-def test_half_a_pin_and_two_beginnings_are_refused(content, change, named):
+def test_incomplete_pins_and_two_start_models_are_rejected(content, change, named):
     with pytest.raises(FlomoError, match=named):
         parse_recipe(content | change, Path("recipe.yaml"))

@@ -64,7 +64,7 @@ def test_every_structure_of_every_case_gets_a_row(dataset, segmenter):
     assert {r.hd95_mm for r in rows} != {0}
 
 
-def test_volumes_that_the_data_set_lists_stand_beside(dataset, segmenter, tmp_path):
+def test_listed_volumes_are_in_the_table(dataset, segmenter, tmp_path):
     with (dataset / "cases.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     with (tmp_path / "cases.csv").open("w", newline="") as file:
@@ -95,7 +95,7 @@ def test_volumes_that_the_data_set_lists_stand_beside(dataset, segmenter, tmp_pa
         (None, "my_own_hearts"),
     ],
 )
-def test_data_sets_go_by_one_name_wherever_they_lie(tmp_path, title, name):
+def test_data_name_does_not_depend_on_the_folder(tmp_path, title, name):
     folder = tmp_path / "My own-hearts"
     folder.mkdir()
     if title:
@@ -106,7 +106,7 @@ def test_data_sets_go_by_one_name_wherever_they_lie(tmp_path, title, name):
         data_name(folder)
 
 
-def test_the_gallery_shows_the_worst_and_of_them_the_worst_slice(dataset, segmenter, tmp_path):
+def test_gallery_shows_the_worst_slices_of_the_worst_cases(dataset, segmenter, tmp_path):
     gallery = WorstCases(3)
     rows = evaluate(list_cases(dataset, 0, "all"), segmenter, gallery=gallery)
     means = {}
@@ -124,7 +124,7 @@ def test_the_gallery_shows_the_worst_and_of_them_the_worst_slice(dataset, segmen
     assert ((red > 180) & (green < 90) & (blue < 90)).sum() > 300  # and of the cavity
 
 
-def test_an_empty_gallery_says_so(tmp_path):
+def test_empty_gallery_raises(tmp_path):
     with pytest.raises(FlomoError, match="nothing to draw"):
         WorstCases().draw((), tmp_path / "worst.png")
     assert not list(tmp_path.iterdir())
@@ -162,7 +162,7 @@ def photos(tmp_path):
     return cases
 
 
-def test_photos_go_the_same_way_without_millimetres(photos, recipe, tmp_path):
+def test_evaluation_of_photos(photos, recipe, tmp_path):
     card = replace(
         recipe.model,
         in_channels=3,
@@ -204,7 +204,7 @@ def model(new_content, tmp_path_factory):
     return folder
 
 
-def test_the_command_writes_all_that_is_asked_for(dataset, model, tmp_path, capsys):
+def test_command_writes_the_requested_files(dataset, model, tmp_path, capsys):
     table, report, picture = (tmp_path / name for name in ("rows.csv", "report.json", "worst.png"))
     arguments = ["evaluate", "--model", str(model), "--data", str(dataset), "--fold", "1",
                  "--out", str(table), "--json", str(report), "--gallery", str(picture)]  # fmt: skip
@@ -220,7 +220,7 @@ def test_the_command_writes_all_that_is_asked_for(dataset, model, tmp_path, caps
     assert json.loads(capsys.readouterr().out) == summary
 
 
-def test_mirrored_views_are_measured_and_told(dataset, model, capsys):
+def test_mirrored_views_are_evaluated(dataset, model, capsys):
     arguments = ["evaluate", "--model", str(model), "--data", str(dataset), "--json"]
     told = []
     for more in ([], ["--mirrored"]):
@@ -269,7 +269,7 @@ def test_a_finished_run_gets_all_its_reports(dataset, model, recipe, tmp_path):
     assert card.metrics["split"] == "validation"
 
 
-def test_labels_in_another_storage_give_the_same_figures(dataset, segmenter, tmp_path):
+def test_labels_with_another_array_layout(dataset, segmenter, tmp_path):
     """Rows the other way round and columns before rows, at the same place in the patient."""
     folder = tmp_path / "data"
     shutil.copytree(dataset, folder)

@@ -34,7 +34,7 @@ def trained(dataset, new_content, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_it_learns_what_it_has_not_seen(dataset, trained):
+def test_training_generalises_to_held_out_cases(dataset, trained):
     _, _, folder = trained
     segmenter = Segmenter.from_pretrained(folder, device="cpu")
     rows = evaluate(list_cases(dataset, 0, "validation"), segmenter)
@@ -59,7 +59,7 @@ def test_the_model_is_exported_without_training_heads(trained):
 @pytest.mark.slow
 def test_an_existing_run_is_not_overwritten(dataset, trained):
     recipe, out, _ = trained
-    with pytest.raises(FlomoError, match="holds a run already"):
+    with pytest.raises(FlomoError, match="already contains a run"):
         train(recipe, dataset, out)
 
 
@@ -137,7 +137,7 @@ def test_the_mean_of_the_weights_is_exported(dataset, recipe, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_cut_off_before_its_export_exports_the_same(dataset, recipe, tmp_path, monkeypatch):
+def test_run_interrupted_before_export_is_completed(dataset, recipe, tmp_path, monkeypatch):
     recipe = replace(recipe, epochs=2, average=0.9)
     whole = train(recipe, dataset, tmp_path / "whole")
 
@@ -169,7 +169,7 @@ def test_a_run_starts_from_the_weights_of_a_model(dataset, recipe, tmp_path):
             assert torch.allclose(value, after[name], atol=1e-6), name
 
 
-def test_weights_of_another_layout_are_refused(dataset, new_content, tmp_path):
+def test_weights_of_another_architecture_are_rejected(dataset, new_content, tmp_path):
     content = new_content() | {"start_from": "flomo-b0-acdc"}  # four labels instead of three
     with pytest.raises(FlomoError, match="do not fit the network"):
         train(parse_recipe(content, Path("recipe.yaml")), dataset, tmp_path / "run")
@@ -193,7 +193,7 @@ def test_two_processes_share_the_slices_and_make_one_model(dataset, new_content,
         assert [float(row["slices"]) for row in csv.DictReader(file)] == [8, 8]
 
 
-def test_every_process_has_its_own_share_of_the_order(monkeypatch):
+def test_processes_get_disjoint_shares(monkeypatch):
     whole = list(EpochSampler(11, seed=5))
     shares = []
     for rank in range(3):
@@ -229,7 +229,7 @@ def test_figures_are_recorded_in_the_card_and_leave_the_weights_valid(dataset, t
 
 
 @pytest.mark.slow
-def test_the_command_trains_and_refuses_to_touch_a_run(dataset, new_content, tmp_path, capsys):
+def test_command_trains_and_does_not_overwrite_a_run(dataset, new_content, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(new_content() | {"epochs": 1}))  # JSON is YAML too
     out = tmp_path / "run"
@@ -240,5 +240,5 @@ def test_the_command_trains_and_refuses_to_touch_a_run(dataset, new_content, tmp
     capsys.readouterr()
     recipe.write_text(json.dumps(new_content() | {"epochs": 2}))
     assert main(arguments) == 2
-    assert "holds a run already" in capsys.readouterr().err
+    assert "already contains a run" in capsys.readouterr().err
     assert (out / "recipe.yaml").read_text() != recipe.read_text()

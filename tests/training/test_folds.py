@@ -27,7 +27,7 @@ def saved_anew(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.open(file))
 
 
-def test_a_picture_saved_anew_looks_the_same_and_another_does_not():
+def test_perceptual_hash_of_copies_and_other_pictures():
     hashes = [perceptual_hash(picture(seed)) for seed in range(6)]
     again = [perceptual_hash(saved_anew(picture(seed))) for seed in range(6)]
     unlike = hamming_distances(hashes, again)
@@ -41,7 +41,7 @@ def test_colours_do_not_change_the_hash():
     assert perceptual_hash(np.stack([grey] * 3, axis=-1)) == perceptual_hash(grey)
 
 
-def test_chains_of_likeness_make_one_cluster():
+def test_chains_of_near_duplicates_form_a_cluster():
     zero = bytes(32).hex()
     four, eight = (b"\x0f" + bytes(31)).hex(), (b"\xff" + bytes(31)).hex()
     far = (bytes(16) + b"\xff" * 16).hex()
@@ -50,7 +50,7 @@ def test_chains_of_likeness_make_one_cluster():
     assert cluster_near_duplicates([], 3) == []
 
 
-def test_dealing_keeps_groups_whole_and_strata_even():
+def test_folds_keep_groups_and_are_stratified():
     groups = {f"a{i}": ["a"] * (1 + i % 3) for i in range(30)} | {f"b{i}": ["b"] for i in range(20)}
     folds = assign_folds(groups)
     assert sorted(name for fold in folds for name in fold) == sorted(groups)
@@ -61,7 +61,7 @@ def test_dealing_keeps_groups_whole_and_strata_even():
     assert assign_folds(groups, seed=1) != folds
 
 
-def test_blocks_end_where_the_film_does():
+def test_blocks_end_between_videos():
     scenes = np.repeat(np.arange(7), [18, 25, 17, 15, 10, 12, 3])  # 100 frames
     unlike = np.where(scenes[:, None] == scenes, 3, 90)
     unlike[30] = unlike[:, 30] = 80  # one blurred frame is no cut

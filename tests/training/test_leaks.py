@@ -104,6 +104,6 @@ def test_a_parent_of_unknown_training_needs_its_fold_named(dataset, parent):
         check_parent(replace(named, data=replace(named.data, fold=1)), dataset)
 
 
-def test_a_run_from_nothing_has_no_parent(dataset, recipe):
+def test_run_from_random_weights_has_no_parent(dataset, recipe):
     assert check_parent(recipe, dataset) is None
     assert trained_on([], ["b", "a", "b"]) == ["a", "b"]

@@ -37,7 +37,7 @@ def test_terms(weights, expected):
     assert loss.item() == pytest.approx(expected, abs=2e-4)
 
 
-def test_stages_weigh_half_as_much_each_and_penalties_are_added():
+def test_deep_supervision_weights_and_penalties():
     weights = LossWeights(dice=1, cross_entropy=1, focal_tversky=0, deep_supervision=0.4)
     loss = SegmentationLoss(weights)
     single = loss.single(logits_of(0.8), CLASSES).item()
@@ -47,7 +47,7 @@ def test_stages_weigh_half_as_much_each_and_penalties_are_added():
     assert total == pytest.approx(single * (1 + 0.4 + 0.2) + 0.25, rel=1e-5)
 
 
-def test_a_perfect_answer_costs_nothing_and_has_finite_gradients():
+def test_perfect_prediction_has_no_loss_and_finite_gradients():
     logits = torch.where(CLASSES[:, None] == torch.arange(2).view(1, 2, 1, 1), 30.0, -30.0)
     logits = logits.requires_grad_()
     weights = LossWeights(dice=1, cross_entropy=1, focal_tversky=1)

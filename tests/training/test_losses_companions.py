@@ -100,7 +100,7 @@ def test_multi_task_loss_sums_regions_distances_and_boundaries_of_all_stages():
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_a_perfect_answer_costs_little_in_any_number_of_classes(activation):
+def test_perfect_prediction_has_a_small_multi_task_loss(activation):
     classes = torch.zeros(1, 20, 20, dtype=torch.long)
     classes[:, 5:15, 5:10], classes[:, 5:15, 10:15] = 1, 2
     channels = torch.arange(3) if activation == "softmax" else torch.arange(1, 3)
@@ -142,7 +142,7 @@ def test_mixing_loss_takes_every_subset_once():
     torch.testing.assert_close(loss(output, classes), expected)
 
 
-def test_our_own_loss_reads_regions_and_leaves_other_views_alone():
+def test_segmentation_loss_ignores_distances_and_boundaries():
     torch.manual_seed(0)
     loss = SegmentationLoss(LossWeights(dice=1.0), "sigmoid")
     classes, logits = torch.randint(0, 2, (1, 8, 8)), torch.randn(1, 1, 8, 8)
@@ -150,7 +150,7 @@ def test_our_own_loss_reads_regions_and_leaves_other_views_alone():
     assert torch.equal(loss(Output(logits, views), classes), loss(Output(logits), classes))
 
 
-def test_slices_carry_what_the_loss_asks_for(content, dataset):
+def test_dataset_items_contain_the_targets_of_the_loss(content, dataset):
     from flomo_training.pack import load_training_volumes
 
     content["loss"] = {"kind": "multi_task"}
@@ -177,6 +177,6 @@ def test_slices_carry_what_the_loss_asks_for(content, dataset):
         ({"kind": "hinge", "dice": 1.0}, "kind"),
     ],
 )
-def test_a_loss_that_would_pass_over_its_weights_is_refused(content, loss, named):
+def test_loss_with_unused_weights_is_rejected(content, loss, named):
     with pytest.raises(FlomoError, match=named):
         parse_recipe(content | {"loss": loss}, Path("recipe.yaml"))

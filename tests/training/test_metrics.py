@@ -55,7 +55,7 @@ def test_overlap_by_counting():
         ((10, 20), (10, 20), (3, 7), 8.0),
     ],
 )
-def test_a_shift_is_as_far_as_it_is_in_millimetres(rows, columns, slices, expected):
+def test_hd95_of_a_shift_in_millimetres(rows, columns, slices, expected):
     reference, result = block((10, 20), (10, 20)), block(rows, columns, slice(*slices))
     assert compare(reference, result, SPACING).hd95_mm == pytest.approx(expected)
 
@@ -76,7 +76,7 @@ def test_hd95_is_what_all_pairs_of_surface_voxels_say(seed):
     assert found == pytest.approx(hd95_by_hand(first, second, spacing), rel=1e-4)
 
 
-def test_surface_dice_forgives_what_lies_within_the_tolerance():
+def test_surface_dice_tolerance():
     reference = block((10, 30), (10, 30))
     near, far = block((11, 31), (10, 30)), block((12, 32), (10, 30))
     assert near.sum() == reference.sum()
@@ -119,14 +119,14 @@ def test_one_slice_is_measured_in_its_plane():
     assert compare(reference, result, SPACING).hd95_mm > 8
 
 
-def test_slices_are_averaged_over_those_that_hold_it():
+def test_slice_dice_ignores_empty_slices():
     reference, result = block((10, 20), (10, 20)), block((10, 20), (10, 20), slice(3, 7))
     found = compare(reference, result, SPACING)
     assert found.slices == 5
     assert found.slice_dice == pytest.approx(3 / 5)
 
 
-def test_what_lies_around_does_not_matter():
+def test_empty_margins_do_not_matter():
     small = compare(block((10, 20), (10, 20)), block((12, 23), (9, 21)), SPACING)
     wide = [np.pad(block(*at), ((3, 4), (30, 20), (50, 10))) for at in
             (((10, 20), (10, 20)), ((12, 23), (9, 21)))]  # fmt: skip

@@ -38,13 +38,13 @@ def numbered() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("key", ["reverse", "alone"])
-def test_random_changes_of_neighbours_need_neighbours(content, key):
+def test_neighbour_augmentation_requires_neighbours(content, key):
     content["augmentation"] |= {key: 0.5}
     with pytest.raises(FlomoError, match=rf"'augmentation\.{key}' needs 'model\.preprocessing"):
         parse_recipe(content, Path("recipe.yaml"))
 
 
-def test_neighbours_change_sides_or_are_missing_as_often_as_asked_for(numbered):
+def test_probabilities_of_neighbour_augmentation(numbered):
     change = RandNeighboursd("image", reverse=0.5, alone=0.2).set_random_state(seed=5)
     found = [tuple(change({"image": numbered})["image"][:, 0, 0].tolist()) for _ in range(500)]
     share = {kind: found.count(kind) / len(found) for kind in set(found)}
@@ -69,7 +69,7 @@ def test_prepared_slices_and_corrections_hold_them(dataset, seeing):
     assert preprocessing_hash(alone) != preprocessing_hash(seeing.model)
 
 
-def test_a_start_from_a_model_that_sees_slices_alone_changes_no_answer():
+def test_widened_weights_give_the_same_predictions():
     wide = build("flomo-b0", in_channels=3, num_classes=4, deep_supervision=True).eval()
     load_parent_weights(wide, "flomo-b0-acdc", widen=True)
     model, _ = load_network("flomo-b0-acdc")
@@ -81,7 +81,7 @@ def test_a_start_from_a_model_that_sees_slices_alone_changes_no_answer():
         load_parent_weights(build("flomo-b0", in_channels=3, num_classes=4), "flomo-b0-acdc")
 
 
-def test_every_layer_hears_of_the_neighbours_from_the_first_step_on():
+def test_gradients_reach_the_weights_of_neighbours():
     wide = build("flomo-b0", in_channels=3, num_classes=4)
     load_parent_weights(wide, "flomo-b0-acdc", widen=True)
     wide(torch.rand(2, 3, 64, 64)).logits.square().mean().backward()
@@ -99,7 +99,7 @@ def test_a_whole_training_from_data_to_labels(dataset, seeing, tmp_path):
     assert segmenter.segment(single).labels.data.shape == (1, 72, 72)
 
 
-def test_the_recipe_begins_where_the_bundled_model_ends():
+def test_neighbour_recipe_starts_from_the_bundled_model():
     recipe, before = read_recipe("acdc_neighbours"), read_recipe("acdc_stage2")
     assert recipe.start_from == f"runs/{before.model.name}-fold{{fold}}/model"
     same = {"in_channels": 1, "name": before.model.name}

@@ -48,7 +48,7 @@ def test_the_file_is_the_same_every_time_and_holds_no_pickle(dataset, packed, re
         assert {archive[name].dtype for name in archive.files} == {np.dtype(np.uint8)}
 
 
-def test_folds_and_fingerprints_come_along(dataset, packed, recipe):
+def test_pack_contains_folds_and_fingerprints(dataset, packed, recipe):
     held_out = {volume.case.patient for volume in read_pack(packed, recipe.model, 2)}
     assert held_out == {"p0", "p1", "p2", "p3"}
     assert held_out_fingerprints(packed, 2) == held_out_fingerprints(dataset, 2)
@@ -56,7 +56,7 @@ def test_folds_and_fingerprints_come_along(dataset, packed, recipe):
         read_pack(packed, recipe.model, 3)
 
 
-def test_another_recipe_is_refused_but_another_crop_is_not(packed, recipe):
+def test_other_preprocessing_is_rejected_but_not_another_crop(packed, recipe):
     rules = recipe.model.preprocessing
     assert read_pack(packed, replace(recipe.model, preprocessing=replace(rules, crop=64)), 0)
     other = replace(recipe.model, preprocessing=replace(rules, pixel_mm=1.25))
@@ -64,7 +64,7 @@ def test_another_recipe_is_refused_but_another_crop_is_not(packed, recipe):
         read_pack(packed, other, 0)
 
 
-def test_damage_is_found_before_anything_is_trained_on(packed, recipe):
+def test_damaged_pack_is_rejected(packed, recipe):
     content = packed.read_bytes()
     clean = [volume.images for volume in read_pack(packed, recipe.model, 0)]
     refused = 0
@@ -90,6 +90,6 @@ def test_a_leak_is_not_packed(dataset, recipe, tmp_path):
     assert not (tmp_path / "data.npz").exists()
 
 
-def test_evaluation_wants_the_folder(packed):
+def test_evaluation_requires_the_folder(packed):
     with pytest.raises(FlomoError, match="give the folder"):
         list_cases(packed, 0, "validation")

@@ -83,7 +83,7 @@ def rows_of(folder) -> dict[str, dict[str, str]]:
         return {row["case"]: row for row in csv.DictReader(file)}
 
 
-def test_clinicdb_is_cut_into_five_blocks_of_whole_films(clinicdb, tmp_path):
+def test_clinicdb_has_five_blocks_of_whole_videos(clinicdb, tmp_path):
     prepare_photos("cvc_clinicdb", clinicdb, tmp_path / "out")
     rows = rows_of(tmp_path / "out")
     assert list(rows) == [f"{number:03d}" for number in range(1, 21)]
@@ -137,7 +137,7 @@ def test_a_leak_planted_after_preparation_stops_the_run(busi, tmp_path):
         list_cases(out, home, "training")
 
 
-def test_what_is_missing_or_wrong_is_named_and_nothing_becomes_trainable(montgomery, tmp_path):
+def test_invalid_photos_are_reported_and_nothing_is_usable(montgomery, tmp_path):
     (montgomery / "ManualMask/rightMask/MCUCXR_0004_0.png").unlink()
     with pytest.raises(FlomoError, match=r"lacks a mask of MCUCXR_0004_0\.png"):
         prepare_photos("montgomery", montgomery, tmp_path / "out")
@@ -151,13 +151,13 @@ def test_what_is_missing_or_wrong_is_named_and_nothing_becomes_trainable(montgom
     assert len(list_cases(tmp_path / "out", 0, "all")) == 10
 
 
-def test_an_empty_mask_is_wrong_unless_the_breast_is_normal(busi, tmp_path):
+def test_empty_masks_are_valid_for_normal_images_only(busi, tmp_path):
     save(spot(columns=68) * 0, busi / "malignant" / "malignant (4)_mask.png")
     with pytest.raises(FlomoError, match=r"malignant \(4\)\.png is empty"):
         prepare_photos("busi", busi, tmp_path / "out")
 
 
-def test_another_folder_is_not_taken_for_the_data(tmp_path, capsys):
+def test_unrelated_folder_is_rejected(tmp_path, capsys):
     arguments = ["data", "prepare", "busi", "--source", str(tmp_path), "--out", f"{tmp_path}/out"]
     assert main(arguments) == 2
     assert "does not look like BUSI" in capsys.readouterr().err
@@ -170,7 +170,7 @@ def card() -> ModelCard:
     return replace(recipe.model, preprocessing=rules, network_arguments={})
 
 
-def test_a_photo_is_trained_on_as_it_is_segmented(clinicdb, card, tmp_path):
+def test_photo_preprocessing_equals_inference(clinicdb, card, tmp_path):
     prepare_photos("cvc_clinicdb", clinicdb, tmp_path / "out")
     case = list_cases(tmp_path / "out", 0, "training")[0]
     prepared = prepare_case(case, card)
@@ -184,7 +184,7 @@ def test_a_photo_is_trained_on_as_it_is_segmented(clinicdb, card, tmp_path):
     assert result.labels.geometry == volume.geometry
 
 
-def test_squares_stay_inside_the_photo(clinicdb, card, tmp_path):
+def test_crops_stay_inside_the_photo(clinicdb, card, tmp_path):
     prepare_photos("cvc_clinicdb", clinicdb, tmp_path / "out")
     recipe = read_recipe("cvc_clinicdb")
     still = replace(

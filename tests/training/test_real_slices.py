@@ -41,7 +41,7 @@ def few_patients(shared: Path, tmp_path_factory) -> Path:
 @pytest.mark.shared
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_few_minutes_of_training_find_the_heart(few_patients, tmp_path):
+def test_short_training_segments_the_heart(few_patients, tmp_path):
     recipe = read_recipe("acdc")
     recipe = replace(
         recipe,

@@ -87,7 +87,7 @@ def test_the_official_test_set_is_shown_as_it_was_measured(script, repository):
     assert script.test_set_section(folder / "pictures_uncertainty") == []
 
 
-def test_runs_are_kept_and_written_down(script, make_run, docs, capsys):
+def test_runs_are_saved_and_shown(script, make_run, docs, capsys):
     runs = [make_run(measured(fold), fold=fold) for fold in (0, 1)]
     runs += [make_run(measured(0, -0.05), model="unet", network="dynunet", sha256="b" * 64)]
     assert script.main([*map(str, runs), "--folder", str(docs)]) == 0
@@ -126,7 +126,7 @@ def test_data_sets_are_never_compared(make_run, docs):
     assert not compare_with_baselines(read_results(docs))
 
 
-def test_photos_are_compared_by_what_is_measured_on_them(script, make_run, docs):
+def test_photos_are_compared_by_dice_and_iou(script, make_run, docs):
     """Dice and IoU; a single group, as a block of a video is, has no interval."""
 
     def photos(gain, groups):
@@ -150,7 +150,7 @@ def test_photos_are_compared_by_what_is_measured_on_them(script, make_run, docs)
     assert "| `ours-cvc_clinicdb` | `unet-cvc_clinicdb` | 0 | 1 | -0.0500 | -0.07" in page
 
 
-def test_figures_of_other_weights_are_not_overwritten_unasked(make_run, docs):
+def test_results_of_other_weights_are_not_overwritten(make_run, docs):
     table = save_run(make_run(measured(0)), docs)
     save_run(make_run(measured(0)), docs)  # the same weights
     other = make_run(measured(0, 0.1), sha256="c" * 64)
@@ -198,7 +198,7 @@ def test_a_patient_in_two_folds_is_a_leak(make_run, docs):
         read_results(docs)
 
 
-def test_facts_are_asked_for(make_run, docs, tmp_path):
+def test_missing_facts_are_reported(make_run, docs, tmp_path):
     with pytest.raises(FlomoError, match="does not say the seed"):
         save_run(make_run(measured(0), seed=None), docs)
     with pytest.raises(FlomoError, match=r"report\.json cannot be read"):
@@ -208,7 +208,7 @@ def test_facts_are_asked_for(make_run, docs, tmp_path):
         save_run(make_run(measured(0)), docs, "../elsewhere")
 
 
-def test_a_wrong_fold_is_found_out(script, make_run, docs, capsys):
+def test_wrong_fold_is_detected(script, make_run, docs, capsys):
     table = save_run(make_run(measured(0)), docs)
     for path in (table, table.with_suffix(".json")):
         path.rename(path.with_stem("ours-fold3"))

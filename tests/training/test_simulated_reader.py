@@ -25,7 +25,7 @@ def volume(*slices: np.ndarray) -> Volume:
     return Volume(np.stack(slices), Geometry((1.4, 1.4, 8.0)))
 
 
-def test_what_the_reference_labels_becomes_the_reference() -> None:
+def test_labelled_structures_are_corrected() -> None:
     proposed, reference = rings(9, 13), rings(7, 11)
     result = redraw(proposed, np.where(reference == RV, 0, reference), [MYO, LV])
     np.testing.assert_array_equal(result == LV, reference == LV)
@@ -33,7 +33,7 @@ def test_what_the_reference_labels_becomes_the_reference() -> None:
     np.testing.assert_array_equal(result == RV, proposed == RV)
 
 
-def test_a_cavity_that_was_too_large_gives_way_to_its_wall() -> None:
+def test_too_large_cavity_is_filled_by_the_wall() -> None:
     proposed, reference = rings(9, 13), rings(6, 13)
     result = redraw(proposed, np.where(reference == LV, LV, 0), [LV])
     np.testing.assert_array_equal(result == LV, reference == LV)
@@ -45,7 +45,7 @@ def test_a_slice_that_is_all_structure_becomes_background() -> None:
     assert not redraw(full, np.zeros_like(full), [LV]).any()
 
 
-def test_slices_that_were_not_seen_stay() -> None:
+def test_unselected_slices_are_unchanged() -> None:
     proposed = volume(rings(9, 13), rings(9, 13), rings(9, 13))
     reference = volume(rings(7, 11), rings(7, 11), rings(7, 11))
     result = corrected(proposed, reference, [1], [MYO, LV])

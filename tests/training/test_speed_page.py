@@ -66,7 +66,7 @@ def test_ratios_are_taken_round_by_round(part):
     assert cells(text, "flomo-b0", "fast", "cpu", "float32")[4:6] == ["50.0000 %", "0.25000"]
 
 
-def test_how_many_times_faster_than_plain_pytorch(part):
+def test_speedup_over_plain_pytorch(part):
     report, page = part("speed_report"), part("speed_page")
     rows = [
         row(report, report.PLAIN, volume_ms=[2000.0, 3000.0, 2500.0]),
@@ -94,7 +94,7 @@ def test_upper_bound_of_the_processor(part):
     assert "Upper bound of this processor" not in text
 
 
-def test_paces_are_measured_on_engines(part, monkeypatch):
+def test_convolution_rates_are_measured(part, monkeypatch):
     ceiling = part("speed_ceiling")
     for name, value in (("CHANNELS", 8), ("SIDE", 16), ("LAYERS", 2)):
         monkeypatch.setattr(ceiling, name, value)
@@ -105,7 +105,7 @@ def test_paces_are_measured_on_engines(part, monkeypatch):
     assert all(1e5 < per_second < 1e13 for per_second in pace.per_second)
 
 
-def test_an_engine_that_did_not_run_gets_no_figures(part):
+def test_engine_that_did_not_run_is_not_shown(part):
     report, page = part("speed_report"), part("speed_page")
     rows = [row(report), row(report, engine="openvino", same=1.0, dice=1.0, reason="eager ran")]
     text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
@@ -113,7 +113,7 @@ def test_an_engine_that_did_not_run_gets_no_figures(part):
     assert "flomo-b0 on openvino (cpu) is not shown: eager ran." in text
 
 
-def test_stages_and_feedback(part):
+def test_stages_and_progress(part):
     report, page = part("speed_report"), part("speed_page")
     stages = {"read": [10.0, 30.0], "network": [200.0] * 2, "write": [30.0] * 2}
     feedback = report.ProgressOverhead(

@@ -13,7 +13,7 @@ import torch
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import list_cases, prepare_case, read_case
-from flomo_training.finetuning.gathering import corrected_frame
+from flomo_training.finetuning.dataset import corrected_frame
 from flomo_training.uncertainty.calibration import collect_pixels
 from napari_flomo.segmentation import Segmenter
 

@@ -29,7 +29,7 @@ def test_absent_structures_are_left_out_of_the_mean():
     assert mean_dice(rows) == pytest.approx((0.8 + 0.8) / 2)
 
 
-def test_the_interval_holds_the_mean_and_draws_patients_not_volumes():
+def test_interval_contains_the_mean_and_resamples_patients():
     rng = np.random.default_rng(0)
     values = rng.uniform(0.5, 1, 12)
     rows = [row(f"p{i}", phase, "wall", v) for i, v in enumerate(values) for phase in ("ED", "ES")]
@@ -40,7 +40,7 @@ def test_the_interval_holds_the_mean_and_draws_patients_not_volumes():
     assert found["interval_95"] == figures([r for r in rows if r.phase == "ED"])["interval_95"]
 
 
-def test_the_summary_tells_structures_and_phases_apart(recipe):
+def test_summary_by_structure_and_phase(recipe):
     table = [("ED", "wall", 0.9), ("ES", "wall", 0.7), ("ED", "cavity", 0.5)]
     rows = [row(p, phase, s, v) for p in ("p0", "p1") for phase, s, v in table]
     summary = summarise(rows, recipe.model) | {"split": "validation", "fold": 0}
@@ -53,14 +53,14 @@ def test_the_summary_tells_structures_and_phases_apart(recipe):
     json.dumps(summary, allow_nan=False)
 
 
-def test_slices_weigh_the_same_whichever_volume_they_are_of():
+def test_slices_have_equal_weights():
     rows = [row("p0", "ED", "wall", 0.9, slice_dice=0.9, slices=9),
             row("p1", "ED", "wall", 0.5, slice_dice=0.5, slices=1)]  # fmt: skip
     assert figures(rows)["slice_mean_dice"]["value"] == pytest.approx(0.86)
     assert "slice" in figures(rows)["slice_mean_dice"]["protocol"]
 
 
-def test_a_metric_that_some_cases_lack_is_not_averaged_over_the_others():
+def test_incomplete_metrics_are_not_averaged():
     rows = [row("p0", "ED", "wall", 0.9, hd95_mm=3.0), row("p1", "ED", "wall", 0.9)]
     assert figures(rows)["mean_hd95_mm"] is None
     assert figures(rows[:1])["mean_hd95_mm"] == 3.0
@@ -87,7 +87,7 @@ def photo(name, dice, reference, result):
     )
 
 
-def test_photos_are_averaged_by_image_and_claim_no_millimetres():
+def test_photos_have_no_distances():
     rows = [photo("a", 0.8, 50, 40), photo("b", 0.4, 50, 40), photo("normal", NAN, 0, 0),
             photo("alarm", 0.0, 0, 3)]  # fmt: skip
     found = figures(rows)
@@ -108,7 +108,7 @@ def test_a_report_warns_of_its_own_impossible_pair():
     assert "Warning: " in as_text(summary)
 
 
-def test_the_table_survives_its_file(tmp_path):
+def test_table_is_read_back(tmp_path):
     rows = [row("p0", "ED", "wall", 0.1 + 0.2, hd95_mm=3.25, slices=4, reference_voxels=12),
             row("p1", "ES", "wall", NAN)]  # fmt: skip
     path = tmp_path / "rows.csv"
@@ -123,7 +123,7 @@ def test_the_table_survives_its_file(tmp_path):
     ]
 
 
-def test_tables_of_before_are_still_read(repository):
+def test_old_tables_are_read(repository):
     rows = read_metrics(repository / "docs" / "benchmarks" / "flomo-b0-acdc-stage1-fold0.csv")
     found = figures(rows)
     assert found["mean_dice"] == 0.8768

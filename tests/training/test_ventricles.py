@@ -54,7 +54,7 @@ def test_an_empty_cavity_has_no_ejection_fraction(rows):
     assert found == {"EDV": 3, "ESV": 3, "EF": 2}
 
 
-def test_the_wall_is_no_ventricle_and_the_right_one_is(rows):
+def test_ventricles_are_the_cavities(rows):
     rows.append(cavity("a", "ED", 50, 60, name="left ventricular myocardium"))
     rows += [cavity("a", phase, 80, 90, name="right ventricle") for phase in ("ED", "ES")]
     assert [x.ventricle for x in limits_of_agreement(rows)] == (
@@ -62,7 +62,7 @@ def test_the_wall_is_no_ventricle_and_the_right_one_is(rows):
     )
 
 
-def test_what_the_data_set_lists_is_another_reference():
+def test_listed_volumes_as_reference():
     rows = [cavity(p, phase, 100, 90, listed=80) for p in "ab" for phase in ("ED", "ES")]
     assert limits_of_agreement(rows)[0].bias.value == -10
     assert limits_of_agreement(rows, "listed_ml")[0].bias.value == 10

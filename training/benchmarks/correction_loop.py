@@ -44,10 +44,10 @@ from flomo_training.bootstrap import Sample, estimate
 from flomo_training.cases import Case, read_case
 from flomo_training.evaluate import evaluate
 from flomo_training.finetuning import Settings, finetune, read_settings
-from flomo_training.finetuning.adapting import adapt_statistics
-from flomo_training.finetuning.gathering import gather
-from flomo_training.finetuning.module import between
-from flomo_training.finetuning.splitting import split as split_patients
+from flomo_training.finetuning.batchnorm import adapt_statistics
+from flomo_training.finetuning.dataset import gather
+from flomo_training.finetuning.module import interpolate_weights
+from flomo_training.finetuning.patient_split import split as split_patients
 from flomo_training.metrics_table import StructureMetrics
 from flomo_training.simulated_reader import ScoredSlice, corrected, most_uncertain
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
@@ -217,7 +217,7 @@ class Experiment:
         parent = load_network(BASE)[0]
         for share in shares:
             network, card = load_network(learnt)
-            network.load_state_dict(between(parent, network, share))
+            network.load_state_dict(interpolate_weights(parent, network, share))
             segmenter = Segmenter(network, card, "cpu")
             for split in self.domain.splits:
                 self.measure(split, f"{label}, {share:g} of the way", (0, 0), 0.0, segmenter)

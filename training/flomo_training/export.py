@@ -12,9 +12,8 @@ from torch import nn
 
 from flomo_training.json_files import write_json
 from flomo_training.recipe import Recipe
-from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.models import ModelCard, load_card, load_network, save_model
+from napari_flomo.models import ModelCard, load_card, save_model
 from napari_flomo.models.card import CARD_FILE, card_text
 from napari_flomo.networks import build
 
@@ -79,40 +78,6 @@ def training_protocol(recipe: Recipe) -> str:
         f"{data}{start}: flavour "
         f"'{recipe.flavour}', {recipe.epochs} epochs{mean}, seed {recipe.seed}."
     )
-
-
-def supersede(old: Path, new: Path) -> ModelCard:
-    """Replace a model by a better one; the card keeps the older one in its history.
-
-    Parameters
-    ----------
-    old
-        Model folder to replace.
-    new
-        Model folder of the replacement; it is not changed.
-
-    Returns
-    -------
-    ModelCard
-        The card now in ``old``.
-
-    Raises
-    ------
-    FlomoError
-        If a model is damaged, their names differ, or their weights are the same.
-    """
-    (_, before), (network, card) = load_network(old), load_network(new)
-    if before.name != card.name or before.sha256 == card.sha256:
-        raise FlomoError(
-            f"{new} cannot replace {old}: it must have the same name and other weights."
-        )
-    version = {
-        "sha256": before.sha256,
-        "created": before.created,
-        "protocol": before.protocol,
-        "metrics": dict(before.metrics),
-    }
-    return save_model(old, network, replace(card, history=(*before.history, version)))
 
 
 def update_card(folder: Path, **changes: Any) -> ModelCard:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import ModelCard
@@ -59,6 +61,17 @@ def classes_by_name(codes: Mapping[int, str], card: ModelCard) -> dict[int, int]
                 f"knows {known}."
             )
     return {code: index_of[_normalised(name)] for code, name in codes.items()}
+
+
+def predict_classes(logits: Tensor, card: ModelCard) -> Tensor:
+    """Return the predicted class index of each pixel, ``(N, H, W)``, from ``(N, K, H, W)`` logits.
+
+    With sigmoid the most probable channel is predicted if it reaches the threshold of the card.
+    """
+    best, winner = logits.max(1)
+    if card.activation == "softmax":
+        return winner
+    return torch.where(best.float().sigmoid() >= card.threshold, winner + 1, 0)
 
 
 def _normalised(name: str) -> str:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from flomo_training.finetuning import Settings, read_settings, tuning
-from flomo_training.finetuning.module import Tally, TuningModule
+from flomo_training.finetuning.module import DiceAccumulator, TuningModule
 from flomo_training.finetuning.settings import DEFAULTS
 from flomo_training.recipe import Hardware
 from napari_flomo.errors import Cancelled, FlomoError
@@ -73,7 +73,7 @@ def cut_at(step: int):
     return report
 
 
-def test_it_learns_another_scanner(base, fill, settings, tmp_path, make_disc):
+def test_fine_tuning_improves_another_scanner(base, fill, settings, tmp_path, make_disc):
     store = fill(patients=4)
     points: list[dict[str, object]] = []
     told: list[tuple[int, int]] = []
@@ -139,9 +139,7 @@ def test_killed_and_resumed_equals_uninterrupted(base, fill, settings, tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
-def test_norms_that_met_new_images_resume_as_they_were(
-    b0, fill, settings, tmp_path, *, monkeypatch, frozen
-):
+def test_adapted_batch_norms_are_resumed(b0, fill, settings, tmp_path, *, monkeypatch, frozen):
     """They meet them once: what a resumed run goes on from has met them already."""
     store = fill(patients=3)
     short = replace(
@@ -174,7 +172,7 @@ def test_norms_that_met_new_images_resume_as_they_were(
     assert not any(moved) if frozen else any(moved)
 
 
-def test_a_run_cut_off_before_its_end_was_written(base, fill, settings, tmp_path, monkeypatch):
+def test_run_interrupted_before_the_result_was_written(base, fill, settings, tmp_path, monkeypatch):
     store = fill(patients=3)
     whole = finetune(base, store.folder, tmp_path / "whole", settings=settings)
 
@@ -189,7 +187,7 @@ def test_a_run_cut_off_before_its_end_was_written(base, fill, settings, tmp_path
     assert_same_weights(whole.folder, again.folder)
 
 
-def test_it_stops_when_nothing_gets_better(base, fill, settings, tmp_path):
+def test_early_stopping(base, fill, settings, tmp_path):
     still = replace(settings, learning_rate=1e-12, steps=40, patience=2)
     tuned = finetune(base, fill(patients=3).folder, tmp_path / "run", settings=still)
     assert len(rows(tmp_path / "run")) == 3, "one that is the best, two that are not better"
@@ -219,7 +217,7 @@ def test_cancelled_between_two_batches(base, fill, settings, tmp_path):
     def report(progress):
         steps.append(progress.done)
 
-    with pytest.raises(Cancelled, match="can go on"):
+    with pytest.raises(Cancelled, match="can be resumed"):
         finetune(
             base,
             fill(patients=3).folder,
@@ -232,15 +230,15 @@ def test_cancelled_between_two_batches(base, fill, settings, tmp_path):
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_a_run_in_the_way(base, fill, settings, tmp_path):
+def test_existing_run_is_not_overwritten(base, fill, settings, tmp_path):
     store = fill(patients=3)
     finetune(base, store.folder, tmp_path / "run", settings=settings)
-    with pytest.raises(FlomoError, match="holds a run already"):
+    with pytest.raises(FlomoError, match="already contains a run"):
         finetune(base, store.folder, tmp_path / "run", settings=settings)
 
 
 @pytest.mark.parametrize("what", ["base", "corrections", "settings"])
-def test_something_else_is_not_resumed(base, fill, settings, tmp_path, what):
+def test_run_with_other_inputs_is_not_resumed(base, fill, settings, tmp_path, what):
     model = tmp_path / "models" / "tiny"
     shutil.copytree(base, model)
     store = fill(patients=3)
@@ -266,7 +264,7 @@ def replace_model(folder: Path) -> None:
     (folder / "card.json").write_text(json.dumps(content | {"temperature": 2.0}))
 
 
-def test_a_base_that_is_replaced_meanwhile(base, fill, settings, tmp_path):
+def test_base_model_replaced_during_training(base, fill, settings, tmp_path):
     model = tmp_path / "models" / "tiny"
     shutil.copytree(base, model)
 
@@ -281,7 +279,7 @@ def test_a_base_that_is_replaced_meanwhile(base, fill, settings, tmp_path):
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_norms_keep_the_statistics_of_the_parent(card, settings, base):
+def test_frozen_batch_norm_statistics(card, settings, base):
     flomo = replace(card, network="flomo-b0", network_arguments={}, name="b0")
     recipe = replace(settings.recipe(flomo, base, Hardware("cpu", 1)), start_from=None)
     images = torch.rand(2, 1, 16, 16)
@@ -297,7 +295,7 @@ def test_norms_keep_the_statistics_of_the_parent(card, settings, base):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_norms_of_a_whole_run(b0, fill, settings, tmp_path, share):
+def test_batch_norms_after_a_run(b0, fill, settings, tmp_path, share):
     short = replace(
         settings, steps=2, evaluate_every=1, warm_up=0, batch_size=2, square=16,
         adapt_statistics=share,
@@ -311,7 +309,7 @@ def test_norms_of_a_whole_run(b0, fill, settings, tmp_path, share):
     assert any(not torch.equal(before[name], after[name].float()) for name in before)
 
 
-def test_the_parent_teaches_but_is_not_taught(card, settings, base):
+def test_parent_is_not_trained(card, settings, base):
     recipe = settings.recipe(card, base, Hardware("cpu", 1))
     network, _ = load_network(base)
     module = TuningModule(recipe, settings, network, teaches=True)
@@ -332,7 +330,7 @@ def test_the_parent_teaches_but_is_not_taught(card, settings, base):
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
-def test_the_candidate_lies_between_the_parent_and_what_was_learnt(card, settings, base, share):
+def test_candidate_weights_are_interpolated(card, settings, base, share):
     recipe = settings.recipe(card, base, Hardware("cpu", 1))
     network, _ = load_network(base)
     changed = replace(settings, interpolation=share)
@@ -347,14 +345,16 @@ def test_the_candidate_lies_between_the_parent_and_what_was_learnt(card, setting
     assert not any(name.startswith("candidate") for name in module.state_dict())
 
 
-def test_dice_of_a_tally():
-    tally = Tally()
+def test_accumulated_dice():
+    validation_dice = DiceAccumulator()
     truth = torch.tensor([[[1, 1, 2, 0]]])
     found = torch.tensor([[[1, 0, 0, 0]]])
-    tally.add("a", "f", (True, True, True, True), found, truth)  # 2/3 and 0; class 3 is nowhere
-    tally.add("b", "f", (True, True, False, True), truth, truth)
-    assert tally.dice() == pytest.approx(((2 / 3 + 0) / 2 + 1) / 2)
-    assert Tally().dice() is None
+    validation_dice.add(
+        "a", "f", (True, True, True, True), found, truth
+    )  # 2/3 and 0; class 3 is nowhere
+    validation_dice.add("b", "f", (True, True, False, True), truth, truth)
+    assert validation_dice.mean() == pytest.approx(((2 / 3 + 0) / 2 + 1) / 2)
+    assert DiceAccumulator().dice() is None
 
 
 def test_settings_are_checked(tmp_path):

@@ -24,9 +24,7 @@ from napari_flomo.progress import Progress
 from napari_flomo.volumes import read
 
 
-def test_everything_is_judged_unless_the_table_says_otherwise(
-    reference: Path, card: ModelCard
-) -> None:
+def test_reference_columns_restrict_slices_and_structures(reference: Path, card: ModelCard) -> None:
     steps: list[Progress] = []
     images = read_reference(reference, card, steps.append)
     assert steps == [Progress(1, 3), Progress(2, 3), Progress(3, 3)]
@@ -48,7 +46,7 @@ def test_everything_is_judged_unless_the_table_says_otherwise(
         ("structures", "cavity", "has 'cavity' as structures"),
     ],
 )
-def test_a_table_that_is_wrong_is_refused(
+def test_invalid_reference_tables(
     reference: Path, card: ModelCard, column: str, value: str, said: str
 ) -> None:
     columns(reference, **{column: value})
@@ -65,13 +63,13 @@ def columns(folder: Path, **values: str) -> None:
         writer.writerows(rows)
 
 
-def test_codes_of_another_card_are_refused(reference: Path, card: ModelCard) -> None:
+def test_codes_that_are_not_in_the_card_are_rejected(reference: Path, card: ModelCard) -> None:
     labels = (*card.labels[:2], replace(card.labels[2], code=7))
     with pytest.raises(FlomoError, match=r"contain the codes \[5\]"):
         read_reference(reference, replace(card, labels=labels))
 
 
-def test_the_reference_set_comes_with_the_first_parent(
+def test_reference_set_of_an_ancestor_is_found(
     parent: Path, candidate: Callable[..., Path], reference: Path, home: Path
 ) -> None:
     tuned = candidate()
@@ -90,7 +88,7 @@ def candidate_of(parent: Path) -> Path:
     return parent
 
 
-def test_the_reference_of_the_bundled_model_is_whole(repository: Path) -> None:
+def test_bundled_reference_set_is_complete(repository: Path) -> None:
     from napari_flomo.models import load_card, locate
 
     folder = find_reference(locate("flomo-b0-acdc"))
@@ -121,7 +119,7 @@ def test_the_reference_of_the_bundled_model_is_whole(repository: Path) -> None:
 
 
 @pytest.mark.shared
-def test_the_packed_reference_is_what_its_script_makes(
+def test_bundled_reference_set_is_reproducible(
     shared: Path, repository: Path, tmp_path: Path
 ) -> None:
     import importlib.util
@@ -154,7 +152,7 @@ def test_corrections_are_read_in_the_codes_of_the_card(
         assert np.array_equal(image.load()[1].data, cases[patient].data)
 
 
-def test_what_a_reader_left_alone_is_told_from_what_was_drawn(
+def test_edited_and_unedited_structures(
     store: CorrectionStore, card: ModelCard, make_correction: Callable
 ) -> None:
     drawn = make_correction(store)
@@ -176,7 +174,7 @@ def test_what_a_reader_left_alone_is_told_from_what_was_drawn(
     )
 
 
-def test_what_cannot_judge_is_left_out_and_said(
+def test_unusable_corrections_are_left_out(
     store: CorrectionStore, held_out: list[HeldOut], card: ModelCard, make_correction: Callable
 ) -> None:
     first = store.records()[0]
@@ -218,7 +216,7 @@ def test_what_cannot_judge_is_left_out_and_said(
         assert words in sentence
 
 
-def test_an_image_that_is_damaged_is_left_out_and_said(
+def test_damaged_images_are_left_out(
     store: CorrectionStore, held_out: list[HeldOut], card: ModelCard
 ) -> None:
     file = store.record(held_out[0].record_id).image.copy

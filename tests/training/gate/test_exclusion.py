@@ -27,7 +27,7 @@ def noise(seed: int, origin: tuple[float, float, float], turn: tuple[float, ...]
     return Volume(data, Geometry((1.4, 1.4, 8.0), origin, turn), modality="MR", source="x")
 
 
-def test_the_same_image_is_known_in_any_form() -> None:
+def test_signatures_of_copies_and_crops() -> None:
     image = noise(1, (10.0, -20.0, 30.0))
     known = signatures(image)
     assert identity_signature(image) in known
@@ -44,7 +44,7 @@ def test_the_same_image_is_known_in_any_form() -> None:
     assert known & signatures(cine), "by one of its frames"
 
 
-def test_another_frame_of_the_examination_is_known_by_its_planes() -> None:
+def test_signatures_of_other_frames_of_the_same_planes() -> None:
     image = noise(1, (10.0, -20.0, 30.0))
     other = noise(2, (10.0, -20.0, 30.0))
     origin = other.geometry.positions((17, 5, 2))
@@ -61,20 +61,18 @@ def test_another_frame_of_the_examination_is_known_by_its_planes() -> None:
 @pytest.mark.parametrize(
     "turn", [(1, 0, 0, 0, 1, 0, 0, 0, 1), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1)]
 )
-def test_a_grid_along_the_scanners_axes_tells_nothing(turn: tuple[float, ...]) -> None:
+def test_axis_aligned_planes_have_no_signature(turn: tuple[float, ...]) -> None:
     assert not signatures(noise(1, (0, 0, 0), turn)) & signatures(noise(2, (0, 0, 0), turn))
 
 
-def test_empty_slices_are_no_trace() -> None:
+def test_constant_slices_have_no_signature() -> None:
     grid = Geometry((1.0, 1.0, 1.0))
     one, other = (Volume(np.full((3, 70, 70), 7, np.int16), grid, source=str(n)) for n in range(2))
     other.data[2, 30:40] = 9
     assert not signatures(one) & signatures(other)
 
 
-def test_all_images_of_a_patient_are_left_out_and_it_is_said(
-    reference: Path, card: ModelCard
-) -> None:
+def test_patients_are_excluded_as_a_whole(reference: Path, card: ModelCard) -> None:
     images = [replace(image, group="one") for image in read_reference(reference, card)[:2]]
     images += [replace(read_reference(reference, card)[2], group="two")]
     said: list[str] = []
@@ -89,7 +87,7 @@ def test_all_images_of_a_patient_are_left_out_and_it_is_said(
     assert "reference image 3 shows a patient of the corrections" in said[1]
 
 
-def test_reading_stops_when_asked(reference: Path, card: ModelCard) -> None:
+def test_reading_the_reference_set_can_be_cancelled(reference: Path, card: ModelCard) -> None:
     asked: list[int] = []
 
     def cancelled() -> bool:
@@ -103,6 +101,6 @@ def test_reading_stops_when_asked(reference: Path, card: ModelCard) -> None:
     assert len(asked) == 2
 
 
-def test_traces_of_a_made_volume(make_volume: Callable[..., Volume]) -> None:
+def test_signatures_of_a_synthetic_volume(make_volume: Callable[..., Volume]) -> None:
     """A grid turned about one axis only, with frames: nothing breaks, pixels count."""
     assert len(signatures(make_volume(frames=2))) == 1 + 6

@@ -62,7 +62,7 @@ def gate(
     return run
 
 
-def test_a_better_model_passes_and_may_be_promoted(
+def test_better_model_passes_and_can_be_promoted(
     gate: Callable[..., GateReport], candidate: Make, parent: Path
 ) -> None:
     folder = candidate()
@@ -124,9 +124,7 @@ def test_the_report_is_strict_json_and_a_page_without_secrets(
     assert ordered == sorted(ordered, reverse=True)
 
 
-def test_a_worse_model_is_refused_and_stays_a_candidate(
-    gate: Callable[..., GateReport], model: Make
-) -> None:
+def test_worse_model_is_refused(gate: Callable[..., GateReport], model: Make) -> None:
     better = model("better", GOOD)
     worse = model("worse", POOR, parent=f"better {load_card(better).sha256}")
     report = gate(worse, parent=better)
@@ -155,7 +153,7 @@ def test_without_reference_or_corrections_it_stays_undecided(
     assert not list((folder / "gate").glob("*.png")), "pictures of an older report are gone"
 
 
-def test_leaks_are_left_out_and_said(
+def test_leaks_are_left_out(
     gate: Callable[..., GateReport],
     candidate: Make,
     store: CorrectionStore,
@@ -183,14 +181,14 @@ def candidate_folder(reference: Path) -> Path:
     return reference.parent / "candidate"
 
 
-def test_a_card_that_tells_nothing_of_its_training_is_named(
+def test_card_without_training_images_is_reported(
     gate: Callable[..., GateReport], candidate: Make
 ) -> None:
     report = gate(candidate(trained_on=None))
     assert "candidate does not list its training images" in report.left_out[0]
 
 
-def test_only_a_child_is_compared(
+def test_candidate_must_descend_from_the_parent(
     gate: Callable[..., GateReport], model: Make, parent: Path, candidate: Make
 ) -> None:
     with pytest.raises(FlomoError, match="was tuned from no other model"):
@@ -209,7 +207,7 @@ def test_only_a_child_is_compared(
 
 
 @pytest.mark.parametrize("moment", ["Looking for leaks", "Comparing", "Drawing"])
-def test_cancelled_nothing_is_written(
+def test_cancelled_gate_writes_nothing(
     gate: Callable[..., GateReport], candidate: Make, moment: str
 ) -> None:
     folder = candidate()
@@ -226,7 +224,7 @@ def test_cancelled_nothing_is_written(
     assert list((folder / "gate").iterdir()) == []
 
 
-def test_all_files_or_none(
+def test_gate_writes_all_files_or_none(
     gate: Callable[..., GateReport], candidate: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = candidate()
@@ -243,7 +241,7 @@ def test_all_files_or_none(
     assert first.verdict == "undecided"
 
 
-def test_a_model_that_is_replaced_meanwhile(
+def test_model_replaced_during_the_gate(
     gate: Callable[..., GateReport], candidate: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = candidate()

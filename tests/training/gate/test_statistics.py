@@ -34,7 +34,7 @@ from napari_flomo.volumes import Geometry, Volume
 NAN = float("nan")
 
 
-def test_calibration_is_that_of_the_structures_own_probability(card: ModelCard) -> None:
+def test_calibration_error_of_a_structure(card: ModelCard) -> None:
     """A network that is always sure of everything, on a square that is too large by two columns."""
     truth = np.zeros((2, 60, 60), np.uint8)
     truth[:, 20:40, 20:40] = 5
@@ -78,7 +78,7 @@ def test_distances_are_not_measured_across_gaps() -> None:
     assert math.isnan(_agreement(truth, found, (0, 1, 5, 6), None)[1])
 
 
-def test_who_finds_what_is_not_there_is_wrong_and_the_other_right() -> None:
+def test_false_alarm_of_one_model() -> None:
     nothing, wrong = Scores(NAN, NAN, 0.1), Scores(0.0, 200.0, 0.4)
     assert paired(nothing, wrong, True) == (Scores(1.0, 0.0, 0.1), wrong)
     assert paired(wrong, nothing, True) == (wrong, Scores(1.0, 0.0, 0.1))
@@ -118,7 +118,7 @@ def test_figures_are_means_over_structures_of_means_over_images() -> None:
     assert part(("wall", NAN, NAN)).mean.dice.difference is None
 
 
-def test_what_was_left_alone_is_in_no_mean() -> None:
+def test_unedited_structures_are_not_in_the_mean() -> None:
     image = EvaluationImage("x", "x", lambda: None, (0,), (1, 2), (1,))  # type: ignore[arg-type,return-value]
     drawn = StructureComparison("x", "x", "wall", Scores(0.5, 1, 0.1), Scores(0.6, 1, 0.1))
     left = StructureComparison(
@@ -185,7 +185,7 @@ def test_rules(
     assert all(check.sentence.endswith(".") for check in found)
 
 
-def test_rules_may_ask_for_more() -> None:
+def test_stricter_rules() -> None:
     strict = Rules(dice_gain=0.02, reference_groups=3)
     found = {check.name: check for check in run_checks(SAME, BETTER, strict)}
     assert found["reference_groups"].passed is None

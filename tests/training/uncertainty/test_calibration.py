@@ -65,7 +65,7 @@ def drawn(temperature: float, channels: int = 3, *, sigmoid: bool = False) -> Pi
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.2])
-def test_the_temperature_is_found_again(recipe, temperature):
+def test_known_temperature_is_recovered(recipe, temperature):
     fit = fit_temperature(drawn(temperature), recipe.model)
     assert fit.temperature == pytest.approx(temperature, rel=0.05)
     assert fit.nll_after <= fit.nll_before

@@ -178,7 +178,7 @@ class TestPredictedDice:
         assert cross_predict(table) == pytest.approx([0.9, 0.9, 0.5, 0.5])
 
 
-def test_uncertainty_that_follows_dice_is_told_from_uncertainty_that_does_not():
+def test_correlation_of_uncertainty_and_dice():
     def row(case: str, kind: str, grade: str, dice: float, uncertainty: float) -> DegradationResult:
         return DegradationResult(case, case, "ED", kind, grade, dice, dice, uncertainty, 1 - dice)
 
@@ -203,7 +203,7 @@ def test_uncertainty_that_follows_dice_is_told_from_uncertainty_that_does_not():
     assert robustness_statistics(against)["correlation"]["uncertainty_mm"] == pytest.approx(-1)
 
 
-def test_an_estimate_is_everyone_with_the_interval_of_the_draws():
+def test_estimate_has_the_value_of_all_patients_and_an_interval():
     drawn = np.concatenate([[0.5], np.linspace(0, 1, 1001)])
     assert estimate(drawn) == [0.5, pytest.approx(0.025), pytest.approx(0.975)]
     assert estimate(np.array([0.5])) == [0.5, None, None]

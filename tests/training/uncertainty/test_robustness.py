@@ -13,7 +13,7 @@ import torch
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import list_cases
-from flomo_training.uncertainty import shift_files
+from flomo_training.uncertainty import robustness_files
 from flomo_training.uncertainty.degradations import DEGRADATIONS, GRADES
 from flomo_training.uncertainty.robustness import (
     AS_IT_IS,
@@ -68,7 +68,7 @@ def quick(monkeypatch):
         measured.append((case.name, segmenter.card.temperature))
         return rows.setdefault(case.name, [row_of(case)])
 
-    monkeypatch.setattr(shift_files, "measure_degradations", pretend)
+    monkeypatch.setattr(robustness_files, "measure_degradations", pretend)
     return measured
 
 
@@ -79,7 +79,7 @@ def row_of(case):
     return DegradationResult(case.name, case.patient, case.phase, AS_IT_IS, "", 0.9, nan, 1.0, 2.0)
 
 
-def test_every_state_of_a_volume_comes_back_from_its_file(cases, segmenter, tmp_path):
+def test_results_are_read_back_from_files(cases, segmenter, tmp_path):
     case = cases[0]
     measure_missing(tmp_path, [case], segmenter, {case.patient: 2.0})
     rows = read_results_of(tmp_path, case, segmenter.card, 2.0)
@@ -95,7 +95,7 @@ def test_every_state_of_a_volume_comes_back_from_its_file(cases, segmenter, tmp_
     assert list(tmp_path.iterdir()) == [tmp_path / f"{case.name}.json"]
 
 
-def test_what_is_measured_is_not_measured_again(cases, segmenter, tmp_path, quick):
+def test_existing_results_are_reused(cases, segmenter, tmp_path, quick):
     temperatures = {case.patient: 1.5 for case in cases}
     told: list[str] = []
     measure_missing(tmp_path, cases[:1], segmenter, temperatures)
@@ -115,7 +115,7 @@ def test_what_is_measured_is_not_measured_again(cases, segmenter, tmp_path, quic
     assert [name for name, _ in quick[len(names) :]] == names[:1]
 
 
-def test_what_was_made_otherwise_does_not_count(cases, segmenter, tmp_path, quick):
+def test_results_with_other_provenance_are_ignored(cases, segmenter, tmp_path, quick):
     case = cases[0]
     measure_missing(tmp_path, [case], segmenter, {case.patient: 1.5})
     (row,) = read_results_of(tmp_path, case, segmenter.card, 1.5)
@@ -136,7 +136,7 @@ def test_temperatures_are_fitted_once(cases, segmenter, tmp_path, monkeypatch):
     fitted = fitted_temperatures(tmp_path, segmenter, cases)
     assert set(fitted) == {case.patient for case in cases}
     assert all(value > 1.5 for value in fitted.values()), "it is far too sure of itself"
-    monkeypatch.setattr(shift_files, "collect_patient_pixels", None)
+    monkeypatch.setattr(robustness_files, "collect_patient_pixels", None)
     assert fitted_temperatures(tmp_path, segmenter, cases) == fitted
     content = json.loads((tmp_path / TEMPERATURES).read_text())
     (tmp_path / TEMPERATURES).write_text(json.dumps(content | {"weights": "others"}))
@@ -186,7 +186,7 @@ def test_mirrored_views_are_measured(script, cases, recipe, network):
         assert mirrored < plain - 0.02
 
 
-def test_the_page_tells_of_mirrored_views_once_they_are_measured(script, repository, tmp_path):
+def test_page_has_mirrored_views_if_measured(script, repository, tmp_path):
     path = repository / "docs" / "benchmarks" / script.FIGURES
     figures = json.loads(path.read_text(encoding="utf-8"))
     found = figures.pop("mirrored")

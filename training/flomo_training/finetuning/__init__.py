@@ -12,21 +12,21 @@ Examples
 
 from __future__ import annotations
 
-from flomo_training.finetuning.gathering import Corrected, CorrectedFrame, corrected_frame, gather
-from flomo_training.finetuning.learning import Learnt, check_readiness, learn
+from flomo_training.finetuning.dataset import CorrectedFrame, CorrectionSet, corrected_frame, gather
+from flomo_training.finetuning.patient_split import Readiness, readiness, split
+from flomo_training.finetuning.pipeline import FinetuneResult, check_readiness, learn
 from flomo_training.finetuning.replay import read_replay
 from flomo_training.finetuning.settings import Distillation, Settings, read_settings
-from flomo_training.finetuning.splitting import Readiness, readiness, split
-from flomo_training.finetuning.tuning import Tuned, finetune, tune
+from flomo_training.finetuning.tuning import TunedModel, finetune, tune
 
 __all__ = [
-    "Corrected",
     "CorrectedFrame",
+    "CorrectionSet",
     "Distillation",
-    "Learnt",
+    "FinetuneResult",
     "Readiness",
     "Settings",
-    "Tuned",
+    "TunedModel",
     "check_readiness",
     "corrected_frame",
     "finetune",

@@ -1,4 +1,4 @@
-"""What a fine-tuning tells while it goes on, and when it ends."""
+"""Progress, early stopping and cancellation of a fine-tuning run."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from napari_flomo.files import atomic_write
 from napari_flomo.progress import Progress, ProgressCallback
 
 BEST = "best.safetensors"
-"""Where a run folder keeps the weights with the best Dice on the held-out slices."""
+"""File in a run folder with the weights of the best Dice on the held-out slices."""
 
 HELD_OUT = "held_out/dice"
 
-STOPPED = "The training was cancelled; it can go on where it was."
+STOPPED = "The training was cancelled; it can be resumed."
 
 
-class Watch(ProgressLogger):
-    """A diary that looks at held-out slices, keeps the best weights and ends in time.
+class FinetuneLogger(ProgressLogger):
+    """A progress logger that keeps the best weights and stops early.
 
     Parameters
     ----------
     out
         Run folder.
     settings
-        With the number of steps and the patience.
+        Define the number of steps and the patience.
     report
-        Is told every step.
+        Called at every step.
     cancelled
-        Asked before every batch.
+        Checked before every batch.
     baseline
         Dice of the parent on the held-out slices; None without any.
     """
@@ -67,16 +67,16 @@ class Watch(ProgressLogger):
 
     @property
     def total(self) -> int:
-        """Steps, when nothing ends the training early."""
+        """Number of steps without early stopping."""
         return self.settings.evaluations * self.settings.evaluate_every
 
     @property
     def ended(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether to stop early."""
         return self.waited >= self.settings.patience
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Open the bar; a run that had ended when it was cut off does not go on."""
+        """Open the progress bar; a resumed run that has already ended stops at once."""
         super().on_train_start(trainer, module)
         trainer.should_stop = self.ended
         self._began = (time.monotonic(), trainer.global_step)
@@ -85,39 +85,39 @@ class Watch(ProgressLogger):
             self.report(Progress(0, self.total, "Training", data=point))
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Stop where someone asked for it."""
-        self._listen()
+        """Stop if the run was cancelled."""
+        self._check_cancelled()
 
     def on_validation_batch_start(self, *_: Any) -> None:
-        """Stop where someone asked for it."""
-        self._listen()
+        """Stop if the run was cancelled."""
+        self._check_cancelled()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *others: Any) -> None:
-        """Tell the step."""
+        """Report the step."""
         super().on_train_batch_end(trainer, *others)
         left = self._left(trainer)
         self.report(Progress(trainer.global_step, self.total, "Training", left))
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Take the Dice of the candidate; keep its weights if it is the best."""
+        """Record the Dice of the candidate; save its weights if it is the best."""
         if trainer.state.fn != TrainerFn.FITTING:
-            return  # the parent was looked at
-        self.latest = module.tally.dice()
+            return  # evaluation of the parent
+        self.latest = module.validation_dice.mean()
         if self.latest is None:
             return
         if self.best is None or self.latest > self.best:
             self.best, self.best_step, self.waited = self.latest, trainer.global_step, 0
-            keep_weights(module.candidate.network, self.out / BEST)
+            save_weights(module.candidate.network, self.out / BEST)
         else:
             self.waited += 1
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Write the row and tell the point of the curves."""
+        """Record the row and report the point of the curves."""
         super().on_train_epoch_end(trainer, module)
         loss = self.rows[-1]["train/loss"]
         if not math.isfinite(loss):
             raise FlomoError(
-                "The training went wrong: its loss is no number any more; lower the learning rate."
+                "The training diverged: the loss is not finite; use a lower learning rate."
             )
         step = trainer.global_step
         point = self._point(step, loss, self.latest)
@@ -130,7 +130,7 @@ class Watch(ProgressLogger):
         return super().row(trainer, seconds) | {HELD_OUT: dice}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return super().state_dict() | {
             "best": self.best,
             "best_step": self.best_step,
@@ -138,18 +138,18 @@ class Watch(ProgressLogger):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take what a checkpoint kept."""
+        """Restore the state from a checkpoint."""
         super().load_state_dict(state_dict)
         self.best = state_dict["best"]
         self.best_step = int(state_dict["best_step"])
         self.waited = int(state_dict["waited"])
 
-    def _listen(self) -> None:
+    def _check_cancelled(self) -> None:
         if self.cancelled():
             raise Cancelled(STOPPED)
 
     def _left(self, trainer: lightning.Trainer) -> float | None:
-        """Return the seconds that are left, the looks at held-out slices included."""
+        """Return the estimated remaining seconds, including evaluations."""
         began, first = self._began
         done = trainer.global_step - first
         if not done:
@@ -160,8 +160,8 @@ class Watch(ProgressLogger):
         return {"step": step, "loss": loss, "dice": dice}
 
 
-def keep_weights(network: nn.Module, path: Path) -> None:
-    """Write the weights of a network, whole or not at all."""
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write the weights of a network atomically."""
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
@@ -169,6 +169,6 @@ def keep_weights(network: nn.Module, path: Path) -> None:
         save_file(tensors, temporary)
 
 
-def take_weights(network: nn.Module, path: Path) -> None:
-    """Read what `keep_weights` wrote."""
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote."""
     network.load_state_dict(load_file(path))

@@ -1,4 +1,4 @@
-"""From a tuned network to a candidate: a model folder whose card tells where it comes from."""
+"""Model folder of a fine-tuned candidate, with its lineage in the card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from flomo_training.finetuning.gathering import Corrected
+from flomo_training.finetuning.dataset import CorrectionSet
 from flomo_training.finetuning.settings import Settings
 from flomo_training.lineage import trained_on
 from napari_flomo.models import ModelCard, save_model
@@ -24,28 +24,28 @@ _TUNED = re.compile(r"\.tuned-[0-9a-f]{8}$")
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a fine-tuning when it has ended.
+    """Facts of a finished fine-tuning run.
 
     Attributes
     ----------
     training, held_out
-        What it learnt from, and what it was looked at by.
+        Training and held-out corrections.
     replayed
-        Fingerprints of the images of the base task that were trained on beside the corrections.
+        Fingerprints of the images of the base task that were used for training.
     steps, best_step
-        Steps that were made, and the one whose weights were kept.
+        Number of steps, and the step whose weights were kept.
     dice_before, dice_after
-        On the held-out slices, of the parent and of these weights; None without any.
+        On the held-out slices, of the parent and of the candidate; None without any.
     seconds
-        Of training, all starts together.
+        Training time, including interrupted starts.
     hardware
-        What it computed on.
+        Device of the run.
     versions
-        Of the programs.
+        Package versions.
     """
 
-    training: Corrected
-    held_out: Corrected
+    training: CorrectionSet
+    held_out: CorrectionSet
     replayed: tuple[str, ...]
     steps: int
     best_step: int
@@ -64,11 +64,11 @@ def write_candidate(
     Parameters
     ----------
     folder
-        Where they go.
+        Model folder.
     network
-        As trained.
+        Trained network.
     parent
-        Card of the model it started from.
+        Card of the parent model.
     settings, facts
         For the card.
 
@@ -96,7 +96,7 @@ def write_candidate(
 
 
 def lineage_of(parent: ModelCard, settings: Settings, facts: Facts) -> dict[str, Any]:
-    """Return what a card tells of where a tuned model comes from, in JSON types."""
+    """Return the lineage of a tuned model for its card, in JSON types."""
     training, held_out = facts.training, facts.held_out
     return {
         "parent": {
@@ -124,10 +124,9 @@ def lineage_of(parent: ModelCard, settings: Settings, facts: Facts) -> dict[str,
 
 
 def candidate_name(parent: ModelCard, lineage: Mapping[str, Any]) -> str:
-    """Return the name of a tuned model: that of the first parent, and eight digits.
+    """Return the name of a tuned model: that of the first parent, and a hash.
 
-    The digits are a hash of parent, corrections and settings: another training has another name,
-    and the same one the same.
+    The hash of parent, corrections and settings makes names of different runs differ.
     """
     what = [lineage["parent"], lineage["corrections"], lineage["settings"]]
     what.append(lineage["replayed_images"])
@@ -135,8 +134,8 @@ def candidate_name(parent: ModelCard, lineage: Mapping[str, Any]) -> str:
     return f"{_TUNED.sub('', parent.name)}.tuned-{digits}"
 
 
-def _whole(training: Corrected, held_out: Corrected) -> Corrected:
-    return Corrected((*training.frames, *held_out.frames))
+def _whole(training: CorrectionSet, held_out: CorrectionSet) -> CorrectionSet:
+    return CorrectionSet((*training.frames, *held_out.frames))
 
 
 def _trained_on(parent: ModelCard, facts: Facts) -> tuple[str, ...] | None:
@@ -145,7 +144,7 @@ def _trained_on(parent: ModelCard, facts: Facts) -> tuple[str, ...] | None:
     return None if known is None else tuple(known)
 
 
-def _training_data(parent: ModelCard, training: Corrected) -> str:
+def _training_data(parent: ModelCard, training: CorrectionSet) -> str:
     slices, patients = training.slices, len(training.groups)
     what = f"{slices} corrected slice{'s' * (slices != 1)} of {patients} patient"
     return f"{parent.training_data.rstrip()} Then {what}{'s' * (patients != 1)}."

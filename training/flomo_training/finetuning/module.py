@@ -1,4 +1,4 @@
-"""The training of one model by corrections, as Lightning drives it."""
+"""Lightning module for fine-tuning with corrections."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from flomo_training.finetuning.adapting import adapt_statistics, in_view
-from flomo_training.finetuning.gathering import Corrected, CorrectedFrame
-from flomo_training.finetuning.partial import decide, merge_unnamed, retention
+from flomo_training.finetuning.batchnorm import adapt_statistics, in_view
+from flomo_training.finetuning.dataset import CorrectedFrame, CorrectionSet
+from flomo_training.finetuning.partial_labels import merge_unnamed, retention
 from flomo_training.finetuning.settings import Settings
+from flomo_training.label_mapping import predict_classes
 from flomo_training.module import SegmentationModule
 from flomo_training.recipe import Recipe
 from napari_flomo.models.card import ModelCard
 from napari_flomo.networks import Output
 
-LOOKED_AT_ONCE = 4
-"""Held-out slices that go through the network together."""
+VALIDATION_BATCH = 4
+"""Held-out slices per batch."""
 
 
 class TuningModule(SegmentationModule):
-    """Learns from corrections, and stays near its parent where the reader agreed with it.
+    """Fine-tuning on corrections, with distillation where the reader agreed with the parent.
 
     Parameters
     ----------
     recipe
         From `Settings.recipe`.
     settings
-        Of the fine-tuning.
+        Fine-tuning settings.
     parent
-        The network as it was.
+        The parent network.
     teaches
-        Whether the parent is a teacher, too, to whom the network is held.
+        Whether to distil the parent.
 
     Attributes
     ----------
     candidate
-        The network that is judged: its weights lie between those of the parent and of the network
-        that learns, `Settings.interpolation` of the way.
+        The network that is evaluated: its weights are interpolated between those of the parent and
+        of the trained network with the factor `Settings.interpolation`.
     """
 
     def __init__(
@@ -51,11 +52,11 @@ class TuningModule(SegmentationModule):
         self.candidate = _Frozen(copy.deepcopy(parent))
         self.parent = _Frozen(parent)
         self.teaches = teaches
-        self.tally = Tally()
-        self.train()  # Lightning leaves the mode of a module as it finds it
+        self.validation_dice = DiceAccumulator()
+        self.train()  # Lightning does not change the mode of a module
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, in which batch norms keep the parent's statistics if asked to."""
+        """Set the training mode; batch norm statistics stay frozen if the settings say so."""
         super().train(mode)
         if self.settings.freeze_statistics:
             for module in self.network.modules():
@@ -64,13 +65,13 @@ class TuningModule(SegmentationModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """Choose fast gradients on a CPU; bring the frozen networks to where this one is."""
+        """Use fast gradients on a CPU; move the frozen networks to the device."""
         super().setup(stage)
         for frozen in (self.parent, self.candidate):
             frozen.network.to(self.trainer.strategy.root_device)
 
     def adapt_batchnorm(self, frames: Sequence[CorrectedFrame]) -> None:
-        """Let the norms of parent and network meet the images that are to be learnt from."""
+        """Adapt the batch norms of parent and network to the training images."""
         rule = self.settings
         adapt_statistics(
             self.parent.network, frames, self.recipe.model, rule.adapt_statistics, rule.seed
@@ -78,7 +79,7 @@ class TuningModule(SegmentationModule):
         self.network.load_state_dict(self.parent.network.state_dict())
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
-        """Return the loss of a batch: on what has a truth, and how far it went from its parent."""
+        """Return the loss of a batch: segmentation loss of labelled slices, and distillation."""
         card, rule = self.recipe.model, self.settings.distillation
         images = batch["image"].contiguous(memory_format=torch.channels_last)
         output = self.network(images)
@@ -91,7 +92,7 @@ class TuningModule(SegmentationModule):
             with torch.no_grad():
                 before = self.parent(images)
                 seen_alike = merge_unnamed(before, named, card.activation)
-                agreed = decide(seen_alike, card.activation, card.threshold) == classes
+                agreed = predict_classes(seen_alike, card) == classes
                 where = agreed | ~taught[:, None, None]
             with torch.autocast(images.device.type, enabled=False):
                 away = retention(output.logits, before, where, card.activation, rule.temperature)
@@ -100,27 +101,31 @@ class TuningModule(SegmentationModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to count anew, with the candidate of now."""
-        self.tally = Tally()
+        """Reset the Dice and update the candidate."""
+        self.validation_dice = DiceAccumulator()
         self.update_candidate()
 
     def validation_step(self, batch: dict[str, Any], _index: int) -> None:
-        """Count what agrees in some slices of one held-out frame."""
+        """Accumulate the Dice of slices of one held-out frame."""
         card = self.recipe.model
         images = batch["image"].contiguous(memory_format=torch.channels_last)
-        found = decide(self.candidate(images), card.activation, card.threshold)
-        self.tally.add(batch["group"], batch["frame"], batch["judged"], found, batch["classes"])
+        found = predict_classes(self.candidate(images), card)
+        self.validation_dice.add(
+            batch["group"], batch["frame"], batch["judged"], found, batch["classes"]
+        )
 
     def update_candidate(self) -> None:
-        """Go from the parent's weights towards the network's."""
-        weights = between(self.parent.network, self.network, self.settings.interpolation)
+        """Interpolate the weights of the candidate."""
+        weights = interpolate_weights(
+            self.parent.network, self.network, self.settings.interpolation
+        )
         self.candidate.network.load_state_dict(weights)
 
 
-def between(parent: nn.Module, learnt: nn.Module, share: float) -> dict[str, Tensor]:
-    """Return weights on the way from those of a parent (0) to those that were learnt (1).
+def interpolate_weights(parent: nn.Module, learnt: nn.Module, share: float) -> dict[str, Tensor]:
+    """Interpolate between the weights of a parent (0) and those after training (1).
 
-    What is no fraction, such as a count, stays the parent's.
+    Integers, such as counters, are those of the parent.
 
     Notes
     -----
@@ -128,7 +133,7 @@ def between(parent: nn.Module, learnt: nn.Module, share: float) -> dict[str, Ten
     """
     goal = learnt.state_dict()
     return {
-        # After a training the loop takes its network off the GPU, but not the parent.
+        # After training Lightning moves its network, but not the parent, to the CPU.
         name: torch.lerp(value, goal[name].to(value.device), share)
         if value.is_floating_point()
         else value
@@ -136,8 +141,8 @@ def between(parent: nn.Module, learnt: nn.Module, share: float) -> dict[str, Ten
     }
 
 
-class Tally:
-    """Counts of pixels, from which the Dice of held-out corrections comes."""
+class DiceAccumulator:
+    """Accumulates the Dice of held-out corrections by patient, frame and structure."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, int], list[int]] = {}
@@ -145,7 +150,7 @@ class Tally:
     def add(
         self, group: str, frame: str, judged: Sequence[bool], found: Tensor, truth: Tensor
     ) -> None:
-        """Count in slices ``(N, H, W)`` of a frame; ``judged`` as in `CorrectedFrame`."""
+        """Add slices ``(N, H, W)`` of a frame; ``judged`` as in `CorrectedFrame`."""
         for index, counts_here in enumerate(judged):
             if index == 0 or not counts_here:
                 continue
@@ -154,10 +159,10 @@ class Tally:
             counts[0] += 2 * int((one & other).sum())
             counts[1] += int(one.sum()) + int(other.sum())
 
-    def dice(self) -> float | None:
+    def mean(self) -> float | None:
         """Return the mean over patients of the means over their frames and structures.
 
-        A structure that neither has is no evidence; None if there is no other.
+        Structures absent from both are ignored; None if nothing is left.
         """
         groups: dict[str, list[float]] = {}
         for (group, _, _), (shared, both) in self._counts.items():
@@ -167,13 +172,13 @@ class Tally:
         return sum(means) / len(means) if means else None
 
 
-def validation_batches(held_out: Corrected, card: ModelCard) -> list[dict[str, Any]]:
-    """Return batches of held-out slices in the field of view that users' images have."""
+def validation_batches(held_out: CorrectionSet, card: ModelCard) -> list[dict[str, Any]]:
+    """Return batches of held-out slices in the model's field of view."""
     batches: list[dict[str, Any]] = []
     for frame in held_out.frames:
         images, classes = in_view(frame.volume.images, card), in_view(frame.volume.classes, card)
-        for begin in range(0, len(images), LOOKED_AT_ONCE):
-            part = slice(begin, begin + LOOKED_AT_ONCE)
+        for begin in range(0, len(images), VALIDATION_BATCH):
+            part = slice(begin, begin + VALIDATION_BATCH)
             batches.append(
                 {
                     "image": torch.from_numpy(images[part]).float() / 255,
@@ -187,7 +192,7 @@ def validation_batches(held_out: Corrected, card: ModelCard) -> list[dict[str, A
 
 
 class _Frozen:
-    """A network that is no part of the module: not trained, not saved, never copied."""
+    """A network that is not a submodule: not trained, not saved, not copied."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""What a training sees step by step: corrections, and beside them what must not be forgotten."""
+"""Training samples of fine-tuning: corrections, and replay data against forgetting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from flomo_training.cases import PreparedVolume, list_cases, prepare_case
-from flomo_training.finetuning.gathering import Corrected
+from flomo_training.finetuning.dataset import CorrectionSet
 from flomo_training.finetuning.settings import Settings
 from flomo_training.leaks import fingerprint
 from flomo_training.pack import read_by_fingerprint
@@ -26,20 +26,20 @@ LABELLED, UNSEEN = 1, 0
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Slices to learn from.
+    """Slices for training.
 
     Attributes
     ----------
     volumes
-        Corrections first, then their companions: data of the base task, or slices nobody saw.
+        Corrections first, then companions: data of the base task, or unreviewed slices.
     named
-        For each volume, which labels of the card its truth tells apart.
+        For each volume, which labels of the card it has.
     labelled
-        For each volume, whether it has a truth at all.
+        For each volume, whether it is labelled.
     corrections
-        How many slices are corrections; they come first.
+        Number of corrected slices; they come first.
     companions
-        How many slices of a batch come from the rest.
+        Number of other slices in a batch.
     """
 
     volumes: tuple[PreparedVolume, ...]
@@ -50,21 +50,21 @@ class Samples:
 
 
 def plan_samples(
-    training: Corrected, replayed: Sequence[PreparedVolume], card: ModelCard, settings: Settings
+    training: CorrectionSet, replayed: Sequence[PreparedVolume], card: ModelCard, settings: Settings
 ) -> Samples:
-    """Put corrections and their companions together.
+    """Combine corrections and companions.
 
     Parameters
     ----------
     training
-        What to learn from.
+        Corrections for training.
     replayed
-        Data of the base task, from `read_replay`; without any, the slices that nobody saw of the
-        corrected images take its place.
+        Data of the base task, from `read_replay`; without any, unreviewed slices of the corrected
+        images are used for distillation.
     card
         Of the model.
     settings
-        With the shares of a batch.
+        Define the composition of a batch.
     """
     everything = (True,) * len(card.labels)
     volumes = [frame.volume for frame in training.frames]
@@ -92,10 +92,10 @@ def plan_samples(
 
 
 class SampleDataset(SliceDataset):
-    """Squares cut from samples.
+    """Crops of samples.
 
-    An item is what `SliceDataset` gives, with ``named`` (bool, one for each channel of the network)
-    and ``labelled`` (bool).
+    Items are those of `SliceDataset`, with ``named`` (bool for each channel of the network) and
+    ``labelled`` (bool).
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class SampleDataset(SliceDataset):
         self.first = len(card.labels) - card.num_classes  # with sigmoid the background has none
 
     def __getitem__(self, key: SampleKey) -> dict[str, Tensor]:
-        """Return the square of a key."""
+        """Return the crop of a key."""
         item = super().__getitem__(key)
         number, _ = self.index[key[1]]
         named = np.array(self.samples.named[number][self.first :])
@@ -122,15 +122,15 @@ class SampleDataset(SliceDataset):
 
 
 class ReplaySampler(Sampler[SampleKey]):
-    """Batches of corrections and companions, the same after an interruption.
+    """Samples batches of corrections and companions, reproducibly for resumed runs.
 
-    Every correction comes up as often as any other. Every ticket of a training is another one, so
-    that a slice that comes up again looks different.
+    All corrections are sampled equally often. All keys of a run differ, so that repeated slices are
+    augmented differently.
 
     Parameters
     ----------
     samples
-        What there is.
+        Available samples.
     batch_size, steps
         Of an epoch.
     seed
@@ -146,13 +146,17 @@ class ReplaySampler(Sampler[SampleKey]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose tickets come next; Lightning calls it."""
+        """Set the epoch of the next keys; called by Lightning."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[SampleKey]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        taught = _turns(rng, self.corrections, self.steps * (self.batch_size - self.companions))
-        others = _turns(rng, self.others, self.steps * self.companions) + self.corrections
+        taught = _balanced_indices(
+            rng, self.corrections, self.steps * (self.batch_size - self.companions)
+        )
+        others = (
+            _balanced_indices(rng, self.others, self.steps * self.companions) + self.corrections
+        )
         batches = np.concatenate(
             (taught.reshape(self.steps, -1), others.reshape(self.steps, -1)), axis=1
         )
@@ -164,12 +168,11 @@ class ReplaySampler(Sampler[SampleKey]):
 
 
 def read_replay(
-    source: Path, card: ModelCard, corrected: Corrected, settings: Settings
+    source: Path, card: ModelCard, corrected: CorrectionSet, settings: Settings
 ) -> list[PreparedVolume]:
-    """Read some of the data that the parent was trained on.
+    """Read a part of the data that the parent was trained on.
 
-    Only what the parent has seen: anything else may be what it is judged on. Images that were
-    corrected are left out.
+    Other images might be used for evaluation and are excluded, as are corrected images.
 
     Parameters
     ----------
@@ -178,20 +181,20 @@ def read_replay(
     card
         Of the parent.
     corrected
-        All corrections, those that are held out included.
+        All corrections, including held-out ones.
     settings
-        With the number of volumes.
+        Define the number of volumes.
 
     Raises
     ------
     FlomoError
-        If the parent's card does not tell what it was trained on, none of it is here, or the data
-        is not complete.
+        If the parent's card does not list its training images, none of them is in the data, or the
+        data is incomplete.
     """
     if card.trained_on is None:
         raise FlomoError(
-            f"The card of {card.name} does not tell which images it was trained on, so those that "
-            "it is judged on could get into training; train without replay."
+            f"The card of {card.name} does not list its training images, so evaluation images "
+            "could be used for training; train without replay."
         )
     known = set(card.trained_on)
     rng = np.random.default_rng(settings.seed)
@@ -202,26 +205,30 @@ def read_replay(
         cases = [c for c in list_cases(source, 0, "all") if fingerprint(c.image) in known]
         chosen = rng.permutation(len(cases))[: settings.replay_cases]
         volumes = [prepare_case(cases[index], card) for index in chosen]
-    taken = {key for frame in corrected.frames for key in _looks(frame.volume.images, frame.unseen)}
-    kept = [volume for volume in volumes if not taken & set(_looks(volume.images))]
+    taken = {
+        key
+        for frame in corrected.frames
+        for key in _slice_hashes(frame.volume.images, frame.unseen)
+    }
+    kept = [volume for volume in volumes if not taken & set(_slice_hashes(volume.images))]
     if not kept:
         raise FlomoError(
-            f"{source} holds no image that {card.name} was trained on; give the data of the base "
-            "task, or train without replay."
+            f"{source} contains no image that {card.name} was trained on; give the data of the "
+            "base task, or train without replay."
         )
     return kept
 
 
-def _turns(rng: np.random.Generator, count: int, length: int) -> np.ndarray:
-    """Return so many indices below ``count``, none of which comes up twice more than another."""
+def _balanced_indices(rng: np.random.Generator, count: int, length: int) -> np.ndarray:
+    """Return ``length`` random indices below ``count``, each occurring about equally often."""
     if not length:
         return np.zeros(0, int)
     rounds = [rng.permutation(count) for _ in range(-(-length // count))]
     return np.concatenate(rounds)[:length]
 
 
-def _looks(*slices: np.ndarray) -> Iterator[str]:
-    """Yield a hash of every slice that shows something."""
+def _slice_hashes(*slices: np.ndarray) -> Iterator[str]:
+    """Yield a hash of every slice that is not empty."""
     for stack in slices:
         for pixels in stack:
             if pixels.any():

@@ -15,10 +15,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from flomo_training.cases import PreparedVolume
-from flomo_training.finetuning.callbacks import BEST, Watch, take_weights
+from flomo_training.finetuning.callbacks import BEST, FinetuneLogger, load_weights
 from flomo_training.finetuning.candidate import Facts, write_candidate
-from flomo_training.finetuning.gathering import Corrected, gather
+from flomo_training.finetuning.dataset import CorrectionSet, gather
 from flomo_training.finetuning.module import TuningModule, validation_batches
+from flomo_training.finetuning.patient_split import readiness, split
 from flomo_training.finetuning.replay import (
     ReplaySampler,
     SampleDataset,
@@ -27,7 +28,6 @@ from flomo_training.finetuning.replay import (
     read_replay,
 )
 from flomo_training.finetuning.settings import Settings, read_settings
-from flomo_training.finetuning.splitting import readiness, split
 from flomo_training.fit import LAST, find_checkpoint, make_trainer
 from flomo_training.gate.cases import HeldOut
 from flomo_training.progress_logger import CURVES
@@ -49,7 +49,7 @@ STARTED = "started.json"
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedModel:
     """The result of a fine-tuning.
 
     Attributes
@@ -87,7 +87,7 @@ def finetune(
     resume: bool = False,
     progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> Tuned:
+) -> TunedModel:
     """Fine-tune a model with corrections.
 
     Only reviewed slices of accepted corrections are used. Some patients are held out.
@@ -148,8 +148,8 @@ def finetune(
 
 def tune(
     base: str | Path,
-    training: Corrected,
-    held_out: Corrected,
+    training: CorrectionSet,
+    held_out: CorrectionSet,
     out: Path,
     settings: Settings,
     *,
@@ -158,7 +158,7 @@ def tune(
     progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
     resume: bool = False,
-) -> Tuned:
+) -> TunedModel:
     """Fine-tune with slices that were gathered before; the errors are those of `finetune`.
 
     Parameters
@@ -191,17 +191,17 @@ def tune(
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     module = TuningModule(recipe, settings, load_network(folder)[0], teaches=teaches)
     report = progress or no_progress
-    watch = Watch(out, settings, report, _never if cancelled is None else cancelled)
+    logger = FinetuneLogger(out, settings, report, _never if cancelled is None else cancelled)
     # A device without a number is the first one.
     devices = [chosen.index] if chosen.type == "cuda" and ":" in str(chosen) else None
-    trainer = make_trainer(recipe, out, watch, devices)
+    trainer = make_trainer(recipe, out, logger, devices)
     batches = validation_batches(held_out, card)
     with warnings.catch_warnings():
         # So few slices are prepared faster than a worker process starts.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         if batches:
             trainer.validate(module, _validation_loader(batches), verbose=False)
-            watch.baseline = module.tally.dice()
+            logger.baseline = module.validation_dice.mean()
         module.adapt_batchnorm(training.frames)
         loader = _samples_loader(samples, card, recipe, settings)
         # A checkpoint is read without unpickling objects.
@@ -214,28 +214,28 @@ def tune(
         )
     if trainer.interrupted:
         raise Cancelled("The training was interrupted; continue with --resume.")
-    _take_result(module, watch, out)
+    _load_result(module, logger, out)
     _check_unchanged(folder, card)
     facts = Facts(
         training=training,
         held_out=held_out,
         replayed=tuple(sorted({volume.fingerprint for volume in replayed})),
         steps=int(trainer.global_step),
-        best_step=watch.best_step or int(trainer.global_step),
-        dice_before=watch.baseline,
-        dice_after=watch.best,
-        seconds=watch.seconds,
-        hardware=watch.provenance["hardware"],
-        versions=watch.provenance["versions"],
+        best_step=logger.best_step or int(trainer.global_step),
+        dice_before=logger.baseline,
+        dice_after=logger.best,
+        seconds=logger.seconds,
+        hardware=logger.provenance["hardware"],
+        versions=logger.provenance["versions"],
     )
     candidate = write_candidate(out / MODEL, module.candidate.network, card, settings, facts)
-    return Tuned(
+    return TunedModel(
         folder=out / MODEL,
         card=candidate,
         held_out=tuple(held_out.as_held_out()),
-        batch_hash=Corrected((*training.frames, *held_out.frames)).batch_hash,
+        batch_hash=CorrectionSet((*training.frames, *held_out.frames)).batch_hash,
         curves=out / CURVES,
-        seconds=watch.seconds,
+        seconds=logger.seconds,
     )
 
 
@@ -244,8 +244,8 @@ def _begin(
     resume: bool,
     card: ModelCard,
     *,
-    training: Corrected,
-    held_out: Corrected,
+    training: CorrectionSet,
+    held_out: CorrectionSet,
     replayed: Sequence[PreparedVolume],
     settings: Settings,
 ) -> Path | None:
@@ -309,13 +309,13 @@ def _check_unchanged(folder: Path, card: ModelCard) -> None:
         )
 
 
-def _take_result(module: TuningModule, watch: Watch, out: Path) -> None:
+def _load_result(module: TuningModule, logger: FinetuneLogger, out: Path) -> None:
     """Load the best weights, or without held-out slices the last running mean.
 
     A run that is resumed after its last step arrives here without training.
     """
-    if watch.best is not None:
-        take_weights(module.candidate.network, out / BEST)
+    if logger.best is not None:
+        load_weights(module.candidate.network, out / BEST)
         return
     finished = torch.load(out / LAST, map_location="cpu", weights_only=True)
     module.load_state_dict(finished["state_dict"])

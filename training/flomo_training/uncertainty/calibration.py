@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
 from flomo_training.cases import Case, read_case
-from flomo_training.label_mapping import codes_to_classes
+from flomo_training.label_mapping import codes_to_classes, predict_classes
 from flomo_training.uncertainty.band import foreground_band
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
@@ -122,7 +122,8 @@ def collect_pixels(
         step * native / resampled
         for step, native, resampled in zip(spacing, plan.native, plan.resampled, strict=True)
     )
-    band = foreground_band(_classes_of(values, card), classes, (steps[0], steps[1]))
+    predicted = predict_classes(values, card).numpy().astype(np.uint8)
+    band = foreground_band(predicted, classes, (steps[0], steps[1]))
     return Pixels(values.movedim(1, -1).numpy()[band], classes[band])
 
 
@@ -220,15 +221,6 @@ def collect_patient_pixels(segmenter: Segmenter, cases: Sequence[Case]) -> dict[
         found = collect_pixels(segmenter, volume, reference.data, name=case.name)
         parts.setdefault(case.patient, []).append(found)
     return {patient: Pixels.together(found) for patient, found in parts.items()}
-
-
-def _classes_of(logits: torch.Tensor, card: ModelCard) -> NDArray[np.uint8]:
-    winner = logits.argmax(1).numpy().astype(np.uint8)
-    if card.activation == "softmax":
-        return winner
-    limit = math.log(card.threshold / (1 - card.threshold))
-    result: NDArray[np.uint8] = np.where(logits.amax(1).numpy() >= limit, winner + 1, 0)
-    return result.astype(np.uint8)
 
 
 def _targets(classes: NDArray[np.uint8], card: ModelCard) -> torch.Tensor:

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flomo_training.finetuning.gathering import gather
-from flomo_training.finetuning.recalibrating import recalibrate
+from flomo_training.finetuning.dataset import gather
+from flomo_training.finetuning.patient_split import readiness
+from flomo_training.finetuning.recalibration import recalibrate
 from flomo_training.finetuning.settings import read_settings
-from flomo_training.finetuning.splitting import readiness
-from flomo_training.finetuning.tuning import Tuned, finetune
+from flomo_training.finetuning.tuning import TunedModel, finetune
 from flomo_training.gate import GateReport, run_gate
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.jobs import FinetuneConfig
@@ -23,7 +23,7 @@ GATE = "gate"
 
 
 @dataclass(frozen=True)
-class Learnt:
+class FinetuneResult:
     """A candidate and the report of the gate.
 
     Attributes
@@ -37,7 +37,7 @@ class Learnt:
     """
 
     candidate: str
-    tuned: Tuned
+    tuned: TunedModel
     gate: GateReport
 
     def as_dict(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def learn(
     resume: bool = False,
     progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> Learnt:
+) -> FinetuneResult:
     """Fine-tune a model, compare it with its parent, and install it as a candidate.
 
     In between its probabilities are recalibrated, see `recalibrate`.
@@ -105,7 +105,7 @@ def learn(
         progress=tell,
         cancelled=cancelled,
     )
-    return Learnt(install_candidate(tuned.folder), tuned, report)
+    return FinetuneResult(install_candidate(tuned.folder), tuned, report)
 
 
 def check_readiness(config: FinetuneConfig) -> dict[str, Any]:

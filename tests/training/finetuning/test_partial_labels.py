@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from flomo_training.finetuning.partial import decide, merge_unnamed, retention
+from flomo_training.finetuning.partial_labels import merge_unnamed, retention
+from flomo_training.label_mapping import predict_classes
 from flomo_training.losses import SegmentationLoss
 from flomo_training.recipe import LossWeights
 from napari_flomo.networks import Output
@@ -19,7 +22,7 @@ def named(*flags: int) -> torch.Tensor:
     return torch.tensor([flags, flags], dtype=torch.bool)
 
 
-def test_unnamed_probability_goes_to_the_background():
+def test_unlabelled_probability_is_added_to_the_background():
     before = logits().softmax(1)
     after = merge_unnamed(logits(), named(1, 0, 1, 1), "softmax").softmax(1)
     torch.testing.assert_close(after[:, 0], before[:, 0] + before[:, 1])
@@ -27,11 +30,11 @@ def test_unnamed_probability_goes_to_the_background():
     assert after[:, 1].max() == 0
 
 
-def test_all_named_is_left_alone():
+def test_fully_labelled_logits_are_unchanged():
     assert merge_unnamed(value := logits(), named(1, 1, 1, 1), "softmax") is value
 
 
-def test_the_loss_does_not_push_against_what_nobody_named():
+def test_unlabelled_classes_have_no_gradient():
     """The network sees a ventricle that the reader did not name and left as background."""
     for activation, channels, flags in (("softmax", 4, (1, 0, 1, 1)), ("sigmoid", 3, (0, 1, 1))):
         loss = SegmentationLoss(LossWeights(1.0, 1.0, 0.5), activation)
@@ -47,7 +50,7 @@ def test_the_loss_does_not_push_against_what_nobody_named():
         assert gradient[:, unnamed].abs().max() < 1e-2 * taught[:, unnamed].abs().max()
 
 
-def test_named_structures_are_still_learnt():
+def test_labelled_structures_have_a_gradient():
     loss = SegmentationLoss(LossWeights(1.0, 1.0, 0.5))
     value = torch.zeros(2, 4, 6, 6, requires_grad=True)
     truth = torch.full((2, 6, 6), 2)
@@ -56,7 +59,7 @@ def test_named_structures_are_still_learnt():
     assert (value.grad[:, 1] > 0).all(), "and away from what is not there"
 
 
-def test_retention_is_the_divergence_of_kullback_and_leibler():
+def test_retention_is_the_kullback_leibler_divergence():
     parent, student, everywhere = logits(seed=1), logits(seed=2), torch.ones(2, 6, 6).bool()
     for temperature in (1.0, 2.0):
         p = (parent / temperature).softmax(1)
@@ -68,7 +71,7 @@ def test_retention_is_the_divergence_of_kullback_and_leibler():
     torch.testing.assert_close(retention(student, parent, everywhere, "sigmoid", 1.0), expected)
 
 
-def test_retention_counts_only_where_it_should():
+def test_retention_is_masked():
     parent, student = logits(seed=1), logits(seed=1).clone()
     student[:, :, 3:] = 0
     where = torch.ones(2, 6, 6).bool()
@@ -78,9 +81,11 @@ def test_retention_counts_only_where_it_should():
     assert retention(student, parent, torch.zeros_like(where), "softmax", 2.0) == 0
 
 
-def test_decide_as_the_segmenter_does():
+def test_predicted_classes():
     value = logits(3)
-    torch.testing.assert_close(decide(value, "softmax", 0.5), value.argmax(1))
-    found = decide(value, "sigmoid", 0.7)
+    softmax = SimpleNamespace(activation="softmax", threshold=0.5)
+    torch.testing.assert_close(predict_classes(value, softmax), value.argmax(1))
+    sigmoid = SimpleNamespace(activation="sigmoid", threshold=0.7)
     best = value.sigmoid().amax(1)
-    torch.testing.assert_close(found, torch.where(best >= 0.7, value.argmax(1) + 1, 0))
+    expected = torch.where(best >= 0.7, value.argmax(1) + 1, 0)
+    torch.testing.assert_close(predict_classes(value, sigmoid), expected)

@@ -1,4 +1,4 @@
-"""Losses on partial truth: a reader who named two structures of four said nothing of the others."""
+"""Losses for partial labels, where the reader labelled only some of the structures."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ from torch import Tensor
 Activation = Literal["softmax", "sigmoid"]
 
 NEVER = -1e4
-"""A logit whose probability is 0, also in half precision."""
+"""A logit with probability 0, also in half precision."""
 
 
 def merge_unnamed(logits: Tensor, named: Tensor, activation: Activation) -> Tensor:
-    """Return logits in which the classes that a reader does not tell apart are one.
+    """Merge the classes that a reader did not label into the background.
 
-    With softmax a class without a name counts as background, because that is what the reader's
-    label image has there: its probability is added to the background's. With sigmoid it is taken
-    out, so that no loss sees it.
+    With softmax the probability of an unlabelled class is added to that of the background, as in
+    the reader's label image. With sigmoid its channel is masked and has no loss.
 
     Parameters
     ----------
     logits
         ``(N, K, H, W)``.
     named
-        ``(N, K)`` bool: which channels have a name. With softmax channel 0 is the background.
+        ``(N, K)`` bool, the labelled channels. With softmax channel 0 is the background.
     activation
         Of the model.
 
     Returns
     -------
     Tensor
-        Of the same shape; channels without a name have probability 0 and no gradient of their own.
+        Of the same shape; unlabelled channels have probability 0 and no gradient of their own.
 
     Notes
     -----
@@ -55,19 +54,19 @@ def merge_unnamed(logits: Tensor, named: Tensor, activation: Activation) -> Tens
 def retention(
     logits: Tensor, parent: Tensor, where: Tensor, activation: Activation, temperature: float
 ) -> Tensor:
-    """Return how far a model went from its parent, in nats, as a scalar.
+    """Return the distillation loss between a model and its parent, in nats.
 
-    The Kullback-Leibler divergence of the parent's probabilities from the model's, both softened,
-    as a mean over pixels; times the squared temperature, so that its gradients keep their size.
+    The mean Kullback-Leibler divergence of the probabilities softened by the temperature, times the
+    squared temperature, which keeps the scale of the gradients.
 
     Parameters
     ----------
     logits, parent
         ``(N, K, H, W)`` of the model and of its parent.
     where
-        ``(N, H, W)`` bool: the pixels that count; none gives 0.
+        ``(N, H, W)`` bool, the pixels to include; the loss is 0 without any.
     activation
-        Of the model. With sigmoid channels are independent and their divergences are added up.
+        Of the model. With sigmoid the divergences of the channels are summed.
     temperature
         1 or more.
     """
@@ -82,19 +81,3 @@ def retention(
         divergence = (cross - entropy).sum(1)
     weight = where.to(divergence.dtype)
     return temperature**2 * (divergence * weight).sum() / weight.sum().clamp_min(1)
-
-
-def decide(logits: Tensor, activation: Activation, threshold: float) -> Tensor:
-    """Return the class of each pixel, ``(N, H, W)``: an index of the card's labels.
-
-    Parameters
-    ----------
-    logits
-        ``(N, K, H, W)``.
-    activation, threshold
-        Of the card. With sigmoid the likeliest channel wins where it reaches the threshold.
-    """
-    best, winner = logits.max(1)
-    if activation == "softmax":
-        return winner
-    return torch.where(best.float().sigmoid() >= threshold, winner + 1, 0)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from flomo_training.finetuning import gather, readiness, split
-from flomo_training.finetuning.gathering import Corrected, CorrectedFrame
+from flomo_training.finetuning.dataset import CorrectedFrame, CorrectionSet
 from flomo_training.gate import HeldOut
 from napari_flomo.corrections import CorrectionStore
 
 
-def test_only_what_was_seen_of_what_was_accepted(fill, card):
+def test_only_reviewed_slices_of_accepted_corrections(fill, card):
     store = fill(patients=2, seen=3)
     fill(patients=1, seen=2, state="draft")  # the first one is a draft again
     skipped: list[str] = []
@@ -40,13 +40,13 @@ def test_codes_are_matched_by_name(fill, card):
     np.testing.assert_array_equal(found == 1, truth == 2)
 
 
-def test_a_structure_that_the_reader_did_not_name_is_known_to_be_unknown(fill, card):
+def test_unlabelled_structures_are_marked(fill, card):
     labels = (*card.labels, replace(card.labels[1], code=9, name="fat"))
     (frame,) = gather(fill(patients=1), replace(card, labels=labels), []).frames
     assert frame.named == (True, True, True, False)
 
 
-def test_what_was_left_as_proposed_does_not_call_the_parent_perfect(fill, card, make_disc):
+def test_unedited_structures_are_not_evaluated(fill, card, make_disc):
     """The reader redrew the cavity and left the wall: the wall is the parent's own."""
     _, labels = make_disc(100, other_scanner=True)
     proposed = labels.data.copy()
@@ -70,7 +70,7 @@ def test_what_was_left_as_proposed_does_not_call_the_parent_perfect(fill, card, 
         ({"structures": {2: "wall", 5: "polyp"}}, "'polyp', which tiny does not know"),
     ],
 )
-def test_what_cannot_be_used_is_said(fill, card, change, words):
+def test_unusable_corrections_are_reported(fill, card, change, words):
     store = fill(patients=2)
     fill(patients=1, **change)
     skipped: list[str] = []
@@ -80,7 +80,7 @@ def test_what_cannot_be_used_is_said(fill, card, change, words):
     assert "left out" in skipped[0]
 
 
-def test_a_store_without_images_teaches_nothing(fill, card, tmp_path):
+def test_store_without_images(fill, card, tmp_path):
     CorrectionStore.open(tmp_path / "store", create=True, copy_images=False)
     skipped: list[str] = []
     assert gather(fill(patients=1), card, skipped).slices == 0
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_left_out(fill, card):
     assert len(skipped) == 1
 
 
-def test_one_image_is_one_group_whatever_its_readers_say(fill, card):
+def test_records_of_one_image_form_a_group(fill, card):
     store = fill(patients=2)
     for reader in ("a", "b"):
         fill(patients=1, reader=reader, group=store.group_id(f"as {reader} calls the patient"))
@@ -105,7 +105,7 @@ def test_one_image_is_one_group_whatever_its_readers_say(fill, card):
     assert len(corrected.groups) == 2
 
 
-def test_the_hash_tells_content(fill, card):
+def test_hash_depends_on_the_content(fill, card):
     store = fill(patients=2)
     before = gather(store, card, []).batch_hash
     assert gather(store, card, []).batch_hash == before
@@ -121,7 +121,7 @@ def test_not_enough_yet(fill, card, settings):
     assert told.sentence == "Not enough yet: 3 of 5 slices; accept 2 more."
 
 
-def test_one_patient_alone_cannot_be_judged(fill, card, settings):
+def test_single_patient_cannot_be_held_out(fill, card, settings):
     corrected = gather(fill(patients=1, seen=4), card, [])
     told = readiness(corrected, replace(settings, minimum_slices=4))
     assert told.ready
@@ -130,13 +130,13 @@ def test_one_patient_alone_cannot_be_judged(fill, card, settings):
     assert (training.slices, held_out.slices) == (4, 0)
 
 
-def made(sizes: dict[str, int], learnt: tuple[str, ...] = ()) -> Corrected:
+def made(sizes: dict[str, int], learnt: tuple[str, ...] = ()) -> CorrectionSet:
     """Return frames of patients with so many slices."""
     frames = tuple(
         CorrectedFrame(name, 0, tuple(range(size)), name, None, (), np.zeros(0))  # type: ignore[arg-type]
         for name, size in sizes.items()
     )
-    return Corrected(frames, frozenset(learnt))
+    return CorrectionSet(frames, frozenset(learnt))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_the_part_held_out(sizes, kept, settings):
     assert split(made(dict(reversed(sizes.items()))), settings)[1].groups == held_out.groups
 
 
-def test_who_taught_the_parent_does_not_judge_it(settings):
+def test_training_patients_of_the_parent_are_not_held_out(settings):
     sizes = dict.fromkeys("abcd", 4)
     for learnt in ("ab", "abc", "bcd"):
         training, held_out = split(made(sizes, tuple(learnt)), settings)

@@ -1,7 +1,7 @@
-"""Batch norms that have met the new images: no label is needed for that.
+"""Adaptation of batch norm statistics to new images, which needs no labels.
 
-Another scanner or protocol changes what the layers of a network see before anything else. Half way
-between the statistics of the old images and those of the new ones both are read well.
+Another scanner or protocol changes the distribution of activations. With statistics half way
+between those of the old and the new images, the network works well on both.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from flomo_training.finetuning.gathering import CorrectedFrame
+from flomo_training.finetuning.dataset import CorrectedFrame
 from flomo_training.slices import crop
 from napari_flomo.models.card import ModelCard
 
 BATCH = 16
 MOST_SLICES = 128
-"""More say nothing new of a mean."""
+"""Largest number of slices; more do not improve the estimate."""
 
 
 def adapt_statistics(
@@ -29,18 +29,18 @@ def adapt_statistics(
     share: float,
     seed: int,
 ) -> None:
-    """Move the statistics of all batch norms towards those of some images.
+    """Move the statistics of all batch norms towards those of new images.
 
     Parameters
     ----------
     network
         In evaluation mode; changed in place. Only means and variances of batch norms change.
     frames
-        Whose slices are looked at, those that nobody saw included.
+        Frames whose slices are used, including unreviewed ones.
     card
-        Of the model; says which part of a slice it sees.
+        Of the model; defines the field of view.
     share
-        How far: 0 leaves the statistics as they are, 1 forgets them.
+        Weight of the new statistics: 0 keeps the old ones, 1 replaces them.
     seed
         Of the choice and order of slices.
 
@@ -60,7 +60,7 @@ def adapt_statistics(
     for norm in norms:
         norm.train()
         norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over all batches
+        norm.momentum = None  # cumulative mean over all batches
     with torch.no_grad():
         for images in batches:
             seen = images.to(device, torch.float32) / 255
@@ -73,7 +73,7 @@ def adapt_statistics(
 
 
 def in_view(images: np.ndarray, card: ModelCard) -> np.ndarray:
-    """Return the part of prepared slices ``(..., rows, columns)`` that the model sees."""
+    """Return the model's field of view of preprocessed slices ``(..., rows, columns)``."""
     side = card.preprocessing.crop
     if side is None:
         return images
@@ -82,7 +82,7 @@ def in_view(images: np.ndarray, card: ModelCard) -> np.ndarray:
 
 
 def _batches(frames: Sequence[CorrectedFrame], card: ModelCard, seed: int) -> list[Tensor]:
-    """Return slices of all frames, well mixed; images of different sizes cannot share a batch."""
+    """Return shuffled slices of all frames in batches of equal image size."""
     sizes: dict[tuple[int, ...], list[np.ndarray]] = {}
     for frame in frames:
         for part in (frame.volume.images, frame.unseen):
@@ -96,7 +96,7 @@ def _batches(frames: Sequence[CorrectedFrame], card: ModelCard, seed: int) -> li
             chosen = np.stack([images[index] for index in order[begin : begin + BATCH]])
             batches.append(torch.from_numpy(chosen))
     whole = [batch for batch in batches if len(batch) == BATCH]
-    return whole or batches  # each batch counts alike, so that few slices must not be one
+    return whole or batches  # all batches have the same weight, so leave out small ones
 
 
 def _filled(statistics: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a store of corrections can teach a model: slices that a person saw, ready for training."""
+"""Collect reviewed slices from a store of corrections for training."""
 
 from __future__ import annotations
 
@@ -22,36 +22,38 @@ from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
 from napari_flomo.volumes import Volume
 
-GRAZED = 0.02
-"""Share of a structure that changes when a brush only grazes it while a neighbour is drawn."""
+EDITED_ABOVE = 0.02
+"""A structure counts as edited if a larger fraction of it changes; editing its neighbours changes a
+few voxels."""
 
 Skipped = list[str] | Callable[[str], None]
-"""Is told one sentence for each correction that was left out."""
+"""Receives one sentence for each correction that was left out."""
 
 
 @dataclass(frozen=True, eq=False)
 class CorrectedFrame:
-    """One frame of a corrected image, as the network sees it.
+    """One preprocessed frame of a corrected image.
 
     Attributes
     ----------
     record_id, frame, slices
-        Which slices of which correction were seen, counted from 0.
+        Reviewed slices of a correction, counted from 0.
     group
-        Frames of one group, which is a patient, stay together.
+        Identifies the patient; frames of one group stay together.
     volume
-        The seen slices and their classes, in the order of ``slices``.
+        Reviewed slices and their classes, in the order of ``slices``.
     named
-        For each label of the card, whether the reader's table names it. What it does not name is
-        background to the reader, but not necessarily in truth. The background is always named.
+        For each label of the card, whether the reader's structures include it. Other structures are
+        background in the correction, but may be present in the image. The background is always
+        named.
     unseen
         The other slices of the frame, ``(slices, channels, rows, columns)`` uint8.
     judged
-        For each label of the card, whether a model is judged by it here: what the reader drew. What
-        was left as the parent proposed it would call the parent perfect; where all of it was left,
-        that is the verdict, and all that is named counts.
+        For each label of the card, whether it is used for evaluation: the structures that the
+        reader edited. The parent would be perfect on unedited structures; if none was edited, all
+        named structures are used.
     digest
-        SHA-256 of what the reader said.
+        SHA-256 of the correction.
     """
 
     record_id: str
@@ -66,16 +68,16 @@ class CorrectedFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class Corrected:
-    """Corrected slices that belong to one model.
+class CorrectionSet:
+    """Corrected slices for training one model.
 
     Attributes
     ----------
     frames
         In the order of the store.
     learnt
-        Groups of which the model was trained on an image before: they can teach it again, but not
-        judge it.
+        Groups that the model was trained on before; they can be used for training, but not for
+        evaluation.
     """
 
     frames: tuple[CorrectedFrame, ...]
@@ -83,12 +85,12 @@ class Corrected:
 
     @property
     def slices(self) -> int:
-        """How many slices a person saw."""
+        """Number of reviewed slices."""
         return sum(len(frame.slices) for frame in self.frames)
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The patients, in alphabetical order of their hashes."""
+        """Hashes of the patients, sorted."""
         return tuple(sorted({frame.group for frame in self.frames}))
 
     @property
@@ -98,45 +100,44 @@ class Corrected:
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """Of the images, for the card of a model that learns from them."""
+        """Fingerprints of the images, for the card of the trained model."""
         return tuple(sorted({frame.volume.fingerprint for frame in self.frames}))
 
     @property
     def batch_hash(self) -> str:
-        """SHA-256 of all that these slices say: the same slices and labels give the same."""
+        """SHA-256 of all slices and labels."""
         parts = sorted((f.record_id, f.frame, f.slices, f.digest) for f in self.frames)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
-    def of(self, groups: Collection[str]) -> Corrected:
-        """Return the part that belongs to some groups."""
+    def of(self, groups: Collection[str]) -> CorrectionSet:
+        """Return the subset of some groups."""
         return replace(self, frames=tuple(f for f in self.frames if f.group in groups))
 
     def as_held_out(self) -> list[HeldOut]:
-        """Return where these slices are, as the gate wants it."""
+        """Return the slices in the form that the gate needs."""
         return [HeldOut(f.record_id, f.frame, f.slices) for f in self.frames]
 
 
-def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Corrected:
-    """Take the accepted corrections that a model can learn from out of a store.
+def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> CorrectionSet:
+    """Collect the accepted corrections of a store that a model can be trained with.
 
-    Codes are matched by the names of the structures, since other models give other codes to them.
-    Images that lie in the store for several patients, or were corrected by several readers, make
-    one group.
+    Codes are matched by the names of the structures, since models use different codes. Records of
+    the same image, for several patients or by several readers, form one group.
 
     Parameters
     ----------
     store
         Of corrections, with copies of their images.
     card
-        Of the model that shall learn.
+        Of the model to train.
     skipped
-        Is told one sentence for each correction that was left out: it is damaged, without its
-        image, of another kind of image, or holds structures that the model does not know.
+        Receives one sentence for each correction that was left out: damaged, without its image, of
+        another kind of image, or with structures that the model does not have.
 
     Returns
     -------
-    Corrected
-        Without any frame, if there is nothing to learn from.
+    CorrectionSet
+        Without frames if there are no usable corrections.
     """
     tell = skipped.append if isinstance(skipped, list) else skipped
     frames: list[CorrectedFrame] = []
@@ -162,7 +163,7 @@ def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Correct
             tell(f"{error} It was left out.")
     before = set(card.trained_on or ())
     learnt = {frame.group for frame in frames if frame.volume.fingerprint in before}
-    return Corrected(tuple(frames), frozenset(learnt))
+    return CorrectionSet(tuple(frames), frozenset(learnt))
 
 
 def corrected_frame(
@@ -179,31 +180,31 @@ def corrected_frame(
     fingerprint: str = "",
     digest: str = "",
 ) -> CorrectedFrame:
-    """Bring one frame to what the network sees.
+    """Preprocess one frame for training.
 
     Parameters
     ----------
     image, labels
         One frame each, on one grid.
     slices
-        Those that a person saw.
+        Reviewed slices.
     card
-        Of the model that shall learn.
+        Of the model to train.
     classes
-        Index in the card of each code; by default the card's own codes, all of them.
+        Class index of each code; by default the codes of the card.
     proposed
-        Labels as a model gave them, in the same codes; None where there were none.
+        Labels proposed by a model, in the same codes; None if there were none.
     record_id, frame, group, fingerprint, digest
-        As in `CorrectedFrame`.
+        See `CorrectedFrame`.
 
     Raises
     ------
     FlomoError
-        If the image is not what the model takes.
+        If the model does not accept the image.
     """
     check_input(image, card)
     table = class_of_code(card) if classes is None else {**classes, 0: 0}
-    whole = replace(card.preprocessing, crop=None)  # squares are cut later, at random
+    whole = replace(card.preprocessing, crop=None)  # crops are random and follow later
     turn = Reorientation.of(image.geometry)
     turned, seen = turn.volume(image), turn.slices(slices, image.n_slices)
     prepared, plan = prepare(with_channels(turned, card), turned.in_plane_spacing, whole)
@@ -223,7 +224,7 @@ def corrected_frame(
         volume=volume,
         named=named,
         unseen=pixels[others],
-        judged=drawn_labels(drawn, before, table, named),
+        judged=edited_labels(drawn, before, table, named),
         digest=digest,
     )
 
@@ -258,40 +259,40 @@ def _frames(
     ]
 
 
-def drawn_labels(
+def edited_labels(
     corrected: NDArray[np.integer],
     proposed: NDArray[np.integer] | None,
     table: dict[int, int],
     named: tuple[bool, ...],
 ) -> tuple[bool, ...]:
-    """Return which labels a reader drew, by their index in the card.
+    """Return which labels of the card a reader edited.
 
     Parameters
     ----------
     corrected, proposed
-        Codes in the slices that were seen; ``proposed`` is None for labels drawn from nothing.
+        Codes in the reviewed slices; ``proposed`` is None for labels drawn from scratch.
     table
-        Index in the card of each code.
+        Class index of each code.
     named
-        For each label of the card, whether the reader's table names it.
+        For each label of the card, whether the reader's structures include it.
 
     Returns
     -------
     tuple of bool
-        For each label of the card. All that have a name, if the reader drew none of them, or all.
+        For each label of the card. All named labels if none was edited or nothing was proposed.
     """
     if proposed is None:
         return named
     drawn = set()
     for code, index in table.items():
         after, before = corrected == code, proposed == code
-        if index and (after != before).sum() > GRAZED * (after | before).sum():
+        if index and (after != before).sum() > EDITED_ABOVE * (after | before).sum():
             drawn.add(index)
     return tuple(index in drawn for index in range(len(named))) if drawn else named
 
 
 def _groups(records: Iterable[Record]) -> dict[str, str]:
-    """Return the group of each record; records of one image share one, whatever they say."""
+    """Return the group of each record; records of the same image share a group."""
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:

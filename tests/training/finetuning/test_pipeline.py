@@ -31,7 +31,7 @@ def numbers(settings, tmp_path: Path) -> Path:
     return file
 
 
-def test_the_command_makes_a_judged_candidate(base, fill, numbers, tmp_path, capsys):
+def test_command_creates_a_candidate_with_a_verdict(base, fill, numbers, tmp_path, capsys):
     store = fill(patients=3)
     out = tmp_path / "run"
     options = ["--store", str(store.folder), "--base", str(base), "--out", str(out)]
@@ -84,7 +84,7 @@ def test_readiness_for_a_panel(base, fill, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_program_of_its_own_is_cancelled(base, fill, numbers, tmp_path):
+def test_separate_process_is_cancelled(base, fill, numbers, tmp_path):
     """Started as a viewer does it, cancelled in the middle, gone on with to the end."""
     content = yaml.safe_load(numbers.read_text())
     numbers.write_text(yaml.safe_dump(content | {"steps": 2000, "patience": 1000}))

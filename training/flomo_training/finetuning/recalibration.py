@@ -1,4 +1,4 @@
-"""How sure a tuned model may be: its temperature, fitted on corrections kept out of training."""
+"""Temperature of a tuned model, fitted on held-out corrections."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled
 from napari_flomo.segmentation import Segmenter
 
-NOTHING_KNOWN = StoreIndex(frozenset(), frozenset(), frozenset())
-"""`split` has kept what the model learnt from apart already."""
+EMPTY_INDEX = StoreIndex(frozenset(), frozenset(), frozenset())
+"""`split` has already excluded the training images of the model."""
 
 
 def recalibrate(
@@ -32,51 +32,51 @@ def recalibrate(
     device: str = "auto",
     cancelled: Callable[[], bool] | None = None,
 ) -> TemperatureFit | None:
-    """Fit the temperature of a candidate anew and write it into its card.
+    """Fit the temperature of a candidate and store it in its card.
 
-    Only what a reader drew counts: a structure that was left alone is the parent's own contour, of
-    which a model like the parent could be as sure as it liked.
+    Only edited structures are used: unedited ones are the parent's own contours, on which any model
+    similar to the parent would seem well calibrated.
 
     Parameters
     ----------
     folder
-        Of the candidate; its weights stay as they are.
+        Of the candidate; its weights are not changed.
     store
-        That holds the corrections.
+        Of the corrections.
     held_out
-        Slices that were kept out of training.
+        Held-out slices.
     device
         As for `Segmenter`.
     cancelled
-        Asked before each image.
+        Checked before each image.
 
     Returns
     -------
     TemperatureFit or None
-        None where too few pixels were drawn to learn from: the parent's temperature stays.
+        None if there are too few edited pixels; the parent's temperature is kept.
 
     Raises
     ------
     Cancelled
-        If ``cancelled`` said so.
+        If ``cancelled`` returned True.
     """
     segmenter = Segmenter.from_pretrained(folder, device)
-    images = read_held_out(store, held_out, segmenter.card, NOTHING_KNOWN, lambda _: None)
+    images = read_held_out(store, held_out, segmenter.card, EMPTY_INDEX, lambda _: None)
     parts = []
     for image in images:
         if cancelled is not None and cancelled():
             raise Cancelled
-        parts.append(drawn_pixels(segmenter, image))
+        parts.append(edited_pixels(segmenter, image))
     if sum(len(part.classes) for part in parts) < TOO_FEW:
         return None
     fit = fit_temperature(Pixels.together(parts), segmenter.card)
     slices = sum(len(image.slices) for image in images)
-    store_temperature(folder, fit, f"{slices} corrected slices that were kept out of training")
+    store_temperature(folder, fit, f"{slices} held-out corrected slices")
     return fit
 
 
-def drawn_pixels(segmenter: Segmenter, image: EvaluationImage) -> Pixels:
-    """Return the pixels along contours where neither truth nor network has an undrawn structure."""
+def edited_pixels(segmenter: Segmenter, image: EvaluationImage) -> Pixels:
+    """Return the pixels along contours where truth and prediction are edited structures."""
     volume, labels = image.load()
     pixels = collect_pixels(segmenter, volume, labels.data, image.slices, image.name)
     card = segmenter.card

@@ -1,28 +1,28 @@
-"""Whether there is enough to learn from, and what of it is kept out of training."""
+"""Check whether there are enough corrections, and hold out some patients."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 
-from flomo_training.finetuning.gathering import Corrected
+from flomo_training.finetuning.dataset import CorrectionSet
 from flomo_training.finetuning.settings import Settings
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether a training may begin.
+    """Whether there are enough corrections for training.
 
     Attributes
     ----------
     ready
-        Whether it may.
+        Whether training can start.
     have, need
-        Corrected slices, and how many there must be at least.
+        Number of corrected slices, and the required number.
     groups
-        Patients that they are of.
+        Number of patients.
     sentence
-        The same for people.
+        The same as text.
     """
 
     ready: bool
@@ -32,15 +32,15 @@ class Readiness:
     sentence: str
 
 
-def readiness(corrected: Corrected, settings: Settings) -> Readiness:
-    """Tell whether there are slices enough.
+def readiness(corrected: CorrectionSet, settings: Settings) -> Readiness:
+    """Return whether there are enough corrected slices.
 
     Parameters
     ----------
     corrected
         From `gather`.
     settings
-        With the number that is needed.
+        Define the required number.
     """
     have, need, groups = corrected.slices, settings.minimum_slices, len(corrected.groups)
     ready = have >= need
@@ -57,32 +57,33 @@ def readiness(corrected: Corrected, settings: Settings) -> Readiness:
     return Readiness(ready, have, need, groups, sentence)
 
 
-def split(corrected: Corrected, settings: Settings) -> tuple[Corrected, Corrected]:
-    """Keep some patients out of training.
+def split(corrected: CorrectionSet, settings: Settings) -> tuple[CorrectionSet, CorrectionSet]:
+    """Hold out some patients.
 
-    The same corrections and settings give the same split. Patients that the model has learnt from
-    before always go to training: they could not judge it.
+    The split is deterministic. Patients that the model was trained on before are never held out.
 
     Parameters
     ----------
     corrected
         From `gather`.
     settings
-        With the share and the seed.
+        Define the held-out fraction and the seed.
 
     Returns
     -------
     training, held_out
-        No patient is in both. Held out is at least one patient, and near the share that is asked
-        for; nothing at all, if only one patient is left or all have been learnt from.
+        No patient is in both. At least one patient is held out, with about the requested fraction
+        of slices; none if there is only one patient or the model was trained on all of them.
     """
     sizes = {group: corrected.of((group,)).slices for group in corrected.groups}
     wanted = settings.held_out * corrected.slices
-    free = sorted(set(sizes) - corrected.learnt, key=lambda group: _ticket(group, settings.seed))
+    free = sorted(
+        set(sizes) - corrected.learnt, key=lambda group: _random_key(group, settings.seed)
+    )
     chosen: list[str] = []
     while free and len(chosen) < len(sizes) - 1:
         missing = wanted - sum(sizes[group] for group in chosen)
-        # The first of equals is the one that the seed drew.
+        # Ties are resolved by the random order.
         best = min(free, key=lambda group: abs(sizes[group] - missing))
         if chosen and abs(sizes[best] - missing) >= abs(missing):
             break
@@ -92,7 +93,7 @@ def split(corrected: Corrected, settings: Settings) -> tuple[Corrected, Correcte
     return corrected.of(taught), corrected.of(chosen)
 
 
-def _ticket(group: str, seed: int) -> str:
+def _random_key(group: str, seed: int) -> str:
     return hashlib.sha256(f"{seed} {group}".encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from flomo_training.finetuning import corrected_frame
-from flomo_training.finetuning.adapting import adapt_statistics, in_view
+from flomo_training.finetuning.batchnorm import adapt_statistics, in_view
 
 
 def frame_of(card, make_disc, seed: int = 0, seen=(1, 2), **scanner):
@@ -67,7 +67,7 @@ def test_images_of_any_size(card, make_disc):
     assert torch.isfinite(norm.running_var).all()
 
 
-def test_another_scanner_is_read_better_before_anything_is_learnt(card, make_disc):
+def test_adapted_statistics_improve_another_scanner(card, make_disc):
     """A network of norms is trained on one scanner; the other has less contrast and is darker."""
     torch.manual_seed(0)
     network = nn.Sequential(

@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from flomo_training.finetuning import recalibrating
-from flomo_training.finetuning.recalibrating import drawn_pixels, recalibrate
+from flomo_training.finetuning import recalibration
+from flomo_training.finetuning.recalibration import edited_pixels, recalibrate
 from flomo_training.gate.cases import EvaluationImage, HeldOut
 from napari_flomo.errors import Cancelled
 from napari_flomo.models import load_card
@@ -27,7 +27,7 @@ def held_out(fill):
     return store, [HeldOut(record.id, 0, (0, 1, 2, 3)) for record in store.records()]
 
 
-def test_the_card_gets_a_temperature_of_its_own(candidate, held_out):
+def test_candidate_gets_its_own_temperature(candidate, held_out):
     before = load_card(candidate)
     fit = recalibrate(candidate, *held_out, device="cpu")
     after = load_card(candidate)
@@ -39,10 +39,10 @@ def test_the_card_gets_a_temperature_of_its_own(candidate, held_out):
     assert after.sha256 == before.sha256
 
 
-def test_without_held_out_slices_the_parents_temperature_stays(candidate, held_out, monkeypatch):
+def test_parent_temperature_is_kept_without_held_out_slices(candidate, held_out, monkeypatch):
     store, parts = held_out
     assert recalibrate(candidate, store, [], "cpu") is None
-    monkeypatch.setattr(recalibrating, "TOO_FEW", 10**6)
+    monkeypatch.setattr(recalibration, "TOO_FEW", 10**6)
     assert recalibrate(candidate, store, parts, "cpu") is None
     assert load_card(candidate).temperature == 1.25
 
@@ -52,13 +52,13 @@ def test_it_can_be_cancelled(candidate, held_out):
         recalibrate(candidate, *held_out, device="cpu", cancelled=lambda: True)
 
 
-def test_what_was_left_alone_says_nothing(candidate, make_disc):
+def test_unedited_pixels_are_not_used(candidate, make_disc):
     segmenter = Segmenter.from_pretrained(candidate, "cpu")
     image, labels = make_disc(7)
 
     def pixels(drawn):
         judged = EvaluationImage("one", "p", lambda: (image, labels), (0, 1), (2, 5), drawn)
-        return drawn_pixels(segmenter, judged)
+        return edited_pixels(segmenter, judged)
 
     whole, part = pixels(None), pixels((5,))
     assert set(np.unique(whole.classes)) == {0, 1, 2}

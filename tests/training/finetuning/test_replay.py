@@ -18,7 +18,7 @@ from napari_flomo.volumes import read
 CROPS = Crops((CropStage(0, 32),), jitter=2, anywhere=0.0)
 
 
-def test_without_replay_slices_nobody_saw_come_along(fill, card, settings):
+def test_unreviewed_slices_are_used_without_replay(fill, card, settings):
     training, _ = split(gather(fill(patients=3, seen=3), card, []), settings)
     samples = plan_samples(training, [], card, settings)
     assert samples.corrections == 6
@@ -30,7 +30,7 @@ def test_without_replay_slices_nobody_saw_come_along(fill, card, settings):
     assert plan_samples(everything_seen, [], card, settings).companions == 0
 
 
-def test_every_batch_is_mixed_and_every_ticket_is_new(fill, card, settings):
+def test_batches_are_mixed_and_keys_unique(fill, card, settings):
     training, _ = split(gather(fill(patients=3), card, []), settings)
     samples = plan_samples(training, [], card, settings)
     sampler = ReplaySampler(samples, batch_size=4, steps=10, seed=1)
@@ -51,7 +51,7 @@ def test_every_batch_is_mixed_and_every_ticket_is_new(fill, card, settings):
     assert list(sampler) == seen[80:], "the same after an interruption"
 
 
-def test_items_tell_what_they_know(fill, card, settings):
+def test_items_have_named_and_labelled(fill, card, settings):
     labels = (*card.labels, replace(card.labels[1], code=9, name="fat"))
     wide = replace(card, labels=labels)
     training, _ = split(gather(fill(patients=3), wide, []), settings)
@@ -78,7 +78,7 @@ def base_card(card, dataset):
     return replace(card, trained_on=tuple(fingerprint(image) for image in images[2:]))
 
 
-def test_replay_is_what_the_parent_has_seen(fill, base_card, dataset, settings, tmp_path):
+def test_replay_uses_training_images_of_the_parent(fill, base_card, dataset, settings, tmp_path):
     corrected = gather(fill(patients=2), base_card, [])
     volumes = read_replay(dataset, base_card, corrected, settings)
     assert {volume.case.name for volume in volumes} == {"p2_a", "p3_a", "p4_a", "p5_a"}
@@ -101,7 +101,7 @@ def test_a_corrected_image_is_not_replayed(fill, base_card, dataset, settings):
     assert names == {"p2_a", "p4_a", "p5_a"}
 
 
-def test_replay_that_could_leak_is_refused(fill, card, base_card, dataset, settings):
+def test_replay_without_known_training_images_is_rejected(fill, card, base_card, dataset, settings):
     corrected = gather(fill(patients=2), card, [])
     with pytest.raises(FlomoError, match="does not tell which images"):
         read_replay(dataset, replace(card, trained_on=None), corrected, settings)
