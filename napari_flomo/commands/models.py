@@ -243,7 +243,7 @@ def interruptible_download() -> Iterator[None]:
 
 def _card_lines(state: ModelState, card: ModelCard) -> list[str]:
     """Return the lines of a card for display."""
-    from napari_flomo.models.readme import flat
+    from napari_flomo.models.readme import flatten
 
     steps = card.preprocessing
     pixels = "as they are" if steps.pixel_mm is None else f"{steps.pixel_mm:g} mm"
@@ -268,7 +268,7 @@ def _card_lines(state: ModelState, card: ModelCard) -> list[str]:
     return [
         *lines,
         f"  tuned from: {card.parent or 'no other model'}",
-        *(f"    {key}: {value}" for key, value in flat(card.lineage or {})),
+        *(f"    {key}: {value}" for key, value in flatten(card.lineage or {})),
         *_gate_lines(card),
         f"  source: {state.source or 'not from the Hub'}",
         f"  SHA-256 of the weights: {card.sha256}",

@@ -7,17 +7,20 @@ the first download or upload.
 from __future__ import annotations
 
 from napari_flomo.models.card import (
+    CARD_FILE,
+    WEIGHTS_FILE,
     Concept,
     IntensityRule,
     Label,
     ModelCard,
     Preprocessing,
+    card_text,
 )
 from napari_flomo.models.index import available
 from napari_flomo.models.listing import ModelState, info, list_models
 from napari_flomo.models.loading import build_network, save_model
 from napari_flomo.models.pinned import PinnedFile, fetch_pinned_file
-from napari_flomo.models.promotion import base_of, in_use, promote, rollback
+from napari_flomo.models.promotion import base_of, in_use, parent_of, promote, rollback
 from napari_flomo.models.promotion_file import Promotion, promoted_for, promotions
 from napari_flomo.models.publish import PublishedModel, push
 from napari_flomo.models.reference import import_reference
@@ -30,10 +33,13 @@ from napari_flomo.models.registry import (
     remove,
     verify,
 )
-from napari_flomo.models.tuned import install_candidate
+from napari_flomo.models.tuned import GATE_FOLDER, install_candidate
 from napari_flomo.paths import cache_folder
 
 __all__ = [
+    "CARD_FILE",
+    "GATE_FOLDER",
+    "WEIGHTS_FILE",
     "Concept",
     "IntensityRule",
     "Label",
@@ -48,6 +54,7 @@ __all__ = [
     "base_of",
     "build_network",
     "cache_folder",
+    "card_text",
     "fetch_pinned_file",
     "import_reference",
     "in_use",
@@ -57,6 +64,7 @@ __all__ = [
     "load_card",
     "load_network",
     "locate",
+    "parent_of",
     "promote",
     "promoted_for",
     "promotions",

@@ -151,7 +151,7 @@ def _preprocessing(card: ModelCard) -> str:
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
-    rows = [(name, value) for name, value in flat(metrics) if name not in COSTS]
+    rows = [(name, value) for name, value in flatten(metrics) if name not in COSTS]
     protocol = [str(value) for name, value in rows if name == "protocol"]
     rows = [(name, value) for name, value in rows if name != "protocol"]
     if not rows:
@@ -177,7 +177,7 @@ def _lineage(card: ModelCard) -> str:
             f"- tuned from: {_cell(card.parent or 'no other model')}",
             *(
                 f"  - {_cell(key)}: {_cell(_shown(value))}"
-                for key, value in flat(card.lineage or {})
+                for key, value in flatten(card.lineage or {})
             ),
             *_gate(card),
             f"- created: {card.created or 'date unknown'}",
@@ -203,12 +203,12 @@ def _earlier(version: Mapping[str, Any]) -> str:
     return f"- previous: weights of {version.get('created')}{figure}, `{version.get('sha256')}`"
 
 
-def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """Yield nested values with their names joined: ``("dice, left ventricle, ED", 0.93)``."""
     for name, value in values.items():
         key = f"{before}, {name}" if before else str(name)
         if isinstance(value, Mapping):
-            yield from flat(value, key)
+            yield from flatten(value, key)
         else:
             yield key, value
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from flomo_tests_hub_helpers import (
-    CARD,
     CONTENT,
     PINS,
     REPO,
@@ -26,7 +25,6 @@ from flomo_tests_hub_helpers import (
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.hub import HubSource, parse_source
-from napari_flomo.models.publish import upload
 from napari_flomo.progress import Progress
 
 # What works
@@ -56,12 +54,6 @@ def test_existing_files_are_not_downloaded_again(hub: Any, commit: str, folder: 
     hub.seen.clear()
     download(HubSource(REPO), folder, PINS)
     assert not hub.bodies()
-
-
-def test_an_older_commit(hub: Any, commit: str, folder: Path) -> None:
-    newer = hub.add(REPO, {CARD: b"{}"})
-    assert download(HubSource(REPO, commit), folder, PINS) == commit != newer
-    assert_complete(folder)
 
 
 def test_a_changed_file_is_renamed(hub: Any, commit: str, folder: Path) -> None:
@@ -207,24 +199,6 @@ def test_missing_repository_and_file(hub: Any, commit: str, folder: Path) -> Non
     with pytest.raises(FlomoError) as caught:
         download(HubSource(REPO), folder, {"other.json": None})
     sentence(caught, "no file other.json")
-
-
-# Offline
-
-
-@pytest.mark.parametrize("switch", ["FLOMO_OFFLINE", "HF_HUB_OFFLINE"])
-def test_offline(
-    hub: Any, commit: str, folder: Path, monkeypatch: pytest.MonkeyPatch, switch: str
-) -> None:
-    monkeypatch.setenv(switch, "1")
-    with pytest.raises(FlomoError) as caught:
-        download(HubSource(REPO, commit), folder / "new", PINS)
-    sentence(caught, switch, REPO, "unset")
-    with pytest.raises(FlomoError) as caught:
-        upload({}, REPO)
-    sentence(caught, switch)
-    assert not hub.seen
-    assert not (folder / "new").exists()
 
 
 # Names

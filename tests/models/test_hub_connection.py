@@ -1,11 +1,10 @@
-"""Downloads over a bad connection, by several processes, and by one that is killed half-way."""
+"""Downloads over a bad connection, and by a process that is killed half-way."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,82 +88,25 @@ def test_a_login_page(hub: Any, commit: str, folder: Path) -> None:
         sentence(caught, "did not answer like a Hugging Face Hub")
 
 
-# Processes
-
 DOWNLOAD = """
-import sys
 from pathlib import Path
-from napari_flomo.models.checksums import FilePin
 from napari_flomo.models.hub import HubSource, download, look_up
-pins = {{name: FilePin(*pin) for name, pin in {pins!r}.items()}}
-snapshot = look_up(HubSource({repo!r}))
-print("ready", flush=True)
-sys.stdin.readline()
-download(snapshot, Path({folder!r}), pins)
+download(look_up(HubSource({repo!r})), Path({folder!r}), dict.fromkeys({files!r}))
 """
 
 
-@pytest.fixture
-def start(folder: Path, hub: Any) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Start processes that download when a line is sent to them."""
-    pins = {name: (value.size, value.sha256) for name, value in PINS.items()}
-    script = DOWNLOAD.format(pins=pins, repo=REPO, folder=str(folder))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    running: list[subprocess.Popen[str]] = []
-
-    def begin() -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        running.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.communicate()
-
-
-def go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def test_after_a_killed_process(
-    hub: Any, commit: str, folder: Path, start: Callable[[], subprocess.Popen[str]]
-) -> None:
+def test_after_a_killed_process(hub: Any, commit: str, folder: Path) -> None:
     hub.faults.stall_after = 200_000
-    process = start()
-    go(process)
-    wait_until(hub.body_started.is_set)
-    process.kill()
-    process.wait()
+    script = DOWNLOAD.format(repo=REPO, folder=str(folder), files=list(PINS))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", script], env=environment) as process:
+        try:
+            wait_until(hub.body_started.is_set)
+        finally:
+            process.kill()
     assert not (folder / WEIGHTS).exists()
     assert leftovers(folder), "the process was killed too late"
     hub.faults.stall_after = -1
     download(HubSource(REPO), folder, PINS)
     assert_complete(folder)
     assert not leftovers(folder)
-
-
-def test_two_processes_at_once(
-    hub: Any, commit: str, folder: Path, start: Callable[[], subprocess.Popen[str]]
-) -> None:
-    hub.faults.block_seconds = 0.02
-    processes = [start(), start()]
-    for process in processes:
-        go(process)
-    for process in processes:
-        _, errors = process.communicate(timeout=100)
-        assert process.returncode == 0, errors
-    assert_complete(folder)
-    assert not leftovers(folder)
-    assert len(hub.requests("GET", "/storage/")) == 1, "the weights were downloaded twice"

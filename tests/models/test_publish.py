@@ -133,7 +133,6 @@ def test_push_then_pull(
     assert b"--model hf:team/heart" in there["README.md"]
     assert commit in pushed.url
 
-    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
     (tmp_path / "pinned.json").write_text(json.dumps({"models": [pushed.entry]}))
     monkeypatch.setattr(index, "INDEX", tmp_path / "pinned.json")
     assert pull("heart") != folder
@@ -150,4 +149,12 @@ def test_a_damaged_model_is_not_published(hub: Any, make_model: Callable[..., Pa
     (folder / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(FlomoError, match="damaged or were changed"):
         push(str(folder), "team/heart")
+    assert not hub.seen
+
+
+def test_offline(hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOMO_OFFLINE", "1")
+    with pytest.raises(FlomoError) as caught:
+        upload(files, "lab/heart")
+    sentence(caught, "FLOMO_OFFLINE")
     assert not hub.seen

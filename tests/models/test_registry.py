@@ -211,7 +211,7 @@ def test_offline(
     assert {locate(model) for model in with_cache} == {folder}
     assert [result.problem for result in verify()] == [None]
     for without_cache in ("hf:team/other", "hf:team/heart@v2", f"hf:team/heart@{'0' * 40}"):
-        with pytest.raises(FlomoError, match=switch):
+        with pytest.raises(FlomoError, match=f"{switch} forbids network access; unset {switch}"):
             locate(without_cache)
     assert len(hub.seen) == asked
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from napari_flomo.cli import main
 from napari_flomo.session import Session
 from napari_flomo.volumes import read
 
-HELPER = Path(__file__).parents[1] / "models" / "hub_server.py"
 PLOTTED_ORDERS = ("mc_entropy", "mc_mutual_information", "mc_variance")
 
 
@@ -51,26 +48,6 @@ def segmented(model, dataset, tmp_path_factory):
     arguments = ["segment", image, "-o", folder / "labels.nii.gz", *options]
     assert main([*map(str, arguments)]) == 0
     return folder
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A Hub on this computer, and a user who has fetched nothing yet."""
-    spec = importlib.util.spec_from_file_location("flomo_tests_hub_server", HELPER)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    for name in ("FLOMO_OFFLINE", "HF_HUB_OFFLINE", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    # Read from the environment when the client was imported, which may be long ago.
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
-    with module.Hub() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.setenv("HF_TOKEN", server.token)
-        yield server
 
 
 def test_evaluated_with_its_uncertainty(model, dataset, tmp_path, capsys):
