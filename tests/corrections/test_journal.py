@@ -127,10 +127,10 @@ def test_going_on_after_a_torn_end(journal: Journal, labels: Volume, paint: Pain
     strokes = journal.folder / "strokes-0.bin"
     strokes.write_bytes(strokes.read_bytes()[:-3])
     assert np.array_equal(replay(journal.folder).labels.data, before)
-    assert "last stroke was cut off" in replay(journal.folder).lost
+    assert "last stroke was damaged" in replay(journal.folder).lost
 
     with Journal.open(journal.folder) as again:
-        assert "last stroke was cut off" in again.lost
+        assert "last stroke was damaged" in again.lost
         assert (journal.folder / "strokes-0.cut").stat().st_size > 0
         apply_strokes = before.copy()
         again.record(paint(apply_strokes, generator))

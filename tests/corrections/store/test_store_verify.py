@@ -76,7 +76,7 @@ def test_harmed_record_is_skipped_with_a_report(
     if harm in {"truncate", "path"}:
         assert listed == [two[1].id]
         assert two[0].id in told[0]
-        with pytest.warns(UserWarning, match="left out"):
+        with pytest.warns(UserWarning, match="was skipped"):
             store.records()
     # The next revision heals what people see; the harmed one is still reported.
     assert store.add(replace(make_correction(), state="draft")) == two[0].id
