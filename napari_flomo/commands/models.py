@@ -1,4 +1,4 @@
-"""``flomo models``: which models there are; fetch, publish, check, promote and remove them."""
+"""``flomo models``: list, download, publish, verify, promote and remove models."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ EPILOG = """examples:
   flomo models rollback
 
 environment:
-  FLOMO_HOME     folder for fetched and tuned models
-  FLOMO_OFFLINE  1: never use the network (HF_HUB_OFFLINE does the same)
+  FLOMO_HOME     folder for downloaded and tuned models
+  FLOMO_OFFLINE  1: never use the network (same as HF_HUB_OFFLINE)
   HF_ENDPOINT    address of a mirror of the Hub
   HF_TOKEN       token for private repositories and for push
 """
@@ -35,32 +35,32 @@ NAME_HELP = "name, name@revision or hf:organisation/name@revision"
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the options of ``flomo models``."""
     add = add_actions(
-        subparsers, "models", "list, fetch, publish, promote and remove models", EPILOG
+        subparsers, "models", "list, download, publish, promote and remove models", EPILOG
     )
 
-    add("list", run_list, "show which models there are and where")
+    add("list", run_list, "list all models and where they are")
     action = add("info", run_info, "show the card of a model")
     action.add_argument("model", metavar="NAME", help=f"{NAME_HELP}, or a folder")
-    action = add("pull", run_pull, "fetch a model from the Hugging Face Hub")
+    action = add("pull", run_pull, "download a model from the Hugging Face Hub")
     action.add_argument("model", metavar="NAME", help=NAME_HELP)
     action.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
     action = add("push", run_push, "publish a model on the Hugging Face Hub")
     action.add_argument("model", metavar="DIR", help="folder of a model, or its name")
-    action.add_argument("--repo", metavar="ORG/NAME", required=True, help="where to publish it")
-    action.add_argument("--private", action="store_true", help="make a new repository private")
-    action.add_argument("--message", default="Publish the model", help="message of the commit")
+    action.add_argument("--repo", metavar="ORG/NAME", required=True, help="created when missing")
+    action.add_argument("--private", action="store_true", help="make the repository private")
+    action.add_argument("--message", default="Publish the model", help="commit message")
     action = add("verify", run_verify, "read all files of models and compare their SHA-256")
-    action.add_argument("models", metavar="NAME", nargs="*", help="default: all that are here")
-    action = add("remove", run_remove, "delete a fetched or tuned model from this computer")
+    action.add_argument("models", metavar="NAME", nargs="*", help="default: all on this computer")
+    action = add("remove", run_remove, "delete a downloaded or tuned model from this computer")
     action.add_argument("model", metavar="NAME", help=f"{NAME_HELP}; all revisions without one")
-    action = add("promote", run_promote, "let a tuned model take the place of its parent")
+    action = add("promote", run_promote, "use a tuned model in place of its parent")
     action.add_argument(
         "model", metavar="NAME|DIR", help="a tuned model, or the folder of a finished candidate"
     )
     action.add_argument(
-        "--despite-gate", action="store_true", help="although the gate did not let it pass"
+        "--despite-gate", action="store_true", help="promote it although it did not pass the gate"
     )
-    action = add("rollback", run_rollback, "go back to the model before the last promotion")
+    action = add("rollback", run_rollback, "undo the last promotion")
     action.add_argument(
         "base",
         metavar="BASE",
@@ -68,36 +68,38 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=DEFAULT_MODEL,
         help="the base model (default: %(default)s)",
     )
-    _register_import(add("import-reference", run_import, "make a model of official weights"))
+    _register_import(
+        add("import-reference", run_import, "convert weights of the official Keras code to a model")
+    )
 
 
 def _register_import(action: argparse.ArgumentParser) -> None:
     action.add_argument("weights", metavar="WEIGHTS.npz", help="arrays of the official Keras code")
-    action.add_argument("-o", "--output", metavar="DIR", required=True, help="folder to write")
+    action.add_argument("-o", "--output", metavar="DIR", required=True, help="destination folder")
     action.add_argument(
         "--labels",
         metavar="NAME,NAME",
         required=True,
         help="structures in the order of the output channels, without the background",
     )
-    action.add_argument("--name", help="of the model (default: the name of the folder)")
-    action.add_argument("--licence", default="unknown", help="of the weights")
+    action.add_argument("--name", help="name of the model (default: name of the folder)")
+    action.add_argument("--licence", default="unknown", help="licence of the weights")
     action.add_argument("--training-data", default="unknown", help="what they were trained on")
-    action.add_argument("--photo", action="store_true", help="for photos, not for slices")
+    action.add_argument("--photo", action="store_true", help="for photos instead of slices")
     action.add_argument(
-        "--pixel-mm", type=float, metavar="MM", help="pixel size they were trained at"
+        "--pixel-mm", type=float, metavar="MM", help="pixel size of the training images"
     )
     action.add_argument(
         "--crop",
         type=int,
         default=224,
         metavar="PIXELS",
-        help="side of the square that they see, a multiple of 16 up to 256 (default: %(default)s)",
+        help="side of the field of view, a multiple of 16 up to 256 (default: %(default)s)",
     )
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Show which models there are and where."""
+    """List all models and where they are."""
     from napari_flomo.models import list_models
 
     states = list_models()
@@ -127,51 +129,49 @@ def run_info(args: argparse.Namespace) -> int:
 
 
 def run_pull(args: argparse.Namespace) -> int:
-    """Fetch a model, with a bar of the bytes."""
+    """Download a model, with a progress bar."""
     from napari_flomo.models import load_card, pull
-    from napari_flomo.progress import Progress, progress_bar
+    from napari_flomo.progress import progress_bar
 
-    with progress_bar("B", quiet=args.quiet) as report, kept():
-        folder = pull(
-            args.model, lambda done, total, _left: report(Progress(done, total, "Downloading"))
-        )
+    with progress_bar("B", quiet=args.quiet) as progress, interruptible_download():
+        folder = pull(args.model, progress)
     card = load_card(folder)
     if args.json:
         _print_json({"name": card.name, "folder": folder, "sha256": card.sha256})
     elif not args.quiet:
-        print(f"{card.name} is verified and lies in {folder}")
+        print(f"{card.name} is verified and stored in {folder}")
     return 0
 
 
 def run_push(args: argparse.Namespace) -> int:
-    """Publish a model and show how to pin it."""
+    """Publish a model and print how to pin it."""
     from napari_flomo.models import push
 
-    pushed = push(args.model, args.repo, args.private, message=args.message)
+    published = push(args.model, args.repo, args.private, message=args.message)
     if args.json:
-        _print_json({"url": pushed.url, "entry": pushed.entry})
+        _print_json({"url": published.url, "entry": published.entry})
     else:
-        revision = pushed.entry["revision"]
-        print(f"Published: {pushed.url}")
+        revision = published.entry["revision"]
+        print(f"Published: {published.url}")
         print(f"Use it with: --model hf:{args.repo}@{revision}")
     return 0
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """Compare all files with their hashes; the exit code is 2 when one is wrong."""
+    """Verify models; the exit code is 2 if a file is wrong."""
     from napari_flomo.models import verify
 
-    verdicts = verify(args.models or None)
+    results = verify(args.models or None)
     if args.json:
-        _print_json({"models": verdicts})
+        _print_json({"models": results})
     else:
-        for verdict in verdicts:
-            print(f"{verdict.name}: {verdict.problem or 'verified'}")
-    return 2 if any(verdict.problem for verdict in verdicts) else 0
+        for result in results:
+            print(f"{result.name}: {result.problem or 'verified'}")
+    return 2 if any(result.problem for result in results) else 0
 
 
 def run_remove(args: argparse.Namespace) -> int:
-    """Delete a fetched model."""
+    """Delete a downloaded or tuned model."""
     from napari_flomo.models import remove
 
     freed = remove(args.model)
@@ -183,7 +183,7 @@ def run_remove(args: argparse.Namespace) -> int:
 
 
 def run_promote(args: argparse.Namespace) -> int:
-    """Put a tuned model in the place of its parent."""
+    """Use a tuned model in place of its parent."""
     from napari_flomo.models import install_candidate, promote
 
     given = Path(args.model).expanduser()
@@ -192,12 +192,12 @@ def run_promote(args: argparse.Namespace) -> int:
     if args.json:
         _print_json({"base": base, "in_use": name})
     else:
-        print(f"{name} stands for {base} now; go back with: flomo models rollback {base}")
+        print(f"{name} is now used for {base}; undo this with: flomo models rollback {base}")
     return 0
 
 
 def run_rollback(args: argparse.Namespace) -> int:
-    """Take the last promotion back."""
+    """Undo the last promotion."""
     from napari_flomo.models import rollback
 
     name = rollback(args.base)
@@ -209,11 +209,11 @@ def run_rollback(args: argparse.Namespace) -> int:
 
 
 def run_import(args: argparse.Namespace) -> int:
-    """Make a model of official weights."""
+    """Convert weights of the official Keras code to a model."""
     from napari_flomo.models import import_reference
 
     if Path(args.output).exists() and not Path(args.output).is_dir():
-        raise FlomoError(f"{args.output} is a file; give the name of a folder to write.")
+        raise FlomoError(f"{args.output} is a file; give the name of a folder.")
     card = import_reference(
         args.weights,
         args.output,
@@ -233,18 +233,16 @@ def run_import(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Say on an interruption what is true of a download: what came is kept."""
+def interruptible_download() -> Iterator[None]:
+    """Explain an interruption of a download in one sentence."""
     try:
         yield
-    except (KeyboardInterrupt, Cancelled) as error:
-        raise Cancelled(
-            "Interrupted; what was fetched is kept, so the next try goes on."
-        ) from error
+    except KeyboardInterrupt as error:
+        raise Cancelled("Interrupted; the model was not downloaded.") from error
 
 
 def _card_lines(state: ModelState, card: ModelCard) -> list[str]:
-    """Return a card as a person reads it."""
+    """Return the lines of a card for display."""
     from napari_flomo.models.readme import flat
 
     steps = card.preprocessing
@@ -278,9 +276,9 @@ def _card_lines(state: ModelState, card: ModelCard) -> list[str]:
 
 
 def _gate_lines(card: ModelCard) -> list[str]:
-    """Return what the gate found, for a model that was tuned."""
+    """Return the lines on the gate for a tuned model."""
     if card.gate is None:
-        return [] if card.parent is None else ["  gate: not judged yet"]
+        return [] if card.parent is None else ["  gate: not run yet"]
     lines = [f"  gate: {card.gate.get('verdict')}"]
     return lines + [f"    {reason}" for reason in card.gate.get("reasons", ())]
 

@@ -43,28 +43,26 @@ def add_slice_axis(parser: argparse.ArgumentParser) -> None:
 
 
 def model_folder(model: str | None, quiet: bool) -> Path:
-    """Return the folder of the model that is asked for, fetched with a bar if it is not here.
+    """Return the folder of a model; download it with a progress bar if needed.
 
     Parameters
     ----------
     model
-        Name, folder or address; None stands for the default model, or what was promoted for it.
+        Name, folder or address; None means the default model, or the one that was promoted for it.
     quiet
-        Whether to show no bar.
+        Whether to hide the progress bar.
 
     Raises
     ------
     Cancelled
-        On an interruption; it says that what was fetched is kept.
+        On an interruption; it says that the model was not downloaded.
     FlomoError
-        If there is no such model, or it cannot be fetched.
+        If there is no such model, or it cannot be downloaded.
     """
-    from napari_flomo.commands.models import kept
+    from napari_flomo.commands.models import interruptible_download
     from napari_flomo.models import in_use, locate
-    from napari_flomo.progress import Progress, progress_bar
+    from napari_flomo.progress import progress_bar
 
     wanted = in_use(DEFAULT_MODEL) if model is None else model
-    with progress_bar("B", quiet=quiet) as report, kept():
-        return locate(
-            wanted, lambda done, total, _left: report(Progress(done, total, "Downloading"))
-        )
+    with progress_bar("B", quiet=quiet) as progress, interruptible_download():
+        return locate(wanted, progress)

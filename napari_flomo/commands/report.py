@@ -1,4 +1,4 @@
-"""What a command prints for programs: plain JSON of our dataclasses and arrays."""
+"""JSON output of the commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def print_json(report: Mapping[str, Any]) -> None:
     Raises
     ------
     TypeError
-        If the report holds something that has no JSON form.
+        If the report contains something that JSON cannot represent.
     """
     json.dump(plain(report), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
@@ -25,7 +25,7 @@ def print_json(report: Mapping[str, Any]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Reduce dataclasses, arrays, numpy scalars and paths to what JSON knows; NaN becomes null."""
+    """Convert dataclasses, arrays, numpy scalars and paths to JSON types; NaN becomes null."""
     if hasattr(value, "tolist"):  # numpy arrays and scalars
         value = value.tolist()
     elif isinstance(value, os.PathLike):

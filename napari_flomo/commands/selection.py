@@ -1,4 +1,4 @@
-"""Choices of frames and slices as people type them."""
+"""Parse ranges of frames and slices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LARGEST_INDEX = 99_999
 
 
 def indices(text: str) -> list[int]:
-    """Parse a choice such as ``0,3,5-9`` (counted from 0, ends included); an argparse type.
+    """Parse indices such as ``0,3,5-9`` (from 0, ends included); an argparse type.
 
     Parameters
     ----------
@@ -20,25 +20,25 @@ def indices(text: str) -> list[int]:
     Returns
     -------
     list of int
-        The chosen indices, ascending, each once.
+        The indices, ascending, without duplicates.
 
     Raises
     ------
     argparse.ArgumentTypeError
-        If the text is no such choice.
+        If the text is not a list of indices and ranges.
     """
     chosen: set[int] = set()
     for part in text.split(","):
         match = _PART.fullmatch(part.strip())
         if match is None:
             raise argparse.ArgumentTypeError(
-                f"{text!r} is not a choice like 0,3,5-9 (counted from 0)"
+                f"{text!r} is not a list like 0,3,5-9 (counted from 0)"
             )
         first = int(match[1])
         last = first if match[2] is None else int(match[2])
         if last < first:
-            raise argparse.ArgumentTypeError(f"the range {part.strip()} runs backwards")
+            raise argparse.ArgumentTypeError(f"the range {part.strip()} is in descending order")
         if last > LARGEST_INDEX:
-            raise argparse.ArgumentTypeError(f"{last} is beyond any image")
+            raise argparse.ArgumentTypeError(f"{last} is too large")
         chosen.update(range(first, last + 1))
     return sorted(chosen)

@@ -117,8 +117,7 @@ def pull(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
     """Download ``model`` from the Hub; the result is its ``folder``."""
     from napari_flomo.models import pull as download
 
-    folder = download(arguments["model"], _download_progress(context), context.cancelled)
-    return {"folder": str(folder)}
+    return {"folder": str(download(arguments["model"], context.progress))}
 
 
 def readiness(arguments: Mapping[str, Any], _context: Context) -> Mapping[str, Any]:
@@ -168,14 +167,6 @@ def _locate(model: str, context: Context) -> Path:
     from napari_flomo.models import locate
 
     try:
-        return locate(model, _download_progress(context), context.cancelled)
-    except Cancelled:
-        raise
+        return locate(model, context.progress)
     except FlomoError as error:
         raise MissingModel(str(error)) from error
-
-
-def _download_progress(context: Context) -> Callable[[int, int, float | None], None]:
-    return lambda done, total, left: context.progress(
-        Progress(done, total, "Downloading the model", left)
-    )

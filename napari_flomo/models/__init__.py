@@ -1,7 +1,7 @@
-"""The shelf of models: cards, verified weights, bundled, fetched and tuned models.
+"""Models: cards, verified weights, and bundled, downloaded and tuned models.
 
-Importing this room is cheap; torch is loaded when a network is, and the Hub's client when something
-is fetched or published.
+Importing this package is cheap: torch is imported with the first network, and huggingface_hub with
+the first download or upload.
 """
 
 from __future__ import annotations
@@ -13,27 +13,22 @@ from napari_flomo.models.card import (
     ModelCard,
     Preprocessing,
 )
-from napari_flomo.models.library import Verdict, info, pull, remove, verify
-from napari_flomo.models.listing import ModelState, list_models
-from napari_flomo.models.pinned import PinnedFile, fetch
-from napari_flomo.models.promotion import (
-    Promotion,
-    base_of,
-    in_use,
-    promote,
-    promoted_for,
-    promotions,
-    rollback,
-)
+from napari_flomo.models.index import available
+from napari_flomo.models.listing import ModelState, info, list_models
+from napari_flomo.models.loading import build_network, save_model
+from napari_flomo.models.pinned import PinnedFile, fetch_pinned_file
+from napari_flomo.models.promotion import base_of, in_use, promote, rollback
+from napari_flomo.models.promotion_file import Promotion, promoted_for, promotions
+from napari_flomo.models.publish import PublishedModel, push
 from napari_flomo.models.reference import import_reference
-from napari_flomo.models.release import Push, push
-from napari_flomo.models.shelf import (
-    available,
-    build_network,
+from napari_flomo.models.registry import (
+    VerificationResult,
     load_card,
     load_network,
     locate,
-    save_model,
+    pull,
+    remove,
+    verify,
 )
 from napari_flomo.models.tuned import install_candidate
 from napari_flomo.paths import cache_folder
@@ -47,13 +42,13 @@ __all__ = [
     "PinnedFile",
     "Preprocessing",
     "Promotion",
-    "Push",
-    "Verdict",
+    "PublishedModel",
+    "VerificationResult",
     "available",
     "base_of",
     "build_network",
     "cache_folder",
-    "fetch",
+    "fetch_pinned_file",
     "import_reference",
     "in_use",
     "info",

@@ -1,14 +1,13 @@
-"""Where fetched models lie on this computer, and what is known of each.
+"""Downloaded models on this computer, and what is known of each.
 
 ``models/<organisation>--<name>/<commit>/`` holds the files of one commit and ``origin.json``, which
-is written last: a folder without it is not a model yet. ``models/<...>/refs/<revision>.txt`` tells
-which commit a branch or tag was when it was fetched, so that a model does not change under its user
-until it is pulled again.
+is written last: a folder without it is not a model yet. ``models/<...>/refs/<revision>.txt`` holds
+the commit that a branch or tag was when it was downloaded, so that a model does not change until it
+is pulled again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,8 +20,8 @@ from urllib.parse import quote
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.models.hub import FilePin, HubSource
-from napari_flomo.models.index import COMMIT
+from napari_flomo.models.checksums import FilePin, fingerprint, has_size
+from napari_flomo.models.hub import HubSource
 from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 from napari_flomo.paths import cache_folder
 
@@ -31,7 +30,7 @@ ORIGIN_FILE = "origin.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the files of a fetched model came from and what they were when they were checked.
+    """Repository of a downloaded model, and size and hash of its files when they were verified.
 
     Parameters
     ----------
@@ -47,48 +46,48 @@ class Origin:
 
     @property
     def source(self) -> HubSource:
-        """The place on the Hub, pinned."""
+        """The repository on the Hub, pinned to the commit."""
         return HubSource(self.repo, self.commit)
 
     @property
     def pins(self) -> dict[str, FilePin]:
-        """What every file must be."""
+        """Expected size and hash of every file."""
         return {name: decode(FilePin, pin, f"files.{name}") for name, pin in self.files.items()}
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Size of all files in bytes."""
         return sum(pin.size for pin in self.pins.values())
 
 
 def repo_folder(repo: str) -> Path:
-    """Return the folder of all commits of a repository."""
+    """Return the folder that holds all downloaded commits of a repository."""
     return cache_folder() / "models" / repo.replace("/", "--")
 
 
 def commit_folder(source: HubSource) -> Path:
-    """Return the folder of a source whose revision is a commit."""
-    assert source.revision is not None
-    assert COMMIT.fullmatch(source.revision)
-    return repo_folder(source.repo) / source.revision
+    """Return the folder of a source that is pinned to a commit."""
+    assert source.is_pinned
+    return repo_folder(source.repo) / str(source.revision)
 
 
-def pinned(source: HubSource) -> HubSource | None:
-    """Return the source at the commit that its branch or tag was when it was fetched, or None."""
-    if source.revision is not None and COMMIT.fullmatch(source.revision):
+def resolve(source: HubSource) -> HubSource | None:
+    """Return the source at the commit that its branch or tag was when downloaded, or None."""
+    if source.is_pinned:
         return source
     try:
         commit = _ref(source).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return None
-    return HubSource(source.repo, commit) if COMMIT.fullmatch(commit) else None
+    resolved = HubSource(source.repo, commit)
+    return resolved if resolved.is_pinned else None
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """Return what is known of a fetched model; None for any other folder."""
+    """Return what is known of a downloaded model; None for any other folder."""
     try:
         origin = decode(Origin, read_json(folder / ORIGIN_FILE))
-        # Somebody's own copy is his own folder, even with this file in it.
+        # A user's own copy of such a folder is not part of the cache.
         right = commit_folder(origin.source) == folder.absolute() and origin.size > 0
     except (OSError, SchemaFault, AssertionError):
         return None
@@ -96,114 +95,77 @@ def read_origin(folder: Path) -> Origin | None:
 
 
 def find(source: HubSource) -> tuple[Path, Origin] | None:
-    """Return the folder of a fetched model whose files all have their size; None if there is none.
+    """Return folder and origin of a downloaded model whose files have their sizes, or None.
 
-    Contents are not read here; `bad_files` does that.
+    Hashes are not compared here.
     """
-    fixed = pinned(source)
-    if fixed is None:
+    pinned = resolve(source)
+    if pinned is None:
         return None
-    folder = commit_folder(fixed)
+    folder = commit_folder(pinned)
     origin = read_origin(folder)
     if origin is None:
         return None
-    for name, pin in origin.pins.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != pin.size:
-            return None
+    if not all(has_size(folder / name, pin.size) for name, pin in origin.pins.items()):
+        return None
     return folder, origin
 
 
-def installed() -> list[tuple[Path, Origin]]:
-    """Return all fetched models, sorted by repository and commit."""
+def downloaded() -> list[tuple[Path, Origin]]:
+    """Return all downloaded models, sorted by repository and commit."""
     folders = sorted(path.parent for path in cache_folder().glob(f"models/*/*/{ORIGIN_FILE}"))
     found = [(folder, read_origin(folder)) for folder in folders]
     return [(folder, origin) for folder, origin in found if origin is not None]
 
 
-def record(folder: Path, source: HubSource, names: list[str], asked: HubSource) -> Origin:
-    """Write down that the files of a folder were checked; from now on it is a model.
+def record(folder: Path, source: HubSource, names: list[str], requested: HubSource) -> None:
+    """Record that the files of a folder were verified, which makes it a model.
 
     Parameters
     ----------
     folder
         Of the commit.
     source
-        The repository at that commit.
+        The repository, pinned to the commit.
     names
         Its files.
-    asked
-        As the user named it; a branch or tag is remembered.
+    requested
+        The source that the user gave; the commit of a branch or tag is remembered.
     """
     files = {name: fingerprint(folder / name) for name in names}
-    origin = Origin(
-        source.repo, str(source.revision), encode({n: vars(p) for n, p in files.items()})
-    )
+    origin = Origin(source.repo, str(source.revision), encode(files))
     with atomic_write(folder / ORIGIN_FILE) as temporary:
         temporary.write_text(json.dumps(encode(origin), indent=2) + "\n", encoding="utf-8")
-    if asked.revision != source.revision:
-        ref = _ref(asked)
+    if requested.revision != source.revision:
+        ref = _ref(requested)
         try:
             ref.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = error.strerror or error
-            raise FlomoError(f"The folder {ref.parent} cannot be made: {reason}.") from error
+            raise FlomoError(f"The folder {ref.parent} cannot be created: {reason}.") from error
         with atomic_write(ref) as temporary:
             temporary.write_text(f"{source.revision}\n", encoding="ascii")
-    return origin
 
 
-def fingerprint(path: Path) -> FilePin:
-    """Return size and SHA-256 of a file.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
-            return FilePin(file.tell(), digest.hexdigest())
-    except OSError as error:
-        reason = error.strerror or error
-        raise FlomoError(f"The file {path} cannot be read: {reason}.") from error
-
-
-def bad_files(folder: Path, pins: Mapping[str, FilePin]) -> list[str]:
-    """Read all files and return the names of those that are missing or not what they must be."""
-    return [
-        name
-        for name, pin in pins.items()
-        if not (folder / name).is_file() or fingerprint(folder / name) != pin
-    ]
-
-
-def set_aside(path: Path) -> None:
-    """Rename a wrong file to ``*.bad``; in a read-only cache it stays, and is refused again."""
-    from napari_flomo.models import transfer
-
-    with suppress(OSError, FlomoError):
-        transfer.set_aside(path)
-
-
-def delete(folder: Path) -> None:
-    """Remove a folder of the cache; other processes see all of it or nothing.
+def delete(folder: Path) -> int:
+    """Delete a folder and return the bytes that this freed; it disappears in one step.
 
     Raises
     ------
     FlomoError
-        If it cannot be removed.
+        If it cannot be deleted.
     """
-    doomed = folder.with_name(f".removed-{os.getpid()}-{folder.name}")
+    freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    removed = folder.with_name(f".removed-{os.getpid()}-{folder.name}")
     try:
-        folder.rename(doomed)
-        shutil.rmtree(doomed)
+        folder.rename(removed)
+        shutil.rmtree(removed)
         with suppress(OSError):  # other commits may be there
             folder.parent.rmdir()
     except OSError as error:
         reason = error.strerror or error
-        raise FlomoError(f"{folder} cannot be removed: {reason}.") from error
+        raise FlomoError(f"{folder} cannot be deleted: {reason}.") from error
+    return freed
 
 
 def _ref(source: HubSource) -> Path:

@@ -1,7 +1,7 @@
-"""The model card: everything a stranger needs to run the weights right.
+"""The model card: everything that is needed to run a set of weights correctly.
 
-What happens to an image between the file and the labels is decided here and nowhere else: which
-network, which pixel size and intensities it was trained on, which code means which structure.
+The card alone determines what happens to an image between the file and the labels: the network, the
+pixel size and intensities that it was trained on, and the structure behind each label code.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from typing import Any, Literal
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 
+CARD_FILE = "card.json"
+WEIGHTS_FILE = "model.safetensors"
+
 SCHEMA = 1
-"""Version of the card's layout; raised when a field changes its meaning."""
+"""Version of the card's layout; incremented when a field changes its meaning."""
 
 LATER_FIELDS: Mapping[str, Any] = {"lineage": None, "gate": None, "neighbours": 0}
-"""Fields that came after the first cards, and the value that leaves the hash of a card alone."""
+"""Fields added after the first cards, and the value that does not change the hash of a card."""
 
 LARGEST_CODE = 255
 MOST_NEIGHBOURS = 8
@@ -57,11 +60,11 @@ class Label:
     code
         Value of its voxels in the label image, 0 to 255; 0 is the background.
     name
-        What people call it.
+        Name for display.
     colour
         ``"#rrggbb"``, for display.
     snomed
-        The structure in SNOMED CT, where a term fits.
+        The structure in SNOMED CT, if there is a matching term.
     """
 
     code: int
@@ -70,9 +73,9 @@ class Label:
     snomed: Concept | None = None
 
     def __post_init__(self) -> None:
-        _demand(0 <= self.code <= LARGEST_CODE, f"'code' must be 0 to 255, not {self.code}")
-        _demand(bool(self.name), "'name' of a label must not be empty")
-        _demand(
+        _require(0 <= self.code <= LARGEST_CODE, f"'code' must be 0 to 255, not {self.code}")
+        _require(bool(self.name), "'name' of a label must not be empty")
+        _require(
             _COLOUR.fullmatch(self.colour) is not None,
             f"'colour' must look like \"#1f77b4\", not {self.colour!r}",
         )
@@ -81,23 +84,23 @@ class Label:
     def terms(self) -> tuple[Concept, Concept]:
         """Category and type of the structure in SNOMED CT, for DICOM and 3D Slicer.
 
-        A label without a concept of its own is called a tissue, which says the least.
+        A label without a SNOMED CT term is a tissue, the least specific category.
         """
         return (TISSUE, TISSUE) if self.snomed is None else (STRUCTURE, self.snomed)
 
 
 @dataclass(frozen=True)
 class IntensityRule:
-    """How grey values become numbers between 0 and 1.
+    """How intensities are scaled to the range 0 to 1.
 
     Parameters
     ----------
     rule
-        ``"percentile"``: the low percentile becomes 0, the high one 1, the rest is clipped.
+        ``"percentile"``: the low percentile becomes 0, the high one 1; values beyond are clipped.
     low, high
         Percentiles, 0 to 100.
     per
-        Over which values they are taken: ``"volume"``, all slices of one frame.
+        Values over which they are computed: ``"volume"``, all slices of one frame.
     """
 
     rule: Literal["percentile"]
@@ -106,7 +109,7 @@ class IntensityRule:
     per: Literal["volume"] = "volume"
 
     def __post_init__(self) -> None:
-        _demand(
+        _require(
             0 <= self.low < self.high <= 100,
             f"'low' and 'high' must be percentiles in ascending order, not {self.low:g} and "
             f"{self.high:g}",
@@ -115,23 +118,23 @@ class IntensityRule:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to a volume before the network sees it.
+    """Preprocessing of a volume for the network.
 
     Parameters
     ----------
     pixel_mm
-        In-plane pixel size that slices are resampled to; None does not look at millimetres.
+        In-plane pixel size that slices are resampled to; None ignores the pixel size.
     crop
-        Side of the centred field of view in pixels after resampling; None, the careful choice,
-        takes the whole image. What lies outside is called background unseen.
+        Side of the centred field of view in pixels after resampling; None, the safe choice, uses
+        the whole image. Pixels outside it are labelled background.
     intensity
-        The rule for grey values.
+        Scaling of intensities.
     size
-        Pixels of the longer side that an image is resampled to, its proportions kept: for photos,
-        which know no millimetres. With neither this nor ``pixel_mm`` pixels stay as they are.
+        Length in pixels of the longer side after resampling, with the aspect ratio kept: for
+        photos, which have no pixel size. With neither this nor ``pixel_mm`` nothing is resampled.
     neighbours
-        Slices above and below that the network sees with each slice of a stack, as further
-        channels in the order of the stack; where the stack ends they are 0.
+        Number of slices above and below each slice of a stack that the network gets as further
+        channels, in the order of the stack; beyond its ends they are 0.
     """
 
     pixel_mm: float | None
@@ -141,62 +144,63 @@ class Preprocessing:
     neighbours: int = 0
 
     def __post_init__(self) -> None:
-        _demand(
+        _require(
             self.pixel_mm is None or 0.01 <= self.pixel_mm <= 100,
             f"'pixel_mm' must be null or 0.01 to 100, not {self.pixel_mm}",
         )
-        _demand(
+        _require(
             self.crop is None or 16 <= self.crop <= 4096,
             f"'crop' must be null or 16 to 4096 pixels, not {self.crop}",
         )
-        _demand(
+        _require(
             self.size is None or 16 <= self.size <= 4096,
             f"'size' must be null or 16 to 4096 pixels, not {self.size}",
         )
-        _demand(
+        _require(
             self.size is None or self.pixel_mm is None,
             "'size' and 'pixel_mm' exclude each other; set one of them to null",
         )
-        _demand(
+        _require(
             0 <= self.neighbours <= MOST_NEIGHBOURS,
             f"'neighbours' must be 0 to {MOST_NEIGHBOURS} slices, not {self.neighbours}",
         )
 
     def to_rules(self) -> dict[str, Any]:
-        """Return plain JSON types, to be hashed: what came later and is not used is left out."""
+        """Return plain JSON types for hashing, without later fields that are not used."""
         return _without_unused(encode(self))
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """All that belongs to one set of weights.
+    """Description of one set of weights.
 
     Parameters
     ----------
     name
         Letters, digits, dots, dashes and underscores.
     network, network_arguments, in_channels
-        What `napari_flomo.networks.build` is asked for.
+        Arguments of `napari_flomo.networks.build`.
     input_kind
         ``"stack"`` (slices of a medical volume) or ``"photo"``.
     labels
         The classes; the first is the background, code 0. With softmax, channel i of the network is
-        ``labels[i]``; with sigmoid the background has none and channel i is ``labels[i + 1]``.
+        ``labels[i]``; with sigmoid the background has no channel and channel i is
+        ``labels[i + 1]``.
     preprocessing
-        What is done to an image first.
+        Preprocessing of images.
     activation
-        ``"softmax"`` for classes that exclude each other, ``"sigmoid"`` for independent ones.
+        ``"softmax"`` for mutually exclusive classes, ``"sigmoid"`` for independent ones.
     temperature
         Logits are divided by it (calibration).
     threshold
-        With sigmoid: the smallest probability that makes a pixel part of a structure.
+        With sigmoid: the smallest probability at which a pixel belongs to a structure.
     postprocessing
-        What is done to the finished labels: ``"none"``, or ``"largest_component"``, which keeps the
-        connected piece of each structure in each frame that is the largest, seen from the side.
+        Postprocessing of the labels: ``"none"``, or ``"largest_component"``, which keeps the
+        largest connected component (by faces) of each structure in each frame.
     licence
         Of the weights.
     training_data
-        What they were trained on, with citation.
+        Training data, with citation.
     metrics
         Measured accuracy: names and numbers, nested as needed.
     protocol
@@ -206,17 +210,17 @@ class ModelCard:
     created
         ISO date.
     trained_on
-        Fingerprints of the images that the weights, or those of a parent, have seen: the first 16
-        hexadecimal digits of a SHA-256 of each. None if that is not known.
+        Fingerprints of the images that the weights, or those of a parent, were trained on: the
+        first 16 hexadecimal digits of the SHA-256 of each. None if unknown.
     history
-        Earlier weights that went by this name, oldest first: their ``sha256``, ``created``,
+        Earlier weights of the same name, oldest first: their ``sha256``, ``created``,
         ``protocol`` and ``metrics``.
     lineage
-        Of a model that was tuned from another with corrections: its parent, the batch of
-        corrections and how it was trained. None for all others.
+        For a model that was tuned with corrections: its parent, the corrections and the training
+        settings. None for all others.
     gate
-        What the comparison with its parent found: verdict, reasons, differences. None for a model
-        that was not judged.
+        Result of the comparison with its parent: verdict, reasons, differences. None if the gate
+        has not run.
     sha256
         Of ``model.safetensors``; empty until the weights are saved.
     schema
@@ -225,7 +229,7 @@ class ModelCard:
     Raises
     ------
     FlomoError
-        If values contradict each other; the message names the key.
+        If values are invalid or contradict each other; the message names the key.
     """
 
     name: str
@@ -253,28 +257,28 @@ class ModelCard:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        _demand(
+        _require(
             _NAME.fullmatch(self.name) is not None,
-            f"'name' must be made of letters, digits, '.', '-' and '_', not {self.name!r}",
+            f"'name' must consist of letters, digits, '.', '-' and '_', not {self.name!r}",
         )
-        _demand(1 <= self.in_channels <= 64, f"'in_channels' must be 1 to 64: {self.in_channels}")
+        _require(1 <= self.in_channels <= 64, f"'in_channels' must be 1 to 64: {self.in_channels}")
         seen = 1 + 2 * self.preprocessing.neighbours
-        _demand(
+        _require(
             seen == 1 or (self.input_kind == "stack" and self.in_channels == seen),
-            f"with 'preprocessing.neighbours' {self.preprocessing.neighbours} the network sees "
-            f"grey stacks, {seen} slices at a time: 'in_channels' must be {seen} and 'input_kind' "
+            f"with 'preprocessing.neighbours' {self.preprocessing.neighbours} the network gets "
+            f"{seen} slices of a greyscale stack: 'in_channels' must be {seen} and 'input_kind' "
             '"stack"',
         )
-        _demand(len(self.labels) >= 2, "'labels' must hold the background and a structure")
-        _demand(self.labels[0].code == 0, "'labels' must begin with the background, code 0")
+        _require(len(self.labels) >= 2, "'labels' must hold the background and a structure")
+        _require(self.labels[0].code == 0, "'labels' must begin with the background, code 0")
         for key, values in (
             ("code", [label.code for label in self.labels]),
             ("name", [label.name for label in self.labels]),
         ):
-            _demand(len(set(values)) == len(values), f"'labels' must not repeat a {key}: {values}")
-        _demand(0.01 <= self.temperature <= 100, "'temperature' must be 0.01 to 100")
-        _demand(0 < self.threshold < 1, "'threshold' must lie between 0 and 1")
-        _demand(
+            _require(len(set(values)) == len(values), f"'labels' must not repeat a {key}: {values}")
+        _require(0.01 <= self.temperature <= 100, "'temperature' must be 0.01 to 100")
+        _require(0 < self.threshold < 1, "'threshold' must lie between 0 and 1")
+        _require(
             not self.sha256 or _SHA256.fullmatch(self.sha256) is not None,
             "'sha256' must be 64 hexadecimal digits in lower case",
         )
@@ -285,25 +289,30 @@ class ModelCard:
         return self.labels if self.activation == "softmax" else self.labels[1:]
 
     @property
+    def summary(self) -> str:
+        """Names of the structures that the model segments, separated by commas."""
+        return ", ".join(label.name for label in self.labels[1:])
+
+    @property
     def num_classes(self) -> int:
         """Channels of the network's logits."""
         return len(self.classes)
 
     @property
     def image_channels(self) -> int:
-        """Channels of an image; the network's own, unless those hold neighbouring slices."""
+        """Channels of an image: those of the network, unless they hold neighbouring slices."""
         return 1 if self.preprocessing.neighbours else self.in_channels
 
     @property
     def card_hash(self) -> str:
-        """SHA-256 of the whole card (so also of the weights), whatever its file's formatting."""
+        """SHA-256 of the whole card, including that of the weights; independent of formatting."""
         rules = self.preprocessing.to_rules()
         content = {**_without_unused(self.to_dict()), "preprocessing": rules}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_sha256(self, sha256: str) -> ModelCard:
-        """Return this card for weights with that hash."""
+        """Return a copy of this card for weights with that hash."""
         return replace(self, sha256=sha256)
 
     def to_dict(self) -> dict[str, Any]:
@@ -313,17 +322,17 @@ class ModelCard:
 
     @classmethod
     def from_dict(cls, content: Any) -> ModelCard:
-        """Check and take a card from plain JSON (or YAML) types.
+        """Create a card from plain JSON (or YAML) types.
 
         Raises
         ------
         FlomoError
-            If a key is unknown, missing or wrong; the message names it.
+            If a key is unknown, missing or invalid; the message names it.
         """
         schema = content.get("schema", SCHEMA) if isinstance(content, Mapping) else SCHEMA
         if isinstance(schema, int) and schema > SCHEMA:
             raise SchemaFault(f"it has the newer layout {schema}, so update napari-flomo first")
-        _demand(schema == SCHEMA, f"'schema' must be {SCHEMA}, not {schema!r}")
+        _require(schema == SCHEMA, f"'schema' must be {SCHEMA}, not {schema!r}")
         return decode(cls, content)
 
 
@@ -333,11 +342,11 @@ def read_card(path: Path) -> ModelCard:
     Raises
     ------
     FlomoError
-        If the file is missing, unreadable or no valid card; the message names file and key.
+        If the file is missing, unreadable or not a valid card; the message names file and key.
     """
     try:
         card = ModelCard.from_dict(read_json(path))
-        _demand(bool(card.sha256), "the key 'sha256' is missing or empty")
+        _require(bool(card.sha256), "the key 'sha256' is missing or empty")
     except FileNotFoundError as error:
         raise FlomoError(f"The model card {path} is missing; get the model again.") from error
     except OSError as error:
@@ -345,17 +354,17 @@ def read_card(path: Path) -> ModelCard:
         raise FlomoError(f"The model card {path} cannot be read: {reason}.") from error
     except SchemaFault as fault:
         raise FlomoError(
-            f"The model card {path} is not valid: {fault}; get the model again or mend the card."
+            f"The model card {path} is not valid: {fault}; get the model again or fix the card."
         ) from fault
     return card
 
 
 def card_text(card: ModelCard) -> str:
-    """Return a card as people read it in its file."""
+    """Return the content of ``card.json``."""
     return json.dumps(card.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _demand(condition: bool, message: str) -> None:
+def _require(condition: bool, message: str) -> None:
     if not condition:
         raise SchemaFault(message)
 

@@ -1,74 +1,44 @@
-"""The network side of the shelf: fetch pinned files from the Hugging Face Hub, publish a model.
+"""Downloads from the Hugging Face Hub.
 
-The requests are made with huggingface_hub's own client (its session, proxies, tokens, addresses and
-metadata). What that client leaves open is done here: the content of every file is compared with its
-SHA-256 before the file gets its name, a download goes on where a killed process stopped, and a
-person can cancel at any time.
-
-``HF_ENDPOINT`` names a mirror; ``FLOMO_OFFLINE=1`` or ``HF_HUB_OFFLINE=1`` forbid the network.
+huggingface_hub makes the requests and retries them; it handles tokens, proxies and mirrors. Added
+here: every file is compared with its expected hash before it gets its final name.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.address import (
-    PATIENCE,
-    Patience,
-    Request,
-    endpoint,
-    host,
-    network_refusal,
-    user_agent,
-)
-from napari_flomo.models.faults import NotAHub, offline_sentence
-from napari_flomo.models.publish import Published, commit, contents, demand_same
-from napari_flomo.models.transfer import (
-    FilePin,
-    Meter,
-    Progress,
-    Remote,
-    check_space,
-    explain_disk,
-    fetch,
-    matches,
-    set_aside,
-)
-from napari_flomo.models.wire import Cancel, ask_a_hub, check, persist, prepare
+from napari_flomo.models.checksums import Checksum, FilePin, GitBlob, set_aside
+from napari_flomo.models.hub_errors import explain, explain_disk, missing_file, offline_error
+from napari_flomo.models.hub_settings import endpoint, host, offline_variable
+from napari_flomo.progress import Progress, ProgressCallback
 
-__all__ = [
-    "FilePin",
-    "HubSource",
-    "Patience",
-    "Progress",
-    "Published",
-    "download",
-    "is_source",
-    "matches",
-    "network_refusal",
-    "online_allowed",
-    "parse_source",
-    "set_aside",
-    "upload",
-]
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from tqdm import tqdm
 
-MODEL_FILES = ("card.json", "config.json", "model.safetensors", "README.md")
-"""What a model's repository holds."""
+MESSAGE = "Downloading the model"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _REPO = re.compile(rf"{_PART}/{_PART}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]*")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_RESERVE = 1 << 20
+_STAGING = ".download-"
 
 
 @dataclass(frozen=True)
 class HubSource:
-    """A repository of the Hub at one revision.
+    """A repository on the Hub at one revision.
 
     Parameters
     ----------
@@ -85,14 +55,52 @@ class HubSource:
         """Return the text that `parse_source` takes."""
         return f"hf:{self.repo}" + (f"@{self.revision}" if self.revision else "")
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the revision is a full commit hash, whose files never change."""
+        return self.revision is not None and is_commit(self.revision)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository at one commit, as the Hub describes it.
+
+    Attributes
+    ----------
+    source
+        The repository, pinned to the commit.
+    files
+        Size and hash of every file, by name; None for a file whose hash the Hub does not state.
+    private
+        Whether the repository is private.
+    """
+
+    source: HubSource
+    files: Mapping[str, Checksum | None]
+    private: bool = False
+
+
+def is_commit(text: object) -> bool:
+    """Return True for a full commit hash: 40 hexadecimal digits."""
+    return isinstance(text, str) and _COMMIT.fullmatch(text) is not None
+
+
+def is_repo(text: str) -> bool:
+    """Return True for a valid repository name, ``organisation/name``."""
+    return (
+        _REPO.fullmatch(text) is not None
+        and len(text) <= 96
+        and not any(wrong in text for wrong in ("--", ".."))
+    )
+
 
 def is_source(text: str) -> bool:
-    """Tell whether a text means the Hub: it begins with ``hf:``."""
+    """Return True if a text names a model on the Hub, so begins with ``hf:``."""
     return text.startswith("hf:")
 
 
 def parse_source(text: str) -> HubSource:
-    """Take ``"hf:organisation/name"`` or ``"hf:organisation/name@revision"`` apart.
+    """Parse ``"hf:organisation/name"`` or ``"hf:organisation/name@revision"``.
 
     Raises
     ------
@@ -100,226 +108,234 @@ def parse_source(text: str) -> HubSource:
         If the text is not such a source.
     """
     repo, at, revision = text.removeprefix("hf:").removeprefix("//").partition("@")
-    if not is_source(text) or not _is_repo(repo):
+    if not is_source(text) or not is_repo(repo):
         raise FlomoError(
             f"{text!r} does not name a model of the Hub; write hf:organisation/name or "
             "hf:organisation/name@revision."
         )
     if at and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise FlomoError(
-            f"{revision!r} in {text!r} is no revision; give a branch, a tag or a commit after '@'."
+            f"{revision!r} in {text!r} is not a revision; give a branch, a tag or a commit after "
+            "'@'."
         )
     return HubSource(repo, revision or None)
 
 
-def online_allowed() -> bool:
-    """Tell whether the network may be used: neither FLOMO_OFFLINE nor HF_HUB_OFFLINE is set."""
-    return network_refusal() is None
+def look_up(source: HubSource) -> Snapshot:
+    """Ask the Hub which commit a revision is now, and for size and hash of its files.
+
+    Raises
+    ------
+    FlomoError
+        One sentence for every failure.
+    """
+    if (variable := offline_variable()) is not None:
+        raise offline_error(variable, source.repo)
+    with hub_api(source.repo, source.revision) as api:
+        from huggingface_hub import constants
+
+        try:
+            info = api.model_info(
+                source.repo,
+                revision=source.revision or "main",
+                files_metadata=True,
+                timeout=constants.HF_HUB_ETAG_TIMEOUT,
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("not the answer of a Hub") from error
+        if not is_commit(info.sha):
+            raise ValueError("no commit")
+        files = {file.rfilename: _checksum(file) for file in info.siblings or ()}
+    return Snapshot(HubSource(source.repo, info.sha), files, bool(info.private))
 
 
 def download(
-    source: HubSource,
+    snapshot: Snapshot,
     folder: Path,
     files: Mapping[str, FilePin | None],
-    progress: Progress | None = None,
-    cancelled: Cancel = None,
-    *,
-    patience: Patience = PATIENCE,
-) -> str:
-    """Bring files of a repository into a folder, verified; return the commit (40 digits).
+    progress: ProgressCallback | None = None,
+) -> None:
+    """Download files of a repository into a folder and verify them.
 
-    Files that are there already with the right content are not fetched again; one that is there
-    with other content is set aside as ``X.bad``. A file without a pin is compared with the hash
-    that the Hub states for it. If the revision is a commit and every file is pinned and there,
-    nothing is asked of the network. The files come in the given order.
+    Files that are there already with the right content are not downloaded again. One with other
+    content is renamed to ``X.bad``, and so is a download that has the wrong hash. A second process
+    that downloads to the same folder waits for the first one.
 
     Parameters
     ----------
-    source
-        Where from.
+    snapshot
+        The repository, from `look_up`.
     folder
-        Where to; made when missing.
+        Destination; created when missing.
     files
-        Names (without folders) and what their content must be.
+        Names (without folders) and what their content must be; None for what the Hub states.
     progress
-        Called with bytes done, bytes in all, and seconds left, at most ten times a second.
-    cancelled
-        Asked ten times a second, also while nothing comes.
-    patience
-        Time limits.
+        Called with the bytes that are done.
 
     Raises
     ------
     FlomoError
         One sentence for every failure.
-    Cancelled
-        If ``cancelled()`` returned True; what was fetched stays for the next attempt.
     """
-    check(cancelled)
-    for name in files:
-        if not _FILE.fullmatch(name):
-            raise FlomoError(f"{name!r} is not the plain name of a file; nothing was fetched.")
-    if _is_commit(source.revision) and _all_there(folder, files, cancelled):
-        return source.revision or ""
-    request = Request(source.repo, source.revision)
-    _demand_network(request, next(iter(files), None))
+    from filelock import FileLock
 
-    prepare()
-    found = _resolve(source, cancelled, patience)
-    at = HubSource(source.repo, found)
-    remotes = [_describe(at, *file, cancelled, patience) for file in files.items()]
-    meter = Meter(sum(remote.size for remote in remotes), progress)
+    expected = {name: _expected(snapshot, name, pin) for name, pin in files.items()}
+    if all(checksum.matches(folder / name) for name, checksum in expected.items()):
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        missing = [r for r in remotes if not r.describes(folder / r.name, cancelled)]
-        check_space(folder, missing)
+        with FileLock(folder / ".lock"):
+            try:
+                _download_locked(snapshot.source, folder, expected, progress)
+            finally:
+                with suppress(OSError):  # Windows keeps a lock that another process waits for
+                    (folder / ".lock").unlink()
     except OSError as error:
-        raise explain_disk(error, folder / "files") from error
-    for remote in remotes:
-        if remote in missing:
-            fetch(remote, folder, meter, cancelled, patience)
-        meter.finish(remote.size)
-    return found
+        raise explain_disk(error, folder / next(iter(files))) from error
 
 
-def upload(
+@contextmanager
+def hub_api(repo: str, revision: str | None = None, file: str | None = None) -> Iterator[HfApi]:
+    """Yield huggingface_hub's client; its errors become a `FlomoError` of one sentence.
+
+    Its log messages are muted, because they would repeat the error in other words, with addresses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import logging
+
+    from napari_flomo import __version__
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield HfApi(endpoint=endpoint(), library_name="napari-flomo", library_version=__version__)
+    except FlomoError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, which the caller explains
+        raise explain(error, repo, revision, file) from error
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _download_locked(
+    source: HubSource,
     folder: Path,
-    repo: str,
-    private: bool = False,
-    *,
-    extra: Mapping[str, bytes] | None = None,
-    message: str = "Publish the model",
-    cancelled: Cancel = None,
-    patience: Patience = PATIENCE,
-) -> Published:
-    """Publish a model folder (card.json, model.safetensors, README.md, config.json, as present).
+    expected: Mapping[str, Checksum],
+    progress: ProgressCallback | None,
+) -> None:
+    for killed in folder.glob(f"{_STAGING}*"):  # left behind by a process that was killed
+        shutil.rmtree(killed, ignore_errors=True)
+    missing = {name: want for name, want in expected.items() if not want.matches(folder / name)}
+    total = sum(checksum.size for checksum in expected.values())
+    done = total - sum(checksum.size for checksum in missing.values())
+    _check_space(folder, total - done)
+    with tempfile.TemporaryDirectory(prefix=_STAGING, dir=folder) as staging:
+        for name, checksum in missing.items():
+            with hub_api(source.repo, source.revision, name) as api:
+                found = api.hf_hub_download(
+                    source.repo,
+                    name,
+                    revision=source.revision,
+                    local_dir=staging,
+                    tqdm_class=_progress_bar(done, total, progress),
+                )
+            _move_verified(Path(found), folder / name, checksum, source)
+            done += checksum.size
+    if progress is not None:
+        progress(Progress(total, total, MESSAGE, 0.0))
 
-    All files become one commit, so that nobody can fetch half a model; afterwards the Hub is asked
-    what it holds, and that is compared with what was sent.
+
+def _move_verified(found: Path, target: Path, checksum: Checksum, source: HubSource) -> None:
+    """Move a downloaded file to its final path if its content is right."""
+    if not checksum.matches(found):
+        bad = target.with_name(f"{target.name}.bad")
+        found.replace(bad)
+        raise FlomoError(
+            f"{host()} sent wrong bytes for {target.name} of {source.repo} (its hash is not the "
+            f"expected one); they were renamed to {bad.name} and are not used: try again, and tell "
+            "the maintainers if it happens twice."
+        )
+    if target.exists():
+        set_aside(target)
+    found.replace(target)
+
+
+def _expected(snapshot: Snapshot, name: str, pin: FilePin | None) -> Checksum:
+    """Return what a file must be: its pin, or else what the Hub states."""
+    repo = snapshot.source.repo
+    if name not in snapshot.files:
+        raise missing_file(repo, str(snapshot.source.revision), name)
+    stated = snapshot.files[name]
+    if pin is None and stated is None:
+        raise FlomoError(
+            f"{host()} states no hash for {name} of {repo}, so it cannot be verified and was not "
+            "downloaded; use the Hub itself or a mirror that states hashes."
+        )
+    if pin is not None and stated is not None and stated.size != pin.size:
+        raise FlomoError(
+            f"{host()} has {stated.size} bytes instead of the {pin.size} expected for {name} of "
+            f"{repo}; nothing was downloaded: tell the maintainers, or check HF_ENDPOINT."
+        )
+    checksum = pin or stated
+    assert checksum is not None
+    return checksum
+
+
+def _checksum(file: Any) -> Checksum | None:
+    """Return size and hash of a file that huggingface_hub describes as a ``RepoSibling``."""
+    if file.lfs is not None:
+        return FilePin(file.lfs.size, file.lfs.sha256)
+    if file.blob_id is not None and file.size is not None:
+        return GitBlob(file.size, file.blob_id)
+    return None
+
+
+def _check_space(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size + _RESERVE:
+        raise FlomoError(
+            f"The disk of {folder} has {free / 1e6:.1f} MB free, but {(size + _RESERVE) / 1e6:.1f} "
+            "MB are needed; free some space, or set FLOMO_HOME to a folder on another disk."
+        )
+
+
+def _progress_bar(before: int, total: int, progress: ProgressCallback | None) -> type[tqdm[Any]]:
+    """Return a progress bar for huggingface_hub that reports instead of drawing.
 
     Parameters
     ----------
-    folder
-        The model.
-    repo
-        ``"organisation/name"``; made when missing.
-    private
-        Whether the repository is private. A public one is not used when this is asked for.
-    extra
-        Further files, or replacements, by name: ``{"README.md": b"..."}``.
-    message
-        Of the commit.
-    cancelled
-        Asked ten times a second. What was sent by then is on the Hub, but no commit shows it,
-        unless the commit itself was on its way.
-    patience
-        Time limits of the small requests; sending the files has none.
-
-    Raises
-    ------
-    FlomoError
-        One sentence for every failure.
+    before
+        Bytes of the files that are done.
+    total
+        Bytes of all files.
+    progress
+        Called with the bytes that are done.
     """
-    check(cancelled)
-    if not _is_repo(repo):
-        raise FlomoError(f"{repo!r} is not the name of a repository; write organisation/name.")
-    request = Request(repo)
-    if (switch := network_refusal()) is not None:
-        raise FlomoError(
-            f"{switch} forbids to use the network, so {folder} was not published; unset {switch}."
-        )
-    prepare()
-    files = contents(folder, MODEL_FILES, extra or {})
-    published = commit(
-        files,
-        request,
-        private=private,
-        message=message,
-        cancelled=cancelled,
-        patience=patience,
-    )
-    source = HubSource(repo, published.commit)
-    for name, content in files.items():
-        demand_same(_describe(source, name, None, cancelled, patience), content)
-    return published
+    from tqdm import tqdm
 
+    furthest = before
 
-def _resolve(source: HubSource, cancelled: Cancel, patience: Patience) -> str:
-    """Return the commit that a revision means now."""
-    if source.revision is not None and _is_commit(source.revision):
-        return source.revision
-    request = Request(source.repo, source.revision)
+    class ReportingBar(tqdm):
+        monitor_interval = 0  # no thread
 
-    def ask() -> str:
-        from huggingface_hub import HfApi
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            super().__init__(*args, **kwargs | {"file": io.StringIO()})
 
-        api = HfApi(endpoint=endpoint(), **user_agent())
-        info = api.model_info(
-            source.repo, revision=source.revision or "main", timeout=patience.stall
-        )
-        if not _is_commit(info.sha):
-            raise NotAHub
-        return str(info.sha)
+        def display(self, *_: Any, **__: Any) -> None:
+            pass
 
-    return persist(lambda: ask_a_hub(ask, cancelled, patience.stall), request, cancelled, patience)
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal furthest
+            shown = super().update(n)
+            # Downloads from Xet storage have two bars: bytes received and bytes written.
+            furthest = max(furthest, min(before + int(self.n), total))
+            if progress is not None:
+                rate = self.format_dict["rate"]
+                seconds_left = (total - furthest) / rate if rate else None
+                progress(Progress(furthest, total, MESSAGE, seconds_left))
+            return shown
 
-
-def _describe(
-    source: HubSource,
-    name: str,
-    pin: FilePin | None,
-    cancelled: Cancel,
-    patience: Patience,
-) -> Remote:
-    """Ask the Hub about a file at a commit, and compare with what we demand of it."""
-    request = Request(source.repo, source.revision, name)
-
-    def ask() -> Remote:
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-        url = hf_hub_url(source.repo, name, revision=source.revision, endpoint=endpoint())
-        found = get_hf_file_metadata(
-            url, timeout=patience.stall, endpoint=endpoint(), **user_agent()
-        )
-        if found.commit_hash != source.revision or not found.etag or found.size is None:
-            raise NotAHub
-        return Remote(request, url, found.etag, found.size, pin.sha256 if pin else None)
-
-    remote = persist(
-        lambda: ask_a_hub(ask, cancelled, patience.stall), request, cancelled, patience
-    )
-    if pin is not None and remote.size != pin.size:
-        raise FlomoError(
-            f"{host()} has {remote.size} bytes instead of the {pin.size} expected for {name} of "
-            f"{source.repo}; nothing was fetched: tell the maintainers, or check HF_ENDPOINT."
-        )
-    if not remote.is_verifiable:
-        raise FlomoError(
-            f"{host()} states no hash for {name} of {source.repo}, so it cannot be verified and "
-            "was not fetched; use the Hub itself or a mirror that keeps its ETags."
-        )
-    return remote
-
-
-def _demand_network(request: Request, file: str | None) -> None:
-    switch = network_refusal()
-    if switch is not None:
-        raise FlomoError(offline_sentence(switch, Request(request.repo, request.revision, file)))
-
-
-def _all_there(folder: Path, files: Mapping[str, FilePin | None], cancelled: Cancel) -> bool:
-    return all(
-        pin is not None and matches(folder / name, pin, cancelled) for name, pin in files.items()
-    )
-
-
-def _is_commit(text: object) -> bool:
-    return isinstance(text, str) and _COMMIT.fullmatch(text) is not None
-
-
-def _is_repo(text: str) -> bool:
-    return (
-        _REPO.fullmatch(text) is not None
-        and len(text) <= 96
-        and not any(wrong in text for wrong in ("--", ".."))
-    )
+    return ReportingBar

@@ -1,7 +1,8 @@
-"""The index of our models: which name means which repository, commit and files.
+"""The index of our models: the repository, commit and files behind each name.
 
-It is part of the package, so what a name means changes only with a version of it. A name that is
-published is pinned: to a commit, and every file to its size and SHA-256.
+The index is part of the package, so the meaning of a name changes only with a new version. A
+published name is pinned to a commit, and every file to its size and SHA-256. Some models are
+bundled with the package.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.hub import FilePin, HubSource
+from napari_flomo.models.card import CARD_FILE
+from napari_flomo.models.checksums import FilePin
+from napari_flomo.models.hub import HubSource, is_commit
 from napari_flomo.models.schema import SchemaFault, decode, read_json
 
 INDEX = Path(__file__).with_name("index.json")
-COMMIT = re.compile(r"[0-9a-f]{40}")
+BUNDLED = Path(__file__).with_name("bundled")
 _REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -30,15 +33,15 @@ class IndexEntry:
     Parameters
     ----------
     name
-        What people ask for.
+        Name of the model.
     summary
-        What it segments, in a line.
+        What it segments, in one line.
     repo
         Its repository on the Hub, ``"organisation/name"``.
     revision
-        The commit it is pinned to; None while it is not published.
+        Commit that it is pinned to; None while it is not published.
     bundled
-        Whether it comes with the package and needs no network.
+        Whether it is part of the package.
     files
         Size and SHA-256 of every file at that commit: ``{"card.json": {"size": ..., "sha256":
         ...}}``; empty while it is not published.
@@ -54,8 +57,8 @@ class IndexEntry:
     def __post_init__(self) -> None:
         if _REPO.fullmatch(self.repo) is None:
             raise SchemaFault(f"'repo' must look like organisation/name, not {self.repo!r}")
-        if self.revision is not None and COMMIT.fullmatch(self.revision) is None:
-            raise SchemaFault(f"'revision' must be a whole commit or null, not {self.revision!r}")
+        if self.revision is not None and not is_commit(self.revision):
+            raise SchemaFault(f"'revision' must be a full commit or null, not {self.revision!r}")
         if (self.revision is None) != (not self.files):
             raise SchemaFault("'revision' and 'files' must be given together")
         for name in self.files:
@@ -63,12 +66,12 @@ class IndexEntry:
 
     @property
     def source(self) -> HubSource | None:
-        """The pinned place on the Hub; None while the model is not published."""
+        """The pinned repository on the Hub; None while the model is not published."""
         return None if self.revision is None else HubSource(self.repo, self.revision)
 
     @property
     def pins(self) -> dict[str, FilePin]:
-        """What every file must be."""
+        """Expected size and hash of every file."""
         return {name: self._pin(name) for name in self.files}
 
     def _pin(self, name: str) -> FilePin:
@@ -83,15 +86,25 @@ class _Index:
     models: tuple[IndexEntry, ...]
 
 
+def available() -> list[str]:
+    """Return the names of the models that are bundled with the package, sorted."""
+    return sorted(card.parent.name for card in BUNDLED.glob(f"*/{CARD_FILE}"))
+
+
 def read_index(path: Path | None = None) -> dict[str, IndexEntry]:
-    """Return the entries of an index by name, the one of the package by default.
+    """Return the entries of an index by name; by default that of the package.
 
     Raises
     ------
     FlomoError
-        If the file is missing or wrong; the message names the key.
+        If the file is missing or invalid; the message names the key.
     """
     return dict(_read(INDEX if path is None else path))
+
+
+def entry_of(source: HubSource) -> IndexEntry | None:
+    """Return the entry that is pinned to a source, or None."""
+    return next((entry for entry in read_index().values() if entry.source == source), None)
 
 
 @cache

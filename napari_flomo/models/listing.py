@@ -1,41 +1,42 @@
-"""Which models there are, where each is and whether it is in use."""
+"""All models with their locations and whether they are in use; never uses the network."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import cache, promotion, shelf, tuned
-from napari_flomo.models.card import ModelCard, read_card
-from napari_flomo.models.index import IndexEntry, read_index
-from napari_flomo.models.shelf import CARD_FILE, WEIGHTS_FILE
+from napari_flomo.models import cache, index, promotion, registry, tuned
+from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
+from napari_flomo.models.index import IndexEntry
+from napari_flomo.models.promotion_file import read_promotions, tuned_folder
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """One model and where it is.
+    """A model, its location and whether it is in use.
 
     Attributes
     ----------
     name
-        What to ask for.
+        Name of the model.
     summary
         What it segments.
     place
-        ``"bundled"`` with the package, ``"fetched"`` to this computer, ``"tuned"`` on it,
-        ``"online"`` on the Hub only, or ``"unpublished"``: named in the index, but nowhere to be
-        had yet.
+        ``"bundled"`` with the package, ``"fetched"`` (downloaded), ``"tuned"`` on this computer,
+        ``"online"`` on the Hub only, ``"folder"`` for a folder of the user, or ``"unpublished"``:
+        in the index, but not available yet.
     source
         Repository and commit on the Hub, ``"hf:organisation/name@commit"``, or None.
     folder
-        Where it lies on this computer, or None.
+        Its folder on this computer, or None.
     size
-        Bytes of its files, or None where that is not known.
+        Size of its files in bytes, or None if unknown.
     state
-        ``"in use"``: it was promoted and stands for its base model; ``"replaced"``: a promoted one
-        stands for it; ``"candidate"``: tuned, not promoted. Empty where none of this applies.
+        ``"in use"``: promoted and used for its base model; ``"replaced"``: a promoted model is used
+        instead; ``"candidate"``: tuned, not promoted. Empty if none of this applies.
     parent
         Name of the model that it was tuned from, or None.
     """
@@ -51,74 +52,104 @@ class ModelState:
 
 
 def list_models() -> list[ModelState]:
-    """Return our models, all that were fetched and all tuned ones; asks nothing of the network."""
-    index = read_index()
-    ours = [*index, *(name for name in shelf.available() if name not in index)]
-    states = [_state_of(name, index.get(name)) for name in ours]
-    shown = {state.source for state in states if state.place == "fetched"}
-    for folder, origin in cache.installed():
-        source = str(origin.source)
-        if source in shown or cache.find(origin.source) is None:
-            continue
-        states.append(ModelState(source, _summary(folder), "fetched", source, folder, origin.size))
-    return [*states, *map(_tuned_state, tuned.names())]
+    """Return our models, then all other downloaded ones, then all tuned ones."""
+    entries = index.read_index()
+    ours = [*entries, *(name for name in index.available() if name not in entries)]
+    promoted = _promotion_states()
+    states = [_state_of(name, entries.get(name), promoted) for name in ours]
+    shown = {state.folder for state in states}
+    for folder, origin in cache.downloaded():
+        if folder not in shown and cache.find(origin.source) is not None:
+            states.append(_downloaded_state(folder, origin))
+    return [*states, *(_tuned_state(name, promoted) for name in tuned.names())]
 
 
-def _state_of(name: str, entry: IndexEntry | None) -> ModelState:
+def info(model: str) -> tuple[ModelState, ModelCard]:
+    """Return state and card of a model.
+
+    Raises
+    ------
+    FlomoError
+        If it is not on this computer.
+    """
+    folder = registry.find(model)
+    if folder is None:
+        raise registry.not_downloaded(model)
+    card = read_card(folder / CARD_FILE)
+    origin = cache.read_origin(folder)
+    if folder.parent == index.BUNDLED:
+        entry = index.read_index().get(folder.name)
+        state = _state_of(folder.name, entry, _promotion_states())
+    elif folder.parent == tuned_folder():
+        state = _tuned_state(folder.name, _promotion_states())
+    elif origin is not None:
+        entry = index.entry_of(origin.source)
+        state = _downloaded_state(folder, origin)
+        if entry is not None:
+            state = _state_of(entry.name, entry, _promotion_states())
+    else:
+        parent = promotion.parent_of(card)[0] or None
+        size = _size_of(folder)
+        state = ModelState(card.name, card.summary, "folder", None, folder, size, "", parent)
+    return state, card
+
+
+def _state_of(name: str, entry: IndexEntry | None, promoted: Mapping[str, str]) -> ModelState:
     """Return the state of one of our models."""
     summary = entry.summary if entry else ""
     source = str(entry.source) if entry and entry.source else None
-    if name in shelf.available():
-        folder = shelf.BUNDLED / name
-        size = size_of(folder)
-        shown = summary or _summary(folder)
-        return ModelState(name, shown, "bundled", source, folder, size, _standing(name, ""))
+    state = promoted.get(name, "")
+    if name in index.available():
+        folder = index.BUNDLED / name
+        summary = summary or _summary(folder)
+        return ModelState(name, summary, "bundled", source, folder, _size_of(folder), state)
     if entry is None or entry.source is None:
         return ModelState(name, summary, "unpublished")
     size = sum(pin.size for pin in entry.pins.values())
     found = cache.find(entry.source)
     if found is None:
         return ModelState(name, summary, "online", source, None, size)
-    return ModelState(name, summary, "fetched", source, found[0], size, _standing(name, ""))
+    return ModelState(name, summary, "fetched", source, found[0], size, state)
 
 
-def _tuned_state(name: str) -> ModelState:
-    folder = tuned.tuned_folder() / name
+def _downloaded_state(folder: Path, origin: cache.Origin) -> ModelState:
+    source = str(origin.source)
+    return ModelState(source, _summary(folder), "fetched", source, folder, origin.size)
+
+
+def _tuned_state(name: str, promoted: Mapping[str, str]) -> ModelState:
+    folder = tuned_folder() / name
     parent = None
-    with suppress(FlomoError):  # a damaged one is listed all the same, so that it can be removed
+    with suppress(FlomoError):  # damaged models are listed, too, so that they can be removed
         parent = promotion.parent_of(read_card(folder / CARD_FILE))[0] or None
-    summary, size = _summary(folder), size_of(folder)
-    standing = _standing(name, "candidate")
-    return ModelState(name, summary, "tuned", None, folder, size, standing, parent)
+    state = promoted.get(name, "candidate")
+    return ModelState(
+        name, _summary(folder), "tuned", None, folder, _size_of(folder), state, parent
+    )
 
 
-def _standing(name: str, otherwise: str) -> str:
-    """Return the state of a model among those that were promoted."""
+def _promotion_states() -> dict[str, str]:
+    """Return for all promoted models and their base models whether they are in use."""
     try:
-        base = promotion.promoted_for(name)
-        if base is None and not promotion.promotions(name):
-            return otherwise
+        stacks = read_promotions()
     except FlomoError:
-        return otherwise  # in_use tells of the damaged file
-    current = promotion.in_use(base or name)
-    if current == name:
-        return "in use"
-    return "replaced"
+        return {}  # in_use logs what is wrong with the file
+    states = {}
+    for base, stack in stacks.items():
+        current = promotion.in_use(base)
+        for name in (base, *(promoted.name for promoted in stack)):
+            states[name] = "in use" if name == current else "replaced"
+    return states
 
 
-def size_of(folder: Path) -> int:
-    """Return the bytes of a model's card and weights."""
+def _size_of(folder: Path) -> int:
+    """Return the size of a model's card and weights in bytes."""
     parts = [folder / CARD_FILE, folder / WEIGHTS_FILE]
     return sum(path.stat().st_size for path in parts if path.is_file())
 
 
 def _summary(folder: Path) -> str:
     try:
-        return structures(read_card(folder / CARD_FILE))
+        return read_card(folder / CARD_FILE).summary
     except FlomoError:
         return ""
-
-
-def structures(card: ModelCard) -> str:
-    """Return what a model finds, in a line."""
-    return ", ".join(label.name for label in card.labels[1:])

@@ -1,33 +1,33 @@
-"""Single files of other people's repositories, such as encoders with ImageNet weights, pinned."""
+"""Single files of other repositories, such as encoders with ImageNet weights, pinned by hash."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import cache, hub
-from napari_flomo.models.hub import FilePin, HubSource, Progress
-from napari_flomo.models.index import COMMIT
+from napari_flomo.models import hub
+from napari_flomo.models.checksums import FilePin
+from napari_flomo.models.hub import HubSource, is_commit
 from napari_flomo.paths import cache_folder
+from napari_flomo.progress import ProgressCallback
 
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """A safetensors file at one commit of a repository, and what it must be.
+    """A safetensors file at one commit of a repository, with its size and hash.
 
     Parameters
     ----------
     repo, commit, file
-        Where it is: ``"organisation/name"``, 40 hexadecimal digits, plain name.
+        ``"organisation/name"``, 40 hexadecimal digits, and a file name without folders.
     size, sha256
-        What it must be.
+        Expected size in bytes and SHA-256.
 
     Raises
     ------
     FlomoError
-        If the commit is no whole commit, or the file is not safetensors.
+        If the commit is not a full commit hash, or the file is not safetensors.
     """
 
     repo: str
@@ -37,33 +37,26 @@ class PinnedFile:
     sha256: str
 
     def __post_init__(self) -> None:
-        if COMMIT.fullmatch(self.commit) is None:
-            raise FlomoError(f"{self.file} must be pinned to a whole commit, not {self.commit!r}.")
+        if not is_commit(self.commit):
+            raise FlomoError(f"{self.file} must be pinned to a full commit, not {self.commit!r}.")
         if not self.file.endswith(".safetensors") or Path(self.file).name != self.file:
             raise FlomoError(
-                f"{self.file} is not the plain name of a safetensors file; weights are taken in no "
-                "other form, because a pickle can run any program."
+                f"{self.file} is not the plain name of a safetensors file; no other format of "
+                "weights is accepted, because opening a pickle can run any program."
             )
 
 
-def fetch(
-    wanted: PinnedFile,
-    progress: Progress | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Path:
-    """Return the path of a pinned file, fetched if it is not there; it is compared every time.
+def fetch_pinned_file(wanted: PinnedFile, progress: ProgressCallback | None = None) -> Path:
+    """Return the path of a pinned file; download it if needed, and verify it every time.
 
     Raises
     ------
     FlomoError
-        If it cannot be fetched, or is not what it must be; a wrong file is put aside.
+        If it cannot be downloaded or has the wrong hash; a wrong file is renamed to ``*.bad``.
     """
     source = HubSource(wanted.repo, wanted.commit)
     folder = cache_folder() / "files" / wanted.repo.replace("/", "--") / wanted.commit
     pin = FilePin(wanted.size, wanted.sha256)
-    if not cache.bad_files(folder, {wanted.file: pin}):
-        return folder / wanted.file
-    if (folder / wanted.file).is_file():
-        cache.set_aside(folder / wanted.file)
-    hub.download(source, folder, {wanted.file: pin}, progress, cancelled)
+    if not pin.matches(folder / wanted.file):
+        hub.download(hub.look_up(source), folder, {wanted.file: pin}, progress)
     return folder / wanted.file

@@ -1,131 +1,124 @@
-"""Publishing a model with huggingface_hub's client: one repository, one commit."""
+"""Publish a model on the Hugging Face Hub, in one commit, with a README made from its card."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.models.address import (
-    Patience,
-    Request,
-    endpoint,
-    endpoint_without_password,
-    host,
-    user_agent,
-)
-from napari_flomo.models.transfer import Remote
-from napari_flomo.models.wire import Cancel, ask_a_hub, persist
-
-T = TypeVar("T")
-
-_SLOWEST = 20_000
-"""Bytes a second below which sending counts as stalled."""
-
-_RETRIES_INSIDE = 6
-"""huggingface_hub sends a request up to six times."""
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import hub, index, registry
+from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE
+from napari_flomo.models.checksums import fingerprint
+from napari_flomo.models.hub_settings import host, offline_variable, public_endpoint
+from napari_flomo.models.readme import config_text, readme_text
 
 
 @dataclass(frozen=True)
-class Published:
-    """Where an uploaded model is: its commit and the address of that commit."""
+class PublishedModel:
+    """A model on the Hub.
 
-    commit: str
+    Attributes
+    ----------
+    url
+        Address of the commit.
+    entry
+        Entry of the index that pins the model to that commit, as JSON types.
+    """
+
     url: str
+    entry: dict[str, Any]
 
 
-def contents(
-    folder: Path, names: Sequence[str], extra: Mapping[str, bytes]
-) -> dict[str, Path | bytes]:
-    """Return what is to be sent by name: the folder's files of these names, and further ones.
+def push(
+    model: str, repo: str, private: bool = False, *, message: str = "Publish the model"
+) -> PublishedModel:
+    """Publish a model on the Hub, with a README made from its card.
+
+    Parameters
+    ----------
+    model
+        Name or folder.
+    repo
+        ``"organisation/name"``; created when missing.
+    private
+        Whether the repository is private. An existing public one is refused.
+    message
+        Of the commit.
 
     Raises
     ------
     FlomoError
-        If the folder holds no model.
+        If the model cannot be loaded, which is tried first, or the Hub refuses it.
     """
-    found: dict[str, Path | bytes] = {
-        name: folder / name for name in names if (folder / name).is_file()
-    }
-    for name in ("card.json", "model.safetensors"):
-        if name not in found:
-            raise FlomoError(
-                f"The folder {folder} holds no model to publish: it has no {name}; give a folder "
-                "with card.json and model.safetensors."
-            )
-    return found | dict(extra)
+    folder = registry.locate(model)
+    _, card = registry.load_network(folder)
+    files = {name: folder / name for name in (CARD_FILE, WEIGHTS_FILE)}
+    with TemporaryDirectory() as temporary:
+        for name, text in (
+            ("README.md", readme_text(card, repo)),
+            ("config.json", config_text(card)),
+        ):
+            files[name] = Path(temporary) / name
+            files[name].write_text(text, encoding="utf-8")
+        commit = upload(files, repo, private, message)
+    pins = {name: vars(fingerprint(folder / name)) for name in (CARD_FILE, WEIGHTS_FILE)}
+    bundled = card.name in index.available()
+    entry = index.IndexEntry(card.name, card.summary, repo, commit, bundled, pins)
+    return PublishedModel(f"{public_endpoint()}/{repo}/commit/{commit}", vars(entry))
 
 
-def commit(
-    files: Mapping[str, Path | bytes],
-    request: Request,
-    *,
-    private: bool,
-    message: str,
-    cancelled: Cancel,
-    patience: Patience,
-) -> Published:
-    """Make the repository when missing, send the files, and commit them together.
+def upload(
+    files: Mapping[str, Path],
+    repo: str,
+    private: bool = False,
+    message: str = "Publish the model",
+) -> str:
+    """Upload files in one commit and return its hash, after comparing what the Hub holds then.
+
+    Parameters
+    ----------
+    files
+        Paths by name in the repository.
+    repo
+        ``"organisation/name"``; created when missing.
+    private
+        Whether the repository is private. An existing public one is refused.
+    message
+        Of the commit.
 
     Raises
     ------
     FlomoError
         One sentence for every failure.
-    Cancelled
-        If ``cancelled()`` returned True before the commit.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
-
-    api = HfApi(endpoint=endpoint(), **user_agent())
-    repo = request.repo
-    additions = [
-        CommitOperationAdd(name, content if isinstance(content, bytes) else str(content))
-        for name, content in files.items()
-    ]
-    size = sum(_size(content) for content in files.values())
-    once = replace(patience, attempts=1)  # the client has tried several times by then
-    small = patience.stall * _RETRIES_INSIDE
-
-    def step(work: Callable[[], T], limit: float) -> T:
-        return persist(lambda: ask_a_hub(work, cancelled, limit), request, cancelled, once)
-
-    try:
-        step(lambda: api.create_repo(repo, private=private or None, exist_ok=True), small)
-        if private and not step(lambda: api.model_info(repo), small).private:
-            raise FlomoError(
-                f"The repository {repo} is there already and everybody can read it; nothing was "
-                "sent: choose another name, or publish without --private."
-            )
-        step(lambda: api.preupload_lfs_files(repo, additions), small + size / _SLOWEST)
-        done = step(lambda: api.create_commit(repo, additions, commit_message=message), small)
-    except Cancelled:
-        raise Cancelled(
-            "Cancelled; nothing was published, unless the commit itself was on its way."
-        ) from None
-    return Published(done.oid, f"{endpoint_without_password()}/{repo}/commit/{done.oid}")
-
-
-def demand_same(remote: Remote, content: Path | bytes) -> None:
-    """Raise unless the Hub holds what was sent.
-
-    Raises
-    ------
-    FlomoError
-        If it does not.
-    """
-    if isinstance(content, Path):
-        content = content.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    if remote.size != len(content) or remote.etag not in (digest, blob):
+    if not hub.is_repo(repo):
+        raise FlomoError(f"{repo!r} is not the name of a repository; write organisation/name.")
+    if (variable := offline_variable()) is not None:
         raise FlomoError(
-            f"{host()} holds something else as {remote.name} of {remote.request.repo} than was "
-            "sent; do not use this revision, and publish the model again."
+            f"{variable} forbids network access, so nothing was published to {repo}; unset "
+            f"{variable}."
         )
+    from huggingface_hub import CommitOperationAdd
 
-
-def _size(content: Path | bytes) -> int:
-    return len(content) if isinstance(content, bytes) else content.stat().st_size
+    with hub.hub_api(repo) as api:
+        api.create_repo(repo, private=private or None, exist_ok=True)
+    if private and not hub.look_up(hub.HubSource(repo)).private:
+        raise FlomoError(
+            f"The repository {repo} already exists and is public; nothing was sent: choose another "
+            "name, or publish without --private."
+        )
+    with hub.hub_api(repo) as api:
+        additions = [CommitOperationAdd(name, str(path)) for name, path in files.items()]
+        commit = api.create_commit(repo, additions, commit_message=message).oid
+    held = hub.look_up(hub.HubSource(repo, commit)).files
+    for name, path in files.items():
+        checksum = held.get(name)
+        if checksum is None or not checksum.matches(path):
+            raise FlomoError(
+                f"{host()} holds something else as {name} of {repo} than was sent; do not use this "
+                "revision, and publish the model again."
+            )
+    return commit

@@ -1,4 +1,4 @@
-"""The README.md of a model on the Hub, made from its card and nothing else."""
+"""README.md of a model on the Hub, generated from its card."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_flomo.models.card import ModelCard
 
-# Licences that the Hub has a key for, by their SPDX identifiers in lower case.
+# Licences that the Hub knows, by their SPDX identifiers in lower case.
 HUB_LICENCES = {
     "apache-2.0",
     "bsd-3-clause",
@@ -21,7 +21,7 @@ HUB_LICENCES = {
     "mit",
 }
 
-# Metrics that tell what the training cost, wherever they stand in the card.
+# Metrics that describe the cost of the training.
 COSTS = ("training_hours", "training_time", "energy_kwh", "co2_kg", "hardware")
 
 KINDS = {
@@ -31,28 +31,26 @@ KINDS = {
 
 
 def readme_text(card: ModelCard, repo: str) -> str:
-    """Return the model card of the Hub: a YAML header and Markdown.
+    """Return the README of a model: a YAML header and Markdown.
 
     Parameters
     ----------
     card
-        Of the model.
+        Card of the model.
     repo
-        ``"organisation/name"``, for the commands that it shows.
+        ``"organisation/name"``, for the commands in it.
     """
     sections = [
         "---\n" + _header(card) + "---",
         f"# {card.name}",
-        f"{card.network} for {KINDS[card.input_kind]}: finds "
-        + ", ".join(label.name for label in card.labels[1:])
-        + ". The file `card.json` decides everything about the use of the weights; this page is "
-        "made from it.",
+        f"{card.network} for {KINDS[card.input_kind]}; segments {card.summary}. The file "
+        "`card.json` determines how the weights are used; this page is generated from it.",
         "## Use",
         f"```bash\npip install napari-flomo\n"
         f"flomo segment image.nii.gz -o labels.nii.gz --model hf:{repo}\n```",
         "## Intended use",
         "Research and education. This is not a medical device, it has not been validated for "
-        "clinical use, and no decision about a patient may rest on it.",
+        "clinical use, and must not be used for decisions about patients.",
         "## Labels",
         _labels(card),
         "## Preprocessing",
@@ -64,9 +62,9 @@ def readme_text(card: ModelCard, repo: str) -> str:
         "## Measured accuracy",
         _metrics(card.metrics),
         "## Limits",
-        "It has learned from the data named above and from nothing else: other devices, "
-        "settings, patients or diseases may give worse results without a warning. Check every "
-        "result, and measure on data of your own before you rely on a number.",
+        "The model was trained only on the data named above. Results may be worse for other "
+        "devices, settings, patients or diseases, without a warning. Check every result, and "
+        "evaluate the model on your own data before you rely on it.",
         "## Lineage and licence",
         _lineage(card),
     ]
@@ -74,7 +72,7 @@ def readme_text(card: ModelCard, repo: str) -> str:
 
 
 def config_text(card: ModelCard) -> str:
-    """Return ``config.json``: what the network is built with, where Hub tools look for it."""
+    """Return ``config.json``: the arguments of the network, where tools of the Hub expect them."""
     config = {
         "library_name": "napari-flomo",
         "network": card.network,
@@ -86,7 +84,7 @@ def config_text(card: ModelCard) -> str:
 
 
 def _header(card: ModelCard) -> str:
-    """Return the YAML; every value is written as JSON, which YAML understands."""
+    """Return the YAML; every value is written as JSON, which is valid YAML."""
     licence = card.licence.lower().replace(" ", "-")
     header: dict[str, Any] = {"library_name": "napari-flomo"}
     if licence in HUB_LICENCES:
@@ -105,7 +103,7 @@ def _header(card: ModelCard) -> str:
 
 
 def _result(card: ModelCard, score: float) -> dict[str, Any]:
-    """Return the figure in the form that the Hub shows beside the page."""
+    """Return the metric in the form that the Hub displays."""
     data = card.training_data.split(".")[0] or "unknown"
     part = card.metrics.get("split")
     data = f"{data} ({part} part)" if isinstance(part, str) else data
@@ -132,7 +130,7 @@ def _labels(card: ModelCard) -> str:
 
 def _preprocessing(card: ModelCard) -> str:
     steps = card.preprocessing
-    size = "as they are"
+    size = "not resampled"
     if steps.pixel_mm is not None:
         size = f"resampled to {steps.pixel_mm:g} mm"
     elif steps.size is not None:
@@ -157,19 +155,19 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
     protocol = [str(value) for name, value in rows if name == "protocol"]
     rows = [(name, value) for name, value in rows if name != "protocol"]
     if not rows:
-        return "Nothing was measured."
-    lines = ["| figure | value |", "|---|---|"]
+        return "Not measured."
+    lines = ["| metric | value |", "|---|---|"]
     lines += [f"| {_cell(name)} | {_cell(_shown(value))} |" for name, value in rows]
     text = "\n".join(lines)
     return f"{text}\n\nProtocol: {protocol[0]}." if protocol else text
 
 
 def _costs(metrics: Mapping[str, Any]) -> list[str]:
-    """Return what the training cost, as far as the card tells."""
+    """Return the cost of the training, as far as it is in the card."""
     named = [
         f"{name.replace('_', ' ')}: {_shown(metrics[name])}" for name in COSTS if name in metrics
     ]
-    return [f"What the training took: {'; '.join(named)}."] if named else []
+    return [f"Cost of the training: {'; '.join(named)}."] if named else []
 
 
 def _lineage(card: ModelCard) -> str:
@@ -182,7 +180,7 @@ def _lineage(card: ModelCard) -> str:
                 for key, value in flat(card.lineage or {})
             ),
             *_gate(card),
-            f"- made: {card.created or 'date unknown'}",
+            f"- created: {card.created or 'date unknown'}",
             f"- SHA-256 of `model.safetensors`: `{card.sha256}`",
             f"- hash of the card: `{card.card_hash}`",
             *(_earlier(version) for version in card.history),
@@ -191,7 +189,7 @@ def _lineage(card: ModelCard) -> str:
 
 
 def _gate(card: ModelCard) -> list[str]:
-    """Return lines on the comparison with the parent."""
+    """Return the lines on the comparison with the parent."""
     if card.gate is None:
         return [] if card.parent is None else ["- compared with its parent: not yet"]
     lines = [f"- compared with its parent: {_cell(str(card.gate.get('verdict')))}"]
@@ -199,10 +197,10 @@ def _gate(card: ModelCard) -> list[str]:
 
 
 def _earlier(version: Mapping[str, Any]) -> str:
-    """Return a line on earlier weights of the same name."""
+    """Return the line on earlier weights of the same name."""
     dice = version.get("metrics", {}).get("mean_dice")
     figure = "" if dice is None else f", mean Dice {_shown(dice)}"
-    return f"- before: weights of {version.get('created')}{figure}, `{version.get('sha256')}`"
+    return f"- previous: weights of {version.get('created')}{figure}, `{version.get('sha256')}`"
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -222,5 +220,5 @@ def _shown(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    """Keep a text inside its cell of a Markdown table."""
+    """Escape a text for a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")

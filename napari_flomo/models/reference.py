@@ -1,4 +1,4 @@
-"""Make a model of weights that the official Keras code trained."""
+"""Convert weights that were trained with the official Keras code to a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import IntensityRule, Label, ModelCard, Preprocessing
-from napari_flomo.models.shelf import build_network, save_model
+from napari_flomo.models.loading import build_network, save_model
 
 WIDTHS = {16: "flomo-b0", 32: "flomo-b1", 64: "flomo-b2"}
 HEAD = "head.kernel"
@@ -30,32 +30,32 @@ def import_reference(
     input_kind: Literal["stack", "photo"] = "stack",
     percentiles: tuple[float, float] = (0.0, 100.0),
 ) -> ModelCard:
-    """Turn the official arrays into a model folder in reference form, in float32.
+    """Convert the official arrays to a model folder in reference form, in float32.
 
-    The network is the official one to the last bit of its weights. Only the division of intensities
-    by 255 is left to the card (``unit_input``), which gives every network values from 0 to 1.
+    All weights stay bit for bit the same. Only the division of intensities by 255 is left out
+    (``unit_input``), because preprocessing scales the input of every network to 0 to 1.
 
     Parameters
     ----------
     weights
-        ``.npz`` as `napari_flomo.networks.load_reference_weights` takes it.
+        ``.npz`` file, see `napari_flomo.networks.load_reference_weights`.
     folder
-        Where the model is written.
+        Destination.
     name, licence, training_data
-        For the card.
+        Fields of the card.
     structures
-        Their names in the order of the network's channels. One less than there are channels: the
-        first channel is the background (softmax); as many: there is none (sigmoid).
+        Names in the order of the network's channels. With one name less than there are channels,
+        the first channel is the background (softmax); else there is no background (sigmoid).
     pixel_mm, crop, percentiles
-        The preprocessing that the weights were trained with; the crop is a multiple of 16, at most
-        256.
+        Preprocessing that the weights were trained with; the crop is a multiple of 16, at most 256.
     input_kind
         ``"stack"`` or ``"photo"``.
 
     Raises
     ------
     FlomoError
-        If the file is not such weights (the array is named), or the arguments do not fit them.
+        If the file does not hold such weights (the message names the array), or the arguments do
+        not fit them.
     """
     from napari_flomo.networks import load_reference_weights
 
@@ -81,7 +81,7 @@ def import_reference(
         activation="sigmoid" if channels == len(structures) else "softmax",
         licence=licence,
         training_data=training_data,
-        protocol="Weights of the official code, imported without change; not measured here.",
+        protocol="Weights of the official code, imported unchanged; not evaluated.",
     )
     network = build_network(card)
     try:
@@ -94,7 +94,7 @@ def import_reference(
 
 
 def _head(weights: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return base width and output channels, which the last layer tells."""
+    """Return base width and number of output channels, from the shape of the last layer."""
     import numpy as np
 
     path = os.fspath(weights)
@@ -113,7 +113,6 @@ def _head(weights: str | os.PathLike[str]) -> tuple[int, int]:
         ) from error
     if len(shape) != 4 or shape[2] not in WIDTHS:
         raise FlomoError(
-            f"{path} holds no variant of FLoMo-Net that is known here: {HEAD} has the shape "
-            f"{shape}."
+            f"{path} does not hold a known variant of FLoMo-Net: {HEAD} has the shape {shape}."
         )
     return int(shape[2]), int(shape[3])

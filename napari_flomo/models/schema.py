@@ -1,4 +1,4 @@
-"""Strict reading of JSON into frozen dataclasses: every key known, present and of its type."""
+"""Read JSON strictly into frozen dataclasses: every key must be known, present and well typed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class SchemaFault(FlomoError):
 
 
 def read_json(path: Path) -> Any:
-    """Parse a JSON file, refusing NaN, infinity and doubled keys, which JSON leaves undefined.
+    """Parse a JSON file; reject NaN, infinity and duplicate keys, which JSON does not define.
 
     Raises
     ------
     SchemaFault
-        If the text is not such JSON.
+        If the file is not valid JSON.
     OSError
         If the file cannot be read.
     """
@@ -36,7 +36,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(
             decode_text(content),
-            object_pairs_hook=_without_doubles,
+            object_pairs_hook=_without_duplicates,
             parse_constant=_no_constant,
         )
     except (ValueError, RecursionError) as error:
@@ -44,25 +44,25 @@ def read_json(path: Path) -> Any:
 
 
 def decode(kind: type[T], value: Any, key: str = "") -> T:
-    """Turn parsed JSON into a dataclass.
+    """Convert parsed JSON to a dataclass.
 
     Fields may be ``str``, ``int``, ``float``, ``bool``, ``Literal``, unions with ``None``,
     ``tuple[X, ...]``, ``Mapping[str, Any]`` and further dataclasses. A field without a default must
-    be there. Whole numbers are accepted for floats, nothing else is converted.
+    be present. Whole numbers are accepted for floats; nothing else is converted.
 
     Parameters
     ----------
     kind
-        The dataclass to build.
+        The dataclass.
     value
-        What JSON gave.
+        Parsed JSON.
     key
-        Where ``value`` stood, for messages: ``"labels[2]"``.
+        Position of ``value`` for messages, such as ``"labels[2]"``.
 
     Raises
     ------
     SchemaFault
-        Naming the key that is unknown, missing or wrong.
+        If a key is unknown, missing or of the wrong type; the message names it.
     """
     if not isinstance(value, Mapping):
         raise SchemaFault(f"{_quoted(key)} must be an object, not {_shown(value)}")
@@ -86,7 +86,7 @@ def decode(kind: type[T], value: Any, key: str = "") -> T:
 
 
 def encode(value: Any) -> Any:
-    """Turn dataclasses, mappings and tuples into what ``json.dumps`` takes."""
+    """Convert dataclasses, mappings and tuples to types that ``json.dumps`` accepts."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
         return {field.name: encode(getattr(value, field.name)) for field in fields}
@@ -99,7 +99,7 @@ def encode(value: Any) -> Any:
 
 @functools.cache
 def _hints(kind: type) -> dict[str, Any]:
-    """Return the types of a dataclass's fields; to find them out takes longer than all the rest."""
+    """Return the types of a dataclass's fields, cached because this is the slowest step."""
     return typing.get_type_hints(kind)
 
 
@@ -131,7 +131,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
 def _scalar(hint: Any, value: Any, key: str) -> Any:
     names = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
     accepted = (int, float) if hint is float else hint
-    # A bool is an int to Python, but not to whoever wrote the file.
+    # A bool is an int in Python, but not in JSON.
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise SchemaFault(f"{_quoted(key)} must be {names[hint]}, not {_shown(value)}")
     if hint is float:
@@ -141,12 +141,12 @@ def _scalar(hint: Any, value: Any, key: str) -> Any:
     return value
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
-        doubled = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {doubled!r} occurs twice")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {duplicate!r} is duplicated")
     return result
 
 

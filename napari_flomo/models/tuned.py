@@ -1,8 +1,7 @@
-"""Tuned models on this computer: where they lie, how a finished candidate gets there and leaves.
+"""Tuned models on this computer: find, verify, install and delete them.
 
 ``tuned/<name>/`` in the user's data folder holds ``card.json``, ``model.safetensors`` and
-``gate/``, what the gate found. Which of them is in use is written in ``tuned/in_use.json``, see
-`napari_flomo.models.promotion`.
+``gate/``, the report of the gate. `napari_flomo.models.promotion` decides which are in use.
 """
 
 from __future__ import annotations
@@ -18,23 +17,17 @@ from filelock import FileLock, Timeout
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike, atomic_folder
-from napari_flomo.models import cache, shelf
-from napari_flomo.models.card import ModelCard, read_card
-from napari_flomo.models.index import read_index
-from napari_flomo.models.shelf import CARD_FILE, WEIGHTS_FILE
-from napari_flomo.paths import data_folder
+from napari_flomo.models import cache, loading
+from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
+from napari_flomo.models.index import available, read_index
+from napari_flomo.models.promotion_file import promoted_for, tuned_folder
 
 GATE_FOLDER = "gate"
 REPORT_FILE = "report.json"
 
 _GATE_FILES = {".json", ".md", ".png"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_PATIENCE = 30.0
-
-
-def tuned_folder() -> Path:
-    """Return the folder of all tuned models; it need not be there."""
-    return data_folder() / "tuned"
+_LOCK_TIMEOUT = 30.0
 
 
 def find(name: str) -> Path | None:
@@ -51,8 +44,8 @@ def names() -> list[str]:
     return sorted(name for name in found if _NAME.fullmatch(name))
 
 
-def read_sound(name: str) -> ModelCard:
-    """Return the card of a tuned model after all its files were compared.
+def read_verified_card(name: str) -> ModelCard:
+    """Return the card of a tuned model after verification of its weights.
 
     Raises
     ------
@@ -61,11 +54,8 @@ def read_sound(name: str) -> ModelCard:
     """
     folder = find(name)
     if folder is None:
-        raise FlomoError(
-            f"There is no tuned model {name} on this computer; flomo models list shows what there "
-            "is."
-        )
-    card = check_folder(folder)
+        raise FlomoError(f"There is no tuned model {name} on this computer; see flomo models list.")
+    card = loading.verified_card(folder)
     if card.name != name:
         raise FlomoError(
             f"The folder of the tuned model {name} holds {card.name}; remove it and train again."
@@ -73,63 +63,46 @@ def read_sound(name: str) -> ModelCard:
     return card
 
 
-def check_folder(folder: Path) -> ModelCard:
-    """Return the card of a model folder if its weights are those that the card describes.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing or damaged.
-    """
-    card = read_card(folder / CARD_FILE)
-    if cache.fingerprint(folder / WEIGHTS_FILE).sha256 != card.sha256:
-        raise FlomoError(
-            f"The weights of {card.name} do not have the SHA-256 that its card states; train it "
-            "again, or take another model."
-        )
-    return card
-
-
 def install_candidate(folder: PathLike) -> str:
     """Copy a finished candidate to the tuned models of this computer: all of it or nothing.
 
-    It is a candidate until it is promoted. To install the same weights again takes over a newer
-    report of the gate.
+    It stays a candidate until it is promoted. Installing the same weights again updates the report
+    of the gate.
 
     Parameters
     ----------
     folder
-        With ``card.json``, ``model.safetensors`` and, if it was judged, ``gate/``; it stays as it
-        is.
+        With ``card.json``, ``model.safetensors`` and, if the gate has run, ``gate/``; it is not
+        changed.
 
     Returns
     -------
     str
-        The name by which the model can be asked for.
+        The name of the model.
 
     Raises
     ------
     FlomoError
-        If the model is damaged, has no parent, or its name means another model.
+        If the model is damaged, has no parent, or has the name of another model.
     """
-    source = shelf.local_folder(str(folder))
-    card = check_folder(source)
+    source = loading.model_folder(Path(folder).expanduser())
+    card = loading.verified_card(source)
     if card.parent is None:
-        raise FlomoError(f"{card.name} has no parent, so it is no candidate for its place.")
-    if card.name in shelf.available() or card.name in read_index():
+        raise FlomoError(f"{card.name} has no parent, so it cannot replace one.")
+    if card.name in available() or card.name in read_index():
         raise FlomoError(
-            f"{card.name} is the name of another model; give the candidate a name of its own."
+            f"{card.name} is the name of another model; give the candidate a different name."
         )
     with locked():
         target = tuned_folder() / card.name
         if target.absolute() == source.absolute():
             return card.name
-        _sweep()
-        with _free(target, card):
+        _remove_leftovers()
+        with _replacing(target, card):
             try:
                 with atomic_folder(target) as new:
                     _copy(source, new)
-                    check_folder(new)  # what lies there is what was meant, whatever the disk did
+                    loading.verified_card(new)  # the disk may have failed silently
             except OSError as error:
                 reason = error.strerror or error
                 raise FlomoError(f"{card.name} could not be copied: {reason}.") from error
@@ -144,38 +117,33 @@ def delete(name: str) -> int:
     FlomoError
         If it is in use, or cannot be deleted.
     """
-    from napari_flomo.models import promotion
-
     with locked():
-        folder = tuned_folder() / name
-        base = promotion.promoted_for(name)
+        base = promoted_for(name)
         if base is not None:
             raise FlomoError(
-                f"{name} was promoted to stand for {base}, so it stays; go back first with: "
+                f"{name} was promoted for {base}, so it cannot be removed; undo that first with: "
                 f"flomo models rollback {base}."
             )
-        freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        cache.delete(folder)
-    return freed
+        return cache.delete(tuned_folder() / name)
 
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Let one program at a time change the tuned models; made for short work.
+    """Let only one process at a time change the tuned models.
 
     Raises
     ------
     FlomoError
-        If another program is at it for long, or the folder cannot be written.
+        If another process holds the lock for too long, or the folder cannot be written.
     """
     folder = tuned_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=_PATIENCE):
+        with FileLock(folder / ".lock", timeout=_LOCK_TIMEOUT):
             yield
     except Timeout as error:
         raise FlomoError(
-            "Another program changes the tuned models just now; try again when it is done."
+            "Another program is changing the tuned models; try again when it has finished."
         ) from error
     except OSError as error:
         reason = error.strerror or error
@@ -183,33 +151,31 @@ def locked() -> Iterator[None]:
 
 
 @contextmanager
-def _free(target: Path, card: ModelCard) -> Iterator[None]:
-    """Make room for a candidate; what lay there comes back when the block fails."""
+def _replacing(target: Path, card: ModelCard) -> Iterator[None]:
+    """Move an installed model of the same name away; it comes back if the block fails."""
     if not target.exists():
         yield
         return
-    from napari_flomo.models import promotion
-
-    there = _sha256_of(target)
-    if there is not None and there != card.sha256:
+    installed = _sha256_of(target)
+    if installed is not None and installed != card.sha256:
         raise FlomoError(
             f"There is another model {card.name} on this computer; remove it first with: "
             f"flomo models remove {card.name}."
         )
-    if promotion.promoted_for(card.name) is not None and there is not None:
-        raise FlomoError(f"{card.name} is in use already, so it stays as it is.")
-    aside = target.with_name(f".flomo-{secrets.token_hex(6)}")
-    target.rename(aside)
+    if promoted_for(card.name) is not None and installed is not None:
+        raise FlomoError(f"{card.name} is already in use, so it was not replaced.")
+    moved = target.with_name(f".flomo-{secrets.token_hex(6)}")
+    target.rename(moved)
     try:
         yield
     except BaseException:
-        aside.rename(target)
+        moved.rename(target)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(moved, ignore_errors=True)
 
 
-def _sweep() -> None:
-    """Remove what programs that were killed left behind; whoever holds the lock is alone here."""
+def _remove_leftovers() -> None:
+    """Remove what killed processes left behind; the caller holds the lock."""
     for pattern in (".flomo-*", ".removed-*"):
         for path in tuned_folder().glob(pattern):
             if path.is_dir():
@@ -217,9 +183,9 @@ def _sweep() -> None:
 
 
 def _sha256_of(folder: Path) -> str | None:
-    """Return the hash of the weights of a whole model; None for a damaged one."""
+    """Return the hash of the weights of a model; None if it is damaged."""
     try:
-        return check_folder(folder).sha256
+        return loading.verified_card(folder).sha256
     except FlomoError:
         return None
 

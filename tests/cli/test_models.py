@@ -1,4 +1,4 @@
-"""``flomo models`` against a Hub on this computer, as a person or a script uses it."""
+"""``flomo models`` with a local Hub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HELPER = Path(__file__).parents[1] / "models" / "hub_server.py"
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """A running Hub, an empty cache and an environment that knows no other."""
+    """A running Hub, the only one in the environment, and an empty cache."""
     spec = importlib.util.spec_from_file_location("flomo_tests_hub_server", HELPER)
     assert spec is not None
     assert spec.loader is not None
@@ -34,7 +34,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     for name in ("FLOMO_OFFLINE", "HF_HUB_OFFLINE", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")  # for child processes
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
     with module.Hub() as server:
@@ -45,7 +46,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def published(hub: Any, model: Path) -> str:
-    """The random model, put on the Hub by hand; its source."""
+    """Put the random model on the Hub and return its source."""
     files = {name: (model / name).read_bytes() for name in ("card.json", "model.safetensors")}
     return f"hf:team/random@{hub.add('team/random', files)}"
 
@@ -55,7 +56,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any
     return json.loads(capsys.readouterr().out)
 
 
-def test_whole_life_of_a_model(
+def test_pull_verify_and_remove(
     hub: Any, published: str, model: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     pulled = answer(capsys, "pull", published)
@@ -87,11 +88,9 @@ def test_whole_life_of_a_model(
     assert capsys.readouterr().err.startswith(f"flomo: {published} was not fetched")
 
 
-def test_people_read_lines(
-    published: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_text_output(published: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert cli.main(["models", "pull", published]) == 0
-    assert f"random is verified and lies in {tmp_path / 'home'}" in capsys.readouterr().out
+    assert f"random is verified and stored in {tmp_path / 'home'}" in capsys.readouterr().out
     assert cli.main(["models", "list"]) == 0
     assert f"{published}  fetched" in capsys.readouterr().out
     assert cli.main(["models", "info", published]) == 0
@@ -104,7 +103,7 @@ def test_people_read_lines(
     assert "Removed hf:team/random, " in capsys.readouterr().out
 
 
-def test_failures_are_one_sentence(
+def test_errors_are_one_sentence(
     hub: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments, said in (
@@ -122,14 +121,14 @@ def test_failures_are_one_sentence(
         assert printed.out == ""
 
 
-def test_push_and_segment_with_what_comes_back(
+def test_push_pull_and_segment(
     hub: Any,
     model: Path,
     stack: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The result of a model does not depend on the way it came."""
+    """The result of a model does not depend on how it was obtained."""
     tmp_path = stack.parent
     pushed = answer(capsys, "push", str(model), "--repo", "team/random", "--private")
     (tmp_path / "index.json").write_text(json.dumps({"models": [pushed["entry"]]}))
@@ -161,10 +160,10 @@ def test_import_reference(shared: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert answer(capsys, "info", str(folder))["model"]["place"] == "folder"
 
 
-def test_interrupted_in_mid_download(
+def test_interrupted_download(
     hub: Any, published: str, tmp_path: Path, run_python: Callable[..., Any]
 ) -> None:
-    """Ctrl+C while the server is silent: the prompt is back, and the next pull goes on."""
+    """Ctrl+C while the server is silent ends the command, and the next pull works."""
     hub.faults.stall_after = 20_000
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
@@ -175,9 +174,8 @@ def test_interrupted_in_mid_download(
         text=True,
     ) as process:
         assert process.stderr is not None
-        weights = tmp_path / "home/models/team--random" / published.partition("@")[2]
         deadline = time.monotonic() + 60
-        while not list(weights.glob("model.safetensors.part")):
+        while not hub.body_started.is_set():
             assert time.monotonic() < deadline, process.poll()
             time.sleep(0.1)
         time.sleep(1)
@@ -186,14 +184,13 @@ def test_interrupted_in_mid_download(
         said = process.stderr.read()
         assert process.wait(30) == cli.EXIT_INTERRUPTED
         assert time.monotonic() - asked < 10  # a second, on a computer that is not overloaded
-    assert said == "flomo: Interrupted; what was fetched is kept, so the next try goes on.\n"
+    assert said == "flomo: Interrupted; the model was not downloaded.\n"
     hub.faults.stall_after = -1
     assert cli.main(["models", "pull", published, "-q"]) == 0
-    assert any(seen.range for seen in hub.bodies()), "the rest only"
 
 
 def test_two_processes_at_once(hub: Any, published: str, model: Path, tmp_path: Path) -> None:
-    """Both get the whole model, and its weights travel once."""
+    """Both get the whole model, and its weights are downloaded once."""
     hub.faults.block_seconds = 0.005
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "napari_flomo", "models", "pull", published, "--json"]
@@ -213,7 +210,7 @@ def test_two_processes_at_once(hub: Any, published: str, model: Path, tmp_path: 
     assert size <= hub.sent < 1.5 * size
 
 
-def test_bar_counts_bytes(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+def test_progress_bar_counts_bytes(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with progress_bar("B") as report:
         report(Progress(0, 14_000_000, "Downloading"))
@@ -221,7 +218,7 @@ def test_bar_counts_bytes(capsys: pytest.CaptureFixture[str], monkeypatch: Any) 
     assert "14.0M" in capsys.readouterr().err
 
 
-def test_the_bundled_model_comes_back_from_the_hub_bit_for_bit(
+def test_pushed_bundled_model_gives_the_same_result(
     hub: Any, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pushed = answer(capsys, "push", "flomo-b0-acdc", "--repo", "team/flomo-b0-acdc")

@@ -1,4 +1,4 @@
-"""``flomo models promote`` and ``rollback``, and which model ``flomo segment`` takes by itself."""
+"""``flomo models promote`` and ``rollback``, and the default model of ``flomo segment``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def candidate(model: Path, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_segment_takes_the_model_in_use(
+def test_segment_uses_the_promoted_model(
     answer: Answer, candidate: Callable[..., Path], stack: Path, tmp_path: Path
 ) -> None:
     name = f"{DEFAULT_MODEL}.tuned-1"
@@ -75,19 +75,17 @@ def test_segment_takes_the_model_in_use(
     assert states[DEFAULT_MODEL]["state"] == "replaced"
     assert answer("models", "rollback") == {"base": DEFAULT_MODEL, "in_use": DEFAULT_MODEL}
     assert answer(*segment)["manifest"]["model"]["name"] == DEFAULT_MODEL
-    assert answer("models", "promote", name)["in_use"] == name, "it stayed on the shelf"
+    assert answer("models", "promote", name)["in_use"] == name, "it was not deleted"
 
 
-def test_people_read_why(
+def test_promotion_errors_give_the_reason(
     answer: Answer, candidate: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = f"{DEFAULT_MODEL}.tuned-1"
     folder = candidate("refused", "Dice on the reference fell by 0.0400.")
     assert cli.main(["models", "promote", str(folder)]) == 2
     said = capsys.readouterr().err
-    assert (
-        said == f"flomo: The gate did not let {name} pass: Dice on the reference fell by 0.0400.\n"
-    )
+    assert said == f"flomo: {name} did not pass the gate: Dice on the reference fell by 0.0400.\n"
     assert cli.main(["models", "list"]) == 0
     assert f"{name}  tuned, candidate" in capsys.readouterr().out
     assert cli.main(["models", "info", name]) == 0
@@ -97,7 +95,7 @@ def test_people_read_why(
     assert cli.main(["models", "promote", name, "--despite-gate"]) == 0
     said = capsys.readouterr().out
     assert said == (
-        f"{name} stands for {DEFAULT_MODEL} now; go back with: "
+        f"{name} is now used for {DEFAULT_MODEL}; undo this with: "
         f"flomo models rollback {DEFAULT_MODEL}\n"
     )
     assert cli.main(["models", "rollback"]) == 0

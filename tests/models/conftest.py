@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +34,7 @@ def _load(name: str) -> ModuleType:
     return module
 
 
-_load("hub_toy")  # tests import flomo_tests_hub_toy
+_load("hub_helpers")  # tests import flomo_tests_hub_helpers
 _hub_server = _load("hub_server")
 
 
@@ -45,6 +47,10 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+    # huggingface_hub waits up to eight seconds between its attempts.
+    for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):
+        clock = SimpleNamespace(sleep=lambda _seconds: None, time=time.time)
+        monkeypatch.setattr(importlib.import_module(module), "time", clock)
     with _hub_server.Hub() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
@@ -57,15 +63,15 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def commit(hub: Any) -> str:
     """A repository with the toy model, and its commit."""
-    toy = sys.modules["flomo_tests_hub_toy"]
-    committed: str = hub.add(toy.REPO, toy.CONTENT)
+    helpers = sys.modules["flomo_tests_hub_helpers"]
+    committed: str = hub.add(helpers.REPO, helpers.CONTENT)
     return committed
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where a toy model is downloaded to; not there yet."""
-    return tmp_path / "shelf" / "toy"
+    return tmp_path / "models" / "toy"
 
 
 @pytest.fixture

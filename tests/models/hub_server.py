@@ -1,4 +1,4 @@
-"""A small Hub on this computer: the routes that huggingface_hub's client uses, and faults.
+"""A small local Hub with the routes that huggingface_hub uses, and fault injection.
 
 Large files are kept apart (LFS) and are served by "another host": the resolve route answers with a
 redirect from 127.0.0.1 to localhost, as the real Hub does to its storage.
@@ -46,34 +46,34 @@ class Repository:
 
 @dataclass
 class Faults:
-    """Switches; all off. Those of the body hold for files, not for the API.
+    """Faults to inject; none by default. Those of bodies apply to files, not to the API.
 
     Parameters
     ----------
     status, headers, path, times
-        Answer requests whose path holds ``path`` with this status, so many times.
+        Answer requests whose path contains ``path`` with this status, ``times`` times.
     cut_after, cut_times
-        Close the connection after so many bytes of a body, so many times.
+        Close the connection after this many bytes of a body, this many times.
     stall_after
         Send a body up to this byte of the file, then nothing until the server closes.
     stall_path
-        Do not answer requests whose path holds this until ``Hub.released`` is set.
+        Do not answer requests whose path contains this.
     wrong_bytes
         Change the last byte of a body.
     longer
-        Send so many bytes more than announced, without announcing a length.
+        Send this many extra bytes, without a Content-Length.
     announce
         Add this to the announced length of a body.
     metadata_size
-        Add this to the size that HEAD tells.
+        Add this to the stated size of a file.
     no_ranges
         Ignore Range.
     block_seconds
-        Wait so long before each 4 KiB of a body.
+        Wait this long before each 4 KiB of a body.
     no_hub
-        Answer everything with a page of HTML, as a hotel does.
-    odd_etags
-        Give ETags that are no hashes, as some mirrors do.
+        Answer everything with an HTML page, as the login page of a hotel does.
+    no_hashes
+        State no hashes of files, as some mirrors do.
     """
 
     status: int = 0
@@ -91,19 +91,17 @@ class Faults:
     no_ranges: bool = False
     block_seconds: float = 0.0
     no_hub: bool = False
-    odd_etags: bool = False
+    no_hashes: bool = False
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request that the server got."""
+class Request:
+    """A request that the server received."""
 
     method: str
     path: str
-    range: str | None
     authorization: str | None
     agent: str
-    encoding: str | None
 
 
 class Hub:
@@ -120,10 +118,9 @@ class Hub:
         self.repositories: dict[str, Repository] = {}
         self.objects: dict[str, bytes] = {}
         self.faults = Faults()
-        self.seen: list[Seen] = []
+        self.seen: list[Request] = []
         self.sent = 0  # bytes of bodies of files
         self.stopping = threading.Event()
-        self.released = threading.Event()
         self.body_started = threading.Event()
         hub = self
 
@@ -143,7 +140,6 @@ class Hub:
 
     def __exit__(self, *_: object) -> None:
         self.stopping.set()
-        self.released.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -152,11 +148,11 @@ class Hub:
         repository = self.repositories.setdefault(repo, Repository(private))
         return repository.commit(files)
 
-    def requests(self, method: str, part: str = "") -> list[Seen]:
+    def requests(self, method: str, part: str = "") -> list[Request]:
         """Return the requests with a method whose path holds a part."""
         return [seen for seen in self.seen if seen.method == method and part in seen.path]
 
-    def bodies(self) -> list[Seen]:
+    def bodies(self) -> list[Request]:
         """Return the requests for the content of a file."""
         return [seen for seen in self.requests("GET") if "/api/" not in seen.path]
 
@@ -191,26 +187,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self, method: str) -> None:
         hub, faults = self.hub, self.hub.faults
         path = unquote(urlsplit(self.path).path)
-        hub.seen.append(
-            Seen(
-                method,
-                path,
-                self.headers.get("Range"),
-                self.headers.get("Authorization"),
-                self.headers.get("User-Agent", ""),
-                self.headers.get("Accept-Encoding"),
-            )
-        )
+        authorization, agent = self.headers.get("Authorization"), self.headers.get("User-Agent")
+        hub.seen.append(Request(method, path, authorization, agent or ""))
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if faults.stall_path and faults.stall_path in path:
-            hub.released.wait(60)
-            if hub.stopping.is_set():
-                raise _Gone
+            hub.stopping.wait(60)
+            raise _Gone
         if faults.status and faults.times > 0 and faults.path in path:
             faults.times -= 1
             return self._answer(faults.status, {"error": "as asked"}, faults.headers)
         if faults.no_hub:
-            return self._answer(200, b"<html>Welcome to the hotel</html>")
+            return self._answer(200, b"<html>Log in</html>")
         for pattern, action in self._routes(method):
             if match := re.fullmatch(pattern, path):
                 return action(*match.groups())
@@ -249,9 +236,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _info(self, repo: str, revision: str = "main") -> None:
         if found := self._find(repo, revision):
             repository, commit = found
-            siblings = [{"rfilename": name} for name in repository.commits[commit]]
+            siblings = [self._sibling(*file) for file in repository.commits[commit].items()]
             content = {"id": repo, "sha": commit, "private": repository.private}
             self._answer(200, {**content, "siblings": siblings, "tags": [], "downloads": 0})
+
+    def _sibling(self, name: str, content: bytes) -> dict[str, Any]:
+        faults, size = self.hub.faults, len(content) + self.hub.faults.metadata_size
+        if faults.no_hashes or "blobs=" not in self.path:
+            return {"rfilename": name}
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        file = {"rfilename": name, "size": size, "blobId": blob}
+        if name.endswith(LFS_SUFFIX):
+            sha256 = hashlib.sha256(content).hexdigest()
+            file["lfs"] = {"size": size, "sha256": sha256, "pointerSize": 130}
+        return file
 
     def _resolve(self, repo: str, revision: str, name: str) -> None:
         found = self._find(repo, revision)
@@ -267,12 +265,11 @@ class _Handler(BaseHTTPRequestHandler):
         if name.endswith(LFS_SUFFIX):
             oid = hashlib.sha256(content).hexdigest()
             self.hub.objects[oid] = content
-            etag = "abc-1" if faults.odd_etags else oid
-            headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": size}
+            headers |= {"X-Linked-Etag": f'"{oid}"', "X-Linked-Size": size}
             headers["Location"] = f"http://localhost:{self.hub.port}/storage/{oid}"
             return self._answer(302, b"", headers)
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        headers["ETag"] = '"abc-1"' if faults.odd_etags else f'"{blob}"'
+        headers["ETag"] = f'"{blob}"'
         if self.command == "HEAD":
             return self._answer(200, b"", headers, length=int(size))
         return self._send(content, headers)

@@ -1,4 +1,4 @@
-"""The card: strict, complete, and the same after a trip through its file."""
+"""Model cards are validated strictly and survive a round trip through their file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_round_trip(card: ModelCard, tmp_path: Path) -> None:
     assert read_card(stored(full, tmp_path / "card.json")) == full.with_sha256(HASH)
 
 
-def test_hash_tells_content_not_layout(card: ModelCard, tmp_path: Path) -> None:
+def test_hash_depends_on_content_not_formatting(card: ModelCard, tmp_path: Path) -> None:
     path = stored(card, tmp_path / "card.json")
     known = read_card(path).card_hash
     path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
@@ -39,7 +39,7 @@ def test_hash_tells_content_not_layout(card: ModelCard, tmp_path: Path) -> None:
     assert card.with_sha256(HASH).card_hash != card.card_hash
 
 
-def test_fields_that_came_later_leave_old_hashes_alone(card: ModelCard, tmp_path: Path) -> None:
+def test_later_fields_do_not_change_old_hashes(card: ModelCard, tmp_path: Path) -> None:
     lineage = {"parent": {"name": "base", "sha256": HASH}, "slices": 7}
     tuned = replace(card, lineage=lineage)
     assert read_card(stored(tuned, tmp_path / "card.json")).lineage == lineage
@@ -72,7 +72,7 @@ def drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "complaint"),
+    ("spoil", "message"),
     [
         (change("colour", to=1), "'colour' is unknown"),
         (change("preprocessing", "pixels", to=1), "'preprocessing.pixels' is unknown"),
@@ -97,7 +97,7 @@ def drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (change("preprocessing", "pixel_mm", to=0), "'pixel_mm' must be"),
         (change("preprocessing", "pixel_mm", to="1"), "'preprocessing.pixel_mm' must be a number"),
         (change("preprocessing", "crop", to=8), "'crop' must be"),
-        (change("name", to="../x"), "'name' must be made of"),
+        (change("name", to="../x"), "'name' must consist of"),
         (change("threshold", to=1), "'threshold' must lie"),
         (change("temperature", to=0), "'temperature' must be"),
         (change("sha256", to="ABC"), "'sha256' must be 64"),
@@ -106,14 +106,14 @@ def drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (change("network_arguments", to=[]), "'network_arguments' must be an object"),
     ],
 )
-def test_wrong_card_is_named(
-    card: ModelCard, tmp_path: Path, spoil: Callable[[Any], None], complaint: str
+def test_error_names_the_invalid_key(
+    card: ModelCard, tmp_path: Path, spoil: Callable[[Any], None], message: str
 ) -> None:
     path = stored(card, tmp_path / "card.json")
     content = json.loads(path.read_text())
     spoil(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(FlomoError, match=complaint) as caught:
+    with pytest.raises(FlomoError, match=message) as caught:
         read_card(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -132,7 +132,7 @@ def test_wrong_card_is_named(
         b"[" * 100_000,
     ],
 )
-def test_no_json(tmp_path: Path, text: bytes) -> None:
+def test_invalid_json(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "card.json"
     path.write_bytes(text)
     with pytest.raises(FlomoError, match="is not valid: it"):
@@ -146,7 +146,7 @@ def test_missing_file(tmp_path: Path) -> None:
         read_card(tmp_path)
 
 
-def test_fields_with_defaults_may_be_left_out(card: ModelCard) -> None:
+def test_fields_with_defaults_are_optional(card: ModelCard) -> None:
     content = card.to_dict()
     for key in ("temperature", "threshold", "parent", "metrics", "protocol", "created", "schema"):
         del content[key]
@@ -161,7 +161,7 @@ def test_classes(card: ModelCard) -> None:
     assert [label.code for label in sigmoid.classes] == [1, 2, 3]
 
 
-def test_numbers_in_python_are_checked_too() -> None:
+def test_values_are_checked_in_python_too() -> None:
     rule = IntensityRule("percentile", 1, 99)
     with pytest.raises(FlomoError, match="pixel_mm"):
         Preprocessing(-1, None, rule)

@@ -1,4 +1,4 @@
-"""Downloads to a disk that is full, read-only or in the way."""
+"""Downloads to a full or read-only disk."""
 
 from __future__ import annotations
 
@@ -11,26 +11,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flomo_tests_hub_toy import (
+from flomo_tests_hub_helpers import (
     CONTENT,
     PINS,
-    QUICK,
     REPO,
     WEIGHTS,
     assert_complete,
+    download,
     sentence,
 )
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.hub import (
-    HubSource,
-    download,
-)
+from napari_flomo.models.hub import HubSource
 
 
 @pytest.fixture
 def unwritable(tmp_path: Path) -> Iterator[Path]:
-    """A folder that this process may read and not write, also when it is an administrator's."""
+    """A folder that this process can read but not write, even as root."""
     if os.name == "nt":
         pytest.skip("Windows has no such permission bits")
     with tempfile.TemporaryDirectory() as name:
@@ -50,13 +47,13 @@ def unwritable(tmp_path: Path) -> Iterator[Path]:
 def test_a_read_only_folder(hub: Any, commit: str, unwritable: Path) -> None:
     for folder in (unwritable, unwritable / "new"):
         with pytest.raises(FlomoError) as caught:
-            download(HubSource(REPO), folder, PINS, patience=QUICK)
+            download(HubSource(REPO), folder, PINS)
         sentence(caught, "No permission to write", "FLOMO_HOME")
     assert not hub.bodies()
 
 
 def test_a_read_only_folder_with_the_model_works(hub: Any, commit: str, unwritable: Path) -> None:
-    """A shared shelf that an administrator filled."""
+    """A shared folder that an administrator filled."""
     me = os.geteuid()
     if os.getuid() == 0:
         os.seteuid(0)
@@ -65,18 +62,18 @@ def test_a_read_only_folder_with_the_model_works(hub: Any, commit: str, unwritab
         (unwritable / name).write_bytes(content)
     unwritable.chmod(0o555)
     os.seteuid(me)
-    assert download(HubSource(REPO, commit), unwritable, PINS, patience=QUICK) == commit
-    assert download(HubSource(REPO), unwritable, PINS, patience=QUICK) == commit
+    assert download(HubSource(REPO, commit), unwritable, PINS) == commit
+    assert download(HubSource(REPO), unwritable, PINS) == commit
 
 
-def test_a_file_is_in_the_way(hub: Any, commit: str, tmp_path: Path) -> None:
+def test_a_file_instead_of_the_folder(hub: Any, commit: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FlomoError) as caught:
-        download(HubSource(REPO), tmp_path / "file", PINS, patience=QUICK)
+        download(HubSource(REPO), tmp_path / "file", PINS)
     sentence(caught, "file")
 
 
-def test_a_disk_without_room(
+def test_not_enough_disk_space(
     hub: Any, commit: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def usage(_: object) -> Any:
@@ -84,30 +81,23 @@ def test_a_disk_without_room(
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
     with pytest.raises(FlomoError) as caught:
-        download(HubSource(REPO), folder, PINS, patience=QUICK)
+        download(HubSource(REPO), folder, PINS)
     sentence(caught, "free", "MB", "FLOMO_HOME")
     assert not hub.bodies(), "the room was not checked first"
 
 
-def test_a_disk_that_fills_up(
+def test_disk_full_during_the_download(
     hub: Any, commit: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = 0
-    write = os.write
+    def fill(_url: str, file: Any, **_: object) -> None:
+        file.write(b"x" * 100_000)
+        raise OSError(28, "No space left on device")
 
-    def filling(descriptor: int, content: bytes) -> int:
-        nonlocal written
-        if written > 100_000:
-            raise OSError(28, "No space left on device")
-        written += len(content)
-        return write(descriptor, content)
-
-    monkeypatch.setattr(os, "write", filling)
-    with pytest.raises(FlomoError) as caught:
-        download(HubSource(REPO), folder, PINS, patience=QUICK)
+    with monkeypatch.context() as patch:
+        patch.setattr("huggingface_hub.file_download.http_get", fill)
+        with pytest.raises(FlomoError) as caught:
+            download(HubSource(REPO), folder, PINS)
     sentence(caught, "The disk is full", WEIGHTS)
-    assert not (folder / WEIGHTS).exists()
-    monkeypatch.undo()
-    monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    download(HubSource(REPO), folder, PINS, patience=QUICK)
+    assert not list(folder.iterdir())
+    download(HubSource(REPO), folder, PINS)
     assert_complete(folder)

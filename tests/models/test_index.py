@@ -1,4 +1,4 @@
-"""The index says what a name means, exactly, or is refused."""
+"""The index pins names exactly; an invalid one is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import available
-from napari_flomo.models.hub import FilePin, HubSource
+from napari_flomo.models.checksums import FilePin
+from napari_flomo.models.hub import HubSource
 from napari_flomo.models.index import read_index
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -29,7 +30,7 @@ def write(path: Path, *entries: dict[str, Any]) -> Path:
     return path
 
 
-def test_the_index_of_the_package_is_sound() -> None:
+def test_the_index_of_the_package_is_valid() -> None:
     index = read_index()
     assert "flomo-b0-acdc" in index
     assert set(available()) <= set(index), "a bundled model is missing in the index"
@@ -44,10 +45,10 @@ def test_pins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "message"),
     [
-        ({"revision": "main"}, "'revision' must be a whole commit"),
-        ({"revision": COMMIT[:7]}, "'revision' must be a whole commit"),
+        ({"revision": "main"}, "'revision' must be a full commit"),
+        ({"revision": COMMIT[:7]}, "'revision' must be a full commit"),
         ({"revision": None}, "'revision' and 'files' must be given together"),
         ({"files": {}}, "'revision' and 'files' must be given together"),
         ({"files": {"card.json": {"size": 5}}}, r"'files\.card\.json\.sha256' is missing"),
@@ -57,14 +58,14 @@ def test_pins(tmp_path: Path) -> None:
         ({"url": "x"}, r"'models\[0\]\.url' is unknown"),
     ],
 )
-def test_wrong_entries(tmp_path: Path, changes: dict[str, Any], complaint: str) -> None:
+def test_invalid_entries(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     path = write(tmp_path / "index.json", ENTRY | changes)
-    with pytest.raises(FlomoError, match=complaint) as caught:
+    with pytest.raises(FlomoError, match=message) as caught:
         read_index(path)
     assert "reinstall napari-flomo" in str(caught.value)
 
 
-def test_doubled_names(tmp_path: Path) -> None:
+def test_duplicate_names(tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match="must not repeat a name"):
         read_index(write(tmp_path / "index.json", ENTRY, ENTRY))
 

@@ -1,4 +1,4 @@
-"""The README of the Hub says what the card says, in a form that the Hub's own client reads."""
+"""The README of a model holds the content of its card and can be parsed by huggingface_hub."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ METRICS = {
 
 @pytest.fixture
 def described(card: ModelCard) -> ModelCard:
-    """A card with all that a page can show."""
+    """A card with everything that the README can show."""
     heart = Label(3, "left | ventricle", "#d62728", Concept("87878005", "Left ventricle"))
     return replace(
         card,
@@ -43,7 +43,7 @@ def described(card: ModelCard) -> ModelCard:
     )
 
 
-def test_the_hubs_client_reads_the_header(described: ModelCard) -> None:
+def test_huggingface_hub_reads_the_header(described: ModelCard) -> None:
     page = HubCard(readme_text(described, "team/heart"))
     data = page.data
     assert data.license == "cc-by-nc-sa-4.0"
@@ -67,7 +67,7 @@ def test_the_hubs_client_reads_the_header(described: ModelCard) -> None:
         "| interval_95 | 0.88 to 0.92 |",
         "| dice, left ventricle, ED | 0.95 |",
         "Protocol: 3-D Dice in native spacing.",
-        "What the training took: training hours: 3.5; energy kwh: 0.2.",
+        "Cost of the training: training hours: 3.5; energy kwh: 0.2.",
         "Trained without fold 0.",
         "not a medical device",
         "## Limits",
@@ -76,34 +76,34 @@ def test_the_hubs_client_reads_the_header(described: ModelCard) -> None:
         "ab" * 32,
     ],
 )
-def test_page(described: ModelCard, said: str) -> None:
+def test_readme_contains(described: ModelCard, said: str) -> None:
     assert said in readme_text(described, "team/heart")
 
 
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ({"pixel_mm": None}, "- pixels: as they are; field of view: "),
+        ({"pixel_mm": None}, "- pixels: not resampled; field of view: "),
         ({"pixel_mm": None, "size": 320}, "- pixels: resampled, longer side 320; field of view: "),
         ({"neighbours": 1}, "channels: 3 (each slice between its 1 above and below)"),
     ],
 )
-def test_what_is_done_to_an_image_first(card: ModelCard, rules: dict[str, Any], said: str) -> None:
+def test_preprocessing(card: ModelCard, rules: dict[str, Any], said: str) -> None:
     channels = 3 if "neighbours" in rules else card.in_channels
     steps = replace(card.preprocessing, **rules)
     changed = replace(card, preprocessing=steps, in_channels=channels)
     assert said in readme_text(changed, "team/heart")
 
 
-def test_nothing_is_claimed_without_figures(card: ModelCard) -> None:
+def test_no_metrics(card: ModelCard) -> None:
     text = readme_text(replace(card, metrics={}, licence="our own"), "team/heart")
-    assert "Nothing was measured." in text
+    assert "Not measured." in text
     assert "model-index" not in text
     assert HubCard(text).data.license_name == "our-own"
 
 
-def test_a_text_cannot_break_out_of_the_header(card: ModelCard) -> None:
-    """Cards of strangers are rendered too."""
+def test_text_cannot_break_the_header(card: ModelCard) -> None:
+    """Cards of other people are rendered, too."""
     nasty = 'x"\n---\nlicense: mit\n# [click](http://x)'
     page = HubCard(readme_text(replace(card, licence=nasty), "team/heart"))
     assert page.data.license == "other"
@@ -119,8 +119,8 @@ def test_config(card: ModelCard) -> None:
     }
 
 
-def test_the_hubs_mixin_loads_what_is_published(make_model: Callable[..., Path]) -> None:
-    """Somebody without this package's shelf needs six lines around the network."""
+def test_huggingface_mixin_loads_a_published_model(make_model: Callable[..., Path]) -> None:
+    """Without this package's registry, six lines around the network are enough."""
     import torch
     from huggingface_hub import PyTorchModelHubMixin
 

@@ -1,4 +1,4 @@
-"""Official weights become a model that gives the official result."""
+"""Imported official weights give the official result."""
 
 from __future__ import annotations
 
@@ -57,24 +57,24 @@ def test_a_background_channel(shared: Path, tmp_path: Path) -> None:
 
 @pytest.mark.shared
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "message"),
     [
         ({"structures": ("a", "b")}, r"4 output channel\(s\), but 2 label\(s\).*name 3 .* or 4"),
         ({"crop": 100}, "'crop' that is a multiple of 16, not 100"),
         ({"crop": 512}, "'crop' of at most 256 pixels, not 512"),
-        ({"name": "a/b"}, "'name' must be made of letters"),
+        ({"name": "a/b"}, "'name' must consist of letters"),
         ({"structures": ("a", "a", "b", "c")}, "must not repeat a name"),
     ],
 )
 def test_wrong_arguments(
-    shared: Path, tmp_path: Path, changes: dict[str, Any], complaint: str
+    shared: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(FlomoError, match=complaint):
+    with pytest.raises(FlomoError, match=message):
         make(shared / "goldens" / "flomo" / "w16" / "weights.npz", tmp_path / "m", **changes)
     assert not (tmp_path / "m").exists()
 
 
-def test_files_that_are_no_official_weights(tmp_path: Path) -> None:
+def test_files_without_official_weights(tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     with pytest.raises(FlomoError, match="There is no file"):
         make(path, tmp_path / "m")
@@ -100,12 +100,12 @@ def test_files_that_are_no_official_weights(tmp_path: Path) -> None:
     assert not (tmp_path / "m").exists()
 
 
-def test_a_card_with_intensities_of_the_reference_is_refused(card: ModelCard) -> None:
-    """Values from 0 to 1 would look black to it, and nobody would be told."""
+def test_a_card_without_unit_input_is_refused(card: ModelCard) -> None:
+    """Its input would be 255 times too small, without an error."""
     from dataclasses import replace
 
     from napari_flomo.models import build_network
 
     wrong = replace(card, in_channels=3, network_arguments={"reference": True})
-    with pytest.raises(FlomoError, match=r'intensities 0 to 255.*add "unit_input": true'):
+    with pytest.raises(FlomoError, match=r'intensities from 0 to 255.*add "unit_input": true'):
         build_network(wrong)

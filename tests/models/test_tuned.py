@@ -1,6 +1,6 @@
-"""Tuned models: installed whole or not at all, promoted by rule, taken back by one call.
+"""Tuned models: install, promote, roll back and remove.
 
-The weights are a few bytes of nothing: nothing here looks into them.
+The weights are a few arbitrary bytes, which are never parsed here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from napari_flomo.models import (
     promotions,
     remove,
     rollback,
-    shelf,
     tuned,
     verify,
 )
@@ -48,7 +47,7 @@ def sha256(content: bytes) -> str:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home, one bundled model "base", an empty index."""
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(shelf, "BUNDLED", tmp_path / "bundled")
+    monkeypatch.setattr(index, "BUNDLED", tmp_path / "bundled")
     monkeypatch.setattr(index, "INDEX", tmp_path / "index.json")
     (tmp_path / "index.json").write_text('{"models": []}')
     return tmp_path / "home"
@@ -105,19 +104,19 @@ def stack() -> list[str]:
     return [promotion.name for promotion in promotions("base")]
 
 
-def test_a_candidate_is_installed_and_asked_for_by_name(candidate: Make, home: Path) -> None:
+def test_install_candidate(candidate: Make, home: Path) -> None:
     source = candidate("base.tuned-1")
     assert install_candidate(source) == "base.tuned-1"
     folder = locate("base.tuned-1")
     assert folder == home / "tuned" / "base.tuned-1"
     assert (folder / "gate" / "report.json").is_file()
-    assert not (folder / "gate" / "secret.pkl").exists(), "only what a gate writes is taken over"
+    assert not (folder / "gate" / "secret.pkl").exists(), "only files of the gate are copied"
     assert load_card("base.tuned-1").parent == f"base {sha256(b'base')}"
     state, card = info("base.tuned-1")
     assert (state.place, state.state, state.parent) == ("tuned", "candidate", "base")
     assert card.name == "base.tuned-1"
     assert in_use("base") == "base", "a candidate is not in use"
-    assert {verdict.name: verdict.problem for verdict in verify()} == {
+    assert {result.name: result.problem for result in verify()} == {
         "base": None,
         "base.tuned-1": None,
     }
@@ -127,7 +126,7 @@ def test_a_candidate_is_installed_and_asked_for_by_name(candidate: Make, home: P
         locate("base.tuned-1")
 
 
-def test_all_of_a_candidate_or_nothing(
+def test_a_candidate_is_installed_whole_or_not_at_all(
     candidate: Make, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = candidate("one")
@@ -148,14 +147,14 @@ def test_all_of_a_candidate_or_nothing(
     assert tuned.names() == []
 
 
-def test_what_a_killed_program_left_is_swept_up(candidate: Make, home: Path) -> None:
+def test_leftovers_of_killed_processes_are_removed(candidate: Make, home: Path) -> None:
     for name in (".flomo-0123456789ab", ".removed-7-one"):
         (home / "tuned" / name / "gate").mkdir(parents=True)
     install_candidate(candidate("one"))
     assert {path.name for path in (home / "tuned").iterdir()} == {".lock", "one"}
 
 
-def test_of_several_at_once_one_takes_the_place(candidate: Make) -> None:
+def test_only_one_of_several_concurrent_promotions_succeeds(candidate: Make) -> None:
     siblings = [f"sibling-{number}" for number in range(4)]
     sources = [candidate(name) for name in siblings]
 
@@ -174,7 +173,7 @@ def test_of_several_at_once_one_takes_the_place(candidate: Make) -> None:
     assert all(f"train again from {winner}." in sentence for sentence in said if sentence)
 
 
-def test_what_is_no_candidate_is_refused(candidate: Make, put: Make, tmp_path: Path) -> None:
+def test_invalid_candidates_are_refused(candidate: Make, put: Make, tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match="has no parent"):
         install_candidate(put(tmp_path / "out" / "orphan", b"x"))
     with pytest.raises(FlomoError, match="name of another model"):
@@ -187,15 +186,15 @@ def test_what_is_no_candidate_is_refused(candidate: Make, put: Make, tmp_path: P
         install_candidate(tmp_path / "nowhere")
 
 
-def test_the_same_weights_may_come_with_a_newer_report(candidate: Make, put: Make) -> None:
+def test_reinstalling_the_same_weights_updates_the_report(candidate: Make, put: Make) -> None:
     source = candidate("one", verdict="refused")
     install_candidate(source)
-    with pytest.raises(FlomoError, match=r"did not let one pass: Dice on the reference fell"):
+    with pytest.raises(FlomoError, match=r"one did not pass the gate: Dice on the reference fell"):
         promote("one")
     candidate("one")
     assert install_candidate(source) == "one"
     assert promote("one") == "base"
-    with pytest.raises(FlomoError, match="in use already"):
+    with pytest.raises(FlomoError, match="already in use"):
         install_candidate(source)
     put(source, b"other weights", parent="base x")
     with pytest.raises(FlomoError, match="remove it first"):
@@ -203,7 +202,7 @@ def test_the_same_weights_may_come_with_a_newer_report(candidate: Make, put: Mak
     assert in_use("base") == "one"
 
 
-def test_promoted_on_top_and_back(candidate: Make, home: Path) -> None:
+def test_promote_and_rollback(candidate: Make, home: Path) -> None:
     install_candidate(candidate("one"))
     assert promote("one") == "base"
     install_candidate(candidate("two", "one", b"one"))
@@ -215,13 +214,13 @@ def test_promoted_on_top_and_back(candidate: Make, home: Path) -> None:
         "one": "replaced",
         "two": "in use",
     }
-    assert promote("two") == "base", "twice is once"
+    assert promote("two") == "base", "promoting twice changes nothing"
     assert stack() == ["one", "two"]
     with pytest.raises(FlomoError, match="flomo models rollback base"):
         remove("one")
     assert rollback("base") == "one"
     assert rollback("base") == in_use("base") == "base"
-    with pytest.raises(FlomoError, match="No tuned model stands for base"):
+    with pytest.raises(FlomoError, match="No model was promoted for base"):
         rollback("base")
     assert {state.name: state.state for state in list_models()} == {
         "base": "",
@@ -230,19 +229,19 @@ def test_promoted_on_top_and_back(candidate: Make, home: Path) -> None:
     }
     assert json.loads((home / "tuned" / "in_use.json").read_text())["bases"] == {}
     promote("one")
-    assert rollback("one") == "base", "a promoted model names its base as well"
+    assert rollback("one") == "base", "a promoted model stands for its base here"
 
 
-def test_the_gate_decides(candidate: Make) -> None:
+def test_only_models_that_passed_the_gate_are_promoted(candidate: Make) -> None:
     install_candidate(candidate("unjudged", gate=None))
     with pytest.raises(FlomoError, match="has not been compared"):
         promote("unjudged")
     judged = {"verdict": "passed", "sha256": "0" * 64, "parent_sha256": sha256(b"base")}
     install_candidate(candidate("other", gate=judged))
-    with pytest.raises(FlomoError, match="judged other weights"):
+    with pytest.raises(FlomoError, match="compared other weights"):
         promote("other")
     install_candidate(candidate("worse", verdict="refused"))
-    with pytest.raises(FlomoError, match="did not let worse pass"):
+    with pytest.raises(FlomoError, match="worse did not pass the gate"):
         promote("worse")
     assert in_use("base") == "base"
     promote("worse", despite_gate=True)
@@ -250,34 +249,34 @@ def test_the_gate_decides(candidate: Make) -> None:
     rollback("base")
     install_candidate(candidate("good"))
     promote("good", despite_gate=True)
-    assert not promotions("base")[0].despite_gate, "it passed, so nothing was overruled"
+    assert not promotions("base")[0].despite_gate, "it passed, so nothing was overridden"
     with pytest.raises(FlomoError, match="no tuned model base"):
         promote("base")
 
 
-def test_a_parent_that_was_replaced_meanwhile(candidate: Make, put: Make, base: Path) -> None:
+def test_the_parent_was_replaced_since(candidate: Make, put: Make, base: Path) -> None:
     for name in ("one", "two"):
         install_candidate(candidate(name))
     promote("one")
-    with pytest.raises(FlomoError, match=r"but one has taken its place.*train again from one\."):
+    with pytest.raises(FlomoError, match=r"but one has replaced it since.*train again from one\."):
         promote("two")
     with pytest.raises(FlomoError, match="train again from one"):
         promote("two", despite_gate=True)
     rollback("base")
     put(base, b"a newer base")
-    with pytest.raises(FlomoError, match=r"a newer base has taken .*train again from base\."):
+    with pytest.raises(FlomoError, match=r"a newer base has replaced .*train again from base\."):
         promote("two")
     assert in_use("base") == "base"
 
 
-def test_a_base_outside_the_shelf_cannot_be_replaced_here(candidate: Make) -> None:
+def test_a_base_that_is_not_on_this_computer(candidate: Make) -> None:
     install_candidate(candidate("one", "elsewhere", b"elsewhere"))
     assert promote("one") == "elsewhere"
     assert in_use("elsewhere") == "one"
 
 
 @pytest.mark.parametrize("fault", ["weights", "card", "gone", "swapped"])
-def test_a_damaged_model_in_use_is_passed_over(
+def test_a_damaged_model_is_skipped(
     candidate: Make, home: Path, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     install_candidate(candidate("one"))
@@ -301,20 +300,20 @@ def test_a_damaged_model_in_use_is_passed_over(
     assert "two is not used: " in caplog.text
     install_candidate(candidate("three", "one", b"one"))
     promote("three")
-    assert stack() == ["one", "three"], "a damaged model does not come back under another"
+    assert stack() == ["one", "three"], "a damaged model does not return"
     assert rollback("base") == "one"
 
 
-def test_a_rollback_steps_over_damaged_models(candidate: Make, home: Path) -> None:
+def test_rollback_skips_damaged_models(candidate: Make, home: Path) -> None:
     for name, parent in (("one", "base"), ("two", "one")):
         install_candidate(candidate(name, parent, parent.encode()))
         promote(name)
     shutil.rmtree(home / "tuned" / "two")
     assert in_use("base") == "one"
-    assert rollback("base") == "base", "it changes what is in use, not only what is written"
+    assert rollback("base") == "base", "the model in use changes, not only the file"
 
 
-def test_a_damaged_list_ends_at_the_base(
+def test_damaged_promotion_file(
     candidate: Make, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     install_candidate(candidate("one"))
@@ -323,15 +322,15 @@ def test_a_damaged_list_ends_at_the_base(
         (home / "tuned" / "in_use.json").write_text(content)
         caplog.clear()
         assert in_use("base") == "base"
-        assert "delete it to begin anew" in caplog.text
+        assert "delete it to start again" in caplog.text
         for change in (lambda: promote("one"), lambda: rollback("base"), lambda: remove("one")):
-            with pytest.raises(FlomoError, match="delete it to begin anew"):
+            with pytest.raises(FlomoError, match="delete it to start again"):
                 change()
         assert {state.name for state in list_models()} == {"base", "one"}
 
 
-def test_parents_in_a_circle(candidate: Make) -> None:
+def test_circular_parents(candidate: Make) -> None:
     for name, parent in (("one", "two"), ("two", "one")):
         install_candidate(candidate(name, parent, parent.encode()))
-    with pytest.raises(FlomoError, match="call each other parents"):
+    with pytest.raises(FlomoError, match="name each other as parents"):
         promote("one")

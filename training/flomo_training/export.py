@@ -15,8 +15,7 @@ from flomo_training.recipe import Recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models import ModelCard, load_card, load_network, save_model
-from napari_flomo.models.card import card_text
-from napari_flomo.models.shelf import CARD_FILE
+from napari_flomo.models.card import CARD_FILE, card_text
 from napari_flomo.networks import build
 
 COSTS = ("training_hours", "hardware")

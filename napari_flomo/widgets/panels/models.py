@@ -95,7 +95,7 @@ class ModelsPanel(Panel):
         self.pull_button.setToolTip("Fetch the model to this computer; verified before it is used")
         self.pull_button.clicked.connect(self.pull)
         self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop fetching; what is there already is kept for later")
+        self.cancel_button.setToolTip("Stop the download")
         self.cancel_button.clicked.connect(self.cancel)
         self.progress = QProgressBar()
         self.progress.setToolTip("How much has been fetched")

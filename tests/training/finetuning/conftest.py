@@ -12,8 +12,14 @@ import torch
 
 from flomo_training.finetuning import Settings, read_settings
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
-from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing, save_model
-from napari_flomo.models.shelf import build_network
+from napari_flomo.models import (
+    IntensityRule,
+    Label,
+    ModelCard,
+    Preprocessing,
+    build_network,
+    save_model,
+)
 from napari_flomo.volumes import Geometry, Volume
 
 SIZE = 32

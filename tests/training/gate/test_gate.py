@@ -135,7 +135,7 @@ def test_a_worse_model_is_refused_and_stays_a_candidate(
     assert {"reference_dice", "reference_structure", "corrections_dice"} <= failed
     assert "Dice of the wall on the reference set fell by" in " ".join(report.reasons)
     install_candidate(worse)
-    with pytest.raises(FlomoError, match="The gate did not let worse pass: Mean Dice on the ref"):
+    with pytest.raises(FlomoError, match="worse did not pass the gate: Mean Dice on the ref"):
         promote("worse")
 
 

@@ -22,8 +22,7 @@ from flomo_training.uncertainty.report import as_text, write_uncertainty
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models import ModelCard, load_card, locate
-from napari_flomo.models.card import card_text
-from napari_flomo.models.shelf import CARD_FILE
+from napari_flomo.models.card import CARD_FILE, card_text
 from napari_flomo.progress import progress_bar
 from napari_flomo.segmentation import Segmenter
 

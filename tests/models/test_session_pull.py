@@ -1,4 +1,4 @@
-"""A viewer fetches a model: in the worker's process, with progress, cancelled at once."""
+"""A session downloads a model in the worker's process; cancelling ends the process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENT = 120
 
 @pytest.fixture
 def session(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """A session whose worker knows this Hub and an empty cache."""
+    """A session whose worker uses the local Hub and an empty cache."""
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
     session = Session()
     yield session
@@ -54,13 +54,13 @@ def test_pull(session: Session, published: str) -> None:
     assert caught.value.problem.kind == "flomo"
 
 
-def test_cancel_a_download_that_stalls(hub: Any, session: Session, published: str) -> None:
+def test_cancel_a_stalled_download(hub: Any, session: Session, published: str) -> None:
     with pytest.raises(JobFailed):  # the child is warm then
         session.pull("hf:team/nothing").result(PATIENT)
     hub.faults.stall_after = 200_000
     run = session.pull(published)
     end = time.monotonic() + PATIENT
-    while not hub.requests("GET", "model.safetensors"):
+    while not hub.requests("GET", "/storage/"):
         assert time.monotonic() < end
         time.sleep(0.01)
     start = time.monotonic()

@@ -1,22 +1,34 @@
-"""A toy model on the Hub, and what the tests of downloads and uploads ask of every outcome."""
+"""A toy model on the Hub, and helpers for tests of downloads and uploads."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.hub import FilePin, Patience
+from napari_flomo.models import hub
+from napari_flomo.models.checksums import FilePin
+from napari_flomo.progress import ProgressCallback
 
 REPO = "heart-lab/model"
 WEIGHTS, CARD = "model.safetensors", "card.json"
 CONTENT = {WEIGHTS: bytes(range(256)) * 1200, CARD: b'{"name": "toy"}\n'}  # 300 KiB and a line
-QUICK = Patience(stall=10, attempts=3, pause=0.02)
-IMPATIENT = Patience(stall=1, attempts=2, pause=0.02)
+
+
+def download(
+    source: hub.HubSource,
+    folder: Path,
+    files: Mapping[str, FilePin | None],
+    progress: ProgressCallback | None = None,
+) -> str:
+    """Download files at the current commit of a source, and return the commit."""
+    snapshot = hub.look_up(source)
+    hub.download(snapshot, folder, files, progress)
+    return str(snapshot.source.revision)
 
 
 def pin(content: bytes) -> FilePin:

@@ -1,4 +1,4 @@
-"""The shelf: found by name, verified before use, never half a model, never a pickle."""
+"""Models are verified before use, saved whole or not at all, and never unpickled."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from napari_flomo.models import (
     ModelCard,
     available,
     build_network,
+    index,
     load_card,
     load_network,
     locate,
     save_model,
-    shelf,
 )
+from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE
 
 Make = Callable[..., Path]
 
 
 @pytest.fixture
 def trained(card: ModelCard) -> nn.Module:
-    """FLoMo-Net-B0 whose norms have seen images, so that its statistics are not 0 and 1."""
+    """FLoMo-Net-B0 whose batch norms have statistics other than 0 and 1."""
     torch.manual_seed(3)
     network = build_network(card).train()
     with torch.no_grad():
@@ -43,22 +44,22 @@ def trained(card: ModelCard) -> nn.Module:
 
 
 def rewrite(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Replace the weights and make the card agree, as a wrong export would."""
+    """Replace the weights and update the hash in the card, as a wrong export would."""
     content = safetensors.torch.save(tensors)
-    (folder / shelf.WEIGHTS_FILE).write_bytes(content)
+    (folder / WEIGHTS_FILE).write_bytes(content)
     restate(folder, sha256=hashlib.sha256(content).hexdigest())
 
 
 def restate(folder: Path, **changes: object) -> None:
-    path = folder / shelf.CARD_FILE
+    path = folder / CARD_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_half_precision_comes_back_as_float32(
+def test_half_precision_is_loaded_as_float32(
     trained: nn.Module, card: ModelCard, tmp_path: Path
 ) -> None:
     written = save_model(tmp_path / "heart", trained, card)
-    stored = safetensors.torch.load_file(tmp_path / "heart" / shelf.WEIGHTS_FILE)
+    stored = safetensors.torch.load_file(tmp_path / "heart" / WEIGHTS_FILE)
     assert {t.dtype for name, t in stored.items() if "running" in name} == {torch.float32}
     size = sum(t.numel() * t.element_size() for t in stored.values())
     assert size < 0.52 * sum(t.numel() * 4 for t in stored.values())
@@ -89,7 +90,7 @@ def test_same_network_same_file(trained: nn.Module, card: ModelCard, tmp_path: P
     assert first.card_hash == last.card_hash
 
 
-def test_large_weights_are_not_squeezed(card: ModelCard, tmp_path: Path) -> None:
+def test_weights_beyond_float16_stay_in_float32(card: ModelCard, tmp_path: Path) -> None:
     network = build_network(card)
     with torch.no_grad():
         network.head.weight[0] = 1e6
@@ -107,14 +108,14 @@ def test_nan_is_not_saved(card: ModelCard, tmp_path: Path) -> None:
     assert not (tmp_path / "heart").exists()
 
 
-def test_network_that_is_not_the_cards_is_not_saved(card: ModelCard, tmp_path: Path) -> None:
+def test_network_that_does_not_fit_the_card_is_not_saved(card: ModelCard, tmp_path: Path) -> None:
     other = networks.build("flomo-b0", in_channels=1, num_classes=2)
     with pytest.raises(FlomoError, match=r"head\.weight has the shape \(2, "):
         save_model(tmp_path / "heart", other, card)
     assert not (tmp_path / "heart").exists()
 
 
-def test_full_disk_leaves_the_old_model(
+def test_full_disk_keeps_the_old_model(
     make_model: Make, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_model()
@@ -131,7 +132,7 @@ def test_full_disk_leaves_the_old_model(
     assert not (tmp_path / "new" / "model").exists()
 
 
-def test_model_is_replaced(make_model: Make, card: ModelCard) -> None:
+def test_model_is_overwritten(make_model: Make, card: ModelCard) -> None:
     folder = make_model()
     save_model(folder, build_network(card), replace(card, temperature=2.0))
     assert load_network(folder)[1].temperature == 2.0
@@ -139,7 +140,7 @@ def test_model_is_replaced(make_model: Make, card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize("part", ["", "card.json", "model.safetensors"])
-def test_locate_takes_folder_or_file(make_model: Make, part: str) -> None:
+def test_locate_accepts_folder_or_file(make_model: Make, part: str) -> None:
     folder = make_model()
     assert locate(folder / part) == folder
     assert locate(str(folder / part)) == folder
@@ -149,13 +150,13 @@ def test_bundled_by_name(make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_
     make_model(name="flomo-b0-acdc")
     make_model(name="other")
     (tmp_path / "no model").mkdir()
-    monkeypatch.setattr(shelf, "BUNDLED", tmp_path)
+    monkeypatch.setattr(index, "BUNDLED", tmp_path)
     assert available() == ["flomo-b0-acdc", "other"]
     assert load_card("flomo-b0-acdc").name == "flomo-b0-acdc"
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"),
+    ("name", "message"),
     [
         ("flomo-b0-acdd", "did you mean 'flomo-b0-acdc'"),
         ("FLOMO-B0-ACDC", "did you mean 'flomo-b0-acdc'"),
@@ -164,17 +165,17 @@ def test_bundled_by_name(make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_
     ],
 )
 def test_unknown_name(
-    make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, complaint: str
+    make_model: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, message: str
 ) -> None:
     make_model(name="flomo-b0-acdc")
-    monkeypatch.setattr(shelf, "BUNDLED", tmp_path)
+    monkeypatch.setattr(index, "BUNDLED", tmp_path)
     monkeypatch.chdir(tmp_path.parent)
-    with pytest.raises(FlomoError, match=complaint):
+    with pytest.raises(FlomoError, match=message):
         load_network(name)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt", ".pkl", ".bin"])
-def test_pickles_are_refused_by_name(tmp_path: Path, suffix: str) -> None:
+def test_pickles_are_refused_by_suffix(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"model{suffix}"
     path.write_bytes(pickle.dumps({}))
     with pytest.raises(FlomoError, match="never loaded"):
@@ -188,7 +189,7 @@ def test_pickle_in_disguise(make_model: Make, tmp_path: Path) -> None:
 
     folder = make_model()
     content = pickle.dumps(Trap())
-    (folder / shelf.WEIGHTS_FILE).write_bytes(content)
+    (folder / WEIGHTS_FILE).write_bytes(content)
     restate(folder, sha256=hashlib.sha256(content).hexdigest())
     with pytest.raises(FlomoError, match="not a safetensors file"):
         load_network(folder)
@@ -198,7 +199,7 @@ def test_pickle_in_disguise(make_model: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["truncated", "empty", "bit", "longer"])
 def test_damaged_weights(make_model: Make, damage: str) -> None:
     folder = make_model()
-    path = folder / shelf.WEIGHTS_FILE
+    path = folder / WEIGHTS_FILE
     content = bytearray(path.read_bytes())
     if damage == "bit":
         content[len(content) // 2] ^= 1
@@ -209,19 +210,19 @@ def test_damaged_weights(make_model: Make, damage: str) -> None:
     assert str(path) in str(caught.value)
 
 
-def test_missing_parts(make_model: Make) -> None:
+def test_missing_files(make_model: Make) -> None:
     folder = make_model()
-    (folder / shelf.WEIGHTS_FILE).unlink()
+    (folder / WEIGHTS_FILE).unlink()
     with pytest.raises(FlomoError, match="weights of heart are missing"):
         load_network(folder)
-    (folder / shelf.CARD_FILE).unlink()
+    (folder / CARD_FILE).unlink()
     with pytest.raises(FlomoError, match=r"has no card\.json"):
         load_network(folder)
 
 
 def test_weights_and_card_must_fit(make_model: Make) -> None:
     folder = make_model()
-    good = safetensors.torch.load_file(folder / shelf.WEIGHTS_FILE)
+    good = safetensors.torch.load_file(folder / WEIGHTS_FILE)
     name = next(key for key in good if key.startswith("bridge"))
     missing = {key: value for key, value in good.items() if key != name}
     rewrite(folder, missing)
@@ -237,7 +238,7 @@ def test_weights_and_card_must_fit(make_model: Make) -> None:
 
 def test_label_count_must_fit(make_model: Make) -> None:
     folder = make_model()
-    labels = json.loads((folder / shelf.CARD_FILE).read_text())["labels"]
+    labels = json.loads((folder / CARD_FILE).read_text())["labels"]
     restate(folder, labels=labels[:3])
     with pytest.raises(FlomoError, match=r"3 class\(es\)\): the tensor head\.weight has the shape"):
         load_network(folder)
@@ -246,18 +247,18 @@ def test_label_count_must_fit(make_model: Make) -> None:
 def test_network_must_exist(make_model: Make) -> None:
     folder = make_model()
     restate(folder, network="unet")
-    with pytest.raises(FlomoError, match=r"asks for the network 'unet'.*flomo-b0.*update"):
+    with pytest.raises(FlomoError, match=r"names the network 'unet'.*flomo-b0.*update"):
         load_network(folder)
     restate(folder, network="flomo-b0", network_arguments={"depth": 3})
-    with pytest.raises(FlomoError, match=r"does not suit its network flomo-b0: .*depth"):
+    with pytest.raises(FlomoError, match=r"does not fit its network flomo-b0: .*depth"):
         load_network(folder)
     restate(folder, network_arguments={"num_classes": 3})
     with pytest.raises(FlomoError, match="num_classes"):
         load_network(folder)
 
 
-def test_bundled_models_are_sound() -> None:
-    """What is in the package must load: a wrong file has been published by others before."""
+def test_bundled_models_can_be_loaded() -> None:
+    """A package with a wrong model file must not be released."""
     names = available()
     for name in names:
         network, card = load_network(name)
