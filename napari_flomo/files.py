@@ -1,4 +1,4 @@
-"""The one way this project writes a file: all of it or nothing of it."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
 
     The temporary file lies in the same folder (a rename across file systems is a copy, and a copy
     can be cut in half) and keeps the full suffix, because writers such as ITK choose the format by
-    it. It is flushed to the disk before the rename, so that a power cut leaves the old file or the
-    new one, never a torn one. A file that is replaced passes its permissions on; a symbolic link
+    it. It is flushed to the disk before the rename, so that a power cut leaves the old or the new
+    file, never an incomplete one. The permissions of a replaced file are kept; a symbolic link
     stays a link and its target is replaced.
 
     Parameters
@@ -59,8 +59,8 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
 def atomic_write_all(paths: Sequence[PathLike]) -> Iterator[list[Path]]:
     """Like :func:`atomic_write` for several files that belong together: all of them or none.
 
-    Every file is complete and flushed before the first is renamed. Should a later rename still
-    fail (Windows refuses while another program holds the file open), the earlier ones are undone.
+    All files are complete and flushed before the first is renamed. If a later rename fails (on
+    Windows, while another program has the file open), the earlier ones are undone.
 
     Parameters
     ----------
@@ -107,12 +107,12 @@ def write_all(files: Sequence[OutputFile]) -> None:
 
 @contextmanager
 def atomic_folder(path: PathLike) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path`` that gets its name only when the block succeeds.
+    """Yield a temporary folder beside ``path`` that is renamed to it only when the block succeeds.
 
     Parameters
     ----------
     path
-        The folder to make; not there yet, or empty. The folder around it must exist.
+        The folder to create; must be new or empty. Its parent must exist.
 
     Yields
     ------
@@ -122,13 +122,13 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
     Raises
     ------
     FlomoError
-        If something is in the way, or it cannot be written.
+        If the folder is not empty, or cannot be written.
     """
     target = Path(path).absolute()
     temporary = target.with_name(f".flomo-{secrets.token_hex(6)}")
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise FlomoError(f"{target} is there already; choose a folder that is new or empty.")
+            raise FlomoError(f"{target} exists already; choose a new or empty folder.")
         temporary.mkdir()
         yield temporary
         if target.exists():
@@ -139,17 +139,16 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
     except OSError as error:
         ours = (None, str(target), str(temporary))
         if error.filename not in ours and temporary not in Path(error.filename).parents:
-            raise  # about a file that the block reads
+            raise  # concerns a file that the block reads
         raise _explain(error, target) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def append(path: PathLike, data: bytes) -> None:
-    """Add bytes to the end of a file and flush it; after a failure it has its old length.
+    """Append bytes to a file and flush it; after a failure it has its old length.
 
-    For logs that only grow. A kill may still leave a part of ``data`` at the end, so records need a
-    checksum.
+    If the process is killed, a part of ``data`` may remain, so records need a checksum.
 
     Raises
     ------
@@ -174,12 +173,12 @@ def append(path: PathLike, data: bytes) -> None:
 
 
 def make_folder(path: PathLike, mode: int = 0o777) -> Path:
-    """Make a folder, if it is not there, so that a power cut does not take it away again.
+    """Create a folder if it does not exist, and flush its parent to the disk.
 
     Raises
     ------
     FlomoError
-        If it cannot be made.
+        If it cannot be created.
     """
     target = Path(path)
     if target.is_dir():
@@ -194,10 +193,10 @@ def make_folder(path: PathLike, mode: int = 0o777) -> Path:
 
 
 def check_writable(path: PathLike) -> None:
-    """Raise unless ``path`` can be written now, so that nothing is computed in vain.
+    """Raise unless ``path`` can be written, for a check before a long computation.
 
-    A file is really created beside ``path`` and removed again: permission bits alone do not tell
-    of read-only mounts, network shares or an administrator's account.
+    A temporary file is created beside ``path`` and removed: permission bits are not reliable on
+    read-only mounts, network shares or for administrators.
 
     Raises
     ------
@@ -208,7 +207,7 @@ def check_writable(path: PathLike) -> None:
 
 
 def _plain_target(path: PathLike) -> Path:
-    """Follow symbolic links to the file that is meant, which is a plain file or not there yet."""
+    """Resolve symbolic links to an ordinary file that may not exist yet."""
     target = Path(path).resolve()
     try:
         kind = target.stat().st_mode if target.exists() else stat.S_IFREG
@@ -222,7 +221,7 @@ def _plain_target(path: PathLike) -> Path:
 
 
 def _create_beside(target: Path) -> Path:
-    """Create an empty file with a fresh name in the folder of ``target``, with its permissions."""
+    """Create an empty temporary file beside ``target``, with its permissions."""
     _sweep(target.parent)
     compressed = target.name.lower().endswith(".gz")
     suffix = "".join(target.suffixes[-2:]) if compressed else target.suffix
@@ -242,9 +241,9 @@ def _create_beside(target: Path) -> Path:
 
 @lru_cache(maxsize=1024)
 def _sweep(folder: Path) -> None:
-    """Remove temporary files that a killed process left here, once for each folder.
+    """Remove temporary files of killed processes, once per folder.
 
-    Those of today may belong to a process that is at work.
+    Files younger than a day may belong to a running process.
     """
     yesterday = time.time() - _A_DAY
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -269,7 +268,7 @@ def _replace_all(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
                 temporary.replace(target)
             except OSError as error:
                 raise _explain(error, target) from error
-            if backup is not None or not existed:  # without a backup the new file is kept
+            if backup is not None or not existed:  # without a backup the new file stays
                 undo.append((target, backup))
     except BaseException:
         for target, backup in undo:
@@ -288,7 +287,7 @@ def _replace_all(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
 
 
 def _second_name(target: Path) -> Path | None:
-    """Link the present content of ``target`` to another name, where the file system can."""
+    """Create a hard link to ``target`` as a backup, if the file system supports it."""
     backup = target.with_name(f".flomo-{secrets.token_hex(6)}.old")
     try:
         os.link(target, backup)
@@ -298,9 +297,9 @@ def _second_name(target: Path) -> Path | None:
 
 
 def _flush(path: Path) -> None:
-    """Force a file, or the entries of a folder, onto the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     if path.is_dir() and os.name == "nt":
-        return  # Windows has no handle on a folder; its rename is already journalled.
+        return  # Windows cannot flush folders, but journals renames.
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -309,7 +308,7 @@ def _flush(path: Path) -> None:
 
 
 def _blamed(error: OSError, temporaries: Sequence[Path], targets: Sequence[Path]) -> Path | None:
-    """Return the target that the error is about; None if it is about another file."""
+    """Return the target that an error concerns; None for another file."""
     if error.filename is None:  # a failed write, such as on a full disk, names no file
         return targets[0]
     named = dict(zip(map(str, temporaries), targets, strict=True))
@@ -317,10 +316,10 @@ def _blamed(error: OSError, temporaries: Sequence[Path], targets: Sequence[Path]
 
 
 def _explain(error: OSError, target: Path) -> FlomoError:
-    """Turn an operating system error into one sentence."""
+    """Return a `FlomoError` for an operating system error."""
     if NOWHERE in target.parents:
         return FlomoError(
-            "This user has no home folder, so nothing can be kept; set FLOMO_HOME to a folder."
+            "This user has no home folder, so no files can be stored; set FLOMO_HOME to a folder."
         )
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return FlomoError(

@@ -1,4 +1,4 @@
-"""Where this program keeps files of its own on a user's computer."""
+"""The folders of this program on a user's computer."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 
 HOME_VARIABLE = "FLOMO_HOME"
-"""Environment variable: one folder for everything."""
+"""Environment variable for a folder that replaces all of them."""
 
 NOWHERE = Path("/proc/no home folder")
-"""Stands for the home folder of a user that has none: it is not there, and nobody can make it."""
+"""Placeholder for a missing home folder; it does not exist and cannot be created."""
 
 _NAME = "napari-flomo"
 _ON_MACOS = {"cache": "~/Library/Caches", "data": "~/Library/Application Support"}
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be fetched again: FLOMO_HOME, or the system's for caches.
+    """Return the folder for files that can be downloaded again: FLOMO_HOME, or the system's cache.
 
     For a user without a home folder, as in some containers, it lies below `NOWHERE`.
     """
@@ -25,7 +25,7 @@ def cache_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """Return the folder for what must not get lost: FLOMO_HOME, or the system's for user data.
+    """Return the folder for files that must not be lost: FLOMO_HOME, or the system's user data.
 
     For a user without a home folder, as in some containers, it lies below `NOWHERE`.
     """
@@ -38,7 +38,7 @@ def _chosen() -> Path | None:
         return None
     try:
         return Path(chosen).expanduser().absolute()
-    except RuntimeError:  # it names the home folder of nobody
+    except RuntimeError:  # the home folder of an unknown user
         return NOWHERE / _NAME
 
 
@@ -56,5 +56,5 @@ def _of_system(kind: str) -> Path:
             found = platformdirs.user_data_path(_NAME, appauthor=False)
     except (RuntimeError, KeyError, OSError):
         return NOWHERE / _NAME
-    # Without a home folder some versions answer with "~".
+    # Without a home folder some versions return "~".
     return found if found.is_absolute() else NOWHERE / _NAME

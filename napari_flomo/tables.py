@@ -1,4 +1,4 @@
-"""Text that people edit: JSON, YAML and tables, as editors and spreadsheets save it."""
+"""Read text and tables as editors and spreadsheets save them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)")
 
 
 def decode_text(content: bytes) -> str:
-    """Return text in UTF-8, with or without the mark at the start that Windows writes.
+    """Decode UTF-8, with or without a byte order mark, or UTF-16 with one.
 
-    UTF-16 is read where it is marked. Ends of lines become line feeds.
+    Line ends become line feeds.
 
     Raises
     ------
@@ -31,24 +31,24 @@ def decode_text(content: bytes) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Read a file as `decode_text` has it.
+    """Read a file with `decode_text`.
 
     Raises
     ------
     OSError
         If it cannot be read.
     UnicodeDecodeError
-        If it is no text in UTF-8 or UTF-16; a `ValueError`.
+        If it is not UTF-8 or UTF-16 text; a `ValueError`.
     """
     return decode_text(path.read_bytes())
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a table with a line of names at its top.
+    """Read a table with a header row.
 
-    Cells are separated by commas, semicolons or tabulators, whichever the first line has. In a
-    table with semicolons, as spreadsheets write it in many countries, numbers may have decimal
-    commas. Rows without any content are left out, as are cells beyond the named columns.
+    Cells are separated by commas, semicolons or tabs, whichever the first line has. With
+    semicolons, as spreadsheets write in many countries, numbers may have decimal commas. Empty rows
+    and cells without a column name are skipped.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     Returns
     -------
     list of dict
-        One for each row, text by name of the column; a cell that a row lacks is absent.
+        For each row, text by column name; missing cells are absent.
 
     Raises
     ------
@@ -88,6 +88,6 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def _with_point(cell: str) -> str:
-    """Return a number with a decimal point; other cells as they are."""
+    """Return a number with a decimal point, or the unchanged cell."""
     found = _DECIMAL_COMMA.fullmatch(cell.strip())
     return f"{found[1]}.{found[2]}" if found else cell

@@ -15,18 +15,18 @@ from napari_flomo.corrections.store import (
     default_store,
 )
 from napari_flomo.corrections.strokes import Stroke
-from napari_flomo.corrections.unfinished import Leftover, discard, unfinished
+from napari_flomo.corrections.unfinished import UnfinishedJournal, discard, unfinished
 
 __all__ = [
     "Correction",
     "CorrectionStore",
     "Finding",
     "Journal",
-    "Leftover",
     "ModelReference",
     "Record",
     "Replay",
     "Stroke",
+    "UnfinishedJournal",
     "check_alias",
     "default_store",
     "discard",

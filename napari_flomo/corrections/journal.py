@@ -1,4 +1,4 @@
-"""Every stroke on the disk before the next one: a crash costs the last stroke at most."""
+"""The journal of an image: every stroke is saved at once, so a crash costs at most the last one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from filelock import BaseFileLock
 from napari_flomo.corrections import layout
 from napari_flomo.corrections.identity import identity
 from napari_flomo.corrections.layout import About
-from napari_flomo.corrections.replaying import Tally, lost_sentence, painted
+from napari_flomo.corrections.replaying import StrokeSummary, apply_strokes, lost_sentence
 from napari_flomo.corrections.stored_files import read_stored, write_stored
 from napari_flomo.corrections.strokes import MAGIC, Stroke
 from napari_flomo.errors import FlomoError
@@ -28,10 +28,10 @@ from napari_flomo.paths import data_folder
 from napari_flomo.volumes import Volume
 
 COMPACT_BYTES = 16 << 20
-"""Bytes of strokes, some 50,000 with a brush, after which a snapshot replaces them."""
+"""Size of the strokes, some 50,000 with a brush, at which a snapshot replaces them."""
 
-LOOK_SECONDS = 1.0
-"""A program that looks for what was left has a journal open for less time than this."""
+LOCK_TIMEOUT_SECONDS = 1.0
+"""A program that searches for unfinished journals holds their locks for less time than this."""
 
 
 def journals_folder() -> Path:
@@ -40,21 +40,21 @@ def journals_folder() -> Path:
 
 
 class Journal:
-    """The journal of one image; made by `Journal.create` or `Journal.open`.
+    """The journal of one image; use `Journal.create` or `Journal.open`.
 
-    A folder with a copy of the image and of the network's labels (NRRD, readable without us), what
-    made them (``journal.json``) and the strokes; `napari_flomo.corrections.layout` describes it. It
-    is locked while it is open, so that no other program offers it for restoring.
+    It is a folder with copies of the image and of the network's labels (NRRD), their origin
+    (``journal.json``) and the strokes, see `napari_flomo.corrections.layout`. It is locked while it
+    is open, so that no other program offers to restore it.
 
     Attributes
     ----------
     folder
-        Where it lies; the name is random.
+        Its folder, with a random name.
     problem
-        One sentence while strokes cannot be written (disk full, read-only), else None. They are
-        kept in memory and written with the next stroke that succeeds.
+        One sentence while strokes cannot be written (disk full, read-only), else None. They stay
+        in memory and are written with the next stroke that succeeds.
     lost
-        One sentence when a torn end was cut off as the journal was opened, else None.
+        One sentence if a damaged end was truncated when the journal was opened, else None.
     """
 
     def __init__(self, folder: Path, lock: BaseFileLock, *, compact_bytes: int) -> None:
@@ -66,10 +66,10 @@ class Journal:
         self._file: IO[bytes] | None = None
         content = layout.read_content(folder)
         self._generation, self._end = content.generation, content.end
-        self._tally = Tally.of(content.strokes)
+        self._summary = StrokeSummary.of(content.strokes)
         self.lost = lost_sentence(content.fault)
         if content.fault is not None:
-            self._cut()
+            self._truncate_damaged_end()
         self._open_strokes()
 
     @classmethod
@@ -85,33 +85,34 @@ class Journal:
         parent: Path | None = None,
         compact_bytes: int = COMPACT_BYTES,
     ) -> Self:
-        """Begin a journal. Takes as long as writing the image; best done in another thread.
+        """Create a journal. Takes as long as writing the image; call it in another thread.
 
         Parameters
         ----------
         image
-            Is copied, without name.
+            The image; copied without its name.
         labels
-            What is about to be corrected, on the image's grid. A viewer that goes on painting in
-            the meantime passes a copy.
+            Labels to correct, on the grid of the image. Pass a copy if they may change meanwhile.
         image_hash
-            `identity` of the image, where it is known already.
+            `identity` of the image, if known.
         about
             Plain JSON types: ``{"model": ..., "card_sha256": ..., "structures": {"1": "RV"}}``.
-            Never a path or anything of the patient.
+            Without paths and patient data.
         locked, accepted
-            Codes of labels that are finished already, and slices ``(frame, slice)`` accepted.
+            Codes of locked labels, and accepted slices ``(frame, slice)``.
         parent
-            Folder to make it in; `journals_folder` by default.
+            Parent folder; by default `journals_folder`.
         compact_bytes
-            Strokes of this size are replaced by a snapshot.
+            Size at which a snapshot replaces the strokes.
 
         Raises
         ------
         FlomoError
-            If it cannot be written; nothing is left of it.
+            If it cannot be written; no files remain.
         """
-        begun = Tally(locked=set(locked), accepted={(int(f), int(s)) for f, s in accepted})
+        initial = StrokeSummary(
+            locked=set(locked), accepted={(int(f), int(s)) for f, s in accepted}
+        )
         folder = (parent or journals_folder()) / secrets.token_hex(8)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -121,11 +122,11 @@ class Journal:
                 f"No journal can be kept in {folder.parent}: {_reason(error)}."
             ) from error
         try:
-            lock = layout.lock_of(folder)
-            _write_plainly(image, layout.image_file(folder, image))
-            _write_plainly(labels, layout.labels_file(folder, 0))
+            lock = layout.acquire_lock(folder)
+            _write_anonymous(image, layout.image_file(folder, image))
+            _write_anonymous(labels, layout.labels_file(folder, 0))
             with atomic_write(layout.strokes_file(folder, 0)) as temporary:
-                temporary.write_bytes(MAGIC + (begun.to_stroke().to_record() if begun else b""))
+                temporary.write_bytes(MAGIC + (initial.to_stroke().to_record() if initial else b""))
             note = dict(about or {})
             known = image_hash or identity(image)
             layout.write_about(folder, About(known, time.time(), labels.data.shape, note))
@@ -136,7 +137,7 @@ class Journal:
 
     @classmethod
     def open(cls, folder: Path, *, compact_bytes: int = COMPACT_BYTES) -> Self:
-        """Go on with a journal that a crash left; a torn end is cut off and kept as ``*.cut``.
+        """Open a journal after a crash; a damaged end is truncated and kept as ``*.cut``.
 
         Raises
         ------
@@ -144,7 +145,7 @@ class Journal:
             If another program has it open, or it cannot be read.
         """
         layout.read_about(folder)
-        lock = layout.lock_of(folder, LOOK_SECONDS)
+        lock = layout.acquire_lock(folder, LOCK_TIMEOUT_SECONDS)
         try:
             return cls(folder, lock, compact_bytes=compact_bytes)
         except BaseException:
@@ -153,20 +154,21 @@ class Journal:
 
     @property
     def strokes(self) -> int:
-        """How many changes of voxels it holds."""
-        return self._tally.strokes
+        """Number of changes of voxels."""
+        return self._summary.strokes
 
     def record(self, stroke: Stroke) -> str | None:
-        """Write a stroke; when this returns it is on the disk, or the reason why not is returned.
+        """Write a stroke and flush it to the disk.
 
-        Never raises for the sake of the disk: painting goes on. A long journal is compacted first.
+        Disk errors are returned, not raised, so that painting can continue. A long journal is
+        compacted.
 
         Returns
         -------
         str or None
             `problem`.
         """
-        self._tally.add(stroke)
+        self._summary.add(stroke)
         self._pending.append(stroke.to_record())
         try:
             self._write(b"".join(self._pending))
@@ -176,7 +178,7 @@ class Journal:
         self._pending.clear()
         self.problem = None
         if self._end > self._compact_bytes:
-            with suppress(FlomoError, OSError):  # the journal is whole as it is, only long
+            with suppress(FlomoError, OSError):  # the journal is valid, only long
                 self.compact()
         return None
 
@@ -186,13 +188,13 @@ class Journal:
         Raises
         ------
         FlomoError
-            If it cannot be written; the journal is as it was.
+            If it cannot be written; the journal is unchanged.
         """
         old, new = self._generation, self._generation + 1
         base = read_stored(layout.labels_file(self.folder, old))
-        flat, tally, _ = painted(base.data, layout.read_content(self.folder))
+        flat, summary, _ = apply_strokes(base.data, layout.read_content(self.folder))
         labels = base.with_data(flat.reshape(base.data.shape), axes=base.axes)
-        head = MAGIC + tally.to_stroke().to_record()
+        head = MAGIC + summary.to_stroke().to_record()
         places = [layout.labels_file(self.folder, new), layout.strokes_file(self.folder, new)]
         with atomic_write_all(places) as (snapshot, strokes):
             write_stored(labels, snapshot, compress=False)
@@ -201,11 +203,11 @@ class Journal:
         self._generation, self._end = new, len(head)
         self._open_strokes()
         layout.strokes_file(self.folder, old).unlink(missing_ok=True)
-        if old:  # the labels of the network stay
+        if old:  # keep the labels of the network
             layout.labels_file(self.folder, old).unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Close and remove the journal, because its labels are safe elsewhere now.
+        """Close and remove the journal, after its labels were saved elsewhere.
 
         Raises
         ------
@@ -216,11 +218,11 @@ class Journal:
         remove(self.folder, self._lock)
 
     def close(self) -> None:
-        """Close it as it is; it will be offered for restoring, unless nothing was ever changed."""
+        """Close the journal. It can be restored later; without changes it is removed."""
         if self._file is None:
             return
         self._close_strokes()
-        if self._tally:
+        if self._summary:
             self._lock.release()
         else:
             with suppress(FlomoError):
@@ -238,7 +240,7 @@ class Journal:
         self.close()
 
     def _write(self, data: bytes) -> None:
-        """Append and flush to the disk; a half-written record is taken back."""
+        """Append and flush to the disk; truncate a partial record after an error."""
         if self._file is None:
             raise OSError(errno.EBADF, "the journal is closed")
         if os.fstat(self._file.fileno()).st_nlink == 0:
@@ -269,8 +271,8 @@ class Journal:
             self._file.close()
             self._file = None
 
-    def _cut(self) -> None:
-        """Cut off what cannot be read, and keep it aside for whoever wants to look."""
+    def _truncate_damaged_end(self) -> None:
+        """Truncate a damaged end, and keep it in another file."""
         path = layout.strokes_file(self.folder, self._generation)
         content = path.read_bytes()
         with atomic_write(path.with_suffix(".cut")) as aside:
@@ -282,7 +284,7 @@ class Journal:
 
 
 def remove(folder: Path, lock: BaseFileLock) -> None:
-    """Remove a journal whose lock is held, and let the lock go.
+    """Remove a journal whose lock is held, and release the lock.
 
     Raises
     ------
@@ -290,7 +292,7 @@ def remove(folder: Path, lock: BaseFileLock) -> None:
         If it cannot be removed.
     """
     try:
-        # Without it the folder is no journal, should the rest not succeed.
+        # First, because a folder without it is not a journal.
         (folder / layout.ABOUT_FILE).unlink(missing_ok=True)
         lock.release()
         shutil.rmtree(folder)
@@ -302,8 +304,8 @@ def remove(folder: Path, lock: BaseFileLock) -> None:
         lock.release()
 
 
-def _write_plainly(volume: Volume, path: Path) -> None:
-    """Write a volume without name; slices are the slowest axis, as strokes count the voxels."""
+def _write_anonymous(volume: Volume, path: Path) -> None:
+    """Write a volume without its name; slices are the slowest axis, as for the strokes."""
     anonymous = replace(volume, source="", extra={})
     write_stored(anonymous, path, compress=False)
 
@@ -315,10 +317,10 @@ def _reason(error: OSError) -> str:
 def _sentence(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            "The disk is full, so your strokes are safe in memory only; free some space and they "
-            "are written with the next stroke, or save the labels elsewhere."
+            "The disk is full, so your strokes are in memory only; free some space and they are "
+            "written with the next stroke, or save the labels elsewhere."
         )
     return (
-        f"Your strokes cannot be written ({_reason(error)}) and are safe in memory only; save the "
+        f"Your strokes cannot be written ({_reason(error)}) and are in memory only; save the "
         "labels soon."
     )

@@ -1,12 +1,12 @@
-"""The files of a journal, by name and content.
+"""The files of a journal.
 
 ======================  ==========================================================================
-``image.nrrd``          copy of the image, without name (``image.tif`` for a colour photo)
-``labels-0.nrrd``       labels of the network, where the person began
-``strokes-0.bin``       what was done since
-``labels-N.nrrd``       after compaction: labels so far; ``strokes-N.bin`` goes on from there
-``journal.json``        hash of the image, model, times; written last, so a folder without is none
-``lock``                held by the program that has the journal open
+``image.nrrd``          copy of the image (``image.tif`` for a colour photo)
+``labels-0.nrrd``       labels of the network before editing
+``strokes-0.bin``       changes since then
+``labels-N.nrrd``       labels after compaction N; ``strokes-N.bin`` has the changes since then
+``journal.json``        hash of the image, model, times; written last, so a journal has it
+``lock``                held while a program has the journal open
 ======================  ==========================================================================
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from napari_flomo.corrections.strokes import MAGIC, Damaged, Stroke, records
+from napari_flomo.corrections.strokes import MAGIC, DamagedRecord, Stroke, records
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.volumes import Volume
@@ -34,7 +34,7 @@ _STROKES = re.compile(r"strokes-(\d+)\.bin")
 
 @dataclass(frozen=True)
 class About:
-    """What ``journal.json`` says.
+    """The content of ``journal.json``.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class About:
     created
         Seconds since 1970.
     shape
-        Of the labels, by which the flat indices of the strokes are meant.
+        Shape of the labels, for the flat indices of the strokes.
     note
         Model, card hash, names of the codes, versions.
     """
@@ -56,20 +56,20 @@ class About:
 
 @dataclass(frozen=True)
 class Content:
-    """The strokes of a journal's present generation.
+    """The strokes of a journal since its last compaction.
 
     Attributes
     ----------
     generation
-        How often the journal was compacted.
+        Number of compactions.
     strokes
-        All good ones.
+        All valid strokes.
     end
-        Offset behind the last good one.
+        Offset after the last valid stroke.
     size
-        Of the file; more than ``end`` when its tail is torn or damaged.
+        Size of the file; more than ``end`` if its end is damaged.
     fault
-        What is wrong with the tail, or None.
+        What is wrong with the end, or None.
     """
 
     generation: int
@@ -80,39 +80,39 @@ class Content:
 
 
 def labels_file(folder: Path, generation: int) -> Path:
-    """Return the labels on which the strokes of a generation build."""
+    """Return the file of the labels before the strokes of a generation."""
     return folder / f"labels-{generation}.nrrd"
 
 
 def strokes_file(folder: Path, generation: int) -> Path:
-    """Return the strokes of a generation."""
+    """Return the file of the strokes of a generation."""
     return folder / f"strokes-{generation}.bin"
 
 
 def image_file(folder: Path, image: Volume | None = None) -> Path:
-    """Return the copy of the image: where it is, or where that of ``image`` goes."""
+    """Return the file of the image copy, existing or for ``image``."""
     photo = folder / "image.tif"
     coloured = photo.exists() if image is None else "channels" in image.axes
     return photo if coloured else folder / "image.nrrd"
 
 
-def lock_of(folder: Path, patience: float = 0.0) -> FileLock:
-    """Take the lock of a journal; it goes with the process, however that ends.
+def acquire_lock(folder: Path, timeout_seconds: float = 0.0) -> FileLock:
+    """Acquire the lock of a journal; it is released whenever the process ends.
 
     Parameters
     ----------
     folder
         Of the journal.
-    patience
-        Seconds to wait for another program.
+    timeout_seconds
+        How long to wait for another program.
 
     Raises
     ------
     FlomoError
         If another program holds it.
     """
-    # Journals are made in one thread and closed in another.
-    lock = FileLock(folder / LOCK_FILE, timeout=patience, thread_local=False)
+    # Journals are created in one thread and closed in another.
+    lock = FileLock(folder / LOCK_FILE, timeout=timeout_seconds, thread_local=False)
     try:
         lock.acquire()
     except Timeout as error:
@@ -189,7 +189,7 @@ def read_content(folder: Path) -> Content:
         for stroke, offset in records(content):
             strokes.append(stroke)
             end = offset
-    except Damaged as damage:
+    except DamagedRecord as damage:
         fault = str(damage)
         if content[: len(MAGIC)] != MAGIC:
             end = 0

@@ -1,4 +1,4 @@
-"""What a journal says: the labels as they were after the last stroke."""
+"""Restore the labels of a journal."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from napari_flomo.corrections.layout import (
     read_content,
 )
 from napari_flomo.corrections.stored_files import read_stored
-from napari_flomo.corrections.strokes import Damaged, Stroke
+from napari_flomo.corrections.strokes import DamagedRecord, Stroke
 from napari_flomo.volumes import Volume
 
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """A journal read back.
+    """The content of a journal.
 
     Attributes
     ----------
@@ -33,21 +33,21 @@ class Replay:
     proposed
         The labels of the network.
     labels
-        The labels after the last good stroke.
+        The labels after the last valid stroke.
     strokes
-        How many changes of voxels the journal holds, undone ones included.
+        Number of changes of voxels, including undone ones.
     accepted
-        Slices that were accepted: ``(frame, slice)``.
+        Accepted slices: ``(frame, slice)``.
     locked
-        Codes of the labels that were finished.
+        Codes of locked labels.
     image_hash
         `identity` of the image.
     about
-        What was noted at the start: model, card hash, names of the codes, versions.
+        Model, card hash, names of the codes, versions.
     last_change
-        Seconds since 1970 of the last stroke, or of the start.
+        Seconds since 1970 of the last stroke, or of the creation.
     lost
-        One sentence when a torn or damaged end was left out, else None.
+        One sentence if a damaged end was ignored, else None.
     """
 
     image: Volume
@@ -63,8 +63,8 @@ class Replay:
 
 
 @dataclass
-class Tally:
-    """What strokes add up to, the voxels aside.
+class StrokeSummary:
+    """Summary of strokes, without their voxels.
 
     Attributes
     ----------
@@ -78,15 +78,15 @@ class Tally:
     last_change: float = 0.0
 
     @classmethod
-    def of(cls, strokes: Iterable[Stroke]) -> Tally:
-        """Add up strokes."""
-        tally = cls()
+    def of(cls, strokes: Iterable[Stroke]) -> StrokeSummary:
+        """Summarise strokes."""
+        summary = cls()
         for stroke in strokes:
-            tally.add(stroke)
-        return tally
+            summary.add(stroke)
+        return summary
 
     def add(self, stroke: Stroke) -> None:
-        """Add one more. A clock that went backwards does not make the last change older."""
+        """Add a stroke. A clock that is set back does not make the last change older."""
         self.last_change = max(self.last_change, stroke.time)
         note = stroke.note
         if stroke.kind in ("stroke", "undo"):
@@ -106,7 +106,7 @@ class Tally:
         return bool(self.strokes or self.accepted or self.locked)
 
     def to_stroke(self) -> Stroke:
-        """Return a record from which a compacted journal goes on."""
+        """Return the first record of a compacted journal."""
         note = {
             "strokes": self.strokes,
             "accepted": sorted(self.accepted),
@@ -121,7 +121,7 @@ def replay(folder: Path) -> Replay:
     Parameters
     ----------
     folder
-        Of the journal.
+        Folder of the journal.
 
     Raises
     ------
@@ -131,49 +131,51 @@ def replay(folder: Path) -> Replay:
     about, content = read_about(folder), read_content(folder)
     proposed = _labels(folder, 0, about.shape)
     base = _labels(folder, content.generation, about.shape)
-    flat, tally, fault = painted(base.data, content)
+    flat, summary, fault = apply_strokes(base.data, content)
     return Replay(
         image=read_stored(image_file(folder)),
         proposed=proposed,
         labels=base.with_data(flat.reshape(base.data.shape), axes=base.axes),
-        strokes=tally.strokes,
-        accepted=frozenset(tally.accepted),
-        locked=frozenset(tally.locked),
+        strokes=summary.strokes,
+        accepted=frozenset(summary.accepted),
+        locked=frozenset(summary.locked),
         image_hash=about.image_hash,
         about=about.note,
-        last_change=max(tally.last_change, about.created),
+        last_change=max(summary.last_change, about.created),
         lost=lost_sentence(fault),
     )
 
 
-def painted(base: NDArray[Any], content: Content) -> tuple[NDArray[np.integer], Tally, str | None]:
-    """Return the flat labels after all good strokes, what they add up to, and what is wrong.
+def apply_strokes(
+    base: NDArray[Any], content: Content
+) -> tuple[NDArray[np.integer], StrokeSummary, str | None]:
+    """Return the flat labels after all valid strokes, their summary, and what is damaged.
 
     A stroke that does not fit the image ends the replay like a damaged one.
     """
     flat = base.ravel().copy()
-    tally = Tally()
+    summary = StrokeSummary()
     for stroke in content.strokes:
         try:
             flat = _paint(flat, stroke)
-            tally.add(stroke)
-        except (Damaged, LookupError, TypeError, ValueError):
-            return flat, tally, "a stroke does not fit the image"
-    return flat, tally, content.fault
+            summary.add(stroke)
+        except (DamagedRecord, LookupError, TypeError, ValueError):
+            return flat, summary, "a stroke does not fit the image"
+    return flat, summary, content.fault
 
 
 def lost_sentence(fault: str | None) -> str | None:
-    """Return what a user is told of a damaged end."""
+    """Return a sentence for the user about a damaged end."""
     if fault is None:
         return None
-    return f"The last stroke was cut off by the crash and is left out ({fault})."
+    return f"The last stroke was damaged by the crash and is lost ({fault})."
 
 
 def _paint(flat: NDArray[np.integer], stroke: Stroke) -> NDArray[np.integer]:
     if not stroke.indices.size:
         return flat
     if stroke.indices[-1] >= flat.size or stroke.indices[0] < 0:
-        raise Damaged("it lies outside of the image")
+        raise DamagedRecord("it lies outside the image")
     limits = np.iinfo(flat.dtype)
     if stroke.new.max() > limits.max or stroke.new.min() < limits.min:
         flat = flat.astype(np.promote_types(flat.dtype, stroke.new.dtype))

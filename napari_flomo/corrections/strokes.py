@@ -1,10 +1,10 @@
-"""One change of a person, as it lies in a journal.
+"""Changes of labels, and their records in a journal file.
 
 A journal file is `MAGIC` and then records: length of the payload (4 bytes), CRC-32 of the
 payload (4 bytes), payload. All numbers are little-endian. A payload is a head (kind, time, element
 types, number of voxels, length of the note), the note in JSON, and the compressed voxels: steps
-between the ascending flat indices, old values, new values. A brush that paints runs of neighbouring
-voxels steps by one most of the time, which compresses to almost nothing.
+between the ascending flat indices, old values, new values. Most steps of a brush
+are one, which compresses well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from napari_flomo.errors import FlomoError
 
 MAGIC = b"FLOMOJ1\n"
 Kind = Literal["stroke", "undo", "accept", "lock", "state"]
-KINDS: tuple[Kind, ...] = ("stroke", "undo", "accept", "lock", "state")  # by number; only append
+KINDS: tuple[Kind, ...] = (
+    "stroke",
+    "undo",
+    "accept",
+    "lock",
+    "state",
+)  # stored by index; only append
 
 _FRAME = struct.Struct("<II")
 _HEAD = struct.Struct("<BdccQI")  # kind, time, types of indices and values, voxels, bytes of note
@@ -32,28 +38,28 @@ _VALUES = {b"1": "<u1", b"2": "<u2", b"4": "<i4", b"8": "<i8"}
 LARGEST_PAYLOAD = 1 << 30
 
 
-class Damaged(FlomoError):
-    """Bytes that are no record; a journal is cut there."""
+class DamagedRecord(FlomoError):
+    """Bytes that are not a valid record; a journal is truncated there."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stroke:
-    """One change: voxels painted or restored, a slice accepted, a label locked.
+    """One change: voxels painted or restored, a slice accepted, or a label locked.
 
     Parameters
     ----------
     kind
-        ``"stroke"`` and ``"undo"`` (also redo) change voxels; ``"accept"`` and ``"lock"`` carry
-        their meaning in the note. ``"state"`` is written by compaction.
+        ``"stroke"`` and ``"undo"`` (also redo) change voxels; ``"accept"`` and ``"lock"`` are
+        described by the note. ``"state"`` is written by compaction.
     indices
         Flat indices into the label array in C order, each once.
     old, new
-        Values before and after, as many as indices.
+        Values before and after, one per index.
     time
         Seconds since 1970.
     note
         Plain JSON types: ``{"frame": 0, "slice": 5, "accepted": true}`` for "accept", ``{"code":
-        3, "locked": true}`` for "lock". Never a name or a path.
+        3, "locked": true}`` for "lock". Without names and paths.
     """
 
     kind: Kind
@@ -74,15 +80,15 @@ class Stroke:
         time: float,
         note: Mapping[str, Any] | None = None,
     ) -> Stroke:
-        """Make a stroke of what a viewer's brush reports.
+        """Create a stroke from the changes that a viewer reports.
 
-        A brush that went over a voxel twice reports it twice: the first old and the last new value
-        are what counts. Single values stand for all voxels.
+        A voxel may be reported twice: the first old and the last new value count. Single values
+        apply to all voxels.
 
         Parameters
         ----------
         kind, time, note
-            See above.
+            As in `Stroke`.
         indices
             Flat indices in C order (``numpy.ravel_multi_index``), in the order of painting.
         old, new
@@ -91,7 +97,7 @@ class Stroke:
         Raises
         ------
         FlomoError
-            If there are not as many values as indices.
+            If the numbers of values and indices differ.
         """
         flat = np.asarray(indices, np.int64).ravel()
         try:
@@ -125,12 +131,12 @@ class Stroke:
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Stroke:
-        """Read a payload whose checksum is right.
+        """Read a payload with a valid checksum.
 
         Raises
         ------
         Damaged
-            If it makes no sense all the same.
+            If it is invalid all the same.
         """
         try:
             number, time, index_type, value_type, count, length = _HEAD.unpack_from(payload)
@@ -140,13 +146,13 @@ class Stroke:
             step_type, type_ = np.dtype(_STEPS[index_type]), np.dtype(_VALUES[value_type])
             ends = np.cumsum([step_type.itemsize, type_.itemsize, type_.itemsize]) * count
             if len(voxels) != ends[-1] or not isinstance(note, dict):
-                raise Damaged("its length is wrong")
+                raise DamagedRecord("its length is wrong")
             steps = np.frombuffer(voxels[: ends[0]], step_type).astype(np.int64)
             old = np.frombuffer(voxels[ends[0] : ends[1]], type_)
             new = np.frombuffer(voxels[ends[1] :], type_)
             return cls(KINDS[number], np.cumsum(steps), old, new, time, note)
         except (struct.error, zlib.error, ValueError, LookupError) as error:
-            raise Damaged(f"it is no record ({error})") from error
+            raise DamagedRecord(f"it is not a valid record ({error})") from error
 
 
 def records(content: bytes) -> Iterator[tuple[Stroke, int]]:
@@ -155,20 +161,20 @@ def records(content: bytes) -> Iterator[tuple[Stroke, int]]:
     Raises
     ------
     Damaged
-        At the first byte that makes no sense; what was yielded before is good.
+        At the first invalid byte; everything yielded before is valid.
     """
     if content[: len(MAGIC)] != MAGIC:
-        raise Damaged("it does not begin like a journal")
+        raise DamagedRecord("it does not begin like a journal")
     at = len(MAGIC)
     while at < len(content):
         if len(content) - at < _FRAME.size:
-            raise Damaged("it ends within a record")
+            raise DamagedRecord("it ends within a record")
         length, checksum = _FRAME.unpack_from(content, at)
         payload = content[at + _FRAME.size : at + _FRAME.size + length]
         if length > LARGEST_PAYLOAD or len(payload) < length:
-            raise Damaged("it ends within a record")
+            raise DamagedRecord("it ends within a record")
         if zlib.crc32(payload) != checksum:
-            raise Damaged("a checksum is wrong")
+            raise DamagedRecord("a checksum is wrong")
         at += _FRAME.size + length
         yield Stroke.from_payload(payload), at
 

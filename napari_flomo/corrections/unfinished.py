@@ -1,4 +1,4 @@
-"""What a crash left behind."""
+"""Find journals that a crash left behind."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from filelock import BaseFileLock
 
 from napari_flomo.corrections import layout
 from napari_flomo.corrections.journal import journals_folder, remove
-from napari_flomo.corrections.replaying import Tally
+from napari_flomo.corrections.replaying import StrokeSummary
 from napari_flomo.errors import FlomoError
 
 HALF_MADE_SECONDS = 3600.0
-"""A folder without ``journal.json`` is younger than this while it is being made."""
+"""A folder without ``journal.json`` that is younger than this may still be written."""
 
 
 @dataclass(frozen=True)
-class Leftover:
-    """A journal that no program has open.
+class UnfinishedJournal:
+    """A journal that is not open in any program.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Leftover:
     model
         Name of the model whose labels were corrected; empty when unknown.
     strokes
-        How many changes of voxels it holds.
+        Number of changes of voxels.
     last_change
         Seconds since 1970.
     """
@@ -43,7 +43,7 @@ class Leftover:
     last_change: float
 
 
-def unfinished(parent: Path | None = None) -> list[Leftover]:
+def unfinished(parent: Path | None = None) -> list[UnfinishedJournal]:
     """Return the journals that a crash left, the latest first.
 
     Journals that a living program has open are left out, and damaged ones of which nothing can be
@@ -57,11 +57,11 @@ def unfinished(parent: Path | None = None) -> list[Leftover]:
     found = []
     for folder in _folders(parent or journals_folder()):
         try:
-            lock = layout.lock_of(folder)
+            lock = layout.acquire_lock(folder)
         except FlomoError:
             continue
         try:
-            leftover = _look_at(folder, lock)
+            leftover = _inspect(folder, lock)
         finally:
             lock.release()
         if leftover is not None:
@@ -78,17 +78,17 @@ def discard(folder: Path) -> None:
         If another program has it open or it cannot be removed.
     """
     layout.read_about(folder)
-    remove(folder, layout.lock_of(folder))
+    remove(folder, layout.acquire_lock(folder))
 
 
-def _look_at(folder: Path, lock: BaseFileLock) -> Leftover | None:
+def _inspect(folder: Path, lock: BaseFileLock) -> UnfinishedJournal | None:
     if not (folder / layout.ABOUT_FILE).exists():
         with suppress(FlomoError):
             remove(folder, lock)  # half made, or half removed
         return None
     try:
         about, content = layout.read_about(folder), layout.read_content(folder)
-        tally = Tally.of(content.strokes)
+        summary = StrokeSummary.of(content.strokes)
     except (FlomoError, LookupError, TypeError, ValueError):
         return None
     if not (content.strokes or content.fault):
@@ -96,8 +96,8 @@ def _look_at(folder: Path, lock: BaseFileLock) -> Leftover | None:
             remove(folder, lock)
         return None
     model = str(about.note.get("model", ""))
-    last = max(tally.last_change, about.created)
-    return Leftover(folder, about.image_hash, model, tally.strokes, last)
+    last = max(summary.last_change, about.created)
+    return UnfinishedJournal(folder, about.image_hash, model, summary.strokes, last)
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""How far a model's volumes and ejection fractions lie from a reader's, as its card says."""
+"""Limits of agreement of a model with a reader, from its card."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_flomo.models.card import ModelCard
 
 @dataclass(frozen=True)
 class Agreement:
-    """Limits of agreement of one measure, on patients that training never saw.
+    """Limits of agreement of one measure, on patients that were not used for training.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Agreement:
     unit
         "ml" or "%".
     patients
-        How many there were.
+        Number of patients.
     """
 
     low: float
@@ -34,12 +34,12 @@ class Agreement:
 
 
 def agreement_of(card: ModelCard, ventricle: str, measure: str) -> Agreement | None:
-    """Return what a card says of a measure; None where it says nothing that makes sense.
+    """Return the limits of agreement of a measure from a card, or None.
 
     Parameters
     ----------
     card
-        Its ``metrics`` may have what `flomo evaluate` found.
+        Its ``metrics`` may contain the results of `flomo evaluate`.
     ventricle
         ``"left ventricle"`` or ``"right ventricle"``.
     measure

@@ -1,4 +1,4 @@
-"""Whether what was measured can be a heart: a wrong spacing gives wrong labels and millilitres."""
+"""Check whether measured labels can be a heart: a wrong spacing gives wrong labels and volumes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from napari_flomo.models.card import ModelCard
 from napari_flomo.volumes import Volume
 
 SMALLEST_PIXEL_MM, LARGEST_PIXEL_MM = 0.3, 3.0
-"""Cardiac MRI is reconstructed to 0.5 to 2.5 mm; beyond these limits a factor must be wrong."""
+"""Cardiac MRI is reconstructed to 0.5 to 2.5 mm; beyond these limits it must be wrong."""
 
 SMALLEST_PART_ML, LARGEST_PART_ML = 5.0, 1000.0
-"""Of each part of the heart, on average: a cavity of a newborn holds about 8 ml at the end of
-diastole, and cavities that are dilated most hold about 600 ml."""
+"""Average per part of the heart: a ventricle of a newborn has about 8 ml at end-diastole, extremely
+dilated ones about 600 ml."""
 
 FEWEST_SLICES = 3
-"""Of fewer slices a small part of the heart may be all there is."""
+"""Fewer slices may show only a small part of the heart."""
 
 
 def implausible(
@@ -30,23 +30,23 @@ def implausible(
     *,
     complete: bool = True,
 ) -> tuple[str, ...]:
-    """Say what about labels of a heart suggests that the spacing of their image is wrong.
+    """Return warnings if labels of a heart suggest a wrong spacing.
 
     Parameters
     ----------
     labels
-        What was segmented, on the grid of the image.
+        The segmentation, on the grid of the image.
     card
-        Of the model. One that knows no ventricle is not judged.
+        Of the model; models without ventricles are not checked.
     frames
-        Those that were segmented; all by default.
+        Frames that were segmented; all by default.
     complete
-        Whether all slices of these were.
+        Whether all of their slices were segmented.
 
     Returns
     -------
     tuple of str
-        Sentences for the user; empty where nothing is strange or millimetres are unknown.
+        Sentences for the user; empty if nothing is implausible or the spacing is unknown.
     """
     codes = HeartCodes.of(card.labels)
     if codes is None or not labels.geometry.spacing_known:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from napari_flomo.corrections import Leftover, Replay
+from napari_flomo.corrections import Replay, UnfinishedJournal
 from napari_flomo.jobs import Problem, Progress
 from napari_flomo.measures import agreement_of
 from napari_flomo.models import ModelCard, ModelState
@@ -240,7 +240,7 @@ def autosave_text(problem: str | None) -> str:
     return f"Your strokes are not safe on the disk: {problem}"
 
 
-def leftover_text(left: Leftover, others: int = 0) -> str:
+def leftover_text(left: UnfinishedJournal, others: int = 0) -> str:
     """Say what a crash left, and of how many other images there is more."""
     when = datetime.fromtimestamp(left.last_change).strftime("%d %B %Y, %H:%M")
     one = left.strokes == 1

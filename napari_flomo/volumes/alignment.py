@@ -1,9 +1,8 @@
-"""Labels and images are compared in the patient, not in storage.
+"""Align labels with their image.
 
-dcm2niix, ITK-SNAP, SimpleITK and nibabel store the rows, columns and slices of one place in
-different orders and directions, and round its numbers differently. Labels are brought onto the
-storage of their image where every voxel has a voxel of the image at its place, and refused where
-not: they are never resampled.
+dcm2niix, ITK-SNAP, SimpleITK and nibabel store rows, columns and slices in different orders and
+directions, with different rounding. Labels are brought into the storage order of their image if
+their voxels coincide, and rejected otherwise: they are never resampled.
 """
 
 from __future__ import annotations
@@ -19,29 +18,29 @@ from napari_flomo.volumes.geometry import Geometry
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
 
 LARGEST_SHIFT = 0.1
-"""How far the centre of a voxel may lie from that of the image, in voxels of the image."""
+"""Largest distance between the centres of corresponding voxels, in voxels of the image."""
 
 LARGEST_FRACTION = 0.01
-"""How far a label may lie from a whole number, as after scaling by a header."""
+"""Largest distance of a label from a whole number, for example after scaling by a header."""
 
 
 def align_labels(labels: Volume, image: Volume) -> Volume:
-    """Return labels in the storage and on the very geometry of an image at the same place.
+    """Return labels in the storage order and with the exact geometry of an image.
 
-    Rows, columns and slices may be stored in any order and direction. Where neither spacing is
-    known, as of photos, the shape alone must be the same.
+    Rows, columns and slices may be stored in any order and direction. If neither spacing is known,
+    as for photos, only the shapes must be equal.
 
     Parameters
     ----------
     labels
         Whole numbers, or floats close to them (see `whole_labels`), with frames or without.
     image
-        The image; its voxels are not looked at, and it may have channels.
+        The image, possibly with channels; its voxels are not read.
 
     Returns
     -------
     Volume
-        Integers with the axes of the image, less channels, and its geometry.
+        Integers with the axes of the image without channels, and its geometry.
 
     Raises
     ------
@@ -72,7 +71,7 @@ def align_labels(labels: Volume, image: Volume) -> Volume:
 
 
 def whole_labels(labels: Volume) -> Volume:
-    """Return labels as integers: some programs save them as floats, or scaled by the header.
+    """Return labels as integers: some programs save them as floats, or with scaling.
 
     Raises
     ------
@@ -104,13 +103,13 @@ def same_place(first: Volume, second: Volume) -> bool:
     return bool(shift.max() <= LARGEST_SHIFT)
 
 
-Order = tuple[tuple[int, bool], ...]
+AxisMapping = tuple[tuple[int, bool], ...]
 """For each array axis of the image the array axis of the labels, and whether it is reversed."""
 
 
-def _storage(labels: Volume, image: Volume) -> Order:
-    """Find how the labels are stored as seen from the image, or raise."""
-    straight: Order = tuple((axis, False) for axis in range(3))
+def _storage(labels: Volume, image: Volume) -> AxisMapping:
+    """Return the mapping of array axes from the image to the labels, or raise."""
+    straight: AxisMapping = tuple((axis, False) for axis in range(3))
     known = labels.geometry.spacing_known, image.geometry.spacing_known
     if not all(known):
         if labels.spatial_shape != image.spatial_shape:
@@ -143,9 +142,9 @@ def _storage(labels: Volume, image: Volume) -> Order:
     return best
 
 
-def _candidates(labels: Geometry, image: Geometry) -> list[Order]:
-    """Return the orders of axes that are near to how the labels lie on the image, best first."""
-    # Array axes run against the index order of a geometry, so both sides are turned round.
+def _candidates(labels: Geometry, image: Geometry) -> list[AxisMapping]:
+    """Return the most plausible axis mappings, best first."""
+    # Array axes are in reverse order of the axes of a geometry.
     cosines = (image.direction_matrix.T @ labels.direction_matrix)[::-1, ::-1]
     orders = sorted(
         permutations(range(3)),
@@ -153,12 +152,12 @@ def _candidates(labels: Geometry, image: Geometry) -> list[Order]:
     )
     return [
         tuple((axis, bool(cosines[i, axis] < 0)) for i, axis in enumerate(order))
-        for order in orders[:2]  # the second for grids that are turned by half a right angle
+        for order in orders[:2]  # the second for grids rotated by 45 degrees
     ]
 
 
 def _shift(
-    labels: Geometry, image: Geometry, shape: tuple[int, int, int], order: Order
+    labels: Geometry, image: Geometry, shape: tuple[int, int, int], order: AxisMapping
 ) -> NDArray[np.float64]:
     """Return the largest distance of a voxel along each array axis of the image, in its voxels.
 

@@ -16,7 +16,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.background import fill_background
-from napari_flomo.volumes.slice_axis import arrange, in_stored_order, where_it_lies
+from napari_flomo.volumes.slice_axis import arrange, in_stored_order, slice_axis_note
 from napari_flomo.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _read(source: Path, series: str | int | None, slice_axis: str | None) -> Vol
     if family in _STORED_IN_ANY_ORDER:
         volume = arrange(volume, slice_axis)
         if volume.storage != (0, 1, 2) and slice_axis is None:
-            volume = replace(volume, notes=(*volume.notes, where_it_lies(volume)))
+            volume = replace(volume, notes=(*volume.notes, slice_axis_note(volume)))
     return volume if volume.source else replace(volume, source=stem_of(source))
 
 

@@ -29,7 +29,7 @@ from napari_flomo.volumes.nifti_files import (
     open_stream,
     read_header,
 )
-from napari_flomo.volumes.nifti_grid import PLACING_FIELDS, SCANNER, placing_of
+from napari_flomo.volumes.nifti_grid import GRID_FIELDS, SCANNER, header_grid
 from napari_flomo.volumes.pairs import header_beside
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
 
@@ -69,25 +69,25 @@ def read_nifti(path: Path) -> Volume:
         4, complex or coloured, or has an impossible geometry.
     """
     with ExitStack() as files:
-        place = header_beside(path) or path
-        stream, ratio = files.enter_context(open_stream(place))
-        header, alone = read_header(stream, place)
+        file = header_beside(path) or path
+        stream, ratio = files.enter_context(open_stream(file))
+        header, is_single_file = read_header(stream, file)
         shape, axes, fifth = _axes(header, path)
         dtype = _number_type(header, path)
         scaling = _scaling(header)
         peak = dtype.itemsize + (np.dtype(_scaled_type(dtype)).itemsize if scaling else 0)
         limits.check_declared_size(path, shape, peak)
-        placing = placing_of(header)
+        grid = header_grid(header)
         start = float(header["vox_offset"])
         if not 0 <= start < _LARGEST_OFFSET:  # also false for NaN
             raise limits.damaged(path, "its NIfTI header makes no sense")
-        if alone:
-            place = image_file(place)
-            stream, ratio = files.enter_context(open_stream(place))
+        if is_single_file:
+            file = image_file(file)
+            stream, ratio = files.enter_context(open_stream(file))
         else:
             start = max(start, header.sizeof_hdr)
         count = int(np.prod(shape, dtype=np.int64))
-        limits.check_packed_size(place, count * dtype.itemsize, place.stat().st_size, ratio)
+        limits.check_packed_size(file, count * dtype.itemsize, file.stat().st_size, ratio)
         stream.seek(int(start))
         data = _read_data(stream, count, dtype).reshape(shape[::-1])
     if scaling:
@@ -95,16 +95,16 @@ def read_nifti(path: Path) -> Volume:
         data = data.astype(_scaled_type(dtype))
         data *= slope
         data += offset
-    fields, is_vector = placing.fields, int(header["intent_code"]) == _VECTOR
+    fields, is_vector = grid.fields, int(header["intent_code"]) == _VECTOR
     if fields is not None and fifth:
         fields["pixdim"][4] = float(header["pixdim"][5])
     return Volume(
         data,
-        placing.geometry,
+        grid.geometry,
         axes,
         frame_step=_frame_step(header, 5 if fifth else 4) if "frames" in axes else None,
         extra={} if fields is None else {"nifti": fields},
-        notes=(*placing.notes, _VECTOR_NOTE) if fifth and is_vector else placing.notes,
+        notes=(*grid.notes, _VECTOR_NOTE) if fifth and is_vector else grid.notes,
     )
 
 
@@ -235,10 +235,10 @@ def _header_for(volume: Volume, data: NDArray[Any]) -> Any:
     original = volume.extra.get("nifti")
     if original is not None:
         restored = header.copy()
-        for name in PLACING_FIELDS:
+        for name in GRID_FIELDS:
             restored[name] = original[name]
         restored["pixdim"][: 5 if frames else 4] = original["pixdim"][: 5 if frames else 4]
-        if placing_of(restored).geometry == volume.geometry and (
+        if header_grid(restored).geometry == volume.geometry and (
             not frames or _frame_step(restored) == volume.frame_step
         ):
             return restored

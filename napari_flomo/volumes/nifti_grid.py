@@ -39,7 +39,7 @@ _LARGEST_EXCESS = 1e-3  # by which the rounding of quaternions can lengthen them
 
 # All that places the voxels. A file written on the grid of another one repeats these numbers bit
 # for bit, so that tools that prefer the qform and tools that prefer the sform both see one grid.
-PLACING_FIELDS = (
+GRID_FIELDS = (
     "qform_code",
     "sform_code",
     "quatern_b",
@@ -56,7 +56,7 @@ PLACING_FIELDS = (
 
 
 @dataclass(frozen=True)
-class Placing:
+class HeaderGrid:
     """What a header says of the place of its voxels.
 
     Attributes
@@ -75,7 +75,7 @@ class Placing:
     notes: tuple[str, ...] = ()
 
 
-def placing_of(header: Any) -> Placing:
+def header_grid(header: Any) -> HeaderGrid:
     """Return the grid of a NIfTI header.
 
     Where sform and qform disagree, the one that tells scanner coordinates is taken, as ITK does:
@@ -114,7 +114,7 @@ def placing_of(header: Any) -> Placing:
         (x, y, z),
         spacing_known=bool(q_code or s_code or space_unit or (steps != 1).any()),
     )
-    return Placing(plain, None if notes else _fields(header), notes)
+    return HeaderGrid(plain, None if notes else _fields(header), notes)
 
 
 def _by_sform(
@@ -123,13 +123,13 @@ def _by_sform(
     lengths: NDArray[np.float64],
     factor: float,
     flat: bool,
-) -> Placing:
+) -> HeaderGrid:
     """Take axes and origin of the sform, and its steps or those of pixdim."""
     affine = np.array(header.get_sform(), dtype=np.float64)
     _complete(affine, flat)
     columns = np.linalg.norm(affine[:3, :3], axis=0)
     if not (np.isfinite(affine).all() and columns.all()):
-        return Placing(Geometry.from_affine_ras(affine), None)  # raises the sentence for it
+        return HeaderGrid(Geometry.from_affine_ras(affine), None)  # raises the sentence for it
     if flat:
         columns[2] = steps[2]  # there is no second slice
     chosen, note = _choose(columns, steps, lengths, factor)
@@ -137,10 +137,10 @@ def _by_sform(
         affine[:3, :3] *= chosen / np.linalg.norm(affine[:3, :3], axis=0)
     affine[:3] *= factor
     geometry = Geometry.from_affine_ras(affine)
-    return Placing(geometry, None, (note,)) if note else Placing(geometry, _fields(header))
+    return HeaderGrid(geometry, None, (note,)) if note else HeaderGrid(geometry, _fields(header))
 
 
-def _by_qform(header: Any, steps: NDArray[np.float64], factor: float, flat: bool) -> Placing:
+def _by_qform(header: Any, steps: NDArray[np.float64], factor: float, flat: bool) -> HeaderGrid:
     """Take the qform, which pixdim scales."""
     whole = _with_valid_qform(header, steps)
     try:
@@ -161,7 +161,7 @@ def _by_qform(header: Any, steps: NDArray[np.float64], factor: float, flat: bool
                 f"The header contradicts itself: its sform has steps of {_mm(columns)} as one that "
                 f"was never scaled, its qform {_mm(steps * factor)}; the qform was used.",
             )
-    return Placing(geometry, None, notes) if notes else Placing(geometry, _fields(whole))
+    return HeaderGrid(geometry, None, notes) if notes else HeaderGrid(geometry, _fields(whole))
 
 
 def _choose(
@@ -285,7 +285,7 @@ def _complete(affine: NDArray[np.float64], flat: bool) -> None:
 
 def _fields(header: Any) -> dict[str, Any]:
     """Copy the placing fields out of a header."""
-    fields = {name: np.array(header[name]).tolist() for name in PLACING_FIELDS}
+    fields = {name: np.array(header[name]).tolist() for name in GRID_FIELDS}
     fields["pixdim"] = np.array(header["pixdim"][:5]).tolist()
     return fields
 

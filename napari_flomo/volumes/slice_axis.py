@@ -23,23 +23,21 @@ AXIS_NAMES = ("i", "j", "k")
 """The axes of a file from the fastest to the slowest, as nibabel and 3D Slicer count them."""
 
 LARGER_STEP = 1.5
-"""How many times the next step a step must be to tell the slices. Pixels of one image differ by
-less, also after a rectangular field of view; slices thinner than this come in stacks so fine that
-their number tells more."""
+"""A step must be this many times the next one to be that of the slices. The two sides of a pixel
+differ by less; thinner slices come in stacks where the number of samples is a better criterion."""
 
 FEWER_SAMPLES = 0.5
-"""How many samples, as a share of the next fewest, tell the slices where the steps do not: a stack
-that was interpolated to cubic voxels covers 60 to 120 mm across and 250 to 400 mm in the plane."""
+"""An axis must have at most this fraction of the next fewest samples to be that of the slices: a
+stack with cubic voxels covers 60 to 120 mm through the plane and 250 to 400 mm in it."""
 
 Order = tuple[int, int, int]
 
 
 def find_slice_axis(steps: Sequence[float], lengths: Sequence[int]) -> int | None:
-    """Find the axis that runs from slice to slice.
+    """Find the slice axis.
 
-    An axis of length 1 is the one, if no other is so short. Else it is the axis with a clearly
-    larger step than the others, or, where no step is clearly larger, the axis with clearly fewer
-    samples.
+    It is the only axis of length 1, else the axis with a clearly larger step than the others, else
+    the axis with clearly fewer samples.
 
     Parameters
     ----------
@@ -51,8 +49,8 @@ def find_slice_axis(steps: Sequence[float], lengths: Sequence[int]) -> int | Non
     Returns
     -------
     int or None
-        Index of the axis; None where nothing tells it, or the largest step and the fewest samples
-        belong to two axes.
+        Index of the axis; None if it is ambiguous, or the largest step and the fewest samples
+        belong to different axes.
     """
     single = [axis for axis in range(3) if lengths[axis] == 1]
     if len(single) == 1:
@@ -81,7 +79,7 @@ def slice_axis_of(geometry: Geometry, shape: Sequence[int]) -> int | None:
     Returns
     -------
     int or None
-        Index into ``shape``. The first axis where the spacing is unknown.
+        Index into ``shape``; the first axis if the spacing is unknown.
     """
     return find_slice_axis(geometry.spacing[::-1], shape) if geometry.spacing_known else 0
 
@@ -92,7 +90,7 @@ def axis_index(name: str) -> int:
     Raises
     ------
     FlomoError
-        If the name is none of `AXIS_NAMES`.
+        If the name is not in `AXIS_NAMES`.
     """
     if name not in AXIS_NAMES:
         raise FlomoError(f"The slice axis is i, j or k, not {name!r}.")
@@ -100,26 +98,26 @@ def axis_index(name: str) -> int:
 
 
 def order_with_slices_on(axis: int) -> Order:
-    """Return the order of array axes that puts one in front and leaves the others as they are."""
+    """Return the order of array axes that moves one to the front."""
     first, second = (other for other in range(3) if other != axis)
     return axis, first, second
 
 
 def arrange(volume: Volume, slice_axis: str | None = None) -> Volume:
-    """Put the slices of a volume first, without copying its voxels.
+    """Move the slice axis of a volume to the front, without copying voxels.
 
     Parameters
     ----------
     volume
-        With axes as stored, or arranged before.
+        With axes as stored, or already arranged.
     slice_axis
-        Name of the slice axis as stored, of `AXIS_NAMES`; found by `slice_axis_of` if not given.
+        Name of the stored slice axis, one of `AXIS_NAMES`; by default `slice_axis_of`.
 
     Returns
     -------
     Volume
-        Its ``storage`` tells how it was stored. Where the slice axis is not clear, the stored order
-        is kept and ``slice_axis_known`` is False.
+        Its ``storage`` is the stored order. If the slice axis is ambiguous, the stored order is
+        kept and ``slice_axis_known`` is False.
 
     Raises
     ------
@@ -156,8 +154,8 @@ def in_stored_order(volume: Volume) -> Volume:
     )
 
 
-def where_it_lies(volume: Volume) -> str:
-    """Say along which axis of the file the slices of a volume lie."""
+def slice_axis_note(volume: Volume) -> str:
+    """Return a note about the slice axis of a file."""
     name = AXIS_NAMES[2 - volume.storage[0]]
     step = volume.geometry.spacing[2]
     return (
@@ -167,7 +165,7 @@ def where_it_lies(volume: Volume) -> str:
 
 
 def ask_for_axis(volume: Volume) -> str:
-    """Return the sentence that asks which axis of an unclear volume is the slice axis."""
+    """Return an error message about an ambiguous slice axis."""
     stored = in_stored_order(volume)
     told = [
         f"{name} has {length} samples of {step:.3g} mm"
@@ -206,7 +204,7 @@ def transposed(data: NDArray[Any], order: Order, first: int) -> NDArray[Any]:
     data
         Any array.
     order
-        For each of the three axes of the result, which one of the array it is.
+        For each of the three axes of the result, the axis of the array.
     first
         Position of the three axes.
     """
@@ -216,5 +214,5 @@ def transposed(data: NDArray[Any], order: Order, first: int) -> NDArray[Any]:
 
 
 def inverse(order: Order) -> Order:
-    """Return the order that undoes another."""
+    """Return the inverse of an order."""
     return order.index(0), order.index(1), order.index(2)

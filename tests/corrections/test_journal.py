@@ -40,9 +40,9 @@ def names(folder: Path) -> list[str]:
 def test_replay_is_what_was_painted(
     journal: Journal, image: Volume, labels: Volume, paint: Paint
 ) -> None:
-    painted, generator = labels.data.copy(), np.random.default_rng(0)
+    apply_strokes, generator = labels.data.copy(), np.random.default_rng(0)
     for _ in range(40):
-        assert journal.record(paint(painted, generator)) is None
+        assert journal.record(paint(apply_strokes, generator)) is None
     journal.record(Stroke("accept", time=3.0, note={"frame": 1, "slice": 2}))
     journal.record(Stroke("lock", time=4.0, note={"code": 3, "locked": True}))
     journal.record(Stroke("accept", time=5.0, note={"frame": 0, "slice": 0}))
@@ -52,7 +52,7 @@ def test_replay_is_what_was_painted(
     journal.close()
 
     back = replay(journal.folder)
-    assert np.array_equal(back.labels.data, painted)
+    assert np.array_equal(back.labels.data, apply_strokes)
     assert np.array_equal(back.proposed.data, labels.data)
     assert np.array_equal(back.image.data, image.data)
     assert back.labels.geometry.same_space(image.geometry)
@@ -74,8 +74,8 @@ def test_what_was_finished_before_the_first_stroke(
 
 
 def test_undo_is_one_more_record(journal: Journal, labels: Volume, paint: Paint) -> None:
-    painted = labels.data.copy()
-    stroke = paint(painted, np.random.default_rng(1))
+    apply_strokes = labels.data.copy()
+    stroke = paint(apply_strokes, np.random.default_rng(1))
     journal.record(stroke)
     journal.record(
         Stroke.of("undo", indices=stroke.indices, old=stroke.new, new=stroke.old, time=1.0)
@@ -119,23 +119,23 @@ def test_codes_too_large_for_the_labels(journal: Journal) -> None:
 
 
 def test_going_on_after_a_torn_end(journal: Journal, labels: Volume, paint: Paint) -> None:
-    painted, generator = labels.data.copy(), np.random.default_rng(2)
-    journal.record(paint(painted, generator))
-    before = painted.copy()
-    journal.record(paint(painted, generator))
+    apply_strokes, generator = labels.data.copy(), np.random.default_rng(2)
+    journal.record(paint(apply_strokes, generator))
+    before = apply_strokes.copy()
+    journal.record(paint(apply_strokes, generator))
     journal.close()
     strokes = journal.folder / "strokes-0.bin"
     strokes.write_bytes(strokes.read_bytes()[:-3])
     assert np.array_equal(replay(journal.folder).labels.data, before)
-    assert "last stroke was cut off" in replay(journal.folder).lost
+    assert "last stroke was damaged" in replay(journal.folder).lost
 
     with Journal.open(journal.folder) as again:
-        assert "last stroke was cut off" in again.lost
+        assert "last stroke was damaged" in again.lost
         assert (journal.folder / "strokes-0.cut").stat().st_size > 0
-        painted = before.copy()
-        again.record(paint(painted, generator))
+        apply_strokes = before.copy()
+        again.record(paint(apply_strokes, generator))
     back = replay(journal.folder)
-    assert np.array_equal(back.labels.data, painted)
+    assert np.array_equal(back.labels.data, apply_strokes)
     assert (back.strokes, back.lost) == (2, None)
 
 
@@ -162,18 +162,18 @@ def test_a_stroke_beyond_the_image_ends_the_replay(journal: Journal, labels: Vol
 def test_compaction(
     tmp_path: Path, image: Volume, labels: Volume, paint: Paint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    painted, generator = labels.data.copy(), np.random.default_rng(3)
+    apply_strokes, generator = labels.data.copy(), np.random.default_rng(3)
     journal = Journal.create(image, labels, parent=tmp_path, compact_bytes=2000)
     journal.record(Stroke("lock", time=1.0, note={"code": 2}))
     journal.record(Stroke("accept", time=1.0, note={"frame": 0, "slice": 1}))
     for _ in range(100):
-        journal.record(paint(painted, generator))
+        journal.record(paint(apply_strokes, generator))
     journal.close()
     assert "labels-0.nrrd" in names(journal.folder)  # what the network said
     assert len(names(journal.folder)) == 6
     assert "strokes-0.bin" not in names(journal.folder)
     back = replay(journal.folder)
-    assert np.array_equal(back.labels.data, painted)
+    assert np.array_equal(back.labels.data, apply_strokes)
     assert np.array_equal(back.proposed.data, labels.data)
     assert (back.strokes, back.accepted, back.locked) == (100, {(0, 1)}, {2})
 
@@ -183,9 +183,9 @@ def test_compaction(
     with pytest.raises(FlomoError, match="full"):
         again.compact()
     assert names(journal.folder) == before
-    again.record(paint(painted, generator))
+    again.record(paint(apply_strokes, generator))
     again.close()
-    assert np.array_equal(replay(journal.folder).labels.data, painted)
+    assert np.array_equal(replay(journal.folder).labels.data, apply_strokes)
 
 
 @contextmanager
@@ -205,9 +205,9 @@ def test_painting_goes_on_while_the_disk_does_not(
     fault: tuple[int, str],
 ) -> None:
     number, sentence = fault
-    painted, generator = labels.data.copy(), np.random.default_rng(4)
-    journal.record(paint(painted, generator))
-    on_disk = painted.copy()
+    apply_strokes, generator = labels.data.copy(), np.random.default_rng(4)
+    journal.record(paint(apply_strokes, generator))
+    on_disk = apply_strokes.copy()
 
     def fail(_: int) -> None:
         raise OSError(number, os.strerror(number))
@@ -215,13 +215,13 @@ def test_painting_goes_on_while_the_disk_does_not(
     with monkeypatch.context() as patch:
         patch.setattr(journal_module.os, "fsync", fail)
         for _ in range(3):
-            assert sentence in journal.record(paint(painted, generator))
+            assert sentence in journal.record(paint(apply_strokes, generator))
         assert journal.problem is not None
         assert np.array_equal(replay(journal.folder).labels.data, on_disk)
         assert replay(journal.folder).lost is None  # nothing half-written is left
-    assert journal.record(paint(painted, generator)) is None
+    assert journal.record(paint(apply_strokes, generator)) is None
     journal.close()
-    assert np.array_equal(replay(journal.folder).labels.data, painted)
+    assert np.array_equal(replay(journal.folder).labels.data, apply_strokes)
     assert replay(journal.folder).strokes == 5
 
 
@@ -288,7 +288,7 @@ def test_what_a_crash_left_is_offered_once_and_the_living_is_not(
 def test_opened_while_another_program_only_looks(tmp_path: Path, journal: Journal) -> None:
     journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
     journal.close()
-    looking = layout.lock_of(journal.folder)  # as `unfinished` does, for a moment
+    looking = layout.acquire_lock(journal.folder)  # as `unfinished` does, for a moment
     threading.Timer(0.2, looking.release).start()
     with Journal.open(journal.folder) as again:
         assert again.strokes == 1

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_flomo.corrections import Stroke
-from napari_flomo.corrections.strokes import MAGIC, Damaged, records
+from napari_flomo.corrections.strokes import MAGIC, DamagedRecord, records
 from napari_flomo.errors import FlomoError
 
 VALUES = st.integers(-(2**63), 2**63 - 1)
@@ -60,7 +60,7 @@ def test_every_torn_end_and_every_flipped_bit_is_found() -> None:
         try:
             for _, end in records(content):
                 ends.append(end)
-        except Damaged:
+        except DamagedRecord:
             return ends, False
         return ends, True
 

@@ -127,7 +127,7 @@ def test_localizers_and_pictures_are_left_out(export: Any, cine: Volume) -> None
     study = export(localizer, prefix="loc")
     volume = read(study)
     np.testing.assert_array_equal(volume.data, cine.data)
-    assert volume.notes == ("1 other series (localizers or pictures of a screen) was left out.",)
+    assert volume.notes == ("1 other series (localizers or screenshots) was skipped.",)
 
 
 def test_a_localizer_in_the_series_itself(export: Any, cine: Volume) -> None:

@@ -18,7 +18,7 @@ from napari_flomo.corrections.store.correction import (
     State,
     check_alias,
 )
-from napari_flomo.corrections.store.history import Entry
+from napari_flomo.corrections.store.history import HistoryEntry
 from napari_flomo.corrections.store.record import ImageEntry, Record, StoredFile
 from napari_flomo.corrections.store.store import CorrectionStore, default_store
 from napari_flomo.corrections.store.verification import Finding
@@ -26,8 +26,8 @@ from napari_flomo.corrections.store.verification import Finding
 __all__ = [
     "Correction",
     "CorrectionStore",
-    "Entry",
     "Finding",
+    "HistoryEntry",
     "ImageEntry",
     "ModelReference",
     "Place",

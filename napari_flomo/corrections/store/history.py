@@ -1,8 +1,8 @@
-"""The append-only history of a store: one JSON object a line, each with its checksum.
+"""The append-only history of a store: one JSON object per line, with a checksum.
 
 A line is ``{"crc32":"0a1b2c3d","sequence":7,"event":"added",...}``. The checksum is the CRC-32 of
-the line with ``"crc32":"0a1b2c3d",`` taken out, in hexadecimal digits. Sequence numbers order what
-happened: clocks are not trusted, and times of day would tell too much about patients.
+the line with ``"crc32":"0a1b2c3d",`` taken out, in hexadecimal digits. Sequence numbers define the
+order: clocks are not reliable, and times could identify patients.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _WINDOW = 1 << 16
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line.
+class HistoryEntry:
+    """One line of the history.
 
     Attributes
     ----------
     sequence
         1, 2, 3, ...
     event
-        ``"created"``, ``"migrated"``, ``"begin"`` (of something that the next line ends),
+        ``"created"``, ``"migrated"``, ``"begin"`` (of a change that the next line ends),
         ``"added"``, ``"removed"`` or ``"abandoned"``.
     about
-        All else that the line says.
+        All other fields.
     """
 
     sequence: int
@@ -42,14 +42,14 @@ class Entry:
     about: Mapping[str, Any]
 
     def to_line(self) -> bytes:
-        """Return the line with its checksum and end."""
+        """Return the line with its checksum and line feed."""
         content = {"sequence": self.sequence, "event": self.event, **self.about}
         body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")
         return b'{"crc32":"%08x",' % zlib.crc32(body) + body[1:] + b"\n"
 
     @classmethod
-    def from_line(cls, line: bytes) -> Entry | None:
-        """Read a line without its end; None if it is damaged."""
+    def from_line(cls, line: bytes) -> HistoryEntry | None:
+        """Read a line without its line feed; return None if it is damaged."""
         body = b"{" + line[_PREFIX:]
         if line[:_PREFIX] != b'{"crc32":"%08x",' % zlib.crc32(body):
             return None
@@ -60,7 +60,7 @@ class Entry:
 
 
 class History:
-    """The file of all entries. Whoever appends holds the lock of the store.
+    """The history file; hold the lock of the store while appending.
 
     Parameters
     ----------
@@ -71,36 +71,36 @@ class History:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, event: str, sequence: int | None = None, **about: Any) -> Entry:
-        """Add an entry; when this returns it is on the disk.
+    def append(self, event: str, sequence: int | None = None, **about: Any) -> HistoryEntry:
+        """Append an entry and flush it to the disk.
 
         Parameters
         ----------
         event, about
-            See `Entry`.
+            See `HistoryEntry`.
         sequence
-            Its number where it is known; else the one after the last.
+            Its number; by default the next one.
 
         Raises
         ------
         FlomoError
-            If it cannot be written; the file is as it was.
+            If it cannot be written; the file is unchanged.
         """
         if sequence is None:
             last = self.last()
             sequence = 1 if last is None else last.sequence + 1
-        entry = Entry(sequence, event, about)
+        entry = HistoryEntry(sequence, event, about)
         append(self.path, entry.to_line())
         return entry
 
-    def entries(self, damaged: Callable[[int], None] | None = None) -> list[Entry]:
-        """Return all good entries.
+    def entries(self, damaged: Callable[[int], None] | None = None) -> list[HistoryEntry]:
+        """Return all valid entries.
 
         Parameters
         ----------
         damaged
-            Is told the number, from 1, of each line that is not good. An end without a line break
-            is what a kill leaves, or is just being written: it is not told.
+            Called with the number, from 1, of each damaged line. An incomplete last line does not
+            count: it may still be written, or the program was killed.
 
         Raises
         ------
@@ -110,24 +110,24 @@ class History:
         lines = self._read().split(b"\n")[:-1]
         found = []
         for number, line in enumerate(lines, 1):
-            entry = Entry.from_line(line)
+            entry = HistoryEntry.from_line(line)
             if entry is not None:
                 found.append(entry)
             elif damaged is not None:
                 damaged(number)
         return found
 
-    def last(self) -> Entry | None:
-        """Return the last good entry; reads only the end of the file where that is enough."""
+    def last(self) -> HistoryEntry | None:
+        """Return the last valid entry, reading only the end of the file if possible."""
         for start in (-_WINDOW, 0):
             for line in reversed(self._read(start).split(b"\n")[:-1]):
-                entry = Entry.from_line(line)
+                entry = HistoryEntry.from_line(line)
                 if entry is not None:
                     return entry
         return None
 
-    def mend(self) -> None:
-        """Cut off what a kill left behind the last line break: nobody was told that it is safe.
+    def truncate_incomplete(self) -> None:
+        """Truncate an incomplete last line, which was never confirmed.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class History:
             raise _unreadable(self.path, error) from error
 
     def _read(self, start: int = 0) -> bytes:
-        """Return the content from an offset, which counts from the end when it is negative."""
+        """Return the content from an offset; negative ones count from the end."""
         try:
             with self.path.open("rb") as stream:
                 size = stream.seek(0, 2)

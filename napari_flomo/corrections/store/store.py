@@ -1,4 +1,4 @@
-"""The store of corrections: a plain folder that survives crashes and two programs at once."""
+"""The store of corrections: a folder that survives crashes and concurrent programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Self
 from napari_flomo.corrections.identity import identity
 from napari_flomo.corrections.store.addition import Addition
 from napari_flomo.corrections.store.correction import Correction
-from napari_flomo.corrections.store.history import Entry, History
+from napari_flomo.corrections.store.history import History, HistoryEntry
 from napari_flomo.corrections.store.layout import (
     Layout,
     Settings,
@@ -22,7 +22,7 @@ from napari_flomo.corrections.store.layout import (
 )
 from napari_flomo.corrections.store.migration import SCHEMA
 from napari_flomo.corrections.store.record import ID, Record, StoredFile, read_record
-from napari_flomo.corrections.store.transactions import locked, writing
+from napari_flomo.corrections.store.transactions import store_lock, writing
 from napari_flomo.corrections.store.verification import Finding, file_hash, verify
 from napari_flomo.corrections.stored_files import read_stored
 from napari_flomo.errors import FlomoError
@@ -31,26 +31,26 @@ from napari_flomo.paths import data_folder
 from napari_flomo.volumes import Volume
 
 Report = Callable[[str], None]
-"""Is told one sentence for each record that had to be left out."""
+"""Called with one sentence for each damaged record that is skipped."""
 
 
 def default_store() -> Path:
-    """Return the folder that programs use when nobody chose one: in the user's data folder."""
+    """Return the default folder, in the user's data folder."""
     return data_folder() / "corrections"
 
 
 class CorrectionStore:
     """All corrections of a person, a team or a study; opened by `CorrectionStore.open`.
 
-    Reading takes no lock and works on a share that cannot be written. Whatever a method wrote is on
-    the disk when it returns. An instance holds no open file and may be used by several threads.
+    Reading needs no lock and works on a read-only share. Changes are on the disk when a method
+    returns. An instance holds no open file and may be used by several threads.
 
     Attributes
     ----------
     folder
-        Where it lies. ``README.txt`` in it explains the layout.
+        Its folder, in which ``README.txt`` explains the layout.
     copies_images
-        Whether images are copied into the store, or only their hash is kept.
+        Whether images are copied into the store, or only their hashes.
     """
 
     def __init__(self, folder: Path, settings: Settings) -> None:
@@ -61,21 +61,22 @@ class CorrectionStore:
 
     @classmethod
     def open(cls, folder: PathLike, *, create: bool = False, copy_images: bool = True) -> Self:
-        """Open a store, or make one.
+        """Open a store, or create one.
 
         Parameters
         ----------
         folder
             Of the store.
         create
-            Make it where there is none; the folder must then be new or empty.
+            Create it if there is none; the folder must then be new or empty.
         copy_images
             For a new store: whether to copy images into it.
 
         Raises
         ------
         FlomoError
-            If the folder is no store, one of a newer program, or cannot be read or made.
+            If the folder is not a store, was written by a newer program, or cannot be read or
+            created.
         """
         layout = Layout(Path(folder).absolute())
         if create and not is_store(layout.folder):
@@ -87,16 +88,16 @@ class CorrectionStore:
         return self._settings.token("group", patient)
 
     def add(self, correction: Correction) -> str:
-        """Keep a correction.
+        """Add a correction.
 
-        There is one for each image, reader and set of structures: what the same reader says of the
-        image later becomes its next revision. To say the same again changes nothing.
+        There is one for each image, reader and set of structures; a later correction becomes its
+        next revision. Adding the same correction again changes nothing.
 
         Parameters
         ----------
         correction
-            What to keep. With its ``group`` empty it stays in the group that it has, at first that
-            of its image alone.
+            The correction. With an empty ``group`` it keeps its group, by default one for its
+            image.
 
         Returns
         -------
@@ -106,16 +107,16 @@ class CorrectionStore:
         Raises
         ------
         FlomoError
-            If ``image_hash`` is that of another image, the group is no `group_id`, or it cannot be
-            written; the store is as it was.
+            If ``image_hash`` belongs to another image, the group is not a `group_id`, or it cannot
+            be written; the store is unchanged.
         """
         return self._add(correction)[0]
 
     def merge(self, correction: Correction) -> tuple[str, bool]:
-        """Keep a correction that comes from elsewhere, unless the store knew it already.
+        """Add a correction from another store, unless it is known.
 
-        Like `add`, but what any older revision says, or what was deleted here, is not added again,
-        so that an import can be repeated.
+        Like `add`, but a correction that equals any older revision, or that was deleted here, is
+        skipped, so that an import can be repeated.
 
         Returns
         -------
@@ -127,17 +128,17 @@ class CorrectionStore:
     def _add(self, correction: Correction, imported: bool = False) -> tuple[str, bool]:
         if correction.group and not ID.fullmatch(correction.group):
             raise FlomoError(
-                "The group of a correction must be what CorrectionStore.group_id gives, so that no "
-                "name of a patient gets into the store."
+                "The group of a correction must come from CorrectionStore.group_id, so that the "
+                "store contains no patient names."
             )
         addition = Addition.of(correction, self._layout, self._settings)
         with writing(self._layout) as transaction:
             return transaction.add(addition, imported=imported)
 
     def remove(self, id: str) -> None:
-        """Delete a correction: its labels, and its image if no other one needs it.
+        """Delete a correction: its labels, and its image unless another correction uses it.
 
-        A tombstone stays, so that an import does not bring it back.
+        A tombstone remains, so that an import does not restore it.
 
         Raises
         ------
@@ -149,12 +150,12 @@ class CorrectionStore:
             transaction.remove(id)
 
     def records(self, report: Report | None = None) -> list[Record]:
-        """Return the latest revision of every correction, in the order in which they were made.
+        """Return the latest revision of every correction, in the order of creation.
 
         Parameters
         ----------
         report
-            Told of each correction that is left out because its record is damaged; by default it
+            Called for each correction that is skipped because its record is damaged; by default it
             is a warning.
         """
         found = []
@@ -166,11 +167,11 @@ class CorrectionStore:
             except FileNotFoundError:
                 continue  # deleted by another program just now
             except FlomoError as error:
-                (report or _warn)(f"{error} It was left out; flomo corrections verify tells more.")
+                (report or _warn)(f"{error} It was skipped; run: flomo corrections verify.")
         return sorted(found, key=lambda record: record.sequence)
 
     def of_image(self, image_hash: str) -> list[Record]:
-        """Return the latest revisions of the corrections of one image, the last one last.
+        """Return the latest revisions of the corrections of one image, in the order of creation.
 
         Parameters
         ----------
@@ -217,9 +218,9 @@ class CorrectionStore:
         Parameters
         ----------
         id, revision
-            Which one; the latest revision by default.
+            Id and revision; by default the latest.
         image
-            The image, where the store has only its hash.
+            The image, if the store has only its hash.
 
         Returns
         -------
@@ -229,7 +230,7 @@ class CorrectionStore:
         Raises
         ------
         FlomoError
-            If it is not there, a file is missing or changed, or ``image`` is another image.
+            If it does not exist, a file is missing or changed, or ``image`` is another image.
         """
         record = self.record(id, revision)
         copy = record.image.copy
@@ -260,13 +261,13 @@ class CorrectionStore:
         Returns
         -------
         list of Finding
-            What is wrong; empty when all is well. What a killed program left half-done is not
-            wrong: the next change of the store tidies it up.
+            Problems; empty if there are none. An interrupted change is not a problem: the next
+            change of the store completes it or rolls it back.
         """
         return verify(self._layout)
 
-    def history(self) -> list[Entry]:
-        """Return what happened in this store, in order; damaged lines are left out."""
+    def history(self) -> list[HistoryEntry]:
+        """Return the history of this store without damaged lines."""
         return History(self._layout.history).entries()
 
     def _volume(self, file: StoredFile, id: str) -> Volume:
@@ -284,11 +285,13 @@ class CorrectionStore:
 
     def _check_id(self, id: str) -> None:
         if not ID.fullmatch(id):
-            raise FlomoError(f"{id!r} is no id of a correction; flomo corrections list shows them.")
+            raise FlomoError(
+                f"{id!r} is not the id of a correction; list them with: flomo corrections list."
+            )
 
 
 def _create(layout: Layout, copy_images: bool) -> None:
-    """Make a store of a folder that is new or empty; another program may do so at the same time."""
+    """Create a store in a new or empty folder; safe against concurrent calls."""
     folder = layout.folder
     ours = {layout.lock, layout.readme, layout.history}
     try:
@@ -303,13 +306,14 @@ def _create(layout: Layout, copy_images: bool) -> None:
             raise FlomoError(f"{folder} is neither empty nor a store of corrections; {advice}.")
     except OSError as error:
         raise FlomoError(
-            f"No store can be made in {folder}: {error.strerror or error}; choose another folder."
+            f"No store can be created in {folder}: {error.strerror or error}; choose another "
+            "folder."
         ) from error
-    with locked(layout):
+    with store_lock(layout):
         if is_store(folder):
             return
         history = History(layout.history)
-        history.mend()
+        history.truncate_incomplete()
         if history.last() is None:
             history.append("created", schema=SCHEMA)
         write_settings(layout, new_settings(copy_images))

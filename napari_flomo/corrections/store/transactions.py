@@ -1,8 +1,8 @@
-"""Changing a store so that a crash at any moment leaves it whole.
+"""Crash-safe changes of a store.
 
-Whoever changes something holds the lock, writes ``begin`` into the history, then the files, the
-record last, then ``added``. The record is what counts: after a crash the next writer finds the
-``begin`` without an end, and either adds the end (the record is there) or removes what was written.
+A writer holds the lock, writes ``begin`` to the history, then the files, the record last, then
+``added``. The record decides: after a crash the next writer finds a ``begin`` without an end, and
+either adds the end (if the record exists) or removes the files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 import napari_flomo
 from napari_flomo.corrections.store.addition import Addition, same_image, shape_of
-from napari_flomo.corrections.store.history import Entry, History
+from napari_flomo.corrections.store.history import History, HistoryEntry
 from napari_flomo.corrections.store.layout import Layout, read_settings, write_settings
 from napari_flomo.corrections.store.migration import SCHEMA
 from napari_flomo.corrections.store.record import Record, StoredFile, read_record
@@ -35,13 +35,13 @@ LOCK_SECONDS = 30.0
 
 
 @contextmanager
-def locked(layout: Layout, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Keep every other program from writing to the store.
+def store_lock(layout: Layout, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold the write lock of a store.
 
     Raises
     ------
     FlomoError
-        If another one does not stop writing, or the folder cannot be written.
+        If another program holds it, or the folder cannot be written.
     """
     lock = FileLock(layout.lock, timeout=seconds)
     try:
@@ -65,13 +65,13 @@ def locked(layout: Layout, seconds: float = LOCK_SECONDS) -> Iterator[None]:
 
 @contextmanager
 def writing(layout: Layout) -> Iterator[Transaction]:
-    """Lock a store and finish or undo what a crash left of its last change."""
-    with locked(layout):
+    """Lock a store, and complete or roll back an interrupted change."""
+    with store_lock(layout):
         yield Transaction(layout)
 
 
 @dataclass(frozen=True)
-class _Head:
+class _RevisionId:
     id: str
     revision: int
     group: str
@@ -79,7 +79,7 @@ class _Head:
 
 
 class Transaction:
-    """A store while it is locked.
+    """Changes of a locked store.
 
     Parameters
     ----------
@@ -90,18 +90,18 @@ class Transaction:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.history = History(layout.history)
-        self.history.mend()
-        self.settle()
+        self.history.truncate_incomplete()
+        self.recover()
         self.settings, schema = read_settings(layout)
         if schema < SCHEMA:
             write_settings(layout, self.settings)
             self.history.append("migrated", older=schema, newer=SCHEMA)
 
-    def settle(self) -> None:
-        """Finish or undo what a program that was killed had begun."""
+    def recover(self) -> None:
+        """Complete or roll back a change that was interrupted."""
         last = self.history.last()
         if last is None:
-            # The file was lost: numbers go on where the records stand.
+            # The file was lost: continue with the numbers of the records.
             records = (
                 self.layout.record(id, n)
                 for id in self.layout.ids()
@@ -115,11 +115,11 @@ class Transaction:
                 if record.exists():
                     self._end_addition(record, last)
                 else:
-                    self._undo(last)
+                    self._roll_back(last)
             elif self.layout.tombstone(last.about["id"]).exists():
                 self._finish_removal(last.about["id"])
             else:
-                self._sweep(last.about["id"])
+                self._remove_temporary_files(last.about["id"])
                 self.history.append("abandoned", id=last.about["id"])
 
     def add(
@@ -128,15 +128,15 @@ class Transaction:
         *,
         imported: bool = False,
     ) -> tuple[str, bool]:
-        """Write a correction, as a new one or as the next revision of what the reader said before.
+        """Write a correction, new or as the next revision of an earlier one.
 
         Parameters
         ----------
         addition
-            What to write.
+            The correction.
         imported
-            Whether it comes from elsewhere: then nothing is written either if an older revision
-            says the same, or if the correction was deleted here.
+            Whether it comes from another store: then it is also skipped if an older revision is
+            equal, or if it was deleted here.
 
         Returns
         -------
@@ -146,7 +146,7 @@ class Transaction:
         Raises
         ------
         FlomoError
-            If it cannot be written; the store is as it was.
+            If it cannot be written; the store is unchanged.
         """
         generation = 0
         while self.layout.tombstone(addition.id(self.settings, generation)).exists():
@@ -172,7 +172,7 @@ class Transaction:
                 "The labels have another shape than the image in the store; open the image that "
                 "was corrected."
             )
-        head = _Head(id, max(numbers, default=0) + 1, group, digest)
+        head = _RevisionId(id, max(numbers, default=0) + 1, group, digest)
         self._write(addition, latest, head)
         return id, True
 
@@ -191,7 +191,7 @@ class Transaction:
             temporary.write_text(json.dumps({"schema": SCHEMA, "id": id}) + "\n", encoding="utf-8")
         self._finish_removal(id)
 
-    def _write(self, addition: Addition, latest: Record | None, head: _Head) -> None:
+    def _write(self, addition: Addition, latest: Record | None, head: _RevisionId) -> None:
         """Write image, labels and record of a revision between ``begin`` and ``added``."""
         layout, correction = self.layout, addition.correction
         copy, missing = self._image_copy(addition, latest)
@@ -233,7 +233,7 @@ class Transaction:
         except BaseException:
             if self.history.last() == begin:
                 with suppress(FlomoError, OSError):
-                    self._undo(begin)
+                    self._roll_back(begin)
             raise
 
     def _image_copy(
@@ -255,7 +255,7 @@ class Transaction:
         return (self._stored(path), None) if good else (None, path)
 
     def _write_proposed(
-        self, labels: Volume | None, latest: Record | None, head: _Head
+        self, labels: Volume | None, latest: Record | None, head: _RevisionId
     ) -> StoredFile | None:
         """Write the proposed labels, unless the revision before has the same ones."""
         if labels is None:
@@ -272,28 +272,28 @@ class Transaction:
         write_stored(labels, path)
         return self._stored(path)
 
-    def _end_addition(self, record: Path, begin: Entry) -> None:
+    def _end_addition(self, record: Path, begin: HistoryEntry) -> None:
         about = {key: begin.about[key] for key in ("id", "revision")}
         self.history.append("added", **about, record_sha256=file_hash(record))
 
-    def _undo(self, begin: Entry) -> None:
-        """Remove what an addition that did not get to its end has written."""
+    def _roll_back(self, begin: HistoryEntry) -> None:
+        """Remove the files of an incomplete addition."""
         id, revision = begin.about["id"], begin.about["revision"]
         self.layout.record(id, revision).unlink(missing_ok=True)
         self.layout.labels(id, revision, "proposed").unlink(missing_ok=True)
         self.layout.labels(id, revision, "corrected").unlink(missing_ok=True)
         if begin.about["new_image"]:
             self.layout.path(begin.about["new_image"]).unlink(missing_ok=True)
-        self._sweep(id)
+        self._remove_temporary_files(id)
         self.history.append("abandoned", id=id, revision=revision)
 
-    def _sweep(self, id: str) -> None:
-        """Remove temporary files; nobody else writes, because the store is locked."""
+    def _remove_temporary_files(self, id: str) -> None:
+        """Remove temporary files; no other program is writing."""
         for folder in (self.layout.correction(id), self.layout.images, self.layout.folder):
             for leftover in folder.glob(".flomo-*"):
                 leftover.unlink(missing_ok=True)
         with suppress(OSError):
-            self.layout.correction(id).rmdir()  # if it is empty
+            self.layout.correction(id).rmdir()  # if empty
 
     def _finish_removal(self, id: str) -> None:
         folder, keep = self.layout.correction(id), self.layout.tombstone(id)
@@ -306,7 +306,7 @@ class Transaction:
                 for number in self.layout.revisions(other):
                     record = _readable(self.layout.record(other, number))
                     if record is None:
-                        used.update(self.layout.images.iterdir())  # what it uses cannot be known
+                        used.update(self.layout.images.iterdir())  # the image it uses is unknown
                     elif record.image.copy is not None:
                         used.add(self.layout.path(record.image.copy.file))
             for path in self.layout.images.iterdir():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_flomo.corrections.store.correction import labels_on
-from napari_flomo.corrections.store.history import Entry, History
+from napari_flomo.corrections.store.history import History, HistoryEntry
 from napari_flomo.corrections.store.layout import Layout
 from napari_flomo.corrections.store.record import Record, StoredFile, read_record
 from napari_flomo.corrections.stored_files import read_stored
@@ -83,7 +83,7 @@ def file_hash(path: Path) -> str:
 class _Inventory:
     """What the history says must be there."""
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[HistoryEntry]) -> None:
         self.records: dict[tuple[str, int], str] = {}
         self.removed: set[str] = set()
         for entry in entries:

@@ -1,4 +1,4 @@
-"""Copies of images: exports that hold everything twice, and files copied under another name."""
+"""Find duplicate images in exports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Image = list[Plane]
 
 
 def by_file(planes: Sequence[Plane]) -> list[Image]:
-    """Return planes file by file."""
+    """Return planes grouped by file."""
     files: dict[Any, Image] = {}
     for plane in planes:
         files.setdefault(plane.file.path, []).append(plane)
@@ -24,10 +24,10 @@ def by_file(planes: Sequence[Plane]) -> list[Image]:
 
 
 def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], int]:
-    """Leave out images that are there twice.
+    """Remove duplicate images.
 
-    Two files are copies where they have the same SOP Instance UID, or say the same of place and
-    time under different ones, and have the same pixels.
+    Two files are duplicates if they have equal pixels, and the same SOP Instance UID or the same
+    position and time.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], int]:
     Returns
     -------
     planes, left_out
-        Each image once, in the order given, and the number of files that were left out.
+        Each image once, in the given order, and the number of removed files.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], int]:
     images = by_file(planes)
     uids = {image[0].file.sop_uid for image in images}
     told_apart = len({_header(image) for image in images}) == len(images)
-    # Some programs that take names out give every image the same UID, which then says nothing.
+    # Some anonymisers give every image the same UID.
     if len(uids) > 1 or not told_apart:
         kept = _once(images, lambda image: image[0].file.sop_uid or id(image), refuse=True)
     else:
@@ -59,7 +59,7 @@ def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], int]:
 def _once(
     images: Sequence[Image], key: Callable[[Image], Hashable], *, refuse: bool
 ) -> list[Image]:
-    """Keep the first of all images with the same key and the same content."""
+    """Keep the first of all images with equal key and content."""
     kept: list[Image] = []
     known: dict[Hashable, list[Image]] = {}
     for image in images:
@@ -69,8 +69,8 @@ def _once(
         if same and refuse:
             raise FlomoError(
                 f"{same[0][0].file.path.name} and {image[0].file.path.name} have the same SOP "
-                "Instance UID but differ in their pixels or their place; remove the one that does "
-                "not belong to the series."
+                "Instance UID but differ in their pixels or position; remove the one that does not "
+                "belong to the series."
             )
         same.append(image)
         kept.append(image)
@@ -78,7 +78,7 @@ def _once(
 
 
 def _header(image: Image) -> Hashable:
-    """Return all that tells an image from others of its series but its UID and its pixels."""
+    """Return position, time and other header values that identify an image in its series."""
     return (
         image[0].file.series_uid,
         image[0].file.rows,

@@ -22,8 +22,14 @@ from napari_flomo.volumes.dicom.header import (
     declared_class,
     read_planes,
 )
-from napari_flomo.volumes.dicom.joining import alike, join
-from napari_flomo.volumes.dicom.series import Entry, choose, entries_of, is_called, source_of
+from napari_flomo.volumes.dicom.joining import is_same_stack, join
+from napari_flomo.volumes.dicom.series import (
+    SeriesChoice,
+    anonymous_name,
+    choose_series,
+    list_series,
+    matches,
+)
 from napari_flomo.volumes.dicom.sorting import is_parallel
 
 _LOOKED_AT_BELOW = 100
@@ -31,7 +37,7 @@ _FILE_SET = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """The images of one volume.
 
     Attributes
@@ -46,7 +52,7 @@ class Choice:
     notes: tuple[str, ...] = ()
 
 
-def find(path: Path, series: str | int | None) -> Choice:
+def find(path: Path, series: str | int | None) -> Selection:
     """Find the images of one volume.
 
     Parameters
@@ -66,7 +72,7 @@ def find(path: Path, series: str | int | None) -> Choice:
     return _around(path, series)
 
 
-def find_among(paths: Sequence[Path], series: str | int | None) -> Choice:
+def find_among(paths: Sequence[Path], series: str | int | None) -> Selection:
     """Find the images of one volume among files and folders, those directly in them.
 
     Raises
@@ -97,7 +103,7 @@ def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
     first = {folder: plane for folder in folders if (plane := _first_plane(folder)) is not None}
     rough: list[list[Path]] = []
     for folder, plane in first.items():
-        fitting = (group for group in rough if alike([first[group[0]]], [plane]))
+        fitting = (group for group in rough if is_same_stack([first[group[0]]], [plane]))
         same = next(fitting, None)
         if same is None:
             rough.append([folder])
@@ -121,7 +127,7 @@ def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
 def series_name(path: Path) -> str | None:
     """Return a name for the series that a file belongs to, None where it is no image."""
     planes = read_planes(path)
-    return source_of([planes[0].file.series_uid]) if planes else None
+    return anonymous_name([planes[0].file.series_uid]) if planes else None
 
 
 def holds_series(paths: Sequence[Path], series: str | int) -> bool:
@@ -136,7 +142,7 @@ def holds_series(paths: Sequence[Path], series: str | int) -> bool:
         planes = _planes(file for path in paths for file in dicom_files(path))
     except FlomoError:  # reading it will say what is wrong
         return True
-    return any(is_called(entry, series) for entry in entries_of(planes))
+    return any(matches(entry, series) for entry in list_series(planes))
 
 
 def _first_plane(folder: Path) -> Plane | None:
@@ -189,27 +195,27 @@ class _Images:
                 raise error
 
 
-def _in_folder(folder: Path, series: str | int | None) -> Choice:
+def _in_folder(folder: Path, series: str | int | None) -> Selection:
     images = _Images(dicom_files(folder))
     here = not images.nothing()
     if here and series is not None:
-        here = any(is_called(entry, series) for entry in entries_of(images.planes))
+        here = any(matches(entry, series) for entry in list_series(images.planes))
     if not here:
         below = _Images(dicom_files_below(folder))
         if not below.nothing():
-            choice = _chosen(below, series, folder)
+            selection = _chosen(below, series, folder)
             note = "The images lie in folders below the one that was given."
-            return Choice(choice.planes, (note, *choice.notes))
+            return Selection(selection.planes, (note, *selection.notes))
     if images.nothing():
         raise FlomoError(
             f"The folder {folder} holds no DICOM images, nor do the folders in it; choose the "
             "folder of the series."
         )
-    choice = _chosen(images, series, folder)
-    if not _goes_on_below(folder, {plane.file.series_uid for plane in choice.planes}):
-        return choice
+    selection = _chosen(images, series, folder)
+    if not _goes_on_below(folder, {plane.file.series_uid for plane in selection.planes}):
+        return selection
     note = "Folders below hold images of the same series, which were left out."
-    return Choice(choice.planes, (*choice.notes, note))
+    return Selection(selection.planes, (*selection.notes, note))
 
 
 def _goes_on_below(folder: Path, uids: Container[str]) -> bool:
@@ -236,7 +242,7 @@ def _visible(folder: Path) -> Iterator[Path]:
         yield from (file for file in files if file.is_file())
 
 
-def _in_file_set(index: Path, series: str | int | None) -> Choice:
+def _in_file_set(index: Path, series: str | int | None) -> Selection:
     files, missing = listed_files(index)
     images = _Images(files)
     if images.nothing():
@@ -244,27 +250,27 @@ def _in_file_set(index: Path, series: str | int | None) -> Choice:
             f"None of the images that {index} lists are there; copy the whole CD, or choose the "
             "folder of the series."
         )
-    choice = _chosen(images, series, index.parent)
+    selection = _chosen(images, series, index.parent)
     if not missing:
-        return choice
+        return selection
     those = (
         "file that the DICOMDIR lists is" if missing == 1 else "files that the DICOMDIR lists are"
     )
-    return Choice(choice.planes, (f"{missing} {those} missing.", *choice.notes))
+    return Selection(selection.planes, (f"{missing} {those} missing.", *selection.notes))
 
 
-def _chosen(images: _Images, series: str | int | None, folder: Path) -> Choice:
-    entry, note = choose(entries_of(images.planes), series, str(folder))
+def _chosen(images: _Images, series: str | int | None, folder: Path) -> Selection:
+    entry, note = choose_series(list_series(images.planes), series, str(folder))
     images.check(entry.uids)
     notes = [note] if note else []
     if len(entry.groups) > 1:
         notes.append(
             f"{len(entry.groups)} series of one slice each were joined into one stack of slices."
         )
-    return Choice(entry.planes, tuple(notes))
+    return Selection(entry.planes, tuple(notes))
 
 
-def _around(path: Path, series: str | int | None) -> Choice:
+def _around(path: Path, series: str | int | None) -> Selection:
     """Return the series that a file belongs to, of the files in its folder.
 
     The file stays alone if it is a film or in colour, does not say where it lies, or its series is
@@ -274,27 +280,27 @@ def _around(path: Path, series: str | int | None) -> Choice:
     if own is None:
         raise FlomoError(f"{path.name} is DICOM, but not an image; choose an image file.")
     first = own[0]
-    alone = Choice(own)
+    single = Selection(own)
     if (
         (first.index is None and first.file.frames > 1)
         or first.file.samples > 1
         or None in (first.position, first.orientation, first.pixel_spacing)
     ):
-        _check_called(entries_of(own)[0], series, path)
-        return alone
+        _check_called(list_series(own)[0], series, path)
+        return single
     others = _Images(file for file in dicom_files(path.parent) if file.name != path.name)
     planes = [*own, *others.planes]
-    entry = next(entry for entry in entries_of(planes) if first.file.series_uid in entry.uids)
+    entry = next(entry for entry in list_series(planes) if first.file.series_uid in entry.uids)
     _check_called(entry, series, path)
     files = {plane.file.path for plane in entry.planes}
     if path not in files or len(files) == 1:
-        return alone
+        return single
     size = (first.file.rows, first.file.columns)
     for plane in entry.planes:
-        alike = (plane.file.rows, plane.file.columns) == size
+        is_same_stack = (plane.file.rows, plane.file.columns) == size
         placed = None not in (plane.position, plane.orientation, plane.pixel_spacing)
-        if not (alike and placed and is_parallel(plane, first)):
-            return Choice(
+        if not (is_same_stack and placed and is_parallel(plane, first)):
+            return Selection(
                 own,
                 (
                     "The other images of its series have another size or direction, so the file "
@@ -307,11 +313,11 @@ def _around(path: Path, series: str | int | None) -> Choice:
         notes.append(
             f"{len(entry.groups)} series of one slice each were joined into one stack of slices."
         )
-    return Choice(entry.planes, tuple(notes))
+    return Selection(entry.planes, tuple(notes))
 
 
-def _check_called(entry: Entry, series: str | int | None, path: Path) -> None:
-    if series is not None and not is_called(entry, series):
+def _check_called(entry: SeriesChoice, series: str | int | None, path: Path) -> None:
+    if series is not None and not matches(entry, series):
         raise FlomoError(
             f"{path.name} belongs to the series {entry.describe()}, not to {series}; give the "
             "folder to choose another one."

@@ -1,4 +1,4 @@
-"""Slices that a scanner put into a series each, joined into one stack."""
+"""Join slices that a scanner stored as separate series into one stack."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes.dicom.header import Plane
 from napari_flomo.volumes.dicom.sorting import (
     check_alike,
+    header_step,
     is_parallel,
     slices_of,
     sort_stack,
-    told_step,
 )
 
 _LONG_AXIS = re.compile(
@@ -23,15 +23,15 @@ _PLACE = re.compile(
     r"\d+|(?<![a-z])(?:sl|slc|slice|pos|loc|level|apex|apical|mid|base|basal|b|s|p)(?![a-z])"
 )
 _WIDEST_STEP = 1.2
-"""Share of the step that headers tell by which that of a stack may exceed it."""
+"""Ratio by which the step of a stack may exceed that of its headers."""
 
 
 def join(groups: Sequence[Sequence[Plane]]) -> list[list[int]]:
     """Find series that are the slices of one stack.
 
-    They are of one study and alike in modality, kind of image, matrix, pixel size, direction and
-    number of phases; their descriptions differ by no more than numbers and words for the place of
-    a slice; each has one slice, at a place of its own; and together they are an even stack.
+    They share study, modality, kind of image, matrix, pixel size, direction and number of phases;
+    their descriptions differ only by numbers and words for a slice position; each has one slice, at
+    a different position; and together they are an evenly spaced stack.
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ def join(groups: Sequence[Sequence[Plane]]) -> list[list[int]]:
     Returns
     -------
     list of list of int
-        The numbers of the series of each stack; a series that is joined with no other stands alone.
-        In the order of the first of each.
+        Indices of the series of each stack, ordered by the first; series that are not joined are
+        stacks of one.
     """
     candidates: list[list[int]] = []
     for number, group in enumerate(groups):
         if not _is_slice(group):
             continue
-        fitting = (one for one in candidates if alike(groups[one[0]], group))
+        fitting = (one for one in candidates if is_same_stack(groups[one[0]], group))
         same = next(fitting, None)
         if same is None:
             candidates.append([number])
@@ -60,12 +60,12 @@ def join(groups: Sequence[Sequence[Plane]]) -> list[list[int]]:
         if len(numbers) > 1 and _is_stack([groups[number] for number in numbers])
     ]
     taken = {number for numbers in joined for number in numbers}
-    alone = [[number] for number in range(len(groups)) if number not in taken]
-    return sorted(joined + alone, key=min)
+    unjoined = [[number] for number in range(len(groups)) if number not in taken]
+    return sorted(joined + unjoined, key=min)
 
 
 def _is_slice(group: Sequence[Plane]) -> bool:
-    """Return True if a series is one slice, of one phase or several, that is no long axis."""
+    """Return True if a series is a single slice, with any number of phases, and not a long axis."""
     if _LONG_AXIS.search(group[0].file.description.replace("_", " ")):
         return False
     try:
@@ -75,12 +75,12 @@ def _is_slice(group: Sequence[Plane]) -> bool:
     return len(slices_of(group)) == 1
 
 
-def alike(group: Sequence[Plane], other: Sequence[Plane]) -> bool:
-    """Return True if nothing but their place tells the images of two series apart."""
+def is_same_stack(group: Sequence[Plane], other: Sequence[Plane]) -> bool:
+    """Return True if two series differ only by their position."""
     first, second = group[0], other[0]
     one, two = first.file, second.file
     frames = [{plane.file.frame_of_reference for plane in planes} for planes in (group, other)]
-    # Where the images of one series have several, they were made up by who took the names out.
+    # Several in one series were made up by an anonymiser.
     told = all(len(uids) == 1 for uids in frames)
     echoes = (one.echo_time or 0.0, two.echo_time or 0.0)
     return (
@@ -98,7 +98,7 @@ def alike(group: Sequence[Plane], other: Sequence[Plane]) -> bool:
 
 
 def _plain(description: str) -> str:
-    """Return a description without what tells one slice of a stack from the next."""
+    """Return a description without numbers and words for a slice position."""
     return " ".join(re.sub(r"[\W_]+", " ", _PLACE.sub(" ", description.lower())).split())
 
 
@@ -108,9 +108,9 @@ def _is_stack(groups: Sequence[Sequence[Plane]]) -> bool:
         stack = sort_stack(planes)
     except FlomoError:
         return False
-    told = told_step(planes[0])
+    told = header_step(planes[0])
     if told is None and planes[0].thickness is not None:
-        told = 2 * planes[0].thickness  # more is not usual
+        told = 2 * planes[0].thickness  # more is unusual
     return len(stack.order) == len(groups) and (
         told is None or stack.geometry.spacing[2] <= _WIDEST_STEP * told
     )

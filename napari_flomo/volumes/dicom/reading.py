@@ -16,10 +16,10 @@ import numpy as np
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.dicom.copies import without_copies
-from napari_flomo.volumes.dicom.finding import Choice, find, find_among
+from napari_flomo.volumes.dicom.finding import Selection, find, find_among
 from napari_flomo.volumes.dicom.header import Plane
 from napari_flomo.volumes.dicom.pixels import file_pixels, plane_pixels
-from napari_flomo.volumes.dicom.series import source_of
+from napari_flomo.volumes.dicom.series import anonymous_name
 from napari_flomo.volumes.dicom.sorting import Stack, rotation_of, sort_stack
 from napari_flomo.volumes.geometry import Geometry
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
@@ -108,17 +108,17 @@ def find_dicom(path: Path, series: str | int | None = None) -> DicomSeries:
     FlomoError
         As there, and if the series is a film of several images at one place.
     """
-    choice = find(path, series)
-    first = choice.planes[0]
+    selection = find(path, series)
+    first = selection.planes[0]
     if first.index is None and first.file.frames > 1:
         raise FlomoError(
             f"{first.file.path.name} holds several images, not one; this works with a series of "
             "single images or enhanced multi-frame files only."
         )
-    if len(choice.planes) == 1 and first.index is None:
-        planes, stack = choice.planes, Stack(_geometry_of(first), [[0]])
+    if len(selection.planes) == 1 and first.index is None:
+        planes, stack = selection.planes, Stack(_geometry_of(first), [[0]])
     else:
-        planes, stack, _ = _sorted(choice)
+        planes, stack, _ = _sorted(selection)
     frames = [[planes[index] for index in frame] for frame in zip(*stack.order, strict=True)]
     return DicomSeries(
         tuple(tuple(plane.file.path for plane in frame) for frame in frames),
@@ -128,15 +128,15 @@ def find_dicom(path: Path, series: str | int | None = None) -> DicomSeries:
     )
 
 
-def _volume(choice: Choice) -> Volume:
-    alone = len(choice.planes) == 1 and choice.planes[0].index is None
-    return _single(choice) if alone else _stack(choice)
+def _volume(selection: Selection) -> Volume:
+    single = len(selection.planes) == 1 and selection.planes[0].index is None
+    return _single(selection) if single else _stack(selection)
 
 
-def _sorted(choice: Choice) -> tuple[Sequence[Plane], Stack, tuple[str, ...]]:
+def _sorted(selection: Selection) -> tuple[Sequence[Plane], Stack, tuple[str, ...]]:
     """Return the images without copies, their order, and notes about both."""
-    planes, left_out = without_copies(choice.planes)
-    notes = choice.notes
+    planes, left_out = without_copies(selection.planes)
+    notes = selection.notes
     if left_out:
         copies = "1 file is a copy" if left_out == 1 else f"{left_out} files are copies"
         notes = (*notes, f"{copies} of others of the series and {_were(left_out)} left out.")
@@ -153,9 +153,9 @@ def _were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def _single(choice: Choice) -> Volume:
+def _single(selection: Selection) -> Volume:
     """Read a file that is a volume of its own."""
-    plane = choice.planes[0]
+    plane = selection.planes[0]
     file = plane.file
     if file.frames > 1 and not file.sop_class.startswith(_FILM_CLASSES):
         raise FlomoError(
@@ -176,9 +176,9 @@ def _single(choice: Choice) -> Volume:
         step_seconds = file.frame_time / 1000 if file.frame_time else None
     if channels > 1:
         axes = (*axes, "channels")
-    source = source_of([file.series_uid])
+    source = anonymous_name([file.series_uid])
     return Volume(
-        data, _geometry_of(plane), axes, file.modality, source, step_seconds, notes=choice.notes
+        data, _geometry_of(plane), axes, file.modality, source, step_seconds, notes=selection.notes
     )
 
 
@@ -194,16 +194,16 @@ def _geometry_of(plane: Plane) -> Geometry:
     return Geometry((column_step, row_step, step), position, tuple(rotation.ravel().tolist()))
 
 
-def _stack(choice: Choice) -> Volume:
+def _stack(selection: Selection) -> Volume:
     """Read a series of images as slices, or as frames of slices."""
-    planes, stack, notes = _sorted(choice)
+    planes, stack, notes = _sorted(selection)
     file = planes[0].file
     n_slices, n_frames = len(stack.order), len(stack.order[0])
     limits.check_declared_size(file.path, (n_frames, n_slices, file.rows, file.columns), 4)
     images = plane_pixels([planes[index] for indices in stack.order for index in indices])
     # Slices may be scaled to different types; numpy finds the one that holds them all.
     data = np.stack(images)
-    source = source_of(sorted({plane.file.series_uid for plane in planes}))
+    source = anonymous_name(sorted({plane.file.series_uid for plane in planes}))
     if n_frames == 1:
         return Volume(data, stack.geometry, SPATIAL_AXES, file.modality, source, notes=notes)
     data = data.reshape(n_slices, n_frames, file.rows, file.columns)

@@ -1,4 +1,4 @@
-"""Which of the images in a folder make one volume."""
+"""Group DICOM images into series, and choose one."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _MOST_LISTED = 20
 
 
 class SeveralSeries(FlomoError):
-    """Several series fit, and one of them must be chosen.
+    """Several series match, and one must be chosen.
 
     Attributes
     ----------
     choices
-        For each, what to give as ``series``, and what a list shows of it.
+        For each, the value of ``series``, and a description.
     """
 
-    def __init__(self, message: str, entries: Sequence[Entry]) -> None:
+    def __init__(self, message: str, entries: Sequence[SeriesChoice]) -> None:
         super().__init__(message)
-        self.choices = [(source_of(entry.uids), entry.describe()) for entry in entries]
+        self.choices = [(anonymous_name(entry.uids), entry.describe()) for entry in entries]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What can be chosen: a series, or a stack of series of one slice each.
+class SeriesChoice:
+    """A series, or a stack of series of one slice each.
 
     Attributes
     ----------
     groups
-        The images of each of its series.
+        The images of each series.
     name
-        Its number, if no other has the same; else its UID.
+        Its number if unique, else its UID.
     """
 
     groups: tuple[tuple[Plane, ...], ...]
@@ -47,7 +47,7 @@ class Entry:
 
     @property
     def planes(self) -> list[Plane]:
-        """All of its images."""
+        """All images."""
         return [plane for group in self.groups for plane in group]
 
     @property
@@ -57,13 +57,13 @@ class Entry:
 
     @property
     def numbers(self) -> list[str]:
-        """The numbers of its series, without those that have none."""
+        """The numbers of its series that have one."""
         numbers = {group[0].file.series_number for group in self.groups} - {""}
         return sorted(numbers, key=lambda number: (len(number), number))
 
     @property
     def is_localizer(self) -> bool:
-        """Whether it is for planning only, or a picture of a screen."""
+        """Whether it is a localizer or a screenshot."""
         return all(
             _is_localizer(plane)
             or plane.file.sop_class.startswith(_SECONDARY)
@@ -72,7 +72,7 @@ class Entry:
         )
 
     def describe(self) -> str:
-        """Return what a list shows of it."""
+        """Return a description for lists."""
         file = self.groups[0][0].file
         description = f" '{file.description}'" if file.description else ""
         joined = f", {len(self.groups)} series of one slice each" if len(self.groups) > 1 else ""
@@ -82,45 +82,47 @@ class Entry:
         )
 
 
-def source_of(uids: Sequence[str]) -> str:
-    """Return a name that is the same for the same series and tells nothing about it."""
+def anonymous_name(uids: Sequence[str]) -> str:
+    """Return an anonymous name that is the same for the same series."""
     content = "\n".join(sorted(uids))
     return "dicom-" + hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-def entries_of(planes: Sequence[Plane]) -> list[Entry]:
-    """Return what can be chosen among images, in the order of numbers."""
+def list_series(planes: Sequence[Plane]) -> list[SeriesChoice]:
+    """Return all series of some images, in the order of their numbers."""
     groups: dict[str, list[Plane]] = {}
     for plane in planes:
         groups.setdefault(plane.file.series_uid, []).append(plane)
     series = [_without_localizers(group) for group in groups.values()]
     entries = [
-        Entry(tuple(tuple(series[number]) for number in numbers)) for numbers in join(series)
+        SeriesChoice(tuple(tuple(series[number]) for number in numbers)) for numbers in join(series)
     ]
     names = [_name(entry) for entry in entries]
     named = [
-        Entry(entry.groups, name if names.count(name) == 1 else entry.uids[0])
+        SeriesChoice(entry.groups, name if names.count(name) == 1 else entry.uids[0])
         for entry, name in zip(entries, names, strict=True)
     ]
     return sorted(named, key=lambda entry: (len(entry.name), entry.name))
 
 
-def choose(entries: Sequence[Entry], wanted: str | int | None, where: str) -> tuple[Entry, str]:
-    """Return the entry that is meant, and a note about what was left out ("" if nothing was).
+def choose_series(
+    entries: Sequence[SeriesChoice], wanted: str | int | None, where: str
+) -> tuple[SeriesChoice, str]:
+    """Return the requested series, and a note about skipped ones (or "").
 
     Parameters
     ----------
     entries
-        What there is.
+        All series.
     wanted
-        Number, description, instance UID or `source_of` of a series, or None for the only one.
+        Number, description, instance UID or `anonymous_name` of a series, or None for the only one.
     where
         The folder, for messages.
 
     Raises
     ------
     FlomoError
-        If several fit, or none.
+        If several match, or none.
     """
     if wanted is None:
         others = [entry for entry in entries if not entry.is_localizer]
@@ -128,8 +130,8 @@ def choose(entries: Sequence[Entry], wanted: str | int | None, where: str) -> tu
             return entries[0], ""
         if len(others) == 1:
             return others[0], (
-                f"{len(entries) - 1} other series (localizers or pictures of a screen) "
-                f"{'was' if len(entries) == 2 else 'were'} left out."
+                f"{len(entries) - 1} other series (localizers or screenshots) "
+                f"{'was' if len(entries) == 2 else 'were'} skipped."
             )
         raise SeveralSeries(
             f"The folder {where} holds {len(entries)} series: {_list(entries)}; choose one of them "
@@ -137,11 +139,11 @@ def choose(entries: Sequence[Entry], wanted: str | int | None, where: str) -> tu
             entries,
         )
     text = " ".join(str(wanted).split())
-    for entry in entries:  # a UID means that series alone, also where it was joined with others
+    for entry in entries:  # a UID selects a single series, also from a stack
         for group in entry.groups:
             if len(entry.groups) > 1 and _is_uid(text, [group[0].file.series_uid]):
-                return Entry((group,), entry.name), ""
-    found = [entry for entry in entries if is_called(entry, text)]
+                return SeriesChoice((group,), entry.name), ""
+    found = [entry for entry in entries if matches(entry, text)]
     if len(found) == 1:
         return found[0], ""
     if not found:
@@ -156,8 +158,8 @@ def choose(entries: Sequence[Entry], wanted: str | int | None, where: str) -> tu
     )
 
 
-def is_called(entry: Entry, wanted: str | int) -> bool:
-    """Return True if a number, description, instance UID or `source_of` means an entry."""
+def matches(entry: SeriesChoice, wanted: str | int) -> bool:
+    """Return True if a number, description, instance UID or `anonymous_name` means an entry."""
     text = " ".join(str(wanted).split())
     number = text.lstrip("0") or "0"
     return (
@@ -169,17 +171,17 @@ def is_called(entry: Entry, wanted: str | int) -> bool:
 
 
 def _is_uid(text: str, uids: Sequence[str]) -> bool:
-    return bool(text) and (text in uids or text == source_of(uids))
+    return bool(text) and (text in uids or text == anonymous_name(uids))
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: SeriesChoice) -> str:
     numbers = entry.numbers
     if not numbers:
         return entry.uids[0]
     return numbers[0] if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"
 
 
-def _list(entries: Sequence[Entry], *, uids: bool = False) -> str:
+def _list(entries: Sequence[SeriesChoice], *, uids: bool = False) -> str:
     shown = [
         (f"{entry.uids[0]} = " if uids and entry.uids[0] != entry.name else "") + entry.describe()
         for entry in entries[:_MOST_LISTED]
@@ -193,6 +195,6 @@ def _is_localizer(plane: Plane) -> bool:
 
 
 def _without_localizers(group: Sequence[Plane]) -> list[Plane]:
-    """Leave out the planning image that some scanners put into the series it was planned for."""
+    """Remove the localizer image that some scanners add to the series planned on it."""
     rest = [plane for plane in group if not _is_localizer(plane)]
     return rest or list(group)

@@ -1,4 +1,4 @@
-"""Where and when each image of a DICOM series was taken: slices, phases and their grid."""
+"""Sort the images of a DICOM series into slices and phases, and find their grid."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def _mean_step(
     # The lower median, so that one gap among two steps is not taken for half of the rule.
     usual = float(np.sort(steps)[(len(steps) - 1) // 2])
     if np.abs(steps - usual).max() <= _STEP_TOLERANCE * usual:
-        told = told_step(planes[0])
+        told = header_step(planes[0])
         if told is None or mean <= _WIDEST_STEP * told:
             return mean, None
         return mean, (
@@ -264,7 +264,7 @@ def _mean_step(
     )
 
 
-def told_step(plane: Plane) -> float | None:
+def header_step(plane: Plane) -> float | None:
     """Return the step to the next slice as the header tells it."""
     thickness, between = plane.thickness, plane.spacing_between
     if thickness is None or between is None:

@@ -95,11 +95,11 @@ def test_two_programs(tmp_path: Path) -> None:
 def test_whoever_waits_too_long_is_told(
     store: CorrectionStore, make_correction: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions.locked.__wrapped__, "__defaults__", (0.05,))
+    monkeypatch.setattr(transactions.store_lock.__wrapped__, "__defaults__", (0.05,))
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with transactions.locked(store._layout):
+        with transactions.store_lock(store._layout):
             held.set()
             release.wait(60)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_flomo.corrections import Correction, CorrectionStore, Record
-from napari_flomo.corrections.store.history import Entry
+from napari_flomo.corrections.store.history import HistoryEntry
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import read, write
 
@@ -76,7 +76,7 @@ def test_harmed_record_is_skipped_with_a_report(
     if harm in {"truncate", "path"}:
         assert listed == [two[1].id]
         assert two[0].id in told[0]
-        with pytest.warns(UserWarning, match="left out"):
+        with pytest.warns(UserWarning, match="was skipped"):
             store.records()
     # The next revision heals what people see; the harmed one is still reported.
     assert store.add(replace(make_correction(), state="draft")) == two[0].id
@@ -112,7 +112,7 @@ def forge(store: CorrectionStore, record: Record, labels: np.ndarray, shift: flo
         about = dict(entry.about)
         if entry.event == "added" and about["id"] == record.id:
             about["record_sha256"] = hashlib.sha256(record_path.read_bytes()).hexdigest()
-        lines.append(Entry(entry.sequence, entry.event, about).to_line())
+        lines.append(HistoryEntry(entry.sequence, entry.event, about).to_line())
     (store.folder / "history.jsonl").write_bytes(b"".join(lines))
 
 
