@@ -105,7 +105,7 @@ def test_phase_is_extracted_from_the_cine(official, tmp_path):
     info = folder / "Info.cfg"
     info.write_text(info.read_text().replace(f"ES: {ES}", "ES: 9"))
     (folder / "patient004_frame03_gt.nii.gz").rename(folder / "patient004_frame09_gt.nii.gz")
-    with pytest.raises(FlomoError, match=r"has 4 frames, but Info\.cfg asks for frame 9"):
+    with pytest.raises(FlomoError, match=r"has 4 frames, but Info\.cfg refers to frame 9"):
         prepare_acdc(official, tmp_path / "other")
 
 
@@ -116,7 +116,7 @@ def test_interrupted_preparation_is_resumed(official, tmp_path):
     with pytest.raises(FlomoError, match="patient010_frame03_gt"):
         prepare_acdc(official, out)
     assert not (out / "cases.csv").exists()
-    with pytest.raises(FlomoError, match="not complete"):
+    with pytest.raises(FlomoError, match="incomplete"):
         list_cases(out, 0, "training")
     first = out / "images/patient001_frame01.nii.gz"
     written = first.stat().st_mtime_ns

@@ -61,5 +61,5 @@ def test_table_without_curves_is_reported(tmp_path, content, complaint):
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(FlomoError, match="no curves"):
+    with pytest.raises(FlomoError, match="do not exist"):
         draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")

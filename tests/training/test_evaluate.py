@@ -82,7 +82,7 @@ def test_listed_volumes_are_in_the_table(dataset, segmenter, tmp_path):
     rows = evaluate(list_cases(dataset, 0, "validation"), segmenter, listed=listed)
     assert {r.structure: r.listed_ml for r in rows}["left ventricle"] == 12.5
     (tmp_path / "cases.csv").write_text("case,lv_ml\nx,much\n")
-    with pytest.raises(FlomoError, match="lists 'much' as lv_ml of x"):
+    with pytest.raises(FlomoError, match="has 'much' as lv_ml of x"):
         read_listed_volumes(tmp_path)
 
 

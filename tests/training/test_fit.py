@@ -59,7 +59,7 @@ def test_the_model_is_exported_without_training_heads(trained):
 @pytest.mark.slow
 def test_an_existing_run_is_not_overwritten(dataset, trained):
     recipe, out, _ = trained
-    with pytest.raises(FlomoError, match="holds a run already"):
+    with pytest.raises(FlomoError, match="already contains a run"):
         train(recipe, dataset, out)
 
 
@@ -240,5 +240,5 @@ def test_command_trains_and_does_not_overwrite_a_run(dataset, new_content, tmp_p
     capsys.readouterr()
     recipe.write_text(json.dumps(new_content() | {"epochs": 2}))
     assert main(arguments) == 2
-    assert "holds a run already" in capsys.readouterr().err
+    assert "already contains a run" in capsys.readouterr().err
     assert (out / "recipe.yaml").read_text() != recipe.read_text()

@@ -194,17 +194,17 @@ def test_mirrored_views_are_listed_next_to_plain_ones(script, make_run, docs, mo
 def test_a_patient_in_two_folds_is_a_leak(make_run, docs):
     save_run(make_run(measured(0)), docs)
     save_run(make_run(measured(0), fold=1), docs)
-    with pytest.raises(FlomoError, match="stands in two folds of ours"):
+    with pytest.raises(FlomoError, match="is in two folds of ours"):
         read_results(docs)
 
 
 def test_missing_facts_are_reported(make_run, docs, tmp_path):
-    with pytest.raises(FlomoError, match="does not say the seed"):
+    with pytest.raises(FlomoError, match="lacks 'seed'"):
         save_run(make_run(measured(0), seed=None), docs)
     with pytest.raises(FlomoError, match=r"report\.json cannot be read"):
         save_run(tmp_path, docs)
     assert not list(docs.iterdir())
-    with pytest.raises(FlomoError, match="no name for a file"):
+    with pytest.raises(FlomoError, match="not a valid file name"):
         save_run(make_run(measured(0)), docs, "../elsewhere")
 
 

@@ -233,7 +233,7 @@ def test_cancelled_between_two_batches(base, fill, settings, tmp_path):
 def test_existing_run_is_not_overwritten(base, fill, settings, tmp_path):
     store = fill(patients=3)
     finetune(base, store.folder, tmp_path / "run", settings=settings)
-    with pytest.raises(FlomoError, match="holds a run already"):
+    with pytest.raises(FlomoError, match="already contains a run"):
         finetune(base, store.folder, tmp_path / "run", settings=settings)
 
 
