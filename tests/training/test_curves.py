@@ -46,8 +46,8 @@ def test_the_picture_is_drawn(table, tmp_path):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("epoch,train/loss\n", "hold no figures yet"),
-        ("epoch,train/loss\n0,nan\n", "hold no figures yet"),
+        ("epoch,train/loss\n", "are empty"),
+        ("epoch,train/loss\n0,nan\n", "are empty"),
         ("step,train/loss\n0,1\n", "cannot be read"),
         ("epoch,train/loss\n0,low\n", "cannot be read"),
     ],

@@ -154,7 +154,7 @@ def test_results_of_other_weights_are_not_overwritten(make_run, docs):
     table = save_run(make_run(measured(0)), docs)
     save_run(make_run(measured(0)), docs)  # the same weights
     other = make_run(measured(0, 0.1), sha256="c" * 64)
-    with pytest.raises(FlomoError, match="figures of other weights"):
+    with pytest.raises(FlomoError, match="results of other weights"):
         save_run(other, docs)
     assert read_metrics(table)[0].dice == pytest.approx(0.8)
     assert save_run(other, docs, "better").name == "better-fold0.csv"
@@ -213,7 +213,7 @@ def test_wrong_fold_is_detected(script, make_run, docs, capsys):
     for path in (table, table.with_suffix(".json")):
         path.rename(path.with_stem("ours-fold3"))
     assert script.main(["--folder", str(docs)]) == 2
-    assert "is of fold 0" in capsys.readouterr().err
+    assert "describes fold 0" in capsys.readouterr().err
 
 
 def test_photos_have_their_own_tables(script, make_run, docs):
@@ -231,7 +231,7 @@ def test_photos_have_their_own_tables(script, make_run, docs):
     assert "HD95" not in page
     assert "Ventricles" not in page
     assert "No baseline" in page
-    assert "each image at its own size" in page
+    assert "each image in its original size" in page
 
 
 def test_impossible_published_pairs_are_marked(script):
