@@ -1,4 +1,4 @@
-"""Make the pictures of the napari tutorial: a real window, a real network, real strokes.
+"""Make the screenshots and the animation of the napari tutorial in a real window.
 
 Needs napari, Pillow and a screen::
 
@@ -28,19 +28,19 @@ from napari_flomo.session import SliceIndex
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures" / "napari"
 WIDTH = 1200
-WALK_WIDTH = 860
-WALK_COLOURS = (160, 80)
-"""Of all pixels and of the colourful ones, which are few and would get no colour of their own."""
+ANIMATION_WIDTH = 860
+ANIMATION_COLOURS = (160, 80)
+"""Palette sizes for all pixels, and for colourful ones, which are few and would be lost."""
 
 COLOURFUL = 60
-TIMEOUT_SECONDS = 1200
-TRAINING_TIMEOUT_SECONDS = 3600
+TIMEOUT_S = 1200
+TRAINING_TIMEOUT_S = 3600
 SPOT = SliceIndex(0, 9)
-"""Where the network takes a spot beside the heart for right ventricle."""
+"""Slice with a false right ventricle beside the heart."""
 
 
-class Studio:
-    """A window, a camera and a hand."""
+class Window:
+    """A napari window with screenshots and simulated strokes."""
 
     def __init__(self) -> None:
         manager = PluginManager.instance()
@@ -52,7 +52,7 @@ class Studio:
         self.frames: list[tuple[Image.Image, int]] = []
 
     def panel(self, name: str) -> Any:
-        """Open a panel of the plugin, or bring it to the front."""
+        """Open a panel of the plugin, or raise it."""
         dock, widget = self.viewer.window.add_plugin_dock_widget("napari-flomo", name, tabify=True)
         self.settle()
         dock.show()
@@ -61,14 +61,14 @@ class Studio:
         return widget
 
     def settle(self, seconds: float = 0.5) -> None:
-        """Let the window draw itself."""
+        """Process events, so that the window is drawn."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             QApplication.processEvents()
             time.sleep(0.01)
 
-    def wait(self, done: Callable[[], bool], timeout: float = TIMEOUT_SECONDS) -> None:
-        """Wait for something that takes long."""
+    def wait(self, done: Callable[[], bool], timeout: float = TIMEOUT_S) -> None:
+        """Wait until ``done`` returns True."""
         end = time.monotonic() + timeout
         while not done():
             if time.monotonic() > end:
@@ -76,8 +76,8 @@ class Studio:
             QApplication.processEvents()
             time.sleep(0.01)
 
-    def shoot(self, name: str | None = None, show_ms: int = 0) -> None:
-        """Take a picture of the window, for the page, for the walk, or both."""
+    def screenshot(self, name: str | None = None, show_ms: int = 0) -> None:
+        """Take a screenshot for the page, for the animation, or for both."""
         self.settle()
         pixels = self.viewer.screenshot(canvas_only=False, flash=False)[..., :3]
         picture = Image.fromarray(np.ascontiguousarray(pixels))
@@ -86,10 +86,10 @@ class Studio:
             small.save(PICTURES / f"{name}.png", optimize=True)
             print(f"{name}.png: {(PICTURES / f'{name}.png').stat().st_size / 1e3:.0f} kB")
         if show_ms:
-            self.frames.append((_scaled(picture, WALK_WIDTH), show_ms))
+            self.frames.append((_scaled(picture, ANIMATION_WIDTH), show_ms))
 
     def stroke(self, layer: Any, points: np.ndarray, between: Callable[[], None]) -> None:
-        """Drag the left button over points of a layer, (row, column) in the slice shown."""
+        """Drag the mouse over points of a layer, (row, column) in the displayed slice."""
         canvas = self.viewer.window._qt_viewer.canvas
         native, left = canvas.native, Qt.MouseButton.LeftButton
         places = [self._on_canvas(layer, point) for point in points]
@@ -111,7 +111,7 @@ class Studio:
         self.settle(0.03)
         QTest.mouseRelease(native, left, pos=places[-1])
 
-    def finish_walk(self) -> None:
+    def save_animation(self) -> None:
         """Write the frames as an animation."""
         palette = _palette([frame for frame, _ in self.frames])
         pictures = [
@@ -138,11 +138,11 @@ def _scaled(picture: Image.Image, width: int) -> Image.Image:
 
 
 def _palette(pictures: list[Image.Image]) -> Image.Image:
-    """Choose the colours of an animation, once for all frames, so that nothing flickers."""
+    """Return one palette for all frames of the animation, to prevent flicker."""
     pixels = np.concatenate([np.asarray(one).reshape(-1, 3)[::7] for one in pictures])
     bright = pixels[np.ptp(pixels, axis=1) > COLOURFUL]
     colours: list[int] = []
-    for part, count in zip((pixels, bright), WALK_COLOURS, strict=True):
+    for part, count in zip((pixels, bright), ANIMATION_COLOURS, strict=True):
         chosen = Image.fromarray(part[np.newaxis]).quantize(count).getpalette()
         colours += (chosen or [])[: 3 * count]
     palette = Image.new("P", (1, 1))
@@ -150,50 +150,52 @@ def _palette(pictures: list[Image.Image]) -> Image.Image:
     return palette
 
 
-def volume(studio: Studio, target: Path) -> None:
+def volume(window: Window, target: Path) -> None:
     """Open, segment, review, correct, save."""
-    viewer = studio.viewer
+    viewer = window.viewer
     viewer.open_sample("napari-flomo", "sunnybrook_volume")
-    studio.panel("Review")
-    segment = studio.panel("Segment")
+    window.panel("Review")
+    segment = window.panel("Segment")
     viewer_state = segment.viewer_state
-    studio.shoot("1-open", 1800)
+    window.screenshot("1-open", 1800)
     segment.segment_button.click()
-    studio.wait(lambda: segment.progress.value() > 2 or viewer_state.session.running is None)
-    studio.shoot("2-progress", 700)
-    studio.wait(lambda: viewer_state.session.running is None)
+    window.wait(lambda: segment.progress.value() > 2 or viewer_state.session.running is None)
+    window.screenshot("2-progress", 700)
+    window.wait(lambda: viewer_state.session.running is None)
     viewer.dims.set_current_step(0, 6)
     viewer.camera.zoom *= 1.4
     viewer.camera.center = (0, 1.367 * 122, 1.367 * 150)
-    studio.shoot("3-masks", 1800)
-    review = studio.panel("Review")
+    window.screenshot("3-masks", 1800)
+    review = window.panel("Review")
     review.next_button.click()
     review.uncertainty.visible_box.click()
     while not viewer_state.current.labels.data[viewer.dims.current_step[0]].any():
-        studio.shoot(None, 1500)  # nothing is found here, which is right above the heart
+        window.screenshot(None, 1500)  # correct: no structures above the heart
         review.accept_button.click()
-    studio.shoot("4-review", 2200)
+    window.screenshot("4-review", 2200)
     review.uncertainty.visible_box.click()
-    correct(studio, viewer_state, review)
-    studio.shoot("5-correct", 1200)
+    correct(window, viewer_state, review)
+    window.screenshot("5-correct", 1200)
     review.compare.choice.setCurrentIndex(2)
     review.compare.apply()
-    studio.shoot("6-changes", 1800)
+    window.screenshot("6-changes", 1800)
     review.compare.choice.setCurrentIndex(0)
     review.compare.apply()
     for _ in range(2):
         review.accept_button.click()
-        studio.shoot(None, 1000)
+        window.screenshot(None, 1000)
     review.save(str(target / "sunnybrook_ed_labels.nii.gz"))
-    review.message.text.setText("Saved to sunnybrook_ed_labels.nii.gz.")  # without our folder
-    studio.shoot(None, 2500)
-    studio.finish_walk()
-    studio.panel("Models")
-    studio.shoot("8-models")
+    review.message.text.setText(
+        "Saved to sunnybrook_ed_labels.nii.gz."
+    )  # without the temporary folder
+    window.screenshot(None, 2500)
+    window.save_animation()
+    window.panel("Models")
+    window.screenshot("8-models")
 
 
-def correct(studio: Studio, viewer_state: Any, review: Any) -> None:
-    """Erase the spot beside the heart that the network took for right ventricle."""
+def correct(window: Window, viewer_state: Any, review: Any) -> None:
+    """Erase the false right ventricle beside the heart."""
     review.list.chosen.emit(SPOT)
     labels = viewer_state.current.labels
     before = labels.data[SPOT.slice].copy()
@@ -203,43 +205,43 @@ def correct(studio: Studio, viewer_state: Any, review: Any) -> None:
     review.structures.brushes[1].click()
     labels.mode = "erase"
     labels.brush_size = 4
-    studio.settle()
+    window.settle()
     order = np.lexsort((spot[:, 1], spot[:, 0] // 3))
     points = spot[order][np.linspace(0, len(spot) - 1, 17).astype(int)]
-    studio.stroke(labels, points, lambda: studio.shoot(None, 250))
+    window.stroke(labels, points, lambda: window.screenshot(None, 250))
     assert (labels.data[SPOT.slice] != before).any(), "the stroke missed"
 
 
-def cine(studio: Studio) -> None:
-    """Segment a beating heart: volumes over time give the ejection fraction."""
-    studio.viewer.layers.clear()
-    studio.viewer.open_sample("napari-flomo", "sunnybrook_cine")
-    studio.viewer.reset_view()
-    segment = studio.panel("Segment")
+def cine(window: Window) -> None:
+    """Segment a cine, which gives the ejection fraction."""
+    window.viewer.layers.clear()
+    window.viewer.open_sample("napari-flomo", "sunnybrook_cine")
+    window.viewer.reset_view()
+    segment = window.panel("Segment")
     segment.form.scope.value = "all"
     segment.segment_button.click()
-    studio.wait(lambda: segment.viewer_state.session.running is None)
-    studio.viewer.dims.set_current_step(1, 5)
-    studio.panel("Review").message.clear()
-    studio.shoot("7-cine")
+    window.wait(lambda: segment.viewer_state.session.running is None)
+    window.viewer.dims.set_current_step(1, 5)
+    window.panel("Review").message.clear()
+    window.screenshot("7-cine")
 
 
-def learn(studio: Studio, target: Path) -> None:
-    """Accept slices of the cine, too, and train: far too short for a better model."""
-    review = studio.panel("Review")
+def learn(window: Window, target: Path) -> None:
+    """Accept slices of the cine and run a short training."""
+    review = window.panel("Review")
     for _ in range(8):
         review.next_button.click()
         review.accept_button.click()
-    studio.wait(lambda: "8 accepted" in review.kept.text())
-    panel = studio.panel("Learn")
+    window.wait(lambda: "8 accepted" in review.kept.text())
+    panel = window.panel("Learn")
     panel.settings = str(target / "settings.yaml")
     Path(panel.settings).write_text("steps: 6\nevaluate_every: 2\nwarm_up: 2\nbatch_size: 2\n")
-    studio.wait(lambda: panel.learning.readiness is not None)
+    window.wait(lambda: panel.learning.readiness is not None)
     panel.train_button.click()
-    studio.wait(lambda: panel.learning.training.state.final, TRAINING_TIMEOUT_SECONDS)
-    studio.wait(panel.gate_group.isVisible)
+    window.wait(lambda: panel.learning.training.state.final, TRAINING_TIMEOUT_S)
+    window.wait(panel.gate_group.isVisible)
     panel.message.clear()
-    studio.shoot("9-learn")
+    window.screenshot("9-learn")
 
 
 def main() -> None:
@@ -247,11 +249,11 @@ def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FLOMO_HOME"] = folder
-        studio = Studio()
-        volume(studio, Path(folder))
-        cine(studio)
-        learn(studio, Path(folder))
-        studio.viewer.close()
+        window = Window()
+        volume(window, Path(folder))
+        cine(window)
+        learn(window, Path(folder))
+        window.viewer.close()
 
 
 if __name__ == "__main__":

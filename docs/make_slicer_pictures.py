@@ -1,6 +1,6 @@
-"""Draw the pictures of docs/slicer.md: slice views of the sample, drawn by Slicer's own classes.
+"""Draw the pictures of docs/slicer.md: slice views of the sample, rendered by Slicer's classes.
 
-Run ``python docs/make_slicer_pictures.py`` where slicer-core is installed; no screen is needed.
+Run ``python docs/make_slicer_pictures.py`` with slicer-core installed; no display is needed.
 """
 
 from __future__ import annotations

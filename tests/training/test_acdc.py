@@ -66,7 +66,7 @@ def test_official_layout_is_prepared(official, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["data", "prepare", "acdc", "--source", str(official), "--out", str(out)]
     assert main(command) == 0
-    assert "ready" in capsys.readouterr().err
+    assert "Prepared data" in capsys.readouterr().err
     rows = rows_of(out)
     assert len(rows) == 20
     row = rows["patient002_frame03"]
@@ -105,7 +105,7 @@ def test_phase_is_extracted_from_the_cine(official, tmp_path):
     info = folder / "Info.cfg"
     info.write_text(info.read_text().replace(f"ES: {ES}", "ES: 9"))
     (folder / "patient004_frame03_gt.nii.gz").rename(folder / "patient004_frame09_gt.nii.gz")
-    with pytest.raises(FlomoError, match=r"has 4 frames, but Info\.cfg asks for frame 9"):
+    with pytest.raises(FlomoError, match=r"has 4 frames, but Info\.cfg refers to frame 9"):
         prepare_acdc(official, tmp_path / "other")
 
 
@@ -116,7 +116,7 @@ def test_interrupted_preparation_is_resumed(official, tmp_path):
     with pytest.raises(FlomoError, match="patient010_frame03_gt"):
         prepare_acdc(official, out)
     assert not (out / "cases.csv").exists()
-    with pytest.raises(FlomoError, match="not complete"):
+    with pytest.raises(FlomoError, match="incomplete"):
         list_cases(out, 0, "training")
     first = out / "images/patient001_frame01.nii.gz"
     written = first.stat().st_mtime_ns
@@ -156,10 +156,10 @@ def test_missing_files_are_reported_before_writing(official, tmp_path):
     ("spoil", "message"),
     [
         (lambda image, codes: (image.astype(np.float32) + np.nan, codes), "NaN"),
-        (lambda image, codes: (image, codes * 2), "hold the code 4"),
+        (lambda image, codes: (image, codes * 2), "contain the code 4"),
         (lambda image, codes: (image, codes * 0), "are empty"),
         (lambda image, codes: (image[:, :-1], codes), "different grids"),
-        (lambda image, codes: (image * 0, codes), "one value only"),
+        (lambda image, codes: (image * 0, codes), "is constant"),
     ],
 )
 def test_wrong_content_is_refused(official, tmp_path, spoil, message):
@@ -274,7 +274,9 @@ def test_headers_that_were_never_scaled_give_the_same_millilitres(
     capsys.readouterr()
     prepare_acdc(official, tmp_path / "out")
     said = capsys.readouterr().err
-    assert said.startswith(f"Note: of {2 * patients} of {2 * patients} cases, as patient001_frame0")
+    assert said.startswith(
+        f"Note on {2 * patients} of {2 * patients} cases, such as patient001_frame0"
+    )
     assert "the pixdim was used" in said
     wanted, found = rows_of(right), rows_of(tmp_path / "out")
     assert len(found) == 2 * patients

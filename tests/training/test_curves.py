@@ -46,8 +46,8 @@ def test_the_picture_is_drawn(table, tmp_path):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("epoch,train/loss\n", "hold no figures yet"),
-        ("epoch,train/loss\n0,nan\n", "hold no figures yet"),
+        ("epoch,train/loss\n", "are empty"),
+        ("epoch,train/loss\n0,nan\n", "are empty"),
         ("step,train/loss\n0,1\n", "cannot be read"),
         ("epoch,train/loss\n0,low\n", "cannot be read"),
     ],
@@ -61,5 +61,5 @@ def test_table_without_curves_is_reported(tmp_path, content, complaint):
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(FlomoError, match="no curves"):
+    with pytest.raises(FlomoError, match="do not exist"):
         draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")

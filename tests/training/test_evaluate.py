@@ -50,7 +50,9 @@ def segmenter(recipe):
 def test_every_structure_of_every_case_gets_a_row(dataset, segmenter):
     cases = list_cases(dataset, 0, "all")
     steps = []
-    rows = evaluate(cases, segmenter, lambda done, total: steps.append((done, total)))
+    rows = evaluate(
+        cases, segmenter, lambda progress: steps.append((progress.done, progress.total))
+    )
     assert [(r.case, r.structure) for r in rows] == [
         (case.name, name) for case in cases for name in ("wall", "cavity")
     ]
@@ -82,7 +84,7 @@ def test_listed_volumes_are_in_the_table(dataset, segmenter, tmp_path):
     rows = evaluate(list_cases(dataset, 0, "validation"), segmenter, listed=listed)
     assert {r.structure: r.listed_ml for r in rows}["left ventricle"] == 12.5
     (tmp_path / "cases.csv").write_text("case,lv_ml\nx,much\n")
-    with pytest.raises(FlomoError, match="lists 'much' as lv_ml of x"):
+    with pytest.raises(FlomoError, match="has 'much' as lv_ml of x"):
         read_listed_volumes(tmp_path)
 
 
@@ -230,7 +232,7 @@ def test_mirrored_views_are_evaluated(dataset, model, capsys):
     assert (plain["views"], mirrored["views"]) == ("plain", "mirrored")
     assert plain["mean_dice"] != mirrored["mean_dice"]
     assert main([*arguments, "--mirrored", "--record"]) == 2
-    assert "leave out --mirrored" in capsys.readouterr().err
+    assert "omit --mirrored" in capsys.readouterr().err
 
 
 def test_nothing_is_computed_for_a_report_that_cannot_be_written(

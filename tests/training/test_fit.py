@@ -185,7 +185,7 @@ def test_two_processes_share_the_slices_and_make_one_model(dataset, new_content,
         [*command, "--strategy", "ddp"], capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("The model is in") == 1
+    assert done.stderr.count("Model: ") == 1
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["recipe"]["hardware"]["devices"] == 2
     with (tmp_path / "run" / CURVES).open(newline="") as file:

@@ -78,7 +78,7 @@ def test_damaged_pack_is_rejected(packed, recipe):
             assert all(np.array_equal(v.images, c) for v, c in zip(volumes, clean, strict=True))
     assert refused >= 8
     packed.write_bytes(content[: len(content) // 2])
-    with pytest.raises(FlomoError, match="no undamaged packed file"):
+    with pytest.raises(FlomoError, match="damaged or not a packed file"):
         read_pack(packed, recipe.model, 0)
 
 

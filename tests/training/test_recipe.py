@@ -35,7 +35,7 @@ def test_a_wrong_key_is_named(content, change, named):
 
 
 def test_missing_and_broken_files(tmp_path):
-    with pytest.raises(FlomoError, match="no recipe"):
+    with pytest.raises(FlomoError, match="does not exist"):
         read_recipe(tmp_path / "absent.yaml")
     (tmp_path / "broken.yaml").write_text("a: [1, 2")
     with pytest.raises(FlomoError, match="cannot be read"):

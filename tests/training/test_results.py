@@ -154,7 +154,7 @@ def test_results_of_other_weights_are_not_overwritten(make_run, docs):
     table = save_run(make_run(measured(0)), docs)
     save_run(make_run(measured(0)), docs)  # the same weights
     other = make_run(measured(0, 0.1), sha256="c" * 64)
-    with pytest.raises(FlomoError, match="figures of other weights"):
+    with pytest.raises(FlomoError, match="results of other weights"):
         save_run(other, docs)
     assert read_metrics(table)[0].dice == pytest.approx(0.8)
     assert save_run(other, docs, "better").name == "better-fold0.csv"
@@ -194,17 +194,17 @@ def test_mirrored_views_are_listed_next_to_plain_ones(script, make_run, docs, mo
 def test_a_patient_in_two_folds_is_a_leak(make_run, docs):
     save_run(make_run(measured(0)), docs)
     save_run(make_run(measured(0), fold=1), docs)
-    with pytest.raises(FlomoError, match="stands in two folds of ours"):
+    with pytest.raises(FlomoError, match="is in two folds of ours"):
         read_results(docs)
 
 
 def test_missing_facts_are_reported(make_run, docs, tmp_path):
-    with pytest.raises(FlomoError, match="does not say the seed"):
+    with pytest.raises(FlomoError, match="lacks 'seed'"):
         save_run(make_run(measured(0), seed=None), docs)
     with pytest.raises(FlomoError, match=r"report\.json cannot be read"):
         save_run(tmp_path, docs)
     assert not list(docs.iterdir())
-    with pytest.raises(FlomoError, match="no name for a file"):
+    with pytest.raises(FlomoError, match="not a valid file name"):
         save_run(make_run(measured(0)), docs, "../elsewhere")
 
 
@@ -213,7 +213,7 @@ def test_wrong_fold_is_detected(script, make_run, docs, capsys):
     for path in (table, table.with_suffix(".json")):
         path.rename(path.with_stem("ours-fold3"))
     assert script.main(["--folder", str(docs)]) == 2
-    assert "is of fold 0" in capsys.readouterr().err
+    assert "describes fold 0" in capsys.readouterr().err
 
 
 def test_photos_have_their_own_tables(script, make_run, docs):
@@ -231,7 +231,7 @@ def test_photos_have_their_own_tables(script, make_run, docs):
     assert "HD95" not in page
     assert "Ventricles" not in page
     assert "No baseline" in page
-    assert "each image at its own size" in page
+    assert "each image in its original size" in page
 
 
 def test_impossible_published_pairs_are_marked(script):

@@ -103,7 +103,7 @@ def test_a_corrected_image_is_not_replayed(fill, base_card, dataset, settings):
 
 def test_replay_without_known_training_images_is_rejected(fill, card, base_card, dataset, settings):
     corrected = gather(fill(patients=2), card, [])
-    with pytest.raises(FlomoError, match="does not tell which images"):
+    with pytest.raises(FlomoError, match="does not list its training images"):
         read_replay(dataset, replace(card, trained_on=None), corrected, settings)
-    with pytest.raises(FlomoError, match="holds no image that tiny was trained on"):
+    with pytest.raises(FlomoError, match="contains no image that tiny was trained on"):
         read_replay(dataset, card, corrected, settings)

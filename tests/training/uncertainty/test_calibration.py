@@ -80,7 +80,7 @@ def test_the_temperature_of_a_sigmoid(recipe):
 
 def test_too_few_pixels(recipe):
     few = Pixels(np.zeros((10, 3), np.float32), np.zeros(10, np.uint8))
-    with pytest.raises(FlomoError, match="Only 10 pixels"):
+    with pytest.raises(FlomoError, match="10 pixels along contours are too few"):
         fit_temperature(few, recipe.model)
 
 
@@ -208,7 +208,7 @@ class TestCommands:
         before = (model / "card.json").read_bytes()
         arguments = ["--model", str(model), "--data", str(dataset), "--fold", "0"]
         assert main(["calibrate", *arguments]) == 2
-        assert "was trained on p0_a, so they cannot tell" in capsys.readouterr().err
+        assert "was trained on p0_a, so it cannot be calibrated" in capsys.readouterr().err
         assert (model / "card.json").read_bytes() == before
 
     def test_evaluate_writes_the_report(self, dataset, model, tmp_path, capsys):

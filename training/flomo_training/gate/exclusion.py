@@ -19,13 +19,13 @@ def exclude_seen(
     Parameters
     ----------
     images
-        Of a reference set, with their signatures.
-    seen_fingerprints
-        Fingerprints of the images that the models have seen, from their cards.
+        Of a reference set.
+    trained_on
+        Fingerprints of the models' training images, from their cards.
     corrected
-        Traces of the images in the store of corrections.
+        Signatures of the images in the store of corrections.
     tell
-        Is told one sentence for each patient who is left out.
+        Called with one sentence for each patient that is left out.
     """
     taught, in_store = set(trained_on), set(corrected)
     why: dict[str, str] = {}
