@@ -14,8 +14,8 @@ EARLIER_TITLE = "Bring back"
 EARLIER_TIP = "Put your labels of these slices in place of the network's; one Undo takes them back"
 MIRRORED_TITLE = "Mirrored too"
 MIRRORED_TIP = (
-    "Show the network each slice and its three mirror images, and take the mean: better labels in "
-    "four times as long"
+    "Average the predictions for each slice and its three mirror images: better labels, but four "
+    "times slower"
 )
 
 SLICE_AXIS_PROMPT = "choose an axis"

@@ -15,12 +15,12 @@ DEVICES: list[Option] = [
     ("GPU (CUDA)", "cuda", "An NVIDIA graphics card"),
 ]
 SCOPES: list[Option] = [
-    ("This slice", "slice", "Only the slice on the screen; the others keep their labels"),
-    ("This stack", "stack", "All slices of the frame on the screen"),
-    ("All frames", "all", "All slices of all frames of a cine"),
+    ("This slice", "slice", "Only the slice on the screen; other slices keep their labels"),
+    ("This stack", "stack", "All slices of the current frame"),
+    ("All frames", "all", "All slices in all frames of a cine"),
 ]
 VIEWS: list[Option] = [
-    ("Plain", False, "Show the network each slice once"),
+    ("Plain", False, "Predict each slice once"),
     (MIRRORED_TITLE, True, MIRRORED_TIP),
 ]
 _RADIO = {"widget_type": "RadioButtons", "orientation": "horizontal"}
@@ -34,19 +34,20 @@ class SegmentOptions:
     Parameters
     ----------
     image
-        The image to segment; follows the selected layer
+        Image to segment; follows the selected layer
     voxel_mm
-        Millimetres from slice to slice, from row to row and from column to column
+        Distance of slices, rows and columns in millimetres, if the image does not tell it
     slice_axis
-        The axis from slice to slice: i is the last axis of the layer's data, k the third from last
+        Slice axis, if it cannot be determined from the spacing and size of this image: i is the
+        last axis of the layer's data, k the third from last
     model
-        The network to use; get more of them under Models
+        Model to use; download others under Models
     device
-        Where the network runs
+        Device on which the network runs
     scope
-        How much of the image to segment
+        Part of the image to segment
     mirrored
-        How the network sees each slice
+        Views of each slice that the network sees
     """
 
     image: Annotated[Image | None, {"label": "Image", "nullable": False, "choices": ()}]

@@ -76,8 +76,8 @@ class SegmentPanel(Panel):
 
     def _build(self) -> None:
         self.form = form = make_form(SegmentOptions)
-        self.image_line = note("What the chosen image is, and what will be done with it")
-        self.card_line = note("Structures that the model finds, its accuracy and its licence")
+        self.image_line = note("Properties of the chosen image")
+        self.card_line = note("Structures, accuracy and licence of the model")
         self.card_line.setTextFormat(Qt.TextFormat.RichText)
         self.voxel_button = button(
             "Set", "Give the image this voxel size, as the layer's scale", self._set_voxel_size
@@ -86,11 +86,11 @@ class SegmentPanel(Panel):
             "Models…", "Download, verify and choose models", lambda: self.open("Models")
         )
         self.segment_button = button(
-            "Segment", "Find the structures; the image itself is not changed", self.segment
+            "Segment", "Segment the structures; the image is not changed", self.segment
         )
         self.segment_button.setDefault(True)
         self.cancel_button = button(
-            "Cancel", "Stop within a second; the layers stay as they were", self.cancel
+            "Cancel", "Stop within a second; the layers are not changed", self.cancel
         )
         self.review_button = button(
             "Review…",
@@ -98,7 +98,7 @@ class SegmentPanel(Panel):
             lambda: self.open("Review"),
         )
         self.progress = QProgressBar()
-        self.progress.setToolTip("How far the work is, and about how long it will take")
+        self.progress.setToolTip("Progress and estimated remaining time")
         self.message = MessageBar()
 
         insert_below(form, form.image, self.image_line)
@@ -117,7 +117,7 @@ class SegmentPanel(Panel):
         buttons.addWidget(self.segment_button, 2)
         buttons.addWidget(self.cancel_button, 1)
         buttons.addWidget(self.review_button, 1)
-        disclaimer = note("What this program is for")
+        disclaimer = note("Intended use")
         disclaimer.setText(DISCLAIMER)
         layout = QVBoxLayout(self)
         layout.addWidget(form.native)
@@ -167,7 +167,7 @@ class SegmentPanel(Panel):
     # What the user does
 
     def segment(self, device: str | None = None, *, sure: bool = False) -> None:
-        """Start, unless that would do away with corrections and nobody has said yes to that."""
+        """Start a run; ask first if it would overwrite corrections, unless ``sure``."""
         entry, options = self.viewer_state.current, self.form()
         if entry is not None and not sure and self.viewer_state.session.running is None:
             count = self._corrected(entry)
@@ -186,7 +186,7 @@ class SegmentPanel(Panel):
         )
 
     def cancel(self) -> None:
-        """Stop what runs."""
+        """Stop the current run."""
         run, computing = self.viewer_state.session.running, self.viewer_state.computing
         if computing is not None:
             computing.cancel()
@@ -196,7 +196,7 @@ class SegmentPanel(Panel):
             run.cancel()
 
     def attempt(self, action: Callable[[], None]) -> None:
-        """Do something, and say so when it is refused."""
+        """Call ``action``; show the message of a `FlomoError`."""
         try:
             action()
         except FlomoError as error:
@@ -344,7 +344,7 @@ class SegmentPanel(Panel):
             choices = [("Use the CPU", on_cpu, "Do the same on the CPU: slower, but it fits")]
         elif problem.kind == "missing_model":
             choices = [
-                ("Models…", partial(self.open, "Models"), "Fetch the model, or pick another")
+                ("Models…", partial(self.open, "Models"), "Download the model, or choose another")
             ]
         self.message.show_message(
             problem.sentence, level="error", details=problem.details, choices=choices
