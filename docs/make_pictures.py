@@ -168,19 +168,17 @@ def volume(studio: Studio, target: Path) -> None:
     studio.shoot("3-masks", 1800)
     review = studio.panel("Review")
     review.next_button.click()
-    review.uncertainty.visible_box.click()
+    review.uncertainty.form.overlay.native.click()
     while not viewer_state.current.labels.data[viewer.dims.current_step[0]].any():
         studio.shoot(None, 1500)  # nothing is found here, which is right above the heart
         review.accept_button.click()
     studio.shoot("4-review", 2200)
-    review.uncertainty.visible_box.click()
+    review.uncertainty.form.overlay.native.click()
     correct(studio, viewer_state, review)
     studio.shoot("5-correct", 1200)
-    review.compare.choice.setCurrentIndex(2)
-    review.compare.apply()
+    review.compare.form.compare_with.value = "changes"
     studio.shoot("6-changes", 1800)
-    review.compare.choice.setCurrentIndex(0)
-    review.compare.apply()
+    review.compare.form.compare_with.value = "off"
     for _ in range(2):
         review.accept_button.click()
         studio.shoot(None, 1000)

@@ -1,4 +1,4 @@
-"""A lazy image (dask) is computed in another thread, so that the window stays alive."""
+"""Compute a lazy image (dask) in a thread, so that the window stays responsive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LazyComputation:
-    """One lazy image that becomes an array.
+    """Computes one lazy image.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class LazyComputation:
         failed: Callable[[Problem | None], None],
     ) -> None:
         self.entry = entry
-        self._state = viewer_state
+        self._viewer_state = viewer_state
         self._look = entry.look_of_image()
         self._done = done
         self._failed = failed
@@ -42,7 +42,7 @@ class LazyComputation:
         threading.Thread(target=self._compute, name="flomo lazy image", daemon=True).start()
 
     def cancel(self) -> None:
-        """Wait no longer; what the thread still brings is dropped."""
+        """Stop waiting; the result of the thread is dropped."""
         self._end(None, None)
 
     def _compute(self) -> None:
@@ -58,10 +58,10 @@ class LazyComputation:
                 "see the details.",
                 details,
             )
-        self._state.in_thread(lambda: self._end(volume, problem))
+        self._viewer_state.in_thread(lambda: self._end(volume, problem))
 
     def _end(self, volume: Volume | None, problem: Problem | None) -> None:
-        if self._over or self._state.closed:
+        if self._over or self._viewer_state.closed:
             return
         self._over = True
         if volume is not None and self.entry.look_of_image() == self._look:
@@ -71,5 +71,5 @@ class LazyComputation:
 
 
 def wants_computing(entry: ImageLayers) -> bool:
-    """Tell whether an image is lazy and not computed yet."""
+    """Return True if an image is lazy and was not computed yet."""
     return (entry.key is None or entry.seen != entry.look_of_image()) and is_lazy(entry.image)

@@ -15,7 +15,7 @@ from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import CorrectionStore, default_store, unfinished
 from napari_flomo.jobs import State
 from napari_flomo.session import OpenImage, Presenter, Session, SliceIndex, SliceState
-from napari_flomo.session.learning import Learning
+from napari_flomo.session.learning import FinetuneConfig, Learning
 from napari_flomo.session.overwrite import corrected_slices
 from napari_flomo.session.viewer import ViewerAdapter
 
@@ -146,8 +146,8 @@ def learn(stage: Stage, trainer: str) -> None:
     learning = Learning(stage.adapter.dispatch, executable=trainer)
     changes: list[int] = []
     learning.subscribe(lambda: changes.append(1))
-    assert learning.waiting(DEFAULT_MODEL).slices == 1
-    training = learning.train(DEFAULT_MODEL)
-    stage.wait(lambda: training.state is State.DONE and len(changes) > 1)
-    assert learning.keep_old() == DEFAULT_MODEL
+    assert learning.available(DEFAULT_MODEL).slices == 1
+    run = learning.train(FinetuneConfig(base=DEFAULT_MODEL, store=learning.store))
+    stage.wait(lambda: run.state is State.DONE and len(changes) > 1)
+    assert learning.keep_parent() == DEFAULT_MODEL
     learning.close()

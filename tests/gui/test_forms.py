@@ -50,10 +50,10 @@ class Options:
 @pytest.fixture
 def form(qapp: Any) -> Iterator[Any]:
     form = make_form(Options)
-    window = QWidget()
-    QVBoxLayout(window).addWidget(form.native)
     set_choices(form.colour, COLOURS)
     set_tips(form.size, SIZES)
+    window = QWidget()
+    QVBoxLayout(window).addWidget(form.native)
     window.show()
     yield form
     window.close()

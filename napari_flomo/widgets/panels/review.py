@@ -1,4 +1,4 @@
-"""The Review panel: the most uncertain slice first, look, correct, accept, next."""
+"""The Review panel: go through the slices, the most uncertain first, and accept them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ FORMATS = (
 
 
 class ReviewPanel(Panel):
-    """Walk through the slices of the active image in the order of uncertainty.
+    """Review the slices of the active image in the order of uncertainty.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class ReviewPanel(Panel):
             self.message.show_message(f"Saved to {path}.")
 
     def attempt(self, action: Callable[[], object]) -> None:
-        """Do something, and say so when it is refused."""
+        """Call an action and show the error if it is refused."""
         try:
             action()
         except FlomoError as error:
@@ -218,7 +218,7 @@ class ReviewPanel(Panel):
         self.structures.refresh()
 
     def _show_kept(self) -> None:
-        """Say how many slices of the image are kept for learning, or why they are not."""
+        """Show how many slices of the image are kept for learning, or why they are not."""
         image = self._image()
         kept = None if image is None else image.kept
         self.kept.setVisible(kept is not None)

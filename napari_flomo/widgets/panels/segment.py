@@ -80,8 +80,8 @@ class SegmentPanel(Panel):
 
     def _build(self) -> None:
         self.form = form = make_form(SegmentOptions)
-        self.image_line = note("What the chosen image is, and what will be done with it")
-        self.card_line = note("Structures that the model finds, its accuracy and its licence")
+        self.image_line = note("Properties of the chosen image")
+        self.card_line = note("Structures, accuracy and licence of the model")
         self.card_line.setTextFormat(Qt.TextFormat.RichText)
         self.voxel_button = button(
             "Set", "Give the image this voxel size, as the layer's scale", self._set_voxel_size
@@ -90,11 +90,11 @@ class SegmentPanel(Panel):
             "Models…", "Download, verify and choose models", lambda: self.open("Models")
         )
         self.segment_button = button(
-            "Segment", "Find the structures; the image itself is not changed", self.segment
+            "Segment", "Segment the structures; the image is not changed", self.segment
         )
         self.segment_button.setDefault(True)
         self.cancel_button = button(
-            "Cancel", "Stop within a second; the layers stay as they were", self.cancel
+            "Cancel", "Stop within a second; the layers are not changed", self.cancel
         )
         self.review_button = button(
             "Review…",
@@ -102,7 +102,7 @@ class SegmentPanel(Panel):
             lambda: self.open("Review"),
         )
         self.progress = QProgressBar()
-        self.progress.setToolTip("How far the work is, and about how long it will take")
+        self.progress.setToolTip("Progress and estimated remaining time")
         self.message = MessageBar()
 
         insert_below(form, form.image, self.image_line)
@@ -121,7 +121,7 @@ class SegmentPanel(Panel):
         buttons.addWidget(self.segment_button, 2)
         buttons.addWidget(self.cancel_button, 1)
         buttons.addWidget(self.review_button, 1)
-        disclaimer = note("What this program is for")
+        disclaimer = note("Intended use")
         disclaimer.setText(DISCLAIMER)
         layout = QVBoxLayout(self)
         layout.addWidget(form.native)
@@ -186,7 +186,7 @@ class SegmentPanel(Panel):
         )
 
     def cancel(self) -> None:
-        """Stop what runs."""
+        """Stop the current run."""
         run, computing = self.viewer_state.session.running, self.viewer_state.computing
         if computing is not None:
             computing.cancel()
@@ -196,14 +196,14 @@ class SegmentPanel(Panel):
             run.cancel()
 
     def attempt(self, action: Callable[[], None]) -> None:
-        """Do something, and say so when it is refused."""
+        """Call ``action``; show the message of a `FlomoError`."""
         try:
             action()
         except FlomoError as error:
             self.message.show_message(str(error), level="warning")
 
     def _tell_of_training(self) -> None:
-        """Say that a training of an earlier day runs or has ended, unless there is more urgent."""
+        """Show that a training of an earlier day runs or has ended, unless a message is shown."""
         training = self.viewer_state.learn().training
         if training is not None and not self.message.text.text():
             self.message.show_message(
@@ -288,7 +288,7 @@ class SegmentPanel(Panel):
     def _on_said(self, said: Message) -> None:
         choices = said.choices
         if said.kind == "missing_model":
-            tip = "Fetch the model, or pick another"
+            tip = "Download the model, or choose another"
             choices = (*choices, Choice("Models…", partial(self.open, "Models"), tip))
         self.message.show_message(
             said.text, level=said.level, details=said.details, choices=choices
