@@ -26,7 +26,7 @@ sys.path[:0] = [
 def main() -> None:
     """Segment the sample and write the pictures."""
     import shim
-    from FLoMoSegmentationLib import uncertainty_actions, views
+    from FLoMoSegmentationLib import views
     from FLoMoSegmentationLib.logic import Logic
     from FLoMoSegmentationLib.runner import Pump, make_worker
     from helpers import finish
@@ -52,7 +52,7 @@ def main() -> None:
     logic.go_to(entry, next(place for place in image.review.order if found[place.slice]))
     views.show_uncertainty(entry.record.uncertainty, 0.6)
     view.save(OUT / "uncertainty.png")
-    uncertainty_actions.compute(logic, entry, "variance", "cpu")
+    logic.compute_map(entry, "variance", "cpu")
     finish(logic, 600)
     view.save(OUT / "variance.png")
     logic.close()

@@ -31,8 +31,7 @@ from napari_flomo.commands import (
     segment_many,
     worker,
 )
-from napari_flomo.commands.faults import out_of_memory
-from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.errors import Cancelled, FlomoError, out_of_memory
 
 EXIT_FAULT = 1
 EXIT_MENDABLE = 2

@@ -7,10 +7,12 @@ line prints it and exits with code 2; the viewers show it in their panel.
 from __future__ import annotations
 
 import signal
+import traceback
+from dataclasses import dataclass
 
 
 class FlomoError(Exception):
-    """Something a user can understand and mend: bad input, missing weights, no space."""
+    """Something a user can understand and fix: bad input, missing weights, no space."""
 
 
 class Cancelled(FlomoError):
@@ -20,15 +22,72 @@ class Cancelled(FlomoError):
         super().__init__(message)
 
 
+class MissingModel(FlomoError):
+    """The requested model is neither on this computer nor can it be downloaded."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a task failed.
+
+    Attributes
+    ----------
+    sentence
+        For the user: what is wrong and what to do.
+    details
+        For a bug report, behind a button: the traceback, or the last output of the process.
+    kind
+        ``"out_of_gpu_memory"`` (offer the CPU), ``"missing_model"`` (offer the list of models),
+        ``"flomo"`` (anything else that the user can fix), ``"died"`` (the process was ended from
+        outside) or ``"bug"`` (a fault of ours).
+    """
+
+    sentence: str
+    details: str = ""
+    kind: str = "bug"
+
+
+def describe(error: BaseException) -> Problem:
+    """Return what to tell the user about an exception; imports nothing to find out."""
+    if out_of_gpu_memory(error):
+        kind = "out_of_gpu_memory"
+        sentence = "The GPU's memory is too small for this; choose the device cpu."
+    elif isinstance(error, FlomoError):
+        kind = "missing_model" if isinstance(error, MissingModel) else "flomo"
+        sentence = str(error)
+    elif out_of_memory(error):
+        kind = "flomo"
+        sentence = "Not enough memory; close other programs or choose fewer frames."
+    else:
+        kind = "bug"
+        sentence = f"Unexpected {type(error).__name__}; please report the details."
+    return Problem(sentence, "".join(traceback.format_exception(error)), kind)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return True if memory ran out; recognises torch's own errors without importing torch."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (_is_cuda_error(error) or "can't allocate memory" in text or "std::bad_alloc" in text)
+    )
+
+
+def out_of_gpu_memory(error: BaseException) -> bool:
+    """Return True if a GPU's memory ran out, also where this caused a `FlomoError`."""
+    cause = error.__cause__
+    return _is_cuda_error(error) or (cause is not None and _is_cuda_error(cause))
+
+
 def how_it_ended(code: int | None) -> str:
-    """Return how a process that was not meant to end did so, as the rest of a sentence.
+    """Return how a process ended that was not meant to, as the rest of a sentence.
 
     Parameters
     ----------
     code
-        As `subprocess.Popen.returncode` or a shell has it; None if it is not known.
+        Exit code as of `subprocess.Popen.returncode` or a shell; None if unknown.
     """
-    if code in (-9, 137):  # what the kernel sends where memory is short, and few others
+    if code in (-9, 137):  # the kernel sends this when memory is short, and little else does
         return "was ended by the system, most likely because memory ran out"
     if code is None:
         return "ended unexpectedly"
@@ -37,3 +96,7 @@ def how_it_ended(code: int | None) -> str:
         return f"ended unexpectedly with the signal {signal.Signals(number).name}"
     except ValueError:
         return f"ended unexpectedly with exit code {code}"
+
+
+def _is_cuda_error(error: BaseException) -> bool:
+    return type(error).__name__ == "OutOfMemoryError"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from napari_flomo.cohorts.study_runner import Describe, WorkerConfig, failed_row
 from napari_flomo.cohorts.table import write_table
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_card
+from napari_flomo.progress import Progress, ProgressCallback
 
 MODEL_FILES = ("card.json", "model.safetensors")
 SHOWN_FAILURES = 1000
@@ -27,9 +28,6 @@ SHOWN_FAILURES = 1000
 
 LAST_WORDS = 1.0
 """Seconds that workers have to come to an end after an interruption."""
-
-Progress = Callable[[int, int, int], None]
-"""Called with studies done (or failed), studies in all, and how many of them failed."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def segment_cohort(
     scheduler: str | None = None,
     again: bool = False,
     retries: int = 1,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     left_out: LeftOut | None = None,
 ) -> Summary:
     """Segment all studies below a folder; what an earlier run finished is not done again.
@@ -100,7 +98,7 @@ def segment_cohort(
     retries
         How often a study is tried again whose worker died.
     progress
-        Told whenever studies end.
+        Called with the studies that have ended, failed ones included, and their total.
     left_out
         Told what looked like a study and is left out.
 
@@ -175,7 +173,7 @@ class _Run:
         manifest: CohortManifest,
         total: int,
         retries: int,
-        progress: Progress | None,
+        progress: ProgressCallback | None,
     ) -> None:
         self._order, self._manifest = order, manifest
         self._total, self._retries, self._progress = total, retries, progress
@@ -239,7 +237,8 @@ class _Run:
 
     def _tell(self) -> None:
         if self._progress is not None:
-            self._progress(self.done + self.failed, self._total, self.failed)
+            message = f"Segmenting, {self.failed} failed" if self.failed else "Segmenting"
+            self._progress(Progress(self.done + self.failed, self._total, message))
 
 
 def _check(order: Order, workers: int | None, scheduler: str | None) -> None:

@@ -16,7 +16,7 @@ from napari_flomo.cohorts.finding import Study
 from napari_flomo.cohorts.inputs import Input, read_input, stamp_of
 from napari_flomo.cohorts.order import CONTENTS, FORMATS, Order, StudyTask
 from napari_flomo.cohorts.row import Row, most_uncertain, plain_scores
-from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.errors import Cancelled, FlomoError, Problem
 from napari_flomo.files import make_folder
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 WORTH_SETTLING = 60.0
 """Seconds of work ahead for which finding the fastest engine pays: that takes several."""
 
-Describe = Callable[[BaseException], Mapping[str, Any]]
-"""Gives the ``sentence`` of a failure, and ``problem``, its kind ("flomo" for a `FlomoError`)."""
+Describe = Callable[[BaseException], Problem]
+"""Returns what to tell the user about a failure."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class StudyRunner:
         _remove_others(folder, {path.name for path in places.values()})
 
     def _told(self, error: Exception) -> str:
-        sentence = str(self._config.describe(error)["sentence"])
+        sentence = str(self._config.describe(error).sentence)
         return without_paths(sentence, self._order)
 
 

@@ -1,4 +1,4 @@
-"""``flomo finetune``: corrections teach a model, and the gate judges what came of it."""
+"""``flomo finetune``: fine-tune a model with corrections, and compare it with its parent."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EPILOG = """examples:
   flomo finetune --store /shared/corrections --base flomo-b0-acdc --replay data/acdc --out runs/a
   flomo finetune --out runs/learnt --resume
 
-The candidate is in DIR/model, the gate's report in DIR/model/gate. It replaces nothing by itself:
-flomo models promote NAME does, if the gate let it pass.
+The candidate is in DIR/model, the gate's report in DIR/model/gate. It does not replace the base
+model until it is promoted with: flomo models promote NAME
 """
 
 
@@ -25,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the options of ``flomo finetune``."""
     parser = subparsers.add_parser(
         "finetune",
-        help="teach a model what readers corrected",
+        help="fine-tune a model with corrections",
         description="Fine-tune a model with the accepted corrections of a store, and compare it "
         "with its parent on data that neither was trained on.",
         epilog=EPILOG,
@@ -51,39 +51,43 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="held-out data of the base task for the gate (default: what comes with the base)",
     )
     parser.add_argument(
-        "--out", metavar="DIR", required=True, help="where checkpoints and the candidate go"
+        "--out", metavar="DIR", required=True, help="folder for checkpoints and the candidate"
     )
     parser.add_argument(
-        "--settings", metavar="FILE", help="YAML with numbers that differ from the package's"
+        "--settings", metavar="FILE", help="YAML file with hyperparameters to change"
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--resume", action="store_true", help="resume from the last checkpoint")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Learn, tell it in the run folder, print what came of it."""
-    from napari_flomo.commands.faults import describe
-    from napari_flomo.commands.tasks import Context, finetune
+    """Fine-tune, with the status in the run folder, and print the result."""
     from napari_flomo.corrections import default_store
-    from napari_flomo.jobs.detached import StatusWriter
+    from napari_flomo.jobs import FinetuneConfig, StatusWriter
+    from napari_flomo.jobs.tasks import import_training
     from napari_flomo.models import in_use
 
     out = Path(args.out)
-    arguments = {
-        "store": str(default_store() if args.store is None else args.store),
-        "base": in_use(DEFAULT_MODEL) if args.base is None else args.base,
-        "out": str(out),
-        "replay": args.replay,
-        "reference": args.reference,
-        "settings": args.settings,
-        "device": args.device,
-        "resume": args.resume,
-    }
-    with StatusWriter(out, describe) as telling:
-        result = finetune(arguments, Context(out, telling.report, telling.cancelled))
-        telling.finish(result)
+    config = FinetuneConfig(
+        base=args.base or in_use(DEFAULT_MODEL),
+        store=args.store or str(default_store()),
+        replay=args.replay,
+        reference=args.reference,
+        device=args.device,
+        settings=args.settings,
+    )
+    with StatusWriter(out) as status:
+        learnt = import_training("flomo_training.finetuning").learn(
+            config,
+            out,
+            resume=args.resume,
+            progress=status.progress,
+            cancelled=status.cancelled,
+        )
+        result = learnt.as_dict()
+        status.finish(result)
     if args.json:
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
     else:
@@ -102,6 +106,6 @@ def _print(result: Mapping[str, Any]) -> None:
     print(f"The gate says: {gate['verdict']}.")
     for reason in gate["reasons"]:
         print(f"- {reason}")
-    print(f"The candidate {result['candidate']} is on the shelf of tuned models.")
+    print(f"The candidate {result['candidate']} was added to the tuned models.")
     if gate["passed"]:
-        print(f"Use it from now on with: flomo models promote {result['candidate']}")
+        print(f"Use it with: flomo models promote {result['candidate']}")

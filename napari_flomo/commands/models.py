@@ -128,11 +128,13 @@ def run_info(args: argparse.Namespace) -> int:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Fetch a model, with a bar of the bytes."""
-    from napari_flomo.commands.progress import progress_bar
     from napari_flomo.models import load_card, pull
+    from napari_flomo.progress import Progress, progress_bar
 
-    with progress_bar("Fetching", "B", args.quiet) as report, kept():
-        folder = pull(args.model, lambda done, total, _left: report(done, total))
+    with progress_bar("B", quiet=args.quiet) as report, kept():
+        folder = pull(
+            args.model, lambda done, total, _left: report(Progress(done, total, "Downloading"))
+        )
     card = load_card(folder)
     if args.json:
         _print_json({"name": card.name, "folder": folder, "sha256": card.sha256})

@@ -60,9 +60,11 @@ def model_folder(model: str | None, quiet: bool) -> Path:
         If there is no such model, or it cannot be fetched.
     """
     from napari_flomo.commands.models import kept
-    from napari_flomo.commands.progress import progress_bar
     from napari_flomo.models import in_use, locate
+    from napari_flomo.progress import Progress, progress_bar
 
     wanted = in_use(DEFAULT_MODEL) if model is None else model
-    with progress_bar("Fetching", "B", quiet) as report, kept():
-        return locate(wanted, lambda done, total, _left: report(done, total))
+    with progress_bar("B", quiet=quiet) as report, kept():
+        return locate(
+            wanted, lambda done, total, _left: report(Progress(done, total, "Downloading"))
+        )

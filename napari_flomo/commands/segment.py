@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     outputs = _outputs(args)
     _check_maps(args.maps)
     _check(args.input, outputs)
-    from napari_flomo.commands.progress import progress_bar
+    from napari_flomo.progress import progress_bar
     from napari_flomo.segmentation import DEFAULT_MAPS, Segmenter, passes_of
     from napari_flomo.volumes import read
 
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     maps = dict(args.maps)
     names = [*DEFAULT_MAPS, *maps]
     unit = "slice" if passes_of(names, mirrored=args.mirrored) == 1 else "pass"
-    with progress_bar("Segmenting", unit, args.quiet) as progress:
+    with progress_bar(unit, quiet=args.quiet) as progress:
         segmentation = segmenter.segment(
             volume,
             slices=args.slices,

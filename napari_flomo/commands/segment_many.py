@@ -110,8 +110,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Segment all studies that are not done, and report."""
     from napari_flomo.cohorts import Choice, Order, segment_cohort
-    from napari_flomo.commands.faults import describe
-    from napari_flomo.commands.progress import progress_bar
+    from napari_flomo.errors import describe
+    from napari_flomo.progress import progress_bar
 
     order = Order(
         args.input,
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list(args, order, folder, choice)
     try:
-        with progress_bar("Segmenting", "study", args.quiet) as report:
+        with progress_bar("study", quiet=args.quiet) as progress:
             summary = segment_cohort(
                 order,
                 folder,
@@ -139,9 +139,7 @@ def run(args: argparse.Namespace) -> int:
                 workers=args.workers,
                 scheduler=args.scheduler,
                 again=args.again,
-                progress=lambda done, total, failed: report(
-                    done, total, f"{failed} failed" if failed else ""
-                ),
+                progress=progress,
             )
     except (KeyboardInterrupt, Cancelled) as error:
         raise Cancelled(

@@ -1,35 +1,40 @@
-"""Long work in a child process: one protocol for napari, 3D Slicer and whoever comes next.
+"""Long work in a child process, with one protocol for napari, 3D Slicer and other hosts.
 
-A viewer that computes in its own process freezes, cannot stop what it began and dies of an
-operator's lack of memory. Here a warm child, ``python -m napari_flomo worker``, does the work: it
-loads torch once, keeps models loaded, answers in lines of JSON and can be killed at any moment.
+A viewer that computes in its own process freezes, cannot stop the computation, and crashes when
+memory runs out. Here a warm child, ``python -m napari_flomo worker``, does the work: it imports
+torch once, keeps models loaded, answers in lines of JSON and can be killed at any time.
 
-This room needs the standard library only, so it runs inside any host's Python.
+The host's side needs the standard library only, so it runs in any Python. The child's side is
+`napari_flomo.jobs.worker_main` and `napari_flomo.jobs.tasks`, which the host never imports.
 
 Examples
 --------
 >>> with Worker() as worker:  # doctest: +SKIP
-...     job = worker.submit("devices")
+...     job = worker.submit("pull", {"model": "flomo-b0-acdc"})
 ...     print(job.result(timeout=60))
 """
 
 from __future__ import annotations
 
+from napari_flomo.errors import Problem
 from napari_flomo.jobs.child import Process, Spawn, python_spawner
-from napari_flomo.jobs.detached import attach, running, start
-from napari_flomo.jobs.job import Busy, Job, JobFailed, Problem, Progress, Report, State
+from napari_flomo.jobs.detached import StatusWriter, attach, running, start
+from napari_flomo.jobs.finetune_config import FinetuneConfig
+from napari_flomo.jobs.job import Busy, Job, JobFailed, State
 from napari_flomo.jobs.worker import Worker
+from napari_flomo.progress import Progress
 
 __all__ = [
     "Busy",
+    "FinetuneConfig",
     "Job",
     "JobFailed",
     "Problem",
     "Process",
     "Progress",
-    "Report",
     "Spawn",
     "State",
+    "StatusWriter",
     "Worker",
     "attach",
     "python_spawner",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard, load_network
+from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.segmentation.assembly import Assembly
 from napari_flomo.segmentation.device import choose_device
 from napari_flomo.segmentation.engines import Runner, chosen_engine, out_of_memory
@@ -115,7 +116,7 @@ class Segmenter:
         volume: Volume,
         slices: Iterable[int] | None = None,
         frames: Iterable[int] | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: ProgressCallback | None = None,
         cancelled: Callable[[], bool] | None = None,
         *,
         keep_probabilities: bool | None = None,
@@ -305,7 +306,7 @@ class _Steps:
     def __init__(
         self,
         total: int,
-        progress: Callable[[int, int], None] | None,
+        progress: ProgressCallback | None,
         cancelled: Callable[[], bool] | None,
     ) -> None:
         self._total, self._done, self._told = total, 0, -1
@@ -335,5 +336,5 @@ class _Steps:
     def _tell(self, done: int) -> None:
         """Report, but never backwards: a batch that did not fit begins anew."""
         if self._progress is not None and done > self._told:
-            self._progress(done, self._total)
+            self._progress(Progress(done, self._total, "Segmenting"))
             self._told = done

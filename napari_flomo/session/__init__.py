@@ -13,9 +13,10 @@ from __future__ import annotations
 from napari_flomo.corrections import identity
 from napari_flomo.jobs import Busy, JobFailed, Problem, Progress, State
 from napari_flomo.session.autosave import Autosave
-from napari_flomo.session.correction_writer import CorrectionWriter, Kept
-from napari_flomo.session.corrections_sync import Earlier, find_earlier, vouch
+from napari_flomo.session.correction_writer import CorrectionWriter
+from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import (
+    AutosaveChanged,
     CorrectionKept,
     EarlierFound,
     Event,
@@ -31,33 +32,39 @@ from napari_flomo.session.events import (
     RunProgressed,
     RunStarted,
 )
-from napari_flomo.session.images import OpenImage
-from napari_flomo.session.merging import Scope, merge, merge_maps
+from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.merging import merge, merge_maps
+from napari_flomo.session.messages import Choice, Message
 from napari_flomo.session.preferences import Preferences
-from napari_flomo.session.recovery import journal_note
-from napari_flomo.session.results import remarks_after, remarks_of
+from napari_flomo.session.presenter import Presenter
+from napari_flomo.session.recovery import note_of
 from napari_flomo.session.review import Place, Review, SliceState
 from napari_flomo.session.runs import Run
+from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
+from napari_flomo.session.viewer import ViewerAdapter
 
 __all__ = [
     "Autosave",
+    "AutosaveChanged",
     "Busy",
+    "Choice",
     "CorrectionKept",
     "CorrectionWriter",
-    "Earlier",
     "EarlierFound",
+    "EarlierLabels",
     "Event",
     "ImageAdded",
     "ImageRemoved",
     "ImageRenamed",
     "JobFailed",
-    "Kept",
     "LabelsChanged",
     "LocksChanged",
+    "Message",
     "OpenImage",
     "Place",
     "Preferences",
+    "Presenter",
     "Problem",
     "Progress",
     "Review",
@@ -72,12 +79,9 @@ __all__ = [
     "Session",
     "SliceState",
     "State",
-    "find_earlier",
+    "ViewerAdapter",
     "identity",
-    "journal_note",
     "merge",
     "merge_maps",
-    "remarks_after",
-    "remarks_of",
-    "vouch",
+    "note_of",
 ]

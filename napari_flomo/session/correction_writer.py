@@ -1,4 +1,4 @@
-"""Accepted slices on their way into the store of corrections, without keeping anybody waiting."""
+"""Write accepted slices into the store of corrections, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from napari_flomo.corrections import CorrectionStore, default_store
 from napari_flomo.errors import FlomoError
-from napari_flomo.session.corrections_sync import Earlier, Verdict, find_earlier
-from napari_flomo.session.images import OpenImage
+from napari_flomo.session.corrections_sync import ReviewSnapshot, find_earlier
+from napari_flomo.session.earlier_labels import EarlierLabels
+from napari_flomo.session.events import CorrectionKept
+from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
 
 _LOG = logging.getLogger(__name__)
@@ -23,36 +24,15 @@ SETTLE_SECONDS = 0.4
 RETRY_SECONDS = 20.0
 """After a failure, and with every further acceptance, it is tried again."""
 
-FAREWELL_SECONDS = 10.0
+CLOSE_SECONDS = 10.0
 """How long `CorrectionWriter.close` waits for the last revision."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What became of the accepted slices of an image.
-
-    Attributes
-    ----------
-    key
-        The image in the session.
-    slices
-        How many slices of it the store holds as accepted; those that are still on their way are
-        not counted.
-    problem
-        One sentence while they cannot be written: what is wrong and what to do. They are kept in
-        memory, and it is tried again.
-    """
-
-    key: str
-    slices: int
-    problem: str | None = None
 
 
 class CorrectionWriter:
     """Writes what a person accepts into a `CorrectionStore`, in a thread of its own.
 
-    Every acceptance, and every one that is taken back, leads to a revision; what is said of one
-    image in quick succession becomes one. The thread starts with the first of them.
+    Every accepted or reopened slice leads to a revision; changes of one image in quick succession
+    become one. The thread starts with the first of them.
 
     Parameters
     ----------
@@ -85,14 +65,14 @@ class CorrectionWriter:
         self._settle = settle_seconds
         self._retry = retry_seconds
         self._changed = threading.Condition()
-        self._waiting: dict[str, Verdict] = {}
+        self._waiting: dict[str, ReviewSnapshot] = {}
         self._slices: dict[str, int] = {}
         self._counted: dict[str, float] = {}
-        self._listeners = Observers[[Kept]]()
+        self._listeners = Observers[[CorrectionKept]]()
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def listen(self, listener: Callable[[Kept], None]) -> None:
+    def listen(self, listener: Callable[[CorrectionKept], None]) -> None:
         """Call ``listener(kept)``, from the thread, whenever something was written or was not."""
         self._listeners.add(listener)
 
@@ -106,39 +86,48 @@ class CorrectionWriter:
         """
         if not self._wanted():
             return
-        verdict = Verdict.of(image)
+        snapshot = ReviewSnapshot.of(image)
         with self._changed:
             if self._closing:
                 return
-            self._waiting[image.key] = verdict
+            self._waiting[image.key] = snapshot
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="flomo store", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
-    def earlier(self, image: OpenImage) -> Earlier | None:
-        """Return what the person accepted of an image on an earlier day; takes a moment.
+    def look_for_earlier(
+        self, image: OpenImage, found: Callable[[EarlierLabels | FlomoError], None]
+    ) -> None:
+        """Look, in a thread, for what the person accepted of an image on an earlier day.
 
-        Raises
-        ------
-        FlomoError
-            If the store cannot be read.
+        ``found`` is called from the thread, only if there is something or the store cannot be read.
         """
-        return find_earlier(image, self._folder(), self._reader())
+
+        def work() -> None:
+            try:
+                earlier = find_earlier(image, self._folder(), self._reader())
+            except FlomoError as error:
+                found(error)
+            else:
+                if earlier is not None:
+                    found(earlier)
+
+        threading.Thread(target=work, name="flomo earlier", daemon=True).start()
 
     @property
     def waiting(self) -> int:
-        """Of how many images something is not written yet."""
+        """Number of images of which something is not written yet."""
         with self._changed:
             return len(self._waiting)
 
-    def flush(self, timeout: float = FAREWELL_SECONDS) -> bool:
-        """Wait until all is written; tell whether it is. Not for a GUI's thread."""
+    def flush(self, timeout: float = CLOSE_SECONDS) -> bool:
+        """Wait until all is written; return False after a timeout. Not for a viewer's thread."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting, timeout)
 
-    def close(self, timeout: float = FAREWELL_SECONDS) -> bool:
-        """Write what is left, once more if it failed before; tell whether all is written."""
+    def close(self, timeout: float = CLOSE_SECONDS) -> bool:
+        """Write what is left, once more if it failed before; return True if all is written."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -162,38 +151,38 @@ class CorrectionWriter:
                     self._changed.wait_for(lambda: self._closing, self._settle)
                 todo = list(self._waiting.items())
                 last = self._closing
-            failed = [key for key, verdict in todo if not self._attempt(key, verdict)]
+            failed = [key for key, snapshot in todo if not self._attempt(key, snapshot)]
             pause = self._retry if failed else 0.0
             if last and failed:
                 return
 
-    def _attempt(self, key: str, verdict: Verdict) -> bool:
-        """Write one verdict and tell how that went."""
+    def _attempt(self, key: str, snapshot: ReviewSnapshot) -> bool:
+        """Write one snapshot and report how that went; return True if it was written."""
         problem = None
         try:
-            self._slices[key] = self._write(key, verdict)
+            self._slices[key] = self._write(key, snapshot)
         except FlomoError as error:
             problem = str(error)
         except Exception as error:  # the thread must live on, and the person must know
             _LOG.exception("A correction could not be kept")
             problem = f"unexpected {type(error).__name__}; the log has the details."
         with self._changed:
-            if problem is None and self._waiting.get(key) is verdict:
+            if problem is None and self._waiting.get(key) is snapshot:
                 del self._waiting[key]
                 self._changed.notify_all()
-        kept = Kept(key, self._slices.get(key, 0), problem)
-        self._listeners.tell(kept)
+        kept = CorrectionKept(key, self._slices.get(key, 0), problem)
+        self._listeners.notify(kept)
         return problem is None
 
-    def _write(self, key: str, verdict: Verdict) -> int:
+    def _write(self, key: str, snapshot: ReviewSnapshot) -> int:
         """Add a revision; return how many slices are accepted in it."""
         began = time.monotonic()
         store = CorrectionStore.open(self._folder(), create=True)
-        more = max(verdict.seconds - self._counted.get(key, 0.0), 0.0)
-        correction = verdict.correction(store, self._reader(), self._software, more)
+        more = max(snapshot.seconds - self._counted.get(key, 0.0), 0.0)
+        correction = snapshot.correction(store, self._reader(), self._software, more)
         if correction is None:
             return 0
         store.add(correction)
-        self._counted[key] = verdict.seconds
+        self._counted[key] = snapshot.seconds
         _LOG.debug("A correction was kept in %.2f s", time.monotonic() - began)
         return len(tuple(correction.seen))

@@ -1,24 +1,22 @@
-"""What a person says of an image at one moment, and how it joins what the store knows already."""
+"""Bring accepted slices together with what the store of corrections holds already."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference, Record
 from napari_flomo.errors import FlomoError
-from napari_flomo.session.review import Place, Review, SliceState
+from napari_flomo.session.earlier_labels import EarlierLabels, with_slices
+from napari_flomo.session.review import Place
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
     from napari_flomo.models import ModelCard
-    from napari_flomo.session.images import OpenImage
+    from napari_flomo.session.image_state import OpenImage
 
 _PATIENT = re.compile(
     r"(?:^|[^a-z0-9])((?:patient|subject|sub|pat|case)(?:[-_][a-z0-9]+|\d[a-z0-9]*))", re.IGNORECASE
@@ -26,7 +24,7 @@ _PATIENT = re.compile(
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class ReviewSnapshot:
     """Accepted slices of an image, with the labels as they are now.
 
     Attributes
@@ -40,11 +38,11 @@ class Verdict:
     card
         Of the model that found it.
     accepted
-        Slices that the person accepted in this sitting, with these very labels.
-    withdrawn
-        Slices whose acceptance was taken back in this sitting.
+        Slices that the person accepted in this session, with these very labels.
+    reopened
+        Slices that were reopened in this session.
     seconds
-        Time that the person spent in this sitting.
+        Time that the person spent in this session.
     """
 
     image: OpenImage
@@ -52,12 +50,12 @@ class Verdict:
     proposed: Volume
     card: ModelCard
     accepted: frozenset[Place]
-    withdrawn: frozenset[Place]
+    reopened: frozenset[Place]
     seconds: float
 
     @classmethod
-    def of(cls, image: OpenImage) -> Verdict:
-        """Take down what is said of an image now; copies the labels, a few milliseconds.
+    def of(cls, image: OpenImage) -> ReviewSnapshot:
+        """Take a snapshot of an image; copies the labels, which takes a few milliseconds.
 
         Raises
         ------
@@ -71,9 +69,9 @@ class Verdict:
             image.labels.with_data(image.labels.data.copy(), axes=image.labels.axes),
             image.segmentation.labels,
             image.segmentation.card,
-            frozenset(image.vouched),
-            frozenset(image.withdrawn),
-            image.stopwatch.seconds,
+            frozenset(image.confirmed),
+            frozenset(image.reopened),
+            image.activity.seconds,
         )
 
     @property
@@ -88,10 +86,10 @@ class Verdict:
         software: Mapping[str, str],
         seconds: float | None = None,
     ) -> Correction | None:
-        """Return what to add to a store, None where there is nothing to say.
+        """Return what to add to a store; None where there is nothing to add.
 
-        Only accepted slices count as seen. What the same reader accepted on an earlier day stays
-        accepted, with the labels of that day, unless it was accepted anew or taken back since:
+        Only accepted slices count as seen. Slices that the same reader accepted on an earlier day
+        stay accepted, with the labels of that day, unless they were accepted or reopened since:
         today's labels of those slices may be the network's, at which nobody has looked.
 
         Parameters
@@ -103,7 +101,7 @@ class Verdict:
         software
             Versions of the program around us.
         seconds
-            Time to be added to that of earlier revisions; by default all of this sitting.
+            Time to be added to that of earlier revisions; by default all of this session.
 
         Raises
         ------
@@ -117,13 +115,13 @@ class Verdict:
         earlier: set[Place] = set()
         if known is not None and known.state == "accepted":
             earlier = {Place(*place) for place in known.places_seen}
-            earlier -= self.accepted | self.withdrawn
+            earlier -= self.accepted | self.reopened
         corrected, proposed = self.labels, self.proposed
         if known is not None and earlier:
             before = store.read(known.id, image=self.image.volume)
-            corrected = _with_slices(corrected, before.corrected, earlier)
+            corrected = with_slices(corrected, before.corrected, earlier)
             if before.proposed is not None:
-                proposed = _with_slices(proposed, before.proposed, earlier)
+                proposed = with_slices(proposed, before.proposed, earlier)
         seen = self.accepted | earlier
         patient = patient_of(self.image.volume.source or self.image.name)
         return Correction(
@@ -143,36 +141,8 @@ class Verdict:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Earlier:
-    """What a reader accepted of an image on an earlier day.
-
-    Attributes
-    ----------
-    places
-        The slices.
-    labels
-        On the grid of the image; only these slices of them count.
-    """
-
-    places: frozenset[Place]
-    labels: Volume
-
-    def differing(self, labels: Volume) -> frozenset[Place]:
-        """Return the slices whose labels are others now."""
-        now = labels.data.reshape(labels.n_frames, *labels.spatial_shape)
-        then = self.labels.data.reshape(now.shape)
-        return frozenset(
-            place for place in self.places if not np.array_equal(now[place], then[place])
-        )
-
-    def over(self, labels: Volume) -> Volume:
-        """Return labels with these slices as they were then."""
-        return _with_slices(labels, self.labels, set(self.places))
-
-
-def find_earlier(image: OpenImage, folder: Path, reader: str) -> Earlier | None:
-    """Look in a store for slices of an image that a reader accepted; takes a moment.
+def find_earlier(image: OpenImage, folder: Path, reader: str) -> EarlierLabels | None:
+    """Return slices of an image that a reader accepted, from a store; takes a moment.
 
     Raises
     ------
@@ -191,42 +161,7 @@ def find_earlier(image: OpenImage, folder: Path, reader: str) -> Earlier | None:
     labels = image.labels.with_data(
         corrected.data.reshape(image.labels.data.shape), axes=image.labels.axes
     )
-    return Earlier(frozenset(Place(*place) for place in record.places_seen), labels)
-
-
-def vouch(review: Review, image: OpenImage, places: Iterable[Place]) -> None:
-    """Call slices accepted whose labels are what was accepted before."""
-    for place in places:
-        if place in review.order:
-            review.set_state(place, accepted=True)
-            image.vouched.add(place)
-
-
-def accept(review: Review, image: OpenImage) -> Place | None:
-    """Accept the current slice with its labels as they are; return where to go, None if finished.
-
-    Raises
-    ------
-    FlomoError
-        If no slice is current.
-    """
-    place, following = review.current, review.accept()
-    assert place is not None
-    image.vouched.add(place)
-    image.withdrawn.discard(place)
-    image.stopwatch.tick()
-    return following
-
-
-def reopen(review: Review, image: OpenImage, place: Place) -> bool:
-    """Take the acceptance of a slice back; tell whether there was one."""
-    place = Place(*place)
-    if place not in review.order or review.state(place) is not SliceState.ACCEPTED:
-        return False
-    review.reopen(place)
-    image.vouched.discard(place)
-    image.withdrawn.add(place)
-    return True
+    return EarlierLabels(frozenset(Place(*place) for place in record.places_seen), labels)
 
 
 def patient_of(name: str) -> str:
@@ -243,24 +178,14 @@ def patient_of(name: str) -> str:
 def _known(
     store: CorrectionStore, image_hash: str, reader: str, structures: Mapping[int, str]
 ) -> Record | None:
-    """Return what a reader said of an image with these structures, the last of it."""
-    mine = [
+    """Return the latest record of a reader about an image with these structures."""
+    records = [
         record
         for record in store.of_image(image_hash)
         if record.reader == reader and record.codes == structures
     ]
-    return mine[-1] if mine else None
+    return records[-1] if records else None
 
 
 def _structures(card: ModelCard) -> dict[int, str]:
     return {label.code: label.name for label in card.labels if label.code}
-
-
-def _with_slices(labels: Volume, other: Volume, places: set[Place]) -> Volume:
-    """Return labels with some slices taken from others on the same grid."""
-    data: NDArray[np.integer] = labels.data.copy()
-    target = data.reshape(labels.n_frames, *labels.spatial_shape)
-    source = other.data.reshape(target.shape)
-    for place in places:
-        target[place] = source[place]
-    return labels.with_data(data, axes=labels.axes)

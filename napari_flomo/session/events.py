@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_flomo.jobs import Problem, Progress
 
 if TYPE_CHECKING:
-    from napari_flomo.session.corrections_sync import Earlier
+    from napari_flomo.session.earlier_labels import EarlierLabels
     from napari_flomo.session.runs import Run
 
 
@@ -113,6 +113,14 @@ class CorrectionKept(Event):
 
 
 @dataclass(frozen=True)
+class AutosaveChanged(Event):
+    """Strokes cannot be written to the disk (``problem`` says why), or can be again (None)."""
+
+    key: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class EarlierFound(Event):
     """Slices were accepted on an earlier day whose labels are others now, see `Session.recall`.
 
@@ -120,5 +128,5 @@ class EarlierFound(Event):
     """
 
     key: str
-    earlier: Earlier | None
+    earlier: EarlierLabels | None
     problem: str | None = None

@@ -1,52 +1,149 @@
-"""Putting a new result where it was asked for, and nowhere else."""
+"""Merge the result of a run with what an image had before, within the scope of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.measures import VoxelCounts
+from napari_flomo.models import ModelCard, info
+from napari_flomo.segmentation import Segmentation
+from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.review import Review
+from napari_flomo.session.scope import Scope
 from napari_flomo.volumes import Volume
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What part of an image is meant: this slice, this stack, all frames.
+def card_of(model: str) -> ModelCard | None:
+    """Return the card of a model that is on this computer, else None; never downloads."""
+    with suppress(FlomoError):
+        return info(model)[1]
+    return None
 
-    Parameters
+
+def check_labels_agree(image: OpenImage, scope: Scope, card: ModelCard | None) -> None:
+    """Raise if a run would mix labels of two models whose codes mean different things.
+
+    Checked before the run where the card is known, and again before its result is merged.
+
+    Raises
+    ------
+    FlomoError
+        If some labels are kept, because the scope is a part or labels are locked.
+    """
+    if image.segmentation is None or card is None:
+        return
+    old = image.segmentation.card
+    if _meaning(old) == _meaning(card):
+        return
+    if not scope.covers(image.volume):
+        raise FlomoError(
+            f"The labels of {card.name} mean something else than those of {old.name}, which "
+            "segmented the rest of this image; segment all of it, or choose a model like that one."
+        )
+    if image.locked:
+        raise FlomoError(
+            f"The labels of {card.name} mean something else than those of {old.name}, of which "
+            "some are locked; unlock them first, or choose a model like that one."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class MergedResult:
+    """An image with the result of a run: made by `merge_result`, put in place by `put_result`.
+
+    Attributes
     ----------
-    slices, frames
-        Indices counted from 0; None for all.
+    segmentation
+        What the network found so far.
+    scope
+        What part is new.
+    labels, counts
+        What the user will see, and how much of it; None for a run that brings uncertainty maps
+        only.
+    basis
+        The segmentation, a copy of the labels, and the locks that it was made from.
     """
 
-    slices: tuple[int, ...] | None = None
-    frames: tuple[int, ...] | None = None
+    segmentation: Segmentation
+    scope: Scope
+    labels: Volume | None
+    counts: VoxelCounts | None
+    basis: tuple[Segmentation | None, NDArray[Any] | None, frozenset[int]]
 
-    def __post_init__(self) -> None:
-        for name in ("slices", "frames"):
-            chosen = getattr(self, name)
-            if chosen is not None:
-                object.__setattr__(self, name, tuple(sorted({int(index) for index in chosen})))
+    def is_of(self, image: OpenImage) -> bool:
+        """Return True if the image is still what it was made from; a few ms for a cine."""
+        segmentation, painted, locked = self.basis
+        if image.segmentation is not segmentation or self.labels is None:
+            return image.segmentation is segmentation
+        if image.locked != locked or (image.labels is None) != (painted is None):
+            return False
+        if image.labels is None or painted is None:
+            return True
+        return np.array_equal(image.labels.data, painted)
 
-    def covers(self, volume: Volume) -> bool:
-        """Tell whether nothing of an image is left out."""
-        return bool(self.mask(volume.n_frames, volume.n_slices).all())
 
-    def mask(self, n_frames: int, n_slices: int) -> NDArray[np.bool_]:
-        """Return where it applies: booleans ``(frames, slices)``.
+def merge_result(image: OpenImage, result: Segmentation, scope: Scope) -> MergedResult:
+    """Merge labels, uncertainty maps, scores and counts with those of an image; change nothing.
 
-        Raises
-        ------
-        FlomoError
-            If it is empty or reaches beyond the image.
-        """
-        frames = _flags(self.frames, n_frames, "frame")
-        slices = _flags(self.slices, n_slices, "slice")
-        return frames[:, np.newaxis] & slices
+    Raises
+    ------
+    FlomoError
+        As `check_labels_agree`.
+    """
+    check_labels_agree(image, scope, result.card)
+    old, locked = image.segmentation, image.locked
+    painted = None if image.labels is None else image.labels.data.copy()
+    segmentation = _merged(old, result, scope)
+    labels = result.labels.with_data(
+        merge(painted, result.labels.data, scope, locked), axes=result.labels.axes
+    )
+    counts = VoxelCounts.of(labels, [label.code for label in result.card.labels[1:]])
+    return MergedResult(segmentation, scope, labels, counts, (old, painted, locked))
+
+
+def merge_map_result(image: OpenImage, result: Segmentation, scope: Scope) -> MergedResult:
+    """Merge the uncertainty maps of a result with those of an image; change nothing.
+
+    Raises
+    ------
+    FlomoError
+        If the image was segmented by another model.
+    """
+    old = image.segmentation
+    if old is None:
+        raise FlomoError("This image has no labels yet; segment it first.")
+    if result.card.card_hash != old.card.card_hash:
+        raise FlomoError(
+            f"This model's uncertainty is not that of {old.card.name}, which segmented this image; "
+            "segment it again."
+        )
+    maps = {**old.uncertainty, **_merged_maps(old, result, scope)}
+    return MergedResult(replace(old, uncertainty=maps), scope, None, None, (old, None, frozenset()))
+
+
+def put_result(image: OpenImage, new: MergedResult) -> bool:
+    """Put a merged result in its image; return False if the image was edited since the merge.
+
+    Then nothing is changed, and the result must be merged again.
+    """
+    if not new.is_of(image):
+        return False
+    image.segmentation = new.segmentation
+    if new.labels is None:
+        return True
+    scores = new.segmentation.slice_scores
+    mask = new.scope.mask(*scores.shape)
+    image.review = Review(scores) if image.review is None else image.review.rescored(scores, mask)
+    image.labels, image.counts = new.labels, new.counts
+    image.confirmed = {place for place in image.confirmed if not mask[place]}
+    return True
 
 
 def merge(
@@ -135,15 +232,32 @@ def _check_shapes(existing: NDArray[Any], proposed: NDArray[Any]) -> None:
         )
 
 
-def _flags(chosen: Iterable[int] | None, length: int, noun: str) -> NDArray[np.bool_]:
-    if chosen is None:
-        return np.ones(length, bool)
-    indices = list(chosen)
-    if not indices:
-        raise FlomoError(f"No {noun} was chosen; choose at least one.")
-    for index in indices:
-        if not 0 <= index < length:
-            raise FlomoError(f"There is no {noun} {index}: the image has {length}, counted from 0.")
-    flags = np.zeros(length, bool)
-    flags[indices] = True
-    return flags
+def _merged(old: Segmentation | None, new: Segmentation, scope: Scope) -> Segmentation:
+    """Return what the network found so far; the manifest is that of the last run."""
+    if old is None:
+        return new
+    labels = merge(old.labels.data, new.labels.data, scope)
+    return replace(
+        new,
+        labels=new.labels.with_data(labels, axes=new.labels.axes),
+        uncertainty=_merged_maps(old, new, scope),
+        slice_scores=merge_scores(old.slice_scores, new.slice_scores, scope),
+        scores=None,  # of the last run only
+    )
+
+
+def _merged_maps(old: Segmentation, new: Segmentation, scope: Scope) -> dict[str, Volume]:
+    maps = {}
+    for name, uncertainty in new.uncertainty.items():
+        before = old.uncertainty.get(name)
+        data = merge_maps(None if before is None else before.data, uncertainty.data, scope)
+        maps[name] = uncertainty.with_data(data, axes=uncertainty.axes)
+    return maps
+
+
+def _meaning(card: ModelCard) -> dict[int, str]:
+    """Return what the codes of a card stand for; the concept counts more than the name."""
+    return {
+        label.code: label.snomed.code if label.snomed else label.name.casefold()
+        for label in card.labels
+    }

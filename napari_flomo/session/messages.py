@@ -1,17 +1,45 @@
-"""What every viewer says of the same things."""
+"""Messages, choices and column titles that both viewers show."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from napari_flomo.corrections import Leftover, Replay
-from napari_flomo.jobs import Progress
+from napari_flomo.jobs import Problem, Progress
 from napari_flomo.measures import agreement_of
-from napari_flomo.models import ModelCard
+from napari_flomo.models import ModelCard, ModelState
+from napari_flomo.session.events import CorrectionKept
+from napari_flomo.session.overwrite import Overwritten
+from napari_flomo.session.review import Place, Review
 from napari_flomo.volumes import AXIS_NAMES, Volume, in_stored_order
 
-EARLIER_TITLE = "Bring back"
-EARLIER_TIP = "Put your labels of these slices in place of the network's; one Undo takes them back"
+DISCLAIMER = "For research and education. Not a medical device."
+
+DEVICES = (
+    ("Automatic", "auto", "The GPU if there is one, else the CPU"),
+    ("CPU", "cpu", "Slower, but always available"),
+    ("GPU (CUDA)", "cuda", "An NVIDIA graphics card"),
+)
+"""Title, name and tooltip of each device."""
+
+SCOPES = (
+    ("This slice", "slice", "Only the slice on the screen; other slices keep their labels"),
+    ("This stack", "stack", "All slices of the current frame"),
+    ("All frames", "all", "All slices in all frames of a cine"),
+)
+"""Title, name and tooltip of each choice of `Scope.of_choice`."""
+
+REVIEW_COLUMNS = (
+    ("Slice", "Number of the slice, counted from 1"),
+    ("Uncertainty, cm²", "How much uncertainty the slice holds, as an area of full uncertainty"),
+    ("State", "Open, seen, or accepted by you"),
+    ("Edits", "Strokes you painted there"),
+)
+"""Title and tooltip of the columns of the review table, see `review_row`."""
+
 MIRRORED_TITLE = "Mirrored too"
 MIRRORED_TIP = (
     "Average the predictions for each slice and its three mirror images: better labels, but four "
@@ -21,9 +49,152 @@ MIRRORED_TIP = (
 SLICE_AXIS_PROMPT = "choose an axis"
 SLICE_AXIS_UNCLEAR = "not clear along which axis the slices lie: choose it below"
 
+NOTHING_TO_REVIEW = "There is nothing to review yet; segment an image first."
+ALL_ACCEPTED = "Every slice is accepted; save the labels to keep them."
+FIRST_IN_REVIEW = "This is the most uncertain slice."
+EARLIER_UNREADABLE = "What you accepted of this image earlier cannot be read: {}"
+CANCELLED = "Cancelled; nothing was changed."
+PARTIAL_MEASURES = "Only a part is segmented, so these are too small"
+NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review brings them back."
+
+
+class Choice(NamedTuple):
+    """A button under a message: what it says, what it does and its tooltip."""
+
+    title: str
+    action: Callable[[], object]
+    tip: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message for the user.
+
+    Attributes
+    ----------
+    text
+        One sentence: what is the case, and what to do.
+    level
+        ``"info"``, ``"warning"`` or ``"error"``.
+    details
+        A traceback for a bug report.
+    choices
+        What the user can do about it.
+    key
+        The image that it is about; None where it is about none.
+    kind
+        `Problem.kind` of the fault that is reported.
+    """
+
+    text: str
+    level: str = "info"
+    details: str = ""
+    choices: tuple[Choice, ...] = ()
+    key: str | None = None
+    kind: str = ""
+
+
+def overwrite_text(overwritten: Overwritten, undo_hint: str) -> str:
+    """Return the question before a run that would overwrite work of the user."""
+    parts = [
+        f"{_count(number, 'slice')} that you {done}"
+        for number, done in (
+            (overwritten.corrected, "corrected"),
+            (overwritten.accepted, "accepted"),
+        )
+        if number
+    ]
+    return f"This will overwrite {' and '.join(parts)}; {undo_hint} brings the labels back."
+
+
+def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | None) -> Message:
+    """Return the message of a run that failed; ``on_cpu`` starts the same on the CPU."""
+    choices: tuple[Choice, ...] = ()
+    if problem.kind == "out_of_gpu_memory":
+        tip = "Do the same on the CPU: slower, but it fits"
+        choices = (Choice("Use the CPU", on_cpu, tip),)
+    return Message(problem.sentence, "error", problem.details, choices, key, problem.kind)
+
+
+def earlier_message(count: int, key: str, bring_back: Callable[[], object]) -> Message:
+    """Return the offer of labels that the user accepted on an earlier day."""
+    tip = "Put your labels of these slices in place of the network's; one Undo removes them again"
+    text = f"You corrected {_count(count, 'slice')} of this image before."
+    return Message(text, choices=(Choice("Bring back", bring_back, tip),), key=key)
+
+
+def brought_back_text(count: int, undo_hint: str) -> str:
+    """Say that labels of an earlier day are shown."""
+    slices = "The slice is" if count == 1 else f"The {count} slices are"
+    return f"{slices} as you accepted them; {undo_hint} brings the network's labels back."
+
+
+def locked_text(codes: frozenset[int], card: ModelCard | None) -> str:
+    """Say that locked labels were not painted on."""
+    names = {} if card is None else {label.code: label.name for label in card.labels}
+    text = " and ".join(names.get(code, f"label {code}") for code in sorted(codes))
+    return f"The {text} {'is' if len(codes) == 1 else 'are'} locked; unlock to change."
+
+
+def review_row(review: Review, place: Place, moving: bool) -> tuple[str, ...]:
+    """Return the texts of a slice in the review table, for `REVIEW_COLUMNS`.
+
+    Parameters
+    ----------
+    review, place
+        The review, and a slice of it.
+    moving
+        Whether the image has frames.
+    """
+    name = str(place.slice + 1) + (f", frame {place.frame + 1}" if moving else "")
+    edits = review.edits(place)
+    return name, f"{review.score(place):.2f}", str(review.state(place)), str(edits or "")
+
+
+def kept_text(kept: CorrectionKept) -> str:
+    """Say how many slices the store of corrections holds, or why it does not hold them yet."""
+    if kept.problem is not None:
+        return f"Not kept for learning yet: {kept.problem} It is tried again."
+    slices = "1 accepted slice is" if kept.slices == 1 else f"{kept.slices} accepted slices are"
+    return f"{slices} kept for learning."
+
+
+def model_title(state: ModelState) -> str:
+    """Return how a list of models calls one of them."""
+    return state.name if state.folder else f"{state.name} (will be downloaded)"
+
+
+def layout_text(layout: Volume, n_frames: int | None = None) -> str:
+    """Describe size and spacing of an image in one line.
+
+    Parameters
+    ----------
+    layout
+        The image, or one frame of it; voxels are not read.
+    n_frames
+        Number of frames; None for an image without.
+    """
+    parts = [] if n_frames is None else [_count(n_frames, "frame", one="1")]
+    if "slices" in layout.axes:
+        parts.append(_count(layout.n_slices, "slice", one="1"))
+    parts.append(f"{layout.length('rows')} × {layout.length('columns')} pixels")
+    column, row, between = layout.geometry.spacing
+    if layout.geometry.spacing_known:
+        thick = f" × {between:.3g}" if "slices" in layout.axes else ""
+        parts.append(f"{row:.3g} × {column:.3g}{thick} mm")
+    else:
+        parts.append("pixel size unknown")
+    if not layout.slice_axis_known:
+        parts.append(SLICE_AXIS_UNCLEAR)
+    return ", ".join(parts)
+
+
+def _count(number: int, noun: str, one: str = "a") -> str:
+    return f"{one} {noun}" if number == 1 else f"{number} {noun}s"
+
 
 def slice_axis_choices(volume: Volume) -> dict[str, str]:
-    """Return what a viewer offers as the slice axis of an image, by the name of the axis."""
+    """Return the titles of the axes that the slices may lie along, by the name of the axis."""
     stored = in_stored_order(volume)
     lengths, steps = stored.spatial_shape[::-1], stored.geometry.spacing
     return {
@@ -62,8 +233,8 @@ def card_text(card: ModelCard) -> str:
     return f"{swatches}<br>{accuracy}weights: {card.licence}"
 
 
-def journal_text(problem: str | None) -> str:
-    """Say that strokes cannot be written, as a `Autosave` tells it, or that they can again."""
+def autosave_text(problem: str | None) -> str:
+    """Return the message of `AutosaveChanged`."""
     if problem is None:
         return "Strokes are written to the disk again."
     return f"Your strokes are not safe on the disk: {problem}"
@@ -77,12 +248,6 @@ def leftover_text(left: Leftover, others: int = 0) -> str:
     more = f" (and {others} more of other images)" if others else ""
     model = f" of labels by {left.model}" if left.model else ""
     return f"{strokes}{model} of {when} {'was' if one else 'were'} left behind{more}."
-
-
-def earlier_text(count: int) -> str:
-    """Say of how many slices there are labels of an earlier day."""
-    slices = "a slice" if count == 1 else f"{count} slices"
-    return f"You corrected {slices} of this image before."
 
 
 def restored_text(found: Replay) -> str:

@@ -28,7 +28,7 @@ class Observers(Generic[P]):
 
         return remove
 
-    def tell(self, *args: P.args, **kwargs: P.kwargs) -> None:
+    def notify(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Call all; the fault of one must not keep it from the others."""
         for observer in tuple(self._all):
             try:

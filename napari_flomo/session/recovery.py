@@ -1,51 +1,118 @@
-"""From an open image to the note in its journal, and back after a crash."""
+"""Restore an image with labels, locks and review: after a crash, or from a saved scene."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.corrections import Replay, identity
+from napari_flomo.corrections import Replay, discard, identity, replay, unfinished
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures import VoxelCounts
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
-from napari_flomo.session.images import OpenImage
+from napari_flomo.session import messages
+from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.review import Place, Review
+from napari_flomo.volumes import Volume
 
 
-def journal_note(image: OpenImage) -> dict[str, Any]:
-    """Return what a journal should note of an image, for `Journal.create` (``about``).
+@dataclass(frozen=True)
+class UnsavedWork:
+    """Edits that were not saved when a program ended.
 
-    The whole card is noted, so that corrections can be restored where the model is gone.
+    Attributes
+    ----------
+    folder
+        Their journal.
+    text
+        What they are, as a sentence.
+    """
+
+    folder: Path
+    text: str
+
+    def read(self) -> Replay:
+        """Return image and labels; raises `FlomoError` if they cannot be read."""
+        return replay(self.folder)
+
+    def discard(self) -> None:
+        """Remove them for good; raises `FlomoError` if they cannot be removed."""
+        discard(self.folder)
+
+
+def unsaved_work() -> UnsavedWork | None:
+    """Return the latest edits that a crash of any viewer left; None without any.
+
+    Raises
+    ------
+    FlomoError
+        If they cannot be looked for.
+    """
+    left = unfinished()
+    if not left:
+        return None
+    return UnsavedWork(left[0].folder, messages.leftover_text(left[0], len(left) - 1))
+
+
+def note_of(image: OpenImage) -> dict[str, Any]:
+    """Return what `restore_saved` needs of an image besides its labels, in plain JSON types.
 
     Raises
     ------
     FlomoError
         If the image was not segmented.
     """
-    if image.segmentation is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
-    card, scores = image.segmentation.card, image.segmentation.slice_scores
-    return {
-        "model": card.name,
-        "card_sha256": card.card_hash,
-        "card": card.to_dict(),
-        "structures": {str(label.code): label.name for label in card.labels[1:]},
-        "slice_scores": [
-            [round(float(score), 4) if np.isfinite(score) else None for score in row]
-            for row in scores
-        ],
-    }
+    provenance = provenance_of(image)
+    assert image.review is not None
+    return {**provenance, "review": image.review.to_dict(), "locked": sorted(image.locked)}
+
+
+def restore_saved(
+    image: OpenImage,
+    note: Mapping[str, Any],
+    proposed: Volume,
+    labels: Volume,
+    uncertainty: Mapping[str, Volume],
+) -> None:
+    """Restore an image from a scene; ``note`` is that of `note_of`.
+
+    Raises
+    ------
+    FlomoError
+        If something does not fit the image any more.
+    """
+    review = note.get("review", {})
+    accepted = [row[:2] for row in review.get("states", ()) if row[2] == "accepted"]
+    found = Replay(
+        image=image.volume,
+        proposed=proposed,
+        labels=labels,
+        strokes=0,
+        accepted=frozenset((int(frame), int(index)) for frame, index in accepted),
+        locked=frozenset(note.get("locked", ())),
+        image_hash=image.hash,
+        about=dict(note),
+        last_change=0.0,
+        lost=None,
+    )
+    restore(image, found)
+    assert image.review is not None
+    assert image.segmentation is not None
+    image.review.restore(review)
+    image.segmentation = replace(image.segmentation, uncertainty=dict(uncertainty))
 
 
 def restore(image: OpenImage, found: Replay) -> None:
-    """Put the labels of a journal into an image, with locks and review as they were.
+    """Restore labels, locks and review of an image from a journal.
 
-    Uncertainty maps are not part of a journal; the next run brings them. Nothing of the image
-    changes before everything is read.
+    Uncertainty maps are not part of a journal: maps of the same model are kept, others are dropped.
+    Nothing of the image changes before everything is read.
 
     Raises
     ------
@@ -63,22 +130,24 @@ def restore(image: OpenImage, found: Replay) -> None:
         at = tuple(place) if "frames" in found.labels.axes else (place.slice,)
         if not np.array_equal(found.proposed.data[at], found.labels.data[at]):
             review.count_edit(place)
-    for accepted in found.accepted & set(map(tuple, review.order)):
-        review.set_state(Place(*accepted), accepted=True)
+    accepted = {Place(*place) for place in found.accepted} & set(review.order)
+    for place in accepted:
+        review.set_state(place, accepted=True)
     counts = VoxelCounts.of(found.labels, [label.code for label in card.labels[1:]])
-    grid, axes = image.volume, found.labels.axes
+    grid, axes, before = image.volume, found.labels.axes, image.segmentation
+    same_model = before is not None and before.card.card_hash == card.card_hash
     image.segmentation = Segmentation(
         labels=grid.with_data(found.proposed.data, axes=axes),
         probabilities=None,
-        uncertainty={},
+        uncertainty=dict(before.uncertainty) if before is not None and same_model else {},
         slice_scores=scores,
         manifest={"model": {"name": card.name, "card_sha256": card.card_hash}},
         card=card,
     )
     image.labels = grid.with_data(found.labels.data.copy(), axes=axes)
     image.locked, image.review, image.counts = found.locked, review, counts
-    image.vouched = {Place(*place) for place in found.accepted & set(map(tuple, review.order))}
-    image.withdrawn = set()
+    image.confirmed, image.reopened = accepted, set()
+    image.recalled, image.model = True, ""
 
 
 def _card(found: Replay) -> ModelCard:

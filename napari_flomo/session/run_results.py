@@ -1,96 +1,162 @@
-"""How the result of a run comes into its image: merged aside, put in place in the viewer's thread.
+"""Follow a run and bring its result into its image.
 
-Merging a long cine takes some tenths of a second, in which a window would not answer.
+Results are merged in a thread and put in place in the viewer's thread: merging a long cine takes
+some tenths of a second, in which a window would not respond.
 """
 
 from __future__ import annotations
 
 import threading
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
-from napari_flomo.errors import FlomoError
-from napari_flomo.jobs import Job, Problem
-from napari_flomo.session import results
-from napari_flomo.session.images import OpenImage
-from napari_flomo.session.runs import Run
+from napari_flomo.errors import Problem, describe
+from napari_flomo.jobs import Busy, Progress, State
+from napari_flomo.session import editing
+from napari_flomo.session.events import (
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunStarted,
+)
+from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.merging import (
+    MergedResult,
+    merge_map_result,
+    merge_result,
+    put_result,
+)
+from napari_flomo.session.runs import Outcome, Run
 
-TRIES = 3
-"""Who paints all the time makes every merge stale; after this many it is done while they wait."""
+MERGE_ATTEMPTS = 3
+"""Painting makes a merge stale; after this many attempts it is done in the viewer's thread."""
 
 Dispatch = Callable[[Callable[[], None]], None]
 
 
-class Arrivals:
-    """Takes in what runs bring.
+class RunFollower:
+    """Follows one run at a time.
 
     Parameters
     ----------
     dispatch
-        Hands a function over to the viewer's thread, see `Session`.
-    image_of
-        Returns an open image, None if it is not open any more.
-    ended
-        Called in the viewer's thread with a run, its job, and what kept the result from being taken
-        in (None where nothing did).
+        Passes a function on to the viewer's thread, see `Session`.
+    images
+        The open images by key.
+    notify
+        Called in the viewer's thread with the events of a run.
+
+    Attributes
+    ----------
+    running
+        The run in progress, until its result is merged; else None.
     """
 
     def __init__(
         self,
         dispatch: Dispatch,
-        image_of: Callable[[str], OpenImage | None],
-        ended: Callable[[Run, Job, Problem | None], None],
+        images: Mapping[str, OpenImage],
+        notify: Callable[[Event], None],
     ) -> None:
         self._dispatch = dispatch
-        self._image_of = image_of
-        self._ended = ended
+        self._images = images
+        self._notify = notify
+        self._closed = False
+        self.running: Run | None = None
 
-    def arrived(self, run: Run, job: Job, tries: int = 1) -> None:
-        """Merge what a job brought; called in a thread that is not the viewer's."""
-        found = None
-        image = None if run.key is None else self._image_of(run.key)
-        if image is not None and job.problem is None and not job.cancelling:
-            found = _merged(image, run, job)
-        self._dispatch(lambda: self._put(run, job, found, tries))
+    def check_idle(self) -> None:
+        """Raise `Busy` while a run is in progress."""
+        if self.running is not None:
+            what = "A segmentation" if self.running.task == "segment" else "Other work"
+            raise Busy(f"{what} is under way; wait until it is done, or cancel it first.")
 
-    def _put(self, run: Run, job: Job, found: results.Merged | Problem | None, tries: int) -> None:
-        """Put it in place, unless the image was painted on in the meantime."""
-        problem = found if isinstance(found, Problem) else job.problem
-        image = None if run.key is None else self._image_of(run.key)
+    def follow(self, run: Run) -> Run:
+        """Report the progress of a run, merge its result and report its end; return it."""
+        self.running = run
+        self._notify(RunStarted(run))
+        run.on_progress(lambda progress: self._dispatch(lambda: self._progressed(run, progress)))
+        run._on_outcome(self._merge)
+        return run
+
+    def close(self) -> None:
+        """Drop the result of a run in progress."""
+        self._closed = True
+
+    def _progressed(self, run: Run, progress: Progress) -> None:
+        if self.running is run:
+            self._notify(RunProgressed(run, progress))
+
+    def _merge(self, run: Run, outcome: Outcome, attempt: int = 1) -> None:
+        """Merge the outcome of a run; called in another thread than the viewer's."""
+        merged = None
+        image = self._images.get(run.key or "")
+        if image is not None and outcome.state is State.DONE and not run.cancelling:
+            merged = _merged(image, run, outcome)
+        self._dispatch(lambda: self._put(run, outcome, merged, attempt))
+
+    def _put(
+        self, run: Run, outcome: Outcome, merged: MergedResult | Problem | None, attempt: int
+    ) -> None:
+        """Put a merged result in place, unless the image was edited meanwhile."""
+        problem = merged if isinstance(merged, Problem) else outcome.problem
+        image = self._images.get(run.key or "")
         if (
-            isinstance(found, results.Merged)
+            isinstance(merged, MergedResult)
             and image is not None
-            and not job.cancelling
-            and not results.put(image, found)
+            and not run.cancelling
+            and not _put(image, merged)
         ):
-            if tries < TRIES:
-                again = partial(self.arrived, run, job, tries + 1)
+            if attempt < MERGE_ATTEMPTS:
+                again = partial(self._merge, run, outcome, attempt + 1)
                 threading.Thread(target=again, daemon=True).start()
                 return
-            problem = _merged_now(image, run, job)
-        self._ended(run, job, problem)
+            merged = _merged(image, run, outcome)
+            if isinstance(merged, Problem):
+                problem = merged
+            else:
+                _put(image, merged)
+        self._end(run, outcome.state, problem)
+
+    def _end(self, run: Run, state: State, problem: Problem | None) -> None:
+        """Report how a run ended; one whose image was closed counts as cancelled."""
+        if self.running is run:
+            self.running = None
+        image = self._images.get(run.key or "")
+        closed = run.key is not None and image is None
+        if self._closed or closed or run.cancelling or state is State.CANCELLED:
+            run._settle(State.CANCELLED)
+            self._notify(RunCancelled(run))
+        elif problem is None:
+            if image is not None and not run.only_maps:
+                image.model = run.model or ""
+            run._settle(State.DONE)
+            self._notify(RunFinished(run))
+        else:
+            run._settle(State.FAILED, problem)
+            self._notify(RunFailed(run, problem))
 
 
-def _merged(image: OpenImage, run: Run, job: Job) -> results.Merged | Problem:
-    """Merge, or say what keeps it from being merged."""
+def _merged(image: OpenImage, run: Run, outcome: Outcome) -> MergedResult | Problem:
+    """Return the merged result, or why it cannot be merged."""
     assert run.scope is not None
-    merge = results.merged_maps if run.only_maps else results.merged
+    merge = merge_map_result if run.only_maps else merge_result
     try:
-        merged = merge(image, job.result(0), run.scope)
-        _ = image.hash  # is asked for next, and takes a moment
+        merged = merge(image, outcome.result, run.scope)
+        _ = image.hash  # cached here; it is needed next and takes a moment
         return merged
-    except FlomoError as error:
-        return Problem(str(error), kind="flomo")
-    except Exception as error:  # the run must end, and the image is as it was
-        details = "".join(traceback.format_exception(error))
-        return Problem(f"Unexpected {type(error).__name__}; report the details.", details)
+    except Exception as error:  # the run must end, and the image stays as it was
+        return describe(error)
 
 
-def _merged_now(image: OpenImage, run: Run, job: Job) -> Problem | None:
-    """Merge and put in place while everybody waits."""
-    found = _merged(image, run, job)
-    if isinstance(found, Problem):
-        return found
-    results.put(image, found)
-    return None
+def _put(image: OpenImage, new: MergedResult) -> bool:
+    """Put a merged result in its image and record what it changed; see `put_result`."""
+    if not put_result(image, new):
+        return False
+    before = new.basis[1]
+    if new.labels is not None:
+        image.earlier = None
+        if before is not None:
+            editing.record_difference(image, before)
+    return True

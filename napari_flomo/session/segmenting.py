@@ -1,4 +1,4 @@
-"""How a segmentation is asked of a worker."""
+"""Start segmentations in a worker."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.jobs import Job, Worker
-from napari_flomo.session.exchange import pack_volume, unpack_segmentation
-from napari_flomo.session.images import OpenImage
-from napari_flomo.session.merging import Scope
+from napari_flomo.jobs import Worker
+from napari_flomo.segmentation.exchange import pack_volume, unpack_segmentation
+from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.runs import Run
+from napari_flomo.session.scope import Scope
 from napari_flomo.volumes import Volume
 from napari_flomo.volumes.slice_axis import ask_for_axis
 
 
 def check_slice_axis(volume: Volume) -> None:
-    """Raise if it is not clear which axis of an image is the slice axis.
+    """Raise if it is unclear which axis of an image is the slice axis.
 
-    The segmenter would do so too, but only after the image went to another process.
+    The segmenter does so too, but only after the image was sent to another process.
     """
     if not volume.slice_axis_known:
         raise FlomoError(ask_for_axis(volume))
@@ -35,18 +35,16 @@ def segmentation_run(
     Raises
     ------
     Busy
-        If the worker does something else.
+        If another job is in progress.
     """
-    arguments = _arguments(model, device, scope) | {"mirrored": mirrored}
-    return Run(
-        _submit(worker, image, arguments), key=image.key, model=model, device=device, scope=scope
-    )
+    run = Run("segment", key=image.key, model=model, device=device, scope=scope)
+    return _submit(worker, image, run, {"mirrored": mirrored})
 
 
 def maps_run(
     worker: Worker, image: OpenImage, model: str | None, device: str, maps: Sequence[str]
 ) -> Run:
-    """Start to compute uncertainty maps where an image was segmented, and nothing else.
+    """Start to compute only uncertainty maps, where an image was segmented.
 
     Parameters
     ----------
@@ -55,12 +53,12 @@ def maps_run(
     model
         By default the one that segmented the image, by its name.
     maps
-        Names; without any, the map that every run brings.
+        Names of the maps; by default the one that every run computes.
 
     Raises
     ------
     Busy
-        If the worker does something else.
+        If another job is in progress.
     FlomoError
         If the image was not segmented.
     """
@@ -70,21 +68,23 @@ def maps_run(
     slices, frames = (tuple(np.flatnonzero(done.any(axis)).tolist()) for axis in (0, 1))
     scope = Scope(slices, frames)
     model = model or image.segmentation.card.name
-    arguments = _arguments(model, device, scope)
+    run = Run("segment", key=image.key, model=model, device=device, scope=scope, only_maps=True)
     if maps:
-        arguments["maps"] = list(maps)
-    else:  # that map is of the labels, so it sees what they were made from
-        arguments["mirrored"] = image.segmentation.manifest.get("views") == "mirrored"
-    job = _submit(worker, image, arguments)
-    return Run(job, key=image.key, model=model, device=device, scope=scope, only_maps=True)
+        return _submit(worker, image, run, {"maps": list(maps)})
+    # This map belongs to the labels, so it needs the views that they were made from.
+    mirrored = image.segmentation.manifest.get("views") == "mirrored"
+    return _submit(worker, image, run, {"mirrored": mirrored})
 
 
-def _arguments(model: str, device: str, scope: Scope) -> dict[str, Any]:
-    return {"model": model, "device": device, "slices": scope.slices, "frames": scope.frames}
-
-
-def _submit(worker: Worker, image: OpenImage, arguments: Mapping[str, Any]) -> Job:
-    volume = image.volume
+def _submit(worker: Worker, image: OpenImage, run: Run, options: Mapping[str, Any]) -> Run:
+    volume, scope = image.volume, run.scope or Scope()
+    arguments = {
+        "model": run.model,
+        "device": run.device,
+        "slices": scope.slices,
+        "frames": scope.frames,
+        **options,
+    }
 
     def pack(folder: Path) -> Mapping[str, Any]:
         return {"volume": pack_volume(folder, volume)}
@@ -92,4 +92,5 @@ def _submit(worker: Worker, image: OpenImage, arguments: Mapping[str, Any]) -> J
     def unpack(folder: Path, packed: Mapping[str, Any]) -> Any:
         return unpack_segmentation(folder, packed, volume)
 
-    return worker.submit("segment", arguments, pack=pack, unpack=unpack)
+    worker.submit(run, arguments, pack=pack, unpack=unpack)
+    return run

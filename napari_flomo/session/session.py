@@ -1,22 +1,27 @@
-"""What is open, what runs and what was found: the state behind a viewer's panels."""
+"""Open images, runs and corrections: the state behind a viewer, without any window."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from napari_flomo.corrections import Replay
 from napari_flomo.errors import FlomoError
-from napari_flomo.jobs import Busy, Job, Problem, Progress, State, Worker
+from napari_flomo.jobs import Worker
 from napari_flomo.measures import HeartMeasures
-from napari_flomo.session import recalling, recovery, results
-from napari_flomo.session.correction_writer import CorrectionWriter, Kept
-from napari_flomo.session.corrections_sync import accept, reopen, vouch
+from napari_flomo.session import editing, messages, recovery, review_actions
+from napari_flomo.session.autosave import Autosave, EditKind
+from napari_flomo.session.correction_writer import CorrectionWriter
+from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import (
+    AutosaveChanged,
     CorrectionKept,
+    EarlierFound,
     Event,
     ImageAdded,
     ImageRemoved,
@@ -24,18 +29,16 @@ from napari_flomo.session.events import (
     LabelsChanged,
     LocksChanged,
     ReviewChanged,
-    RunCancelled,
-    RunFailed,
-    RunFinished,
-    RunProgressed,
-    RunStarted,
 )
-from napari_flomo.session.images import OpenImage
-from napari_flomo.session.merging import Scope
+from napari_flomo.session.findings import heart_of
+from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.merging import card_of, check_labels_agree
 from napari_flomo.session.observers import Observers
-from napari_flomo.session.review import Place, Review
-from napari_flomo.session.run_results import Arrivals, Dispatch
+from napari_flomo.session.review import Place
+from napari_flomo.session.review_actions import review_of
+from napari_flomo.session.run_results import Dispatch, RunFollower
 from napari_flomo.session.runs import Run
+from napari_flomo.session.scope import Scope
 from napari_flomo.session.segmenting import check_slice_axis, maps_run, segmentation_run
 from napari_flomo.volumes import Volume
 
@@ -43,7 +46,7 @@ Observer = Callable[[Event], None]
 
 
 class Session:
-    """The images that are open and the work on them, without any window.
+    """The open images and the work on them, without any window.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ class Session:
         Called, from another thread, with a function of no arguments that takes in what a run
         reports. A viewer runs it on its own thread (in Qt: by a queued signal), so that the session
         changes and its observers are called there and nowhere else. By default it is run at once.
-    keeper
+    writer
         Keeps accepted slices in a store of corrections; without one, nothing is kept.
 
     Notes
@@ -65,25 +68,23 @@ class Session:
         self,
         worker: Worker | None = None,
         dispatch: Dispatch | None = None,
-        keeper: CorrectionWriter | None = None,
+        writer: CorrectionWriter | None = None,
     ) -> None:
         self._worker = worker or Worker()
         self._dispatch = dispatch or _at_once
-        self._keeper = keeper
-        if keeper is not None:
-            keeper.listen(lambda kept: self._dispatch(lambda: self._kept(kept)))
+        self._writer = writer
+        if writer is not None:
+            writer.listen(lambda kept: self._dispatch(lambda: self._on_kept(kept)))
         self._images: dict[str, OpenImage] = {}
-        self._arrivals = Arrivals(self._dispatch, self._images.get, self._ended)
         self._numbers = itertools.count(1)
         self._observers = Observers[[Event]]()
-        self._running: Run | None = None
-        self._closed = False
+        self._runs = RunFollower(self._dispatch, self._images, self._observers.notify)
 
     # Images
 
     @property
     def images(self) -> tuple[OpenImage, ...]:
-        """All open images, in the order they came."""
+        """All open images, in the order in which they were added."""
         return tuple(self._images.values())
 
     def image(self, key: str) -> OpenImage:
@@ -103,33 +104,32 @@ class Session:
         """Open an image and return its key."""
         key = f"image-{next(self._numbers)}"
         self._images[key] = OpenImage(key, name, volume)
-        self._observers.tell(ImageAdded(key))
+        self._observers.notify(ImageAdded(key))
         return key
 
     def rename(self, key: str, name: str) -> None:
-        """Call an image otherwise; runs go on."""
+        """Rename an image."""
         self.image(key).name = name
-        self._observers.tell(ImageRenamed(key, name))
+        self._observers.notify(ImageRenamed(key, name))
 
     def remove(self, key: str) -> None:
-        """Close an image; a run on it is cancelled and its result dropped."""
-        del self._images[self.image(key).key]
-        if self._running is not None and self._running.key == key:
-            self._running.cancel()
-        self._observers.tell(ImageRemoved(key))
+        """Close an image; a run on it is cancelled. Unsaved edits are offered at the next start."""
+        self.labels_removed(key)
+        del self._images[key]
+        if self.running is not None and self.running.key == key:
+            self.running.cancel()
+        self._observers.notify(ImageRemoved(key))
 
     # Work
 
     @property
     def running(self) -> Run | None:
-        """What is under way, until its result is taken in."""
-        return self._running
+        """The run under way, until its result is taken in."""
+        return self._runs.running
 
     def check_idle(self) -> None:
-        """Raise `Busy` while something is under way."""
-        if self._running is not None:
-            what = "A segmentation" if self._running.task == "segment" else "Other work"
-            raise Busy(f"{what} is under way; wait until it is done, or cancel it first.")
+        """Raise `Busy` while a run is under way."""
+        self._runs.check_idle()
 
     def segment(
         self,
@@ -150,13 +150,13 @@ class Session:
         key
             The image.
         model
-            Name or folder, as everywhere.
+            Name or folder.
         device
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
         scope
             What part; all by default.
         mirrored
-            Whether the mean over mirrored views counts, see `Segmenter.segment`.
+            Whether to average over mirrored views, see `Segmenter.segment`.
 
         Raises
         ------
@@ -171,9 +171,9 @@ class Session:
         scope.mask(image.volume.n_frames, image.volume.n_slices)
         self.check_idle()
         check_slice_axis(image.volume)
-        results.check_labels_agree(image, scope, results.card_of(model))
+        check_labels_agree(image, scope, card_of(model))
         run = segmentation_run(self._worker, image, model, device, scope, mirrored=mirrored)
-        return self._follow(run)
+        return self._runs.follow(run)
 
     def uncertainty(
         self, key: str, device: str = "auto", maps: Sequence[str] = (), model: str | None = None
@@ -198,44 +198,52 @@ class Session:
         """
         image = self.image(key)
         self.check_idle()
-        return self._follow(maps_run(self._worker, image, model, device, maps))
+        return self._runs.follow(maps_run(self._worker, image, model, device, maps))
 
     def pull(self, model: str) -> Run:
         """Start to fetch a model; the result is its folder, as text. Raises `Busy`."""
         self.check_idle()
-        job = self._worker.submit("pull", {"model": model}, unpack=lambda _, told: told["folder"])
-        return self._follow(Run(job, model=model))
-
-    def devices(self) -> Run:
-        """Start to look for devices; see ``napari_flomo.commands.tasks.devices``. Raises `Busy`."""
-        self.check_idle()
-        return self._follow(Run(self._worker.submit("devices")))
+        run = Run("pull", model=model)
+        self._worker.submit(run, {"model": model}, unpack=lambda _, result: result["folder"])
+        return self._runs.follow(run)
 
     # Corrections
 
-    def edited(self, key: str, place: Place, strokes: int = 1) -> None:
-        """Take note that a slice of ``image.labels`` was painted in place: count, measure, tell.
+    def edit(
+        self,
+        key: str,
+        indices: NDArray[Any],
+        old: NDArray[Any],
+        new: NDArray[Any],
+        kind: EditKind = "stroke",
+    ) -> list[Place]:
+        """Apply a change of labels, record it on disk, measure it and reopen accepted slices.
+
+        Returns at once; the disk is written in a thread.
 
         Parameters
         ----------
         key
             The image.
-        place
-            Frame and slice.
-        strokes
-            1 for a stroke, -1 for one undone, 0 to only measure.
+        indices
+            Flat indices in C order into the labels of the image, ascending.
+        old, new
+            Labels before and after, one for each index.
+        kind
+            ``"stroke"`` counts as an edit of its slices; ``"undo"`` takes one off.
+
+        Returns
+        -------
+        list of Place
+            The slices that were changed.
         """
         image = self.image(key)
-        place = Place(*place)
-        if image.labels is None or image.counts is None or image.review is None:
-            raise FlomoError("This image has no labels yet; segment it first.")
-        frame = (
-            image.labels.data[place.frame] if "frames" in image.labels.axes else (image.labels.data)
-        )
-        image.counts.update(place.frame, place.slice, frame[place.slice])
-        image.review.count_edit(place, strokes)
-        image.stopwatch.tick()
-        self._observers.tell(LabelsChanged(key, place.frame, place.slice))
+        on_problem = partial(self._on_autosave_problem, key)
+        edited = editing.edit(image, indices, old, new, kind, on_problem=on_problem)
+        for place in edited:
+            self._observers.notify(LabelsChanged(key, place.frame, place.slice))
+            self.reopen(key, place)
+        return edited
 
     def set_labels(self, key: str, labels: NDArray[Any]) -> None:
         """Replace the labels of an image, as a restore or an import does.
@@ -245,11 +253,35 @@ class Session:
         FlomoError
             If they are no integers or not on its grid.
         """
-        results.replace_labels(self.image(key), labels)
-        self._observers.tell(LabelsChanged(key))
+        editing.replace_labels(self.image(key), labels)
+        self._observers.notify(LabelsChanged(key))
 
-    def restore(self, key: str, found: Replay) -> None:
+    def labels_saved(self, key: str) -> None:
+        """Report that the labels were saved to a file: there are no unsaved edits any more."""
+        image = self.image(key)
+        if image.autosave is not None:
+            image.autosave.finish()
+            image.autosave = None
+
+    def labels_removed(self, key: str) -> None:
+        """Report that the viewer closed the labels; unsaved edits are offered at the next start."""
+        image = self.image(key)
+        image.recalled = False
+        if image.autosave is not None:
+            image.autosave.close()
+            image.autosave = None
+
+    def restore(self, key: str, found: Replay, resume: Path | None = None) -> None:
         """Restore labels, locks and review that `replay` read from a journal; no uncertainty maps.
+
+        Parameters
+        ----------
+        key
+            The image.
+        found
+            What the journal holds.
+        resume
+            Folder of the journal, to go on with it.
 
         Raises
         ------
@@ -258,69 +290,103 @@ class Session:
         """
         image = self.image(key)
         recovery.restore(image, found)
-        self._observers.tell(LabelsChanged(key))
-        self._observers.tell(LocksChanged(key, image.locked))
-        self._observers.tell(ReviewChanged(key))
+        if resume is not None:
+            on_problem = partial(self._on_autosave_problem, key)
+            image.autosave = Autosave.resume(resume, on_problem)
+        self._tell_restored(key)
+
+    def restore_saved(
+        self,
+        key: str,
+        note: Mapping[str, Any],
+        proposed: Volume,
+        labels: Volume,
+        uncertainty: Mapping[str, Volume],
+    ) -> None:
+        """Restore what a scene was saved with; see `recovery.restore_saved`.
+
+        Raises
+        ------
+        FlomoError
+            If something does not fit the image any more.
+        """
+        recovery.restore_saved(self.image(key), note, proposed, labels, uncertainty)
+        self._tell_restored(key)
+
+    def _tell_restored(self, key: str) -> None:
+        self._observers.notify(LabelsChanged(key))
+        self._observers.notify(LocksChanged(key, self.image(key).locked))
+        self._observers.notify(ReviewChanged(key))
 
     def lock(self, key: str, code: int, locked: bool = True) -> None:
-        """Call a label finished, or not finished any more."""
+        """Lock a label against edits and runs, or unlock it."""
         image = self.image(key)
         image.locked = image.locked | {code} if locked else image.locked - {code}
-        self._observers.tell(LocksChanged(key, image.locked))
+        if image.autosave is not None:
+            image.autosave.record_locked(code, locked)
+        self._observers.notify(LocksChanged(key, image.locked))
 
     def measures(self, key: str) -> HeartMeasures | None:
         """Return volumes, EF and mass of the labels as they are now; quick enough for a brush.
 
         None before the first run, or where the model knows no heart.
         """
-        return results.heart_of(self.image(key))
+        return heart_of(self.image(key))
 
-    # Review: each returns where the viewer goes, or None for nowhere.
+    # Review
 
-    def review_next(self, key: str) -> Place | None:
-        """Move to the next uncertain slice."""
-        return self._reviewed(key, self._review(key).next())
+    def next_slice(self, key: str) -> Place | None:
+        """Move to the next uncertain slice and return it; None if all are accepted."""
+        return self._reviewed(key, review_of(self.image(key)).next())
 
-    def review_previous(self, key: str) -> Place | None:
-        """Move back in the review."""
-        return self._reviewed(key, self._review(key).previous())
+    def previous_slice(self, key: str) -> Place | None:
+        """Move back in the review and return the slice; None at the first."""
+        return self._reviewed(key, review_of(self.image(key)).previous())
 
-    def review_go_to(self, key: str, place: Place) -> Place:
-        """Move to a slice of the review."""
-        place = self._review(key).go_to(place)
-        self.image(key).stopwatch.tick()
-        self._observers.tell(ReviewChanged(key))
-        return place
+    def go_to(self, key: str, place: Place) -> Place | None:
+        """Move to a slice of the review and return it."""
+        self.image(key).activity.tick()
+        return self._reviewed(key, review_of(self.image(key)).go_to(place))
 
-    def review_accept(self, key: str) -> Place | None:
-        """Accept the current slice, have it kept for learning, and move on."""
-        image, following = self.image(key), accept(self._review(key), self.image(key))
+    def accept(self, key: str) -> Place | None:
+        """Accept the current slice, keep it for learning, and return the next; None if finished."""
+        image = self.image(key)
+        following = review_actions.accept(image)
         self._keep(image)
         return self._reviewed(key, following)
 
-    def review_reopen(self, key: str, place: Place) -> bool:
-        """Take an acceptance back, as after a stroke; tell whether there was one."""
+    def reopen(self, key: str, place: Place) -> bool:
+        """Take back that a slice was accepted; return True if it was."""
         image = self.image(key)
-        if not reopen(self._review(key), image, place):
+        if not review_actions.reopen(image, place):
             return False
         self._keep(image)
         self._reviewed(key, place)
         return True
 
     def recall(self, key: str) -> None:
-        """Look, in a thread, for what was accepted of an image on an earlier day.
+        """Look, in a thread, for slices of an image that were accepted on an earlier day.
 
         Slices whose labels are the same are accepted again; if others differ, observers are told
-        with `EarlierFound`. Who brings those back says so by `vouch`.
+        with `EarlierFound`, and `bring_back` shows those labels.
         """
         image = self.image(key)
-        if self._keeper is not None:
-            recalling.look(self._keeper, image, self._dispatch, self._recalled)
+        image.recalled = True
+        if self._writer is not None:
+            self._writer.look_for_earlier(
+                image, lambda found: self._dispatch(lambda: self._recalled(image, found))
+            )
 
-    def vouch(self, key: str, places: Iterable[Place]) -> None:
-        """Call slices accepted whose labels are what was accepted before."""
-        vouch(self._review(key), self.image(key), places)
-        self._observers.tell(ReviewChanged(key))
+    def bring_back(self, key: str) -> frozenset[Place]:
+        """Replace labels by those of an earlier day and accept them; return their slices."""
+        image = self.image(key)
+        earlier, image.earlier = image.earlier, None
+        if earlier is None or image.labels is None:
+            return frozenset()
+        self.set_labels(key, earlier.over(image.labels).data)
+        review_actions.confirm(image, earlier.places)
+        self._observers.notify(ReviewChanged(key))
+        return earlier.places
 
     # Observers
 
@@ -330,66 +396,41 @@ class Session:
 
     def close(self) -> None:
         """Cancel what runs, let the worker end, write what was accepted; nothing is told more."""
-        self._closed = True
+        self._runs.close()
+        for key in self._images:
+            self.labels_removed(key)
         self._observers.clear()
         self._worker.close()
-        if self._keeper is not None:
-            self._keeper.close()
+        if self._writer is not None:
+            self._writer.close()
 
-    # How a run comes back
-
-    def _follow(self, run: Run) -> Run:
-        """Begin to listen to a run; its reports reach us in the thread of `dispatch`."""
-        self._running = run
-        self._observers.tell(RunStarted(run))
-        run._follow(
-            lambda progress: self._dispatch(lambda: self._progressed(run, progress)),
-            lambda job: self._arrivals.arrived(run, job),
-        )
-        return run
-
-    def _progressed(self, run: Run, progress: Progress) -> None:
-        if self._running is run:
-            self._observers.tell(RunProgressed(run, progress))
-
-    def _ended(self, run: Run, job: Job, problem: Problem | None) -> None:
-        """Note how a run ended; one whose image is gone was cancelled, whatever came of it."""
-        if self._running is run:
-            self._running = None
-        gone = run.key is not None and run.key not in self._images
-        if self._closed or gone or run.cancelling or job.state is State.CANCELLED:
-            run._settle(State.CANCELLED)
-            self._observers.tell(RunCancelled(run))
-        elif problem is None:
-            run._settle(State.DONE)
-            self._observers.tell(RunFinished(run))
-        else:
-            run._settle(State.FAILED, problem)
-            self._observers.tell(RunFailed(run, problem))
+    def _on_autosave_problem(self, key: str, problem: str | None) -> None:
+        self._dispatch(lambda: self._observers.notify(AutosaveChanged(key, problem)))
 
     def _keep(self, image: OpenImage) -> None:
-        if self._keeper is not None:
-            self._keeper.keep(image)
+        if self._writer is not None:
+            self._writer.keep(image)
 
-    def _kept(self, kept: Kept) -> None:
+    def _on_kept(self, kept: CorrectionKept) -> None:
         image = self._images.get(kept.key)
         if image is not None:
-            image.kept = CorrectionKept(kept.key, kept.slices, kept.problem)
-            self._observers.tell(image.kept)
+            image.kept = kept
+            self._observers.notify(kept)
 
-    def _recalled(self, image: OpenImage, found: recalling.Found) -> None:
-        if self._images.get(image.key) is image:
-            for event in recalling.take_in(image, found):
-                self._observers.tell(event)
-
-    def _review(self, key: str) -> Review:
-        review = self.image(key).review
-        if review is None:
-            raise FlomoError("There is nothing to review yet; segment the image first.")
-        return review
+    def _recalled(self, image: OpenImage, found: EarlierLabels | FlomoError) -> None:
+        if self._images.get(image.key) is not image:
+            return
+        if isinstance(found, FlomoError):
+            problem = messages.EARLIER_UNREADABLE.format(found)
+            self._observers.notify(EarlierFound(image.key, None, problem))
+            return
+        image.earlier = review_actions.confirm_unchanged(image, found)
+        self._observers.notify(ReviewChanged(image.key))
+        if image.earlier is not None:
+            self._observers.notify(EarlierFound(image.key, image.earlier))
 
     def _reviewed(self, key: str, place: Place | None) -> Place | None:
-        self._observers.tell(ReviewChanged(key))
+        self._observers.notify(ReviewChanged(key))
         return place
 
 

@@ -1,4 +1,4 @@
-"""Two curves of a training: its loss, and the Dice of slices that it does not learn from."""
+"""Plot of the training curves: loss, and Dice on the held-out slices."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from napari_flomo.session.learning import Point
+from napari_flomo.session.learning import CurvePoint
 
 LOSS, DICE = QColor("#e0a030"), QColor("#3fa45b")
 _TOP, _BOTTOM, _SIDE = 20, 20, 40
-_SMALLEST_SPAN = {"loss": 0.1, "dice": 0.02}
-"""Noise of a thousandth must not fill the plot."""
+_MINIMUM_SPAN = {"loss": 0.1, "dice": 0.02}
+"""Smallest range of each axis: noise of a thousandth must not fill the plot."""
 
 
 class CurvePlot(QWidget):
@@ -23,32 +23,24 @@ class CurvePlot(QWidget):
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(
-            "Loss on the slices that are learnt, and Dice on corrected slices of other patients, "
-            "which are kept aside; the line is the model as it was"
+            "Loss on the training slices, and Dice on held-out corrections of other patients; the "
+            "dashed line is the model before the training"
         )
-        self._points: Sequence[Point] = ()
+        self._points: Sequence[CurvePoint] = ()
         self._total = 1
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the size that Qt asks for."""
         return QSize(240, 150)
 
-    def show_points(self, points: Sequence[Point], total: int) -> None:
-        """Show other curves.
-
-        Parameters
-        ----------
-        points
-            In the order of their steps.
-        total
-            Steps of the whole training.
-        """
+    def show_points(self, points: Sequence[CurvePoint]) -> None:
+        """Show other curves, with points ordered by step."""
         self._points = tuple(points)
-        self._total = max(total, max((point.step for point in points), default=0), 1)
+        self._total = max((point.step for point in points), default=1) or 1
         self.update()
 
     def curve(self, name: str) -> list[QPointF]:
-        """Return where the points of ``"loss"`` or ``"dice"`` are drawn."""
+        """Return the positions of the points of ``"loss"`` or ``"dice"`` in pixels."""
         known = [(point.step, getattr(point, name)) for point in self._points]
         known = [(step, value) for step, value in known if value is not None]
         if not known:
@@ -78,7 +70,7 @@ class CurvePlot(QWidget):
                 self._draw(painter, name, line, colour, side)
 
     def event(self, event: QEvent) -> bool:
-        """Tell the numbers of the point under the mouse."""
+        """Show the numbers of the point under the mouse as a tooltip."""
         if isinstance(event, QHelpEvent) and self._points:
             box = self._box()
             step = (event.pos().x() - box.left()) / max(box.width(), 1) * self._total
@@ -105,7 +97,7 @@ class CurvePlot(QWidget):
         right = side == "right"
         align = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
         whole = QRectF(2, 0, self.width() - 4, self.height())
-        title = "Dice, kept aside" if right else "loss"
+        title = "Dice, held out" if right else "loss"
         painter.drawText(QRectF(2, 0, self.width() - 4, 16), align, title)
         digits = 3 if right else 2
         for value, y in ((high, box.top() - 6), (low, box.bottom() - 10)):
@@ -117,7 +109,7 @@ class CurvePlot(QWidget):
         values = [getattr(point, name) for point in self._points]
         values = [value for value in values if value is not None] or [0.0]
         low, high = min(values), max(values)
-        spare = max(_SMALLEST_SPAN[name] - (high - low), 0) / 2
+        spare = max(_MINIMUM_SPAN[name] - (high - low), 0) / 2
         return low - spare, high + spare
 
     def _box(self) -> QRectF:

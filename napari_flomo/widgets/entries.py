@@ -11,7 +11,6 @@ from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
-    from napari_flomo.session import Autosave
     from napari_flomo.volumes import Volume
     from napari_flomo.volumes.slice_axis import Order
     from napari_flomo.widgets.label_diff import PaintWatch
@@ -30,13 +29,10 @@ class Entry:
         Of the image in the session; None until it is segmented or restored.
     labels, uncertainty, comparison
         Layers that were made for it, while they are in the viewer.
-    watch, guard, keeper
-        What happens to the labels, what keeps paint away from locked ones, and where changes are
-        written down.
+    watch, guard
+        What happens to the labels, and what keeps paint away from locked ones.
     map
         Name of the uncertainty map that is shown or was asked for.
-    model
-        That the labels came from.
     slice_axis
         Along which axis the user said that the slices lie; None where nobody did.
     recalled
@@ -52,12 +48,17 @@ class Entry:
     comparison: Labels | None = None
     watch: PaintWatch | None = None
     guard: LockGuard | None = None
-    keeper: Autosave | None = None
-    model: str = ""
     map: str = ""
     slice_axis: str | None = None
     recalled: bool = False
     seen: tuple[Any, ...] = field(default=(), repr=False)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames; 1 for a single image or stack."""
+        image = self.image
+        shape = (image.data[0] if image.multiscale else image.data).shape
+        return int(shape[0]) if image.ndim == 4 else 1
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def export(viewer_state: ViewerState, entry: Entry, path: str) -> None:
     """Begin to write the labels of an image as they are now; the panels are told of the end.
 
-    The journal of strokes stays: napari does not open such a file as labels.
+    The edits still count as unsaved: napari does not open such a file as labels.
 
     Raises
     ------

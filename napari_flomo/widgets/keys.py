@@ -15,23 +15,17 @@ if TYPE_CHECKING:
 
 def next_uncertain(viewer: napari.viewer.Viewer) -> None:
     """Go to the next uncertain slice."""
-    from napari_flomo.widgets import review_actions
-
-    _attempt(viewer, review_actions.next_uncertain)
+    _attempt(viewer, lambda state: state.presenter.next(state.key))
 
 
 def previous_uncertain(viewer: napari.viewer.Viewer) -> None:
     """Go back to the slice before in the review."""
-    from napari_flomo.widgets import review_actions
-
-    _attempt(viewer, review_actions.previous_uncertain)
+    _attempt(viewer, lambda state: state.presenter.previous(state.key))
 
 
 def accept(viewer: napari.viewer.Viewer) -> None:
     """Accept the slice on the screen and go on."""
-    from napari_flomo.widgets import review_actions
-
-    _attempt(viewer, review_actions.accept)
+    _attempt(viewer, lambda state: state.presenter.accept(state.key))
 
 
 def toggle_uncertainty(viewer: napari.viewer.Viewer) -> None:
@@ -92,7 +86,7 @@ def _step_label(viewer_state: ViewerState, by: int) -> None:
     entry.labels.selected_label = codes[(at + by) % len(codes)]
 
 
-def _attempt(viewer: napari.viewer.Viewer, action: Callable[[ViewerState], None]) -> None:
+def _attempt(viewer: napari.viewer.Viewer, action: Callable[[ViewerState], object]) -> None:
     from napari_flomo.widgets.viewer_state import desk_of
 
     viewer_state = desk_of(viewer)

@@ -1,4 +1,4 @@
-"""What a stroke sets in motion: journal, counts, review, and the word about locked labels."""
+"""Pass strokes on a labels layer to the session, and report strokes on locked labels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.session import Place
-from napari_flomo.volumes import Volume
-from napari_flomo.widgets import journalling
+from napari_flomo.session import messages
 from napari_flomo.widgets.label_diff import Change, PaintWatch
 from napari_flomo.widgets.label_locks import LockGuard
+from napari_flomo.widgets.layers import KEY, Grid
 
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
@@ -51,13 +50,6 @@ def stop_following(entry: Entry) -> None:
         entry.watch = None
 
 
-def places_of(indices: NDArray[np.int64], labels: Volume) -> list[Place]:
-    """Return the slices in which voxels lie, in order."""
-    slices, rows, columns = labels.spatial_shape
-    numbers = np.unique(indices // (rows * columns))
-    return [Place(int(number) // slices, int(number) % slices) for number in numbers]
-
-
 def _on_change(viewer_state: ViewerState, entry: Entry, change: Change) -> None:
     image = viewer_state.opened(entry)
     if image is None or image.labels is None:
@@ -66,26 +58,26 @@ def _on_change(viewer_state: ViewerState, entry: Entry, change: Change) -> None:
         _say_refused(viewer_state, image, change.refused)
     if not change:
         return
-    change = journalling.in_image(entry, change)
-    journalling.note_change(viewer_state, entry, image, change)
-    places = places_of(change.indices, image.labels)
-    step = 1 if change.kind == "stroke" else -1
-    for place in places:
-        viewer_state.session.edited(image.key, place, step)
-        if viewer_state.session.review_reopen(image.key, place):
-            journalling.note_accepted(entry, place, False)
+    indices, old, new = _in_image(entry, change)
+    places = viewer_state.session.edit(image.key, indices, old, new, change.kind)
     if change.kind != "stroke" and viewer_state.place(entry) not in places:
         shown = ", ".join(str(place.slice + 1) for place in places[:3])
         viewer_state.say(f"That changed slice {shown}, which is not on the screen.")
 
 
+def _in_image(
+    entry: Entry, change: Change
+) -> tuple[NDArray[np.int64], NDArray[np.integer], NDArray[np.integer]]:
+    """Return indices, old and new labels of a change in the axis order of the image."""
+    assert entry.labels is not None
+    grid: Grid = entry.labels.metadata[KEY]
+    indices = grid.flat_indices(change.indices)
+    if indices is change.indices:
+        return indices, change.old, change.new
+    ascending = np.argsort(indices)
+    return indices[ascending], change.old[ascending], change.new[ascending]
+
+
 def _say_refused(viewer_state: ViewerState, image: OpenImage, codes: frozenset[int]) -> None:
-    verb = "is" if len(codes) == 1 else "are"
-    viewer_state.say(f"{_names(image, codes)} {verb} finished; unlock to change.")
-
-
-def _names(image: OpenImage, codes: frozenset[int]) -> str:
-    labels = () if image.segmentation is None else image.segmentation.card.labels
-    named = {label.code: label.name for label in labels}
-    text = " and ".join(named.get(code, f"label {code}") for code in sorted(codes))
-    return f"The {text}"
+    card = None if image.segmentation is None else image.segmentation.card
+    viewer_state.say(messages.locked_text(codes, card))

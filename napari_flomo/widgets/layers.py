@@ -285,7 +285,7 @@ def transform_of(layer: Layer) -> dict[str, Any]:
 
 
 def describe(layer: Image, slice_axis: str | None = None) -> str:
-    """Say in one line what a layer is and what will be done with it; computes nothing."""
+    """Describe a layer and what will be done with it in one line; computes nothing."""
     try:
         axes = axes_of(layer)
         geometry_of_layer(layer)
@@ -293,22 +293,7 @@ def describe(layer: Image, slice_axis: str | None = None) -> str:
     except FlomoError as error:
         return str(error)
     data = layer.data[0] if layer.multiscale else layer.data
-    geometry = layout.geometry
-    lengths = {axis: layout.length(axis) for axis in axes}
-    parts = [
-        f"{lengths[axis]} {axis if lengths[axis] != 1 else axis[:-1]}"
-        for axis in ("frames", "slices")
-        if axis in lengths
-    ]
-    parts.append(f"{lengths['rows']} × {lengths['columns']} pixels")
-    column, row, between = geometry.spacing
-    if geometry.spacing_known:
-        thick = f" × {between:.3g}" if "slices" in lengths else ""
-        parts.append(f"{row:.3g} × {column:.3g}{thick} mm")
-    else:
-        parts.append("size of a pixel unknown")
-    if not layout.slice_axis_known:
-        parts.append(messages.SLICE_AXIS_UNCLEAR)
+    parts = [messages.layout_text(layout, layout.n_frames if "frames" in axes else None)]
     if layer.rgb:
         parts.append("colour")
     if layer.multiscale:
@@ -319,13 +304,13 @@ def describe(layer: Image, slice_axis: str | None = None) -> str:
 
 
 def is_lazy(layer: Image) -> bool:
-    """Tell whether the voxels of a layer have to be computed first, as dask's."""
+    """Return True if the voxels of a layer have to be computed first, as those of dask."""
     data = layer.data[0] if layer.multiscale else layer.data
     return hasattr(data, "dask") or hasattr(data, "compute")
 
 
 def size_text(data: Any) -> str:
-    """Say how large an array is in memory, computed or not."""
+    """Return the size of an array in memory as text."""
     size = float(getattr(data, "nbytes", 0))
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 0.1):.1f} MB"
 

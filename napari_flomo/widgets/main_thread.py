@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Qt, Signal, Slot
 class Marshal(QObject):
     """Calls functions in the thread it was made in, when that comes to it.
 
-    Workers and journals answer from threads of their own, where no widget may be touched.
+    Workers and background writers report from threads of their own, where no widget may be touched.
     """
 
     _handed_over = Signal(object)

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-Choice = tuple[str, Callable[[], None], str]
+Choice = tuple[str, Callable[[], object], str]
 """Text of a button, what it does, and its tooltip."""
 
 _COLOURS = {"info": "#4c8bf5", "warning": "#e0a030", "error": "#e05050"}
@@ -96,7 +96,7 @@ class MessageBar(QFrame):
         self.details.setVisible(False)
         self.setVisible(False)
 
-    def _choose(self, action: Callable[[], None]) -> None:
+    def _choose(self, action: Callable[[], object]) -> None:
         self.clear()
         action()
 

@@ -49,7 +49,7 @@ class Memory(QObject):
                     navigation.go_to(self._desk.viewer, entry.image, image.review.current, order)
         if entry.image.rgb:
             return
-        percentiles = self._preferences.contrast(entry.model)
+        percentiles = self._preferences.contrast(_model_of(image))
         if percentiles is not None:
             contrast.apply(entry.image, image.volume.data, percentiles)
         entry.image.events.contrast_limits.connect(lambda _event: self._on_contrast(entry))
@@ -64,11 +64,16 @@ class Memory(QObject):
         entry, self._touched = self._touched, None
         self._settled.stop()
         image = None if entry is None else self._desk.opened(entry)
-        if entry is not None and image is not None and entry.model:
+        if entry is not None and image is not None and image.segmentation is not None:
             chosen = contrast.percentiles_of(entry.image, image.volume.data)
-            self._preferences.set_contrast(entry.model, *chosen)
+            self._preferences.set_contrast(_model_of(image), *chosen)
 
     def _on_contrast(self, entry: Entry) -> None:
         if not self._desk.closed:
             self._touched = entry
             self._settled.start()
+
+
+def _model_of(image: OpenImage) -> str:
+    """Return the model that segmented an image, as it was chosen or else by its name."""
+    return image.model or ("" if image.segmentation is None else image.segmentation.card.name)

@@ -7,18 +7,13 @@ from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_flomo.session import Place, Review, SliceState
+from napari_flomo.session.messages import REVIEW_COLUMNS, review_row
 
-_MARKS = {
-    SliceState.OPEN: ("open", None),
-    SliceState.SEEN: ("seen", "#4c8bf5"),
-    SliceState.ACCEPTED: ("accepted", "#3fa45b"),
+_STATE_COLOURS = {
+    SliceState.OPEN: None,
+    SliceState.SEEN: "#4c8bf5",
+    SliceState.ACCEPTED: "#3fa45b",
 }
-_COLUMNS = (
-    ("Slice", "Number of the slice, counted from 1"),
-    ("Uncertainty, cm²", "How much uncertainty the slice holds, as an area of full uncertainty"),
-    ("State", "Open, seen, or accepted by you"),
-    ("Edits", "Strokes you painted there"),
-)
 
 
 class ReviewList(QTableWidget):
@@ -28,8 +23,8 @@ class ReviewList(QTableWidget):
     """A `Place` was clicked."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, len(_COLUMNS), parent)
-        for column, (title, tip) in enumerate(_COLUMNS):
+        super().__init__(0, len(REVIEW_COLUMNS), parent)
+        for column, (title, tip) in enumerate(REVIEW_COLUMNS):
             item = QTableWidgetItem(title)
             item.setToolTip(tip)
             self.setHorizontalHeaderItem(column, item)
@@ -50,13 +45,8 @@ class ReviewList(QTableWidget):
         self.setRowCount(len(self.places))
         for row, place in enumerate(self.places):
             assert review is not None
-            name = str(place.slice + 1)
-            if moving:
-                name += f", frame {place.frame + 1}"
-            state, colour = _MARKS[review.state(place)]
-            edits = review.edits(place)
-            texts = (name, f"{review.score(place):.2f}", state, str(edits) if edits else "")
-            for column, text in enumerate(texts):
+            colour = _STATE_COLOURS[review.state(place)]
+            for column, text in enumerate(review_row(review, place, moving)):
                 item = self.item(row, column) or _new_item(self, row, column)
                 item.setText(text)
                 if column == 2:

@@ -1,4 +1,4 @@
-"""What a click on Segment, or on a map of uncertainty, sets in motion."""
+"""Start a segmentation; compute a lazy image first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Busy, Scope
+from napari_flomo.session import Busy, Scope, messages
 from napari_flomo.widgets.computing import Computing, wants_computing
 from napari_flomo.widgets.navigation import face
 
@@ -24,6 +24,7 @@ def segment(
     scope: str = "stack",
     *,
     mirrored: bool = False,
+    confirmed: bool = False,
 ) -> None:
     """Start to segment the current image; a lazy one is computed first, in another thread.
 
@@ -38,6 +39,8 @@ def segment(
         ``"all"`` frames.
     mirrored
         Whether the mean over mirrored views counts.
+    confirmed
+        Whether the user agreed to overwrite labels.
 
     Raises
     ------
@@ -53,38 +56,18 @@ def segment(
             f"The slices of {entry.image.name} were seen from the side and are shown now; go to "
             "the one you mean and click Segment again."
         )
-    part = scope_of(viewer_state, entry, scope)
+    part = Scope.of_choice(scope, viewer_state.place(entry), entry.n_frames)
 
     def start(volume: Volume | None = None) -> None:
         image = viewer_state.adopt(entry, volume)
-        viewer_state.session.segment(image.key, model, device, part, mirrored=mirrored)
-        viewer_state.preferences.model = model
-        viewer_state.preferences.device = device
-        viewer_state.preferences.mirrored = mirrored
+        viewer_state.presenter.segment(
+            image.key, model, device, part, mirrored=mirrored, confirmed=confirmed
+        )
 
     if wants_computing(entry):
         _compute_first(viewer_state, entry, start)
     else:
         start()
-
-
-def compute_uncertainty(viewer_state: ViewerState, name: str) -> None:
-    """Start to compute a map of uncertainty for the current image; its labels stay as they are.
-
-    Raises
-    ------
-    FlomoError
-        If there are no labels yet, or something is under way.
-    """
-    entry = viewer_state.current
-    image = None if entry is None else viewer_state.opened(entry)
-    if entry is None or image is None:
-        raise FlomoError("There are no labels yet; segment an image first.")
-    check_idle(viewer_state)
-    viewer_state.session.uncertainty(
-        image.key, viewer_state.preferences.device, [name], entry.model or None
-    )
-    entry.map = name
 
 
 def check_idle(viewer_state: ViewerState) -> None:
@@ -93,25 +76,6 @@ def check_idle(viewer_state: ViewerState) -> None:
         name = viewer_state.computing.entry.image.name
         raise Busy(f"{name} is being computed; wait until it is done, or cancel it first.")
     viewer_state.session.check_idle()
-
-
-def scope_of(viewer_state: ViewerState, entry: Entry, name: str) -> Scope:
-    """Return what part of an image is meant by a choice on the panel."""
-    place = viewer_state.place(entry)
-    if name == "all" or entry.image.ndim < 3:
-        return Scope()
-    frames = (place.frame,) if entry.image.ndim == 4 else None
-    return Scope((place.slice,) if name == "slice" else None, frames)
-
-
-def corrected_slices(viewer_state: ViewerState, entry: Entry, scope: Scope) -> int:
-    """Count the slices that a run would do anew although a person painted on them."""
-    image = viewer_state.opened(entry)
-    if image is None or image.review is None:
-        return 0
-    mask = scope.mask(image.volume.n_frames, image.volume.n_slices)
-    review = image.review
-    return sum(bool(mask[place]) and review.edits(place) > 0 for place in review.order)
 
 
 def _compute_first(
@@ -127,7 +91,7 @@ def _compute_first(
     def failed(problem: Problem | None) -> None:
         viewer_state.set_computing(None)
         if problem is None:
-            viewer_state.say("Cancelled; nothing was changed.")
+            viewer_state.say(messages.CANCELLED)
         else:
             viewer_state.say(problem.sentence, "error", problem.details)
 

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QVBoxLay
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
-from napari_flomo.widgets import review_actions
 
 if TYPE_CHECKING:
     from napari_flomo.measures import HeartMeasures, Ventricle
@@ -110,7 +109,7 @@ class Structures(QWidget):
 
     def _lock(self, code: int, locked: bool) -> None:
         try:
-            review_actions.lock(self._desk, code, locked)
+            self._desk.presenter.lock(self._desk.key, code, locked)
         except FlomoError as error:
             self._desk.say(str(error), "warning")
 
@@ -135,7 +134,7 @@ def heart_text(heart: HeartMeasures) -> str:
     if heart.ed_frame is not None and heart.es_frame is not None:
         lines.append(f"End diastole: frame {heart.ed_frame + 1}, systole: {heart.es_frame + 1}")
     if not heart.complete:
-        lines.append("Only a part is segmented, so these are too small")
+        lines.append(messages.PARTIAL_MEASURES)
     return "<br>".join(lines)
 
 

@@ -1,14 +1,12 @@
-"""One viewer_state for each viewer: its images, the session behind them, and the layers in front.
+"""The state of one napari window: its images and their layers, the session and its presenter.
 
-The panels are thin and come and go; the viewer_state stays as long as the window. Everything here
-happens in the window's thread.
+Panels come and go; the state stays as long as the window. Everything here happens in the window's
+thread.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import napari
@@ -18,42 +16,30 @@ from qtpy.QtWidgets import QWidget
 from napari_flomo.jobs import Worker
 from napari_flomo.session import (
     CorrectionWriter,
-    EarlierFound,
-    Event,
+    Message,
     Place,
     Preferences,
-    RunFinished,
+    Presenter,
     Session,
-    uncertainty_maps,
 )
 from napari_flomo.volumes import Volume
-from napari_flomo.widgets import journalling, label_events, recalling, results
+from napari_flomo.widgets import label_events
 from napari_flomo.widgets.close_guard import Farewell
 from napari_flomo.widgets.entries import Entry, is_image
-from napari_flomo.widgets.layers import Grid, volume_of_layer
+from napari_flomo.widgets.layers import volume_of_layer
 from napari_flomo.widgets.main_thread import Marshal
-from napari_flomo.widgets.navigation import face, place_in
+from napari_flomo.widgets.napari_adapter import NapariAdapter
+from napari_flomo.widgets.navigation import place_in
 from napari_flomo.widgets.remembered_choices import Memory
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
-    from napari_flomo.session import OpenImage, Run
+    from napari_flomo.session import OpenImage
     from napari_flomo.session.learning import Learning
     from napari_flomo.volumes.slice_axis import Order
     from napari_flomo.widgets.computing import Computing
-    from napari_flomo.widgets.messages import Choice
-
-
-@dataclass(frozen=True)
-class Said:
-    """A message for the user, shown by whatever panel is open."""
-
-    text: str
-    level: str = "info"
-    details: str = ""
-    choices: Sequence[Choice] = ()
 
 
 class ViewerState(QObject):
@@ -78,7 +64,7 @@ class ViewerState(QObject):
     moved = Signal()
     """The viewer shows another slice."""
     said = Signal(object)
-    """A `Said`."""
+    """A `Message` for the user."""
 
     def __init__(
         self,
@@ -91,20 +77,22 @@ class ViewerState(QObject):
         self._marshal = Marshal(self)
         self._worker = worker or Worker()
         self.preferences = chosen = preferences or Preferences()
-        keeper = CorrectionWriter(
+        writer = CorrectionWriter(
             reader=lambda: chosen.reader,
             wanted=lambda: chosen.keep_corrections,
             software={"napari": napari.__version__},
         )
-        self.session = Session(self._worker, self._marshal, keeper)
-        self._memory = Memory(self, self.preferences)
+        self.adapter = NapariAdapter(self)
+        self.session = Session(self._worker, self.adapter.dispatch, writer)
+        self.presenter = Presenter(self.session, self.adapter, self.preferences)
+        self.memory = Memory(self, self.preferences)
         self._entries: list[Entry] = []
         self._current: Entry | None = None
         self._computing: Computing | None = None
         self.learning: Learning | None = None
         self.closed = False
         self._housed = False  # the window itself is not kept: it could not go
-        self._unsubscribe = self.session.subscribe(self._on_event)
+        self._unsubscribe = self.session.subscribe(self.happened.emit)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.events.renamed.connect(self._on_renamed)
@@ -152,7 +140,7 @@ class ViewerState(QObject):
             self._worker.preload(model, self.preferences.device)
 
     def close(self) -> None:
-        """End all work; journals with unsaved strokes stay to be offered at the next start."""
+        """End all work; unsaved strokes are offered at the next start."""
         if self.closed:
             return
         self.closed = True
@@ -186,6 +174,15 @@ class ViewerState(QObject):
         """Return the image that a layer is or belongs to."""
         return next((one for one in self._entries if layer in one.layers), None)
 
+    def entry_with(self, key: str) -> Entry | None:
+        """Return the image with a key of the session."""
+        return next((one for one in self._entries if one.key == key), None)
+
+    @property
+    def key(self) -> str | None:
+        """The current image in the session; None before it was segmented."""
+        return None if self._current is None else self._current.key
+
     def opened(self, entry: Entry) -> OpenImage | None:
         """Return what the session knows of an image; None before the first run."""
         return None if entry.key is None else self.session.image(entry.key)
@@ -210,7 +207,7 @@ class ViewerState(QObject):
         """
         look = entry.look_of_image()
         if entry.key is not None and entry.seen != look:
-            self._forget_results(entry)
+            self.close_image(entry)
         if entry.key is None:
             volume = volume or volume_of_layer(entry.image, entry.slice_axis)
             entry.key = self.session.add(volume, entry.image.name)
@@ -226,15 +223,9 @@ class ViewerState(QObject):
         image = self.opened(entry)
         return entry.order(None if image is None else image.volume)
 
-    def say(
-        self,
-        text: str,
-        level: str = "info",
-        details: str = "",
-        choices: Sequence[Choice] = (),
-    ) -> None:
-        """Show a message in whatever panel is open, with buttons for what can be done."""
-        self.said.emit(Said(text, level, details, choices))
+    def say(self, text: str, level: str = "info", details: str = "") -> None:
+        """Show a message in whatever panel is open."""
+        self.said.emit(Message(text, level, details))
 
     # Layers that come, go and are renamed
 
@@ -251,7 +242,7 @@ class ViewerState(QObject):
             return
         if event.value is entry.image:
             self._entries.remove(entry)
-            self._forget_results(entry)
+            self.close_image(entry)
             if entry is self._current:
                 self._current = None
                 self._on_active()
@@ -285,8 +276,8 @@ class ViewerState(QObject):
     def _on_moved(self, _event: Any = None) -> None:
         self.moved.emit()
 
-    def _forget_results(self, entry: Entry) -> None:
-        """Part with an image whose voxels or place are not what was segmented, or that is gone."""
+    def close_image(self, entry: Entry) -> None:
+        """Close an image that was changed or removed; its result layers stay, if there are any."""
         self._put_away(entry)
         key, entry.key, entry.recalled = entry.key, None, False
         entry.labels = entry.uncertainty = entry.comparison = None
@@ -294,100 +285,10 @@ class ViewerState(QObject):
             self.session.remove(key)
 
     def _put_away(self, entry: Entry) -> None:
-        self._memory.keep_review(self.opened(entry))
+        self.memory.keep_review(self.opened(entry))
         label_events.stop_following(entry)
-        if entry.keeper is not None:
-            entry.keeper.close()
-            entry.keeper = None
-
-    # What the session tells
-
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, RunFinished) and event.run.task == "segment":
-            entry = self._entry_with(event.run.key)
-            if entry is not None and entry.seen == entry.look_of_image():
-                self._show_run(entry, event.run)
-            elif entry is not None:
-                self._forget_results(entry)
-                self.say(
-                    f"{entry.image.name} was changed while it was segmented; segment it again.",
-                    "warning",
-                )
-        elif isinstance(event, EarlierFound):
-            entry = self._entry_with(event.key)
-            if entry is not None:
-                recalling.offer(self, entry, event)
-        self.happened.emit(event)
-
-    def _entry_with(self, key: str | None) -> Entry | None:
-        return next((one for one in self._entries if one.key == key), None)
-
-    def _show_run(self, entry: Entry, run: Run) -> None:
-        if run.only_maps:
-            self.show_uncertainty(entry, entry.map)
-            self.current_changed.emit()
-        else:
-            entry.model = run.model or ""
-            self.show_result(entry)
-
-    def show_result(self, entry: Entry, *, recalled: bool = False) -> None:
-        """Bring the layers of an image up to date with what the session knows of it.
-
-        ``recalled`` where the review is that of before already.
-        """
-        image = self.opened(entry)
-        assert image is not None
-        assert image.labels is not None
-        assert image.segmentation is not None
-        grid = Grid.below(entry.image, image.volume)
-        card = image.segmentation.card
-        if entry.labels is None:
-            face(self.viewer, entry.image, grid.order)
-            self._memory.recall(entry, image, review=not recalled)
-            entry.labels = results.add_labels(
-                self.viewer,
-                entry.image,
-                grid,
-                image.labels,
-                card,
-                saved=lambda: self.saved(entry),
-            )
-            label_events.follow(self, entry)
-            if not recalled:
-                self.session.recall(image.key)
-        else:
-            journalling.put_new_labels(self, entry, grid.layer_data(image.labels))
-            entry.labels.colormap = results.label_colours(card)
-        self.show_uncertainty(entry)
-        self.viewer.layers.selection.active = entry.labels
-        self.current_changed.emit()
-
-    def show_uncertainty(self, entry: Entry, name: str | None = None) -> None:
-        """Show another uncertainty map of an image, or the one that was chosen last anew."""
-        image = self.opened(entry)
-        if image is None or image.segmentation is None or not image.segmentation.uncertainty:
-            return
-        maps = image.segmentation.uncertainty
-        entry.map = next(one for one in (name or "", entry.map, *maps) if one in maps)
-        uncertainty = maps[entry.map]
-        grid = Grid.below(entry.image, image.volume)
-        if entry.uncertainty is None and entry.labels is not None:
-            entry.uncertainty = results.add_uncertainty(
-                self.viewer, entry.image, grid, uncertainty, entry.labels
-            )
-        elif entry.uncertainty is not None:
-            entry.uncertainty.data = grid.layer_data(uncertainty)
-        if entry.uncertainty is not None:
-            entry.uncertainty.contrast_limits = (
-                0,
-                uncertainty_maps.largest_shown(entry.map, uncertainty.data),
-            )
-
-    def saved(self, entry: Entry) -> None:
-        """Let go of the journal of an image: its labels are safe in a file."""
-        if entry.keeper is not None:
-            entry.keeper.finish()
-            entry.keeper = None
+        if entry.key is not None:
+            self.session.labels_removed(entry.key)
 
 
 _DESKS: weakref.WeakKeyDictionary[Any, ViewerState] = weakref.WeakKeyDictionary()

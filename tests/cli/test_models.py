@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from napari_flomo import cli
-from napari_flomo.commands import progress
 from napari_flomo.models import index
+from napari_flomo.progress import Progress, progress_bar
 
 HELPER = Path(__file__).parents[1] / "models" / "hub_server.py"
 
@@ -215,9 +215,9 @@ def test_two_processes_at_once(hub: Any, published: str, model: Path, tmp_path: 
 
 def test_bar_counts_bytes(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with progress.progress_bar("Fetching", "B", quiet=False) as report:
-        report(0, 14_000_000)
-        report(7_000_000, 14_000_000)
+    with progress_bar("B") as report:
+        report(Progress(0, 14_000_000, "Downloading"))
+        report(Progress(7_000_000, 14_000_000, "Downloading"))
     assert "14.0M" in capsys.readouterr().err
 
 

@@ -20,7 +20,7 @@ from nibabel import Nifti1Image
 
 from napari_flomo import cli
 from napari_flomo.cohorts import Choice, Order, segment_cohort
-from napari_flomo.commands.faults import describe
+from napari_flomo.errors import Problem, describe
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Volume, read, write
 
@@ -302,7 +302,7 @@ class Deadly:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __call__(self, error: BaseException) -> dict[str, Any]:
+    def __call__(self, error: BaseException) -> Problem:
         os.kill(os.getpid(), getattr(signal, self.name, signal.SIGTERM))
         return describe(error)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_flomo.commands import tasks, worker
+from napari_flomo.jobs import tasks, worker_main
 from napari_flomo.segmentation import Segmenter
 
 
@@ -28,33 +28,33 @@ class Blocked:
 @pytest.fixture
 def search(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blocked]:
     blocked = Blocked()
-    monkeypatch.setattr(tasks, "settle", blocked)
+    monkeypatch.setattr(tasks, "find_fastest_engine", blocked)
     # The thread's priority cannot be raised again, and here it is not the worker's own.
-    monkeypatch.setattr(worker.os, "setpriority", lambda *_: None, raising=False)
+    monkeypatch.setattr(worker_main.os, "setpriority", lambda *_: None, raising=False)
     yield blocked
     blocked.go.set()
 
 
 def test_one_search_at_a_time(search: Blocked) -> None:
-    server = worker._Server(io.BytesIO(), io.BytesIO())
-    assert not server.settling
-    server._settle()
-    server._settle()
-    assert server.settling
+    server = worker_main._Server(io.BytesIO(), io.BytesIO())
+    assert not server.tuning
+    server._tune()
+    server._tune()
+    assert server.tuning
     search.go.set()
-    server._settler.join(30)
-    assert not server.settling
+    server._tuner.join(30)
+    assert not server.tuning
     assert search.calls == 1
-    server._settle()
-    server._settler.join(30)
+    server._tune()
+    server._tuner.join(30)
     assert search.calls == 2
 
 
 def test_not_while_somebody_waits(search: Blocked) -> None:
-    server = worker._Server(io.BytesIO(), io.BytesIO())
-    server._waiting.put({"task": "segment", "id": 1})
-    server._settle()
-    assert not server.settling
+    server = worker_main._Server(io.BytesIO(), io.BytesIO())
+    server._requests.put({"task": "segment", "id": 1})
+    server._tune()
+    assert not server.tuning
     assert search.calls == 0
 
 
@@ -62,9 +62,9 @@ def test_a_failure_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(tasks, "settle", fail)
-    monkeypatch.setattr(worker.os, "setpriority", lambda *_: None, raising=False)
-    worker._settle_quietly()
+    monkeypatch.setattr(tasks, "find_fastest_engine", fail)
+    monkeypatch.setattr(worker_main.os, "setpriority", lambda *_: None, raising=False)
+    worker_main._find_fastest_engine()
 
 
 def test_it_is_for_the_model_used_last(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
@@ -75,8 +75,8 @@ def test_it_is_for_the_model_used_last(monkeypatch: pytest.MonkeyPatch, model: P
 
     monkeypatch.setattr(Segmenter, "settle_engine", settle)
     models = tasks.WarmModels()
-    models.settle()
+    models.find_fastest_engine()
     assert asked == []
     segmenter = models.get(model, "cpu")
-    models.settle()
+    models.find_fastest_engine()
     assert asked == [segmenter]

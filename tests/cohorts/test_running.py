@@ -20,6 +20,7 @@ from napari_flomo.cohorts.order import StudyTask
 from napari_flomo.cohorts.study_runner import WorkerConfig, failed_row, sweep, without_paths
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import locate
+from napari_flomo.progress import Progress
 
 Grow = Callable[..., Path]
 SLOTS = 3
@@ -108,13 +109,13 @@ def states(order: Order) -> dict[str, str]:
 
 
 def test_all_are_done_once(order: Order, model: Path, pretender: Pretender) -> None:
-    told: list[tuple[int, int, int]] = []
-    summary = run(order, model, progress=lambda *one: told.append(one))
+    told: list[Progress] = []
+    summary = run(order, model, progress=told.append)
     assert (summary.found, summary.done, summary.failed, summary.kept) == (10, 10, 0, 0)
     assert sorted(pretender.done) == sorted(states(order)) == [f"p{n}/a.nii.gz" for n in range(10)]
     assert pretender.most == SLOTS  # the rest waits here, however many there are
     assert pretender.config.share == 10
-    assert (told[0], told[-1]) == ((0, 10, 0), (10, 10, 0))
+    assert (told[0], told[-1]) == (Progress(0, 10, "Segmenting"), Progress(10, 10, "Segmenting"))
     table = (order.out / "cohort.csv").read_text().splitlines()
     assert len(table) == 11
     assert table[1].startswith("p0/a.nii.gz,done,,studies/p0/a.nii.gz/labels.nii.gz")

@@ -161,7 +161,7 @@ def test_labels_of_a_dicom_series_as_a_dicom_segmentation(
     )
     codes = [label.code for label in bench.viewer_state.opened(entry).segmentation.card.labels]
     np.testing.assert_array_equal(np.array(codes)[masks], entry.labels.data)
-    assert entry.keeper is not None, "napari cannot open it again, so the journal stays"
+    assert bench.viewer_state.opened(entry).autosave is not None, "napari cannot open it again"
 
 
 def test_a_dicom_segmentation_needs_a_series(

@@ -37,8 +37,12 @@ def painted(bench: Any, make_heart: Callable[..., Volume]) -> Any:
     return entry
 
 
-def journal_of(entry: Any) -> Any:
-    assert entry.keeper.flush()
+def autosave_of(bench: Any, entry: Any) -> Any:
+    return bench.viewer_state.opened(entry).autosave
+
+
+def journal_of(bench: Any, entry: Any) -> Any:
+    assert autosave_of(bench, entry).flush()
     return replay(next(path for path in journals_folder().iterdir() if path.is_dir()))
 
 
@@ -56,7 +60,7 @@ def test_a_stroke_is_found_measured_and_written_down(bench: Any, painted: Any) -
     assert image.counts.voxels(2, 0) == size + added
     assert bench.review.structures.sizes[2].text() == f"{image.counts.ml(2, 0):.1f} ml"
     assert image.review.edits(Place(0, 1)) == 1
-    replayed = journal_of(painted)
+    replayed = journal_of(bench, painted)
     assert replayed.strokes == 1
     np.testing.assert_array_equal(replayed.labels.data, layer.data)
     np.testing.assert_array_equal(replayed.proposed.data, before)
@@ -85,11 +89,11 @@ def test_undo_and_redo_are_written_down(bench: Any, painted: Any) -> None:
     bench.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(layer.data, before)
     bench.qtbot.waitUntil(lambda: image.review.edits(Place(0, 1)) == 0)
-    np.testing.assert_array_equal(journal_of(painted).labels.data, before)
+    np.testing.assert_array_equal(journal_of(bench, painted).labels.data, before)
     bench.press(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.ShiftModifier)
     np.testing.assert_array_equal(layer.data, after)
-    bench.qtbot.waitUntil(lambda: journal_of(painted).strokes == 3)
-    np.testing.assert_array_equal(journal_of(painted).labels.data, after)
+    bench.qtbot.waitUntil(lambda: journal_of(bench, painted).strokes == 3)
+    np.testing.assert_array_equal(journal_of(bench, painted).labels.data, after)
 
 
 def test_undo_works_across_accept(bench: Any, painted: Any) -> None:
@@ -104,7 +108,7 @@ def test_undo_works_across_accept(bench: Any, painted: Any) -> None:
     bench.press(Qt.Key.Key_Z, CTRL)
     bench.qtbot.waitUntil(lambda: bool((layer.data == before).all()), timeout=20_000)
     bench.qtbot.waitUntil(lambda: review.state(Place(0, 1)) is SliceState.SEEN)
-    replayed = journal_of(painted)
+    replayed = journal_of(bench, painted)
     assert replayed.accepted == frozenset()
 
     def kept() -> list[tuple[int, int]]:
@@ -122,7 +126,7 @@ def test_undo_works_across_accept(bench: Any, painted: Any) -> None:
     np.testing.assert_array_equal(store.read(record.id).corrected.data, layer.data)
     assert store.verify() == []
     # The journal began before the slice was accepted, and knows of it all the same.
-    bench.qtbot.waitUntil(lambda: journal_of(painted).accepted == {(0, 1)}, timeout=20_000)
+    bench.qtbot.waitUntil(lambda: journal_of(bench, painted).accepted == {(0, 1)}, timeout=20_000)
 
 
 def test_a_store_that_cannot_be_written_is_said(
@@ -161,7 +165,7 @@ def test_what_was_accepted_on_another_day_comes_back(bench: Any, painted: Any) -
     np.testing.assert_array_equal(again.labels.data, mine)
     image = bench.viewer_state.opened(again)
     assert image.review.state(Place(0, 1)) is SliceState.ACCEPTED
-    assert image.vouched == {Place(0, 1)}
+    assert image.confirmed == {Place(0, 1)}
     bench.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(again.labels.data, found)
 
@@ -172,7 +176,7 @@ def test_a_journal_knows_what_was_accepted_and_locked_before(bench: Any, painted
     bench.viewer.dims.current_step = (2, 0, 0)
     painted.labels.selected_label = 2
     bench.stroke(painted.labels, (2, 5, 10), (2, 5, 20))
-    replayed = journal_of(painted)
+    replayed = journal_of(bench, painted)
     assert replayed.accepted == {(0, 1)}
     assert replayed.locked == {3}
     assert replayed.about["card"]["name"] == "toy"
@@ -196,7 +200,7 @@ def test_a_locked_label_keeps_its_voxels(bench: Any, painted: Any) -> None:
     np.testing.assert_array_equal(layer.data == 3, before == 3)
     assert layer.data[1, 32, 5] == 2
     said = bench.review.message.text
-    bench.qtbot.waitUntil(lambda: "left ventricle is finished" in said.text())
+    bench.qtbot.waitUntil(lambda: "left ventricle is locked" in said.text())
     painted_over = layer.data.copy()
     bench.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(layer.data, before)
@@ -223,8 +227,8 @@ def test_fill_and_another_plugin(bench: Any, painted: Any) -> None:
     layer.data[2] = 0  # in place, as a script does
     layer.refresh()
     bench.qtbot.waitUntil(lambda: bench.viewer_state.opened(painted).counts.voxels(3, 0) > 0)
-    bench.qtbot.waitUntil(lambda: journal_of(painted).strokes == 2)
-    np.testing.assert_array_equal(journal_of(painted).labels.data, layer.data)
+    bench.qtbot.waitUntil(lambda: journal_of(bench, painted).strokes == 2)
+    np.testing.assert_array_equal(journal_of(bench, painted).labels.data, layer.data)
 
 
 def test_another_run_asks_first_and_can_be_undone(bench: Any, painted: Any) -> None:
@@ -239,18 +243,18 @@ def test_another_run_asks_first_and_can_be_undone(bench: Any, painted: Any) -> N
     bench.wait_idle()
     assert layer.data[1, 5, 20] == 0
     assert painted.labels is layer
-    np.testing.assert_array_equal(journal_of(painted).labels.data, layer.data)
+    np.testing.assert_array_equal(journal_of(bench, painted).labels.data, layer.data)
     bench.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(layer.data, mine)
-    bench.qtbot.waitUntil(lambda: np.array_equal(journal_of(painted).labels.data, mine))
+    bench.qtbot.waitUntil(lambda: np.array_equal(journal_of(bench, painted).labels.data, mine))
 
 
 def test_saving_ends_the_journal(bench: Any, painted: Any, tmp_path: Any) -> None:
     painted.labels.selected_label = 2
     bench.stroke(painted.labels, (1, 5, 10), (1, 5, 30))
-    assert journal_of(painted).strokes == 1
+    assert journal_of(bench, painted).strokes == 1
     bench.review.save(str(tmp_path / "out.nii.gz"))
-    assert painted.keeper is None
+    assert autosave_of(bench, painted) is None
     assert not [path for path in journals_folder().iterdir() if path.is_dir()]
     np.testing.assert_array_equal(read(tmp_path / "out.nii.gz").data, painted.labels.data)
 
@@ -290,6 +294,6 @@ def test_a_full_disk_is_said_and_painting_goes_on(
     monkeypatch.setattr(Journal, "create", make)
     bench.stroke(layer, (1, 58, 10), (1, 58, 20))
     bench.qtbot.waitUntil(lambda: "again" in bench.review.message.text.text())
-    replayed = journal_of(painted)
+    replayed = journal_of(bench, painted)
     assert replayed.strokes == 2
     np.testing.assert_array_equal(replayed.labels.data, layer.data)

@@ -17,7 +17,7 @@ from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import CorrectionStore, default_store
 from napari_flomo.jobs import State, Worker, python_spawner
 from napari_flomo.models import in_use
-from napari_flomo.session.learning import Learning
+from napari_flomo.session.learning import FinetuneConfig, Learning
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import close_guard
 
@@ -38,7 +38,7 @@ def learn(
     learning = panel.viewer_state.learning
     if learning.running:
         learning.cancel()
-        learning.training.job.wait(10)
+        learning.training.wait(10)
 
 
 def settings(learn: Any, data_home: Path, **told: Any) -> None:
@@ -67,10 +67,10 @@ def test_accepted_slices_wait(bench: Any, learn: Any, make_heart: Callable[..., 
 
     bench.segment.open("Learn")
     bench.qtbot.waitUntil(
-        lambda: "6 accepted slices of 3 patients" in learn.waiting.text(), timeout=20_000
+        lambda: "6 accepted slices of 3 patients" in learn.summary.text(), timeout=20_000
     )
     bench.qtbot.waitUntil(
-        lambda: f"Ready to teach {DEFAULT_MODEL}" in learn.waiting.text(), timeout=20_000
+        lambda: f"Ready to teach {DEFAULT_MODEL}" in learn.summary.text(), timeout=20_000
     )
     assert learn.train_button.isEnabled()
 
@@ -108,7 +108,7 @@ def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
     ]
     assert not learn.gate.picture.pixmap().isNull()
     candidate = bench.viewer_state.learning.training.candidate
-    bench.click(learn.use_button)
+    bench.click(learn.promote_button)
     assert in_use(DEFAULT_MODEL) == candidate
     assert bench.segment.model == candidate
     assert bench.viewer_state.preferences.model == candidate
@@ -118,11 +118,11 @@ def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
     rows = [models.table.item(row, 1).text() for row in range(models.table.rowCount())]
     assert "tuned on this computer, in use" in rows
     bench.segment.open("Learn")
-    bench.click(learn.back_button)
+    bench.click(learn.rollback_button)
     assert in_use(DEFAULT_MODEL) == DEFAULT_MODEL
     assert bench.segment.model == DEFAULT_MODEL
     assert learn.base == DEFAULT_MODEL
-    assert not learn.back_button.isVisible()
+    assert not learn.rollback_button.isVisible()
 
 
 def test_refused_and_kept(bench: Any, learn: Any, data_home: Path) -> None:
@@ -132,7 +132,7 @@ def test_refused_and_kept(bench: Any, learn: Any, data_home: Path) -> None:
     bench.qtbot.waitUntil(learn.gate_group.isVisible, timeout=20_000)
     assert "did not pass" in learn.gate.verdict.text()
     assert "fell by 0.05" in learn.gate.reasons.text()
-    assert not learn.use_button.isEnabled()
+    assert not learn.promote_button.isEnabled()
     bench.click(learn.keep_button)
     assert in_use(DEFAULT_MODEL) == DEFAULT_MODEL
     assert not learn.gate_group.isVisible()
@@ -178,13 +178,13 @@ def test_closing_the_window_asks(
     assert again.training.folder == training.folder
     assert again.running, "it went on without the window"
     again.close(stop=True)
-    assert training.job.wait(10)
+    assert training.wait(10)
 
 
 def test_it_is_found_again(bench: Any, trainer: str, corrections: CorrectionStore) -> None:
     earlier = Learning(executable=trainer)
-    earlier.train(DEFAULT_MODEL)
-    assert earlier.training.job.wait(60)
+    earlier.train(FinetuneConfig(DEFAULT_MODEL, earlier.store))
+    assert earlier.training.wait(60)
     earlier.close()
     bench.viewer_state.learning = None
     bench.segment._tell_of_training()
@@ -202,26 +202,27 @@ def test_without_the_training_package(
 
     monkeypatch.setattr(module, "find_spec", lambda _name: None)
     panel = bench.segment.open("Learn")
-    assert "5 accepted slices of 2 patients" in panel.waiting.text()
-    assert "napari-flomo[train]" in panel.waiting.text()
+    assert "5 accepted slices of 2 patients" in panel.summary.text()
+    assert "napari-flomo[train]" in panel.summary.text()
     assert not panel.train_button.isEnabled()
 
 
 def test_what_is_remembered(bench: Any, learn: Any, tmp_path: Path) -> None:
     preferences = bench.viewer_state.preferences
-    learn.alias.setText("reader-7")
-    learn.alias.editingFinished.emit()
+    alias, replay = learn.corrections.reader.native, learn.form.replay.line_edit.native
+    alias.setText("reader-7")
+    alias.editingFinished.emit()
     assert preferences.reader == "reader-7"
-    learn.alias.setText("Dr. Doe")
-    learn.alias.editingFinished.emit()
+    alias.setText("Dr. Doe")
+    alias.editingFinished.emit()
     assert "alias" in learn.message.text.text()
-    assert learn.alias.text() == preferences.reader == "reader-7"
-    learn.replay.line.setText(str(tmp_path))
-    learn.replay.line.editingFinished.emit()
+    assert alias.text() == preferences.reader == "reader-7"
+    replay.setText(str(tmp_path))
+    replay.editingFinished.emit()
     assert preferences.replay == str(tmp_path)
-    bench.click(learn.keep_box)
+    bench.click(learn.corrections.keep_corrections.native)
     assert not preferences.keep_corrections
-    learn.replay.line.setText("/nowhere")
+    replay.setText("/nowhere")
     bench.click(learn.train_button)
-    assert "There is no /nowhere" in learn.message.text.text()
+    assert "/nowhere does not exist" in learn.message.text.text()
     assert bench.viewer_state.learning.training is None

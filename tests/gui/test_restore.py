@@ -29,9 +29,8 @@ import napari
 from napari_flomo.models import info
 from napari_flomo.segmentation import Segmentation
 from napari_flomo.session import Place, Scope
-from napari_flomo.session.results import take_in
+from napari_flomo.session.merging import merge_result, put_result
 from napari_flomo.volumes import read
-from napari_flomo.widgets import review_actions
 from napari_flomo.widgets.viewer_state import desk_of
 from napari_flomo.widgets.reading import layer_data
 from qtpy.QtWidgets import QApplication
@@ -46,9 +45,11 @@ image = viewer_state.adopt(entry)
 labels = image.volume.with_data((data > 150).astype(np.uint8) * 3)
 scores = np.array([[1.0, 3.0, 2.0]], np.float32)
 card = info("flomo-b0-acdc")[1]
-take_in(image, Segmentation(labels, None, {}, scores, {}, card), Scope())
-viewer_state.show_result(entry)
-review_actions.lock(viewer_state, 1, True)
+put_result(
+    image, merge_result(image, Segmentation(labels, None, {}, scores, {}, card), Scope())
+)
+viewer_state.adapter.show_labels(entry.key)
+viewer_state.presenter.lock(entry.key, 1, True)
 for number in range(1000):
     entry.labels.selected_label = 2
     entry.labels.brush_size = 3
@@ -56,8 +57,8 @@ for number in range(1000):
     QApplication.processEvents()
     if number == 5:
         viewer.dims.current_step = (2, 0, 0)
-        review_actions.accept(viewer_state)
-    if entry.keeper is not None and entry.keeper.flush():
+        viewer_state.presenter.accept(entry.key)
+    if image.autosave is not None and image.autosave.flush():
         np.save(progress + "-.npy", entry.labels.data)
         os.replace(progress + "-.npy", progress + ".npy")
         Path(progress).write_text(str(number))
@@ -114,7 +115,7 @@ def test_killed_while_painting_and_restored(
     assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
     assert image.review.edits(Place(0, 1)) > 0
     assert unfinished() == [], "it is open again, here"
-    assert image.vouched == {Place(0, 2)}
+    assert image.confirmed == {Place(0, 2)}
     _dock, review = viewer.window.add_plugin_dock_widget("napari-flomo", "Review", tabify=True)
     assert review.uncertainty.form.map.current_choice == "Entropy (not computed)"
     assert review.uncertainty.compute_button.isEnabled()
@@ -123,7 +124,7 @@ def test_killed_while_painting_and_restored(
     entry.labels.selected_label = 3
     entry.labels.paint((0, 10, 10), 3)
     qtbot.waitUntil(lambda: image.review.edits(Place(0, 0)) == 1)
-    assert entry.keeper.flush()
+    assert image.autosave.flush()
     entry.labels.save(str(tmp_path / "saved.nii.gz"), plugin="napari-flomo")
     assert not [path for path in journals_folder().iterdir() if path.is_dir()]
     viewer_state.close()

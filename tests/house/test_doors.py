@@ -19,6 +19,7 @@ FLOOR = {
     "errors",
     "files",
     "paths",
+    "progress",
     "tables",
 }  # what every room but networks stands on
 
@@ -28,6 +29,7 @@ DOORS: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors", "paths"},
     "paths": set(),
+    "progress": set(),
     "tables": set(),
     "networks": set(),
     "volumes": FLOOR,
@@ -36,20 +38,23 @@ DOORS: dict[str, set[str]] = {
     "measures": FLOOR | {"volumes", "models.card"},
     "corrections": FLOOR | {"volumes", "models.card", "models.schema"},
     "jobs": FLOOR,
+    "jobs.tasks": FLOOR | {"volumes", "models", "segmentation", "jobs", "flomo_training"},
     "cohorts": FLOOR | {"volumes", "models", "segmentation", "measures"},
     "session": FLOOR | {"volumes", "models", "segmentation", "measures", "corrections", "jobs"},
     "flomo_training": FLOOR
     | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"},
     "cli": FLOOR
     | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"}
-    | {"session", "cohorts", "flomo_training"},
+    | {"jobs.tasks", "session", "cohorts", "flomo_training"},
     "widgets": FLOOR
     | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"}
     | {"session"},
     "slicer_extension": FLOOR
     | {"volumes", "models", "segmentation", "measures", "corrections", "jobs", "session"},
 }
-ROOM_OF = {"commands": "cli", "__main__": "cli"}  # parts of a room that lie elsewhere
+# Parts of a room that lie elsewhere. The host never imports the child's side of jobs.
+ROOM_OF = {"commands": "cli", "__main__": "cli"}
+ROOM_OF |= {"jobs.tasks": "jobs.tasks", "jobs.worker_main": "jobs.tasks"}
 
 HOSTS = {"napari", "qtpy", "PySide6", "PySide2", "PyQt6", "PyQt5", "magicgui", "superqt", "vtk"}
 HOSTS |= {"slicer", "ctk", "qt", "vispy"}
@@ -117,7 +122,7 @@ def room_of_module(module: str) -> str | None:
     if package != "napari_flomo":
         return None
     name = rest[0] if rest else "napari_flomo"
-    name = ROOM_OF.get(name, name)
+    name = ROOM_OF.get(".".join(rest[:2]), ROOM_OF.get(name, name))
     return name if name in DOORS else "napari_flomo"  # a name such as __version__
 
 
@@ -130,7 +135,7 @@ def room_of_file(path: Path, repository: Path) -> str:
     name = relative.parts[1]
     if name == "__init__":
         return "napari_flomo"
-    return ROOM_OF.get(name, name)
+    return ROOM_OF.get(".".join(relative.parts[1:3]), ROOM_OF.get(name, name))
 
 
 def is_open(room: str, module: str) -> bool:
@@ -139,7 +144,8 @@ def is_open(room: str, module: str) -> bool:
     if target is None or target == room or target in DOORS[room]:
         return True
     inner = module.removeprefix("napari_flomo.")
-    return any(inner == door or inner.startswith(f"{door}.") for door in DOORS[room] if "." in door)
+    doors = [door for door in DOORS[room] if "." in door and door not in DOORS]
+    return any(inner == door or inner.startswith(f"{door}.") for door in doors)
 
 
 def is_third_party(module: str) -> bool:

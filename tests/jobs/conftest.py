@@ -27,8 +27,8 @@ def make_worker(temporary: Path) -> Iterator[Callable[..., Worker]]:
     """Make a worker with tiny tasks."""
     made: list[Worker] = []
 
-    def make(patience: float = 0.7) -> Worker:
-        made.append(Worker(python_spawner(arguments=[str(PROGRAM)]), patience))
+    def make(cancel_grace: float = 0.7) -> Worker:
+        made.append(Worker(python_spawner(arguments=[str(PROGRAM)]), cancel_grace))
         return made[-1]
 
     yield make

@@ -7,8 +7,9 @@ import sys
 import time
 
 from napari_flomo import cli
-from napari_flomo.commands import tasks
 from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.jobs import tasks
+from napari_flomo.progress import Progress
 
 
 class OutOfMemoryError(RuntimeError):
@@ -36,19 +37,20 @@ def count(arguments, context):
     for done in range(arguments["steps"] + 1):
         if context.cancelled():
             raise Cancelled
-        context.report(done, arguments["steps"], message="Counting")
+        context.progress(Progress(done, arguments["steps"], "Counting"))
         time.sleep(arguments.get("pause", 0.02))
     return {"pid": os.getpid()}
 
 
 def curve(arguments, context):
     for step in range(arguments["points"]):  # far quicker than progress is reported
-        context.report(step, arguments["points"], data={"step": step, "loss": 1 / (1 + step)})
+        point = {"step": step, "loss": 1 / (1 + step)}
+        context.progress(Progress(step, arguments["points"], data=point))
     return {}
 
 
 def deaf(arguments, context):
-    context.report(0, 1)
+    context.progress(Progress(0, 1))
     (context.folder / "half.npy").write_bytes(b"x" * 1000)
     time.sleep(60)
 

@@ -6,23 +6,23 @@ import sys
 import time
 from pathlib import Path
 
-from napari_flomo.commands.faults import describe
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.jobs.detached import StatusWriter
+from napari_flomo.jobs import StatusWriter
+from napari_flomo.progress import Progress
 
 folder, work, *numbers = sys.argv[1:]
-with StatusWriter(Path(folder), describe) as telling:
+with StatusWriter(Path(folder)) as status:
     if work == "count":
         steps, pause = int(numbers[0]), float(numbers[1]) if len(numbers) > 1 else 0.0
         for step in range(1, steps + 1):
-            if telling.cancelled():
+            if status.cancelled():
                 raise Cancelled
-            telling.report(step, steps, None, "Counting", {"step": step})
+            status.progress(Progress(step, steps, "Counting", data={"step": step}))
             time.sleep(pause)
-        telling.finish({"counted": steps})
+        status.finish({"counted": steps})
     elif work == "deaf":
         print("last words", flush=True)
-        telling.report(1, 2)
+        status.progress(Progress(1, 2))
         time.sleep(60)
     else:
         raise FlomoError("Do this instead.")

@@ -142,7 +142,7 @@ def test_progress_counts_passes(
     monkeypatch.setattr(segmenter, "CPU_PIXELS", 1)
     seen: list[tuple[int, int]] = []
     made = make_segmenter()
-    made.segment(volume, maps=VIEWED, progress=lambda *both: seen.append(both))
+    made.segment(volume, maps=VIEWED, progress=lambda told: seen.append((told.done, told.total)))
     total = 3 * len(VIEWS)
     assert seen == [(done, total) for done in range(total + 1)]
     assert made.network.batches == [1] * total
@@ -170,7 +170,7 @@ def test_a_batch_that_does_not_fit_in_the_middle_begins_anew(
 
     monkeypatch.setattr(made.network, "forward", tight)
     seen: list[int] = []
-    result = made.segment(volume, maps=VIEWED, progress=lambda done, _: seen.append(done))
+    result = made.segment(volume, maps=VIEWED, progress=lambda told: seen.append(told.done))
     assert seen == sorted(set(seen))
     assert seen[-1] == 3 * len(VIEWS)
     for name in VIEWED:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from napari_flomo.errors import Cancelled
+from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter, passes_of
 from napari_flomo.segmentation.test_time import MIRRORED, VIEWS
 from napari_flomo.segmentation.uncertainty import predictive_entropy
@@ -87,8 +88,8 @@ def test_maps_over_views_share_the_passes_and_stay_as_they_are(
     assert passes_of(["entropy", "variance"], mirrored=True) == len(VIEWS)
     told: list[tuple[int, int]] = []
 
-    def progress(done: int, total: int) -> None:
-        told.append((done, total))
+    def progress(progress: Progress) -> None:
+        told.append((progress.done, progress.total))
 
     plain = lopsided.segment(volume, maps=["variance"])
     alone = lopsided.segment(volume, mirrored=True, progress=progress)

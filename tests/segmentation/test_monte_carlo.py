@@ -14,6 +14,7 @@ from torch import nn
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.networks import build, stochastic_forward
+from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter, segmenter
 from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED
 from napari_flomo.segmentation.prediction import as_probabilities
@@ -131,7 +132,7 @@ def test_the_network_itself_stays_deterministic(
     images = torch.rand(1, 1, 32, 32)
     said: list[torch.Tensor] = []
 
-    def during(*_: int) -> None:
+    def during(_: Progress) -> None:
         with torch.inference_mode():
             said.append(network(images).logits)
 
@@ -149,7 +150,12 @@ def test_progress_and_cancel_between_draws(
     made = Segmenter(network, fias_card, "cpu")
     seen: list[tuple[int, int]] = []
     names = [*DRAWN, "variance"]
-    made.segment(volume, slices=[0, 1], maps=names, progress=lambda *both: seen.append(both))
+    made.segment(
+        volume,
+        slices=[0, 1],
+        maps=names,
+        progress=lambda told: seen.append((told.done, told.total)),
+    )
     total = 2 * (len(VIEWS) + DRAWS)
     assert seen == [(done, total) for done in range(0, total + 1, 2)]
     answers = iter([False, False, False, True])

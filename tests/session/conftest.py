@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,13 @@ def worker() -> Iterator[Worker]:
         yield worker
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep journals and preferences of the tests away from those of the user."""
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture
 def session(worker: Worker) -> Iterator[Session]:
     """A session that takes results in at once."""
@@ -30,6 +38,22 @@ def session(worker: Worker) -> Iterator[Session]:
     if session.running is not None:
         session.running.cancel()
         worker.job and worker.job.wait(10)
+    for image in session.images:
+        session.labels_removed(image.key)
+
+
+@pytest.fixture
+def paint() -> Callable[..., None]:
+    """Change voxels of an image as a viewer does."""
+
+    def paint(session: Session, key: str, where: Any, code: int) -> None:
+        labels = session.image(key).labels.data
+        painted = np.zeros(labels.shape, bool)
+        painted[where] = True
+        indices = np.flatnonzero(painted)
+        session.edit(key, indices, labels.flat[indices], np.full(indices.size, code))
+
+    return paint
 
 
 @pytest.fixture

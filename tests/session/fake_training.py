@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_flomo.commands.faults import describe
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.jobs.detached import StatusWriter
+from napari_flomo.jobs import StatusWriter
 from napari_flomo.models import install_candidate, locate
 from napari_flomo.models.card import read_card
+from napari_flomo.progress import Progress
 from napari_flomo.volumes import Volume, write
 
 
@@ -127,23 +127,25 @@ def main() -> int:
     if args.settings:
         told |= json.loads(Path(args.settings).read_text())
     steps = int(told["steps"])
-    with StatusWriter(out, describe) as telling:
-        telling.report(0, 0, None, "Reading the corrections")
-        telling.report(0, steps, None, "Training", {"step": 0, "loss": None, "dice": 0.7})
+    with StatusWriter(out) as status:
+        status.progress(Progress(message="Reading the corrections"))
+        start = {"step": 0, "loss": None, "dice": 0.7}
+        status.progress(Progress(0, steps, "Training", data=start))
         checkpoint = out / "last"
         first = int(checkpoint.read_text()) if checkpoint.exists() else 0
         for step in range(first + 1, steps + 1):
-            if telling.cancelled():
+            if status.cancelled():
                 raise Cancelled
             time.sleep(float(told["pause"]))
             data = {"step": step, "loss": 1 / step, "dice": 0.7 + 0.1 * step / steps}
             left = (steps - step) * float(told["pause"])
-            telling.report(step, steps, left, "Training", data if step % 2 == 0 else None)
+            point = data if step % 2 == 0 else None
+            status.progress(Progress(step, steps, "Training", left, point))
             checkpoint.write_text(str(step))
             if told["fail"] and step == 2:
                 raise FlomoError(str(told["fail"]))
         candidate = write_candidate(args.base, out, str(told["verdict"]))
-        telling.finish({"candidate": candidate, "parent": args.base})
+        status.finish({"candidate": candidate, "parent": args.base})
     return 0
 
 

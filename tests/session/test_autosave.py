@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_flomo.corrections import journals_folder, replay, unfinished
 from napari_flomo.session import Autosave, OpenImage, Place, Session
+from napari_flomo.session.editing import begin_autosave
 from napari_flomo.volumes import Volume
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 @pytest.fixture
@@ -27,28 +21,28 @@ def image(session: Session, make_cine: Callable[..., Volume]) -> OpenImage:
     return session.image(key)
 
 
-def paint(image: OpenImage, keeper: Autosave, number: int, code: int = 2) -> None:
+def paint(image: OpenImage, autosave: Autosave, number: int, code: int = 2) -> None:
     """Paint a voxel of frame 1."""
     flat = image.labels.data.reshape(-1)
     at = np.array([np.ravel_multi_index((1, 2, 0, number), image.labels.data.shape)])
-    keeper.note_change("stroke", at, flat[at], np.array([code]))
+    autosave.record_change("stroke", at, flat[at], np.array([code]))
     flat[at] = code
 
 
 def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
     told: list[str | None] = []
     before = image.labels.data.copy()
-    image.vouched.add(Place(0, 1))
-    keeper = Autosave.begin(image, before, told.append)
+    image.confirmed.add(Place(0, 1))
+    autosave = begin_autosave(image, before, told.append)
     assert not journals_folder().exists(), "nothing is written before there is something to write"
-    keeper.close()
-    keeper.finish()
+    autosave.close()
+    autosave.finish()
     for number in range(20):
-        paint(image, keeper, number)
-    keeper.note_accepted(Place(1, 2))
-    keeper.note_accepted(Place(0, 1), False)
-    keeper.note_locked(3, True)
-    assert keeper.flush()
+        paint(image, autosave, number)
+    autosave.record_accepted(Place(1, 2))
+    autosave.record_accepted(Place(0, 1), False)
+    autosave.record_locked(3, True)
+    assert autosave.flush()
     (folder,) = journals_folder().iterdir()
     found = replay(folder)
     assert np.array_equal(found.labels.data, image.labels.data)
@@ -57,19 +51,19 @@ def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
     assert found.about["model"] == "toy"
     assert found.image_hash == image.hash
     assert told == []
-    keeper.finish()
+    autosave.finish()
     assert list(journals_folder().iterdir()) == []
 
 
 def test_resumed_at_once_and_offered_again_when_closed(image: OpenImage) -> None:
-    keeper = Autosave.begin(image, image.labels.data.copy(), lambda _: None)
-    paint(image, keeper, 1)
-    keeper.close()
+    autosave = begin_autosave(image, image.labels.data.copy(), lambda _: None)
+    paint(image, autosave, 1)
+    autosave.close()
     (left,) = unfinished()
-    keeper = Autosave.resume(left.folder, lambda _: None)
+    autosave = Autosave.resume(left.folder, lambda _: None)
     assert unfinished() == [], "nobody else is offered it, from the first moment on"
-    paint(image, keeper, 2)
-    keeper.close()
+    paint(image, autosave, 2)
+    autosave.close()
     (left,) = unfinished()
     assert left.strokes == 2
     assert np.array_equal(replay(left.folder).labels.data, image.labels.data)
@@ -79,15 +73,15 @@ def test_what_cannot_be_written_is_told_once_and_written_later(image: OpenImage)
     told: list[str | None] = []
     journals_folder().parent.mkdir(parents=True)
     journals_folder().write_text("no folder")
-    keeper = Autosave.begin(image, image.labels.data.copy(), told.append)
+    autosave = begin_autosave(image, image.labels.data.copy(), told.append)
     for number in range(3):
-        paint(image, keeper, number)
-    assert keeper.flush()
+        paint(image, autosave, number)
+    assert autosave.flush()
     assert len(told) == 1
     assert "No journal can be kept" in str(told[0])
     journals_folder().unlink()
-    paint(image, keeper, 3)
-    keeper.close()
+    paint(image, autosave, 3)
+    autosave.close()
     assert told[1:] == [None]
     (left,) = unfinished()
     assert left.strokes == 4, "those from before are not lost"
@@ -96,18 +90,18 @@ def test_what_cannot_be_written_is_told_once_and_written_later(image: OpenImage)
 
 def test_the_brush_does_not_wait_for_a_slow_disk(image: OpenImage) -> None:
     go_on = threading.Event()
-    real = Autosave.begin(image, image.labels.data.copy(), lambda _: None)
+    real = begin_autosave(image, image.labels.data.copy(), lambda _: None)
     make = real._make
 
     def slow():  # type: ignore[no-untyped-def]
         assert go_on.wait(10)
         return make()
 
-    keeper = Autosave(slow, lambda _: None)
+    autosave = Autosave(slow, lambda _: None)
     for number in range(5):
-        paint(image, keeper, number)
-    assert not keeper.flush(0.05)
+        paint(image, autosave, number)
+    assert not autosave.flush(0.05)
     go_on.set()
-    assert keeper.flush()
-    keeper.close()
+    assert autosave.flush()
+    autosave.close()
     assert unfinished()[0].strokes == 5

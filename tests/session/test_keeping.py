@@ -22,11 +22,10 @@ from napari_flomo.session import (
     ReviewChanged,
     Session,
     SliceState,
-    find_earlier,
-    vouch,
 )
-from napari_flomo.session.corrections_sync import patient_of
-from napari_flomo.session.stopwatch import PAUSE_SECONDS, Stopwatch
+from napari_flomo.session.activity import PAUSE_SECONDS, ActivityTimer
+from napari_flomo.session.corrections_sync import find_earlier, patient_of
+from napari_flomo.session.review_actions import confirm
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
@@ -39,16 +38,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def keeper(folder: Path) -> Iterator[CorrectionWriter]:
-    keeper = CorrectionWriter(lambda: folder, software={"napari": "0.9.2"}, **QUICK)
-    yield keeper
-    keeper.close()
+def writer(folder: Path) -> Iterator[CorrectionWriter]:
+    writer = CorrectionWriter(lambda: folder, software={"napari": "0.9.2"}, **QUICK)
+    yield writer
+    writer.close()
 
 
 @pytest.fixture
-def session(worker: Worker, keeper: CorrectionWriter) -> Session:
+def session(worker: Worker, writer: CorrectionWriter) -> Session:
     """A session that keeps what is accepted; the worker belongs to the module."""
-    return Session(worker, keeper=keeper)
+    return Session(worker, writer=writer)
 
 
 def segmented(session: Session, volume: Volume, name: str = "heart") -> str:
@@ -58,8 +57,8 @@ def segmented(session: Session, volume: Volume, name: str = "heart") -> str:
 
 
 def accept(session: Session, key: str, place: Place) -> None:
-    session.review_go_to(key, place)
-    session.review_accept(key)
+    session.go_to(key, place)
+    session.accept(key)
 
 
 def the_record(folder: Path):
@@ -70,19 +69,21 @@ def the_record(folder: Path):
 
 
 def test_an_accepted_slice_is_kept(
-    session: Session, keeper: CorrectionWriter, folder: Path, make_heart: Make
+    session: Session,
+    writer: CorrectionWriter,
+    folder: Path,
+    make_heart: Make,
+    paint: Callable[..., None],
 ) -> None:
     volume = make_heart(slices=3)
     key = segmented(session, volume)
     image = session.image(key)
-    session.review_go_to(key, Place(0, 0))  # looked at, and painted, but not accepted
-    image.labels.data[0, 5, 5] = 2
-    session.edited(key, Place(0, 0))
+    session.go_to(key, Place(0, 0))  # looked at, and painted, but not accepted
+    paint(session, key, (0, 5, 5), 2)
     assert not folder.exists(), "looking and painting keep nothing"
-    image.labels.data[1, 7:9, 7] = 3
-    session.edited(key, Place(0, 1))
+    paint(session, key, np.s_[1, 7:9, 7], 3)
     accept(session, key, Place(0, 1))
-    assert keeper.flush()
+    assert writer.flush()
     store, record = the_record(folder)
     assert record.places_seen == ((0, 1),)
     assert (record.state, record.reader, record.revision) == ("accepted", "reader", 1)
@@ -98,7 +99,7 @@ def test_an_accepted_slice_is_kept(
     assert kept.corrected.geometry.same_space(volume.geometry)
 
     accept(session, key, Place(0, 2))
-    assert keeper.flush()
+    assert writer.flush()
     assert the_record(folder)[1].places_seen == ((0, 1), (0, 2))
 
 
@@ -106,8 +107,8 @@ def test_it_is_told(worker: Worker, folder: Path, make_heart: Make, tmp_path: Pa
     """A failure is told with a sentence, tried again, and success is told, too."""
     target = [tmp_path / "no" / "such" / "place"]
     (tmp_path / "no").write_text("a file where a folder should be")
-    keeper = CorrectionWriter(lambda: target[0], **QUICK)
-    session = Session(worker, keeper=keeper)
+    writer = CorrectionWriter(lambda: target[0], **QUICK)
+    session = Session(worker, writer=writer)
     key = segmented(session, make_heart())
     told: list[Event] = []
     failed, done = threading.Event(), threading.Event()
@@ -122,43 +123,43 @@ def test_it_is_told(worker: Worker, folder: Path, make_heart: Make, tmp_path: Pa
     assert failed.wait(10)
     assert told[0].slices == 0
     assert "choose another folder" in told[0].problem
-    assert not keeper.flush(0.01)
-    assert keeper.waiting == 1
+    assert not writer.flush(0.01)
+    assert writer.waiting == 1
     target[0] = folder
     assert done.wait(10)
     assert told[-1] == CorrectionKept(key, 1)
     assert the_record(folder)[1].places_seen == ((0, 1),)
-    assert keeper.close()
+    assert writer.close()
 
 
 def test_a_close_writes_what_is_left(worker: Worker, folder: Path, make_heart: Make) -> None:
-    keeper = CorrectionWriter(lambda: folder, settle_seconds=60, retry_seconds=60)
-    session = Session(worker, keeper=keeper)
+    writer = CorrectionWriter(lambda: folder, settle_seconds=60, retry_seconds=60)
+    session = Session(worker, writer=writer)
     key = segmented(session, make_heart())
     accept(session, key, Place(0, 1))
-    assert not keeper.flush(0.05)
-    assert keeper.close()
+    assert not writer.flush(0.05)
+    assert writer.close()
     assert the_record(folder)[1].places_seen == ((0, 1),)
     accept(session, key, Place(0, 2))  # too late, and no harm
 
 
 def test_what_is_taken_back_is_not_learnt_from(
-    session: Session, keeper: CorrectionWriter, folder: Path, make_heart: Make
+    session: Session, writer: CorrectionWriter, folder: Path, make_heart: Make
 ) -> None:
     key = segmented(session, make_heart())
     accept(session, key, Place(0, 0))
     accept(session, key, Place(0, 1))
-    assert keeper.flush()
-    assert session.review_reopen(key, Place(0, 1))
-    assert not session.review_reopen(key, Place(0, 1))
-    assert keeper.flush()
+    assert writer.flush()
+    assert session.reopen(key, Place(0, 1))
+    assert not session.reopen(key, Place(0, 1))
+    assert writer.flush()
     assert the_record(folder)[1].places_seen == ((0, 0),)
-    session.review_reopen(key, Place(0, 0))
-    assert keeper.flush()
+    session.reopen(key, Place(0, 0))
+    assert writer.flush()
     record = the_record(folder)[1]
     assert (record.places_seen, record.state) == ((), "draft")
     accept(session, key, Place(0, 1))
-    assert keeper.flush()
+    assert writer.flush()
     record = the_record(folder)[1]
     assert (record.places_seen, record.state) == (((0, 1),), "accepted")
 
@@ -166,31 +167,31 @@ def test_what_is_taken_back_is_not_learnt_from(
 def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_heart: Make) -> None:
     """The labels of a slice that was accepted earlier stay those of that day."""
     volume = make_heart()
-    keeper = CorrectionWriter(lambda: folder, **QUICK)
-    session = Session(worker, keeper=keeper)
+    writer = CorrectionWriter(lambda: folder, **QUICK)
+    session = Session(worker, writer=writer)
     key = segmented(session, volume)
     session.image(key).labels.data[1, 5, 5:9] = 3
     accept(session, key, Place(0, 1))
     remembered = session.image(key).review.to_dict()
-    assert keeper.close()
+    assert writer.close()
 
-    keeper = CorrectionWriter(lambda: folder, **QUICK)
-    session = Session(worker, keeper=keeper)
+    writer = CorrectionWriter(lambda: folder, **QUICK)
+    session = Session(worker, writer=writer)
     key = segmented(session, volume)
     image = session.image(key)
     image.review.restore(remembered)
     assert image.labels.data[1, 5, 5] == 0, "today it shows what the network found"
     accept(session, key, Place(0, 2))
-    assert keeper.flush()
+    assert writer.flush()
     store, record = the_record(folder)
     assert record.places_seen == ((0, 1), (0, 2))
     kept = store.read(record.id).corrected.data
     assert (kept[1, 5, 5:9] == 3).all()
     np.testing.assert_array_equal(kept[2], image.labels.data[2])
 
-    session.review_reopen(key, Place(0, 1))  # as a stroke does
+    session.reopen(key, Place(0, 1))  # as a stroke does
     accept(session, key, Place(0, 1))
-    assert keeper.close()
+    assert writer.close()
     store, record = the_record(folder)
     assert record.places_seen == ((0, 1), (0, 2))
     np.testing.assert_array_equal(store.read(record.id).corrected.data, image.labels.data)
@@ -200,14 +201,14 @@ def test_earlier_corrections_are_found_and_brought_back(
     worker: Worker, folder: Path, make_cine: Make
 ) -> None:
     volume = make_cine()
-    keeper = CorrectionWriter(lambda: folder, **QUICK)
-    session = Session(worker, keeper=keeper)
+    writer = CorrectionWriter(lambda: folder, **QUICK)
+    session = Session(worker, writer=writer)
     key = segmented(session, volume)
     assert find_earlier(session.image(key), folder, "reader") is None
     session.image(key).labels.data[2, 1, 5, 5:9] = 3
     accept(session, key, Place(2, 1))
     accept(session, key, Place(0, 2))
-    assert keeper.close()
+    assert writer.close()
 
     session = Session(worker)
     key = segmented(session, volume)
@@ -219,8 +220,8 @@ def test_earlier_corrections_are_found_and_brought_back(
     back = found.over(image.labels)
     assert (back.data[2, 1, 5, 5:9] == 3).all()
     assert (back.data != image.labels.data).sum() == 4
-    vouch(image.review, image, found.places)
-    assert image.vouched == found.places
+    confirm(image, found.places)
+    assert image.confirmed == found.places
     assert image.review.accepted == 2
 
 
@@ -228,17 +229,17 @@ def test_earlier_corrections_are_offered(
     worker: Worker, folder: Path, make_cine: Make, tmp_path: Path
 ) -> None:
     volume = make_cine()
-    keeper = CorrectionWriter(lambda: folder, **QUICK)
-    session = Session(worker, keeper=keeper)
+    writer = CorrectionWriter(lambda: folder, **QUICK)
+    session = Session(worker, writer=writer)
     key = segmented(session, volume)
     session.image(key).labels.data[2, 1, 5, 5:9] = 3
     accept(session, key, Place(2, 1))
     accept(session, key, Place(0, 2))
-    assert keeper.close()
+    assert writer.close()
 
     def recalled(folder: Path, reader: str = "reader") -> tuple[OpenImage, list[Event]]:
         told: list[Event] = []
-        session = Session(worker, keeper=CorrectionWriter(lambda: folder, reader=lambda: reader))
+        session = Session(worker, writer=CorrectionWriter(lambda: folder, reader=lambda: reader))
         key = segmented(session, volume)
         session.subscribe(told.append)
         session.recall(key)
@@ -263,28 +264,28 @@ def test_earlier_corrections_are_offered(
 
 
 def test_another_run_does_not_change_what_was_accepted(
-    session: Session, keeper: CorrectionWriter, folder: Path, make_heart: Make
+    session: Session, writer: CorrectionWriter, folder: Path, make_heart: Make
 ) -> None:
     key = segmented(session, make_heart())
     image = session.image(key)
     image.labels.data[1, 5, 5:9] = 3
     accept(session, key, Place(0, 1))
     session.segment(key, "toy").result(60)
-    assert image.vouched == set()
+    assert image.confirmed == set()
     accept(session, key, Place(0, 2))
-    assert keeper.flush()
+    assert writer.flush()
     store, record = the_record(folder)
     assert record.places_seen == ((0, 1), (0, 2))
     assert (store.read(record.id).corrected.data[1, 5, 5:9] == 3).all()
 
 
-def test_a_cine(session: Session, keeper: CorrectionWriter, folder: Path, make_cine: Make) -> None:
+def test_a_cine(session: Session, writer: CorrectionWriter, folder: Path, make_cine: Make) -> None:
     key = segmented(session, make_cine())
     image = session.image(key)
     image.labels.data[2, 1, 3, 3] = 3
     accept(session, key, Place(2, 1))
     image.labels.data[0, 1, 3, 3] = 3
-    assert keeper.flush()
+    assert writer.flush()
     store, record = the_record(folder)
     assert record.places_seen == ((2, 1),)
     kept = store.read(record.id).corrected
@@ -294,7 +295,7 @@ def test_a_cine(session: Session, keeper: CorrectionWriter, folder: Path, make_c
 
 def test_time_is_counted_without_pauses() -> None:
     now = [100.0]
-    watch = Stopwatch(lambda: now[0])
+    watch = ActivityTimer(lambda: now[0])
     for step in (0, 3, 5, 10_000, -50):
         now[0] += step
         watch.tick()
@@ -304,15 +305,15 @@ def test_time_is_counted_without_pauses() -> None:
 def test_time_adds_up_over_days(worker: Worker, folder: Path, make_heart: Make) -> None:
     volume = make_heart()
     for place, seconds in ((Place(0, 1), 40.0), (Place(0, 2), 25.0)):
-        keeper = CorrectionWriter(lambda: folder, **QUICK)
-        session = Session(worker, keeper=keeper)
+        writer = CorrectionWriter(lambda: folder, **QUICK)
+        session = Session(worker, writer=writer)
         key = segmented(session, volume)
-        session.image(key).stopwatch.seconds = seconds
+        session.image(key).activity.seconds = seconds
         accept(session, key, place)
-        assert keeper.flush()
-        session.review_reopen(key, place)
+        assert writer.flush()
+        session.reopen(key, place)
         accept(session, key, place)
-        assert keeper.close()
+        assert writer.close()
     assert the_record(folder)[1].seconds == 65
 
 
@@ -332,7 +333,7 @@ def test_patients_by_the_names_of_collections(name: str, patient: str) -> None:
 
 
 def test_images_of_a_patient_stay_together(
-    session: Session, keeper: CorrectionWriter, folder: Path, make_heart: Make
+    session: Session, writer: CorrectionWriter, folder: Path, make_heart: Make
 ) -> None:
     from dataclasses import replace
 
@@ -341,7 +342,7 @@ def test_images_of_a_patient_stay_together(
     ):
         volume = replace(make_heart(seed=number), source=name)
         accept(session, segmented(session, volume, "renamed"), Place(0, 1))
-    assert keeper.flush()
+    assert writer.flush()
     groups = [record.group for record in CorrectionStore.open(folder).records()]
     assert groups[0] == groups[1] != groups[2]
     everything = "".join(path.read_text() for path in folder.rglob("*.json"))
@@ -349,8 +350,8 @@ def test_images_of_a_patient_stay_together(
 
 
 def test_an_image_without_labels_is_refused(
-    session: Session, keeper: CorrectionWriter, make_heart: Make
+    session: Session, writer: CorrectionWriter, make_heart: Make
 ) -> None:
     key = session.add(make_heart(), "heart")
     with pytest.raises(FlomoError, match="segment it first"):
-        keeper.keep(session.image(key))
+        writer.keep(session.image(key))

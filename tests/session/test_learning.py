@@ -15,10 +15,18 @@ from napari_flomo.corrections import Correction, CorrectionStore
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import State
 from napari_flomo.models import in_use, info, list_models
-from napari_flomo.session.learning import Learning, Point, read_judgement, waiting
+from napari_flomo.session.learning import (
+    AvailableSlices,
+    CurvePoint,
+    FinetuneConfig,
+    Learning,
+    TrainingRun,
+    available,
+    read_gate_report,
+)
 from napari_flomo.volumes import Volume
 
-PATIENT = 60
+TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +46,12 @@ def settings(home: Path, **told: Any) -> str:
     return str(path)
 
 
+def train(learning: Learning, base: str = DEFAULT_MODEL, **options: str) -> TrainingRun:
+    return learning.train(FinetuneConfig(base, learning.store, **options))
+
+
 def wait(learning: Learning, *states: State) -> None:
-    end = time.monotonic() + PATIENT
+    end = time.monotonic() + TIMEOUT_SECONDS
     while learning.training.state not in (states or (State.DONE,)):
         assert time.monotonic() < end, learning.training.state
         assert not states or not learning.training.state.final, learning.training.problem
@@ -48,7 +60,7 @@ def wait(learning: Learning, *states: State) -> None:
 
 
 def wait_for_step(learning: Learning, step: int) -> None:
-    end = time.monotonic() + PATIENT
+    end = time.monotonic() + TIMEOUT_SECONDS
     while learning.training.progress.done < step:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -56,14 +68,14 @@ def wait_for_step(learning: Learning, step: int) -> None:
 
 def test_nothing_waits(trainer: str) -> None:
     learning = Learning(executable=trainer)
-    assert "accept some" in learning.waiting(DEFAULT_MODEL).sentence
+    assert "accept some" in learning.available(DEFAULT_MODEL).sentence
     with pytest.raises(FlomoError, match="accept some"):
-        learning.train(DEFAULT_MODEL)
+        train(learning)
     assert learning.training is None
-    with pytest.raises(FlomoError, match="There is no training to go on with"):
+    with pytest.raises(FlomoError, match="There is no training to resume"):
         learning.resume()
     with pytest.raises(FlomoError, match="no trained model to decide about"):
-        learning.use()
+        learning.promote()
 
 
 def test_the_whole_way(
@@ -71,47 +83,47 @@ def test_the_whole_way(
 ) -> None:
     told = []
     learning.subscribe(lambda: told.append(learning.training and learning.training.state))
-    assert learning.waiting(DEFAULT_MODEL).sentence == "5 accepted slices of 2 patients."
-    training = learning.train(DEFAULT_MODEL)
+    assert learning.available(DEFAULT_MODEL).sentence == "5 accepted slices of 2 patients."
+    training = train(learning)
     with pytest.raises(FlomoError, match="under way"):
-        learning.train(DEFAULT_MODEL)
+        train(learning)
     wait(learning)
     assert State.RUNNING in told
     assert training.points() == [
-        Point(0, None, 0.7),
-        Point(2, 0.5, pytest.approx(0.7333, abs=1e-3)),
-        Point(4, 0.25, pytest.approx(0.7667, abs=1e-3)),
-        Point(6, pytest.approx(1 / 6), pytest.approx(0.8)),
+        CurvePoint(0, None, 0.7),
+        CurvePoint(2, 0.5, pytest.approx(0.7333, abs=1e-3)),
+        CurvePoint(4, 0.25, pytest.approx(0.7667, abs=1e-3)),
+        CurvePoint(6, pytest.approx(1 / 6), pytest.approx(0.8)),
     ]
-    judgement = training.judgement()
-    assert judgement.passed
-    assert judgement.candidate == training.candidate
-    assert training.candidate in judgement.sentence
-    first = judgement.rows[0]
+    gate = training.gate()
+    assert gate.passed
+    assert gate.candidate == training.candidate
+    assert training.candidate in gate.sentence
+    first = gate.rows[0]
     assert (first.part, first.structure, first.metric) == ("Reference patients", "mean", "Dice")
     assert (first.before, first.after) == ("0.800", "0.810")
     assert first.difference == "+0.010 (+0.000 to +0.020)"
-    assert len(judgement.rows) == 18
-    assert judgement.pictures[0].path.is_file()
-    assert "0.700 to 0.800" in judgement.pictures[0].title
+    assert len(gate.rows) == 18
+    assert gate.pictures[0].path.is_file()
+    assert "0.700 to 0.800" in gate.pictures[0].title
     assert in_use(DEFAULT_MODEL) == DEFAULT_MODEL, "nothing is used before somebody says so"
     assert not learning.can_roll_back(DEFAULT_MODEL)
 
-    name = learning.use()
-    assert name == judgement.candidate
+    name = learning.promote()
+    assert name == gate.candidate
     assert in_use(DEFAULT_MODEL) == name == learning.base()
     assert name in [state.name for state in list_models()]
     assert learning.training is None
     assert learning.can_roll_back(DEFAULT_MODEL)
     assert learning.can_roll_back(name)
 
-    assert learning.waiting(name).new == 0
-    assert "none of them new since the last training" in learning.waiting(name).sentence
+    assert learning.available(name).new == 0
+    assert "none of them new since the last training" in learning.available(name).sentence
     image = make_heart(slices=4, seed=9)
     labels = image.with_data((image.data > 150).astype("uint8"))
     codes = corrections.records()[0].codes
     corrections.add(Correction(image, labels, codes, seen=[(0, 1)], state="accepted"))
-    after = learning.waiting(name)
+    after = learning.available(name)
     assert (after.slices, after.patients, after.new) == (6, 3, 1)
 
     assert learning.roll_back(name) == DEFAULT_MODEL
@@ -121,7 +133,7 @@ def test_the_whole_way(
 
 
 def test_cancelled_and_resumed(learning: Learning, home: Path) -> None:
-    training = learning.train(DEFAULT_MODEL, settings=settings(home, steps=400, pause=0.02))
+    training = train(learning, settings=settings(home, steps=400, pause=0.02))
     wait_for_step(learning, 4)
     assert training.progress.seconds_left > 1
     start = time.monotonic()
@@ -137,7 +149,7 @@ def test_cancelled_and_resumed(learning: Learning, home: Path) -> None:
 
 
 def test_it_is_found_again(learning: Learning, trainer: str, home: Path) -> None:
-    training = learning.train(DEFAULT_MODEL, settings=settings(home, steps=60, pause=0.02))
+    training = train(learning, settings=settings(home, steps=60, pause=0.02))
     learning.close()  # the viewer; the training goes on
     again = Learning(executable=trainer)
     assert again.training is not None
@@ -145,59 +157,59 @@ def test_it_is_found_again(learning: Learning, trainer: str, home: Path) -> None
     assert again.training.request.base == DEFAULT_MODEL
     wait(again)
     assert len(again.training.points()) == 31
-    again.keep_old()
+    again.keep_parent()
     assert in_use(DEFAULT_MODEL) == DEFAULT_MODEL
     third = Learning(executable=trainer)
     assert third.training is None, "somebody has decided"
-    assert third.waiting(DEFAULT_MODEL).new == 0
+    assert third.available(DEFAULT_MODEL).new == 0
 
 
 def test_closing_may_stop_it(learning: Learning, trainer: str, home: Path) -> None:
-    training = learning.train(DEFAULT_MODEL, settings=settings(home, steps=500, pause=0.05))
+    training = train(learning, settings=settings(home, steps=500, pause=0.05))
     wait_for_step(learning, 1)
     learning.close(stop=True)
-    assert training.job.wait(PATIENT)
+    assert training.wait(TIMEOUT_SECONDS)
     assert training.state is State.CANCELLED
     again = Learning(executable=trainer)
     wait(again, State.CANCELLED)
-    again.drop()
+    again.discard()
     assert again.training is None
     assert Learning(executable=trainer).training is None
 
 
 def test_a_refused_candidate(learning: Learning, home: Path) -> None:
-    learning.train(DEFAULT_MODEL, settings=settings(home, verdict="refused"))
+    train(learning, settings=settings(home, verdict="refused"))
     wait(learning)
-    judgement = learning.training.judgement()
-    assert not judgement.passed
-    assert "stays in use" in judgement.sentence
+    gate = learning.training.gate()
+    assert not gate.passed
+    assert "stays in use" in gate.sentence
     with pytest.raises(FlomoError, match=r"fell by 0\.05"):
-        learning.use()
+        learning.promote()
     assert learning.training is not None
-    name = learning.use(despite_gate=True)
+    name = learning.promote(despite_gate=True)
     assert in_use(DEFAULT_MODEL) == name
 
 
 def test_a_failure_is_told(learning: Learning, trainer: str, home: Path) -> None:
     sentence = "Not enough yet: 3 of 5 slices."
-    learning.train(DEFAULT_MODEL, settings=settings(home, fail=sentence))
-    assert learning.training.job.wait(PATIENT)
+    train(learning, settings=settings(home, fail=sentence))
+    assert learning.training.wait(TIMEOUT_SECONDS)
     assert learning.training.problem.sentence == sentence
-    assert learning.training.result is None
+    assert learning.training.candidate == ""
     with pytest.raises(FlomoError, match="no trained model"):
-        learning.use()
+        learning.promote()
     again = Learning(executable=trainer)
-    assert again.training.job.wait(PATIENT)
+    assert again.training.wait(TIMEOUT_SECONDS)
     assert again.training.problem.sentence == sentence
 
 
 def test_folders_that_are_gone(learning: Learning) -> None:
-    with pytest.raises(FlomoError, match="There is no /nowhere; choose the data to rehearse"):
-        learning.train(DEFAULT_MODEL, replay="/nowhere")
-    with pytest.raises(FlomoError, match="to be judged on"):
-        learning.train(DEFAULT_MODEL, reference="/nowhere")
+    with pytest.raises(FlomoError, match="/nowhere does not exist; choose the replay data"):
+        train(learning, replay="/nowhere")
+    with pytest.raises(FlomoError, match="choose the reference data"):
+        train(learning, reference="/nowhere")
     with pytest.raises(FlomoError, match="flomo-b9"):
-        learning.waiting("flomo-b9")
+        learning.available("flomo-b9")
 
 
 def test_only_structures_that_the_model_knows(
@@ -209,7 +221,7 @@ def test_only_structures_that_the_model_knows(
     corrections.add(
         Correction(image, labels, corrections.records()[0].codes, seen=[(0, 0)], state="draft")
     )
-    assert learning.waiting(DEFAULT_MODEL).slices == 5
+    assert learning.available(DEFAULT_MODEL).slices == 5
 
 
 def test_without_the_training_package(
@@ -220,22 +232,22 @@ def test_without_the_training_package(
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     learning = Learning()
     assert "napari-flomo[train]" in learning.obstacle
-    assert learning.waiting(DEFAULT_MODEL).slices == 5
+    assert learning.available(DEFAULT_MODEL).slices == 5
     learning.check(DEFAULT_MODEL)  # is no error
     with pytest.raises(FlomoError, match="napari-flomo"):
-        learning.train(DEFAULT_MODEL)
+        train(learning)
 
 
 def test_a_damaged_report(tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match="cannot be read"):
-        read_judgement(tmp_path / "report.json")
+        read_gate_report(tmp_path / "report.json")
     (tmp_path / "report.json").write_text('{"verdict": "passed"}')
     with pytest.raises(FlomoError, match="damaged"):
-        read_judgement(tmp_path / "report.json")
+        read_gate_report(tmp_path / "report.json")
 
 
 def test_a_damaged_request_is_passed_over(learning: Learning, trainer: str, home: Path) -> None:
-    learning.train(DEFAULT_MODEL)
+    train(learning)
     wait(learning)
     (home / "trainings" / "000002").mkdir()
     (home / "trainings" / "000002" / "request.json").write_text("{")
@@ -260,7 +272,7 @@ def test_readiness_by_the_training_package(
             from napari_flomo.jobs import Job
 
             assert task == "readiness"
-            job = Job(1, task, lambda _job: None)
+            job = Job(task)
             answered.append((arguments["base"], job, self))
             return job
 
@@ -268,6 +280,7 @@ def test_readiness_by_the_training_package(
             self.closed = True
 
     learning._make_worker = Answering
+    monkeypatch.setattr(learning, "available", lambda base: AvailableSlices(5, 2))
     learning.check("a")
     learning.check("a")
     assert len(answered) == 1
@@ -288,4 +301,4 @@ def test_readiness_by_the_training_package(
 
 def test_counting_needs_no_store(tmp_path: Path) -> None:
     _state, card = info(DEFAULT_MODEL)
-    assert waiting.count_waiting(tmp_path / "none", card, 0).slices == 0
+    assert available.count_available(tmp_path / "none", card, 0).slices == 0

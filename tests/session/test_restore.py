@@ -10,7 +10,8 @@ import pytest
 
 from napari_flomo.corrections import Journal, Stroke, replay
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Place, Scope, Session, SliceState, journal_note
+from napari_flomo.session import Place, Scope, Session, SliceState
+from napari_flomo.session.provenance import provenance_of
 from napari_flomo.volumes import Volume
 
 Make = Callable[..., Volume]
@@ -21,23 +22,22 @@ def test_restore(session: Session, make_cine: Make, make_heart: Make, tmp_path: 
     key = session.add(volume, "cine")
     session.segment(key, "toy", scope=Scope(frames=(0, 2))).result(60)
     image = session.image(key)
-    session.review_next(key)
-    session.review_accept(key)
+    session.next_slice(key)
+    session.accept(key)
     session.lock(key, 2)
     order = image.review.order
     journal = Journal.create(
         volume,
         image.labels.with_data(image.labels.data.copy()),
-        about=journal_note(image),
+        about=provenance_of(image),
         locked=image.locked,
         accepted=[place for place in order if image.review.state(place) is SliceState.ACCEPTED],
         parent=tmp_path,
     )
     at = np.ravel_multi_index(([2, 2], [1, 1], [5, 5], [6, 7]), image.labels.data.shape)
-    flat = image.labels.data.reshape(-1)
-    journal.record(Stroke.of("stroke", indices=at, old=flat[at], new=3, time=1.0))
-    flat[at] = 3
-    session.edited(key, Place(2, 1))
+    old, new = image.labels.data.reshape(-1)[at], np.array([3, 3])
+    journal.record(Stroke.of("stroke", indices=at, old=old, new=new, time=1.0))
+    session.edit(key, at, old, new)
     before = image.labels.data.copy(), session.measures(key), image.review.to_dict()
     journal._lock.release()  # the crash
 
@@ -62,4 +62,4 @@ def test_restore(session: Session, make_cine: Make, make_heart: Make, tmp_path: 
     with pytest.raises(FlomoError, match="belong to another image than stranger"):
         session.restore(stranger, found)
     with pytest.raises(FlomoError, match="segment it first"):
-        journal_note(session.image(stranger))
+        provenance_of(session.image(stranger))

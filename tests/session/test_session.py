@@ -35,6 +35,7 @@ from napari_flomo.volumes import Volume
 
 PATIENT = 60
 Make = Callable[..., Volume]
+Paint = Callable[..., None]
 
 
 def expected(volume: Volume) -> np.ndarray:
@@ -81,7 +82,7 @@ def test_the_worker_is_told_of_mirrored_views(session: Session, make_heart: Make
     assert session.uncertainty(key, maps=["variance"]).result(PATIENT).manifest["views"] == "plain"
 
 
-def test_partial_runs_add_up(session: Session, make_cine: Make) -> None:
+def test_partial_runs_add_up(session: Session, make_cine: Make, paint: Paint) -> None:
     volume = make_cine()
     key = session.add(volume, "cine")
     image = session.image(key)
@@ -91,8 +92,7 @@ def test_partial_runs_add_up(session: Session, make_cine: Make) -> None:
     assert image.review.order == (Place(2, 1),)
     assert not session.measures(key).complete
 
-    image.labels.data[2, 1] = 3  # painted over by the user
-    session.edited(key, Place(2, 1))
+    paint(session, key, (2, 1), 3)
     session.segment(key, "toy", scope=Scope(frames=(0,))).result(PATIENT)
     assert (image.labels.data[2, 1] == 3).all()
     assert np.array_equal(image.labels.data[0], expected(volume)[0])
@@ -145,11 +145,7 @@ def test_labels_of_another_meaning_are_not_mixed(session: Session, make_heart: M
 def test_a_second_click_is_refused(session: Session, make_heart: Make) -> None:
     one, two = session.add(make_heart(slices=30), "one"), session.add(make_heart(), "two")
     run = under_way(session, one)
-    for start in (
-        lambda: session.segment(two, "toy"),
-        lambda: session.pull("toy"),
-        session.devices,
-    ):
+    for start in (lambda: session.segment(two, "toy"), lambda: session.pull("toy")):
         with pytest.raises(Busy, match=r"A segmentation is under way; .*cancel it first"):
             start()
     run.cancel()
@@ -237,7 +233,7 @@ def test_everything_is_told_in_the_thread_of_the_viewer(worker: Worker, make_hea
     assert threads == {threading.get_ident()}
 
 
-def test_a_stroke_while_a_result_is_merged(worker: Worker, make_heart: Make) -> None:
+def test_a_stroke_while_a_result_is_merged(worker: Worker, make_heart: Make, paint: Paint) -> None:
     """Merging goes on aside; who paints meanwhile loses nothing, and the result comes."""
     waiting: queue.Queue[Callable[[], None]] = queue.Queue()
     session = Session(worker, waiting.put)
@@ -249,8 +245,7 @@ def test_a_stroke_while_a_result_is_merged(worker: Worker, make_heart: Make) -> 
             action = waiting.get(timeout=PATIENT)
             merging = worker.job is None and image.labels is not None and painted < 2
             if merging:
-                image.labels.data[0, 0, painted] = 2
-                session.edited(key, Place(0, 0))
+                paint(session, key, (0, 0, painted), 2)
                 painted += 1
             action()
         assert run.state is State.DONE
@@ -272,8 +267,8 @@ def test_uncertainty_maps_alone(session: Session, events: list[Event], make_cine
         session.uncertainty(key)
     session.segment(key, "toy", scope=Scope(frames=(1,))).result(PATIENT)
     image = session.image(key)
-    session.review_next(key)
-    session.review_accept(key)
+    session.next_slice(key)
+    session.accept(key)
     image.labels.data[1, 1] = 3
     before = image.labels.data.copy(), image.review.to_dict(), image.segmentation.slice_scores
     run = session.uncertainty(key, maps=["mutual_information"])
@@ -309,7 +304,9 @@ def test_failures(session: Session, events: list[Event], make_heart: Make) -> No
     assert session.running is None
 
 
-def test_measures_follow_the_brush(session: Session, events: list[Event], make_cine: Make) -> None:
+def test_measures_follow_the_brush(
+    session: Session, events: list[Event], make_cine: Make, paint: Paint
+) -> None:
     key = session.add(make_cine(), "cine")
     assert session.measures(key) is None
     session.segment(key, "toy").result(PATIENT)
@@ -320,8 +317,7 @@ def test_measures_follow_the_brush(session: Session, events: list[Event], make_c
     count = [(image.labels.data[frame] == 3).sum() for frame in (1, 2)]
     assert heart.left.edv_ml == pytest.approx(count[0] * voxel)
     assert heart.left.ef_percent == pytest.approx(100 * (count[0] - count[1]) / count[0])
-    image.labels.data[2, 1] = 3
-    session.edited(key, Place(2, 1))
+    paint(session, key, (2, 1), 3)
     assert events[-1] == LabelsChanged(key, 2, 1)
     assert session.measures(key).es_frame == 0
     session.set_labels(key, np.zeros_like(image.labels.data))
@@ -333,13 +329,13 @@ def test_measures_follow_the_brush(session: Session, events: list[Event], make_c
 def test_review_walk(session: Session, events: list[Event], make_heart: Make) -> None:
     key = session.add(make_heart(slices=3), "heart")
     with pytest.raises(FlomoError, match="nothing to review yet"):
-        session.review_next(key)
+        session.next_slice(key)
     session.segment(key, "toy").result(PATIENT)
     order = session.image(key).review.order
-    assert session.review_next(key) == order[0]
-    assert session.review_accept(key) == order[1]
-    assert session.review_previous(key) == order[0]
-    assert session.review_go_to(key, order[2]) == order[2]
+    assert session.next_slice(key) == order[0]
+    assert session.accept(key) == order[1]
+    assert session.previous_slice(key) == order[0]
+    assert session.go_to(key, order[2]) == order[2]
     assert session.image(key).review.state(order[0]) is SliceState.ACCEPTED
     assert events[-1] == ReviewChanged(key)
 
@@ -357,9 +353,3 @@ def test_an_observer_that_fails_does_not_keep_it_from_others(session: Session) -
     leave()
     session.remove(key)
     assert told == [ImageAdded(key)]
-
-
-def test_devices(session: Session) -> None:
-    found = session.devices().result(PATIENT)
-    assert found["devices"][0]["name"] == "cpu"
-    assert found["auto"] in ("cpu", "cuda")

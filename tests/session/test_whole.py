@@ -102,7 +102,7 @@ def test_a_model_is_warm_and_a_missing_one_is_said(session: Session, heart: Volu
     folder = session.pull(MODEL).result(60)  # bundled: there already
     assert (Path(folder) / "card.json").is_file()
     session.segment(key, MODEL, "cpu", Scope(slices=(1,))).result(240)
-    assert session.review_next(key) == Place(0, 1)
+    assert session.next_slice(key) == Place(0, 1)
 
 
 @pytest.mark.slow

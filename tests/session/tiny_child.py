@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from napari_flomo import cli
-from napari_flomo.commands import tasks
-from napari_flomo.commands.faults import MissingModel
-from napari_flomo.errors import Cancelled
+from napari_flomo.errors import Cancelled, MissingModel
+from napari_flomo.jobs import tasks
 from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing
+from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmentation
-from napari_flomo.session.exchange import pack_segmentation, unpack_volume
+from napari_flomo.segmentation.exchange import pack_segmentation, unpack_volume
 
 CARD = ModelCard(
     name="toy",
@@ -59,7 +59,7 @@ def segment(arguments, context):
     labels = np.zeros(data.shape, np.uint8)
     scores = np.full(data.shape[:2], np.nan, np.float32)
     total, done = len(frames) * len(slices), 0
-    context.report(0, total)
+    context.progress(Progress(0, total))
     for frame in frames:
         for number in slices:
             if context.cancelled():
@@ -70,7 +70,7 @@ def segment(arguments, context):
             labels[frame, number] = np.where(pixels > 150, 3, np.where(pixels > 80, 2, 0))
             scores[frame, number] = (labels[frame, number] > 0).sum()
             done += 1
-            context.report(done, total)
+            context.progress(Progress(done, total))
     on_grid = volume.with_data(labels if volume.data.ndim == 4 else labels[0])
     entropy = on_grid.with_data((on_grid.data > 0).astype(np.float32))
     maps = {"entropy": entropy}

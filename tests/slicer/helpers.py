@@ -119,6 +119,18 @@ def run(logic: Any, node: Any, scope: str = "all", model: str = "toy") -> Any:
     return logic.entry_of(node)
 
 
+def restore(logic: Any) -> Any:
+    """Restore the latest unsaved work and return what the logic knows of its image."""
+    from napari_flomo.session.recovery import unsaved_work
+
+    return logic.entry_with(logic.presenter.restore(unsaved_work()))
+
+
+def autosave_of(logic: Any, entry: Any) -> Any:
+    """Return what writes the strokes of an image to the disk; None while nothing is unsaved."""
+    return logic.session.image(entry.key).autosave
+
+
 def painted(logic: Any, entry: Any, frame: int | None = None) -> np.ndarray:
     """Return what the segments show: ``(frames, slices, rows, columns)``, or one frame of it."""
     from FLoMoSegmentationLib import results

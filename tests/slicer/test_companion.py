@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import results, uncertainty_actions
+from FLoMoSegmentationLib import results
 from FLoMoSegmentationLib.runner import make_worker
 from helpers import add_volume, finish
 
@@ -75,7 +75,7 @@ def expected(logic, entry, fias, *names):
 
 
 def compute(logic, entry, name, model=""):
-    uncertainty_actions.compute(logic, entry, name, "cpu", model)
+    logic.compute_map(entry, name, "cpu", model)
     finish(logic, 120)
     return slicer.util.arrayFromVolume(entry.record.uncertainty)
 
@@ -127,7 +127,7 @@ def test_after_loading_the_chosen_model_is_taken_if_it_made_the_labels(segmented
     logic, entry = segmented
     logic.clear()  # as after the scene was loaded: nobody knows in which folder the model lies
     entry = logic.known(entry.source.node)
-    assert entry.model == ""
+    assert logic.session.image(entry.key).model == ""
     events = []
     logic.session.subscribe(events.append)
     compute(logic, entry, "mc_entropy", "flomo-b0-acdc")

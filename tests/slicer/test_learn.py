@@ -31,7 +31,7 @@ def bench(program, tiny_worker, trainer, corrections, repository, monkeypatch):
     learning = made.panel._learn.learning
     if learning.running:
         learning.cancel()
-        learning.training.job.wait(10)
+        learning.training.wait(10)
     made.close()
 
 

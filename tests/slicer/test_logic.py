@@ -13,6 +13,7 @@ import pytest
 import slicer
 from FLoMoSegmentationLib import measures, segments, views
 from FLoMoSegmentationLib.record import Record
+from FLoMoSegmentationLib.scene_adapter import NoHost
 from helpers import (
     add_cine,
     add_volume,
@@ -30,6 +31,7 @@ from shim import matrix
 from napari_flomo.corrections import CorrectionStore, default_store, identity
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import CorrectionKept, Place, RunCancelled, RunFailed
+from napari_flomo.session.overwrite import overwritten_by
 
 
 def test_a_stack_becomes_segments_uncertainty_and_a_table(make_logic, oblique):
@@ -161,7 +163,9 @@ def test_completed_segments_survive_another_run(make_logic, oblique):
     where = np.zeros(oblique.data.shape, bool)
     where[1, :3, :3] = True
     paint(entry.record.segmentation, 3, where, node)
-    assert logic.corrected_slices(entry, logic.scope(entry, "all")) == 1
+    logic.take_strokes(entry)
+    found = overwritten_by(logic.session.image(entry.key), logic.scope(entry, "all"))
+    assert (found.corrected, found.accepted) == (1, 0)
     status = slicer.vtkSlicerSegmentationsModuleLogic
     ventricle = entry.record.segmentation.GetSegmentation().GetSegment("flomo_3")
     status.SetSegmentStatus(ventricle, status.Completed)
@@ -182,8 +186,12 @@ def test_undo_of_the_segment_editor_brings_the_labels_back(make_logic, oblique):
         def saveStateForUndo(self):
             self.history.SaveState()
 
+    class Panel(NoHost):
+        def editor(self):
+            return editor
+
     editor = Editor()
-    logic = make_logic(editor=lambda: editor)
+    logic = make_logic(host=Panel())
     node = add_volume(oblique)
     entry = run(logic, node)
     editor.history.SetSegmentation(entry.record.segmentation.GetSegmentation())
@@ -206,13 +214,13 @@ def test_review_goes_to_the_most_uncertain_slice_and_accept_fills_the_store(make
     entry = run(logic, node)
     views.align(entry.source)
     review = logic.session.image(entry.key).review
-    first = logic.next(entry)
+    first = logic.presenter.next(entry.key)
     assert first == review.order[0]
     assert views.place_on_screen(entry.source) == first
     where = np.zeros(oblique.data.shape, bool)
     where[first.slice, :3, :3] = True
     paint(entry.record.segmentation, 3, where, node)
-    second = logic.accept(entry)
+    second = logic.presenter.accept(entry.key)
     assert second == review.order[1]
     assert views.place_on_screen(entry.source) == second
     end = time.monotonic() + 30
@@ -245,8 +253,8 @@ def test_images_of_one_dicom_patient_are_one_group(make_logic, program):
             hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
         entry = run(logic, node)
         views.align(entry.source)
-        logic.next(entry)
-        logic.accept(entry)
+        logic.presenter.next(entry.key)
+        logic.presenter.accept(entry.key)
     logic.close()  # writes what is left
     records = CorrectionStore.open(default_store()).records()
     groups = [record.group for record in records]
@@ -306,4 +314,4 @@ def test_a_failure_of_the_task_is_told_and_changes_nothing(make_logic, oblique):
     assert events[-1].problem.kind == "out_of_gpu_memory"
     assert Record.of(node) is None
     with pytest.raises(FlomoError, match="nothing to review"):
-        logic.next(logic.entry_of(node))
+        logic.presenter.next(logic.entry_of(node).key)

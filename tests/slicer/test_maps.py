@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import results, uncertainty, uncertainty_actions
+from FLoMoSegmentationLib import results, uncertainty
 from FLoMoSegmentationLib.images import ijk_to_ras
 from helpers import add_cine, add_volume, finish, oblique_heart, paint
 
@@ -25,7 +25,7 @@ def segmented(logic, node, model="toy"):
 
 
 def computed(logic, entry, name, **options):
-    uncertainty_actions.compute(logic, entry, name, "cpu", **options)
+    logic.compute_map(entry, name, "cpu", **options)
     finish(logic)
 
 
@@ -60,7 +60,7 @@ def test_a_computed_map_lies_on_the_grid_and_leaves_the_labels(make_logic, obliq
         results.read_labels(entry.source, entry.record.segmentation, card), mine
     ), "strokes stay"
     assert np.array_equal(slicer.util.arrayFromVolume(entry.record.proposed), proposed)
-    uncertainty_actions.choose(logic, entry, "entropy")
+    logic.show_map(entry, "entropy")
     assert np.array_equal(shown(entry), entropy)
     assert np.allclose(ijk_to_ras(entry.record.uncertainty), ijk_to_ras(node), atol=1e-6)
     (waiting,) = entry.record.waiting.values()
@@ -111,7 +111,7 @@ def test_a_map_of_a_cine_is_a_sequence(make_logic, program):
     computed(logic, entry, "variance")
     maps = logic.session.image(entry.key).segmentation.uncertainty
     for name, factor in (("variance", 0.5), ("entropy", 1)):
-        uncertainty_actions.choose(logic, entry, name)
+        logic.show_map(entry, name)
         for frame in (2, 0, 1):
             browser.SetSelectedItemNumber(frame)
             slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
@@ -130,7 +130,7 @@ def test_cancel_leaves_the_old_map(make_logic, program):
     events = []
     logic.session.subscribe(events.append)
     before, nodes = shown(entry).copy(), scene_ids()
-    run = uncertainty_actions.compute(logic, entry, "variance", "cpu")
+    run = logic.compute_map(entry, "variance", "cpu")
     while not run.progress.done:
         logic.pump.drain()
     run.cancel()
@@ -145,13 +145,13 @@ def test_cancel_leaves_the_old_map(make_logic, program):
 def test_what_has_no_uncertainty_is_refused(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
-    with pytest.raises(FlomoError, match="segment the image first"):
-        uncertainty_actions.compute(logic, logic.open(node), "variance", "cpu")
+    with pytest.raises(FlomoError, match="segment an image first"):
+        logic.compute_map(logic.open(node), "variance", "cpu")
     entry = segmented(logic, node)
     slicer.util.updateVolumeFromArray(node, oblique.data[::-1].copy())
     for action in (
-        lambda: uncertainty_actions.compute(logic, entry, "variance", "cpu"),
-        lambda: uncertainty_actions.choose(logic, entry, "entropy"),
+        lambda: logic.compute_map(entry, "variance", "cpu"),
+        lambda: logic.show_map(entry, "entropy"),
     ):
         with pytest.raises(FlomoError, match="changed after it was segmented"):
             action()
@@ -161,7 +161,7 @@ def test_what_has_no_uncertainty_is_refused(make_logic, oblique):
 def test_another_model_of_the_same_name_is_refused(make_logic, oblique):
     logic = make_logic()
     entry = segmented(logic, add_volume(oblique))
-    entry.model = "swapped"
+    logic.session.image(entry.key).model = "swapped"
     events = []
     logic.session.subscribe(events.append)
     before = shown(entry).copy()
@@ -208,7 +208,7 @@ def test_a_loaded_scene_has_all_maps_and_shows_the_chosen_one(
     for one, data in maps.items():
         found = after.segmentation.uncertainty[one].data
         assert np.allclose(found, data[..., order, :, :]), one
-    uncertainty_actions.choose(logic, entry, "entropy")
+    logic.show_map(entry, "entropy")
     first = maps["entropy"][0] if moving else maps["entropy"]
     assert np.array_equal(shown(entry), first[order])
 
@@ -229,7 +229,7 @@ def test_the_uncertainty_node_comes_back_when_it_was_deleted(make_logic, oblique
     entry = segmented(logic, add_volume(oblique))
     slicer.mrmlScene.RemoveNode(entry.record.uncertainty)
     assert entry.record.uncertainty is None
-    uncertainty_actions.choose(logic, entry, "entropy")
+    logic.show_map(entry, "entropy")
     assert shown(entry).max() == 1
 
 

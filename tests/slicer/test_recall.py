@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import recalling, views
+from FLoMoSegmentationLib import views
 from helpers import (
     add_cine,
     add_volume,
+    autosave_of,
     cine_of,
     corner,
     expected,
@@ -72,7 +73,9 @@ def test_it_is_offered_as_long_as_its_image_is_chosen(bench, oblique, yesterday)
     bench.choose(node)
     assert ui.messageButton.visible
     bench.run(node)
-    assert bench.panel.entry.earlier is None, "another run was asked for instead"
+    assert bench.panel.logic.session.image(bench.panel.entry.key).earlier is None, (
+        "another run was asked for instead"
+    )
 
 
 def test_nothing_is_offered_of_an_image_nobody_corrected(bench, oblique, yesterday):
@@ -99,22 +102,22 @@ def test_a_frame_of_a_cine_comes_back_into_the_journal_too(make_logic, program):
     views.align(entry.source)
     views.jump(entry.source, Place(2, 1))
     paint(entry.record.segmentation, 3, corner(cine.data.shape, 1), entry.source.node)
-    logic.accept(entry)
+    logic.presenter.accept(entry.key)
     wanted = painted(logic, entry)
-    assert logic.session._keeper.flush()
+    assert logic.session._writer.flush()
     program.close_scene()
     program.slice_view("Red")
     _, sequence, _ = add_cine(cine, "today")
     entry = run(logic, sequence)
-    while entry.earlier is None:
+    while logic.session.image(entry.key).earlier is None:
         logic.pump.drain()
     views.jump(entry.source, Place(0, 2))
     paint(entry.record.segmentation, 2, corner(cine.data.shape, 2), entry.source.node)
-    recalling.bring_back(logic, entry)
+    logic.presenter.bring_back(entry.key)
     wanted[0][corner(cine.data.shape, 2)] = 2
     assert np.array_equal(painted(logic, entry), wanted)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 1
-    assert entry.keeper.flush()
-    found = replay(entry.keeper._journal.folder)
+    assert autosave_of(logic, entry).flush()
+    found = replay(autosave_of(logic, entry)._journal.folder)
     assert np.array_equal(found.labels.data, wanted)
     assert found.accepted == {(2, 1)}

@@ -13,8 +13,19 @@ import numpy as np
 import pytest
 import slicer
 from FLoMoSegmentationLib import results, segments, views
-from FLoMoSegmentationLib.restoring import bring_back
-from helpers import add_cine, add_volume, cine_of, corner, oblique_heart, paint, painted, run
+from FLoMoSegmentationLib.scene_adapter import NoHost
+from helpers import (
+    add_cine,
+    add_volume,
+    autosave_of,
+    cine_of,
+    corner,
+    oblique_heart,
+    paint,
+    painted,
+    restore,
+    run,
+)
 
 from napari_flomo.corrections import journals_folder, replay, unfinished
 from napari_flomo.errors import FlomoError
@@ -53,14 +64,24 @@ for number in range(1000):
     logic.look()
     if number == 5:
         views.jump(entry.source, Place(0, 2))
-        logic.accept(entry)
-    if entry.keeper is not None and entry.keeper.flush():
+        logic.presenter.accept(entry.key)
+    image = logic.session.image(entry.key)
+    if image.autosave is not None and image.autosave.flush():
         np.save(progress + "-.npy", logic.session.image(entry.key).labels.data)
         os.replace(progress + "-.npy", progress + ".npy")
         Path(progress).write_text(str(number))
 """
 
 CHILD = Path(__file__).parents[1] / "session" / "tiny_child.py"
+
+
+class Chosen(NoHost):
+    """A panel in which an image is chosen."""
+
+    node = None
+
+    def chosen_image(self):
+        return self.node
 
 
 def labels_in_scene(logic, entry):
@@ -133,10 +154,10 @@ def test_killed_while_painting_and_restored_by_click(killed, bench, program, tmp
 
     stroke(panel.logic, entry, code=2, number=3)
     bench.wait(lambda: not entry.painted)
-    assert entry.keeper.flush()
+    assert autosave_of(panel.logic, entry).flush()
     assert np.array_equal(replay(folder).labels.data, labels_in_scene(panel.logic, entry))
     assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "saved.mrb"))
-    bench.wait(lambda: entry.keeper is None)
+    bench.wait(lambda: autosave_of(panel.logic, entry) is None)
     assert journals() == [], "what is saved needs no journal"
 
 
@@ -189,18 +210,18 @@ def test_a_stroke_after_saving_begins_a_journal_of_its_own(make_logic, oblique, 
     entry = run(logic, node)
     stroke(logic, entry)
     logic.look()
-    assert entry.keeper.flush()
+    assert autosave_of(logic, entry).flush()
     (first,) = journals()
     slicer.mrmlScene.AddNode(storage := entry.record.segmentation.CreateDefaultStorageNode())
     entry.record.segmentation.SetAndObserveStorageNodeID(storage.GetID())
     storage.SetFileName(str(tmp_path / "labels.seg.nrrd"))
     assert storage.WriteData(entry.record.segmentation)
     logic.look()
-    assert entry.keeper is None
+    assert autosave_of(logic, entry) is None
     assert journals() == []
     stroke(logic, entry, number=2)
     logic.look()
-    assert entry.keeper.flush()
+    assert autosave_of(logic, entry).flush()
     (second,) = journals()
     assert second != first
     found = replay(second)
@@ -218,7 +239,7 @@ def test_a_run_between_strokes_is_in_the_journal(make_logic, oblique):
     run(logic, node)  # finds all of it anew
     stroke(logic, entry, number=2)
     logic.look()
-    assert entry.keeper.flush()
+    assert autosave_of(logic, entry).flush()
     (folder,) = journals()
     labels = labels_in_scene(logic, entry)
     assert not (labels[corner(oblique.data.shape, 1)] == 3).any()
@@ -241,17 +262,16 @@ def test_a_cine_comes_back_as_a_cine(make_logic, program):
     program.close_scene()
     (left,) = unfinished()
     assert left.strokes == 2
-    again, found = bring_back(logic, left)
+    again = restore(logic)
     assert again.source.n_frames == 3
     assert np.array_equal(labels_in_scene(logic, again), wanted)
-    assert found.lost is None
     for frame in range(3):
         views.jump(again.source, Place(frame, 0))
         shown = slicer.util.arrayFromVolume(again.source.node)
         assert np.array_equal(shown, cine.data[frame])
     stroke(logic, again, number=3)
     logic.look()
-    assert again.keeper.flush()
+    assert autosave_of(logic, again).flush()
     assert np.array_equal(replay(left.folder).labels.data, labels_in_scene(logic, again))
 
 
@@ -277,39 +297,42 @@ def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
 
 
 def test_another_image_that_is_chosen_is_left_alone(make_logic, oblique, program):
-    logic = make_logic()
+    chosen = Chosen()
+    logic = make_logic(host=chosen)
     stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
-    (left,) = unfinished()
     other = add_volume(oblique_heart(seed=1), "other")
-    entry, _ = bring_back(logic, left, other)
+    chosen.node = other
+    entry = restore(logic)
     assert entry.source.node is not other
     assert logic.entry_of(other).record is None
 
 
 def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
-    logic = make_logic()
+    chosen = Chosen()
+    logic = make_logic(host=chosen)
     stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
     node = add_volume(oblique, "loaded again")
     entry = run(logic, node)
     stroke(logic, entry, number=3)
     mine = labels_in_scene(logic, entry)
-    (left,) = unfinished()
-    again, _ = bring_back(logic, left, node)
+    chosen.node = node
+    again = restore(logic)
     assert again is not entry
     assert np.array_equal(labels_in_scene(logic, entry), mine)
     assert (labels_in_scene(logic, again)[corner(oblique.data.shape, 1)] == 3).all()
 
 
 def test_uncertainty_of_the_same_model_stays(make_logic, oblique, program):
-    logic = make_logic()
+    chosen = Chosen()
+    logic = make_logic(host=chosen)
     stroke(logic, run(logic, add_volume(oblique)))
     program.close_scene()
     node = add_volume(oblique, "loaded again")
     entry = run(logic, node)
-    (left,) = unfinished()
-    again, _ = bring_back(logic, left, node)
+    chosen.node = node
+    again = restore(logic)
     assert again is entry
     assert "entropy" in logic.session.image(entry.key).segmentation.uncertainty
     assert entry.record.uncertainty is not None
@@ -322,15 +345,14 @@ def test_what_cannot_be_restored_leaves_the_scene_as_it_was(
     _, sequence, _ = add_cine(cine_of(oblique))
     stroke(logic, run(logic, sequence))
     program.close_scene()
-    (left,) = unfinished()
 
-    def refuse(_key, _found):
+    def refuse(_key, _found, _resume):
         raise FlomoError("The model toy is not on this computer.")
 
     monkeypatch.setattr(logic.session, "restore", refuse)
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
     with pytest.raises(FlomoError, match="toy is not on this computer"):
-        bring_back(logic, left)
+        restore(logic)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == before
     assert logic.entries == ()
     assert len(unfinished()) == 1
@@ -346,7 +368,7 @@ def test_a_journal_that_cannot_be_written_is_told_in_the_panel(bench, oblique, d
     journals_folder().unlink()
     stroke(bench.panel.logic, bench.panel.entry, number=2)
     bench.wait(lambda: message.text == "Strokes are written to the disk again.")
-    assert bench.panel.entry.keeper.flush()
+    assert autosave_of(bench.panel.logic, bench.panel.entry).flush()
     (folder,) = journals()
     assert replay(folder).strokes == 2
 
@@ -359,9 +381,9 @@ def test_strokes_are_written_while_something_runs_on_another_image(bench, obliqu
     bench.choose(add_volume(oblique_heart(slices=60), "other"))
     bench.click(bench.panel.segment.ui.segmentButton)
     stroke(bench.panel.logic, entry)
-    bench.wait(lambda: entry.keeper is not None, 5)
+    bench.wait(lambda: autosave_of(bench.panel.logic, entry) is not None, 5)
     assert bench.panel.logic.session.running is not None
-    assert entry.keeper.flush()
+    assert autosave_of(bench.panel.logic, entry).flush()
     assert len(journals()) == 1
 
 
@@ -372,11 +394,11 @@ def test_an_accepted_slice_that_is_painted_again(make_logic, oblique):
     views.align(entry.source)
     stroke(logic, entry, number=1)
     views.jump(entry.source, Place(0, 1))
-    logic.accept(entry)
+    logic.presenter.accept(entry.key)
     views.jump(entry.source, Place(0, 2))
-    logic.accept(entry)
+    logic.presenter.accept(entry.key)
     stroke(logic, entry, number=1, size=6)
     logic.look()
-    assert entry.keeper.flush()
+    assert autosave_of(logic, entry).flush()
     (folder,) = journals()
     assert replay(folder).accepted == {(0, 2)}

@@ -92,11 +92,11 @@ def test_a_scene_that_was_saved_and_loaded_knows_everything(
     node = add_cine(volume)[0] if moving else add_volume(volume)
     name = node.GetName()
     entry = run(logic, node)
-    first = logic.next(entry)
+    first = logic.presenter.next(entry.key)
     where = np.zeros(oblique.data.shape, bool)
     where[first.slice, :3, :3] = True
     paint(entry.record.segmentation, 3, where, entry.source.node)
-    logic.accept(entry)
+    logic.presenter.accept(entry.key)
     before = logic.session.image(entry.key)
     labels, proposed = before.labels.data.copy(), before.segmentation.labels.data.copy()
     review, uncertainty = (
@@ -127,7 +127,7 @@ def test_a_scene_that_was_saved_and_loaded_knows_everything(
     assert after.review.accepted == 1
     scores = before.segmentation.slice_scores[:, order]
     assert np.allclose(after.segmentation.slice_scores, scores, equal_nan=True)
-    assert logic.next(entry) is not None, "the review goes on"
+    assert logic.presenter.next(entry.key) is not None, "the review goes on"
     assert run(logic, loaded, "all") is entry
     assert "heart" not in json.dumps(entry.record.note)
 

@@ -13,7 +13,18 @@ import slicer
 from FLoMoSegmentationLib import axes, views
 from FLoMoSegmentationLib.images import describe, ijk_to_ras, source_of, volume_of
 from FLoMoSegmentationLib.record import Record
-from helpers import add_cine, add_volume, cine_of, corner, expected, finish, paint, painted, run
+from helpers import (
+    add_cine,
+    add_volume,
+    cine_of,
+    corner,
+    expected,
+    finish,
+    paint,
+    painted,
+    restore,
+    run,
+)
 
 from napari_flomo.corrections import replay, unfinished
 from napari_flomo.errors import FlomoError
@@ -65,7 +76,7 @@ def test_views_show_the_slices(
     image = logic.session.image(entry.key)
     views.align(entry.source)
     for number in (0, 3, 1):
-        logic.go_to(entry, Place(0, number))
+        logic.presenter.go_to(entry.key, Place(0, number))
         assert views.place_on_screen(entry.source) == Place(0, number)
         view = views.main_view().GetSliceToRAS()
         normal = [view.GetElement(i, 2) for i in range(3)]
@@ -88,9 +99,8 @@ def test_paint_counts_in_its_slice_and_survives_a_crash(
     wanted = np.where(where, 3, expected(image.volume))
     np.testing.assert_array_equal(image.labels.data, wanted)
     assert image.review.edits(Place(0, 2)) == 1
-    assert entry.keeper.flush()
-    entry.keeper.close()
-    entry.keeper = None
+    assert image.autosave.flush()
+    logic.session.labels_removed(entry.key)
     [left] = unfinished()
     np.testing.assert_array_equal(replay(left.folder).labels.data, wanted)
 
@@ -101,8 +111,8 @@ def test_results_come_back_with_the_scene(
     node = add_volume(stored(oblique, (1, 2, 0)))
     logic = make_logic()
     entry = run(logic, node)
-    logic.go_to(entry, Place(0, 3))
-    logic.accept(entry)
+    logic.presenter.go_to(entry.key, Place(0, 3))
+    logic.presenter.accept(entry.key)
     accepted = logic.session.image(entry.key).review.accepted
     scores = logic.session.image(entry.key).segmentation.slice_scores
     other = make_logic()
@@ -123,7 +133,7 @@ def test_cine_with_slices_on_another_axis(make_logic: Callable[..., Any], obliqu
     assert image.volume.data.shape == (3, 4, *oblique.data.shape[1:])
     np.testing.assert_array_equal(painted(logic, entry), expected(image.volume))
     views.align(entry.source)
-    logic.go_to(entry, Place(2, 1))
+    logic.presenter.go_to(entry.key, Place(2, 1))
     assert views.place_on_screen(entry.source) == Place(2, 1)
     assert node is entry.source.node
 
@@ -157,8 +167,6 @@ def test_unclear_image_is_asked_about(bench: Any, cube: Volume, oblique: Volume)
 def test_restored_image_keeps_the_axis_that_was_chosen(
     make_logic: Callable[..., Any], cube: Volume
 ) -> None:
-    from FLoMoSegmentationLib.restoring import bring_back
-
     node = add_volume(cube)
     logic = make_logic()
     with pytest.raises(FlomoError, match="not clear"):
@@ -170,14 +178,12 @@ def test_restored_image_keeps_the_axis_that_was_chosen(
     paint(entry.record.segmentation, 2, axes.to_node(entry.source, where), node)
     assert logic.take_strokes(entry) == [Place(0, 5)]
     wanted = logic.session.image(entry.key).labels.data
-    assert entry.keeper.flush()
-    entry.keeper.close()
-    entry.keeper = None
+    assert logic.session.image(entry.key).autosave.flush()
+    logic.session.labels_removed(entry.key)
     other = make_logic()
-    [left] = unfinished()
-    restored, found = bring_back(other, left)
-    assert found.image.n_slices == 18
+    restored = restore(other)
     image = other.session.image(restored.key)
+    assert image.volume.n_slices == 18
     assert image.volume.n_slices == 18
     np.testing.assert_array_equal(image.labels.data, wanted)
     finish(other)

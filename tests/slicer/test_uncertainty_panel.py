@@ -141,12 +141,12 @@ def test_what_goes_wrong_is_said(bench, oblique):
     ui, message = bench.panel.review.ui, bench.panel.segment.ui.message
     entry, before = bench.panel.entry, shown(bench).copy()
     pick(bench, "variance")
-    entry.model = "gone"
+    bench.panel.logic.session.image(entry.key).model = "gone"
     bench.click(ui.computeButton)
     idle(bench)
     assert message.text == "There is no such model."
     assert visible(bench, ui.computeButton)
-    entry.model = "swapped"
+    bench.panel.logic.session.image(entry.key).model = "swapped"
     bench.click(ui.computeButton)
     idle(bench)
     assert "not that of toy" in message.text
@@ -159,11 +159,12 @@ def test_what_goes_wrong_is_said(bench, oblique):
 
 def test_a_gpu_that_is_too_small_for_a_map_is_followed_by_an_offer(bench, oblique):
     bench.run(add_volume(oblique))
-    bench.panel.entry.model = "gpu"
+    logic, entry = bench.panel.logic, bench.panel.entry
+    logic.session.image(entry.key).model = "gpu"
     pick(bench, "variance")
     bench.click(bench.panel.review.ui.computeButton)
     bench.wait(lambda: bench.panel.entry.record.map == "variance")
-    assert "on the CPU" in bench.asked[-1]
+    assert "Use the CPU?" in bench.asked[-1]
 
 
 def test_busy_is_said(bench, oblique):

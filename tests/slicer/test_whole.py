@@ -89,7 +89,7 @@ def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch
     entry = bench.panel.entry
     found = slicer.util.arrayFromVolume(entry.record.proposed)
     place = Place(0, int((found > 0).sum((1, 2)).argmax()))
-    bench.panel.logic.go_to(entry, place)
+    bench.panel.logic.presenter.go_to(entry.key, place)
     view.zoom(200)
     pixels = view.save(tmp_path / "view.png").astype(int)
     labels = slicer.util.arrayFromVolume(entry.record.proposed)[place.slice]

@@ -92,7 +92,7 @@ def test_a_gpu_that_is_too_small_is_followed_by_an_offer(bench, oblique):
     bench.pick_model("gpu")
     bench.run(add_volume(oblique))
     bench.wait(lambda: bench.panel.entry is not None)
-    assert "on the CPU" in bench.asked[-1]
+    assert "Use the CPU?" in bench.asked[-1]
     bench.wait(lambda: bench.panel.entry.record is not None)
 
 

@@ -33,9 +33,10 @@ from napari_flomo.cohorts.inputs import stamp_of
 from napari_flomo.cohorts.manifest import MANIFEST, CohortManifest, settle
 from napari_flomo.cohorts.order import StudyTask
 from napari_flomo.cohorts.row import Row
-from napari_flomo.commands.faults import describe
+from napari_flomo.errors import describe
 from napari_flomo.files import atomic_write
 from napari_flomo.models import load_card, locate
+from napari_flomo.progress import Progress
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "napari_flomo" / "samples" / "sunnybrook_ed.nii.gz"
@@ -100,8 +101,8 @@ def scale(scratch: Path, args: argparse.Namespace) -> list[Scaling]:
             order = Order(root, out, device="cpu", engine=args.engine)
             ends: list[float] = []
 
-            def note(done: int, _total: int, _failed: int, ends: list[float] = ends) -> None:
-                ends.extend([time.perf_counter()] * (done - len(ends)))
+            def note(progress: Progress, ends: list[float] = ends) -> None:
+                ends.extend([time.perf_counter()] * (progress.done - len(ends)))
 
             with _Peak() as peak:
                 start = time.perf_counter()
@@ -160,8 +161,8 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     workers = max(2, *args.workers)
     told: list[tuple[float, int]] = []
 
-    def note(done: int, _total: int, _failed: int) -> None:
-        told.append((time.perf_counter(), done))
+    def note(progress: Progress) -> None:
+        told.append((time.perf_counter(), progress.done))
 
     segment_cohort(order, folder, describe=describe, workers=workers, progress=note)
     (first, few), (last, all_of_them) = told[1], told[-1]  # before the first, workers start

@@ -49,6 +49,7 @@ from flomo_training.finetuning.splitting import split
 from flomo_training.simulated_reader import Uncertainty, corrected, most_uncertain
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
 from napari_flomo.files import atomic_write
+from napari_flomo.jobs import FinetuneConfig
 from napari_flomo.models import build_network, load_card, load_network, save_model
 from napari_flomo.segmentation import Segmentation, Segmenter
 from napari_flomo.volumes import Volume
@@ -227,9 +228,11 @@ class Experiment:
             return
         base, settings = self.start(arm, folder)
         replay = self.acdc if arm == "replay" else None
-        tuned = finetune(
-            base, folder / "store", folder / "run", replay=replay, settings=settings, device="cpu"
+        store = str(folder / "store")
+        config = FinetuneConfig(
+            str(base), store, replay=str(replay) if replay else None, device="cpu"
         )
+        tuned = finetune(config, folder / "run", settings=settings)
         kept_out = sum(len(one.slices) for one in tuned.held_out)
         segmenter = Segmenter.from_pretrained(tuned.folder, "cpu")
         self.measure(question, label, (count, there - kept_out), tuned.seconds, segmenter)

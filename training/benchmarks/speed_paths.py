@@ -19,6 +19,7 @@ from speed_subjects import SUBJECTS, Subject, make, store
 from tqdm import tqdm
 
 from napari_flomo.errors import Cancelled
+from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Geometry, Volume, read, write
 
@@ -143,10 +144,10 @@ def measure_feedback(model: str, engine: str, volume: Volume, runs: int) -> Feed
     def told() -> None:
         inside = 0.0
 
-        def report(done: int, _: int) -> None:
+        def report(progress: Progress) -> None:
             nonlocal inside
             start = time.perf_counter()
-            bar.update(done - bar.n)
+            bar.update(progress.done - bar.n)
             inside += time.perf_counter() - start
 
         def cancelled() -> bool:

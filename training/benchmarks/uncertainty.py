@@ -62,12 +62,19 @@ def measure(
     """Measure everything, draw the pictures, and return the figures."""
     cases = list_cases(acdc, FOLD, "validation")
     single = [name for name in maps_offered(segmenter) if MAPS[name].passes == 1]
-    measured = measure_fold(segmenter, cases, single, lambda: _say("volume"))
+    measured = measure_fold(segmenter, cases, single, lambda _progress: _say("volume"))
     report = compose(measured, segmenter, {"data": "acdc", "fold": FOLD, "split": "validation"})
     report["hardware"] = f"CPU, {os.cpu_count()} cores"
     report["views"] = _views(segmenter, cases, measured, pictures)
     temperatures = {patient: fit.temperature for patient, fit in measured.fits.items()}
-    measure_missing(rows, cases, segmenter, temperatures, engine=engine, progress=_say)
+    measure_missing(
+        rows,
+        cases,
+        segmenter,
+        temperatures,
+        engine=engine,
+        progress=lambda progress: _say(progress.message),
+    )
     report["shift"] = shift_figures(_all_rows(rows, cases, segmenter, temperatures))
     report["foreign"] = _foreign(segmenter, measured, sunnybrook)
     report["mirrored"] = measure_mirrored(segmenter, cases, temperatures, engine)
@@ -129,7 +136,14 @@ def measure_worse_images(
         raise FlomoError(f"{min(unknown)} is no held-out patient; choose among those of the fold.")
     temperatures = fitted_temperatures(rows, segmenter, cases)
     chosen = [case for case in cases if not patients or case.patient in patients]
-    measure_missing(rows, chosen, segmenter, temperatures, engine=engine, progress=_say)
+    measure_missing(
+        rows,
+        chosen,
+        segmenter,
+        temperatures,
+        engine=engine,
+        progress=lambda progress: _say(progress.message),
+    )
     found = _all_rows(rows, cases, segmenter, temperatures)
     there = len({row.case for row in found})
     print(f"{there} of {len(cases)} volumes are measured", file=sys.stderr)

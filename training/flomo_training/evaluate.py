@@ -6,12 +6,9 @@ import argparse
 import json
 import math
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from flomo_training.agreement import Agreement, write_table
 from flomo_training.arguments import DATA_SETS
@@ -25,6 +22,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write, check_writable
 from napari_flomo.measures import structure_volumes
 from napari_flomo.models import locate
+from napari_flomo.progress import Progress, ProgressCallback, progress_bar
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.tables import read_table, read_text
 from napari_flomo.volumes import Volume
@@ -111,7 +109,7 @@ def agreements(
 def evaluate(
     cases: Sequence[Case],
     segmenter: Segmenter,
-    progress: Callable[[int, int], object] | None = None,
+    progress: ProgressCallback | None = None,
     *,
     listed: Listed | None = None,
     gallery: WorstCases | None = None,
@@ -123,7 +121,7 @@ def evaluate(
     for done, case in enumerate(cases, start=1):
         rows += evaluate_case(case, segmenter, listed, gallery, mirrored=mirrored, notes=notes)
         if progress:
-            progress(done, len(cases))
+            progress(Progress(done, len(cases)))
     return rows
 
 
@@ -193,11 +191,11 @@ def evaluate_folder(
     """
     cases = list_cases(source, fold, split)
     notes: dict[str, str] = {}
-    with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
+    with progress_bar("volume") as progress:
         rows = evaluate(
             cases,
             segmenter,
-            lambda _done, _total: bar.update(),
+            progress,
             listed=read_listed(source),
             gallery=gallery,
             mirrored=mirrored,

@@ -1,30 +1,52 @@
-"""Learning from corrections, behind a viewer's panel: what waits, train, judge, use or keep.
+"""Fine-tuning on corrections, behind a viewer's panel.
 
 Examples
 --------
 >>> learning = Learning()  # doctest: +SKIP
->>> learning.waiting("flomo-b0-acdc").sentence  # doctest: +SKIP
+>>> learning.available("flomo-b0-acdc").sentence  # doctest: +SKIP
 '7 accepted slices of 2 patients, 3 of them new since the last training.'
->>> learning.train("flomo-b0-acdc")  # doctest: +SKIP
+>>> learning.train(FinetuneConfig("flomo-b0-acdc", learning.store))  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
-from napari_flomo.session.learning.gate_report import Judgement, Picture, Row, read_judgement
+from napari_flomo.jobs import FinetuneConfig
+from napari_flomo.session.learning.available import AvailableSlices, Readiness
+from napari_flomo.session.learning.gate_report import (
+    GatePicture,
+    GateRow,
+    GateSummary,
+    read_gate_report,
+)
 from napari_flomo.session.learning.learning import Learning
-from napari_flomo.session.learning.training import Point, Request, Training, trainings_folder
-from napari_flomo.session.learning.waiting import Readiness, Waiting
+from napari_flomo.session.learning.state import (
+    LearnState,
+    kept_text,
+    promoted_text,
+    rolled_back_text,
+)
+from napari_flomo.session.learning.training_run import (
+    CurvePoint,
+    TrainingRequest,
+    TrainingRun,
+    trainings_folder,
+)
 
 __all__ = [
-    "Judgement",
+    "AvailableSlices",
+    "CurvePoint",
+    "FinetuneConfig",
+    "GatePicture",
+    "GateRow",
+    "GateSummary",
+    "LearnState",
     "Learning",
-    "Picture",
-    "Point",
     "Readiness",
-    "Request",
-    "Row",
-    "Training",
-    "Waiting",
-    "read_judgement",
+    "TrainingRequest",
+    "TrainingRun",
+    "kept_text",
+    "promoted_text",
+    "read_gate_report",
+    "rolled_back_text",
     "trainings_folder",
 ]

@@ -1,4 +1,4 @@
-"""What the gate found of a candidate, as a viewer shows it."""
+"""The report of the gate, as the viewers show it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ PARTS = (("reference", "Reference patients"), ("corrections", "Corrections kept 
 
 
 @dataclass(frozen=True)
-class Row:
-    """One figure before and after.
+class GateRow:
+    """One metric of one structure, before and after.
 
     Attributes
     ----------
     part, structure, metric
-        Where it was measured, of what, and what it is.
+        Data set, structure and name of the metric.
     before, after
-        Of the parent and of the candidate, as text.
+        Values of the parent and of the candidate, as text.
     difference
-        As text, with its 95 % interval where there are patients enough for one.
+        As text, with its 95 % interval where there are enough patients for one.
     """
 
     part: str
@@ -39,15 +39,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image that changed much, before and after.
+class GatePicture:
+    """A picture of an image that changed much, before and after.
 
     Attributes
     ----------
     path
         A PNG file.
     title
-        What it is of, with the change of its Dice.
+        Name of the image and the change of its Dice.
     """
 
     path: Path
@@ -55,8 +55,8 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What the gate says.
+class GateSummary:
+    """Verdict, reasons, figures and pictures of the gate.
 
     Attributes
     ----------
@@ -67,81 +67,80 @@ class Judgement:
     reasons
         Sentences with numbers.
     rows
-        Figures, first of the reference patients.
+        Figures, those of the reference patients first.
     pictures
-        The largest changes first.
+        Pictures, those with the largest changes first.
     left_out
-        One sentence for each thing that was not judged on.
+        One sentence for each image or figure that was not used.
     """
 
     candidate: str
     parent: str
     verdict: str
     reasons: tuple[str, ...]
-    rows: tuple[Row, ...]
-    pictures: tuple[Picture, ...]
+    rows: tuple[GateRow, ...]
+    pictures: tuple[GatePicture, ...]
     left_out: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether the candidate may take its parent's place."""
+        """Whether the candidate may replace its parent."""
         return self.verdict == "passed"
 
     @property
     def sentence(self) -> str:
-        """The verdict for people."""
+        """The verdict in one sentence."""
         return {
-            "passed": f"{self.candidate} passed the gate: it may take the place of {self.parent}.",
+            "passed": f"{self.candidate} passed the gate: it may replace {self.parent}.",
             "refused": f"{self.candidate} did not pass the gate, so {self.parent} stays in use.",
         }.get(
             self.verdict,
-            f"The gate cannot tell whether {self.candidate} is better, so {self.parent} stays in "
-            "use.",
+            f"The gate is undecided about {self.candidate}, so {self.parent} stays in use.",
         )
 
 
-def read_judgement(report: Path) -> Judgement:
+def read_gate_report(report: Path) -> GateSummary:
     """Read a report of the gate.
 
     Parameters
     ----------
     report
-        ``report.json``; its pictures lie beside it.
+        ``report.json``; its pictures are in the same folder.
 
     Raises
     ------
     FlomoError
-        If it cannot be read or is of another layout.
+        If it cannot be read or has another layout.
     """
     try:
-        told = json.loads(report.read_text(encoding="utf-8"))
-        return Judgement(
-            candidate=str(told["candidate"]["name"]),
-            parent=str(told["parent"]["name"]),
-            verdict=str(told["verdict"]),
-            reasons=tuple(map(str, told["reasons"])),
-            rows=tuple(_rows(told)),
-            pictures=tuple(_pictures(told, report.parent)),
-            left_out=tuple(map(str, told.get("left_out", ()))),
+        content = json.loads(report.read_text(encoding="utf-8"))
+        return GateSummary(
+            candidate=str(content["candidate"]["name"]),
+            parent=str(content["parent"]["name"]),
+            verdict=str(content["verdict"]),
+            reasons=tuple(map(str, content["reasons"])),
+            rows=tuple(_rows(content)),
+            pictures=tuple(_pictures(content, report.parent)),
+            left_out=tuple(map(str, content.get("left_out", ()))),
         )
     except OSError as error:
         raise FlomoError(
             f"The report of the gate cannot be read: {error.strerror or error}."
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise FlomoError("The report of the gate is damaged; train again.") from error
+        raise FlomoError("The report of the gate is damaged; start a new training.") from error
 
 
-def _rows(told: Mapping[str, Any]) -> Iterator[Row]:
+def _rows(content: Mapping[str, Any]) -> Iterator[GateRow]:
     for key, title in PARTS:
-        part = told.get(key)
+        part = content.get(key)
         if part is None:
             continue
         for structure in (part["mean"], *part["structures"]):
             for metric, name, digits in METRICS:
                 figure = structure[metric]
                 if figure["difference"] is not None:
-                    yield Row(
+                    yield GateRow(
                         title,
                         str(structure["name"]),
                         name,
@@ -162,10 +161,13 @@ def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _pictures(told: Mapping[str, Any], folder: Path) -> Iterator[Picture]:
-    drawn = [image for image in told["images"] if image.get("picture")]
-    for image in sorted(drawn, key=lambda one: -abs((one["after"] or 0) - (one["before"] or 0))):
+def _pictures(content: Mapping[str, Any], folder: Path) -> Iterator[GatePicture]:
+    def change_of(image: Mapping[str, Any]) -> float:
+        return abs((image["after"] or 0) - (image["before"] or 0))
+
+    with_picture = [image for image in content["images"] if image.get("picture")]
+    for image in sorted(with_picture, key=change_of, reverse=True):
         path = folder / Path(str(image["picture"])).name
         if path.is_file():
             change = f"{_number(image['before'], 3)} to {_number(image['after'], 3)}"
-            yield Picture(path, f"{image['image']}: Dice {change}")
+            yield GatePicture(path, f"{image['image']}: Dice {change}")

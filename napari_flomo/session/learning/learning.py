@@ -1,4 +1,4 @@
-"""The way from accepted slices to a model in use, without any window."""
+"""From accepted slices to a promoted model: count, train, compare, promote; without a window."""
 
 from __future__ import annotations
 
@@ -10,42 +10,60 @@ from pathlib import Path
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import default_store
 from napari_flomo.errors import FlomoError
-from napari_flomo.jobs import Job, State, Worker, detached
+from napari_flomo.jobs import FinetuneConfig, Job, State, Worker
 from napari_flomo.models import base_of, in_use, promote, promoted_for, promotions, rollback
-from napari_flomo.session.learning.training import (
-    Request,
-    Training,
-    all_trainings,
+from napari_flomo.session.learning.available import (
+    AvailableSlices,
+    Readiness,
+    card_of,
+    count_available,
+)
+from napari_flomo.session.learning.state import LearnState, learn_state
+from napari_flomo.session.learning.training_run import (
+    TrainingRequest,
+    TrainingRun,
+    all_runs,
+    new_run,
     trainings_folder,
 )
-from napari_flomo.session.learning.waiting import Readiness, Waiting, card_of, count_waiting
 from napari_flomo.session.observers import Observers
 
-USED, KEPT_OLD, DROPPED = "used", "kept old", "dropped"
+# Decisions as they are written to disk.
+PROMOTED, KEPT_PARENT, DISCARDED = "used", "kept old", "dropped"
 
-_NEEDED = ("flomo_training", "lightning", "monai")
+_PACKAGES = ("flomo_training", "lightning", "monai")
 
 Dispatch = Callable[[Callable[[], None]], None]
 Observer = Callable[[], None]
 
 
-class Learning:
-    """What waits to be learnt, the training that runs or was not decided about yet, and its fate.
+def missing_packages() -> str | None:
+    """Return what to install before a training can be started here; None if nothing."""
+    if all(find_spec(name) for name in _PACKAGES):
+        return None
+    return (
+        'Learning needs the training package; install it with: pip install "napari-flomo[train]".'
+    )
 
-    A training is a program of its own in a folder of its own: it goes on when the viewer closes,
-    and is found again by the next one.
+
+class Learning:
+    """The accepted slices, and the training that is running or awaits a decision.
+
+    A training is a process of its own in a folder of its own: it goes on when the viewer closes,
+    and the next viewer finds it.
 
     Parameters
     ----------
     dispatch
-        As in `Session`: hands a function over to the viewer's thread. Observers are called there.
+        As in `Session`: passes a function on to the viewer's thread. Observers are called there.
     store, folder
-        Asked for the store of corrections and for the folder of trainings; the user's own by
-        default.
+        Return the store of corrections and the folder of trainings; the user's own by default.
     worker
-        Makes a worker that counts with the training package; it is closed after each answer.
+        Creates a worker whose Python has the training package; it is closed after each answer.
     executable
         The Python to train with; this one by default.
+    obstacle
+        Returns why no training can be started on this computer, and what to do; None if it can.
     """
 
     def __init__(
@@ -56,47 +74,55 @@ class Learning:
         folder: Callable[[], Path] = trainings_folder,
         worker: Callable[[], Worker] = Worker,
         executable: str | None = None,
+        obstacle: Callable[[], str | None] = missing_packages,
     ) -> None:
         self._dispatch = dispatch or _at_once
         self._store = store
         self._folder = folder
         self._make_worker = worker
         self._executable = executable
+        self._find_obstacle = obstacle
         self._observers = Observers[[]]()
         self._checking: tuple[str, Worker] | None = None
-        self._stale = False
+        self._outdated = False
         self._closed = False
+        self.obstacle = obstacle()
+        self._available = ""
         self.readiness: Readiness | None = None
-        self.training: Training | None = None
-        self.find_again()
-
-    # What is there
+        self.training: TrainingRun | None = None
+        self.attach_latest()
 
     @property
-    def obstacle(self) -> str | None:
-        """Why nothing can be learnt on this computer, and what to do; None if all is there."""
-        missing = [name for name in _NEEDED if find_spec(name) is None]
-        if self._executable is not None or not missing:
-            return None
-        return (
-            "Learning needs the training package; install it with: pip install "
-            '"napari-flomo[train]".'
-        )
+    def store(self) -> str:
+        """Folder of the corrections."""
+        return str(self._store())
 
     @property
     def running(self) -> bool:
         """Whether a training is under way."""
         return self.training is not None and not self.training.state.final
 
+    def state(self, base: str) -> LearnState:
+        """Return what a panel shows and offers; reads no correction, see `count`."""
+        return learn_state(
+            self.training,
+            available=self._available,
+            obstacle=self.obstacle,
+            readiness=self.readiness,
+            promoted=self.can_roll_back(base),
+        )
+
+    # Corrections
+
     @staticmethod
     def base(chosen: str | None = None) -> str:
-        """Return the model to teach: what stands for the chosen one, or for the default, now.
+        """Return the model to fine-tune: what is in use for the chosen model, or for the default.
 
-        Of a tuned model that was taken back it is what stands for its base.
+        For a tuned model whose promotion was undone, this is what is in use for its base.
         """
         return in_use(_root(chosen or DEFAULT_MODEL))
 
-    def waiting(self, base: str) -> Waiting:
+    def available(self, base: str) -> AvailableSlices:
         """Count the accepted slices that a model can learn from; reads records only.
 
         Raises
@@ -104,160 +130,147 @@ class Learning:
         FlomoError
             If the model or the store cannot be read.
         """
-        return count_waiting(self._store(), card_of(base), self._learnt_until())
+        return count_available(self._store(), card_of(base), self._last_sequence())
+
+    def count(self, base: str) -> None:
+        """Look again at what is available and installed, for `state`; reads the disk."""
+        self.obstacle = self._find_obstacle()
+        try:
+            self._available = self.available(base).sentence
+        except FlomoError as error:
+            self._available = str(error)
 
     def check(self, base: str) -> None:
-        """Ask the training package whether that is enough, in a process of its own.
+        """Ask the training package whether there are enough corrections, in another process.
 
-        Returns at once; `readiness` is None until the answer is there, then the observers are told.
+        Returns at once. `readiness` is None until the answer arrives; then observers are notified.
+        Does nothing while a training is under way, which needs the computer, or if there is
+        nothing to learn from.
         """
-        if self.obstacle is not None or self._closed:
+        if self.obstacle is not None or self._closed or self.running or not self._any(base):
             return
         if self._checking is not None:
             if self._checking[0] == base:
-                self._stale = True  # something came meanwhile: ask again after this answer
+                self._outdated = True  # there may be new corrections: ask again after this answer
                 return
             self._checking[1].close()
-        self._stale = False
+        self._outdated = False
         self.readiness = None
         worker = self._make_worker()
         self._checking = base, worker
-        arguments = {"store": str(self._store()), "base": base}
-        job = worker.submit("readiness", arguments)
-        job.on_end(lambda job: self._dispatch(lambda: self._checked(worker, job)))
+        job = worker.submit("readiness", FinetuneConfig(base, self.store).to_json())
+        job.on_end(lambda job: self._dispatch(lambda: self._on_readiness(worker, job)))
 
     # Training
 
-    def train(
-        self,
-        base: str,
-        *,
-        replay: str | None = None,
-        reference: str | None = None,
-        device: str = "auto",
-        settings: str | None = None,
-    ) -> Training:
-        """Start a training; see `Request` for what it is told.
+    def train(self, config: FinetuneConfig) -> TrainingRun:
+        """Start a training.
 
         Raises
         ------
         FlomoError
-            If one runs already, nothing waits, a folder is missing, or it cannot be started.
+            If one is under way, there is nothing to learn from, a folder is missing, or no process
+            can be started.
         """
         if self.obstacle is not None:
             raise FlomoError(self.obstacle)
-        self._check_none_runs()
-        waiting = self.waiting(base)
-        if not waiting.slices:
-            raise FlomoError(waiting.sentence)
-        for path, what in ((replay, "to rehearse"), (reference, "to be judged on")):
+        self._check_not_running()
+        available = self.available(config.base)
+        if not available.slices:
+            raise FlomoError(available.sentence)
+        for path, title in ((config.replay, "replay data"), (config.reference, "reference data")):
             if path and not Path(path).expanduser().exists():
-                raise FlomoError(f"There is no {path}; choose the data {what} again.")
-        request = Request(
-            base,
-            str(self._store()),
-            waiting.sequence,
-            replay or None,
-            reference or None,
-            device,
-            settings,
-        )
-        return self._follow(Training.start(request, self._folder(), self._executable))
+                raise FlomoError(f"{path} does not exist; choose the {title} again.")
+        request = TrainingRequest(**config.to_json(), sequence=available.sequence)
+        return self._follow(new_run(request, self._folder()).start(self._executable))
 
-    def resume(self) -> Training:
-        """Go on with a training that was cancelled or cut off, from its last checkpoint.
+    def resume(self) -> TrainingRun:
+        """Resume a training that was cancelled or interrupted, from its last checkpoint.
 
         Raises
         ------
         FlomoError
-            If there is none, or it cannot be started.
+            If there is none, or no process can be started.
         """
-        self._check_none_runs()
+        self._check_not_running()
         if self.training is None or self.training.state is State.DONE:
-            raise FlomoError("There is no training to go on with; start one.")
-        return self._follow(self.training.resumed(self._executable))
+            raise FlomoError("There is no training to resume; start one.")
+        run = TrainingRun(self.training.folder, self.training.request)
+        return self._follow(run.start(self._executable))
 
     def cancel(self) -> None:
         """Ask the training to stop; it ends within a second, and can be resumed."""
         if self.training is not None:
-            self.training.job.cancel()
+            self.training.cancel()
 
-    def find_again(self) -> Training | None:
-        """Take up the latest training of an earlier day, unless somebody decided about it."""
-        for folder, request in all_trainings(self._folder()):
-            job = detached.attach(folder)
-            if job is None:
-                continue
-            training = Training(folder, request, job)
-            return None if training.decision else self._follow(training)
+    def attach_latest(self) -> TrainingRun | None:
+        """Follow the latest training that was started before, unless the user decided about it."""
+        for run in all_runs(self._folder()):
+            if run.attach():
+                return None if run.decision else self._follow(run)
         return None
 
-    # What becomes of it
+    # Decisions
 
-    def use(self, *, despite_gate: bool = False) -> str:
-        """Let the candidate take the place of its parent; return its name.
+    def promote(self, *, despite_gate: bool = False) -> str:
+        """Replace the parent by the candidate and return the candidate's name.
 
         Raises
         ------
         FlomoError
-            If the gate did not let it pass (unless ``despite_gate``, which is recorded), or its
-            parent is not the model in use any more.
+            If the candidate did not pass the gate (unless ``despite_gate``, which is recorded), or
+            its parent is no longer in use.
         """
-        training = self._finished()
-        promote(training.candidate, despite_gate=despite_gate)
-        training.decide(USED)
-        self.training = None
-        self._tell()
-        return training.candidate
+        run = self._finished()
+        candidate = run.candidate
+        promote(candidate, despite_gate=despite_gate)
+        self._decide(run, PROMOTED)
+        return candidate
 
-    def keep_old(self) -> str:
-        """Leave the parent in use; the candidate stays on the shelf. Return the parent's name."""
-        training = self._finished()
-        training.decide(KEPT_OLD)
-        self.training = None
-        self._tell()
-        return training.request.base
+    def keep_parent(self) -> str:
+        """Keep the parent in use and return its name; the candidate stays installed."""
+        run = self._finished()
+        self._decide(run, KEPT_PARENT)
+        return run.request.base
 
-    def drop(self) -> None:
-        """Let go of a training that failed or was cancelled.
+    def discard(self) -> None:
+        """Forget a training that failed or was cancelled.
 
         Raises
         ------
         FlomoError
-            If that cannot be written down.
+            If that cannot be recorded.
         """
         if self.training is not None and self.training.state in (State.FAILED, State.CANCELLED):
-            self.training.decide(DROPPED)
-            self.training = None
-            self._tell()
+            self._decide(self.training, DISCARDED)
 
     @staticmethod
     def can_roll_back(model: str) -> bool:
-        """Tell whether a model stands in the place of another one."""
+        """Return True if a model was promoted in place of another."""
         with suppress(FlomoError):
-            return bool(_stack(model))
+            return bool(_promotions_of(model))
         return False
 
     def roll_back(self, model: str) -> str:
-        """Go back to the model that was in use before; return its name.
+        """Undo the last promotion and return the model that is in use again.
 
         Raises
         ------
         FlomoError
-            If nothing was promoted in its place.
+            If there was no promotion.
         """
-        back = rollback(model)
-        self._tell()
-        return back
+        previous = rollback(model)
+        self._notify()
+        return previous
 
     # Observers
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Call ``observer()`` on every change; returns a function that ends it."""
+        """Call ``observer()`` on every change; returns a function that ends this."""
         return self._observers.add(observer)
 
     def close(self, *, stop: bool = False) -> None:
-        """Listen no more; a training that runs goes on, unless it is to stop."""
+        """Stop following; a training that is under way goes on, unless ``stop`` is set."""
         self._closed = True
         self._observers.clear()
         if stop:
@@ -266,53 +279,61 @@ class Learning:
             self._checking[1].close()
             self._checking = None
 
-    def _follow(self, training: Training) -> Training:
-        self.training = training
-        training.job.on_progress(lambda _: self._dispatch(self._tell))
-        training.job.on_end(lambda _: self._dispatch(self._tell))
-        self._tell()
-        return training
+    def _follow(self, run: TrainingRun) -> TrainingRun:
+        self.training = run
+        run.on_progress(lambda _: self._dispatch(self._notify))
+        run.on_end(lambda _: self._dispatch(self._notify))
+        self._notify()
+        return run
 
-    def _checked(self, worker: Worker, job: Job) -> None:
+    def _decide(self, run: TrainingRun, decision: str) -> None:
+        run.decide(decision)
+        self.training = None
+        self._notify()
+
+    def _on_readiness(self, worker: Worker, job: Job) -> None:
         worker.close()
         if self._checking is None or self._checking[1] is not worker:
             return
         base, self._checking = self._checking[0], None
         if job.state is State.DONE:
-            self.readiness = Readiness.of(job.result(0))
+            self.readiness = Readiness.from_json(job.result(0))
         elif job.problem is not None:
             self.readiness = Readiness(False, job.problem.sentence)
-        if self._stale:
+        if self._outdated:
             self.check(base)
-        self._tell()
+        self._notify()
 
-    def _check_none_runs(self) -> None:
+    def _any(self, base: str) -> bool:
+        with suppress(FlomoError):
+            return self.available(base).slices > 0
+        return False
+
+    def _check_not_running(self) -> None:
         if self.running:
             raise FlomoError("A training is under way; wait until it is done, or cancel it first.")
 
-    def _finished(self) -> Training:
+    def _finished(self) -> TrainingRun:
         if self.training is None or self.training.state is not State.DONE:
             raise FlomoError("There is no trained model to decide about.")
         return self.training
 
-    def _learnt_until(self) -> int:
+    def _last_sequence(self) -> int:
         """Return the number of the last correction that a finished training knew."""
-        return max(
-            (
-                request.sequence
-                for folder, request in all_trainings(self._folder())
-                if (folder / "model" / "card.json").is_file()
-            ),
-            default=0,
+        finished = (
+            run.request.sequence
+            for run in all_runs(self._folder())
+            if (run.folder / "model" / "card.json").is_file()
         )
+        return max(finished, default=0)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if not self._closed:
-            self._observers.tell()
+            self._observers.notify()
 
 
-def _stack(model: str) -> list[str]:
-    """Return what was promoted for a model, or on whose stack it is."""
+def _promotions_of(model: str) -> list[str]:
+    """Return what was promoted for a model, or for the base that it was promoted for."""
     own = [one.name for one in promotions(model)]
     if own:
         return own

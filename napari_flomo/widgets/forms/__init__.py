@@ -13,6 +13,16 @@ from napari_flomo.widgets.forms.form import (
     pairs,
     set_choices,
     set_tips,
+    show_value,
 )
 
-__all__ = ["Option", "add_beside", "insert_below", "make_form", "pairs", "set_choices", "set_tips"]
+__all__ = [
+    "Option",
+    "add_beside",
+    "insert_below",
+    "make_form",
+    "pairs",
+    "set_choices",
+    "set_tips",
+    "show_value",
+]

@@ -15,6 +15,7 @@ from magicgui.widgets import (
     TupleEdit,
     Widget,
 )
+from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QRadioButton, QSlider, QWidget
 
@@ -123,6 +124,13 @@ def set_choices(row: ComboBox, options: Sequence[Option], default: Any = None) -
             if values:
                 row.value = next((one for one in (before, default) if one in values), values[0])
     set_tips(row, options)
+
+
+def show_value(row: ValueWidget, value: Any) -> None:
+    """Show a value without emitting ``changed``; what a combo box does not offer is ignored."""
+    if value in getattr(row, "choices", (value,)):
+        with row.changed.blocked():
+            row.value = value
 
 
 def set_tips(row: ComboBox | RadioButtons, options: Sequence[Option]) -> None:

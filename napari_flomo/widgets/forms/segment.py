@@ -6,19 +6,9 @@ from typing import Annotated
 
 from napari.layers import Image
 
-from napari_flomo.session.messages import MIRRORED_TIP, MIRRORED_TITLE
+from napari_flomo.session.messages import DEVICES, MIRRORED_TIP, MIRRORED_TITLE, SCOPES
 from napari_flomo.widgets.forms.form import Option, pairs
 
-DEVICES: list[Option] = [
-    ("Automatic", "auto", "The GPU if there is one, else the CPU"),
-    ("CPU", "cpu", "Slower, but always available"),
-    ("GPU (CUDA)", "cuda", "An NVIDIA graphics card"),
-]
-SCOPES: list[Option] = [
-    ("This slice", "slice", "Only the slice on the screen; other slices keep their labels"),
-    ("This stack", "stack", "All slices of the current frame"),
-    ("All frames", "all", "All slices in all frames of a cine"),
-]
 VIEWS: list[Option] = [
     ("Plain", False, "Predict each slice once"),
     (MIRRORED_TITLE, True, MIRRORED_TIP),

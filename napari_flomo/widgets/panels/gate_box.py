@@ -1,8 +1,8 @@
-"""What the gate found of a candidate: verdict, reasons, figures and pictures, before and after."""
+"""Report of the gate: verdict, reasons, table and pictures, before and after."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -17,41 +17,38 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_flomo.session.learning import Judgement
+from napari_flomo.session.learning import GateSummary
 from napari_flomo.widgets.panels.panel import note
 
 _COLUMNS = (
-    ("Of", "What was measured"),
-    ("Metric", "Dice: overlap, 1 is perfect. HD95: distance of the contours. ECE: how far stated "
-     "probability is from truth"),
+    ("Structure", "Where it was measured"),
+    ("Metric", "Dice: overlap, 1 is perfect. HD95: 95th percentile of the contour distance. ECE: "
+     "expected calibration error of the probabilities"),
     ("Before", "The model that is in use"),
     ("After", "The new model"),
-    ("Change", "After less before; tooltips give 95 % intervals where patients are enough"),
+    ("Change", "After minus before; tooltips show 95 % intervals where there are enough patients"),
 )  # fmt: skip
-_VERDICTS = {"passed": "#3fa45b", "refused": "#e05050"}
-_UNDECIDED = "#e0a030"
+_VERDICT_COLOURS = {"passed": "#3fa45b", "refused": "#e05050"}
+_UNDECIDED_COLOUR = "#e0a030"
 
 
 class GateBox(QWidget):
-    """Shows a `Judgement`; decides nothing."""
-
-    turned = Signal()
-    """Another picture is shown."""
+    """Shows a `GateSummary`."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._judgement: Judgement | None = None
+        self._summary: GateSummary | None = None
         self._number = 0
         self._pixmap = QPixmap()
-        self.verdict = note("What the gate says of the new model")
+        self.verdict = note("Verdict of the gate on the new model")
         self.verdict.setTextFormat(Qt.TextFormat.RichText)
-        self.reasons = note("Why, with the numbers")
+        self.reasons = note("Reasons, with the numbers")
         self.table = QTableWidget(0, len(_COLUMNS))
         for column, (title, tip) in enumerate(_COLUMNS):
             item = QTableWidgetItem(title)
             item.setToolTip(tip)
             self.table.setHorizontalHeaderItem(column, item)
-        self.table.setToolTip("The model that is in use and the new one, on the same images")
+        self.table.setToolTip("The model in use and the new one, measured on the same images")
         self.table.verticalHeader().setVisible(False)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -60,39 +57,39 @@ class GateBox(QWidget):
         self.table.setMinimumHeight(170)
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        # The picture follows the panel's width; it must not keep the panel from getting narrower.
+        # The picture follows the width of the panel and must not limit it.
         self.picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.picture.setToolTip("An image that changed much: before, after, and the truth")
-        self.title = note("What the picture is of")
-        self.back, self.forth = QPushButton("◀"), QPushButton("▶")
+        self.title = note("Image and change of its Dice")
+        self.previous_button, self.next_button = QPushButton("◀"), QPushButton("▶")
         for button, step, tip in (
-            (self.back, -1, "The picture before"),
-            (self.forth, 1, "The next picture"),
+            (self.previous_button, -1, "Previous picture"),
+            (self.next_button, 1, "Next picture"),
         ):
             button.setFixedWidth(32)
             button.setToolTip(tip)
             button.clicked.connect(lambda _=False, by=step: self._turn(by))
         row = QHBoxLayout()
-        row.addWidget(self.back)
+        row.addWidget(self.previous_button)
         row.addWidget(self.title, 1)
-        row.addWidget(self.forth)
+        row.addWidget(self.next_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.verdict, self.reasons, self.table, self.picture):
             layout.addWidget(widget)
         layout.addLayout(row)
 
-    def show_judgement(self, judgement: Judgement) -> None:
-        """Show another judgement."""
-        if judgement == self._judgement:
+    def show_summary(self, summary: GateSummary) -> None:
+        """Show another report."""
+        if summary == self._summary:
             return
-        self._judgement, self._number = judgement, 0
-        colour = _VERDICTS.get(judgement.verdict, _UNDECIDED)
-        self.verdict.setText(f'<b style="color:{colour}">{judgement.sentence}</b>')
-        said = [f"• {reason}" for reason in judgement.reasons]
-        said += [f"• {sentence}" for sentence in judgement.left_out]
+        self._summary, self._number = summary, 0
+        colour = _VERDICT_COLOURS.get(summary.verdict, _UNDECIDED_COLOUR)
+        self.verdict.setText(f'<b style="color:{colour}">{summary.sentence}</b>')
+        said = [f"• {reason}" for reason in summary.reasons]
+        said += [f"• {sentence}" for sentence in summary.left_out]
         self.reasons.setText("\n".join(said))
-        self._fill(judgement)
+        self._fill(summary)
         self._turn(0)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
@@ -100,10 +97,10 @@ class GateBox(QWidget):
         super().resizeEvent(event)
         self._fit()
 
-    def _fill(self, judgement: Judgement) -> None:
+    def _fill(self, summary: GateSummary) -> None:
         rows: list[tuple[str, ...]] = []
         part = ""
-        for row in judgement.rows:
+        for row in summary.rows:
             if row.part != part:
                 part = row.part
                 rows.append((part,))
@@ -124,10 +121,10 @@ class GateBox(QWidget):
                 self.table.setSpan(number, 0, 1, len(_COLUMNS))
 
     def _turn(self, by: int) -> None:
-        pictures = () if self._judgement is None else self._judgement.pictures
+        pictures = () if self._summary is None else self._summary.pictures
         for widget in (self.picture, self.title):
             widget.setVisible(bool(pictures))
-        for button in (self.back, self.forth):
+        for button in (self.previous_button, self.next_button):
             button.setVisible(len(pictures) > 1)
         if pictures:
             self._number = (self._number + by) % len(pictures)
@@ -135,7 +132,6 @@ class GateBox(QWidget):
             self._pixmap = QPixmap(str(shown.path))
             self.title.setText(f"{shown.title} ({self._number + 1} of {len(pictures)})")
             self._fit()
-            self.turned.emit()
 
     def _fit(self) -> None:
         if not self._pixmap.isNull():

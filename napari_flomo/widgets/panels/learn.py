@@ -1,22 +1,17 @@
-"""The Learn panel: what waits, train, curves, the gate's verdict, use or keep."""
+"""The Learn panel: available corrections, training, curves, report of the gate, decision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFormLayout,
     QFrame,
     QGroupBox,
     QHBoxLayout,
-    QLineEdit,
     QProgressBar,
-    QPushButton,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -24,13 +19,19 @@ from qtpy.QtWidgets import (
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
-from napari_flomo.session import CorrectionKept, State
+from napari_flomo.session import CorrectionKept
+from napari_flomo.session.learning import kept_text, promoted_text, rolled_back_text
 from napari_flomo.session.messages import progress_text
 from napari_flomo.widgets.curve_plot import CurvePlot
-from napari_flomo.widgets.folder_row import FolderRow
+from napari_flomo.widgets.forms import make_form, set_choices
+from napari_flomo.widgets.forms.learn import (
+    CorrectionOptions,
+    make_finetune_form,
+    on_folder_chosen,
+)
 from napari_flomo.widgets.messages import MessageBar
 from napari_flomo.widgets.panels.gate_box import GateBox
-from napari_flomo.widgets.panels.panel import Panel, note
+from napari_flomo.widgets.panels.panel import Panel, button, note
 from napari_flomo.widgets.viewer_state import desk_of
 
 if TYPE_CHECKING:
@@ -38,17 +39,17 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
     from napari_flomo.session import Event
-    from napari_flomo.session.learning import Learning, Training
+    from napari_flomo.session.learning import FinetuneConfig, Learning, LearnState, TrainingRun
 
-SETTLE_MS = 150
-"""A training tells every step; the panel is drawn a few times a second."""
+REFRESH_MS = 150
+"""A training reports every step; the panel is drawn a few times a second."""
 
 CHECK_MS = 2500
-"""After the last accepted slice, the training package is asked whether there are enough."""
+"""Delay after the last accepted slice before the training package is asked if there are enough."""
 
 
 class LearnPanel(Panel):
-    """Teach a model what was corrected.
+    """Fine-tune a model on the corrections.
 
     Parameters
     ----------
@@ -58,17 +59,16 @@ class LearnPanel(Panel):
     Attributes
     ----------
     settings
-        YAML file with numbers that differ from the training package's; for scripts.
+        YAML file with hyperparameters that differ from those of the training package; for scripts.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(desk_of(napari_viewer))
         self.settings: str | None = None
-        self._said_of_store = ""
-        self._later = _timer(self, SETTLE_MS, self.refresh)
-        self._count_later = _timer(self, SETTLE_MS, self.count)
+        self._refresh_later = _timer(self, REFRESH_MS, self.refresh)
+        self._count_later = _timer(self, REFRESH_MS, self.count)
         self._check_later = _timer(self, CHECK_MS, self._check)
-        self._shown: Training | None = None
+        self._reported: TrainingRun | None = None  # whose end is in the message bar
         self._build()
         self._arrange()
         self.fill_bases()
@@ -79,91 +79,82 @@ class LearnPanel(Panel):
 
     @property
     def learning(self) -> Learning:
-        """Behind this panel."""
+        """The state behind this panel."""
         return self.viewer_state.learn()
 
     @property
+    def config(self) -> FinetuneConfig:
+        """What is chosen on the panel."""
+        device = self.viewer_state.preferences.device
+        return replace(self.form(), device=device, settings=self.settings)
+
+    @property
     def base(self) -> str:
-        """Name of the model to teach."""
-        return str(self.base_box.currentData() or "")
+        """Name of the model to fine-tune."""
+        return str(self.form.base.value or "")
 
     # What is on the panel
 
     def _build(self) -> None:
         preferences = self.viewer_state.preferences
-        self.waiting = note("Accepted slices in your store of corrections, and whether they do")
-        self.keep_box = QCheckBox("Keep accepted slices")
-        self.keep_box.setChecked(preferences.keep_corrections)
-        self.keep_box.setToolTip(
-            "Keep a copy of every image with its accepted slices in the store of corrections on "
-            "this computer; no names, dates or folders"
+        self.summary = note("Corrections in your store, and whether they are enough for a training")
+        self.corrections = make_form(CorrectionOptions)
+        self.corrections.update(
+            reader=preferences.reader, keep_corrections=preferences.keep_corrections
         )
-        self.keep_box.toggled.connect(partial(setattr, preferences, "keep_corrections"))
-        self.alias = QLineEdit(preferences.reader)
-        self.alias.setToolTip("An alias that stands for you in the store: letters and digits")
-        self.alias.editingFinished.connect(self._set_alias)
-        self.base_box = QComboBox()
-        self.base_box.setToolTip("The model that shall learn; it stays as it is")
-        self.base_box.activated.connect(lambda _: self._on_base())
-        self.replay = FolderRow(
-            "Data to rehearse",
-            "none: it is held near what it knows",
-            "Prepared data that the model was trained on, so that it does not forget it",
-            partial(setattr, preferences, "replay"),
+        self.corrections.reader.native.editingFinished.connect(self._on_corrections)
+        self.corrections.keep_corrections.changed.connect(lambda _keep: self._on_corrections())
+        self.form = make_finetune_form(self.learning.store)
+        self.form.base.changed.connect(lambda _base: self._on_base())
+        for name in ("replay", "reference"):
+            self.form[name].value = getattr(preferences, name) or None
+            on_folder_chosen(self.form, name, self._on_folder)
+        self.train_button = button(
+            "Train", "Fine-tune a copy of the model; the model itself is not changed", self.train
         )
-        self.replay.show_folder(preferences.replay)
-        self.reference = FolderRow(
-            "Reference patients",
-            "what comes with the model",
-            "Labelled data that no model was trained on: the new one must not be worse there",
-            partial(setattr, preferences, "reference"),
+        self.cancel_button = button(
+            "Cancel", "Stop within a second; the training can be resumed", self.learning.cancel
         )
-        self.reference.show_folder(preferences.reference)
-        self.train_button = QPushButton("Train")
-        self.train_button.setToolTip("Teach a copy of the model; the one in use stays as it is")
-        self.train_button.clicked.connect(lambda _: self.train())
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop within a second; it can go on later where it was")
-        self.cancel_button.clicked.connect(lambda _: self.learning.cancel())
         self.progress = QProgressBar()
-        self.progress.setToolTip("How far the training is, and about how long it will take")
+        self.progress.setToolTip("Progress and estimated remaining time")
         self.curves = CurvePlot()
         self.gate = GateBox()
-        self.use_button = QPushButton("Use the new model")
-        self.use_button.setToolTip("Segment with the new model from now on")
-        self.use_button.clicked.connect(lambda _: self.use())
-        self.keep_button = QPushButton("Keep the old one")
-        self.keep_button.setToolTip("Nothing changes; the new model stays on the shelf")
-        self.keep_button.clicked.connect(lambda _: self.keep_old())
-        self.back_button = QPushButton("Back to the previous model")
-        self.back_button.setToolTip("Take back the last Use; no model is deleted")
-        self.back_button.clicked.connect(lambda _: self.roll_back())
+        self.promote_button = button(
+            "Use the new model", "Use the new model for segmentation from now on", self.promote
+        )
+        self.keep_button = button(
+            "Keep the old one", "Change nothing; the new model stays installed", self.keep_parent
+        )
+        self.rollback_button = button(
+            "Back to the previous model",
+            "Undo the last promotion; no model is deleted",
+            self.roll_back,
+        )
         self.message = MessageBar()
 
     def _arrange(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow(self.waiting)
-        form.addRow("Your alias", self.alias)
-        form.addRow(self.keep_box)
-        form.addRow("Teach", self.base_box)
-        form.addRow("Rehearse", self.replay)
-        form.addRow("Judge on", self.reference)
-        buttons, decide = QHBoxLayout(), QHBoxLayout()
+        buttons, decision = QHBoxLayout(), QHBoxLayout()
         buttons.addWidget(self.train_button, 2)
         buttons.addWidget(self.cancel_button, 1)
-        decide.addWidget(self.use_button)
-        decide.addWidget(self.keep_button)
+        decision.addWidget(self.promote_button)
+        decision.addWidget(self.keep_button)
         self.gate_group = QGroupBox("The gate")
-        self.gate_group.setToolTip("The new model beside the one in use, on the same images")
+        self.gate_group.setToolTip("The new model and the one in use, compared on the same images")
         inner = QVBoxLayout(self.gate_group)
         inner.addWidget(self.gate)
-        inner.addLayout(decide)
+        inner.addLayout(decision)
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        layout.addLayout(form)
+        for widget in (self.summary, self.corrections.native, self.form.native):
+            layout.addWidget(widget)
         layout.addLayout(buttons)
-        for widget in (self.progress, self.curves, self.gate_group, self.back_button, self.message):
+        for widget in (
+            self.progress,
+            self.curves,
+            self.gate_group,
+            self.rollback_button,
+            self.message,
+        ):
             layout.addWidget(widget)
         layout.addStretch(1)
         scroll = self._scroll = QScrollArea()
@@ -176,98 +167,109 @@ class LearnPanel(Panel):
         outer.addWidget(scroll)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Count anew, whatever happened while the panel was hidden."""
+        """Count again, whatever happened while the panel was hidden."""
         super().showEvent(event)
         self.count()
         self._check_later.start()
 
     def fill_bases(self) -> None:
-        """List the models on this computer; the one in use is chosen."""
+        """List the models on this computer and choose the one in use."""
+        options = [
+            (f"{one.name} ({one.state})" if one.state else one.name, one.name, one.summary)
+            for one in list_models()
+            if one.folder is not None
+        ]
+        set_choices(self.form.base, options)
         chosen = self.learning.base(self.viewer_state.preferences.base)
-        self.base_box.clear()
-        for state in list_models():
-            if state.folder is not None:
-                title = f"{state.name} ({state.state})" if state.state else state.name
-                self.base_box.addItem(title, state.name)
-        self.base_box.setCurrentIndex(max(self.base_box.findData(chosen), 0))
+        if chosen in self.form.base.choices:
+            with self.form.base.changed.blocked():
+                self.form.base.value = chosen
 
     def count(self) -> None:
-        """Count what waits; reads a record for each correction, so not with every step."""
-        try:
-            self._said_of_store = self.learning.waiting(self.base).sentence
-        except FlomoError as error:
-            self._said_of_store = str(error)
+        """Count the available slices; reads a record for each correction."""
+        self.learning.count(self.base)
         self.refresh()
 
     def _refresh_soon(self) -> None:
-        # Not put off by the next step: one that takes less than the pause would do so for ever.
-        if not self._later.isActive():
-            self._later.start()
+        # Not restarted by the next step: steps faster than the delay would postpone it for ever.
+        if not self._refresh_later.isActive():
+            self._refresh_later.start()
 
     def refresh(self) -> None:
-        """Show what waits, what runs and what was found."""
-        learning, training = self.learning, self.learning.training
-        running = learning.running
-        self.waiting.setText(self._waiting_text())
-        refused = learning.readiness is not None and not learning.readiness.ready
-        possible = learning.obstacle is None and not running and not refused
-        self.train_button.setEnabled(possible)
+        """Show the state of `Learning`."""
+        training, state = self.learning.training, self.learning.state(self.base)
+        self.summary.setText(state.summary)
+        self.train_button.setEnabled(state.can_train)
         for widget in (self.progress, self.cancel_button):
-            widget.setVisible(running)
+            widget.setVisible(state.running)
         self.curves.setVisible(training is not None)
         if training is not None:
-            progress = training.progress
-            self.progress.setRange(0, progress.total)
-            self.progress.setValue(progress.done)
-            self.progress.setFormat(progress_text(progress))
-            points = training.points()
-            self.curves.show_points(points, max((point.step for point in points), default=0))
-        self._show_end(training)
-        self.back_button.setVisible(learning.can_roll_back(self.base))
+            self.progress.setRange(0, state.progress.total)
+            self.progress.setValue(state.progress.done)
+            self.progress.setFormat(progress_text(state.progress))
+            self.curves.show_points(training.points())
+        self.gate_group.setVisible(state.gate is not None)
+        if state.gate is not None:
+            self.gate.show_summary(state.gate)
+        self.promote_button.setEnabled(state.can_promote)
+        self.rollback_button.setVisible(state.can_roll_back)
+        if training is not None and training.state.final and training is not self._reported:
+            self._reported = training
+            self._count_later.start()
+            self._report_end(state)
+        inside, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
+        if inside is not None:  # there is no horizontal scroll bar: nothing may be cut off
+            needed = inside.minimumSizeHint().width() + bar.sizeHint().width()
+            self._scroll.setMinimumWidth(needed)
+
+    def _report_end(self, state: LearnState) -> None:
+        """Show how a training ended that has no report of the gate."""
+        if state.gate is not None:
+            return
+        choices = []
+        if state.can_resume:
+            choices = [
+                ("Resume", self.resume, "Resume from the last checkpoint"),
+                ("Discard", self.discard, "Do not offer this training again"),
+            ]
+        self.message.show_message(
+            state.outcome, level=state.level, details=state.details, choices=choices
+        )
 
     # What the user does
 
     def train(self) -> None:
         """Start a training."""
         self.message.clear()
-        self._attempt(
-            lambda: self.learning.train(
-                self.base,
-                replay=self.replay.folder,
-                reference=self.reference.folder,
-                device=self.viewer_state.preferences.device,
-                settings=self.settings,
-            )
-        )
+        self._attempt(lambda: self.learning.train(self.config))
 
-    def use(self) -> None:
-        """Let the new model take the place of the old one."""
+    def resume(self) -> None:
+        """Resume a training that stopped."""
+        self._attempt(self.learning.resume)
 
-        def promote() -> None:
-            name = self.learning.use()
-            self.viewer_state.use_model(name)
-            self.message.show_message(f"{name} is in use from now on.")
+    def discard(self) -> None:
+        """Forget a training that stopped."""
+        self._attempt(self.learning.discard)
 
-        self._attempt(promote)
-
-    def keep_old(self) -> None:
-        """Leave everything as it is."""
-
-        def keep() -> None:
-            name = self.learning.keep_old()
-            self.message.show_message(f"{name} stays in use; the new model is under Models.")
-
-        self._attempt(keep)
+    def promote(self) -> None:
+        """Use the new model from now on."""
+        self._switch(self.learning.promote, promoted_text)
 
     def roll_back(self) -> None:
-        """Go back to the model that was in use before."""
+        """Use the previous model again."""
+        self._switch(lambda: self.learning.roll_back(self.base), rolled_back_text)
 
-        def back() -> None:
-            name = self.learning.roll_back(self.base)
-            self.viewer_state.use_model(name)
-            self.message.show_message(f"{name} is in use again.")
+    def keep_parent(self) -> None:
+        """Keep using the old model."""
+        self._attempt(lambda: self.message.show_message(kept_text(self.learning.keep_parent())))
 
-        self._attempt(back)
+    def _switch(self, action: Callable[[], str], text: Callable[[str], str]) -> None:
+        def switch() -> None:
+            model = action()
+            self.viewer_state.use_model(model)
+            self.message.show_message(text(model))
+
+        self._attempt(switch)
 
     def _attempt(self, action: Callable[[], object]) -> None:
         try:
@@ -276,12 +278,18 @@ class LearnPanel(Panel):
             self.message.show_message(str(error), level="warning")
         self.count()
 
-    def _set_alias(self) -> None:
+    def _on_corrections(self) -> None:
+        preferences, chosen = self.viewer_state.preferences, self.corrections()
+        preferences.keep_corrections = chosen.keep_corrections
         try:
-            self.viewer_state.preferences.reader = self.alias.text().strip()
+            preferences.reader = chosen.reader.strip()
         except FlomoError as error:
             self.message.show_message(str(error), level="warning")
-            self.alias.setText(self.viewer_state.preferences.reader)
+            self.corrections.reader.value = preferences.reader
+
+    def _on_folder(self) -> None:
+        preferences, chosen = self.viewer_state.preferences, self.form()
+        preferences.replay, preferences.reference = chosen.replay or "", chosen.reference or ""
 
     def _on_base(self) -> None:
         self.viewer_state.preferences.base = self.base
@@ -289,71 +297,9 @@ class LearnPanel(Panel):
         self.count()
 
     def _check(self) -> None:
-        """Ask the training package, while somebody looks and no training needs the computer."""
-        if self.isVisible() and self.base and not self.learning.running and self._slices():
+        """Ask the training package if there are enough corrections, while the panel is visible."""
+        if self.isVisible() and self.base:
             self.learning.check(self.base)
-
-    def _slices(self) -> int:
-        try:
-            return self.learning.waiting(self.base).slices
-        except FlomoError:
-            return 0
-
-    # What happens
-
-    def _waiting_text(self) -> str:
-        learning = self.learning
-        said = [self._said_of_store]
-        if learning.obstacle is not None:
-            said.append(learning.obstacle)
-        elif learning.readiness is not None:
-            said += [learning.readiness.sentence, *learning.readiness.skipped]
-        return " ".join(said)
-
-    def _show_end(self, training: Training | None) -> None:
-        """Show the gate's verdict, or why there is none."""
-        state = None if training is None else training.state
-        done = training is not None and state is State.DONE
-        if (
-            training is not None
-            and training is not self._shown
-            and state
-            in (
-                State.DONE,
-                State.FAILED,
-                State.CANCELLED,
-            )
-        ):
-            self._shown = training
-            self._count_later.start()
-            self._say_end(training)
-        if done and training is not None:
-            try:
-                judgement = training.judgement()
-            except FlomoError as error:
-                self.message.show_message(str(error), level="error")
-                done = False
-            else:
-                self.gate.show_judgement(judgement)
-                self.use_button.setEnabled(judgement.passed)
-        self.gate_group.setVisible(done)
-        inside, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
-        if inside is not None:  # nothing is cut off at the side, where there is no bar to scroll
-            needed = inside.minimumSizeHint().width() + bar.sizeHint().width()
-            self._scroll.setMinimumWidth(needed)
-
-    def _say_end(self, training: Training) -> None:
-        again = [
-            ("Go on", lambda: self._attempt(self.learning.resume), "From where it was"),
-            ("Drop it", lambda: self._attempt(self.learning.drop), "Offer it no more"),
-        ]
-        problem = training.problem
-        if training.state is State.CANCELLED:
-            self.message.show_message("The training was stopped.", choices=again)
-        elif problem is not None:
-            self.message.show_message(
-                problem.sentence, level="error", details=problem.details, choices=again
-            )
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, CorrectionKept):

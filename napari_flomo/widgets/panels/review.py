@@ -23,11 +23,13 @@ from napari_flomo.session import (
     CorrectionKept,
     LabelsChanged,
     LocksChanged,
+    Message,
     Place,
     ReviewChanged,
     RunFinished,
+    messages,
 )
-from napari_flomo.widgets import exporting, review_actions
+from napari_flomo.widgets import exporting
 from napari_flomo.widgets.comparing import CompareBox
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.messages import MessageBar
@@ -36,13 +38,12 @@ from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
 from napari_flomo.widgets.review_list import ReviewList
 from napari_flomo.widgets.structures import Structures
 from napari_flomo.widgets.uncertainty_plot import UncertaintyPlot
-from napari_flomo.widgets.viewer_state import Said, desk_of
+from napari_flomo.widgets.viewer_state import desk_of
 
 if TYPE_CHECKING:
     import napari.viewer
 
     from napari_flomo.session import Event, OpenImage
-    from napari_flomo.widgets.viewer_state import ViewerState
 
 FORMATS = (
     "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha);;"
@@ -70,6 +71,7 @@ class ReviewPanel(Panel):
         self.refresh()
 
     def _build(self) -> None:
+        presenter = self.viewer_state.presenter
         self.title = note("The image under review, and how far you are")
         self.plot = UncertaintyPlot()
         self.plot.clicked.connect(self._on_bar)
@@ -78,13 +80,13 @@ class ReviewPanel(Panel):
         self.list.setMinimumHeight(150)
         self.previous_button = QPushButton("◀ Previous")
         self.previous_button.setToolTip("Back to the slice before in this list (Shift+N)")
-        self.previous_button.clicked.connect(partial(self._step, review_actions.previous_uncertain))
+        self.previous_button.clicked.connect(partial(self._step, presenter.previous))
         self.accept_button = QPushButton("✓ Accept")
         self.accept_button.setToolTip("This slice is right; go to the next uncertain one (A)")
-        self.accept_button.clicked.connect(partial(self._step, review_actions.accept))
+        self.accept_button.clicked.connect(partial(self._step, presenter.accept))
         self.next_button = QPushButton("Next ▶")
         self.next_button.setToolTip("The next uncertain slice, without accepting this one (N)")
-        self.next_button.clicked.connect(partial(self._step, review_actions.next_uncertain))
+        self.next_button.clicked.connect(partial(self._step, presenter.next))
         self.kept = note(
             "Accepted slices are kept in your store of corrections, to be learnt from; see Learn"
         )
@@ -167,15 +169,15 @@ class ReviewPanel(Panel):
         elif entry.labels.save(path, plugin=PLUGIN):
             self.message.show_message(f"Saved to {path}.")
 
-    def attempt(self, action: Callable[[], None]) -> None:
+    def attempt(self, action: Callable[[], object]) -> None:
         """Do something, and say so when it is refused."""
         try:
             action()
         except FlomoError as error:
             self.message.show_message(str(error), level="warning")
 
-    def _step(self, step: Callable[[ViewerState], None], _clicked: bool = False) -> None:
-        self.attempt(lambda: step(self.viewer_state))
+    def _step(self, step: Callable[[str | None], object], _clicked: bool = False) -> None:
+        self.attempt(lambda: step(self.viewer_state.key))
 
     def _ask_and_save(self) -> None:
         entry = self.viewer_state.current
@@ -189,9 +191,9 @@ class ReviewPanel(Panel):
         return None if entry is None else self.viewer_state.opened(entry)
 
     def _go_to(self, place: Place) -> None:
-        entry = self.viewer_state.current
-        if entry is not None:
-            self.attempt(lambda: review_actions.go_to(self.viewer_state, entry, place))
+        key = self.viewer_state.key
+        if key is not None:
+            self.attempt(lambda: self.viewer_state.presenter.go_to(key, place))
 
     def _on_bar(self, slice_: int) -> None:
         entry = self.viewer_state.current
@@ -220,13 +222,7 @@ class ReviewPanel(Panel):
         image = self._image()
         kept = None if image is None else image.kept
         self.kept.setVisible(kept is not None)
-        if kept is not None and kept.problem is not None:
-            self.kept.setText(f"Not kept for learning yet: {kept.problem} It is tried again.")
-        elif kept is not None:
-            slices = (
-                "1 accepted slice is" if kept.slices == 1 else f"{kept.slices} accepted slices are"
-            )
-            self.kept.setText(f"{slices} kept for learning.")
+        self.kept.setText("" if kept is None else messages.kept_text(kept))
 
     def _on_event(self, event: Event) -> None:
         image = self._image()
@@ -240,7 +236,7 @@ class ReviewPanel(Panel):
             self.list.show_review(image.review, "frames" in image.volume.axes)
             self.structures.refresh()
 
-    def _on_said(self, said: Said) -> None:
+    def _on_said(self, said: Message) -> None:
         self.message.show_message(
             said.text, level=said.level, details=said.details, choices=said.choices
         )

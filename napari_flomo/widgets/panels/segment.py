@@ -13,7 +13,8 @@ from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
-    Problem,
+    Choice,
+    Message,
     Progress,
     RunCancelled,
     RunFailed,
@@ -21,28 +22,38 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
     messages,
-    remarks_after,
 )
-from napari_flomo.session.messages import card_text, progress_text
+from napari_flomo.session.messages import (
+    DEVICES,
+    DISCLAIMER,
+    SCOPES,
+    card_text,
+    model_title,
+    progress_text,
+)
 from napari_flomo.widgets import segmenting
-from napari_flomo.widgets.entries import Entry
-from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, set_tips
-from napari_flomo.widgets.forms.segment import DEVICES, SCOPES, VIEWS, SegmentOptions
+from napari_flomo.widgets.forms import (
+    add_beside,
+    insert_below,
+    make_form,
+    set_choices,
+    set_tips,
+    show_value,
+)
+from napari_flomo.widgets.forms.segment import VIEWS, SegmentOptions
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
-from napari_flomo.widgets.messages import Choice, MessageBar
+from napari_flomo.widgets.messages import MessageBar
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
 from napari_flomo.widgets.panels.panel import Panel, button, note
 from napari_flomo.widgets.panels.restore import offer
-from napari_flomo.widgets.viewer_state import Said, desk_of
+from napari_flomo.widgets.viewer_state import desk_of
 
 if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Image
 
     from napari_flomo.session import Event, Run
-
-DISCLAIMER = "For research and education. Not a medical device."
 
 
 class SegmentPanel(Panel):
@@ -134,11 +145,11 @@ class SegmentPanel(Panel):
 
     def fill_models(self) -> None:
         """List the models again, as after a download."""
-        options = []
-        for state in list_models():
-            if state.place != "unpublished":
-                title = state.name if state.folder else f"{state.name} (will be downloaded)"
-                options.append((title, state.name, state.summary))
+        options = [
+            (model_title(state), state.name, state.summary)
+            for state in list_models()
+            if state.place != "unpublished"
+        ]
         set_choices(self.form.model, options, default=in_use(DEFAULT_MODEL))
         self._show_card()
 
@@ -150,15 +161,12 @@ class SegmentPanel(Panel):
     def refresh(self) -> None:
         """Show what is open now."""
         entry, images = self.viewer_state.current, self.form.image
-        image = None if entry is None else entry.image
         options = [(one.image.name, one.image, "") for one in self.viewer_state.entries]
-        with images.changed.blocked():
-            set_choices(images, options)
-            if image in images.choices:  # while layers are renamed, two may have one name
-                images.value = image
+        set_choices(images, options)
         if entry is None:
             self.image_line.setText("Open an image, or drop a file or DICOM folder on the window.")
         else:
+            show_value(images, entry.image)
             self.image_line.setText(describe(entry.image, entry.slice_axis))
         self._refresh_geometry()
         self.review_button.setEnabled(entry is not None and entry.labels is not None)
@@ -166,22 +174,18 @@ class SegmentPanel(Panel):
 
     # What the user does
 
-    def segment(self, device: str | None = None, *, sure: bool = False) -> None:
-        """Start a run; ask first if it would overwrite corrections, unless ``sure``."""
-        entry, options = self.viewer_state.current, self.form()
-        if entry is not None and not sure and self.viewer_state.session.running is None:
-            count = self._corrected(entry)
-            if count:
-                self._ask_before(count, device)
-                return
+    def segment(self, *, confirmed: bool = False) -> None:
+        """Start, or ask first if that would overwrite work of the user."""
+        options = self.form()
         self.message.clear()
         self.attempt(
             lambda: segmenting.segment(
                 self.viewer_state,
                 options.model,
-                device or options.device,
+                options.device,
                 options.scope,
                 mirrored=options.mirrored,
+                confirmed=confirmed,
             )
         )
 
@@ -201,19 +205,6 @@ class SegmentPanel(Panel):
             action()
         except FlomoError as error:
             self.message.show_message(str(error), level="warning")
-
-    def _corrected(self, entry: Entry) -> int:
-        scope = segmenting.scope_of(self.viewer_state, entry, self.form().scope)
-        return segmenting.corrected_slices(self.viewer_state, entry, scope)
-
-    def _ask_before(self, count: int, device: str | None) -> None:
-        slices = "a slice that you corrected" if count == 1 else f"{count} slices you corrected"
-        again = partial(self.segment, device, sure=True)
-        self.message.show_message(
-            f"This will find the labels of {slices} anew; Ctrl+Z on the labels brings yours back.",
-            level="warning",
-            choices=[("Segment anyway", again, "Replace the labels; one Undo brings them back")],
-        )
 
     def _tell_of_training(self) -> None:
         """Say that a training of an earlier day runs or has ended, unless there is more urgent."""
@@ -253,9 +244,8 @@ class SegmentPanel(Panel):
     def _choose_remembered(self) -> None:
         preferences = self.viewer_state.preferences
         self.choose_model(preferences.model or in_use(DEFAULT_MODEL))
-        if preferences.device in self.form.device.choices:
-            self.form.update(device=preferences.device)
-        self.form.update(mirrored=preferences.mirrored)
+        show_value(self.form.device, preferences.device)
+        show_value(self.form.mirrored, preferences.mirrored)
         if preferences.warning:
             self.message.show_message(preferences.warning, level="warning")
 
@@ -270,8 +260,7 @@ class SegmentPanel(Panel):
             axes = messages.slice_axis_choices(unclear).items()
             options = [(messages.SLICE_AXIS_PROMPT, None, "")]
             set_choices(form.slice_axis, options + [(title, name, "") for name, title in axes])
-            with form.slice_axis.changed.blocked():
-                form.slice_axis.value = entry.slice_axis
+            show_value(form.slice_axis, entry.slice_axis)
 
     def _refresh_scope(self) -> None:
         entry = self.viewer_state.current
@@ -293,23 +282,18 @@ class SegmentPanel(Panel):
             self._show_running(event.run)
         elif isinstance(event, RunProgressed):
             self._show_progress(event.progress)
-        elif isinstance(event, RunFailed):
+        elif isinstance(event, RunFailed | RunCancelled | RunFinished):
             self._show_running(None)
-            self._show_problem(event.problem)
-        elif isinstance(event, RunCancelled):
-            self._show_running(None)
-            self.message.show_message("Cancelled; nothing was changed.")
-        elif isinstance(event, RunFinished):
-            self._show_running(None)
-            if event.run.task == "pull":
+            if isinstance(event, RunFinished) and event.run.task == "pull":
                 self.fill_models()
-            remarks = remarks_after(self.viewer_state.session.images, event.run.key)
-            if remarks and not event.run.only_maps:
-                self.message.show_message(remarks, level="warning")
 
-    def _on_said(self, said: Said) -> None:
+    def _on_said(self, said: Message) -> None:
+        choices = said.choices
+        if said.kind == "missing_model":
+            tip = "Download the model, or choose another"
+            choices = (*choices, Choice("Models…", partial(self.open, "Models"), tip))
         self.message.show_message(
-            said.text, level=said.level, details=said.details, choices=said.choices
+            said.text, level=said.level, details=said.details, choices=choices
         )
 
     def _on_models(self, name: str) -> None:
@@ -336,16 +320,3 @@ class SegmentPanel(Panel):
         self.progress.setRange(0, progress.total)
         self.progress.setValue(progress.done)
         self.progress.setFormat(progress_text(progress))
-
-    def _show_problem(self, problem: Problem) -> None:
-        choices: list[Choice] = []
-        if problem.kind == "out_of_gpu_memory":
-            on_cpu = partial(self.segment, "cpu", sure=True)
-            choices = [("Use the CPU", on_cpu, "Do the same on the CPU: slower, but it fits")]
-        elif problem.kind == "missing_model":
-            choices = [
-                ("Models…", partial(self.open, "Models"), "Download the model, or choose another")
-            ]
-        self.message.show_message(
-            problem.sentence, level="error", details=problem.details, choices=choices
-        )

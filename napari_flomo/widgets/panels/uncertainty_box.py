@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import RunFailed, RunFinished, RunProgressed, uncertainty_maps
+from napari_flomo.session import RunFinished, RunProgressed, uncertainty_maps
 from napari_flomo.session.messages import progress_text
 from napari_flomo.widgets import overlay, segmenting
-from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices
+from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, show_value
 from napari_flomo.widgets.forms.review import UncertaintyOptions
 from napari_flomo.widgets.legend import Legend
 from napari_flomo.widgets.panels.panel import button, note
@@ -107,13 +107,12 @@ class UncertaintyBox(QWidget):
             ]
         set_choices(row, options)
         if entry is not None and entry.map in computed:
-            with row.changed.blocked():
-                row.value = entry.map
+            show_value(row, entry.map)
 
     def _choose_map(self, name: str | None) -> None:
         entry = self._viewer_state.current
-        if entry is not None and name in self._computed:
-            self._viewer_state.show_uncertainty(entry, name)
+        if entry is not None and entry.key is not None and name in self._computed:
+            self._viewer_state.presenter.show_map(entry.key, name)
         self._show_offer()
 
     def _show_offer(self) -> None:
@@ -133,7 +132,12 @@ class UncertaintyBox(QWidget):
             run.cancel()
             return
         try:
-            segmenting.compute_uncertainty(self._viewer_state, self.form.map.value)
+            segmenting.check_idle(self._viewer_state)
+            self._viewer_state.presenter.compute_map(
+                self._viewer_state.key,
+                self.form.map.value,
+                self._viewer_state.preferences.device,
+            )
         except FlomoError as error:
             self._viewer_state.say(str(error), "warning")
 
@@ -149,17 +153,13 @@ class UncertaintyBox(QWidget):
         self.refresh()
         if isinstance(event, RunFinished) and self._layer is not None:
             self._layer.visible = True
-        elif isinstance(event, RunFailed):
-            self._viewer_state.say(event.problem.sentence, "error", event.problem.details)
 
     def _show(self, visible: bool) -> None:
         if self._layer is not None:
             self._layer.visible = visible
 
     def _on_visible(self, _event: object = None) -> None:
-        overlaid = self.form.overlay
-        with overlaid.changed.blocked():
-            overlaid.value = self._layer is not None and self._layer.visible
+        show_value(self.form.overlay, self._layer is not None and self._layer.visible)
 
     def _on_scale(self, _event: object = None) -> None:
         limits = (0, 1) if self._layer is None else self._layer.contrast_limits

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import slicer
 import vtk
 
 from FLoMoSegmentationLib.images import Source
 from FLoMoSegmentationLib.record import Record
-from napari_flomo.errors import FlomoError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_flomo.session import Autosave, Earlier
 
 Watch = tuple[Any, int]
 
@@ -45,20 +38,9 @@ class Entry:
         Tells whether the voxels are still those that the session has, see `Source.state`.
     record
         Its results in the scene; None before the first run.
-    model
-        What the last run was asked to segment with: a name or a folder; empty where it is not
-        known, as after a scene was loaded.
-    wanted
-        The map of uncertainty that is computed, or was the last to be asked for.
     painted
         Frames that were on the screen when something was done to the segments since they were last
         read; somebody may have painted.
-    labels
-        The array of the session that the segments show; None before the first run.
-    keeper
-        Writes strokes to the disk; None while there are none that are not saved.
-    earlier
-        What was accepted of it on an earlier day, as long as that is offered.
     restoring
         Whether its results are being read from the scene, and must not be written there.
     """
@@ -67,12 +49,7 @@ class Entry:
     source: Source
     state: tuple[Any, ...]
     record: Record | None = None
-    model: str = ""
-    wanted: str = ""
     painted: set[int] = field(default_factory=set)
-    labels: NDArray[np.integer] | None = field(default=None, repr=False)
-    keeper: Autosave | None = None
-    earlier: Earlier | None = None
     restoring: bool = False
     watches: list[Watch] = field(default_factory=list)
     watched: Any = None
@@ -100,13 +77,6 @@ class Entry:
             node.RemoveObserver(tag)
         self.watches.clear()
         self.watched = None
-
-
-def refuse_without(entry: Entry | None) -> Entry:
-    """Return an entry, or raise the sentence for someone who has segmented nothing yet."""
-    if entry is None or entry.record is None:
-        raise FlomoError("There is nothing to review yet; segment the image first.")
-    return entry
 
 
 class SceneWatch:

@@ -228,21 +228,13 @@ def check_transform(node: Any) -> None:
 def describe(source: Source) -> str:
     """Say in one line what an image is; reads no voxels."""
     from FLoMoSegmentationLib.axes import layout_of  # which imports this module
-    from napari_flomo.session.messages import SLICE_AXIS_UNCLEAR
+    from napari_flomo.session.messages import layout_text
 
     extent = source.node.GetImageData()
     if extent is None:
         return f"{source.node.GetName()} has no voxels."
-    layout = layout_of(source)
-    slices, rows, columns = layout.spatial_shape
-    column, row, between = layout.geometry.spacing
-    parts = [f"{source.n_frames} frames"] if source.n_frames > 1 else []
-    parts.append(f"{slices} slices" if slices != 1 else "1 slice")
-    parts.append(f"{rows} × {columns} pixels")
-    thick = f" × {between:.3g}" if slices > 1 else ""
-    parts.append(f"{row:.3g} × {column:.3g}{thick} mm")
-    if not layout.slice_axis_known:
-        parts.append(SLICE_AXIS_UNCLEAR)
+    n_frames = source.n_frames if source.n_frames > 1 else None
+    parts = [layout_text(layout_of(source), n_frames)]
     parent = source.node.GetParentTransformNode()
     if parent is not None:
         parts.append(f"moved by {parent.GetName()}")

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import scene_sync, strokes, versions, views
+from FLoMoSegmentationLib import scene_sync, segments, strokes, versions, views
 from FLoMoSegmentationLib.entries import Entry, SceneWatch
 from FLoMoSegmentationLib.frames import refresh
 from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.record import Record
+from FLoMoSegmentationLib.scene_adapter import Host, NoHost, SceneAdapter
 from FLoMoSegmentationLib.uncertainty import THRESHOLD
+from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     CorrectionWriter,
-    EarlierFound,
     Event,
     LabelsChanged,
+    LocksChanged,
     Place,
     Preferences,
+    Presenter,
     ReviewChanged,
     Run,
-    RunFinished,
     Scope,
     Session,
-    messages,
 )
 
 if TYPE_CHECKING:
@@ -44,17 +44,17 @@ class Logic:
         Drained by a timer in Slicer's own thread; all reports come through it.
     preferences
         The user's, shared with napari.
-    keeper
+    writer
         Keeps accepted slices; by default in the same store of corrections as napari.
-    editor
-        Returns the Segment Editor widget, for its undo; None where there is none.
-    say
-        Called with a sentence and its level ("info", "warning") when strokes cannot be written.
+    host
+        The module's panel; without one, messages go nowhere.
 
     Attributes
     ----------
     session
         Images, runs, review and measures, as in napari.
+    presenter
+        What the user may ask for, as in napari.
     threshold
         Of the uncertainty when it is first shown.
     """
@@ -65,19 +65,18 @@ class Logic:
         pump: Pump,
         *,
         preferences: Preferences | None = None,
-        keeper: CorrectionWriter | None = None,
-        editor: Callable[[], Any] = lambda: None,
-        say: Callable[[str, str], None] = lambda _text, _level: None,
+        writer: CorrectionWriter | None = None,
+        host: Host | None = None,
     ) -> None:
         self.preferences = preferences or Preferences()
         self.pump = pump
         self.threshold = THRESHOLD
-        keeper = keeper or CorrectionWriter(
+        writer = writer or CorrectionWriter(
             reader=lambda: self.preferences.reader, software={"slicer": versions.version_text()}
         )
-        self.session = Session(worker, self._dispatch, keeper)
-        self.editor = editor
-        self._say = say
+        adapter = self.adapter = SceneAdapter(self, host or NoHost())
+        self.session = Session(worker, adapter.dispatch, writer)
+        self.presenter = Presenter(self.session, adapter, self.preferences)
         self._entries: list[Entry] = []
         self.session.subscribe(self._on_event)
         self._watch = SceneWatch(slicer.mrmlScene, self._on_removed, self.clear, self._on_loaded)
@@ -97,6 +96,10 @@ class Logic:
             if node in (entry.source.node, entry.source.sequence):
                 return entry
         return None
+
+    def entry_with(self, key: str | None) -> Entry | None:
+        """Return an image by its key in the session."""
+        return next((entry for entry in self._entries if entry.key == key), None)
 
     def open(self, node: Any) -> Entry:
         """Take an image up, with what the scene knows of it; one that was changed is taken anew.
@@ -118,7 +121,7 @@ class Logic:
         key = self.session.add(volume, source.node.GetName())
         entry = Entry(key, source, state, Record.of(source.node))
         self._entries.append(entry)
-        scene_sync.bring_back(self.session, entry)
+        scene_sync.restore(self.session, entry)
         entry.watch()
         return entry
 
@@ -134,20 +137,24 @@ class Logic:
     # Work
 
     def segment(
-        self, node: Any, model: str, device: str, scope: str, *, mirrored: bool = False
-    ) -> Run:
-        """Start to segment an image.
+        self,
+        node: Any,
+        model: str,
+        device: str,
+        choice: str,
+        *,
+        mirrored: bool = False,
+    ) -> None:
+        """Start to segment an image; ask first if that would overwrite work of the user.
 
         Parameters
         ----------
         node
             A volume, or a sequence of volumes.
-        model, device
-            As everywhere.
-        scope
+        model, device, mirrored
+            See `Session.segment`.
+        choice
             ``"slice"``: the one in the main view; ``"stack"``: the frame on the screen; ``"all"``.
-        mirrored
-            Whether the mean over mirrored views counts.
 
         Raises
         ------
@@ -155,70 +162,46 @@ class Logic:
             If the image, the model or the moment does not allow it.
         """
         entry = self.open(node)
-        self.take_strokes(entry)
-        strokes.take_locks(self.session, entry)
-        part = self.scope(entry, scope)
-        run = self.session.segment(entry.key, model, device, part, mirrored=mirrored)
-        self.preferences.model, self.preferences.device = model, device
-        self.preferences.mirrored = mirrored
-        return run
+        self.presenter.segment(
+            entry.key, model, device, self.scope(entry, choice), mirrored=mirrored
+        )
 
-    def scope(self, entry: Entry, name: str) -> Scope:
-        """Return what part of an image is meant by this slice, this stack or all frames."""
-        place = views.place_on_screen(entry.source)
-        frames = (place.frame,) if entry.source.n_frames > 1 else None
-        if name == "slice":
-            return Scope((place.slice,), frames)
-        return Scope(None, frames if name == "stack" else None)
+    def scope(self, entry: Entry, choice: str) -> Scope:
+        """Return the scope of a choice in the panel."""
+        return Scope.of_choice(choice, views.place_on_screen(entry.source), entry.source.n_frames)
 
-    def corrected_slices(self, entry: Entry, scope: Scope) -> int:
-        """Return how many slices that a person corrected would be found anew."""
-        image = self.session.image(entry.key)
-        if image.labels is None or image.segmentation is None:
-            return 0
-        self.take_strokes(entry)
-        differs = image.labels.data != image.segmentation.labels.data
-        slices = differs.any(axis=(-2, -1)).reshape(image.volume.n_frames, -1)
-        return int((slices & scope.mask(*slices.shape)).sum())
+    def show_map(self, entry: Entry, name: str) -> None:
+        """Show another uncertainty map that an image has.
+
+        Raises
+        ------
+        FlomoError
+            If the image was changed since it was segmented.
+        """
+        self._check_unchanged(entry)
+        self.presenter.show_map(entry.key, name)
+
+    def compute_map(self, entry: Entry | None, name: str, device: str, model: str = "") -> Run:
+        """Start to compute an uncertainty map; see `Presenter.compute_map`.
+
+        Raises
+        ------
+        FlomoError
+            If there are no labels yet, the image was changed since, or something is under way.
+        """
+        if entry is not None:
+            self._check_unchanged(entry)
+        return self.presenter.compute_map(None if entry is None else entry.key, name, device, model)
 
     def take_strokes(self, entry: Entry) -> list[Place]:
         """Take over what was painted in the Segment Editor; return the slices that changed."""
-        return strokes.take(self.session, entry, self.tell)
+        return strokes.take(self.session, entry)
 
     def look(self) -> None:
         """Take over and write down what was painted on any image, as a timer does now and then."""
         for entry in self._entries:
-            strokes.take(self.session, entry, self.tell, everywhere=False)
-            strokes.let_go_if_saved(entry)
-
-    def tell(self, problem: str | None) -> None:
-        """Say that strokes cannot be written, or that they can again; from any thread."""
-        level = "info" if problem is None else "warning"
-        self.pump.put(lambda: self._say(messages.journal_text(problem), level))
-
-    # Review: each goes to the slice and returns where that is, or None for nowhere.
-
-    def next(self, entry: Entry) -> Place | None:
-        """Go to the next uncertain slice."""
-        self.take_strokes(entry)
-        return self._gone(entry, self.session.review_next(entry.key))
-
-    def previous(self, entry: Entry) -> Place | None:
-        """Go back to the slice before in the review."""
-        return self._gone(entry, self.session.review_previous(entry.key))
-
-    def go_to(self, entry: Entry, place: Place) -> Place | None:
-        """Go to a slice of the review."""
-        return self._gone(entry, self.session.review_go_to(entry.key, place))
-
-    def accept(self, entry: Entry) -> Place | None:
-        """Accept the slice on the screen, have it kept for learning, and go on."""
-        self.take_strokes(entry)
-        place = self.session.review_go_to(entry.key, views.place_on_screen(entry.source))
-        following = self.session.review_accept(entry.key)
-        if entry.keeper is not None:
-            entry.keeper.note_accepted(place)
-        return self._gone(entry, following)
+            strokes.take(self.session, entry, everywhere=False)
+            strokes.report_saved(self.session, entry)
 
     # The end
 
@@ -234,40 +217,18 @@ class Logic:
         self.pump.closed = True
         self.session.close()
 
-    # How results come into the scene
-
-    def _dispatch(self, action: Callable[[], None]) -> None:
-        def take_in() -> None:
-            run = self.session.running
-            entry = self._by_key(run.key) if run is not None else None
-            if entry is not None:
-                self.take_strokes(entry)  # before a result is merged with what was painted
-            action()
-
-        self.pump.put(take_in)
+    # Events
 
     def _on_event(self, event: Event) -> None:
-        of = event.run if isinstance(event, RunFinished) else event
-        entry = self._by_key(getattr(of, "key", None))
+        entry = self.entry_with(getattr(event, "key", None))
         if entry is None:
             return
-        if isinstance(event, RunFinished):
-            first = entry.record is None
-            scene_sync.show(self.session, entry, event.run, self.threshold, self.editor())
-            if first:
-                self.session.recall(entry.key)
-        elif isinstance(event, EarlierFound):
-            entry.earlier = event.earlier
-        elif isinstance(event, LabelsChanged | ReviewChanged):
+        if isinstance(event, LabelsChanged | ReviewChanged):
             scene_sync.note(self.session, entry)
-
-    def _gone(self, entry: Entry, place: Place | None) -> Place | None:
-        if place is not None:
-            views.jump(entry.source, place)
-        return place
-
-    def _by_key(self, key: str | None) -> Entry | None:
-        return next((entry for entry in self._entries if entry.key == key), None)
+        elif isinstance(event, LocksChanged) and entry.record is not None and not entry.restoring:
+            known = self.session.image(entry.key).segmentation
+            if known is not None and entry.record.segmentation is not None:
+                segments.set_finished(entry.record.segmentation, known.card, event.locked)
 
     def _on_removed(self, node: Any) -> None:
         for entry in tuple(self._entries):
@@ -287,7 +248,12 @@ class Logic:
         self.take_strokes(entry)
         self._entries.remove(entry)
         entry.unwatch()
-        strokes.leave(entry)
+        strokes.report_saved(self.session, entry)
         self.session.remove(entry.key)
         if results_too and entry.record is not None:
             entry.record.forget()
+
+    @staticmethod
+    def _check_unchanged(entry: Entry) -> None:
+        if entry.source.state != entry.state:
+            raise FlomoError("This image was changed after it was segmented; segment it again.")

@@ -78,6 +78,7 @@ def write_table(record: Record, name: str, rows: list[Row]) -> Any:
 
 def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
     from napari_flomo.measures import agreement_of
+    from napari_flomo.session.messages import PARTIAL_MEASURES
 
     rows = []
     for name, ventricle in (("left ventricle", heart.left), ("right ventricle", heart.right)):
@@ -100,5 +101,5 @@ def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
         rows.append(Row("heart", "end of diastole", str(heart.ed_frame + 1), "frame"))
         rows.append(Row("heart", "end of systole", str(heart.es_frame + 1), "frame"))
     if not heart.complete:
-        rows.append(Row("heart", "only a part is segmented, so these are too small", "", ""))
+        rows.append(Row("heart", PARTIAL_MEASURES, "", ""))
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from FLoMoSegmentationLib import words
+from napari_flomo.session.messages import progress_text
 
 if TYPE_CHECKING:
     from napari_flomo.jobs import Progress
@@ -20,7 +20,7 @@ def show(bar: Any, progress: Progress) -> None:
     """Show how far work is."""
     bar.setRange(0, progress.total)
     bar.setValue(progress.done)
-    bar.setFormat(words.progress_text(progress))
+    bar.setFormat(progress_text(progress))
 
 
 def stop(bar: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,28 +80,24 @@ def keep_proposed(source: Source, record: Record, image: OpenImage) -> None:
 
 def keep_note(record: Record, image: OpenImage) -> None:
     """Keep model, scores and review of an image in the scene."""
-    from napari_flomo.session import journal_note
+    from napari_flomo.session import note_of
 
-    assert image.review is not None
     record.write(
         {
-            **journal_note(image),
-            "review": image.review.to_dict(),
-            "locked": sorted(image.locked),
+            **note_of(image),
             "slice_axis": image.volume.geometry.affine_ras()[:3, 2].round(6).tolist(),
         }
     )
 
 
 def restore(session: Session, key: str, source: Source, record: Record) -> bool:
-    """Bring the results of a loaded scene back into the session; tell whether there were any.
+    """Restore the results of a loaded scene in the session; return False if there are none.
 
     Raises
     ------
     FlomoError
         If they do not fit the image any more.
     """
-    from napari_flomo.corrections import Replay
     from napari_flomo.models import ModelCard
 
     note, segmentation = record.note, record.segmentation
@@ -112,27 +107,13 @@ def restore(session: Session, key: str, source: Source, record: Record) -> bool:
     card = ModelCard.from_dict(note["card"])
     slices = ijk_to_ras(source.node)[:3, ijk_of(source)[2]]
     note = _turned(note, slices, image.volume.n_slices)
-    review = note.get("review", {})
-    accepted = [row[:2] for row in review.get("states", ()) if row[2] == "accepted"]
-    session.restore(
+    session.restore_saved(
         key,
-        Replay(
-            image=image.volume,
-            proposed=on_grid(image, read_voxels(source, record.proposed).astype(np.uint8)),
-            labels=on_grid(image, read_labels(source, segmentation, card)),
-            strokes=0,
-            accepted=frozenset((int(frame), int(index)) for frame, index in accepted),
-            locked=frozenset(note.get("locked", ())),
-            image_hash=image.hash,
-            about=note,
-            last_change=0.0,
-            lost=None,
-        ),
+        note,
+        on_grid(image, read_voxels(source, record.proposed).astype(np.uint8)),
+        on_grid(image, read_labels(source, segmentation, card)),
+        maps.read(source, record, image),
     )
-    assert image.review is not None
-    assert image.segmentation is not None
-    image.review.restore(review)
-    image.segmentation = replace(image.segmentation, uncertainty=maps.read(source, record, image))
     return True
 
 

@@ -83,12 +83,12 @@ def a_stroke_of_the_editor_is_taken_up_and_undone() -> None:
     effect = editor.activeEffect()
     effect.setParameter("Operation", "FILL")
     effect.self().onApply()
-    _wait(lambda: entry.keeper is not None)  # the timer takes it up
-    assert entry.keeper.flush(), "it is not on the disk"
+    image = panel.logic.session.image(entry.key)
+    _wait(lambda: image.autosave is not None)  # the timer takes it up
+    assert image.autosave.flush(), "it is not on the disk"
     editor.undo()
     assert panel.logic.take_strokes(entry)
-    entry.keeper.finish()  # of a test nothing is to be offered for restoring
-    entry.keeper = None
+    panel.logic.session.labels_saved(entry.key)  # so that nothing is offered for restoring
 
 
 STEPS: tuple[Callable[[], None], ...] = (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from FLoMoSegmentationLib.panels.review import ReviewPanel
     from FLoMoSegmentationLib.panels.segment import SegmentPanel
     from napari_flomo.jobs import Worker
+    from napari_flomo.session import Message
 
 IDLE_MS = 400
 """How often the timer ticks while nothing runs."""
@@ -26,8 +27,6 @@ IDLE_MS = 400
 LOOK_SECONDS = 0.3
 """Strokes are taken up no more often, for the disk, the measures and the review. Less than a tick,
 which may come a little early, so that no stroke waits for two of them."""
-
-DISCLAIMER = "For research and education. Not a medical device."
 
 
 class Widget:
@@ -102,16 +101,17 @@ class Widget:
         from FLoMoSegmentationLib.panels.review import ReviewPanel
         from FLoMoSegmentationLib.panels.segment import SegmentPanel
         from FLoMoSegmentationLib.runner import Pump, make_worker
+        from napari_flomo.session import messages
 
         if self._logic is not None:
             return
         worker = (self._make_worker or make_worker)()
-        self._logic = Logic(worker, Pump(), editor=self._editor, say=self._say)
+        self._logic = Logic(worker, Pump(), host=self)
         self._restore = RestorePanel(self._page("Restore"), self)
         self._segment = SegmentPanel(self._page("Segment"), self)
         self._review = ReviewPanel(self._page("Review"), self)
         self._learn = LearnPanel(self._page("Learn"), self)
-        label = qt.QLabel(DISCLAIMER)
+        label = qt.QLabel(messages.DISCLAIMER)
         self.layout.addWidget(label)
         if hasattr(self.layout, "addStretch"):
             self.layout.addStretch(1)
@@ -196,8 +196,28 @@ class Widget:
         page.setMRMLScene(slicer.mrmlScene)
         return slicer.util.childWidgetVariables(page)
 
-    def _say(self, text: str, level: str) -> None:
-        self.segment.say(text, level)  # which is built after the logic
+    # What the logic asks of the panel
 
-    def _editor(self) -> Any:
+    def editor(self) -> Any:
+        """Return the Segment Editor widget; None while it is not built."""
         return None if self._review is None else self._review.ui.editor
+
+    def notify(self, message: Message) -> None:
+        """Show a message in the Segment section."""
+        self.segment.show_message(message)
+
+    def ask(self, question: Message) -> None:
+        """Put a question in a dialog; do what its choice says if the user agrees."""
+        if question.level == "error":
+            self.segment.say(question.text, question.level)
+        (choice,) = question.choices
+        if slicer.util.confirmOkCancelDisplay(f"{question.text}\n{choice.title}?"):
+            choice.action()
+
+    def chosen_image(self) -> Any:
+        """Return the node of the chosen image; None without one."""
+        return parameters.image(self.parameter_node())
+
+    def choose_image(self, node: Any) -> None:
+        """Choose another image."""
+        parameters.choose_image(self.parameter_node(), node)

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from napari_flomo.cli import main
-from napari_flomo.commands.tasks import TASKS, Context
 from napari_flomo.errors import Cancelled
 from napari_flomo.jobs import JobFailed, Progress, attach, start
 from napari_flomo.jobs.detached import PROGRESS
+from napari_flomo.jobs.tasks import TASKS, Context
 from napari_flomo.models import load_card, load_network
 
 
@@ -59,7 +59,7 @@ def test_the_command_makes_a_judged_candidate(base, fill, numbers, tmp_path, cap
     assert (
         main(["finetune", *options, "--settings", str(numbers), "--device", "cpu", "--resume"]) == 0
     )
-    assert f"The candidate {name} is on the shelf" in capsys.readouterr().out
+    assert f"The candidate {name} was added to the tuned models" in capsys.readouterr().out
 
 
 def test_a_failure_is_told_in_the_folder_too(base, fill, tmp_path, capsys):

@@ -13,11 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flomo_training.finetuning import Settings, finetune, read_settings, tuning
+from flomo_training.finetuning import Settings, read_settings, tuning
 from flomo_training.finetuning.module import Tally, TuningModule
 from flomo_training.finetuning.settings import DEFAULTS
 from flomo_training.recipe import Hardware
 from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.jobs import FinetuneConfig
 from napari_flomo.models import build_network, load_card, load_network, save_model
 from napari_flomo.segmentation import Segmenter
 
@@ -52,6 +53,12 @@ def assert_same_weights(one: Path, other: Path) -> None:
         assert torch.equal(first[name], second[name]), name
 
 
+def finetune(base, store, out, *, replay=None, device="auto", **options):
+    """Call `flomo_training.finetuning.finetune` with paths."""
+    config = FinetuneConfig(str(base), str(store), replay=replay and str(replay), device=device)
+    return tuning.finetune(config, out, **options)
+
+
 class _PowerCut(RuntimeError):
     pass
 
@@ -59,8 +66,8 @@ class _PowerCut(RuntimeError):
 def cut_at(step: int):
     """Return a function that reports progress and fails at a step, as a power cut would."""
 
-    def report(done, total, seconds_left=None, message="", data=None):
-        if message == "Training" and done == step:
+    def report(progress):
+        if progress.message == "Training" and progress.done == step:
             raise _PowerCut
 
     return report
@@ -71,10 +78,10 @@ def test_it_learns_another_scanner(base, fill, settings, tmp_path, make_disc):
     points: list[dict[str, object]] = []
     told: list[tuple[int, int]] = []
 
-    def report(done, total, seconds_left=None, message="", data=None):
-        told.append((done, total))
-        if data is not None:
-            points.append(dict(data))
+    def report(progress):
+        told.append((progress.done, progress.total))
+        if progress.data is not None:
+            points.append(dict(progress.data))
 
     more = replace(settings, steps=48, evaluate_every=12, learning_rate=0.05)
     tuned = finetune(base, store.folder, tmp_path / "run", settings=more, progress=report)
@@ -209,8 +216,8 @@ def test_too_few_slices_are_refused(base, fill, settings, tmp_path):
 def test_cancelled_between_two_batches(base, fill, settings, tmp_path):
     steps: list[int] = []
 
-    def report(done, *_):
-        steps.append(done)
+    def report(progress):
+        steps.append(progress.done)
 
     with pytest.raises(Cancelled, match="can go on"):
         finetune(
@@ -246,7 +253,7 @@ def test_something_else_is_not_resumed(base, fill, settings, tmp_path, what):
     else:
         settings = replace(settings, learning_rate=0.005)
     words = {
-        "base": "model tiny was replaced since this training began",
+        "base": "model tiny was replaced since this training was started",
         "corrections": "corrections have changed",
         "settings": "settings have changed",
     }
@@ -263,11 +270,11 @@ def test_a_base_that_is_replaced_meanwhile(base, fill, settings, tmp_path):
     model = tmp_path / "models" / "tiny"
     shutil.copytree(base, model)
 
-    def report(done, *_):
-        if done == 6:
+    def report(progress):
+        if progress.done == 6:
             replace_model(model)
 
-    with pytest.raises(FlomoError, match="replaced while the training went on"):
+    with pytest.raises(FlomoError, match="replaced during the training"):
         finetune(
             model, fill(patients=3).folder, tmp_path / "run", settings=settings, progress=report
         )

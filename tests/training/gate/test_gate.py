@@ -32,6 +32,7 @@ from napari_flomo.models import (
     save_model,
 )
 from napari_flomo.models.schema import decode, read_json
+from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import read
 
@@ -65,8 +66,8 @@ def test_a_better_model_passes_and_may_be_promoted(
     gate: Callable[..., GateReport], candidate: Make, parent: Path
 ) -> None:
     folder = candidate()
-    steps: list[tuple[int, int, str]] = []
-    report = gate(folder, progress=lambda *step: steps.append(step))
+    steps: list[Progress] = []
+    report = gate(folder, progress=steps.append)
     assert report.verdict == "passed", report.checks
     assert report.passed
     assert all(check.passed for check in report.checks)
@@ -78,10 +79,10 @@ def test_a_better_model_passes_and_may_be_promoted(
     assert wall.name == "wall"
     assert wall.dice.difference is not None
     assert wall.dice.difference > 0.05
-    done, total, message = zip(*steps, strict=True)
-    assert list(done) == sorted(done)
-    assert (done[-1], total[-1]) == (26, 26), "two models, 9 + 4 slices"
-    assert set(message) == {"Looking for leaks", "Comparing", "Drawing"}
+    done = [step.done for step in steps]
+    assert done == sorted(done)
+    assert (done[-1], steps[-1].total) == (26, 26), "two models, 9 + 4 slices"
+    assert {step.message for step in steps} == {"Looking for leaks", "Comparing", "Drawing"}
 
     card = load_card(folder)
     assert card.gate is not None
@@ -215,8 +216,8 @@ def test_cancelled_nothing_is_written(
     card = (folder / "card.json").read_bytes()
     reached: list[float] = []
 
-    def progress(_done: int, _total: int, message: str) -> None:
-        if message == moment and not reached:
+    def progress(progress: Progress) -> None:
+        if progress.message == moment and not reached:
             reached.append(time.monotonic())
 
     with pytest.raises(Cancelled):

@@ -20,15 +20,16 @@ from flomo_training.gate.reference import find_reference, read_reference, refere
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard, install_candidate
+from napari_flomo.progress import Progress
 from napari_flomo.volumes import read
 
 
 def test_everything_is_judged_unless_the_table_says_otherwise(
     reference: Path, card: ModelCard
 ) -> None:
-    steps: list[tuple[int, int]] = []
-    images = read_reference(reference, card, lambda *step: steps.append(step))
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    steps: list[Progress] = []
+    images = read_reference(reference, card, steps.append)
+    assert steps == [Progress(1, 3), Progress(2, 3), Progress(3, 3)]
     assert [image.name for image in images] == [f"reference image {n}" for n in (1, 2, 3)]
     assert {(image.slices, image.codes) for image in images} == {((0, 1, 2), (2, 5))}
     assert len({image.group for image in images}) == 3

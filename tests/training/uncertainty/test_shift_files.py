@@ -93,7 +93,13 @@ def test_what_is_measured_is_not_measured_again(cases, segmenter, tmp_path, quic
     temperatures = {case.patient: 1.5 for case in cases}
     told: list[str] = []
     measure_missing(tmp_path, cases[:1], segmenter, temperatures)
-    measure_missing(tmp_path, cases, segmenter, temperatures, progress=told.append)
+    measure_missing(
+        tmp_path,
+        cases,
+        segmenter,
+        temperatures,
+        progress=lambda progress: told.append(progress.message),
+    )
     names = [case.name for case in cases]
     assert [name for name, _ in quick] == names
     assert told == names[1:]

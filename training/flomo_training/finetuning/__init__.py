@@ -1,4 +1,4 @@
-"""Fine-tuning: corrections teach a model, which must then earn its place at the gate.
+"""Fine-tuning with corrections; the result is compared with its parent by the gate.
 
 Examples
 --------
@@ -6,13 +6,14 @@ Examples
 >>> corrected = gather(store, load_card("flomo-b0-acdc"), skipped := [])  # doctest: +SKIP
 >>> readiness(corrected, read_settings()).sentence  # doctest: +SKIP
 'Ready: 20 slices of 4 patients.'
->>> finetune("flomo-b0-acdc", store.folder, Path("runs/tuned")).folder  # doctest: +SKIP
+>>> config = FinetuneConfig("flomo-b0-acdc", "corrections")  # doctest: +SKIP
+>>> finetune(config, Path("runs/tuned")).folder  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
 from flomo_training.finetuning.gathering import Corrected, CorrectedFrame, corrected_frame, gather
-from flomo_training.finetuning.learning import Learnt, learn, look
+from flomo_training.finetuning.learning import Learnt, check_readiness, learn
 from flomo_training.finetuning.replay import read_replay
 from flomo_training.finetuning.settings import Distillation, Settings, read_settings
 from flomo_training.finetuning.splitting import Readiness, readiness, split
@@ -26,11 +27,11 @@ __all__ = [
     "Readiness",
     "Settings",
     "Tuned",
+    "check_readiness",
     "corrected_frame",
     "finetune",
     "gather",
     "learn",
-    "look",
     "read_replay",
     "read_settings",
     "readiness",

@@ -17,7 +17,7 @@ from flomo_training.finetuning.settings import Settings
 from flomo_training.progress_logger import Diary
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.jobs import Report
+from napari_flomo.progress import Progress, ProgressCallback
 
 BEST = "best.safetensors"
 """Where a run folder keeps the weights with the best Dice on the held-out slices."""
@@ -50,7 +50,7 @@ class Watch(Diary):
         self,
         out: Path,
         settings: Settings,
-        report: Report,
+        report: ProgressCallback,
         cancelled: Callable[[], bool],
         baseline: float | None = None,
     ) -> None:
@@ -81,7 +81,8 @@ class Watch(Diary):
         trainer.should_stop = self.ended
         self._began = (time.monotonic(), trainer.global_step)
         if not self.rows:
-            self.report(0, self.total, None, "Training", self._point(0, None, self.baseline))
+            point = self._point(0, None, self.baseline)
+            self.report(Progress(0, self.total, "Training", data=point))
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Stop where someone asked for it."""
@@ -94,7 +95,8 @@ class Watch(Diary):
     def on_train_batch_end(self, trainer: lightning.Trainer, *others: Any) -> None:
         """Tell the step."""
         super().on_train_batch_end(trainer, *others)
-        self.report(trainer.global_step, self.total, self._left(trainer), "Training")
+        left = self._left(trainer)
+        self.report(Progress(trainer.global_step, self.total, "Training", left))
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Take the Dice of the candidate; keep its weights if it is the best."""
@@ -119,7 +121,7 @@ class Watch(Diary):
             )
         step = trainer.global_step
         point = self._point(step, loss, self.latest)
-        self.report(step, self.total, self._left(trainer), "Training", point)
+        self.report(Progress(step, self.total, "Training", self._left(trainer), point))
         trainer.should_stop = trainer.should_stop or self.ended
 
     def row(self, trainer: lightning.Trainer, seconds: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""From corrections to a judged candidate: fine-tune, ask the gate, put it on the shelf."""
+"""From corrections to a candidate: fine-tune, recalibrate, run the gate, install."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from typing import Any
 
 from flomo_training.finetuning.gathering import gather
 from flomo_training.finetuning.recalibrating import recalibrate
-from flomo_training.finetuning.settings import Settings, read_settings
+from flomo_training.finetuning.settings import read_settings
 from flomo_training.finetuning.splitting import readiness
 from flomo_training.finetuning.tuning import Tuned, finetune
 from flomo_training.gate import GateReport, run_gate
 from napari_flomo.corrections import CorrectionStore
-from napari_flomo.jobs import Report
+from napari_flomo.jobs import FinetuneConfig
 from napari_flomo.models import install_candidate, load_card
+from napari_flomo.progress import Progress, ProgressCallback, no_progress
 
 GATE = "gate"
-"""Folder of the gate's report in the folder of a candidate."""
+"""Folder of the gate's report, in the folder of a candidate."""
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """A candidate, and what the gate says of it.
+    """A candidate and the report of the gate.
 
     Attributes
     ----------
     candidate
-        Its name on the shelf of tuned models, where it waits to be promoted.
+        Its name among the tuned models.
     tuned
         The training.
     gate
@@ -40,7 +41,7 @@ class Learnt:
     gate: GateReport
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it that fits into JSON, for viewers and scripts."""
+        """Return the result as JSON, for viewers and scripts."""
         lineage: Mapping[str, Any] = self.tuned.card.lineage or {}
         return {
             "candidate": self.candidate,
@@ -64,80 +65,59 @@ class Learnt:
 
 
 def learn(
-    base: str | Path,
-    store: Path,
+    config: FinetuneConfig,
     out: Path,
     *,
-    replay: Path | None = None,
-    reference: Path | None = None,
-    settings: Settings | None = None,
-    device: str = "auto",
-    progress: Report | None = None,
-    cancelled: Callable[[], bool] | None = None,
     resume: bool = False,
+    progress: ProgressCallback | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Learnt:
-    """Fine-tune a model, compare it with its parent, and put it on the shelf as a candidate.
+    """Fine-tune a model, compare it with its parent, and install it as a candidate.
 
-    On the way its probabilities are calibrated anew, see `recalibrate`.
+    In between its probabilities are recalibrated, see `recalibrate`.
 
     Parameters
     ----------
-    reference
-        Held-out data of the base task for the gate; by default what comes with the base.
-    base, store, out, replay, settings, device, progress, cancelled, resume
+    config, out, resume, progress, cancelled
         As of `finetune`.
 
     Raises
     ------
     Cancelled
-        If ``cancelled`` said so.
+        If ``cancelled`` returned True.
     FlomoError
         As `finetune` and `run_gate`.
     """
-    tuned = finetune(
-        base,
-        store,
-        out,
-        replay=replay,
-        settings=settings,
-        device=device,
-        progress=progress,
-        cancelled=cancelled,
-        resume=resume,
-    )
-
-    def tell(done: int, total: int, message: str) -> None:
-        if progress is not None:
-            progress(done, total, None, message or "Comparing with the parent")
-
-    tell(0, 0, "Calibrating")
-    recalibrate(tuned.folder, CorrectionStore.open(store), tuned.held_out, device, cancelled)
+    tuned = finetune(config, out, resume=resume, progress=progress, cancelled=cancelled)
+    store = Path(config.store)
+    tell = progress or no_progress
+    tell(Progress(message="Calibrating"))
+    recalibrate(tuned.folder, CorrectionStore.open(store), tuned.held_out, config.device, cancelled)
     tuned = replace(tuned, card=load_card(tuned.folder))
-
     report = run_gate(
-        parent=base,
+        parent=config.base,
         candidate=tuned.folder,
         store=store,
         held_out=tuned.held_out,
-        reference=reference,
+        reference=None if config.reference is None else Path(config.reference),
         out=tuned.folder / GATE,
-        device=device,
+        device=config.device,
         progress=tell,
         cancelled=cancelled,
     )
     return Learnt(install_candidate(tuned.folder), tuned, report)
 
 
-def look(base: str | Path, store: Path, settings: Settings | None = None) -> dict[str, Any]:
-    """Tell how much there is to learn, for viewers: readiness and what cannot be used, as JSON.
+def check_readiness(config: FinetuneConfig) -> dict[str, Any]:
+    """Return whether there are enough corrections, and which cannot be used, as JSON for viewers.
 
     Raises
     ------
     FlomoError
-        If there is no such model or store.
+        If the model or the store does not exist.
     """
-    settings = read_settings() if settings is None else settings
     skipped: list[str] = []
-    corrected = gather(CorrectionStore.open(store), load_card(base), skipped)
-    found = asdict(readiness(corrected, settings))
+    store = CorrectionStore.open(Path(config.store))
+    corrected = gather(store, load_card(config.base), skipped)
+    found = asdict(readiness(corrected, read_settings(config.settings)))
     return found | {"skipped": skipped, "corrections": corrected.batch_hash}

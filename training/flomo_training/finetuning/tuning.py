@@ -1,4 +1,4 @@
-"""Fine-tune a model with corrections: what is learnt, kept, resumed and refused."""
+"""Fine-tune a model with corrections; runs can be resumed."""
 
 from __future__ import annotations
 
@@ -35,21 +35,22 @@ from flomo_training.recipe import Hardware
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.jobs import Report
+from napari_flomo.jobs import FinetuneConfig
 from napari_flomo.models import ModelCard, load_card, load_network, locate
 from napari_flomo.models.schema import encode
+from napari_flomo.progress import Progress, ProgressCallback, no_progress
 from napari_flomo.segmentation import choose_device
 
 MODEL = "model"
-"""Folder of the candidate in a run folder."""
+"""Folder of the candidate, in a run folder."""
 
 STARTED = "started.json"
-"""What a run folder keeps of what the run was started with."""
+"""File in a run folder with the hashes of what the run was started with."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A fine-tuning that has ended.
+    """The result of a fine-tuning.
 
     Attributes
     ----------
@@ -58,9 +59,9 @@ class Tuned:
     card
         Of the candidate.
     held_out
-        Which slices were kept out of training; none, if there was only one patient.
+        The slices that were kept out of training; none if there was only one patient.
     batch_hash
-        SHA-256 of what the corrections said, those that were held out included.
+        SHA-256 of all corrections, held-out ones included.
     curves
         Table (CSV) with loss and held-out Dice.
     seconds
@@ -79,74 +80,65 @@ class Tuned:
 
 
 def finetune(
-    base: str | Path,
-    store: Path,
+    config: FinetuneConfig,
     out: Path,
     *,
-    replay: Path | None = None,
     settings: Settings | None = None,
-    device: str = "auto",
-    progress: Report | None = None,
-    cancelled: Callable[[], bool] | None = None,
     resume: bool = False,
+    progress: ProgressCallback | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Tuned:
-    """Teach a model what readers corrected.
+    """Fine-tune a model with corrections.
 
-    Only slices that a person saw, of accepted corrections, are learnt from. Some patients are kept
-    out of training.
+    Only reviewed slices of accepted corrections are used. Some patients are held out.
 
     Parameters
     ----------
-    base
-        Name or folder of the model to start from; it stays as it is.
-    store
-        Folder of the corrections.
+    config
+        Model, corrections, replay data and device.
     out
         Run folder: checkpoints, curves and the candidate, ``model/``.
-    replay
-        Data folder of the base task, or a packed file of it.
     settings
-        Every number; by default those of the package.
-    device
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        The hyperparameters; by default those of ``config.settings``.
+    resume
+        Resume from the last checkpoint of ``out``, if there is one.
     progress
-        Is told every step.
+        Called at every step.
     cancelled
         Asked before every batch.
-    resume
-        Go on from the last checkpoint of ``out``, if there is one yet.
 
     Raises
     ------
     Cancelled
-        If ``cancelled`` said so; the run can be resumed.
+        If ``cancelled`` returned True; the run can be resumed.
     FlomoError
-        If there is not enough to learn from, the base was replaced meanwhile, or ``out`` holds
+        If there are not enough corrections, the base was replaced meanwhile, or ``out`` contains
         another run.
     """
-    settings = read_settings() if settings is None else settings
+    settings = read_settings(config.settings) if settings is None else settings
     skipped: list[str] = []
-    tell = _silent if progress is None else progress
-    tell(0, 0, None, "Reading the corrections")
-    corrected = gather(CorrectionStore.open(store), load_card(base), skipped)
+    report = progress or no_progress
+    report(Progress(message="Reading the corrections"))
+    card = load_card(config.base)
+    corrected = gather(CorrectionStore.open(Path(config.store)), card, skipped)
     ready = readiness(corrected, settings)
     if not ready.ready:
         raise FlomoError(" ".join([ready.sentence, *skipped[:1]]))
     training, held_out = split(corrected, settings)
     replayed: list[PreparedVolume] = []
-    if replay is not None:
-        tell(0, 0, None, "Reading the data of the base task")
-        replayed = read_replay(Path(replay), load_card(base), corrected, settings)
+    if config.replay is not None:
+        report(Progress(message="Reading the data of the base task"))
+        replayed = read_replay(Path(config.replay), card, corrected, settings)
     if cancelled is not None and cancelled():
         raise Cancelled
     tuned = tune(
-        base,
+        config.base,
         training,
         held_out,
         Path(out),
         settings,
         replayed=replayed,
-        device=device,
+        device=config.device,
         progress=progress,
         cancelled=cancelled,
         resume=resume,
@@ -163,14 +155,18 @@ def tune(
     *,
     replayed: Sequence[PreparedVolume] = (),
     device: str = "auto",
-    progress: Report | None = None,
+    progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
     resume: bool = False,
 ) -> Tuned:
-    """Fine-tune with slices that were gathered before. Arguments and errors as of `finetune`.
+    """Fine-tune with slices that were gathered before; the errors are those of `finetune`.
 
     Parameters
     ----------
+    base, device
+        As of `FinetuneConfig`.
+    out, settings, resume, progress, cancelled
+        As of `finetune`.
     training, held_out
         From `split`; ``held_out`` may be empty, then the last weights are kept.
     replayed
@@ -191,33 +187,33 @@ def tune(
     chosen = choose_device(device)
     recipe = settings.recipe(card, folder, _hardware(chosen))
     teaches = not replayed and settings.distillation.weight > 0
-    # Just before weights are drawn: what is imported on the way may draw numbers of its own.
+    # Seeded only here, because imports on the way may draw random numbers.
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     module = TuningModule(recipe, settings, load_network(folder)[0], teaches=teaches)
-    tell = _silent if progress is None else progress
-    watch = Watch(out, settings, tell, _never if cancelled is None else cancelled)
-    # A device without a number is the first one that there is.
+    report = progress or no_progress
+    watch = Watch(out, settings, report, _never if cancelled is None else cancelled)
+    # A device without a number is the first one.
     devices = [chosen.index] if chosen.type == "cuda" and ":" in str(chosen) else None
     trainer = make_trainer(recipe, out, watch, devices)
     batches = validation_batches(held_out, card)
     with warnings.catch_warnings():
-        # The few slices of a fine-tuning are prepared quicker than a process starts.
+        # So few slices are prepared faster than a worker process starts.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         if batches:
-            trainer.validate(module, _looks_loader(batches), verbose=False)
+            trainer.validate(module, _validation_loader(batches), verbose=False)
             watch.baseline = module.tally.dice()
         module.adapt_batchnorm(training.frames)
         loader = _samples_loader(samples, card, recipe, settings)
-        # Only tensors and numbers are ever read from a checkpoint, never a pickled object.
+        # A checkpoint is read without unpickling objects.
         trainer.fit(
             module,
             loader,
-            _looks_loader(batches) if batches else None,
+            _validation_loader(batches) if batches else None,
             ckpt_path=checkpoint,
             weights_only=True,
         )
     if trainer.interrupted:
-        raise Cancelled("The training was interrupted; go on with --resume.")
+        raise Cancelled("The training was interrupted; continue with --resume.")
     _take_result(module, watch, out)
     _check_unchanged(folder, card)
     facts = Facts(
@@ -253,37 +249,38 @@ def _begin(
     replayed: Sequence[PreparedVolume],
     settings: Settings,
 ) -> Path | None:
-    """Return the checkpoint to go on from, if there is one, or make a run folder.
+    """Return the checkpoint to resume from, or create the run folder and return None.
 
     Raises
     ------
     FlomoError
-        If another run is in the way, or this one was started with something else.
+        If the folder contains another run, or this run was started with other inputs.
     """
     checkpoint = None
     if not resume or (out / LAST).is_file():
         checkpoint = check_run(out, resume)
-    told = {
+    started_with = {
         "base": card.card_hash,
         "corrections": [training.batch_hash, held_out.batch_hash],
         "replayed": _hash(sorted(volume.fingerprint for volume in replayed)),
         "settings": encode(settings),
     }
     if checkpoint is not None:
-        _check_started(out, told, card)
+        _check_started(out, started_with, card)
         return checkpoint
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / STARTED) as temporary:
-        temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(started_with, indent=2) + "\n", encoding="utf-8")
     return None
 
 
-def _check_started(out: Path, told: Mapping[str, Any], card: ModelCard) -> None:
+def _check_started(out: Path, now: Mapping[str, Any], card: ModelCard) -> None:
     try:
         before = json.loads((out / STARTED).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FlomoError(
-            f"{out} does not tell what its training began with; train anew in another folder."
+            f"{out} does not record how its training was started; start a new run in another "
+            "folder."
         ) from error
     what = {
         "base": f"The model {card.name} was replaced",
@@ -292,30 +289,30 @@ def _check_started(out: Path, told: Mapping[str, Any], card: ModelCard) -> None:
         "settings": "The settings have changed",
     }
     for key, sentence in what.items():
-        if before.get(key) != json.loads(json.dumps(told[key])):
+        if before.get(key) != json.loads(json.dumps(now[key])):
             raise FlomoError(
-                f"{sentence} since this training began, so it cannot go on; train anew in another "
-                "folder."
+                f"{sentence} since this training was started, so it cannot be resumed; start a "
+                "new run in another folder."
             )
 
 
 def _check_unchanged(folder: Path, card: ModelCard) -> None:
-    """Raise if the base is not what it was when the training began."""
+    """Raise if the base model was replaced since the training was started."""
     try:
         now = load_card(folder).card_hash
     except FlomoError:
         now = ""
     if now != card.card_hash:
         raise FlomoError(
-            f"The model {card.name} was replaced while the training went on, so its result was not "
-            "kept; train anew."
+            f"The model {card.name} was replaced during the training, so the result was discarded; "
+            "start a new run."
         )
 
 
 def _take_result(module: TuningModule, watch: Watch, out: Path) -> None:
-    """Make the best candidate, or without held-out slices that of the last running mean.
+    """Load the best weights, or without held-out slices the last running mean.
 
-    A run that was cut off between its last step and this line comes here untrained.
+    A run that is resumed after its last step arrives here without training.
     """
     if watch.best is not None:
         take_weights(module.candidate.network, out / BEST)
@@ -333,7 +330,7 @@ def _samples_loader(
     return DataLoader(dataset, batch_size=settings.batch_size, sampler=sampler)
 
 
-def _looks_loader(batches: list[dict[str, Any]]) -> DataLoader[Any]:
+def _validation_loader(batches: list[dict[str, Any]]) -> DataLoader[Any]:
     return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
 
 
@@ -346,15 +343,5 @@ def _hash(values: Sequence[str]) -> str:
 
 
 def _never() -> bool:
-    """Tell that nobody asked to stop."""
+    """Return False: nobody asked to stop."""
     return False
-
-
-def _silent(
-    done: int,
-    total: int,
-    seconds_left: float | None = None,
-    message: str = "",
-    data: Mapping[str, Any] | None = None,
-) -> None:
-    """Tell nobody."""

@@ -7,8 +7,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from flomo_training.gate.cases import HeldOut
 from flomo_training.gate.report import PAGE_FILE, GateReport
 from flomo_training.gate.rules import read_rules
@@ -18,6 +16,7 @@ from napari_flomo.models import load_card, locate
 from napari_flomo.models.promotion import parent_of
 from napari_flomo.models.schema import SchemaFault, decode, read_json
 from napari_flomo.models.tuned import GATE_FOLDER
+from napari_flomo.progress import progress_bar
 
 EXIT_NOT_PASSED = 3
 
@@ -29,14 +28,7 @@ def run_gate_command(args: argparse.Namespace) -> int:
     if not parent:
         raise FlomoError(f"The card of {args.candidate} names no parent; give one with --parent.")
     out = candidate / GATE_FOLDER if args.out is None else args.out
-    bar = tqdm(unit="slice", disable=args.quiet or not sys.stderr.isatty(), leave=False)
-
-    def progress(done: int, total: int, message: str) -> None:
-        bar.total = total or None
-        bar.set_description(message, refresh=False)
-        bar.update(done - bar.n)
-
-    with bar:
+    with progress_bar("slice", quiet=args.quiet) as progress:
         report = run_gate(
             parent=parent,
             candidate=candidate,

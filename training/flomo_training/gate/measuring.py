@@ -15,6 +15,7 @@ from flomo_training.metrics import compare
 from flomo_training.uncertainty.band import foreground_band
 from flomo_training.uncertainty.ece import Reliability
 from napari_flomo.models import ModelCard
+from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmentation, Segmenter
 from napari_flomo.volumes import Volume
 
@@ -154,17 +155,17 @@ def _segment(
 ) -> Segmentation:
     done = 0
 
-    def progress(now: int, _total: int) -> None:
+    def report(progress: Progress) -> None:
         nonlocal done
-        step(min(now, len(slices)) - min(done, len(slices)))
-        done = now
+        step(min(progress.done, len(slices)) - min(done, len(slices)))
+        done = progress.done
 
     # What is done to finished labels needs the whole frame; else the other slices are no use.
     whole = model.card.postprocessing != "none"
     return model.segment(
         volume,
         slices=None if whole else slices,
-        progress=progress,
+        progress=report,
         cancelled=cancelled,
         keep_probabilities=True,
     )

@@ -13,6 +13,7 @@ from flomo_training.leaks import fingerprint
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.models import ModelCard, info, load_card
 from napari_flomo.models.promotion import parent_of
+from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.volumes import Volume
 
 REFERENCE_FOLDER = "reference"
@@ -46,7 +47,7 @@ def find_reference(parent: Path) -> Path | None:
 def read_reference(
     folder: Path,
     card: ModelCard,
-    progress: Callable[[int, int], object] | None = None,
+    progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[JudgedImage]:
     """List the images of a reference set; each is read once, for its traces.
@@ -60,8 +61,10 @@ def read_reference(
         ``"1 2 3"``). By default everything is.
     card
         Of the models that are judged; it names the codes.
-    progress, cancelled
-        Told of images done and in all; asked before each.
+    progress
+        Called with the images done and in total.
+    cancelled
+        Asked before each image.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def read_reference(
         # Names of somebody's own data may tell who it is, so that they stay out of reports.
         images.append(_judged(case_of(folder, row), row, card, f"reference image {number}"))
         if progress is not None:
-            progress(number, len(rows))
+            progress(Progress(number, len(rows)))
     return images
 
 

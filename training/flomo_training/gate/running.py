@@ -29,10 +29,8 @@ from napari_flomo.models import ModelCard, load_card, locate
 from napari_flomo.models.card import card_text
 from napari_flomo.models.promotion import parent_of
 from napari_flomo.models.shelf import CARD_FILE
+from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.segmentation import Segmenter
-
-Progress = Callable[[int, int, str], object]
-"""Is told slices done, slices in all (0 while that is not known) and what is going on."""
 
 PACKAGES = ("torch", "numpy", "scipy", "monai")
 PICTURE = "changed-{}.png"
@@ -48,7 +46,7 @@ def run_gate(
     reference: Path | None = None,
     rules: Rules | None = None,
     device: str = "auto",
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> GateReport:
     """Compare a candidate with its parent and decide whether it may take its place.
@@ -73,8 +71,10 @@ def run_gate(
         The margins; see `Rules` for the defaults.
     device
         ``"auto"`` takes the GPU if there is one.
-    progress, cancelled
-        Told how far it is; asked before every few slices.
+    progress
+        Called with the slices done and in total.
+    cancelled
+        Asked before every few slices.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def check_pair(parent: ModelCard, candidate: ModelCard) -> None:
 class _Teller:
     """Keeps what has to be said, and asks whether to go on."""
 
-    progress: Progress | None
+    progress: ProgressCallback | None
     cancelled: Callable[[], bool] | None
     sentences: list[str] = field(default_factory=list)
     done: int = 0
@@ -183,7 +183,7 @@ class _Teller:
         if self.cancelled is not None and self.cancelled():
             raise Cancelled
         if self.progress is not None:
-            self.progress(self.done, self.total, message)
+            self.progress(Progress(self.done, self.total, message))
 
     def start(self, total: int) -> None:
         self.total = total
@@ -213,7 +213,7 @@ def _to_judge(
     images: list[JudgedImage] = []
     if reference is not None:
         images = read_reference(
-            reference, cards[0], lambda _done, _all: tell.say("Looking for leaks"), tell.cancelled
+            reference, cards[0], lambda _progress: tell.say("Looking for leaks"), tell.cancelled
         )
         images = leaks.unseen(images, known, content.traces, tell)
     return images, corrected

@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from flomo_training.cases import Case, list_cases
 from flomo_training.leaks import fingerprint
@@ -27,6 +24,7 @@ from napari_flomo.files import atomic_write
 from napari_flomo.models import ModelCard, load_card, locate
 from napari_flomo.models.card import card_text
 from napari_flomo.models.shelf import CARD_FILE
+from napari_flomo.progress import progress_bar
 from napari_flomo.segmentation import Segmenter
 
 _SENTENCE = re.compile(r"\s*Temperature fitted [^.]*\.")
@@ -62,9 +60,9 @@ def run_uncertainty(
 ) -> str:
     """Write the report on uncertainty and return it in words."""
     check_unseen(cases, segmenter.card)
-    with tqdm(total=len(cases), unit="volume", disable=not sys.stderr.isatty()) as bar:
+    with progress_bar("volume") as progress:
         report = write_uncertainty(
-            folder, segmenter, cases, facts, progress=bar.update, mirrored=mirrored
+            folder, segmenter, cases, facts, progress=progress, mirrored=mirrored
         )
     return as_text(report)
 

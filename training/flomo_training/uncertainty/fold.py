@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from flomo_training.uncertainty.calibration import (
 )
 from flomo_training.uncertainty.measuring import measure_case
 from flomo_training.uncertainty.records import SliceRecord
+from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.segmentation import Segmenter
 
 
@@ -50,7 +51,7 @@ def measure_fold(
     segmenter: Segmenter,
     cases: Sequence[Case],
     maps: Iterable[str],
-    progress: Callable[[], object] | None = None,
+    progress: ProgressCallback | None = None,
     *,
     mirrored: bool = False,
 ) -> Measured:
@@ -65,7 +66,7 @@ def measure_fold(
     maps
         Which maps to judge.
     progress
-        Called after each case.
+        Called with the cases done and in total.
     mirrored
         Whether uncertainty is judged with mirrored views. Temperatures are fitted on plain ones all
         the same: they belong to the network, and the card has one.
@@ -80,12 +81,12 @@ def measure_fold(
     fits = cross_fit(pixels, cases, segmenter.card)
     before: list[SliceRecord] = []
     after: list[SliceRecord] = []
-    for case in cases:
+    for done, case in enumerate(cases, start=1):
         before += measure_case(case, at_temperature(segmenter, 1.0), mirrored=mirrored)
         calibrated = at_temperature(segmenter, fits[case.patient].temperature)
         after += measure_case(case, calibrated, names, mirrored=mirrored)
         if progress is not None:
-            progress()
+            progress(Progress(done, len(cases)))
     whole = fit_temperature(Pixels.together(list(pixels.values())), segmenter.card)
     vector = compare_scalings(pixels, cases, segmenter)
     return Measured(before, after, fits, whole, vector)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from flomo_training.uncertainty.fold import Measured, measure_fold
 from flomo_training.uncertainty.plots import draw_finding, draw_reliability, draw_risk_coverage
 from flomo_training.uncertainty.records import SliceRecord
 from napari_flomo.files import atomic_write
+from napari_flomo.progress import ProgressCallback
 from napari_flomo.segmentation import MAPS, Segmenter
 
 REPORT = "report.json"
@@ -68,7 +69,7 @@ def write_uncertainty(
     facts: Mapping[str, Any],
     *,
     maps: Iterable[str] | None = None,
-    progress: Callable[[], object] | None = None,
+    progress: ProgressCallback | None = None,
     mirrored: bool = False,
 ) -> dict[str, Any]:
     """Measure a model's uncertainty on cases that it never saw, and write all that is found.
@@ -86,7 +87,7 @@ def write_uncertainty(
     maps
         Which maps to judge; by default all that the model has.
     progress
-        Called after each case.
+        Called with the cases done and in total.
     mirrored
         Whether with mirrored views, see `measure_fold`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from flomo_training.uncertainty.shift import DEGRADATIONS
 from flomo_training.uncertainty.shifted import EVERY, ShiftRow, measure_shift
 from napari_flomo.files import make_folder
 from napari_flomo.models import ModelCard
+from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.tables import read_text
 
@@ -34,7 +35,7 @@ def measure_missing(
     temperatures: Mapping[str, float],
     *,
     engine: str = "eager",
-    progress: Callable[[str], object] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> None:
     """Measure the volumes that have no file yet, one after the other.
 
@@ -51,7 +52,7 @@ def measure_missing(
     engine
         What runs the network, as `Segmenter` takes it.
     progress
-        Called with the name of each volume that was measured.
+        Called with each volume that was measured: its number, their total, and its name.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def measure_missing(
     """
     make_folder(folder)
     at: dict[float, Segmenter] = {}  # an engine is made once for each
-    for case in cases:
+    for done, case in enumerate(cases, start=1):
         temperature = temperatures[case.patient]
         if read_rows(folder, case, segmenter.card, temperature) is not None:
             continue
@@ -70,7 +71,7 @@ def measure_missing(
         content = made_with(segmenter.card, temperature) | {"rows": [asdict(row) for row in rows]}
         write_json(content, folder / f"{case.name}.json")
         if progress is not None:
-            progress(case.name)
+            progress(Progress(done, len(cases), case.name))
 
 
 def read_rows(

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from FLoMoSegmentationLib import strokes, words
-from FLoMoSegmentationLib.entries import refuse_without
+from FLoMoSegmentationLib import strokes
 from FLoMoSegmentationLib.panels.uncertainty import UncertaintyPanel
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import CorrectionKept, Event, LabelsChanged, Place, ReviewChanged
+from napari_flomo.session import (
+    CorrectionKept,
+    Event,
+    LabelsChanged,
+    Place,
+    ReviewChanged,
+    messages,
+)
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.entries import Entry
@@ -37,8 +43,8 @@ class ReviewPanel:
         self.host = host
         self.places: tuple[Place, ...] = ()
         table = ui.reviewTable
-        table.setColumnCount(len(words.COLUMNS))
-        table.setHorizontalHeaderLabels(list(words.COLUMNS))
+        table.setColumnCount(len(messages.REVIEW_COLUMNS))
+        table.setHorizontalHeaderLabels([title for title, _tip in messages.REVIEW_COLUMNS])
         table.connect("cellClicked(int,int)", self.on_row)
         ui.nextButton.connect("clicked(bool)", self.on_next)
         ui.previousButton.connect("clicked(bool)", self.on_previous)
@@ -68,7 +74,7 @@ class ReviewPanel:
         for row, place in enumerate(self.places):
             assert review is not None
             assert entry is not None
-            texts = words.review_row(review, place, entry.source.n_frames > 1)
+            texts = messages.review_row(review, place, entry.source.n_frames > 1)
             for column, text in enumerate(texts):
                 item = table.item(row, column)
                 if item is None:
@@ -92,19 +98,19 @@ class ReviewPanel:
     def on_row(self, row: int, _column: int = 0) -> None:
         """Go to the slice of a row."""
         place = self.places[row]
-        self._step(lambda entry: self.host.logic.go_to(entry, place))
+        self._step(lambda key: self.host.logic.presenter.go_to(key or "", place))
 
     def on_next(self, _checked: bool = False) -> None:
         """Go to the next uncertain slice."""
-        self._step(self.host.logic.next)
+        self._step(self.host.logic.presenter.next)
 
     def on_previous(self, _checked: bool = False) -> None:
         """Go back in the review."""
-        self._step(self.host.logic.previous)
+        self._step(self.host.logic.presenter.previous)
 
     def on_accept(self, _checked: bool = False) -> None:
         """Accept the slice on the screen and go on."""
-        place = self._step(self.host.logic.accept)
+        self._step(self.host.logic.presenter.accept)
         entry = self.host.entry
         if entry is None or entry.record is None:
             return
@@ -114,10 +120,6 @@ class ReviewPanel:
                 f"{', '.join(others)}: no structure of this model, so it is not kept for learning.",
                 "warning",
             )
-            return
-        review = self.host.logic.session.image(entry.key).review
-        if place is None and review is not None and review.finished:
-            self.host.segment.say("Every slice is accepted.")
 
     # What the session tells
 
@@ -127,16 +129,16 @@ class ReviewPanel:
             if self.host.entry is not None and event.key == self.host.entry.key:
                 self.fill_table()
         elif isinstance(event, CorrectionKept):
-            self.ui.keptLine.setText(words.kept_text(event.slices, event.problem))
+            self.ui.keptLine.setText(messages.kept_text(event))
 
-    def _step(self, action: Callable[[Entry], Place | None]) -> Place | None:
+    def _step(self, action: Callable[[str | None], object]) -> None:
+        entry = self.host.entry
         try:
-            place = action(refuse_without(self.host.entry))
+            action(None if entry is None else entry.key)
         except FlomoError as error:
             self.host.segment.say(str(error), "warning")
-            return None
-        self.fill_table()
-        return place
+        else:
+            self.fill_table()
 
 
 def editor_node() -> Any:

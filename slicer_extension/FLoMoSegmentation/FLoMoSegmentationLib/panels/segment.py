@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import slicer
-
-from FLoMoSegmentationLib import axes, parameters, progress_bar, recalling, words
+from FLoMoSegmentationLib import axes, parameters, progress_bar
 from FLoMoSegmentationLib.images import describe, source_of
-from FLoMoSegmentationLib.parameters import SCOPES, Parameters
+from FLoMoSegmentationLib.parameters import SCOPES
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
-    EarlierFound,
     Event,
-    Problem,
+    Message,
     Run,
-    RunCancelled,
-    RunFailed,
-    RunFinished,
     RunProgressed,
     RunStarted,
-    remarks_after,
+    messages,
 )
-from napari_flomo.session import messages as shared_words
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source
     from FLoMoSegmentationLib.widget import Widget
+    from napari_flomo.session import Choice
 
 COLOURS = {"info": "", "warning": "color: #b45309", "error": "color: #dc2626"}
 
@@ -50,7 +42,8 @@ class SegmentPanel:
         self.ui = ui
         self.host = host
         self._filling = False
-        for name, title in words.DEVICES:
+        self._offer: Choice | None = None  # of the message that is shown
+        for title, name, _tip in messages.DEVICES:
             ui.deviceBox.addItem(title, name)
         self.scopes = {name: getattr(ui, f"{name}Scope") for name in SCOPES}
         self.fill_models()
@@ -73,8 +66,7 @@ class SegmentPanel:
         self.ui.modelBox.clear()
         for state in list_models():
             if state.place != "unpublished":
-                title = state.name if state.folder else f"{state.name} (will be fetched)"
-                self.ui.modelBox.addItem(title, state.name)
+                self.ui.modelBox.addItem(messages.model_title(state), state.name)
         self._filling = False
 
     def refresh(self) -> None:
@@ -112,7 +104,7 @@ class SegmentPanel:
             self.scopes["stack"].setChecked(True)
         self.ui.segmentButton.setEnabled(node is not None)
         try:
-            self.ui.cardLine.setText(words.card_text(info(self.model)[1]))
+            self.ui.cardLine.setText(messages.card_text(info(self.model)[1]))
         except FlomoError as error:
             self.ui.cardLine.setText(str(error))
 
@@ -123,7 +115,7 @@ class SegmentPanel:
             widget.setVisible(bool(offered))
         filling, self._filling = self._filling, True
         self.ui.sliceAxisBox.clear()
-        for name, title in {"": shared_words.SLICE_AXIS_PROMPT, **offered}.items():
+        for name, title in {"": messages.SLICE_AXIS_PROMPT, **offered}.items():
             self.ui.sliceAxisBox.addItem(title, name)
         chosen = "" if source is None else source.slice_axis or ""
         self.ui.sliceAxisBox.setCurrentIndex(max(self.ui.sliceAxisBox.findData(chosen), 0))
@@ -164,19 +156,17 @@ class SegmentPanel:
         self.describe_choices()
 
     def on_segment(self, _checked: bool = False) -> None:
-        """Start, unless that would do away with corrections and the user says no."""
-        self.attempt(parameters.read(self.host.parameter_node()))
-
-    def attempt(self, chosen: Parameters) -> None:
-        """Start a run, and say so when it is refused."""
+        """Start, or ask first if that would overwrite work of the user."""
+        chosen = parameters.read(self.host.parameter_node())
         self.say("")
-        node, logic = self.ui.imageSelector.currentNode(), self.host.logic
         try:
-            entry = logic.open(node)
-            count = logic.corrected_slices(entry, logic.scope(entry, chosen.scope))
-            if count and not self._sure(count):
-                return
-            logic.segment(node, self.model, chosen.device, chosen.scope, mirrored=chosen.mirrored)
+            self.host.logic.segment(
+                self.ui.imageSelector.currentNode(),
+                self.model,
+                chosen.device,
+                chosen.scope,
+                mirrored=chosen.mirrored,
+            )
         except FlomoError as error:
             self.say(str(error), "warning")
 
@@ -192,37 +182,15 @@ class SegmentPanel:
 
     def on_event(self, event: Event) -> None:
         """Show the progress and the end of a run; uncertainty maps have a line of their own."""
-        if isinstance(event, EarlierFound):
-            if event.problem is not None:
-                self.say(event.problem, "warning")
-            self.offer_earlier()
         run = getattr(event, "run", None)
-        if run is not None and run.only_maps:
+        if run is None or run.only_maps:
             return
         if isinstance(event, RunStarted):
             self.show_running(event.run)
         elif isinstance(event, RunProgressed):
             progress_bar.show(self.ui.progress, event.progress)
-        elif isinstance(event, RunFinished):
+        else:
             self.show_running(None)
-            self.host.show_current()
-            if remarks := remarks_after(self.host.logic.session.images, event.run.key):
-                self.say(remarks, "warning")
-        elif isinstance(event, RunCancelled):
-            self.show_running(None)
-            self.say("Cancelled; nothing was changed.")
-        elif isinstance(event, RunFailed):
-            self.show_running(None)
-            on_cpu = replace(parameters.read(self.host.parameter_node()), device="cpu")
-            self.on_problem(event.problem, lambda: self.attempt(on_cpu))
-
-    def on_problem(self, problem: Problem, on_cpu: Callable[[], None]) -> None:
-        """Say what went wrong; a GPU that is too small is followed by an offer of the CPU."""
-        self.say(problem.sentence, "error")
-        if problem.kind == "out_of_gpu_memory" and slicer.util.confirmYesNoDisplay(
-            f"{problem.sentence}\nDo the same on the CPU? It is slower, but it fits."
-        ):
-            on_cpu()
 
     def show_running(self, run: Run | None) -> None:
         """Show progress and Cancel while something runs."""
@@ -236,31 +204,31 @@ class SegmentPanel:
     def offer_earlier(self) -> None:
         """Offer what was accepted of the chosen image on an earlier day, if there is any."""
         entry = self.host.entry
-        if entry is None or entry.earlier is None:
-            return
-        self.say(shared_words.earlier_text(len(entry.earlier.places)))
-        self.ui.messageButton.setText(shared_words.EARLIER_TITLE)
-        self.ui.messageButton.setToolTip(shared_words.EARLIER_TIP)
-        self.ui.messageButton.setVisible(True)
+        message = None if entry is None else self.host.logic.presenter.earlier_message(entry.key)
+        if message is not None:
+            self.show_message(message)
 
     def on_answer(self, _checked: bool = False) -> None:
-        """Bring back what was accepted on an earlier day."""
-        if self.host.entry is not None:
-            recalling.bring_back(self.host.logic, self.host.entry)
-            self.host.review.refresh()
-            self.say("They are as you accepted them; Undo in the Segment Editor takes them back.")
+        """Do what the message offers."""
+        offer = self._offer
+        self.say("")
+        if offer is not None:
+            offer.action()
 
     def say(self, text: str, level: str = "info") -> None:
-        """Show one sentence under the buttons, in place of the last one and what it offered."""
-        self.ui.messageButton.setVisible(False)
-        self.ui.message.setText(text)
-        self.ui.message.setStyleSheet(COLOURS[level])
+        """Show one sentence under the buttons, in place of the last message."""
+        self.show_message(Message(text, level))
 
-    def _sure(self, count: int) -> bool:
-        slices = "a slice that you corrected" if count == 1 else f"{count} slices you corrected"
-        return bool(
-            slicer.util.confirmOkCancelDisplay(
-                f"This will find the labels of {slices} anew; Undo in the Segment Editor brings "
-                "yours back."
-            )
-        )
+    def show_message(self, message: Message) -> None:
+        """Show a message with the first of its choices; an offer for another image waits."""
+        entry = self.host.entry
+        offer = next(iter(message.choices), None)
+        if offer is not None and (entry is None or entry.key != message.key):
+            return
+        self._offer = offer
+        self.ui.message.setText(message.text)
+        self.ui.message.setStyleSheet(COLOURS[message.level])
+        self.ui.messageButton.setVisible(offer is not None)
+        if offer is not None:
+            self.ui.messageButton.setText(offer.title)
+            self.ui.messageButton.setToolTip(offer.tip)

@@ -11,17 +11,12 @@ from FLoMoSegmentationLib import (
     parameters,
     progress_bar,
     uncertainty,
-    uncertainty_actions,
     views,
-    words,
 )
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     Event,
-    Problem,
     Run,
-    RunCancelled,
-    RunFailed,
     RunFinished,
     RunProgressed,
     RunStarted,
@@ -91,7 +86,8 @@ class UncertaintyPanel:
         if missing and not running:
             lines.append(uncertainty_maps.offer_text(name))
         elif not missing and record is not None and record.largest < 1:
-            lines.append(words.scale_text(record.largest))
+            end = f"{record.largest:.2g}, the largest value in this image."
+            lines.append(f"The colours end at {end}")
         self.ui.mapLine.setText(" ".join(lines))
         self.ui.mapLine.setVisible(bool(lines))
         self.ui.computeButton.setText("Cancel" if running else "Compute")
@@ -155,7 +151,7 @@ class UncertaintyPanel:
             return
         self._pending = None if name in self._there else (entry, name)
         if self._pending is None:
-            self._attempt(lambda: uncertainty_actions.choose(self.host.logic, entry, name))
+            self._attempt(lambda: self.host.logic.show_map(entry, name))
             self.draw()
         self.show_offer()
 
@@ -167,13 +163,10 @@ class UncertaintyPanel:
             progress_bar.stop(self.ui.mapProgress)
             run.cancel()
             return
-        self.compute(self._chosen, parameters.read(self.host.parameter_node()).device)
-
-    def compute(self, name: str, device: str) -> None:
-        """Start to compute a map, and say so when it is refused."""
+        name, device = self._chosen, parameters.read(self.host.parameter_node()).device
         logic, entry, model = self.host.logic, self.host.entry, self.host.segment.model
         self.host.segment.say("")
-        self._attempt(lambda: uncertainty_actions.compute(logic, entry, name, device, model))
+        self._attempt(lambda: logic.compute_map(entry, name, device, model))
 
     # What the work tells
 
@@ -194,21 +187,8 @@ class UncertaintyPanel:
                 parameters.change(self.host.parameter_node(), show_uncertainty=True)
                 self._pending = None
             self.refresh()
-        elif isinstance(event, RunCancelled):
+        else:
             self.show_offer()
-            self.host.segment.say("Cancelled; nothing was changed.")
-        elif isinstance(event, RunFailed):
-            self.show_offer()
-            self.on_problem(event.problem, run)
-
-    def on_problem(self, problem: Problem, run: Run) -> None:
-        """Say what went wrong; the CPU is offered for the image that is still chosen."""
-        entry, segment = self.host.entry, self.host.segment
-        if entry is None or entry.key != run.key:
-            segment.say(problem.sentence, "error")
-            return
-        wanted = entry.wanted
-        segment.on_problem(problem, lambda: self.compute(wanted, "cpu"))
 
     def _attempt(self, action: Callable[[], object]) -> None:
         try:

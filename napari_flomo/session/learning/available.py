@@ -1,4 +1,4 @@
-"""What waits in a store of corrections to be learnt, counted without loading an image."""
+"""Corrections that are available for fine-tuning, counted without loading an image."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, Self
 
 from napari_flomo.corrections import CorrectionStore, Record
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import ModelCard
+from napari_flomo.models import ModelCard, info
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """Accepted slices that fit a model.
+class AvailableSlices:
+    """Accepted slices whose structures a model knows.
 
     Attributes
     ----------
     slices, patients
-        How many there are.
+        Their number.
     new
-        How many of them came since the last training.
+        How many of the slices were accepted since the last training.
     sequence
         Number of the last change of the store that was counted.
     """
@@ -33,23 +33,23 @@ class Waiting:
 
     @property
     def sentence(self) -> str:
-        """The same for people."""
+        """The same for the user."""
         if not self.slices:
-            return "No accepted slices wait yet: accept some in the Review panel."
-        whole = f"{_count(self.slices, 'accepted slice')} of {_count(self.patients, 'patient')}"
+            return "There are no accepted slices yet; accept some in the Review panel."
+        total = f"{_count(self.slices, 'accepted slice')} of {_count(self.patients, 'patient')}"
         if self.new == self.slices:
-            return f"{whole}."
-        return f"{whole}, {self.new or 'none'} of them new since the last training."
+            return f"{total}."
+        return f"{total}, {self.new or 'none'} of them new since the last training."
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether a training may begin, as the training package sees it.
+    """Whether a training can be started, according to the training package.
 
     Attributes
     ----------
     ready
-        Whether it may.
+        Whether it can.
     sentence
         Why, or why not: ``"Not enough yet: 3 of 5 slices."``.
     skipped
@@ -61,38 +61,39 @@ class Readiness:
     skipped: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Self:
-        """Take the result of the worker's task ``"readiness"``."""
-        return cls(bool(told["ready"]), str(told["sentence"]), tuple(told.get("skipped", ())))
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read the result of the worker's task ``"readiness"``."""
+        skipped = tuple(content.get("skipped", ()))
+        return cls(bool(content["ready"]), str(content["sentence"]), skipped)
 
 
-def count_waiting(store: Path, card: ModelCard, since: int) -> Waiting:
+def count_available(store: Path, card: ModelCard, since: int) -> AvailableSlices:
     """Count the accepted slices of a store whose structures a model knows by name.
 
     Parameters
     ----------
     store
-        Folder of the store; it need not be there.
+        Folder of the store; it need not exist.
     card
-        Of the model.
+        Card of the model.
     since
-        `Waiting.sequence` at the start of the last training; what came later is new.
+        `AvailableSlices.sequence` at the start of the last training; later slices are new.
 
     Raises
     ------
     FlomoError
-        If there is a store that cannot be read.
+        If the store exists and cannot be read.
     """
     if not store.is_dir():
-        return Waiting()
-    known = {_plain(label.name) for label in card.labels}
+        return AvailableSlices()
+    known = {_normalised(label.name) for label in card.labels}
     damaged: list[str] = []
     records = [
         record
         for record in CorrectionStore.open(store).records(damaged.append)
         if record.state == "accepted" and record.seen and _fits(record, known)
     ]
-    return Waiting(
+    return AvailableSlices(
         slices=sum(len(record.seen) for record in records),
         patients=len({record.group for record in records}),
         new=sum(len(record.seen) for record in records if record.sequence > since),
@@ -106,21 +107,19 @@ def card_of(model: str) -> ModelCard:
     Raises
     ------
     FlomoError
-        If it is not there.
+        If it is not on this computer.
     """
-    from napari_flomo.models import info
-
     _state, card = info(model)
     if card is None:
-        raise FlomoError(f"{model} is not on this computer; fetch it in the Models panel first.")
+        raise FlomoError(f"{model} is not on this computer; download it in the Models panel first.")
     return card
 
 
 def _fits(record: Record, known: set[str]) -> bool:
-    return all(_plain(name) in known for name in record.codes.values())
+    return all(_normalised(name) in known for name in record.codes.values())
 
 
-def _plain(name: str) -> str:
+def _normalised(name: str) -> str:
     return " ".join(name.casefold().split())
 
 

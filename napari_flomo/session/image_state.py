@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import identity
 from napari_flomo.measures import VoxelCounts
+from napari_flomo.session.activity import ActivityTimer
+from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.review import Place, Review
-from napari_flomo.session.stopwatch import Stopwatch
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmentation
+    from napari_flomo.session.earlier_labels import EarlierLabels
 
 
 @dataclass(eq=False)
@@ -33,22 +35,30 @@ class OpenImage:
         What the network said, all runs merged, without any correction; None before the first run.
     labels
         What the user sees and paints on: corrected labels on the grid of the volume, without
-        channels. A viewer paints **into this very array** and then says `Session.edited`.
+        channels. A viewer may paint into this very array, and then reports it to `Session.edit`.
     locked
         Codes of finished labels.
     review
         The walk through the slices; None before the first run.
     counts
         Voxels of each label in each slice; None before the first run.
-    vouched
+    confirmed
         Slices that were accepted with the labels as they are now. A slice that is accepted because
         it was on an earlier day is not among them.
-    withdrawn
+    reopened
         Slices whose acceptance was taken back.
-    stopwatch
+    activity
         How long the person worked on it.
     kept
         What became of the accepted slices at last; None before the first of them.
+    autosave
+        Records every change on disk; None while nothing is unsaved.
+    model
+        What the last run was asked to segment with, a name or a folder; empty if unknown.
+    earlier
+        Labels of an earlier day, while they are offered.
+    recalled
+        Whether labels of an earlier day were looked for.
     """
 
     key: str
@@ -59,10 +69,14 @@ class OpenImage:
     locked: frozenset[int] = field(default_factory=frozenset)
     review: Review | None = None
     counts: VoxelCounts | None = None
-    vouched: set[Place] = field(default_factory=set)
-    withdrawn: set[Place] = field(default_factory=set)
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    confirmed: set[Place] = field(default_factory=set)
+    reopened: set[Place] = field(default_factory=set)
+    activity: ActivityTimer = field(default_factory=ActivityTimer)
     kept: CorrectionKept | None = None
+    autosave: Autosave | None = None
+    model: str = ""
+    earlier: EarlierLabels | None = None
+    recalled: bool = False
 
     @cached_property
     def hash(self) -> str:

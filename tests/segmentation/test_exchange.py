@@ -10,7 +10,7 @@ import pytest
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs.protocol import from_line, to_line
-from napari_flomo.session.exchange import pack_volume, unpack_volume
+from napari_flomo.segmentation.exchange import pack_volume, unpack_volume
 from napari_flomo.volumes import Geometry, Volume
 
 

@@ -9,7 +9,7 @@ PAUSE_SECONDS = 60.0
 """Of a longer silence between two actions only this much counts: the person was elsewhere."""
 
 
-class Stopwatch:
+class ActivityTimer:
     """Adds up the time between the actions of a person.
 
     Parameters

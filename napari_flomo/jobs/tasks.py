@@ -1,0 +1,181 @@
+"""The tasks that a worker can do, by name; runs in the child process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_flomo.errors import Cancelled, FlomoError, MissingModel, out_of_gpu_memory
+from napari_flomo.jobs.finetune_config import FinetuneConfig
+from napari_flomo.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from napari_flomo.segmentation import Segmenter
+
+WARM_MODELS = 2
+"""Networks kept in memory: the current one, and the one it is compared with."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a task gets beside its arguments.
+
+    Attributes
+    ----------
+    folder
+        For arrays in and out; the host removes it.
+    progress
+        Called with the progress.
+    cancelled
+        Whether the task should raise `Cancelled`; to be called several times a second.
+    """
+
+    folder: Path
+    progress: ProgressCallback
+    cancelled: Callable[[], bool]
+
+
+Task = Callable[[Mapping[str, Any], Context], Mapping[str, Any]]
+
+
+class WarmModels:
+    """The segmenters that were used last, loaded and verified once."""
+
+    def __init__(self, limit: int = WARM_MODELS) -> None:
+        self._limit = limit
+        self._segmenters: OrderedDict[tuple[str, str], Segmenter] = OrderedDict()
+
+    def get(self, folder: Path, device: str) -> Segmenter:
+        """Return the segmenter of a model, from memory unless its card has changed."""
+        from napari_flomo.models import load_card
+        from napari_flomo.segmentation import Segmenter, choose_device
+
+        chosen = str(choose_device(device))
+        key = (load_card(folder).card_hash, chosen)
+        if key not in self._segmenters:
+            while len(self._segmenters) >= self._limit:
+                self._segmenters.popitem(last=False)
+            self._segmenters[key] = Segmenter.from_pretrained(folder, chosen)
+        self._segmenters.move_to_end(key)
+        return self._segmenters[key]
+
+    def find_fastest_engine(self) -> None:
+        """Measure the engines for the model that was used last."""
+        if self._segmenters:
+            next(reversed(self._segmenters.values())).settle_engine()
+
+    def clear(self) -> None:
+        """Free the memory of all models, on the GPU too."""
+        import torch
+
+        self._segmenters.clear()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+_warm_models = WarmModels()
+
+
+def segment(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+    """Segment a volume with the same `Segmenter` as the command line.
+
+    Arguments: ``volume`` (from `pack_volume`), ``model``, ``device``, ``slices``, ``frames`` (lists
+    or null), ``maps`` (names, or null for entropy alone), ``mirrored``. Result: of
+    `pack_segmentation`.
+    """
+    from napari_flomo.segmentation import DEFAULT_MAPS
+    from napari_flomo.segmentation.exchange import pack_segmentation, unpack_volume
+
+    volume = unpack_volume(context.folder, arguments["volume"])
+    folder = _locate(arguments["model"], context)
+    context.progress(Progress(message="Loading the model"))
+    try:
+        segmenter = _warm_models.get(folder, arguments.get("device", "auto"))
+        if context.cancelled():
+            raise Cancelled
+        segmentation = segmenter.segment(
+            volume,
+            slices=arguments.get("slices"),
+            frames=arguments.get("frames"),
+            progress=context.progress,
+            cancelled=context.cancelled,
+            keep_probabilities=False,
+            maps=DEFAULT_MAPS if arguments.get("maps") is None else arguments["maps"],
+            mirrored=bool(arguments.get("mirrored")),
+        )
+    except Exception as error:
+        if out_of_gpu_memory(error):
+            _warm_models.clear()  # else the GPU stays full and the next attempt fails, too
+        raise
+    return pack_segmentation(context.folder, segmentation)
+
+
+def pull(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+    """Download ``model`` from the Hub; the result is its ``folder``."""
+    from napari_flomo.models import pull as download
+
+    folder = download(arguments["model"], _download_progress(context), context.cancelled)
+    return {"folder": str(folder)}
+
+
+def readiness(arguments: Mapping[str, Any], _context: Context) -> Mapping[str, Any]:
+    """Return whether there are enough corrections to fine-tune a model.
+
+    Arguments: those of `FinetuneConfig`. Result: ``ready``, ``have``, ``need``, ``groups``,
+    ``sentence``, ``skipped`` and ``corrections``, a hash that changes with them.
+    """
+    finetuning = import_training("flomo_training.finetuning")
+    found: Mapping[str, Any] = finetuning.check_readiness(FinetuneConfig(**arguments))
+    return found
+
+
+def import_training(name: str) -> Any:
+    """Import a module of the training package, or say how to install it."""
+    try:
+        from flomo_training import arguments
+    except ImportError as error:
+        raise FlomoError(
+            "The training package is not installed; install it with: "
+            "pip install 'napari-flomo[train]'."
+        ) from error
+    return arguments.import_training(name)
+
+
+def preload(model: str, device: str) -> None:
+    """Import torch and load a model if it is on this computer."""
+    import torch  # noqa: F401 - the slowest part of a first click
+
+    from napari_flomo.models import info
+
+    state, _card = info(model)
+    if state.folder is not None:
+        _warm_models.get(state.folder, device).warm_up()
+
+
+def find_fastest_engine() -> None:
+    """Measure the engines for the model that was used last, unless that was done before."""
+    _warm_models.find_fastest_engine()
+
+
+TASKS: dict[str, Task] = {"segment": segment, "pull": pull, "readiness": readiness}
+
+
+def _locate(model: str, context: Context) -> Path:
+    """Return the folder of a model, downloaded first if it is not on this computer."""
+    from napari_flomo.models import locate
+
+    try:
+        return locate(model, _download_progress(context), context.cancelled)
+    except Cancelled:
+        raise
+    except FlomoError as error:
+        raise MissingModel(str(error)) from error
+
+
+def _download_progress(context: Context) -> Callable[[int, int, float | None], None]:
+    return lambda done, total, left: context.progress(
+        Progress(done, total, "Downloading the model", left)
+    )

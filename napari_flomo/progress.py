@@ -1,0 +1,82 @@
+"""How far long work is: one type for downloads, segmentation, training and their progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How much of some work is done.
+
+    Attributes
+    ----------
+    done, total
+        Slices, bytes or steps; both are 0 while the total is unknown.
+    message
+        What is being done, in a few words; may be empty.
+    seconds_left
+        An estimate; None where the work makes none.
+    data
+        Anything else to report, such as a point of the training curves.
+    """
+
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    seconds_left: float | None = None
+    data: Mapping[str, Any] | None = None
+
+
+ProgressCallback = Callable[[Progress], None]
+"""Called with the progress of long work; cheap enough to be called for every slice."""
+
+
+def no_progress(_progress: Progress) -> None:
+    """Ignore the progress; stands for a callback that was not given."""
+
+
+@contextmanager
+def progress_bar(unit: str, *, quiet: bool = False) -> Iterator[ProgressCallback]:
+    """Show a progress bar on stderr while the block runs.
+
+    Nothing is shown when ``quiet`` is set or stderr is not a terminal, so that logs stay clean.
+
+    Parameters
+    ----------
+    unit
+        What is counted, in the singular; ``"B"`` for bytes, which are shown as kB and MB.
+    quiet
+        Whether to show nothing.
+
+    Yields
+    ------
+    callable
+        The `ProgressCallback` of the bar; the message stands in front of it.
+    """
+    from tqdm import tqdm
+
+    bar: tqdm[Any] | None = None
+    shown = ""
+
+    def report(progress: Progress) -> None:
+        nonlocal bar, shown
+        if bar is None:
+            disable = True if quiet else None  # None: only if stderr is not a terminal
+            # delay: not drawn before it has a total and a message
+            bar = tqdm(unit=unit, unit_scale=unit == "B", disable=disable, leave=False, delay=1e-9)
+        if progress.total and not bar.total:
+            bar.reset(progress.total)  # the time left is estimated from here on
+        if progress.message != shown:
+            shown = progress.message
+            bar.set_description(shown)
+        bar.update(progress.done - bar.n)
+
+    try:
+        yield report
+    finally:
+        if bar is not None:
+            bar.close()

@@ -1,0 +1,50 @@
+"""Labels of an image that were accepted on an earlier day."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_flomo.session.review import Place
+from napari_flomo.volumes import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class EarlierLabels:
+    """What a reader accepted of an image on an earlier day.
+
+    Attributes
+    ----------
+    places
+        The slices.
+    labels
+        On the grid of the image; only those slices are valid.
+    """
+
+    places: frozenset[Place]
+    labels: Volume
+
+    def differing(self, labels: Volume) -> frozenset[Place]:
+        """Return the slices whose labels are others now."""
+        now = labels.data.reshape(labels.n_frames, *labels.spatial_shape)
+        then = self.labels.data.reshape(now.shape)
+        return frozenset(
+            place for place in self.places if not np.array_equal(now[place], then[place])
+        )
+
+    def over(self, labels: Volume) -> Volume:
+        """Return labels with these slices as they were then."""
+        return with_slices(labels, self.labels, self.places)
+
+
+def with_slices(labels: Volume, other: Volume, places: Collection[Place]) -> Volume:
+    """Return labels with some slices taken from others on the same grid."""
+    data: NDArray[np.integer] = labels.data.copy()
+    target = data.reshape(labels.n_frames, *labels.spatial_shape)
+    source = other.data.reshape(target.shape)
+    for place in places:
+        target[place] = source[place]
+    return labels.with_data(data, axes=labels.axes)

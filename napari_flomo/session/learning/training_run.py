@@ -1,0 +1,202 @@
+"""A fine-tuning run on disk: request, progress, and the user's decision about the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.files import atomic_write
+from napari_flomo.jobs import FinetuneConfig, Job, State, detached
+from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
+from napari_flomo.paths import data_folder
+from napari_flomo.session.learning.gate_report import GateSummary, read_gate_report
+
+REQUEST = "request.json"
+DECISION = "decision.json"
+REPORT = Path("model") / "gate" / "report.json"
+
+SCHEMA = 1
+
+
+def trainings_folder() -> Path:
+    """Return the folder of all runs: ``trainings`` in the user's data folder."""
+    return data_folder() / "trainings"
+
+
+@dataclass(frozen=True)
+class TrainingRequest(FinetuneConfig):
+    """The `FinetuneConfig` of a run, and what it was started with; the content of ``request.json``.
+
+    Parameters
+    ----------
+    sequence
+        Number of the last change of the store that the run knows.
+    schema
+        Version of the file.
+    """
+
+    sequence: int = 0
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A point of the training curves.
+
+    Attributes
+    ----------
+    step
+        Training step.
+    loss, dice
+        Training loss, and Dice on the held-out slices; None where it was not measured.
+    """
+
+    step: int
+    loss: float | None
+    dice: float | None
+
+
+class TrainingRun(Job):
+    """A fine-tuning run in a folder and a process of its own; it outlives this program.
+
+    Attributes
+    ----------
+    folder
+        Folder with request, checkpoints, curves, candidate and decision.
+    request
+        What the run was started with.
+    """
+
+    def __init__(self, folder: Path, request: TrainingRequest) -> None:
+        super().__init__("finetune")
+        self.folder = folder
+        self.request = request
+
+    def start(self, executable: str | None = None) -> TrainingRun:
+        """Start the process, which resumes from the last checkpoint if there is one.
+
+        Raises
+        ------
+        FlomoError
+            If the run is in progress, or no process can be started.
+        """
+        detached.start(self.request.options(self.folder), self.folder, executable, job=self)
+        return self
+
+    def attach(self) -> bool:
+        """Follow the process that was started before; return False if none ever was."""
+        return detached.attach(self.folder, self) is not None
+
+    @property
+    def candidate(self) -> str:
+        """Name of the tuned model; empty before the end."""
+        return str(self.result(0).get("candidate", "")) if self.state is State.DONE else ""
+
+    def points(self) -> list[CurvePoint]:
+        """Return the curves so far, ordered by step, from the beginning of the run."""
+        points = {point.step: point for point in _read_points(self.folder / detached.PROGRESS)}
+        return [points[step] for step in sorted(points)]
+
+    def gate(self) -> GateSummary:
+        """Read the report of the gate.
+
+        Raises
+        ------
+        FlomoError
+            If there is no readable report.
+        """
+        return read_gate_report(self.folder / REPORT)
+
+    @property
+    def decision(self) -> str:
+        """``"used"``, ``"kept old"`` or ``"dropped"``; empty while the user has not decided."""
+        try:
+            return str(json.loads((self.folder / DECISION).read_text(encoding="utf-8"))["decision"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return ""
+
+    def decide(self, decision: str) -> None:
+        """Record the user's decision, so that the run is not offered again.
+
+        Raises
+        ------
+        FlomoError
+            If it cannot be written.
+        """
+        _write_json(self.folder / DECISION, {"decision": decision, "model": self.candidate})
+
+
+def new_run(request: TrainingRequest, parent: Path) -> TrainingRun:
+    """Create the folder of a new run.
+
+    Raises
+    ------
+    FlomoError
+        If it cannot be written.
+    """
+    folder = _new_folder(parent)
+    _write_json(folder / REQUEST, encode(request))
+    return TrainingRun(folder, request)
+
+
+def all_runs(parent: Path) -> Iterator[TrainingRun]:
+    """Yield all runs, the latest first; damaged ones are left out."""
+    for folder in sorted(_numbered(parent), reverse=True):
+        try:
+            yield TrainingRun(folder, decode(TrainingRequest, read_json(folder / REQUEST)))
+        except (OSError, SchemaFault):
+            continue
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _numbered(parent: Path) -> list[Path]:
+    try:
+        return [path for path in parent.iterdir() if path.name.isdecimal() and path.is_dir()]
+    except OSError:
+        return []
+
+
+def _new_folder(parent: Path) -> Path:
+    """Create the folder of the next number; two programs at once get two numbers."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        number = max((int(path.name) for path in _numbered(parent)), default=0)
+        while True:
+            number += 1
+            folder = parent / f"{number:06}"
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as error:
+        raise FlomoError(
+            f"No training can be saved in {parent}: {error.strerror or error}."
+        ) from error
+
+
+def _read_points(path: Path) -> Iterator[CurvePoint]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            data = json.loads(line).get("data")
+            if data:
+                loss, dice = _float(data.get("loss")), _float(data.get("dice"))
+                yield CurvePoint(int(data["step"]), loss, dice)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            continue
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)

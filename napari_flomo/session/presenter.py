@@ -1,0 +1,316 @@
+"""What happens in every viewer: requests of the user and events of the session, decided once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.models import info
+from napari_flomo.session import messages, recovery
+from napari_flomo.session.events import (
+    AutosaveChanged,
+    EarlierFound,
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+)
+from napari_flomo.session.findings import remarks_of
+from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.messages import Choice, Message
+from napari_flomo.session.overwrite import overwritten_by
+from napari_flomo.session.preferences import Preferences
+from napari_flomo.session.recovery import UnsavedWork
+from napari_flomo.session.review import Place
+from napari_flomo.session.runs import Run
+from napari_flomo.session.scope import Scope
+from napari_flomo.session.session import Session
+from napari_flomo.session.viewer import ViewerAdapter
+
+
+class Presenter:
+    """Stands between a session and a viewer.
+
+    Parameters
+    ----------
+    session
+        The images and the work on them.
+    viewer
+        Shows them.
+    preferences
+        Choices of the user that are remembered.
+    """
+
+    def __init__(self, session: Session, viewer: ViewerAdapter, preferences: Preferences) -> None:
+        self._session = session
+        self._viewer = viewer
+        self._preferences = preferences
+        self._retry: Callable[[], object] = lambda: None
+        self._wanted: dict[str, str] = {}  # the map that was asked for last, by image
+        session.subscribe(self._on_event)
+
+    # Runs
+
+    def segment(
+        self,
+        key: str,
+        model: str,
+        device: str,
+        scope: Scope,
+        *,
+        mirrored: bool = False,
+        confirmed: bool = False,
+    ) -> None:
+        """Start to segment an image; ask first if that would overwrite work of the user.
+
+        Parameters
+        ----------
+        key, model, device, scope, mirrored
+            See `Session.segment`.
+        confirmed
+            Whether the user agreed to overwrite labels.
+
+        Raises
+        ------
+        FlomoError
+            See `Session.segment`.
+        """
+
+        def start(device: str = device) -> None:
+            self._session.segment(key, model, device, scope, mirrored=mirrored)
+            self._retry = lambda: start("cpu")
+            self._preferences.model, self._preferences.device = model, device
+            self._preferences.mirrored = mirrored
+
+        self._session.check_idle()
+        self._viewer.read_labels(key)
+        overwritten = overwritten_by(self._session.image(key), scope)
+        if overwritten and not confirmed:
+            text = messages.overwrite_text(overwritten, self._viewer.undo_hint)
+            tip = "Replace the labels; one Undo brings them back"
+            choices = (Choice("Segment anyway", self._attempt(start), tip),)
+            self._viewer.ask(Message(text, "warning", choices=choices, key=key))
+        else:
+            start()
+
+    def compute_map(self, key: str | None, name: str, device: str, chosen_model: str = "") -> Run:
+        """Start to compute an uncertainty map; labels and review stay as they are.
+
+        Parameters
+        ----------
+        key
+            The image; None is refused.
+        name
+            Of the map.
+        device
+            See `Session.segment`.
+        chosen_model
+            The model that is chosen now. It is used for an image whose model is not known by
+            folder, as after loading a scene, if its card is that of the labels.
+
+        Raises
+        ------
+        FlomoError
+            See `Session.uncertainty`.
+        """
+        image = self._reviewed(key)
+        model = image.model or _if_it_made(image, chosen_model)
+        run = self._session.uncertainty(image.key, device, [name], model or None)
+        self._wanted[image.key] = name
+        self._retry = lambda: self.compute_map(key, name, "cpu", chosen_model)
+        return run
+
+    def show_map(self, key: str, name: str) -> None:
+        """Show another uncertainty map that an image has."""
+        self._viewer.show_map(key, name)
+
+    # Review
+
+    def next(self, key: str | None) -> Place | None:
+        """Go to the next uncertain slice; return it, None if all are accepted."""
+        return self._go(key, self._session.next_slice, messages.ALL_ACCEPTED)
+
+    def previous(self, key: str | None) -> Place | None:
+        """Go back in the review; return the slice, None at the first."""
+        return self._go(key, self._session.previous_slice, messages.FIRST_IN_REVIEW)
+
+    def go_to(self, key: str, place: Place) -> Place:
+        """Show a slice, and note it in the review where it is part of that."""
+        self._viewer.go_to(key, place)
+        review = self._session.image(key).review
+        if review is not None and place in review.order:
+            self._session.go_to(key, place)
+        return place
+
+    def accept(self, key: str | None) -> Place | None:
+        """Accept the slice on the screen and go to the next; return that, None after the last.
+
+        Raises
+        ------
+        FlomoError
+            If there is no review, or the slice was not segmented.
+        """
+        image = self._reviewed(key)
+        self._viewer.read_labels(image.key)
+        self._session.go_to(image.key, self._viewer.position(image.key))
+        return self._go(key, self._session.accept, messages.ALL_ACCEPTED)
+
+    def lock(self, key: str | None, code: int, locked: bool) -> None:
+        """Lock a label against edits and runs, or unlock it."""
+        self._session.lock(self._reviewed(key).key, code, locked)
+
+    # Corrections of an earlier day
+
+    def earlier_message(self, key: str) -> Message | None:
+        """Return the offer of labels of an earlier day; None if an image has none."""
+        earlier = self._session.image(key).earlier
+        if earlier is None:
+            return None
+        return messages.earlier_message(
+            len(earlier.places), key, self._attempt(lambda: self.bring_back(key))
+        )
+
+    def bring_back(self, key: str) -> None:
+        """Show the labels that the user accepted on an earlier day; the slices are accepted."""
+        self._viewer.read_labels(key)
+        places = self._session.bring_back(key)
+        if places:
+            self._viewer.show_labels(key)
+            text = messages.brought_back_text(len(places), self._viewer.undo_hint)
+            self._viewer.notify(Message(text, key=key))
+
+    # Edits that a crash left unsaved
+
+    def unsaved_message(self) -> Message | None:
+        """Return the offer to restore or to discard what was left unsaved; None without any.
+
+        The first choice restores, the second discards.
+        """
+        try:
+            work = recovery.unsaved_work()
+        except FlomoError as error:
+            return Message(str(error), "warning")
+        if work is None:
+            return None
+        return Message(
+            work.text,
+            "warning",
+            choices=(
+                Choice(
+                    "Restore",
+                    self._attempt(lambda: self.restore(work)),
+                    "Open the image with the labels after the last stroke",
+                ),
+                Choice("Discard", self._attempt(work.discard), "Remove these changes for good"),
+            ),
+        )
+
+    def restore(self, work: UnsavedWork) -> str:
+        """Show labels as they were after the last stroke; return the key of the image.
+
+        They are shown on the chosen image if they belong to it and it has no unsaved edits, else
+        on a copy that was saved with them.
+
+        Raises
+        ------
+        FlomoError
+            If they cannot be read, or their model is not on this computer.
+        """
+        found = work.read()
+        key = self._viewer.chosen_image()
+        if key is not None:
+            image = self._session.image(key)
+            self._viewer.read_labels(key)
+            if image.autosave is not None or image.hash != found.image_hash:
+                key = None
+        if key is not None:
+            self._session.restore(key, found, work.folder)
+        else:
+            key = self._viewer.add_image(found.image, "restored image")
+            try:
+                self._session.restore(key, found, work.folder)
+            except FlomoError:
+                self._viewer.remove_image(key)
+                raise
+        self._viewer.show_labels(key)
+        known = self._session.image(key).segmentation
+        hint = "" if known is None or known.uncertainty else f" {messages.NO_MAPS_HINT}"
+        text = messages.restored_text(found) + hint
+        self._viewer.notify(Message(text, "warning" if found.lost else "info", key=key))
+        return key
+
+    # What the session reports
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, RunFinished) and event.run.task == "segment":
+            self._show_run(event.run)
+        elif isinstance(event, RunFailed):
+            retry = self._attempt(self._retry)
+            message = messages.problem_message(event.problem, retry, event.run.key)
+            show = self._viewer.ask if message.choices else self._viewer.notify
+            show(message)
+        elif isinstance(event, RunCancelled):
+            self._viewer.notify(Message(messages.CANCELLED))
+        elif isinstance(event, EarlierFound):
+            offer = self.earlier_message(event.key)
+            if event.problem is not None:
+                self._viewer.notify(Message(event.problem, "warning", key=event.key))
+            elif offer is not None:
+                self._viewer.notify(offer)
+        elif isinstance(event, AutosaveChanged):
+            text = messages.autosave_text(event.problem)
+            self._viewer.notify(Message(text, "warning" if event.problem else "info"))
+
+    def _show_run(self, run: Run) -> None:
+        assert run.key is not None
+        image = self._session.image(run.key)
+        if run.only_maps:
+            self._viewer.show_map(image.key, self._wanted.get(image.key, ""))
+            return
+        self._viewer.show_labels(image.key)
+        if image not in self._session.images:
+            return  # the viewer closed it, because it was changed meanwhile
+        if not image.recalled:
+            self._session.recall(image.key)
+        if remarks := " ".join(remarks_of(image)):
+            self._viewer.notify(Message(remarks, "warning", key=image.key))
+
+    def _go(
+        self, key: str | None, step: Callable[[str], Place | None], at_the_end: str
+    ) -> Place | None:
+        image = self._reviewed(key)
+        self._viewer.read_labels(image.key)
+        place = step(image.key)
+        if place is None:
+            self._viewer.notify(Message(at_the_end, key=key))
+        else:
+            self._viewer.go_to(image.key, place)
+        return place
+
+    def _reviewed(self, key: str | None) -> OpenImage:
+        image = None if key is None else self._session.image(key)
+        if image is None or image.review is None:
+            raise FlomoError(messages.NOTHING_TO_REVIEW)
+        return image
+
+    def _attempt(self, action: Callable[[], object]) -> Callable[[], None]:
+        """Return an action that shows the sentence of a fault instead of raising it."""
+
+        def attempt() -> None:
+            try:
+                action()
+            except FlomoError as error:
+                self._viewer.notify(Message(str(error), "warning"))
+
+        return attempt
+
+
+def _if_it_made(image: OpenImage, model: str) -> str:
+    """Return a model if the labels of an image are its; else an empty name."""
+    if image.segmentation is None or not model:
+        return ""
+    with suppress(FlomoError):
+        if info(model)[1].card_hash == image.segmentation.card.card_hash:
+            return model
+    return ""

@@ -1,0 +1,35 @@
+"""Which model the labels of an image came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.session.image_state import OpenImage
+
+
+def provenance_of(image: OpenImage) -> dict[str, Any]:
+    """Return model, structures and slice scores of the labels, in plain JSON types.
+
+    The whole card is included, so that labels can be restored where the model is gone.
+
+    Raises
+    ------
+    FlomoError
+        If the image was not segmented.
+    """
+    if image.segmentation is None:
+        raise FlomoError("This image has no labels yet; segment it first.")
+    card, scores = image.segmentation.card, image.segmentation.slice_scores
+    return {
+        "model": card.name,
+        "card_sha256": card.card_hash,
+        "card": card.to_dict(),
+        "structures": {str(label.code): label.name for label in card.labels[1:]},
+        "slice_scores": [
+            [round(float(score), 4) if np.isfinite(score) else None for score in row]
+            for row in scores
+        ],
+    }

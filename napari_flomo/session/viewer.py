@@ -1,0 +1,58 @@
+"""What a session needs of the program that shows its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from napari_flomo.session.messages import Message
+from napari_flomo.session.review import Place
+from napari_flomo.volumes import Volume
+
+
+class ViewerAdapter(Protocol):
+    """The face of napari or 3D Slicer towards `Presenter`.
+
+    An adapter shows what it is told to and decides nothing. Images are known by their key in the
+    session. Every method but `dispatch` is called in the thread of the viewer.
+
+    Attributes
+    ----------
+    undo_hint
+        How a user undoes the last change of labels: ``"Ctrl+Z on the labels"``.
+    """
+
+    undo_hint: str
+
+    def dispatch(self, action: Callable[[], None]) -> None:
+        """Have a function called in the thread of the viewer; called from any thread."""
+
+    def notify(self, message: Message) -> None:
+        """Show a message, with a button for each of its choices, in place of the last one."""
+
+    def ask(self, question: Message) -> None:
+        """Put a question; the action of its only choice is called if the user agrees."""
+
+    def chosen_image(self) -> str | None:
+        """Return the key of the image that is chosen now; None if that is not known cheaply."""
+
+    def position(self, key: str) -> Place:
+        """Return the slice of an image that is on the screen."""
+
+    def go_to(self, key: str, place: Place) -> None:
+        """Show a slice of an image."""
+
+    def add_image(self, volume: Volume, name: str) -> str:
+        """Show a new image, open it in the session and return its key."""
+
+    def remove_image(self, key: str) -> None:
+        """Remove an image that `add_image` added."""
+
+    def read_labels(self, key: str) -> None:
+        """Report strokes that the session does not know yet to `Session.edit`."""
+
+    def show_labels(self, key: str) -> None:
+        """Show the labels that the session has of an image, as one step of undo."""
+
+    def show_map(self, key: str, name: str = "") -> None:
+        """Show an uncertainty map; by default the one that was shown before."""

@@ -1,0 +1,160 @@
+"""What a session shows, in napari's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from napari_flomo.errors import FlomoError
+from napari_flomo.session import Message, Place, uncertainty_maps
+from napari_flomo.widgets import label_events, navigation, results
+from napari_flomo.widgets.computing import wants_computing
+from napari_flomo.widgets.layers import Grid
+
+if TYPE_CHECKING:
+    from napari_flomo.session import OpenImage
+    from napari_flomo.volumes import Volume
+    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.viewer_state import ViewerState
+
+
+class NapariAdapter:
+    """The `ViewerAdapter` of a napari window."""
+
+    undo_hint = "Ctrl+Z on the labels"
+
+    def __init__(self, state: ViewerState) -> None:
+        self._state = state
+
+    def dispatch(self, action: Callable[[], None]) -> None:
+        """Have a function called in the thread of the window; called from any thread."""
+        self._state.in_thread(action)
+
+    def notify(self, message: Message) -> None:
+        """Show a message in every open panel."""
+        self._state.said.emit(message)
+
+    def ask(self, question: Message) -> None:
+        """Show a question, with a button to agree, in every open panel."""
+        self._state.said.emit(question)
+
+    def chosen_image(self) -> str | None:
+        """Return the key of the current image; None for one that cannot be opened at once."""
+        entry = self._state.current
+        if entry is None or wants_computing(entry):
+            return None
+        try:
+            return self._state.adopt(entry).key
+        except FlomoError:
+            return None
+
+    def position(self, key: str) -> Place:
+        """Return the frame and slice of an image on the screen."""
+        return self._state.place(self._entry(key))
+
+    def go_to(self, key: str, place: Place) -> None:
+        """Move the sliders to a slice of an image."""
+        entry = self._entry(key)
+        navigation.go_to(self._state.viewer, entry.image, place, self._state.order(entry))
+
+    def add_image(self, volume: Volume, name: str) -> str:
+        """Add an image layer and return the key of its image."""
+        from napari.layers import Image
+
+        from napari_flomo.widgets.reading import layer_data
+
+        data, arguments, _kind = layer_data(volume)
+        layer = self._state.viewer.add_layer(Image(data, **(arguments | {"name": name})))
+        entry = self._state.entry_of(layer)
+        assert entry is not None
+        return self._state.adopt(entry, volume).key
+
+    def remove_image(self, key: str) -> None:
+        """Remove the layer of an image."""
+        self._state.viewer.layers.remove(self._entry(key).image)
+
+    def read_labels(self, key: str) -> None:
+        """Report an undo or redo that has just been drawn."""
+        entry = self._state.entry_with(key)
+        if entry is not None and entry.watch is not None:
+            entry.watch.settle()
+
+    def show_labels(self, key: str) -> None:
+        """Bring labels and uncertainty of an image up to date; add the layers at first.
+
+        An image whose layer was changed since it was opened is closed instead.
+        """
+        state, entry = self._state, self._entry(key)
+        if entry.seen != entry.look_of_image():
+            state.close_image(entry)
+            text = f"{entry.image.name} was changed while it was segmented; segment it again."
+            self.notify(Message(text, "warning"))
+            return
+        image = state.session.image(key)
+        assert image.labels is not None
+        assert image.segmentation is not None
+        grid = Grid.below(entry.image, image.volume)
+        if entry.labels is None:
+            self._add_labels(entry, image, grid)
+        else:
+            self._update_labels(entry, image, grid)
+            entry.labels.colormap = results.label_colours(image.segmentation.card)
+        self.show_map(key)
+        state.viewer.layers.selection.active = entry.labels
+        state.current_changed.emit()
+
+    def show_map(self, key: str, name: str = "") -> None:
+        """Show an uncertainty map; by default the one that was chosen last."""
+        entry, image = self._entry(key), self._state.session.image(key)
+        if image.segmentation is None or not image.segmentation.uncertainty:
+            return
+        maps = image.segmentation.uncertainty
+        entry.map = next(one for one in (name, entry.map, *maps) if one in maps)
+        uncertainty = maps[entry.map]
+        grid = Grid.below(entry.image, image.volume)
+        if entry.uncertainty is None and entry.labels is not None:
+            entry.uncertainty = results.add_uncertainty(
+                self._state.viewer, entry.image, grid, uncertainty, entry.labels
+            )
+        elif entry.uncertainty is not None:
+            entry.uncertainty.data = grid.layer_data(uncertainty)
+        if entry.uncertainty is not None:
+            largest = uncertainty_maps.largest_shown(entry.map, uncertainty.data)
+            entry.uncertainty.contrast_limits = (0, largest)
+        self._state.current_changed.emit()
+
+    def _add_labels(self, entry: Entry, image: OpenImage, grid: Grid) -> None:
+        state = self._state
+        assert image.labels is not None
+        assert image.segmentation is not None
+        navigation.face(state.viewer, entry.image, grid.order)
+        state.memory.recall(entry, image, review=not image.recalled)
+        entry.labels = results.add_labels(
+            state.viewer,
+            entry.image,
+            grid,
+            image.labels,
+            image.segmentation.card,
+            saved=lambda: state.session.labels_saved(image.key),
+        )
+        label_events.follow(state, entry)
+
+    def _update_labels(self, entry: Entry, image: OpenImage, grid: Grid) -> None:
+        """Show new labels in the layer that is there, as one step of its undo history.
+
+        The layer keeps its array, which the session then shares again.
+        """
+        layer, watch = entry.labels, entry.watch
+        assert layer is not None
+        assert watch is not None
+        assert image.labels is not None
+        with layer.events.paint.blocker():
+            results.replace_voxels(layer, grid.layer_data(image.labels))
+        watch.rebase()
+        self._state.session.set_labels(image.key, grid.array(layer.data))
+
+    def _entry(self, key: str) -> Entry:
+        entry = self._state.entry_with(key)
+        if entry is None:
+            raise FlomoError("This image is not open any more; open it again.")
+        return entry

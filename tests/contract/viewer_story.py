@@ -1,0 +1,153 @@
+"""One story that every viewer must be able to tell, whatever it is made of.
+
+Segment, edit, accept, lock, run again, undo, restore after a crash, learn. The test folders of the
+viewers tell it with a `Stage` of their own, in processes of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.corrections import CorrectionStore, default_store, unfinished
+from napari_flomo.jobs import State
+from napari_flomo.session import OpenImage, Place, Presenter, Session, SliceState
+from napari_flomo.session.learning import Learning
+from napari_flomo.session.overwrite import corrected_slices
+from napari_flomo.session.viewer import ViewerAdapter
+
+MYOCARDIUM, VENTRICLE = 2, 3
+
+
+class Stage(Protocol):
+    """A viewer with an image of four slices that is chosen, and the hands of its user.
+
+    Attributes
+    ----------
+    session, presenter, adapter
+        Of the viewer.
+    """
+
+    session: Session
+    presenter: Presenter
+    adapter: ViewerAdapter
+
+    def segment(self) -> None:
+        """Click Segment for all slices; wait for the end of the run or for a question."""
+
+    def agree(self) -> str:
+        """Agree to the question that was put; wait for the end of the run; return its text."""
+
+    def paint(self, where: np.ndarray, code: int) -> None:
+        """Paint a label over voxels and wait until the session knows."""
+
+    def undo(self) -> None:
+        """Undo the last change of the labels and wait until the session knows."""
+
+    def shown(self) -> np.ndarray:
+        """Return the labels on the screen, ``(slices, rows, columns)``."""
+
+    def crash(self) -> None:
+        """Close the image with unsaved labels; open it again and choose it."""
+
+    def wait(self, done: Callable[[], Any]) -> None:
+        """Let the viewer live until something is done."""
+
+
+def corner(shape: tuple[int, ...], number: int, size: int = 4) -> np.ndarray:
+    """Return a corner of a slice: booleans ``(slices, rows, columns)``."""
+    where = np.zeros(shape, bool)
+    where[number, :size, :size] = True
+    return where
+
+
+def tell(stage: Stage, trainer: str) -> None:
+    """Tell the story; ``trainer`` is a program that stands for the training package."""
+    image = segment_and_edit(stage)
+    accept_and_lock(stage, image)
+    mine = run_again_and_undo(stage, image)
+    image = crash_and_restore(stage, mine)
+    learn(stage, trainer)
+    stage.session.labels_saved(image.key)
+
+
+def segment_and_edit(stage: Stage) -> OpenImage:
+    stage.segment()
+    (image,) = stage.session.images
+    proposed = image.segmentation.labels.data.copy()
+    assert np.array_equal(stage.shown(), proposed)
+    assert proposed.any()
+    assert len(image.review.order) == image.volume.n_slices
+    assert image.autosave is None, "looking leaves nothing on the disk"
+
+    first = corner(proposed.shape, 1)
+    stage.paint(first, VENTRICLE)
+    wanted = np.where(first, VENTRICLE, proposed)
+    assert np.array_equal(stage.shown(), wanted)
+    assert np.array_equal(image.labels.data, wanted)
+    assert np.argwhere(corrected_slices(image)).tolist() == [[0, 1]]
+    assert image.review.edits(Place(0, 1)) == 1
+    assert image.autosave.flush(), "the stroke is on the disk"
+    return image
+
+
+def accept_and_lock(stage: Stage, image: OpenImage) -> None:
+    presenter, adapter, key = stage.presenter, stage.adapter, image.key
+    presenter.go_to(key, Place(0, 1))
+    assert adapter.position(key) == Place(0, 1)
+    following = presenter.accept(key)
+    assert image.review.state(Place(0, 1)) is SliceState.ACCEPTED
+    assert adapter.position(key) == following
+    stage.wait(lambda: image.kept is not None)
+    assert (image.kept.slices, image.kept.problem) == (1, None)
+    (record,) = CorrectionStore.open(default_store()).records()
+    assert record.places_seen == ((0, 1),)
+    presenter.lock(key, VENTRICLE, True)
+    adapter.read_labels(key)
+    assert image.locked == {VENTRICLE}
+
+
+def run_again_and_undo(stage: Stage, image: OpenImage) -> np.ndarray:
+    second = corner(image.volume.data.shape, 2)
+    stage.paint(second, MYOCARDIUM)
+    mine = stage.shown().copy()
+    stage.segment()
+    assert stage.session.running is None, "it asks before it overwrites"
+    assert np.array_equal(stage.shown(), mine)
+    assert stage.agree().startswith("This will overwrite 2 slices that you corrected;")
+    assert np.array_equal(stage.shown() == VENTRICLE, mine == VENTRICLE), "a locked label stays"
+    assert not (stage.shown()[second] == MYOCARDIUM).any()
+    assert np.array_equal(image.labels.data, stage.shown())
+
+    stage.undo()
+    assert np.array_equal(stage.shown(), mine)
+    assert np.array_equal(image.labels.data, mine)
+    assert image.autosave.flush()
+    return mine
+
+
+def crash_and_restore(stage: Stage, mine: np.ndarray) -> OpenImage:
+    stage.crash()
+    assert len(unfinished()) == 1
+    restore, _discard = stage.presenter.unsaved_message().choices
+    restore.action()
+    (image,) = (one for one in stage.session.images if one.labels is not None)
+    assert np.array_equal(stage.shown(), mine)
+    assert np.array_equal(image.labels.data, mine)
+    assert image.locked == {VENTRICLE}
+    assert unfinished() == [], "it is open again, here"
+    return image
+
+
+def learn(stage: Stage, trainer: str) -> None:
+    learning = Learning(stage.adapter.dispatch, executable=trainer)
+    changes: list[int] = []
+    learning.subscribe(lambda: changes.append(1))
+    assert learning.waiting(DEFAULT_MODEL).slices == 1
+    training = learning.train(DEFAULT_MODEL)
+    stage.wait(lambda: training.state is State.DONE and len(changes) > 1)
+    assert learning.keep_old() == DEFAULT_MODEL
+    learning.close()

@@ -1,0 +1,71 @@
+"""The story of `viewer_story` in a napari window."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari", reason="napari is not installed")
+sys.path.append(str(Path(__file__).parents[1] / "contract"))
+
+from viewer_story import tell
+
+from napari_flomo.volumes import Volume
+
+
+class NapariStage:
+    """A window with its panels, a mouse and a keyboard."""
+
+    def __init__(self, bench: Any, volume: Volume) -> None:
+        self.bench, self.volume = bench, volume
+        state = bench.viewer_state
+        self.session, self.presenter, self.adapter = state.session, state.presenter, state.adapter
+        self.entry = bench.add(volume)
+        bench.pick("toy")
+
+    def segment(self) -> None:
+        self.bench.click(self.bench.segment.segment_button)
+        self.bench.wait_idle()
+
+    def agree(self) -> str:
+        message = self.bench.segment.message
+        question = message.text.text()
+        self.bench.click(message.buttons[0])
+        self.bench.wait_idle()
+        return question
+
+    def paint(self, where: np.ndarray, code: int) -> None:
+        self.entry.labels.data_setitem(np.nonzero(where), np.full(where.sum(), code))
+        self.wait(lambda: (self.labels.data[where] == code).all() and self.measured())
+
+    def undo(self) -> None:
+        self.entry.labels.undo()
+        self.wait(self.measured)
+
+    def shown(self) -> np.ndarray:
+        return np.asarray(self.bench.viewer_state.current.labels.data)
+
+    def crash(self) -> None:
+        self.bench.viewer.layers.clear()
+        self.entry = self.bench.add(self.volume, "again")
+
+    def wait(self, done: Callable[[], Any]) -> None:
+        self.bench.qtbot.waitUntil(lambda: bool(done()), timeout=30_000)
+
+    @property
+    def labels(self) -> Volume:
+        return self.bench.viewer_state.opened(self.entry).labels
+
+    def measured(self) -> bool:
+        """Return True once the session has counted what is in the layer."""
+        image = self.bench.viewer_state.opened(self.entry)
+        return all(image.counts.voxels(code, 0) == (self.shown() == code).sum() for code in (2, 3))
+
+
+def test_the_story(bench: Any, make_heart: Callable[..., Volume], trainer: str) -> None:
+    tell(NapariStage(bench, make_heart(slices=4)), trainer)

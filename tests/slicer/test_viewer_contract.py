@@ -1,0 +1,68 @@
+"""The story of `viewer_story` in a scene of Slicer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import add_volume, paint, painted
+
+pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
+sys.path.append(str(Path(__file__).parents[1] / "contract"))
+
+from viewer_story import tell
+
+
+class SlicerStage:
+    """The module's panels and a Segment Editor."""
+
+    def __init__(self, bench, program, volume):
+        self.bench, self.program, self.volume = bench, program, volume
+        self.logic = bench.panel.logic
+        self.session, self.presenter = self.logic.session, self.logic.presenter
+        self.adapter = self.logic.adapter
+        bench.choose(add_volume(volume))
+
+    @property
+    def entry(self):
+        return self.bench.panel.entry
+
+    def segment(self):
+        """Click Segment; a dialog is closed with No."""
+        self.bench.answer = False
+        self.click()
+
+    def agree(self):
+        """Click again and answer Yes: a dialog does not wait."""
+        question = self.bench.asked[-1]
+        self.bench.answer = True
+        self.click()
+        return question
+
+    def click(self):
+        self.bench.click(self.bench.panel.segment.ui.segmentButton)
+        self.wait(lambda: self.session.running is None)
+
+    def paint(self, where, code):
+        paint(self.entry.record.segmentation, code, where, self.entry.source.node)
+        self.wait(lambda: not self.entry.painted)
+
+    def undo(self):
+        self.bench.panel.review.ui.editor.undo()
+        self.wait(lambda: not self.entry.painted)
+
+    def shown(self):
+        return painted(self.logic, self.entry)[0]
+
+    def crash(self):
+        self.program.close_scene()
+        self.program.slice_view("Red")
+        self.bench.choose(add_volume(self.volume, "again"))
+
+    def wait(self, done):
+        self.bench.wait(done)
+
+
+def test_the_story(bench, program, oblique, trainer):
+    tell(SlicerStage(bench, program, oblique), trainer)
