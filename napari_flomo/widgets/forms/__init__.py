@@ -8,6 +8,7 @@ modules that define forms do without ``from __future__ import annotations``.
 from napari_flomo.widgets.forms.form import (
     Option,
     add_beside,
+    align_labels,
     insert_below,
     make_form,
     pairs,
@@ -19,6 +20,7 @@ from napari_flomo.widgets.forms.form import (
 __all__ = [
     "Option",
     "add_beside",
+    "align_labels",
     "insert_below",
     "make_form",
     "pairs",

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QRadioButton, QVBoxLayout
+from qtpy.QtWidgets import QHBoxLayout, QRadioButton, QVBoxLayout
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
@@ -15,7 +15,6 @@ from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
     Choice,
     Message,
-    Progress,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -29,7 +28,6 @@ from napari_flomo.session.messages import (
     SCOPES,
     card_text,
     model_title,
-    progress_text,
 )
 from napari_flomo.widgets import segmenting
 from napari_flomo.widgets.forms import (
@@ -45,7 +43,7 @@ from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.messages import MessageBar
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
-from napari_flomo.widgets.panels.panel import Panel, button, note
+from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
 from napari_flomo.widgets.panels.restore import offer
 from napari_flomo.widgets.viewer_state import desk_of
 
@@ -108,8 +106,7 @@ class SegmentPanel(Panel):
             "Go through the slices, the most uncertain first",
             lambda: self.open("Review"),
         )
-        self.progress = QProgressBar()
-        self.progress.setToolTip("Progress and estimated remaining time")
+        self.progress = ProgressBar()
         self.message = MessageBar()
 
         insert_below(form, form.image, self.image_line)
@@ -281,7 +278,7 @@ class SegmentPanel(Panel):
         if isinstance(event, RunStarted):
             self._show_running(event.run)
         elif isinstance(event, RunProgressed):
-            self._show_progress(event.progress)
+            self.progress.show_progress(event.progress)
         elif isinstance(event, RunFailed | RunCancelled | RunFinished):
             self._show_running(None)
             if isinstance(event, RunFinished) and event.run.task == "pull":
@@ -314,9 +311,4 @@ class SegmentPanel(Panel):
         self.cancel_button.setVisible(run is not None)
         self.cancel_button.setEnabled(run is not None)
         if run is not None:
-            self._show_progress(run.progress)
-
-    def _show_progress(self, progress: Progress) -> None:
-        self.progress.setRange(0, progress.total)
-        self.progress.setValue(progress.done)
-        self.progress.setFormat(progress_text(progress))
+            self.progress.show_progress(run.progress)

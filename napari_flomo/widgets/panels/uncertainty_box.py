@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import RunFinished, RunProgressed, uncertainty_maps
-from napari_flomo.session.messages import progress_text
 from napari_flomo.widgets import overlay, segmenting
 from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, show_value
 from napari_flomo.widgets.forms.review import UncertaintyOptions
 from napari_flomo.widgets.legend import Legend
-from napari_flomo.widgets.panels.panel import button, note
+from napari_flomo.widgets.panels.panel import ProgressBar, button, note
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -37,8 +36,7 @@ class UncertaintyBox(QWidget):
         self.compute_button = button(
             "Compute", "Compute this map; labels and review stay as they are", self._compute
         )
-        self.progress = QProgressBar()
-        self.progress.setToolTip("Progress and estimated remaining time")
+        self.progress = ProgressBar()
         self._offer_row = QWidget()
         offered = QHBoxLayout(self._offer_row)
         offered.setContentsMargins(0, 0, 0, 0)
@@ -146,9 +144,7 @@ class UncertaintyBox(QWidget):
         if run is None or not run.only_maps:
             return
         if isinstance(event, RunProgressed):
-            self.progress.setRange(0, event.progress.total)
-            self.progress.setValue(event.progress.done)
-            self.progress.setFormat(progress_text(event.progress))
+            self.progress.show_progress(event.progress)
             return
         self.refresh()
         if isinstance(event, RunFinished) and self._layer is not None:
