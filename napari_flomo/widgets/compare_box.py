@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_flomo.session import LabelsChanged
 from napari_flomo.widgets import results
-from napari_flomo.widgets.forms import make_form, set_tips
+from napari_flomo.widgets.forms import make_form, set_tips, show_value
 from napari_flomo.widgets.forms.review import CHANGES, COMPARISONS, CONTOURS, OFF, CompareOptions
 from napari_flomo.widgets.layers import Grid
 
@@ -48,7 +48,7 @@ class CompareBox(QWidget):
         entry = self._viewer_state.current
         self.setEnabled(entry is not None and entry.labels is not None)
         if entry is None or entry.comparison is None:
-            self._set_choice(OFF)
+            show_value(self.form.compare_with, OFF)
             self.key.setVisible(False)
 
     @property
@@ -75,15 +75,10 @@ class CompareBox(QWidget):
         elif name == CHANGES:
             found = results.changes(grid.layer_data(before), grid.layer_data(image.labels))
             entry.comparison = results.add_changes(viewer, entry.image, grid, found)
-        self._set_choice(name)
+        show_value(self.form.compare_with, name)
         self._tell(entry)
         if active in viewer.layers:
             viewer.layers.selection.active = active
-
-    def _set_choice(self, name: str) -> None:
-        row = self.form.compare_with
-        with row.changed.blocked():
-            row.value = name
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, LabelsChanged) and self.choice == CHANGES:

@@ -15,8 +15,9 @@ from magicgui.widgets import (
     TupleEdit,
     Widget,
 )
+from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QRadioButton, QSlider, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QRadioButton, QSlider, QWidget
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,7 +62,6 @@ def make_form(
     form.margins = (0, 0, 0, 0)
     form.native_parent_changed.disconnect()  # a reset of choices would recreate radio buttons
     for row in form:
-        row.label = row.label  # aligns the rows; magicgui does so only when a label changes
         if isinstance(row, FileEdit):
             row.choose_btn.text = "…"
             row.choose_btn.native.setFixedWidth(32)
@@ -76,6 +76,18 @@ def make_form(
             if not part.toolTip():
                 part.setToolTip(row.tooltip)
     return form
+
+
+def align_labels(panel: QWidget) -> None:
+    """Give the labels of all forms of a panel the same width.
+
+    magicgui measures them in another font than that of napari, so this is done once the panel is
+    in its window.
+    """
+    labels = panel.findChildren(QLabel, "magicgui.QLabel")
+    width = max((label.sizeHint().width() for label in labels), default=0)
+    for label in labels:
+        label.setMinimumWidth(width)
 
 
 def insert_below(form: FunctionGui[..., Any], row: Widget, widget: QWidget) -> None:
@@ -123,6 +135,13 @@ def set_choices(row: ComboBox, options: Sequence[Option], default: Any = None) -
             if values:
                 row.value = next((one for one in (before, default) if one in values), values[0])
     set_tips(row, options)
+
+
+def show_value(row: ValueWidget, value: Any) -> None:
+    """Show a value without emitting ``changed``; what a combo box does not offer is ignored."""
+    if value in getattr(row, "choices", (value,)):
+        with row.changed.blocked():
+            row.value = value
 
 
 def set_tips(row: ComboBox | RadioButtons, options: Sequence[Option]) -> None:

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QProgressBar,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -28,10 +27,10 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
 )
-from napari_flomo.session.messages import card_text, progress_text
+from napari_flomo.session.messages import card_text
 from napari_flomo.widgets.forms import make_form
 from napari_flomo.widgets.message_bar import MessageBar
-from napari_flomo.widgets.panels.panel import Panel, button
+from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
@@ -94,8 +93,7 @@ class ModelsPanel(Panel):
         self.cancel_button = button(
             "Cancel", "Stop the download; it can be resumed later", self.cancel
         )
-        self.progress = QProgressBar()
-        self.progress.setToolTip("Progress of the download")
+        self.progress = ProgressBar()
         self.message = MessageBar()
         buttons, download = QHBoxLayout(), QHBoxLayout()
         buttons.addWidget(self.use_button)
@@ -215,9 +213,7 @@ class ModelsPanel(Panel):
         if isinstance(event, RunStarted):
             self._show_running(True)
         elif isinstance(event, RunProgressed):
-            self.progress.setRange(0, event.progress.total)
-            self.progress.setValue(event.progress.done)
-            self.progress.setFormat(progress_text(event.progress))
+            self.progress.show_progress(event.progress)
         elif isinstance(event, RunFailed):
             self._show_running(False)
             self.message.show_message(

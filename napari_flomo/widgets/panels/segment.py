@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QRadioButton, QVBoxLayout
+from qtpy.QtWidgets import QHBoxLayout, QRadioButton, QVBoxLayout
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
@@ -15,7 +15,6 @@ from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
     Choice,
     Message,
-    Progress,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -29,16 +28,22 @@ from napari_flomo.session.messages import (
     SCOPES,
     card_text,
     model_title,
-    progress_text,
 )
 from napari_flomo.widgets import start_run
-from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, set_tips
+from napari_flomo.widgets.forms import (
+    add_beside,
+    insert_below,
+    make_form,
+    set_choices,
+    set_tips,
+    show_value,
+)
 from napari_flomo.widgets.forms.segment import VIEWS, SegmentOptions
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
-from napari_flomo.widgets.panels.panel import Panel, button, note
+from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
 from napari_flomo.widgets.panels.restore import offer
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
@@ -101,8 +106,7 @@ class SegmentPanel(Panel):
             "Go through the slices, the most uncertain first",
             lambda: self.open("Review"),
         )
-        self.progress = QProgressBar()
-        self.progress.setToolTip("Progress and estimated remaining time")
+        self.progress = ProgressBar()
         self.message = MessageBar()
 
         insert_below(form, form.image, self.image_line)
@@ -154,15 +158,12 @@ class SegmentPanel(Panel):
     def refresh(self) -> None:
         """Show what is open now."""
         entry, images = self.viewer_state.current, self.form.image
-        image = None if entry is None else entry.image
         options = [(one.image.name, one.image, "") for one in self.viewer_state.entries]
-        with images.changed.blocked():
-            set_choices(images, options)
-            if image in images.choices:  # while layers are renamed, two may have one name
-                images.value = image
+        set_choices(images, options)
         if entry is None:
             self.image_line.setText("Open an image, or drop a file or DICOM folder on the window.")
         else:
+            show_value(images, entry.image)
             self.image_line.setText(describe(entry.image, entry.slice_axis))
         self._refresh_geometry()
         self.review_button.setEnabled(entry is not None and entry.labels is not None)
@@ -240,9 +241,8 @@ class SegmentPanel(Panel):
     def _choose_remembered(self) -> None:
         preferences = self.viewer_state.preferences
         self.choose_model(preferences.model or in_use(DEFAULT_MODEL))
-        if preferences.device in self.form.device.choices:
-            self.form.update(device=preferences.device)
-        self.form.update(mirrored=preferences.mirrored)
+        show_value(self.form.device, preferences.device)
+        show_value(self.form.mirrored, preferences.mirrored)
         if preferences.warning:
             self.message.show_message(preferences.warning, level="warning")
 
@@ -257,8 +257,7 @@ class SegmentPanel(Panel):
             axes = messages.slice_axis_choices(unclear).items()
             options = [(messages.SLICE_AXIS_PROMPT, None, "")]
             set_choices(form.slice_axis, options + [(title, name, "") for name, title in axes])
-            with form.slice_axis.changed.blocked():
-                form.slice_axis.value = entry.slice_axis
+            show_value(form.slice_axis, entry.slice_axis)
 
     def _refresh_scope(self) -> None:
         entry = self.viewer_state.current
@@ -279,7 +278,7 @@ class SegmentPanel(Panel):
         if isinstance(event, RunStarted):
             self._show_running(event.run)
         elif isinstance(event, RunProgressed):
-            self._show_progress(event.progress)
+            self.progress.show_progress(event.progress)
         elif isinstance(event, RunFailed | RunCancelled | RunFinished):
             self._show_running(None)
             if isinstance(event, RunFinished) and event.run.task == "pull":
@@ -312,9 +311,4 @@ class SegmentPanel(Panel):
         self.cancel_button.setVisible(run is not None)
         self.cancel_button.setEnabled(run is not None)
         if run is not None:
-            self._show_progress(run.progress)
-
-    def _show_progress(self, progress: Progress) -> None:
-        self.progress.setRange(0, progress.total)
-        self.progress.setValue(progress.done)
-        self.progress.setFormat(progress_text(progress))
+            self.progress.show_progress(run.progress)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import RunFinished, RunProgressed, uncertainty_maps
-from napari_flomo.session.messages import progress_text
 from napari_flomo.widgets import overlay, start_run
-from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices
+from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, show_value
 from napari_flomo.widgets.forms.review import UncertaintyOptions
 from napari_flomo.widgets.legend import Legend
-from napari_flomo.widgets.panels.panel import button, note
+from napari_flomo.widgets.panels.panel import ProgressBar, button, note
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -37,8 +36,7 @@ class UncertaintyBox(QWidget):
         self.compute_button = button(
             "Compute", "Compute this map; labels and review stay as they are", self._compute
         )
-        self.progress = QProgressBar()
-        self.progress.setToolTip("Progress and estimated remaining time")
+        self.progress = ProgressBar()
         self._offer_row = QWidget()
         offered = QHBoxLayout(self._offer_row)
         offered.setContentsMargins(0, 0, 0, 0)
@@ -107,8 +105,7 @@ class UncertaintyBox(QWidget):
             ]
         set_choices(row, options)
         if entry is not None and entry.map in computed:
-            with row.changed.blocked():
-                row.value = entry.map
+            show_value(row, entry.map)
 
     def _choose_map(self, name: str | None) -> None:
         entry = self._viewer_state.current
@@ -133,9 +130,12 @@ class UncertaintyBox(QWidget):
             run.cancel()
             return
         try:
-            state, name = self._viewer_state, self.form.map.value
-            start_run.check_idle(state)
-            state.presenter.compute_map(state.key, name, state.preferences.device)
+            start_run.check_idle(self._viewer_state)
+            self._viewer_state.presenter.compute_map(
+                self._viewer_state.key,
+                self.form.map.value,
+                self._viewer_state.preferences.device,
+            )
         except FlomoError as error:
             self._viewer_state.say(str(error), "warning")
 
@@ -144,9 +144,7 @@ class UncertaintyBox(QWidget):
         if run is None or not run.only_maps:
             return
         if isinstance(event, RunProgressed):
-            self.progress.setRange(0, event.progress.total)
-            self.progress.setValue(event.progress.done)
-            self.progress.setFormat(progress_text(event.progress))
+            self.progress.show_progress(event.progress)
             return
         self.refresh()
         if isinstance(event, RunFinished) and self._layer is not None:
@@ -157,9 +155,7 @@ class UncertaintyBox(QWidget):
             self._layer.visible = visible
 
     def _on_visible(self, _event: object = None) -> None:
-        overlaid = self.form.overlay
-        with overlaid.changed.blocked():
-            overlaid.value = self._layer is not None and self._layer.visible
+        show_value(self.form.overlay, self._layer is not None and self._layer.visible)
 
     def _on_scale(self, _event: object = None) -> None:
         limits = (0, 1) if self._layer is None else self._layer.contrast_limits
