@@ -168,19 +168,17 @@ def volume(window: Window, target: Path) -> None:
     window.screenshot("3-masks", 1800)
     review = window.panel("Review")
     review.next_button.click()
-    review.uncertainty.visible_box.click()
+    review.uncertainty.form.overlay.native.click()
     while not viewer_state.current.labels.data[viewer.dims.current_step[0]].any():
         window.screenshot(None, 1500)  # correct: no structures above the heart
         review.accept_button.click()
     window.screenshot("4-review", 2200)
-    review.uncertainty.visible_box.click()
+    review.uncertainty.form.overlay.native.click()
     correct(window, viewer_state, review)
     window.screenshot("5-correct", 1200)
-    review.compare.choice.setCurrentIndex(2)
-    review.compare.apply()
+    review.compare.form.compare_with.value = "changes"
     window.screenshot("6-changes", 1800)
-    review.compare.choice.setCurrentIndex(0)
-    review.compare.apply()
+    review.compare.form.compare_with.value = "off"
     for _ in range(2):
         review.accept_button.click()
         window.screenshot(None, 1000)

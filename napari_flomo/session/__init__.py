@@ -11,7 +11,16 @@ Examples
 from __future__ import annotations
 
 from napari_flomo.corrections import identity
-from napari_flomo.jobs import Busy, JobFailed, Problem, Progress, State
+from napari_flomo.jobs import (
+    Busy,
+    JobFailed,
+    Problem,
+    Progress,
+    Spawn,
+    State,
+    Worker,
+    python_spawner,
+)
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.earlier_labels import EarlierLabels
@@ -78,10 +87,13 @@ __all__ = [
     "Session",
     "SliceIndex",
     "SliceState",
+    "Spawn",
     "State",
     "ViewerAdapter",
+    "Worker",
     "identity",
     "merge",
     "merge_maps",
     "note_of",
+    "python_spawner",
 ]

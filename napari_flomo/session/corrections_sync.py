@@ -90,7 +90,7 @@ class ReviewSnapshot:
 
         Only accepted slices count as seen. Slices that the same reader accepted on an earlier day
         stay accepted, with the labels of that day, unless they were accepted or reopened since:
-        today's labels of those slices may be the network's, at which nobody has looked.
+        today's labels of those slices may be the network's, which were not looked at.
 
         Parameters
         ----------

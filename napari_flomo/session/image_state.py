@@ -78,6 +78,15 @@ class OpenImage:
     earlier: EarlierLabels | None = None
     recalled: bool = False
 
+    def end_autosave(self, *, saved: bool) -> None:
+        """Remove the journal if the labels were saved, else leave it to be offered."""
+        if self.autosave is not None:
+            if saved:
+                self.autosave.finish()
+            else:
+                self.autosave.close()
+            self.autosave = None
+
     @cached_property
     def hash(self) -> str:
         """`identity` of the volume, computed at the first call, which takes a moment for a cine."""

@@ -1,4 +1,4 @@
-"""The slices of an image in the order of uncertainty, and how far a person has come with them."""
+"""The slices of an image in the order of uncertainty, and the progress of their review."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SliceIndex(NamedTuple):
 
 
 class SliceState(StrEnum):
-    """How far a person is with a slice."""
+    """State of a slice in the review."""
 
     OPEN = "open"
     SEEN = "seen"
@@ -28,10 +28,10 @@ class SliceState(StrEnum):
 
 
 class Review:
-    """A walk through the segmented slices, the most uncertain first.
+    """The segmented slices in order of uncertainty, the most uncertain first.
 
-    The order is that of the scores and does not change while a person walks; slices that were not
-    segmented are not part of it. Equal scores keep the order of the image.
+    The order does not change during the review; slices that were not segmented are not part of
+    it. Equal scores keep the order of the image.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Review:
 
     @property
     def current(self) -> SliceIndex | None:
-        """Where the person is; None before the first step."""
+        """The current slice; None before the first step."""
         return self._current
 
     @property
@@ -73,11 +73,11 @@ class Review:
         return float(self._scores[self._known(index)])
 
     def state(self, index: SliceIndex) -> SliceState:
-        """Return how far the person is with a slice."""
+        """Return the state of a slice."""
         return self._states.get(self._known(index), SliceState.OPEN)
 
     def edits(self, index: SliceIndex) -> int:
-        """Return how many strokes a slice has got."""
+        """Return the number of strokes on a slice."""
         return self._edits.get(self._known(index), 0)
 
     def go_to(self, index: SliceIndex) -> SliceIndex:
@@ -123,12 +123,12 @@ class Review:
         return self.next()
 
     def set_state(self, index: SliceIndex, *, accepted: bool) -> None:
-        """Accept a slice, or take that back (it is seen then), without going there."""
+        """Accept a slice, or mark it as seen, without going there."""
         state = SliceState.ACCEPTED if accepted else SliceState.SEEN
         self._states[self._known(index)] = state
 
     def reopen(self, index: SliceIndex) -> None:
-        """Take an acceptance back; the slice is seen."""
+        """Take back that a slice was accepted; it is seen."""
         self.set_state(index, accepted=False)
 
     def count_edit(self, index: SliceIndex, by: int = 1) -> None:
@@ -140,7 +140,7 @@ class Review:
     def rescored(self, scores: NDArray[np.floating], scope: NDArray[np.bool_]) -> Review:
         """Return the review after a new run.
 
-        Slices of the scope begin anew; all others keep their state and their edits.
+        Slices of the scope start over; all others keep their state and edits.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class Review:
         }
 
     def restore(self, remembered: Mapping[str, Any]) -> None:
-        """Take over what `to_dict` gave for the same image; nothing is changed if it does not fit.
+        """Restore what `to_dict` returned for the same image; change nothing if it does not fit.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class Review:
         except (LookupError, TypeError, ValueError):
             fits = False
         if not fits:
-            raise FlomoError("What was remembered of the review is of another image; start anew.")
+            raise FlomoError("The remembered review belongs to another image; start over.")
         self._states = {index: state for index, state in states.items() if self._is_part(index)}
         self._edits = {index: count for index, count in edits.items() if self._is_part(index)}
         self._current = current if current is not None and self._is_part(current) else None

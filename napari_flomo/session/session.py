@@ -53,9 +53,9 @@ class Session:
     worker
         Does the long work; a `Worker` of its own by default.
     dispatch
-        Called, from another thread, with a function of no arguments that takes in what a run
-        reports. A viewer runs it on its own thread (in Qt: by a queued signal), so that the session
-        changes and its observers are called there and nowhere else. By default it is run at once.
+        Called from other threads with a function that a viewer must call in its own thread (in Qt:
+        by a queued signal). The session changes and its observers are called only there. By default
+        the function is called at once.
     writer
         Keeps accepted slices in a store of corrections; without one, nothing is kept.
 
@@ -98,7 +98,7 @@ class Session:
         try:
             return self._images[key]
         except KeyError:
-            raise FlomoError("This image is not open any more; open it again.") from None
+            raise FlomoError(messages.NOT_OPEN) from None
 
     def add(self, volume: Volume, name: str) -> str:
         """Open an image and return its key."""
@@ -201,7 +201,7 @@ class Session:
         return self._runs.follow(maps_run(self._worker, image, model, device, maps))
 
     def pull(self, model: str) -> Run:
-        """Start to fetch a model; the result is its folder, as text. Raises `Busy`."""
+        """Start to download a model; the result is its folder, as text. Raises `Busy`."""
         self.check_idle()
         run = Run("pull", model=model)
         self._worker.submit(run, {"model": model}, unpack=lambda _, result: result["folder"])
@@ -258,42 +258,32 @@ class Session:
 
     def labels_saved(self, key: str) -> None:
         """Report that the labels were saved to a file: there are no unsaved edits any more."""
-        image = self.image(key)
-        if image.autosave is not None:
-            image.autosave.finish()
-            image.autosave = None
+        self.image(key).end_autosave(saved=True)
 
     def labels_removed(self, key: str) -> None:
         """Report that the viewer closed the labels; unsaved edits are offered at the next start."""
         image = self.image(key)
         image.recalled = False
-        if image.autosave is not None:
-            image.autosave.close()
-            image.autosave = None
+        image.end_autosave(saved=False)
 
     def restore(self, key: str, found: Replay, resume: Path | None = None) -> None:
-        """Restore labels, locks and review that `replay` read from a journal; no uncertainty maps.
+        """Restore labels, locks and review of an image from a journal.
 
         Parameters
         ----------
         key
             The image.
         found
-            What the journal holds.
+            What the journal holds; see `recovery.restore` for errors.
         resume
-            Folder of the journal, to go on with it.
-
-        Raises
-        ------
-        FlomoError
-            If the journal is another image's, or its model is unknown.
+            Folder of the journal, to continue it.
         """
         image = self.image(key)
         recovery.restore(image, found)
         if resume is not None:
             on_problem = partial(self._on_autosave_problem, key)
             image.autosave = Autosave.resume(resume, on_problem)
-        self._tell_restored(key)
+        self._notify_restored(image)
 
     def restore_saved(
         self,
@@ -303,20 +293,10 @@ class Session:
         labels: Volume,
         uncertainty: Mapping[str, Volume],
     ) -> None:
-        """Restore what a scene was saved with; see `recovery.restore_saved`.
-
-        Raises
-        ------
-        FlomoError
-            If something does not fit the image any more.
-        """
-        recovery.restore_saved(self.image(key), note, proposed, labels, uncertainty)
-        self._tell_restored(key)
-
-    def _tell_restored(self, key: str) -> None:
-        self._observers.notify(LabelsChanged(key))
-        self._observers.notify(LocksChanged(key, self.image(key).locked))
-        self._observers.notify(ReviewChanged(key))
+        """Restore what a scene was saved with; see `recovery.restore_saved`."""
+        image = self.image(key)
+        recovery.restore_saved(image, note, proposed, labels, uncertainty)
+        self._notify_restored(image)
 
     def lock(self, key: str, code: int, locked: bool = True) -> None:
         """Lock a label against edits and runs, or unlock it."""
@@ -395,7 +375,7 @@ class Session:
         return self._observers.add(observer)
 
     def close(self) -> None:
-        """Cancel what runs, let the worker end, write what was accepted; nothing is told more."""
+        """Cancel a run, end the worker, write accepted slices; observers are called no more."""
         self._runs.close()
         for key in self._images:
             self.labels_removed(key)
@@ -403,6 +383,11 @@ class Session:
         self._worker.close()
         if self._writer is not None:
             self._writer.close()
+
+    def _notify_restored(self, image: OpenImage) -> None:
+        self._observers.notify(LabelsChanged(image.key))
+        self._observers.notify(LocksChanged(image.key, image.locked))
+        self._observers.notify(ReviewChanged(image.key))
 
     def _on_autosave_problem(self, key: str, problem: str | None) -> None:
         self._dispatch(lambda: self._observers.notify(AutosaveChanged(key, problem)))

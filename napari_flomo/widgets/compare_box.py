@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_flomo.session import LabelsChanged
 from napari_flomo.widgets import results
+from napari_flomo.widgets.forms import make_form, set_tips, show_value
+from napari_flomo.widgets.forms.review import CHANGES, COMPARISONS, CONTOURS, OFF, CompareOptions
 from napari_flomo.widgets.layers import Grid
 
 if TYPE_CHECKING:
@@ -16,12 +18,6 @@ if TYPE_CHECKING:
     from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
-OFF, CONTOURS, CHANGES = "off", "contours", "changes"
-_CHOICES = (
-    (OFF, "Nothing", "Only the labels as they are now"),
-    (CONTOURS, "Network's contours", "Outlines of what the network found, above your labels"),
-    (CHANGES, "My changes", "What you added, removed and changed"),
-)
 SETTLE_MS = 120
 
 
@@ -30,20 +26,17 @@ class CompareBox(QWidget):
 
     def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._state = viewer_state
-        self.choice = QComboBox()
-        self.choice.setToolTip("Compare your labels with what the network found")
-        for number, (name, title, tip) in enumerate(_CHOICES):
-            self.choice.addItem(title, name)
-            self.choice.setItemData(number, tip, 3)  # the role of a tooltip
-        self.choice.activated.connect(lambda _: self.apply())
+        self._viewer_state = viewer_state
+        self.form = form = make_form(CompareOptions)
+        set_tips(form.compare_with, COMPARISONS)
+        form.compare_with.changed.connect(self.apply)
         self.key = QLabel()
         self.key.setToolTip("What the colours of the changes mean, and how many voxels there are")
         self.key.setVisible(False)
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("Compare with", self.choice)
-        form.addRow(self.key)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(form.native)
+        layout.addWidget(self.key)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(SETTLE_MS)
@@ -52,20 +45,25 @@ class CompareBox(QWidget):
 
     def refresh(self) -> None:
         """Follow the current image."""
-        entry = self._state.current
+        entry = self._viewer_state.current
         self.setEnabled(entry is not None and entry.labels is not None)
         if entry is None or entry.comparison is None:
-            self.choice.setCurrentIndex(0)
+            show_value(self.form.compare_with, OFF)
             self.key.setVisible(False)
 
-    def apply(self) -> None:
-        """Show what is chosen."""
-        entry = self._state.current
-        image = None if entry is None else self._state.opened(entry)
+    @property
+    def choice(self) -> str:
+        """What the labels are compared with."""
+        return self.form().compare_with
+
+    def apply(self, name: str) -> None:
+        """Compare the labels with something else, or with nothing."""
+        entry = self._viewer_state.current
+        image = None if entry is None else self._viewer_state.opened(entry)
         if entry is None or image is None or image.segmentation is None or image.labels is None:
             return
-        viewer, active = self._state.viewer, self._state.viewer.layers.selection.active
-        name = str(self.choice.currentData())
+        viewer = self._viewer_state.viewer
+        active = viewer.layers.selection.active
         if entry.comparison is not None:
             viewer.layers.remove(entry.comparison)
         grid = Grid.below(entry.image, image.volume)
@@ -77,18 +75,18 @@ class CompareBox(QWidget):
         elif name == CHANGES:
             found = results.changes(grid.layer_data(before), grid.layer_data(image.labels))
             entry.comparison = results.add_changes(viewer, entry.image, grid, found)
-        self.choice.setCurrentIndex(self.choice.findData(name))
+        show_value(self.form.compare_with, name)
         self._tell(entry)
         if active in viewer.layers:
             viewer.layers.selection.active = active
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, LabelsChanged) and self.choice.currentData() == CHANGES:
+        if isinstance(event, LabelsChanged) and self.choice == CHANGES:
             self._later.start()
 
     def _update(self) -> None:
-        entry = self._state.current
-        image = None if entry is None else self._state.opened(entry)
+        entry = self._viewer_state.current
+        image = None if entry is None else self._viewer_state.opened(entry)
         if entry is None or entry.comparison is None or image is None:
             return
         if image.segmentation is not None and image.labels is not None:
@@ -97,7 +95,7 @@ class CompareBox(QWidget):
             self._tell(entry)
 
     def _tell(self, entry: ImageLayers) -> None:
-        shown = entry.comparison is not None and self.choice.currentData() == CHANGES
+        shown = entry.comparison is not None and self.choice == CHANGES
         self.key.setVisible(shown)
         if shown and entry.comparison is not None:
             data = entry.comparison.data

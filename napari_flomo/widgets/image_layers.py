@@ -1,4 +1,4 @@
-"""What the plugin knows of one image layer, and of the layers it made for it."""
+"""An image layer and the layers that the plugin made for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class ImageLayers:
-    """One image layer.
+    """An image layer and its result layers.
 
     Attributes
     ----------
@@ -29,14 +29,14 @@ class ImageLayers:
         Of the image in the session; None until it is segmented or restored.
     labels, uncertainty, comparison
         Layers that were made for it, while they are in the viewer.
-    watch, guard
-        What happens to the labels, and what keeps paint away from locked ones.
+    watch, lock_guard
+        Finds changes of the labels, and protects locked ones.
     map
         Name of the uncertainty map that is shown or was asked for.
     slice_axis
-        Along which axis the user said that the slices lie; None where nobody did.
+        The slice axis that the user chose; None if not chosen.
     recalled
-        Whether what an earlier day left was taken up.
+        Whether remembered review and contrast were restored.
     seen
         The data and the scale of the layer as the session knows them.
     """
@@ -93,7 +93,7 @@ class ImageLayers:
 
 
 def is_image(layer: Layer) -> bool:
-    """Tell whether a layer is an image to be segmented, and not a map of ours."""
+    """Return True if a layer is an image to segment, and not an uncertainty map."""
     from napari.layers import Image
 
     return isinstance(layer, Image) and not isinstance(layer.metadata.get(KEY), Grid)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def follow(viewer_state: ViewerState, entry: ImageLayers) -> None:
-    """Follow every stroke on the labels of an image."""
+    """Report every change of a labels layer to the session."""
     image = viewer_state.opened(entry)
     assert entry.labels is not None
     assert image is not None
@@ -38,7 +38,7 @@ def follow(viewer_state: ViewerState, entry: ImageLayers) -> None:
 
 
 def stop_following(entry: ImageLayers) -> None:
-    """Let go of the labels layer, with the last of its changes."""
+    """Report the last changes of a labels layer and stop following it."""
     if entry.lock_guard is not None:
         entry.lock_guard.close()
         entry.lock_guard.deleteLater()

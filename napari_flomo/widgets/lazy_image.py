@@ -38,7 +38,7 @@ class LazyComputation:
         failed: Callable[[Problem | None], None],
     ) -> None:
         self.entry = entry
-        self._state = viewer_state
+        self._viewer_state = viewer_state
         self._look = entry.look_of_image()
         self._done = done
         self._failed = failed
@@ -59,10 +59,10 @@ class LazyComputation:
             name, kind = self.entry.image.name, type(error).__name__
             sentence = f"{name} could not be computed ({kind}); see the details."
             problem = Problem(sentence, describe(error).details)
-        self._state.in_thread(lambda: self._end(volume, problem))
+        self._viewer_state.in_thread(lambda: self._end(volume, problem))
 
     def _end(self, volume: Volume | None, problem: Problem | None) -> None:
-        if self._ended or self._state.closed:
+        if self._ended or self._viewer_state.closed:
             return
         self._ended = True
         if volume is not None and self.entry.look_of_image() == self._look:

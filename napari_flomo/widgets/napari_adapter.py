@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Message, SliceIndex, uncertainty_maps
+from napari_flomo.session import Message, SliceIndex, messages, uncertainty_maps
 from napari_flomo.widgets import label_events, navigation, results
 from napari_flomo.widgets.layers import Grid
 from napari_flomo.widgets.lazy_image import wants_computing
@@ -156,5 +156,5 @@ class NapariAdapter:
     def _entry(self, key: str) -> ImageLayers:
         entry = self._state.entry_with(key)
         if entry is None:
-            raise FlomoError("This image is not open any more; open it again.")
+            raise FlomoError(messages.NOT_OPEN)
         return entry

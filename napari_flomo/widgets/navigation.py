@@ -1,4 +1,4 @@
-"""Where the viewer is in an image, and how to bring it elsewhere."""
+"""The slice on the screen, and how to show another one."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def go_to(viewer: Viewer, layer: Layer, index: SliceIndex, order: Order = (0, 1,
 
 
 def face(viewer: Viewer, layer: Layer, order: Order) -> bool:
-    """Show the slices of a layer that has them on another axis than the first; tell if it did not.
+    """Turn the view to the slices of a layer; return True if it showed them from the side.
 
-    napari cuts through the first axes of a layer, and would show such slices from the side.
+    napari slices along the first axes of a layer, and shows slices on other axes from the side.
     """
     if layer.ndim == 2 or viewer.dims.ndisplay != 2 or order == (0, 1, 2):
         return False

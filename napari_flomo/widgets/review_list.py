@@ -1,4 +1,4 @@
-"""The slices in the order of uncertainty, as a table."""
+"""A table of the slices in the order of uncertainty."""
 
 from __future__ import annotations
 

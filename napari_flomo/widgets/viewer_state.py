@@ -13,7 +13,6 @@ import napari
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_flomo.jobs import Worker
 from napari_flomo.session import (
     CorrectionWriter,
     Message,
@@ -21,6 +20,7 @@ from napari_flomo.session import (
     Presenter,
     Session,
     SliceIndex,
+    Worker,
 )
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import label_events
@@ -43,24 +43,24 @@ if TYPE_CHECKING:
 
 
 class ViewerState(QObject):
-    """What the panels of one viewer share.
+    """The state that the panels of one window share.
 
     Parameters
     ----------
     viewer
         The napari window.
     worker, preferences
-        Injected by tests; of its own by default.
+        For tests; created by default.
     """
 
     current_changed = Signal()
-    """Another image is the one to work on, or its name or layers changed."""
+    """The current image, its name or its layers changed."""
     happened = Signal(object)
     """An `Event` of the session; layers are up to date already."""
     models_changed = Signal(str)
-    """Another model is the one to use: its name."""
+    """Another model was chosen; carries its name."""
     computing_changed = Signal()
-    """A lazy image is computed, or not any more."""
+    """The computation of a lazy image started or ended."""
     moved = Signal()
     """The viewer shows another slice."""
     said = Signal(object)
@@ -91,7 +91,7 @@ class ViewerState(QObject):
         self._computing: LazyComputation | None = None
         self.learning: Learning | None = None
         self.closed = False
-        self._housed = False  # the window itself is not kept: it could not go
+        self._has_window = False  # without a reference, so that the window can be deleted
         self._unsubscribe = self.session.subscribe(self.happened.emit)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -105,24 +105,24 @@ class ViewerState(QObject):
     def viewer(self) -> Viewer:
         """The napari window."""
         viewer = self._viewer()
-        assert viewer is not None, "the viewer_state outlived its window"
+        assert viewer is not None, "the state outlived its window"
         return viewer
 
     @property
     def in_thread(self) -> MainThread:
-        """Hands functions over to the window's thread."""
+        """Calls functions in the thread of the window."""
         return self._main_thread
 
     def live_in(self, window: QObject) -> None:
-        """End with a window."""
-        if not self._housed:
-            self._housed = True
+        """Close this state together with a window."""
+        if not self._has_window:
+            self._has_window = True
             window.destroyed.connect(self.close)
             if isinstance(window, QWidget):
                 CloseGuard(self, window)
 
     def learn(self) -> Learning:
-        """Return what is behind the Learn panel; looks for a training of an earlier day once."""
+        """Return the state of the Learn panel; the first call looks for an earlier training."""
         if self.learning is None:
             from napari_flomo.session.learning import Learning
 
@@ -135,7 +135,7 @@ class ViewerState(QObject):
         self.models_changed.emit(name)
 
     def warm_up(self, model: str) -> None:
-        """Let the worker load a model now, so that the first click is as quick as later ones."""
+        """Load a model in the worker now, so that the first run starts as quickly as later ones."""
         if model:
             self._worker.preload(model, self.preferences.device)
 
@@ -193,12 +193,12 @@ class ViewerState(QObject):
         return self._computing
 
     def set_computing(self, computing: LazyComputation | None) -> None:
-        """Take note that a lazy image is computed, or that this is over."""
+        """Set the lazy image that is being computed; None when it is done."""
         self._computing = computing
         self.computing_changed.emit()
 
     def adopt(self, entry: ImageLayers, volume: Volume | None = None) -> OpenImage:
-        """Take an image into the session, or anew if it is another image by now.
+        """Open an image in the session; open it again if its layer was changed.
 
         Raises
         ------
@@ -227,7 +227,7 @@ class ViewerState(QObject):
         """Show a message in whatever panel is open."""
         self.said.emit(Message(text, level, details))
 
-    # Layers that come, go and are renamed
+    # Layer events
 
     def _on_layers(self, _event: Any = None) -> None:
         known = {id(entry.image) for entry in self._entries}

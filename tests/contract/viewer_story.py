@@ -147,7 +147,7 @@ def learn(stage: Stage, trainer: str) -> None:
     changes: list[int] = []
     learning.subscribe(lambda: changes.append(1))
     assert learning.available(DEFAULT_MODEL).slices == 1
-    training = learning.train(FinetuneConfig(DEFAULT_MODEL, learning.store))
-    stage.wait(lambda: training.state is State.DONE and len(changes) > 1)
+    run = learning.train(FinetuneConfig(base=DEFAULT_MODEL, store=learning.store))
+    stage.wait(lambda: run.state is State.DONE and len(changes) > 1)
     assert learning.keep_parent() == DEFAULT_MODEL
     learning.close()

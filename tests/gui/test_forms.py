@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QRadioButton, QVBoxLayout, QWidg
 
 from napari_flomo.widgets.forms import (
     add_beside,
+    align_labels,
     insert_below,
     make_form,
     pairs,
@@ -50,10 +51,10 @@ class Options:
 @pytest.fixture
 def form(qapp: Any) -> Iterator[Any]:
     form = make_form(Options)
-    window = QWidget()
-    QVBoxLayout(window).addWidget(form.native)
     set_choices(form.colour, COLOURS)
     set_tips(form.size, SIZES)
+    window = QWidget()
+    QVBoxLayout(window).addWidget(form.native)
     window.show()
     yield form
     window.close()
@@ -105,3 +106,11 @@ def test_tab_goes_along_the_row(form: Any, qapp: Any) -> None:
     button = QPushButton("…")
     add_beside(form.colour, button)
     assert form.colour.native.nextInFocusChain() is button
+
+
+def test_labels_have_one_width(form: Any, qapp: Any) -> None:
+    window = form.native.window()
+    align_labels(window)
+    qapp.processEvents()
+    fields = [form.colour.native, form.folder.native, form.opacity.native]
+    assert len({field.mapTo(window, field.rect().topLeft()).x() for field in fields}) == 1

@@ -116,7 +116,7 @@ def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
     assert not learn.gate_group.isVisible()
     models = bench.segment.open("Models")
     rows = [models.table.item(row, 1).text() for row in range(models.table.rowCount())]
-    assert "tuned on this computer, in use" in rows
+    assert "fine-tuned on this computer, in use" in rows
     bench.segment.open("Learn")
     bench.click(learn.rollback_button)
     assert in_use(DEFAULT_MODEL) == DEFAULT_MODEL

@@ -117,7 +117,7 @@ def test_killed_while_painting_and_restored(
     assert unfinished() == [], "it is open again, here"
     assert image.confirmed == {SliceIndex(0, 2)}
     _dock, review = viewer.window.add_plugin_dock_widget("napari-flomo", "Review", tabify=True)
-    assert review.uncertainty.map_box.currentText() == "Entropy (not computed)"
+    assert review.uncertainty.form.map.current_choice == "Entropy (not computed)"
     assert review.uncertainty.compute_button.isEnabled()
     assert "as long as Segment" in review.uncertainty.offer.text()
 

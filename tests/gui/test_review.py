@@ -110,7 +110,7 @@ def test_keys(bench: Any, reviewed: Any) -> None:
     assert bench.viewer_state.position(reviewed) == review.order[1]
     bench.press(Qt.Key.Key_U)
     assert reviewed.uncertainty.visible
-    assert bench.review.uncertainty.visible_box.isChecked()
+    assert bench.review.uncertainty.form.overlay.value
     assert reviewed.labels.selected_label == 2
     bench.press(Qt.Key.Key_Period)
     assert reviewed.labels.selected_label == 3
@@ -141,37 +141,35 @@ def test_no_key_is_taken_from_napari() -> None:
 def test_uncertainty_above_a_threshold(bench: Any, reviewed: Any) -> None:
     bench.viewer.dims.current_step = (1, 3, 0, 0)
     box = bench.review.uncertainty
-    assert box.map_box.currentText() == "Entropy"
+    assert box.form.map.current_choice == "Entropy"
     reviewed.labels.visible = False
     reviewed.image.visible = False
     inside = bench.on_canvas(reviewed.image, (1, 3, 5, 12))
     outside = bench.on_canvas(reviewed.image, (1, 3, 18, 2))
-    bench.click(box.visible_box)
+    bench.click(box.form.overlay.native)
     picture = bench.picture()
     assert picture[inside.y(), inside.x()].min() > 100, "full uncertainty glows"
     assert picture[outside.y(), outside.x()].max() == 0, "certainty is clear"
     reviewed.uncertainty.data = reviewed.uncertainty.data * np.float32(0.4)
-    box.slider.setValue(30)
+    box.form.threshold.value = 0.3
     assert bench.picture()[inside.y(), inside.x()].max() > 60
-    box.slider.setValue(60)
+    box.form.threshold.value = 0.6
     assert bench.picture()[inside.y(), inside.x()].max() == 0
-    assert box.legend.threshold == 0.6
+    assert box.legend.threshold == pytest.approx(0.6)
 
 
 def test_a_map_that_is_not_there_is_offered(bench: Any, reviewed: Any) -> None:
     box = bench.review.uncertainty
     assert not box.compute_button.isVisible()
-    at = box.map_box.findData("mutual_information")
-    assert box.map_box.itemText(at) == "Mutual information (not computed)"
-    box.map_box.setCurrentIndex(at)
-    box.map_box.activated.emit(at)
+    box.form.map.value = "mutual_information"
+    assert box.form.map.current_choice == "Mutual information (not computed)"
     assert "8 times as long as Segment" in box.offer.text()
     before = reviewed.labels.data.copy(), bench.viewer_state.opened(reviewed).review.to_dict()
     entropy = reviewed.uncertainty.data.copy()
     bench.click(box.compute_button)
     bench.wait_idle()
     assert reviewed.uncertainty.visible
-    assert box.map_box.currentText() == "Mutual information"
+    assert box.form.map.current_choice == "Mutual information"
     assert not box.compute_button.isVisible()
     np.testing.assert_array_equal(reviewed.uncertainty.data, entropy / 2)
     assert tuple(reviewed.uncertainty.contrast_limits) == (0, 0.5), (
@@ -180,9 +178,7 @@ def test_a_map_that_is_not_there_is_offered(bench: Any, reviewed: Any) -> None:
     assert box.legend.texts == ("0 certain", "most in this image 0.5")
     np.testing.assert_array_equal(reviewed.labels.data, before[0])
     assert bench.viewer_state.opened(reviewed).review.to_dict() == before[1]
-    at = box.map_box.findData("entropy")
-    box.map_box.setCurrentIndex(at)
-    box.map_box.activated.emit(at)
+    box.form.map.value = "entropy"
     np.testing.assert_array_equal(reviewed.uncertainty.data, entropy)
     assert box.legend.texts == ("0 certain", "no idea 1")
 
@@ -199,8 +195,7 @@ def test_before_and_after(bench: Any, reviewed: Any) -> None:
     box = bench.review.compare
     labels = reviewed.labels
     before = labels.data.copy()
-    box.choice.setCurrentIndex(box.choice.findData("changes"))
-    box.choice.activated.emit(box.choice.currentIndex())
+    box.form.compare_with.value = "changes"
     changes = reviewed.comparison
     assert not changes.data.any()
     bench.viewer.dims.current_step = (1, 3, 0, 0)
@@ -215,12 +210,10 @@ def test_before_and_after(bench: Any, reviewed: Any) -> None:
     bench.qtbot.waitUntil(lambda: np.array_equal(changes.data == 2, removed))
     np.testing.assert_array_equal(changes.data == 1, added)
     assert f"added {(changes.data == 1).sum()}" in box.key.text()
-    box.choice.setCurrentIndex(box.choice.findData("contours"))
-    box.choice.activated.emit(box.choice.currentIndex())
+    box.form.compare_with.value = "contours"
     np.testing.assert_array_equal(reviewed.comparison.data, before)
     assert reviewed.comparison.contour == 1
-    box.choice.setCurrentIndex(0)
-    box.choice.activated.emit(0)
+    box.form.compare_with.value = "off"
     assert reviewed.comparison is None
     assert len(bench.viewer.layers) == 3
 

@@ -159,12 +159,10 @@ def test_completed_segments_are_locked(scene_with, card):
 
 
 def test_the_uncertainty_has_the_colours_of_napari(program):
-    from napari_flomo.widgets.overlay import THRESHOLD, colours
+    from napari_flomo.session.uncertainty_maps import colours
 
-    assert uncertainty.THRESHOLD == THRESHOLD
-    assert np.allclose(uncertainty.colours(), colours(0.0)[:, :3], atol=1e-6)
     table = uncertainty.colour_table(slicer.mrmlScene)
     assert uncertainty.colour_table(slicer.mrmlScene) is table, "one table for a scene"
     found = [0.0] * 4
     table.GetColor(255, found)
-    assert np.allclose(found[:3], uncertainty.colours()[255], atol=1 / 255)
+    assert np.allclose(found[:3], colours()[255], atol=1 / 255)

@@ -8,11 +8,23 @@ modules that define forms do without ``from __future__ import annotations``.
 from napari_flomo.widgets.forms.form import (
     Option,
     add_beside,
+    align_labels,
     insert_below,
     make_form,
     pairs,
     set_choices,
     set_tips,
+    show_value,
 )
 
-__all__ = ["Option", "add_beside", "insert_below", "make_form", "pairs", "set_choices", "set_tips"]
+__all__ = [
+    "Option",
+    "add_beside",
+    "align_labels",
+    "insert_below",
+    "make_form",
+    "pairs",
+    "set_choices",
+    "set_tips",
+    "show_value",
+]

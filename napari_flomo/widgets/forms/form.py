@@ -6,15 +6,33 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from magicgui import magicgui
-from magicgui.widgets import ComboBox, FileEdit, FunctionGui, RadioButtons, TupleEdit, Widget
+from magicgui.widgets import (
+    ComboBox,
+    FileEdit,
+    FloatSlider,
+    FunctionGui,
+    RadioButtons,
+    TupleEdit,
+    Widget,
+)
+from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QRadioButton, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QRadioButton, QSlider, QWidget
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 Option = tuple[str, Any, str]
 """A choice: text on the screen, value and tooltip."""
+
+# Under napari's style sheet, the number beside a slider has no room for its text unless it has
+# buttons, and a group has a frame and room for a title.
+_PLAIN_NUMBER = (
+    "QDoubleSpinBox { background: transparent; min-width: 36px; padding: 0 }"
+    "QDoubleSpinBox::up-button, QDoubleSpinBox::down-button { width: 0 }"
+    "QDoubleSpinBox::up-arrow, QDoubleSpinBox::down-arrow { image: none }"
+)
+_PLAIN_GROUP = "QGroupBox { border: none; margin: 0; padding: 0 }"
 
 
 def make_form(
@@ -27,7 +45,8 @@ def make_form(
     function
         Called with the values on the screen when the form is called. Hints of its parameters
         choose the widgets; `typing.Annotated` adds magicgui's options, such as ``min``, ``max``
-        and ``label``. The section *Parameters* of its docstring gives the tooltips.
+        and ``label``. The section *Parameters* of its docstring gives the tooltips. A parameter
+        cannot have the name of one of magicgui's own attributes, such as ``visible``.
     call_button
         Text of a button that calls the form; without it there is none.
     **options
@@ -41,17 +60,34 @@ def make_form(
     """
     form = magicgui(function, call_button=call_button or False, **options)
     form.margins = (0, 0, 0, 0)
+    form.native_parent_changed.disconnect()  # a reset of choices would recreate radio buttons
     for row in form:
-        row.label = row.label  # aligns the rows; magicgui does so only when a label changes
         if isinstance(row, FileEdit):
             row.choose_btn.text = "…"
             row.choose_btn.native.setFixedWidth(32)
         elif isinstance(row, RadioButtons):
-            row.native.setStyleSheet("QGroupBox { border: none; margin: 0; padding: 0 }")
+            row.native.setStyleSheet(_PLAIN_GROUP)
+        elif isinstance(row, FloatSlider):
+            slider, number = (row.native.findChild(kind) for kind in (QSlider, QDoubleSpinBox))
+            slider.setPageStep(10 * slider.singleStep())  # magicgui leaves it at nearly nothing
+            number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.UpDownArrows)
+            number.setStyleSheet(_PLAIN_NUMBER)
         for part in row.native.findChildren(QWidget):
             if not part.toolTip():
                 part.setToolTip(row.tooltip)
     return form
+
+
+def align_labels(panel: QWidget) -> None:
+    """Give the labels of all forms of a panel the same width.
+
+    magicgui measures them in another font than that of napari, so this is done once the panel is
+    in its window.
+    """
+    labels = panel.findChildren(QLabel, "magicgui.QLabel")
+    width = max((label.sizeHint().width() for label in labels), default=0)
+    for label in labels:
+        label.setMinimumWidth(width)
 
 
 def insert_below(form: FunctionGui[..., Any], row: Widget, widget: QWidget) -> None:
@@ -99,6 +135,13 @@ def set_choices(row: ComboBox, options: Sequence[Option], default: Any = None) -
             if values:
                 row.value = next((one for one in (before, default) if one in values), values[0])
     set_tips(row, options)
+
+
+def show_value(row: ValueWidget, value: Any) -> None:
+    """Show a value without emitting ``changed``; what a combo box does not offer is ignored."""
+    if value in getattr(row, "choices", (value,)):
+        with row.changed.blocked():
+            row.value = value
 
 
 def set_tips(row: ComboBox | RadioButtons, options: Sequence[Option]) -> None:

@@ -10,7 +10,7 @@ from napari_flomo.session.messages import DEVICES, MIRRORED_TIP, MIRRORED_TITLE,
 from napari_flomo.widgets.forms.form import Option, pairs
 
 VIEWS: list[Option] = [
-    ("Plain", False, "Show the network each slice once"),
+    ("Plain", False, "Predict each slice once"),
     (MIRRORED_TITLE, True, MIRRORED_TIP),
 ]
 _RADIO = {"widget_type": "RadioButtons", "orientation": "horizontal"}
@@ -24,19 +24,20 @@ class SegmentOptions:
     Parameters
     ----------
     image
-        The image to segment; follows the selected layer
+        Image to segment; follows the selected layer
     voxel_mm
-        Millimetres from slice to slice, from row to row and from column to column
+        Distance of slices, rows and columns in millimetres, if the image does not tell it
     slice_axis
-        The axis from slice to slice: i is the last axis of the layer's data, k the third from last
+        Slice axis, if it cannot be determined from the spacing and size of this image: i is the
+        last axis of the layer's data, k the third from last
     model
-        The network to use; get more of them under Models
+        Model to use; download others under Models
     device
-        Where the network runs
+        Device on which the network runs
     scope
-        How much of the image to segment
+        Part of the image to segment
     mirrored
-        How the network sees each slice
+        Views of each slice that the network sees
     """
 
     image: Annotated[Image | None, {"label": "Image", "nullable": False, "choices": ()}]

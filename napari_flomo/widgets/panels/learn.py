@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFrame,
     QGroupBox,
     QHBoxLayout,
-    QProgressBar,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -21,7 +20,6 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
 from napari_flomo.session import CorrectionKept
 from napari_flomo.session.learning import kept_text, promoted_text, rolled_back_text
-from napari_flomo.session.messages import progress_text
 from napari_flomo.widgets.curve_plot import CurvePlot
 from napari_flomo.widgets.forms import make_form, set_choices
 from napari_flomo.widgets.forms.learn import (
@@ -31,7 +29,7 @@ from napari_flomo.widgets.forms.learn import (
 )
 from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.panels.gate_box import GateBox
-from napari_flomo.widgets.panels.panel import Panel, button, note
+from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
@@ -115,8 +113,7 @@ class LearnPanel(Panel):
         self.cancel_button = button(
             "Cancel", "Stop within a second; the training can be resumed", self.learning.cancel
         )
-        self.progress = QProgressBar()
-        self.progress.setToolTip("Progress and estimated remaining time")
+        self.progress = ProgressBar()
         self.curves = CurvePlot()
         self.gate = GateBox()
         self.promote_button = button(
@@ -204,9 +201,7 @@ class LearnPanel(Panel):
             widget.setVisible(state.running)
         self.curves.setVisible(training is not None)
         if training is not None:
-            self.progress.setRange(0, state.progress.total)
-            self.progress.setValue(state.progress.done)
-            self.progress.setFormat(progress_text(state.progress))
+            self.progress.show_progress(state.progress)
             self.curves.show_points(training.points())
         self.gate_group.setVisible(state.gate is not None)
         if state.gate is not None:

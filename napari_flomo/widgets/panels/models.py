@@ -1,4 +1,4 @@
-"""The Models panel: what is there, fetch, verify, pick."""
+"""The Models panel: list, download, verify and choose models."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QLineEdit,
-    QProgressBar,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -30,18 +27,19 @@ from napari_flomo.session import (
     RunProgressed,
     RunStarted,
 )
-from napari_flomo.session.messages import card_text, progress_text
+from napari_flomo.session.messages import card_text
+from napari_flomo.widgets.forms import make_form
 from napari_flomo.widgets.message_bar import MessageBar
-from napari_flomo.widgets.panels.panel import Panel
+from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
     import napari.viewer
 
 _PLACES = {
-    "bundled": "comes with the program",
+    "bundled": "included",
     "fetched": "on this computer",
-    "tuned": "tuned on this computer",
+    "tuned": "fine-tuned on this computer",
     "online": "on the Hub",
     "unpublished": "not published yet",
 }
@@ -68,7 +66,7 @@ class ModelsPanel(Panel):
     def _build(self) -> None:
         self.table = QTableWidget(0, 3)
         self.table.setHorizontalHeaderLabels(["Model", "Where", "Size"])
-        self.table.setToolTip("All models that are known here; double-click one to use it")
+        self.table.setToolTip("All known models; double-click one to use it")
         self.table.verticalHeader().setVisible(False)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.horizontalHeader().setStretchLastSection(True)
@@ -80,43 +78,38 @@ class ModelsPanel(Panel):
         self.card = QLabel()
         self.card.setWordWrap(True)
         self.card.setTextFormat(Qt.TextFormat.RichText)
-        self.card.setToolTip("The card of the chosen model")
-        self.use_button = QPushButton("Use")
-        self.use_button.setToolTip("Segment with this model")
-        self.use_button.clicked.connect(self.use)
-        self.verify_button = QPushButton("Verify")
-        self.verify_button.setToolTip("Compare every byte of its files with their SHA-256")
-        self.verify_button.clicked.connect(self.verify)
-        self.address = QLineEdit()
-        self.address.setPlaceholderText("name, or hf:organisation/name@revision")
-        self.address.setToolTip("A model to fetch: one of the list, or any repository on the Hub")
-        self.address.returnPressed.connect(self.pull)
-        self.pull_button = QPushButton("Fetch")
-        self.pull_button.setToolTip("Fetch the model to this computer; verified before it is used")
-        self.pull_button.clicked.connect(self.pull)
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop the download")
-        self.cancel_button.clicked.connect(self.cancel)
-        self.progress = QProgressBar()
-        self.progress.setToolTip("How much has been fetched")
+        self.card.setToolTip("Card of the selected model")
+        self.use_button = button("Use", "Segment with this model", self.use)
+        self.verify_button = button(
+            "Verify", "Compare all files of this model with their SHA-256", self.verify
+        )
+        self.form = make_form(self.pull, layout="horizontal", labels=False)
+        line = self.form.address.native
+        line.setPlaceholderText("name, or hf:organisation/name@revision")
+        line.returnPressed.connect(self.form)
+        self.pull_button = button(
+            "Download", "Download the model; it is verified before use", self.form
+        )
+        self.cancel_button = button("Cancel", "Stop the download", self.cancel)
+        self.progress = ProgressBar()
         self.message = MessageBar()
-        buttons, fetch = QHBoxLayout(), QHBoxLayout()
+        buttons, download = QHBoxLayout(), QHBoxLayout()
         buttons.addWidget(self.use_button)
         buttons.addWidget(self.verify_button)
-        fetch.addWidget(self.address, 1)
-        fetch.addWidget(self.pull_button)
-        fetch.addWidget(self.cancel_button)
+        download.addWidget(self.form.native, 1)
+        download.addWidget(self.pull_button)
+        download.addWidget(self.cancel_button)
         layout = QVBoxLayout(self)
         layout.addWidget(self.table)
         layout.addWidget(self.card)
         layout.addLayout(buttons)
-        layout.addLayout(fetch)
+        layout.addLayout(download)
         layout.addWidget(self.progress)
         layout.addWidget(self.message)
         layout.addStretch(1)
 
     def refresh(self) -> None:
-        """List the models anew; asks nothing of the network."""
+        """List the models again; this makes no network requests."""
         self.states = list_models()
         self.table.setRowCount(len(self.states))
         for row, state in enumerate(self.states):
@@ -136,7 +129,7 @@ class ModelsPanel(Panel):
         return self.states[row] if 0 <= row < len(self.states) else None
 
     def use(self) -> None:
-        """Pick the selected model for the next run."""
+        """Choose the selected model for the next run."""
         state = self.chosen
         if state is not None:
             self.viewer_state.preferences.model = state.name
@@ -145,7 +138,7 @@ class ModelsPanel(Panel):
             panel.choose_model(state.name)
 
     def verify(self) -> None:
-        """Check the files of the selected model; reads them all, in another thread."""
+        """Verify the files of the selected model in another thread."""
         state = self.chosen
         if state is None:
             return
@@ -155,7 +148,11 @@ class ModelsPanel(Panel):
         def work() -> None:
             try:
                 problems = [verdict.problem for verdict in verify([name]) if verdict.problem]
-                text = problems[0] if problems else f"{name} is whole: every byte as published."
+                text = (
+                    problems[0]
+                    if problems
+                    else f"{name} is intact: all files have the published SHA-256."
+                )
                 level = "error" if problems else "info"
             except FlomoError as error:
                 text, level = str(error), "error"
@@ -163,14 +160,21 @@ class ModelsPanel(Panel):
 
         threading.Thread(target=work, daemon=True).start()
 
-    def pull(self) -> None:
-        """Fetch the model that is typed, or else the selected one."""
-        name = self.address.text().strip() or (self.chosen.name if self.chosen else "")
+    def pull(self, address: str = "") -> None:
+        """Download a model.
+
+        Parameters
+        ----------
+        address
+            Model to download: a name from the list, or any repository on the Hub; empty for the
+            selected model
+        """
+        name = address.strip() or (self.chosen.name if self.chosen else "")
         self.message.clear()
         self._attempt(lambda: self.viewer_state.session.pull(name))
 
     def cancel(self) -> None:
-        """Stop what runs."""
+        """Stop the current run."""
         if self.viewer_state.session.running is not None:
             self.viewer_state.session.running.cancel()
 
@@ -207,9 +211,7 @@ class ModelsPanel(Panel):
         if isinstance(event, RunStarted):
             self._show_running(True)
         elif isinstance(event, RunProgressed):
-            self.progress.setRange(0, event.progress.total)
-            self.progress.setValue(event.progress.done)
-            self.progress.setFormat(progress_text(event.progress))
+            self.progress.show_progress(event.progress)
         elif isinstance(event, RunFailed):
             self._show_running(False)
             self.message.show_message(
@@ -220,7 +222,7 @@ class ModelsPanel(Panel):
             self.message.show_message("Cancelled; no model was changed.")
         elif isinstance(event, RunFinished):
             self._show_running(False)
-            self.message.show_message(f"{run.model} is here and verified.")
+            self.message.show_message(f"{run.model} is downloaded and verified.")
             self.refresh()
 
     def _show_running(self, running: bool) -> None:

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QWidget
+
+from napari_flomo.session.messages import progress_text
+from napari_flomo.widgets.forms import align_labels
 
 if TYPE_CHECKING:
+    from napari_flomo.jobs import Progress
     from napari_flomo.widgets.viewer_state import ViewerState
 
 PLUGIN = "napari-flomo"
@@ -22,8 +26,9 @@ class Panel(QWidget):
         self.viewer_state = viewer_state
 
     def showEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        """Learn which window this is, to see it go."""
+        """Align the forms; end with the window that the panel is in."""
         super().showEvent(event)
+        align_labels(self)
         self.viewer_state.live_in(self.window())
 
     def open(self, name: str, _clicked: bool = False) -> Any:
@@ -33,6 +38,20 @@ class Panel(QWidget):
         dock.show()
         dock.raise_()
         return panel
+
+
+class ProgressBar(QProgressBar):
+    """Shows how far a run is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setToolTip("Progress and estimated remaining time")
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far a run is, and about how long it will take."""
+        self.setRange(0, progress.total)
+        self.setValue(progress.done)
+        self.setFormat(progress_text(progress))
 
 
 def note(tip: str) -> QLabel:

@@ -1,4 +1,4 @@
-"""The Review panel: the most uncertain slice first, look, correct, accept, next."""
+"""The Review panel: go through the slices, the most uncertain first, and accept them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGroupBox,
     QHBoxLayout,
-    QPushButton,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -33,7 +32,7 @@ from napari_flomo.widgets import dicom_export
 from napari_flomo.widgets.compare_box import CompareBox
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.message_bar import MessageBar
-from napari_flomo.widgets.panels.panel import PLUGIN, Panel, note
+from napari_flomo.widgets.panels.panel import PLUGIN, Panel, button, note
 from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
 from napari_flomo.widgets.review_list import ReviewList
 from napari_flomo.widgets.structures import Structures
@@ -52,7 +51,7 @@ FORMATS = (
 
 
 class ReviewPanel(Panel):
-    """Walk through the slices of the active image in the order of uncertainty.
+    """Review the slices of the active image in the order of uncertainty.
 
     Parameters
     ----------
@@ -78,15 +77,17 @@ class ReviewPanel(Panel):
         self.list = ReviewList()
         self.list.chosen.connect(self._go_to)
         self.list.setMinimumHeight(150)
-        self.previous_button = QPushButton("◀ Previous")
-        self.previous_button.setToolTip("Back to the slice before in this list (Shift+N)")
-        self.previous_button.clicked.connect(partial(self._step, presenter.previous))
-        self.accept_button = QPushButton("✓ Accept")
-        self.accept_button.setToolTip("This slice is right; go to the next uncertain one (A)")
-        self.accept_button.clicked.connect(partial(self._step, presenter.accept))
-        self.next_button = QPushButton("Next ▶")
-        self.next_button.setToolTip("The next uncertain slice, without accepting this one (N)")
-        self.next_button.clicked.connect(partial(self._step, presenter.next))
+        walk = QHBoxLayout()
+        self.previous_button, self.accept_button, self.next_button = buttons = [
+            button(text, tip, partial(self._step, step))
+            for text, tip, step in (
+                ("◀ Previous", "Previous slice of this list (Shift+N)", presenter.previous),
+                ("✓ Accept", "Accept this slice and go to the next one (A)", presenter.accept),
+                ("Next ▶", "Next slice of this list, without accepting (N)", presenter.next),
+            )
+        ]
+        for one, stretch in zip(buttons, (1, 2, 1), strict=True):
+            walk.addWidget(one, stretch)
         self.kept = note(
             "Accepted slices are kept in your store of corrections, to be learnt from; see Learn"
         )
@@ -94,18 +95,10 @@ class ReviewPanel(Panel):
         self.uncertainty = UncertaintyBox(self.viewer_state)
         self.structures = Structures(self.viewer_state)
         self.compare = CompareBox(self.viewer_state)
-        self.save_button = QPushButton("Save labels…")
-        self.save_button.setToolTip("Save the labels on the exact grid of the image")
-        self.save_button.clicked.connect(self._ask_and_save)
+        self.save_button = button(
+            "Save labels…", "Save the labels on the exact grid of the image", self._ask_and_save
+        )
         self.message = MessageBar()
-
-        walk = QHBoxLayout()
-        for button, stretch in (
-            (self.previous_button, 1),
-            (self.accept_button, 2),
-            (self.next_button, 1),
-        ):
-            walk.addWidget(button, stretch)
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.addWidget(self.title)
@@ -144,8 +137,8 @@ class ReviewPanel(Panel):
             self.title.setText(f"<b>{image.name}</b>: {review.accepted} of {count} accepted")
         moving = image is not None and "frames" in image.volume.axes
         self.list.show_review(review, moving)
-        for button in (self.previous_button, self.accept_button, self.next_button):
-            button.setEnabled(review is not None)
+        for one in (self.previous_button, self.accept_button, self.next_button):
+            one.setEnabled(review is not None)
         entry = self.viewer_state.current
         self.save_button.setEnabled(entry is not None and entry.labels is not None)
         self._show_kept()
@@ -170,7 +163,7 @@ class ReviewPanel(Panel):
             self.message.show_message(f"Saved to {path}.")
 
     def attempt(self, action: Callable[[], object]) -> None:
-        """Do something, and say so when it is refused."""
+        """Call an action and show the error if it is refused."""
         try:
             action()
         except FlomoError as error:
@@ -218,7 +211,7 @@ class ReviewPanel(Panel):
         self.structures.refresh()
 
     def _show_kept(self) -> None:
-        """Say how many slices of the image are kept for learning, or why they are not."""
+        """Show how many slices of the image are kept for learning, or why they are not."""
         image = self._image()
         kept = None if image is None else image.kept
         self.kept.setVisible(kept is not None)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QRadioButton, QVBoxLayout
+from qtpy.QtWidgets import QHBoxLayout, QRadioButton, QVBoxLayout
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
@@ -15,7 +15,6 @@ from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
     Choice,
     Message,
-    Progress,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -29,16 +28,22 @@ from napari_flomo.session.messages import (
     SCOPES,
     card_text,
     model_title,
-    progress_text,
 )
 from napari_flomo.widgets import start_run
-from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, set_tips
+from napari_flomo.widgets.forms import (
+    add_beside,
+    insert_below,
+    make_form,
+    set_choices,
+    set_tips,
+    show_value,
+)
 from napari_flomo.widgets.forms.segment import VIEWS, SegmentOptions
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
 from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
-from napari_flomo.widgets.panels.panel import Panel, button, note
+from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
 from napari_flomo.widgets.panels.restore import offer
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
@@ -80,8 +85,8 @@ class SegmentPanel(Panel):
 
     def _build(self) -> None:
         self.form = form = make_form(SegmentOptions)
-        self.image_line = note("What the chosen image is, and what will be done with it")
-        self.card_line = note("Structures that the model finds, its accuracy and its licence")
+        self.image_line = note("Properties of the chosen image")
+        self.card_line = note("Structures, accuracy and licence of the model")
         self.card_line.setTextFormat(Qt.TextFormat.RichText)
         self.voxel_button = button(
             "Set", "Give the image this voxel size, as the layer's scale", self._set_voxel_size
@@ -90,19 +95,18 @@ class SegmentPanel(Panel):
             "Models…", "Download, verify and choose models", lambda: self.open("Models")
         )
         self.segment_button = button(
-            "Segment", "Find the structures; the image itself is not changed", self.segment
+            "Segment", "Segment the structures; the image is not changed", self.segment
         )
         self.segment_button.setDefault(True)
         self.cancel_button = button(
-            "Cancel", "Stop within a second; the layers stay as they were", self.cancel
+            "Cancel", "Stop within a second; the layers are not changed", self.cancel
         )
         self.review_button = button(
             "Review…",
             "Go through the slices, the most uncertain first",
             lambda: self.open("Review"),
         )
-        self.progress = QProgressBar()
-        self.progress.setToolTip("How far the work is, and about how long it will take")
+        self.progress = ProgressBar()
         self.message = MessageBar()
 
         insert_below(form, form.image, self.image_line)
@@ -121,7 +125,7 @@ class SegmentPanel(Panel):
         buttons.addWidget(self.segment_button, 2)
         buttons.addWidget(self.cancel_button, 1)
         buttons.addWidget(self.review_button, 1)
-        disclaimer = note("What this program is for")
+        disclaimer = note("Intended use")
         disclaimer.setText(DISCLAIMER)
         layout = QVBoxLayout(self)
         layout.addWidget(form.native)
@@ -154,15 +158,12 @@ class SegmentPanel(Panel):
     def refresh(self) -> None:
         """Show what is open now."""
         entry, images = self.viewer_state.current, self.form.image
-        image = None if entry is None else entry.image
         options = [(one.image.name, one.image, "") for one in self.viewer_state.entries]
-        with images.changed.blocked():
-            set_choices(images, options)
-            if image in images.choices:  # while layers are renamed, two may have one name
-                images.value = image
+        set_choices(images, options)
         if entry is None:
             self.image_line.setText("Open an image, or drop a file or DICOM folder on the window.")
         else:
+            show_value(images, entry.image)
             self.image_line.setText(describe(entry.image, entry.slice_axis))
         self._refresh_geometry()
         self.review_button.setEnabled(entry is not None and entry.labels is not None)
@@ -186,7 +187,7 @@ class SegmentPanel(Panel):
         )
 
     def cancel(self) -> None:
-        """Stop what runs."""
+        """Stop the current run."""
         run, computing = self.viewer_state.session.running, self.viewer_state.computing
         if computing is not None:
             computing.cancel()
@@ -196,14 +197,14 @@ class SegmentPanel(Panel):
             run.cancel()
 
     def attempt(self, action: Callable[[], None]) -> None:
-        """Do something, and say so when it is refused."""
+        """Call ``action``; show the message of a `FlomoError`."""
         try:
             action()
         except FlomoError as error:
             self.message.show_message(str(error), level="warning")
 
     def _tell_of_training(self) -> None:
-        """Say that a training of an earlier day runs or has ended, unless there is more urgent."""
+        """Show that a training of an earlier day runs or has ended, unless a message is shown."""
         training = self.viewer_state.learn().training
         if training is not None and not self.message.text.text():
             self.message.show_message(
@@ -240,9 +241,8 @@ class SegmentPanel(Panel):
     def _choose_remembered(self) -> None:
         preferences = self.viewer_state.preferences
         self.choose_model(preferences.model or in_use(DEFAULT_MODEL))
-        if preferences.device in self.form.device.choices:
-            self.form.update(device=preferences.device)
-        self.form.update(mirrored=preferences.mirrored)
+        show_value(self.form.device, preferences.device)
+        show_value(self.form.mirrored, preferences.mirrored)
         if preferences.warning:
             self.message.show_message(preferences.warning, level="warning")
 
@@ -257,8 +257,7 @@ class SegmentPanel(Panel):
             axes = messages.slice_axis_choices(unclear).items()
             options = [(messages.SLICE_AXIS_PROMPT, None, "")]
             set_choices(form.slice_axis, options + [(title, name, "") for name, title in axes])
-            with form.slice_axis.changed.blocked():
-                form.slice_axis.value = entry.slice_axis
+            show_value(form.slice_axis, entry.slice_axis)
 
     def _refresh_scope(self) -> None:
         entry = self.viewer_state.current
@@ -279,7 +278,7 @@ class SegmentPanel(Panel):
         if isinstance(event, RunStarted):
             self._show_running(event.run)
         elif isinstance(event, RunProgressed):
-            self._show_progress(event.progress)
+            self.progress.show_progress(event.progress)
         elif isinstance(event, RunFailed | RunCancelled | RunFinished):
             self._show_running(None)
             if isinstance(event, RunFinished) and event.run.task == "pull":
@@ -288,7 +287,7 @@ class SegmentPanel(Panel):
     def _on_said(self, said: Message) -> None:
         choices = said.choices
         if said.kind == "missing_model":
-            tip = "Fetch the model, or pick another"
+            tip = "Download the model, or choose another"
             choices = (*choices, Choice("Models…", partial(self.open, "Models"), tip))
         self.message.show_message(
             said.text, level=said.level, details=said.details, choices=choices
@@ -312,9 +311,4 @@ class SegmentPanel(Panel):
         self.cancel_button.setVisible(run is not None)
         self.cancel_button.setEnabled(run is not None)
         if run is not None:
-            self._show_progress(run.progress)
-
-    def _show_progress(self, progress: Progress) -> None:
-        self.progress.setRange(0, progress.total)
-        self.progress.setValue(progress.done)
-        self.progress.setFormat(progress_text(progress))
+            self.progress.show_progress(run.progress)

@@ -1,27 +1,18 @@
-"""Controls of the uncertainty layer: which map, from what uncertainty on, shown or hidden."""
+"""Controls of the uncertainty layer: visibility, map and threshold."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QSlider,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import RunFinished, RunProgressed, uncertainty_maps
-from napari_flomo.session.messages import progress_text
 from napari_flomo.widgets import overlay, start_run
+from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, show_value
+from napari_flomo.widgets.forms.review import UncertaintyOptions
 from napari_flomo.widgets.legend import Legend
+from napari_flomo.widgets.panels.panel import ProgressBar, button, note
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -31,68 +22,51 @@ if TYPE_CHECKING:
 
 
 class UncertaintyBox(QWidget):
-    """Shows and hides uncertainty; knows the layer only through the viewer_state."""
+    """Shows and hides uncertainty; knows the layer only through the viewer state."""
 
     def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._state = viewer_state
+        self._viewer_state = viewer_state
         self._layer: Image | None = None
-        self.visible_box = QCheckBox("Show uncertainty")
-        self.visible_box.setToolTip("Show or hide where the network is uncertain (key U)")
-        self.visible_box.toggled.connect(self._show)
-        self.map_box = QComboBox()
-        self.map_box.setToolTip("Which measure of uncertainty is shown")
-        self.map_box.activated.connect(self._choose_map)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, 100)
-        self.slider.setValue(round(overlay.THRESHOLD * 100))
-        self.slider.setToolTip(
-            "Show only uncertainty above this; where the network is surer it is clear"
-        )
-        self.slider.valueChanged.connect(self._set_threshold)
-        self.number = QLabel()
-        self.number.setToolTip("The threshold, as a share of the colours")
-        self.number.setMinimumWidth(34)
+        self.form = form = make_form(UncertaintyOptions)
         self.legend = Legend()
-        self.offer = QLabel()
-        self.offer.setWordWrap(True)
-        self.offer.setToolTip("This map is not there yet; the labels do not change with it")
-        self.compute_button = QPushButton("Compute")
-        self.compute_button.setToolTip("Compute this map; labels and review stay as they are")
-        self.compute_button.clicked.connect(self._compute)
-        self.progress = QProgressBar()
-        self.progress.setToolTip("How far the computation of the map is")
+        self.offer = note(
+            "This map has not been computed yet; computing it leaves the labels alone"
+        )
+        self.compute_button = button(
+            "Compute", "Compute this map; labels and review stay as they are", self._compute
+        )
+        self.progress = ProgressBar()
         self._offer_row = QWidget()
         offered = QHBoxLayout(self._offer_row)
         offered.setContentsMargins(0, 0, 0, 0)
         offered.addWidget(self.offer, 1)
         offered.addWidget(self.progress, 1)
         offered.addWidget(self.compute_button)
-        row = QHBoxLayout()
-        row.addWidget(self.slider, 1)
-        row.addWidget(self.number)
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow(self.visible_box, self.map_box)
-        form.addRow(self._offer_row)
-        form.addRow("Only above", row)
-        form.addRow("", self.legend)
-        self._label_threshold()
+        add_beside(form.map, form.overlay.native)
+        insert_below(form, form.map, self._offer_row)
+        insert_below(form, form.threshold, self.legend)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(form.native)
+        form.overlay.changed.connect(self._show)
+        form.map.changed.connect(self._choose_map)
+        form.threshold.changed.connect(self._set_threshold)
+        self._set_threshold()
         self._show_offer()
         viewer_state.happened.connect(self._on_event)
 
     @property
     def threshold(self) -> float:
         """Uncertainty below this is hidden."""
-        return self.slider.value() / 100
+        return float(self.form.threshold.value)
 
     def refresh(self) -> None:
-        """Show the current image's maps."""
-        entry = self._state.current
+        """Show the maps of the current image."""
+        entry = self._viewer_state.current
         layer = None if entry is None else entry.uncertainty
         self.setEnabled(entry is not None and entry.labels is not None)
-        self.visible_box.setEnabled(layer is not None)
+        self.form.overlay.enabled = layer is not None
         if layer is not self._layer:
             if self._layer is not None:
                 self._layer.events.visible.disconnect(self._on_visible)
@@ -108,67 +82,69 @@ class UncertaintyBox(QWidget):
         self._on_scale()
 
     @property
-    def _there(self) -> tuple[str, ...]:
+    def _computed(self) -> tuple[str, ...]:
         """Names of the maps that the current image has."""
-        entry = self._state.current
-        image = None if entry is None else self._state.opened(entry)
+        entry = self._viewer_state.current
+        image = None if entry is None else self._viewer_state.opened(entry)
         known = None if image is None else image.segmentation
         return () if known is None else tuple(known.uncertainty)
 
     def _fill_maps(self) -> None:
-        entry = self._state.current
-        image = None if entry is None else self._state.opened(entry)
-        chosen, there = self.map_box.currentData(), self._there
-        self.map_box.clear()
-        if entry is None or image is None or image.segmentation is None:
-            return
-        for number, name in enumerate(
-            uncertainty_maps.maps_offered(image.segmentation.card.network, there)
-        ):
-            self.map_box.addItem(uncertainty_maps.entry_of(name, there), name)
-            tip = uncertainty_maps.explanation_of(name)
-            self.map_box.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
-        known = self.map_box.findData(entry.map if entry.map in there or not chosen else chosen)
-        self.map_box.setCurrentIndex(max(known, 0))
+        entry = self._viewer_state.current
+        image = None if entry is None else self._viewer_state.opened(entry)
+        row, computed, options = self.form.map, self._computed, []
+        if image is not None and image.segmentation is not None:
+            network = image.segmentation.card.network
+            options = [
+                (
+                    uncertainty_maps.entry_of(name, computed),
+                    name,
+                    uncertainty_maps.explanation_of(name),
+                )
+                for name in uncertainty_maps.maps_offered(network, computed)
+            ]
+        set_choices(row, options)
+        if entry is not None and entry.map in computed:
+            show_value(row, entry.map)
 
-    def _choose_map(self, _index: int) -> None:
-        entry, name = self._state.current, str(self.map_box.currentData())
-        if entry is not None and entry.key is not None and name in self._there:
-            self._state.presenter.show_map(entry.key, name)
+    def _choose_map(self, name: str | None) -> None:
+        entry = self._viewer_state.current
+        if entry is not None and entry.key is not None and name in self._computed:
+            self._viewer_state.presenter.show_map(entry.key, name)
         self._show_offer()
 
     def _show_offer(self) -> None:
         """Offer to compute the chosen map, or show how far that is."""
-        run, name = self._state.session.running, self.map_box.currentData()
+        run, name = self._viewer_state.session.running, self.form.map.value
         running = run is not None and run.only_maps
-        self._offer_row.setVisible(running or (name is not None and name not in self._there))
+        self._offer_row.setVisible(running or (name is not None and name not in self._computed))
         self.offer.setVisible(not running)
         self.progress.setVisible(running)
         self.compute_button.setText("Cancel" if running else "Compute")
         if name is not None:
-            self.offer.setText(uncertainty_maps.offer_text(str(name)))
+            self.offer.setText(uncertainty_maps.offer_text(name))
 
     def _compute(self) -> None:
-        run = self._state.session.running
+        run = self._viewer_state.session.running
         if run is not None and run.only_maps:
             run.cancel()
             return
         try:
-            start_run.check_idle(self._state)
-            self._state.presenter.compute_map(
-                self._state.key, str(self.map_box.currentData()), self._state.preferences.device
+            start_run.check_idle(self._viewer_state)
+            self._viewer_state.presenter.compute_map(
+                self._viewer_state.key,
+                self.form.map.value,
+                self._viewer_state.preferences.device,
             )
         except FlomoError as error:
-            self._state.say(str(error), "warning")
+            self._viewer_state.say(str(error), "warning")
 
     def _on_event(self, event: Event) -> None:
         run = getattr(event, "run", None)
         if run is None or not run.only_maps:
             return
         if isinstance(event, RunProgressed):
-            self.progress.setRange(0, event.progress.total)
-            self.progress.setValue(event.progress.done)
-            self.progress.setFormat(progress_text(event.progress))
+            self.progress.show_progress(event.progress)
             return
         self.refresh()
         if isinstance(event, RunFinished) and self._layer is not None:
@@ -179,19 +155,13 @@ class UncertaintyBox(QWidget):
             self._layer.visible = visible
 
     def _on_visible(self, _event: object = None) -> None:
-        self.visible_box.blockSignals(True)
-        self.visible_box.setChecked(self._layer is not None and self._layer.visible)
-        self.visible_box.blockSignals(False)
+        show_value(self.form.overlay, self._layer is not None and self._layer.visible)
 
     def _on_scale(self, _event: object = None) -> None:
         limits = (0, 1) if self._layer is None else self._layer.contrast_limits
         self.legend.set_largest(float(limits[1]))
 
-    def _set_threshold(self, _value: int = 0) -> None:
-        self._label_threshold()
+    def _set_threshold(self, _value: float = 0) -> None:
+        self.legend.set_threshold(self.threshold)
         if self._layer is not None:
             self._layer.colormap = overlay.colormap(self.threshold)
-
-    def _label_threshold(self) -> None:
-        self.number.setText(f"{self.threshold:.2f}")
-        self.legend.set_threshold(self.threshold)

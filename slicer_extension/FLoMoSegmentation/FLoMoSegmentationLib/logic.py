@@ -1,4 +1,4 @@
-"""What the module does, without any window: the scene on one side, a `Session` on the other."""
+"""The module without any widget: connects the scene with a `Session`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.scene_adapter import Host, NoHost, SceneAdapter
 from FLoMoSegmentationLib.scene_image import SceneImage, SceneWatch
-from FLoMoSegmentationLib.uncertainty import THRESHOLD
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     CorrectionWriter,
@@ -26,11 +25,12 @@ from napari_flomo.session import (
     Scope,
     Session,
     SliceIndex,
+    uncertainty_maps,
 )
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.runner import CallQueue
-    from napari_flomo.jobs import Worker
+    from napari_flomo.session import Worker
 
 
 class Logic:
@@ -70,7 +70,7 @@ class Logic:
     ) -> None:
         self.preferences = preferences or Preferences()
         self.queue = queue
-        self.threshold = THRESHOLD
+        self.threshold = uncertainty_maps.THRESHOLD
         writer = writer or CorrectionWriter(
             reader=lambda: self.preferences.reader, software={"slicer": versions.version_text()}
         )
@@ -85,11 +85,11 @@ class Logic:
 
     @property
     def entries(self) -> tuple[SceneImage, ...]:
-        """The images that were worked on, in the order they came."""
+        """The images that were opened, in the order in which they were opened."""
         return tuple(self._entries)
 
     def entry_of(self, node: Any) -> SceneImage | None:
-        """Return what is known of an image; None for one that nobody worked on."""
+        """Return the state of an image; None for one that was not opened."""
         if node is None:
             return None
         for entry in self._entries:
@@ -102,7 +102,7 @@ class Logic:
         return next((entry for entry in self._entries if entry.key == key), None)
 
     def open(self, node: Any) -> SceneImage:
-        """Take an image up, with what the scene knows of it; one that was changed is taken anew.
+        """Open an image with its results in the scene; open it again if it was changed.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Logic:
         return entry
 
     def known(self, node: Any) -> SceneImage | None:
-        """Take an image up if the scene has results of it, as after it was loaded; else None."""
+        """Open an image if the scene has results of it, as after loading; else return None."""
         entry = self.entry_of(node)
         if entry is None and node is not None:
             source = source_of(node)
@@ -194,11 +194,11 @@ class Logic:
         return self.presenter.compute_map(None if entry is None else entry.key, name, device, model)
 
     def take_strokes(self, entry: SceneImage) -> list[SliceIndex]:
-        """Take over what was painted in the Segment Editor; return the slices that changed."""
+        """Report what was painted in the Segment Editor; return the changed slices."""
         return strokes.take(self.session, entry)
 
     def look(self) -> None:
-        """Take over and write down what was painted on any image, as a timer does now and then."""
+        """Report what was painted on any image and whether it was saved; called by a timer."""
         for entry in self._entries:
             strokes.take(self.session, entry, everywhere=False)
             strokes.report_saved(self.session, entry)

@@ -24,6 +24,7 @@ from FLoMoSegmentationLib.frames import (
 from FLoMoSegmentationLib.images import ijk_to_ras
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.segment_nodes import read_segments, write_segments
+from napari_flomo.session.messages import proposed_name
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source
@@ -72,7 +73,7 @@ def keep_proposed(source: Source, record: Record, image: OpenImage) -> None:
     assert image.segmentation is not None
     node = record.proposed
     if node is None:
-        name = f"{image.name} as the network found it"
+        name = proposed_name(image.name)
         node = make_hidden(source, "vtkMRMLLabelMapVolumeNode", name)
         record.refer("proposed", node)
     write_voxels(source, node, with_frames(image.segmentation.labels.data))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from FLoMoSegmentationLib import versions
 
 if TYPE_CHECKING:
-    from napari_flomo.jobs import Spawn, Worker
+    from napari_flomo.session import Spawn, Worker
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def make_worker(spawn: Spawn | None = None) -> Worker:
         If there is no PythonSlicer.
     """
     from napari_flomo.errors import FlomoError
-    from napari_flomo.jobs import Worker, python_spawner
+    from napari_flomo.session import Worker, python_spawner
 
     if spawn is None:
         try:

@@ -11,6 +11,7 @@ from FLoMoSegmentationLib import maps, results, scene_sync, segment_nodes, strok
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.scene_io import add_image, remove_image
 from napari_flomo.errors import FlomoError
+from napari_flomo.session import messages
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.logic import Logic
@@ -167,5 +168,5 @@ class SceneAdapter:
     def _entry(self, key: str) -> SceneImage:
         entry = self._logic.entry_with(key)
         if entry is None:
-            raise FlomoError("This image is not open any more; open it again.")
+            raise FlomoError(messages.NOT_OPEN)
         return entry

@@ -49,7 +49,7 @@ def write_segments(node: Any, labels: NDArray[np.integer], card: ModelCard, refe
     segmentation.SetSourceRepresentationName(BINARY)
     surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
     shown_in_3d = segmentation.ContainsRepresentation(surface)
-    if shown_in_3d:  # made of the old voxels; the program makes it anew when it is shown
+    if shown_in_3d:  # it was made of the old voxels, and is created again when it is shown
         segmentation.RemoveRepresentation(surface)
     image = _image(labels, ijk_to_ras(reference))
     changing = node.StartModify()

@@ -20,7 +20,7 @@ def take(
     *,
     everywhere: bool = True,
 ) -> list[SliceIndex]:
-    """Take over what was painted since the last look; return the slices that changed.
+    """Report what was painted since the last call to the session; return the changed slices.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def take(
     for frame in frames:
         painted = results.read_labels(entry.source, node, image.segmentation.card, frame)
         if painted.shape != labels[frame].shape:
-            return []  # the image is another one now; it is taken anew with the next run
+            return []  # the image was changed; it is opened again for the next run
         differing = painted != labels[frame]
         if differing.any():
             indices = np.flatnonzero(differing) + frame * differing.size
@@ -52,7 +52,7 @@ def take(
 
 
 def take_locks(session: Session, entry: SceneImage) -> None:
-    """Call labels finished whose segments have the status Completed."""
+    """Lock the labels whose segments have the status Completed."""
     image = session.image(entry.key)
     node = None if entry.record is None else entry.record.segmentation
     if node is None or image.segmentation is None:

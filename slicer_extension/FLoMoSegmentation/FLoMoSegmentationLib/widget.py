@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from FLoMoSegmentationLib.panels.review import ReviewPanel
     from FLoMoSegmentationLib.panels.segment import SegmentPanel
     from FLoMoSegmentationLib.scene_image import SceneImage
-    from napari_flomo.jobs import Worker
-    from napari_flomo.session import Message
+    from napari_flomo.session import Message, Worker
 
 IDLE_MS = 400
 """How often the timer ticks while nothing runs."""
@@ -39,7 +38,7 @@ class Widget:
     load
         Loads a file of ``Resources/UI`` and returns its widget.
     parameter_node
-        Returns the module's parameter node; asked anew each time, because scenes are closed.
+        Returns the module's parameter node; called each time, because scenes are closed.
     make_worker
         Makes what does the long work; by default a child of PythonSlicer.
     """
