@@ -12,7 +12,7 @@ from napari_flomo.session.messages import progress_text
 from napari_flomo.widgets.forms import align_labels
 
 if TYPE_CHECKING:
-    from napari_flomo.jobs import Progress
+    from napari_flomo.progress import Progress
     from napari_flomo.widgets.viewer_state import ViewerState
 
 PLUGIN = "napari-flomo"
