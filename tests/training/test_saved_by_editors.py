@@ -1,4 +1,4 @@
-"""Data folders, recipes, rules and settings that went through an editor or a spreadsheet."""
+"""Data folders, recipes, rules and settings saved by editors or spreadsheets."""
 
 from __future__ import annotations
 
