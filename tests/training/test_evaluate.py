@@ -17,9 +17,10 @@ from PIL import Image
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import Case, list_cases, read_case
-from flomo_training.evaluate import data_name, evaluate, read_listed_volumes
+from flomo_training.evaluate import evaluate, read_listed_volumes
 from flomo_training.gallery import WorstCases
 from flomo_training.metrics_table import read_metrics
+from flomo_training.preparation import data_name
 from flomo_training.reports import write_reports
 from flomo_training.summary import figures
 from napari_flomo import DEFAULT_MODEL

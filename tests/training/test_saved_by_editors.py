@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from flomo_training.cases import read_case_rows
-from flomo_training.evaluate import data_name, read_listed_volumes
+from flomo_training.evaluate import read_listed_volumes
 from flomo_training.finetuning.settings import read_settings
 from flomo_training.folds import Folds, read_folds
 from flomo_training.gate.rules import Rules, read_rules
-from flomo_training.preparation import MANIFEST_FILE
+from flomo_training.preparation import MANIFEST_FILE, data_name
 from flomo_training.recipe import locate_recipe, read_recipe
 
 Save = Callable[[Path, str], Path]
