@@ -349,12 +349,11 @@ def test_accumulated_dice():
     validation_dice = DiceAccumulator()
     truth = torch.tensor([[[1, 1, 2, 0]]])
     found = torch.tensor([[[1, 0, 0, 0]]])
-    validation_dice.add(
-        "a", "f", (True, True, True, True), found, truth
-    )  # 2/3 and 0; class 3 is nowhere
+    # Dice 2/3 and 0; class 3 is absent.
+    validation_dice.add("a", "f", (True, True, True, True), found, truth)
     validation_dice.add("b", "f", (True, True, False, True), truth, truth)
     assert validation_dice.mean() == pytest.approx(((2 / 3 + 0) / 2 + 1) / 2)
-    assert DiceAccumulator().dice() is None
+    assert DiceAccumulator().mean() is None
 
 
 def test_settings_are_checked(tmp_path):
