@@ -1,4 +1,4 @@
-"""A data set in miniature, laid out as the real one, and a recipe that trains on it in seconds."""
+"""Fixtures: a small data set in the layout of ACDC, and a recipe that trains on it in seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ACDC in miniature, laid out as its makers do: taken over, checked, measured, refused."""
+"""Preparation of a small data set in the layout of ACDC."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def test_a_folder_with_other_files_is_left_alone(official, tmp_path):
 
 
 def test_the_real_volumes_agree_with_the_reference(shared, tmp_path):
-    """Two real patients, told apart from the reference table by nobody but this code."""
+    """Two real patients, compared with the reference table."""
     source = tmp_path / "source"
     for name in ("images", "labels"):
         (source / name).mkdir(parents=True)
@@ -246,7 +246,7 @@ def test_the_real_volumes_agree_with_the_reference(shared, tmp_path):
 
 
 def unscale(path):
-    """Give a file the header of those that the makers hand out: an sform that was never scaled."""
+    """Give a file an unscaled sform, as in the original data."""
     image = nibabel.load(path)
     header = image.header.copy()
     header.set_qform(None, 0)
@@ -261,7 +261,7 @@ def unscale(path):
 def test_headers_that_were_never_scaled_give_the_same_millilitres(
     official, tmp_path, capsys, patients
 ):
-    """Also of a part of the data set, with phases that only the cine holds."""
+    """Also for a subset of the data set, with phases that exist only in the cine."""
     right = tmp_path / "right"
     prepare_acdc(official, right)
     folders = sorted((official / "training").iterdir())
@@ -295,7 +295,7 @@ def test_headers_that_were_never_scaled_give_the_same_millilitres(
 
 
 def test_labels_in_another_storage(official, tmp_path):
-    """The same place with its rows the other way round counts and is trained on as it lies."""
+    """Flipped rows at the same position are counted and trained on correctly."""
     prepare_acdc(official, tmp_path / "right")
     path = official / "training/patient004/patient004_frame01_gt.nii.gz"
     labels = read(path)
@@ -318,7 +318,7 @@ def test_labels_in_another_storage(official, tmp_path):
 
 @pytest.mark.shared
 def test_a_patient_as_the_makers_hand_it_out(shared, tmp_path):
-    """Genuine headers; the right figures are those of the same patient with a right affine."""
+    """Original headers give the same volumes as a correct affine."""
     folder = tmp_path / "ACDC/training/patient090"
     shutil.copytree(shared / "data/acdc_cine", folder)
     prepare_acdc(tmp_path / "ACDC", tmp_path / "out")

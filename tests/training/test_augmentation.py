@@ -1,4 +1,4 @@
-"""Each random change does what its name says, and image and classes stay on each other."""
+"""Each transform has its described effect on image and classes."""
 
 from __future__ import annotations
 

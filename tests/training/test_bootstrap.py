@@ -1,4 +1,4 @@
-"""Intervals: of patients, not of volumes; of differences, on the same patients."""
+"""Intervals resample patients, and paired differences use the same patients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flomo_training.bootstrap import Sample, estimate, paired_difference
 
 
 def drawn_one_by_one(sample, seed, draws=2000):
-    """Return the interval the long way: lists of patients, means of structures."""
+    """Return the interval by brute force."""
     patients = sorted(set(sample.patients))
     rng = np.random.default_rng(seed)
     entries = list(zip(sample.values, sample.patients, sample.strata, strict=True))
@@ -65,7 +65,7 @@ def test_more_volumes_of_the_same_patients_are_no_more_evidence(sample):
 
 
 def test_the_interval_covers_as_often_as_it_says():
-    """Of many samples of a known mean, about 95 in 100 intervals hold it."""
+    """About 95 % of the intervals contain the known mean."""
     rng = np.random.default_rng(0)
     patients = [f"p{i}" for i in range(40)]
     held = 0

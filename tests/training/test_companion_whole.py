@@ -1,4 +1,4 @@
-"""One companion all the way: recipe, training, evaluation, labels, a viewer's session, the Hub."""
+"""A companion network end to end: recipe, training, evaluation, viewer session, Hub."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLOTTED_ORDERS = ("mc_entropy", "mc_mutual_information", "mc_variance")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A user's folder of its own, from here on."""
+    """A separate user folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLOMO_HOME", str(tmp_path_factory.mktemp("home")))
         yield
@@ -29,7 +29,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(home, new_content, dataset, tmp_path_factory):
-    """A narrow FIAS that was trained for an epoch."""
+    """A narrow FIAS network trained for one epoch."""
     content = new_content()
     content["model"] |= {"network": "fias", "network_arguments": {"channels": [8, 16, 16, 32]}}
     content["crops"]["stages"] = [{"from_epoch": 0, "size": 32}]
@@ -40,7 +40,7 @@ def model(home, new_content, dataset, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def segmented(model, dataset, tmp_path_factory):
-    """Labels and a Monte Carlo map of a case, by the command."""
+    """Labels and a Monte Carlo map of a case from the command line."""
     folder = tmp_path_factory.mktemp("segmented")
     image = dataset / "images" / "p0_a.nii.gz"
     options = ["--model", model, "--device", "cpu", "--engine", "eager", "-q"]

@@ -1,4 +1,4 @@
-"""The companions from a recipe to labels and uncertainty: losses, export, Segmenter."""
+"""Companion networks from recipe to labels and uncertainty."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MULTI_TASK = {"kind": "multi_task"}
 
 
 def train_and_segment(content, dataset, out, *, network, loss, epochs, **arguments):
-    """Train by a tiny recipe; return the losses of the epochs and what the model says of a case."""
+    """Train by a small recipe; return the losses of the epochs and the result for a case."""
     arguments["deep_supervision"] = True
     content["model"] |= {"network": network, "network_arguments": arguments}
     content["crops"]["stages"] = [{"from_epoch": 0, "size": 32}]

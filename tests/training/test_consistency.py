@@ -1,4 +1,4 @@
-"""Pairs of Dice and IoU that cannot be."""
+"""Contradictory pairs of Dice and IoU."""
 
 from __future__ import annotations
 

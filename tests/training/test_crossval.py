@@ -1,4 +1,4 @@
-"""Cross-validation: every patient is measured once, by the model that never saw that patient."""
+"""Cross-validation evaluates every patient once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a training, from the table that a run writes."""
+"""Plots of training curves."""
 
 from __future__ import annotations
 

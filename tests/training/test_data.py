@@ -1,4 +1,4 @@
-"""Cases, folds and slices: grouped by patient, and random only where the seed says so."""
+"""Cases, folds and slices: grouped by patient and reproducible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A student learns its teachers' mean probabilities, and only from teachers that may teach it."""
+"""Distillation from teachers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from napari_flomo.networks import build
 
 @pytest.fixture
 def make_teacher(recipe, dataset, tmp_path):
-    """Return a function that saves a small U-Net of random weights as a model."""
+    """Return a function that saves a small U-Net with random weights as a model."""
     clean = fingerprints(list_cases(dataset, 0, "training")).values()
 
     def make(name="teacher", *, seed=0, seen=tuple(clean), **changes):

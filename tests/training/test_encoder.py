@@ -1,4 +1,4 @@
-"""Published weights of an encoder: from a file, from the Hub, and what goes wrong."""
+"""Pretrained encoder weights from a file and from the Hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From files to figures: real masks on a real grid, pictures, the command."""
+"""Evaluation of files: metrics, pictures, the command."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from PIL import Image
 pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import Case, list_cases, read_case
-from flomo_training.evaluate import data_name, evaluate, read_listed_volumes
+from flomo_training.evaluate import evaluate, read_listed_volumes
 from flomo_training.gallery import WorstCases
 from flomo_training.metrics_table import read_metrics
+from flomo_training.preparation import data_name
 from flomo_training.reports import write_reports
 from flomo_training.summary import figures
 from napari_flomo import DEFAULT_MODEL
@@ -32,7 +33,7 @@ from napari_flomo.volumes import Geometry, Volume, read, write
 
 
 class Thresholds(torch.nn.Module):
-    """Finds the grey wall and the bright cavity of the hearts in miniature by their brightness."""
+    """Segments the grey wall and the bright cavity by brightness."""
 
     def __init__(self):
         super().__init__()
@@ -133,7 +134,7 @@ def test_empty_gallery_raises(tmp_path):
 
 
 class Bright(torch.nn.Module):
-    """Finds what is bright in all colours, in every channel's mean."""
+    """Segments bright pixels by the mean of the channels."""
 
     def __init__(self):
         super().__init__()
@@ -145,7 +146,7 @@ class Bright(torch.nn.Module):
 
 @pytest.fixture
 def photos(tmp_path):
-    """A photo with a lesion that is found in part, a normal one and one with a false alarm."""
+    """Photos with a partly detected lesion, without a lesion, and with a false alarm."""
     cases = []
     for name, lesion, bright in (
         ("lesion", (slice(10, 30), slice(12, 32)), (slice(10, 30), slice(22, 42))),
@@ -193,7 +194,7 @@ def test_evaluation_of_photos(photos, recipe, tmp_path):
 
 @pytest.fixture(scope="module")
 def model(new_content, tmp_path_factory):
-    """A model folder with random weights: what its figures are does not matter here."""
+    """A model folder with random weights."""
     from pathlib import Path
 
     from flomo_training.recipe import parse_recipe
@@ -272,7 +273,7 @@ def test_a_finished_run_gets_all_its_reports(dataset, model, recipe, tmp_path):
 
 
 def test_labels_with_another_array_layout(dataset, segmenter, tmp_path):
-    """Rows the other way round and columns before rows, at the same place in the patient."""
+    """Flipped rows and transposed axes at the same position in the patient."""
     folder = tmp_path / "data"
     shutil.copytree(dataset, folder)
     for path in (folder / "labels").iterdir():

@@ -1,4 +1,4 @@
-"""A whole training in miniature: it learns, it exports, it resumes, it refuses to overwrite."""
+"""Training of a small model: export, resuming, errors."""
 
 from __future__ import annotations
 

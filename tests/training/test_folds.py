@@ -1,4 +1,4 @@
-"""Folds and likeness: groups are dealt whole, pictures that look alike are found."""
+"""Folds, perceptual hashes and near duplicates."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from napari_flomo.errors import FlomoError
 
 
 def picture(seed: int, size: int = 96) -> np.ndarray:
-    """Return smooth random shades, unlike those of any other seed."""
+    """Return a smooth random picture."""
     coarse = np.random.default_rng(seed).integers(0, 255, (12, 12), np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
 
 
 def saved_anew(pixels: np.ndarray) -> np.ndarray:
-    """Return a picture after it was made smaller and darker and saved as a poor JPEG."""
+    """Return a picture after downscaling, darkening and JPEG compression."""
     file = io.BytesIO()
     Image.fromarray(pixels // 2).resize((80, 80)).save(file, "JPEG", quality=50)
     return np.asarray(Image.open(file))

@@ -1,4 +1,4 @@
-"""Planted leaks: each stops the run with a sentence that names the cases."""
+"""Leaks are detected and named."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_image_that_changes_gets_another_fingerprint(copy):
 
 @pytest.fixture
 def parent(recipe, tmp_path):
-    """Return a function that saves a model whose card tells what it was trained on."""
+    """Return a function that saves a model whose card lists its training images."""
 
     def make(seen):
         card = replace(recipe.model, network_arguments={}, trained_on=seen)

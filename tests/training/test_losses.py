@@ -1,4 +1,4 @@
-"""The loss against its formulas, written out for a case small enough to compute by hand."""
+"""Losses of small cases computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses and targets of the companions against published values and cases small enough by hand."""
+"""Losses and targets of companion networks, from published values and small cases."""
 
 from __future__ import annotations
 

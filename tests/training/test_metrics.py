@@ -1,4 +1,4 @@
-"""Overlap and surface figures, against answers found by hand or the long way."""
+"""Overlap and surface metrics of cases computed by hand or by brute force."""
 
 from __future__ import annotations
 

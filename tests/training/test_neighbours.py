@@ -1,4 +1,4 @@
-"""Training of a model that sees the slices above and below each slice."""
+"""Training with adjacent slices as input."""
 
 from __future__ import annotations
 

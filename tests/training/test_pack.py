@@ -1,4 +1,4 @@
-"""One packed file: bit for bit what the folder gives, and nothing else is accepted."""
+"""Packed files equal the folder bit for bit, and invalid ones are rejected."""
 
 from __future__ import annotations
 

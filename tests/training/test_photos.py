@@ -1,4 +1,4 @@
-"""Photos: the three data sets in miniature, as their makers lay them out, prepared and refused."""
+"""Preparation of small photo data sets in their original layouts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def save(pixels: np.ndarray, path) -> None:
 
 @pytest.fixture
 def clinicdb(tmp_path):
-    """Twenty frames of ten films of two, as the makers number them: without leading zeros."""
+    """Twenty frames of ten videos, numbered without leading zeros."""
     source = tmp_path / "clinicdb"
     for number in range(1, 21):
         film = shades((number - 1) // 2)

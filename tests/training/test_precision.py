@@ -1,4 +1,4 @@
-"""bfloat16 only where the hardware computes in it."""
+"""bfloat16 is used only if the hardware supports it."""
 
 from __future__ import annotations
 

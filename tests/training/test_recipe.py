@@ -1,4 +1,4 @@
-"""Recipes: what is wrong is named."""
+"""Errors of recipes name the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page on accuracy: from kept tables, with nothing made up and nothing mixed."""
+"""Results and tables of the accuracy page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data folders, recipes, rules and settings that went through an editor or a spreadsheet."""
+"""Data folders, recipes, rules and settings saved by editors or spreadsheets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from flomo_training.cases import read_case_rows
-from flomo_training.evaluate import data_name, read_listed_volumes
+from flomo_training.evaluate import read_listed_volumes
 from flomo_training.finetuning.settings import read_settings
 from flomo_training.folds import Folds, read_folds
 from flomo_training.gate.rules import Rules, read_rules
-from flomo_training.preparation import MANIFEST_FILE
+from flomo_training.preparation import MANIFEST_FILE, data_name
 from flomo_training.recipe import locate_recipe, read_recipe
 
 Save = Callable[[Path, str], Path]

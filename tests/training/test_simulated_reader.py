@@ -1,4 +1,4 @@
-"""The reader of the experiments redraws what the reference holds, and nothing else."""
+"""The simulated reader corrects labelled structures only."""
 
 from __future__ import annotations
 

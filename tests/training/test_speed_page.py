@@ -42,7 +42,7 @@ def row(report, network="flomo-b0", engine="eager", network_ms=(80.0, 100.0, 120
 
 
 def cells(page: str, *starts: str) -> list[str]:
-    """Return the cells of the first line that begins like this."""
+    """Return the cells of the first line with this beginning."""
     begin = "| " + " | ".join(starts) + " |"
     line = next(line for line in page.splitlines() if line.startswith(begin))
     return [cell.strip() for cell in line.strip("|").split("|")]

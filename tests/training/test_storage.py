@@ -1,4 +1,4 @@
-"""Training sees an image as the network will see it later, however it is stored."""
+"""Training and inference preprocess an image in the same way in any array layout."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STORED = [
 
 @pytest.fixture(params=STORED)
 def pair(request, dataset, tmp_path):
-    """A case as it is, and the same one stored otherwise."""
+    """A case, and the same case with another array layout."""
     case = list_cases(dataset, 0, "training")[0]
     for path in (case.image, case.labels):
         nibabel.save(nibabel.load(path).as_reoriented(request.param), tmp_path / path.name)
@@ -58,7 +58,7 @@ def test_corrected_slices(pair, recipe, neighbours):
 
 
 class Edges(torch.nn.Module):
-    """Answers otherwise for an image that is turned."""
+    """A network whose output depends on the orientation of the image."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Figures of a report, from rows small enough to check by hand."""
+"""Summaries of small tables checked by hand."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_photos_have_no_distances():
 
 
 def test_a_report_warns_of_its_own_impossible_pair():
-    """Such a table cannot come out of our metrics; it can be edited by hand."""
+    """Our metrics cannot give such a table, but it may be edited by hand."""
     rows = [row("p0", "ED", "wall", 0.95, iou=0.85), row("p1", "ED", "wall", 0.93, iou=0.84)]
     summary = figures(rows) | {"model": "x", "split": "all", "fold": 0}
     assert len(summary["impossible_pairs"]) == 3  # overall, in the phase, in both phases

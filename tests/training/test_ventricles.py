@@ -1,4 +1,4 @@
-"""Bias and limits of agreement, by hand."""
+"""Bias and limits of agreement computed by hand."""
 
 from __future__ import annotations
 

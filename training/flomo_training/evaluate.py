@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flomo_training.cases import Case, list_cases, print_notes, read_case
-from flomo_training.cli import DATA_SETS
 from flomo_training.export import record_metrics
 from flomo_training.gallery import WorstCases
 from flomo_training.json_files import json_text, write_json
 from flomo_training.label_mapping import codes_to_classes
 from flomo_training.metrics import compare
 from flomo_training.metrics_table import StructureMetrics, write_metrics
-from flomo_training.preparation import MANIFEST_FILE
+from flomo_training.preparation import data_name
 from flomo_training.summary import as_text, summarise
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import check_writable
@@ -26,7 +23,7 @@ from napari_flomo.measures import structure_volumes
 from napari_flomo.models import locate
 from napari_flomo.progress import Progress, ProgressCallback, progress_bar
 from napari_flomo.segmentation import Segmenter
-from napari_flomo.tables import read_table, read_text
+from napari_flomo.tables import read_table
 from napari_flomo.volumes import Volume
 
 LISTED_VOLUMES = {
@@ -150,24 +147,6 @@ def read_listed_volumes(source: Path) -> dict[tuple[str, str], float]:
                         "number; fix it."
                     ) from error
     return volumes
-
-
-def data_name(source: Path) -> str:
-    """Return the short name of a data folder, from its manifest or the name of the folder.
-
-    Raises
-    ------
-    FlomoError
-        If the manifest is damaged.
-    """
-    title, manifest = source.resolve().name, source / MANIFEST_FILE
-    if manifest.is_file():
-        try:
-            title = str(json.loads(read_text(manifest))["data"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FlomoError(f"{manifest} is damaged ({error}); prepare the data again.") from error
-    name = re.sub("[^a-z0-9]+", "_", title.lower()).strip("_")
-    return next((known for known in DATA_SETS if name.startswith(known)), name)
 
 
 def evaluate_folder(

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,10 +21,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from flomo_training.cases import CASES_FILE, list_cases
+from flomo_training.cli import DATA_SETS
 from flomo_training.folds import FOLDS_FILE, Folds
 from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write, atomic_write_all
+from napari_flomo.tables import read_text
 
 MANIFEST_FILE = "manifest.json"
 NAMED_AT_MOST = 5
@@ -114,6 +117,24 @@ def write_prepared(
     ):
         for file, text in zip(files, tables.values(), strict=True):
             file.write_bytes(text.encode())
+
+
+def data_name(source: Path) -> str:
+    """Return the short name of a data folder, from its manifest or the name of the folder.
+
+    Raises
+    ------
+    FlomoError
+        If the manifest is damaged.
+    """
+    title, manifest = source.resolve().name, source / MANIFEST_FILE
+    if manifest.is_file():
+        try:
+            title = str(json.loads(read_text(manifest))["data"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FlomoError(f"{manifest} is damaged ({error}); prepare the data again.") from error
+    name = re.sub("[^a-z0-9]+", "_", title.lower()).strip("_")
+    return next((known for known in DATA_SETS if name.startswith(known)), name)
 
 
 @contextmanager

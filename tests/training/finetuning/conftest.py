@@ -1,4 +1,4 @@
-"""A tiny model, a scanner that it has not seen, and readers who correct what it makes of it."""
+"""Fixtures: a small model, images of an unseen scanner, and their corrections."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def make_disc() -> Callable[..., tuple[Volume, Volume]]:
 
 @pytest.fixture(scope="session")
 def card() -> ModelCard:
-    """Of the tiny model, before it has weights."""
+    """Card of the small model without weights."""
     labels = (
         Label(0, "background", "#000000"),
         Label(2, "wall", "#00ff00"),
@@ -80,7 +80,7 @@ def card() -> ModelCard:
 
 @pytest.fixture(scope="session")
 def base(card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model, trained for some seconds on the scanner that it knows."""
+    """The small model, trained for a few seconds on the first scanner."""
     from flomo_training.finetuning import corrected_frame
 
     torch.manual_seed(0)
@@ -101,7 +101,7 @@ def base(card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fill(tmp_path: Path, card: ModelCard) -> Callable[..., CorrectionStore]:
-    """Make a store in which every patient has one image of the other scanner, corrected."""
+    """Make a store with one corrected image of the other scanner for each patient."""
 
     def make(patients: int = 3, seen: int = 3, folder: str = "store", **changes: object):
         store = CorrectionStore.open(tmp_path / folder, create=True)
@@ -125,7 +125,7 @@ def fill(tmp_path: Path, card: ModelCard) -> Callable[..., CorrectionStore]:
 
 @pytest.fixture
 def settings() -> Settings:
-    """Of a training that takes a second or two."""
+    """Settings of a training of a few seconds."""
     content = read_settings()
     return replace(
         content,

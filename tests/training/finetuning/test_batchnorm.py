@@ -1,4 +1,4 @@
-"""Norms that meet new images: which statistics move, how far, and what they bring."""
+"""Adaptation of batch norm statistics."""
 
 from __future__ import annotations
 

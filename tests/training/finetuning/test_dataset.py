@@ -1,4 +1,4 @@
-"""What a store teaches: seen slices of accepted corrections, in the codes of the card."""
+"""Collection of reviewed slices from a store, with the codes of the card."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_only_reviewed_slices_of_accepted_corrections(fill, card):
 
 
 def test_codes_are_matched_by_name(fill, card):
-    """Another model gave the cavity the code 2 and the wall 5; a name may be written otherwise."""
+    """Codes are matched by the names of structures, ignoring case and spaces."""
     truth = gather(fill(patients=1), card, []).frames[0].volume.classes
     assert set(np.unique(truth)) == {0, 1, 2}, "indices of the card, not codes"
     swapped = fill(patients=1, folder="swapped", structures={2: "Cavity", 5: "WALL "})
@@ -47,7 +47,7 @@ def test_unlabelled_structures_are_marked(fill, card):
 
 
 def test_unedited_structures_are_not_evaluated(fill, card, make_disc):
-    """The reader redrew the cavity and left the wall: the wall is the parent's own."""
+    """The reader edited the cavity but not the wall."""
     _, labels = make_disc(100, other_scanner=True)
     proposed = labels.data.copy()
     proposed[:2][labels.data[:2] == 5] = 0
@@ -131,7 +131,7 @@ def test_single_patient_cannot_be_held_out(fill, card, settings):
 
 
 def made(sizes: dict[str, int], learnt: tuple[str, ...] = ()) -> CorrectionSet:
-    """Return frames of patients with so many slices."""
+    """Return frames of patients with the given numbers of slices."""
     frames = tuple(
         CorrectedFrame(name, 0, tuple(range(size)), name, None, (), np.zeros(0))  # type: ignore[arg-type]
         for name, size in sizes.items()

@@ -1,4 +1,4 @@
-"""Losses on partial truth: what a reader did not name is neither right nor wrong."""
+"""Losses for partial labels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_fully_labelled_logits_are_unchanged():
 
 
 def test_unlabelled_classes_have_no_gradient():
-    """The network sees a ventricle that the reader did not name and left as background."""
+    """The network predicts a ventricle that the reader did not label."""
     for activation, channels, flags in (("softmax", 4, (1, 0, 1, 1)), ("sigmoid", 3, (0, 1, 1))):
         loss = SegmentationLoss(LossWeights(1.0, 1.0, 0.5), activation)
         sure = torch.zeros(2, channels, 6, 6)

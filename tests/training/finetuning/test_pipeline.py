@@ -1,4 +1,4 @@
-"""From a store to a judged candidate on the shelf: the command, and what viewers are told."""
+"""From a store to a candidate with a verdict: the command, and the results for viewers."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_readiness_for_a_panel(base, fill, tmp_path):
 
 @pytest.mark.slow
 def test_separate_process_is_cancelled(base, fill, numbers, tmp_path):
-    """Started as a viewer does it, cancelled in the middle, gone on with to the end."""
+    """Started as in a viewer, cancelled, and resumed to the end."""
     content = yaml.safe_load(numbers.read_text())
     numbers.write_text(yaml.safe_dump(content | {"steps": 2000, "patience": 1000}))
     store, out = fill(patients=3), tmp_path / "run"

@@ -1,4 +1,4 @@
-"""A tuned model learns how sure it may be from slices that it was not trained on."""
+"""Temperature of a tuned model, fitted on held-out slices."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_candidate_gets_its_own_temperature(candidate, held_out):
     assert fit is not None
     assert after.temperature == fit.temperature > before.temperature
     assert fit.nll_after < fit.nll_before
-    assert "8 corrected slices that were kept out of training" in after.protocol
+    assert "8 held-out corrected slices" in after.protocol
     assert after.sha256 == before.sha256
 
 

@@ -1,4 +1,4 @@
-"""What a training sees, step by step."""
+"""Samples and batches of fine-tuning."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_items_have_named_and_labelled(fill, card, settings):
 
 @pytest.fixture
 def base_card(card, dataset):
-    """The card of a model that was trained on the miniature data set, less its first two."""
+    """Card of a model trained on the small data set without its first two patients."""
     images = sorted((dataset / "images").glob("*.nii.gz"))
     return replace(card, trained_on=tuple(fingerprint(image) for image in images[2:]))
 

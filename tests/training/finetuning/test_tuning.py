@@ -1,4 +1,4 @@
-"""A whole fine-tuning in miniature: it learns, it stops, it resumes, it refuses."""
+"""Fine-tuning of a small model: training, early stopping, resuming, errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from napari_flomo.segmentation import Segmenter
 
 @pytest.fixture(scope="module")
 def b0(card, tmp_path_factory) -> Path:
-    """A network with batch norms; it has learnt nothing."""
+    """An untrained network with batch norms."""
     folder = tmp_path_factory.mktemp("models") / "b0"
     flomo = replace(card, network="flomo-b0", network_arguments={}, name="b0")
     with torch.random.fork_rng():
@@ -64,7 +64,7 @@ class _PowerCut(RuntimeError):
 
 
 def cut_at(step: int):
-    """Return a function that reports progress and fails at a step, as a power cut would."""
+    """Return a progress callback that fails at a step, like a power cut."""
 
     def report(progress):
         if progress.message == "Training" and progress.done == step:
@@ -140,7 +140,7 @@ def test_killed_and_resumed_equals_uninterrupted(base, fill, settings, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
 def test_adapted_batch_norms_are_resumed(b0, fill, settings, tmp_path, *, monkeypatch, frozen):
-    """They meet them once: what a resumed run goes on from has met them already."""
+    """Statistics are adapted once, not again for a resumed run."""
     store = fill(patients=3)
     short = replace(
         settings, steps=4, evaluate_every=2, batch_size=2, square=16,
@@ -349,12 +349,11 @@ def test_accumulated_dice():
     validation_dice = DiceAccumulator()
     truth = torch.tensor([[[1, 1, 2, 0]]])
     found = torch.tensor([[[1, 0, 0, 0]]])
-    validation_dice.add(
-        "a", "f", (True, True, True, True), found, truth
-    )  # 2/3 and 0; class 3 is nowhere
+    # Dice 2/3 and 0; class 3 is absent.
+    validation_dice.add("a", "f", (True, True, True, True), found, truth)
     validation_dice.add("b", "f", (True, True, False, True), truth, truth)
     assert validation_dice.mean() == pytest.approx(((2 / 3 + 0) / 2 + 1) / 2)
-    assert DiceAccumulator().dice() is None
+    assert DiceAccumulator().mean() is None
 
 
 def test_settings_are_checked(tmp_path):

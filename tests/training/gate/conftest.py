@@ -1,4 +1,4 @@
-"""Two models that find hearts in miniature by their brightness, one better than the other."""
+"""Fixtures: two models that segment by brightness, one better than the other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POOR = (0.2, 0.7, 1.36)
 
 
 class Thresholds(torch.nn.Module):
-    """Each pixel is what its brightness is nearest to."""
+    """Classifies each pixel by the nearest brightness level."""
 
     def __init__(self, levels: tuple[float, ...]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Thresholds(torch.nn.Module):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home, and models that are their levels."""
+    """An empty home folder, and models defined by brightness levels."""
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
 
     def from_pretrained(folder: Path, device: str) -> Segmenter:
@@ -55,7 +55,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def card(recipe: Any) -> ModelCard:
-    """Of the hearts: code 2 wall, code 5 cavity."""
+    """Card with code 2 for wall and code 5 for cavity."""
     return replace(recipe.model, trained_on=())
 
 
@@ -78,7 +78,7 @@ def model(tmp_path: Path, card: ModelCard) -> Callable[..., Path]:
 
 @pytest.fixture
 def parent(model: Callable[..., Path]) -> Path:
-    """Finds the wall poorly."""
+    """A model that segments the wall poorly."""
     return model("parent", POOR)
 
 
@@ -95,7 +95,7 @@ def candidate(model: Callable[..., Path], parent: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def reference(dataset: Path, tmp_path: Path) -> Path:
-    """The first three patients of the data set in miniature."""
+    """The first three patients of the small data set."""
     folder = tmp_path / "reference"
     shutil.copytree(dataset, folder)
     write_cases(folder, lambda row: row["patient"] in ("p0", "p1", "p2"))
@@ -126,7 +126,7 @@ def store(dataset: Path, tmp_path: Path) -> CorrectionStore:
 def correction(
     store: CorrectionStore, patient: str, image: Volume, truth: Volume, **changes: Any
 ) -> Correction:
-    """Return what a reader said who saw slices 0 and 2, in codes of another model."""
+    """Return a correction with reviewed slices 0 and 2, in codes of another model."""
     codes = np.select([truth.data == 2, truth.data == 5], [1, 2], 0).astype(np.uint8)
     fields = {
         "image": image,
@@ -141,7 +141,7 @@ def correction(
 
 @pytest.fixture
 def held_out(store: CorrectionStore) -> list[HeldOut]:
-    """The last two of them."""
+    """The last two corrections."""
     return [HeldOut(record.id, 0, (0, 2)) for record in store.records()[1:]]
 
 

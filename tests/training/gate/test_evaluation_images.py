@@ -1,4 +1,4 @@
-"""What the gate judges on: the columns of a reference set, corrections that were kept out."""
+"""Evaluation images of the gate: reference sets and held-out corrections."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_reference_set_of_an_ancestor_is_found(
 
 
 def candidate_of(parent: Path) -> Path:
-    """Make the parent itself somebody's child, so that it can be installed."""
+    """Give the parent a parent of its own, so that it can be installed."""
     text = (parent / "card.json").read_text().replace('"parent": null', '"parent": "unknown 12ab"')
     (parent / "card.json").write_text(text)
     return parent

@@ -1,4 +1,4 @@
-"""Nobody is judged on a patient whom a model was taught, however the image was cut."""
+"""Patients of the training data are excluded, also in cropped or converted images."""
 
 from __future__ import annotations
 
@@ -102,5 +102,5 @@ def test_reading_the_reference_set_can_be_cancelled(reference: Path, card: Model
 
 
 def test_signatures_of_a_synthetic_volume(make_volume: Callable[..., Volume]) -> None:
-    """A grid turned about one axis only, with frames: nothing breaks, pixels count."""
+    """A grid rotated about one axis, with frames, has pixel signatures only."""
     assert len(signatures(make_volume(frames=2))) == 1 + 6

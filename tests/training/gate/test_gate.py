@@ -1,4 +1,4 @@
-"""The gate from end to end: verdicts, files, card, cancelling, the command, the real network."""
+"""The gate end to end: verdicts, files, card, cancellation, the command, the real network."""
 
 from __future__ import annotations
 
@@ -311,7 +311,7 @@ def test_the_command(
 def test_the_bundled_model_with_noise_on_its_weights(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, noise: float, said: str
 ) -> None:
-    """Noise teaches nothing: a breath of it improves nothing, much of it ruins the model."""
+    """Little noise on the weights does not improve the model, much noise ruins it."""
     monkeypatch.undo()  # the real networks
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
     folder = locate("flomo-b0-acdc")

@@ -1,4 +1,4 @@
-"""Figures with known answers: calibration, runs of slices, absent structures, intervals, rules."""
+"""Statistics with known results: calibration, runs of slices, absent structures, rules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NAN = float("nan")
 
 
 def test_calibration_error_of_a_structure(card: ModelCard) -> None:
-    """A network that is always sure of everything, on a square that is too large by two columns."""
+    """A network with full confidence that predicts a square two columns too wide."""
     truth = np.zeros((2, 60, 60), np.uint8)
     truth[:, 20:40, 20:40] = 5
     grid = Geometry((1.0, 1.0, 8.0))
@@ -88,7 +88,7 @@ def test_false_alarm_of_one_model() -> None:
 
 
 def part(*values: tuple[str, float, float], ece: tuple[float, float] = (0.1, 0.1)) -> DataSetResult:
-    """Return the figures of one image for each structure, of a patient of its own each."""
+    """Return results with one image and patient for each structure."""
     judged = []
     for number, (structure, before, after) in enumerate(values):
         image = EvaluationImage(f"image {number}", f"p{number}", lambda: None, (0, 1), (1,))  # type: ignore[arg-type,return-value]
@@ -137,7 +137,7 @@ def test_unedited_structures_are_not_in_the_mean() -> None:
 
 
 def with_left_alone(found: DataSetResult, before: float, after: float) -> DataSetResult:
-    """Return a part in which readers also left a structure as it was proposed."""
+    """Return results with an additional unedited structure."""
     return replace(found, left_alone=part(("other", before, after)).structures)
 
 

@@ -1,4 +1,4 @@
-"""Calibration: a spoiled temperature is found again, on patients kept apart, and stored."""
+"""Temperature scaling recovers known temperatures and stores them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from napari_flomo.volumes import read
 
 
 class Thresholds(torch.nn.Module):
-    """Finds wall and cavity by their brightness, far too sure of itself."""
+    """Segments wall and cavity by brightness with overconfident probabilities."""
 
     def __init__(self):
         super().__init__()
@@ -52,7 +52,7 @@ def segmenter(recipe):
 
 
 def drawn(temperature: float, channels: int = 3, *, sigmoid: bool = False) -> Pixels:
-    """Logits that are too sharp by a temperature, and a truth drawn from honest probabilities."""
+    """Logits scaled by a temperature, and classes sampled from the unscaled probabilities."""
     rng = np.random.default_rng(7)
     honest = torch.from_numpy(rng.normal(0, 2, (30_000, channels)).astype(np.float32))
     if sigmoid:

@@ -1,4 +1,4 @@
-"""The measures of uncertainty, on counts whose answer is known or can be had the slow way."""
+"""Uncertainty measures with known results or computed by brute force."""
 
 from __future__ import annotations
 

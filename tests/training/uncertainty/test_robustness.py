@@ -1,4 +1,4 @@
-"""Worse images, volume by volume: what is there stays, what was made otherwise does not count."""
+"""Results on degraded images: files, resuming, statistics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from napari_flomo.segmentation import Segmenter
 
 
 class Bright(torch.nn.Module):
-    """Finds wall and cavity by their brightness, far too sure of itself."""
+    """Segments wall and cavity by brightness with overconfident probabilities."""
 
     def __init__(self):
         super().__init__()
@@ -42,7 +42,7 @@ class Bright(torch.nn.Module):
 
 
 class Lopsided(Bright):
-    """Sees everything two pixels too far to the right."""
+    """Shifts its predictions two pixels to the right."""
 
     def forward(self, images):
         return super().forward(images.roll(2, -1))
@@ -60,7 +60,7 @@ def cases(dataset):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Take note of the volumes instead of measuring them."""
+    """Record the volumes instead of measuring them."""
     measured: list[tuple[str, float]] = []
     rows = {}
 
@@ -146,7 +146,7 @@ def test_temperatures_are_fitted_once(cases, segmenter, tmp_path, monkeypatch):
 
 @pytest.fixture
 def script(cases, monkeypatch, repository):
-    """The benchmark, which takes all cases of the toy data set for held out."""
+    """The benchmark script, with all cases of the small data set held out."""
     monkeypatch.syspath_prepend(str(repository / "training" / "benchmarks"))
     import uncertainty
 

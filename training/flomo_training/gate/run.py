@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flomo_training.evaluate import data_name
 from flomo_training.gate import exclusion, plots, report
 from flomo_training.gate.cases import EvaluationImage, HeldOut
 from flomo_training.gate.checks import decide, run_checks
@@ -22,6 +21,7 @@ from flomo_training.gate.reference import find_reference, read_reference, refere
 from flomo_training.gate.report import GateReport, ImageChange, ModelFacts
 from flomo_training.gate.rules import Rules
 from flomo_training.gate.statistics import DataSetResult, summarise
+from flomo_training.preparation import data_name
 from napari_flomo import __version__
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError

@@ -11,6 +11,7 @@ from typing import Any
 from flomo_training.cases import Case, list_cases
 from flomo_training.export import update_card
 from flomo_training.leaks import fingerprint
+from flomo_training.preparation import data_name
 from flomo_training.uncertainty.band import BAND_MM
 from flomo_training.uncertainty.calibration import (
     Pixels,
@@ -29,8 +30,6 @@ _SENTENCE = re.compile(r"\s*Temperature fitted [^.]*\.")
 
 def run_calibration(args: argparse.Namespace) -> int:
     """Run ``flomo calibrate``."""
-    from flomo_training.evaluate import data_name
-
     folder, source = locate(args.model), Path(args.data)
     segmenter = Segmenter.from_pretrained(folder)
     cases = list_cases(source, args.fold, args.split)
