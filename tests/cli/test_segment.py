@@ -155,7 +155,7 @@ def inside(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["-o", "out.nii.gz", "--series", "2"], "no series can be chosen"),
         (["-o", "out.nii.gz", "--model", "flomo-b0-acdcc"], "no model named 'flomo-b0-acdcc'"),
         (["-o", "out.nii.gz", "--model", "shelf/none"], "no model folder shelf/none"),
-        (["-o", "out.png"], "png"),
+        (["-o", "out.png"], "PNG"),
         (["-o", "out.nrrd", "--probabilities", "p.nrrd"], "ends in .nii.gz or .nii"),
     ],
 )
