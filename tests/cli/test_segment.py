@@ -356,7 +356,7 @@ def test_maps_by_name(tmp_path: Path, stack: Path, model: Path, capsys: Capture)
     "wrong",
     [
         (["entropie=e.nrrd"], "no map called 'entropie'"),
-        (["variance=a.nrrd", "variance=b.nrrd"], "asked for twice"),
+        (["variance=a.nrrd", "variance=b.nrrd"], "requested twice"),
         (["variance=l.nii.gz"], "cannot hold the map variance: it is already the file"),
         (["variance=v.txt"], "cannot hold the map variance: choose a name"),
     ],
