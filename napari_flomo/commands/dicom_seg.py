@@ -56,14 +56,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--frames", metavar="0,3,5-9", type=indices, help="only these frames of a cine, from 0"
     )
     parser.add_argument(
-        "--automatic", action="store_true", help="no person had a hand in the labels"
+        "--automatic", action="store_true", help="the labels were not edited by a person"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no summary")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files and say where they are."""
+    """Write the files and print their paths."""
     from napari_flomo.files import write_all
     from napari_flomo.models import load_card
     from napari_flomo.segmentation import DICOM_SUFFIX, dicom_seg_files

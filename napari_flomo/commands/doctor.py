@@ -1,4 +1,4 @@
-"""``flomo doctor``: what was found on this computer, and what to do about what is missing."""
+"""``flomo doctor``: check the installation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the options of ``flomo doctor``."""
     parser = subparsers.add_parser(
         "doctor",
-        help="say what was found: versions, device, models, cache",
-        description="Say what was found on this computer and what to do about problems. "
-        "The exit code is 0 when segmentation would work.",
+        help="check versions, device, models and cache",
+        description="Check versions, device, models and cache, and explain how to fix problems. "
+        "The exit code is 0 if segmentation would work.",
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON on stdout")
@@ -20,7 +20,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examine, print, and tell by the exit code whether segmentation would work."""
+    """Print the findings; return 0 if segmentation would work, else 2."""
     from napari_flomo.commands.examination import examine
 
     findings = examine()
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(findings: dict[str, Any]) -> list[str]:
-    """Return the findings as a person reads them."""
+    """Return the findings as lines of text."""
     computer, torch, cache = findings["computer"], findings["torch"], findings["cache"]
     lines = ["versions"]
     lines += [f"  {name}: {version or 'missing'}" for name, version in findings["versions"].items()]
@@ -63,12 +63,12 @@ def _lines(findings: dict[str, Any]) -> list[str]:
         for name, found in findings["extras"].items()
     ]
     lines += [f"problem: {problem}" for problem in findings["problems"]]
-    verdict = "ready to segment" if findings["can_segment"] else "segmentation would not work"
-    return [*lines, f"=> {verdict}"]
+    state = "ready to segment" if findings["can_segment"] else "segmentation would not work"
+    return [*lines, f"=> {state}"]
 
 
 def _engine_lines(engines: dict[str, Any] | None) -> list[str]:
-    """Return the engines, and what was measured last on this computer."""
+    """Return the lines about engines and their last timing on this computer."""
     if not engines:
         return []
     lines = ["engines", f"  usable: {', '.join(engines['usable'])}"]

@@ -1,4 +1,4 @@
-"""Look at this computer the way ``flomo doctor`` reports it."""
+"""Collect the findings of ``flomo doctor``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACKAGES = (
     "huggingface-hub",
     "tqdm",
 )
-# What each extra brings, by the module that shows it is there.
+# Import names of the packages of each extra.
 EXTRAS = {
     "train": ("lightning", "monai", "yaml"),
     "dicom": ("highdicom",),
@@ -36,12 +36,12 @@ FREE_GB_WANTED = 1.0
 
 
 def examine() -> dict[str, Any]:
-    """Look at versions, processor, GPU, models and cache.
+    """Check versions, processor, GPU, models and cache.
 
     Returns
     -------
     dict
-        Plain values only: ``versions``, ``computer``, ``torch`` and ``engines`` (None when
+        Plain values only: ``versions``, ``computer``, ``torch`` and ``engines`` (None if
         torch cannot be imported), ``models``, ``cache``, ``extras``, ``problems`` (one sentence
         each, with what to do) and ``can_segment``.
     """
@@ -65,14 +65,14 @@ def examine() -> dict[str, Any]:
         "engines": _engines() if torch else None,
         "models": models,
         "cache": cache,
-        "extras": {name: all(map(_is_there, modules)) for name, modules in EXTRAS.items()},
+        "extras": {name: all(map(_is_installed, modules)) for name, modules in EXTRAS.items()},
         "problems": problems,
         "can_segment": bool(complete and torch and has_model),
     }
 
 
 def _versions(problems: list[str]) -> dict[str, str | None]:
-    """Return versions as installed, without importing anything."""
+    """Return the installed versions without importing packages."""
     versions: dict[str, str | None] = {
         "napari-flomo": __version__,
         "python": platform.python_version(),
@@ -88,7 +88,7 @@ def _versions(problems: list[str]) -> dict[str, str | None]:
 
 def _computer() -> dict[str, Any]:
     try:
-        cores = len(os.sched_getaffinity(0))  # fewer than the machine has, in a container
+        cores = len(os.sched_getaffinity(0))  # may be fewer in a container
     except AttributeError:
         cores = os.cpu_count() or 1
     return {
@@ -99,7 +99,7 @@ def _computer() -> dict[str, Any]:
 
 
 def _vector_units(cpuinfo: Path) -> list[str]:
-    """Return the vector units that decide how fast the processor is here, where Linux tells."""
+    """Return the vector extensions of the processor that matter for speed, on Linux."""
     try:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -112,7 +112,7 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
     try:
         import torch
     except Exception as error:
-        if importlib.util.find_spec("torch") is not None:  # a missing one is listed already
+        if importlib.util.find_spec("torch") is not None:  # a missing one is already listed
             problems.append(
                 f"torch cannot be imported ({error}); reinstall it with: "
                 "pip install --force-reinstall torch."
@@ -128,7 +128,7 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
     elif torch.version.cuda and Path("/proc/driver/nvidia").exists():
         problems.append(
             "There is an NVIDIA driver but torch cannot use the GPU; update the driver "
-            f"(torch wants CUDA {torch.version.cuda})."
+            f"(torch needs CUDA {torch.version.cuda})."
         )
     return {
         "version": torch.__version__,
@@ -140,7 +140,7 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
 
 
 def _engines() -> dict[str, Any]:
-    """Return which engines can work on the device used, and which ones were found the fastest."""
+    """Return the engines that can run on the device, and their cached timings."""
     from napari_flomo.segmentation import choose_device
     from napari_flomo.segmentation.engines import ENGINES, all_records, unavailable_reason
 
@@ -165,7 +165,7 @@ def _engines() -> dict[str, Any]:
 
 
 def _models(problems: list[str]) -> list[dict[str, Any]]:
-    """Load every model that is there, which checks its card, its SHA-256 and its tensors."""
+    """Load every local model, which verifies its card, SHA-256 and tensors."""
     from napari_flomo.models import available, load_network, locate
 
     models = []
@@ -173,7 +173,7 @@ def _models(problems: list[str]) -> list[dict[str, Any]]:
         try:
             load_network(name)
             verified = True
-        except Exception as error:  # whatever is wrong with one must not hide the others
+        except Exception as error:  # a problem with one must not hide the others
             verified = False
             problems.append(
                 str(error)
@@ -185,7 +185,7 @@ def _models(problems: list[str]) -> list[dict[str, Any]]:
 
 
 def _cache(problems: list[str]) -> dict[str, Any]:
-    """Return where downloaded models go and how much room there is."""
+    """Return the folder of downloaded models and its free space."""
     from napari_flomo.models import cache_folder
 
     folder = cache_folder()
@@ -198,13 +198,12 @@ def _cache(problems: list[str]) -> dict[str, Any]:
         )
     if not os.access(present, os.W_OK):
         problems.append(
-            f"Downloaded models cannot be kept in {folder}; set FLOMO_HOME to a folder you may "
-            "write."
+            f"Downloaded models cannot be stored in {folder}; set FLOMO_HOME to a writable folder."
         )
     return {"folder": str(folder), "free_gb": free_gb}
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):

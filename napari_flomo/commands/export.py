@@ -1,4 +1,4 @@
-"""``flomo export``: a model as a graph that other programs can run."""
+"""``flomo export``: export a model for another runtime."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "export",
         help="write a model as a graph for ONNX Runtime or OpenVINO",
-        description="Write a model as a graph for another runtime, with the preprocessing written "
-        "down beside it. The files are compared with the network before the folder gets its name.",
+        description="Export a model as a graph for another runtime, with a description of its "
+        "preprocessing. The files are compared with the network before the folder is created.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -38,11 +38,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the folder and say where it is."""
+    """Write the folder and print its path."""
     from napari_flomo.segmentation.engines import export_model
 
     folder = model_folder(args.model, args.quiet)
     graph = export_model(folder, args.out, args.form, None if args.size is None else (*args.size,))
     if not args.quiet:
-        print(f"Wrote {graph}, with what is done before and after it in preprocessing.json")
+        print(f"Wrote {graph}, with its preprocessing and postprocessing in preprocessing.json")
     return 0

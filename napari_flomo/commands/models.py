@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.commands.actions import add_actions
-from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.errors import Cancelled
 
 if TYPE_CHECKING:
     from napari_flomo.models import ModelCard, ModelState
@@ -67,34 +67,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         nargs="?",
         default=DEFAULT_MODEL,
         help="the base model (default: %(default)s)",
-    )
-    _register_import(
-        add("import-reference", run_import, "convert weights of the official Keras code to a model")
-    )
-
-
-def _register_import(action: argparse.ArgumentParser) -> None:
-    action.add_argument("weights", metavar="WEIGHTS.npz", help="arrays of the official Keras code")
-    action.add_argument("-o", "--output", metavar="DIR", required=True, help="destination folder")
-    action.add_argument(
-        "--labels",
-        metavar="NAME,NAME",
-        required=True,
-        help="structures in the order of the output channels, without the background",
-    )
-    action.add_argument("--name", help="name of the model (default: name of the folder)")
-    action.add_argument("--licence", default="unknown", help="licence of the weights")
-    action.add_argument("--training-data", default="unknown", help="what they were trained on")
-    action.add_argument("--photo", action="store_true", help="for photos instead of slices")
-    action.add_argument(
-        "--pixel-mm", type=float, metavar="MM", help="pixel size of the training images"
-    )
-    action.add_argument(
-        "--crop",
-        type=int,
-        default=224,
-        metavar="PIXELS",
-        help="side of the field of view, a multiple of 16 up to 256 (default: %(default)s)",
     )
 
 
@@ -205,30 +177,6 @@ def run_rollback(args: argparse.Namespace) -> int:
         _print_json({"base": args.base, "in_use": name})
     else:
         print(f"{name} is in use again.")
-    return 0
-
-
-def run_import(args: argparse.Namespace) -> int:
-    """Convert weights of the official Keras code to a model."""
-    from napari_flomo.models import import_reference
-
-    if Path(args.output).exists() and not Path(args.output).is_dir():
-        raise FlomoError(f"{args.output} is a file; give the name of a folder.")
-    card = import_reference(
-        args.weights,
-        args.output,
-        name=args.name or Path(args.output).absolute().name,
-        structures=[name.strip() for name in args.labels.split(",")],
-        licence=args.licence,
-        training_data=args.training_data,
-        pixel_mm=args.pixel_mm,
-        crop=args.crop,
-        input_kind="photo" if args.photo else "stack",
-    )
-    if args.json:
-        _print_json({"folder": args.output, "card": card.to_dict()})
-    else:
-        print(f"Wrote {card.name} ({card.network}, {card.num_classes} channels) to {args.output}")
     return 0
 
 

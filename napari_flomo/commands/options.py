@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they mean."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from napari_flomo import DEFAULT_MODEL
 
 
 def add_computing(parser: argparse.ArgumentParser) -> None:
-    """Add ``--device``, ``--engine`` and ``--mirrored``: where and how a network is run."""
+    """Add ``--device``, ``--engine`` and ``--mirrored``."""
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="where to compute (default: the GPU if there is one)",
+        help="device to compute on (default: the GPU if there is one)",
     )
     parser.add_argument(
         "--engine",
         metavar="NAME",
         default="auto",
-        help="what runs the network: auto (the fastest here in float32; the default), fastest (in "
-        "any precision), eager, fast, openvino, ...; docs/engines.md has them all",
+        help="runtime of the network: auto (the fastest in float32; the default), fastest (in any "
+        "precision), eager, fast, openvino, ...; docs/engines.md lists all",
     )
     parser.add_argument(
         "--mirrored",
         action="store_true",
-        help="show the network each slice and its three mirror images, and take the mean: better "
-        "labels in four times as long",
+        help="average the predictions of each slice and its three mirror images: better labels in "
+        "four times as long",
     )
 
 
 def add_slice_axis(parser: argparse.ArgumentParser) -> None:
-    """Add ``--slice-axis``: along which axis of a file the slices lie."""
+    """Add ``--slice-axis``."""
     parser.add_argument(
         "--slice-axis",
         choices=("i", "j", "k"),
-        help="along which axis of a NIfTI, NRRD or MetaImage file the slices lie, counted from the "
-        "fastest in the file: i, j or k, as in nibabel and 3D Slicer (default: the axis with a "
+        help="slice axis of a NIfTI, NRRD or MetaImage file, counted from the fastest axis of the "
+        "file: i, j or k, as in nibabel and 3D Slicer (default: the axis with a "
         "clearly larger step or clearly fewer samples)",
     )
 

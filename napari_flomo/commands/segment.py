@@ -1,4 +1,4 @@
-"""``flomo segment``: one image in; labels, probabilities and uncertainty out."""
+"""``flomo segment``: segment one image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmentation
 
 DICOM_SEG = "DICOM segmentation"
-WITH_CLASSES = (".nii.gz", ".nii")  # the formats that can hold one map for each class
+WITH_CLASSES = (".nii.gz", ".nii")  # formats that can hold one map per class
 
 EPILOG = """examples:
   flomo segment heart.nii.gz -o labels.nii.gz
@@ -62,7 +62,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--series",
         metavar="NUMBER|NAME|UID",
-        help="which series, where a DICOM folder holds several: its number, description or UID",
+        help="which series of a DICOM folder with several: its number, description or UID",
     )
     add_slice_axis(parser)
     parser.add_argument(
@@ -91,7 +91,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment, write all the files asked for or none, and report."""
+    """Segment the image, write all requested files or none, and print a summary."""
     outputs = _outputs(args)
     _check_maps(args.maps)
     _check(args.input, outputs)
@@ -129,10 +129,10 @@ def run(args: argparse.Namespace) -> int:
         maps=maps,
         others=[job for _, job in objects],
     )
-    outputs.pop(DICOM_SEG, None)  # of a cine there are several
+    outputs.pop(DICOM_SEG, None)  # a cine has several
     outputs |= {name: str(path) for name, (path, _) in objects}
     structures = _measure(segmentation)
-    segmentation = _judged(segmentation)
+    segmentation = _with_warnings(segmentation)
     for warning in segmentation.manifest["warnings"]:
         print(f"Warning: {warning}", file=sys.stderr)
     if args.json:
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _outputs(args: argparse.Namespace) -> dict[str, str]:
-    """Return the files to write as the user named them, by what they hold."""
+    """Return the paths of the files to write, by content."""
     named = {
         "labels": args.output,
         "probabilities": args.probabilities,
@@ -165,29 +165,29 @@ def _map(text: str) -> tuple[str, str]:
 
 
 def _check_maps(maps: list[tuple[str, str]]) -> None:
-    """Find out before any computing whether every map exists, and none is asked for twice."""
+    """Check before computing that every map exists and is requested once."""
     from napari_flomo.segmentation.maps import chosen_maps
 
     names = [kind.name for kind in chosen_maps(name for name, _ in maps)]
     if len(names) < len(maps):
-        raise FlomoError("A map was asked for twice; give --map once for each.")
+        raise FlomoError("A map was requested twice; use --map once for each.")
 
 
 def _check(source: str, outputs: dict[str, str]) -> None:
-    """Find out before any computing whether every file can be written, and none twice."""
+    """Check before computing that every file can be written, and none is named twice."""
     from napari_flomo.segmentation import DICOM_SUFFIX
     from napari_flomo.volumes import WRITABLE, suffix_of
 
     fitting = {"probabilities": WITH_CLASSES, DICOM_SEG: (DICOM_SUFFIX,)}
     taken = {os.path.realpath(source): "the input"}
     for content, path in outputs.items():
-        place = os.path.realpath(path)
-        if place in taken:
+        target = os.path.realpath(path)
+        if target in taken:
             raise FlomoError(
-                f"{path} cannot hold the {content}: it is already {taken[place]}; "
+                f"{path} cannot hold the {content}: it is already {taken[target]}; "
                 "give another name."
             )
-        taken[place] = f"the file for the {content}"
+        taken[target] = f"the file for the {content}"
         suffixes = fitting.get(content, WRITABLE)
         if suffix_of(path) not in suffixes:
             raise FlomoError(
@@ -200,7 +200,7 @@ def _check(source: str, outputs: dict[str, str]) -> None:
 def _dicom_seg(
     args: argparse.Namespace, segmentation: Segmentation
 ) -> list[tuple[str, OutputFile]]:
-    """Return what writes the DICOM segmentations, by what they are: of a cine one for a frame."""
+    """Return the DICOM segmentations to write, by content: of a cine one for each frame."""
     if args.dicom_seg is None:
         return []
     from napari_flomo.segmentation import dicom_seg_files
@@ -229,8 +229,8 @@ def _measure(segmentation: Segmentation) -> list[StructureVolume]:
     return structure_volumes(segmentation.labels, structures, frames)
 
 
-def _judged(segmentation: Segmentation) -> Segmentation:
-    """Return a result whose manifest says what is implausible about it."""
+def _with_warnings(segmentation: Segmentation) -> Segmentation:
+    """Return the segmentation with warnings about implausible labels in its manifest."""
     from napari_flomo.measures import implausible
 
     manifest = segmentation.manifest
@@ -264,7 +264,7 @@ def _report(
 def _summary(
     outputs: dict[str, str], segmentation: Segmentation, structures: list[StructureVolume]
 ) -> list[str]:
-    """Return what a person reads after the run: the files and the size of every structure."""
+    """Return the lines of the summary: the files and the size of every structure."""
     lines = [f"Wrote the {content} to {path}" for content, path in outputs.items()]
     if segmentation.manifest["skipped"]["slices"]:
         lines.append("In the chosen slices only:")

@@ -1,4 +1,4 @@
-"""What a segmentation means in numbers: millilitres of each structure, function of the heart."""
+"""Measures of a segmentation: volumes of structures, function of the heart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Voxels of every label in every slice, kept up to date while a person paints."""
+"""Count the voxels of every label in every slice, with incremental updates."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from napari_flomo.volumes import Volume
 
 
 class VoxelCounts:
-    """How many voxels each label has in each slice of each frame.
+    """Number of voxels of each label in each slice of each frame.
 
-    Counting all of a cine takes a while; one slice takes less than a millisecond. So a viewer
-    counts once and then only the slices that change.
+    Counting a slice takes less than a millisecond, a whole cine much longer. A viewer counts once
+    and then updates the slices that change.
 
     Parameters
     ----------
     counts
         ``(frames, slices, codes)``.
     codes
-        What is counted, in the order of the last axis.
+        Codes of the labels, in the order of the last axis.
     ml_per_voxel
-        None when the spacing is unknown.
+        None if the spacing is unknown.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class VoxelCounts:
         Raises
         ------
         FlomoError
-            If the image holds no integers.
+            If the image is not of an integer type.
         """
         if labels.data.dtype.kind not in "iu":
             raise FlomoError("Structures can be measured in label images only, not in grey values.")
@@ -64,12 +64,12 @@ class VoxelCounts:
         return int(self._counts.shape[0])
 
     def update(self, frame: int, slice_: int, pixels: NDArray[np.integer]) -> None:
-        """Count one slice anew.
+        """Update the counts of one slice.
 
         Parameters
         ----------
         frame, slice_
-            Which, counted from 0.
+            Indices, from 0.
         pixels
             Its labels, ``(rows, columns)``.
         """
@@ -81,7 +81,7 @@ class VoxelCounts:
         return int(self._counts[frame, :, self.codes.index(code)].sum())
 
     def ml(self, code: int, frame: int) -> float | None:
-        """Return the millilitres of a label in a frame; None when the spacing is unknown."""
+        """Return the millilitres of a label in a frame; None if the spacing is unknown."""
         if self.ml_per_voxel is None:
             return None
         return self.voxels(code, frame) * self.ml_per_voxel

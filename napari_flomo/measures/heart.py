@@ -1,4 +1,4 @@
-"""What a heart's labels mean: volumes at the ends of diastole and systole, EF and mass."""
+"""Volumes at end-diastole and end-systole, ejection fraction and mass of a heart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class HeartCodes:
-    """Which label code is which part of the heart; None where a model does not know the part."""
+    """Label codes of the parts of the heart; None for parts that a model does not segment."""
 
     left_ventricle: int | None = None
     right_ventricle: int | None = None
@@ -38,7 +38,7 @@ class HeartCodes:
     def of(cls, labels: Iterable[Label]) -> HeartCodes | None:
         """Find the parts in a card's labels by their SNOMED CT concepts, else by their names.
 
-        None when neither ventricle is among them.
+        Returns None without any ventricle.
         """
         parts: dict[str, int] = {}
         for label in labels:
@@ -57,7 +57,7 @@ class Ventricle:
     Attributes
     ----------
     edv_ml, esv_ml
-        Cavity at the ends of diastole and systole, in ml; None when that phase is not known.
+        Cavity volume at end-diastole and end-systole, in ml; None if the phase is unknown.
     sv_ml
         Stroke volume, ``edv_ml - esv_ml``.
     ef_percent
@@ -76,7 +76,7 @@ class Ventricle:
 
     @property
     def ef_percent(self) -> float | None:
-        """Ejection fraction in percent; None also when the cavity is empty."""
+        """Ejection fraction in percent; None also for an empty cavity."""
         if self.sv_ml is None or not self.edv_ml:
             return None
         return 100 * self.sv_ml / self.edv_ml
@@ -84,19 +84,19 @@ class Ventricle:
 
 @dataclass(frozen=True)
 class HeartMeasures:
-    """What can be said of the heart from its labels.
+    """Measures of the heart from its labels.
 
     Attributes
     ----------
     left, right
-        The ventricles; None where the model does not know them or millimetres are unknown.
+        The ventricles; None if the model does not segment them or the spacing is unknown.
     mass_g
-        Left ventricular myocardium in grams: at the end of diastole, or in the only frame.
+        Left ventricular myocardium in grams, at end-diastole or in the only frame.
     ed_frame, es_frame
-        Frames at the ends of diastole and systole; None with one frame, whose phase nobody knows.
-        The ventricles then have no volumes here; `VoxelCounts.ml` tells those of the frame.
+        Frames of end-diastole and end-systole; None for a single frame of unknown phase, for which
+        the ventricles have no volumes; `VoxelCounts.ml` returns those of the frame.
     complete
-        Whether every slice of the frames was segmented; volumes of a part are too small.
+        Whether every slice was segmented; otherwise volumes are too small.
     """
 
     left: Ventricle | None
@@ -114,19 +114,19 @@ def heart_of_cine(
     *,
     complete: bool = True,
 ) -> HeartMeasures:
-    """Measure a cine: the end of diastole is the frame with the largest left ventricle.
+    """Measure a cine; end-diastole is the frame with the largest left ventricle.
 
-    The right ventricle is read off in the same two frames; where a model knows no left ventricle,
-    the right one decides.
+    The right ventricle is measured in the same frames, and determines them if the model does not
+    segment the left one.
 
     Parameters
     ----------
     counts
         Of the label image.
     codes
-        Which code is which part.
+        Codes of the parts.
     frames
-        Those that were segmented; all by default.
+        Frames that were segmented; all by default.
     complete
         See `HeartMeasures`.
     """
@@ -147,7 +147,7 @@ def heart_of_cine(
 def heart_of_phases(
     diastole: VoxelCounts, systole: VoxelCounts, codes: HeartCodes
 ) -> HeartMeasures:
-    """Measure two images, of whose first frames the ends of diastole and of systole are known."""
+    """Measure two images whose first frames are end-diastole and end-systole."""
     left, right = _ventricles(diastole, 0, systole, 0, codes)
     return HeartMeasures(left, right, _mass(diastole, 0, codes), None, None)
 

@@ -1,4 +1,4 @@
-"""How much room each labelled structure takes up."""
+"""Volumes of labelled structures."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class StructureVolume:
     code
         Value of the structure's voxels in the label image.
     name
-        What the structure is called.
+        Name of the structure.
     frame
         Frame of the label image, counted from 0.
     voxels
-        How many voxels carry the code.
+        Number of voxels with the code.
     ml
-        Their volume in millilitres; None when the image's spacing is unknown.
+        Their volume in millilitres; None if the spacing is unknown.
     """
 
     code: int
@@ -43,8 +43,8 @@ def structure_volumes(
 ) -> list[StructureVolume]:
     """Measure every structure in every frame by counting voxels.
 
-    Slices are taken to be as thick as the step between them, as is the custom for short-axis
-    stacks: gaps between slices count as filled.
+    The slice thickness is the distance between slices, as usual for short-axis stacks: gaps between
+    slices are included.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def structure_volumes(
     Raises
     ------
     FlomoError
-        If the image holds no integers or has no such frame.
+        If the image is not of an integer type or has no such frame.
     """
     if labels.data.dtype.kind not in "iu":
         raise FlomoError("Structures can be measured in label images only, not in grey values.")

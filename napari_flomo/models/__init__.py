@@ -23,7 +23,6 @@ from napari_flomo.models.pinned import PinnedFile, fetch_pinned_file
 from napari_flomo.models.promotion import base_of, in_use, parent_of, promote, rollback
 from napari_flomo.models.promotion_file import Promotion, promoted_for, promotions
 from napari_flomo.models.publish import PublishedModel, push
-from napari_flomo.models.reference import import_reference
 from napari_flomo.models.registry import (
     VerificationResult,
     load_card,
@@ -56,7 +55,6 @@ __all__ = [
     "cache_folder",
     "card_text",
     "fetch_pinned_file",
-    "import_reference",
     "in_use",
     "info",
     "install_candidate",

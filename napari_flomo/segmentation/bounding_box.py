@@ -1,4 +1,4 @@
-"""The part of an image that something is in, so that the rest need not be looked at."""
+"""Bounding boxes of labels, to skip the rest of an image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Box = tuple[slice, slice]
 
 
 def box_of(images: NDArray[Any], margin: int = 0) -> Box:
-    """Return the smallest rows and columns that hold all but zeros of every slice.
+    """Return the smallest rows and columns that contain all nonzero pixels of all slices.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def box_of(images: NDArray[Any], margin: int = 0) -> Box:
     Returns
     -------
     Box
-        Both empty where there are only zeros.
+        Empty if all pixels are zero.
     """
     flat = images.max(0, initial=0) > 0
     rows, columns = (np.flatnonzero(flat.any(axis)) for axis in (1, 0))
@@ -35,7 +35,7 @@ def box_of(images: NDArray[Any], margin: int = 0) -> Box:
 
 
 def grown(box: Box, margin: int, shape: tuple[int, int]) -> Box:
-    """Return a box with more pixels on all sides, as far as the image reaches.
+    """Return a box with a margin on all sides, clipped to the image.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where the network runs."""
+"""Choose the device."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
                 if torch.version.cuda
                 else "this PyTorch was built without CUDA"
             )
-            raise FlomoError(f"CUDA was asked for, but {reason}; choose the device auto or cpu.")
+            raise FlomoError(f"CUDA is not available: {reason}; choose the device auto or cpu.")
         if (chosen.index or 0) >= count:
             raise FlomoError(f"There is no GPU {chosen.index}; GPUs 0 to {count - 1} are here.")
         return chosen

@@ -1,7 +1,7 @@
-"""Labels as a DICOM Segmentation beside the images they lie on, as a PACS keeps them.
+"""Write labels as DICOM Segmentation objects.
 
-The objects are made by highdicom (C. P. Bridge et al., "Highdicom", Journal of Digital Imaging 35,
-2022); the standard is DICOM PS3.3, A.51 and C.8.20.
+The objects are created by highdicom (C. P. Bridge et al., "Highdicom", Journal of Digital Imaging
+35, 2022); the standard is DICOM PS3.3, A.51 and C.8.20.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 DICOM_SUFFIX = ".dcm"
 SCHEME = "SCT"
 SERIES_NUMBER = 9000
-"""High, so that it stands behind the series of the scanner."""
+"""High, so that it is listed after the series of the scanner."""
 
 
 def check_available() -> None:
-    """Raise the sentence for whoever lacks highdicom."""
+    """Raise a `FlomoError` if highdicom is missing."""
     if find_spec("highdicom") is None:
         raise FlomoError(
             "DICOM segmentations need highdicom; install it with: pip install "
@@ -54,17 +54,17 @@ def dicom_seg_files(
     corrected: bool = False,
     note: Callable[[str], object] | None = None,
 ) -> list[OutputFile]:
-    """Make DICOM Segmentation objects of labels, ready to be written.
+    """Create DICOM Segmentation objects of labels.
 
-    As the standard asks, patient and study are repeated from the images. What may be empty and was
-    taken out of them is repeated as empty; UIDs that were taken out are made up, the same for all
-    frames. A structure without any voxel has a segment, but no frames.
+    As the standard requires, patient and study are copied from the images. Attributes that may be
+    empty and were removed stay empty; removed UIDs are replaced by new ones, the same for all
+    frames. A structure without voxels has a segment, but no frames.
 
     Parameters
     ----------
     labels
-        Codes of the card on the grid of the series, in any storage: a NIfTI file that dcm2niix
-        made of the series has its rows the other way round.
+        Codes of the card on the grid of the series, in any storage order: for example, dcm2niix
+        reverses the rows.
     card
         Names, colours and SNOMED CT concepts of the codes, and the name of the model.
     images, series
@@ -76,9 +76,9 @@ def dicom_seg_files(
     frames
         Only these frames of a cine; all by default.
     corrected
-        Whether a person had a hand in the labels: SEMIAUTOMATIC instead of AUTOMATIC.
+        Whether a person edited the labels: SEMIAUTOMATIC instead of AUTOMATIC.
     note
-        Told each sentence about what the images lack.
+        Called with each sentence about attributes that the images lack.
 
     Returns
     -------
@@ -88,8 +88,8 @@ def dicom_seg_files(
     Raises
     ------
     FlomoError
-        If highdicom is missing, the labels do not lie on the grid of the series or have codes that
-        are not the card's, or the images do not say where they lie.
+        If highdicom is missing, the labels are not on the grid of the series or have unknown codes,
+        or the images have no position.
     """
     check_available()
     found = find_series(images, series)
@@ -103,7 +103,7 @@ def dicom_seg_files(
     path, several = Path(path), len(files) > 1
     sources = SourceImages(found)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they quote names and numbers of the patient
+        warnings.simplefilter("ignore")  # warnings quote patient data
         jobs: list[OutputFile] = [
             (
                 _path_of(path, frame) if several else path,
@@ -122,7 +122,7 @@ def _path_of(path: Path, frame: int) -> Path:
 
 
 def _on_series(labels: Volume, series: DicomSeries) -> Volume:
-    """Return labels in the storage of a series, whose images lie at the same place."""
+    """Return labels in the storage order of a series on the same grid."""
     several = len(series.files) > 1
     shape, axes = series.shape, ("frames", *SPATIAL_AXES)
     grid = Volume(
@@ -177,11 +177,11 @@ def check_usable(
 def _object(
     labels: NDArray[np.generic], card: ModelCard, sources: SourceImages, frame: int, corrected: bool
 ) -> DicomSegmentation:
-    """Make the object of one frame, ``(slices, rows, columns)``."""
+    """Create the object of one frame, ``(slices, rows, columns)``."""
     from highdicom import UID
     from highdicom.seg import Segmentation as DicomSegmentation
 
-    segments = np.zeros(labels.shape, np.uint8)  # counted from 1, whatever the codes
+    segments = np.zeros(labels.shape, np.uint8)  # segment numbers start at 1
     for number, label in enumerate(card.labels[1:], 1):
         segments[labels == label.code] = number
     try:
@@ -201,7 +201,7 @@ def _object(
             manufacturer_model_name=card.name,
             software_versions=__version__,
             device_serial_number=card.card_hash[:16],
-            omit_empty_frames=bool(segments.any()),  # an object without any frame is none
+            omit_empty_frames=bool(segments.any()),  # an object needs at least one frame
             content_label="SEGMENTATION",
             content_description=f"Labels by {card.name}" + (", corrected" if corrected else ""),
             series_description=f"Segmentation by {card.name}",

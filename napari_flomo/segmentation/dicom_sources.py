@@ -1,8 +1,8 @@
-"""Headers of the images that a DICOM segmentation refers to, as highdicom wants them.
+"""Headers of the images that a DICOM segmentation refers to, as highdicom needs them.
 
-highdicom takes single images of one series, each with all that the standard asks for. Frames of
-enhanced files and slices of joined series are given to it as such under UIDs made up for it; what
-they really are is put into the references afterwards.
+highdicom accepts single-frame images of one series with all required attributes. Frames of enhanced
+files and slices of joined series are passed to it as such images with temporary UIDs; their real
+references are restored afterwards.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAY_BE_EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate"),
     *("StudyTime", "AccessionNumber", "ReferringPhysicianName"),
 )
-"""What a segmentation repeats of its images and may repeat as empty (type 2)."""
+"""Attributes that are copied from the images and may be empty (type 2)."""
 
 _SHARED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 _CLASSES = {
@@ -41,12 +41,12 @@ _ENHANCED_ONLY = (
 
 @dataclass
 class SourceImages:
-    """The images of a series, with what they lack made up once for all of its frames.
+    """The images of a series, completed with missing attributes, consistent for all frames.
 
     Parameters
     ----------
     series
-        Where they are.
+        The series.
     """
 
     series: DicomSeries
@@ -59,14 +59,13 @@ class SourceImages:
     def headers(self, frame: int) -> list[Dataset]:
         """Return the headers of the slices of one frame.
 
-        Some programs that take names out give every image a frame of reference of its own. Their
-        positions make an even stack all the same, or it could not have been read, so that of the
-        first is taken for all.
+        Some anonymisers give every image its own frame of reference. Since the positions form an
+        even stack, the first one is used for all.
 
         Raises
         ------
         FlomoError
-            If an image does not say where it lies.
+            If an image has no position.
         """
         planes = self.series.planes[frame]
         indices = [plane.index for plane in planes]
@@ -97,7 +96,7 @@ class SourceImages:
         return headers
 
     def name(self, segmentation: Dataset) -> None:
-        """Put the real images into the references of an object that was made of `headers`."""
+        """Restore the real references of an object that was created from `headers`."""
         for groups in segmentation.PerFrameFunctionalGroupsSequence:
             for derivation in groups.get("DerivationImageSequence") or ():
                 for image in derivation.get("SourceImageSequence") or ():
@@ -115,16 +114,16 @@ class SourceImages:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about what the images lacked, of all headers so far."""
+        """Sentences about attributes that the images lack."""
         notes = []
         if self._empty:
             notes.append(
-                f"The images lack {_names(self._empty)}, which the segmentation repeats as empty."
+                f"The images lack {_names(self._empty)}; the segmentation leaves them empty."
             )
         if self._made_up:
             notes.append(
-                f"The images lack {_names(self._made_up)} of their own, which was made up; "
-                "a PACS may not find the images of the segmentation."
+                f"The images lack a unique {_names(self._made_up)}; new ones were created, so a "
+                "PACS may not find the images of the segmentation."
             )
         return notes
 

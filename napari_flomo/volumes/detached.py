@@ -1,4 +1,4 @@
-"""Data files beside a header: which ones are meant, and whether they are there."""
+"""Names and checks of the data files of a header."""
 
 from __future__ import annotations
 

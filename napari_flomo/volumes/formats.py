@@ -1,4 +1,4 @@
-"""One reader and one writer for all formats, chosen by content and by suffix."""
+"""Read and write volumes in all formats."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def read(
 ) -> Volume:
     """Read a medical image or a photo, in its own geometry.
 
-    A file whose slices lie along another than its last axis is arranged, so that slices come first
-    in the array; `write` puts results back into the order of the file.
+    The slice axis of a file may be any of its axes and becomes the first one of the array; `write`
+    restores the order of the file.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ def read(
         series, a DICOMDIR, one file of a DICOM series, which brings the others in its folder, or a
         photo (PNG, JPEG, TIFF). Without a known suffix the content decides.
     series
-        Which series of a DICOM folder: its number, description or instance UID. Needed only where
+        Which series of a DICOM folder: its number, description or instance UID. Needed only if
         there are several.
     slice_axis
-        Along which axis of a NIfTI, NRRD or MetaImage file the slices lie: ``"i"``, ``"j"`` or
-        ``"k"``, from the fastest axis in the file to the slowest, as nibabel and 3D Slicer count.
-        By default its steps and lengths decide.
+        Slice axis of a NIfTI, NRRD or MetaImage file: ``"i"``, ``"j"`` or ``"k"``, from the fastest
+        to the slowest axis of the file, as in nibabel and 3D Slicer. By default it is found by
+        steps and lengths.
     fill
         Whether voxels without a value (NaN) outside the field of view become background, as
         `fill_background` does it: for images. Else, as for labels, they are an error.
@@ -125,12 +125,12 @@ def read_series(
     series: str | int | None = None,
     fill: bool = False,
 ) -> Volume:
-    """Read one DICOM series that lies in several files or folders.
+    """Read one DICOM series from several files or folders.
 
     Parameters
     ----------
     paths
-        Its files, or folders with its files. Other files of the series are not looked for.
+        Its files, or folders with its files; no other files are searched.
     series, fill
         As for `read`.
 
@@ -146,7 +146,7 @@ def read_series(
 
 
 def split_stacks(folders: Sequence[str | os.PathLike[str]]) -> list[list[Path]]:
-    """Find folders that hold the slices of one DICOM stack, a series and a folder for each.
+    """Find DICOM stacks whose slices are separate series in separate folders.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def split_stacks(folders: Sequence[str | os.PathLike[str]]) -> list[list[Path]]:
 
 
 def series_name(path: str | os.PathLike[str]) -> str | None:
-    """Return a name for the DICOM series that a file belongs to, None where it is no image.
+    """Return an anonymous name for the DICOM series of a file, None if it is not an image.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def series_name(path: str | os.PathLike[str]) -> str | None:
 
 
 def holds_series(folders: Sequence[str | os.PathLike[str]], series: str | int) -> bool:
-    """Return False if the DICOM files in folders can be read and none is of a series."""
+    """Return False if the DICOM files in folders can be read and none belongs to a series."""
     from napari_flomo.volumes.dicom.finding import holds_series
 
     return holds_series([Path(folder) for folder in folders], series)
@@ -195,10 +195,10 @@ def _checked(reading: Callable[[], Volume], source: Path, *, fill: bool) -> Volu
 
 @contextmanager
 def _seekable(source: Path) -> Iterator[Path]:
-    """Yield a file that can be read more than once: a copy of what comes through a pipe."""
+    """Yield a seekable file: the source, or a copy of a pipe."""
     try:
         is_pipe = stat.S_ISFIFO(source.stat().st_mode) or stat.S_ISSOCK(source.stat().st_mode)
-    except (OSError, ValueError):  # the reader has the sentence for it
+    except (OSError, ValueError):  # the reader reports it
         is_pipe = False
     if not is_pipe:
         yield source
@@ -210,14 +210,14 @@ def _seekable(source: Path) -> Iterator[Path]:
                 shutil.copyfileobj(stream, target, _COPIED_AT_ONCE)
         except OSError as error:
             raise FlomoError(
-                f"What comes through {source} could not be kept: {error.strerror or error}; write "
-                "it into a file and give that."
+                f"The content of the pipe {source} could not be stored: {error.strerror or error}; "
+                "write it to a file first."
             ) from error
         yield copy
 
 
 def find_series(path: str | os.PathLike[str], series: str | int | None = None) -> DicomSeries:
-    """Find the files of a DICOM series in the order in which `read` stacks them.
+    """Return the files of a DICOM series in the order in which `read` stacks them.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ def write(
 ) -> None:
     """Write a volume with its geometry; the suffix decides the format.
 
-    The file appears whole or not at all. Element types are kept, so labels stay integers.
+    The file is written atomically. Element types are kept, so labels stay integers.
 
     Parameters
     ----------
@@ -334,7 +334,7 @@ def _check_suffix(path: Path) -> None:
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
-    """Return the suffix in lower case, ``.nii.gz`` in one piece."""
+    """Return the suffix in lower case, such as ``.nii.gz``."""
     name = Path(path).name.lower()
     packed = (suffix for suffix in _PACKED if name.endswith(suffix))
     return next(packed, Path(name).suffix)
@@ -348,7 +348,7 @@ def stem_of(path: str | os.PathLike[str]) -> str:
 
 
 def _reader(family: str) -> Callable[[Path], Volume]:
-    """Import the one reader that is needed; ITK alone takes a third of a second."""
+    """Import only the reader that is needed; ITK takes a third of a second."""
     if family == "nifti":
         from napari_flomo.volumes.nifti import read_nifti
 
@@ -367,7 +367,7 @@ def _reader(family: str) -> Callable[[Path], Volume]:
 
 
 def _sniff(path: Path) -> str:
-    """Find the family of a file whose suffix says nothing, as DICOM exports often have none."""
+    """Return the format of a file without a known suffix, as in many DICOM exports."""
     from napari_flomo.volumes.dicom.files import INDEX, is_dicom
     from napari_flomo.volumes.nifti_files import looks_like_nifti
 

@@ -1,4 +1,4 @@
-"""Where the voxels of a grid lie in the patient, in millimetres."""
+"""The geometry of a grid in patient coordinates, in millimetres."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class Geometry:
 
     @classmethod
     def unknown(cls) -> Geometry:
-        """Return the grid of an image that carries no millimetres, such as a photo."""
+        """Return the grid of an image without spacing, such as a photo."""
         return cls((1.0, 1.0, 1.0), spacing_known=False)
 
     @classmethod
     def from_affine_lps(cls, affine: ArrayLike) -> Geometry:
-        """Take spacing, origin and direction out of an affine.
+        """Create a geometry from an affine to LPS mm.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Geometry:
         return result
 
     def same_space(self, other: Geometry, tolerance: float = 1e-4) -> bool:
-        """Return True if two grids have the same steps and place.
+        """Return True if two grids have the same spacing and position.
 
         Parameters
         ----------

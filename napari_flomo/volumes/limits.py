@@ -1,4 +1,4 @@
-"""What a reader checks before it believes a header: size, memory, access, finite values."""
+"""Checks of readers: declared size, memory, access, finite values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READ_STEP = 1 << 24
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a file for reading, or say in one sentence why that is impossible."""
+    """Open a file for reading, or raise a `FlomoError`."""
     try:
         return path.open("rb")
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def damaged(path: Path, why: str = "it is damaged or cut short") -> FlomoError:
 
 
 def check_declared_size(path: Path, shape: Sequence[int], item_bytes: float) -> None:
-    """Refuse an image that cannot fit in memory, before anything is allocated.
+    """Raise if an image does not fit into the memory, before allocating it.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def check_declared_size(path: Path, shape: Sequence[int], item_bytes: float) -> 
 
 
 def check_packed_size(path: Path, data_bytes: int, stored_bytes: int, ratio: int) -> None:
-    """Refuse a file too short for what its header declares, before reading it.
+    """Raise if a file is too short for its header, before reading it.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def check_packed_size(path: Path, data_bytes: int, stored_bytes: int, ratio: int
 
 
 def read_elements(stream: BinaryIO, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Read exactly ``count`` elements, straight into the array that is returned.
+    """Read exactly ``count`` elements into a new array.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def read_elements(stream: BinaryIO, count: int, dtype: np.dtype[Any]) -> NDArray
 
 
 def drain(stream: BinaryIO) -> None:
-    """Read to the end, so that a compressed stream checks its own checksum."""
+    """Read to the end, so that a compressed stream verifies its checksum."""
     while stream.read(_READ_STEP):
         pass
 
@@ -144,7 +144,7 @@ def check_axes(axes: Sequence[str], form: str) -> None:
 
 
 def check_finite(data: NDArray[Any], name: str) -> None:
-    """Refuse data with NaN or infinite values, saying how many there are."""
+    """Raise if data contain NaN or infinite values."""
     if data.dtype.kind != "f":
         return
     bad = data.size - int(np.count_nonzero(np.isfinite(data)))
@@ -156,7 +156,7 @@ def check_finite(data: NDArray[Any], name: str) -> None:
 
 
 def available_memory() -> int | None:
-    """Return the bytes of memory that can be had without swapping, or None when unknown."""
+    """Return the available memory in bytes without swapping, or None if unknown."""
     if sys.platform == "win32":
         return _available_on_windows()
     try:
@@ -172,7 +172,7 @@ def available_memory() -> int | None:
 
 
 def _available_on_windows() -> int | None:
-    """Ask Windows for its free physical memory (the structure MEMORYSTATUSEX)."""
+    """Return the free physical memory on Windows (the structure MEMORYSTATUSEX)."""
     fields = (ctypes.c_ulonglong * 8)()
     # The structure starts with two 32-bit fields, its own size and the load in percent.
     ctypes.cast(fields, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(fields)

@@ -1,4 +1,4 @@
-"""Paths for libraries that take text and no bytes, such as ITK, whatever a folder is called."""
+"""Paths for libraries that require UTF-8, such as ITK."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def is_text(path: Path) -> bool:
-    """Return True if a path is text that every library takes."""
+    """Return True if a path is valid UTF-8."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
@@ -20,9 +20,9 @@ def is_text(path: Path) -> bool:
 
 @contextmanager
 def readable_path(path: Path) -> Iterator[str]:
-    """Yield the path of a file, or of a link to it or a copy, as text that every library takes.
+    """Yield a UTF-8 path of a file: its own, or that of a link or a copy.
 
-    A name that is not UTF-8 cannot be handed to a library of C++: some end the process.
+    Some C++ libraries crash on other paths.
     """
     if is_text(path):
         yield str(path)
@@ -31,14 +31,14 @@ def readable_path(path: Path) -> Iterator[str]:
         link = Path(folder, "image" + path.suffix.encode("ascii", "ignore").decode())
         try:
             link.symlink_to(path.absolute())
-        except OSError:  # Windows asks for a privilege
+        except OSError:  # Windows needs a privilege for links
             shutil.copyfile(path, link)
         yield str(link)
 
 
 @contextmanager
 def writable_path(path: Path) -> Iterator[str]:
-    """Yield the path of a file to write; it is copied there if the path is not text."""
+    """Yield a UTF-8 path to write to; the file is copied to ``path`` if they differ."""
     if is_text(path):
         yield str(path)
         return

@@ -1,4 +1,4 @@
-"""NIfTI images in two files of one name: ``heart.hdr`` and ``heart.img``, packed or not."""
+"""NIfTI images in two files, ``heart.hdr`` and ``heart.img``, compressed or not."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ IMAGE_SUFFIXES = (".img", ".img.gz")
 
 
 def header_beside(image: Path) -> Path | None:
-    """Return the header of an image file; None if it is not there, or the name is another kind."""
+    """Return the header of an image file, or None."""
     return _partner(image, IMAGE_SUFFIXES, HEADER_SUFFIXES)
 
 
 def image_beside(header: Path) -> Path | None:
-    """Return the image file of a header; None if it is not there, or the name is another kind."""
+    """Return the image file of a header, or None."""
     return _partner(header, HEADER_SUFFIXES, IMAGE_SUFFIXES)
 
 
 def _partner(path: Path, own: tuple[str, ...], others: tuple[str, ...]) -> Path | None:
-    """Return the file of the same name with another suffix, rather one that is packed alike."""
+    """Return the file of the same name with another suffix, preferably compressed alike."""
     name = path.name
     for suffix in sorted(own, key=len, reverse=True):
         if not name.lower().endswith(suffix):

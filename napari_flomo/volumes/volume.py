@@ -1,4 +1,4 @@
-"""The one image type of this project: an array, the names of its axes and its geometry."""
+"""The image type: an array, the names of its axes and its geometry."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Volume:
         axes: Sequence[str] | None = None,
         **fields: Any,
     ) -> Volume:
-        """Make a volume of a plain array.
+        """Create a volume from an array.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class Volume:
         return self.length("slices"), self.length("rows"), self.length("columns")
 
     def length(self, axis: str) -> int:
-        """Return the number of elements along a named axis, 1 where there is no such axis."""
+        """Return the length of a named axis, 1 if there is no such axis."""
         return int(self.data.shape[self.axes.index(axis)]) if axis in self.axes else 1
 
     def frame(self, index: int) -> Volume:
@@ -196,7 +196,7 @@ class Volume:
     def with_data(
         self, data: ArrayLike, *, axes: Sequence[str] | None = None, **changes: Any
     ) -> Volume:
-        """Put other values (labels, probabilities, uncertainty) on the same grid.
+        """Return a volume of other values (labels, probabilities, uncertainty) on the same grid.
 
         Parameters
         ----------

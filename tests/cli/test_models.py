@@ -86,7 +86,6 @@ def test_errors_are_one_sentence(
         (["pull", "unet"], "There is no model named 'unet'"),
         (["info", "hf:team/nothing"], "fetch it with: flomo models pull hf:team/nothing"),
         (["push", "/nowhere", "--repo", "team/x"], "no model folder /nowhere"),
-        (["import-reference", "/no.npz", "-o", "/tmp/x/y", "--labels", "a"], "There is no file"),
     ):
         assert cli.main(["models", *arguments]) == 2
         printed = capsys.readouterr()
@@ -118,21 +117,6 @@ def test_push_pull_and_segment(
     assert results[0] == results[1] == results[2]
     bodies = [seen for seen in hub.bodies() if "safetensors" in seen.path]
     assert len(bodies) <= 2, "fetched once (a request and the redirect to the storage)"
-
-
-def test_import_reference(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    weights = shared / "goldens" / "flomo" / "w16" / "weights.npz"
-    folder = tmp_path / "official"
-    card = answer(
-        capsys, "import-reference", str(weights), "-o", str(folder), "--labels", "RV,MYO,LV"
-    )["card"]
-    assert (card["name"], card["network"], card["activation"]) == (
-        "official",
-        "flomo-b0",
-        "softmax",
-    )
-    assert answer(capsys, "verify", str(folder))["models"][0]["problem"] is None
-    assert answer(capsys, "info", str(folder))["model"]["place"] == "folder"
 
 
 def test_interrupted_download(

@@ -155,7 +155,7 @@ def inside(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["-o", "out.nii.gz", "--series", "2"], "no series can be chosen"),
         (["-o", "out.nii.gz", "--model", "flomo-b0-acdcc"], "no model named 'flomo-b0-acdcc'"),
         (["-o", "out.nii.gz", "--model", "shelf/none"], "no model folder shelf/none"),
-        (["-o", "out.png"], "png"),
+        (["-o", "out.png"], "PNG"),
         (["-o", "out.nrrd", "--probabilities", "p.nrrd"], "ends in .nii.gz or .nii"),
     ],
 )
@@ -356,7 +356,7 @@ def test_maps_by_name(tmp_path: Path, stack: Path, model: Path, capsys: Capture)
     "wrong",
     [
         (["entropie=e.nrrd"], "no map called 'entropie'"),
-        (["variance=a.nrrd", "variance=b.nrrd"], "asked for twice"),
+        (["variance=a.nrrd", "variance=b.nrrd"], "requested twice"),
         (["variance=l.nii.gz"], "cannot hold the map variance: it is already the file"),
         (["variance=v.txt"], "cannot hold the map variance: choose a name"),
     ],

@@ -79,7 +79,7 @@ def test_what_is_there_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "precious").write_text("1")
     for target in (tmp_path / "old", tmp_path / "old" / "precious"):
-        with pytest.raises(FlomoError, match="there already"), atomic_folder(target):
+        with pytest.raises(FlomoError, match="exists already"), atomic_folder(target):
             pass
     assert names(tmp_path) == ["old"]
 

@@ -268,3 +268,14 @@ def test_bundled_models_can_be_loaded() -> None:
         assert not network.training
     if not names:
         pytest.skip("no model is bundled yet")
+
+
+def test_a_card_without_unit_input_is_refused(card: ModelCard) -> None:
+    """Its input would be 255 times too small, without an error."""
+    from dataclasses import replace
+
+    from napari_flomo.models import build_network
+
+    wrong = replace(card, in_channels=3, network_arguments={"reference": True})
+    with pytest.raises(FlomoError, match=r'intensities from 0 to 255.*add "unit_input": true'):
+        build_network(wrong)

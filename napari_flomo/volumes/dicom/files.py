@@ -1,4 +1,4 @@
-"""Which files of a folder are DICOM; imports no DICOM library."""
+"""Find the DICOM files of a folder, without a DICOM library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_flomo.volumes import limits
 PREAMBLE = 128
 MAGIC = b"DICM"
 MOST_FILES = 50_000
-"""Files below a folder that are looked into; a study with several cines has some thousands."""
+"""Limit of the files below a folder; a study with several cines has some thousands."""
 
 INDEX = "DICOMDIR"
 """Name of the file that lists the files of a CD or another file set."""
@@ -47,7 +47,7 @@ def dicom_files(folder: Path) -> list[Path]:
 
 
 def dicom_files_below(folder: Path) -> list[Path]:
-    """Return the DICOM files in all folders below one, hidden ones left out.
+    """Return the DICOM files in all folders below one, except hidden ones.
 
     Links to folders are not followed: they may lead in circles.
 
@@ -115,7 +115,7 @@ def _parts(value: object) -> tuple[str, ...]:
 
 
 def _resolve(folder: Path, parts: tuple[str, ...]) -> Path | None:
-    """Return the file of that name, None if there is none."""
+    """Return the file of that name, or None."""
     exact = folder.joinpath(*parts)
     if exact.is_file():
         return exact

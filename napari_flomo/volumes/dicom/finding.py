@@ -1,4 +1,4 @@
-"""Which images are meant by a path: a folder, a DICOMDIR, or one file of a series."""
+"""Find the images that a path refers to: a folder, a DICOMDIR, or one file of a series."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
 
 
 def series_name(path: Path) -> str | None:
-    """Return a name for the series that a file belongs to, None where it is no image."""
+    """Return an anonymous name for the series of a file, None if it is not an image."""
     planes = read_planes(path)
     return anonymous_name([planes[0].file.series_uid]) if planes else None
 
@@ -146,7 +146,7 @@ def holds_series(paths: Sequence[Path], series: str | int) -> bool:
 
 
 def _first_plane(folder: Path) -> Plane | None:
-    """Return an image of a folder, to see whether it may be a slice of a stack."""
+    """Return one image of a folder, to check whether it may be a slice of a stack."""
     try:
         planes = next(
             (planes for file in dicom_files(folder) if (planes := read_planes(file))), None

@@ -1,4 +1,4 @@
-"""The frames of enhanced objects: place and time in the functional groups (PS3.3, C.7.6.16)."""
+"""Position and time of the frames of enhanced objects (functional groups, PS3.3, C.7.6.16)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _plane(
     dimensions: Sequence[float | None],
     top: dict[str, float | None],
 ) -> Plane:
-    """Return one frame, each group taken from the first place that has it."""
+    """Return one frame, with each group from the first source that has it."""
 
     def group(sequence: str, keyword: str) -> Dataset:
         return next(_having(places, sequence, keyword), places[-1])
@@ -135,7 +135,7 @@ def _times(
 
 
 def _dimension(places: Sequence[Dataset], dimensions: Sequence[float | None]) -> float | None:
-    """Return the index along the one dimension that tells the phase."""
+    """Return the index along the dimension that encodes the phase."""
     for content in _having(places, "FrameContentSequence", "DimensionIndexValues"):
         values = numbers(content, "DimensionIndexValues", len(dimensions))
         if values is None:
@@ -146,7 +146,7 @@ def _dimension(places: Sequence[Dataset], dimensions: Sequence[float | None]) ->
 
 
 def _kind(places: Sequence[Dataset]) -> dict[str, str]:
-    """Return what must be the same for all phases of a slice."""
+    """Return values that are equal for all phases of a slice."""
 
     def of(sequence: str, keyword: str) -> str:
         return next((text(item, keyword) for item in _having(places, sequence, keyword)), "")

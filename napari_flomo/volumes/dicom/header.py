@@ -1,4 +1,4 @@
-"""The few numbers of a DICOM header that place, order and scale its images."""
+"""The values of a DICOM header that position, sort and scale its images."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 class DamagedImage(FlomoError):
-    """An image file is cut or damaged.
+    """An image file is truncated or damaged.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class DamagedImage(FlomoError):
 
 @dataclass(frozen=True)
 class DicomFile:
-    """What is known of one file; None or "" where its header does not say.
+    """Header values of one file; None or "" if missing.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class Plane:
 
     @property
     def name(self) -> str:
-        """What to call it in a message: its file, and its frame of several."""
+        """Name for messages: its file, and its frame if there are several."""
         several = self.index is not None and self.file.frames > 1
         frame = f" frame {(self.index or 0) + 1}" if several else ""
         return f"{self.file.path.name}{frame}"
@@ -178,7 +178,7 @@ def read_planes(path: Path) -> list[Plane] | None:
 
 
 def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
-    """Read a header up to its pixels, None where there is no image.
+    """Read a header up to its pixels, None if it is not an image.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def declared_class(path: Path) -> str:
 
 
 def _check_pixels(stream: BinaryIO, dataset: Dataset, path: Path) -> bool:
-    """Return whether the pixels begin where the header ends.
+    """Return whether the pixels begin at the end of the header.
 
     Raises
     ------
@@ -308,7 +308,7 @@ def _file(path: Path, dataset: Dataset) -> DicomFile:
 
 
 def times_of(dataset: Dataset) -> dict[str, float | None]:
-    """Return what the top level of a header says about the phase of an image."""
+    """Return the phase values at the top level of a header."""
     acquired = seconds(dataset, "AcquisitionDateTime")
     if acquired is None:
         acquired = seconds(dataset, "AcquisitionTime", "AcquisitionDate")
@@ -323,5 +323,5 @@ def times_of(dataset: Dataset) -> dict[str, float | None]:
 
 
 def kind_of(dataset: Dataset) -> dict[str, str]:
-    """Return what must be the same for all phases of a slice."""
+    """Return values that are equal for all phases of a slice."""
     return {"image type": text(dataset, "ImageType"), "echo": text(dataset, "EchoNumbers")}

@@ -1,4 +1,4 @@
-"""The order of the images of each slice in time."""
+"""Sort the images of each slice by phase."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ KEYS = (
     "instance_number",
     "content_time",
 )
-"""What may tell the phase of an image, the most telling first."""
+"""Header values that may encode the phase of an image, the most reliable first."""
 
 _ALIKE = ("temporal_position", "trigger_time", "trigger_delay", "cardiac_percentage", "dimension")
-"""Those of them that are about the same for the same phase of all slices."""
+"""Those that are approximately equal for the same phase of all slices."""
 
 _NEAR = 0.35
-"""Share of the step between phases by which a time may miss that of its phase."""
+"""Tolerance of times, as a fraction of the step between phases."""
 
 LARGEST_LOSS = 1 / 3
-"""Share of the phases that may be incomplete, so that the others are read; one may always be."""
+"""Fraction of phases that may be incomplete and skipped; one may always be."""
 
 Order = list[list[int]]
 
@@ -40,7 +40,7 @@ Order = list[list[int]]
 def order_phases(
     planes: Sequence[Plane], groups: Sequence[Sequence[int]]
 ) -> tuple[Order, float | None, str | None]:
-    """Put the images of each slice in the order of phase.
+    """Sort the images of each slice by phase.
 
     Phases are matched by rank and not by time: each slice of a cine has its own heartbeat. Where
     images are missing, phases that are complete are kept.
@@ -100,7 +100,7 @@ def _check_kinds(planes: Sequence[Plane], groups: Sequence[Sequence[int]]) -> No
 def _keys(
     planes: Sequence[Plane], groups: Sequence[Sequence[int]], name: str
 ) -> list[list[float]] | None:
-    """Return the values of a key at each slice; None where it does not tell the phases apart."""
+    """Return the values of a key at each slice; None if it does not distinguish the phases."""
     keys: list[list[float]] = []
     for group in groups:
         values = [planes[index].times.get(name) for index in group]
@@ -133,7 +133,7 @@ def _frame_step(planes: Sequence[Plane], order: Order) -> float | None:
 def _complete(
     planes: Sequence[Plane], groups: Sequence[Sequence[int]]
 ) -> tuple[list[list[int]], str]:
-    """Return the images of the phases that every slice has, and a sentence about the others.
+    """Return the images of the phases that are complete, and a note about the others.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _refusal(planes: Sequence[Plane], groups: Sequence[Sequence[int]], usual: in
 def _ranks(
     planes: Sequence[Plane], groups: Sequence[Sequence[int]], most: int
 ) -> list[list[int]] | None:
-    """Return the number of the phase of each image; None where nothing tells it, or two differ."""
+    """Return the phase number of each image; None if unknown or contradictory."""
     told = []
     for name in _ALIKE:
         keys = _keys(planes, groups, name)

@@ -1,4 +1,4 @@
-"""The voxels of DICOM files, as real values."""
+"""Read the voxels of DICOM files as real values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def file_pixels(file: DicomFile) -> NDArray[Any]:
-    """Read the voxels of a file that is not an enhanced one.
+    """Read the voxels of a file that is not an enhanced object.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def _unreadable(path: Path) -> FlomoError:
 
 
 def _stored_values(file: DicomFile) -> NDArray[Any]:
-    """Return what an enhanced file stores, ``(frames, rows, columns)``, without any rescaling.
+    """Return the stored values of an enhanced file, ``(frames, rows, columns)``, without rescaling.
 
     GDCM would apply the slope of one frame to all of them.
     """
@@ -122,7 +122,7 @@ def _stored_values(file: DicomFile) -> NDArray[Any]:
 
 
 def _stored_by_itk(dataset: Dataset) -> NDArray[Any]:
-    """Decode compressed frames by a copy of the file that has nothing but the pixels."""
+    """Decode compressed frames from a copy of the file with only the pixels."""
     from pydicom import Dataset
     from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
@@ -143,7 +143,7 @@ def _stored_by_itk(dataset: Dataset) -> NDArray[Any]:
 
 
 def _real_values(stored: NDArray[Any], plane: Plane) -> NDArray[Any]:
-    """Apply the slope and intercept of a frame, in whole numbers where these suffice."""
+    """Apply the slope and intercept of a frame, in integers if possible."""
     slope, intercept = plane.slope, plane.intercept
     if plane.file.photometric == "MONOCHROME1":
         # Black and white change places; both keep the type.

@@ -34,7 +34,7 @@ _FILM_CLASSES = (
 
 @dataclass(frozen=True)
 class DicomSeries:
-    """Which files make a volume, and its grid; made without reading any voxel.
+    """The files of a volume and its grid, found without reading voxels.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ def read_dicom(path: Path, series: str | int | None = None) -> Volume:
 
 
 def read_dicom_among(paths: Sequence[Path], series: str | int | None = None) -> Volume:
-    """Read a series that consists of some of several files and folders.
+    """Read a series among several files and folders.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def _volume(selection: Selection) -> Volume:
 
 
 def _sorted(selection: Selection) -> tuple[Sequence[Plane], Stack, tuple[str, ...]]:
-    """Return the images without copies, their order, and notes about both."""
+    """Return the images without duplicates, their order, and notes about both."""
     planes, left_out = without_copies(selection.planes)
     notes = selection.notes
     if left_out:
@@ -154,7 +154,7 @@ def _were(count: int) -> str:
 
 
 def _single(selection: Selection) -> Volume:
-    """Read a file that is a volume of its own."""
+    """Read a file that holds a whole volume."""
     plane = selection.planes[0]
     file = plane.file
     if file.frames > 1 and not file.sop_class.startswith(_FILM_CLASSES):
@@ -183,7 +183,7 @@ def _single(selection: Selection) -> Volume:
 
 
 def _geometry_of(plane: Plane) -> Geometry:
-    """Return the grid of a file that is a volume of its own."""
+    """Return the grid of a file that holds a whole volume."""
     if plane.pixel_spacing is None:
         return Geometry.unknown()
     position = plane.position or (0.0, 0.0, 0.0)

@@ -15,20 +15,20 @@ from napari_flomo.volumes.dicom.phases import order_phases
 from napari_flomo.volumes.geometry import Geometry
 
 _STEP_TOLERANCE = 0.02
-"""Share of the step by which slices count as even: headers round to a few digits."""
+"""Tolerance for even slices, as a fraction of the step: headers are rounded."""
 
 LARGEST_UNEVENNESS = 0.2
-"""Share of the mean step up to which uneven slices are read, with a note."""
+"""Tolerance for uneven slices that are read with a note, as a fraction of the mean step."""
 
 _WIDEST_STEP = 1.5
-"""Share of the step that headers tell from which slices may be missing."""
+"""Ratio to the step of the headers from which slices may be missing."""
 
 _SHIFT_TOLERANCE = 0.2
-"""Share of a pixel by which slices may be shifted sideways."""
+"""Tolerance for in-plane shifts of slices, as a fraction of a pixel."""
 
 _SAME_POSITION_MM = 1e-2
 _JITTER = 0.1
-"""Share of the step by which the images of one slice may differ in depth ..."""
+"""Tolerance for the depth of the images of one slice, as a fraction of the step ..."""
 
 _LARGEST_JITTER_MM = 0.5
 """... and in mm."""
@@ -171,7 +171,7 @@ def is_parallel(plane: Plane, other: Plane) -> bool:
 
 
 def slices_of(planes: Sequence[Plane]) -> list[list[int]]:
-    """Return the indices of the images at each slice, slices in rising depth.
+    """Return the indices of the images at each slice, by increasing depth.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def slices_of(planes: Sequence[Plane]) -> list[list[int]]:
 def _group_by_depth(
     depths: NDArray[np.float64], thickness: float | None
 ) -> tuple[list[list[int]], float]:
-    """Return the indices of the images at each slice, slices in rising depth, and their jitter.
+    """Return the indices of the images at each slice, by increasing depth, and their jitter.
 
     Phases of one slice may differ by a small share of the step. That shows in the gaps between
     sorted depths: there are small ones and large ones, and nothing in between.
@@ -221,7 +221,7 @@ def _group_by_depth(
 def _mean_step(
     planes: Sequence[Plane], groups: Sequence[list[int]], centres: NDArray[np.float64]
 ) -> tuple[float, str | None]:
-    """Return the step between slices in mm, and a note where it is not even.
+    """Return the step between slices in mm, and a note if it is uneven.
 
     Raises
     ------
@@ -265,7 +265,7 @@ def _mean_step(
 
 
 def header_step(plane: Plane) -> float | None:
-    """Return the step to the next slice as the header tells it."""
+    """Return the step to the next slice according to the header."""
     thickness, between = plane.thickness, plane.spacing_between
     if thickness is None or between is None:
         return between
@@ -279,7 +279,7 @@ def _check_sideways(
     positions: NDArray[np.float64],
     geometry: Geometry,
 ) -> None:
-    """Each image must lie where the common grid says, or it would be shown displaced."""
+    """Raise if an image is not on the common grid, since it would be displaced."""
     normal = geometry.direction_matrix[:, 2]
     limit = _SHIFT_TOLERANCE * min(geometry.spacing[:2])
     for number, group in enumerate(groups):

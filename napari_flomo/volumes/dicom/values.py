@@ -1,4 +1,4 @@
-"""Values of DICOM elements as plain Python ones, None where they are missing or wrong."""
+"""Values of DICOM elements as Python objects; None if missing or invalid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tag_of(keyword: str) -> BaseTag:
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
-    """Return the value of an element; None where it is missing or cannot be converted."""
+    """Return the value of an element; None if it is missing or cannot be converted."""
     try:
         return dataset[tag_of(keyword)].value
     except Exception:  # pydicom raises many kinds for values that break a rule
@@ -35,7 +35,7 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """Return a value as text, several joined by backslashes; "" where there is none."""
+    """Return a value as text, several joined by backslashes; "" if there is none."""
     plain = _plain(dataset, keyword)
     if plain is not None:
         return plain
@@ -48,7 +48,7 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def _plain(dataset: Dataset, keyword: str) -> str | None:
-    """Return a value that is stored as plain ASCII text; None where it is not.
+    """Return a value that is stored as plain ASCII text; None if it is not.
 
     A series has thousands of them, and most of the time would go into making objects of them.
     """

@@ -50,7 +50,7 @@ class Requirement:
 
 REQUIREMENTS = (
     Requirement("filelock", ">=3.12"),
-    Requirement("huggingface-hub", ">=1.0"),
+    Requirement("huggingface-hub", ">=1.3"),
     Requirement("nibabel", ">=5.2"),
     Requirement("pillow", ">=10"),
     Requirement("platformdirs", ">=4.2"),

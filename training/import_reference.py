@@ -1,10 +1,16 @@
-"""Convert weights that were trained with the official Keras code to a model."""
+"""Convert weights of the official Keras code of FLoMo-Net to a model.
+
+Example: ``python training/import_reference.py weights.npz -o my_model --labels RV,MYO,LV``
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from napari_flomo.errors import FlomoError
@@ -116,3 +122,49 @@ def _head(weights: str | os.PathLike[str]) -> tuple[int, int]:
             f"{path} does not hold a known variant of FLoMo-Net: {HEAD} has the shape {shape}."
         )
     return int(shape[2]), int(shape[3])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Convert the weights, and print where the model is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", metavar="WEIGHTS.npz", help="arrays of the official Keras code")
+    parser.add_argument("-o", "--output", required=True, type=Path, help="destination folder")
+    parser.add_argument(
+        "--labels",
+        metavar="NAME,NAME",
+        required=True,
+        help="structures in the order of the output channels, without the background",
+    )
+    parser.add_argument("--name", help="name of the model (default: name of the folder)")
+    parser.add_argument("--licence", default="unknown", help="licence of the weights")
+    parser.add_argument("--training-data", default="unknown", help="what they were trained on")
+    parser.add_argument("--photo", action="store_true", help="for photos instead of slices")
+    parser.add_argument("--pixel-mm", type=float, help="pixel size of the training images")
+    parser.add_argument(
+        "--crop",
+        type=int,
+        default=224,
+        help="side of the field of view, a multiple of 16 up to 256 (default: %(default)s)",
+    )
+    args = parser.parse_args(argv)
+    try:
+        card = import_reference(
+            args.weights,
+            args.output,
+            name=args.name or args.output.absolute().name,
+            structures=[name.strip() for name in args.labels.split(",")],
+            licence=args.licence,
+            training_data=args.training_data,
+            pixel_mm=args.pixel_mm,
+            crop=args.crop,
+            input_kind="photo" if args.photo else "stack",
+        )
+    except FlomoError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"Wrote {card.name} ({card.network}, {card.num_classes} channels) to {args.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

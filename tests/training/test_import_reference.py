@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,14 @@ import numpy as np
 import pytest
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import ModelCard, import_reference, load_card, load_network
+from napari_flomo.models import ModelCard, load_card, load_network
+
+SCRIPT = Path(__file__).resolve().parents[2] / "training" / "import_reference.py"
+SPEC = importlib.util.spec_from_file_location("import_reference", SCRIPT)
+assert SPEC is not None
+assert SPEC.loader is not None
+script = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(script)
 
 STRUCTURES = ("a", "b", "c", "d")
 
@@ -21,7 +29,8 @@ def make(weights: Path, folder: Path, **changes: Any) -> ModelCard:
         "licence": "unknown",
         "training_data": "random weights",
     }
-    return import_reference(weights, folder, **(arguments | changes))
+    card: ModelCard = script.import_reference(weights, folder, **(arguments | changes))
+    return card
 
 
 @pytest.mark.shared
@@ -100,12 +109,18 @@ def test_files_without_official_weights(tmp_path: Path) -> None:
     assert not (tmp_path / "m").exists()
 
 
-def test_a_card_without_unit_input_is_refused(card: ModelCard) -> None:
-    """Its input would be 255 times too small, without an error."""
-    from dataclasses import replace
+@pytest.mark.shared
+def test_the_script(shared: Path, tmp_path: Path) -> None:
+    weights = shared / "goldens" / "flomo" / "w16" / "weights.npz"
+    options = ["-o", str(tmp_path / "official"), "--labels", "RV,MYO,LV"]
+    assert script.main([str(weights), *options]) == 0
+    card = load_card(tmp_path / "official")
+    assert (card.name, card.network, card.activation) == ("official", "flomo-b0", "softmax")
 
-    from napari_flomo.models import build_network
 
-    wrong = replace(card, in_channels=3, network_arguments={"reference": True})
-    with pytest.raises(FlomoError, match=r'intensities from 0 to 255.*add "unit_input": true'):
-        build_network(wrong)
+def test_the_script_reports_missing_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["-o", str(tmp_path / "model"), "--labels", "a"]
+    assert script.main([str(tmp_path / "none.npz"), *options]) == 2
+    assert "There is no file" in capsys.readouterr().err
