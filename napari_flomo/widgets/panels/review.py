@@ -67,6 +67,7 @@ class ReviewPanel(Panel):
         self.viewer_state.moved.connect(self._on_moved)
         self.viewer_state.happened.connect(self._on_event)
         self.viewer_state.said.connect(self._on_said)
+        self.viewer_state.answered.connect(self.message.clear)
         self.refresh()
 
     def _build(self) -> None:

@@ -75,6 +75,7 @@ class SegmentPanel(Panel):
         self.viewer_state.models_changed.connect(self._on_models)
         self.viewer_state.computing_changed.connect(self._on_computing)
         self.viewer_state.said.connect(self._on_said)
+        self.viewer_state.answered.connect(self.message.clear)
         self.refresh()
         self._show_running(self.viewer_state.session.running)
         self.viewer_state.warm_up(self.model)
