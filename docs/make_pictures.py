@@ -23,7 +23,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_flomo.session import Place
+from napari_flomo.session import SliceIndex
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures" / "napari"
@@ -35,7 +35,7 @@ WALK_COLOURS = (160, 80)
 COLOURFUL = 60
 PATIENCE = 1200
 TRAINING_PATIENCE = 3600
-SPOT = Place(0, 9)
+SPOT = SliceIndex(0, 9)
 """Where the network takes a spot beside the heart for right ventricle."""
 
 

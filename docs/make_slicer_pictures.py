@@ -28,24 +28,24 @@ def main() -> None:
     import shim
     from FLoMoSegmentationLib import views
     from FLoMoSegmentationLib.logic import Logic
-    from FLoMoSegmentationLib.runner import Pump, make_worker
+    from FLoMoSegmentationLib.runner import CallQueue, make_worker
     from helpers import finish
     from rendering import SliceView
 
     from napari_flomo import DEFAULT_MODEL
-    from napari_flomo.session import Place
+    from napari_flomo.session import SliceIndex
 
     program = shim.program()
     node = program.load_volume(SAMPLE)
     view = SliceView(program)
-    logic = Logic(make_worker(), Pump())
+    logic = Logic(make_worker(), CallQueue())
     logic.segment(node, DEFAULT_MODEL, "cpu", "all")
     finish(logic, 600)
     entry = logic.entry_of(node)
     views.show_image(entry.source)
     view.zoom(FIELD_MM)
     OUT.mkdir(parents=True, exist_ok=True)
-    logic.go_to(entry, Place(0, MIDDLE))
+    logic.go_to(entry, SliceIndex(0, MIDDLE))
     view.save(OUT / "slice-view.png")
     image = logic.session.image(entry.key)
     found = image.labels.data.any(axis=(1, 2))

@@ -11,7 +11,16 @@ Examples
 from __future__ import annotations
 
 from napari_flomo.corrections import identity
-from napari_flomo.jobs import Busy, JobFailed, Problem, Progress, State
+from napari_flomo.jobs import (
+    Busy,
+    JobFailed,
+    Problem,
+    Progress,
+    Spawn,
+    State,
+    Worker,
+    python_spawner,
+)
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.earlier_labels import EarlierLabels
@@ -38,7 +47,7 @@ from napari_flomo.session.messages import Choice, Message
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.recovery import note_of
-from napari_flomo.session.review import Place, Review, SliceState
+from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
@@ -62,7 +71,6 @@ __all__ = [
     "LocksChanged",
     "Message",
     "OpenImage",
-    "Place",
     "Preferences",
     "Presenter",
     "Problem",
@@ -77,11 +85,15 @@ __all__ = [
     "RunStarted",
     "Scope",
     "Session",
+    "SliceIndex",
     "SliceState",
+    "Spawn",
     "State",
     "ViewerAdapter",
+    "Worker",
     "identity",
     "merge",
     "merge_maps",
     "note_of",
+    "python_spawner",
 ]

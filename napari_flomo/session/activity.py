@@ -1,4 +1,4 @@
-"""How long a person worked on an image, as far as a program can tell."""
+"""Estimate how long a person worked on an image."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable
 
 PAUSE_SECONDS = 60.0
-"""Of a longer silence between two actions only this much counts: the person was elsewhere."""
+"""A longer pause between two actions counts as this many seconds."""
 
 
 class ActivityTimer:
-    """Adds up the time between the actions of a person.
+    """Add up the time between the actions of a person.
 
     Parameters
     ----------
     clock
-        Seconds that only grow.
+        Returns seconds of a monotonic clock.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -24,7 +24,7 @@ class ActivityTimer:
         self.seconds = 0.0
 
     def tick(self) -> None:
-        """Take note of an action: a step, a stroke, an acceptance."""
+        """Count the time since the last action: a step, a stroke, an accepted slice."""
         now = self._clock()
         if self._last is not None:
             self.seconds += min(max(now - self._last, 0.0), PAUSE_SECONDS)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.corrections import Journal, Stroke
 from napari_flomo.errors import FlomoError
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import SliceIndex
 
 EditKind = Literal["stroke", "undo"]
 OnProblem = Callable[[str | None], None]
@@ -62,9 +62,9 @@ class Autosave:
         """Record a change of voxels; the parameters are those of `Stroke.of`."""
         self._record(Stroke.of(kind, indices=indices, old=old, new=new, time=time.time()))
 
-    def record_accepted(self, place: Place, accepted: bool = True) -> None:
+    def record_accepted(self, index: SliceIndex, accepted: bool = True) -> None:
         """Record that a slice was accepted, or reopened."""
-        note = {"frame": int(place.frame), "slice": int(place.slice), "accepted": accepted}
+        note = {"frame": int(index.frame), "slice": int(index.slice), "accepted": accepted}
         self._record(Stroke("accept", time=time.time(), note=note))
 
     def record_locked(self, code: int, locked: bool) -> None:

@@ -141,7 +141,7 @@ class CorrectionWriter:
         pause = 0.0
         while True:
             with self._changed:
-                if pause:  # it failed: wait, unless somebody has more to say
+                if pause:  # it failed: wait, unless something changes
                     known = dict(self._waiting)
                     self._changed.wait_for(lambda: self._closing or self._waiting != known, pause)  # noqa: B023
                 self._changed.wait_for(lambda: self._closing or bool(self._waiting))

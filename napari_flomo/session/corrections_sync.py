@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference, Record
 from napari_flomo.errors import FlomoError
 from napari_flomo.session.earlier_labels import EarlierLabels, with_slices
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class ReviewSnapshot:
     labels: Volume
     proposed: Volume
     card: ModelCard
-    accepted: frozenset[Place]
-    reopened: frozenset[Place]
+    accepted: frozenset[SliceIndex]
+    reopened: frozenset[SliceIndex]
     seconds: float
 
     @classmethod
@@ -90,7 +90,7 @@ class ReviewSnapshot:
 
         Only accepted slices count as seen. Slices that the same reader accepted on an earlier day
         stay accepted, with the labels of that day, unless they were accepted or reopened since:
-        today's labels of those slices may be the network's, at which nobody has looked.
+        today's labels of those slices may be the network's, which were not looked at.
 
         Parameters
         ----------
@@ -112,9 +112,9 @@ class ReviewSnapshot:
         known = _known(store, image_hash, reader, self.structures)
         if known is None and not self.accepted:
             return None
-        earlier: set[Place] = set()
+        earlier: set[SliceIndex] = set()
         if known is not None and known.state == "accepted":
-            earlier = {Place(*place) for place in known.places_seen}
+            earlier = {SliceIndex(*index) for index in known.places_seen}
             earlier -= self.accepted | self.reopened
         corrected, proposed = self.labels, self.proposed
         if known is not None and earlier:
@@ -161,7 +161,7 @@ def find_earlier(image: OpenImage, folder: Path, reader: str) -> EarlierLabels |
     labels = image.labels.with_data(
         corrected.data.reshape(image.labels.data.shape), axes=image.labels.axes
     )
-    return EarlierLabels(frozenset(Place(*place) for place in record.places_seen), labels)
+    return EarlierLabels(frozenset(SliceIndex(*index) for index in record.places_seen), labels)
 
 
 def patient_of(name: str) -> str:

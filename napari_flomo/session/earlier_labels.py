@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.volumes import Volume
 
 
@@ -18,33 +18,33 @@ class EarlierLabels:
 
     Attributes
     ----------
-    places
+    slices
         The slices.
     labels
         On the grid of the image; only those slices are valid.
     """
 
-    places: frozenset[Place]
+    slices: frozenset[SliceIndex]
     labels: Volume
 
-    def differing(self, labels: Volume) -> frozenset[Place]:
+    def differing(self, labels: Volume) -> frozenset[SliceIndex]:
         """Return the slices whose labels are others now."""
         now = labels.data.reshape(labels.n_frames, *labels.spatial_shape)
         then = self.labels.data.reshape(now.shape)
         return frozenset(
-            place for place in self.places if not np.array_equal(now[place], then[place])
+            index for index in self.slices if not np.array_equal(now[index], then[index])
         )
 
     def over(self, labels: Volume) -> Volume:
         """Return labels with these slices as they were then."""
-        return with_slices(labels, self.labels, self.places)
+        return with_slices(labels, self.labels, self.slices)
 
 
-def with_slices(labels: Volume, other: Volume, places: Collection[Place]) -> Volume:
+def with_slices(labels: Volume, other: Volume, slices: Collection[SliceIndex]) -> Volume:
     """Return labels with some slices taken from others on the same grid."""
     data: NDArray[np.integer] = labels.data.copy()
     target = data.reshape(labels.n_frames, *labels.spatial_shape)
     source = other.data.reshape(target.shape)
-    for place in places:
-        target[place] = source[place]
+    for index in slices:
+        target[index] = source[index]
     return labels.with_data(data, axes=labels.axes)

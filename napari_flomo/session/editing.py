@@ -13,7 +13,7 @@ from napari_flomo.measures import VoxelCounts
 from napari_flomo.session.autosave import Autosave, EditKind, OnProblem
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.provenance import provenance_of
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.volumes import Volume
 
 
@@ -25,7 +25,7 @@ def edit(
     kind: EditKind,
     *,
     on_problem: OnProblem,
-) -> list[Place]:
+) -> list[SliceIndex]:
     """Apply a change of voxels to the labels of an image; return the slices that it touches.
 
     The first edit starts the journal. See `Session.edit` for the parameters.
@@ -45,9 +45,9 @@ def edit(
     image.labels.data.flat[indices] = new
     edited = slices_of(indices, image.labels)
     stacks = image.labels.data.reshape(image.labels.n_frames, *image.labels.spatial_shape)
-    for place in edited:
-        image.counts.update(place.frame, place.slice, stacks[place])
-        image.review.count_edit(place, 1 if kind == "stroke" else -1)
+    for index in edited:
+        image.counts.update(index.frame, index.slice, stacks[index])
+        image.review.count_edit(index, 1 if kind == "stroke" else -1)
     image.activity.tick()
     return edited
 
@@ -119,8 +119,8 @@ def begin_autosave(
     return Autosave(make, on_problem)
 
 
-def slices_of(indices: NDArray[np.integer], labels: Volume) -> list[Place]:
+def slices_of(indices: NDArray[np.integer], labels: Volume) -> list[SliceIndex]:
     """Return the slices that contain voxels, given by flat indices, in order."""
     slices, rows, columns = labels.spatial_shape
     numbers = np.unique(indices // (rows * columns))
-    return [Place(int(number) // slices, int(number) % slices) for number in numbers]
+    return [SliceIndex(int(number) // slices, int(number) % slices) for number in numbers]

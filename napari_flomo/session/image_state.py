@@ -11,7 +11,7 @@ from napari_flomo.measures import VoxelCounts
 from napari_flomo.session.activity import ActivityTimer
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.events import CorrectionKept
-from napari_flomo.session.review import Place, Review
+from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
@@ -69,14 +69,23 @@ class OpenImage:
     locked: frozenset[int] = field(default_factory=frozenset)
     review: Review | None = None
     counts: VoxelCounts | None = None
-    confirmed: set[Place] = field(default_factory=set)
-    reopened: set[Place] = field(default_factory=set)
+    confirmed: set[SliceIndex] = field(default_factory=set)
+    reopened: set[SliceIndex] = field(default_factory=set)
     activity: ActivityTimer = field(default_factory=ActivityTimer)
     kept: CorrectionKept | None = None
     autosave: Autosave | None = None
     model: str = ""
     earlier: EarlierLabels | None = None
     recalled: bool = False
+
+    def end_autosave(self, *, saved: bool) -> None:
+        """Remove the journal if the labels were saved, else leave it to be offered."""
+        if self.autosave is not None:
+            if saved:
+                self.autosave.finish()
+            else:
+                self.autosave.close()
+            self.autosave = None
 
     @cached_property
     def hash(self) -> str:

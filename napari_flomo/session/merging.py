@@ -142,7 +142,7 @@ def put_result(image: OpenImage, new: MergedResult) -> bool:
     mask = new.scope.mask(*scores.shape)
     image.review = Review(scores) if image.review is None else image.review.rescored(scores, mask)
     image.labels, image.counts = new.labels, new.counts
-    image.confirmed = {place for place in image.confirmed if not mask[place]}
+    image.confirmed = {index for index in image.confirmed if not mask[index]}
     return True
 
 
@@ -182,12 +182,12 @@ def merge(
         existing = np.zeros_like(proposed)
     _check_shapes(existing, proposed)
     result = existing.copy()
-    for place in _places(scope, existing.shape):
-        before, after = existing[place], proposed[place]
+    for index in _indices_of(scope, existing.shape):
+        before, after = existing[index], proposed[index]
         finished = np.zeros(before.shape, bool)
         for code in locked:  # few; several times quicker than numpy.isin
             finished |= (before == code) | (after == code)
-        result[place] = np.where(finished, before, after) if locked else after
+        result[index] = np.where(finished, before, after) if locked else after
     return result
 
 
@@ -199,8 +199,8 @@ def merge_maps(
         existing = np.zeros_like(proposed)
     _check_shapes(existing, proposed)
     result = existing.copy()
-    for place in _places(scope, existing.shape):
-        result[place] = proposed[place]
+    for index in _indices_of(scope, existing.shape):
+        result[index] = proposed[index]
     return result
 
 
@@ -216,7 +216,7 @@ def merge_scores(
     return result
 
 
-def _places(scope: Scope, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+def _indices_of(scope: Scope, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Yield the index of every slice of the scope; a stack without frames has one index."""
     moving = len(shape) == 4
     mask = scope.mask(shape[0] if moving else 1, shape[-3])

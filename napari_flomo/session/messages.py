@@ -13,7 +13,7 @@ from napari_flomo.measures import agreement_of
 from napari_flomo.models import ModelCard, ModelState
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.overwrite import Overwritten
-from napari_flomo.session.review import Place, Review
+from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.volumes import AXIS_NAMES, Volume, in_stored_order
 
 DISCLAIMER = "For research and education. Not a medical device."
@@ -49,6 +49,7 @@ MIRRORED_TIP = (
 SLICE_AXIS_PROMPT = "choose an axis"
 SLICE_AXIS_UNCLEAR = "not clear along which axis the slices lie: choose it below"
 
+NOT_OPEN = "This image is not open any more; open it again."
 NOTHING_TO_REVIEW = "There is nothing to review yet; segment an image first."
 ALL_ACCEPTED = "Every slice is accepted; save the labels to keep them."
 FIRST_IN_REVIEW = "This is the most uncertain slice."
@@ -124,39 +125,44 @@ def earlier_message(count: int, key: str, bring_back: Callable[[], object]) -> M
 
 
 def brought_back_text(count: int, undo_hint: str) -> str:
-    """Say that labels of an earlier day are shown."""
+    """Return the message that labels of an earlier day are shown."""
     slices = "The slice is" if count == 1 else f"The {count} slices are"
     return f"{slices} as you accepted them; {undo_hint} brings the network's labels back."
 
 
 def locked_text(codes: frozenset[int], card: ModelCard | None) -> str:
-    """Say that locked labels were not painted on."""
+    """Return the message that locked labels were not changed."""
     names = {} if card is None else {label.code: label.name for label in card.labels}
     text = " and ".join(names.get(code, f"label {code}") for code in sorted(codes))
     return f"The {text} {'is' if len(codes) == 1 else 'are'} locked; unlock to change."
 
 
-def review_row(review: Review, place: Place, moving: bool) -> tuple[str, ...]:
+def review_row(review: Review, index: SliceIndex, moving: bool) -> tuple[str, ...]:
     """Return the texts of a slice in the review table, for `REVIEW_COLUMNS`.
 
     Parameters
     ----------
-    review, place
+    review, index
         The review, and a slice of it.
     moving
         Whether the image has frames.
     """
-    name = str(place.slice + 1) + (f", frame {place.frame + 1}" if moving else "")
-    edits = review.edits(place)
-    return name, f"{review.score(place):.2f}", str(review.state(place)), str(edits or "")
+    name = str(index.slice + 1) + (f", frame {index.frame + 1}" if moving else "")
+    edits = review.edits(index)
+    return name, f"{review.score(index):.2f}", str(review.state(index)), str(edits or "")
 
 
 def kept_text(kept: CorrectionKept) -> str:
-    """Say how many slices the store of corrections holds, or why it does not hold them yet."""
+    """Return how many slices the store of corrections holds, or why it does not yet."""
     if kept.problem is not None:
         return f"Not kept for learning yet: {kept.problem} It is tried again."
     slices = "1 accepted slice is" if kept.slices == 1 else f"{kept.slices} accepted slices are"
     return f"{slices} kept for learning."
+
+
+def proposed_name(image_name: str) -> str:
+    """Return the name of the labels that the network found, before any correction."""
+    return f"{image_name} as the network found it"
 
 
 def model_title(state: ModelState) -> str:
@@ -204,7 +210,7 @@ def slice_axis_choices(volume: Volume) -> dict[str, str]:
 
 
 def progress_text(progress: Progress) -> str:
-    """Say how far work is."""
+    """Describe the progress of a run."""
     if not progress.total:
         return progress.message or "Starting…"
     what = progress.message or "Working"
@@ -215,14 +221,14 @@ def progress_text(progress: Progress) -> str:
 
 
 def time_left(seconds: float) -> str:
-    """Say how long something will take, no more exactly than it is known."""
+    """Describe a remaining time in seconds or minutes."""
     if seconds < 1:
         return "less than 1 s"
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def card_text(card: ModelCard) -> str:
-    """Say what a model finds, how well, and under which licence, in rich text."""
+    """Describe structures, accuracy and licence of a model in rich text."""
     swatches = " ".join(
         f'<span style="color:{label.colour}">&#9632;</span>&nbsp;'
         + label.name.replace(" ", "&nbsp;")
@@ -241,24 +247,24 @@ def autosave_text(problem: str | None) -> str:
 
 
 def leftover_text(left: Leftover, others: int = 0) -> str:
-    """Say what a crash left, and of how many other images there is more."""
+    """Describe unsaved changes of an image, and on how many other images there are more."""
     when = datetime.fromtimestamp(left.last_change).strftime("%d %B %Y, %H:%M")
     one = left.strokes == 1
     strokes = "1 unsaved change" if one else f"{left.strokes} unsaved changes"
     more = f" (and {others} more of other images)" if others else ""
     model = f" of labels by {left.model}" if left.model else ""
-    return f"{strokes}{model} of {when} {'was' if one else 'were'} left behind{more}."
+    return f"{strokes}{model} of {when} {'was' if one else 'were'} not saved{more}."
 
 
 def restored_text(found: Replay) -> str:
-    """Say what was brought back after a crash."""
+    """Return the message that unsaved changes were restored."""
     strokes = "1 change" if found.strokes == 1 else f"{found.strokes} changes"
     lost = f" {found.lost}" if found.lost else ""
     return f"Restored {strokes}.{lost}"
 
 
 def agreement_text(card: ModelCard) -> str:
-    """Say how far the model's ejection fractions are from a reader's; empty if nobody measured."""
+    """Describe limits of agreement of a model's EF with a reader; empty if not measured."""
     found = {side: agreement_of(card, f"{side} ventricle", "EF") for side in ("left", "right")}
     known = {side: one for side, one in found.items() if one is not None}
     if not known:

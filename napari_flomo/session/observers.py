@@ -1,4 +1,4 @@
-"""Whoever wants to know when something changes."""
+"""Functions to call when something changes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Observers(Generic[P]):
         return remove
 
     def notify(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call all; the fault of one must not keep it from the others."""
+        """Call all observers; one that raises does not keep the event from the others."""
         for observer in tuple(self._all):
             try:
                 observer(*args, **kwargs)
@@ -37,5 +37,5 @@ class Observers(Generic[P]):
                 _LOG.exception("An observer failed")
 
     def clear(self) -> None:
-        """Call nobody any more."""
+        """Remove all observers."""
         self._all.clear()

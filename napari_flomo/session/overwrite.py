@@ -46,7 +46,7 @@ def overwritten_by(image: OpenImage, scope: Scope) -> Overwritten:
         return Overwritten()
     corrected = corrected_slices(image)
     accepted = np.zeros_like(corrected)
-    for place in image.review.order:
-        accepted[place] = image.review.state(place) is SliceState.ACCEPTED
+    for index in image.review.order:
+        accepted[index] = image.review.state(index) is SliceState.ACCEPTED
     inside = scope.mask(*corrected.shape)
     return Overwritten(int((corrected & inside).sum()), int((accepted & ~corrected & inside).sum()))

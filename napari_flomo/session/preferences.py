@@ -1,4 +1,4 @@
-"""What the program remembers of its user: choices, never images."""
+"""Choices of the user that are remembered between sessions; never images."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _Remembered:
 
 
 class Preferences:
-    """Model, device, views, contrast of each model and the place in each review.
+    """Model, device, views, contrast of each model and progress of each review.
 
     Kept as JSON in the user's data folder. Every change is written at once, whole or not at all.
     No names of images and nothing about a patient: a model given by folder is not remembered, and
@@ -70,7 +70,7 @@ class Preferences:
     warning
         One sentence when the file was damaged (it is put aside as ``*.bad`` and defaults are used)
         or the last change could not be written; else None. Reading and writing never raise: a
-        full disk must not keep anybody from segmenting.
+        full disk must not prevent segmentation.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -128,7 +128,7 @@ class Preferences:
 
     @property
     def base(self) -> str | None:
-        """Name of the model that was last taught."""
+        """Name of the model that was last fine-tuned."""
         return self._content.base
 
     @base.setter

@@ -22,7 +22,7 @@ from napari_flomo.session.messages import Choice, Message
 from napari_flomo.session.overwrite import overwritten_by
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.recovery import UnsavedWork
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
@@ -127,23 +127,23 @@ class Presenter:
 
     # Review
 
-    def next(self, key: str | None) -> Place | None:
+    def next(self, key: str | None) -> SliceIndex | None:
         """Go to the next uncertain slice; return it, None if all are accepted."""
         return self._go(key, self._session.next_slice, messages.ALL_ACCEPTED)
 
-    def previous(self, key: str | None) -> Place | None:
+    def previous(self, key: str | None) -> SliceIndex | None:
         """Go back in the review; return the slice, None at the first."""
         return self._go(key, self._session.previous_slice, messages.FIRST_IN_REVIEW)
 
-    def go_to(self, key: str, place: Place) -> Place:
+    def go_to(self, key: str, index: SliceIndex) -> SliceIndex:
         """Show a slice, and note it in the review where it is part of that."""
-        self._viewer.go_to(key, place)
+        self._viewer.go_to(key, index)
         review = self._session.image(key).review
-        if review is not None and place in review.order:
-            self._session.go_to(key, place)
-        return place
+        if review is not None and index in review.order:
+            self._session.go_to(key, index)
+        return index
 
-    def accept(self, key: str | None) -> Place | None:
+    def accept(self, key: str | None) -> SliceIndex | None:
         """Accept the slice on the screen and go to the next; return that, None after the last.
 
         Raises
@@ -168,16 +168,16 @@ class Presenter:
         if earlier is None:
             return None
         return messages.earlier_message(
-            len(earlier.places), key, self._attempt(lambda: self.bring_back(key))
+            len(earlier.slices), key, self._attempt(lambda: self.bring_back(key))
         )
 
     def bring_back(self, key: str) -> None:
         """Show the labels that the user accepted on an earlier day; the slices are accepted."""
         self._viewer.read_labels(key)
-        places = self._session.bring_back(key)
-        if places:
+        slices = self._session.bring_back(key)
+        if slices:
             self._viewer.show_labels(key)
-            text = messages.brought_back_text(len(places), self._viewer.undo_hint)
+            text = messages.brought_back_text(len(slices), self._viewer.undo_hint)
             self._viewer.notify(Message(text, key=key))
 
     # Edits that a crash left unsaved
@@ -277,16 +277,16 @@ class Presenter:
             self._viewer.notify(Message(remarks, "warning", key=image.key))
 
     def _go(
-        self, key: str | None, step: Callable[[str], Place | None], at_the_end: str
-    ) -> Place | None:
+        self, key: str | None, step: Callable[[str], SliceIndex | None], at_the_end: str
+    ) -> SliceIndex | None:
         image = self._reviewed(key)
         self._viewer.read_labels(image.key)
-        place = step(image.key)
-        if place is None:
+        index = step(image.key)
+        if index is None:
             self._viewer.notify(Message(at_the_end, key=key))
         else:
-            self._viewer.go_to(image.key, place)
-        return place
+            self._viewer.go_to(image.key, index)
+        return index
 
     def _reviewed(self, key: str | None) -> OpenImage:
         image = None if key is None else self._session.image(key)

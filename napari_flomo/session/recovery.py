@@ -18,7 +18,7 @@ from napari_flomo.segmentation import Segmentation
 from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.provenance import provenance_of
-from napari_flomo.session.review import Place, Review
+from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.volumes import Volume
 
 
@@ -126,13 +126,13 @@ def restore(image: OpenImage, found: Replay) -> None:
     card = _card(found)
     scores = _scores(found)
     review = Review(scores)
-    for place in review.order:
-        at = tuple(place) if "frames" in found.labels.axes else (place.slice,)
+    for index in review.order:
+        at = tuple(index) if "frames" in found.labels.axes else (index.slice,)
         if not np.array_equal(found.proposed.data[at], found.labels.data[at]):
-            review.count_edit(place)
-    accepted = {Place(*place) for place in found.accepted} & set(review.order)
-    for place in accepted:
-        review.set_state(place, accepted=True)
+            review.count_edit(index)
+    accepted = {SliceIndex(*index) for index in found.accepted} & set(review.order)
+    for index in accepted:
+        review.set_state(index, accepted=True)
     counts = VoxelCounts.of(found.labels, [label.code for label in card.labels[1:]])
     grid, axes, before = image.volume, found.labels.axes, image.segmentation
     same_model = before is not None and before.card.card_hash == card.card_hash

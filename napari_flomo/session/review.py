@@ -1,4 +1,4 @@
-"""The slices of an image in the order of uncertainty, and how far a person has come with them."""
+"""The slices of an image in the order of uncertainty, and the progress of their review."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_flomo.errors import FlomoError
 
 
-class Place(NamedTuple):
+class SliceIndex(NamedTuple):
     """One slice of one frame, counted from 0."""
 
     frame: int
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 
 class SliceState(StrEnum):
-    """How far a person is with a slice."""
+    """State of a slice in the review."""
 
     OPEN = "open"
     SEEN = "seen"
@@ -28,10 +28,10 @@ class SliceState(StrEnum):
 
 
 class Review:
-    """A walk through the segmented slices, the most uncertain first.
+    """The segmented slices in order of uncertainty, the most uncertain first.
 
-    The order is that of the scores and does not change while a person walks; slices that were not
-    segmented are not part of it. Equal scores keep the order of the image.
+    The order does not change during the review; slices that were not segmented are not part of
+    it. Equal scores keep the order of the image.
 
     Parameters
     ----------
@@ -43,19 +43,19 @@ class Review:
         self._scores = np.array(scores, dtype=np.float64)
         if self._scores.ndim != 2:
             raise FlomoError("The scores of a review must be frames x slices; segment again.")
-        self._states: dict[Place, SliceState] = {}
-        self._edits: dict[Place, int] = {}
-        self._current: Place | None = None
+        self._states: dict[SliceIndex, SliceState] = {}
+        self._edits: dict[SliceIndex, int] = {}
+        self._current: SliceIndex | None = None
         self._order = self._sorted()
 
     @property
-    def order(self) -> tuple[Place, ...]:
+    def order(self) -> tuple[SliceIndex, ...]:
         """All slices of the review, the most uncertain first."""
         return self._order
 
     @property
-    def current(self) -> Place | None:
-        """Where the person is; None before the first step."""
+    def current(self) -> SliceIndex | None:
+        """The current slice; None before the first step."""
         return self._current
 
     @property
@@ -68,19 +68,19 @@ class Review:
         """Whether every slice is accepted."""
         return self.accepted == len(self._order)
 
-    def score(self, place: Place) -> float:
+    def score(self, index: SliceIndex) -> float:
         """Return the uncertainty of a slice in cm² (in pixels where the spacing is unknown)."""
-        return float(self._scores[self._known(place)])
+        return float(self._scores[self._known(index)])
 
-    def state(self, place: Place) -> SliceState:
-        """Return how far the person is with a slice."""
-        return self._states.get(self._known(place), SliceState.OPEN)
+    def state(self, index: SliceIndex) -> SliceState:
+        """Return the state of a slice."""
+        return self._states.get(self._known(index), SliceState.OPEN)
 
-    def edits(self, place: Place) -> int:
-        """Return how many strokes a slice has got."""
-        return self._edits.get(self._known(place), 0)
+    def edits(self, index: SliceIndex) -> int:
+        """Return the number of strokes on a slice."""
+        return self._edits.get(self._known(index), 0)
 
-    def go_to(self, place: Place) -> Place:
+    def go_to(self, index: SliceIndex) -> SliceIndex:
         """Move to a slice; an open one is seen now.
 
         Raises
@@ -88,28 +88,28 @@ class Review:
         FlomoError
             If it is not part of the review.
         """
-        place = self._known(place)
-        self._current = place
-        if self.state(place) is SliceState.OPEN:
-            self._states[place] = SliceState.SEEN
-        return place
+        index = self._known(index)
+        self._current = index
+        if self.state(index) is SliceState.OPEN:
+            self._states[index] = SliceState.SEEN
+        return index
 
-    def next(self) -> Place | None:
+    def next(self) -> SliceIndex | None:
         """Move to the next slice that is not accepted, around the end; None if all are."""
         start = -1 if self._current is None else self._order.index(self._current)
         around = (*self._order[start + 1 :], *self._order[: start + 1])
-        for place in around:
-            if self.state(place) is not SliceState.ACCEPTED:
-                return self.go_to(place)
+        for index in around:
+            if self.state(index) is not SliceState.ACCEPTED:
+                return self.go_to(index)
         return None
 
-    def previous(self) -> Place | None:
+    def previous(self) -> SliceIndex | None:
         """Move one slice back in the order, whatever its state; None at the first."""
         if self._current is None or self._current == self._order[0]:
             return None
         return self.go_to(self._order[self._order.index(self._current) - 1])
 
-    def accept(self) -> Place | None:
+    def accept(self) -> SliceIndex | None:
         """Accept the current slice and move to the next; returns where to go, None if finished.
 
         Raises
@@ -122,25 +122,25 @@ class Review:
         self._states[self._current] = SliceState.ACCEPTED
         return self.next()
 
-    def set_state(self, place: Place, *, accepted: bool) -> None:
-        """Accept a slice, or take that back (it is seen then), without going there."""
+    def set_state(self, index: SliceIndex, *, accepted: bool) -> None:
+        """Accept a slice, or mark it as seen, without going there."""
         state = SliceState.ACCEPTED if accepted else SliceState.SEEN
-        self._states[self._known(place)] = state
+        self._states[self._known(index)] = state
 
-    def reopen(self, place: Place) -> None:
-        """Take an acceptance back; the slice is seen."""
-        self.set_state(place, accepted=False)
+    def reopen(self, index: SliceIndex) -> None:
+        """Take back that a slice was accepted; it is seen."""
+        self.set_state(index, accepted=False)
 
-    def count_edit(self, place: Place, by: int = 1) -> None:
+    def count_edit(self, index: SliceIndex, by: int = 1) -> None:
         """Count a stroke on a slice (``by=-1``: one undone); outside the review it is ignored."""
-        place = Place(*place)
-        if self._is_part(place):
-            self._edits[place] = max(self.edits(place) + by, 0)
+        index = SliceIndex(*index)
+        if self._is_part(index):
+            self._edits[index] = max(self.edits(index) + by, 0)
 
     def rescored(self, scores: NDArray[np.floating], scope: NDArray[np.bool_]) -> Review:
         """Return the review after a new run.
 
-        Slices of the scope begin anew; all others keep their state and their edits.
+        Slices of the scope start over; all others keep their state and edits.
 
         Parameters
         ----------
@@ -151,9 +151,9 @@ class Review:
         """
         review = Review(scores)
         for mine, other in ((self._states, review._states), (self._edits, review._edits)):
-            for place, value in mine.items():
-                if review._is_part(place) and not scope[place]:
-                    other[place] = value  # type: ignore[assignment]
+            for index, value in mine.items():
+                if review._is_part(index) and not scope[index]:
+                    other[index] = value  # type: ignore[assignment]
         if self._current is not None and review._is_part(self._current):
             review._current = self._current
         return review
@@ -163,12 +163,12 @@ class Review:
         return {
             "shape": list(self._scores.shape),
             "current": None if self._current is None else list(self._current),
-            "states": [[*place, state.value] for place, state in sorted(self._states.items())],
-            "edits": [[*place, count] for place, count in sorted(self._edits.items()) if count],
+            "states": [[*index, state.value] for index, state in sorted(self._states.items())],
+            "edits": [[*index, count] for index, count in sorted(self._edits.items()) if count],
         }
 
     def restore(self, remembered: Mapping[str, Any]) -> None:
-        """Take over what `to_dict` gave for the same image; nothing is changed if it does not fit.
+        """Restore what `to_dict` returned for the same image; change nothing if it does not fit.
 
         Raises
         ------
@@ -177,45 +177,45 @@ class Review:
         """
         try:
             fits = list(remembered["shape"]) == list(self._scores.shape)
-            states = {_place(row[:2]): SliceState(row[2]) for row in remembered["states"]}
-            edits = {_place(row[:2]): int(row[2]) for row in remembered["edits"]}
+            states = {_slice_index(row[:2]): SliceState(row[2]) for row in remembered["states"]}
+            edits = {_slice_index(row[:2]): int(row[2]) for row in remembered["edits"]}
             now = remembered["current"]
-            current = None if now is None else _place(now)
+            current = None if now is None else _slice_index(now)
             places = [*states, *edits, *([] if current is None else [current])]
             fits = fits and all(map(self._is_on_grid, places))
         except (LookupError, TypeError, ValueError):
             fits = False
         if not fits:
-            raise FlomoError("What was remembered of the review is of another image; start anew.")
-        self._states = {place: state for place, state in states.items() if self._is_part(place)}
-        self._edits = {place: count for place, count in edits.items() if self._is_part(place)}
+            raise FlomoError("The remembered review belongs to another image; start over.")
+        self._states = {index: state for index, state in states.items() if self._is_part(index)}
+        self._edits = {index: count for index, count in edits.items() if self._is_part(index)}
         self._current = current if current is not None and self._is_part(current) else None
 
-    def _sorted(self) -> tuple[Place, ...]:
+    def _sorted(self) -> tuple[SliceIndex, ...]:
         scores = self._scores
         flat = np.argsort(-scores.ravel(), kind="stable")  # NaN comes last
         count = int(np.isfinite(scores).sum())
         frames, slices = np.unravel_index(flat[:count], scores.shape)
-        return tuple(Place(int(f), int(s)) for f, s in zip(frames, slices, strict=True))
+        return tuple(SliceIndex(int(f), int(s)) for f, s in zip(frames, slices, strict=True))
 
-    def _is_on_grid(self, place: Place) -> bool:
+    def _is_on_grid(self, index: SliceIndex) -> bool:
         return all(
-            0 <= index < length for index, length in zip(place, self._scores.shape, strict=True)
+            0 <= number < length for number, length in zip(index, self._scores.shape, strict=True)
         )
 
-    def _is_part(self, place: Place) -> bool:
-        return self._is_on_grid(place) and bool(np.isfinite(self._scores[place]))
+    def _is_part(self, index: SliceIndex) -> bool:
+        return self._is_on_grid(index) and bool(np.isfinite(self._scores[index]))
 
-    def _known(self, place: Place) -> Place:
-        place = _place(place)
-        if not self._is_part(place):
+    def _known(self, index: SliceIndex) -> SliceIndex:
+        index = _slice_index(index)
+        if not self._is_part(index):
             raise FlomoError(
-                f"Slice {place.slice} of frame {place.frame} was not segmented, so it is not part "
+                f"Slice {index.slice} of frame {index.frame} was not segmented, so it is not part "
                 "of the review; segment it first."
             )
-        return place
+        return index
 
 
-def _place(indices: Iterable[int]) -> Place:
+def _slice_index(indices: Iterable[int]) -> SliceIndex:
     frame, number = (int(index) for index in indices)
-    return Place(frame, number)
+    return SliceIndex(frame, number)

@@ -8,7 +8,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
 from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.image_state import OpenImage
-from napari_flomo.session.review import Place, Review, SliceState
+from napari_flomo.session.review import Review, SliceIndex, SliceState
 
 
 def review_of(image: OpenImage) -> Review:
@@ -18,7 +18,7 @@ def review_of(image: OpenImage) -> Review:
     return image.review
 
 
-def accept(image: OpenImage) -> Place | None:
+def accept(image: OpenImage) -> SliceIndex | None:
     """Accept the current slice with its labels as they are; return the next, None if finished.
 
     Raises
@@ -27,35 +27,35 @@ def accept(image: OpenImage) -> Place | None:
         If no slice is current.
     """
     review = review_of(image)
-    place, following = review.current, review.accept()
-    assert place is not None
-    image.confirmed.add(place)
-    image.reopened.discard(place)
+    index, following = review.current, review.accept()
+    assert index is not None
+    image.confirmed.add(index)
+    image.reopened.discard(index)
     image.activity.tick()
-    _record(image, place, accepted=True)
+    _record(image, index, accepted=True)
     return following
 
 
-def reopen(image: OpenImage, place: Place) -> bool:
+def reopen(image: OpenImage, index: SliceIndex) -> bool:
     """Take back that a slice was accepted; return True if it was."""
-    review, place = review_of(image), Place(*place)
-    if place not in review.order or review.state(place) is not SliceState.ACCEPTED:
+    review, index = review_of(image), SliceIndex(*index)
+    if index not in review.order or review.state(index) is not SliceState.ACCEPTED:
         return False
-    review.reopen(place)
-    image.confirmed.discard(place)
-    image.reopened.add(place)
-    _record(image, place, accepted=False)
+    review.reopen(index)
+    image.confirmed.discard(index)
+    image.reopened.add(index)
+    _record(image, index, accepted=False)
     return True
 
 
-def confirm(image: OpenImage, places: Iterable[Place]) -> None:
+def confirm(image: OpenImage, slices: Iterable[SliceIndex]) -> None:
     """Accept slices whose labels are those that were accepted on an earlier day."""
     review = review_of(image)
-    for place in places:
-        if place in review.order:
-            review.set_state(place, accepted=True)
-            image.confirmed.add(place)
-            _record(image, place, accepted=True)
+    for index in slices:
+        if index in review.order:
+            review.set_state(index, accepted=True)
+            image.confirmed.add(index)
+            _record(image, index, accepted=True)
 
 
 def confirm_unchanged(image: OpenImage, earlier: EarlierLabels) -> EarlierLabels | None:
@@ -63,10 +63,10 @@ def confirm_unchanged(image: OpenImage, earlier: EarlierLabels) -> EarlierLabels
     if image.labels is None or image.review is None:
         return None
     differing = earlier.differing(image.labels)
-    confirm(image, earlier.places - differing)
+    confirm(image, earlier.slices - differing)
     return EarlierLabels(differing, earlier.labels) if differing else None
 
 
-def _record(image: OpenImage, place: Place, *, accepted: bool) -> None:
+def _record(image: OpenImage, index: SliceIndex, *, accepted: bool) -> None:
     if image.autosave is not None:  # what was only looked at leaves no journal
-        image.autosave.record_accepted(place, accepted)
+        image.autosave.record_accepted(index, accepted)

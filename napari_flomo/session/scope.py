@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.volumes import Volume
 
 
@@ -33,20 +33,20 @@ class Scope:
                 object.__setattr__(self, name, tuple(sorted({int(index) for index in chosen})))
 
     @classmethod
-    def of_choice(cls, choice: str, place: Place, n_frames: int) -> Scope:
+    def of_choice(cls, choice: str, index: SliceIndex, n_frames: int) -> Scope:
         """Return the scope of a choice in a panel.
 
         Parameters
         ----------
         choice
             ``"slice"``, ``"stack"`` (all slices of one frame) or ``"all"``.
-        place
+        index
             The frame and slice on the screen.
         n_frames
             Number of frames of the image.
         """
-        frames = (place.frame,) if choice != "all" and n_frames > 1 else None
-        return cls((place.slice,) if choice == "slice" else None, frames)
+        frames = (index.frame,) if choice != "all" and n_frames > 1 else None
+        return cls((index.slice,) if choice == "slice" else None, frames)
 
     def covers(self, volume: Volume) -> bool:
         """Return True if all slices of a volume are in the scope."""

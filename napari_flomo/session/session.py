@@ -34,7 +34,7 @@ from napari_flomo.session.findings import heart_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.merging import card_of, check_labels_agree
 from napari_flomo.session.observers import Observers
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import review_of
 from napari_flomo.session.run_results import Dispatch, RunFollower
 from napari_flomo.session.runs import Run
@@ -53,9 +53,9 @@ class Session:
     worker
         Does the long work; a `Worker` of its own by default.
     dispatch
-        Called, from another thread, with a function of no arguments that takes in what a run
-        reports. A viewer runs it on its own thread (in Qt: by a queued signal), so that the session
-        changes and its observers are called there and nowhere else. By default it is run at once.
+        Called from other threads with a function that a viewer must call in its own thread (in Qt:
+        by a queued signal). The session changes and its observers are called only there. By default
+        the function is called at once.
     writer
         Keeps accepted slices in a store of corrections; without one, nothing is kept.
 
@@ -98,7 +98,7 @@ class Session:
         try:
             return self._images[key]
         except KeyError:
-            raise FlomoError("This image is not open any more; open it again.") from None
+            raise FlomoError(messages.NOT_OPEN) from None
 
     def add(self, volume: Volume, name: str) -> str:
         """Open an image and return its key."""
@@ -201,7 +201,7 @@ class Session:
         return self._runs.follow(maps_run(self._worker, image, model, device, maps))
 
     def pull(self, model: str) -> Run:
-        """Start to fetch a model; the result is its folder, as text. Raises `Busy`."""
+        """Start to download a model; the result is its folder, as text. Raises `Busy`."""
         self.check_idle()
         run = Run("pull", model=model)
         self._worker.submit(run, {"model": model}, unpack=lambda _, result: result["folder"])
@@ -216,7 +216,7 @@ class Session:
         old: NDArray[Any],
         new: NDArray[Any],
         kind: EditKind = "stroke",
-    ) -> list[Place]:
+    ) -> list[SliceIndex]:
         """Apply a change of labels, record it on disk, measure it and reopen accepted slices.
 
         Returns at once; the disk is written in a thread.
@@ -234,15 +234,15 @@ class Session:
 
         Returns
         -------
-        list of Place
+        list of SliceIndex
             The slices that were changed.
         """
         image = self.image(key)
         on_problem = partial(self._on_autosave_problem, key)
         edited = editing.edit(image, indices, old, new, kind, on_problem=on_problem)
-        for place in edited:
-            self._observers.notify(LabelsChanged(key, place.frame, place.slice))
-            self.reopen(key, place)
+        for index in edited:
+            self._observers.notify(LabelsChanged(key, index.frame, index.slice))
+            self.reopen(key, index)
         return edited
 
     def set_labels(self, key: str, labels: NDArray[Any]) -> None:
@@ -258,42 +258,32 @@ class Session:
 
     def labels_saved(self, key: str) -> None:
         """Report that the labels were saved to a file: there are no unsaved edits any more."""
-        image = self.image(key)
-        if image.autosave is not None:
-            image.autosave.finish()
-            image.autosave = None
+        self.image(key).end_autosave(saved=True)
 
     def labels_removed(self, key: str) -> None:
         """Report that the viewer closed the labels; unsaved edits are offered at the next start."""
         image = self.image(key)
         image.recalled = False
-        if image.autosave is not None:
-            image.autosave.close()
-            image.autosave = None
+        image.end_autosave(saved=False)
 
     def restore(self, key: str, found: Replay, resume: Path | None = None) -> None:
-        """Restore labels, locks and review that `replay` read from a journal; no uncertainty maps.
+        """Restore labels, locks and review of an image from a journal.
 
         Parameters
         ----------
         key
             The image.
         found
-            What the journal holds.
+            What the journal holds; see `recovery.restore` for errors.
         resume
-            Folder of the journal, to go on with it.
-
-        Raises
-        ------
-        FlomoError
-            If the journal is another image's, or its model is unknown.
+            Folder of the journal, to continue it.
         """
         image = self.image(key)
         recovery.restore(image, found)
         if resume is not None:
             on_problem = partial(self._on_autosave_problem, key)
             image.autosave = Autosave.resume(resume, on_problem)
-        self._tell_restored(key)
+        self._notify_restored(image)
 
     def restore_saved(
         self,
@@ -303,20 +293,10 @@ class Session:
         labels: Volume,
         uncertainty: Mapping[str, Volume],
     ) -> None:
-        """Restore what a scene was saved with; see `recovery.restore_saved`.
-
-        Raises
-        ------
-        FlomoError
-            If something does not fit the image any more.
-        """
-        recovery.restore_saved(self.image(key), note, proposed, labels, uncertainty)
-        self._tell_restored(key)
-
-    def _tell_restored(self, key: str) -> None:
-        self._observers.notify(LabelsChanged(key))
-        self._observers.notify(LocksChanged(key, self.image(key).locked))
-        self._observers.notify(ReviewChanged(key))
+        """Restore what a scene was saved with; see `recovery.restore_saved`."""
+        image = self.image(key)
+        recovery.restore_saved(image, note, proposed, labels, uncertainty)
+        self._notify_restored(image)
 
     def lock(self, key: str, code: int, locked: bool = True) -> None:
         """Lock a label against edits and runs, or unlock it."""
@@ -335,33 +315,33 @@ class Session:
 
     # Review
 
-    def next_slice(self, key: str) -> Place | None:
+    def next_slice(self, key: str) -> SliceIndex | None:
         """Move to the next uncertain slice and return it; None if all are accepted."""
         return self._reviewed(key, review_of(self.image(key)).next())
 
-    def previous_slice(self, key: str) -> Place | None:
+    def previous_slice(self, key: str) -> SliceIndex | None:
         """Move back in the review and return the slice; None at the first."""
         return self._reviewed(key, review_of(self.image(key)).previous())
 
-    def go_to(self, key: str, place: Place) -> Place | None:
+    def go_to(self, key: str, index: SliceIndex) -> SliceIndex | None:
         """Move to a slice of the review and return it."""
         self.image(key).activity.tick()
-        return self._reviewed(key, review_of(self.image(key)).go_to(place))
+        return self._reviewed(key, review_of(self.image(key)).go_to(index))
 
-    def accept(self, key: str) -> Place | None:
+    def accept(self, key: str) -> SliceIndex | None:
         """Accept the current slice, keep it for learning, and return the next; None if finished."""
         image = self.image(key)
         following = review_actions.accept(image)
         self._keep(image)
         return self._reviewed(key, following)
 
-    def reopen(self, key: str, place: Place) -> bool:
+    def reopen(self, key: str, index: SliceIndex) -> bool:
         """Take back that a slice was accepted; return True if it was."""
         image = self.image(key)
-        if not review_actions.reopen(image, place):
+        if not review_actions.reopen(image, index):
             return False
         self._keep(image)
-        self._reviewed(key, place)
+        self._reviewed(key, index)
         return True
 
     def recall(self, key: str) -> None:
@@ -377,16 +357,16 @@ class Session:
                 image, lambda found: self._dispatch(lambda: self._recalled(image, found))
             )
 
-    def bring_back(self, key: str) -> frozenset[Place]:
+    def bring_back(self, key: str) -> frozenset[SliceIndex]:
         """Replace labels by those of an earlier day and accept them; return their slices."""
         image = self.image(key)
         earlier, image.earlier = image.earlier, None
         if earlier is None or image.labels is None:
             return frozenset()
         self.set_labels(key, earlier.over(image.labels).data)
-        review_actions.confirm(image, earlier.places)
+        review_actions.confirm(image, earlier.slices)
         self._observers.notify(ReviewChanged(key))
-        return earlier.places
+        return earlier.slices
 
     # Observers
 
@@ -395,7 +375,7 @@ class Session:
         return self._observers.add(observer)
 
     def close(self) -> None:
-        """Cancel what runs, let the worker end, write what was accepted; nothing is told more."""
+        """Cancel a run, end the worker, write accepted slices; observers are called no more."""
         self._runs.close()
         for key in self._images:
             self.labels_removed(key)
@@ -403,6 +383,11 @@ class Session:
         self._worker.close()
         if self._writer is not None:
             self._writer.close()
+
+    def _notify_restored(self, image: OpenImage) -> None:
+        self._observers.notify(LabelsChanged(image.key))
+        self._observers.notify(LocksChanged(image.key, image.locked))
+        self._observers.notify(ReviewChanged(image.key))
 
     def _on_autosave_problem(self, key: str, problem: str | None) -> None:
         self._dispatch(lambda: self._observers.notify(AutosaveChanged(key, problem)))
@@ -429,9 +414,9 @@ class Session:
         if image.earlier is not None:
             self._observers.notify(EarlierFound(image.key, image.earlier))
 
-    def _reviewed(self, key: str, place: Place | None) -> Place | None:
+    def _reviewed(self, key: str, index: SliceIndex | None) -> SliceIndex | None:
         self._observers.notify(ReviewChanged(key))
-        return place
+        return index
 
 
 def _at_once(action: Callable[[], None]) -> None:

@@ -10,19 +10,43 @@ from numpy.typing import NDArray
 
 from napari_flomo.segmentation import MAPS
 
+THRESHOLD = 0.4
+"""Uncertainty below this is hidden at first. Calibrated probabilities are never certain: above a
+quarter of the largest entropy, the whole neighbourhood of a heart would be coloured."""
+
+# From dark violet over magenta to pale yellow: none of it is the blue, green or red of a label, and
+# the brightness increases throughout, so that it can be read without distinguishing colours.
+COLOUR_STOPS = np.array(
+    [
+        (0.00, 0.23, 0.06, 0.45),
+        (0.35, 0.60, 0.12, 0.70),
+        (0.60, 0.93, 0.30, 0.78),
+        (0.80, 1.00, 0.67, 0.62),
+        (1.00, 1.00, 0.98, 0.60),
+    ]
+)
+"""Position from 0 to 1, red, green and blue."""
+
+
+def colours(count: int = 256) -> NDArray[np.float64]:
+    """Return colours (red, green, blue) from certain to most uncertain."""
+    positions, channels = COLOUR_STOPS[:, 0], COLOUR_STOPS[:, 1:].T
+    values = np.linspace(0, 1, count)
+    return np.stack([np.interp(values, positions, channel) for channel in channels], axis=1)
+
 
 def title_of(name: str) -> str:
-    """Return what people call a map."""
+    """Return the title of a map."""
     return MAPS[name].title if name in MAPS else name.replace("_", " ").capitalize()
 
 
 def explanation_of(name: str) -> str:
-    """Say what a high value of a map means."""
+    """Describe what a high value of a map means."""
     return MAPS[name].description if name in MAPS else "A map of the model's own"
 
 
 def entry_of(name: str, there: Iterable[str]) -> str:
-    """Return what a list of maps says of one of them: its title, and whether it is there."""
+    """Return the title of a map in a list, and whether it was computed."""
     return title_of(name) if name in there else f"{title_of(name)} (not computed)"
 
 
@@ -39,7 +63,7 @@ def maps_offered(network: str, there: Iterable[str]) -> list[str]:
     Notes
     -----
     Of the network's own maps the mean over its stages is offered; a single stage is shown where
-    somebody computed it.
+    it was computed.
     """
     names = list(there)
     names += [
@@ -51,13 +75,13 @@ def maps_offered(network: str, there: Iterable[str]) -> list[str]:
 
 
 def cost_of(name: str) -> str:
-    """Say how long a map takes to compute, beside a segmentation."""
+    """Describe how long a map takes to compute, compared with a segmentation."""
     passes = MAPS[name].passes if name in MAPS else 1
     return "as long as Segment" if passes == 1 else f"{passes} times as long as Segment"
 
 
 def offer_text(name: str) -> str:
-    """Say that a map is not there yet, and what it would take."""
+    """Return the message that a map was not computed yet."""
     return f"Not computed yet: takes {cost_of(name)}."
 
 

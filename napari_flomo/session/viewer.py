@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from napari_flomo.session.messages import Message
-from napari_flomo.session.review import Place
+from napari_flomo.session.review import SliceIndex
 from napari_flomo.volumes import Volume
 
 
@@ -36,10 +36,10 @@ class ViewerAdapter(Protocol):
     def chosen_image(self) -> str | None:
         """Return the key of the image that is chosen now; None if that is not known cheaply."""
 
-    def position(self, key: str) -> Place:
+    def position(self, key: str) -> SliceIndex:
         """Return the slice of an image that is on the screen."""
 
-    def go_to(self, key: str, place: Place) -> None:
+    def go_to(self, key: str, index: SliceIndex) -> None:
         """Show a slice of an image."""
 
     def add_image(self, volume: Volume, name: str) -> str:

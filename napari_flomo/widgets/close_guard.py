@@ -1,4 +1,4 @@
-"""A window that closes while a training runs: whether that goes on in the background."""
+"""Ask what becomes of a running training when a window closes."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ GO_ON, STOP, STAY = "go on", "stop", "stay"
 
 
 def ask(window: QWidget) -> str:
-    """Ask what becomes of the training: `GO_ON`, `STOP`, or `STAY` in the window."""
+    """Ask what to do with the training; return `GO_ON`, `STOP` or `STAY` (in the window)."""
     box = QMessageBox(window)
     box.setWindowTitle("A training is under way")
     box.setText("A model is learning from your corrections.")
     box.setInformativeText(
-        "It can go on without this window; the next one finds it again. If it is stopped it can "
-        "go on later where it was."
+        "It can continue without this window; the next window finds it again. If you stop it, "
+        "you can resume it later."
     )
     buttons = {
-        box.addButton("Go on in the background", QMessageBox.ButtonRole.AcceptRole): GO_ON,
+        box.addButton("Continue in the background", QMessageBox.ButtonRole.AcceptRole): GO_ON,
         box.addButton("Stop the training", QMessageBox.ButtonRole.DestructiveRole): STOP,
-        box.addButton("Stay here", QMessageBox.ButtonRole.RejectRole): STAY,
+        box.addButton("Keep the window open", QMessageBox.ButtonRole.RejectRole): STAY,
     }
     box.exec()
     return buttons.get(box.clickedButton(), STAY)
 
 
-class Farewell(QObject):
-    """Watches a window for its close, without keeping it.
+class CloseGuard(QObject):
+    """Asks before a window closes, without keeping a reference to it.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ class Farewell(QObject):
 
     def __init__(self, viewer_state: ViewerState, window: QWidget) -> None:
         super().__init__(viewer_state)
-        self._desk = viewer_state
+        self._viewer_state = viewer_state
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Ask before the window closes, if a training runs."""
         if isinstance(watched, QWidget) and event.type() == QEvent.Type.Close:
-            learning = self._desk.learning
-            if not self._desk.closed and learning is not None and learning.running:
+            learning = self._viewer_state.learning
+            if not self._viewer_state.closed and learning is not None and learning.running:
                 answer = ask(watched)
                 if answer == STAY:
                     event.ignore()

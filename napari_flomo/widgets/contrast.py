@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.widgets.reading import contrast_limits
+from napari_flomo.widgets.reader import contrast_limits
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -87,9 +87,9 @@ def _step_label(viewer_state: ViewerState, by: int) -> None:
 
 
 def _attempt(viewer: napari.viewer.Viewer, action: Callable[[ViewerState], object]) -> None:
-    from napari_flomo.widgets.viewer_state import desk_of
+    from napari_flomo.widgets.viewer_state import viewer_state_of
 
-    viewer_state = desk_of(viewer)
+    viewer_state = viewer_state_of(viewer)
     try:
         action(viewer_state)
     except FlomoError as error:

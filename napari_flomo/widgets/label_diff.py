@@ -1,8 +1,8 @@
-"""What happens to a labels layer between two looks at it.
+"""Find changes of a labels layer by comparing it with a copy.
 
-napari tells of a finished stroke, but not of an undo, and its history is its own affair. So the
-voxels themselves are compared with a copy: whatever changed them (brush, bucket, polygon, undo,
-another plugin) is found, and a locked label gets its voxels back.
+napari emits an event after a stroke, but none after an undo, and its history is private. Comparing
+finds every change (brush, bucket, polygon, undo, another plugin), and a locked label gets its
+voxels back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SETTLE_MS = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
+class LabelChange:
     """Voxels that have other labels now.
 
     Attributes
@@ -50,15 +50,15 @@ class Change:
         return self.indices.size > 0
 
 
-class PaintWatch(QObject):
-    """Watches one labels layer.
+class LabelWatcher(QObject):
+    """Watches the voxels of a labels layer.
 
     Parameters
     ----------
     layer
         Its data is an array in memory.
     changed
-        Called with every `Change`, also with an empty one when all of a stroke was refused.
+        Called with every `LabelChange`, also with an empty one when all of a stroke was refused.
     locked
         Asked for the codes of finished labels.
     """
@@ -66,7 +66,7 @@ class PaintWatch(QObject):
     def __init__(
         self,
         layer: Labels,
-        changed: Callable[[Change], None],
+        changed: Callable[[LabelChange], None],
         locked: Callable[[], frozenset[int]],
         parent: QObject | None = None,
     ) -> None:
@@ -84,28 +84,28 @@ class PaintWatch(QObject):
         layer.events.set_data.connect(self._on_drawn)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._settled.stop()
         self.layer.events.paint.disconnect(self._on_paint)
         self.layer.events.set_data.disconnect(self._on_drawn)
 
     def rebase(self) -> None:
-        """Take the labels as they are for unchanged, after the program itself put new ones."""
+        """Take the labels as unchanged, after the program itself replaced them."""
         self._settled.stop()
         self._before = np.array(self.layer.data)
 
     def settle(self) -> None:
-        """Look now, if something was drawn and waits to be looked at."""
+        """Compare now if something was drawn since the last comparison."""
         if self._settled.isActive():
             self._settled.stop()
             self._on_settled()
 
     def look(self, kind: ChangeKind = "undo", region: tuple[slice, ...] | None = None) -> bool:
-        """Compare now, everywhere or in a region; tell of what changed, and whether it did."""
+        """Compare now, everywhere or in a region; return True if there are changes."""
         self._settled.stop()
         data, before = self.layer.data, self._before
         if data.shape != before.shape:
-            return False  # replaced by somebody; the owner of the layer sees to it
+            return False  # the array was replaced; the owner of the layer handles that
         box = region or tuple(slice(0, length) for length in data.shape)
         if np.array_equal(data[box], before[box]):
             return False
@@ -128,7 +128,7 @@ class PaintWatch(QObject):
                     self.layer.refresh()
         before[where] = new
         indices = np.ravel_multi_index(where, data.shape)
-        self._changed(Change(kind, indices, old, new, refused))
+        self._changed(LabelChange(kind, indices, old, new, refused))
         return True
 
     def _on_paint(self, event: Any) -> None:

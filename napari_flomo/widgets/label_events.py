@@ -8,28 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.session import messages
-from napari_flomo.widgets.label_diff import Change, PaintWatch
+from napari_flomo.widgets.label_diff import LabelChange, LabelWatcher
 from napari_flomo.widgets.label_locks import LockGuard
 from napari_flomo.widgets.layers import KEY, Grid
 
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
-def follow(viewer_state: ViewerState, entry: Entry) -> None:
-    """Follow every stroke on the labels of an image."""
+def follow(viewer_state: ViewerState, entry: ImageLayers) -> None:
+    """Report every change of a labels layer to the session."""
     image = viewer_state.opened(entry)
     assert entry.labels is not None
     assert image is not None
-    entry.watch = PaintWatch(
+    entry.watch = LabelWatcher(
         entry.labels,
         lambda change: _on_change(viewer_state, entry, change),
         lambda: image.locked,
         parent=viewer_state,
     )
-    entry.guard = LockGuard(
+    entry.lock_guard = LockGuard(
         entry.labels,
         lambda: image.locked,
         lambda codes: _say_refused(viewer_state, image, codes),
@@ -37,12 +37,12 @@ def follow(viewer_state: ViewerState, entry: Entry) -> None:
     )
 
 
-def stop_following(entry: Entry) -> None:
-    """Let go of the labels layer, with the last of its changes."""
-    if entry.guard is not None:
-        entry.guard.close()
-        entry.guard.deleteLater()
-        entry.guard = None
+def stop_following(entry: ImageLayers) -> None:
+    """Report the last changes of a labels layer and stop following it."""
+    if entry.lock_guard is not None:
+        entry.lock_guard.close()
+        entry.lock_guard.deleteLater()
+        entry.lock_guard = None
     if entry.watch is not None:
         entry.watch.look()
         entry.watch.close()
@@ -50,7 +50,7 @@ def stop_following(entry: Entry) -> None:
         entry.watch = None
 
 
-def _on_change(viewer_state: ViewerState, entry: Entry, change: Change) -> None:
+def _on_change(viewer_state: ViewerState, entry: ImageLayers, change: LabelChange) -> None:
     image = viewer_state.opened(entry)
     if image is None or image.labels is None:
         return
@@ -59,14 +59,14 @@ def _on_change(viewer_state: ViewerState, entry: Entry, change: Change) -> None:
     if not change:
         return
     indices, old, new = _in_image(entry, change)
-    places = viewer_state.session.edit(image.key, indices, old, new, change.kind)
-    if change.kind != "stroke" and viewer_state.place(entry) not in places:
-        shown = ", ".join(str(place.slice + 1) for place in places[:3])
+    slices = viewer_state.session.edit(image.key, indices, old, new, change.kind)
+    if change.kind != "stroke" and viewer_state.position(entry) not in slices:
+        shown = ", ".join(str(index.slice + 1) for index in slices[:3])
         viewer_state.say(f"That changed slice {shown}, which is not on the screen.")
 
 
 def _in_image(
-    entry: Entry, change: Change
+    entry: ImageLayers, change: LabelChange
 ) -> tuple[NDArray[np.int64], NDArray[np.integer], NDArray[np.integer]]:
     """Return indices, old and new labels of a change in the axis order of the image."""
     assert entry.labels is not None

@@ -1,9 +1,9 @@
-"""A locked label does not give way under the brush.
+"""Protect locked labels from napari's painting tools.
 
-napari has no public place to say so: its own "preserve labels" protects all labels at once. Brush,
-bucket and polygon all pass through one inner method of the layer, so the mask is cut there, and the
-undo history holds what was really painted. Where a napari has no such method, `PaintWatch` gives
-the voxels back when the button is released, as it does for whatever else changes them.
+napari has no public hook for this: its own "preserve labels" protects all labels at once. Brush,
+bucket and polygon use one private method of the layer, so the mask is cut there, and the undo
+history holds what was really painted. If a version of napari lacks that method, `LabelWatcher`
+restores the voxels when the button is released, as it does after any other change.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 _INNER = "_apply_mask_to_data"
 TELL_MS = 150
-"""A drag refuses dozens of times; it is said once, when the hand rests."""
+"""A drag is refused dozens of times; it is reported once, when the mouse rests."""
 
 
 class LockGuard(QObject):
-    """Keeps paint away from locked labels while it is painted.
+    """Keeps locked labels from being painted on.
 
     Parameters
     ----------
     layer
-        To be guarded.
+        The labels to protect.
     locked
         Asked for the codes of finished labels.
     refused
@@ -57,7 +57,7 @@ class LockGuard(QObject):
             setattr(layer, _INNER, self._paint)
 
     def close(self) -> None:
-        """Guard no more."""
+        """Stop protecting."""
         self._rested.stop()
         if self._inner is not None:
             delattr(self._layer, _INNER)  # the class has its own

@@ -137,7 +137,7 @@ def volume_of_layer(layer: Image, slice_axis: str | None = None) -> Volume:
     """Return the image of a layer with the geometry that is known best.
 
     That is the file's own for a layer of our reader (with the layer's scale, if that was changed
-    since: somebody mended a wrong spacing), and for all others scale, rotation, translation and
+    since to correct a wrong spacing), and for all others scale, rotation, translation and
     affine together. Of a multiscale image the finest level is taken; a lazy array is computed.
 
     Parameters
@@ -227,7 +227,7 @@ def axes_of(layer: Image) -> tuple[str, ...]:
 
 
 def geometry_of_layer(layer: Layer | Mapping[str, Any], name: str | None = None) -> Geometry:
-    """Compose scale, shear, rotation, translation and affine of a layer into a geometry.
+    """Combine scale, shear, rotation, translation and affine of a layer into a geometry.
 
     Parameters
     ----------
@@ -316,7 +316,7 @@ def size_text(data: Any) -> str:
 
 
 def _rescaled(geometry: Geometry, scale: NDArray[np.floating]) -> Geometry:
-    """Take over a scale that was changed in the viewer; places and directions stay."""
+    """Apply a scale that was changed in the viewer; origin and direction stay."""
     z, y, x = (float(step) for step in scale[-3:])
     if np.allclose((x, y, z), geometry.spacing, rtol=1e-6, atol=0):
         return geometry

@@ -1,4 +1,4 @@
-"""Work from other threads, done in the thread of the window."""
+"""Call functions from other threads in the thread of the window."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from qtpy.QtCore import QObject, Qt, Signal, Slot
 
 
-class Marshal(QObject):
-    """Calls functions in the thread it was made in, when that comes to it.
+class MainThread(QObject):
+    """Calls functions in the thread in which it was created.
 
-    Workers and background writers report from threads of their own, where no widget may be touched.
+    Workers and background writers report from their own threads, where widgets must not be used.
     """
 
     _handed_over = Signal(object)
@@ -20,10 +20,10 @@ class Marshal(QObject):
         self._handed_over.connect(self._run, Qt.ConnectionType.QueuedConnection)
 
     def __call__(self, function: Callable[[], None]) -> None:
-        """Hand a function over; may be called from any thread."""
+        """Have a function called; may be used from any thread."""
         try:
             self._handed_over.emit(function)
-        except RuntimeError:  # the window is gone, and with it the reason to answer
+        except RuntimeError:  # the window was closed
             return
 
     @Slot(object)

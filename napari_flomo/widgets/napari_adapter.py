@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Message, Place, uncertainty_maps
+from napari_flomo.session import Message, SliceIndex, messages, uncertainty_maps
 from napari_flomo.widgets import label_events, navigation, results
-from napari_flomo.widgets.computing import wants_computing
 from napari_flomo.widgets.layers import Grid
+from napari_flomo.widgets.lazy_image import wants_computing
 
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
     from napari_flomo.volumes import Volume
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
@@ -48,20 +48,20 @@ class NapariAdapter:
         except FlomoError:
             return None
 
-    def position(self, key: str) -> Place:
+    def position(self, key: str) -> SliceIndex:
         """Return the frame and slice of an image on the screen."""
-        return self._state.place(self._entry(key))
+        return self._state.position(self._entry(key))
 
-    def go_to(self, key: str, place: Place) -> None:
+    def go_to(self, key: str, index: SliceIndex) -> None:
         """Move the sliders to a slice of an image."""
         entry = self._entry(key)
-        navigation.go_to(self._state.viewer, entry.image, place, self._state.order(entry))
+        navigation.go_to(self._state.viewer, entry.image, index, self._state.order(entry))
 
     def add_image(self, volume: Volume, name: str) -> str:
         """Add an image layer and return the key of its image."""
         from napari.layers import Image
 
-        from napari_flomo.widgets.reading import layer_data
+        from napari_flomo.widgets.reader import layer_data
 
         data, arguments, _kind = layer_data(volume)
         layer = self._state.viewer.add_layer(Image(data, **(arguments | {"name": name})))
@@ -123,7 +123,7 @@ class NapariAdapter:
             entry.uncertainty.contrast_limits = (0, largest)
         self._state.current_changed.emit()
 
-    def _add_labels(self, entry: Entry, image: OpenImage, grid: Grid) -> None:
+    def _add_labels(self, entry: ImageLayers, image: OpenImage, grid: Grid) -> None:
         state = self._state
         assert image.labels is not None
         assert image.segmentation is not None
@@ -139,7 +139,7 @@ class NapariAdapter:
         )
         label_events.follow(state, entry)
 
-    def _update_labels(self, entry: Entry, image: OpenImage, grid: Grid) -> None:
+    def _update_labels(self, entry: ImageLayers, image: OpenImage, grid: Grid) -> None:
         """Show new labels in the layer that is there, as one step of its undo history.
 
         The layer keeps its array, which the session then shares again.
@@ -153,8 +153,8 @@ class NapariAdapter:
         watch.rebase()
         self._state.session.set_labels(image.key, grid.array(layer.data))
 
-    def _entry(self, key: str) -> Entry:
+    def _entry(self, key: str) -> ImageLayers:
         entry = self._state.entry_with(key)
         if entry is None:
-            raise FlomoError("This image is not open any more; open it again.")
+            raise FlomoError(messages.NOT_OPEN)
         return entry

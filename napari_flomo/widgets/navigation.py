@@ -1,10 +1,10 @@
-"""Where the viewer is in an image, and how to bring it elsewhere."""
+"""The slice on the screen, and how to show another one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_flomo.session import Place
+from napari_flomo.session import SliceIndex
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_flomo.volumes.slice_axis import Order
 
 
-def place_in(viewer: Viewer, layer: Layer, order: Order = (0, 1, 2)) -> Place:
+def slice_on_screen(viewer: Viewer, layer: Layer, order: Order = (0, 1, 2)) -> SliceIndex:
     """Return the frame and slice of a layer that the viewer shows, the nearest there is.
 
     ``order`` is that of `napari_flomo.widgets.layers.order_on`.
@@ -25,21 +25,21 @@ def place_in(viewer: Viewer, layer: Layer, order: Order = (0, 1, 2)) -> Place:
         for value, length in zip(index, shape[: layer.ndim], strict=True)
     ]
     if layer.ndim == 2:
-        return Place(0, 0)
-    return Place(nearest[0] if layer.ndim == 4 else 0, nearest[layer.ndim - 3 + order[0]])
+        return SliceIndex(0, 0)
+    return SliceIndex(nearest[0] if layer.ndim == 4 else 0, nearest[layer.ndim - 3 + order[0]])
 
 
-def go_to(viewer: Viewer, layer: Layer, place: Place, order: Order = (0, 1, 2)) -> None:
+def go_to(viewer: Viewer, layer: Layer, index: SliceIndex, order: Order = (0, 1, 2)) -> None:
     """Show a frame and slice of a layer; axes that are on the screen stay as they are."""
     if layer.ndim == 2:
         return
     shape = layer.data.shape if not layer.multiscale else layer.data[0].shape
-    index = [(length - 1) / 2 for length in shape[: layer.ndim]]
+    point = [(length - 1) / 2 for length in shape[: layer.ndim]]
     slices = layer.ndim - 3 + order[0]
-    index[slices] = place.slice
+    point[slices] = index.slice
     if layer.ndim == 4:
-        index[0] = place.frame
-    world = layer.data_to_world(index)
+        point[0] = index.frame
+    world = layer.data_to_world(point)
     before = viewer.dims.ndim - layer.ndim
     changed = [0, slices] if layer.ndim == 4 else [slices]  # rows and columns stay where they are
     displayed = set(viewer.dims.displayed)
@@ -48,9 +48,9 @@ def go_to(viewer: Viewer, layer: Layer, place: Place, order: Order = (0, 1, 2)) 
 
 
 def face(viewer: Viewer, layer: Layer, order: Order) -> bool:
-    """Show the slices of a layer that has them on another axis than the first; tell if it did not.
+    """Turn the view to the slices of a layer; return True if it showed them from the side.
 
-    napari cuts through the first axes of a layer, and would show such slices from the side.
+    napari slices along the first axes of a layer, and shows slices on other axes from the side.
     """
     if layer.ndim == 2 or viewer.dims.ndisplay != 2 or order == (0, 1, 2):
         return False

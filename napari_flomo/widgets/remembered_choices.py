@@ -1,4 +1,4 @@
-"""What is remembered of an image and a model from one day to the next."""
+"""Review and contrast that are remembered between sessions."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from napari_flomo.widgets import contrast, navigation
 
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage, Preferences
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 SETTLE_MS = 500
-"""A slider that is dragged changes the contrast a hundred times; the last one counts."""
+"""A slider that is dragged changes the contrast many times; the last value counts."""
 
 
-class Memory(QObject):
-    """Recalls the review of an image and the contrast of a model, and keeps them."""
+class RememberedChoices(QObject):
+    """Saves and restores the review of each image and the contrast of each model."""
 
     def __init__(self, viewer_state: ViewerState, preferences: Preferences) -> None:
         super().__init__(viewer_state)
-        self._desk = viewer_state
+        self._viewer_state = viewer_state
         self._preferences = preferences
-        self._touched: Entry | None = None
+        self._touched: ImageLayers | None = None
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLE_MS)
         self._settled.timeout.connect(self.keep_contrast)
 
-    def recall(self, entry: Entry, image: OpenImage, review: bool = True) -> None:
-        """Take up the review where it was, with the contrast that was chosen for the model.
+    def recall(self, entry: ImageLayers, image: OpenImage, review: bool = True) -> None:
+        """Restore the review of an image and the contrast that was chosen for its model.
 
         ``review`` is False where the image brings its own review, as after a crash.
         """
@@ -42,11 +42,12 @@ class Memory(QObject):
         entry.recalled = True
         remembered = self._preferences.review(image.hash) if review else None
         if remembered is not None and image.review is not None:
-            with suppress(FlomoError):  # of another shape: start anew
+            with suppress(FlomoError):  # of another shape: start over
                 image.review.restore(remembered)
                 if image.review.current is not None:
-                    order = self._desk.order(entry)
-                    navigation.go_to(self._desk.viewer, entry.image, image.review.current, order)
+                    state = self._viewer_state
+                    order = state.order(entry)
+                    navigation.go_to(state.viewer, entry.image, image.review.current, order)
         if entry.image.rgb:
             return
         percentiles = self._preferences.contrast(_model_of(image))
@@ -55,21 +56,21 @@ class Memory(QObject):
         entry.image.events.contrast_limits.connect(lambda _event: self._on_contrast(entry))
 
     def keep_review(self, image: OpenImage | None) -> None:
-        """Keep how far a person is with an image."""
+        """Save the review of an image."""
         if image is not None and image.review is not None:
             self._preferences.set_review(image.hash, image.review.to_dict())
 
     def keep_contrast(self) -> None:
-        """Keep the contrast that was last chosen."""
+        """Save the contrast that was chosen last."""
         entry, self._touched = self._touched, None
         self._settled.stop()
-        image = None if entry is None else self._desk.opened(entry)
+        image = None if entry is None else self._viewer_state.opened(entry)
         if entry is not None and image is not None and image.segmentation is not None:
             chosen = contrast.percentiles_of(entry.image, image.volume.data)
             self._preferences.set_contrast(_model_of(image), *chosen)
 
-    def _on_contrast(self, entry: Entry) -> None:
-        if not self._desk.closed:
+    def _on_contrast(self, entry: ImageLayers) -> None:
+        if not self._viewer_state.closed:
             self._touched = entry
             self._settled.start()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_flomo.session.messages import proposed_name
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import overlay
 from napari_flomo.widgets.layers import KEY, SAVED, Grid, transform_of
@@ -118,7 +119,7 @@ def add_network_contours(
 
     layer = Labels(
         grid.layer_data(labels),
-        name=f"{image.name} as the network found it",
+        name=proposed_name(image.name),
         colormap=label_colours(card),
         opacity=1.0,
         metadata={KEY: grid},

@@ -1,4 +1,4 @@
-"""The slices in the order of uncertainty, as a table."""
+"""A table of the slices in the order of uncertainty."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_flomo.session import Place, Review, SliceState
+from napari_flomo.session import Review, SliceIndex, SliceState
 from napari_flomo.session.messages import REVIEW_COLUMNS, review_row
 
 _STATE_COLOURS = {
@@ -20,7 +20,7 @@ class ReviewList(QTableWidget):
     """One row for each segmented slice, the most uncertain first."""
 
     chosen = Signal(object)
-    """A `Place` was clicked."""
+    """A `SliceIndex` was clicked."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(REVIEW_COLUMNS), parent)
@@ -36,26 +36,26 @@ class ReviewList(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.cellClicked.connect(lambda row, _column: self.chosen.emit(self.places[row]))
-        self.places: tuple[Place, ...] = ()
+        self.cellClicked.connect(lambda row, _column: self.chosen.emit(self.slices[row]))
+        self.slices: tuple[SliceIndex, ...] = ()
 
     def show_review(self, review: Review | None, moving: bool) -> None:
         """Show a review; ``moving`` where there are frames to be named."""
-        self.places = () if review is None else review.order
-        self.setRowCount(len(self.places))
-        for row, place in enumerate(self.places):
+        self.slices = () if review is None else review.order
+        self.setRowCount(len(self.slices))
+        for row, index in enumerate(self.slices):
             assert review is not None
-            colour = _STATE_COLOURS[review.state(place)]
-            for column, text in enumerate(review_row(review, place, moving)):
+            colour = _STATE_COLOURS[review.state(index)]
+            for column, text in enumerate(review_row(review, index, moving)):
                 item = self.item(row, column) or _new_item(self, row, column)
                 item.setText(text)
                 if column == 2:
                     item.setData(Qt.ItemDataRole.ForegroundRole, QColor(colour) if colour else None)
 
-    def mark(self, place: Place | None) -> None:
+    def mark(self, index: SliceIndex | None) -> None:
         """Select the row of the slice that is on the screen."""
-        if place in self.places:
-            row = self.places.index(place)
+        if index in self.slices:
+            row = self.slices.index(index)
             if row != self.currentRow():
                 self.setCurrentCell(row, 0)
         else:
@@ -69,7 +69,7 @@ class ReviewList(QTableWidget):
             return
         super().keyPressEvent(event)
         if event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down) and self.currentRow() >= 0:
-            self.chosen.emit(self.places[self.currentRow()])
+            self.chosen.emit(self.slices[self.currentRow()])
 
 
 def _new_item(table: QTableWidget, row: int, column: int) -> QTableWidgetItem:

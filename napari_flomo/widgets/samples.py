@@ -6,7 +6,7 @@ from importlib.resources import as_file, files
 from typing import Any
 
 from napari_flomo.volumes import read
-from napari_flomo.widgets.reading import LayerData, layer_data
+from napari_flomo.widgets.reader import LayerData, layer_data
 
 
 def volume() -> list[LayerData]:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Structures(QWidget):
-    """The structures of the current image, as large as they are now."""
+    """The structures of the current image and their present sizes."""
 
     def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._desk = viewer_state
+        self._viewer_state = viewer_state
         self._shown: tuple[object, ...] = ()
         self.brushes: dict[int, QPushButton] = {}
         self.sizes: dict[int, QLabel] = {}
@@ -43,8 +43,8 @@ class Structures(QWidget):
 
     def refresh(self) -> None:
         """Show the current image; quick enough for every stroke."""
-        entry = self._desk.current
-        image = None if entry is None else self._desk.opened(entry)
+        entry = self._viewer_state.current
+        image = None if entry is None else self._viewer_state.opened(entry)
         card = None if image is None or image.segmentation is None else image.segmentation.card
         labels = () if card is None else card.labels[1:]
         if labels != self._shown:
@@ -52,7 +52,7 @@ class Structures(QWidget):
         if entry is None or image is None or image.counts is None:
             self.heart.clear()
             return
-        frame = self._desk.place(entry).frame
+        frame = self._viewer_state.position(entry).frame
         selected = None if entry.labels is None else entry.labels.selected_label
         for code, size in self.sizes.items():
             ml = image.counts.ml(code, frame)
@@ -91,7 +91,7 @@ class Structures(QWidget):
             size.setToolTip(f"Volume of the {label.name} in the frame on the screen")
             lock = QCheckBox("lock")
             lock.setToolTip(
-                f"The {label.name} is finished: neither brush nor another run changes its voxels"
+                f"The {label.name} is locked: neither the brush nor another run changes its voxels"
             )
             lock.toggled.connect(partial(self._lock, label.code))
             for column, widget in enumerate((brush, name, size, lock)):
@@ -100,21 +100,21 @@ class Structures(QWidget):
             self.locks[label.code] = lock
 
     def _paint_with(self, code: int, _checked: bool = False) -> None:
-        entry = self._desk.current
+        entry = self._viewer_state.current
         if entry is not None and entry.labels is not None:
-            self._desk.viewer.layers.selection.active = entry.labels
+            self._viewer_state.viewer.layers.selection.active = entry.labels
             entry.labels.selected_label = code
             entry.labels.mode = "paint"
         self.refresh()
 
     def _lock(self, code: int, locked: bool) -> None:
         try:
-            self._desk.presenter.lock(self._desk.key, code, locked)
+            self._viewer_state.presenter.lock(self._viewer_state.key, code, locked)
         except FlomoError as error:
-            self._desk.say(str(error), "warning")
+            self._viewer_state.say(str(error), "warning")
 
     def _heart_text(self, image: OpenImage) -> str:
-        heart = self._desk.session.measures(image.key)
+        heart = self._viewer_state.session.measures(image.key)
         if heart is None or image.segmentation is None:
             return ""
         text, ventricles = heart_text(heart), (heart.left, heart.right)
@@ -124,7 +124,7 @@ class Structures(QWidget):
 
 
 def heart_text(heart: HeartMeasures) -> str:
-    """Say what a heart's numbers are, in rich text; what nobody knows is left out."""
+    """Describe the measures of a heart in rich text; unknown ones are left out."""
     lines = []
     for name, ventricle in (("Left", heart.left), ("Right", heart.right)):
         if ventricle is not None and ventricle.edv_ml is not None:

@@ -13,24 +13,24 @@ import napari
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_flomo.jobs import Worker
 from napari_flomo.session import (
     CorrectionWriter,
     Message,
-    Place,
     Preferences,
     Presenter,
     Session,
+    SliceIndex,
+    Worker,
 )
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import label_events
-from napari_flomo.widgets.close_guard import Farewell
-from napari_flomo.widgets.entries import Entry, is_image
+from napari_flomo.widgets.close_guard import CloseGuard
+from napari_flomo.widgets.image_layers import ImageLayers, is_image
 from napari_flomo.widgets.layers import volume_of_layer
-from napari_flomo.widgets.main_thread import Marshal
+from napari_flomo.widgets.main_thread import MainThread
 from napari_flomo.widgets.napari_adapter import NapariAdapter
-from napari_flomo.widgets.navigation import place_in
-from napari_flomo.widgets.remembered_choices import Memory
+from napari_flomo.widgets.navigation import slice_on_screen
+from napari_flomo.widgets.remembered_choices import RememberedChoices
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -39,28 +39,28 @@ if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
     from napari_flomo.session.learning import Learning
     from napari_flomo.volumes.slice_axis import Order
-    from napari_flomo.widgets.computing import Computing
+    from napari_flomo.widgets.lazy_image import LazyComputation
 
 
 class ViewerState(QObject):
-    """What the panels of one viewer share.
+    """The state that the panels of one window share.
 
     Parameters
     ----------
     viewer
         The napari window.
     worker, preferences
-        Injected by tests; of its own by default.
+        For tests; created by default.
     """
 
     current_changed = Signal()
-    """Another image is the one to work on, or its name or layers changed."""
+    """The current image, its name or its layers changed."""
     happened = Signal(object)
     """An `Event` of the session; layers are up to date already."""
     models_changed = Signal(str)
-    """Another model is the one to use: its name."""
+    """Another model was chosen; carries its name."""
     computing_changed = Signal()
-    """A lazy image is computed, or not any more."""
+    """The computation of a lazy image started or ended."""
     moved = Signal()
     """The viewer shows another slice."""
     said = Signal(object)
@@ -74,7 +74,7 @@ class ViewerState(QObject):
     ) -> None:
         super().__init__()
         self._viewer = weakref.ref(viewer)
-        self._marshal = Marshal(self)
+        self._main_thread = MainThread(self)
         self._worker = worker or Worker()
         self.preferences = chosen = preferences or Preferences()
         writer = CorrectionWriter(
@@ -85,13 +85,13 @@ class ViewerState(QObject):
         self.adapter = NapariAdapter(self)
         self.session = Session(self._worker, self.adapter.dispatch, writer)
         self.presenter = Presenter(self.session, self.adapter, self.preferences)
-        self.memory = Memory(self, self.preferences)
-        self._entries: list[Entry] = []
-        self._current: Entry | None = None
-        self._computing: Computing | None = None
+        self.memory = RememberedChoices(self, self.preferences)
+        self._entries: list[ImageLayers] = []
+        self._current: ImageLayers | None = None
+        self._computing: LazyComputation | None = None
         self.learning: Learning | None = None
         self.closed = False
-        self._housed = False  # the window itself is not kept: it could not go
+        self._has_window = False  # without a reference, so that the window can be deleted
         self._unsubscribe = self.session.subscribe(self.happened.emit)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -105,28 +105,28 @@ class ViewerState(QObject):
     def viewer(self) -> Viewer:
         """The napari window."""
         viewer = self._viewer()
-        assert viewer is not None, "the viewer_state outlived its window"
+        assert viewer is not None, "the state outlived its window"
         return viewer
 
     @property
-    def in_thread(self) -> Marshal:
-        """Hands functions over to the window's thread."""
-        return self._marshal
+    def in_thread(self) -> MainThread:
+        """Calls functions in the thread of the window."""
+        return self._main_thread
 
     def live_in(self, window: QObject) -> None:
-        """End with a window."""
-        if not self._housed:
-            self._housed = True
+        """Close this state together with a window."""
+        if not self._has_window:
+            self._has_window = True
             window.destroyed.connect(self.close)
             if isinstance(window, QWidget):
-                Farewell(self, window)
+                CloseGuard(self, window)
 
     def learn(self) -> Learning:
-        """Return what is behind the Learn panel; looks for a training of an earlier day once."""
+        """Return the state of the Learn panel; the first call looks for an earlier training."""
         if self.learning is None:
             from napari_flomo.session.learning import Learning
 
-            self.learning = Learning(self._marshal)
+            self.learning = Learning(self._main_thread)
         return self.learning
 
     def use_model(self, name: str) -> None:
@@ -135,7 +135,7 @@ class ViewerState(QObject):
         self.models_changed.emit(name)
 
     def warm_up(self, model: str) -> None:
-        """Let the worker load a model now, so that the first click is as quick as later ones."""
+        """Load a model in the worker now, so that the first run starts as quickly as later ones."""
         if model:
             self._worker.preload(model, self.preferences.device)
 
@@ -154,27 +154,27 @@ class ViewerState(QObject):
     # Images
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[ImageLayers, ...]:
         """All image layers that can be segmented, in the order of the layer list."""
         order = {id(layer): number for number, layer in enumerate(self.viewer.layers)}
         return tuple(sorted(self._entries, key=lambda entry: order.get(id(entry.image), -1)))
 
     @property
-    def current(self) -> Entry | None:
+    def current(self) -> ImageLayers | None:
         """The image to work on: the selected one, or the one a selected result belongs to."""
         return self._current
 
-    def choose(self, entry: Entry | None) -> None:
+    def choose(self, entry: ImageLayers | None) -> None:
         """Work on another image."""
         if entry is not self._current:
             self._current = entry
             self.current_changed.emit()
 
-    def entry_of(self, layer: Layer | None) -> Entry | None:
+    def entry_of(self, layer: Layer | None) -> ImageLayers | None:
         """Return the image that a layer is or belongs to."""
         return next((one for one in self._entries if layer in one.layers), None)
 
-    def entry_with(self, key: str) -> Entry | None:
+    def entry_with(self, key: str) -> ImageLayers | None:
         """Return the image with a key of the session."""
         return next((one for one in self._entries if one.key == key), None)
 
@@ -183,22 +183,22 @@ class ViewerState(QObject):
         """The current image in the session; None before it was segmented."""
         return None if self._current is None else self._current.key
 
-    def opened(self, entry: Entry) -> OpenImage | None:
+    def opened(self, entry: ImageLayers) -> OpenImage | None:
         """Return what the session knows of an image; None before the first run."""
         return None if entry.key is None else self.session.image(entry.key)
 
     @property
-    def computing(self) -> Computing | None:
+    def computing(self) -> LazyComputation | None:
         """The lazy image that is computed now, before it is segmented."""
         return self._computing
 
-    def set_computing(self, computing: Computing | None) -> None:
-        """Take note that a lazy image is computed, or that this is over."""
+    def set_computing(self, computing: LazyComputation | None) -> None:
+        """Set the lazy image that is being computed; None when it is done."""
         self._computing = computing
         self.computing_changed.emit()
 
-    def adopt(self, entry: Entry, volume: Volume | None = None) -> OpenImage:
-        """Take an image into the session, or anew if it is another image by now.
+    def adopt(self, entry: ImageLayers, volume: Volume | None = None) -> OpenImage:
+        """Open an image in the session; open it again if its layer was changed.
 
         Raises
         ------
@@ -214,11 +214,11 @@ class ViewerState(QObject):
             entry.seen = look
         return self.session.image(entry.key)
 
-    def place(self, entry: Entry) -> Place:
+    def position(self, entry: ImageLayers) -> SliceIndex:
         """Return the frame and slice of an image that is on the screen."""
-        return place_in(self.viewer, entry.image, self.order(entry))
+        return slice_on_screen(self.viewer, entry.image, self.order(entry))
 
-    def order(self, entry: Entry) -> Order:
+    def order(self, entry: ImageLayers) -> Order:
         """Return for slices, rows and columns of an image which dimension of its layer each is."""
         image = self.opened(entry)
         return entry.order(None if image is None else image.volume)
@@ -227,13 +227,13 @@ class ViewerState(QObject):
         """Show a message in whatever panel is open."""
         self.said.emit(Message(text, level, details))
 
-    # Layers that come, go and are renamed
+    # Layer events
 
     def _on_layers(self, _event: Any = None) -> None:
         known = {id(entry.image) for entry in self._entries}
         for layer in self.viewer.layers:
             if is_image(layer) and id(layer) not in known:
-                self._entries.append(Entry(layer))
+                self._entries.append(ImageLayers(layer))
         self.current_changed.emit()
 
     def _on_removed(self, event: Any) -> None:
@@ -276,7 +276,7 @@ class ViewerState(QObject):
     def _on_moved(self, _event: Any = None) -> None:
         self.moved.emit()
 
-    def close_image(self, entry: Entry) -> None:
+    def close_image(self, entry: ImageLayers) -> None:
         """Close an image that was changed or removed; its result layers stay, if there are any."""
         self._put_away(entry)
         key, entry.key, entry.recalled = entry.key, None, False
@@ -284,23 +284,23 @@ class ViewerState(QObject):
         if key is not None:
             self.session.remove(key)
 
-    def _put_away(self, entry: Entry) -> None:
+    def _put_away(self, entry: ImageLayers) -> None:
         self.memory.keep_review(self.opened(entry))
         label_events.stop_following(entry)
         if entry.key is not None:
             self.session.labels_removed(entry.key)
 
 
-_DESKS: weakref.WeakKeyDictionary[Any, ViewerState] = weakref.WeakKeyDictionary()
+_STATES: weakref.WeakKeyDictionary[Any, ViewerState] = weakref.WeakKeyDictionary()
 
 
-def desk_of(viewer: Viewer, worker: Worker | None = None) -> ViewerState:
+def viewer_state_of(viewer: Viewer, worker: Worker | None = None) -> ViewerState:
     """Return the viewer_state of a viewer; it is made, with a worker, when the first panel opens.
 
     napari hands panels and commands nothing but the viewer, so this is where they find each other.
     """
     viewer = getattr(viewer, "__wrapped__", viewer)
-    viewer_state = _DESKS.get(viewer)
+    viewer_state = _STATES.get(viewer)
     if viewer_state is None or viewer_state.closed:
-        viewer_state = _DESKS[viewer] = ViewerState(viewer, worker)
+        viewer_state = _STATES[viewer] = ViewerState(viewer, worker)
     return viewer_state

@@ -1,4 +1,4 @@
-"""Entry point of the 3D Slicer module FLoMo Segmentation; see ``FLoMoSegmentationLib``."""
+"""SceneImage point of the 3D Slicer module FLoMo Segmentation; see ``FLoMoSegmentationLib``."""
 
 from __future__ import annotations
 

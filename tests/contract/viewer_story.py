@@ -14,8 +14,8 @@ import numpy as np
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import CorrectionStore, default_store, unfinished
 from napari_flomo.jobs import State
-from napari_flomo.session import OpenImage, Place, Presenter, Session, SliceState
-from napari_flomo.session.learning import Learning
+from napari_flomo.session import OpenImage, Presenter, Session, SliceIndex, SliceState
+from napari_flomo.session.learning import FinetuneConfig, Learning
 from napari_flomo.session.overwrite import corrected_slices
 from napari_flomo.session.viewer import ViewerAdapter
 
@@ -89,17 +89,17 @@ def segment_and_edit(stage: Stage) -> OpenImage:
     assert np.array_equal(stage.shown(), wanted)
     assert np.array_equal(image.labels.data, wanted)
     assert np.argwhere(corrected_slices(image)).tolist() == [[0, 1]]
-    assert image.review.edits(Place(0, 1)) == 1
+    assert image.review.edits(SliceIndex(0, 1)) == 1
     assert image.autosave.flush(), "the stroke is on the disk"
     return image
 
 
 def accept_and_lock(stage: Stage, image: OpenImage) -> None:
     presenter, adapter, key = stage.presenter, stage.adapter, image.key
-    presenter.go_to(key, Place(0, 1))
-    assert adapter.position(key) == Place(0, 1)
+    presenter.go_to(key, SliceIndex(0, 1))
+    assert adapter.position(key) == SliceIndex(0, 1)
     following = presenter.accept(key)
-    assert image.review.state(Place(0, 1)) is SliceState.ACCEPTED
+    assert image.review.state(SliceIndex(0, 1)) is SliceState.ACCEPTED
     assert adapter.position(key) == following
     stage.wait(lambda: image.kept is not None)
     assert (image.kept.slices, image.kept.problem) == (1, None)
@@ -146,8 +146,8 @@ def learn(stage: Stage, trainer: str) -> None:
     learning = Learning(stage.adapter.dispatch, executable=trainer)
     changes: list[int] = []
     learning.subscribe(lambda: changes.append(1))
-    assert learning.waiting(DEFAULT_MODEL).slices == 1
-    training = learning.train(DEFAULT_MODEL)
-    stage.wait(lambda: training.state is State.DONE and len(changes) > 1)
-    assert learning.keep_old() == DEFAULT_MODEL
+    assert learning.available(DEFAULT_MODEL).slices == 1
+    run = learning.train(FinetuneConfig(base=DEFAULT_MODEL, store=learning.store))
+    stage.wait(lambda: run.state is State.DONE and len(changes) > 1)
+    assert learning.keep_parent() == DEFAULT_MODEL
     learning.close()

@@ -29,7 +29,7 @@ else:
 
     from napari_flomo.widgets.forms import set_choices
     from napari_flomo.widgets.layers import layer_of_volume
-    from napari_flomo.widgets.viewer_state import desk_of
+    from napari_flomo.widgets.viewer_state import viewer_state_of
 
 MANIFEST = "napari_flomo/napari.yaml"
 
@@ -198,7 +198,7 @@ def bench(
 
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(1400, 1000)
-    viewer_state = desk_of(viewer, worker)
+    viewer_state = viewer_state_of(viewer, worker)
     segment, review = (
         viewer.window.add_plugin_dock_widget("napari-flomo", name)[1]
         for name in ("Segment", "Review")

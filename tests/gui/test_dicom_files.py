@@ -15,9 +15,9 @@ pytest.importorskip("napari", reason="napari is not installed")
 
 from napari_flomo.volumes import Volume, read
 from napari_flomo.volumes.dicom.series import SeveralSeries
-from napari_flomo.widgets import choosing, reading
+from napari_flomo.widgets import reader, series_dialog
 from napari_flomo.widgets.layers import KEY
-from napari_flomo.widgets.reading import get_reader, read_layers
+from napari_flomo.widgets.reader import get_reader, read_layers
 
 PLUGIN = "napari-flomo"
 
@@ -97,8 +97,8 @@ def test_field_cases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(reading, "show_info", said.append)
-    monkeypatch.setattr(reading, "_DROP", type(reading._DROP)())
+    monkeypatch.setattr(reader, "show_info", said.append)
+    monkeypatch.setattr(reader, "_DROP", type(reader._DROP)())
     (layer,) = open_viewer().open(cases / place, plugin=PLUGIN)
     assert layer.data.shape == shape
     assert said == list(layer.metadata[KEY].notes)
@@ -119,7 +119,7 @@ def test_which_series(study: Path, cine: Volume, monkeypatch: pytest.MonkeyPatch
         one.SeriesInstanceUID, one.SOPInstanceUID = "1.2.3", f"1.2.3.{number}"
         one.SeriesDescription, one.StudyInstanceUID = "first slice", "1.2.9"
         one.save_as(study / f"other{number}.dcm")
-    monkeypatch.setattr(choosing, "_window", lambda: None)
+    monkeypatch.setattr(series_dialog, "_window", lambda: None)
     with pytest.raises(SeveralSeries, match="holds 2 series"):  # nobody to ask
         read_layers(study)
     asked: list[list[str]] = []
@@ -130,7 +130,7 @@ def test_which_series(study: Path, cine: Volume, monkeypatch: pytest.MonkeyPatch
             return names[chosen], accepted
 
         monkeypatch.setattr("qtpy.QtWidgets.QInputDialog.getItem", ask)
-        monkeypatch.setattr(choosing, "_window", object)
+        monkeypatch.setattr(series_dialog, "_window", object)
 
     answer(0, True)
     ((data, _, _),) = read_layers(study)

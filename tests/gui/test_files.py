@@ -17,8 +17,8 @@ from npe2.io_utils import read as read_with_napari
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, read, write
 from napari_flomo.widgets.layers import KEY, Grid, transform_of
-from napari_flomo.widgets.reading import get_reader, read_layers
-from napari_flomo.widgets.writing import write_layer
+from napari_flomo.widgets.reader import get_reader, read_layers
+from napari_flomo.widgets.writer import write_layer
 
 
 @pytest.fixture

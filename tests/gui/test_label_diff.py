@@ -20,7 +20,7 @@ from napari_flomo.corrections import (
     unfinished,
 )
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Place, SliceState
+from napari_flomo.session import SliceIndex, SliceState
 from napari_flomo.volumes import Volume, read
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -59,7 +59,7 @@ def test_a_stroke_is_found_measured_and_written_down(bench: Any, painted: Any) -
     assert added > 80
     assert image.counts.voxels(2, 0) == size + added
     assert bench.review.structures.sizes[2].text() == f"{image.counts.ml(2, 0):.1f} ml"
-    assert image.review.edits(Place(0, 1)) == 1
+    assert image.review.edits(SliceIndex(0, 1)) == 1
     replayed = journal_of(bench, painted)
     assert replayed.strokes == 1
     np.testing.assert_array_equal(replayed.labels.data, layer.data)
@@ -88,7 +88,7 @@ def test_undo_and_redo_are_written_down(bench: Any, painted: Any) -> None:
     image = bench.viewer_state.opened(painted)
     bench.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(layer.data, before)
-    bench.qtbot.waitUntil(lambda: image.review.edits(Place(0, 1)) == 0)
+    bench.qtbot.waitUntil(lambda: image.review.edits(SliceIndex(0, 1)) == 0)
     np.testing.assert_array_equal(journal_of(bench, painted).labels.data, before)
     bench.press(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.ShiftModifier)
     np.testing.assert_array_equal(layer.data, after)
@@ -103,11 +103,11 @@ def test_undo_works_across_accept(bench: Any, painted: Any) -> None:
     bench.stroke(layer, (1, 5, 10), (1, 5, 20))
     review = bench.viewer_state.opened(painted).review
     bench.click(bench.review.accept_button)
-    assert review.state(Place(0, 1)) is SliceState.ACCEPTED
-    assert bench.viewer_state.place(painted) != Place(0, 1)
+    assert review.state(SliceIndex(0, 1)) is SliceState.ACCEPTED
+    assert bench.viewer_state.position(painted) != SliceIndex(0, 1)
     bench.press(Qt.Key.Key_Z, CTRL)
     bench.qtbot.waitUntil(lambda: bool((layer.data == before).all()), timeout=20_000)
-    bench.qtbot.waitUntil(lambda: review.state(Place(0, 1)) is SliceState.SEEN)
+    bench.qtbot.waitUntil(lambda: review.state(SliceIndex(0, 1)) is SliceState.SEEN)
     replayed = journal_of(bench, painted)
     assert replayed.accepted == frozenset()
 
@@ -164,8 +164,8 @@ def test_what_was_accepted_on_another_day_comes_back(bench: Any, painted: Any) -
     bench.click(said.buttons[0])
     np.testing.assert_array_equal(again.labels.data, mine)
     image = bench.viewer_state.opened(again)
-    assert image.review.state(Place(0, 1)) is SliceState.ACCEPTED
-    assert image.confirmed == {Place(0, 1)}
+    assert image.review.state(SliceIndex(0, 1)) is SliceState.ACCEPTED
+    assert image.confirmed == {SliceIndex(0, 1)}
     bench.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(again.labels.data, found)
 
@@ -223,7 +223,7 @@ def test_fill_and_another_plugin(bench: Any, painted: Any) -> None:
     layer.fill((1, 32, 32), 2)
     assert (layer.data[1] == 3).sum() == 0
     review = bench.viewer_state.opened(painted).review
-    bench.qtbot.waitUntil(lambda: review.edits(Place(0, 1)) == 1)
+    bench.qtbot.waitUntil(lambda: review.edits(SliceIndex(0, 1)) == 1)
     layer.data[2] = 0  # in place, as a script does
     layer.refresh()
     bench.qtbot.waitUntil(lambda: bench.viewer_state.opened(painted).counts.voxels(3, 0) > 0)

@@ -170,7 +170,7 @@ def test_closing_the_window_asks(
     assert not window.close()
     assert window.isVisible()
     assert not training.state.final
-    (watcher,) = bench.viewer_state.findChildren(close_guard.Farewell)
+    (watcher,) = bench.viewer_state.findChildren(close_guard.CloseGuard)
     assert not watcher.eventFilter(window, QCloseEvent()), "the window may go"
     assert answers == []
     bench.viewer_state.learning.close()

@@ -17,9 +17,9 @@ import pytest
 pytest.importorskip("napari", reason="napari is not installed")
 
 from napari_flomo.corrections import journals_folder, unfinished
-from napari_flomo.session import Place, SliceState
+from napari_flomo.session import SliceIndex, SliceState
 from napari_flomo.volumes import Volume, write
-from napari_flomo.widgets.viewer_state import desk_of
+from napari_flomo.widgets.viewer_state import viewer_state_of
 
 PAINTER = """
 import os, sys
@@ -28,18 +28,18 @@ import numpy as np
 import napari
 from napari_flomo.models import info
 from napari_flomo.segmentation import Segmentation
-from napari_flomo.session import Place, Scope
+from napari_flomo.session import SliceIndex, Scope
 from napari_flomo.session.merging import merge_result, put_result
 from napari_flomo.volumes import read
-from napari_flomo.widgets.viewer_state import desk_of
-from napari_flomo.widgets.reading import layer_data
+from napari_flomo.widgets.viewer_state import viewer_state_of
+from napari_flomo.widgets.reader import layer_data
 from qtpy.QtWidgets import QApplication
 
 path, progress = sys.argv[1:]
 viewer = napari.Viewer(show=True, show_welcome_screen=False)
 data, arguments, _ = layer_data(read(path))
 layer = viewer.add_image(data, **arguments)
-viewer_state = desk_of(viewer)
+viewer_state = viewer_state_of(viewer)
 entry = viewer_state.entry_of(layer)
 image = viewer_state.adopt(entry)
 labels = image.volume.with_data((data > 150).astype(np.uint8) * 3)
@@ -104,18 +104,18 @@ def test_killed_while_painting_and_restored(
     restore, _discard = panel.message.buttons
     assert restore.text() == "Restore"
     restore.click()
-    viewer_state = desk_of(viewer)
+    viewer_state = viewer_state_of(viewer)
     entry = viewer_state.current
     np.testing.assert_array_equal(entry.image.data, volume.data)
     differing = int((entry.labels.data != painted).sum())
     assert differing <= 9, "at most the last stroke of the killed process is not the same"
     image = viewer_state.opened(entry)
     assert image.volume.geometry.same_space(volume.geometry)
-    assert image.review.order[0] == Place(0, 1), "the order of uncertainty was kept"
-    assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
-    assert image.review.edits(Place(0, 1)) > 0
+    assert image.review.order[0] == SliceIndex(0, 1), "the order of uncertainty was kept"
+    assert image.review.state(SliceIndex(0, 2)) is SliceState.ACCEPTED
+    assert image.review.edits(SliceIndex(0, 1)) > 0
     assert unfinished() == [], "it is open again, here"
-    assert image.confirmed == {Place(0, 2)}
+    assert image.confirmed == {SliceIndex(0, 2)}
     _dock, review = viewer.window.add_plugin_dock_widget("napari-flomo", "Review", tabify=True)
     assert review.uncertainty.form.map.current_choice == "Entropy (not computed)"
     assert review.uncertainty.compute_button.isEnabled()
@@ -123,7 +123,7 @@ def test_killed_while_painting_and_restored(
 
     entry.labels.selected_label = 3
     entry.labels.paint((0, 10, 10), 3)
-    qtbot.waitUntil(lambda: image.review.edits(Place(0, 0)) == 1)
+    qtbot.waitUntil(lambda: image.review.edits(SliceIndex(0, 0)) == 1)
     assert image.autosave.flush()
     entry.labels.save(str(tmp_path / "saved.nii.gz"), plugin="napari-flomo")
     assert not [path for path in journals_folder().iterdir() if path.is_dir()]
@@ -138,11 +138,11 @@ def test_discarded(open_viewer: Callable[..., Any], killed: Any) -> None:
     discard.click()
     assert unfinished() == []
     assert not panel.message.isVisible()
-    desk_of(viewer).close()
+    viewer_state_of(viewer).close()
 
 
 def test_nothing_to_restore(open_viewer: Callable[..., Any]) -> None:
     viewer = open_viewer()
     _dock, panel = viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
     assert panel.message.text.text() == ""
-    desk_of(viewer).close()
+    viewer_state_of(viewer).close()

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_flomo.session import Place, SliceState
+from napari_flomo.session import SliceIndex, SliceState
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import overlay
 from napari_flomo.widgets.keys import SHORTCUTS
@@ -53,7 +53,7 @@ def test_the_most_uncertain_first(bench: Any, reviewed: Any) -> None:
     scores = [float(table.item(row, 1).text()) for row in range(12)]
     assert scores == sorted(scores, reverse=True)
     bench.click(bench.review.next_button)
-    assert bench.viewer_state.place(reviewed) == Place(1, 3)
+    assert bench.viewer_state.position(reviewed) == SliceIndex(1, 3)
     assert tuple(bench.viewer.dims.current_step[:2]) == (1, 3)
     assert table.item(0, 2).text() == "seen"
 
@@ -64,7 +64,7 @@ def test_a_click_in_the_list_goes_there(bench: Any, reviewed: Any) -> None:
     table.scrollToItem(item)
     spot = table.visualItemRect(item).center()
     bench.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=spot)
-    assert bench.viewer_state.place(reviewed) == table.places[5]
+    assert bench.viewer_state.position(reviewed) == table.slices[5]
     assert table.currentRow() == 5
 
 
@@ -75,7 +75,7 @@ def test_a_click_on_a_bar_goes_there(bench: Any, reviewed: Any) -> None:
     bench.qtbot.mouseClick(
         plot, Qt.MouseButton.LeftButton, pos=QPoint(int(bar.center().x()), plot.height() // 2)
     )
-    assert bench.viewer_state.place(reviewed) == Place(1, 2)
+    assert bench.viewer_state.position(reviewed) == SliceIndex(1, 2)
     assert plot.bar(3).height() > plot.bar(0).height()
     picture = plot.grab().toImage()
     inside = picture.pixelColor(int(plot.bar(3).center().x()), int(plot.bar(3).bottom()) - 3)
@@ -85,7 +85,7 @@ def test_a_click_on_a_bar_goes_there(bench: Any, reviewed: Any) -> None:
 def test_the_slider_is_followed(bench: Any, reviewed: Any) -> None:
     bench.viewer.dims.current_step = (2, 1, 0, 0)
     table = bench.review.list
-    assert table.places[table.currentRow()] == Place(2, 1)
+    assert table.slices[table.currentRow()] == SliceIndex(2, 1)
 
 
 def test_accept_to_the_end(bench: Any, reviewed: Any) -> None:
@@ -100,14 +100,14 @@ def test_accept_to_the_end(bench: Any, reviewed: Any) -> None:
 def test_keys(bench: Any, reviewed: Any) -> None:
     review = bench.viewer_state.opened(reviewed).review
     bench.press(Qt.Key.Key_N)
-    assert bench.viewer_state.place(reviewed) == review.order[0]
+    assert bench.viewer_state.position(reviewed) == review.order[0]
     bench.press(Qt.Key.Key_N)
-    assert bench.viewer_state.place(reviewed) == review.order[1]
+    assert bench.viewer_state.position(reviewed) == review.order[1]
     bench.press(Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
-    assert bench.viewer_state.place(reviewed) == review.order[0]
+    assert bench.viewer_state.position(reviewed) == review.order[0]
     bench.press(Qt.Key.Key_A)
     assert review.state(review.order[0]) is SliceState.ACCEPTED
-    assert bench.viewer_state.place(reviewed) == review.order[1]
+    assert bench.viewer_state.position(reviewed) == review.order[1]
     bench.press(Qt.Key.Key_U)
     assert reviewed.uncertainty.visible
     assert bench.review.uncertainty.form.overlay.value
@@ -122,7 +122,9 @@ def test_keys(bench: Any, reviewed: Any) -> None:
 def test_keys_reach_the_viewer_from_the_list(bench: Any, reviewed: Any) -> None:
     bench.review.list.setFocus()
     bench.qtbot.keyClick(bench.review.list, Qt.Key.Key_N)
-    assert bench.viewer_state.place(reviewed) == bench.viewer_state.opened(reviewed).review.order[0]
+    assert (
+        bench.viewer_state.position(reviewed) == bench.viewer_state.opened(reviewed).review.order[0]
+    )
 
 
 def test_no_key_is_taken_from_napari() -> None:
@@ -242,7 +244,7 @@ def test_what_was_accepted_on_an_earlier_day_comes_back(
     entry = bench.add(volume)
     bench.run()
     bench.click(bench.review.next_button)
-    place = bench.viewer_state.place(entry)
+    place = bench.viewer_state.position(entry)
     entry.labels.selected_label, entry.labels.brush_size = 2, 5
     entry.labels.paint((place.slice, 4, 6), 2)
     bench.qtbot.waitUntil(lambda: bench.viewer_state.opened(entry).review.edits(place) == 1)
@@ -283,7 +285,7 @@ def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
     assert bench.viewer_state.preferences.mirrored
     bench.click(bench.review.next_button)
     bench.click(bench.review.accept_button)
-    here = bench.viewer_state.place(reviewed)
+    here = bench.viewer_state.position(reviewed)
     reviewed.image.contrast_limits = (0, 150)
     bench.qtbot.waitUntil(lambda: bench.viewer_state.preferences.contrast("toy") is not None)
     bench.viewer.layers.clear()
@@ -293,7 +295,7 @@ def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
     bench.run()
     review = bench.viewer_state.opened(again).review
     assert review.accepted == 1
-    assert bench.viewer_state.place(again) == here
+    assert bench.viewer_state.position(again) == here
     low, high = bench.viewer_state.preferences.contrast("toy")
     assert again.image.contrast_limits != [0, 200]
     assert (low, high) != (0, 100)

@@ -12,12 +12,12 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_flomo.corrections import replay, unfinished
-from napari_flomo.session import Place
+from napari_flomo.session import SliceIndex
 from napari_flomo.volumes import AXIS_NAMES, Geometry, Volume, read, write
 from napari_flomo.volumes.slice_axis import arrange
 from napari_flomo.widgets.layers import Grid, layout_of, volume_of_layer
-from napari_flomo.widgets.reading import read_layers
-from napari_flomo.widgets.writing import write_layer
+from napari_flomo.widgets.reader import read_layers
+from napari_flomo.widgets.writer import write_layer
 
 ORDERS = ((1, 0, 2), (1, 2, 0))
 """For the dimensions of a layer, the axes of a stack: slices in the middle, slices last."""
@@ -65,9 +65,9 @@ def test_layer_of_any_order(
     slices = order.index(0)
     assert slices not in bench.viewer.dims.displayed
     for number in (3, 1, 2):
-        bench.review._go_to(Place(0, number))
+        bench.review._go_to(SliceIndex(0, number))
         assert bench.viewer.dims.point[slices] == pytest.approx(8 * number)
-        assert bench.viewer_state.place(entry) == Place(0, number)
+        assert bench.viewer_state.position(entry) == SliceIndex(0, number)
 
     point = np.array([2, 5, 9])[list(order)]
     entry.labels.brush_size = 1
@@ -77,7 +77,7 @@ def test_layer_of_any_order(
     assert np.argwhere(image.labels.data != wanted).tolist() == [[2, 5, 9]]
     assert image.labels.data[2, 5, 9] == 3
     assert np.shares_memory(image.labels.data, entry.labels.data)
-    assert image.review.edits(Place(0, 2)) == 1
+    assert image.review.edits(SliceIndex(0, 2)) == 1
     assert image.counts.voxels(3, 0) == (wanted == 3).sum() + 1
     assert image.autosave.flush()
     bench.viewer_state.session.labels_removed(image.key)  # as a crash, which leaves the journal
@@ -91,7 +91,7 @@ def test_second_run_and_undo_keep_the_order(bench: Any, make_heart: Callable[...
     heart = make_heart(slices=4)
     entry = foreign(bench, heart, (1, 2, 0))
     bench.run()
-    bench.review._go_to(Place(0, 1))
+    bench.review._go_to(SliceIndex(0, 1))
     entry.labels.data_setitem((np.array([3]), np.array([4]), np.array([1])), np.array([1]))
     entry.watch.look("stroke")
     image = bench.viewer_state.opened(entry)
@@ -115,8 +115,8 @@ def test_frames_stay_in_front(bench: Any, make_heart: Callable[..., Volume]) -> 
     image = bench.viewer_state.opened(entry)
     assert image.volume.data.shape == (2, 4, 64, 64)
     np.testing.assert_array_equal(entry.labels.data[0], expected(heart).transpose(1, 0, 2))
-    bench.review._go_to(Place(1, 3))
-    assert bench.viewer_state.place(entry) == Place(1, 3)
+    bench.review._go_to(SliceIndex(1, 3))
+    assert bench.viewer_state.position(entry) == SliceIndex(1, 3)
 
 
 def test_unclear_layer_asks_in_the_panel(bench: Any, make_heart: Callable[..., Volume]) -> None:

@@ -46,11 +46,8 @@ DOORS: dict[str, set[str]] = {
     "cli": FLOOR
     | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"}
     | {"jobs.tasks", "session", "cohorts", "flomo_training"},
-    "widgets": FLOOR
-    | {"volumes", "networks", "models", "segmentation", "measures", "corrections", "jobs"}
-    | {"session"},
-    "slicer_extension": FLOOR
-    | {"volumes", "models", "segmentation", "measures", "corrections", "jobs", "session"},
+    "widgets": FLOOR | {"volumes", "networks", "models", "segmentation", "measures", "session"},
+    "slicer_extension": FLOOR | {"volumes", "models", "segmentation", "measures", "session"},
 }
 # Parts of a room that lie elsewhere. The host never imports the child's side of jobs.
 ROOM_OF = {"commands": "cli", "__main__": "cli"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_flomo.corrections import journals_folder, replay, unfinished
-from napari_flomo.session import Autosave, OpenImage, Place, Session
+from napari_flomo.session import Autosave, OpenImage, Session, SliceIndex
 from napari_flomo.session.editing import begin_autosave
 from napari_flomo.volumes import Volume
 
@@ -32,15 +32,15 @@ def paint(image: OpenImage, autosave: Autosave, number: int, code: int = 2) -> N
 def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
     told: list[str | None] = []
     before = image.labels.data.copy()
-    image.confirmed.add(Place(0, 1))
+    image.confirmed.add(SliceIndex(0, 1))
     autosave = begin_autosave(image, before, told.append)
     assert not journals_folder().exists(), "nothing is written before there is something to write"
     autosave.close()
     autosave.finish()
     for number in range(20):
         paint(image, autosave, number)
-    autosave.record_accepted(Place(1, 2))
-    autosave.record_accepted(Place(0, 1), False)
+    autosave.record_accepted(SliceIndex(1, 2))
+    autosave.record_accepted(SliceIndex(0, 1), False)
     autosave.record_locked(3, True)
     assert autosave.flush()
     (folder,) = journals_folder().iterdir()

@@ -18,9 +18,9 @@ from napari_flomo.session import (
     EarlierFound,
     Event,
     OpenImage,
-    Place,
     ReviewChanged,
     Session,
+    SliceIndex,
     SliceState,
 )
 from napari_flomo.session.activity import PAUSE_SECONDS, ActivityTimer
@@ -56,7 +56,7 @@ def segmented(session: Session, volume: Volume, name: str = "heart") -> str:
     return key
 
 
-def accept(session: Session, key: str, place: Place) -> None:
+def accept(session: Session, key: str, place: SliceIndex) -> None:
     session.go_to(key, place)
     session.accept(key)
 
@@ -78,11 +78,11 @@ def test_an_accepted_slice_is_kept(
     volume = make_heart(slices=3)
     key = segmented(session, volume)
     image = session.image(key)
-    session.go_to(key, Place(0, 0))  # looked at, and painted, but not accepted
+    session.go_to(key, SliceIndex(0, 0))  # looked at, and painted, but not accepted
     paint(session, key, (0, 5, 5), 2)
     assert not folder.exists(), "looking and painting keep nothing"
     paint(session, key, np.s_[1, 7:9, 7], 3)
-    accept(session, key, Place(0, 1))
+    accept(session, key, SliceIndex(0, 1))
     assert writer.flush()
     store, record = the_record(folder)
     assert record.places_seen == ((0, 1),)
@@ -98,7 +98,7 @@ def test_an_accepted_slice_is_kept(
     np.testing.assert_array_equal(kept.proposed.data, image.segmentation.labels.data)
     assert kept.corrected.geometry.same_space(volume.geometry)
 
-    accept(session, key, Place(0, 2))
+    accept(session, key, SliceIndex(0, 2))
     assert writer.flush()
     assert the_record(folder)[1].places_seen == ((0, 1), (0, 2))
 
@@ -119,7 +119,7 @@ def test_it_is_told(worker: Worker, folder: Path, make_heart: Make, tmp_path: Pa
             (failed if event.problem else done).set()
 
     session.subscribe(note)
-    accept(session, key, Place(0, 1))
+    accept(session, key, SliceIndex(0, 1))
     assert failed.wait(10)
     assert told[0].slices == 0
     assert "choose another folder" in told[0].problem
@@ -136,29 +136,29 @@ def test_a_close_writes_what_is_left(worker: Worker, folder: Path, make_heart: M
     writer = CorrectionWriter(lambda: folder, settle_seconds=60, retry_seconds=60)
     session = Session(worker, writer=writer)
     key = segmented(session, make_heart())
-    accept(session, key, Place(0, 1))
+    accept(session, key, SliceIndex(0, 1))
     assert not writer.flush(0.05)
     assert writer.close()
     assert the_record(folder)[1].places_seen == ((0, 1),)
-    accept(session, key, Place(0, 2))  # too late, and no harm
+    accept(session, key, SliceIndex(0, 2))  # too late, and no harm
 
 
 def test_what_is_taken_back_is_not_learnt_from(
     session: Session, writer: CorrectionWriter, folder: Path, make_heart: Make
 ) -> None:
     key = segmented(session, make_heart())
-    accept(session, key, Place(0, 0))
-    accept(session, key, Place(0, 1))
+    accept(session, key, SliceIndex(0, 0))
+    accept(session, key, SliceIndex(0, 1))
     assert writer.flush()
-    assert session.reopen(key, Place(0, 1))
-    assert not session.reopen(key, Place(0, 1))
+    assert session.reopen(key, SliceIndex(0, 1))
+    assert not session.reopen(key, SliceIndex(0, 1))
     assert writer.flush()
     assert the_record(folder)[1].places_seen == ((0, 0),)
-    session.reopen(key, Place(0, 0))
+    session.reopen(key, SliceIndex(0, 0))
     assert writer.flush()
     record = the_record(folder)[1]
     assert (record.places_seen, record.state) == ((), "draft")
-    accept(session, key, Place(0, 1))
+    accept(session, key, SliceIndex(0, 1))
     assert writer.flush()
     record = the_record(folder)[1]
     assert (record.places_seen, record.state) == (((0, 1),), "accepted")
@@ -171,7 +171,7 @@ def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_h
     session = Session(worker, writer=writer)
     key = segmented(session, volume)
     session.image(key).labels.data[1, 5, 5:9] = 3
-    accept(session, key, Place(0, 1))
+    accept(session, key, SliceIndex(0, 1))
     remembered = session.image(key).review.to_dict()
     assert writer.close()
 
@@ -181,7 +181,7 @@ def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_h
     image = session.image(key)
     image.review.restore(remembered)
     assert image.labels.data[1, 5, 5] == 0, "today it shows what the network found"
-    accept(session, key, Place(0, 2))
+    accept(session, key, SliceIndex(0, 2))
     assert writer.flush()
     store, record = the_record(folder)
     assert record.places_seen == ((0, 1), (0, 2))
@@ -189,8 +189,8 @@ def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_h
     assert (kept[1, 5, 5:9] == 3).all()
     np.testing.assert_array_equal(kept[2], image.labels.data[2])
 
-    session.reopen(key, Place(0, 1))  # as a stroke does
-    accept(session, key, Place(0, 1))
+    session.reopen(key, SliceIndex(0, 1))  # as a stroke does
+    accept(session, key, SliceIndex(0, 1))
     assert writer.close()
     store, record = the_record(folder)
     assert record.places_seen == ((0, 1), (0, 2))
@@ -206,8 +206,8 @@ def test_earlier_corrections_are_found_and_brought_back(
     key = segmented(session, volume)
     assert find_earlier(session.image(key), folder, "reader") is None
     session.image(key).labels.data[2, 1, 5, 5:9] = 3
-    accept(session, key, Place(2, 1))
-    accept(session, key, Place(0, 2))
+    accept(session, key, SliceIndex(2, 1))
+    accept(session, key, SliceIndex(0, 2))
     assert writer.close()
 
     session = Session(worker)
@@ -215,13 +215,13 @@ def test_earlier_corrections_are_found_and_brought_back(
     image = session.image(key)
     assert find_earlier(image, folder, "another") is None
     found = find_earlier(image, folder, "reader")
-    assert found.places == {Place(2, 1), Place(0, 2)}
-    assert found.differing(image.labels) == {Place(2, 1)}
+    assert found.slices == {SliceIndex(2, 1), SliceIndex(0, 2)}
+    assert found.differing(image.labels) == {SliceIndex(2, 1)}
     back = found.over(image.labels)
     assert (back.data[2, 1, 5, 5:9] == 3).all()
     assert (back.data != image.labels.data).sum() == 4
-    confirm(image, found.places)
-    assert image.confirmed == found.places
+    confirm(image, found.slices)
+    assert image.confirmed == found.slices
     assert image.review.accepted == 2
 
 
@@ -233,8 +233,8 @@ def test_earlier_corrections_are_offered(
     session = Session(worker, writer=writer)
     key = segmented(session, volume)
     session.image(key).labels.data[2, 1, 5, 5:9] = 3
-    accept(session, key, Place(2, 1))
-    accept(session, key, Place(0, 2))
+    accept(session, key, SliceIndex(2, 1))
+    accept(session, key, SliceIndex(0, 2))
     assert writer.close()
 
     def recalled(folder: Path, reader: str = "reader") -> tuple[OpenImage, list[Event]]:
@@ -252,9 +252,9 @@ def test_earlier_corrections_are_offered(
     review, found = told
     assert isinstance(review, ReviewChanged)
     assert isinstance(found, EarlierFound)
-    assert found.earlier.places == {Place(2, 1)}, "what is the same needs no question"
-    assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
-    assert image.review.state(Place(2, 1)) is not SliceState.ACCEPTED
+    assert found.earlier.slices == {SliceIndex(2, 1)}, "what is the same needs no question"
+    assert image.review.state(SliceIndex(0, 2)) is SliceState.ACCEPTED
+    assert image.review.state(SliceIndex(2, 1)) is not SliceState.ACCEPTED
     assert recalled(folder, "another")[1] == []
     assert recalled(tmp_path / "none")[1] == []
     (folder / "store.json").write_text("{")
@@ -269,10 +269,10 @@ def test_another_run_does_not_change_what_was_accepted(
     key = segmented(session, make_heart())
     image = session.image(key)
     image.labels.data[1, 5, 5:9] = 3
-    accept(session, key, Place(0, 1))
+    accept(session, key, SliceIndex(0, 1))
     session.segment(key, "toy").result(60)
     assert image.confirmed == set()
-    accept(session, key, Place(0, 2))
+    accept(session, key, SliceIndex(0, 2))
     assert writer.flush()
     store, record = the_record(folder)
     assert record.places_seen == ((0, 1), (0, 2))
@@ -283,7 +283,7 @@ def test_a_cine(session: Session, writer: CorrectionWriter, folder: Path, make_c
     key = segmented(session, make_cine())
     image = session.image(key)
     image.labels.data[2, 1, 3, 3] = 3
-    accept(session, key, Place(2, 1))
+    accept(session, key, SliceIndex(2, 1))
     image.labels.data[0, 1, 3, 3] = 3
     assert writer.flush()
     store, record = the_record(folder)
@@ -304,7 +304,7 @@ def test_time_is_counted_without_pauses() -> None:
 
 def test_time_adds_up_over_days(worker: Worker, folder: Path, make_heart: Make) -> None:
     volume = make_heart()
-    for place, seconds in ((Place(0, 1), 40.0), (Place(0, 2), 25.0)):
+    for place, seconds in ((SliceIndex(0, 1), 40.0), (SliceIndex(0, 2), 25.0)):
         writer = CorrectionWriter(lambda: folder, **QUICK)
         session = Session(worker, writer=writer)
         key = segmented(session, volume)
@@ -341,7 +341,7 @@ def test_images_of_a_patient_stay_together(
         ("patient042_frame01", "patient042_frame12", "patient043_frame01")
     ):
         volume = replace(make_heart(seed=number), source=name)
-        accept(session, segmented(session, volume, "renamed"), Place(0, 1))
+        accept(session, segmented(session, volume, "renamed"), SliceIndex(0, 1))
     assert writer.flush()
     groups = [record.group for record in CorrectionStore.open(folder).records()]
     assert groups[0] == groups[1] != groups[2]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_flomo.session import Place, Scope, Session
+from napari_flomo.session import Scope, Session, SliceIndex
 from napari_flomo.session.messages import overwrite_text
 from napari_flomo.session.overwrite import Overwritten, overwritten_by
 from napari_flomo.volumes import Volume
@@ -24,7 +24,7 @@ def test_corrected_and_accepted_slices_are_counted(
 
     paint(session, key, np.s_[1, 2, :2, :2], 3)
     paint(session, key, np.s_[0, 1, :2, :2], 3)
-    for place in (Place(1, 2), Place(2, 0), Place(2, 1)):
+    for place in (SliceIndex(1, 2), SliceIndex(2, 0), SliceIndex(2, 1)):
         session.go_to(key, place)
         session.accept(key)
     assert overwritten_by(image, Scope()) == Overwritten(corrected=2, accepted=2)
@@ -49,9 +49,9 @@ def test_the_question() -> None:
 
 
 def test_the_scope_of_a_choice() -> None:
-    here = Place(2, 5)
+    here = SliceIndex(2, 5)
     assert Scope.of_choice("slice", here, 9) == Scope((5,), (2,))
     assert Scope.of_choice("stack", here, 9) == Scope(None, (2,))
     assert Scope.of_choice("all", here, 9) == Scope()
-    assert Scope.of_choice("slice", Place(0, 5), 1) == Scope((5,))
-    assert Scope.of_choice("stack", Place(0, 5), 1) == Scope()
+    assert Scope.of_choice("slice", SliceIndex(0, 5), 1) == Scope((5,))
+    assert Scope.of_choice("stack", SliceIndex(0, 5), 1) == Scope()

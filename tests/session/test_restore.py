@@ -10,7 +10,7 @@ import pytest
 
 from napari_flomo.corrections import Journal, Stroke, replay
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Place, Scope, Session, SliceState
+from napari_flomo.session import Scope, Session, SliceIndex, SliceState
 from napari_flomo.session.provenance import provenance_of
 from napari_flomo.volumes import Volume
 
@@ -50,7 +50,7 @@ def test_restore(session: Session, make_cine: Make, make_heart: Make, tmp_path: 
     assert back.locked == {2}
     assert back.review.order == order
     assert back.review.state(order[0]) is SliceState.ACCEPTED
-    assert back.review.edits(Place(2, 1)) == 1
+    assert back.review.edits(SliceIndex(2, 1)) == 1
     assert back.segmentation.card == image.segmentation.card  # "toy" is on no shelf
     assert np.array_equal(back.segmentation.labels.data, image.segmentation.labels.data)
     assert back.hash == image.hash

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Place, Review, Scope, SliceState
+from napari_flomo.session import Review, Scope, SliceIndex, SliceState
 
 NAN = float("nan")
 SCORES = np.array([[0.5, NAN, 2.0], [2.0, 0.1, NAN]])
-ORDER = (Place(0, 2), Place(1, 0), Place(0, 0), Place(1, 1))
+ORDER = (SliceIndex(0, 2), SliceIndex(1, 0), SliceIndex(0, 0), SliceIndex(1, 1))
 
 
 def test_the_most_uncertain_first_over_all_frames() -> None:
@@ -40,16 +40,16 @@ def test_a_walk_to_the_end() -> None:
 
 def test_states_and_edits() -> None:
     review = Review(SCORES)
-    place = review.go_to(Place(1, 1))
+    place = review.go_to(SliceIndex(1, 1))
     assert review.state(place) is SliceState.SEEN
     assert review.state(ORDER[0]) is SliceState.OPEN
     review.count_edit(place)
     review.count_edit(place)
     review.count_edit(place, -1)
-    review.count_edit(Place(0, 1))  # painted where nothing was segmented
+    review.count_edit(SliceIndex(0, 1))  # painted where nothing was segmented
     assert review.edits(place) == 1
     assert review.score(place) == pytest.approx(0.1)
-    for outside in (Place(0, 1), Place(9, 0), Place(-1, 0)):
+    for outside in (SliceIndex(0, 1), SliceIndex(9, 0), SliceIndex(-1, 0)):
         with pytest.raises(FlomoError, match="was not segmented"):
             review.go_to(outside)
 
@@ -64,10 +64,16 @@ def test_a_new_run_begins_its_slices_anew() -> None:
     scores = SCORES.copy()
     scores[1] = [0.2, 0.3, 0.4]
     again = review.rescored(scores, Scope(frames=(1,)).mask(2, 3))
-    assert again.order == (Place(0, 2), Place(0, 0), Place(1, 2), Place(1, 1), Place(1, 0))
+    assert again.order == (
+        SliceIndex(0, 2),
+        SliceIndex(0, 0),
+        SliceIndex(1, 2),
+        SliceIndex(1, 1),
+        SliceIndex(1, 0),
+    )
     assert again.accepted == 2
-    assert again.state(Place(1, 0)) is SliceState.OPEN
-    assert (again.edits(Place(0, 0)), again.edits(Place(1, 0))) == (1, 0)
+    assert again.state(SliceIndex(1, 0)) is SliceState.OPEN
+    assert (again.edits(SliceIndex(0, 0)), again.edits(SliceIndex(1, 0))) == (1, 0)
     assert again.current == ORDER[0]
 
 

@@ -20,7 +20,6 @@ from napari_flomo.session import (
     ImageRenamed,
     LabelsChanged,
     LocksChanged,
-    Place,
     ReviewChanged,
     RunCancelled,
     RunFailed,
@@ -29,6 +28,7 @@ from napari_flomo.session import (
     RunStarted,
     Scope,
     Session,
+    SliceIndex,
     SliceState,
 )
 from napari_flomo.volumes import Volume
@@ -89,7 +89,7 @@ def test_partial_runs_add_up(session: Session, make_cine: Make, paint: Paint) ->
     session.segment(key, "toy", scope=Scope(slices=(1,), frames=(2,))).result(PATIENT)
     assert image.labels.data[2, 1].any()
     assert np.count_nonzero(image.labels.data) == np.count_nonzero(image.labels.data[2, 1])
-    assert image.review.order == (Place(2, 1),)
+    assert image.review.order == (SliceIndex(2, 1),)
     assert not session.measures(key).complete
 
     paint(session, key, (2, 1), 3)
@@ -98,11 +98,11 @@ def test_partial_runs_add_up(session: Session, make_cine: Make, paint: Paint) ->
     assert np.array_equal(image.labels.data[0], expected(volume)[0])
     assert np.array_equal(image.segmentation.labels.data[2, 1], expected(volume)[2, 1])
     assert np.isfinite(image.segmentation.slice_scores).sum() == 4
-    assert image.review.edits(Place(2, 1)) == 1
+    assert image.review.edits(SliceIndex(2, 1)) == 1
 
     session.segment(key, "toy").result(PATIENT)
     assert np.array_equal(image.labels.data, expected(volume))
-    assert image.review.edits(Place(2, 1)) == 0  # begun anew
+    assert image.review.edits(SliceIndex(2, 1)) == 0  # begun anew
 
 
 def test_locked_labels_stay(session: Session, events: list[Event], make_heart: Make) -> None:

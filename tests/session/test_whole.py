@@ -14,7 +14,7 @@ import pytest
 from napari_flomo import cli
 from napari_flomo.errors import Cancelled
 from napari_flomo.jobs import Worker
-from napari_flomo.session import Place, Scope, Session, State
+from napari_flomo.session import Scope, Session, SliceIndex, State
 from napari_flomo.volumes import Volume, read, write
 
 MODEL = "flomo-b0-acdc"
@@ -102,7 +102,7 @@ def test_a_model_is_warm_and_a_missing_one_is_said(session: Session, heart: Volu
     folder = session.pull(MODEL).result(60)  # bundled: there already
     assert (Path(folder) / "card.json").is_file()
     session.segment(key, MODEL, "cpu", Scope(slices=(1,))).result(240)
-    assert session.next_slice(key) == Place(0, 1)
+    assert session.next_slice(key) == SliceIndex(0, 1)
 
 
 @pytest.mark.slow

@@ -90,12 +90,12 @@ def bench(program: Any, tiny_worker: Worker, monkeypatch: pytest.MonkeyPatch) ->
 def make_logic(program: Any, tiny_worker: Worker) -> Iterator[Callable[..., Any]]:
     """Make the logic of the module, with a worker that is quick."""
     from FLoMoSegmentationLib.logic import Logic
-    from FLoMoSegmentationLib.runner import Pump
+    from FLoMoSegmentationLib.runner import CallQueue
 
     made: list[Any] = []
 
     def make(worker: Worker | None = None, **options: Any) -> Any:
-        logic = Logic(worker or tiny_worker, Pump(), **options)
+        logic = Logic(worker or tiny_worker, CallQueue(), **options)
         made.append(logic)
         return logic
 

@@ -75,7 +75,7 @@ def paint(node: Any, code: int, where: np.ndarray, reference: Any) -> None:
         Booleans ``(slices, rows, columns)`` on the grid of ``reference``.
     """
     from FLoMoSegmentationLib.images import ijk_to_ras, matrix_of
-    from FLoMoSegmentationLib.segments import segment_id
+    from FLoMoSegmentationLib.segment_nodes import segment_id
 
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(*where.shape[::-1])
@@ -100,11 +100,11 @@ def corner(shape: tuple[int, ...], number: int, size: int = 4) -> np.ndarray:
 
 
 def finish(logic: Any, seconds: float = 60) -> None:
-    """Drain the pump, as the timer does, until nothing runs."""
+    """Drain the queue, as the timer does, until nothing runs."""
     end = time.monotonic() + seconds
     while logic.session.running is not None:
         assert time.monotonic() < end, "the run did not end"
-        logic.pump.drain()
+        logic.queue.drain()
 
 
 def expected(volume: Volume) -> np.ndarray:

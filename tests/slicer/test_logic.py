@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import slicer
-from FLoMoSegmentationLib import measures, segments, views
+from FLoMoSegmentationLib import measures, segment_nodes, views
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.scene_adapter import NoHost
 from helpers import (
@@ -30,7 +30,7 @@ from shim import matrix
 
 from napari_flomo.corrections import CorrectionStore, default_store, identity
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import CorrectionKept, Place, RunCancelled, RunFailed
+from napari_flomo.session import CorrectionKept, RunCancelled, RunFailed, SliceIndex
 from napari_flomo.session.overwrite import overwritten_by
 
 
@@ -89,8 +89,8 @@ def test_a_cine_gets_a_sequence_of_segmentations(make_logic, program):
     assert np.array_equal(painted(logic, entry), expected(cine))
     card = logic.session.image(entry.key).segmentation.card
     for frame in (2, 0, 1):  # what is on the screen follows the browser
-        views.jump(entry.source, Place(frame, 1))
-        shown = segments.read_segments(record.segmentation, card, node)
+        views.jump(entry.source, SliceIndex(frame, 1))
+        shown = segment_nodes.read_segments(record.segmentation, card, node)
         assert np.array_equal(shown, expected(cine)[frame])
         assert record.segmentation.GetName() == "cine labels"
     rows = record.table.GetNumberOfRows()
@@ -120,18 +120,18 @@ def test_strokes_in_a_frame_of_a_cine_stay_in_that_frame(make_logic, program):
     _, sequence, _ = add_cine(cine)
     logic = make_logic()
     entry = run(logic, sequence)
-    views.jump(entry.source, Place(1, 2))
+    views.jump(entry.source, SliceIndex(1, 2))
     where = np.zeros(cine.data.shape[1:], bool)
     where[2, :4, :5] = True
     paint(entry.record.segmentation, 3, where, entry.source.node)
-    views.jump(entry.source, Place(2, 2))
-    assert logic.take_strokes(entry) == [Place(1, 2)]
+    views.jump(entry.source, SliceIndex(2, 2))
+    assert logic.take_strokes(entry) == [SliceIndex(1, 2)]
     wanted = expected(cine)
     wanted[1][where] = 3
     image = logic.session.image(entry.key)
     assert np.array_equal(image.labels.data, wanted)
     assert np.array_equal(image.segmentation.labels.data, expected(cine)), "proposed stays"
-    assert image.review.edits(Place(1, 2)) == 1
+    assert image.review.edits(SliceIndex(1, 2)) == 1
     assert logic.take_strokes(entry) == []
     run(logic, sequence, "slice")  # this slice of this frame only
     assert np.array_equal(painted(logic, entry), wanted), "other frames keep their labels"
@@ -143,8 +143,8 @@ def test_scopes(make_logic, program):
     logic = make_logic()
     entry = logic.open(sequence)
     views.align(entry.source)
-    views.jump(entry.source, Place(1, 3))
-    assert views.place_on_screen(entry.source) == (1, 3)
+    views.jump(entry.source, SliceIndex(1, 3))
+    assert views.slice_on_screen(entry.source) == (1, 3)
     assert logic.scope(entry, "slice").slices == (3,)
     assert logic.scope(entry, "slice").frames == (1,)
     assert logic.scope(entry, "stack").slices is None
@@ -203,7 +203,7 @@ def test_undo_of_the_segment_editor_brings_the_labels_back(make_logic, oblique):
     assert not np.array_equal(painted(logic, entry), mine)
     assert editor.history.RestorePreviousState()
     assert np.array_equal(painted(logic, entry), mine)
-    assert logic.take_strokes(entry) == [Place(0, 2)], "the session hears of it"
+    assert logic.take_strokes(entry) == [SliceIndex(0, 2)], "the session hears of it"
 
 
 def test_review_goes_to_the_most_uncertain_slice_and_accept_fills_the_store(make_logic, oblique):
@@ -216,17 +216,17 @@ def test_review_goes_to_the_most_uncertain_slice_and_accept_fills_the_store(make
     review = logic.session.image(entry.key).review
     first = logic.presenter.next(entry.key)
     assert first == review.order[0]
-    assert views.place_on_screen(entry.source) == first
+    assert views.slice_on_screen(entry.source) == first
     where = np.zeros(oblique.data.shape, bool)
     where[first.slice, :3, :3] = True
     paint(entry.record.segmentation, 3, where, node)
     second = logic.presenter.accept(entry.key)
     assert second == review.order[1]
-    assert views.place_on_screen(entry.source) == second
+    assert views.slice_on_screen(entry.source) == second
     end = time.monotonic() + 30
     while not any(isinstance(event, CorrectionKept) for event in kept):
         assert time.monotonic() < end
-        logic.pump.drain()
+        logic.queue.drain()
     store = CorrectionStore.open(default_store())
     (record,) = store.records()
     assert record.state == "accepted"
@@ -291,7 +291,7 @@ def test_a_child_that_is_killed_is_told_and_the_next_run_works(
     logic.session.subscribe(events.append)
     logic.segment(node, "slow", "cpu", "all")
     while not logic.session.running.progress.done:
-        logic.pump.drain()
+        logic.queue.drain()
     assert list(tmp_path.glob("flomo-job-*"))
     for child in psutil.Process(os.getpid()).children():
         if "tiny_child.py" in " ".join(child.cmdline()):

@@ -13,6 +13,7 @@ from helpers import add_cine, add_volume, finish, oblique_heart, paint
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import RunCancelled, RunFailed
+from napari_flomo.session.uncertainty_maps import THRESHOLD
 from napari_flomo.volumes import Volume
 
 HALF = ("variance", "network_cosine")  # what the tiny child gives for any map but entropy
@@ -80,7 +81,7 @@ def test_colours_range_and_units_are_those_of_the_map(make_logic, oblique):
         assert display.GetColorNode().GetName() == uncertainty.TABLE
         assert display.GetWindowLevelMin() == 0
         assert display.GetWindowLevelMax() == pytest.approx(largest)
-        assert display.GetLowerThreshold() == pytest.approx(uncertainty.THRESHOLD * largest)
+        assert display.GetLowerThreshold() == pytest.approx(THRESHOLD * largest)
         assert shown(entry).max() <= display.GetUpperThreshold()
         assert node.GetVoxelValueUnits().GetCodeMeaning() == "no units"
     assert node.GetDescription().startswith("Network disagreement: One less the cosine")
@@ -132,7 +133,7 @@ def test_cancel_leaves_the_old_map(make_logic, program):
     before, nodes = shown(entry).copy(), scene_ids()
     run = logic.compute_map(entry, "variance", "cpu")
     while not run.progress.done:
-        logic.pump.drain()
+        logic.queue.drain()
     run.cancel()
     finish(logic)
     assert isinstance(events[-1], RunCancelled)

@@ -20,7 +20,7 @@ from helpers import (
 )
 
 from napari_flomo.corrections import default_store, replay
-from napari_flomo.session import Place, SliceState
+from napari_flomo.session import SliceIndex, SliceState
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def yesterday(bench, oblique, program):
     logic, entry = bench.panel.logic, bench.panel.entry
     paint(entry.record.segmentation, 3, corner(oblique.data.shape, 1), entry.source.node)
     for number in (1, 2):
-        views.jump(entry.source, Place(0, number))
+        views.jump(entry.source, SliceIndex(0, number))
         bench.click(bench.panel.review.ui.acceptButton)
     kept = bench.panel.review.ui.keptLine
     bench.wait(lambda: kept.text == "2 accepted slices are kept for learning.")
@@ -47,19 +47,19 @@ def test_brought_back_by_click_and_taken_back_by_undo(bench, oblique, yesterday)
     logic, entry = bench.panel.logic, bench.panel.entry
     bench.wait(lambda: ui.message.text == "You corrected a slice of this image before.")
     image = logic.session.image(entry.key)
-    assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED, "its labels are the same"
-    assert image.review.state(Place(0, 1)) is not SliceState.ACCEPTED
+    assert image.review.state(SliceIndex(0, 2)) is SliceState.ACCEPTED, "its labels are the same"
+    assert image.review.state(SliceIndex(0, 1)) is not SliceState.ACCEPTED
     assert np.array_equal(painted(logic, entry)[0], expected(oblique))
     bench.click(ui.messageButton)
     assert np.array_equal(painted(logic, entry)[0], yesterday)
     assert np.array_equal(image.labels.data, yesterday)
-    assert image.review.state(Place(0, 1)) is SliceState.ACCEPTED
+    assert image.review.state(SliceIndex(0, 1)) is SliceState.ACCEPTED
     assert [review.reviewTable.item(row, 2).text() for row in range(4)].count("accepted") == 2
     assert not ui.messageButton.visible
     review.editor.undo()
     bench.wait(lambda: not entry.painted)
     assert np.array_equal(painted(logic, entry)[0], expected(oblique))
-    assert image.review.state(Place(0, 1)) is not SliceState.ACCEPTED
+    assert image.review.state(SliceIndex(0, 1)) is not SliceState.ACCEPTED
 
 
 def test_it_is_offered_as_long_as_its_image_is_chosen(bench, oblique, yesterday):
@@ -100,7 +100,7 @@ def test_a_frame_of_a_cine_comes_back_into_the_journal_too(make_logic, program):
     logic = make_logic()
     entry = run(logic, sequence)
     views.align(entry.source)
-    views.jump(entry.source, Place(2, 1))
+    views.jump(entry.source, SliceIndex(2, 1))
     paint(entry.record.segmentation, 3, corner(cine.data.shape, 1), entry.source.node)
     logic.presenter.accept(entry.key)
     wanted = painted(logic, entry)
@@ -110,8 +110,8 @@ def test_a_frame_of_a_cine_comes_back_into_the_journal_too(make_logic, program):
     _, sequence, _ = add_cine(cine, "today")
     entry = run(logic, sequence)
     while logic.session.image(entry.key).earlier is None:
-        logic.pump.drain()
-    views.jump(entry.source, Place(0, 2))
+        logic.queue.drain()
+    views.jump(entry.source, SliceIndex(0, 2))
     paint(entry.record.segmentation, 2, corner(cine.data.shape, 2), entry.source.node)
     logic.presenter.bring_back(entry.key)
     wanted[0][corner(cine.data.shape, 2)] = 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import results, segments, views
+from FLoMoSegmentationLib import results, segment_nodes, views
 from FLoMoSegmentationLib.scene_adapter import NoHost
 from helpers import (
     add_cine,
@@ -29,7 +29,7 @@ from helpers import (
 
 from napari_flomo.corrections import journals_folder, replay, unfinished
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Place, SliceState
+from napari_flomo.session import SliceIndex, SliceState
 
 PAINTER = """
 import os
@@ -43,12 +43,12 @@ running.slice_view("Red")
 from helpers import add_volume, oblique_heart, paint, run
 from FLoMoSegmentationLib import views
 from FLoMoSegmentationLib.logic import Logic
-from FLoMoSegmentationLib.runner import Pump
+from FLoMoSegmentationLib.runner import CallQueue
 from napari_flomo.jobs import Worker, python_spawner
-from napari_flomo.session import Place
+from napari_flomo.session import SliceIndex
 
 child, progress = sys.argv[1:]
-logic = Logic(Worker(python_spawner(arguments=[child])), Pump())
+logic = Logic(Worker(python_spawner(arguments=[child])), CallQueue())
 volume = oblique_heart()
 node = add_volume(volume)
 entry = run(logic, node)
@@ -63,7 +63,7 @@ for number in range(1000):
         kind.SetSegmentStatus(segments.GetSegment("flomo_3"), kind.Completed)
     logic.look()
     if number == 5:
-        views.jump(entry.source, Place(0, 2))
+        views.jump(entry.source, SliceIndex(0, 2))
         logic.presenter.accept(entry.key)
     image = logic.session.image(entry.key)
     if image.autosave is not None and image.autosave.flush():
@@ -141,10 +141,10 @@ def test_killed_while_painting_and_restored_by_click(killed, bench, program, tmp
     assert (brought != drawn).sum() <= 1, "no more than the last stroke of the killed one"
     image = panel.logic.session.image(entry.key)
     assert np.array_equal(image.labels.data, brought)
-    assert image.review.state(Place(0, 2)) is SliceState.ACCEPTED
-    assert image.review.edits(Place(0, 1)) > 0
+    assert image.review.state(SliceIndex(0, 2)) is SliceState.ACCEPTED
+    assert image.review.edits(SliceIndex(0, 1)) > 0
     assert image.locked == {3}
-    assert segments.finished(entry.record.segmentation, image.segmentation.card) == {3}
+    assert segment_nodes.completed(entry.record.segmentation, image.segmentation.card) == {3}
     assert panel.segment.ui.message.text.startswith("Restored ")
     assert "Compute under Review" in panel.segment.ui.message.text
     assert panel.review.ui.editor.segmentationNode() is entry.record.segmentation
@@ -252,11 +252,11 @@ def test_a_cine_comes_back_as_a_cine(make_logic, program):
     cine = cine_of(oblique_heart())
     _, sequence, _ = add_cine(cine)
     entry = run(logic, sequence)
-    views.jump(entry.source, Place(1, 2))
+    views.jump(entry.source, SliceIndex(1, 2))
     stroke(logic, entry, number=2)
     assert entry.painted >= {1}
     logic.look()
-    views.jump(entry.source, Place(2, 1))
+    views.jump(entry.source, SliceIndex(2, 1))
     stroke(logic, entry, number=1)
     wanted = labels_in_scene(logic, entry)
     program.close_scene()
@@ -266,7 +266,7 @@ def test_a_cine_comes_back_as_a_cine(make_logic, program):
     assert again.source.n_frames == 3
     assert np.array_equal(labels_in_scene(logic, again), wanted)
     for frame in range(3):
-        views.jump(again.source, Place(frame, 0))
+        views.jump(again.source, SliceIndex(frame, 0))
         shown = slicer.util.arrayFromVolume(again.source.node)
         assert np.array_equal(shown, cine.data[frame])
     stroke(logic, again, number=3)
@@ -281,7 +281,7 @@ def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique_heart()))
     entry = run(logic, sequence)
-    views.jump(entry.source, Place(2, 2))
+    views.jump(entry.source, SliceIndex(2, 2))
     logic.look()
     stroke(logic, entry, number=2)
     read, asked = results.read_labels, []
@@ -293,7 +293,7 @@ def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
     monkeypatch.setattr(results, "read_labels", spy)
     logic.look()
     assert asked == [2]
-    assert logic.session.image(entry.key).review.edits(Place(2, 2)) == 1
+    assert logic.session.image(entry.key).review.edits(SliceIndex(2, 2)) == 1
 
 
 def test_another_image_that_is_chosen_is_left_alone(make_logic, oblique, program):
@@ -393,9 +393,9 @@ def test_an_accepted_slice_that_is_painted_again(make_logic, oblique):
     entry = run(logic, node)
     views.align(entry.source)
     stroke(logic, entry, number=1)
-    views.jump(entry.source, Place(0, 1))
+    views.jump(entry.source, SliceIndex(0, 1))
     logic.presenter.accept(entry.key)
-    views.jump(entry.source, Place(0, 2))
+    views.jump(entry.source, SliceIndex(0, 2))
     logic.presenter.accept(entry.key)
     stroke(logic, entry, number=1, size=6)
     logic.look()

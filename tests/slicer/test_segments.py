@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import segments, uncertainty, versions
+from FLoMoSegmentationLib import segment_nodes, uncertainty, versions
 from FLoMoSegmentationLib.terminology import entry_of
 from helpers import add_volume, paint
 
@@ -40,13 +40,13 @@ def scene_with(program, oblique, labels, card):
     image = add_volume(oblique)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "labels")
     node.CreateDefaultDisplayNodes()
-    segments.write_segments(node, labels, card, image)
+    segment_nodes.write_segments(node, labels, card, image)
     return image, node
 
 
 def test_labels_come_back_voxel_by_voxel(scene_with, labels, card):
     image, node = scene_with
-    back = segments.read_segments(node, card, image)
+    back = segment_nodes.read_segments(node, card, image)
     assert back.dtype == np.uint8
     assert np.array_equal(back, labels)
     assert node.GetSegmentation().GetNumberOfLayers() == 1, "one label map, not one per structure"
@@ -57,7 +57,7 @@ def test_names_colours_and_terms_are_those_of_the_card(scene_with, card):
     segmentation = node.GetSegmentation()
     assert list(segmentation.GetSegmentIDs()) == ["flomo_7", "flomo_2", "flomo_200"]
     for label in card.labels[1:]:
-        segment = segmentation.GetSegment(segments.segment_id(label.code))
+        segment = segmentation.GetSegment(segment_nodes.segment_id(label.code))
         assert segment.GetName() == label.name
         assert segment.GetLabelValue() == label.code
         red, green, blue = (round(255 * share) for share in segment.GetColor())
@@ -115,7 +115,7 @@ def test_strokes_of_the_segment_editor_come_back(scene_with, labels, card):
     paint(node, 7, where, image)
     wanted = labels.copy()
     wanted[where] = 7
-    assert np.array_equal(segments.read_segments(node, card, image), wanted)
+    assert np.array_equal(segment_nodes.read_segments(node, card, image), wanted)
 
 
 def test_a_new_result_keeps_what_the_user_called_and_added(scene_with, labels, card):
@@ -125,46 +125,44 @@ def test_a_new_result_keeps_what_the_user_called_and_added(scene_with, labels, c
     segmentation.GetSegment("flomo_7").SetColor(0, 0, 0)
     segmentation.AddEmptySegment("mine", "scar")
     other = np.roll(labels, 3, axis=2)
-    segments.write_segments(node, other, card, image)
-    assert np.array_equal(segments.read_segments(node, card, image), other)
+    segment_nodes.write_segments(node, other, card, image)
+    assert np.array_equal(segment_nodes.read_segments(node, card, image), other)
     assert segmentation.GetSegment("flomo_7").GetName() == "my ventricle"
     assert segmentation.GetSegment("flomo_7").GetColor() == (0, 0, 0)
-    assert segments.strangers(node, card) == ["scar"]
+    assert segment_nodes.unknown_segments(node, card) == ["scar"]
 
 
 def test_a_deleted_segment_is_background_and_comes_back_with_the_next_run(scene_with, labels, card):
     image, node = scene_with
     node.GetSegmentation().RemoveSegment("flomo_2")
-    left = segments.read_segments(node, card, image)
+    left = segment_nodes.read_segments(node, card, image)
     assert np.array_equal(left, np.where(labels == 2, 0, labels))
-    segments.write_segments(node, labels, card, image)
-    assert np.array_equal(segments.read_segments(node, card, image), labels)
+    segment_nodes.write_segments(node, labels, card, image)
+    assert np.array_equal(segment_nodes.read_segments(node, card, image), labels)
 
 
 def test_no_labels_at_all_are_all_background(program, oblique, card):
     image = add_volume(oblique)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "labels")
     empty = np.zeros(oblique.data.shape, np.uint8)
-    assert np.array_equal(segments.read_segments(node, card, image), empty)
-    segments.write_segments(node, empty, card, image)
-    assert np.array_equal(segments.read_segments(node, card, image), empty)
+    assert np.array_equal(segment_nodes.read_segments(node, card, image), empty)
+    segment_nodes.write_segments(node, empty, card, image)
+    assert np.array_equal(segment_nodes.read_segments(node, card, image), empty)
 
 
 def test_completed_segments_are_locked(scene_with, card):
     _, node = scene_with
-    assert segments.finished(node, card) == frozenset()
+    assert segment_nodes.completed(node, card) == frozenset()
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     logic.SetSegmentStatus(node.GetSegmentation().GetSegment("flomo_2"), logic.Completed)
-    assert segments.finished(node, card) == {2}
+    assert segment_nodes.completed(node, card) == {2}
 
 
 def test_the_uncertainty_has_the_colours_of_napari(program):
-    from napari_flomo.widgets.overlay import THRESHOLD, colours
+    from napari_flomo.session.uncertainty_maps import colours
 
-    assert uncertainty.THRESHOLD == THRESHOLD
-    assert np.allclose(uncertainty.colours(), colours(0.0)[:, :3], atol=1e-6)
     table = uncertainty.colour_table(slicer.mrmlScene)
     assert uncertainty.colour_table(slicer.mrmlScene) is table, "one table for a scene"
     found = [0.0] * 4
     table.GetColor(255, found)
-    assert np.allclose(found[:3], uncertainty.colours()[255], atol=1 / 255)
+    assert np.allclose(found[:3], colours()[255], atol=1 / 255)

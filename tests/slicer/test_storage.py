@@ -29,7 +29,7 @@ from helpers import (
 from napari_flomo.corrections import replay, unfinished
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation.orientation import Turn
-from napari_flomo.session import Place
+from napari_flomo.session import SliceIndex
 from napari_flomo.volumes import Geometry, Volume, arrange
 
 # For slices, rows and columns of a node's array, the axes of the stack.
@@ -76,8 +76,8 @@ def test_views_show_the_slices(
     image = logic.session.image(entry.key)
     views.align(entry.source)
     for number in (0, 3, 1):
-        logic.presenter.go_to(entry.key, Place(0, number))
-        assert views.place_on_screen(entry.source) == Place(0, number)
+        logic.presenter.go_to(entry.key, SliceIndex(0, number))
+        assert views.slice_on_screen(entry.source) == SliceIndex(0, number)
         view = views.main_view().GetSliceToRAS()
         normal = [view.GetElement(i, 2) for i in range(3)]
         slices = image.volume.geometry.affine_ras()[:3, 2]
@@ -95,10 +95,10 @@ def test_paint_counts_in_its_slice_and_survives_a_crash(
     image = logic.session.image(entry.key)
     where = corner(image.volume.data.shape, 2)
     paint(entry.record.segmentation, 3, axes.to_node(entry.source, where), node)
-    assert logic.take_strokes(entry) == [Place(0, 2)]
+    assert logic.take_strokes(entry) == [SliceIndex(0, 2)]
     wanted = np.where(where, 3, expected(image.volume))
     np.testing.assert_array_equal(image.labels.data, wanted)
-    assert image.review.edits(Place(0, 2)) == 1
+    assert image.review.edits(SliceIndex(0, 2)) == 1
     assert image.autosave.flush()
     logic.session.labels_removed(entry.key)
     [left] = unfinished()
@@ -111,7 +111,7 @@ def test_results_come_back_with_the_scene(
     node = add_volume(stored(oblique, (1, 2, 0)))
     logic = make_logic()
     entry = run(logic, node)
-    logic.presenter.go_to(entry.key, Place(0, 3))
+    logic.presenter.go_to(entry.key, SliceIndex(0, 3))
     logic.presenter.accept(entry.key)
     accepted = logic.session.image(entry.key).review.accepted
     scores = logic.session.image(entry.key).segmentation.slice_scores
@@ -133,8 +133,8 @@ def test_cine_with_slices_on_another_axis(make_logic: Callable[..., Any], obliqu
     assert image.volume.data.shape == (3, 4, *oblique.data.shape[1:])
     np.testing.assert_array_equal(painted(logic, entry), expected(image.volume))
     views.align(entry.source)
-    logic.presenter.go_to(entry.key, Place(2, 1))
-    assert views.place_on_screen(entry.source) == Place(2, 1)
+    logic.presenter.go_to(entry.key, SliceIndex(2, 1))
+    assert views.slice_on_screen(entry.source) == SliceIndex(2, 1)
     assert node is entry.source.node
 
 
@@ -176,7 +176,7 @@ def test_restored_image_keeps_the_axis_that_was_chosen(
     entry = run(logic, node)
     where = corner(logic.session.image(entry.key).volume.data.shape, 5)
     paint(entry.record.segmentation, 2, axes.to_node(entry.source, where), node)
-    assert logic.take_strokes(entry) == [Place(0, 5)]
+    assert logic.take_strokes(entry) == [SliceIndex(0, 5)]
     wanted = logic.session.image(entry.key).labels.data
     assert logic.session.image(entry.key).autosave.flush()
     logic.session.labels_removed(entry.key)

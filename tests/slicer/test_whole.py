@@ -13,7 +13,7 @@ import vtk
 
 from napari_flomo import DEFAULT_MODEL, cli
 from napari_flomo.jobs import Worker
-from napari_flomo.session import Place, Session
+from napari_flomo.session import Session, SliceIndex
 from napari_flomo.volumes import read
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
@@ -58,7 +58,7 @@ def test_three_ways_one_result(heart, real_worker, tmp_path):
     entry = bench.panel.entry
     in_slicer = slicer.util.arrayFromVolume(entry.record.proposed)
     card = bench.panel.logic.session.image(entry.key).segmentation.card
-    from FLoMoSegmentationLib.segments import read_segments
+    from FLoMoSegmentationLib.segment_nodes import read_segments
 
     assert np.array_equal(read_segments(entry.record.segmentation, card, node), in_slicer)
 
@@ -88,7 +88,7 @@ def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch
     view = SliceView(shim.program(), size=(400, 400))
     entry = bench.panel.entry
     found = slicer.util.arrayFromVolume(entry.record.proposed)
-    place = Place(0, int((found > 0).sum((1, 2)).argmax()))
+    place = SliceIndex(0, int((found > 0).sum((1, 2)).argmax()))
     bench.panel.logic.presenter.go_to(entry.key, place)
     view.zoom(200)
     pixels = view.save(tmp_path / "view.png").astype(int)

@@ -4,8 +4,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from napari_flomo.session.uncertainty_maps import THRESHOLD
 from napari_flomo.widgets.forms.form import Option, pairs
-from napari_flomo.widgets.overlay import THRESHOLD
 
 OFF, CONTOURS, CHANGES = "off", "contours", "changes"
 COMPARISONS: list[Option] = [

@@ -27,10 +27,10 @@ from napari_flomo.widgets.forms.learn import (
     make_finetune_form,
     on_folder_chosen,
 )
-from napari_flomo.widgets.messages import MessageBar
+from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.panels.gate_box import GateBox
 from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
-from napari_flomo.widgets.viewer_state import desk_of
+from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -61,7 +61,7 @@ class LearnPanel(Panel):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__(desk_of(napari_viewer))
+        super().__init__(viewer_state_of(napari_viewer))
         self.settings: str | None = None
         self._refresh_later = _timer(self, REFRESH_MS, self.refresh)
         self._count_later = _timer(self, REFRESH_MS, self.count)

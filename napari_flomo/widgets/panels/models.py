@@ -29,9 +29,9 @@ from napari_flomo.session import (
 )
 from napari_flomo.session.messages import card_text
 from napari_flomo.widgets.forms import make_form
-from napari_flomo.widgets.messages import MessageBar
+from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button
-from napari_flomo.widgets.viewer_state import desk_of
+from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -55,7 +55,7 @@ class ModelsPanel(Panel):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__(desk_of(napari_viewer))
+        super().__init__(viewer_state_of(napari_viewer))
         self.states: list[ModelState] = []
         self._build()
         self.viewer_state.happened.connect(self._on_event)

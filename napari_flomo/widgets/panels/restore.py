@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari_flomo.session import Choice
 
 if TYPE_CHECKING:
-    from napari_flomo.widgets.messages import MessageBar
+    from napari_flomo.widgets.message_bar import MessageBar
     from napari_flomo.widgets.viewer_state import ViewerState
 
 

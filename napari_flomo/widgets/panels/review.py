@@ -1,4 +1,4 @@
-"""The Review panel: the most uncertain slice first, look, correct, accept, next."""
+"""The Review panel: go through the slices, the most uncertain first, and accept them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from napari_flomo.session import (
     LabelsChanged,
     LocksChanged,
     Message,
-    Place,
     ReviewChanged,
     RunFinished,
+    SliceIndex,
     messages,
 )
-from napari_flomo.widgets import exporting
-from napari_flomo.widgets.comparing import CompareBox
+from napari_flomo.widgets import dicom_export
+from napari_flomo.widgets.compare_box import CompareBox
 from napari_flomo.widgets.keys import bind
-from napari_flomo.widgets.messages import MessageBar
+from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.panels.panel import PLUGIN, Panel, button, note
 from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
 from napari_flomo.widgets.review_list import ReviewList
 from napari_flomo.widgets.structures import Structures
 from napari_flomo.widgets.uncertainty_plot import UncertaintyPlot
-from napari_flomo.widgets.viewer_state import desk_of
+from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -51,7 +51,7 @@ FORMATS = (
 
 
 class ReviewPanel(Panel):
-    """Walk through the slices of the active image in the order of uncertainty.
+    """Review the slices of the active image in the order of uncertainty.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class ReviewPanel(Panel):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__(desk_of(napari_viewer))
+        super().__init__(viewer_state_of(napari_viewer))
         self._build()
         bind(self.viewer_state)
         self.viewer_state.current_changed.connect(self.refresh)
@@ -158,12 +158,12 @@ class ReviewPanel(Panel):
         if entry is None or entry.labels is None:
             raise FlomoError("There are no labels to save yet; segment an image first.")
         if path.endswith(DICOM_SUFFIX):
-            exporting.export(self.viewer_state, entry, path)
+            dicom_export.export(self.viewer_state, entry, path)
         elif entry.labels.save(path, plugin=PLUGIN):
             self.message.show_message(f"Saved to {path}.")
 
     def attempt(self, action: Callable[[], object]) -> None:
-        """Do something, and say so when it is refused."""
+        """Call an action and show the error if it is refused."""
         try:
             action()
         except FlomoError as error:
@@ -183,15 +183,15 @@ class ReviewPanel(Panel):
         entry = self.viewer_state.current
         return None if entry is None else self.viewer_state.opened(entry)
 
-    def _go_to(self, place: Place) -> None:
+    def _go_to(self, index: SliceIndex) -> None:
         key = self.viewer_state.key
         if key is not None:
-            self.attempt(lambda: self.viewer_state.presenter.go_to(key, place))
+            self.attempt(lambda: self.viewer_state.presenter.go_to(key, index))
 
     def _on_bar(self, slice_: int) -> None:
         entry = self.viewer_state.current
         if entry is not None:
-            self._go_to(Place(self.viewer_state.place(entry).frame, slice_))
+            self._go_to(SliceIndex(self.viewer_state.position(entry).frame, slice_))
 
     def _on_moved(self) -> None:
         """Show the frame and slice on the screen in plot, list and sizes."""
@@ -199,19 +199,19 @@ class ReviewPanel(Panel):
         if entry is None or image is None or image.review is None or image.segmentation is None:
             self.plot.show_scores((), {}, None)
         else:
-            place, review = self.viewer_state.place(entry), image.review
-            scores = image.segmentation.slice_scores[place.frame].tolist()
+            index, review = self.viewer_state.position(entry), image.review
+            scores = image.segmentation.slice_scores[index.frame].tolist()
             states = {
                 other.slice: review.state(other)
                 for other in review.order
-                if other.frame == place.frame
+                if other.frame == index.frame
             }
-            self.plot.show_scores(scores, states, place.slice)
-            self.list.mark(place)
+            self.plot.show_scores(scores, states, index.slice)
+            self.list.mark(index)
         self.structures.refresh()
 
     def _show_kept(self) -> None:
-        """Say how many slices of the image are kept for learning, or why they are not."""
+        """Show how many slices of the image are kept for learning, or why they are not."""
         image = self._image()
         kept = None if image is None else image.kept
         self.kept.setVisible(kept is not None)

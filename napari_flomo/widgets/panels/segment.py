@@ -29,7 +29,7 @@ from napari_flomo.session.messages import (
     card_text,
     model_title,
 )
-from napari_flomo.widgets import segmenting
+from napari_flomo.widgets import start_run
 from napari_flomo.widgets.forms import (
     add_beside,
     insert_below,
@@ -41,11 +41,11 @@ from napari_flomo.widgets.forms import (
 from napari_flomo.widgets.forms.segment import VIEWS, SegmentOptions
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
-from napari_flomo.widgets.messages import MessageBar
+from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
 from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
 from napari_flomo.widgets.panels.restore import offer
-from napari_flomo.widgets.viewer_state import desk_of
+from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -64,7 +64,7 @@ class SegmentPanel(Panel):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__(desk_of(napari_viewer))
+        super().__init__(viewer_state_of(napari_viewer))
         self._build()
         bind(self.viewer_state)
         self.fill_models()
@@ -176,7 +176,7 @@ class SegmentPanel(Panel):
         options = self.form()
         self.message.clear()
         self.attempt(
-            lambda: segmenting.segment(
+            lambda: start_run.segment(
                 self.viewer_state,
                 options.model,
                 options.device,
@@ -204,7 +204,7 @@ class SegmentPanel(Panel):
             self.message.show_message(str(error), level="warning")
 
     def _tell_of_training(self) -> None:
-        """Say that a training of an earlier day runs or has ended, unless there is more urgent."""
+        """Show that a training of an earlier day runs or has ended, unless a message is shown."""
         training = self.viewer_state.learn().training
         if training is not None and not self.message.text.text():
             self.message.show_message(

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import RunFinished, RunProgressed, uncertainty_maps
-from napari_flomo.widgets import overlay, segmenting
+from napari_flomo.widgets import overlay, start_run
 from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, show_value
 from napari_flomo.widgets.forms.review import UncertaintyOptions
 from napari_flomo.widgets.legend import Legend
@@ -130,12 +130,9 @@ class UncertaintyBox(QWidget):
             run.cancel()
             return
         try:
-            segmenting.check_idle(self._viewer_state)
-            self._viewer_state.presenter.compute_map(
-                self._viewer_state.key,
-                self.form.map.value,
-                self._viewer_state.preferences.device,
-            )
+            state, name = self._viewer_state, self.form.map.value
+            start_run.check_idle(state)
+            state.presenter.compute_map(state.key, name, state.preferences.device)
         except FlomoError as error:
             self._viewer_state.say(str(error), "warning")
 

@@ -40,7 +40,7 @@ def layout_of(source: Source, slice_axis: Any = _CHOSEN) -> Volume:
 
 
 def choose(source: Source, name: str) -> None:
-    """Say along which axis of an image the slices lie: i, j or k; empty for as it looks.
+    """Set the slice axis of an image: i, j or k; empty to judge by the spacing.
 
     Kept in the node, and so in the scene, because the results in the scene depend on it.
     """
@@ -50,14 +50,14 @@ def choose(source: Source, name: str) -> None:
 
 
 def keep_order(source: Source) -> None:
-    """Say that slices lie along the last axis, where that is so and the image looks otherwise."""
+    """Set the last axis as the slice axis where the spacing suggests another one."""
     layout = layout_of(source, None)
     if layout.storage != (0, 1, 2) or not layout.slice_axis_known:
         choose(source, "k")
 
 
 def choices(source: Source) -> dict[str, str]:
-    """Return what can be chosen, by name; nothing where it is clear without a choice."""
+    """Return the titles of the axes by name; empty if the slice axis is clear."""
     from napari_flomo.session.messages import slice_axis_choices
 
     layout = layout_of(source, None)

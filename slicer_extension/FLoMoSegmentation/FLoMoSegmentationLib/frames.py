@@ -45,7 +45,7 @@ def make_node(source: Source, kind: str, name: str, *, editable: bool = False) -
         refresh(source)
         node = source.browser.GetProxyNode(sequence)
         node.SetName(scene.GenerateUniqueName(name))
-    place(source, node)
+    attach_to_image(source, node)
     return node
 
 
@@ -81,7 +81,7 @@ def refresh(source: Source) -> None:
         slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(source.browser)
 
 
-def place(source: Source, node: Any) -> None:
+def attach_to_image(source: Source, node: Any) -> None:
     """Put a result where its image is: under its transform, beside it in the subject hierarchy."""
     node.SetAndObserveTransformNodeID(source.node.GetTransformNodeID())
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)

@@ -69,7 +69,7 @@ class Source:
 
     @property
     def slice_axis(self) -> str | None:
-        """Along which axis the user said that the slices lie, None where nobody did."""
+        """The slice axis that the user chose; None if not chosen."""
         return self.holder.GetAttribute(CHOSEN_AXIS) or None
 
     @property
@@ -226,7 +226,7 @@ def check_transform(node: Any) -> None:
 
 
 def describe(source: Source) -> str:
-    """Say in one line what an image is; reads no voxels."""
+    """Describe an image in one line; reads no voxels."""
     from FLoMoSegmentationLib.axes import layout_of  # which imports this module
     from napari_flomo.session.messages import layout_text
 

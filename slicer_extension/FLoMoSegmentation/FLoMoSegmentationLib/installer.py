@@ -1,7 +1,7 @@
 """What has to be in Slicer's Python, and how it gets there without breaking Slicer.
 
 This module runs before ``napari_flomo`` is installed and needs the standard library only. Nothing
-is installed unless somebody clicks the button. Packages that Slicer brings are never replaced: they
+is installed unless the user clicks the button. Packages that Slicer brings are never replaced: they
 are pinned for pip to the versions that are there, and pip gives up rather than change them.
 """
 
@@ -136,7 +136,7 @@ def missing(there: Mapping[str, str] | None = None, *, training: bool = False) -
 
 
 def explain(wanted: Sequence[str], folder: Path | None = None) -> str:
-    """Say what a click on the button will do, and how large it is."""
+    """Describe what a click on the button will do, and the size of the download."""
     if not wanted:
         return "Everything that FLoMo needs is installed."
     if folder is not None:

@@ -1,4 +1,4 @@
-"""What the module does, without any window: the scene on one side, a `Session` on the other."""
+"""The module without any widget: connects the scene with a `Session`."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib import scene_sync, segments, strokes, versions, views
-from FLoMoSegmentationLib.entries import Entry, SceneWatch
+from FLoMoSegmentationLib import scene_sync, segment_nodes, strokes, versions, views
 from FLoMoSegmentationLib.frames import refresh
 from FLoMoSegmentationLib.images import source_of, volume_of
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.scene_adapter import Host, NoHost, SceneAdapter
-from FLoMoSegmentationLib.uncertainty import THRESHOLD
+from FLoMoSegmentationLib.scene_image import SceneImage, SceneWatch
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     CorrectionWriter,
     Event,
     LabelsChanged,
     LocksChanged,
-    Place,
     Preferences,
     Presenter,
     ReviewChanged,
     Run,
     Scope,
     Session,
+    SliceIndex,
+    uncertainty_maps,
 )
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.runner import Pump
-    from napari_flomo.jobs import Worker
+    from FLoMoSegmentationLib.runner import CallQueue
+    from napari_flomo.session import Worker
 
 
 class Logic:
@@ -40,7 +40,7 @@ class Logic:
     ----------
     worker
         Does the long work in a child process, see `make_worker`.
-    pump
+    queue
         Drained by a timer in Slicer's own thread; all reports come through it.
     preferences
         The user's, shared with napari.
@@ -62,34 +62,34 @@ class Logic:
     def __init__(
         self,
         worker: Worker,
-        pump: Pump,
+        queue: CallQueue,
         *,
         preferences: Preferences | None = None,
         writer: CorrectionWriter | None = None,
         host: Host | None = None,
     ) -> None:
         self.preferences = preferences or Preferences()
-        self.pump = pump
-        self.threshold = THRESHOLD
+        self.queue = queue
+        self.threshold = uncertainty_maps.THRESHOLD
         writer = writer or CorrectionWriter(
             reader=lambda: self.preferences.reader, software={"slicer": versions.version_text()}
         )
         adapter = self.adapter = SceneAdapter(self, host or NoHost())
         self.session = Session(worker, adapter.dispatch, writer)
         self.presenter = Presenter(self.session, adapter, self.preferences)
-        self._entries: list[Entry] = []
+        self._entries: list[SceneImage] = []
         self.session.subscribe(self._on_event)
         self._watch = SceneWatch(slicer.mrmlScene, self._on_removed, self.clear, self._on_loaded)
 
     # Images
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
-        """The images that were worked on, in the order they came."""
+    def entries(self) -> tuple[SceneImage, ...]:
+        """The images that were opened, in the order in which they were opened."""
         return tuple(self._entries)
 
-    def entry_of(self, node: Any) -> Entry | None:
-        """Return what is known of an image; None for one that nobody worked on."""
+    def entry_of(self, node: Any) -> SceneImage | None:
+        """Return the state of an image; None for one that was not opened."""
         if node is None:
             return None
         for entry in self._entries:
@@ -97,12 +97,12 @@ class Logic:
                 return entry
         return None
 
-    def entry_with(self, key: str | None) -> Entry | None:
+    def entry_with(self, key: str | None) -> SceneImage | None:
         """Return an image by its key in the session."""
         return next((entry for entry in self._entries if entry.key == key), None)
 
-    def open(self, node: Any) -> Entry:
-        """Take an image up, with what the scene knows of it; one that was changed is taken anew.
+    def open(self, node: Any) -> SceneImage:
+        """Open an image with its results in the scene; open it again if it was changed.
 
         Raises
         ------
@@ -119,14 +119,14 @@ class Logic:
         if entry is not None:
             self._forget(entry, results_too=True)
         key = self.session.add(volume, source.node.GetName())
-        entry = Entry(key, source, state, Record.of(source.node))
+        entry = SceneImage(key, source, state, Record.of(source.node))
         self._entries.append(entry)
         scene_sync.restore(self.session, entry)
         entry.watch()
         return entry
 
-    def known(self, node: Any) -> Entry | None:
-        """Take an image up if the scene has results of it, as after it was loaded; else None."""
+    def known(self, node: Any) -> SceneImage | None:
+        """Open an image if the scene has results of it, as after loading; else return None."""
         entry = self.entry_of(node)
         if entry is None and node is not None:
             source = source_of(node)
@@ -166,11 +166,11 @@ class Logic:
             entry.key, model, device, self.scope(entry, choice), mirrored=mirrored
         )
 
-    def scope(self, entry: Entry, choice: str) -> Scope:
+    def scope(self, entry: SceneImage, choice: str) -> Scope:
         """Return the scope of a choice in the panel."""
-        return Scope.of_choice(choice, views.place_on_screen(entry.source), entry.source.n_frames)
+        return Scope.of_choice(choice, views.slice_on_screen(entry.source), entry.source.n_frames)
 
-    def show_map(self, entry: Entry, name: str) -> None:
+    def show_map(self, entry: SceneImage, name: str) -> None:
         """Show another uncertainty map that an image has.
 
         Raises
@@ -181,7 +181,7 @@ class Logic:
         self._check_unchanged(entry)
         self.presenter.show_map(entry.key, name)
 
-    def compute_map(self, entry: Entry | None, name: str, device: str, model: str = "") -> Run:
+    def compute_map(self, entry: SceneImage | None, name: str, device: str, model: str = "") -> Run:
         """Start to compute an uncertainty map; see `Presenter.compute_map`.
 
         Raises
@@ -193,12 +193,12 @@ class Logic:
             self._check_unchanged(entry)
         return self.presenter.compute_map(None if entry is None else entry.key, name, device, model)
 
-    def take_strokes(self, entry: Entry) -> list[Place]:
-        """Take over what was painted in the Segment Editor; return the slices that changed."""
+    def take_strokes(self, entry: SceneImage) -> list[SliceIndex]:
+        """Report what was painted in the Segment Editor; return the changed slices."""
         return strokes.take(self.session, entry)
 
     def look(self) -> None:
-        """Take over and write down what was painted on any image, as a timer does now and then."""
+        """Report what was painted on any image and whether it was saved; called by a timer."""
         for entry in self._entries:
             strokes.take(self.session, entry, everywhere=False)
             strokes.report_saved(self.session, entry)
@@ -214,7 +214,7 @@ class Logic:
         """End the child process and write what was accepted."""
         self._watch.end()
         self.clear()
-        self.pump.closed = True
+        self.queue.closed = True
         self.session.close()
 
     # Events
@@ -228,7 +228,7 @@ class Logic:
         elif isinstance(event, LocksChanged) and entry.record is not None and not entry.restoring:
             known = self.session.image(entry.key).segmentation
             if known is not None and entry.record.segmentation is not None:
-                segments.set_finished(entry.record.segmentation, known.card, event.locked)
+                segment_nodes.set_completed(entry.record.segmentation, known.card, event.locked)
 
     def _on_removed(self, node: Any) -> None:
         for entry in tuple(self._entries):
@@ -244,7 +244,7 @@ class Logic:
             if entry.record is None and Record.of(entry.source.node) is not None:
                 self._forget(entry)
 
-    def _forget(self, entry: Entry, *, results_too: bool = False) -> None:
+    def _forget(self, entry: SceneImage, *, results_too: bool = False) -> None:
         self.take_strokes(entry)
         self._entries.remove(entry)
         entry.unwatch()
@@ -254,6 +254,6 @@ class Logic:
             entry.record.forget()
 
     @staticmethod
-    def _check_unchanged(entry: Entry) -> None:
+    def _check_unchanged(entry: SceneImage) -> None:
         if entry.source.state != entry.state:
             raise FlomoError("This image was changed after it was segmented; segment it again.")

@@ -10,11 +10,11 @@ import slicer
 
 from FLoMoSegmentationLib import uncertainty
 from FLoMoSegmentationLib.frames import (
+    attach_to_image,
     frame_nodes,
     make_hidden,
     make_node,
     on_grid,
-    place,
     read_voxels,
     with_frames,
     write_voxels,
@@ -55,7 +55,7 @@ def show(
     if node is None:
         node = make_node(source, KIND, f"{image.name} uncertainty")
         record.refer(UNCERTAINTY_ROLE, node)
-    place(source, node)
+    attach_to_image(source, node)
     _write(source, node, shown, known[shown])
     record.show(shown, uncertainty_maps.largest_shown(shown, known[shown].data))
     uncertainty.style(slicer.mrmlScene, node, threshold, record.largest)

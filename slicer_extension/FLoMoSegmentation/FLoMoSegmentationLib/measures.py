@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 
 def rows_of(image: OpenImage, heart: HeartMeasures | None, frame: int) -> list[Row]:
-    """Return what can be said of the labels; what nobody knows is left out.
+    """Return the measures of the labels; unknown ones are left out.
 
     Parameters
     ----------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from FLoMoSegmentationLib import uncertainty
 
-SCOPES = ("slice", "stack", "all")
-DEVICES = ("auto", "cpu", "cuda")
+def _default_threshold() -> float:
+    from napari_flomo.session.uncertainty_maps import THRESHOLD  # may not be installed yet
+
+    return THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class Parameters:
     model
         Name or folder; empty until one is chosen.
     device
-        One of `DEVICES`.
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
     scope
-        One of `SCOPES`: this slice, this stack, all frames.
+        ``"slice"``, ``"stack"`` or ``"all"``, see `Scope.of_choice`.
     mirrored
-        Whether the mean over mirrored views counts.
+        Whether to average over mirrored views.
     show_uncertainty
         Whether the uncertainty lies over the image.
     opacity
@@ -38,18 +39,21 @@ class Parameters:
     scope: str = "stack"
     mirrored: bool = False
     show_uncertainty: bool = False
-    opacity: float = uncertainty.OPACITY
-    threshold: float = uncertainty.THRESHOLD
+    opacity: float = 0.6
+    threshold: float = field(default_factory=_default_threshold)
 
 
 def read(node: Any) -> Parameters:
-    """Read the choices of a parameter node; what is missing or makes no sense is the default."""
+    """Read the choices of a parameter node; missing or invalid ones have their default."""
+    from napari_flomo.session.messages import DEVICES, SCOPES
+
     default = Parameters()
+    devices, scopes = ({name for _title, name, _tip in known} for known in (DEVICES, SCOPES))
     found = {one.name: node.GetParameter(one.name) for one in fields(Parameters)}
     return Parameters(
         model=found["model"] or default.model,
-        device=found["device"] if found["device"] in DEVICES else default.device,
-        scope=found["scope"] if found["scope"] in SCOPES else default.scope,
+        device=found["device"] if found["device"] in devices else default.device,
+        scope=found["scope"] if found["scope"] in scopes else default.scope,
         mirrored=found["mirrored"] == "true",
         show_uncertainty=(found["show_uncertainty"] or node.GetParameter("show_doubt")) == "true",
         opacity=_share(found["opacity"], default.opacity),

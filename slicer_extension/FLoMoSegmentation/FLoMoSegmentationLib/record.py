@@ -1,4 +1,4 @@
-"""What belongs together in a scene: image, labels, uncertainty and state of review.
+"""Links an image in the scene with its labels, uncertainty and state of review.
 
 Each segmented image has a hidden node that refers to its results, so that a scene that was saved
 and loaded again knows what it is about.
@@ -87,7 +87,7 @@ class Record:
         return value if 0 < value <= 1 else 1.0
 
     def show(self, name: str, largest: float) -> None:
-        """Take note of the map that is shown, and of what gets its last colour."""
+        """Save the map that is shown, and the value that gets the last colour."""
         for key, text in ((_MAP, name), (_LARGEST, repr(largest))):
             if self.node.GetParameter(key) != text:
                 self.node.SetParameter(key, text)
@@ -112,7 +112,7 @@ class Record:
 
     @property
     def proposed(self) -> Any:
-        """What the network said before anybody painted: a hidden label map or a sequence."""
+        """What the network found before any correction: a hidden label map or a sequence."""
         return self.node.GetNodeReference("proposed")
 
     @property

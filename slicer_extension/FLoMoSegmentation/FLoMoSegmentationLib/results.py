@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from FLoMoSegmentationLib import maps
 from FLoMoSegmentationLib.axes import from_node, ijk_of, to_node
 from FLoMoSegmentationLib.frames import (
+    attach_to_image,
     frame_nodes,
     make_hidden,
     make_node,
     on_grid,
-    place,
     read_voxels,
     refresh,
     with_frames,
@@ -23,7 +23,8 @@ from FLoMoSegmentationLib.frames import (
 )
 from FLoMoSegmentationLib.images import ijk_to_ras
 from FLoMoSegmentationLib.record import Record
-from FLoMoSegmentationLib.segments import read_segments, write_segments
+from FLoMoSegmentationLib.segment_nodes import read_segments, write_segments
+from napari_flomo.session.messages import proposed_name
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source
@@ -40,7 +41,7 @@ def show_labels(source: Source, record: Record, image: OpenImage) -> None:
         name = f"{image.name} labels"
         node = make_node(source, "vtkMRMLSegmentationNode", name, editable=True)
         record.refer("segmentation", node)
-    place(source, node)
+    attach_to_image(source, node)
     write_labels(source, node, with_frames(image.labels.data), image.segmentation.card)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
@@ -72,7 +73,7 @@ def keep_proposed(source: Source, record: Record, image: OpenImage) -> None:
     assert image.segmentation is not None
     node = record.proposed
     if node is None:
-        name = f"{image.name} as the network found it"
+        name = proposed_name(image.name)
         node = make_hidden(source, "vtkMRMLLabelMapVolumeNode", name)
         record.refer("proposed", node)
     write_voxels(source, node, with_frames(image.segmentation.labels.data))

@@ -1,4 +1,4 @@
-"""Long work outside of Slicer, and its reports back in Slicer's own thread."""
+"""Start the worker, and call functions from other threads in the thread of Slicer."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from FLoMoSegmentationLib import versions
 
 if TYPE_CHECKING:
-    from napari_flomo.jobs import Spawn, Worker
+    from napari_flomo.session import Spawn, Worker
 
 _LOG = logging.getLogger(__name__)
 
 BREATH = 0.005
-"""Seconds that `Pump.drain` sleeps. While Slicer waits for the mouse it may hold Python's lock, and
-then no thread runs; a short sleep lets them."""
+"""Seconds that `CallQueue.drain` sleeps, so that other threads run: while Slicer waits for the
+mouse it may hold Python's lock."""
 
 EVERY_MS = 40
-"""How often a timer should drain the pump while something runs."""
+"""How often a timer should drain the queue while something runs."""
 
 
 def make_worker(spawn: Spawn | None = None) -> Worker:
@@ -37,7 +37,7 @@ def make_worker(spawn: Spawn | None = None) -> Worker:
         If there is no PythonSlicer.
     """
     from napari_flomo.errors import FlomoError
-    from napari_flomo.jobs import Worker, python_spawner
+    from napari_flomo.session import Worker, python_spawner
 
     if spawn is None:
         try:
@@ -49,8 +49,8 @@ def make_worker(spawn: Spawn | None = None) -> Worker:
     return Worker(spawn)
 
 
-class Pump:
-    """Takes functions from any thread and calls them in the one that drains it.
+class CallQueue:
+    """A queue of functions from any thread, called in the thread that drains it.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Pump:
             self._waiting.put(action)
 
     def drain(self) -> None:
-        """Let other threads run for a moment, then call what they handed over, in order."""
+        """Let other threads run for a moment, then call their functions in order."""
         time.sleep(self._breath)
         while not self.closed:
             try:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import slicer
 
-from FLoMoSegmentationLib import maps, results, scene_sync, segments, strokes, versions, views
+from FLoMoSegmentationLib import maps, results, scene_sync, segment_nodes, strokes, versions, views
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.scene_io import add_image, remove_image
 from napari_flomo.errors import FlomoError
+from napari_flomo.session import messages
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.entries import Entry
     from FLoMoSegmentationLib.logic import Logic
-    from napari_flomo.session import Message, Place
+    from FLoMoSegmentationLib.scene_image import SceneImage
+    from napari_flomo.session import Message, SliceIndex
     from napari_flomo.volumes import Volume
 
 
@@ -93,7 +94,7 @@ class SceneAdapter:
                 self.read_labels(run.key)  # before a result is merged with what was painted
             action()
 
-        self._logic.pump.put(read_and_act)
+        self._logic.queue.put(read_and_act)
 
     def notify(self, message: Message) -> None:
         """Show a message in the Segment section."""
@@ -111,13 +112,13 @@ class SceneAdapter:
         except FlomoError:
             return None
 
-    def position(self, key: str) -> Place:
+    def position(self, key: str) -> SliceIndex:
         """Return the slice that the main view shows."""
-        return views.place_on_screen(self._entry(key).source)
+        return views.slice_on_screen(self._entry(key).source)
 
-    def go_to(self, key: str, place: Place) -> None:
+    def go_to(self, key: str, index: SliceIndex) -> None:
         """Show a slice in all views."""
-        views.jump(self._entry(key).source, place)
+        views.jump(self._entry(key).source, index)
 
     def add_image(self, volume: Volume, name: str) -> str:
         """Add an image to the scene, choose it and return its key."""
@@ -145,7 +146,7 @@ class SceneAdapter:
         if record.segmentation is not None:
             versions.save_for_undo(slicer.mrmlScene, self._host.editor())
         results.show_labels(entry.source, record, image)
-        segments.set_finished(record.segmentation, image.segmentation.card, image.locked)
+        segment_nodes.set_completed(record.segmentation, image.segmentation.card, image.locked)
         results.keep_proposed(entry.source, record, image)
         maps.let_go(record)  # of the labels before
         if image.segmentation.uncertainty:
@@ -164,8 +165,8 @@ class SceneAdapter:
             image = self._logic.session.image(key)
             maps.show(entry.source, entry.record, image, self._logic.threshold, name)
 
-    def _entry(self, key: str) -> Entry:
+    def _entry(self, key: str) -> SceneImage:
         entry = self._logic.entry_with(key)
         if entry is None:
-            raise FlomoError("This image is not open any more; open it again.")
+            raise FlomoError(messages.NOT_OPEN)
         return entry

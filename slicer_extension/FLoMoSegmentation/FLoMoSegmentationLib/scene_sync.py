@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from FLoMoSegmentationLib import measures, results
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.entries import Entry
+    from FLoMoSegmentationLib.scene_image import SceneImage
     from napari_flomo.session import Session
 
 
-def note(session: Session, entry: Entry) -> None:
+def note(session: Session, entry: SceneImage) -> None:
     """Keep review and measures of an image in the scene, once it has results there."""
     image, record = session.image(entry.key), entry.record
     if record is None or image.segmentation is None or image.review is None or entry.restoring:
@@ -21,7 +21,7 @@ def note(session: Session, entry: Entry) -> None:
     measures.write_table(record, f"{image.name} measures", rows)
 
 
-def restore(session: Session, entry: Entry) -> None:
+def restore(session: Session, entry: SceneImage) -> None:
     """Restore what a loaded scene knows of an image; a record that is of no use is removed."""
     if entry.record is None:
         return

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from FLoMoSegmentationLib import results, segments
+from FLoMoSegmentationLib import results, segment_nodes
 from FLoMoSegmentationLib.frames import stored, with_frames
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.entries import Entry
-    from napari_flomo.session import Place, Session
+    from FLoMoSegmentationLib.scene_image import SceneImage
+    from napari_flomo.session import Session, SliceIndex
 
 
 def take(
     session: Session,
-    entry: Entry,
+    entry: SceneImage,
     *,
     everywhere: bool = True,
-) -> list[Place]:
-    """Take over what was painted since the last look; return the slices that changed.
+) -> list[SliceIndex]:
+    """Report what was painted since the last call to the session; return the changed slices.
 
     Parameters
     ----------
@@ -38,40 +38,40 @@ def take(
     frames = range(entry.source.n_frames) if everywhere else sorted(entry.painted)
     entry.painted.clear()
     labels = with_frames(image.labels.data)
-    places: list[Place] = []
+    slices: list[SliceIndex] = []
     for frame in frames:
         painted = results.read_labels(entry.source, node, image.segmentation.card, frame)
         if painted.shape != labels[frame].shape:
-            return []  # the image is another one now; it is taken anew with the next run
+            return []  # the image was changed; it is opened again for the next run
         differing = painted != labels[frame]
         if differing.any():
             indices = np.flatnonzero(differing) + frame * differing.size
             old, new = labels[frame][differing], painted[differing]
-            places += session.edit(entry.key, indices, old, new)
-    return places
+            slices += session.edit(entry.key, indices, old, new)
+    return slices
 
 
-def take_locks(session: Session, entry: Entry) -> None:
-    """Call labels finished whose segments have the status Completed."""
+def take_locks(session: Session, entry: SceneImage) -> None:
+    """Lock the labels whose segments have the status Completed."""
     image = session.image(entry.key)
     node = None if entry.record is None else entry.record.segmentation
     if node is None or image.segmentation is None:
         return
-    locked = segments.finished(node, image.segmentation.card)
+    locked = segment_nodes.completed(node, image.segmentation.card)
     for code in locked ^ image.locked:
         session.lock(entry.key, code, code in locked)
 
 
-def strangers(session: Session, entry: Entry) -> list[str]:
+def unknown_segments(session: Session, entry: SceneImage) -> list[str]:
     """Return the names of segments that are none of the model's structures."""
     image = session.image(entry.key)
     node = None if entry.record is None else entry.record.segmentation
     if node is None or image.segmentation is None:
         return []
-    return segments.strangers(node, image.segmentation.card)
+    return segment_nodes.unknown_segments(node, image.segmentation.card)
 
 
-def report_saved(session: Session, entry: Entry) -> None:
+def report_saved(session: Session, entry: SceneImage) -> None:
     """Report labels that were saved with the scene or by themselves to the session."""
     node = None if entry.record is None else entry.record.segmentation
     if entry.painted or node is None:

@@ -103,7 +103,7 @@ def terminology(segment: Any) -> str:
 
 
 def save_for_undo(scene: Any, editor: Any | None) -> bool:
-    """Remember the labels as they are, so that Undo brings them back; tell whether that worked.
+    """Save the labels for Undo; return True if that worked.
 
     The Segment Editor has an undo of its own, for the segmentation that is open in it. Its state
     was saved by the widget before there was a logic for it, and undo of the scene is off by

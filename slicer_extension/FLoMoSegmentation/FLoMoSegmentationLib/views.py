@@ -13,7 +13,7 @@ from FLoMoSegmentationLib.images import ijk_to_world
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source
-    from napari_flomo.session import Place
+    from napari_flomo.session import SliceIndex
 
 MAIN = "Red"
 """The view in which the slices are reviewed."""
@@ -40,35 +40,35 @@ def align(source: Source) -> None:
         return
     matrix = ijk_to_world(source.node)
     columns, rows = (matrix[:3, i] / np.linalg.norm(matrix[:3, i]) for i in ijk_of(source)[:2])
-    current = place_on_screen(source)
+    current = slice_on_screen(source)
     normal = np.cross(columns, -rows)
     centre = _centre(source, current.slice)
     view.SetSliceToRASByNTP(*normal, *columns, *centre, 0)
 
 
-def jump(source: Source, place: Place) -> None:
+def jump(source: Source, index: SliceIndex) -> None:
     """Go to a slice: its frame on the screen, all views on its middle."""
-    if source.browser is not None and source.frame != place.frame:
-        source.browser.SetSelectedItemNumber(place.frame)
+    if source.browser is not None and source.frame != index.frame:
+        source.browser.SetSelectedItemNumber(index.frame)
         refresh(source)
-    centre = _centre(source, place.slice)
+    centre = _centre(source, index.slice)
     for view in _nodes("vtkMRMLSliceNode"):
         view.JumpSliceByOffsetting(*centre)
 
 
-def place_on_screen(source: Source) -> Place:
+def slice_on_screen(source: Source) -> SliceIndex:
     """Return the slice that the main view shows: the nearest one to its middle."""
-    from napari_flomo.session import Place
+    from napari_flomo.session import SliceIndex
 
     axis = ijk_of(source)[2]
     count = source.node.GetImageData().GetDimensions()[axis]
     view = main_view()
     if view is None:
-        return Place(source.frame, count // 2)
+        return SliceIndex(source.frame, count // 2)
     to_ras = view.GetSliceToRAS()
     middle = np.array([to_ras.GetElement(i, 3) for i in range(3)] + [1.0])
     index = np.linalg.solve(ijk_to_world(source.node), middle)[axis]
-    return Place(source.frame, int(np.clip(np.rint(index), 0, count - 1)))
+    return SliceIndex(source.frame, int(np.clip(np.rint(index), 0, count - 1)))
 
 
 def main_view() -> Any:

@@ -13,13 +13,12 @@ from FLoMoSegmentationLib import installer, parameters
 from FLoMoSegmentationLib.panels.install import InstallPanel
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.entries import Entry
     from FLoMoSegmentationLib.logic import Logic
     from FLoMoSegmentationLib.panels.restore import RestorePanel
     from FLoMoSegmentationLib.panels.review import ReviewPanel
     from FLoMoSegmentationLib.panels.segment import SegmentPanel
-    from napari_flomo.jobs import Worker
-    from napari_flomo.session import Message
+    from FLoMoSegmentationLib.scene_image import SceneImage
+    from napari_flomo.session import Message, Worker
 
 IDLE_MS = 400
 """How often the timer ticks while nothing runs."""
@@ -39,7 +38,7 @@ class Widget:
     load
         Loads a file of ``Resources/UI`` and returns its widget.
     parameter_node
-        Returns the module's parameter node; asked anew each time, because scenes are closed.
+        Returns the module's parameter node; called each time, because scenes are closed.
     make_worker
         Makes what does the long work; by default a child of PythonSlicer.
     """
@@ -62,7 +61,7 @@ class Widget:
         self._learn: Any = None
         self._tags: list[int] = []
         self._next_look = 0.0
-        self.entry: Entry | None = None
+        self.entry: SceneImage | None = None
         self.timer = qt.QTimer()
         self.timer.connect("timeout()", self.tick)
         self.install = InstallPanel(self._page("Install"), self.start)
@@ -100,13 +99,13 @@ class Widget:
         from FLoMoSegmentationLib.panels.restore import RestorePanel
         from FLoMoSegmentationLib.panels.review import ReviewPanel
         from FLoMoSegmentationLib.panels.segment import SegmentPanel
-        from FLoMoSegmentationLib.runner import Pump, make_worker
+        from FLoMoSegmentationLib.runner import CallQueue, make_worker
         from napari_flomo.session import messages
 
         if self._logic is not None:
             return
         worker = (self._make_worker or make_worker)()
-        self._logic = Logic(worker, Pump(), host=self)
+        self._logic = Logic(worker, CallQueue(), host=self)
         self._restore = RestorePanel(self._page("Restore"), self)
         self._segment = SegmentPanel(self._page("Segment"), self)
         self._review = ReviewPanel(self._page("Review"), self)
@@ -150,7 +149,7 @@ class Widget:
         """Take in what other threads report; take up strokes now and then."""
         if self._logic is None:
             return
-        self.logic.pump.drain()
+        self.logic.queue.drain()
         if self.entry is not None and self.entry not in self.logic.entries:
             self.show_current()  # its image, or its labels, were deleted
             self.restore.refresh()

@@ -48,7 +48,7 @@ class InstallPanel:
         return Path(text) if text.strip(" .") else None
 
     def refresh(self, _path: str = "") -> None:
-        """Say what is missing now; hide all of it when nothing is."""
+        """Show what is missing; hide the section if nothing is."""
         wanted = self._missing()
         self.ui.installBox.setVisible(bool(wanted))
         self.ui.installLog.setVisible(False)

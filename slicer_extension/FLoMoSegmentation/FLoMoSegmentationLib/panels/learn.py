@@ -43,7 +43,7 @@ class LearnPanel:
         self.ui = ui
         self.host = host
         self.learning = learning or Learning(
-            host.logic.pump.put,
+            host.logic.queue.put,
             worker=make_worker,
             executable=versions.python_executable(),
             obstacle=_obstacle,

@@ -15,13 +15,13 @@ from napari_flomo.session import (
     CorrectionKept,
     Event,
     LabelsChanged,
-    Place,
     ReviewChanged,
+    SliceIndex,
     messages,
 )
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.entries import Entry
+    from FLoMoSegmentationLib.scene_image import SceneImage
     from FLoMoSegmentationLib.widget import Widget
 
 EDITOR_TAG = "FLoMoSegmentation"
@@ -41,7 +41,7 @@ class ReviewPanel:
     def __init__(self, ui: Any, host: Widget) -> None:
         self.ui = ui
         self.host = host
-        self.places: tuple[Place, ...] = ()
+        self.slices: tuple[SliceIndex, ...] = ()
         table = ui.reviewTable
         table.setColumnCount(len(messages.REVIEW_COLUMNS))
         table.setHorizontalHeaderLabels([title for title, _tip in messages.REVIEW_COLUMNS])
@@ -69,22 +69,22 @@ class ReviewPanel:
         review = None
         if entry is not None:
             review = self.host.logic.session.image(entry.key).review
-        self.places = () if review is None else review.order
-        table.setRowCount(len(self.places))
-        for row, place in enumerate(self.places):
+        self.slices = () if review is None else review.order
+        table.setRowCount(len(self.slices))
+        for row, index in enumerate(self.slices):
             assert review is not None
             assert entry is not None
-            texts = messages.review_row(review, place, entry.source.n_frames > 1)
+            texts = messages.review_row(review, index, entry.source.n_frames > 1)
             for column, text in enumerate(texts):
                 item = table.item(row, column)
                 if item is None:
                     table.setItem(row, column, qt.QTableWidgetItem(text))
                 else:
                     item.setText(text)
-        if review is not None and review.current in self.places:
-            table.selectRow(self.places.index(review.current))
+        if review is not None and review.current in self.slices:
+            table.selectRow(self.slices.index(review.current))
 
-    def show_editor(self, entry: Entry | None) -> None:
+    def show_editor(self, entry: SceneImage | None) -> None:
         """Open the labels of an image in the Segment Editor."""
         editor = self.ui.editor
         node = None if entry is None or entry.record is None else entry.record.segmentation
@@ -97,8 +97,8 @@ class ReviewPanel:
 
     def on_row(self, row: int, _column: int = 0) -> None:
         """Go to the slice of a row."""
-        place = self.places[row]
-        self._step(lambda key: self.host.logic.presenter.go_to(key or "", place))
+        index = self.slices[row]
+        self._step(lambda key: self.host.logic.presenter.go_to(key or "", index))
 
     def on_next(self, _checked: bool = False) -> None:
         """Go to the next uncertain slice."""
@@ -114,7 +114,7 @@ class ReviewPanel:
         entry = self.host.entry
         if entry is None or entry.record is None:
             return
-        others = strokes.strangers(self.host.logic.session, entry)
+        others = strokes.unknown_segments(self.host.logic.session, entry)
         if others:
             self.host.segment.say(
                 f"{', '.join(others)}: no structure of this model, so it is not kept for learning.",

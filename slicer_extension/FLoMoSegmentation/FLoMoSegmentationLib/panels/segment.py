@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from FLoMoSegmentationLib import axes, parameters, progress_bar
 from FLoMoSegmentationLib.images import describe, source_of
-from FLoMoSegmentationLib.parameters import SCOPES
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
@@ -45,7 +44,7 @@ class SegmentPanel:
         self._offer: Choice | None = None  # of the message that is shown
         for title, name, _tip in messages.DEVICES:
             ui.deviceBox.addItem(title, name)
-        self.scopes = {name: getattr(ui, f"{name}Scope") for name in SCOPES}
+        self.scopes = {name: getattr(ui, f"{name}Scope") for _title, name, _tip in messages.SCOPES}
         self.fill_models()
         ui.imageSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.on_image)
         ui.sliceAxisBox.connect("currentIndexChanged(int)", self.on_slice_axis)
@@ -88,7 +87,7 @@ class SegmentPanel:
         self.describe_choices()
 
     def describe_choices(self) -> None:
-        """Say what the chosen image and model are."""
+        """Describe the chosen image and model."""
         node = self.ui.imageSelector.currentNode()
         moving, source = False, None
         try:
@@ -137,7 +136,7 @@ class SegmentPanel:
         self.host.show_current()
 
     def on_slice_axis(self, _index: int = 0) -> None:
-        """Take the axis along which the user says that the slices lie."""
+        """Set the slice axis of the image."""
         if self._filling:
             return
         source = source_of(self.ui.imageSelector.currentNode())

@@ -24,7 +24,7 @@ from napari_flomo.session import (
 )
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.entries import Entry
+    from FLoMoSegmentationLib.scene_image import SceneImage
     from FLoMoSegmentationLib.widget import Widget
     from napari_flomo.segmentation import Segmentation
 
@@ -44,7 +44,7 @@ class UncertaintyPanel:
         self.ui = ui
         self.host = host
         self._filling = False
-        self._pending: tuple[Entry, str] | None = None  # a map that is offered, not shown
+        self._pending: tuple[SceneImage, str] | None = None  # a map that is offered, not shown
         ui.showUncertainty.connect("toggled(bool)", self.on_uncertainty)
         ui.opacity.connect("valueChanged(double)", self.on_uncertainty)
         ui.threshold.connect("valueChanged(double)", self.on_uncertainty)
@@ -78,7 +78,7 @@ class UncertaintyPanel:
         self.show_offer()
 
     def show_offer(self) -> None:
-        """Say what the chosen map is; offer to compute it, or show how far that is."""
+        """Describe the chosen map; offer to compute it, or show the progress of that."""
         name, running = self._chosen, self._running is not None
         missing = bool(name) and name not in self._there
         lines = [uncertainty_maps.explanation_of(name)] if name else []
@@ -132,7 +132,7 @@ class UncertaintyPanel:
     # What the user does
 
     def on_uncertainty(self, _value: Any = None) -> None:
-        """Show the uncertainty otherwise."""
+        """Change how the uncertainty is shown."""
         if self._filling:
             return
         chosen = parameters.change(

@@ -1,4 +1,4 @@
-"""What the module knows of an image that it works on."""
+"""An image of the scene that is open in the session."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STROKES = (
 
 
 @dataclass(eq=False)
-class Entry:
+class SceneImage:
     """An image of the scene that is open in the session.
 
     Attributes
@@ -40,7 +40,7 @@ class Entry:
         Its results in the scene; None before the first run.
     painted
         Frames that were on the screen when something was done to the segments since they were last
-        read; somebody may have painted.
+        read; they may have been painted on.
     restoring
         Whether its results are being read from the scene, and must not be written there.
     """
@@ -55,7 +55,7 @@ class Entry:
     watched: Any = None
 
     def watch(self) -> None:
-        """Take note of changes of the segmentation node, whoever makes them."""
+        """Observe changes of the segmentation node."""
         node = None if self.record is None else self.record.segmentation
         if node is self.watched:
             return
@@ -72,7 +72,7 @@ class Entry:
             self.watches.append((node, node.AddObserver(number, changed)))
 
     def unwatch(self) -> None:
-        """Listen no more."""
+        """Stop observing."""
         for node, tag in self.watches:
             node.RemoveObserver(tag)
         self.watches.clear()
@@ -80,7 +80,7 @@ class Entry:
 
 
 class SceneWatch:
-    """Tells what happens to the scene: nodes that go, a scene that closes, one that was loaded.
+    """Calls functions when a node is removed and when the scene is closed or loaded.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class SceneWatch:
         ]
 
     def end(self) -> None:
-        """Listen no more."""
+        """Stop observing."""
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
         self._tags.clear()

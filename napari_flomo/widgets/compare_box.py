@@ -15,7 +15,7 @@ from napari_flomo.widgets.layers import Grid
 
 if TYPE_CHECKING:
     from napari_flomo.session import Event
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 SETTLE_MS = 120
@@ -94,7 +94,7 @@ class CompareBox(QWidget):
             entry.comparison.data = Grid.below(entry.image, image.volume).layer_array(found)
             self._tell(entry)
 
-    def _tell(self, entry: Entry) -> None:
+    def _tell(self, entry: ImageLayers) -> None:
         shown = entry.comparison is not None and self.choice == CHANGES
         self.key.setVisible(shown)
         if shown and entry.comparison is not None:

@@ -1,4 +1,4 @@
-"""What a panel says to its user: one line, buttons for what can be done, details on demand."""
+"""A message with buttons and details in a panel."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class MessageBar(QFrame):
         details: str = "",
         choices: Sequence[Choice] = (),
     ) -> None:
-        """Show a message in the place of the last one.
+        """Show a message and hide the last one.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class MessageBar(QFrame):
         level
             ``"info"``, ``"warning"`` or ``"error"``; colours the edge.
         details
-            A traceback, behind the button Details.
+            A traceback, shown by the button Details.
         choices
             What the user can do about it; each also hides the message.
         """

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import Busy, Scope, messages
-from napari_flomo.widgets.computing import Computing, wants_computing
+from napari_flomo.widgets.lazy_image import LazyComputation, wants_computing
 from napari_flomo.widgets.navigation import face
 
 if TYPE_CHECKING:
     from napari_flomo.session import Problem
     from napari_flomo.volumes import Volume
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
@@ -56,7 +56,7 @@ def segment(
             f"The slices of {entry.image.name} were seen from the side and are shown now; go to "
             "the one you mean and click Segment again."
         )
-    part = Scope.of_choice(scope, viewer_state.place(entry), entry.n_frames)
+    part = Scope.of_choice(scope, viewer_state.position(entry), entry.n_frames)
 
     def start(volume: Volume | None = None) -> None:
         image = viewer_state.adopt(entry, volume)
@@ -79,7 +79,7 @@ def check_idle(viewer_state: ViewerState) -> None:
 
 
 def _compute_first(
-    viewer_state: ViewerState, entry: Entry, start: Callable[[Volume], None]
+    viewer_state: ViewerState, entry: ImageLayers, start: Callable[[Volume], None]
 ) -> None:
     def done(volume: Volume) -> None:
         viewer_state.set_computing(None)
@@ -95,4 +95,4 @@ def _compute_first(
         else:
             viewer_state.say(problem.sentence, "error", problem.details)
 
-    viewer_state.set_computing(Computing(viewer_state, entry, done, failed))
+    viewer_state.set_computing(LazyComputation(viewer_state, entry, done, failed))

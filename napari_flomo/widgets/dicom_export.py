@@ -12,11 +12,11 @@ from napari_flomo.files import write_all
 from napari_flomo.segmentation import dicom_seg_jobs
 
 if TYPE_CHECKING:
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
-def export(viewer_state: ViewerState, entry: Entry, path: str) -> None:
+def export(viewer_state: ViewerState, entry: ImageLayers, path: str) -> None:
     """Begin to write the labels of an image as they are now; the panels are told of the end.
 
     The edits still count as unsaved: napari does not open such a file as labels.

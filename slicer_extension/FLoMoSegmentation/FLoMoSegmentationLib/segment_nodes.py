@@ -49,7 +49,7 @@ def write_segments(node: Any, labels: NDArray[np.integer], card: ModelCard, refe
     segmentation.SetSourceRepresentationName(BINARY)
     surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
     shown_in_3d = segmentation.ContainsRepresentation(surface)
-    if shown_in_3d:  # made of the old voxels; the program makes it anew when it is shown
+    if shown_in_3d:  # it was made of the old voxels, and is created again when it is shown
         segmentation.RemoveRepresentation(surface)
     image = _image(labels, ijk_to_ras(reference))
     changing = node.StartModify()
@@ -73,7 +73,7 @@ def read_segments(node: Any, card: ModelCard, reference: Any) -> NDArray[np.uint
     """Return the labels of a segmentation node on the grid of a volume.
 
     Where segments overlap the later one of the card wins. Segments that are none of the card's
-    structures are left out; `strangers` names them.
+    structures are left out; `unknown_segments` names them.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def read_segments(node: Any, card: ModelCard, reference: Any) -> NDArray[np.uint
     return labels
 
 
-def strangers(node: Any, card: ModelCard) -> list[str]:
+def unknown_segments(node: Any, card: ModelCard) -> list[str]:
     """Return the names of segments that are none of the card's structures."""
     known = {segment_id(label.code) for label in card.labels}
     segmentation = node.GetSegmentation()
@@ -112,7 +112,7 @@ def strangers(node: Any, card: ModelCard) -> list[str]:
     ]
 
 
-def finished(node: Any, card: ModelCard) -> frozenset[int]:
+def completed(node: Any, card: ModelCard) -> frozenset[int]:
     """Return the codes of segments whose status in the Segment Editor is *Completed*."""
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     segmentation = node.GetSegmentation()
@@ -124,10 +124,10 @@ def finished(node: Any, card: ModelCard) -> frozenset[int]:
     )
 
 
-def set_finished(node: Any, card: ModelCard, codes: Collection[int]) -> None:
+def set_completed(node: Any, card: ModelCard, codes: Collection[int]) -> None:
     """Give the segments of some labels the status *Completed*; others that had it lose it."""
     logic = slicer.vtkSlicerSegmentationsModuleLogic
-    for code in finished(node, card) ^ set(codes):
+    for code in completed(node, card) ^ set(codes):
         segment = node.GetSegmentation().GetSegment(segment_id(code))
         if segment is not None:
             logic.SetSegmentStatus(segment, logic.Completed if code in codes else logic.InProgress)

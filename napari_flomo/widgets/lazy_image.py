@@ -1,4 +1,4 @@
-"""A lazy image (dask) is computed in another thread, so that the window stays alive."""
+"""Compute a lazy image (dask) in a thread, so that the window stays responsive."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from napari_flomo.widgets.layers import is_lazy, volume_of_layer
 
 if TYPE_CHECKING:
     from napari_flomo.volumes import Volume
-    from napari_flomo.widgets.entries import Entry
+    from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
-class Computing:
-    """One lazy image that becomes an array.
+class LazyComputation:
+    """Computes one lazy image.
 
     Attributes
     ----------
@@ -29,12 +29,12 @@ class Computing:
     def __init__(
         self,
         viewer_state: ViewerState,
-        entry: Entry,
+        entry: ImageLayers,
         done: Callable[[Volume], None],
         failed: Callable[[Problem | None], None],
     ) -> None:
         self.entry = entry
-        self._desk = viewer_state
+        self._viewer_state = viewer_state
         self._look = entry.look_of_image()
         self._done = done
         self._failed = failed
@@ -42,7 +42,7 @@ class Computing:
         threading.Thread(target=self._compute, name="flomo lazy image", daemon=True).start()
 
     def cancel(self) -> None:
-        """Wait no longer; what the thread still brings is dropped."""
+        """Stop waiting; the result of the thread is dropped."""
         self._end(None, None)
 
     def _compute(self) -> None:
@@ -58,10 +58,10 @@ class Computing:
                 "see the details.",
                 details,
             )
-        self._desk.in_thread(lambda: self._end(volume, problem))
+        self._viewer_state.in_thread(lambda: self._end(volume, problem))
 
     def _end(self, volume: Volume | None, problem: Problem | None) -> None:
-        if self._over or self._desk.closed:
+        if self._over or self._viewer_state.closed:
             return
         self._over = True
         if volume is not None and self.entry.look_of_image() == self._look:
@@ -70,6 +70,6 @@ class Computing:
             self._failed(problem)
 
 
-def wants_computing(entry: Entry) -> bool:
-    """Tell whether an image is lazy and not computed yet."""
+def wants_computing(entry: ImageLayers) -> bool:
+    """Return True if an image is lazy and was not computed yet."""
     return (entry.key is None or entry.seen != entry.look_of_image()) and is_lazy(entry.image)

@@ -1,4 +1,4 @@
-"""Layers into files, on the true grid of the image they belong to."""
+"""Write layers to files, on the true grid of the image they belong to."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from napari_flomo.widgets.layers import KEY, SAVED, Grid, geometry_of_layer
 def write_layer(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     """Write one labels or image layer (called by napari); returns the file that was written.
 
-    The geometry is the one of the file that the image came from, never napari's approximation: a
-    result of ours and a layer of our reader carry it; a labels layer that somebody drew takes it
-    from the image it lies on; a layer without any such image is saved by its own transform.
+    The geometry is that of the file that the image came from, not napari's approximation: results
+    and layers of this plugin's reader carry it; a labels layer that was drawn by hand takes it from
+    the image below it; a layer without such an image is saved with its own transform.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def _on_image_below(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume | Non
         if isinstance(image, Volume):
             try:
                 return _drawn_on(image, layer, data, meta)
-            except FlomoError:  # as large or at the same place it is not
+            except FlomoError:  # of another size or position
                 continue
     return None
 

@@ -1,4 +1,4 @@
-"""What the plugin knows of one image layer, and of the layers it made for it."""
+"""An image layer and the layers that the plugin made for it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from napari_flomo.volumes import Volume
     from napari_flomo.volumes.slice_axis import Order
-    from napari_flomo.widgets.label_diff import PaintWatch
+    from napari_flomo.widgets.label_diff import LabelWatcher
     from napari_flomo.widgets.label_locks import LockGuard
 
 
 @dataclass(eq=False)
-class Entry:
-    """One image layer.
+class ImageLayers:
+    """An image layer and its result layers.
 
     Attributes
     ----------
@@ -29,14 +29,14 @@ class Entry:
         Of the image in the session; None until it is segmented or restored.
     labels, uncertainty, comparison
         Layers that were made for it, while they are in the viewer.
-    watch, guard
-        What happens to the labels, and what keeps paint away from locked ones.
+    watch, lock_guard
+        Finds changes of the labels, and protects locked ones.
     map
         Name of the uncertainty map that is shown or was asked for.
     slice_axis
-        Along which axis the user said that the slices lie; None where nobody did.
+        The slice axis that the user chose; None if not chosen.
     recalled
-        Whether what an earlier day left was taken up.
+        Whether remembered review and contrast were restored.
     seen
         The data and the scale of the layer as the session knows them.
     """
@@ -46,8 +46,8 @@ class Entry:
     labels: Labels | None = None
     uncertainty: Image | None = None
     comparison: Labels | None = None
-    watch: PaintWatch | None = None
-    guard: LockGuard | None = None
+    watch: LabelWatcher | None = None
+    lock_guard: LockGuard | None = None
     map: str = ""
     slice_axis: str | None = None
     recalled: bool = False
@@ -93,7 +93,7 @@ class Entry:
 
 
 def is_image(layer: Layer) -> bool:
-    """Tell whether a layer is an image to be segmented, and not a map of ours."""
+    """Return True if a layer is an image to segment, and not an uncertainty map."""
     from napari.layers import Image
 
     return isinstance(layer, Image) and not isinstance(layer.metadata.get(KEY), Grid)

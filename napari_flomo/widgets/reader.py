@@ -1,4 +1,4 @@
-"""Files into layers: NIfTI, NRRD, MetaImage, DICOM files and folders."""
+"""Read files into layers: NIfTI, NRRD, MetaImage, DICOM files and folders."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from napari_flomo.volumes import (
 )
 from napari_flomo.volumes.dicom.files import is_dicom
 from napari_flomo.volumes.dicom.series import SeveralSeries
-from napari_flomo.widgets.choosing import ask_for_series
 from napari_flomo.widgets.layers import KEY, layer_of_volume
+from napari_flomo.widgets.series_dialog import ask_for_series
 
 LayerData = tuple[Any, dict[str, Any], str]
 Path_ = str | os.PathLike[str]
@@ -51,9 +51,9 @@ NOTHING: list[Any] = [(None,)]
 def get_reader(
     path: Path_ | Sequence[Path_],
 ) -> Callable[[Path_ | Sequence[Path_]], list[LayerData]] | None:
-    """Return a function that reads a path, or None if it is nothing for us (asked by napari).
+    """Return a function that reads a path, None if it cannot be read (called by napari).
 
-    A folder is ours when it holds a DICOM file; a file without a known suffix when it is one.
+    A folder is read if it contains a DICOM file; a file without a known suffix if it is one.
     """
     first = Path(path if isinstance(path, str | os.PathLike) else path[0])
     if first.is_dir():
@@ -79,10 +79,12 @@ def read_layers(path: Path_ | Sequence[Path_]) -> list[LayerData]:
     if len(slices) > 1:
         volumes = [read_series(files, fill=True) for files in _by_series(slices)]
         volumes += [read(one, fill=True) for one in paths if one not in slices]
-        return [layer_data(_said(volume)) for volume in volumes]
+        return [layer_data(_with_notes(volume)) for volume in volumes]
     if len(paths) == 1 and slices and not _DROP.is_new(paths[0]):
         return NOTHING
-    layers = [layer_data(_said(volume)) for one in paths if (volume := _read(one)) is not None]
+    layers = [
+        layer_data(_with_notes(volume)) for one in paths if (volume := _read(one)) is not None
+    ]
     _DROP.touch()
     return layers or NOTHING
 
@@ -126,8 +128,8 @@ def _read(path: Path) -> Volume | None:
         return None if chosen is None else read(path, series=chosen, fill=True)
 
 
-def _said(volume: Volume) -> Volume:
-    """Show what the reader had to decide."""
+def _with_notes(volume: Volume) -> Volume:
+    """Show the remarks of the reader."""
     for note in volume.notes:
         show_info(note)
     return volume
