@@ -104,7 +104,7 @@ def test_what_does_not_fit_changes_nothing(change: dict) -> None:
     review = Review(SCORES)
     review.next()
     before = review.to_dict()
-    with pytest.raises(FlomoError, match="of another image"):
+    with pytest.raises(FlomoError, match="belongs to another image"):
         review.restore(before | change)
     with pytest.raises(FlomoError):
         review.restore({})
