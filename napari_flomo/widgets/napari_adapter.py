@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Message, SliceIndex, messages, uncertainty_maps
+from napari_flomo.session import Choice, Message, SliceIndex, messages, uncertainty_maps
 from napari_flomo.widgets import label_events, navigation, results
 from napari_flomo.widgets.layers import Grid
 from napari_flomo.widgets.lazy_image import wants_computing
@@ -31,12 +33,20 @@ class NapariAdapter:
         self._state.in_thread(action)
 
     def notify(self, message: Message) -> None:
-        """Show a message in every open panel."""
-        self._state.said.emit(message)
+        """Show a message in every open panel; a choice in one of them hides it in all."""
+
+        def choose(choice: Choice) -> None:
+            self._state.answered.emit()
+            choice.action()
+
+        choices = tuple(
+            choice._replace(action=partial(choose, choice)) for choice in message.choices
+        )
+        self._state.said.emit(replace(message, choices=choices))
 
     def ask(self, question: Message) -> None:
-        """Show a question, with a button to agree, in every open panel."""
-        self._state.said.emit(question)
+        """Show a question with a button to agree."""
+        self.notify(question)
 
     def chosen_image(self) -> str | None:
         """Return the key of the current image; None for one that cannot be opened at once."""

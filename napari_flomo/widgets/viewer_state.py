@@ -65,6 +65,8 @@ class ViewerState(QObject):
     """The viewer shows another slice."""
     said = Signal(object)
     """A `Message` for the user."""
+    answered = Signal()
+    """The user chose what a message offers; it is to be hidden."""
 
     def __init__(
         self,

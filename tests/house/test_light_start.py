@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 HEAVY = ("torch", "nibabel", "SimpleITK", "numpy", "scipy", "skimage", "tqdm", "lightning")
-HEAVY += ("monai", "yaml", "napari", "qtpy", "huggingface_hub", "safetensors")
+HEAVY += ("monai", "yaml", "napari", "qtpy", "magicgui", "huggingface_hub", "safetensors")
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -35,9 +35,7 @@ _PLAIN_NUMBER = (
 _PLAIN_GROUP = "QGroupBox { border: none; margin: 0; padding: 0 }"
 
 
-def make_form(
-    function: Callable[P, R], *, call_button: str | None = None, **options: Any
-) -> FunctionGui[P, R]:
+def make_form(function: Callable[P, R], **options: Any) -> FunctionGui[P, R]:
     """Return the form of a function or dataclass, ready to be put into a panel.
 
     Parameters
@@ -47,10 +45,8 @@ def make_form(
         choose the widgets; `typing.Annotated` adds magicgui's options, such as ``min``, ``max``
         and ``label``. The section *Parameters* of its docstring gives the tooltips. A parameter
         cannot have the name of one of magicgui's own attributes, such as ``visible``.
-    call_button
-        Text of a button that calls the form; without it there is none.
     **options
-        Of `magicgui.magicgui`, as ``auto_call`` or the options of a single parameter.
+        Of `magicgui.magicgui`, such as the layout or the options of a single parameter.
 
     Returns
     -------
@@ -58,24 +54,29 @@ def make_form(
         ``form()`` calls the function, ``form.update(...)`` sets values, ``form.native`` is the Qt
         widget, ``form.NAME`` the widget of a parameter.
     """
-    form = magicgui(function, call_button=call_button or False, **options)
+    form = magicgui(function, call_button=False, **options)
     form.margins = (0, 0, 0, 0)
     form.native_parent_changed.disconnect()  # a reset of choices would recreate radio buttons
     for row in form:
-        if isinstance(row, FileEdit):
-            row.choose_btn.text = "…"
-            row.choose_btn.native.setFixedWidth(32)
-        elif isinstance(row, RadioButtons):
-            row.native.setStyleSheet(_PLAIN_GROUP)
-        elif isinstance(row, FloatSlider):
-            slider, number = (row.native.findChild(kind) for kind in (QSlider, QDoubleSpinBox))
-            slider.setPageStep(10 * slider.singleStep())  # magicgui leaves it at nearly nothing
-            number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.UpDownArrows)
-            number.setStyleSheet(_PLAIN_NUMBER)
+        _fit_in(row)
         for part in row.native.findChildren(QWidget):
             if not part.toolTip():
                 part.setToolTip(row.tooltip)
     return form
+
+
+def _fit_in(row: Widget) -> None:
+    """Adapt a widget of magicgui to narrow panels and to napari's style sheet."""
+    if isinstance(row, FileEdit):
+        row.choose_btn.text = "…"
+        row.choose_btn.native.setFixedWidth(32)
+    elif isinstance(row, RadioButtons):
+        row.native.setStyleSheet(_PLAIN_GROUP)
+    elif isinstance(row, FloatSlider):
+        slider, number = (row.native.findChild(kind) for kind in (QSlider, QDoubleSpinBox))
+        slider.setPageStep(10 * slider.singleStep())  # magicgui leaves it at nearly nothing
+        number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.UpDownArrows)
+        number.setStyleSheet(_PLAIN_NUMBER)
 
 
 def align_labels(panel: QWidget) -> None:

@@ -27,7 +27,6 @@ from napari_flomo.widgets.forms.learn import (
     make_finetune_form,
     on_folder_chosen,
 )
-from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.panels.gate_box import GateBox
 from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
 from napari_flomo.widgets.viewer_state import viewer_state_of
@@ -127,7 +126,6 @@ class LearnPanel(Panel):
             "Undo the last promotion; no model is deleted",
             self.roll_back,
         )
-        self.message = MessageBar()
 
     def _arrange(self) -> None:
         buttons, decision = QHBoxLayout(), QHBoxLayout()
@@ -267,10 +265,7 @@ class LearnPanel(Panel):
         self._attempt(switch)
 
     def _attempt(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except FlomoError as error:
-            self.message.show_message(str(error), level="warning")
+        self.attempt(action)
         self.count()
 
     def _on_corrections(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -29,7 +28,6 @@ from napari_flomo.session import (
 )
 from napari_flomo.session.messages import card_text
 from napari_flomo.widgets.forms import make_form
-from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
@@ -92,7 +90,6 @@ class ModelsPanel(Panel):
         )
         self.cancel_button = button("Cancel", "Stop the download", self.cancel)
         self.progress = ProgressBar()
-        self.message = MessageBar()
         buttons, download = QHBoxLayout(), QHBoxLayout()
         buttons.addWidget(self.use_button)
         buttons.addWidget(self.verify_button)
@@ -171,18 +168,12 @@ class ModelsPanel(Panel):
         """
         name = address.strip() or (self.chosen.name if self.chosen else "")
         self.message.clear()
-        self._attempt(lambda: self.viewer_state.session.pull(name))
+        self.attempt(lambda: self.viewer_state.session.pull(name))
 
     def cancel(self) -> None:
         """Stop the current run."""
         if self.viewer_state.session.running is not None:
             self.viewer_state.session.running.cancel()
-
-    def _attempt(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except FlomoError as error:
-            self.message.show_message(str(error), level="warning")
 
     def _verified(self, text: str, level: str) -> None:
         self.verify_button.setEnabled(True)

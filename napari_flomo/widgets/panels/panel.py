@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QWidget
 
+from napari_flomo.errors import FlomoError
 from napari_flomo.session.messages import progress_text
 from napari_flomo.widgets.forms import align_labels
+from napari_flomo.widgets.message_bar import MessageBar
 
 if TYPE_CHECKING:
     from napari_flomo.progress import Progress
@@ -19,11 +21,22 @@ PLUGIN = "napari-flomo"
 
 
 class Panel(QWidget):
-    """A panel of the plugin. The viewer state is closed with the window, not with the panel."""
+    """A panel of the plugin, with a bar for messages.
+
+    The viewer state is closed with the window, not with the panel.
+    """
 
     def __init__(self, viewer_state: ViewerState) -> None:
         super().__init__()
         self.viewer_state = viewer_state
+        self.message = MessageBar()
+
+    def attempt(self, action: Callable[[], object]) -> None:
+        """Call ``action``; show the message of a `FlomoError`."""
+        try:
+            action()
+        except FlomoError as error:
+            self.message.show_message(str(error), level="warning")
 
     def showEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
         """Align the forms; end with the window that the panel is in."""

@@ -31,7 +31,6 @@ from napari_flomo.session import (
 from napari_flomo.widgets import dicom_export
 from napari_flomo.widgets.compare_box import CompareBox
 from napari_flomo.widgets.keys import bind
-from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.panels.panel import PLUGIN, Panel, button, note
 from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
 from napari_flomo.widgets.review_list import ReviewList
@@ -67,6 +66,7 @@ class ReviewPanel(Panel):
         self.viewer_state.moved.connect(self._on_moved)
         self.viewer_state.happened.connect(self._on_event)
         self.viewer_state.said.connect(self._on_said)
+        self.viewer_state.answered.connect(self.message.clear)
         self.refresh()
 
     def _build(self) -> None:
@@ -98,7 +98,6 @@ class ReviewPanel(Panel):
         self.save_button = button(
             "Save labels…", "Save the labels on the exact grid of the image", self._ask_and_save
         )
-        self.message = MessageBar()
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.addWidget(self.title)
@@ -161,13 +160,6 @@ class ReviewPanel(Panel):
             dicom_export.export(self.viewer_state, entry, path)
         elif entry.labels.save(path, plugin=PLUGIN):
             self.message.show_message(f"Saved to {path}.")
-
-    def attempt(self, action: Callable[[], object]) -> None:
-        """Call an action and show the error if it is refused."""
-        try:
-            action()
-        except FlomoError as error:
-            self.message.show_message(str(error), level="warning")
 
     def _step(self, step: Callable[[str | None], object], _clicked: bool = False) -> None:
         self.attempt(lambda: step(self.viewer_state.key))

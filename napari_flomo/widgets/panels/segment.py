@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,6 @@ from napari_flomo.widgets.forms import (
 from napari_flomo.widgets.forms.segment import VIEWS, SegmentOptions
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.layers import describe
-from napari_flomo.widgets.message_bar import MessageBar
 from napari_flomo.widgets.missing_geometry import lacks_voxel_size, set_voxel_size, unclear_layout
 from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, note
 from napari_flomo.widgets.panels.restore import offer
@@ -75,6 +73,7 @@ class SegmentPanel(Panel):
         self.viewer_state.models_changed.connect(self._on_models)
         self.viewer_state.computing_changed.connect(self._on_computing)
         self.viewer_state.said.connect(self._on_said)
+        self.viewer_state.answered.connect(self.message.clear)
         self.refresh()
         self._show_running(self.viewer_state.session.running)
         self.viewer_state.warm_up(self.model)
@@ -107,7 +106,6 @@ class SegmentPanel(Panel):
             lambda: self.open("Review"),
         )
         self.progress = ProgressBar()
-        self.message = MessageBar()
 
         insert_below(form, form.image, self.image_line)
         insert_below(form, form.model, self.card_line)
@@ -195,13 +193,6 @@ class SegmentPanel(Panel):
             self.cancel_button.setEnabled(False)
             self.progress.setFormat("Stopping…")
             run.cancel()
-
-    def attempt(self, action: Callable[[], None]) -> None:
-        """Call ``action``; show the message of a `FlomoError`."""
-        try:
-            action()
-        except FlomoError as error:
-            self.message.show_message(str(error), level="warning")
 
     def _tell_of_training(self) -> None:
         """Show that a training of an earlier day runs or has ended, unless a message is shown."""

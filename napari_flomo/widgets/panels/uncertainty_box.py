@@ -130,12 +130,9 @@ class UncertaintyBox(QWidget):
             run.cancel()
             return
         try:
-            start_run.check_idle(self._viewer_state)
-            self._viewer_state.presenter.compute_map(
-                self._viewer_state.key,
-                self.form.map.value,
-                self._viewer_state.preferences.device,
-            )
+            state, name = self._viewer_state, self.form.map.value
+            start_run.check_idle(state)
+            state.presenter.compute_map(state.key, name, state.preferences.device)
         except FlomoError as error:
             self._viewer_state.say(str(error), "warning")
 
