@@ -253,7 +253,7 @@ def _has_dicom(entries: Sequence[os.DirEntry[str]]) -> bool:
 
 
 def _looks_like_dicom(entry: os.DirEntry[str]) -> bool:
-    from napari_flomo.volumes.dicom.files import is_dicom
+    from napari_flomo.volumes.dicom import is_dicom
 
     try:
         return entry.is_file() and is_dicom(Path(entry.path))

@@ -191,7 +191,7 @@ def interruptible_download() -> Iterator[None]:
 
 def _card_lines(state: ModelState, card: ModelCard) -> list[str]:
     """Return the lines of a card for display."""
-    from napari_flomo.models.readme import flatten
+    from napari_flomo.models import flatten
 
     steps = card.preprocessing
     pixels = "as they are" if steps.pixel_mm is None else f"{steps.pixel_mm:g} mm"

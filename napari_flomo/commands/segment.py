@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     folder = model_folder(args.model, args.quiet)
     segmenter = Segmenter.from_pretrained(folder, device=args.device, engine=args.engine)
     if args.dicom_seg is not None:
-        from napari_flomo.segmentation.dicom_seg import check_usable
+        from napari_flomo.segmentation import check_usable
 
         check_usable(volume, segmenter.card, args.input, args.series)
     maps = dict(args.maps)
@@ -166,7 +166,7 @@ def _map(text: str) -> tuple[str, str]:
 
 def _check_maps(maps: list[tuple[str, str]]) -> None:
     """Check before computing that every map exists and is requested once."""
-    from napari_flomo.segmentation.maps import chosen_maps
+    from napari_flomo.segmentation import chosen_maps
 
     names = [kind.name for kind in chosen_maps(name for name, _ in maps)]
     if len(names) < len(maps):

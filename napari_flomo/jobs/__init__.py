@@ -17,10 +17,12 @@ Examples
 from __future__ import annotations
 
 from napari_flomo.errors import Problem
+from napari_flomo.jobs import detached
 from napari_flomo.jobs.child import Process, Spawn, python_spawner
 from napari_flomo.jobs.detached import StatusWriter, attach, running, start
 from napari_flomo.jobs.finetune_config import FinetuneConfig
 from napari_flomo.jobs.job import Busy, Job, JobFailed, State
+from napari_flomo.jobs.protocol import from_line, problem_message, progress_message, to_line
 from napari_flomo.jobs.worker import Worker
 from napari_flomo.progress import Progress
 
@@ -37,7 +39,12 @@ __all__ = [
     "StatusWriter",
     "Worker",
     "attach",
+    "detached",
+    "from_line",
+    "problem_message",
+    "progress_message",
     "python_spawner",
     "running",
     "start",
+    "to_line",
 ]

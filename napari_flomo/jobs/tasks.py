@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import Cancelled, FlomoError, MissingModel, out_of_gpu_memory
-from napari_flomo.jobs.finetune_config import FinetuneConfig
+from napari_flomo.jobs import FinetuneConfig
 from napari_flomo.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def segment(arguments: Mapping[str, Any], context: Context) -> Mapping[str, Any]
     or null), ``maps`` (names, or null for entropy alone), ``mirrored``. Result: of
     `pack_segmentation`.
     """
-    from napari_flomo.segmentation import DEFAULT_MAPS
-    from napari_flomo.segmentation.exchange import pack_segmentation, unpack_volume
+    from napari_flomo.segmentation import DEFAULT_MAPS, pack_segmentation, unpack_volume
 
     volume = unpack_volume(context.folder, arguments["volume"])
     folder = _locate(arguments["model"], context)

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from napari_flomo.errors import Cancelled, FlomoError, describe
-from napari_flomo.jobs import tasks
-from napari_flomo.jobs.protocol import from_line, problem_message, progress_message, to_line
+from napari_flomo.jobs import from_line, problem_message, progress_message, tasks, to_line
 from napari_flomo.progress import Progress
 
 HOST_LEFT_GRACE_SECONDS = 2.0

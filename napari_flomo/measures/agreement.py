@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 
 
 @dataclass(frozen=True)

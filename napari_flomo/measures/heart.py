@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from napari_flomo.measures.counts import VoxelCounts
-from napari_flomo.models.card import Label
+from napari_flomo.models import Label
 
 MYOCARDIAL_DENSITY_G_PER_ML = 1.05
 """Schulz-Menger et al., Standardized image interpretation and post-processing in cardiovascular

@@ -9,7 +9,7 @@ import numpy as np
 from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.heart import HeartCodes
 from napari_flomo.measures.structures import MM3_PER_ML
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Volume
 
 SMALLEST_PIXEL_MM, LARGEST_PIXEL_MM = 0.3, 3.0

@@ -23,6 +23,7 @@ from napari_flomo.models.pinned import PinnedFile, fetch_pinned_file
 from napari_flomo.models.promotion import base_of, in_use, parent_of, promote, rollback
 from napari_flomo.models.promotion_file import Promotion, promoted_for, promotions
 from napari_flomo.models.publish import PublishedModel, push
+from napari_flomo.models.readme import flatten
 from napari_flomo.models.registry import (
     VerificationResult,
     load_card,
@@ -55,6 +56,7 @@ __all__ = [
     "cache_folder",
     "card_text",
     "fetch_pinned_file",
+    "flatten",
     "in_use",
     "info",
     "install_candidate",

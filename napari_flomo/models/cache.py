@@ -22,8 +22,8 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models.checksums import FilePin, fingerprint, has_size
 from napari_flomo.models.hub import HubSource
-from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 from napari_flomo.paths import cache_folder
+from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 ORIGIN_FILE = "origin.json"
 
@@ -89,7 +89,7 @@ def read_origin(folder: Path) -> Origin | None:
         origin = decode(Origin, read_json(folder / ORIGIN_FILE))
         # A user's own copy of such a folder is not part of the cache.
         right = commit_folder(origin.source) == folder.absolute() and origin.size > 0
-    except (OSError, SchemaFault, AssertionError):
+    except (OSError, SchemaError, AssertionError):
         return None
     return origin if right else None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
+from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -331,7 +331,7 @@ class ModelCard:
         """
         schema = content.get("schema", SCHEMA) if isinstance(content, Mapping) else SCHEMA
         if isinstance(schema, int) and schema > SCHEMA:
-            raise SchemaFault(f"it has the newer layout {schema}, so update napari-flomo first")
+            raise SchemaError(f"it has the newer layout {schema}, so update napari-flomo first")
         _require(schema == SCHEMA, f"'schema' must be {SCHEMA}, not {schema!r}")
         return decode(cls, content)
 
@@ -352,7 +352,7 @@ def read_card(path: Path) -> ModelCard:
     except OSError as error:
         reason = error.strerror or error
         raise FlomoError(f"The model card {path} cannot be read: {reason}.") from error
-    except SchemaFault as fault:
+    except SchemaError as fault:
         raise FlomoError(
             f"The model card {path} is not valid: {fault}; get the model again or fix the card."
         ) from fault
@@ -366,7 +366,7 @@ def card_text(card: ModelCard) -> str:
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise SchemaFault(message)
+        raise SchemaError(message)
 
 
 def _without_unused(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models.card import CARD_FILE
 from napari_flomo.models.checksums import FilePin
 from napari_flomo.models.hub import HubSource, is_commit
-from napari_flomo.models.schema import SchemaFault, decode, read_json
+from napari_flomo.schema import SchemaError, decode, read_json
 
 INDEX = Path(__file__).with_name("index.json")
 BUNDLED = Path(__file__).with_name("bundled")
@@ -56,11 +56,11 @@ class IndexEntry:
 
     def __post_init__(self) -> None:
         if _REPO.fullmatch(self.repo) is None:
-            raise SchemaFault(f"'repo' must look like organisation/name, not {self.repo!r}")
+            raise SchemaError(f"'repo' must look like organisation/name, not {self.repo!r}")
         if self.revision is not None and not is_commit(self.revision):
-            raise SchemaFault(f"'revision' must be a full commit or null, not {self.revision!r}")
+            raise SchemaError(f"'revision' must be a full commit or null, not {self.revision!r}")
         if (self.revision is None) != (not self.files):
-            raise SchemaFault("'revision' and 'files' must be given together")
+            raise SchemaError("'revision' and 'files' must be given together")
         for name in self.files:
             self._pin(name)
 
@@ -77,7 +77,7 @@ class IndexEntry:
     def _pin(self, name: str) -> FilePin:
         pin = decode(FilePin, self.files[name], f"files.{name}")
         if pin.size <= 0 or _SHA256.fullmatch(pin.sha256) is None:
-            raise SchemaFault(f"'files.{name}' must have a size and 64 hexadecimal digits")
+            raise SchemaError(f"'files.{name}' must have a size and 64 hexadecimal digits")
         return pin
 
 
@@ -113,8 +113,8 @@ def _read(path: Path) -> Mapping[str, IndexEntry]:
         entries = decode(_Index, read_json(path)).models
         names = [entry.name for entry in entries]
         if len(set(names)) < len(names):
-            raise SchemaFault(f"'models' must not repeat a name: {names}")
-    except (OSError, SchemaFault) as error:
+            raise SchemaError(f"'models' must not repeat a name: {names}")
+    except (OSError, SchemaError) as error:
         raise FlomoError(
             f"The index of models {path} cannot be used: {error}; reinstall napari-flomo."
         ) from error

@@ -13,8 +13,8 @@ from typing import Any
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 from napari_flomo.paths import data_folder
+from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 IN_USE_FILE = "in_use.json"
 SCHEMA = 1
@@ -90,15 +90,15 @@ def read_promotions() -> dict[str, list[Promotion]]:
     try:
         content = decode(_FileContent, read_json(path))
         if content.schema > SCHEMA:
-            raise SchemaFault("it was written by a newer napari-flomo, so update it first")
+            raise SchemaError("it was written by a newer napari-flomo, so update it first")
         stacks: dict[str, list[Promotion]] = {}
         for base, stack in content.bases.items():
             if not isinstance(stack, list):
-                raise SchemaFault(f"'bases.{base}' must be a list")
+                raise SchemaError(f"'bases.{base}' must be a list")
             stacks[base] = [decode(Promotion, item, f"bases.{base}") for item in stack]
     except FileNotFoundError:
         return {}
-    except (OSError, SchemaFault) as error:
+    except (OSError, SchemaError) as error:
         raise FlomoError(
             f"{path}, which records the models in use, cannot be used: {error}; delete it to "
             "start again with the base models."

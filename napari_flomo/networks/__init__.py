@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import nn
 
+from napari_flomo.networks.backbones import Encoder, load_encoder
+from napari_flomo.networks.convolutions import DepthwiseConv2d, convolve_depthwise
 from napari_flomo.networks.dynunet import DynUNet
 from napari_flomo.networks.fast import fast
 from napari_flomo.networks.fias import FIAS
@@ -62,12 +64,16 @@ def build(name: str, *, in_channels: int, num_classes: int, **kwargs: Any) -> nn
 __all__ = [
     "NETWORKS",
     "Auxiliary",
+    "DepthwiseConv2d",
     "Draws",
+    "Encoder",
     "Output",
     "build",
     "can_sample",
+    "convolve_depthwise",
     "count_parameters",
     "fast",
+    "load_encoder",
     "load_reference_weights",
     "stochastic_forward",
 ]

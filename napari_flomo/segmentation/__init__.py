@@ -6,10 +6,29 @@ Importing this package is cheap; torch is loaded when a `Segmenter` is created.
 from __future__ import annotations
 
 from napari_flomo.segmentation.device import choose_device
-from napari_flomo.segmentation.dicom_seg import DICOM_SUFFIX, dicom_seg_files
-from napari_flomo.segmentation.maps import DEFAULT_MAPS, MAPS, MapKind, passes_of
-from napari_flomo.segmentation.preprocessing import Plan, prepare, prepare_labels, restore
-from napari_flomo.segmentation.scores import Scores
+from napari_flomo.segmentation.dicom_seg import DICOM_SUFFIX, check_usable, dicom_seg_files
+from napari_flomo.segmentation.exchange import (
+    pack_segmentation,
+    pack_volume,
+    unpack_segmentation,
+    unpack_volume,
+)
+from napari_flomo.segmentation.inputs import check_input, with_channels
+from napari_flomo.segmentation.maps import DEFAULT_MAPS, MAPS, MapKind, chosen_maps, passes_of
+from napari_flomo.segmentation.orientation import Reorientation
+from napari_flomo.segmentation.preprocessing import (
+    Plan,
+    intensity_window,
+    prepare,
+    prepare_labels,
+    restore,
+)
+from napari_flomo.segmentation.scores import (
+    PLAUSIBLE,
+    Scores,
+    label_confidence,
+    structure_probability,
+)
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.segmentation.segmenter import Segmenter
 
@@ -17,15 +36,28 @@ __all__ = [
     "DEFAULT_MAPS",
     "DICOM_SUFFIX",
     "MAPS",
+    "PLAUSIBLE",
     "MapKind",
     "Plan",
+    "Reorientation",
     "Scores",
     "Segmentation",
     "Segmenter",
+    "check_input",
+    "check_usable",
     "choose_device",
+    "chosen_maps",
     "dicom_seg_files",
+    "intensity_window",
+    "label_confidence",
+    "pack_segmentation",
+    "pack_volume",
     "passes_of",
     "prepare",
     "prepare_labels",
     "restore",
+    "structure_probability",
+    "unpack_segmentation",
+    "unpack_volume",
+    "with_channels",
 ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_flomo import __version__
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import OutputFile, PathLike
-from napari_flomo.models.card import Label, ModelCard
+from napari_flomo.models import Label, ModelCard
 from napari_flomo.segmentation.dicom_sources import SourceImages
 from napari_flomo.volumes import SPATIAL_AXES, Volume, align_labels, find_series
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from highdicom.seg import Segmentation as DicomSegmentation
     from highdicom.seg import SegmentDescription
 
-    from napari_flomo.volumes.dicom.reading import DicomSeries
+    from napari_flomo.volumes.dicom import DicomSeries
 
 DICOM_SUFFIX = ".dcm"
 SCHEME = "SCT"

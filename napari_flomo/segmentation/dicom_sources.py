@@ -18,8 +18,7 @@ from napari_flomo.errors import FlomoError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from napari_flomo.volumes.dicom.header import Plane
-    from napari_flomo.volumes.dicom.reading import DicomSeries
+    from napari_flomo.volumes.dicom import DicomSeries, Plane
 
 MAY_BE_EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate"),

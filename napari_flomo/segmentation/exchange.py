@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Geometry, Volume
 
 if TYPE_CHECKING:
-    from napari_flomo.segmentation import Segmentation
+    from napari_flomo.segmentation.segmentation import Segmentation
 
 _IMAGE = "image.npy"
 _LABELS = "labels.npy"
@@ -72,7 +72,7 @@ def pack_segmentation(folder: Path, segmentation: Segmentation) -> dict[str, Any
 
 def unpack_segmentation(folder: Path, packed: Mapping[str, Any], volume: Volume) -> Segmentation:
     """Return the segmentation that `pack_segmentation` wrote, on the grid of ``volume``."""
-    from napari_flomo.segmentation import Segmentation
+    from napari_flomo.segmentation.segmentation import Segmentation
 
     axes = tuple(packed["axes"])
 

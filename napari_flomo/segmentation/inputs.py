@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import ModelCard
-from napari_flomo.volumes import Volume
-from napari_flomo.volumes.slice_axis import ask_for_axis
+from napari_flomo.models import ModelCard
+from napari_flomo.volumes import Volume, ask_for_axis
 
 
 def check_input(volume: Volume, card: ModelCard) -> None:

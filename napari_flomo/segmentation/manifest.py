@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import napari_flomo
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED, MAPS
 from napari_flomo.volumes import AXIS_NAMES, Volume
 

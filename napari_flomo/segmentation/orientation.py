@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.segmentation.scores import Scores
 from napari_flomo.segmentation.segmentation import Segmentation
-from napari_flomo.volumes import Geometry, Volume
-from napari_flomo.volumes.slice_axis import Order, inverse, permuted, transposed
+from napari_flomo.volumes import Geometry, Order, Volume, inverse, permuted, transposed
 
 # Directions in headers are rounded, so ties need a tolerance.
 _TIE = 1e-3

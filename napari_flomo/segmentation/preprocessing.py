@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import IntensityRule, Preprocessing
+from napari_flomo.models import IntensityRule, Preprocessing
 from napari_flomo.segmentation.resampling import Axis, make_axis, resample, resize
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import OutputFile, PathLike, write_all
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.scores import Scores
 from napari_flomo.volumes import Volume
 

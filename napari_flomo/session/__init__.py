@@ -21,6 +21,7 @@ from napari_flomo.jobs import (
     Worker,
     python_spawner,
 )
+from napari_flomo.session import messages, uncertainty_maps
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.earlier_labels import EarlierLabels
@@ -43,7 +44,24 @@ from napari_flomo.session.events import (
 )
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.merging import merge, merge_maps
-from napari_flomo.session.messages import Choice, Message
+from napari_flomo.session.messages import (
+    DEVICES,
+    DISCLAIMER,
+    MIRRORED_TIP,
+    MIRRORED_TITLE,
+    PARTIAL_MEASURES,
+    REVIEW_COLUMNS,
+    SCOPES,
+    Choice,
+    Message,
+    card_text,
+    layout_text,
+    model_title,
+    progress_text,
+    proposed_name,
+    review_row,
+    slice_axis_choices,
+)
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.recovery import note_of
@@ -51,9 +69,18 @@ from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
+from napari_flomo.session.uncertainty_maps import THRESHOLD
 from napari_flomo.session.viewer import ViewerAdapter
 
 __all__ = [
+    "DEVICES",
+    "DISCLAIMER",
+    "MIRRORED_TIP",
+    "MIRRORED_TITLE",
+    "PARTIAL_MEASURES",
+    "REVIEW_COLUMNS",
+    "SCOPES",
+    "THRESHOLD",
     "Autosave",
     "AutosaveChanged",
     "Busy",
@@ -91,9 +118,18 @@ __all__ = [
     "State",
     "ViewerAdapter",
     "Worker",
+    "card_text",
     "identity",
+    "layout_text",
     "merge",
     "merge_maps",
+    "messages",
+    "model_title",
     "note_of",
+    "progress_text",
+    "proposed_name",
     "python_spawner",
+    "review_row",
+    "slice_axis_choices",
+    "uncertainty_maps",
 ]

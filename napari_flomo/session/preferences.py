@@ -12,8 +12,8 @@ from typing import Any
 from napari_flomo.corrections import check_alias
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 from napari_flomo.paths import data_folder
+from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 DEVICES = ("auto", "cpu", "cuda")
 REVIEWS_KEPT = 200
@@ -38,18 +38,18 @@ class _Remembered:
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
-            raise SchemaFault(f"'schema' must be {SCHEMA}, not {self.schema}")
+            raise SchemaError(f"'schema' must be {SCHEMA}, not {self.schema}")
         if self.device not in DEVICES:
-            raise SchemaFault(f"'device' must be one of {DEVICES}, not {self.device!r}")
+            raise SchemaError(f"'device' must be one of {DEVICES}, not {self.device!r}")
         try:
             check_alias(self.reader)
         except FlomoError as error:
-            raise SchemaFault(f"'reader': {error}") from error
+            raise SchemaError(f"'reader': {error}") from error
         for model, contrast in self.contrasts.items():
             if _as_contrast(contrast) is None:
-                raise SchemaFault(f"'contrasts.{model}' must be two percentiles")
+                raise SchemaError(f"'contrasts.{model}' must be two percentiles")
         if not all(isinstance(review, Mapping) for review in self.reviews.values()):
-            raise SchemaFault("'reviews' must hold objects")
+            raise SchemaError("'reviews' must hold objects")
 
 
 class Preferences:
@@ -193,7 +193,7 @@ class Preferences:
         except OSError as error:
             reason = error.strerror or error
             self.warning = f"Your preferences could not be read ({reason}); defaults are used."
-        except SchemaFault as fault:
+        except SchemaError as fault:
             with suppress(OSError):
                 self._path.replace(self._path.with_name(f"{self._path.name}.bad"))
             self.warning = f"Your preferences were damaged, so defaults are used: {fault}."

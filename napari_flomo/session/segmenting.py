@@ -10,12 +10,11 @@ import numpy as np
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.jobs import Worker
-from napari_flomo.segmentation.exchange import pack_volume, unpack_segmentation
+from napari_flomo.segmentation import pack_volume, unpack_segmentation
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
-from napari_flomo.volumes import Volume
-from napari_flomo.volumes.slice_axis import ask_for_axis
+from napari_flomo.volumes import Volume, ask_for_axis
 
 
 def check_slice_axis(volume: Volume) -> None:

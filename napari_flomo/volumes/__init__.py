@@ -20,7 +20,16 @@ from napari_flomo.volumes.formats import (
     write_in_place,
 )
 from napari_flomo.volumes.geometry import Geometry
-from napari_flomo.volumes.slice_axis import AXIS_NAMES, arrange, in_stored_order
+from napari_flomo.volumes.slice_axis import (
+    AXIS_NAMES,
+    Order,
+    arrange,
+    ask_for_axis,
+    in_stored_order,
+    inverse,
+    permuted,
+    transposed,
+)
 from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
 
 __all__ = [
@@ -30,14 +39,18 @@ __all__ = [
     "SPATIAL_AXES",
     "WRITABLE",
     "Geometry",
+    "Order",
     "Volume",
     "align_labels",
     "arrange",
+    "ask_for_axis",
     "data_files",
     "fill_background",
     "find_series",
     "holds_series",
     "in_stored_order",
+    "inverse",
+    "permuted",
     "read",
     "read_series",
     "same_place",
@@ -45,6 +58,7 @@ __all__ = [
     "split_stacks",
     "stem_of",
     "suffix_of",
+    "transposed",
     "whole_labels",
     "write",
     "write_in_place",

@@ -11,8 +11,7 @@ from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
-    from napari_flomo.volumes import Volume
-    from napari_flomo.volumes.slice_axis import Order
+    from napari_flomo.volumes import Order, Volume
     from napari_flomo.widgets.label_diff import LabelWatcher
     from napari_flomo.widgets.label_locks import LockGuard
 

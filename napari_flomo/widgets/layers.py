@@ -16,8 +16,15 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
-from napari_flomo.volumes import Geometry, Volume, arrange, fill_background
-from napari_flomo.volumes.slice_axis import Order, inverse, transposed
+from napari_flomo.volumes import (
+    Geometry,
+    Order,
+    Volume,
+    arrange,
+    fill_background,
+    inverse,
+    transposed,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
-    from napari_flomo.volumes.slice_axis import Order
+    from napari_flomo.volumes import Order
 
 
 def slice_on_screen(viewer: Viewer, layer: Layer, order: Order = (0, 1, 2)) -> SliceIndex:

@@ -25,8 +25,7 @@ from napari_flomo.volumes import (
     suffix_of,
     whole_labels,
 )
-from napari_flomo.volumes.dicom.files import is_dicom
-from napari_flomo.volumes.dicom.series import SeveralSeries
+from napari_flomo.volumes.dicom import SeveralSeries, is_dicom
 from napari_flomo.widgets.layers import KEY, layer_of_volume
 from napari_flomo.widgets.series_dialog import ask_for_series
 

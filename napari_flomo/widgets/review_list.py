@@ -6,8 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_flomo.session import Review, SliceIndex, SliceState
-from napari_flomo.session.messages import REVIEW_COLUMNS, review_row
+from napari_flomo.session import REVIEW_COLUMNS, Review, SliceIndex, SliceState, review_row
 
 _STATE_COLOURS = {
     SliceState.OPEN: None,

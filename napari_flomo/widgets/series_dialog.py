@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_flomo.volumes.dicom.series import SeveralSeries
+from napari_flomo.volumes.dicom import SeveralSeries
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from napari_flomo.session import OpenImage
     from napari_flomo.session.learning import Learning
-    from napari_flomo.volumes.slice_axis import Order
+    from napari_flomo.volumes import Order
     from napari_flomo.widgets.lazy_image import LazyComputation
 
 

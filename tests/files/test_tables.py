@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_flomo.models.schema import SchemaFault, read_json
+from napari_flomo.schema import SchemaError, read_json
 from napari_flomo.tables import read_table, read_text
 
 ROWS = [{"case": "a", "ml": "1.5", "note": "x, y"}, {"case": "ö", "ml": "2", "note": ""}]
@@ -63,5 +63,5 @@ def test_what_is_no_text(tmp_path: Path) -> None:
     path.write_bytes("case\nö\n".encode("latin-1"))
     with pytest.raises(ValueError, match="utf-8"):
         read_text(path)
-    with pytest.raises(SchemaFault, match="not JSON"):
+    with pytest.raises(SchemaError, match="not JSON"):
         read_json(path)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 FLOOR = {
+    "schema",
     "napari_flomo",
     "errors",
     "files",
@@ -31,12 +32,13 @@ DOORS: dict[str, set[str]] = {
     "paths": set(),
     "progress": set(),
     "tables": set(),
+    "schema": {"errors", "tables"},
     "networks": set(),
     "volumes": FLOOR,
     "models": FLOOR | {"networks"},
     "segmentation": FLOOR | {"volumes", "networks", "models"},
-    "measures": FLOOR | {"volumes", "models.card"},
-    "corrections": FLOOR | {"volumes", "models.card", "models.schema"},
+    "measures": FLOOR | {"volumes", "models"},
+    "corrections": FLOOR | {"volumes", "models"},
     "jobs": FLOOR,
     "jobs.tasks": FLOOR | {"volumes", "models", "segmentation", "jobs", "flomo_training"},
     "cohorts": FLOOR | {"volumes", "models", "segmentation", "measures"},

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
-from napari_flomo.models.schema import SchemaFault
+from napari_flomo.schema import SchemaError
 from napari_flomo.segmentation import Segmenter, prepare
 from napari_flomo.segmentation.engines.export_notes import preprocessing_notes
 from napari_flomo.volumes import Geometry, Volume
@@ -98,9 +98,9 @@ def test_grey_stacks_only(seeing: ModelCard, stack: np.ndarray) -> None:
     "change", [{"in_channels": 1}, {"in_channels": 5}, {"input_kind": "photo"}]
 )
 def test_a_card_that_contradicts_itself_is_refused(seeing: ModelCard, change: dict) -> None:
-    with pytest.raises(SchemaFault, match=r"'preprocessing\.neighbours'"):
+    with pytest.raises(SchemaError, match=r"'preprocessing\.neighbours'"):
         replace(seeing, **change)
-    with pytest.raises(SchemaFault, match="'neighbours' must be 0 to"):
+    with pytest.raises(SchemaError, match="'neighbours' must be 0 to"):
         replace(seeing.preprocessing, neighbours=-1)
 
 

@@ -21,10 +21,14 @@ from flomo_training.folds import read_folds
 from flomo_training.label_mapping import codes_to_classes
 from flomo_training.leaks import check_leaks, fingerprint
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import ModelCard
-from napari_flomo.segmentation.inputs import check_input, with_channels
-from napari_flomo.segmentation.orientation import Reorientation
-from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import (
+    Reorientation,
+    check_input,
+    prepare,
+    prepare_labels,
+    with_channels,
+)
 
 __all__ = [
     "CASES_FILE",

@@ -18,7 +18,7 @@ from flomo_training.recipe import Recipe, read_recipe
 from flomo_training.reports import CASES_TABLE, write_reports
 from flomo_training.summary import figures
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import CARD_FILE
+from napari_flomo.models import CARD_FILE
 
 
 def run_fold(recipe: Recipe, source: Path, out: Path) -> list[StructureMetrics]:

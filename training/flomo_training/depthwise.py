@@ -16,7 +16,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor, nn
 
-from napari_flomo.networks.convolutions import DepthwiseConv2d, convolve_depthwise
+from napari_flomo.networks import DepthwiseConv2d, convolve_depthwise
 
 BAND = 16
 """Number of rows processed at a time, so that they fit into the processor's cache."""

@@ -12,7 +12,7 @@ from torch import nn
 from flomo_training.recipe import EncoderWeights
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import PinnedFile, fetch_pinned_file
-from napari_flomo.networks.backbones import Encoder, load_encoder
+from napari_flomo.networks import Encoder, load_encoder
 
 
 def load_encoder_weights(network: nn.Module, weights: EncoderWeights) -> None:

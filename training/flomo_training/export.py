@@ -13,8 +13,7 @@ from torch import nn
 from flomo_training.json_files import write_json
 from flomo_training.recipe import Recipe
 from napari_flomo.files import atomic_write
-from napari_flomo.models import ModelCard, load_card, save_model
-from napari_flomo.models.card import CARD_FILE, card_text
+from napari_flomo.models import CARD_FILE, ModelCard, card_text, load_card, save_model
 from napari_flomo.networks import build
 
 COSTS = ("training_hours", "hardware")

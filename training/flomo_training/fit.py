@@ -31,7 +31,7 @@ from flomo_training.slices import EpochSampler, SliceDataset
 from flomo_training.targets import target_maker
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.models.schema import encode
+from napari_flomo.schema import encode
 
 LAST = "last.ckpt"
 """Checkpoint in a run folder from which an interrupted run is resumed."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
+from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 FOLDS_FILE = "folds.json"
 NUMBER_OF_FOLDS = 5
@@ -76,7 +76,7 @@ def read_folds(source: Path) -> Folds:
         raise FlomoError(
             f"The data folder {source} has no {FOLDS_FILE}; prepare it first."
         ) from error
-    except SchemaFault as fault:
+    except SchemaError as fault:
         raise FlomoError(f"{path} is not valid: {fault}; prepare the data again.") from fault
     members = [member for row in (*folds.folds, folds.training_only) for member in row]
     if doubled := sorted({member for member in members if members.count(member) > 1}):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 
 
 def map_codes(codes: NDArray[np.integer], mapping: Mapping[int, int]) -> NDArray[np.uint8]:

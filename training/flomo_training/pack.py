@@ -29,7 +29,7 @@ from flomo_training.leaks import check_leaks, fingerprint
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.models import ModelCard
-from napari_flomo.models.schema import SchemaFault, decode, encode
+from napari_flomo.schema import SchemaError, decode, encode
 
 FORMAT = 1
 INDEX = "index"
@@ -141,7 +141,7 @@ def read_pack(path: Path, card: ModelCard, fold: int | None) -> list[PreparedVol
                 for number, entry in enumerate(index.entries)
                 if fold_of[entry.patient] != fold
             ]
-    except (*BROKEN, SchemaFault) as error:
+    except (*BROKEN, SchemaError) as error:
         raise _damaged(path) from error
 
 
@@ -164,7 +164,7 @@ def read_by_fingerprint(
                 for number, entry in enumerate(index.entries)
                 if entry.fingerprint in fingerprints
             ]
-    except (*BROKEN, SchemaFault) as error:
+    except (*BROKEN, SchemaError) as error:
         raise _damaged(path) from error
 
 
@@ -175,7 +175,7 @@ def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
     try:
         with zipfile.ZipFile(source) as archive:
             index = _read_index(archive)
-    except (*BROKEN, SchemaFault) as error:
+    except (*BROKEN, SchemaError) as error:
         raise _damaged(source) from error
     fold_of = index.folds.fold_of()
     return {e.case: e.fingerprint for e in index.entries if fold_of[e.patient] == fold}

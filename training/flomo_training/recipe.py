@@ -22,7 +22,7 @@ from flomo_training.recipe_schema import (
     Recipe,
 )
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.schema import SchemaFault, decode
+from napari_flomo.schema import SchemaError, decode
 from napari_flomo.tables import read_text
 
 __all__ = [
@@ -97,6 +97,6 @@ def parse_recipe(content: Any, path: Path) -> Recipe:
     try:
         recipe = decode(Recipe, content)
         check_recipe(recipe)
-    except SchemaFault as fault:
+    except SchemaError as fault:
         raise FlomoError(f"The recipe {path} is not valid: {fault}; fix this key.") from fault
     return recipe

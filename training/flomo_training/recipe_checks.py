@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flomo_training.recipe_schema import LossWeights, Recipe
-from napari_flomo.models.schema import SchemaFault
+from napari_flomo.schema import SchemaError
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -13,7 +13,7 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises
     ------
-    SchemaFault
+    SchemaError
         If a value is invalid; the message names the key.
     """
     positive: Mapping[str, float] = {
@@ -27,18 +27,18 @@ def check_recipe(recipe: Recipe) -> None:
     }
     for key, value in positive.items():
         if value <= 0:
-            raise SchemaFault(f"'{key}' must be positive, not {value}")
+            raise SchemaError(f"'{key}' must be positive, not {value}")
     if recipe.average is not None and not 0 < recipe.average < 1:
-        raise SchemaFault(f"'average' must lie between 0 and 1, not {recipe.average}")
+        raise SchemaError(f"'average' must lie between 0 and 1, not {recipe.average}")
     starts = [stage.from_epoch for stage in recipe.crops.stages]
     if not starts or starts[0] != 0 or starts != sorted(set(starts)):
-        raise SchemaFault("'crops.stages' must start at epoch 0 and ascend")
+        raise SchemaError("'crops.stages' must start at epoch 0 and ascend")
     if len(recipe.augmentation.gamma_range) != 2:
-        raise SchemaFault("'augmentation.gamma_range' must hold two numbers")
+        raise SchemaError("'augmentation.gamma_range' must hold two numbers")
     if not recipe.model.preprocessing.neighbours:
         for key in ("reverse", "alone"):
             if getattr(recipe.augmentation, key):
-                raise SchemaFault(
+                raise SchemaError(
                     f"'augmentation.{key}' needs 'model.preprocessing.neighbours' above 0"
                 )
     _check_loss(recipe.loss)
@@ -56,31 +56,31 @@ def _check_loss(loss: LossWeights) -> None:
         "multi_task": ("region", "distance", "boundary"),
     }[loss.kind]
     if not any(getattr(loss, name) > 0 for name in used):
-        raise SchemaFault(f"'loss' needs a positive weight of {', '.join(used)}")
+        raise SchemaError(f"'loss' needs a positive weight of {', '.join(used)}")
     unused = {"dice", "cross_entropy", "focal_tversky", "deep_supervision"} - {*used}
     if loss.kind != "overlap" and any(getattr(loss, name) for name in unused):
-        raise SchemaFault(f"'loss.kind' {loss.kind} has no {', '.join(sorted(unused))}")
+        raise SchemaError(f"'loss.kind' {loss.kind} has no {', '.join(sorted(unused))}")
 
 
 def _check_encoder(recipe: Recipe) -> None:
     """Check that a Hub file is fully pinned and that there is only one start model."""
     assert recipe.encoder is not None
     if recipe.start_from is not None:
-        raise SchemaFault("'encoder' and 'start_from' exclude each other")
+        raise SchemaError("'encoder' and 'start_from' exclude each other")
     pin = (recipe.encoder.commit, recipe.encoder.size, recipe.encoder.sha256)
     if recipe.encoder.repo is not None and None in pin:
-        raise SchemaFault("'encoder' with a 'repo' needs 'commit', 'size' and 'sha256'")
+        raise SchemaError("'encoder' with a 'repo' needs 'commit', 'size' and 'sha256'")
 
 
 def _check_distillation(recipe: Recipe) -> None:
     """Check the share, and that the loss supports soft labels."""
     assert recipe.distillation is not None
     if not recipe.distillation.teachers:
-        raise SchemaFault("'distillation.teachers' must name at least one model")
+        raise SchemaError("'distillation.teachers' must name at least one model")
     if not 0 < recipe.distillation.share <= 1:
-        raise SchemaFault(
+        raise SchemaError(
             f"'distillation.share' must lie above 0 and not above 1, not "
             f"{recipe.distillation.share}"
         )
     if recipe.loss.kind != "overlap" or recipe.model.activation != "softmax":
-        raise SchemaFault("'distillation' needs 'loss.kind' overlap and 'model.activation' softmax")
+        raise SchemaError("'distillation' needs 'loss.kind' overlap and 'model.activation' softmax")

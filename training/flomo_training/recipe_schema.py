@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from flomo_training.precision import Precision
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from flomo_training.recipe import LossWeights
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 
 EDGE = 0.5
 """Smallest magnitude of the Sobel gradient of a binary mask at an edge."""

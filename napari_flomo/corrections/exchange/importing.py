@@ -14,7 +14,7 @@ from napari_flomo.corrections.store import Correction, CorrectionStore
 from napari_flomo.corrections.store.layout import is_store
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import PathLike
-from napari_flomo.models.schema import SchemaFault, read_json
+from napari_flomo.schema import SchemaError, read_json
 from napari_flomo.volumes import Volume, align_labels, read, stem_of, whole_labels
 
 _CHANNEL = re.compile(r"_(\d{4})$")
@@ -192,7 +192,7 @@ class DataSet:
         try:
             content = read_json(path)
             return _named_codes(content["labels"])
-        except (OSError, SchemaFault, LookupError, TypeError, ValueError, AttributeError) as error:
+        except (OSError, SchemaError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise FlomoError(
                 f'{path} does not say what the labels mean: it needs "labels" as in nnU-Net, one '
                 "whole number for each name."

@@ -14,7 +14,7 @@ from napari_flomo.corrections.store.layout import Layout, Settings
 from napari_flomo.corrections.store.record import ImageEntry, StoredFile
 from napari_flomo.corrections.stored_files import read_stored
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.schema import encode
+from napari_flomo.schema import encode
 from napari_flomo.volumes import Volume, same_place
 
 

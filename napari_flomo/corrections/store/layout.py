@@ -16,7 +16,7 @@ from napari_flomo.corrections.store.migration import SCHEMA, upgrade_settings
 from napari_flomo.corrections.store.record import ID
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
-from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
+from napari_flomo.schema import SchemaError, decode, encode, read_json
 from napari_flomo.volumes import Volume
 
 _RECORD = re.compile(r"revision-(\d{4,})\.json")
@@ -199,7 +199,7 @@ def read_settings(layout: Layout) -> tuple[Settings, int]:
         ) from error
     except OSError as error:
         raise _unreadable(layout.settings, error) from error
-    except SchemaFault as fault:
+    except SchemaError as fault:
         raise FlomoError(f"The store {layout.folder} cannot be opened: {fault}.") from fault
     return settings, int(content["schema"])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from napari_flomo.models.schema import SchemaFault
+from napari_flomo.schema import SchemaError
 
 SCHEMA = 2
 """Version of the layout; raised when something changes its meaning."""
@@ -32,14 +32,14 @@ def _upgrade(content: Any, steps: dict[int, Step]) -> Any:
 
     Raises
     ------
-    SchemaFault
+    SchemaError
         If it names no layout, or a newer one.
     """
     schema = content.get("schema") if isinstance(content, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise SchemaFault("it does not tell its 'schema'")
+        raise SchemaError("it does not tell its 'schema'")
     if schema > SCHEMA:
-        raise SchemaFault(f"it has the newer layout {schema}, so update napari-flomo first")
+        raise SchemaError(f"it has the newer layout {schema}, so update napari-flomo first")
     for older in range(schema, SCHEMA):
         content = steps[older](dict(content)) | {"schema": older + 1}
     return content
@@ -51,7 +51,7 @@ def _record_with_frames(content: dict[str, Any]) -> dict[str, Any]:
         for old, new in (("slices_seen", "seen"), ("slices_changed", "changed")):
             content[new] = [[0, index] for index in content.pop(old)]
     except (KeyError, TypeError) as error:
-        raise SchemaFault(f"the key {error} is missing or wrong") from error
+        raise SchemaError(f"the key {error} is missing or wrong") from error
     return {"digest": "", **content}
 
 

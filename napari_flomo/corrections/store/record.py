@@ -12,7 +12,7 @@ from typing import Any
 from napari_flomo.corrections.store.correction import ModelReference, Place, State
 from napari_flomo.corrections.store.migration import SCHEMA, upgrade_record
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
+from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 ID = re.compile(r"[0-9a-f]{16}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -164,7 +164,7 @@ def read_record(path: Path) -> Record:
     except OSError as error:
         reason = error.strerror or error
         raise FlomoError(f"The record {_short(path)} cannot be read: {reason}.") from error
-    except SchemaFault as fault:
+    except SchemaError as fault:
         raise FlomoError(f"The record {_short(path)} is not valid: {fault}.") from fault
 
 
@@ -174,4 +174,4 @@ def _short(path: Path) -> str:
 
 def _demand(condition: bool, message: str) -> None:
     if not condition:
-        raise SchemaFault(message)
+        raise SchemaError(message)

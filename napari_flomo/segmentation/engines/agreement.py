@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.engines.engine import EngineError
 from napari_flomo.segmentation.engines.registry import EngineKind
 from napari_flomo.segmentation.prediction import as_probabilities

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 
 LAYOUT = 1
 """Version of ``preprocessing.json``; incremented when a key changes its meaning."""

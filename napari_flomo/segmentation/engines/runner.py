@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import Cancelled
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.engines import records
 from napari_flomo.segmentation.engines.agreement import EngineAgreement, check_agreement
 from napari_flomo.segmentation.engines.engine import Engine, EngineError, out_of_memory

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.engines.agreement import check_agreement
 from napari_flomo.segmentation.engines.engine import Engine, EngineError
 from napari_flomo.segmentation.engines.records import Trial

@@ -11,8 +11,8 @@ from typing import Any
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.jobs import FinetuneConfig, Job, State, detached
-from napari_flomo.models.schema import SchemaFault, decode, encode, read_json
 from napari_flomo.paths import data_folder
+from napari_flomo.schema import SchemaError, decode, encode, read_json
 from napari_flomo.session.learning.gate_report import GateSummary, read_gate_report
 
 REQUEST = "request.json"
@@ -148,7 +148,7 @@ def all_runs(parent: Path) -> Iterator[TrainingRun]:
     for folder in sorted(_numbered(parent), reverse=True):
         try:
             yield TrainingRun(folder, decode(TrainingRequest, read_json(folder / REQUEST)))
-        except (OSError, SchemaFault):
+        except (OSError, SchemaError):
             continue
 
 

@@ -2,5 +2,14 @@
 
 ``files`` finds them, ``header`` and ``groups`` read what they say, ``series`` and ``joining`` put
 them together, ``sorting`` and ``phases`` order them, ``pixels`` reads the voxels and ``reading``
-makes a volume. Nothing is imported here, so that asking whether a file is DICOM stays cheap.
+makes a volume. pydicom is imported with the first file.
 """
+
+from __future__ import annotations
+
+from napari_flomo.volumes.dicom.files import is_dicom
+from napari_flomo.volumes.dicom.header import Plane
+from napari_flomo.volumes.dicom.reading import DicomSeries
+from napari_flomo.volumes.dicom.series import SeveralSeries
+
+__all__ = ["DicomSeries", "Plane", "SeveralSeries", "is_dicom"]

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from napari_flomo.session.uncertainty_maps import THRESHOLD
+from napari_flomo.session import THRESHOLD
 from napari_flomo.widgets.forms.form import Option, pairs
 
 OFF, CONTOURS, CHANGES = "off", "contours", "changes"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from napari.layers import Image
 
-from napari_flomo.session.messages import DEVICES, MIRRORED_TIP, MIRRORED_TITLE, SCOPES
+from napari_flomo.session import DEVICES, MIRRORED_TIP, MIRRORED_TITLE, SCOPES
 from napari_flomo.widgets.forms.form import Option, pairs
 
 VIEWS: list[Option] = [

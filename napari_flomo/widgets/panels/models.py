@@ -25,8 +25,8 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     RunStarted,
+    card_text,
 )
-from napari_flomo.session.messages import card_text
 from napari_flomo.widgets.forms import make_form
 from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button
 from napari_flomo.widgets.viewer_state import viewer_state_of

@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session.messages import progress_text
+from napari_flomo.session import progress_text
 from napari_flomo.widgets.forms import align_labels
 from napari_flomo.widgets.message_bar import MessageBar
 

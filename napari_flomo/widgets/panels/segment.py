@@ -12,6 +12,9 @@ from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
+    DEVICES,
+    DISCLAIMER,
+    SCOPES,
     Choice,
     Message,
     RunCancelled,
@@ -19,13 +22,8 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     RunStarted,
-    messages,
-)
-from napari_flomo.session.messages import (
-    DEVICES,
-    DISCLAIMER,
-    SCOPES,
     card_text,
+    messages,
     model_title,
 )
 from napari_flomo.widgets import start_run

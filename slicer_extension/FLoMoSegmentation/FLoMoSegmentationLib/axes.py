@@ -58,7 +58,7 @@ def keep_order(source: Source) -> None:
 
 def choices(source: Source) -> dict[str, str]:
     """Return the titles of the axes by name; empty if the slice axis is clear."""
-    from napari_flomo.session.messages import slice_axis_choices
+    from napari_flomo.session import slice_axis_choices
 
     layout = layout_of(source, None)
     return {} if layout.slice_axis_known else slice_axis_choices(layout)
@@ -72,13 +72,13 @@ def ijk_of(source: Source) -> tuple[int, int, int]:
 
 def to_node(source: Source, data: NDArray[Any]) -> NDArray[Any]:
     """Return ``(..., slices, rows, columns)`` with the axes in the order of the node; a view."""
-    from napari_flomo.volumes.slice_axis import inverse, transposed
+    from napari_flomo.volumes import inverse, transposed
 
     return transposed(data, inverse(layout_of(source).storage), data.ndim - 3)
 
 
 def from_node(source: Source, data: NDArray[Any]) -> NDArray[Any]:
     """Return an array with its last axes in the order of the node as slices, rows, columns."""
-    from napari_flomo.volumes.slice_axis import transposed
+    from napari_flomo.volumes import transposed
 
     return transposed(data, layout_of(source).storage, data.ndim - 3)

@@ -228,7 +228,7 @@ def check_transform(node: Any) -> None:
 def describe(source: Source) -> str:
     """Describe an image in one line; reads no voxels."""
     from FLoMoSegmentationLib.axes import layout_of  # which imports this module
-    from napari_flomo.session.messages import layout_text
+    from napari_flomo.session import layout_text
 
     extent = source.node.GetImageData()
     if extent is None:

@@ -78,7 +78,7 @@ def write_table(record: Record, name: str, rows: list[Row]) -> Any:
 
 def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
     from napari_flomo.measures import agreement_of
-    from napari_flomo.session.messages import PARTIAL_MEASURES
+    from napari_flomo.session import PARTIAL_MEASURES
 
     rows = []
     for name, ventricle in (("left ventricle", heart.left), ("right ventricle", heart.right)):

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def _default_threshold() -> float:
-    from napari_flomo.session.uncertainty_maps import THRESHOLD  # may not be installed yet
+    from napari_flomo.session import THRESHOLD
 
     return THRESHOLD
 
@@ -45,7 +45,7 @@ class Parameters:
 
 def read(node: Any) -> Parameters:
     """Read the choices of a parameter node; missing or invalid ones have their default."""
-    from napari_flomo.session.messages import DEVICES, SCOPES
+    from napari_flomo.session import DEVICES, SCOPES
 
     default = Parameters()
     devices, scopes = ({name for _title, name, _tip in known} for known in (DEVICES, SCOPES))

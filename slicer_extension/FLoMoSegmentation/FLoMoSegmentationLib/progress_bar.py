@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_flomo.session.messages import progress_text
+from napari_flomo.session import progress_text
 
 if TYPE_CHECKING:
     from napari_flomo.session import Progress

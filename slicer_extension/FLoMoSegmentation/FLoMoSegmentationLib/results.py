@@ -24,7 +24,7 @@ from FLoMoSegmentationLib.frames import (
 from FLoMoSegmentationLib.images import ijk_to_ras
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.segment_nodes import read_segments, write_segments
-from napari_flomo.session.messages import proposed_name
+from napari_flomo.session import proposed_name
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source

@@ -31,8 +31,8 @@ from napari_flomo.models import (
     promote,
     save_model,
 )
-from napari_flomo.models.schema import decode, read_json
 from napari_flomo.progress import Progress
+from napari_flomo.schema import decode, read_json
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import read
 

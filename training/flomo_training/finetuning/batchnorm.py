@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from flomo_training.finetuning.dataset import CorrectedFrame
 from flomo_training.slices import crop
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 
 BATCH = 16
 MOST_SLICES = 128

@@ -17,7 +17,7 @@ from flomo_training.finetuning.dataset import CorrectionSet
 from flomo_training.finetuning.settings import Settings
 from flomo_training.lineage import trained_on
 from napari_flomo.models import ModelCard, save_model
-from napari_flomo.models.schema import encode
+from napari_flomo.schema import encode
 
 _TUNED = re.compile(r"\.tuned-[0-9a-f]{8}$")
 

@@ -16,10 +16,14 @@ from flomo_training.label_mapping import class_of_code, classes_by_name, map_cod
 from flomo_training.leaks import FINGERPRINT
 from napari_flomo.corrections import Correction, CorrectionStore, Record
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import ModelCard
-from napari_flomo.segmentation.inputs import check_input, with_channels
-from napari_flomo.segmentation.orientation import Reorientation
-from napari_flomo.segmentation.preprocessing import prepare, prepare_labels
+from napari_flomo.models import ModelCard
+from napari_flomo.segmentation import (
+    Reorientation,
+    check_input,
+    prepare,
+    prepare_labels,
+    with_channels,
+)
 from napari_flomo.volumes import Volume
 
 EDITED_ABOVE = 0.02

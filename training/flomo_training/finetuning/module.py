@@ -16,7 +16,7 @@ from flomo_training.finetuning.settings import Settings
 from flomo_training.label_mapping import predict_classes
 from flomo_training.module import SegmentationModule
 from flomo_training.recipe import Recipe
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 from napari_flomo.networks import Output
 
 VALIDATION_BATCH = 4

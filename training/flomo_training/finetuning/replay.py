@@ -19,7 +19,7 @@ from flomo_training.pack import read_by_fingerprint
 from flomo_training.recipe import Augmentation, Crops
 from flomo_training.slices import SampleKey, SliceDataset
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import ModelCard
+from napari_flomo.models import ModelCard
 
 LABELLED, UNSEEN = 1, 0
 

@@ -22,8 +22,8 @@ from flomo_training.recipe import (
     Recipe,
 )
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import ModelCard
-from napari_flomo.models.schema import SchemaFault, decode
+from napari_flomo.models import ModelCard
+from napari_flomo.schema import SchemaError, decode
 from napari_flomo.tables import read_text
 
 DEFAULTS = Path(__file__).with_name("settings.yaml")
@@ -219,7 +219,7 @@ def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
         content = _merged(content, _load(file))
     try:
         return decode(Settings, content)
-    except SchemaFault as fault:
+    except SchemaError as fault:
         raise FlomoError(f"The settings {file} are not valid: {fault}; fix this key.") from fault
 
 
@@ -246,4 +246,4 @@ def _merged(base: Mapping[str, object], other: Mapping[str, object]) -> dict[str
 
 def _demand(condition: bool, message: str) -> None:
     if not condition:
-        raise SchemaFault(message)
+        raise SchemaError(message)

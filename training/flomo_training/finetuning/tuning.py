@@ -37,8 +37,8 @@ from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.jobs import FinetuneConfig
 from napari_flomo.models import ModelCard, load_card, load_network, locate
-from napari_flomo.models.schema import encode
 from napari_flomo.progress import Progress, ProgressCallback, no_progress
+from napari_flomo.schema import encode
 from napari_flomo.segmentation import choose_device
 
 MODEL = "model"

@@ -12,11 +12,9 @@ from flomo_training.gate.report import PAGE_FILE, GateReport
 from flomo_training.gate.rules import read_rules
 from flomo_training.gate.run import run_gate
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import load_card, locate
-from napari_flomo.models.promotion import parent_of
-from napari_flomo.models.schema import SchemaFault, decode, read_json
-from napari_flomo.models.tuned import GATE_FOLDER
+from napari_flomo.models import GATE_FOLDER, load_card, locate, parent_of
 from napari_flomo.progress import progress_bar
+from napari_flomo.schema import SchemaError, decode, read_json
 
 EXIT_NOT_PASSED = 3
 
@@ -69,7 +67,7 @@ def read_held_out_list(path: Path) -> list[HeldOut]:
     """
     try:
         return list(decode(_List, {"held_out": read_json(path)}).held_out)
-    except (OSError, SchemaFault) as error:
+    except (OSError, SchemaError) as error:
         raise FlomoError(f"The list {path} cannot be used: {error}; fix the file.") from error
 
 

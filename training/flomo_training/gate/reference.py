@@ -12,8 +12,7 @@ from flomo_training.gate.signatures import signatures
 from flomo_training.label_mapping import codes_to_classes
 from flomo_training.leaks import fingerprint
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.models import ModelCard, info, load_card
-from napari_flomo.models.promotion import parent_of
+from napari_flomo.models import ModelCard, info, load_card, parent_of
 from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.volumes import Volume
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from flomo_training.gate.rules import Rules
 from flomo_training.gate.statistics import DataSetResult, MetricChange, StructureChange
-from napari_flomo.models.schema import encode
+from napari_flomo.schema import encode
 
 SCHEMA = 1
 REPORT_FILE = "report.json"

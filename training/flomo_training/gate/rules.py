@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.schema import SchemaFault, decode
+from napari_flomo.schema import SchemaError, decode
 from napari_flomo.tables import read_text
 
 
@@ -45,9 +45,9 @@ class Rules:
         margins = [self.dice_margin, self.structure_margin, self.left_alone_margin]
         margins += [self.dice_gain, self.ece_margin]
         if min(margins) < 0 or max(margins) > 1:
-            raise SchemaFault("margins and gain must be 0 to 1")
+            raise SchemaError("margins and gain must be 0 to 1")
         if min(self.reference_groups, self.correction_groups) < 1:
-            raise SchemaFault("at least 1 patient is needed in each data set")
+            raise SchemaError("at least 1 patient is needed in each data set")
 
 
 def read_rules(path: Path) -> Rules:
@@ -61,5 +61,5 @@ def read_rules(path: Path) -> Rules:
     try:
         content = yaml.safe_load(read_text(path))
         return decode(Rules, {} if content is None else content)
-    except (OSError, ValueError, yaml.YAMLError, SchemaFault) as error:
+    except (OSError, ValueError, yaml.YAMLError, SchemaError) as error:
         raise FlomoError(f"The rules {path} cannot be used: {error}; fix the file.") from error

@@ -26,9 +26,7 @@ from napari_flomo import __version__
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write_all, check_writable
-from napari_flomo.models import ModelCard, load_card, locate
-from napari_flomo.models.card import CARD_FILE, card_text
-from napari_flomo.models.promotion import parent_of
+from napari_flomo.models import CARD_FILE, ModelCard, card_text, load_card, locate, parent_of
 from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.segmentation import Segmenter
 

@@ -20,9 +20,14 @@ from flomo_training.label_mapping import codes_to_classes, predict_classes
 from flomo_training.uncertainty.band import foreground_band
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation import Segmenter, prepare, prepare_labels
-from napari_flomo.segmentation.inputs import check_input, with_channels
-from napari_flomo.segmentation.orientation import Reorientation
+from napari_flomo.segmentation import (
+    Reorientation,
+    Segmenter,
+    check_input,
+    prepare,
+    prepare_labels,
+    with_channels,
+)
 from napari_flomo.volumes import Volume
 
 RANGE = (0.05, 20.0)

@@ -15,8 +15,7 @@ from monai import transforms as mt
 from torch import Tensor
 
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation.inputs import with_channels
-from napari_flomo.segmentation.preprocessing import intensity_window
+from napari_flomo.segmentation import intensity_window, with_channels
 from napari_flomo.volumes import Volume
 
 GRADES = ("mild", "strong")

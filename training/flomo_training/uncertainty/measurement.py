@@ -16,10 +16,17 @@ from flomo_training.uncertainty.ranking import Ranking
 from flomo_training.uncertainty.records import SliceRecord, StructureRecord
 from flomo_training.uncertainty.reliability import Reliability
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation import DEFAULT_MAPS, Scores, Segmentation, Segmenter
-from napari_flomo.segmentation.inputs import with_channels
-from napari_flomo.segmentation.preprocessing import intensity_window
-from napari_flomo.segmentation.scores import PLAUSIBLE, label_confidence, structure_probability
+from napari_flomo.segmentation import (
+    DEFAULT_MAPS,
+    PLAUSIBLE,
+    Scores,
+    Segmentation,
+    Segmenter,
+    intensity_window,
+    label_confidence,
+    structure_probability,
+    with_channels,
+)
 from napari_flomo.volumes import Geometry, Volume
 
 SCORES = {

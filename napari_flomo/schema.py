@@ -18,7 +18,7 @@ from napari_flomo.tables import decode_text
 T = TypeVar("T")
 
 
-class SchemaFault(FlomoError):
+class SchemaError(FlomoError):
     """A key is unknown, missing or of the wrong type; the message names it."""
 
 
@@ -27,7 +27,7 @@ def read_json(path: Path) -> Any:
 
     Raises
     ------
-    SchemaFault
+    SchemaError
         If the file is not valid JSON.
     OSError
         If the file cannot be read.
@@ -40,7 +40,7 @@ def read_json(path: Path) -> Any:
             parse_constant=_no_constant,
         )
     except (ValueError, RecursionError) as error:
-        raise SchemaFault(f"it is not JSON ({error})") from error
+        raise SchemaError(f"it is not JSON ({error})") from error
 
 
 def decode(kind: type[T], value: Any, key: str = "") -> T:
@@ -61,28 +61,28 @@ def decode(kind: type[T], value: Any, key: str = "") -> T:
 
     Raises
     ------
-    SchemaFault
+    SchemaError
         If a key is unknown, missing or of the wrong type; the message names it.
     """
     if not isinstance(value, Mapping):
-        raise SchemaFault(f"{_quoted(key)} must be an object, not {_shown(value)}")
+        raise SchemaError(f"{_quoted(key)} must be an object, not {_shown(value)}")
     hints = _hints(kind)  # type: ignore[arg-type]
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in value:
         if name not in fields:
-            raise SchemaFault(f"the key {_quoted(_join(key, name))} is unknown")
+            raise SchemaError(f"the key {_quoted(_join(key, name))} is unknown")
     arguments = {}
     for name, field in fields.items():
         if name in value:
             arguments[name] = _convert(hints[name], value[name], _join(key, name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise SchemaFault(f"the key {_quoted(_join(key, name))} is missing")
+            raise SchemaError(f"the key {_quoted(_join(key, name))} is missing")
     try:
         return kind(**arguments)
-    except SchemaFault as fault:
+    except SchemaError as fault:
         if not key:
             raise
-        raise SchemaFault(f"in {_quoted(key)}: {fault}") from fault
+        raise SchemaError(f"in {_quoted(key)}: {fault}") from fault
 
 
 def encode(value: Any) -> Any:
@@ -111,17 +111,17 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin is typing.Literal:
         if value not in arguments or isinstance(value, bool):
             choices = " or ".join(repr(choice) for choice in arguments)
-            raise SchemaFault(f"{_quoted(key)} must be {choices}, not {_shown(value)}")
+            raise SchemaError(f"{_quoted(key)} must be {choices}, not {_shown(value)}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise SchemaFault(f"{_quoted(key)} must be a list, not {_shown(value)}")
+            raise SchemaError(f"{_quoted(key)} must be a list, not {_shown(value)}")
         return tuple(
             _convert(arguments[0], item, f"{key}[{index}]") for index, item in enumerate(value)
         )
     if origin is not None:  # Mapping[str, Any]
         if not isinstance(value, Mapping):
-            raise SchemaFault(f"{_quoted(key)} must be an object, not {_shown(value)}")
+            raise SchemaError(f"{_quoted(key)} must be an object, not {_shown(value)}")
         return dict(value)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return decode(hint, value, key)
@@ -133,11 +133,11 @@ def _scalar(hint: Any, value: Any, key: str) -> Any:
     accepted = (int, float) if hint is float else hint
     # A bool is an int in Python, but not in JSON.
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
-        raise SchemaFault(f"{_quoted(key)} must be {names[hint]}, not {_shown(value)}")
+        raise SchemaError(f"{_quoted(key)} must be {names[hint]}, not {_shown(value)}")
     if hint is float:
         value = float(value)
         if not math.isfinite(value):
-            raise SchemaFault(f"{_quoted(key)} must be a finite number")
+            raise SchemaError(f"{_quoted(key)} must be a finite number")
     return value
 
 
