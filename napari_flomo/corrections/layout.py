@@ -105,11 +105,6 @@ def acquire_lock(folder: Path, timeout_seconds: float = 0.0) -> FileLock:
         Of the journal.
     timeout_seconds
         How long to wait for another program.
-
-    Raises
-    ------
-    FlomoError
-        If another program holds it.
     """
     # Journals are created in one thread and closed in another.
     lock = FileLock(folder / LOCK_FILE, timeout=timeout_seconds, thread_local=False)
@@ -139,13 +134,7 @@ def write_about(folder: Path, about: About) -> None:
 
 
 def read_about(folder: Path) -> About:
-    """Read ``journal.json``.
-
-    Raises
-    ------
-    FlomoError
-        If it is missing, damaged or of a newer layout.
-    """
+    """Read ``journal.json``."""
     try:
         content = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
         if content["schema"] > SCHEMA:
@@ -170,13 +159,7 @@ def read_about(folder: Path) -> About:
 
 
 def read_content(folder: Path) -> Content:
-    """Read the strokes of the present generation.
-
-    Raises
-    ------
-    FlomoError
-        If there are none, or they cannot be read.
-    """
+    """Read the strokes of the present generation."""
     generation = _generation(folder)
     try:
         content = strokes_file(folder, generation).read_bytes()

@@ -156,13 +156,7 @@ class Stroke:
 
 
 def records(content: bytes) -> Iterator[tuple[Stroke, int]]:
-    """Yield the strokes of a journal file, each with the offset where it ends.
-
-    Raises
-    ------
-    Damaged
-        At the first invalid byte; everything yielded before is valid.
-    """
+    """Yield the strokes of a journal file, each with the offset where it ends."""
     if content[: len(MAGIC)] != MAGIC:
         raise DamagedRecord("it does not begin like a journal")
     at = len(MAGIC)

@@ -148,13 +148,7 @@ def record(folder: Path, source: HubSource, names: list[str], requested: HubSour
 
 
 def delete(folder: Path) -> int:
-    """Delete a folder and return the bytes that this freed; it disappears in one step.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be deleted.
-    """
+    """Delete a folder and return the bytes that this freed; it disappears in one step."""
     freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     removed = folder.with_name(f".removed-{os.getpid()}-{folder.name}")
     try:

@@ -337,13 +337,7 @@ class ModelCard:
 
 
 def read_card(path: Path) -> ModelCard:
-    """Read a ``card.json`` whose weights are saved.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing, unreadable or not a valid card; the message names file and key.
-    """
+    """Read a ``card.json`` whose weights are saved."""
     try:
         card = ModelCard.from_dict(read_json(path))
         _require(bool(card.sha256), "the key 'sha256' is missing or empty")

@@ -31,13 +31,7 @@ class FilePin:
     sha256: str
 
     def matches(self, path: Path) -> bool:
-        """Return True if the file exists and has this content.
-
-        Raises
-        ------
-        FlomoError
-            If the file exists but cannot be read.
-        """
+        """Return True if the file exists and has this content."""
         return has_size(path, self.size) and fingerprint(path) == self
 
 
@@ -49,13 +43,7 @@ class GitBlob:
     sha1: str
 
     def matches(self, path: Path) -> bool:
-        """Return True if the file exists and has this content.
-
-        Raises
-        ------
-        FlomoError
-            If the file exists but cannot be read.
-        """
+        """Return True if the file exists and has this content."""
         if not has_size(path, self.size):
             return False
         digest = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
@@ -67,13 +55,7 @@ class GitBlob:
 
 
 def fingerprint(path: Path) -> FilePin:
-    """Return size and SHA-256 of a file.
-
-    Raises
-    ------
-    FlomoError
-        If the file cannot be read.
-    """
+    """Return size and SHA-256 of a file."""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")

@@ -100,13 +100,7 @@ def is_source(text: str) -> bool:
 
 
 def parse_source(text: str) -> HubSource:
-    """Parse ``"hf:organisation/name"`` or ``"hf:organisation/name@revision"``.
-
-    Raises
-    ------
-    FlomoError
-        If the text is not such a source.
-    """
+    """Parse ``"hf:organisation/name"`` or ``"hf:organisation/name@revision"``."""
     repo, at, revision = text.removeprefix("hf:").removeprefix("//").partition("@")
     if not is_source(text) or not is_repo(repo):
         raise FlomoError(
@@ -122,13 +116,7 @@ def parse_source(text: str) -> HubSource:
 
 
 def look_up(source: HubSource) -> Snapshot:
-    """Ask the Hub which commit a revision is now, and for size and hash of its files.
-
-    Raises
-    ------
-    FlomoError
-        One sentence for every failure.
-    """
+    """Ask the Hub which commit a revision is now, and for size and hash of its files."""
     if (variable := offline_variable()) is not None:
         raise offline_error(variable, source.repo)
     with hub_api(source.repo, source.revision) as api:
@@ -171,11 +159,6 @@ def download(
         Names (without folders) and what their content must be; None for what the Hub states.
     progress
         Called with the bytes that are done.
-
-    Raises
-    ------
-    FlomoError
-        One sentence for every failure.
     """
     from filelock import FileLock
 

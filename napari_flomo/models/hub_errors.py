@@ -31,11 +31,6 @@ def explain(
         What was raised.
     repo, revision, file
         What was asked for.
-
-    Raises
-    ------
-    Exception
-        ``error`` itself if neither the Hub nor the network is to blame.
     """
     from huggingface_hub.errors import (
         HfHubHTTPError,

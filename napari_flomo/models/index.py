@@ -92,13 +92,7 @@ def available() -> list[str]:
 
 
 def read_index(path: Path | None = None) -> dict[str, IndexEntry]:
-    """Return the entries of an index by name; by default that of the package.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing or invalid; the message names the key.
-    """
+    """Return the entries of an index by name; by default that of the package."""
     return dict(_read(INDEX if path is None else path))
 
 

@@ -33,13 +33,7 @@ class DamagedWeights(FlomoError):
 
 
 def model_folder(path: Path) -> Path:
-    """Return the folder of a model that is given by its folder, its card or its weights file.
-
-    Raises
-    ------
-    FlomoError
-        If there is no model.
-    """
+    """Return the folder of a model that is given by its folder, its card or its weights file."""
     if path.suffix.lower() in PICKLES and not path.is_dir():
         raise FlomoError(
             f"{path} looks like a pickled checkpoint, which could run any program when opened and "
@@ -63,13 +57,7 @@ def model_folder(path: Path) -> Path:
 
 
 def verified_card(folder: Path) -> ModelCard:
-    """Return the card of a model folder after verification of its weights.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing or damaged.
-    """
+    """Return the card of a model folder after verification of its weights."""
     card = read_card(folder / CARD_FILE)
     if fingerprint(folder / WEIGHTS_FILE).sha256 != card.sha256:
         raise FlomoError(

@@ -152,13 +152,7 @@ def parent_of(card: ModelCard) -> tuple[str, str]:
 
 
 def check_gate(card: ModelCard) -> None:
-    """Raise an error unless exactly these weights passed the gate.
-
-    Raises
-    ------
-    FlomoError
-        With the reasons of the gate.
-    """
+    """Raise an error unless exactly these weights passed the gate."""
     gate = card.gate
     if gate is None:
         raise FlomoError(

@@ -79,13 +79,7 @@ def promoted_for(name: str) -> str | None:
 
 
 def read_promotions() -> dict[str, list[Promotion]]:
-    """Return the promotions of all base models, oldest first.
-
-    Raises
-    ------
-    FlomoError
-        If ``in_use.json`` is damaged.
-    """
+    """Return the promotions of all base models, oldest first."""
     path = tuned_folder() / IN_USE_FILE
     try:
         content = decode(_FileContent, read_json(path))

@@ -88,11 +88,6 @@ def upload(
         Whether the repository is private. An existing public one is refused.
     message
         Of the commit.
-
-    Raises
-    ------
-    FlomoError
-        One sentence for every failure.
     """
     if not hub.is_repo(repo):
         raise FlomoError(f"{repo!r} is not the name of a repository; write organisation/name.")

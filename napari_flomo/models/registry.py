@@ -72,11 +72,6 @@ def find(model: str) -> Path | None:
 
     A downloaded model whose card was changed is not found: the card is renamed to
     ``card.json.bad``.
-
-    Raises
-    ------
-    FlomoError
-        If there can be no such model.
     """
     folder = _local_model(model)
     if folder is not None:
@@ -245,13 +240,7 @@ def not_downloaded(model: str) -> FlomoError:
 
 
 def local_folder(name: str) -> Path:
-    """Return the folder of a model that is given by a path.
-
-    Raises
-    ------
-    FlomoError
-        If there is none; the nearest name of a model is suggested.
-    """
+    """Return the folder of a model that is given by a path."""
     path = Path(name).expanduser()
     if path.exists() or path.suffix.lower() in loading.PICKLES:
         return loading.model_folder(path)
@@ -274,13 +263,7 @@ def _local_model(model: str) -> Path | None:
 
 
 def _source_of(model: str) -> HubSource | None:
-    """Return where a model is on the Hub; None for a name that is not in the index.
-
-    Raises
-    ------
-    FlomoError
-        If it is one of our models, but not published yet.
-    """
+    """Return where a model is on the Hub; None for a name that is not in the index."""
     if hub.is_source(model):
         return hub.parse_source(model)
     name, at, revision = model.partition("@")

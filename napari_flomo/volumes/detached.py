@@ -30,11 +30,6 @@ def numbered_names(text: str, header: Path) -> tuple[list[str], int | None] | No
     tuple, optional
         The names, and the number of axes if it is given; None if the text is no pattern, as
         ``77 %.raw``.
-
-    Raises
-    ------
-    FlomoError
-        If the numbers make no range.
     """
     found = _RANGE.fullmatch(text)
     if found is None or len(_NUMBER.findall(found[1])) != 1:
@@ -70,11 +65,6 @@ def check_shares(header: Path, sizes: Sequence[int], files: int, within: int | N
     within
         How many axes each file holds, by default all but the slowest; with all of them, each holds
         as many steps of the slowest axis.
-
-    Raises
-    ------
-    FlomoError
-        If they cannot.
     """
     axes = len(sizes) - 1 if within is None else within
     share = 1
@@ -105,11 +95,6 @@ def check_length(path: Path, stored: int, needed: int) -> None:
     """Refuse a file of plain voxels that holds more or fewer bytes than its header declares.
 
     More may be another header before the voxels, or voxels of another type.
-
-    Raises
-    ------
-    FlomoError
-        If the numbers differ.
     """
     if stored != needed:
         raise limits.damaged(

@@ -53,11 +53,6 @@ def check_declared_size(path: Path, shape: Sequence[int], item_bytes: float) -> 
         Declared lengths of all axes.
     item_bytes
         Bytes that one element will need at the peak of reading.
-
-    Raises
-    ------
-    FlomoError
-        If an axis is empty, or the image needs more memory than is free.
     """
     if not shape or min(shape) <= 0:
         raise FlomoError(
@@ -85,11 +80,6 @@ def check_packed_size(path: Path, data_bytes: int, stored_bytes: int, ratio: int
         Bytes in the file that can hold them.
     ratio
         Largest factor that the encoding can save: 1 for raw data.
-
-    Raises
-    ------
-    FlomoError
-        If the file cannot hold the data.
     """
     if data_bytes > stored_bytes * ratio:
         raise damaged(
@@ -99,13 +89,7 @@ def check_packed_size(path: Path, data_bytes: int, stored_bytes: int, ratio: int
 
 
 def read_elements(stream: BinaryIO, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Read exactly ``count`` elements into a new array.
-
-    Raises
-    ------
-    EOFError
-        If the stream ends too early.
-    """
+    """Read exactly ``count`` elements into a new array."""
     array = np.empty(count, dtype)
     view = array.view(np.uint8).data
     filled = 0
@@ -132,11 +116,6 @@ def check_axes(axes: Sequence[str], form: str) -> None:
         Of the volume to write.
     form
         Name of the format, for the message.
-
-    Raises
-    ------
-    FlomoError
-        If there are channels or classes; the message says which format takes them.
     """
     for axis, advice in (("channels", ".png or .tif"), ("classes", ".nii.gz")):
         if axis in axes:

@@ -45,12 +45,6 @@ def read_meta(path: Path) -> Volume:
     Volume
         (slices, rows, columns), or (frames, slices, rows, columns). The fourth spacing counts as
         seconds unless it is 1, the value that means "not set".
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing, no MetaImage, damaged, too large for memory, of a rank other than 2
-        to 4, coloured, or has an impossible geometry.
     """
     storage = read_storage(path)
     with readable_path(path) as name:
@@ -117,12 +111,6 @@ def write_meta(volume: Volume, path: Path, *, compress: bool = True) -> None:
         ``.mha``.
     compress
         Whether to store zlib or raw data.
-
-    Raises
-    ------
-    FlomoError
-        If the volume has classes or channels, its spacing is unknown (MetaImage cannot say so), or
-        it cannot be written.
     """
     limits.check_axes(volume.axes, "MetaImage")
     if not volume.geometry.spacing_known:

@@ -110,13 +110,7 @@ class Storage:
 
 
 def read_storage(path: Path) -> Storage:
-    """Read the text of a header, up to the line that says where the voxels are.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing or no MetaImage.
-    """
+    """Read the text of a header, up to the line that says where the voxels are."""
     fields: dict[str, str] = {}
     with limits.open_file(path) as stream:
         while stream.tell() < _LONGEST_HEADER and (line := stream.readline(_LONGEST_HEADER)):
@@ -151,11 +145,6 @@ def read_voxels(
         Lengths of the axes, the fastest first; checked against the free memory.
     dtype
         Of the elements.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing or does not hold what the header declares.
     """
     count = int(np.prod(size, dtype=np.int64))
     big = storage.is_true("elementbyteordermsb", "binarydatabyteordermsb")
@@ -218,15 +207,7 @@ def _read_part(
 
 
 def _unpack(raw: BinaryIO, needed: int) -> bytearray:
-    """Return exactly the bytes that a compressed stream must hold.
-
-    Raises
-    ------
-    EOFError
-        If it holds fewer.
-    ValueError
-        If it holds more.
-    """
+    """Return exactly the bytes that a compressed stream must hold."""
     stream = zlib.decompressobj(_ZLIB_OR_GZIP)
     found = bytearray(stream.decompress(raw.read(), needed))
     while not stream.eof:  # the checksum is still to come, or more than was declared

@@ -61,12 +61,6 @@ def read_nifti(path: Path) -> Volume:
     Volume
         (slices, rows, columns), or (frames, slices, rows, columns) of a 4-D file, or of a 5-D file
         whose fourth axis has length 1.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing, no NIfTI, damaged, too large for memory, of a rank other than 2 to
-        4, complex or coloured, or has an impossible geometry.
     """
     with ExitStack() as files:
         file = header_beside(path) or path
@@ -120,11 +114,6 @@ def write_nifti(volume: Volume, path: Path) -> None:
         What to write; may have frames and classes, but no colour channels.
     path
         ``.nii`` or ``.nii.gz``.
-
-    Raises
-    ------
-    FlomoError
-        If it has colour channels, or cannot be written.
     """
     if "channels" in volume.axes:
         raise FlomoError("A colour image cannot be written as NIfTI; choose .png or .tif.")

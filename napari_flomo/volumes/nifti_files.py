@@ -43,13 +43,7 @@ def looks_like_nifti(start: bytes) -> bool:
 
 
 def image_file(header: Path) -> Path:
-    """Return the file that holds the voxels of a header without voxels.
-
-    Raises
-    ------
-    FlomoError
-        If it is not there.
-    """
+    """Return the file that holds the voxels of a header without voxels."""
     found = image_beside(header)
     if found is None:
         stem = header.name.lower().removesuffix(".gz").removesuffix(".hdr")

@@ -81,11 +81,6 @@ def header_grid(header: Any) -> HeaderGrid:
     Where sform and qform disagree, the one that tells scanner coordinates is taken, as ITK does:
     the sform when its code is 1 or there is no qform, else the qform. With neither, the grid has
     its spacing and no place.
-
-    Raises
-    ------
-    FlomoError
-        If the header describes no grid, or contradicts itself in a way that no rule decides.
     """
     q_code, s_code = int(header["qform_code"]), int(header["sform_code"])
     space_unit = int(header["xyzt_units"]) & 7

@@ -37,12 +37,6 @@ def read_nrrd(path: Path) -> Volume:
     -------
     Volume
         (slices, rows, columns), with frames in front where there are any.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing, no NRRD, damaged, too large for memory, of a rank other than 2 to 4,
-        coloured, or has an impossible or unsupported geometry.
     """
     header = read_header(path)
     sizes, rank = header.sizes, header.fields["dimension"]
@@ -84,11 +78,6 @@ def write_nrrd(volume: Volume, path: Path, *, compress: bool = True) -> None:
         ``.nrrd``.
     compress
         Whether to store gzip or raw data.
-
-    Raises
-    ------
-    FlomoError
-        If the volume has classes or channels, or cannot be written.
     """
     import nrrd
 

@@ -61,11 +61,6 @@ def read_data(header: NrrdHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
         Its sizes were checked against the free memory.
     dtype
         On disk.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing or too short, or the encoding is not supported.
     """
     path, encoding = header.path, header.fields["encoding"]
     if encoding not in ("raw", *_UNPACK, *_TEXT):

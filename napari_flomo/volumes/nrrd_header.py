@@ -78,13 +78,7 @@ class NrrdHeader:
 
 
 def read_header(path: Path) -> NrrdHeader:
-    """Read the text up to the empty line before the data.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing, no NRRD, or its header malformed.
-    """
+    """Read the text up to the empty line before the data."""
     import nrrd
 
     seen: list[str] = []
@@ -147,13 +141,7 @@ def is_list(data_file: str) -> bool:
 
 
 def frame_axis_of(header: NrrdHeader) -> int | None:
-    """Return which axis on disk, counted from the fastest, holds frames, if any.
-
-    Raises
-    ------
-    FlomoError
-        If the axes are no image, or hold colours, vectors or segmentation layers.
-    """
+    """Return which axis on disk, counted from the fastest, holds frames, if any."""
     path, kinds, directions, rank = header.path, header.kinds, header.directions, len(header.sizes)
     if any(key.startswith("Segment1_") for key in header.fields) and rank == 4:
         raise FlomoError(
@@ -195,13 +183,7 @@ def _time_axis(header: NrrdHeader) -> int | None:
 
 
 def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, tuple[str, ...]]:
-    """Return the grid of the axes in space, and what had to be decided for it.
-
-    Raises
-    ------
-    FlomoError
-        If the space is not supported, or the grid impossible.
-    """
+    """Return the grid of the axes in space, and what had to be decided for it."""
     path, space = header.path, header.fields["space"]
     vectors = [
         np.pad(vector, (0, 1)) if len(vector) == 2 and space == "" else vector

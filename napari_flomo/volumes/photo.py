@@ -37,12 +37,6 @@ def read_photo(path: Path) -> Volume:
     -------
     Volume
         (slices, rows, columns), with 3 or 4 channels at the end for colour; modality "photo".
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing, none of these formats, damaged, too large for memory, or has pages
-        of different sizes.
     """
     with limits.open_file(path) as stream:
         try:
@@ -84,11 +78,6 @@ def write_photo(volume: Volume, path: Path) -> None:
         several slices and also float32.
     path
         ``.png``, ``.tif`` or ``.tiff``.
-
-    Raises
-    ------
-    FlomoError
-        If geometry or values would be lost, or the file cannot be written.
     """
     png = path.suffix.lower() == ".png"
     name = "PNG" if png else "TIFF"

@@ -85,13 +85,7 @@ def slice_axis_of(geometry: Geometry, shape: Sequence[int]) -> int | None:
 
 
 def axis_index(name: str) -> int:
-    """Return the index in array order of an axis by its name in the file: 2 of ``"i"``.
-
-    Raises
-    ------
-    FlomoError
-        If the name is not in `AXIS_NAMES`.
-    """
+    """Return the index in array order of an axis by its name in the file: 2 of ``"i"``."""
     if name not in AXIS_NAMES:
         raise FlomoError(f"The slice axis is i, j or k, not {name!r}.")
     return 2 - AXIS_NAMES.index(name)

@@ -75,11 +75,6 @@ class Chosen:
         Of the chosen corrections.
     skipped
         Why a correction was left out, one sentence each; grows while they are read.
-
-    Raises
-    ------
-    FlomoError
-        If there are none, or their codes mean different things.
     """
 
     def __init__(self, store: CorrectionStore, selection: Selection) -> None:

@@ -35,13 +35,7 @@ class Addition:
 
     @classmethod
     def of(cls, correction: Correction, layout: Layout, settings: Settings) -> Addition:
-        """Check that a correction is of the image that it names.
-
-        Raises
-        ------
-        FlomoError
-            If it is not, or its labels do not lie on the image as the store has it.
-        """
+        """Check that a correction is of the image that it names."""
         claimed, image = correction.image_hash, correction.image
         if image is not None and not np.isfinite(image.data).all():
             raise FlomoError("The image has values that are not finite; a store cannot keep it.")

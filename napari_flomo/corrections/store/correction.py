@@ -172,11 +172,6 @@ def labels_on(labels: Volume, grid: Volume, structures: Mapping[int, str]) -> Vo
     """Return labels with the very geometry of a grid, in the smallest type that holds them.
 
     Labels at the same place in another storage are brought into that of the grid.
-
-    Raises
-    ------
-    FlomoError
-        If they do not lie on the grid, are no integers or hold a code without a name.
     """
     if labels.data.dtype.kind not in "iu":
         raise FlomoError("Labels must be whole numbers; convert them first.")

@@ -80,11 +80,6 @@ class History:
             See `HistoryEntry`.
         sequence
             Its number; by default the next one.
-
-        Raises
-        ------
-        FlomoError
-            If it cannot be written; the file is unchanged.
         """
         if sequence is None:
             last = self.last()
@@ -101,11 +96,6 @@ class History:
         damaged
             Called with the number, from 1, of each damaged line. An incomplete last line does not
             count: it may still be written, or the program was killed.
-
-        Raises
-        ------
-        FlomoError
-            If the file cannot be read.
         """
         lines = self._read().split(b"\n")[:-1]
         found = []
@@ -127,13 +117,7 @@ class History:
         return None
 
     def truncate_incomplete(self) -> None:
-        """Truncate an incomplete last line, which was never confirmed.
-
-        Raises
-        ------
-        FlomoError
-            If the file cannot be changed.
-        """
+        """Truncate an incomplete last line, which was never confirmed."""
         content = self._read(-_WINDOW)
         torn = len(content) - content.rfind(b"\n") - 1
         if not torn:

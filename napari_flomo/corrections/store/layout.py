@@ -183,13 +183,7 @@ def new_settings(copy_images: bool) -> Settings:
 
 
 def read_settings(layout: Layout) -> tuple[Settings, int]:
-    """Return the settings in the layout of today, and the layout that they are written in.
-
-    Raises
-    ------
-    FlomoError
-        If the folder is no store, or one of a newer program.
-    """
+    """Return the settings in the layout of today, and the layout that they are written in."""
     try:
         content = read_json(layout.settings)
         settings = decode(Settings, upgrade_settings(content))

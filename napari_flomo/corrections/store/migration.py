@@ -28,13 +28,7 @@ def upgrade_settings(content: Any) -> Any:
 
 
 def _upgrade(content: Any, steps: dict[int, Step]) -> Any:
-    """Take content through the steps from its own layout to the present one.
-
-    Raises
-    ------
-    SchemaError
-        If it names no layout, or a newer one.
-    """
+    """Take content through the steps from its own layout to the present one."""
     schema = content.get("schema") if isinstance(content, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise SchemaError("it does not tell its 'schema'")

@@ -148,15 +148,7 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """Read a record of any layout up to the present one.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    FlomoError
-        If it is damaged or newer than this program.
-    """
+    """Read a record of any layout up to the present one."""
     try:
         return decode(Record, upgrade_record(read_json(path)))
     except FileNotFoundError:

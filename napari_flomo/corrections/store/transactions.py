@@ -36,13 +36,7 @@ LOCK_SECONDS = 30.0
 
 @contextmanager
 def store_lock(layout: Layout, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold the write lock of a store.
-
-    Raises
-    ------
-    FlomoError
-        If another program holds it, or the folder cannot be written.
-    """
+    """Hold the write lock of a store."""
     lock = FileLock(layout.lock, timeout=seconds)
     try:
         lock.acquire()
@@ -142,11 +136,6 @@ class Transaction:
         -------
         tuple
             Its id, and whether anything was written.
-
-        Raises
-        ------
-        FlomoError
-            If it cannot be written; the store is unchanged.
         """
         generation = 0
         while self.layout.tombstone(addition.id(self.settings, generation)).exists():
@@ -177,13 +166,7 @@ class Transaction:
         return id, True
 
     def remove(self, id: str) -> None:
-        """Delete all revisions of a correction and leave a tombstone.
-
-        Raises
-        ------
-        FlomoError
-            If there is no such correction or it cannot be deleted.
-        """
+        """Delete all revisions of a correction and leave a tombstone."""
         if not self.layout.revisions(id):
             raise FlomoError(f"There is no correction {id} in {self.layout.folder}.")
         self.history.append("begin", action="remove", id=id)

@@ -38,11 +38,6 @@ def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], int]:
     -------
     planes, left_out
         Each image once, in the given order, and the number of removed files.
-
-    Raises
-    ------
-    FlomoError
-        If files have the same SOP Instance UID and differ.
     """
     images = by_file(planes)
     uids = {image[0].file.sop_uid for image in images}

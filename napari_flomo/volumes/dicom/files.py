@@ -28,13 +28,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def dicom_files(folder: Path) -> list[Path]:
-    """Return the DICOM files directly in a folder, in the order of their names.
-
-    Raises
-    ------
-    FlomoError
-        If the folder cannot be read.
-    """
+    """Return the DICOM files directly in a folder, in the order of their names."""
     try:
         files = sorted(
             file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
@@ -50,11 +44,6 @@ def dicom_files_below(folder: Path) -> list[Path]:
     """Return the DICOM files in all folders below one, except hidden ones.
 
     Links to folders are not followed: they may lead in circles.
-
-    Raises
-    ------
-    FlomoError
-        If a folder cannot be read, or there are so many files that no study can be meant.
     """
     found: list[Path] = []
     looked_at = 0
@@ -86,11 +75,6 @@ def listed_files(index: Path) -> tuple[list[Path], int]:
     index
         The DICOMDIR. Names are compared without regard to case, as a CD may be mounted or copied
         with names in lower case.
-
-    Raises
-    ------
-    FlomoError
-        If it is damaged.
     """
     import pydicom
     from pydicom.config import disable_value_validation

@@ -59,11 +59,6 @@ def find(path: Path, series: str | int | None) -> Selection:
     ----------
     path, series
         As for `reading.read_dicom`.
-
-    Raises
-    ------
-    FlomoError
-        If there is no image, a file is damaged, or several series fit.
     """
     if path.is_dir():
         return _in_folder(path, series)
@@ -73,13 +68,7 @@ def find(path: Path, series: str | int | None) -> Selection:
 
 
 def find_among(paths: Sequence[Path], series: str | int | None) -> Selection:
-    """Find the images of one volume among files and folders, those directly in them.
-
-    Raises
-    ------
-    FlomoError
-        As `find`.
-    """
+    """Find the images of one volume among files and folders, those directly in them."""
     files = [file for path in paths for file in (dicom_files(path) if path.is_dir() else [path])]
     images = _Images(dict.fromkeys(files))
     if images.nothing():
@@ -177,13 +166,7 @@ class _Images:
                 self.damaged.append(error)
 
     def nothing(self) -> bool:
-        """Return True if there is no image.
-
-        Raises
-        ------
-        DamagedImage
-            If there would be one.
-        """
+        """Return True if there is no image."""
         if not self.planes and self.damaged:
             raise self.damaged[0]
         return not self.planes

@@ -29,13 +29,7 @@ _MOST_FRAMES = 1e6
 
 
 def frame_planes(file: DicomFile, dataset: Dataset) -> list[Plane]:
-    """Return the frames of an enhanced object.
-
-    Raises
-    ------
-    FlomoError
-        If there are not as many functional groups as frames.
-    """
+    """Return the frames of an enhanced object."""
     shared = _items(dataset, "SharedFunctionalGroupsSequence")
     each: list[Dataset | None] = [*_items(dataset, "PerFrameFunctionalGroupsSequence")]
     if len(each) != file.frames:

@@ -156,13 +156,6 @@ def read_planes(path: Path) -> list[Plane] | None:
     list of Plane or None
         One for each frame of an enhanced file, else a single one; None when the file is DICOM but
         holds no image, such as a report.
-
-    Raises
-    ------
-    DamagedImage
-        If the file should be an image but is damaged.
-    FlomoError
-        If it cannot be opened.
     """
     from pydicom.config import disable_value_validation
 
@@ -178,13 +171,7 @@ def read_planes(path: Path) -> list[Plane] | None:
 
 
 def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
-    """Read a header up to its pixels, None if it is not an image.
-
-    Raises
-    ------
-    DamagedImage
-        If the file is cut or damaged.
-    """
+    """Read a header up to its pixels, None if it is not an image."""
     import pydicom
 
     try:
@@ -226,13 +213,7 @@ def declared_class(path: Path) -> str:
 
 
 def _check_pixels(stream: BinaryIO, dataset: Dataset, path: Path) -> bool:
-    """Return whether the pixels begin at the end of the header.
-
-    Raises
-    ------
-    DamagedImage
-        If their declared length reaches beyond the end of the file.
-    """
+    """Return whether the pixels begin at the end of the header."""
     implicit, little = dataset.original_encoding
     order = "<" if little else ">"
     head = stream.read(8)

@@ -57,12 +57,6 @@ def order_phases(
     order, frame_step, note
         Indices of each slice in the order of phase, seconds between phases, and a sentence about
         phases that were left out; each of the latter None where there is nothing to tell.
-
-    Raises
-    ------
-    FlomoError
-        If the images of a slice are of different kinds, nothing tells their order, or so many are
-        missing that it is not clear which phases are complete.
     """
     if all(len(group) == 1 for group in groups):
         return [list(group) for group in groups], None, None
@@ -133,13 +127,7 @@ def _frame_step(planes: Sequence[Plane], order: Order) -> float | None:
 def _complete(
     planes: Sequence[Plane], groups: Sequence[Sequence[int]]
 ) -> tuple[list[list[int]], str]:
-    """Return the images of the phases that are complete, and a note about the others.
-
-    Raises
-    ------
-    FlomoError
-        If that cannot be told, or more than a third of the phases are incomplete.
-    """
+    """Return the images of the phases that are complete, and a note about the others."""
     counts = Counter(len(group) for group in groups)
     usual, most = counts.most_common(1)[0][0], max(counts)
     ranks = None if usual == 1 else _ranks(planes, groups, most)

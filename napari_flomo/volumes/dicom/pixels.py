@@ -29,11 +29,6 @@ def file_pixels(file: DicomFile) -> NDArray[Any]:
     array
         ``(frames?, rows, columns, channels?)``, without the axis of a single frame. Rescale slope
         and intercept are applied, and MONOCHROME1 is turned so that more is brighter.
-
-    Raises
-    ------
-    FlomoError
-        If the file is damaged or its compression is not supported.
     """
     try:
         data = _by_itk(file.path)
@@ -43,13 +38,7 @@ def file_pixels(file: DicomFile) -> NDArray[Any]:
 
 
 def plane_pixels(planes: Sequence[Plane]) -> list[NDArray[Any]]:
-    """Read the voxels of images, each file once.
-
-    Raises
-    ------
-    FlomoError
-        As `file_pixels`.
-    """
+    """Read the voxels of images, each file once."""
     stored: dict[Path, NDArray[Any]] = {}
     left = {plane.file.path: 0 for plane in planes}
     for plane in planes:

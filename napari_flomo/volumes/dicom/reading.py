@@ -74,24 +74,12 @@ def read_dicom(path: Path, series: str | int | None = None) -> Volume:
         direction), frames in the order of temporal position, trigger time, acquisition time or
         instance number. The rescale slope and intercept are applied, and MONOCHROME1 is turned so
         that more is brighter.
-
-    Raises
-    ------
-    FlomoError
-        If there is no DICOM image, a file is damaged, several series fit, or the images do not form
-        one evenly spaced stack.
     """
     return _volume(find(path, series))
 
 
 def read_dicom_among(paths: Sequence[Path], series: str | int | None = None) -> Volume:
-    """Read a series among several files and folders.
-
-    Raises
-    ------
-    FlomoError
-        As `read_dicom`.
-    """
+    """Read a series among several files and folders."""
     return _volume(find_among(paths, series))
 
 
@@ -102,11 +90,6 @@ def find_dicom(path: Path, series: str | int | None = None) -> DicomSeries:
     ----------
     path, series
         As for `read_dicom`.
-
-    Raises
-    ------
-    FlomoError
-        As there, and if the series is a film of several images at one place.
     """
     selection = find(path, series)
     first = selection.planes[0]

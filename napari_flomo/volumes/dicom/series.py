@@ -118,11 +118,6 @@ def choose_series(
         Number, description, instance UID or `anonymous_name` of a series, or None for the only one.
     where
         The folder, for messages.
-
-    Raises
-    ------
-    FlomoError
-        If several match, or none.
     """
     if wanted is None:
         others = [entry for entry in entries if not entry.is_localizer]

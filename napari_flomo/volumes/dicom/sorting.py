@@ -64,12 +64,6 @@ def sort_stack(planes: Sequence[Plane]) -> Stack:
     ----------
     planes
         All images of one series, in any order.
-
-    Raises
-    ------
-    FlomoError
-        If they do not form one evenly spaced, straight stack, nothing tells the order of the
-        phases, or so many are missing that it is not clear which phases are complete.
     """
     check_alike(planes)
     rotation = rotation_of(planes[0])
@@ -106,11 +100,6 @@ def rotation_of(plane: Plane) -> NDArray[np.float64]:
     -------
     array
         3x3; columns are the directions of rising column, row and slice index.
-
-    Raises
-    ------
-    FlomoError
-        If the header's orientation is not made of directions.
     """
     if plane.orientation is None:
         return np.eye(3)
@@ -126,14 +115,7 @@ def rotation_of(plane: Plane) -> NDArray[np.float64]:
 
 
 def check_alike(planes: Sequence[Plane]) -> None:
-    """Raise unless all images lie in parallel planes of one raster.
-
-    Raises
-    ------
-    FlomoError
-        If one is a colour image, does not say where it lies, or differs in size, direction or pixel
-        size.
-    """
+    """Raise unless all images lie in parallel planes of one raster."""
     first = planes[0]
     size = (first.file.rows, first.file.columns)
     for plane in planes:
@@ -221,13 +203,7 @@ def _group_by_depth(
 def _mean_step(
     planes: Sequence[Plane], groups: Sequence[list[int]], centres: NDArray[np.float64]
 ) -> tuple[float, str | None]:
-    """Return the step between slices in mm, and a note if it is uneven.
-
-    Raises
-    ------
-    FlomoError
-        If it is so uneven that slices must be missing, or that a mean would misplace them.
-    """
+    """Return the step between slices in mm, and a note if it is uneven."""
     if len(groups) == 1:
         plane = planes[0]
         return plane.spacing_between or plane.thickness or 1.0, None
