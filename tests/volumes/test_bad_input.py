@@ -79,7 +79,7 @@ def test_cut_photo(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"cut{suffix}"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:-300])
-    assert "damaged or cut" in refused(path)
+    assert "damaged or truncated" in refused(path)
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])

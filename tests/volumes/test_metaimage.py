@@ -85,11 +85,11 @@ def test_the_size_of_the_data_must_be_the_declared_one(tmp_path: Path) -> None:
     cases = [
         (whole[:-2], {}, "ends too early"),
         (whole + bytes(352), {}, "holds 472 bytes of voxels, but its header declares 120"),
-        (packed[:-5], {"CompressedData": True}, "damaged or cut short"),
-        (packed, {"CompressedData": True, "CompressedDataSize": 999}, "damaged or cut short"),
-        (zlib.compress(whole[:-2]), {"CompressedData": True}, "damaged or cut short"),
-        (zlib.compress(whole + b"xx"), {"CompressedData": True}, "damaged or cut short"),
-        (whole, {"CompressedData": True}, "damaged or cut short"),
+        (packed[:-5], {"CompressedData": True}, "damaged or truncated"),
+        (packed, {"CompressedData": True, "CompressedDataSize": 999}, "damaged or truncated"),
+        (zlib.compress(whole[:-2]), {"CompressedData": True}, "damaged or truncated"),
+        (zlib.compress(whole + b"xx"), {"CompressedData": True}, "damaged or truncated"),
+        (whole, {"CompressedData": True}, "damaged or truncated"),
         (whole, {"DimSize": "5 4 2"}, "holds 120 bytes of voxels, but its header declares 80"),
     ]
     for body, fields, words in cases:

@@ -236,7 +236,7 @@ def test_skipped_bytes_count_unpacked(encoding: str, skip: str, tmp_path: Path) 
     (tmp_path / "image.nii.gz").write_bytes(members)
     np.testing.assert_array_equal(read(path).data, DATA[0])
     (tmp_path / "image.nii.gz").write_bytes(members[:-1])
-    with pytest.raises(FlomoError, match="damaged or cut short"):
+    with pytest.raises(FlomoError, match="damaged or truncated"):
         read(path)
     attached = tmp_path / "image.nrrd"
     head = save(attached, DATA[0], **fields, line_skip="1").read_bytes().partition(b"\n\n")[0]
@@ -255,7 +255,7 @@ def test_numbers_that_do_not_fit_their_type_are_not_turned_into_others(tmp_path:
     whole = path.read_bytes()
     for wrong in (b" 70059", b" 5.9", b" x", b" 59 60"):
         path.write_bytes(whole.removesuffix(b" 59") + wrong)
-        with pytest.raises(FlomoError, match="damaged or cut short"):
+        with pytest.raises(FlomoError, match="damaged or truncated"):
             read(path)
 
 
