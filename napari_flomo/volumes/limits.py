@@ -103,6 +103,15 @@ def check_axes(axes: Sequence[str], form: str) -> None:
             raise FlomoError(f"An image with {axis} cannot be written as {form}; choose {advice}.")
 
 
+def storable(data: NDArray[Any], byte_order: str) -> NDArray[Any]:
+    """Return a contiguous array of a type that NIfTI and NRRD can store."""
+    if data.dtype == np.float16:
+        data = data.astype(np.float32)
+    if data.dtype.kind == "f" and data.dtype.itemsize > 8:
+        data = data.astype(np.float64)
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder(byte_order))  # type: ignore[arg-type]
+
+
 def check_finite(data: NDArray[Any], name: str) -> None:
     """Raise if data contain NaN or infinite values."""
     if data.dtype.kind != "f":

@@ -195,7 +195,7 @@ def test_geometry_that_nifti_rounds(store: CorrectionStore, make_correction: Mak
                     c.corrected, geometry=replace(c.corrected.geometry, origin=(0, 0, 0))
                 )
             },
-            "another place",
+            "shifted by",
         ),
         (lambda c: {"corrected": c.corrected.with_data(c.corrected.data * 0.5)}, "whole numbers"),
         (lambda c: {"seen": [(0, 3)]}, "Slice 3"),

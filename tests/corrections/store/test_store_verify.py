@@ -126,7 +126,7 @@ def test_foreign_labels(store: CorrectionStore, two: tuple[Record, Record]) -> N
     assert "code 7" in finding.sentence
     forge(store, store.latest(two[0].id), good, shift=3.0)
     (finding,) = store.verify()
-    assert "another place" in finding.sentence
+    assert "shifted by" in finding.sentence
     forge(store, store.latest(two[0].id), good[:2])
     (finding,) = store.verify()
     assert "do not fit" in finding.sentence
