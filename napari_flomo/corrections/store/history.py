@@ -60,27 +60,13 @@ class HistoryEntry:
 
 
 class History:
-    """The history file; hold the lock of the store while appending.
-
-    Parameters
-    ----------
-    path
-        The file.
-    """
+    """The history file; hold the lock of the store while appending."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, event: str, sequence: int | None = None, **about: Any) -> HistoryEntry:
-        """Append an entry and flush it to the disk.
-
-        Parameters
-        ----------
-        event, about
-            See `HistoryEntry`.
-        sequence
-            Its number; by default the next one.
-        """
+        """Append an entry, by default with the next number, and flush it to the disk."""
         if sequence is None:
             last = self.last()
             sequence = 1 if last is None else last.sequence + 1
@@ -89,13 +75,9 @@ class History:
         return entry
 
     def entries(self, damaged: Callable[[int], None] | None = None) -> list[HistoryEntry]:
-        """Return all valid entries.
+        """Return all valid entries, and call ``damaged`` with the number of each damaged line.
 
-        Parameters
-        ----------
-        damaged
-            Called with the number, from 1, of each damaged line. An incomplete last line does not
-            count: it may still be written, or the program was killed.
+        An incomplete last line is ignored: it may still be written, or the program was killed.
         """
         lines = self._read().split(b"\n")[:-1]
         found = []
