@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import secrets
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.paths import NOWHERE
@@ -30,11 +32,10 @@ OutputFile = tuple[PathLike, Callable[[Path], object]]
 def atomic_write(path: PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it only when the block succeeds.
 
-    The temporary file lies in the same folder (a rename across file systems is a copy, and a copy
-    can be cut in half) and keeps the full suffix, because writers such as ITK choose the format by
-    it. It is flushed to the disk before the rename, so that a power cut leaves the old or the new
-    file, never an incomplete one. The permissions of a replaced file are kept; a symbolic link
-    stays a link and its target is replaced.
+    The temporary file is in the same folder (a rename across file systems is not atomic) and has
+    the full suffix, by which writers such as ITK choose the format. It is flushed to the disk
+    before the rename, so that a power cut leaves the old or the new file. The permissions of a
+    replaced file are kept; a symbolic link stays a link and its target is replaced.
 
     Parameters
     ----------
@@ -81,21 +82,33 @@ def atomic_write_all(paths: Sequence[PathLike]) -> Iterator[list[Path]]:
     temporaries: list[Path] = []
     try:
         for target in targets:
-            # One by one, so that a failure half-way leaves the earlier ones to be removed.
-            temporaries.append(_create_beside(target))  # noqa: PERF401
+            temporaries.append(_create_beside(target))  # noqa: PERF401  (removed if one fails)
         try:
             yield temporaries
             for temporary in temporaries:
                 _flush(temporary)
         except OSError as error:
-            blamed = _blamed(error, temporaries, targets)
-            if blamed is None:
+            # A failed write, such as on a full disk, names no file.
+            named = {"None": targets[0]} | dict(zip(map(str, temporaries), targets, strict=True))
+            if str(error.filename) not in named:
                 raise
-            raise _explain(error, blamed) from error
+            raise _explain(error, named[str(error.filename)]) from error
         _replace_all(temporaries, targets)
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write UTF-8 text atomically, see `atomic_write`."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: PathLike, content: Any, indent: int = 1) -> None:
+    """Write JSON atomically, see `atomic_write`; NaN and infinity raise ValueError."""
+    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def write_all(files: Sequence[OutputFile]) -> None:
@@ -305,14 +318,6 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _blamed(error: OSError, temporaries: Sequence[Path], targets: Sequence[Path]) -> Path | None:
-    """Return the target that an error concerns; None for another file."""
-    if error.filename is None:  # a failed write, such as on a full disk, names no file
-        return targets[0]
-    named = dict(zip(map(str, temporaries), targets, strict=True))
-    return named.get(str(error.filename))
 
 
 def _explain(error: OSError, target: Path) -> FlomoError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from itertools import dropwhile
 from pathlib import Path
 
 _MARKS = {
@@ -66,16 +67,14 @@ def read_table(path: Path) -> list[dict[str, str]]:
         If it cannot be read.
     """
     lines = read_text(path).split("\n")
-    separator = _SEPARATOR_LINE.fullmatch(lines[0].strip()) if lines else None
+    separator = _SEPARATOR_LINE.fullmatch(lines[0].strip())
     if separator is not None:
         lines = lines[1:]
-    while lines and not lines[0].strip():
-        lines = lines[1:]
+    lines = list(dropwhile(lambda line: not line.strip(), lines))
     delimiter = separator[1] if separator else max(",;\t", key="".join(lines[:1]).count)
     rows = []
     reader = csv.DictReader((line + "\n" for line in lines), delimiter=delimiter)
-    names = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = names
+    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
     for row in reader:
         cells = {
             name: _with_point(cell) if delimiter == ";" else cell

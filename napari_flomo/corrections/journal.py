@@ -16,9 +16,9 @@ from typing import IO, Any, Self
 
 from filelock import BaseFileLock
 
-from napari_flomo.corrections import layout
+from napari_flomo.corrections import journal_files
 from napari_flomo.corrections.identity import identity
-from napari_flomo.corrections.layout import About
+from napari_flomo.corrections.journal_files import About
 from napari_flomo.corrections.replaying import StrokeSummary, apply_strokes, lost_sentence
 from napari_flomo.corrections.stored_files import read_stored, write_stored
 from napari_flomo.corrections.strokes import MAGIC, Stroke
@@ -28,10 +28,10 @@ from napari_flomo.paths import data_folder
 from napari_flomo.volumes import Volume
 
 COMPACT_BYTES = 16 << 20
-"""Size of the strokes, some 50,000 with a brush, at which a snapshot replaces them."""
+"""Size of the strokes (some 50,000) at which a snapshot replaces them."""
 
 LOCK_TIMEOUT_SECONDS = 1.0
-"""A program that searches for unfinished journals holds their locks for less time than this."""
+"""Longer than a program that searches for unfinished journals holds their locks."""
 
 
 def journals_folder() -> Path:
@@ -43,8 +43,8 @@ class Journal:
     """The journal of one image; use `Journal.create` or `Journal.open`.
 
     It is a folder with copies of the image and of the network's labels (NRRD), their origin
-    (``journal.json``) and the strokes, see `napari_flomo.corrections.layout`. It is locked while it
-    is open, so that no other program offers to restore it.
+    (``journal.json``) and the strokes, see `napari_flomo.corrections.journal_files`. It is locked
+    while it is open, so that no other program offers to restore it.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Journal:
         self._compact_bytes = compact_bytes
         self._pending: list[bytes] = []
         self._file: IO[bytes] | None = None
-        content = layout.read_content(folder)
+        content = journal_files.read_content(folder)
         self._generation, self._end = content.generation, content.end
         self._summary = StrokeSummary.of(content.strokes)
         self.lost = lost_sentence(content.fault)
@@ -122,14 +122,14 @@ class Journal:
                 f"No journal can be kept in {folder.parent}: {_reason(error)}."
             ) from error
         try:
-            lock = layout.acquire_lock(folder)
-            _write_anonymous(image, layout.image_file(folder, image))
-            _write_anonymous(labels, layout.labels_file(folder, 0))
-            with atomic_write(layout.strokes_file(folder, 0)) as temporary:
+            lock = journal_files.acquire_lock(folder)
+            _write_anonymous(image, journal_files.image_file(folder, image))
+            _write_anonymous(labels, journal_files.labels_file(folder, 0))
+            with atomic_write(journal_files.strokes_file(folder, 0)) as temporary:
                 temporary.write_bytes(MAGIC + (initial.to_stroke().to_record() if initial else b""))
             note = dict(about or {})
             known = image_hash or identity(image)
-            layout.write_about(folder, About(known, time.time(), labels.data.shape, note))
+            journal_files.write_about(folder, About(known, time.time(), labels.data.shape, note))
             return cls(folder, lock, compact_bytes=compact_bytes)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -144,8 +144,8 @@ class Journal:
         FlomoError
             If another program has it open, or it cannot be read.
         """
-        layout.read_about(folder)
-        lock = layout.acquire_lock(folder, LOCK_TIMEOUT_SECONDS)
+        journal_files.read_about(folder)
+        lock = journal_files.acquire_lock(folder, LOCK_TIMEOUT_SECONDS)
         try:
             return cls(folder, lock, compact_bytes=compact_bytes)
         except BaseException:
@@ -191,20 +191,23 @@ class Journal:
             If it cannot be written; the journal is unchanged.
         """
         old, new = self._generation, self._generation + 1
-        base = read_stored(layout.labels_file(self.folder, old))
-        flat, summary, _ = apply_strokes(base.data, layout.read_content(self.folder))
+        base = read_stored(journal_files.labels_file(self.folder, old))
+        flat, summary, _ = apply_strokes(base.data, journal_files.read_content(self.folder))
         labels = base.with_data(flat.reshape(base.data.shape), axes=base.axes)
         head = MAGIC + summary.to_stroke().to_record()
-        places = [layout.labels_file(self.folder, new), layout.strokes_file(self.folder, new)]
+        places = [
+            journal_files.labels_file(self.folder, new),
+            journal_files.strokes_file(self.folder, new),
+        ]
         with atomic_write_all(places) as (snapshot, strokes):
             write_stored(labels, snapshot, compress=False)
             strokes.write_bytes(head)
         self._close_strokes()
         self._generation, self._end = new, len(head)
         self._open_strokes()
-        layout.strokes_file(self.folder, old).unlink(missing_ok=True)
+        journal_files.strokes_file(self.folder, old).unlink(missing_ok=True)
         if old:  # keep the labels of the network
-            layout.labels_file(self.folder, old).unlink(missing_ok=True)
+            journal_files.labels_file(self.folder, old).unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Close and remove the journal, after its labels were saved elsewhere.
@@ -258,7 +261,7 @@ class Journal:
         self._end += len(data)
 
     def _open_strokes(self) -> None:
-        path = layout.strokes_file(self.folder, self._generation)
+        path = journal_files.strokes_file(self.folder, self._generation)
         try:
             self._file = path.open("r+b", buffering=0)
         except OSError as error:
@@ -273,7 +276,7 @@ class Journal:
 
     def _truncate_damaged_end(self) -> None:
         """Truncate a damaged end, and keep it in another file."""
-        path = layout.strokes_file(self.folder, self._generation)
+        path = journal_files.strokes_file(self.folder, self._generation)
         content = path.read_bytes()
         with atomic_write(path.with_suffix(".cut")) as aside:
             aside.write_bytes(content[self._end :])
@@ -293,7 +296,7 @@ def remove(folder: Path, lock: BaseFileLock) -> None:
     """
     try:
         # First, because a folder without it is not a journal.
-        (folder / layout.ABOUT_FILE).unlink(missing_ok=True)
+        (folder / journal_files.ABOUT_FILE).unlink(missing_ok=True)
         lock.release()
         shutil.rmtree(folder)
     except OSError as error:
@@ -320,7 +323,7 @@ def _sentence(error: OSError) -> str:
             "The disk is full, so your strokes are in memory only; free some space and they are "
             "written with the next stroke, or save the labels elsewhere."
         )
+    reason = _reason(error)
     return (
-        f"Your strokes cannot be written ({_reason(error)}) and are in memory only; save the "
-        "labels soon."
+        f"Your strokes cannot be written ({reason}) and are in memory only; save the labels soon."
     )

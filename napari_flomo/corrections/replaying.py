@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.corrections.layout import (
+from napari_flomo.corrections.journal_files import (
     Content,
     image_file,
     labels_file,
@@ -64,13 +64,7 @@ class Replay:
 
 @dataclass
 class StrokeSummary:
-    """Summary of strokes, without their voxels.
-
-    Attributes
-    ----------
-    strokes, accepted, locked, last_change
-        As in `Replay`.
-    """
+    """Summary of strokes, without their voxels; see `Replay`."""
 
     strokes: int = 0
     accepted: set[tuple[int, int]] = field(default_factory=set)

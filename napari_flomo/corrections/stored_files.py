@@ -1,8 +1,7 @@
 """Images and labels in a store or a journal: slices are always the slowest axis of the file.
 
-Strokes and the slices that were seen count the voxels of the arranged array, also of an image whose
-geometry does not tell the slice axis, so files are written without the order of the original and
-are read back without looking for the slice axis.
+Indices of strokes and slices refer to the arranged array, so files do not have the order of the
+original, and the slice axis is not searched when they are read.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A journal file is `MAGIC` and then records: length of the payload (4 bytes), CRC-32 of the
 payload (4 bytes), payload. All numbers are little-endian. A payload is a head (kind, time, element
 types, number of voxels, length of the note), the note in JSON, and the compressed voxels: steps
-between the ascending flat indices, old values, new values. Most steps of a brush
-are one, which compresses well.
+between the ascending flat indices, old values, new values. Most steps of a brush are one, which
+compresses well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,13 +23,7 @@ from napari_flomo.errors import FlomoError
 
 MAGIC = b"FLOMOJ1\n"
 Kind = Literal["stroke", "undo", "accept", "lock", "state"]
-KINDS: tuple[Kind, ...] = (
-    "stroke",
-    "undo",
-    "accept",
-    "lock",
-    "state",
-)  # stored by index; only append
+KINDS: tuple[Kind, ...] = get_args(Kind)  # stored by index; only append
 
 _FRAME = struct.Struct("<II")
 _HEAD = struct.Struct("<BdccQI")  # kind, time, types of indices and values, voxels, bytes of note
@@ -156,13 +150,7 @@ class Stroke:
 
 
 def records(content: bytes) -> Iterator[tuple[Stroke, int]]:
-    """Yield the strokes of a journal file, each with the offset where it ends.
-
-    Raises
-    ------
-    Damaged
-        At the first invalid byte; everything yielded before is valid.
-    """
+    """Yield the strokes of a journal file and their end offsets, up to a `DamagedRecord`."""
     if content[: len(MAGIC)] != MAGIC:
         raise DamagedRecord("it does not begin like a journal")
     at = len(MAGIC)

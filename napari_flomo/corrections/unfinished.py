@@ -9,13 +9,13 @@ from pathlib import Path
 
 from filelock import BaseFileLock
 
-from napari_flomo.corrections import layout
+from napari_flomo.corrections import journal_files
 from napari_flomo.corrections.journal import journals_folder, remove
 from napari_flomo.corrections.replaying import StrokeSummary
 from napari_flomo.errors import FlomoError
 
 HALF_MADE_SECONDS = 3600.0
-"""A folder without ``journal.json`` that is younger than this may still be written."""
+"""A younger folder without ``journal.json`` may still be written."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,20 @@ class UnfinishedJournal:
 
 
 def unfinished(parent: Path | None = None) -> list[UnfinishedJournal]:
-    """Return the journals that a crash left, the latest first.
+    """Return the journals that a crash left behind, the latest first.
 
-    Journals that a living program has open are left out, and damaged ones of which nothing can be
-    read. Those without any change are removed: they hold a copy of an image for nothing.
+    Journals that a program has open and unreadable ones are left out. Those without changes are
+    removed.
 
     Parameters
     ----------
     parent
-        Where to look; `journals_folder` by default.
+        Parent folder; by default `journals_folder`.
     """
     found = []
     for folder in _folders(parent or journals_folder()):
         try:
-            lock = layout.acquire_lock(folder)
+            lock = journal_files.acquire_lock(folder)
         except FlomoError:
             continue
         try:
@@ -70,24 +70,24 @@ def unfinished(parent: Path | None = None) -> list[UnfinishedJournal]:
 
 
 def discard(folder: Path) -> None:
-    """Remove a journal that nobody has open.
+    """Remove a journal that is not open.
 
     Raises
     ------
     FlomoError
         If another program has it open or it cannot be removed.
     """
-    layout.read_about(folder)
-    remove(folder, layout.acquire_lock(folder))
+    journal_files.read_about(folder)
+    remove(folder, journal_files.acquire_lock(folder))
 
 
 def _inspect(folder: Path, lock: BaseFileLock) -> UnfinishedJournal | None:
-    if not (folder / layout.ABOUT_FILE).exists():
+    if not (folder / journal_files.ABOUT_FILE).exists():
         with suppress(FlomoError):
-            remove(folder, lock)  # half made, or half removed
+            remove(folder, lock)  # incomplete
         return None
     try:
-        about, content = layout.read_about(folder), layout.read_content(folder)
+        about, content = journal_files.read_about(folder), journal_files.read_content(folder)
         summary = StrokeSummary.of(content.strokes)
     except (FlomoError, LookupError, TypeError, ValueError):
         return None
@@ -101,12 +101,14 @@ def _inspect(folder: Path, lock: BaseFileLock) -> UnfinishedJournal | None:
 
 
 def _folders(parent: Path) -> list[Path]:
-    """Return what may be a journal: what is complete, and what nobody works on any more."""
+    """Return complete journals and abandoned incomplete ones."""
     old = time.time() - HALF_MADE_SECONDS
     found = []
     with suppress(OSError):
         for folder in sorted(parent.iterdir()):
-            complete = (folder / layout.ABOUT_FILE).is_file()
-            if complete or ((folder / layout.LOCK_FILE).is_file() and folder.stat().st_mtime < old):
+            complete = (folder / journal_files.ABOUT_FILE).is_file()
+            if complete or (
+                (folder / journal_files.LOCK_FILE).is_file() and folder.stat().st_mtime < old
+            ):
                 found.append(folder)
     return found

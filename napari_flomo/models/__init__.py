@@ -19,7 +19,7 @@ from napari_flomo.models.card import (
 from napari_flomo.models.index import available
 from napari_flomo.models.listing import ModelState, info, list_models
 from napari_flomo.models.loading import build_network, save_model
-from napari_flomo.models.pinned import PinnedFile, fetch_pinned_file
+from napari_flomo.models.pinned import PinnedFile, download_pinned_file
 from napari_flomo.models.promotion import base_of, in_use, parent_of, promote, rollback
 from napari_flomo.models.promotion_file import Promotion, promoted_for, promotions
 from napari_flomo.models.publish import PublishedModel, push
@@ -55,7 +55,7 @@ __all__ = [
     "build_network",
     "cache_folder",
     "card_text",
-    "fetch_pinned_file",
+    "download_pinned_file",
     "flatten",
     "in_use",
     "info",

@@ -1,14 +1,13 @@
-"""Downloaded models on this computer, and what is known of each.
+"""Downloaded models on this computer.
 
 ``models/<organisation>--<name>/<commit>/`` holds the files of one commit and ``origin.json``, which
 is written last: a folder without it is not a model yet. ``models/<...>/refs/<revision>.txt`` holds
-the commit that a branch or tag was when it was downloaded, so that a model does not change until it
-is pulled again.
+the commit of a branch or tag when it was downloaded, so that a model does not change until it is
+pulled again.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
+from napari_flomo.files import make_folder, write_json, write_text
 from napari_flomo.models.checksums import FilePin, fingerprint, has_size
 from napari_flomo.models.hub import HubSource
 from napari_flomo.paths import cache_folder
@@ -30,19 +29,11 @@ ORIGIN_FILE = "origin.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """Repository of a downloaded model, and size and hash of its files when they were verified.
-
-    Parameters
-    ----------
-    repo, commit
-        Repository and commit (40 digits) on the Hub.
-    files
-        Size and SHA-256 of every file, by name.
-    """
+    """The repository on the Hub and verified files of a downloaded model."""
 
     repo: str
     commit: str
-    files: Mapping[str, Any]
+    files: Mapping[str, Any]  # size and SHA-256 by name
 
     @property
     def source(self) -> HubSource:
@@ -72,7 +63,7 @@ def commit_folder(source: HubSource) -> Path:
 
 
 def resolve(source: HubSource) -> HubSource | None:
-    """Return the source at the commit that its branch or tag was when downloaded, or None."""
+    """Return the source at the commit of its branch or tag when it was downloaded, or None."""
     if source.is_pinned:
         return source
     try:
@@ -84,7 +75,7 @@ def resolve(source: HubSource) -> HubSource | None:
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """Return what is known of a downloaded model; None for any other folder."""
+    """Return the origin of a downloaded model; None for any other folder."""
     try:
         origin = decode(Origin, read_json(folder / ORIGIN_FILE))
         # A user's own copy of such a folder is not part of the cache.
@@ -95,20 +86,14 @@ def read_origin(folder: Path) -> Origin | None:
 
 
 def find(source: HubSource) -> tuple[Path, Origin] | None:
-    """Return folder and origin of a downloaded model whose files have their sizes, or None.
-
-    Hashes are not compared here.
-    """
+    """Return folder and origin of a downloaded model whose files have the right sizes, or None."""
     pinned = resolve(source)
-    if pinned is None:
+    folder = commit_folder(pinned) if pinned else None
+    origin = read_origin(folder) if folder else None
+    if folder is None or origin is None:
         return None
-    folder = commit_folder(pinned)
-    origin = read_origin(folder)
-    if origin is None:
-        return None
-    if not all(has_size(folder / name, pin.size) for name, pin in origin.pins.items()):
-        return None
-    return folder, origin
+    complete = all(has_size(folder / name, pin.size) for name, pin in origin.pins.items())
+    return (folder, origin) if complete else None
 
 
 def downloaded() -> list[tuple[Path, Origin]]:
@@ -119,48 +104,27 @@ def downloaded() -> list[tuple[Path, Origin]]:
 
 
 def record(folder: Path, source: HubSource, names: list[str], requested: HubSource) -> None:
-    """Record that the files of a folder were verified, which makes it a model.
+    """Record the verified files of a pinned source, which makes their folder a model.
 
-    Parameters
-    ----------
-    folder
-        Of the commit.
-    source
-        The repository, pinned to the commit.
-    names
-        Its files.
-    requested
-        The source that the user gave; the commit of a branch or tag is remembered.
+    The commit of the requested branch or tag is recorded, too.
     """
     files = {name: fingerprint(folder / name) for name in names}
     origin = Origin(source.repo, str(source.revision), encode(files))
-    with atomic_write(folder / ORIGIN_FILE) as temporary:
-        temporary.write_text(json.dumps(encode(origin), indent=2) + "\n", encoding="utf-8")
+    write_json(folder / ORIGIN_FILE, encode(origin), indent=2)
     if requested.revision != source.revision:
         ref = _ref(requested)
-        try:
-            ref.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = error.strerror or error
-            raise FlomoError(f"The folder {ref.parent} cannot be created: {reason}.") from error
-        with atomic_write(ref) as temporary:
-            temporary.write_text(f"{source.revision}\n", encoding="ascii")
+        make_folder(ref.parent)
+        write_text(ref, f"{source.revision}\n")
 
 
 def delete(folder: Path) -> int:
-    """Delete a folder and return the bytes that this freed; it disappears in one step.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be deleted.
-    """
+    """Delete a folder atomically and return the freed bytes."""
     freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     removed = folder.with_name(f".removed-{os.getpid()}-{folder.name}")
     try:
         folder.rename(removed)
         shutil.rmtree(removed)
-        with suppress(OSError):  # other commits may be there
+        with suppress(OSError):  # unless there are other commits
             folder.parent.rmdir()
     except OSError as error:
         reason = error.strerror or error

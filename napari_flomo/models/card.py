@@ -1,7 +1,7 @@
 """The model card: everything that is needed to run a set of weights correctly.
 
-The card alone determines what happens to an image between the file and the labels: the network, the
-pixel size and intensities that it was trained on, and the structure behind each label code.
+Only the card determines how an image is processed: the network, the pixel size and intensities that
+it was trained on, and the structure of each label code.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Label:
 
 @dataclass(frozen=True)
 class IntensityRule:
-    """How intensities are scaled to the range 0 to 1.
+    """Scaling of intensities to the range 0 to 1.
 
     Parameters
     ----------
@@ -148,14 +148,12 @@ class Preprocessing:
             self.pixel_mm is None or 0.01 <= self.pixel_mm <= 100,
             f"'pixel_mm' must be null or 0.01 to 100, not {self.pixel_mm}",
         )
-        _require(
-            self.crop is None or 16 <= self.crop <= 4096,
-            f"'crop' must be null or 16 to 4096 pixels, not {self.crop}",
-        )
-        _require(
-            self.size is None or 16 <= self.size <= 4096,
-            f"'size' must be null or 16 to 4096 pixels, not {self.size}",
-        )
+        for key in ("crop", "size"):
+            value = getattr(self, key)
+            _require(
+                value is None or 16 <= value <= 4096,
+                f"'{key}' must be null or 16 to 4096 pixels, not {value}",
+            )
         _require(
             self.size is None or self.pixel_mm is None,
             "'size' and 'pixel_mm' exclude each other; set one of them to null",
@@ -271,10 +269,8 @@ class ModelCard:
         )
         _require(len(self.labels) >= 2, "'labels' must hold the background and a structure")
         _require(self.labels[0].code == 0, "'labels' must begin with the background, code 0")
-        for key, values in (
-            ("code", [label.code for label in self.labels]),
-            ("name", [label.name for label in self.labels]),
-        ):
+        for key in ("code", "name"):
+            values = [getattr(label, key) for label in self.labels]
             _require(len(set(values)) == len(values), f"'labels' must not repeat a {key}: {values}")
         _require(0.01 <= self.temperature <= 100, "'temperature' must be 0.01 to 100")
         _require(0 < self.threshold < 1, "'threshold' must lie between 0 and 1")
@@ -337,13 +333,7 @@ class ModelCard:
 
 
 def read_card(path: Path) -> ModelCard:
-    """Read a ``card.json`` whose weights are saved.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing, unreadable or not a valid card; the message names file and key.
-    """
+    """Read a ``card.json`` whose weights are saved; raise if it is missing or invalid."""
     try:
         card = ModelCard.from_dict(read_json(path))
         _require(bool(card.sha256), "the key 'sha256' is missing or empty")

@@ -1,4 +1,4 @@
-"""Sizes and hashes of files: what a file must be, what it is, and what happens to a wrong one."""
+"""Sizes and hashes of files."""
 
 from __future__ import annotations
 
@@ -7,20 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from napari_flomo.errors import FlomoError
-
-
-class Checksum(Protocol):
-    """The expected content of a file."""
-
-    @property
-    def size(self) -> int:
-        """Number of bytes."""
-
-    def matches(self, path: Path) -> bool:
-        """Return True if the file exists and has this content."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +19,7 @@ class FilePin:
     sha256: str
 
     def matches(self, path: Path) -> bool:
-        """Return True if the file exists and has this content.
-
-        Raises
-        ------
-        FlomoError
-            If the file exists but cannot be read.
-        """
+        """Return True if the file exists and has this content."""
         return has_size(path, self.size) and fingerprint(path) == self
 
 
@@ -49,13 +31,7 @@ class GitBlob:
     sha1: str
 
     def matches(self, path: Path) -> bool:
-        """Return True if the file exists and has this content.
-
-        Raises
-        ------
-        FlomoError
-            If the file exists but cannot be read.
-        """
+        """Return True if the file exists and has this content."""
         if not has_size(path, self.size):
             return False
         digest = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
@@ -66,14 +42,11 @@ class GitBlob:
         return digest.hexdigest() == self.sha1
 
 
-def fingerprint(path: Path) -> FilePin:
-    """Return size and SHA-256 of a file.
+Checksum = FilePin | GitBlob
 
-    Raises
-    ------
-    FlomoError
-        If the file cannot be read.
-    """
+
+def fingerprint(path: Path) -> FilePin:
+    """Return size and SHA-256 of a file."""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")
@@ -88,12 +61,12 @@ def has_size(path: Path, size: int) -> bool:
 
 
 def bad_files(folder: Path, pins: Mapping[str, FilePin]) -> list[str]:
-    """Read all files and return the names of those that are missing or have other content."""
+    """Return the names of files that are missing or have other content; all files are read."""
     return [name for name, pin in pins.items() if not pin.matches(folder / name)]
 
 
 def set_aside(path: Path) -> None:
-    """Rename a wrong file to ``*.bad``; in a read-only cache it stays and is refused every time."""
+    """Rename a wrong file to ``*.bad``; in a read-only cache it stays and is never used."""
     with suppress(OSError):
         path.replace(path.with_name(f"{path.name}.bad"))
 

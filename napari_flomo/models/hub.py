@@ -38,21 +38,13 @@ _STAGING = ".download-"
 
 @dataclass(frozen=True)
 class HubSource:
-    """A repository on the Hub at one revision.
-
-    Parameters
-    ----------
-    repo
-        ``"organisation/name"``.
-    revision
-        Branch, tag or commit; None is the branch ``main``.
-    """
+    """A repository on the Hub, ``"organisation/name"``, at a branch, tag or commit (or main)."""
 
     repo: str
     revision: str | None = None
 
     def __str__(self) -> str:
-        """Return the text that `parse_source` takes."""
+        """Return the text for `parse_source`."""
         return f"hf:{self.repo}" + (f"@{self.revision}" if self.revision else "")
 
     @property
@@ -63,20 +55,10 @@ class HubSource:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A repository at one commit, as the Hub describes it.
+    """A repository at one commit, as the Hub describes it."""
 
-    Attributes
-    ----------
-    source
-        The repository, pinned to the commit.
-    files
-        Size and hash of every file, by name; None for a file whose hash the Hub does not state.
-    private
-        Whether the repository is private.
-    """
-
-    source: HubSource
-    files: Mapping[str, Checksum | None]
+    source: HubSource  # pinned to the commit
+    files: Mapping[str, Checksum | None]  # by name; None if the Hub states no hash
     private: bool = False
 
 
@@ -95,22 +77,16 @@ def is_repo(text: str) -> bool:
 
 
 def is_source(text: str) -> bool:
-    """Return True if a text names a model on the Hub, so begins with ``hf:``."""
+    """Return True if a text names a model on the Hub: it begins with ``hf:``."""
     return text.startswith("hf:")
 
 
 def parse_source(text: str) -> HubSource:
-    """Parse ``"hf:organisation/name"`` or ``"hf:organisation/name@revision"``.
-
-    Raises
-    ------
-    FlomoError
-        If the text is not such a source.
-    """
+    """Parse ``"hf:organisation/name"`` or ``"hf:organisation/name@revision"``."""
     repo, at, revision = text.removeprefix("hf:").removeprefix("//").partition("@")
     if not is_source(text) or not is_repo(repo):
         raise FlomoError(
-            f"{text!r} does not name a model of the Hub; write hf:organisation/name or "
+            f"{text!r} does not name a model on the Hub; write hf:organisation/name or "
             "hf:organisation/name@revision."
         )
     if at and (not _REVISION.fullmatch(revision) or ".." in revision):
@@ -122,13 +98,7 @@ def parse_source(text: str) -> HubSource:
 
 
 def look_up(source: HubSource) -> Snapshot:
-    """Ask the Hub which commit a revision is now, and for size and hash of its files.
-
-    Raises
-    ------
-    FlomoError
-        One sentence for every failure.
-    """
+    """Return the present commit of a revision, and size and hash of its files."""
     if (variable := offline_variable()) is not None:
         raise offline_error(variable, source.repo)
     with hub_api(source.repo, source.revision) as api:
@@ -157,25 +127,9 @@ def download(
 ) -> None:
     """Download files of a repository into a folder and verify them.
 
-    Files that are there already with the right content are not downloaded again. One with other
-    content is renamed to ``X.bad``, and so is a download that has the wrong hash. A second process
-    that downloads to the same folder waits for the first one.
-
-    Parameters
-    ----------
-    snapshot
-        The repository, from `look_up`.
-    folder
-        Destination; created when missing.
-    files
-        Names (without folders) and what their content must be; None for what the Hub states.
-    progress
-        Called with the bytes that are done.
-
-    Raises
-    ------
-    FlomoError
-        One sentence for every failure.
+    ``files`` are names without folders and their expected content; None for the hash of the Hub.
+    Existing files with the right content are not downloaded again. Files and downloads with other
+    content are renamed to ``X.bad``. A second process that downloads to the same folder waits.
     """
     from filelock import FileLock
 
@@ -198,7 +152,7 @@ def download(
 def hub_api(repo: str, revision: str | None = None, file: str | None = None) -> Iterator[HfApi]:
     """Yield huggingface_hub's client; its errors become a `FlomoError` of one sentence.
 
-    Its log messages are muted, because they would repeat the error in other words, with addresses.
+    Its log messages are muted, because they would repeat the error, with addresses.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.utils import logging
@@ -213,7 +167,7 @@ def hub_api(repo: str, revision: str | None = None, file: str | None = None) -> 
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk, which the caller explains
+            raise  # an error of the disk, see explain_disk
         raise explain(error, repo, revision, file) from error
     finally:
         logging.set_verbosity(verbosity)
@@ -225,8 +179,8 @@ def _download_locked(
     expected: Mapping[str, Checksum],
     progress: ProgressCallback | None,
 ) -> None:
-    for killed in folder.glob(f"{_STAGING}*"):  # left behind by a process that was killed
-        shutil.rmtree(killed, ignore_errors=True)
+    for leftover in folder.glob(f"{_STAGING}*"):  # of killed processes
+        shutil.rmtree(leftover, ignore_errors=True)
     missing = {name: want for name, want in expected.items() if not want.matches(folder / name)}
     total = sum(checksum.size for checksum in expected.values())
     done = total - sum(checksum.size for checksum in missing.values())
@@ -263,7 +217,7 @@ def _move_verified(found: Path, target: Path, checksum: Checksum, source: HubSou
 
 
 def _expected(snapshot: Snapshot, name: str, pin: FilePin | None) -> Checksum:
-    """Return what a file must be: its pin, or else what the Hub states."""
+    """Return the expected content of a file: its pin, or else the hash of the Hub."""
     repo = snapshot.source.repo
     if name not in snapshot.files:
         raise missing_file(repo, str(snapshot.source.revision), name)
@@ -302,17 +256,7 @@ def _check_space(folder: Path, size: int) -> None:
 
 
 def _progress_bar(before: int, total: int, progress: ProgressCallback | None) -> type[tqdm[Any]]:
-    """Return a progress bar for huggingface_hub that reports instead of drawing.
-
-    Parameters
-    ----------
-    before
-        Bytes of the files that are done.
-    total
-        Bytes of all files.
-    progress
-        Called with the bytes that are done.
-    """
+    """Return a progress bar for huggingface_hub that reports ``before`` plus its own bytes."""
     from tqdm import tqdm
 
     furthest = before

@@ -23,20 +23,7 @@ def offline_error(variable: str, repo: str) -> FlomoError:
 def explain(
     error: Exception, repo: str, revision: str | None = None, file: str | None = None
 ) -> FlomoError:
-    """Turn what huggingface_hub raised into one sentence.
-
-    Parameters
-    ----------
-    error
-        What was raised.
-    repo, revision, file
-        What was asked for.
-
-    Raises
-    ------
-    Exception
-        ``error`` itself if neither the Hub nor the network is to blame.
-    """
+    """Return a one-sentence error for an exception of huggingface_hub; raise any other one."""
     from huggingface_hub.errors import (
         HfHubHTTPError,
         LocalEntryNotFoundError,
@@ -56,7 +43,7 @@ def explain(
 
 
 def explain_disk(error: OSError, path: Path) -> FlomoError:
-    """Turn an error of the operating system about a file into one sentence."""
+    """Return a one-sentence error for an OSError about a file."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return FlomoError(
             f"No permission to write in {path.parent}; set FLOMO_HOME to a folder of your own."

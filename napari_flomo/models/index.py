@@ -28,31 +28,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One of our models.
-
-    Parameters
-    ----------
-    name
-        Name of the model.
-    summary
-        What it segments, in one line.
-    repo
-        Its repository on the Hub, ``"organisation/name"``.
-    revision
-        Commit that it is pinned to; None while it is not published.
-    bundled
-        Whether it is part of the package.
-    files
-        Size and SHA-256 of every file at that commit: ``{"card.json": {"size": ..., "sha256":
-        ...}}``; empty while it is not published.
-    """
+    """One of our models, pinned to a commit on the Hub once it is published."""
 
     name: str
-    summary: str
-    repo: str
-    revision: str | None = None
+    summary: str  # what it segments
+    repo: str  # "organisation/name"
+    revision: str | None = None  # the commit
     bundled: bool = False
-    files: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)  # size and SHA-256 by name
 
     def __post_init__(self) -> None:
         if _REPO.fullmatch(self.repo) is None:
@@ -92,13 +75,7 @@ def available() -> list[str]:
 
 
 def read_index(path: Path | None = None) -> dict[str, IndexEntry]:
-    """Return the entries of an index by name; by default that of the package.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing or invalid; the message names the key.
-    """
+    """Return the entries of an index by name, by default that of the package; raise if invalid."""
     return dict(_read(INDEX if path is None else path))
 
 

@@ -1,4 +1,4 @@
-"""All models with their locations and whether they are in use; never uses the network."""
+"""List all models with their locations and use, without network access."""
 
 from __future__ import annotations
 

@@ -33,13 +33,7 @@ class DamagedWeights(FlomoError):
 
 
 def model_folder(path: Path) -> Path:
-    """Return the folder of a model that is given by its folder, its card or its weights file.
-
-    Raises
-    ------
-    FlomoError
-        If there is no model.
-    """
+    """Return the folder of a model, given the folder, its card or its weights file."""
     if path.suffix.lower() in PICKLES and not path.is_dir():
         raise FlomoError(
             f"{path} looks like a pickled checkpoint, which could run any program when opened and "
@@ -63,13 +57,7 @@ def model_folder(path: Path) -> Path:
 
 
 def verified_card(folder: Path) -> ModelCard:
-    """Return the card of a model folder after verification of its weights.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing or damaged.
-    """
+    """Return the card of a model folder; raise if a file is missing or damaged."""
     card = read_card(folder / CARD_FILE)
     if fingerprint(folder / WEIGHTS_FILE).sha256 != card.sha256:
         raise FlomoError(
@@ -157,9 +145,9 @@ def save_model(
 ) -> ModelCard:
     """Save a model: card and weights together, or nothing.
 
-    Only learned kernels and matrices are stored in half precision. Vectors (biases, norms) and
-    buffers (above all running variances, which are divided by) stay in float32, and so does a
-    tensor whose values exceed the range of float16; together they are a hundredth of the file.
+    Only kernels and matrices are stored in half precision. Vectors (biases, norms), buffers (such
+    as running variances, which are divided by) and tensors with values outside the range of float16
+    stay in float32; together they are a hundredth of the file.
 
     Parameters
     ----------
@@ -191,7 +179,7 @@ def save_model(
     _fill(build_network(card), tensors, card)
     content = save(tensors, metadata={"format": "pt"})
     card = card.with_sha256(hashlib.sha256(content).hexdigest())
-    text = card_text(card)  # before anything is touched: metrics may not be JSON
+    text = card_text(card)  # raises before anything is written if metrics are not JSON
 
     target = Path(folder)
     new = not target.exists()
@@ -212,7 +200,7 @@ def save_model(
 
 
 def _read_weights(path: Path, card: ModelCard) -> dict[str, torch.Tensor]:
-    """Read the file once, so that the bytes that are parsed are those that were verified."""
+    """Read the file once, so that exactly the verified bytes are parsed."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -277,7 +265,7 @@ def _fill(network: nn.Module, tensors: dict[str, torch.Tensor], card: ModelCard)
 
 
 def _unfit(network: nn.Module, card: ModelCard) -> str | None:
-    """Return why a network cannot process what the card's preprocessing yields, or None."""
+    """Return why a network cannot process the output of the card's preprocessing, or None."""
     form = getattr(network, "form", None)
     if form is None:
         return None
@@ -304,4 +292,4 @@ def _mismatch(
         if found[name] != shape:
             return f"the tensor {name} has the shape {found[name]} instead of {shape}"
     extra = next((name for name in found if name not in expected), None)
-    return None if extra is None else f"the tensor {extra} has no place in the network"
+    return None if extra is None else f"the network has no tensor {extra}"

@@ -46,7 +46,7 @@ class PinnedFile:
             )
 
 
-def fetch_pinned_file(wanted: PinnedFile, progress: ProgressCallback | None = None) -> Path:
+def download_pinned_file(wanted: PinnedFile, progress: ProgressCallback | None = None) -> Path:
     """Return the path of a pinned file; download it if needed, and verify it every time.
 
     Raises

@@ -1,7 +1,7 @@
 """Which model is in use for a base model: promote tuned models, and undo promotions.
 
 Promotions of a base model form a stack. An explicit name always means exactly that model; `in_use`
-says which one to take where the user chose none.
+returns the default.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def in_use(base: str) -> str:
     -------
     str
         The model that was promoted last. A damaged or missing one is skipped with a warning in the
-        log; without any promotion it is the base itself.
+        log; without any promotion it is the base model.
     """
     try:
         stack = promotions(base)
@@ -152,13 +152,7 @@ def parent_of(card: ModelCard) -> tuple[str, str]:
 
 
 def check_gate(card: ModelCard) -> None:
-    """Raise an error unless exactly these weights passed the gate.
-
-    Raises
-    ------
-    FlomoError
-        With the reasons of the gate.
-    """
+    """Raise, with the reasons of the gate, unless exactly these weights passed it."""
     gate = card.gate
     if gate is None:
         raise FlomoError(

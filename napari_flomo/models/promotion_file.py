@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
+from napari_flomo.files import write_json
 from napari_flomo.paths import data_folder
 from napari_flomo.schema import SchemaError, decode, encode, read_json
 
@@ -79,13 +78,7 @@ def promoted_for(name: str) -> str | None:
 
 
 def read_promotions() -> dict[str, list[Promotion]]:
-    """Return the promotions of all base models, oldest first.
-
-    Raises
-    ------
-    FlomoError
-        If ``in_use.json`` is damaged.
-    """
+    """Return the promotions of all base models, oldest first."""
     path = tuned_folder() / IN_USE_FILE
     try:
         content = decode(_FileContent, read_json(path))
@@ -109,5 +102,4 @@ def read_promotions() -> dict[str, list[Promotion]]:
 def write_promotions(stacks: Mapping[str, list[Promotion]]) -> None:
     """Replace the promotions of all base models."""
     content = _FileContent({base: encode(stack) for base, stack in stacks.items() if stack})
-    with atomic_write(tuned_folder() / IN_USE_FILE) as temporary:
-        temporary.write_text(json.dumps(encode(content), indent=1) + "\n", encoding="utf-8")
+    write_json(tuned_folder() / IN_USE_FILE, encode(content))

@@ -76,23 +76,9 @@ def upload(
     private: bool = False,
     message: str = "Publish the model",
 ) -> str:
-    """Upload files in one commit and return its hash, after comparing what the Hub holds then.
+    """Upload files, by their names in the repository, in one commit, and return its hash.
 
-    Parameters
-    ----------
-    files
-        Paths by name in the repository.
-    repo
-        ``"organisation/name"``; created when missing.
-    private
-        Whether the repository is private. An existing public one is refused.
-    message
-        Of the commit.
-
-    Raises
-    ------
-    FlomoError
-        One sentence for every failure.
+    The Hub's hashes of the files are verified afterwards. See `push` for the other parameters.
     """
     if not hub.is_repo(repo):
         raise FlomoError(f"{repo!r} is not the name of a repository; write organisation/name.")
@@ -118,7 +104,7 @@ def upload(
         checksum = held.get(name)
         if checksum is None or not checksum.matches(path):
             raise FlomoError(
-                f"{host()} holds something else as {name} of {repo} than was sent; do not use this "
-                "revision, and publish the model again."
+                f"{host()} has another {name} in {repo} than was sent; do not use this revision, "
+                "and publish the model again."
             )
     return commit

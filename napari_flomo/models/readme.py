@@ -10,15 +10,8 @@ from napari_flomo.models.card import ModelCard
 
 # Licences that the Hub knows, by their SPDX identifiers in lower case.
 HUB_LICENCES = {
-    "apache-2.0",
-    "bsd-3-clause",
-    "cc-by-4.0",
-    "cc-by-nc-4.0",
-    "cc-by-nc-nd-4.0",
-    "cc-by-nc-sa-4.0",
-    "cc-by-sa-4.0",
-    "cc0-1.0",
-    "mit",
+    *("apache-2.0", "bsd-3-clause", "cc0-1.0", "mit", "cc-by-4.0", "cc-by-sa-4.0"),
+    *("cc-by-nc-4.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-4.0"),
 }
 
 # Metrics that describe the cost of the training.
@@ -31,15 +24,7 @@ KINDS = {
 
 
 def readme_text(card: ModelCard, repo: str) -> str:
-    """Return the README of a model: a YAML header and Markdown.
-
-    Parameters
-    ----------
-    card
-        Card of the model.
-    repo
-        ``"organisation/name"``, for the commands in it.
-    """
+    """Return the README of a model in a repository: a YAML header and Markdown."""
     sections = [
         "---\n" + _header(card) + "---",
         f"# {card.name}",

@@ -68,15 +68,10 @@ def locate(model: str | os.PathLike[str], progress: ProgressCallback | None = No
 
 
 def find(model: str) -> Path | None:
-    """Return the folder of a model if it is on this computer; never uses the network.
+    """Return the folder of a model on this computer, or None, without network access.
 
     A downloaded model whose card was changed is not found: the card is renamed to
     ``card.json.bad``.
-
-    Raises
-    ------
-    FlomoError
-        If there can be no such model.
     """
     folder = _local_model(model)
     if folder is not None:
@@ -154,14 +149,7 @@ def load_card(model: str | os.PathLike[str]) -> ModelCard:
 def load_network(
     model: str | os.PathLike[str], device: str | torch.device = "cpu"
 ) -> tuple[nn.Module, ModelCard]:
-    """Build the network of a model and load its weights after verification.
-
-    Parameters
-    ----------
-    model
-        Name or folder, see `locate`.
-    device
-        Device of the network.
+    """Build the network of a model (a name or folder, see `locate`) and load its verified weights.
 
     Returns
     -------
@@ -174,18 +162,18 @@ def load_network(
     ------
     FlomoError
         If the model is unknown, its card is not valid, its weights are missing, damaged or
-        changed, or the two do not fit; then the tensor is named.
+        changed, or do not fit the card; then the tensor is named.
     """
     folder = locate(model)
     try:
         return loading.load_network(folder, device)
     except loading.DamagedWeights as error:
         origin = cache.read_origin(folder)
-        if origin is None:  # a user's own folder is left as it is
+        if origin is None:  # a folder of the user is not changed
             raise
         set_aside(folder / WEIGHTS_FILE)
         raise FlomoError(
-            f"{error.problem}; fetch it again with: flomo models pull {origin.source}."
+            f"{error.problem}; download it again with: flomo models pull {origin.source}."
         ) from error
 
 
@@ -231,7 +219,7 @@ def remove(model: str) -> int:
     elif (entry := index.read_index().get(model)) is not None:
         folder = cache.repo_folder(entry.repo)
     if folder is None or not folder.is_dir():
-        reason = "comes with the package" if model in index.available() else "was not fetched"
+        reason = "is bundled" if model in index.available() else "was not downloaded"
         raise FlomoError(
             f"{model} {reason}, so there is nothing to remove; `flomo models list` shows what is "
             "on this computer."
@@ -241,17 +229,13 @@ def remove(model: str) -> int:
 
 def not_downloaded(model: str) -> FlomoError:
     """Return the error for a model that would have to be downloaded first."""
-    return FlomoError(f"{model} is not on this computer; fetch it with: flomo models pull {model}.")
+    return FlomoError(
+        f"{model} is not on this computer; download it with: flomo models pull {model}."
+    )
 
 
 def local_folder(name: str) -> Path:
-    """Return the folder of a model that is given by a path.
-
-    Raises
-    ------
-    FlomoError
-        If there is none; the nearest name of a model is suggested.
-    """
+    """Return the folder of a model given by a path, or raise and suggest the nearest name."""
     path = Path(name).expanduser()
     if path.exists() or path.suffix.lower() in loading.PICKLES:
         return loading.model_folder(path)
@@ -274,13 +258,7 @@ def _local_model(model: str) -> Path | None:
 
 
 def _source_of(model: str) -> HubSource | None:
-    """Return where a model is on the Hub; None for a name that is not in the index.
-
-    Raises
-    ------
-    FlomoError
-        If it is one of our models, but not published yet.
-    """
+    """Return the source of a model on the Hub; None for a name that is not in the index."""
     if hub.is_source(model):
         return hub.parse_source(model)
     name, at, revision = model.partition("@")
@@ -296,7 +274,7 @@ def _source_of(model: str) -> HubSource | None:
 
 
 def _pins(origin: cache.Origin) -> dict[str, FilePin]:
-    """Return what the files of a downloaded model must be: by the index, or when downloaded."""
+    """Return the expected files of a downloaded model: by the index, else when downloaded."""
     entry = index.entry_of(origin.source)
     return origin.pins if entry is None else entry.pins
 
@@ -328,7 +306,7 @@ def _download(snapshot: hub.Snapshot, folder: Path, progress: ProgressCallback |
 
 
 def _folder_of(model: str) -> Path:
-    """Return the folder of a model on this computer, whatever is wrong with its files."""
+    """Return the folder of a model on this computer, even if its files are damaged."""
     folder = _local_model(model)
     if folder is not None:
         return folder
@@ -352,7 +330,7 @@ def _verify(name: str, folder: Path) -> VerificationResult:
             if wrong:
                 raise FlomoError(
                     f"{' and '.join(wrong)} of {name} were damaged or changed and are not used; "
-                    f"fetch them again with: flomo models pull {origin.source}."
+                    f"download them again with: flomo models pull {origin.source}."
                 )
         loading.verified_card(folder)
     except FlomoError as error:

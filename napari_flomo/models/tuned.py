@@ -45,13 +45,7 @@ def names() -> list[str]:
 
 
 def read_verified_card(name: str) -> ModelCard:
-    """Return the card of a tuned model after verification of its weights.
-
-    Raises
-    ------
-    FlomoError
-        If there is no such model, or it is damaged.
-    """
+    """Return the card of a tuned model after verification of its weights."""
     folder = find(name)
     if folder is None:
         raise FlomoError(f"There is no tuned model {name} on this computer; see flomo models list.")
@@ -110,13 +104,7 @@ def install_candidate(folder: PathLike) -> str:
 
 
 def delete(name: str) -> int:
-    """Delete a tuned model that is not in use and return the bytes that this freed.
-
-    Raises
-    ------
-    FlomoError
-        If it is in use, or cannot be deleted.
-    """
+    """Delete a tuned model that is not in use and return the bytes that this freed."""
     with locked():
         base = promoted_for(name)
         if base is not None:
@@ -129,13 +117,7 @@ def delete(name: str) -> int:
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Let only one process at a time change the tuned models.
-
-    Raises
-    ------
-    FlomoError
-        If another process holds the lock for too long, or the folder cannot be written.
-    """
+    """Let only one process at a time change the tuned models."""
     folder = tuned_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

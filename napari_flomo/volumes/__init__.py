@@ -5,15 +5,13 @@ from __future__ import annotations
 from napari_flomo.volumes.alignment import align_labels, same_place, whole_labels
 from napari_flomo.volumes.background import fill_background
 from napari_flomo.volumes.data_files import data_files
+from napari_flomo.volumes.dicom.finding import holds_series, series_name, split_stacks
+from napari_flomo.volumes.dicom.reading import find_series
 from napari_flomo.volumes.formats import (
     READABLE,
     WRITABLE,
-    find_series,
-    holds_series,
     read,
     read_series,
-    series_name,
-    split_stacks,
     stem_of,
     suffix_of,
     write,

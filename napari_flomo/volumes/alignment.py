@@ -117,27 +117,26 @@ def _storage(labels: Volume, image: Volume) -> AxisMapping:
         if any(known):
             which = "labels do" if known[1] else "image does"
             raise FlomoError(
-                f"The labels do not fit the image: the {which} not say where in the patient they "
-                "lie; save both with their spacing and position."
+                f"The labels do not fit the image: the {which} not have a spacing; save both with "
+                "their spacing and position."
             )
         return straight
-    best, least = straight, np.full(3, np.inf)
-    fits = False
-    for order in _candidates(labels.geometry, image.geometry):
-        if tuple(labels.spatial_shape[axis] for axis, _ in order) != image.spatial_shape:
-            continue
-        fits = True
-        shift = _shift(labels.geometry, image.geometry, image.spatial_shape, order)
-        if shift.max() < least.max():
-            best, least = order, shift
-    if not fits:
+    fitting = [
+        order
+        for order in _candidates(labels.geometry, image.geometry)
+        if tuple(labels.spatial_shape[axis] for axis, _ in order) == image.spatial_shape
+    ]
+    if not fitting:
         raise FlomoError(_other_size(labels, image))
+    shape = image.spatial_shape
+    shifts = [_shift(labels.geometry, image.geometry, shape, order) for order in fitting]
+    best, least = min(zip(fitting, shifts, strict=True), key=lambda pair: float(pair[1].max()))
     if least.max() > LARGEST_SHIFT * (1 + 1e-6):
         mm = float(least.max() * image.geometry.spacing[::-1][int(least.argmax())])
         raise FlomoError(
-            f"The labels do not fit the image: they lie at another place, up to {least.max():.3g} "
-            f"voxels ({mm:.3g} mm) away, or have other spacing; take the labels of this image, or "
-            "resample them onto it."
+            f"The labels do not fit the image: they are shifted by up to {least.max():.3g} voxels "
+            f"({mm:.3g} mm), or have another spacing; use the labels of this image, or resample "
+            "them to it."
         )
     return best
 
@@ -182,5 +181,5 @@ def _other_size(labels: Volume, image: Volume) -> str:
     )
     return (
         f"The labels do not fit the image: they have {mine} frames, slices, rows and columns, the "
-        f"image {its}; take the labels of this image."
+        f"image {its}; use the labels of this image."
     )

@@ -1,8 +1,8 @@
-"""Fill voxels without a value that lie outside the field of view.
+"""Fill voxels without a value outside the field of view.
 
 Programs that resample or register an image write NaN where it has no data: in the corners of a
-rotated grid, or in slices beyond the stack. These are filled. A hole within the image is not:
-labels of a heart with an invented piece would be meaningless.
+rotated grid, or in slices beyond the stack. Holes within the image are not filled, as labels of
+invented voxels would be meaningless.
 """
 
 from __future__ import annotations

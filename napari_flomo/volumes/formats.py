@@ -10,58 +10,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.background import fill_background
+from napari_flomo.volumes.dicom.files import INDEX, is_dicom
+from napari_flomo.volumes.dicom.reading import read_dicom, read_dicom_among
 from napari_flomo.volumes.slice_axis import arrange, in_stored_order, slice_axis_note
 from napari_flomo.volumes.volume import Volume
 
-if TYPE_CHECKING:
-    from napari_flomo.volumes.dicom.reading import DicomSeries
-
-READABLE = (
-    ".nii",
-    ".nii.gz",
-    ".hdr",
-    ".hdr.gz",
-    ".img",
-    ".img.gz",
-    ".nrrd",
-    ".nhdr",
-    ".mha",
-    ".mhd",
-    ".dcm",
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".tif",
-    ".tiff",
-)
-WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")
-
 _FAMILIES = {
-    ".nii": "nifti",
-    ".nii.gz": "nifti",
-    ".hdr": "nifti",
-    ".hdr.gz": "nifti",
-    ".img": "nifti",
-    ".img.gz": "nifti",
-    ".nrrd": "nrrd",
-    ".nhdr": "nrrd",
-    ".mha": "meta",
-    ".mhd": "meta",
-    ".dcm": "dicom",
-    ".dicom": "dicom",
-    ".ima": "dicom",
-    ".png": "photo",
-    ".jpg": "photo",
-    ".jpeg": "photo",
-    ".tif": "photo",
-    ".tiff": "photo",
+    **dict.fromkeys((".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"), "nifti"),
+    **dict.fromkeys((".nrrd", ".nhdr"), "nrrd"),
+    **dict.fromkeys((".mha", ".mhd"), "meta"),
+    **dict.fromkeys((".dcm", ".dicom", ".ima"), "dicom"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff"), "photo"),
 }
+READABLE = tuple(suffix for suffix in _FAMILIES if suffix not in (".dicom", ".ima"))
+WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")
 _STORED_IN_ANY_ORDER = ("nifti", "nrrd", "meta")  # a DICOM series is stacked slice by slice
 
 _PACKED = (".nii.gz", ".hdr.gz", ".img.gz")
@@ -85,8 +52,8 @@ def read(
     ----------
     path
         NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), a folder with a DICOM
-        series, a DICOMDIR, one file of a DICOM series, which brings the others in its folder, or a
-        photo (PNG, JPEG, TIFF). Without a known suffix the content decides.
+        series, a DICOMDIR, one file of a DICOM series (the others in its folder are read, too), or
+        a photo (PNG, JPEG, TIFF). Without a known suffix the content decides.
     series
         Which series of a DICOM folder: its number, description or instance UID. Needed only if
         there are several.
@@ -95,8 +62,8 @@ def read(
         to the slowest axis of the file, as in nibabel and 3D Slicer. By default it is found by
         steps and lengths.
     fill
-        Whether voxels without a value (NaN) outside the field of view become background, as
-        `fill_background` does it: for images. Else, as for labels, they are an error.
+        Whether to fill voxels without a value (NaN) outside the field of view, see
+        `fill_background`: for images. By default, as for labels, they are an error.
 
     Returns
     -------
@@ -112,11 +79,11 @@ def read(
     """
     source = Path(path)
 
-    def reading() -> Volume:
-        with _seekable(source) as place:
-            return _read(place, series, slice_axis)
+    def read_source() -> Volume:
+        with _seekable(source) as file:
+            return _read(file, series, slice_axis)
 
-    return _checked(reading, source, fill=fill)
+    return _checked(read_source, source, fill=fill)
 
 
 def read_series(
@@ -139,48 +106,13 @@ def read_series(
     FlomoError
         As `read`.
     """
-    from napari_flomo.volumes.dicom.reading import read_dicom_among
-
     sources = [Path(path) for path in paths]
     return _checked(lambda: read_dicom_among(sources, series), sources[0], fill=fill)
 
 
-def split_stacks(folders: Sequence[str | os.PathLike[str]]) -> list[list[Path]]:
-    """Find DICOM stacks whose slices are separate series in separate folders.
-
-    Returns
-    -------
-    list of list of Path
-        The folders of each stack, for `read_series`.
-    """
-    from napari_flomo.volumes.dicom.finding import split_stacks
-
-    return split_stacks([Path(folder) for folder in folders])
-
-
-def series_name(path: str | os.PathLike[str]) -> str | None:
-    """Return an anonymous name for the DICOM series of a file, None if it is not an image.
-
-    Raises
-    ------
-    FlomoError
-        If the file is damaged.
-    """
-    from napari_flomo.volumes.dicom.finding import series_name
-
-    return series_name(Path(path))
-
-
-def holds_series(folders: Sequence[str | os.PathLike[str]], series: str | int) -> bool:
-    """Return False if the DICOM files in folders can be read and none belongs to a series."""
-    from napari_flomo.volumes.dicom.finding import holds_series
-
-    return holds_series([Path(folder) for folder in folders], series)
-
-
-def _checked(reading: Callable[[], Volume], source: Path, *, fill: bool) -> Volume:
+def _checked(read_source: Callable[[], Volume], source: Path, *, fill: bool) -> Volume:
     try:
-        volume = reading()
+        volume = read_source()
         name = source.name or str(source)
         if fill:
             volume = fill_background(volume, name)
@@ -216,33 +148,9 @@ def _seekable(source: Path) -> Iterator[Path]:
         yield copy
 
 
-def find_series(path: str | os.PathLike[str], series: str | int | None = None) -> DicomSeries:
-    """Return the files of a DICOM series in the order in which `read` stacks them.
-
-    Parameters
-    ----------
-    path, series
-        As for `read`.
-
-    Raises
-    ------
-    FlomoError
-        As `read`, and if it is no DICOM series of single images or enhanced files.
-    """
-    from napari_flomo.volumes.dicom.files import is_dicom
-    from napari_flomo.volumes.dicom.reading import find_dicom
-
-    source = Path(path)
-    if not source.is_dir() and not is_dicom(source):
-        raise FlomoError(f"{source} is not DICOM; choose the folder that holds the DICOM series.")
-    return find_dicom(source, series)
-
-
 def _read(source: Path, series: str | int | None, slice_axis: str | None) -> Volume:
     family = "dicom" if source.is_dir() else _FAMILIES.get(suffix_of(source)) or _sniff(source)
     if family == "dicom":
-        from napari_flomo.volumes.dicom.reading import read_dicom
-
         return read_dicom(source, series)
     if series is not None:
         raise FlomoError(
@@ -368,7 +276,6 @@ def _reader(family: str) -> Callable[[Path], Volume]:
 
 def _sniff(path: Path) -> str:
     """Return the format of a file without a known suffix, as in many DICOM exports."""
-    from napari_flomo.volumes.dicom.files import INDEX, is_dicom
     from napari_flomo.volumes.nifti_files import looks_like_nifti
 
     if path.name.upper() == INDEX:

@@ -14,8 +14,8 @@ SMALLEST_SPACING_MM = 1e-3
 LARGEST_SPACING_MM = 1e3
 LARGEST_ORIGIN_MM = 1e6
 
-# Headers store directions in 4 to 7 digits, so exact orthogonality cannot be asked for. A cosine
-# of 1e-3 between two axes is 0.06 degrees, or 0.2 mm at the end of a 200 mm field of view.
+# Headers store directions in 4 to 7 digits. A cosine of 1e-3 between two axes is 0.06 degrees, or
+# 0.2 mm at the end of a 200 mm field of view.
 SHEAR_TOLERANCE = 1e-3
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -39,8 +39,8 @@ class Geometry:
         Nine numbers, row-major 3x3. Its columns are the unit vectors of the column, row and slice
         index axes. Left-handed directions are allowed, sheared ones are not.
     spacing_known
-        False when the file says nothing about millimetres (a photo); spacing is then 1 and means
-        pixels, so nothing measured on this grid may be called mm or ml.
+        False for files without a pixel size (photos); spacing is then 1 and means pixels, so
+        measurements on this grid are not in mm or ml.
 
     Raises
     ------
@@ -96,7 +96,7 @@ class Geometry:
             )
         spacing = np.linalg.norm(matrix[:3, :3], axis=0)
         _check_spacing(spacing.tolist())
-        # Adding zero turns -0.0 into 0.0, so that equal grids also print alike.
+        # Adding zero turns -0.0 into 0.0, so that equal grids print equally.
         direction = matrix[:3, :3] / spacing + 0.0
         origin = matrix[:3, 3] + 0.0
         x, y, z = spacing.tolist()
@@ -154,12 +154,12 @@ class Geometry:
 
 
 def _floats(values: Sequence[float], length: int, name: str) -> tuple[float, ...]:
-    """Return plain finite floats, so that numpy scalars and lists compare and print alike."""
+    """Return plain finite floats, so that numpy scalars and lists compare and print equally."""
     numbers = tuple(float(value) for value in values)
     if len(numbers) != length or not np.isfinite(numbers).all():
         raise FlomoError(
-            f"The image's {name} must be {length} finite numbers, but the header gives "
-            f"{_mm(numbers)}; repair the header or export the image again."
+            f"The image's {name} must be {length} finite numbers, not {_mm(numbers)}; repair the "
+            "header or export the image again."
         )
     return numbers
 

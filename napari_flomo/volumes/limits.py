@@ -30,34 +30,27 @@ def open_file(path: Path) -> BinaryIO:
     except IsADirectoryError:
         raise FlomoError(f"{path} is a folder, but an image file is needed.") from None
     except PermissionError:
-        raise FlomoError(
-            f"No permission to read {path}; ask its owner or copy it to a folder of yours."
-        ) from None
+        raise no_permission(path) from None
     except OSError as error:
         raise FlomoError(f"{path} could not be opened: {error.strerror or error}.") from error
 
 
-def damaged(path: Path, why: str = "it is damaged or cut short") -> FlomoError:
+def no_permission(path: Path | str) -> FlomoError:
+    """Return the error for a file or folder that the user may not read."""
+    return FlomoError(
+        f"No permission to read {path}; ask its owner or copy it to a folder of yours."
+    )
+
+
+def damaged(path: Path, why: str = "it is damaged or truncated") -> FlomoError:
     """Return the error for a file whose content cannot be read."""
     return FlomoError(f"{path.name} cannot be read: {why}; copy or export it again.")
 
 
 def check_declared_size(path: Path, shape: Sequence[int], item_bytes: float) -> None:
-    """Raise if an image does not fit into the memory, before allocating it.
+    """Raise if an axis is empty, or the image does not fit into the free memory.
 
-    Parameters
-    ----------
-    path
-        File that declares the image; named in the message.
-    shape
-        Declared lengths of all axes.
-    item_bytes
-        Bytes that one element will need at the peak of reading.
-
-    Raises
-    ------
-    FlomoError
-        If an axis is empty, or the image needs more memory than is free.
+    ``item_bytes`` is what one element needs at the peak of reading.
     """
     if not shape or min(shape) <= 0:
         raise FlomoError(
@@ -75,21 +68,7 @@ def check_declared_size(path: Path, shape: Sequence[int], item_bytes: float) -> 
 def check_packed_size(path: Path, data_bytes: int, stored_bytes: int, ratio: int) -> None:
     """Raise if a file is too short for its header, before reading it.
 
-    Parameters
-    ----------
-    path
-        File to name in the message.
-    data_bytes
-        Size of the data as declared.
-    stored_bytes
-        Bytes in the file that can hold them.
-    ratio
-        Largest factor that the encoding can save: 1 for raw data.
-
-    Raises
-    ------
-    FlomoError
-        If the file cannot hold the data.
+    ``ratio`` is the largest possible compression ratio: 1 for raw data.
     """
     if data_bytes > stored_bytes * ratio:
         raise damaged(
@@ -99,13 +78,7 @@ def check_packed_size(path: Path, data_bytes: int, stored_bytes: int, ratio: int
 
 
 def read_elements(stream: BinaryIO, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Read exactly ``count`` elements into a new array.
-
-    Raises
-    ------
-    EOFError
-        If the stream ends too early.
-    """
+    """Read exactly ``count`` elements into a new array; raise EOFError if there are fewer."""
     array = np.empty(count, dtype)
     view = array.view(np.uint8).data
     filled = 0
@@ -124,23 +97,19 @@ def drain(stream: BinaryIO) -> None:
 
 
 def check_axes(axes: Sequence[str], form: str) -> None:
-    """Raise if an image has axes that a format of plain volumes and cines cannot hold.
-
-    Parameters
-    ----------
-    axes
-        Of the volume to write.
-    form
-        Name of the format, for the message.
-
-    Raises
-    ------
-    FlomoError
-        If there are channels or classes; the message says which format takes them.
-    """
+    """Raise if a volume has channels or classes, which the format ``form`` cannot hold."""
     for axis, advice in (("channels", ".png or .tif"), ("classes", ".nii.gz")):
         if axis in axes:
             raise FlomoError(f"An image with {axis} cannot be written as {form}; choose {advice}.")
+
+
+def storable(data: NDArray[Any], byte_order: str) -> NDArray[Any]:
+    """Return a contiguous array of a type that NIfTI and NRRD can store."""
+    if data.dtype == np.float16:
+        data = data.astype(np.float32)
+    if data.dtype.kind == "f" and data.dtype.itemsize > 8:
+        data = data.astype(np.float64)
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder(byte_order))  # type: ignore[arg-type]
 
 
 def check_finite(data: NDArray[Any], name: str) -> None:
@@ -165,7 +134,7 @@ def available_memory() -> int | None:
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError, IndexError):
         pass
-    try:  # macOS tells only the whole; better than no limit
+    try:  # macOS reports only the installed memory; better than no limit
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
         return None

@@ -1,6 +1,7 @@
-"""MetaImage (.mha, .mhd): headers through ITK, whose own format it is, and voxels without it.
+"""MetaImage (.mha, .mhd): headers read by ITK, most voxels without it.
 
-ITK takes a % in a name for a pattern of names, and returns unread memory where it finds no file.
+ITK interprets a % in a name as a pattern of names, and returns uninitialised memory if a file is
+missing.
 """
 
 from __future__ import annotations
@@ -33,24 +34,10 @@ _TYPES = {
 
 
 def read_meta(path: Path) -> Volume:
-    """Read a MetaImage; the fourth axis of a 4-D one is frames.
+    """Read ``.mha``, or ``.mhd`` with its data in one or several other files.
 
-    Parameters
-    ----------
-    path
-        ``.mha``, or ``.mhd`` with its data beside it, in one file or several.
-
-    Returns
-    -------
-    Volume
-        (slices, rows, columns), or (frames, slices, rows, columns). The fourth spacing counts as
-        seconds unless it is 1, the value that means "not set".
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing, no MetaImage, damaged, too large for memory, of a rank other than 2
-        to 4, coloured, or has an impossible geometry.
+    The volume is (slices, rows, columns), or (frames, slices, rows, columns). The fourth spacing
+    counts as seconds unless it is 1, which means "not set".
     """
     storage = read_storage(path)
     with readable_path(path) as name:
@@ -64,12 +51,12 @@ def read_meta(path: Path) -> Volume:
     size = reader.GetSize()
     type_name = sitk.GetPixelIDValueAsString(reader.GetPixelID())
     dtype = _TYPES.get(type_name)
-    # Twice, for ITK's image and the array made of it.
+    # Twice: ITK's image and the array.
     limits.check_declared_size(path, size, 2 * (dtype.itemsize if dtype else 8))
     if reader.GetNumberOfComponents() != 1 or dtype is None:
         raise FlomoError(
             f"{path.name} holds colours, vectors or complex numbers, not one number per voxel; "
-            "save one component as an image of its own."
+            "save one component as a separate image."
         )
     rank = reader.GetDimension()
     if rank not in (2, 3, 4):
@@ -78,7 +65,7 @@ def read_meta(path: Path) -> Volume:
             "rows, slices, frames); save it as 3-D or 4-D files first."
         )
     geometry = _geometry(reader)
-    data = _unpacked_by_itk(path, reader, storage)
+    data = _decompressed_by_itk(path, reader, storage)
     if data is None:
         data = read_voxels(path, storage, size, dtype).reshape(size[::-1])
     if rank == 4:
@@ -89,12 +76,12 @@ def read_meta(path: Path) -> Volume:
     return Volume(data if rank == 3 else data[np.newaxis], geometry)
 
 
-def _unpacked_by_itk(
+def _decompressed_by_itk(
     path: Path, reader: sitk.ImageFileReader, storage: Storage
 ) -> NDArray[Any] | None:
-    """Return the voxels of a compressed file in one piece, as most are; None to read it otherwise.
+    """Return the verified voxels of a compressed single file; None for any other.
 
-    ITK unpacks faster than Python does. What it returns is compared with the checksum of the file.
+    ITK decompresses faster than Python.
     """
     checksum = storage.checksum_of(path)
     if checksum is None or not is_text(path):
@@ -107,27 +94,11 @@ def _unpacked_by_itk(
 
 
 def write_meta(volume: Volume, path: Path, *, compress: bool = True) -> None:
-    """Write a volume as MetaImage in one file.
-
-    Parameters
-    ----------
-    volume
-        What to write; may have frames, but neither classes nor colour channels.
-    path
-        ``.mha``.
-    compress
-        Whether to store zlib or raw data.
-
-    Raises
-    ------
-    FlomoError
-        If the volume has classes or channels, its spacing is unknown (MetaImage cannot say so), or
-        it cannot be written.
-    """
+    """Write a volume without classes and channels as ``.mha``."""
     limits.check_axes(volume.axes, "MetaImage")
     if not volume.geometry.spacing_known:
         raise FlomoError(
-            "A MetaImage would claim that pixels are 1 mm; choose .png, .tif, .nii.gz or .nrrd."
+            "A MetaImage cannot have an unknown pixel size; choose .png, .tif, .nii.gz or .nrrd."
         )
     data = volume.data
     if data.dtype == np.float16:
@@ -146,7 +117,7 @@ def write_meta(volume: Volume, path: Path, *, compress: bool = True) -> None:
 
 
 def _geometry(image: sitk.ImageFileReader) -> Geometry:
-    """Take the grid of the first three axes of a 2-D to 4-D image."""
+    """Return the grid of the first three axes of a 2-D to 4-D image."""
     rank = image.GetDimension()
     matrix = np.eye(max(rank, 3))
     matrix[:rank, :rank] = np.array(image.GetDirection()).reshape(rank, rank)

@@ -1,4 +1,4 @@
-"""The voxels of a MetaImage: behind its header, in another file or in several."""
+"""The voxels of a MetaImage: after its header, or in one or several other files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.detached import (
+from napari_flomo.volumes.detached_headers import (
     check_existence,
+    check_file_count,
     check_length,
-    check_shares,
     names_of,
     numbered_names,
 )
@@ -28,43 +28,21 @@ _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 @dataclass
 class Storage:
-    """How a MetaImage keeps its voxels.
+    """How a MetaImage stores its voxels."""
 
-    Attributes
-    ----------
-    fields
-        Values by name, in lower case, as text.
-    data_file
-        ``LOCAL``, ``LIST``, a name or a pattern of names.
-    files
-        Lines after ``LIST``.
-    data_start
-        Position behind the header.
-    """
-
-    fields: dict[str, str]
-    data_file: str
-    files: list[str] = field(default_factory=list)
+    fields: dict[str, str]  # names in lower case
+    data_file: str  # "LOCAL", "LIST", a name or a pattern of names
+    files: list[str] = field(default_factory=list)  # lines after LIST
     data_start: int = 0
 
     def is_true(self, *names: str) -> bool:
-        """Return True if one of the fields says so."""
+        """Return True if one of the fields is true."""
         return any(self.fields.get(name, "").lower() in ("true", "1") for name in names)
 
     def data_paths(self, path: Path) -> tuple[list[Path], int | None]:
-        """Return the files that hold the voxels, in order, and how many axes each holds if told.
+        """Return the data files of a header in order (none if LOCAL), and the axes in each file.
 
-        Parameters
-        ----------
-        path
-            The header.
-
-        Returns
-        -------
-        list of Path
-            Not checked for existence; empty if the voxels follow the header.
-        int, optional
-            Axes within each file.
+        The files may not exist; the number of axes is None if the header does not state it.
         """
         text, within = self.data_file, None
         if text.upper() == "LOCAL":
@@ -85,12 +63,12 @@ class Storage:
         return [path.parent / name for name in names], within
 
     def _slices(self) -> int:
-        """Return the length of the last axis, 0 if the header does not give it."""
+        """Return the length of the last axis, 0 if unknown."""
         last = self.fields.get("dimsize", "").split()[-1:]
         return int(last[0]) if last and last[0].isdecimal() else 0
 
     def checksum_of(self, path: Path) -> int | None:
-        """Return the checksum of the voxels of a little-endian zlib stream behind the header."""
+        """Return the checksum of the voxels if they are a little-endian zlib stream, else None."""
         size = path.stat().st_size - self.data_start
         plain = ("headersize", "elementbyteordermsb", "binarydatabyteordermsb")
         if (
@@ -110,13 +88,7 @@ class Storage:
 
 
 def read_storage(path: Path) -> Storage:
-    """Read the text of a header, up to the line that says where the voxels are.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing or no MetaImage.
-    """
+    """Read the text of a header, up to ElementDataFile."""
     fields: dict[str, str] = {}
     with limits.open_file(path) as stream:
         while stream.tell() < _LONGEST_HEADER and (line := stream.readline(_LONGEST_HEADER)):
@@ -139,23 +111,9 @@ def read_storage(path: Path) -> Storage:
 def read_voxels(
     path: Path, storage: Storage, size: Sequence[int], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
-    """Read all elements, one after the other, in the byte order of this computer.
+    """Read all elements into a flat array in native byte order.
 
-    Parameters
-    ----------
-    path
-        Of the header.
-    storage
-        From `read_storage`.
-    size
-        Lengths of the axes, the fastest first; checked against the free memory.
-    dtype
-        Of the elements.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing or does not hold what the header declares.
+    ``size`` has the lengths of the axes, the fastest first.
     """
     count = int(np.prod(size, dtype=np.int64))
     big = storage.is_true("elementbyteordermsb", "binarydatabyteordermsb")
@@ -165,7 +123,7 @@ def read_voxels(
         data = _read_part(path, path, storage, start=start, count=count, dtype=stored)
         return data.astype(dtype, copy=False)
     sources, within = storage.data_paths(path)
-    check_shares(path, size, len(sources), within)
+    check_file_count(path, size, len(sources), within)
     check_existence(path, sources)
     share = count // len(sources)
     parts = [
@@ -207,7 +165,7 @@ def _read_part(
             if text:
                 data = np.array(raw.read().split(), dtype=dtype)
             elif packed:
-                data = np.frombuffer(_unpack(raw, needed), dtype)
+                data = np.frombuffer(_decompress(raw, needed), dtype)
             else:
                 data = limits.read_elements(raw, count, dtype)
         except (EOFError, zlib.error, OSError, ValueError, OverflowError) as error:
@@ -217,19 +175,11 @@ def _read_part(
     return data
 
 
-def _unpack(raw: BinaryIO, needed: int) -> bytearray:
-    """Return exactly the bytes that a compressed stream must hold.
-
-    Raises
-    ------
-    EOFError
-        If it holds fewer.
-    ValueError
-        If it holds more.
-    """
+def _decompress(raw: BinaryIO, needed: int) -> bytearray:
+    """Return the bytes of a stream; raise EOFError for fewer than needed, ValueError for more."""
     stream = zlib.decompressobj(_ZLIB_OR_GZIP)
     found = bytearray(stream.decompress(raw.read(), needed))
-    while not stream.eof:  # the checksum is still to come, or more than was declared
+    while not stream.eof:  # the checksum follows, or more than was declared
         more = stream.decompress(stream.unconsumed_tail, 1)
         if more:
             raise ValueError

@@ -20,10 +20,7 @@ def is_text(path: Path) -> bool:
 
 @contextmanager
 def readable_path(path: Path) -> Iterator[str]:
-    """Yield a UTF-8 path of a file: its own, or that of a link or a copy.
-
-    Some C++ libraries crash on other paths.
-    """
+    """Yield a UTF-8 path of a file: its path, or that of a link or copy."""
     if is_text(path):
         yield str(path)
         return

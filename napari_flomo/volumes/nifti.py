@@ -1,11 +1,11 @@
 """NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz) or two (.hdr and .img, also compressed).
 
 On disk the fastest axis is the column index and time is the fourth axis, so a C-ordered array of
-(frames, slices, rows, columns) has exactly the bytes of the file: nothing is transposed, and
-nothing can be mixed up. World coordinates are RAS on disk and LPS in `Geometry`.
+(frames, slices, rows, columns) has exactly the bytes of the file. World coordinates are RAS on disk
+and LPS in `Geometry`.
 
-NIfTI keeps its geometry in float32: positions are exact to about 1e-7 of their size (0.00003 mm at
-300 mm). What has been through a file once comes back from every later round trip unchanged.
+NIfTI stores its geometry in float32: positions are exact to about 1e-7 of their size (0.00003 mm at
+300 mm). A second round trip changes nothing.
 """
 
 from __future__ import annotations
@@ -23,21 +23,16 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.nifti_files import (
-    drain,
-    image_file,
-    open_stream,
-    read_header,
-)
+from napari_flomo.volumes.data_files import header_beside
+from napari_flomo.volumes.nifti_files import drain, image_file, open_stream, read_header
 from napari_flomo.volumes.nifti_grid import GRID_FIELDS, SCANNER, header_grid
-from napari_flomo.volumes.pairs import header_beside
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
 
 _TIME_FACTORS = {8: 1.0, 16: 1e-3, 24: 1e-6}  # s, ms, us -> s
 _LARGEST_NIFTI1_AXIS = 32767
 _LARGEST_OFFSET = 1 << 40
 _COMPRESSION = 5  # label maps shrink as much as with 9, in a third of the time
-_CLASSES = b"classes"  # our mark that the last axis holds a network's classes, not frames
+_CLASSES = b"classes"  # our intent name if the last axis holds a network's classes, not frames
 _VECTOR = 1007  # the intent of images with several values in each voxel
 _VECTOR_NOTE = (
     "The header calls the values along the fifth axis a vector; they were read as frames."
@@ -46,27 +41,11 @@ _NO_FRAMES = (1004, 1005, 1006, 2003, 2004)  # intents: matrices, displacements,
 
 
 def read_nifti(path: Path) -> Volume:
-    """Read a NIfTI file, compressed or not whatever its name says.
+    """Read a NIfTI file, or a pair by either of its files, compressed or not.
 
-    The stored scaling (``scl_slope``, ``scl_inter``) is applied. `nifti_grid` says which grid is
-    taken where a header gives several. Bytes after the voxels are ignored.
-
-    Parameters
-    ----------
-    path
-        The file; of a pair either one, with the other beside it.
-
-    Returns
-    -------
-    Volume
-        (slices, rows, columns), or (frames, slices, rows, columns) of a 4-D file, or of a 5-D file
-        whose fourth axis has length 1.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing, no NIfTI, damaged, too large for memory, of a rank other than 2 to
-        4, complex or coloured, or has an impossible geometry.
+    The volume is (slices, rows, columns), or (frames, slices, rows, columns) of a 4-D file, or of a
+    5-D file whose fourth axis has length 1. The stored scaling (``scl_slope``, ``scl_inter``) is
+    applied; see `nifti_grid` for contradictory geometry. Bytes after the voxels are ignored.
     """
     with ExitStack() as files:
         file = header_beside(path) or path
@@ -80,7 +59,7 @@ def read_nifti(path: Path) -> Volume:
         grid = header_grid(header)
         start = float(header["vox_offset"])
         if not 0 <= start < _LARGEST_OFFSET:  # also false for NaN
-            raise limits.damaged(path, "its NIfTI header makes no sense")
+            raise limits.damaged(path, "its NIfTI header is invalid")
         if is_single_file:
             file = image_file(file)
             stream, ratio = files.enter_context(open_stream(file))
@@ -109,31 +88,14 @@ def read_nifti(path: Path) -> Volume:
 
 
 def write_nifti(volume: Volume, path: Path) -> None:
-    """Write a volume as NIfTI-1, or NIfTI-2 when an axis is longer than NIfTI-1 allows.
+    """Write a volume without channels as NIfTI-1, or NIfTI-2 if an axis is too long.
 
-    Element types are kept (float16 becomes float32). Compressed bytes depend on nothing but the
-    volume: no name and no time go into the file. Classes become the last axis.
-
-    Parameters
-    ----------
-    volume
-        What to write; may have frames and classes, but no colour channels.
-    path
-        ``.nii`` or ``.nii.gz``.
-
-    Raises
-    ------
-    FlomoError
-        If it has colour channels, or cannot be written.
+    Element types are kept (float16 becomes float32). Classes become the last axis. The file depends
+    only on the volume: it contains no name and no time.
     """
     if "channels" in volume.axes:
         raise FlomoError("A colour image cannot be written as NIfTI; choose .png or .tif.")
-    data = volume.data
-    if data.dtype == np.float16:
-        data = data.astype(np.float32)
-    if data.dtype.kind == "f" and data.dtype.itemsize > 8:
-        data = data.astype(np.float64)
-    data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
+    data = limits.storable(volume.data, "=")
     header = _header_for(volume, data)
     with path.open("wb") as raw:
         if path.name.lower().endswith(".gz"):
@@ -144,13 +106,13 @@ def write_nifti(volume: Volume, path: Path) -> None:
 
 
 def _axes(header: Any, path: Path) -> tuple[tuple[int, ...], tuple[str, ...], bool]:
-    """Return the lengths in disk order (columns first) and the names in array order.
+    """Return lengths in disk order (columns first), names in array order, and if frames are fifth.
 
-    The last is whether the frames are on the fifth axis, where some programs put what changes.
+    Some programs store frames along the fifth axis.
     """
     rank = int(header["dim"][0])
     if not 1 <= rank <= 7:
-        raise limits.damaged(path, "its NIfTI header makes no sense")
+        raise limits.damaged(path, "its NIfTI header is invalid")
     shape = [int(length) for length in header["dim"][1 : rank + 1]]
     limits.check_declared_size(path, shape, 0)
     while len(shape) > 4 and shape[-1] == 1:
@@ -168,7 +130,7 @@ def _axes(header: Any, path: Path) -> tuple[tuple[int, ...], tuple[str, ...], bo
         if int(header["intent_code"]) in _NO_FRAMES:
             raise FlomoError(
                 f"{path.name} holds vectors, matrices or colours, not one number per voxel; save "
-                "one component as an image of its own."
+                "one component as a separate image."
             )
         del shape[3]
         return tuple(shape), ("frames", *SPATIAL_AXES), True
@@ -182,7 +144,7 @@ def _number_type(header: Any, path: Path) -> np.dtype[Any]:
     try:
         dtype: np.dtype[Any] = header.get_data_dtype()
     except (HeaderDataError, KeyError) as error:
-        raise limits.damaged(path, "its NIfTI header names no known type of voxel") from error
+        raise limits.damaged(path, "its NIfTI header has an unknown voxel type") from error
     if dtype.kind in "iuf":
         return dtype
     kind = "complex numbers" if dtype.kind == "c" else "colours"
@@ -191,7 +153,7 @@ def _number_type(header: Any, path: Path) -> np.dtype[Any]:
 
 
 def _scaling(header: Any) -> tuple[float, float] | None:
-    """Return slope and offset when they change anything; a slope of 0 or NaN means none."""
+    """Return slope and offset, or None; a slope of 0 or NaN means no scaling."""
     slope, offset = float(header["scl_slope"]), float(header["scl_inter"])
     if not np.isfinite(slope) or slope == 0:
         return None
@@ -205,7 +167,7 @@ def _scaled_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
 
 
 def _read_data(stream: BinaryIO, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Read the voxels from where the stream stands, and all that follows them."""
+    """Read the voxels at the current position, and the rest of the stream."""
     data = limits.read_elements(stream, count, dtype)
     drain(stream)
     native = dtype.newbyteorder("=")
@@ -213,14 +175,14 @@ def _read_data(stream: BinaryIO, count: int, dtype: np.dtype[Any]) -> NDArray[An
 
 
 def _frame_step(header: Any, axis: int = 4) -> float | None:
-    """Return the seconds between frames, None when the header gives no step or no unit."""
+    """Return the seconds between frames, None if the header has no step or no unit."""
     factor = _TIME_FACTORS.get(int(header["xyzt_units"]) & 56)
     step = float(header["pixdim"][axis])
     return step * factor if factor and np.isfinite(step) and step > 0 else None
 
 
 def _header_for(volume: Volume, data: NDArray[Any]) -> Any:
-    """Make the header of a volume, with the placing fields of its origin where they still hold."""
+    """Return a header with the original geometry fields if they are still correct."""
     header: Any = Nifti1Header() if max(data.shape) <= _LARGEST_NIFTI1_AXIS else Nifti2Header()
     shape = data.shape[::-1]
     if "classes" in volume.axes:

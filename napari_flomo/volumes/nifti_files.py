@@ -1,4 +1,4 @@
-"""The files of a NIfTI image: one, or a header and an image of one name; packed or not."""
+"""The files of a NIfTI image: one, or a header and an image of one name; compressed or not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.pairs import IMAGE_SUFFIXES, image_beside
+from napari_flomo.volumes.data_files import IMAGE_SUFFIXES, image_beside
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -24,12 +24,9 @@ _PAIR = (b"ni1", b"ni2")
 
 
 def looks_like_nifti(start: bytes) -> bool:
-    """Tell by its first 352 bytes whether a file, packed or not, is NIfTI or its precursor Analyze.
+    """Return True if a file that starts with some bytes is NIfTI or its precursor Analyze.
 
-    Parameters
-    ----------
-    start
-        As they lie on the disk; of a packed file rather more of them.
+    A compressed file needs enough bytes for the 352 of the header.
     """
     if start.startswith(GZIP_MAGIC):
         try:
@@ -43,13 +40,7 @@ def looks_like_nifti(start: bytes) -> bool:
 
 
 def image_file(header: Path) -> Path:
-    """Return the file that holds the voxels of a header without voxels.
-
-    Raises
-    ------
-    FlomoError
-        If it is not there.
-    """
+    """Return the image file of a header; raise if it is missing."""
     found = image_beside(header)
     if found is None:
         stem = header.name.lower().removesuffix(".gz").removesuffix(".hdr")
@@ -63,7 +54,7 @@ def image_file(header: Path) -> Path:
 
 @contextlib.contextmanager
 def open_stream(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Yield the uncompressed stream and the largest factor that compression can have saved."""
+    """Yield the uncompressed stream, and the largest possible compression ratio."""
     with limits.open_file(path) as raw:
         packed = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
@@ -78,26 +69,19 @@ def open_stream(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def drain(stream: BinaryIO) -> None:
-    """Read to the end, so that a packed stream checks its own checksum.
+    """Read to the end, so that a compressed stream verifies its checksum.
 
-    What follows the last packed part, such as the padding of a tape or an archive, is ignored: it
-    comes after a checksum that was right, and after all the voxels.
+    Bytes after the last compressed member, such as the padding of an archive, are ignored.
     """
     try:
         limits.drain(stream)
     except gzip.BadGzipFile as error:
-        if not str(error).startswith("Not a gzipped file"):  # but a wrong checksum or length
+        if not str(error).startswith("Not a gzipped file"):  # a wrong checksum or length
             raise
 
 
 def read_header(stream: BinaryIO, path: Path) -> tuple[Any, bool]:
-    """Return the header as it is on disk, without nibabel's silent repairs.
-
-    Returns
-    -------
-    header, alone
-        Whether the voxels are in another file.
-    """
+    """Return the header without nibabel's silent repairs, and whether it has its own file."""
     block = stream.read(Nifti1Header.sizeof_hdr)
     size = {int.from_bytes(block[:4], order) for order in ("little", "big")}
     kind: Any = Nifti1Header
@@ -113,7 +97,7 @@ def read_header(stream: BinaryIO, path: Path) -> tuple[Any, bool]:
     try:
         header = kind(block, check=False)
     except (HeaderDataError, ValueError) as error:
-        raise limits.damaged(path, "its NIfTI header makes no sense") from error
+        raise limits.damaged(path, "its NIfTI header is invalid") from error
     magic = bytes(header["magic"])[:3]
     if magic not in (*_SINGLE, *_PAIR):
         raise FlomoError(

@@ -1,16 +1,16 @@
-"""The grid that a NIfTI header describes, also where the header contradicts itself.
+"""The grid of a NIfTI header, including contradictory headers.
 
-A header can tell the spacing twice: by the lengths of the columns of the sform, and by ``pixdim``,
-which also scales the qform. Where the two differ by more than rounding,
+A header has the spacing twice: in the lengths of the columns of the sform, and in ``pixdim``, which
+also scales the qform. If they differ by more than rounding,
 
-1. a pixdim that is zero, no number or absurd yields to the sform;
-2. of the same three steps in another order, the order is taken whose longest side is shorter;
-3. a step of exactly 1, the value of a field that nobody set, yields to another one: the pixdim
-   counts beside an sform that was never scaled, the sform beside a pixdim that was never set;
-4. in all other cases the pixdim counts, as in ITK and FSL.
+1. the sform wins over a pixdim that is zero, NaN or absurd;
+2. of the same three steps in different orders, the one with the shorter longest side wins;
+3. a step of exactly 1, the default of a field that was not set, loses: pixdim wins over an sform
+   that was not scaled, and the sform over a pixdim that was not set;
+4. otherwise pixdim wins, as in ITK and FSL.
 
-The axes and the origin are those of the sform in every case. What is left, such as an sform that
-was never scaled beside a pixdim of zero, is refused.
+Axes and origin are always those of the sform. All other headers, such as a sform that was not
+scaled with a pixdim of zero, are rejected.
 """
 
 from __future__ import annotations
@@ -26,48 +26,36 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes.geometry import Geometry
 
 SCANNER = 1
-"""The code of a form that says where the patient lay in the scanner."""
+"""Code of a form in scanner coordinates."""
 
 ROUNDING = 0.01
-"""Steps that differ by less than this part are one number that was rounded."""
+"""Relative difference up to which steps are equal."""
 
 SMALLEST_STEP_MM, LARGEST_STEP_MM = 0.01, 200.0
-"""Between these a step may be right where another one contradicts it."""
+"""Range of plausible steps in a contradictory header."""
 
 _SPACE_FACTORS = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}  # unknown, metre, mm, micrometre -> mm
-_LARGEST_EXCESS = 1e-3  # by which the rounding of quaternions can lengthen them
+_LARGEST_EXCESS = 1e-3  # of the squared length of a rounded quaternion
 
-# All that places the voxels. A file written on the grid of another one repeats these numbers bit
-# for bit, so that tools that prefer the qform and tools that prefer the sform both see one grid.
+# A file on the grid of another one repeats these fields exactly, so that tools that prefer the
+# qform and tools that prefer the sform read the same grid.
 GRID_FIELDS = (
-    "qform_code",
-    "sform_code",
-    "quatern_b",
-    "quatern_c",
-    "quatern_d",
-    "qoffset_x",
-    "qoffset_y",
-    "qoffset_z",
-    "srow_x",
-    "srow_y",
-    "srow_z",
-    "xyzt_units",
+    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d"),
+    *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z", "xyzt_units"),
 )
 
 
 @dataclass(frozen=True)
 class HeaderGrid:
-    """What a header says of the place of its voxels.
+    """The grid of a header.
 
     Attributes
     ----------
-    geometry
-        The grid.
     fields
-        Header fields that a file on the same grid can repeat; None where they contradict each
-        other, because other programs would read another grid out of them.
+        Header fields for a file on the same grid; None if they contradict each other, because other
+        programs would read another grid from them.
     notes
-        What had to be decided, one sentence each.
+        For the user: how contradictions were resolved.
     """
 
     geometry: Geometry
@@ -78,14 +66,8 @@ class HeaderGrid:
 def header_grid(header: Any) -> HeaderGrid:
     """Return the grid of a NIfTI header.
 
-    Where sform and qform disagree, the one that tells scanner coordinates is taken, as ITK does:
-    the sform when its code is 1 or there is no qform, else the qform. With neither, the grid has
-    its spacing and no place.
-
-    Raises
-    ------
-    FlomoError
-        If the header describes no grid, or contradicts itself in a way that no rule decides.
+    If sform and qform disagree, the one in scanner coordinates is used, as in ITK: the sform if its
+    code is 1 or there is no qform, else the qform. Without both, the grid has only a spacing.
     """
     q_code, s_code = int(header["qform_code"]), int(header["sform_code"])
     space_unit = int(header["xyzt_units"]) & 7
@@ -104,7 +86,7 @@ def header_grid(header: Any) -> HeaderGrid:
             if form == "sform":
                 return _by_sform(header, steps, lengths, factor, flat)
             return _by_qform(header, steps, factor, flat)
-        except FlomoError as error:  # a sheared sform may stand beside a good qform
+        except FlomoError as error:  # the sform may be sheared and the qform valid
             failure = failure or error
     if failure is not None:
         raise failure
@@ -124,12 +106,12 @@ def _by_sform(
     factor: float,
     flat: bool,
 ) -> HeaderGrid:
-    """Take axes and origin of the sform, and its steps or those of pixdim."""
+    """Return the grid with axes and origin of the sform, and its steps or those of pixdim."""
     affine = np.array(header.get_sform(), dtype=np.float64)
     _complete(affine, flat)
     columns = np.linalg.norm(affine[:3, :3], axis=0)
     if not (np.isfinite(affine).all() and columns.all()):
-        return HeaderGrid(Geometry.from_affine_ras(affine), None)  # raises the sentence for it
+        return HeaderGrid(Geometry.from_affine_ras(affine), None)  # raises
     if flat:
         columns[2] = steps[2]  # there is no second slice
     chosen, note = _choose(columns, steps, lengths, factor)
@@ -141,7 +123,7 @@ def _by_sform(
 
 
 def _by_qform(header: Any, steps: NDArray[np.float64], factor: float, flat: bool) -> HeaderGrid:
-    """Take the qform, which pixdim scales."""
+    """Return the grid of the qform, which pixdim scales."""
     whole = _with_valid_qform(header, steps)
     try:
         affine = np.array(whole.get_qform(), dtype=np.float64)
@@ -154,12 +136,12 @@ def _by_qform(header: Any, steps: NDArray[np.float64], factor: float, flat: bool
     geometry = Geometry.from_affine_ras(affine)
     notes = _sign_note(steps)
     if int(header["sform_code"]) > 0 and not notes:
-        # nibabel prefers the sform, so one that was never scaled must not be repeated.
+        # nibabel prefers the sform, so one that was not scaled must not be written again.
         columns = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
         if _unset(columns).all() and not _agree(columns, steps).all():
             notes = (
-                f"The header contradicts itself: its sform has steps of {_mm(columns)} as one that "
-                f"was never scaled, its qform {_mm(steps * factor)}; the qform was used.",
+                f"The header contradicts itself: its sform has steps of {_mm(columns)}, as if it "
+                f"was not scaled, its qform {_mm(steps * factor)}; the qform was used.",
             )
     return HeaderGrid(geometry, None, notes) if notes else HeaderGrid(geometry, _fields(whole))
 
@@ -170,77 +152,68 @@ def _choose(
     lengths: NDArray[np.float64],
     factor: float,
 ) -> tuple[NDArray[np.float64], str]:
-    """Decide between the steps of the sform and of pixdim by the rules of this module.
-
-    Returns
-    -------
-    steps, note
-        The note is empty where both agree; the steps are then those of the sform.
-    """
+    """Choose the steps of the sform or of pixdim by the rules of this module, with a note."""
     sizes = np.abs(steps)
     agree = _agree(columns, sizes)
     if agree.all() and (steps > 0).all():
         return columns, ""
-    said = f"its sform has steps of {_mm(columns * factor)}, its pixdim {_mm(steps * factor)}"
-    by_sform = _why_sform(columns, steps, lengths, factor)
-    if by_sform:
-        return columns, f"The header contradicts itself: {said}; the sform was used, {by_sform}."
-    pixdim = f"The header contradicts itself: {said}; the pixdim was used, with the sform's axes"
+    both = f"its sform has steps of {_mm(columns * factor)}, its pixdim {_mm(steps * factor)}"
+    reason = _reason_for_sform(columns, steps, lengths, factor)
+    if reason:
+        return columns, f"The header contradicts itself: {both}; the sform was used, {reason}."
+    note = f"The header contradicts itself: {both}; the pixdim was used, with the sform's axes"
     if not _possible(sizes * factor):
         raise FlomoError(
-            f"The image's header tells no spacing: {said}, which is no spacing, and an sform whose "
-            "steps are all 1 may never have been scaled; write the true spacing into it."
+            f"The image's header has no valid spacing: {both}, which is no spacing, and a sform "
+            "with steps of 1 may not be scaled; write the true spacing into it."
         )
     unset = [_unset(one) & ~agree for one in (columns, sizes)]
     if unset[0].any() and unset[1].any() and not _same_steps(columns, sizes):
         raise FlomoError(
-            f"The image's header contradicts itself: {said}, and each has steps that were never "
-            "set; write the true spacing into it."
+            f"The image's header contradicts itself: {both}, and each has steps that were not set; "
+            "write the true spacing into it."
         )
     if (unset[0] | agree).all():
-        pixdim += ", because steps of 1 are those of an sform that was never scaled"
-    return sizes, f"{pixdim}."
+        note += ", because a sform with steps of 1 was not scaled"
+    return sizes, f"{note}."
 
 
-def _why_sform(
+def _reason_for_sform(
     columns: NDArray[np.float64],
     steps: NDArray[np.float64],
     lengths: NDArray[np.float64],
     factor: float,
 ) -> str:
-    """Say why the steps of an sform count and not the different ones of pixdim; empty: they do not.
-
-    The arguments are those of `_choose`.
-    """
+    """Return why the sform wins over pixdim, or "" if it does not."""
     sizes = np.abs(steps)
     agree = _agree(columns, sizes)
     if agree.all():
         return "because no step can be negative"
     if not _possible(sizes * factor):
-        return "" if _unset(columns).all() else "because the pixdim is no spacing"
+        return "" if _unset(columns).all() else "because the pixdim is not a valid spacing"
     if not _possible(columns * factor):
         return ""
     if _same_steps(columns, sizes):
         longest = [float((lengths * one).max()) for one in (columns, sizes)]
         shorter = longest[0] < longest[1] * (1 - ROUNDING)
-        return "because the image is less long in one direction so" if shorter else ""
+        return "because the longest side of the image is shorter" if shorter else ""
     if (_unset(sizes) | agree).all():
-        return "because steps of 1 are those of a pixdim that was never set"
+        return "because a pixdim of 1 was not set"
     return ""
 
 
 def _same_steps(columns: NDArray[np.float64], sizes: NDArray[np.float64]) -> bool:
-    """Return True if the steps are the same three, in whatever order."""
+    """Return True if the steps are equal in any order."""
     return bool(_agree(np.sort(columns), np.sort(sizes)).all())
 
 
 def _agree(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell for each axis whether two steps are the same up to rounding; NaN and infinity never."""
+    """Return for each axis if two steps are equal up to rounding; NaN and infinity never are."""
     return np.isclose(one, other, rtol=ROUNDING, atol=0) & np.isfinite(one)
 
 
 def _unset(steps: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell for each axis whether the step is 1."""
+    """Return for each axis if the step is 1."""
     ones: NDArray[np.bool_] = np.isclose(steps, 1.0, rtol=0, atol=1e-4)
     return ones
 
@@ -252,14 +225,14 @@ def _possible(steps: NDArray[np.float64]) -> bool:
 def _sign_note(steps: NDArray[np.float64]) -> tuple[str, ...]:
     if not (steps < 0).any():
         return ()
-    return ("The header gives negative steps between voxels; their size was used without sign.",)
+    return ("The steps between voxels in the header are negative; their sign was ignored.",)
 
 
 def _with_valid_qform(header: Any, steps: NDArray[np.float64]) -> Any:
-    """Return a header whose qform nibabel accepts, a copy where something had to be changed.
+    """Return the header, or a copy with a qform that nibabel accepts.
 
-    The standard takes any qfac that is not negative as 1; NIfTI's own library shortens quaternions
-    that rounding has made longer than 1.
+    In the standard any qfac that is not negative means 1; niftilib normalises quaternions that are
+    longer than 1 by rounding.
     """
     factor = float(header["pixdim"][0])
     parts = np.array([header[f"quatern_{letter}"] for letter in "bcd"], dtype=np.float64)
@@ -277,14 +250,14 @@ def _with_valid_qform(header: Any, steps: NDArray[np.float64]) -> Any:
 
 
 def _complete(affine: NDArray[np.float64], flat: bool) -> None:
-    """Add the normal to a 2-D image, whose file need not say where a second slice would be."""
+    """Add the slice direction, which a 2-D image need not have."""
     if flat and not affine[:3, 2].any():
         normal = np.cross(affine[:3, 0], affine[:3, 1])
         affine[:3, 2] = normal / (np.linalg.norm(normal) or 1.0)
 
 
 def _fields(header: Any) -> dict[str, Any]:
-    """Copy the placing fields out of a header."""
+    """Return the geometry fields of a header."""
     fields = {name: np.array(header[name]).tolist() for name in GRID_FIELDS}
     fields["pixdim"] = np.array(header["pixdim"][:5]).tolist()
     return fields

@@ -1,7 +1,7 @@
 """NRRD by pynrrd: .nrrd in one piece, .nhdr with its data beside it.
 
-Not through ITK, because ITK turns the frames of a Slicer sequence into colour components, refuses a
-time axis, and reports a cut file only after allocating all of it.
+ITK is not used: it reads the frames of a Slicer sequence as colour components, rejects a time axis,
+and reports a truncated file only after allocating all of it.
 """
 
 from __future__ import annotations
@@ -22,27 +22,11 @@ _COMPRESSION = 5
 
 
 def read_nrrd(path: Path) -> Volume:
-    """Read an NRRD file.
+    """Read ``.nrrd``, or ``.nhdr`` with its data in one or several other files.
 
-    Its axes may come in any order of space and frames: the axis without a space direction is the
-    frames (Slicer stores it first, NIfTI converters last), or the one along the fourth dimension of
-    the space (ITK); the others are columns, rows and slices in the order of the file.
-
-    Parameters
-    ----------
-    path
-        ``.nrrd``, or ``.nhdr`` whose data lie in one or several other files.
-
-    Returns
-    -------
-    Volume
-        (slices, rows, columns), with frames in front where there are any.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing, no NRRD, damaged, too large for memory, of a rank other than 2 to 4,
-        coloured, or has an impossible or unsupported geometry.
+    Frames lie along the axis without a space direction (first for Slicer, last for NIfTI
+    converters), or along the fourth dimension of the space (ITK); the other axes are columns, rows
+    and slices in the order of the file. The volume is (frames?, slices, rows, columns).
     """
     header = read_header(path)
     sizes, rank = header.sizes, header.fields["dimension"]
@@ -53,7 +37,7 @@ def read_nrrd(path: Path) -> Volume:
             f"its NRRD header has {len(sizes)} sizes for {rank} axes of type "
             f"'{header.fields['type']}'",
         )
-    limits.check_declared_size(path, sizes, 2 * dtype.itemsize)  # the parts, and what they make
+    limits.check_declared_size(path, sizes, 2 * dtype.itemsize)  # parts and their concatenation
     frame_axis = frame_axis_of(header)
     geometry, notes = geometry_of(header, frame_axis)
     data = read_data(header, dtype).reshape(sizes[::-1])
@@ -72,45 +56,26 @@ def read_nrrd(path: Path) -> Volume:
 
 
 def write_nrrd(volume: Volume, path: Path, *, compress: bool = True) -> None:
-    """Write a volume as NRRD in LPS, frames as the last axis on disk.
+    """Write a volume without classes and channels as NRRD in LPS, frames as the last axis on disk.
 
     Slicer opens a file with frames as a sequence, and ITK as an image with one component per frame.
-
-    Parameters
-    ----------
-    volume
-        What to write; may have frames, but neither classes nor colour channels.
-    path
-        ``.nrrd``.
-    compress
-        Whether to store gzip or raw data.
-
-    Raises
-    ------
-    FlomoError
-        If the volume has classes or channels, or cannot be written.
     """
     import nrrd
 
     limits.check_axes(volume.axes, "NRRD")
-    data = volume.data
-    if data.dtype == np.float16:
-        data = data.astype(np.float32)
-    if data.dtype.kind == "f" and data.dtype.itemsize > 8:
-        data = data.astype(np.float64)
-    data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("<"))
+    data = limits.storable(volume.data, "<")
     header = _header(volume, "gzip" if compress else "raw")
     with path.open("wb") as raw, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # pynrrd asks the clock in an old way
+        warnings.simplefilter("ignore", DeprecationWarning)  # pynrrd calls datetime.utcnow
         nrrd.write(
             _WithoutComments(raw), data, header, compression_level=_COMPRESSION, index_order="C"
         )
 
 
 class _WithoutComments(io.RawIOBase):
-    """Passes a file on without the comments in its header, which hold the time of writing.
+    """Skips the comments in the header, which hold the time of writing.
 
-    pynrrd writes each line of the header, and the empty one behind it, at once.
+    pynrrd writes each line of the header, and the empty line after it, in one call.
     """
 
     def __init__(self, target: BinaryIO) -> None:

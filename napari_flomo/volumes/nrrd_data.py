@@ -1,10 +1,10 @@
-"""The voxels of an NRRD file: behind its header, in another file or in several.
+"""The voxels of an NRRD file: after its header, or in one or several other files.
 
-pynrrd knows the types and reads the bytes of one file. Unpacking is left to the standard library,
-because pynrrd 1.1 takes packed data without their end, and so without their checksum, for whole;
-reads only the first of several members; unpacks all that a file holds, however much, before it
-compares sizes; and applies a byte skip also to the packed bytes. Text is left to NumPy, because
-pynrrd turns a number too large for its type into another one without a word.
+pynrrd maps the types and reads the raw bytes of one file. The standard library decompresses,
+because pynrrd 1.1 accepts truncated data, and so does not check their checksum; reads only the
+first of several members; decompresses the whole file before it compares sizes; and applies a byte
+skip also to the compressed bytes. NumPy reads text, because in pynrrd a number that is too large
+for its type silently overflows.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.detached import (
+from napari_flomo.volumes.detached_headers import (
     check_existence,
+    check_file_count,
     check_length,
-    check_shares,
     numbered_names,
 )
 from napari_flomo.volumes.nrrd_header import NrrdHeader, is_list
@@ -36,7 +36,7 @@ _TEXT = ("ascii", "hex")
 
 
 def element_type(header: NrrdHeader) -> np.dtype[Any] | None:
-    """Return the type on disk, None for one without numbers."""
+    """Return the type on disk, None if it is not numeric."""
     import nrrd
 
     try:
@@ -47,26 +47,13 @@ def element_type(header: NrrdHeader) -> np.dtype[Any] | None:
 
 
 def _part(header: NrrdHeader, count: int) -> dict[str, Any]:
-    """Return the header of plain elements at the start of a stream."""
-    told = {name: header.fields[name] for name in ("type", "endian")}
-    return {"dimension": 1, "sizes": np.array([count]), "encoding": "raw", **told}
+    """Return the header of raw elements at the start of a stream."""
+    types = {name: header.fields[name] for name in ("type", "endian")}
+    return {"dimension": 1, "sizes": np.array([count]), "encoding": "raw", **types}
 
 
 def read_data(header: NrrdHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Read all elements of an image, one after the other, in the byte order of this computer.
-
-    Parameters
-    ----------
-    header
-        Its sizes were checked against the free memory.
-    dtype
-        On disk.
-
-    Raises
-    ------
-    FlomoError
-        If a file is missing or too short, or the encoding is not supported.
-    """
+    """Read all elements, stored as ``dtype``, into a flat array in native byte order."""
     path, encoding = header.path, header.fields["encoding"]
     if encoding not in ("raw", *_UNPACK, *_TEXT):
         raise FlomoError(
@@ -78,7 +65,7 @@ def read_data(header: NrrdHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
         raise limits.damaged(path, "its NRRD header has an invalid byte skip or line skip")
     sources, within = data_paths(header)
     if "data file" in header.fields:
-        check_shares(path, header.sizes, len(sources), within)
+        check_file_count(path, header.sizes, len(sources), within)
         check_existence(path, sources)
     else:
         sources = [path]
@@ -89,14 +76,9 @@ def read_data(header: NrrdHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def data_paths(header: NrrdHeader) -> tuple[list[Path], int | None]:
-    """Return the files that hold the data, in order, and how many axes each holds if told.
+    """Return the data files in order (none if data follow the header), and the axes in each file.
 
-    Returns
-    -------
-    list of Path
-        Not checked for existence; empty if the data follow the header.
-    int, optional
-        Axes within each file.
+    The files may not exist; the number of axes is None if the header does not state it.
     """
     text = header.fields.get("data file")
     if text is None:
@@ -139,7 +121,7 @@ def _read_part(header: NrrdHeader, source: Path, count: int, dtype: np.dtype[Any
 
 
 def _unpacked(raw: BinaryIO, encoding: str, skip: int, needed: int, dtype: np.dtype[Any]) -> bytes:
-    """Return the plain bytes of packed elements, of which a skip counts those that are plain."""
+    """Return the decoded bytes; ``skip`` counts decoded bytes of compressed data."""
     if encoding in _TEXT:
         raw.seek(skip, io.SEEK_CUR)
         text = raw.read()
@@ -151,7 +133,7 @@ def _unpacked(raw: BinaryIO, encoding: str, skip: int, needed: int, dtype: np.dt
             raise EOFError
         return plain
     unpack, start = _UNPACK[encoding], raw.tell()
-    if skip == -1:  # all but the last, of a number that is known when all is unpacked
+    if skip == -1:  # only the last bytes; how many are before them is known after decompression
         skip = max(0, unpack(raw).seek(0, io.SEEK_END) - needed)
         raw.seek(start)
     with cast(BinaryIO, unpack(raw)) as stream:

@@ -1,9 +1,8 @@
-"""The header of an NRRD file, read by pynrrd, and what it says about axes, space and time.
+"""The header of an NRRD file, read by pynrrd: its axes, space and time.
 
-Lines pass a filter on their way to pynrrd 1.1, which refuses a whole file for a slip in a field
-that is not used, for upper case, for spaces in a vector and for the names behind
-``data file: LIST``, and drops what is not ASCII, so that micrometres become metres and names of
-data files wrong.
+Lines are filtered before pynrrd 1.1 reads them: it rejects a whole file for an error in an unused
+field, for upper case, for spaces in a vector and for names after ``data file: LIST``, and drops
+characters that are not ASCII, so that micrometres become metres and names of data files wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.geometry import Geometry
 
-# All that is used, and not labels, thicknesses or the measurement frame of a diffusion image.
+# The fields in use; not labels, thicknesses or the measurement frame of a diffusion image.
 _FIELDS = ["type", "dimension", "sizes", "endian", "encoding", "kinds", "spacings", "units"]
 _FIELDS += ["space", "space directions", "space origin", "space units"]
 _FIELDS += ["line skip", "byte skip", "data file"]
@@ -48,43 +47,19 @@ _LONGEST_HEADER = 1 << 20
 
 @dataclass(frozen=True)
 class NrrdHeader:
-    """One header, and where its data begin.
-
-    Attributes
-    ----------
-    path
-        The file, named in messages.
-    fields
-        Those that are used, parsed by pynrrd; also what was written ``key:=value``, as text.
-    sizes
-        Lengths of the axes, the fastest first.
-    kinds
-        Kinds of the axes, empty where the file does not tell.
-    directions
-        One vector per axis, None for an axis outside of space.
-    files
-        Lines after ``data file: LIST``.
-    data_start
-        Position behind the header.
-    """
+    """One header; axes are ordered from the fastest to the slowest."""
 
     path: Path
-    fields: dict[str, Any]
+    fields: dict[str, Any]  # fields in use, parsed by pynrrd, and key/value pairs as text
     sizes: list[int]
-    kinds: list[str]
-    directions: list[NDArray[np.float64] | None]
-    files: list[str]
+    kinds: list[str]  # "" if not stated
+    directions: list[NDArray[np.float64] | None]  # None for an axis outside of space
+    files: list[str]  # lines after ``data file: LIST``
     data_start: int
 
 
 def read_header(path: Path) -> NrrdHeader:
-    """Read the text up to the empty line before the data.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing, no NRRD, or its header malformed.
-    """
+    """Read the text up to the empty line before the data; raise if it is malformed."""
     import nrrd
 
     seen: list[str] = []
@@ -98,8 +73,8 @@ def read_header(path: Path) -> NrrdHeader:
     fields["encoding"] = _ENCODINGS.get(fields["encoding"], fields["encoding"])
     sizes = [int(length) for length in fields.get("sizes", ())]
     directions = [
-        # Some writers put NaN or zeros where the standard says none; pynrrd gives NaN for none, or
-        # None if another program in this process has asked it to.
+        # Some writers store NaN or zeros instead of "none"; pynrrd returns NaN for "none", or None
+        # if another program in this process has set this option.
         vector if vector is not None and np.isfinite(vector).all() and vector.any() else None
         for vector in fields.get("space directions", ())
     ]
@@ -108,7 +83,7 @@ def read_header(path: Path) -> NrrdHeader:
 
 
 def _lines(path: Path, stream: BinaryIO, seen: list[str], files: list[str]) -> Iterator[str]:
-    """Yield the lines for pynrrd; append the names of their fields, and those of data files."""
+    """Yield the lines for pynrrd; append field names to ``seen`` and data files to ``files``."""
     seen.append("version")
     magic = stream.readline(16).decode("ascii", errors="replace")
     if not magic.startswith("NRRD"):
@@ -142,18 +117,12 @@ def _lines(path: Path, stream: BinaryIO, seen: list[str], files: list[str]) -> I
 
 
 def is_list(data_file: str) -> bool:
-    """Return True if the field of this value announces one name of a data file per line."""
+    """Return True for a value of ``data file`` that is followed by one file name per line."""
     return re.fullmatch(r"LIST(\s+\d+)?", data_file) is not None
 
 
 def frame_axis_of(header: NrrdHeader) -> int | None:
-    """Return which axis on disk, counted from the fastest, holds frames, if any.
-
-    Raises
-    ------
-    FlomoError
-        If the axes are no image, or hold colours, vectors or segmentation layers.
-    """
+    """Return the frame axis, counted from the fastest, or None; raise if the axes are no image."""
     path, kinds, directions, rank = header.path, header.kinds, header.directions, len(header.sizes)
     if any(key.startswith("Segment1_") for key in header.fields) and rank == 4:
         raise FlomoError(
@@ -164,16 +133,16 @@ def frame_axis_of(header: NrrdHeader) -> int | None:
         if kind not in _FRAME_KINDS | _SPACE_KINDS:
             raise FlomoError(
                 f"{path.name} holds colours or vectors (kind '{kind}'), not one number per voxel; "
-                "save one component as an image of its own."
+                "save one component as a separate image."
             )
     if len(kinds) != rank or len(directions) not in (0, rank):
-        raise limits.damaged(path, "its NRRD header gives no direction for an axis or no kind")
+        raise limits.damaged(path, "its NRRD header has no direction or no kind for an axis")
     if (timed := _time_axis(header)) is not None:
         outside = [timed]
     elif directions:
         outside = [axis for axis, vector in enumerate(directions) if vector is None]
         if any(kinds[axis] in _SPACE_KINDS for axis in outside):
-            raise limits.damaged(path, "its NRRD header gives no direction for an axis in space")
+            raise limits.damaged(path, "its NRRD header has no direction for an axis in space")
     else:
         outside = [axis for axis, kind in enumerate(kinds) if kind in ("list", "time")]
         outside = outside or [3] * (rank == 4)
@@ -195,13 +164,7 @@ def _time_axis(header: NrrdHeader) -> int | None:
 
 
 def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, tuple[str, ...]]:
-    """Return the grid of the axes in space, and what had to be decided for it.
-
-    Raises
-    ------
-    FlomoError
-        If the space is not supported, or the grid impossible.
-    """
+    """Return the grid of the axes in space, and notes for the user about it."""
     path, space = header.path, header.fields["space"]
     vectors = [
         np.pad(vector, (0, 1)) if len(vector) == 2 and space == "" else vector
@@ -213,11 +176,11 @@ def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, t
     width = 3 if _time_axis(header) is None else 4
     if space not in _TO_LPS or any(len(vector) != width for vector in vectors):
         raise FlomoError(
-            f"{path.name} places its axes in the space '{space or 'unnamed'}', which is not "
-            "supported; save it in left-posterior-superior or right-anterior-superior."
+            f"{path.name} uses the space '{space or 'unnamed'}', which is not supported; save it "
+            "in left-posterior-superior or right-anterior-superior."
         )
     vectors = [vector[:3] for vector in vectors]
-    if len(vectors) == 2:  # a single image need not say where the next slice would be
+    if len(vectors) == 2:  # a single image has no slice direction
         normal = np.cross(vectors[0], vectors[1])
         vectors.append(normal / (np.linalg.norm(normal) or 1.0))
     origin = header.fields.get("space origin", np.zeros(3))
@@ -232,7 +195,7 @@ def geometry_of(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, t
 
 
 def _from_spacings(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry, tuple[str, ...]]:
-    """Return the grid along the patient's axes of a file that gives steps alone, or nothing."""
+    """Return the axis-aligned grid of a file without directions."""
     spacings = [float(step) for step in header.fields.get("spacings", ())]
     units = list(header.fields.get("units", ()))
     if frame_axis is not None:
@@ -247,19 +210,19 @@ def _from_spacings(header: NrrdHeader, frame_axis: int | None) -> tuple[Geometry
 
 
 def _millimetres(units: Sequence[str]) -> tuple[float, tuple[str, ...]]:
-    """Return the factor from a unit of length to mm; a unit that is not known counts as mm."""
+    """Return the factor from a unit of length to mm, and a note; 1 for an unknown unit."""
     known = {unit for unit in units if unit in _MILLIMETRES}
     if len(known) != 1 or len(set(units)) != 1:
         return 1.0, ()
     (unit,) = known
-    return _MILLIMETRES[unit], (f"The header gives lengths in {unit}; they were taken to mm.",)
+    return _MILLIMETRES[unit], (f"Lengths in the header are in {unit}; they were converted to mm.",)
 
 
 def frame_step_of(header: NrrdHeader, axis: int) -> float | None:
-    """Return the seconds between frames where the file tells evenly spaced times and their unit.
+    """Return the seconds between frames, None unless the file has evenly spaced times with a unit.
 
-    The fourth dimension of a space counts as seconds where it has no unit, unless its step is 1,
-    the value that means "not set".
+    The fourth dimension of a space counts as seconds if it has no unit, unless its step is 1, which
+    means "not set".
     """
     if _time_axis(header) == axis:
         vector = header.directions[axis]

@@ -1,7 +1,7 @@
 """Photos and plain image files: PNG, JPEG, TIFF.
 
-They carry no millimetres, so their `Geometry` has ``spacing_known`` False, and measurements on
-them stay in pixels. Resolution tags are ignored: they tell the size on paper, not in the patient.
+Their pixel size is unknown, so their `Geometry` has ``spacing_known`` False, and measurements on
+them are in pixels. Resolution tags are ignored: they describe the size on paper.
 """
 
 from __future__ import annotations
@@ -18,31 +18,15 @@ from napari_flomo.volumes import limits
 from napari_flomo.volumes.geometry import Geometry
 from napari_flomo.volumes.volume import SPATIAL_AXES, Volume
 
-_AS_THEY_ARE = {"L", "RGB", "RGBA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+_UNCHANGED = {"L", "RGB", "RGBA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 _FORMATS = ("PNG", "JPEG", "TIFF")
 
 
 def read_photo(path: Path) -> Volume:
-    """Read a photo; the pages of a TIFF are slices.
+    """Read PNG, JPEG or TIFF as (slices, rows, columns, channels?); pages of a TIFF are slices.
 
-    A camera's orientation tag is obeyed, so that rows run down as a person sees the picture.
-    Palettes become colours, one-bit images 0 and 1, grey with alpha loses its alpha.
-
-    Parameters
-    ----------
-    path
-        PNG, JPEG or TIFF.
-
-    Returns
-    -------
-    Volume
-        (slices, rows, columns), with 3 or 4 channels at the end for colour; modality "photo".
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing, none of these formats, damaged, too large for memory, or has pages
-        of different sizes.
+    The orientation tag of a camera is applied. Palettes become colours (3 or 4 channels), one-bit
+    images 0 and 1; grey with alpha loses its alpha.
     """
     with limits.open_file(path) as stream:
         try:
@@ -75,20 +59,9 @@ def read_photo(path: Path) -> Volume:
 
 
 def write_photo(volume: Volume, path: Path) -> None:
-    """Write a photo or its mask as PNG or TIFF, values unchanged.
+    """Write a photo or its mask as PNG or TIFF; raise if geometry or values would be lost.
 
-    Parameters
-    ----------
-    volume
-        On a grid without millimetres. PNG takes one slice of 8- or 16-bit unsigned integers, TIFF
-        several slices and also float32.
-    path
-        ``.png``, ``.tif`` or ``.tiff``.
-
-    Raises
-    ------
-    FlomoError
-        If geometry or values would be lost, or the file cannot be written.
+    PNG stores one slice of 8- or 16-bit unsigned integers, TIFF several slices and also float32.
     """
     png = path.suffix.lower() == ".png"
     name = "PNG" if png else "TIFF"
@@ -129,7 +102,7 @@ def _page(image: Image.Image, path: Path) -> NDArray[Any]:
     mode = upright.mode
     if mode == "1":
         return np.asarray(upright, dtype=np.uint8)
-    if mode not in _AS_THEY_ARE:
+    if mode not in _UNCHANGED:
         target = {"LA": "L", "PA": "RGBA", "P": "RGB", "La": "L", "RGBa": "RGBA"}.get(mode)
         if mode == "P" and "transparency" in upright.info:
             target = "RGBA"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,40 +17,25 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes.geometry import Geometry
 from napari_flomo.volumes.volume import Volume
 
-SliceAxis = Literal["i", "j", "k"]
-
 AXIS_NAMES = ("i", "j", "k")
 """The axes of a file from the fastest to the slowest, as nibabel and 3D Slicer count them."""
 
 LARGER_STEP = 1.5
-"""A step must be this many times the next one to be that of the slices. The two sides of a pixel
-differ by less; thinner slices come in stacks where the number of samples is a better criterion."""
+"""Smallest ratio of the slice step to the other steps; the sides of a pixel differ by less."""
 
 FEWER_SAMPLES = 0.5
-"""An axis must have at most this fraction of the next fewest samples to be that of the slices: a
-stack with cubic voxels covers 60 to 120 mm through the plane and 250 to 400 mm in it."""
+"""Largest ratio of the number of slices to rows and columns: a stack with cubic voxels covers 60 to
+120 mm through the plane and 250 to 400 mm in it."""
 
 Order = tuple[int, int, int]
 
 
 def find_slice_axis(steps: Sequence[float], lengths: Sequence[int]) -> int | None:
-    """Find the slice axis.
+    """Return the index of the slice axis, None if it is ambiguous.
 
-    It is the only axis of length 1, else the axis with a clearly larger step than the others, else
-    the axis with clearly fewer samples.
-
-    Parameters
-    ----------
-    steps
-        Of the three axes, in mm.
-    lengths
-        Their numbers of samples, in the same order.
-
-    Returns
-    -------
-    int or None
-        Index of the axis; None if it is ambiguous, or the largest step and the fewest samples
-        belong to different axes.
+    It is the only axis of length 1, else the axis with a clearly larger step (mm) than the others,
+    else the axis with clearly fewer samples. It is ambiguous if the largest step and the fewest
+    samples belong to different axes.
     """
     single = [axis for axis in range(3) if lengths[axis] == 1]
     if len(single) == 1:
@@ -66,43 +51,6 @@ def find_slice_axis(steps: Sequence[float], lengths: Sequence[int]) -> int | Non
     return by_length[0] if few else None
 
 
-def slice_axis_of(geometry: Geometry, shape: Sequence[int]) -> int | None:
-    """Find the slice axis of an array, see `find_slice_axis`.
-
-    Parameters
-    ----------
-    geometry
-        Grid of the array, its last axis being the columns.
-    shape
-        Lengths of the three axes.
-
-    Returns
-    -------
-    int or None
-        Index into ``shape``; the first axis if the spacing is unknown.
-    """
-    return find_slice_axis(geometry.spacing[::-1], shape) if geometry.spacing_known else 0
-
-
-def axis_index(name: str) -> int:
-    """Return the index in array order of an axis by its name in the file: 2 of ``"i"``.
-
-    Raises
-    ------
-    FlomoError
-        If the name is not in `AXIS_NAMES`.
-    """
-    if name not in AXIS_NAMES:
-        raise FlomoError(f"The slice axis is i, j or k, not {name!r}.")
-    return 2 - AXIS_NAMES.index(name)
-
-
-def order_with_slices_on(axis: int) -> Order:
-    """Return the order of array axes that moves one to the front."""
-    first, second = (other for other in range(3) if other != axis)
-    return axis, first, second
-
-
 def arrange(volume: Volume, slice_axis: str | None = None) -> Volume:
     """Move the slice axis of a volume to the front, without copying voxels.
 
@@ -111,7 +59,8 @@ def arrange(volume: Volume, slice_axis: str | None = None) -> Volume:
     volume
         With axes as stored, or already arranged.
     slice_axis
-        Name of the stored slice axis, one of `AXIS_NAMES`; by default `slice_axis_of`.
+        Name of the stored slice axis, one of `AXIS_NAMES`; by default it is found by
+        steps and lengths.
 
     Returns
     -------
@@ -125,11 +74,15 @@ def arrange(volume: Volume, slice_axis: str | None = None) -> Volume:
         If there is no axis of that name.
     """
     stored = in_stored_order(volume)
+    axis: int | None = 0
     if slice_axis is not None:
-        axis: int | None = axis_index(slice_axis)
-    else:
-        axis = slice_axis_of(stored.geometry, stored.spatial_shape)
-    order = order_with_slices_on(axis or 0)
+        if slice_axis not in AXIS_NAMES:
+            raise FlomoError(f"The slice axis is i, j or k, not {slice_axis!r}.")
+        axis = 2 - AXIS_NAMES.index(slice_axis)
+    elif stored.geometry.spacing_known:
+        axis = find_slice_axis(stored.geometry.spacing[::-1], stored.spatial_shape)
+    first, second = (other for other in range(3) if other != (axis or 0))
+    order = (axis or 0, first, second)
     if order == volume.storage and volume.slice_axis_known == (axis is not None):
         return volume
     return replace(
@@ -167,7 +120,7 @@ def slice_axis_note(volume: Volume) -> str:
 def ask_for_axis(volume: Volume) -> str:
     """Return an error message about an ambiguous slice axis."""
     stored = in_stored_order(volume)
-    told = [
+    axes = [
         f"{name} has {length} samples of {step:.3g} mm"
         for name, length, step in zip(
             AXIS_NAMES, stored.spatial_shape[::-1], stored.geometry.spacing, strict=True
@@ -175,7 +128,7 @@ def ask_for_axis(volume: Volume) -> str:
     ]
     return (
         "It is not clear along which axis of the image the slices lie: "
-        f"{told[0]}, {told[1]} and {told[2]}; say which one (flomo segment --slice-axis i, j or k; "
+        f"{axes[0]}, {axes[1]} and {axes[2]}; choose one (flomo segment --slice-axis i, j or k; "
         "slice_axis in Python; 'Slices along' in the panel)."
     )
 

@@ -29,32 +29,30 @@ class Volume:
         order, so it runs (columns, rows, slices), the reverse of the array.
     axes
         Names of the array's dimensions: a subset of ("classes", "frames", "slices", "rows",
-        "columns", "channels") in this order. Slices, rows and columns are always there; a photo has
-        one slice. Classes are a network's, channels a photo's red, green, blue and alpha.
+        "columns", "channels") in this order. Slices, rows and columns are required; a photo has one
+        slice. Classes are a network's, channels a photo's red, green, blue and alpha.
     modality
-        "MR", "CT", "US", ... as DICOM names it, "photo", or None when the file does not say.
+        DICOM modality ("MR", "CT", "US", ...), "photo", or None if unknown.
     source
-        Short name of where it came from: no folder and nothing about the patient.
+        Short name of its origin, without folder and patient data.
     frame_step
-        Seconds between frames, or None when unknown.
+        Seconds between frames, or None if unknown.
     extra
-        What a writer needs to repeat the original header (never text from it).
+        Header fields for a writer to repeat (never text).
     notes
-        Sentences for the user about what the reader had to decide, such as which of two
-        contradicting spacings it used. They name no file, folder or patient. Empty where the
-        file was clear.
+        Sentences for the user about how ambiguous input was interpreted, such as which of two
+        contradictory spacings was used. They name no file, folder or patient.
     storage
-        For slices, rows and columns, which axis of the stored array each of them is: (1, 0, 2)
-        where the slices lie along the second of the stored axes (in array order). `write` puts
-        them back into that order.
+        For slices, rows and columns, the axis of the stored array: (1, 0, 2) if the slices lie
+        along the second of the stored axes (in array order). `write` restores that order.
     slice_axis_known
-        False for a file whose geometry does not tell which axis is the slice axis; it is then kept
-        in its stored order, see `napari_flomo.volumes.slice_axis`.
+        False if the slice axis is ambiguous; the stored order is kept then, see
+        `napari_flomo.volumes.slice_axis`.
 
     Raises
     ------
     FlomoError
-        If names and dimensions do not fit, an axis has no elements, or values are not real numbers.
+        If names and dimensions do not match, an axis is empty, or values are not real numbers.
     """
 
     data: NDArray[Any]
@@ -73,7 +71,7 @@ class Volume:
         data = np.asarray(self.data)
         if axes != tuple(a for a in AXES if a in axes) or not set(SPATIAL_AXES) <= set(axes):
             raise FlomoError(
-                f"The axes {axes} are not understood; name them in the order {AXES}, always with "
+                f"The axes {axes} are not valid; name them in the order {AXES}, always with "
                 f"{SPATIAL_AXES}."
             )
         if data.ndim != len(axes):
@@ -110,19 +108,19 @@ class Volume:
             2-D (rows, columns), 3-D (slices, rows, columns) or 4-D (frames, slices, rows,
             columns), unless ``axes`` says otherwise.
         spacing
-            Millimetres between slices, rows and columns: the order of the **array**, as numpy and
-            napari users hold it (`Geometry.spacing` is the reverse). Two numbers for rows and
-            columns do where there is one slice. Not given: unknown, 1 pixel.
+            Millimetres between slices, rows and columns, the order of the **array** as in numpy and
+            napari (`Geometry.spacing` is the reverse); two numbers for a single slice. By default
+            unknown: 1 pixel.
         axes
             Names of the dimensions; slices may be left out for a single image.
         fields
-            Further fields of `Volume`; ``geometry`` instead of ``spacing`` where the grid is
-            turned or shifted.
+            Further fields of `Volume`; ``geometry`` instead of ``spacing`` for a rotated or shifted
+            grid.
 
         Raises
         ------
         FlomoError
-            If the rank, axes, spacing or values make no image.
+            If the rank, axes, spacing or values are not valid for an image.
         """
         array = np.asarray(data)
         if axes is None:
@@ -201,11 +199,11 @@ class Volume:
         Parameters
         ----------
         data
-            Array that has as many slices, rows and columns as this volume, and as many frames
-            where it has frames.
+            Array with as many slices, rows, columns and (if it has a frames axis) frames as this
+            volume.
         axes
-            Its axes. Not given: those of this volume, less channels or frames when the number of
-            dimensions says so.
+            Its axes; by default those of this volume, without channels or frames if the array has
+            fewer dimensions.
         changes
             Other fields of `Volume` to change, such as ``modality``.
 
@@ -233,7 +231,7 @@ class Volume:
 
 
 def _axis_aligned(spacing: Sequence[float] | None) -> Geometry:
-    """Grid along the patient's axes from a spacing in array order."""
+    """Return a grid along the patient's axes from a spacing in array order."""
     if spacing is None:
         return Geometry.unknown()
     steps = [float(step) for step in spacing]

@@ -54,13 +54,13 @@ def test_pull_verify_and_remove(
 
     weights.write_bytes(b"damaged")
     assert cli.main(["models", "verify"]) == 2
-    assert f"fetch them again with: flomo models pull {published}" in capsys.readouterr().out
+    assert f"download them again with: flomo models pull {published}" in capsys.readouterr().out
     answer(capsys, "pull", published)
     assert answer(capsys, "verify", published)["models"][0]["problem"] is None
 
     assert answer(capsys, "remove", published)["freed"] > 10_000
     assert cli.main(["models", "remove", published]) == 2
-    assert capsys.readouterr().err.startswith(f"flomo: {published} was not fetched")
+    assert capsys.readouterr().err.startswith(f"flomo: {published} was not downloaded")
 
 
 def test_text_output(published: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_errors_are_one_sentence(
     for arguments, said in (
         (["pull", "hf:team/nothing"], "team/nothing"),
         (["pull", "unet"], "There is no model named 'unet'"),
-        (["info", "hf:team/nothing"], "fetch it with: flomo models pull hf:team/nothing"),
+        (["info", "hf:team/nothing"], "download it with: flomo models pull hf:team/nothing"),
         (["push", "/nowhere", "--repo", "team/x"], "no model folder /nowhere"),
     ):
         assert cli.main(["models", *arguments]) == 2

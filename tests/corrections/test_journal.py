@@ -22,7 +22,7 @@ from napari_flomo.corrections import (
     Stroke,
     discard,
     identity,
-    layout,
+    journal_files,
     replay,
     unfinished,
 )
@@ -288,7 +288,7 @@ def test_what_a_crash_left_is_offered_once_and_the_living_is_not(
 def test_opened_while_another_program_only_looks(tmp_path: Path, journal: Journal) -> None:
     journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
     journal.close()
-    looking = layout.acquire_lock(journal.folder)  # as `unfinished` does, for a moment
+    looking = journal_files.acquire_lock(journal.folder)  # as `unfinished` does, for a moment
     threading.Timer(0.2, looking.release).start()
     with Journal.open(journal.folder) as again:
         assert again.strokes == 1

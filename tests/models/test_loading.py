@@ -232,7 +232,7 @@ def test_weights_and_card_must_fit(make_model: Make) -> None:
     with pytest.raises(FlomoError, match=rf"{name} has the shape \(3, 5\) instead of"):
         load_network(folder)
     rewrite(folder, good | {"surplus": torch.zeros(3)})
-    with pytest.raises(FlomoError, match="surplus has no place"):
+    with pytest.raises(FlomoError, match="no tensor surplus"):
         load_network(folder)
 
 

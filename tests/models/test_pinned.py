@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import PinnedFile, cache_folder, fetch_pinned_file
+from napari_flomo.models import PinnedFile, cache_folder, download_pinned_file
 
 WEIGHTS = bytes(range(256)) * 40
 
@@ -34,20 +34,20 @@ def encoder(commit: str, **changes: Any) -> PinnedFile:
 
 def test_pinned_file(hub: Any) -> None:
     commit = hub.add("timm/resnet", {"model.safetensors": WEIGHTS, "config.json": b"{}"})
-    path = fetch_pinned_file(encoder(commit))
+    path = download_pinned_file(encoder(commit))
     assert path.read_bytes() == WEIGHTS
     asked = len(hub.seen)
-    assert fetch_pinned_file(encoder(commit)) == path
+    assert download_pinned_file(encoder(commit)) == path
     assert len(hub.seen) == asked
     path.write_bytes(WEIGHTS[::-1])
-    assert fetch_pinned_file(encoder(commit)).read_bytes() == WEIGHTS
+    assert download_pinned_file(encoder(commit)).read_bytes() == WEIGHTS
     assert path.with_name("model.safetensors.bad").exists()
 
 
 def test_invalid_pinned_file(hub: Any) -> None:
     commit = hub.add("timm/resnet", {"model.safetensors": WEIGHTS})
     with pytest.raises(FlomoError, match=r"model\.safetensors"):
-        fetch_pinned_file(encoder(commit, sha256="0" * 64))
+        download_pinned_file(encoder(commit, sha256="0" * 64))
     assert not [path for path in cache_folder().rglob("*.safetensors") if path.is_file()]
     with pytest.raises(FlomoError, match="because opening a pickle can run"):
         encoder(commit, file="pytorch_model.bin")

@@ -103,7 +103,7 @@ def test_uploaded_content_is_verified(
     monkeypatch.setattr(repository, "commit", lose)
     with pytest.raises(FlomoError) as caught:
         upload(files, "lab/heart")
-    sentence(caught, "something else", "do not use")
+    sentence(caught, "has another", "do not use")
 
 
 def test_xet_storage_fails(hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:

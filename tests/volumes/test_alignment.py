@@ -89,7 +89,7 @@ def test_rounding_is_accepted(labels: Volume) -> None:
     ],
 )
 def test_another_place_is_refused_with_how_far(labels: Volume, far: str) -> None:
-    with pytest.raises(FlomoError, match=f"another place, up to {far}" if far[0] != "v" else far):
+    with pytest.raises(FlomoError, match=f"shifted by up to {far}" if far[0] != "v" else far):
         align_labels(labels, IMAGE)
     assert not same_place(labels, IMAGE)
 
@@ -105,7 +105,7 @@ def test_photos_go_by_their_shape() -> None:
     np.testing.assert_array_equal(align_labels(mask, photo).data, CODES[:1])
     with pytest.raises(FlomoError, match="do not fit"):
         align_labels(Volume.from_array(CODES[0].T), photo)
-    with pytest.raises(FlomoError, match="labels do not say where"):
+    with pytest.raises(FlomoError, match="labels do not have a spacing"):
         align_labels(Volume.from_array(CODES), IMAGE)
 
 

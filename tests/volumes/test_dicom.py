@@ -176,7 +176,7 @@ def test_a_file_of_a_localizer_stays_alone(tmp_path: Path, write_dicom: Callable
         write_dicom(tmp_path / f"{number}", pixels(number, 0), tags)
     volume = read(tmp_path / "1")
     np.testing.assert_array_equal(volume.data, [pixels(1, 0)])
-    assert "read alone" in volume.notes[0]
+    assert "only this file was read" in volume.notes[0]
 
 
 def test_ultrasound_film_in_colour(tmp_path: Path, write_dicom: Callable) -> None:
@@ -197,7 +197,7 @@ def test_ultrasound_film_in_colour(tmp_path: Path, write_dicom: Callable) -> Non
 def test_frames_without_a_place_are_refused(tmp_path: Path, write_dicom: Callable) -> None:
     tags = plane(0) | {"0008,0016": "1.2.840.10008.5.1.4.1.1.4.1", "0028,0008": 3}
     write_dicom(tmp_path / "enhanced.dcm", np.zeros((3, 4, 6), np.int16), tags)
-    with pytest.raises(FlomoError, match="holds 3 images, but does not say where"):
+    with pytest.raises(FlomoError, match="holds 3 images without their positions"):
         read(tmp_path / "enhanced.dcm")
 
 
@@ -294,9 +294,9 @@ def test_a_shifted_slice_is_refused(tmp_path: Path, write_dicom: Callable) -> No
     [
         ({"0020,0037": "1\\0\\0\\0\\1\\0"}, "differ in direction"),
         ({"0028,0030": "2\\2"}, "differ in direction or pixel size"),
-        ({"0020,0032": None}, "does not say its position"),
-        ({"0020,0037": None}, "does not say its orientation"),
-        ({"0020,0032": "1\\2"}, "does not say its position"),
+        ({"0020,0032": None}, "has no position in its header"),
+        ({"0020,0037": None}, "has no orientation in its header"),
+        ({"0020,0032": "1\\2"}, "has no position in its header"),
     ],
 )
 def test_images_that_do_not_belong_together(
@@ -327,7 +327,7 @@ def test_magnitude_and_phase_are_not_frames(tmp_path: Path, write_dicom: Callabl
 def test_phases_without_any_order(tmp_path: Path, write_dicom: Callable) -> None:
     for number in range(2):
         write_dicom(tmp_path / f"{number}", pixels(0, number), plane(0))
-    with pytest.raises(FlomoError, match="tells their order"):
+    with pytest.raises(FlomoError, match="gives their order"):
         read(tmp_path)
 
 
@@ -346,7 +346,7 @@ def test_a_damaged_length_is_not_believed(tmp_path: Path, write_dicom: Callable)
     content = path.read_bytes()
     at = content.index(b"\xe0\x7f\x10\x00OW") + 8
     path.write_bytes(content[:at] + b"\0\0\0\x7f" + content[at + 4 :])
-    with pytest.raises(FlomoError, match=r"damaged or cut"):
+    with pytest.raises(FlomoError, match=r"damaged or truncated"):
         read(path)
 
 

@@ -81,7 +81,7 @@ def test_numbers_of_phases_that_contradict_their_times(export: Any) -> None:
 def test_every_second_slice_missing(export: Any) -> None:
     volume = read(export(lambda one, s, p: s != 1))
     assert volume.notes == (
-        "The slices are 20.00 mm apart where their headers say 10.00 mm; some may be missing.",
+        "The slices are 20.00 mm apart, but their headers say 10.00 mm; some may be missing.",
     )
 
 

@@ -131,7 +131,7 @@ def test_big_endian_and_detached_data(tmp_path: Path) -> None:
     for skips in ({"line_skip": "1", "byte_skip": "2"}, {"byte_skip": "-1"}):
         path = save(tmp_path / "image.nhdr", DATA[0], data_file="voxels.raw", **skips)
         np.testing.assert_array_equal(read(path).data, DATA[0])
-    with pytest.raises(FlomoError, match=r"no file .*gone.raw"):
+    with pytest.raises(FlomoError, match=r"gone.raw, which is missing"):
         read(save(tmp_path / "image.nhdr", DATA[0], data_file="gone.raw"))
 
 
@@ -147,7 +147,7 @@ def test_only_spacings_or_nothing_known(tmp_path: Path) -> None:
     ("fields", "words"),
     [
         ({"kinds": "domain domain RGB-color"}, "colours or vectors"),
-        ({"kinds": "domain domain"}, "no direction for an axis"),
+        ({"kinds": "domain domain"}, "no direction or no kind"),
         ({"space_directions": "(2,0,0) (0,3,0) (0,0,0)"}, "no direction for an axis"),
         ({"space_directions": "(2,0,0) (0,3,0) (1,1,4)"}, "right angles"),
         ({"space": "scanner-xyz-time"}, "not supported"),
@@ -182,9 +182,9 @@ def test_a_list_of_files(tmp_path: Path) -> None:
     volume = read(detached(tmp_path / "slices.nhdr", DATA[0], "LIST", *names))
     np.testing.assert_array_equal(volume.data, DATA[0])
     assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
-    with pytest.raises(FlomoError, match="names 2 data files, among which"):
+    with pytest.raises(FlomoError, match="cannot be divided among 2 data files"):
         read(detached(tmp_path / "two.nhdr", DATA[0], "LIST", *names[:2]))
-    with pytest.raises(FlomoError, match=r"there is no file .*s 7\.raw"):
+    with pytest.raises(FlomoError, match=r".*s 7\.raw, which is missing"):
         read(detached(tmp_path / "gone.nhdr", DATA[0], "LIST", *names[:2], "s 7.raw"))
     (tmp_path / "s 1.raw").write_bytes(DATA[0, 1].tobytes()[:-2])
     with pytest.raises(FlomoError, match=r"s 1\.raw cannot be read"):
@@ -236,7 +236,7 @@ def test_skipped_bytes_count_unpacked(encoding: str, skip: str, tmp_path: Path) 
     (tmp_path / "image.nii.gz").write_bytes(members)
     np.testing.assert_array_equal(read(path).data, DATA[0])
     (tmp_path / "image.nii.gz").write_bytes(members[:-1])
-    with pytest.raises(FlomoError, match="damaged or cut short"):
+    with pytest.raises(FlomoError, match="damaged or truncated"):
         read(path)
     attached = tmp_path / "image.nrrd"
     head = save(attached, DATA[0], **fields, line_skip="1").read_bytes().partition(b"\n\n")[0]
@@ -255,7 +255,7 @@ def test_numbers_that_do_not_fit_their_type_are_not_turned_into_others(tmp_path:
     whole = path.read_bytes()
     for wrong in (b" 70059", b" 5.9", b" x", b" 59 60"):
         path.write_bytes(whole.removesuffix(b" 59") + wrong)
-        with pytest.raises(FlomoError, match="damaged or cut short"):
+        with pytest.raises(FlomoError, match="damaged or truncated"):
             read(path)
 
 

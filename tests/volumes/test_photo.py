@@ -96,7 +96,7 @@ def test_tiff_holds_stacks_and_floats(tmp_path: Path) -> None:
         (Volume.from_array(GREY), "mask.jpg", "not a known image format"),
         (Volume.from_array(COLOUR, axes=("rows", "columns", "channels")), "a.nii.gz", "colour"),
         (Volume.from_array(COLOUR, axes=("rows", "columns", "channels")), "a.nrrd", "channels"),
-        (Volume.from_array(GREY), "mask.mha", "claim that pixels are 1 mm"),
+        (Volume.from_array(GREY), "mask.mha", "unknown pixel size"),
     ],
 )
 def test_nothing_is_lost_silently(volume: Volume, name: str, words: str, tmp_path: Path) -> None:

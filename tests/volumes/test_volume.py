@@ -68,9 +68,9 @@ def test_other_values_on_the_same_grid() -> None:
         (np.zeros((1, 1, 1, 1, 1)), None, "5 dimensions"),
         (np.zeros((2, 2, 2), complex), None, "complex128"),
         (np.array([[["a"]]]), None, "not real numbers"),
-        (np.zeros((2, 2, 2)), ("rows", "slices", "columns"), "not understood"),
-        (np.zeros((2, 2, 2)), ("time", "rows", "columns"), "not understood"),
-        (np.zeros((2, 2, 2)), ("slices", "rows"), "not understood"),
+        (np.zeros((2, 2, 2)), ("rows", "slices", "columns"), "not valid"),
+        (np.zeros((2, 2, 2)), ("time", "rows", "columns"), "not valid"),
+        (np.zeros((2, 2, 2)), ("slices", "rows"), "not valid"),
         (np.zeros((2, 2)), ("slices", "rows", "columns"), "one name for each"),
     ],
 )

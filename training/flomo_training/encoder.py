@@ -11,7 +11,7 @@ from torch import nn
 
 from flomo_training.recipe import EncoderWeights
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import PinnedFile, fetch_pinned_file
+from napari_flomo.models import PinnedFile, download_pinned_file
 from napari_flomo.networks import Encoder, load_encoder
 
 
@@ -55,7 +55,7 @@ def _read(weights: EncoderWeights) -> bytes:
             weights.size or 0,
             weights.sha256 or "",
         )
-        return fetch_pinned_file(pin).read_bytes()
+        return download_pinned_file(pin).read_bytes()
     path = Path(weights.file)
     try:
         content = path.read_bytes()

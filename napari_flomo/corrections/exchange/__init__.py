@@ -1,4 +1,4 @@
-"""Corrections for other tools and from them: nnU-Net, BIDS, MONAI, other stores."""
+"""Export and import of corrections: nnU-Net, BIDS, MONAI, other stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a store is exported: a choice of corrections, as volumes for one frame each."""
+"""Select corrections for an export, as cases of one frame each."""
 
 from __future__ import annotations
 
@@ -17,76 +17,42 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Selection:
-    """Which corrections to export.
-
-    Parameters
-    ----------
-    states
-        In which state they are.
-    model
-        Name of the model that was corrected; None takes all.
-    """
+    """Which corrections to export: by state, and by the name of the corrected model (None: all)."""
 
     states: tuple[State, ...] = ("accepted",)
     model: str | None = None
 
-    def takes(self, record: Record) -> bool:
-        """Return True if a correction is chosen."""
+    def includes(self, record: Record) -> bool:
+        """Return True if a correction is selected."""
         name = None if record.model is None else record.model.name
         return record.state in self.states and self.model in (None, name)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One frame of which a person saw at least one slice.
+    """One frame with at least one checked slice; axes slices, rows, columns."""
 
-    Attributes
-    ----------
-    name
-        ``flomo-ID-frame``: letters, digits and dashes.
-    group
-        Cases of one group belong into one fold.
-    image, labels
-        Axes slices, rows, columns; codes as in the store.
-    seen
-        Slices that a person looked at.
-    """
-
-    name: str
-    group: str
+    name: str  # flomo-ID-frame
+    group: str  # kept in one fold
     image: Volume
-    labels: Volume
+    labels: Volume  # codes as in the store
     seen: tuple[int, ...]
 
 
-class Chosen:
-    """The chosen corrections of a store, which share one table of structures.
-
-    Parameters
-    ----------
-    store
-        Where they are.
-    selection
-        Which.
+class SelectedCorrections:
+    """The selected corrections of a store; raise if there are none, or their codes differ.
 
     Attributes
     ----------
-    records
-        Of the chosen corrections.
     skipped
-        Why a correction was left out, one sentence each; grows while they are read.
-
-    Raises
-    ------
-    FlomoError
-        If there are none, or their codes mean different things.
+        One sentence for each correction that could not be read.
     """
 
     def __init__(self, store: CorrectionStore, selection: Selection) -> None:
         self.store = store
         self.skipped: list[str] = []
         self.records = [
-            record for record in store.records(self.skipped.append) if selection.takes(record)
+            record for record in store.records(self.skipped.append) if selection.includes(record)
         ]
         if not self.records:
             states = " or ".join(selection.states)
@@ -97,27 +63,27 @@ class Chosen:
         if len(tables) > 1:
             shown = " and ".join(_shown(dict(table)) for table in sorted(tables)[:2])
             raise FlomoError(
-                f"The corrections do not mean the same by their codes ({shown}); export those of "
-                "one model at a time with --model."
+                f"The corrections have different label tables ({shown}); export those of one model "
+                "at a time with --model."
             )
 
     @property
     def structures(self) -> dict[int, str]:
-        """What the codes stand for."""
+        """Names by code."""
         return self.records[0].codes
 
     @property
     def modality(self) -> str:
-        """The modality of all images; "image" where it is unknown or differs."""
+        """The modality of all images; "image" if it is unknown or differs."""
         found = {record.image.modality for record in self.records}
         return (found.pop() or "image") if len(found) == 1 else "image"
 
     def consecutive(self) -> dict[int, int]:
-        """Return 1, 2, 3, ... for the codes in ascending order, as trainers want them."""
+        """Return 1, 2, 3, ... for the codes in ascending order."""
         return {code: number for number, code in enumerate(sorted(self.structures), 1)}
 
     def corrections(self) -> Iterator[tuple[Record, Correction, Volume]]:
-        """Yield records, corrections and their images; what cannot be used is `skipped`."""
+        """Yield records, corrections and their images; add others to `skipped`."""
         for record in self.records:
             try:
                 correction = self.store.read(record.id)
@@ -131,14 +97,14 @@ class Chosen:
                 )
             elif "channels" in correction.image.axes:
                 self.skipped.append(
-                    f"The image of correction {record.id} has colours, which this export cannot "
-                    "hold; it was left out."
+                    f"The image of correction {record.id} has colours, which cannot be exported; "
+                    "it was left out."
                 )
             else:
                 yield record, correction, correction.image
 
     def cases(self) -> Iterator[Case]:
-        """Yield the frames that a person saw slices of."""
+        """Yield the frames with checked slices."""
         for record, correction, image in self.corrections():
             for frame in sorted({frame for frame, _ in correction.seen}):
                 yield Case(
@@ -159,19 +125,9 @@ def recoded(labels: Volume, table: Mapping[int, int]) -> Volume:
 
 
 def folds(groups: Sequence[str], count: int = FOLDS) -> dict[str, int]:
-    """Spread groups over folds of like size; the same groups always give the same folds.
+    """Return a fold, from 0, for each group, so that folds have similar numbers of cases.
 
-    Parameters
-    ----------
-    groups
-        The group of every case.
-    count
-        How many folds; fewer when there are fewer groups.
-
-    Returns
-    -------
-    dict
-        The fold of each group, from 0.
+    ``groups`` has the group of every case. The result is deterministic.
     """
     sizes = Counter(groups)
     loads = [0] * min(count, len(sizes))

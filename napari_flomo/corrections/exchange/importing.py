@@ -1,4 +1,4 @@
-"""Corrections from elsewhere: another store, or images and labels in the manner of nnU-Net."""
+"""Import corrections from another store, or images and labels as in nnU-Net."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """Result of an import.
 
     Attributes
     ----------
     added
-        Corrections, or revisions of them, that are new.
+        Number of new corrections or revisions.
     known
-        Such as the store knew already, or had deleted.
+        Number of those that were in the store already, or had been deleted.
     skipped
-        Why others were left out, one sentence each.
+        One sentence for each that was left out.
     """
 
     added: int
@@ -43,22 +43,22 @@ class Imported:
 def import_folder(
     store: CorrectionStore, folder: PathLike, *, reader: str = "import", patient: str | None = None
 ) -> Imported:
-    """Take over what another folder holds; to repeat it changes nothing.
+    """Add the corrections of another folder to a store; repeating it changes nothing.
 
     Parameters
     ----------
     store
-        To add to.
+        The store to add to.
     folder
-        Another store (all revisions come along), or a folder with ``imagesTr`` and ``labelsTr`` (or
-        ``images`` and ``labels``) whose files have the same names; ``dataset.json`` names the codes
-        where it is there. Such labels count as accepted, and all their slices as seen, unless they
-        hold nnU-Net's "ignore" label.
+        Another store (with all revisions), or a folder with ``imagesTr`` and ``labelsTr`` (or
+        ``images`` and ``labels``) whose files have the same names; an optional ``dataset.json``
+        names the codes. These labels count as accepted, and their slices as seen, unless they have
+        nnU-Net's "ignore" label.
     reader
-        Alias for whoever drew the labels of a data set; those of a store keep theirs.
+        Alias of the reader of a data set; corrections of a store keep theirs.
     patient
         For data sets: a regular expression whose first group (or whole match) is the patient in a
-        file's name. The name is hashed. Without it every image is its own group.
+        file's name. The name is hashed. By default every image is its own group.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def import_folder(
 
 
 def find_source(folder: PathLike) -> CorrectionStore | DataSet:
-    """Return what a folder holds.
+    """Return the store or data set in a folder.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def find_source(folder: PathLike) -> CorrectionStore | DataSet:
 
 
 def _import_store(store: CorrectionStore, source: CorrectionStore) -> Imported:
-    """Merge all revisions in the order in which they were made."""
+    """Merge all revisions in their order."""
     skipped: list[str] = []
     if source.folder.resolve() == store.folder.resolve():
         raise FlomoError("A store cannot be imported into itself; give another one.")
@@ -104,7 +104,7 @@ def _import_store(store: CorrectionStore, source: CorrectionStore) -> Imported:
                 skipped.append(f"{error} It was left out.")
     records.sort(key=lambda record: record.sequence)
     mine = {record.image.sha256: record.group for record in store.records(lambda _: None)}
-    # Salts differ, so a patient's group is only known to be the same by an image in both stores.
+    # Salts differ, so only an image in both stores shows which groups are the same patient.
     groups = {r.group: mine[r.image.sha256] for r in records if r.image.sha256 in mine}
     added = known = 0
     for record in records:
@@ -148,7 +148,7 @@ def _import_dataset(
 
 @dataclass(frozen=True)
 class _Table:
-    """What codes stand for, and the code of what nobody labelled."""
+    """Names by code, and the code of unlabelled voxels."""
 
     structures: dict[int, str]
     ignore: int | None = None
@@ -170,22 +170,14 @@ def _correction(image: Volume, labels: Volume, table: _Table) -> Correction:
 
 @dataclass(frozen=True)
 class DataSet:
-    """Two folders whose files belong together by name.
+    """Two folders with images and labels of the same names."""
 
-    Attributes
-    ----------
-    folder
-        Where ``dataset.json`` may lie.
-    images, labels
-        The two folders.
-    """
-
-    folder: Path
+    folder: Path  # with an optional dataset.json
     images: Path
     labels: Path
 
     def table(self) -> _Table:
-        """Return what the codes stand for."""
+        """Return the label table."""
         path = self.folder / "dataset.json"
         if not path.exists():
             return _Table(self._found_codes())
@@ -194,8 +186,8 @@ class DataSet:
             return _named_codes(content["labels"])
         except (OSError, SchemaError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise FlomoError(
-                f'{path} does not say what the labels mean: it needs "labels" as in nnU-Net, one '
-                "whole number for each name."
+                f'{path} has no valid label table: it needs "labels" as in nnU-Net, one whole '
+                "number for each name."
             ) from error
 
     def pairs(self, skipped: list[str]) -> Iterator[tuple[str, Path, Path]]:

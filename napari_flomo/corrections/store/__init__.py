@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from napari_flomo.corrections.store.correction import (
     Correction,
+    FrameSlice,
     ModelReference,
-    Place,
     State,
     check_alias,
 )
@@ -27,10 +27,10 @@ __all__ = [
     "Correction",
     "CorrectionStore",
     "Finding",
+    "FrameSlice",
     "HistoryEntry",
     "ImageEntry",
     "ModelReference",
-    "Place",
     "Record",
     "State",
     "StoredFile",

@@ -1,4 +1,4 @@
-"""A correction on its way into a store: of which image it is, and what it says."""
+"""A correction to be added to a store, with the identity of its image."""
 
 from __future__ import annotations
 
@@ -20,28 +20,14 @@ from napari_flomo.volumes import Volume, same_place
 
 @dataclass(frozen=True)
 class Addition:
-    """A correction on its way into a store.
-
-    Parameters
-    ----------
-    correction
-        What to add.
-    image_hash
-        `identity` of its image, checked.
-    """
+    """A correction to be added, and the verified `identity` of its image."""
 
     correction: Correction
     image_hash: str
 
     @classmethod
     def of(cls, correction: Correction, layout: Layout, settings: Settings) -> Addition:
-        """Check that a correction is of the image that it names.
-
-        Raises
-        ------
-        FlomoError
-            If it is not, or its labels do not lie on the image as the store has it.
-        """
+        """Verify that a correction belongs to its image hash."""
         claimed, image = correction.image_hash, correction.image
         if image is not None and not np.isfinite(image.data).all():
             raise FlomoError("The image has values that are not finite; a store cannot keep it.")
@@ -57,8 +43,8 @@ class Addition:
         if stored is not None and same_image(stored, image):
             return cls(correction, claimed)
         raise FlomoError(
-            "This correction belongs to another image: the hash that it names is not that of its "
-            "image; open the image that was corrected."
+            "This correction belongs to another image: its image has another hash; open the image "
+            "that was corrected."
         )
 
     def id(self, settings: Settings, generation: int) -> str:
@@ -71,17 +57,17 @@ class Addition:
         return settings.token("correction", self.image_hash, reader, codes, str(generation))
 
     def image_entry(self, copy: StoredFile | None) -> ImageEntry:
-        """Return what the record says of the image."""
+        """Return the image entry of the record."""
         image = self.correction.image
         modality = image.modality if image is not None else None
-        # The text is from the file's header: a code such as MR may pass, nothing longer.
+        # The text is from the file's header: only a code such as MR is stored.
         known = modality if modality and modality.isalpha() and len(modality) <= 8 else None
         return ImageEntry(self.image_hash, shape_of(self.correction.corrected), known, copy)
 
     def digest(self, group: str) -> str:
-        """Return the hash of what the correction says, whoever wrote it down when."""
+        """Return the hash of the content, independent of time and software."""
         correction = self.correction
-        said = {
+        content = {
             "image": self.image_hash,
             "group": group,
             "reader": correction.reader,
@@ -91,18 +77,17 @@ class Addition:
             "seen": list(correction.seen),
             "labels": [_voxels(correction.proposed), _voxels(correction.corrected)],
         }
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def stored_image(layout: Layout, settings: Settings, image_hash: str) -> Volume | None:
     """Return the copy of an image, None if the store has none."""
-    for path in sorted(layout.images.glob(f"{settings.token('image', image_hash)}.*")):
-        return read_stored(path)
-    return None
+    paths = sorted(layout.images.glob(f"{settings.token('image', image_hash)}.*"))
+    return read_stored(paths[0]) if paths else None
 
 
 def same_image(first: Volume, second: Volume) -> bool:
-    """Return True if two images have the same voxels at the same place."""
+    """Return True if two images have the same voxels on the same grid."""
     return (
         first.axes == second.axes
         and np.array_equal(first.data, second.data)

@@ -1,4 +1,4 @@
-"""What a person said about an image: what was proposed, what it should be, what was looked at."""
+"""A person's correction of an image: proposed and corrected labels, and the checked slices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Volume, align_labels
 
 State = Literal["draft", "accepted", "rejected"]
-Place = tuple[int, int]
+FrameSlice = tuple[int, int]
 """Frame and slice, counted from 0; an image without frames has frame 0."""
 
 LARGEST_CODE = 65535
@@ -57,49 +57,48 @@ class ModelReference:
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """A person's verdict on the labels of one image.
+    """A person's correction of the labels of one image.
 
     Parameters
     ----------
     image
         The image; None when a store holds only a reference to it.
     corrected
-        Labels as the person left them: integers on the grid of the image, without channels.
+        Labels of the person: integers on the grid of the image, without channels.
     structures
-        What the codes stand for: ``{1: "RV", 2: "myocardium"}``. 0 is always the background.
+        Names by code: ``{1: "RV", 2: "myocardium"}``. 0 is always the background.
     proposed
-        Labels as the network gave them; None for labels that were drawn from nothing.
+        Labels of the network; None for labels that were drawn without a proposal.
     seen
-        Frames and slices that the person looked at, changed or not. To have looked and left alone
-        is information; a slice that nobody looked at teaches nothing.
+        Frames and slices that the person checked, changed or not. Only these are used for training.
     state
-        ``"draft"`` (work goes on), ``"accepted"``, or ``"rejected"`` (not to be learnt from).
+        ``"draft"`` (in progress), ``"accepted"``, or ``"rejected"`` (not used for training).
     seconds
         Time that the person spent.
     reader
         Alias of the person: letters, digits, ``.``, ``_`` and ``-``, 32 at most.
     model
-        What made ``proposed``.
+        Model of the proposed labels.
     group
         Images of one group stay together when data is split: `CorrectionStore.group_id` of the
         patient. Empty: the image is its own group.
     image_hash
-        `napari_flomo.corrections.identity` of the image; needed without an image, else a check.
+        `napari_flomo.corrections.identity` of the image; required without an image.
     software
-        Versions of the programs: ``{"napari": "0.9.2"}``; ours is added.
+        Versions of the programs: ``{"napari": "0.9.2"}``; that of napari-flomo is added.
 
     Raises
     ------
     FlomoError
-        If labels do not lie on the grid of the image, hold codes without a name, or other values
-        make no sense.
+        If labels are not on the grid of the image or have codes without a name, or other values are
+        invalid.
     """
 
     image: Volume | None
     corrected: Volume
     structures: Mapping[int, str]
     proposed: Volume | None = None
-    seen: Iterable[Place] = ()
+    seen: Iterable[FrameSlice] = ()
     state: State = "draft"
     seconds: float = 0.0
     reader: str = "reader"
@@ -127,7 +126,7 @@ class Correction:
             if not _ALIAS.fullmatch(program) or not _VERSION.fullmatch(version):
                 raise FlomoError(f"{program} {version} is not a program and its version.")
         if self.image is not None and "classes" in self.image.axes:
-            raise FlomoError("Probabilities are no image; give the image that was segmented.")
+            raise FlomoError("Probabilities are not an image; give the image that was segmented.")
         grid = self.image if self.image is not None else self.corrected
         if self.image is None and not self.image_hash:
             raise FlomoError("A correction needs its image, or at least the hash of its image.")
@@ -138,16 +137,16 @@ class Correction:
         object.__setattr__(self, "seen", self._places(self.seen))
 
     @cached_property
-    def changed(self) -> tuple[Place, ...]:
-        """Where the corrected labels differ from the proposed; the seen slices without these."""
+    def changed(self) -> tuple[FrameSlice, ...]:
+        """Slices with differences to the proposed labels; without those, the seen slices."""
         if self.proposed is None:
             return tuple(self.seen)
         different = self.corrected.data != self.proposed.data
         slices = different.any(axis=(-2, -1)).reshape(self.corrected.n_frames, -1)
         return tuple((int(frame), int(index)) for frame, index in np.argwhere(slices))
 
-    def _places(self, places: Iterable[Place]) -> tuple[Place, ...]:
-        """Return places in order, each once, or raise if one lies outside the image."""
+    def _places(self, places: Iterable[FrameSlice]) -> tuple[FrameSlice, ...]:
+        """Return sorted unique slices; raise if one lies outside the image."""
         result = sorted({(int(frame), int(index)) for frame, index in places})
         frames, slices = self.corrected.n_frames, self.corrected.n_slices
         for frame, index in result:
@@ -160,7 +159,7 @@ class Correction:
 
 
 def check_alias(alias: str) -> None:
-    """Raise unless a reader's alias is one."""
+    """Raise unless an alias of a reader is valid."""
     if not _ALIAS.fullmatch(alias):
         raise FlomoError(
             f"The reader's alias must be made of up to 32 letters, digits, '.', '-' and '_', not "
@@ -169,15 +168,7 @@ def check_alias(alias: str) -> None:
 
 
 def labels_on(labels: Volume, grid: Volume, structures: Mapping[int, str]) -> Volume:
-    """Return labels with the very geometry of a grid, in the smallest type that holds them.
-
-    Labels at the same place in another storage are brought into that of the grid.
-
-    Raises
-    ------
-    FlomoError
-        If they do not lie on the grid, are no integers or hold a code without a name.
-    """
+    """Return labels aligned with a grid (see `align_labels`), in the smallest type."""
     if labels.data.dtype.kind not in "iu":
         raise FlomoError("Labels must be whole numbers; convert them first.")
     labels = align_labels(labels, grid)

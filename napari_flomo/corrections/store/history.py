@@ -60,32 +60,13 @@ class HistoryEntry:
 
 
 class History:
-    """The history file; hold the lock of the store while appending.
-
-    Parameters
-    ----------
-    path
-        The file.
-    """
+    """The history file; hold the lock of the store while appending."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, event: str, sequence: int | None = None, **about: Any) -> HistoryEntry:
-        """Append an entry and flush it to the disk.
-
-        Parameters
-        ----------
-        event, about
-            See `HistoryEntry`.
-        sequence
-            Its number; by default the next one.
-
-        Raises
-        ------
-        FlomoError
-            If it cannot be written; the file is unchanged.
-        """
+        """Append an entry, by default with the next number, and flush it to the disk."""
         if sequence is None:
             last = self.last()
             sequence = 1 if last is None else last.sequence + 1
@@ -94,18 +75,9 @@ class History:
         return entry
 
     def entries(self, damaged: Callable[[int], None] | None = None) -> list[HistoryEntry]:
-        """Return all valid entries.
+        """Return all valid entries, and call ``damaged`` with the number of each damaged line.
 
-        Parameters
-        ----------
-        damaged
-            Called with the number, from 1, of each damaged line. An incomplete last line does not
-            count: it may still be written, or the program was killed.
-
-        Raises
-        ------
-        FlomoError
-            If the file cannot be read.
+        An incomplete last line is ignored: it may still be written, or the program was killed.
         """
         lines = self._read().split(b"\n")[:-1]
         found = []
@@ -127,13 +99,7 @@ class History:
         return None
 
     def truncate_incomplete(self) -> None:
-        """Truncate an incomplete last line, which was never confirmed.
-
-        Raises
-        ------
-        FlomoError
-            If the file cannot be changed.
-        """
+        """Truncate an incomplete last line, which was never confirmed."""
         content = self._read(-_WINDOW)
         torn = len(content) - content.rfind(b"\n") - 1
         if not torn:

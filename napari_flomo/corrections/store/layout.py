@@ -1,4 +1,4 @@
-"""Where everything lies in a store, and the two files that make a folder one."""
+"""The files of a store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Literal
 from napari_flomo.corrections.store.migration import SCHEMA, upgrade_settings
 from napari_flomo.corrections.store.record import ID
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
+from napari_flomo.files import write_json, write_text
 from napari_flomo.schema import SchemaError, decode, encode, read_json
 from napari_flomo.volumes import Volume
 
@@ -26,78 +26,61 @@ A store of corrected segmentations, written by napari-flomo
 ============================================================
 
 Everything here can be read without that program: images and labels are NIfTI files, the rest is
-JSON. Please change nothing by hand; `flomo corrections verify --store FOLDER` would tell.
+JSON. Do not change anything by hand; `flomo corrections verify --store FOLDER` reports changes.
 
 store.json
-    Version of this layout (schema), the secret that makes the names below lead back to nobody
-    (salt), and whether images are copied into the store (copy_images).
+    Version of this layout (schema), the secret of the salted hashes below (salt), and whether
+    images are copied into the store (copy_images).
 
 images/KEY.nii.gz
     Copies of the images, named by a salted hash. Position and spacing are those of the original;
-    nothing else of its header was kept. (.png or .tif for photos, .nrrd for other colour images.)
+    the rest of its header was dropped. (.png or .tif for photos, .nrrd for other colour images.)
 
 corrections/ID/revision-0001.json
-    What one person said of one image: a record, one key a line. It names the model and the hash of
-    its card, the reader's alias, what the label codes stand for (structures), which slices were
-    looked at (seen) and which were changed, as pairs [frame, slice] counted from 0, the state
-    (draft, accepted or rejected), the seconds spent, and the files with their SHA-256. A change of
-    mind is a new revision; the highest one counts, and the older ones stay. A slice that was seen
-    and not changed was right: that is information, too.
+    The record of one person's correction of one image, one key a line: the model and the hash of
+    its card, the reader's alias, the names of the label codes (structures), the slices that were
+    checked (seen) and changed, as pairs [frame, slice] counted from 0, the state (draft, accepted
+    or rejected), the seconds spent, and the files with their SHA-256. Each change is a new
+    revision; the highest one counts, and the older ones stay. A slice that was seen and not changed
+    was right.
 
 corrections/ID/revision-0001-corrected.nii.gz
 corrections/ID/revision-0001-proposed.nii.gz
-    The labels as the person left them and as the model gave them, on the grid of the image.
+    The labels of the person and those of the model, on the grid of the image.
     A later revision refers to the same proposed file if it did not change.
 
 corrections/ID/removed.json
-    The correction was deleted on purpose; its labels are gone.
+    The correction and its labels were deleted.
 
 history.jsonl
-    What happened, in order, one JSON object a line. "crc32" is the CRC-32 of the line with
-    "crc32":"...", taken out. Lines are only ever added. "begin" is followed by "added", "removed"
-    or "abandoned" when all went well.
+    All changes in order, one JSON object a line. "crc32" is the CRC-32 of the line without
+    "crc32":"...",. Lines are only added. "begin" is followed by "added", "removed" or "abandoned".
 
 store.lock
-    Held by a program while it writes. It may stay and is always empty.
+    Locked by a program while it writes; always empty.
 
-Order is told by "sequence", not by a clock. Of the time only the year is kept: no dates, no names,
-no folders and nothing of DICOM headers. An image is recognised by "image.sha256", the hash of its
-voxels and geometry.
+"sequence" defines the order, not a clock. Only the year is stored: no dates, no names, no folders
+and nothing from DICOM headers. An image is identified by "image.sha256", the hash of its voxels and
+geometry.
 """
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``store.json`` holds.
+    """The content of ``store.json``."""
 
-    Parameters
-    ----------
-    salt
-        Secret of this store, hexadecimal.
-    copy_images
-        Whether images are copied into the store.
-    schema
-        Version of the layout.
-    """
-
-    salt: str
+    salt: str  # hexadecimal
     copy_images: bool = True
     schema: int = SCHEMA
 
     def token(self, *parts: str) -> str:
-        """Return 16 hexadecimal digits that stand for some texts in this store only."""
+        """Return the salted hash of some texts: 16 hexadecimal digits."""
         message = json.dumps(parts).encode()
         return hmac.new(self.salt.encode(), message, hashlib.sha256).hexdigest()[:16]
 
 
 class Layout:
-    """Paths of a store.
-
-    Parameters
-    ----------
-    folder
-        Of the store.
-    """
+    """Paths of a store."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -109,7 +92,7 @@ class Layout:
         self.corrections = folder / "corrections"
 
     def image(self, key: str, image: Volume) -> Path:
-        """Return where the copy of an image lies, in a format that can hold it."""
+        """Return the path of the copy of an image, in a format that can store it."""
         if "channels" not in image.axes:
             suffix = ".nii.gz"
         elif image.geometry.spacing_known or "frames" in image.axes:
@@ -131,7 +114,7 @@ class Layout:
         return self.correction(id) / f"revision-{revision:04}-{which}.nii.gz"
 
     def tombstone(self, id: str) -> Path:
-        """Return the file that says that a correction was deleted."""
+        """Return the file that marks a correction as deleted."""
         return self.correction(id) / "removed.json"
 
     def path(self, file: str) -> Path:
@@ -139,13 +122,14 @@ class Layout:
         return self.folder.joinpath(*file.split("/"))
 
     def name(self, path: Path) -> str:
-        """Return what a `StoredFile` calls a path."""
+        """Return the name of a path in a `StoredFile`."""
         return path.relative_to(self.folder).as_posix()
 
     def ids(self) -> Iterator[str]:
-        """Yield the corrections of which there is a folder, deleted ones too."""
+        """Yield the ids of all corrections, including deleted ones."""
         try:
-            yield from sorted(path.name for path in self.corrections.iterdir() if _is_id(path.name))
+            names = sorted(path.name for path in self.corrections.iterdir())
+            yield from filter(ID.fullmatch, names)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -170,42 +154,30 @@ def is_store(folder: Path) -> bool:
 
 
 def write_settings(layout: Layout, settings: Settings) -> None:
-    """Write ``store.json`` and the explanation beside it."""
-    with atomic_write(layout.readme) as temporary:
-        temporary.write_text(README, encoding="utf-8")
-    with atomic_write(layout.settings) as temporary:  # last: it makes the folder a store
-        temporary.write_text(json.dumps(encode(settings), indent=1) + "\n", encoding="utf-8")
+    """Write ``README.txt`` and ``store.json``."""
+    write_text(layout.readme, README)
+    write_json(layout.settings, encode(settings))  # last: it makes the folder a store
 
 
 def new_settings(copy_images: bool) -> Settings:
-    """Return the settings of a new store, with a salt of its own."""
+    """Return the settings of a new store with a random salt."""
     return Settings(secrets.token_hex(32), copy_images)
 
 
 def read_settings(layout: Layout) -> tuple[Settings, int]:
-    """Return the settings in the layout of today, and the layout that they are written in.
-
-    Raises
-    ------
-    FlomoError
-        If the folder is no store, or one of a newer program.
-    """
+    """Return the settings in the present layout, and the version of the stored one."""
     try:
         content = read_json(layout.settings)
         settings = decode(Settings, upgrade_settings(content))
     except FileNotFoundError as error:
         raise FlomoError(
-            f"{layout.folder} is not a store of corrections; choose another folder or make one."
+            f"{layout.folder} is not a store of corrections; choose another folder or create one."
         ) from error
     except OSError as error:
         raise _unreadable(layout.settings, error) from error
     except SchemaError as fault:
         raise FlomoError(f"The store {layout.folder} cannot be opened: {fault}.") from fault
     return settings, int(content["schema"])
-
-
-def _is_id(name: str) -> bool:
-    return ID.fullmatch(name) is not None
 
 
 def _unreadable(path: Path, error: OSError) -> FlomoError:

@@ -1,7 +1,7 @@
-"""Older layouts of a store, read as if they were of today.
+"""Read older layouts of a store.
 
-Records are never rewritten, since the history vouches for their bytes: they are brought up to date
-in memory, so that an old store also works on a share that cannot be written.
+Records are upgraded in memory and never rewritten: the history has their hashes, and an old store
+also works on a read-only share.
 """
 
 from __future__ import annotations
@@ -12,32 +12,26 @@ from typing import Any
 from napari_flomo.schema import SchemaError
 
 SCHEMA = 2
-"""Version of the layout; raised when something changes its meaning."""
+"""Version of the layout; incremented when a field changes its meaning."""
 
 Step = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def upgrade_record(content: Any) -> Any:
-    """Return the content of a record's file in the layout of today."""
+    """Return the content of a record's file in the present layout."""
     return _upgrade(content, {1: _record_with_frames})
 
 
 def upgrade_settings(content: Any) -> Any:
-    """Return the content of ``store.json`` in the layout of today."""
+    """Return the content of ``store.json`` in the present layout."""
     return _upgrade(content, {1: _settings_with_references})
 
 
 def _upgrade(content: Any, steps: dict[int, Step]) -> Any:
-    """Take content through the steps from its own layout to the present one.
-
-    Raises
-    ------
-    SchemaError
-        If it names no layout, or a newer one.
-    """
+    """Apply the steps from the layout of some content to the present one."""
     schema = content.get("schema") if isinstance(content, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise SchemaError("it does not tell its 'schema'")
+        raise SchemaError("it has no valid 'schema'")
     if schema > SCHEMA:
         raise SchemaError(f"it has the newer layout {schema}, so update napari-flomo first")
     for older in range(schema, SCHEMA):

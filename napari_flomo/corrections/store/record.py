@@ -1,4 +1,4 @@
-"""The record of one revision of a correction: all of it but the voxels, as readable JSON."""
+"""The record of one revision of a correction: everything except the voxels, in JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_flomo.corrections.store.correction import ModelReference, Place, State
+from napari_flomo.corrections.store.correction import FrameSlice, ModelReference, State
 from napari_flomo.corrections.store.migration import SCHEMA, upgrade_record
 from napari_flomo.errors import FlomoError
 from napari_flomo.schema import SchemaError, decode, encode, read_json
@@ -35,9 +35,9 @@ class StoredFile:
     sha256: str
 
     def __post_init__(self) -> None:
-        # A record may come from anywhere: it must not lead out of the store.
-        _demand(_FILE.fullmatch(self.file) is not None, f"{self.file!r} is no file of a store")
-        _demand(_SHA256.fullmatch(self.sha256) is not None, f"{self.sha256!r} is no SHA-256")
+        # A record is untrusted input: it must not refer to files outside the store.
+        _require(_FILE.fullmatch(self.file) is not None, f"{self.file!r} is no file in a store")
+        _require(_SHA256.fullmatch(self.sha256) is not None, f"{self.sha256!r} is no SHA-256")
 
 
 @dataclass(frozen=True)
@@ -64,24 +64,23 @@ class ImageEntry:
 
 @dataclass(frozen=True)
 class Record:
-    """What a store knows of one revision of a correction.
+    """One revision of a correction.
 
     Parameters
     ----------
     id
         Of the correction; the same for all its revisions. A salted hash of image, reader and
-        structures, so it leads back to nobody.
+        structures.
     revision
         1, 2, 3, ...
     sequence
-        When it was written: its place among all that happened in this store.
+        Its position in the history of the store.
     year
-        The calendar year by the computer's clock. Nothing finer is kept, because a reading is often
-        made on the day of the examination.
+        The calendar year. No date is stored, because it is often that of the examination.
     state, reader, seconds, group, model, software
         As in `Correction`; whole seconds.
     structures
-        Code, as text because JSON wants it so, and name.
+        Names by code (as text, a JSON key).
     image
         Which image.
     proposed, corrected
@@ -89,7 +88,7 @@ class Record:
     seen, changed
         Pairs of frame and slice, counted from 0.
     digest
-        SHA-256 of what the revision says; two with the same digest say the same.
+        SHA-256 of the content; equal revisions have the same digest.
     schema
         Version of the layout.
     """
@@ -114,24 +113,24 @@ class Record:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        _demand(ID.fullmatch(self.id) is not None, "'id' must be 16 hexadecimal digits")
-        _demand(self.revision > 0 and self.sequence > 0, "'revision' and 'sequence' start at 1")
-        _demand(len(self.image.shape) == 4, "'image.shape' must be four numbers")
+        _require(ID.fullmatch(self.id) is not None, "'id' must be 16 hexadecimal digits")
+        _require(self.revision > 0 and self.sequence > 0, "'revision' and 'sequence' start at 1")
+        _require(len(self.image.shape) == 4, "'image.shape' must be four numbers")
         pairs = all(len(place) == 2 for place in (*self.seen, *self.changed))
-        _demand(pairs, "'seen' and 'changed' must be pairs of frame and slice")
+        _require(pairs, "'seen' and 'changed' must be pairs of frame and slice")
         named = all(
             code.isdecimal() and isinstance(name, str) for code, name in self.structures.items()
         )
-        _demand(bool(self.structures) and named, "'structures' must give codes names")
+        _require(bool(self.structures) and named, "'structures' must give codes names")
 
     @property
     def codes(self) -> dict[int, str]:
-        """What the codes stand for."""
+        """Names by code."""
         return {int(code): str(name) for code, name in self.structures.items()}
 
     @property
-    def places_seen(self) -> tuple[Place, ...]:
-        """What the reader looked at, as `Correction` has it."""
+    def places_seen(self) -> tuple[FrameSlice, ...]:
+        """The slices that the reader checked, as in `Correction`."""
         return tuple((place[0], place[1]) for place in self.seen)
 
     @property
@@ -141,22 +140,14 @@ class Record:
         return tuple(file for file in found if file is not None)
 
     def to_text(self) -> str:
-        """Return the record as its file holds it: one line for each key."""
+        """Return the text of the file: one line for each key."""
         content = encode(self)
         lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read_record(path: Path) -> Record:
-    """Read a record of any layout up to the present one.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    FlomoError
-        If it is damaged or newer than this program.
-    """
+    """Read a record of any layout; raise FileNotFoundError or, if it is damaged, FlomoError."""
     try:
         return decode(Record, upgrade_record(read_json(path)))
     except FileNotFoundError:
@@ -172,6 +163,6 @@ def _short(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _demand(condition: bool, message: str) -> None:
+def _require(condition: bool, message: str) -> None:
     if not condition:
         raise SchemaError(message)

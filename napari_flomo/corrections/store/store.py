@@ -165,7 +165,7 @@ class CorrectionStore:
                 if numbers:
                     found.append(read_record(self._layout.record(id, numbers[-1])))
             except FileNotFoundError:
-                continue  # deleted by another program just now
+                continue  # deleted by another program meanwhile
             except FlomoError as error:
                 (report or _warn)(f"{error} It was skipped; run: flomo corrections verify.")
         return sorted(found, key=lambda record: record.sequence)
@@ -178,11 +178,8 @@ class CorrectionStore:
         image_hash
             `napari_flomo.corrections.identity` of the image.
         """
-        return [
-            record
-            for record in self.records(report=lambda _: None)
-            if record.image.sha256 == image_hash
-        ]
+        records = self.records(report=lambda _: None)
+        return [record for record in records if record.image.sha256 == image_hash]
 
     def revisions(self, id: str) -> list[int]:
         """Return the numbers of the revisions of a correction, ascending."""
@@ -204,11 +201,7 @@ class CorrectionStore:
         try:
             return read_record(self._layout.record(id, revision or numbers[-1]))
         except FileNotFoundError as error:
-            raise FlomoError(f"The correction {id} was deleted just now.") from error
-
-    def latest(self, id: str) -> Record:
-        """Return the record of the latest revision, as `record`."""
-        return self.record(id)
+            raise FlomoError(f"The correction {id} was deleted meanwhile.") from error
 
     def read(
         self, id: str, revision: int | None = None, *, image: Volume | None = None

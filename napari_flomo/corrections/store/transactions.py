@@ -27,7 +27,7 @@ from napari_flomo.corrections.store.record import Record, StoredFile, read_recor
 from napari_flomo.corrections.store.verification import file_hash
 from napari_flomo.corrections.stored_files import read_stored, write_stored
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write, make_folder
+from napari_flomo.files import make_folder, write_text
 from napari_flomo.volumes import Volume
 
 LOCK_SECONDS = 30.0
@@ -36,13 +36,7 @@ LOCK_SECONDS = 30.0
 
 @contextmanager
 def store_lock(layout: Layout, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold the write lock of a store.
-
-    Raises
-    ------
-    FlomoError
-        If another program holds it, or the folder cannot be written.
-    """
+    """Hold the write lock of a store."""
     lock = FileLock(layout.lock, timeout=seconds)
     try:
         lock.acquire()
@@ -79,13 +73,7 @@ class _RevisionId:
 
 
 class Transaction:
-    """Changes of a locked store.
-
-    Parameters
-    ----------
-    layout
-        Of the store.
-    """
+    """Changes of a locked store."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -122,31 +110,11 @@ class Transaction:
                 self._remove_temporary_files(last.about["id"])
                 self.history.append("abandoned", id=last.about["id"])
 
-    def add(
-        self,
-        addition: Addition,
-        *,
-        imported: bool = False,
-    ) -> tuple[str, bool]:
+    def add(self, addition: Addition, *, imported: bool = False) -> tuple[str, bool]:
         """Write a correction, new or as the next revision of an earlier one.
 
-        Parameters
-        ----------
-        addition
-            The correction.
-        imported
-            Whether it comes from another store: then it is also skipped if an older revision is
-            equal, or if it was deleted here.
-
-        Returns
-        -------
-        tuple
-            Its id, and whether anything was written.
-
-        Raises
-        ------
-        FlomoError
-            If it cannot be written; the store is unchanged.
+        An ``imported`` one is also skipped if an older revision is equal, or if it was deleted
+        here. Returns its id, and whether anything was written.
         """
         generation = 0
         while self.layout.tombstone(addition.id(self.settings, generation)).exists():
@@ -160,9 +128,7 @@ class Transaction:
         ]
         latest = compared[-1] if compared else None
         group = addition.correction.group or (
-            latest.group
-            if latest is not None
-            else self.settings.token("group", addition.image_hash)
+            latest.group if latest else self.settings.token("group", addition.image_hash)
         )
         digest = addition.digest(group)
         if any(record is not None and record.digest == digest for record in compared):
@@ -177,18 +143,12 @@ class Transaction:
         return id, True
 
     def remove(self, id: str) -> None:
-        """Delete all revisions of a correction and leave a tombstone.
-
-        Raises
-        ------
-        FlomoError
-            If there is no such correction or it cannot be deleted.
-        """
+        """Delete all revisions of a correction and leave a tombstone."""
         if not self.layout.revisions(id):
             raise FlomoError(f"There is no correction {id} in {self.layout.folder}.")
         self.history.append("begin", action="remove", id=id)
-        with atomic_write(self.layout.tombstone(id)) as temporary:
-            temporary.write_text(json.dumps({"schema": SCHEMA, "id": id}) + "\n", encoding="utf-8")
+        text = json.dumps({"schema": SCHEMA, "id": id}) + "\n"
+        write_text(self.layout.tombstone(id), text)
         self._finish_removal(id)
 
     def _write(self, addition: Addition, latest: Record | None, head: _RevisionId) -> None:
@@ -227,8 +187,7 @@ class Transaction:
                 software=dict(correction.software) | _own_software(),
             )
             path = layout.record(head.id, head.revision)
-            with atomic_write(path) as temporary:
-                temporary.write_text(record.to_text(), encoding="utf-8")
+            write_text(path, record.to_text())
             self._end_addition(path, begin)
         except BaseException:
             if self.history.last() == begin:
@@ -239,7 +198,7 @@ class Transaction:
     def _image_copy(
         self, addition: Addition, latest: Record | None
     ) -> tuple[StoredFile | None, Path | None]:
-        """Return the copy of the image, and where to write it if there is no good one yet."""
+        """Return the copy of the image, and the path to write it to if there is no valid one."""
         image = addition.correction.image
         known = latest.image.copy if latest is not None else None
         if image is None or not self.settings.copy_images:
@@ -257,7 +216,7 @@ class Transaction:
     def _write_proposed(
         self, labels: Volume | None, latest: Record | None, head: _RevisionId
     ) -> StoredFile | None:
-        """Write the proposed labels, unless the revision before has the same ones."""
+        """Write the proposed labels, unless the previous revision has the same ones."""
         if labels is None:
             return None
         before = latest.proposed if latest is not None else None

@@ -1,4 +1,4 @@
-"""Whether a store still says what was put into it."""
+"""Verify the files of a store."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _TRIES = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong in a store.
+    """A problem in a store.
 
     Attributes
     ----------
     kind
-        ``"missing file"``, ``"changed file"`` (its SHA-256 is another), ``"damaged record"``,
-        ``"foreign labels"`` (another grid, or codes without a name), ``"damaged history"``, or
-        ``"stranger"`` (a record that the history does not know).
+        ``"missing file"``, ``"changed file"`` (another SHA-256), ``"damaged record"``, ``"foreign
+        labels"`` (another grid, or codes without a name), ``"damaged history"``, or ``"stranger"``
+        (a record that is not in the history).
     file
-        Its place below the store's folder.
+        Its path below the store's folder.
     sentence
-        What is wrong.
+        The problem, for the user.
     id
-        Of the correction, where it is about one.
+        Of the correction, if it concerns one.
     """
 
     kind: Kind
@@ -53,35 +53,29 @@ class Finding:
 
 
 def verify(layout: Layout) -> list[Finding]:
-    """Read everything and compare it with the records, and these with the history.
+    """Compare all files with the records, and these with the history.
 
-    Takes no lock, so it works on a share that cannot be written. If another program writes
-    meanwhile, what looks wrong is looked at again.
+    No lock is needed, so this works on a read-only share. It is repeated if another program writes
+    meanwhile.
     """
     history = History(layout.history)
     findings: list[Finding] = []
     for _ in range(_TRIES):
         before = history.last()
-        findings = _look(layout, history)
+        findings = _check_store(layout, history)
         if not findings or history.last() == before:
             break
     return findings
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    """
+    """Return the SHA-256 of a file; raise OSError if it cannot be read."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class _Inventory:
-    """What the history says must be there."""
+    """The records according to the history."""
 
     def __init__(self, entries: list[HistoryEntry]) -> None:
         self.records: dict[tuple[str, int], str] = {}
@@ -92,18 +86,18 @@ class _Inventory:
                 self.records[about["id"], about["revision"]] = about["record_sha256"]
             elif entry.event == "removed":
                 self.removed.add(about["id"])
-        # What had begun when a program was killed, or goes on right now, may be there or not.
+        # A change that is in progress, or was interrupted by a kill.
         last = entries[-1] if entries else None
         self._begun = last.about if last is not None and last.event == "begin" else {}
 
     def is_unsettled(self, id: str, revision: int) -> bool:
-        """Return True if a record may be there or not."""
+        """Return True if a record belongs to a change in progress."""
         if id != self._begun.get("id"):
             return False
         return self._begun["action"] == "remove" or self._begun["revision"] == revision
 
 
-def _look(layout: Layout, history: History) -> list[Finding]:
+def _check_store(layout: Layout, history: History) -> list[Finding]:
     name = layout.name(layout.history)
     bad: list[int] = []
     entries = history.entries(bad.append)
@@ -154,9 +148,9 @@ def _check_record(
         yield Finding("damaged record", name, str(error), id)
         return
     if known is None:
-        yield Finding("stranger", name, f"The history does not know {name}.", id)
+        yield Finding("stranger", name, f"{name} is not in the history.", id)
     if (record.id, record.revision) != (id, revision):
-        yield Finding("damaged record", name, f"{name} is a record of something else.", id)
+        yield Finding("damaged record", name, f"{name} is the record of another revision.", id)
         return
     wrong = False
     for file in record.files:
@@ -180,12 +174,12 @@ def _check_file(layout: Layout, file: StoredFile, id: str) -> Finding | None:
         return Finding("changed file", file.file, sentence, id)
     if right:
         return None
-    sentence = f"{file.file} is not what was written: its SHA-256 is another."
+    sentence = f"{file.file} was changed after it was written: its SHA-256 differs."
     return Finding("changed file", file.file, sentence, id)
 
 
 def _check_labels(layout: Layout, record: Record) -> Iterator[Finding]:
-    """Check that labels lie on the image and hold only codes with a name."""
+    """Check that labels are on the grid of the image and have only codes with a name."""
     grid: Volume | None = None
     try:
         if record.image.copy is not None:
@@ -196,7 +190,7 @@ def _check_labels(layout: Layout, record: Record) -> Iterator[Finding]:
             labels = read_stored(layout.path(file.file))
             labels_on(labels, labels if grid is None else grid, record.codes)
             if (labels.n_frames, *labels.spatial_shape) != record.image.shape:
-                raise FlomoError("Their shape is not that of the image in the record.")
+                raise FlomoError("Their shape differs from that of the image in the record.")
     except FlomoError as error:
         sentence = f"The labels of {layout.name(layout.record(record.id, record.revision))}: "
         file_name = record.corrected.file if file is None else file.file

@@ -1,14 +1,14 @@
 """DICOM: files, folders and file sets, read by pydicom (headers) and GDCM (pixels).
 
-``files`` finds them, ``header`` and ``groups`` read what they say, ``series`` and ``joining`` put
-them together, ``sorting`` and ``phases`` order them, ``pixels`` reads the voxels and ``reading``
-makes a volume. pydicom is imported with the first file.
+``files`` finds them, ``header`` and ``groups`` read their headers, ``series`` and ``joining`` group
+them, ``sorting`` and ``phases`` order them, ``pixels`` reads the voxels and ``reading`` makes a
+volume. pydicom and SimpleITK are imported with the first file.
 """
 
 from __future__ import annotations
 
 from napari_flomo.volumes.dicom.files import is_dicom
-from napari_flomo.volumes.dicom.header import Plane
+from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.dicom.reading import DicomSeries
 from napari_flomo.volumes.dicom.series import SeveralSeries
 

@@ -23,74 +23,46 @@ def is_dicom(path: Path) -> bool:
         start = stream.read(PREAMBLE + 4)
     if start[PREAMBLE:] == MAGIC:
         return True
-    # Old files start at once with group 0002 or 0008, its first element in little endian.
+    # Old files start directly with group 0002 or 0008, the first element in little endian.
     return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and len(start) > 100
 
 
 def dicom_files(folder: Path) -> list[Path]:
-    """Return the DICOM files directly in a folder, in the order of their names.
-
-    Raises
-    ------
-    FlomoError
-        If the folder cannot be read.
-    """
+    """Return the DICOM files directly in a folder, in the order of their names."""
     try:
         files = sorted(
             file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
         )
     except PermissionError:
-        raise FlomoError(
-            f"No permission to read {folder}; ask its owner or copy it to a folder of yours."
-        ) from None
+        raise limits.no_permission(folder) from None
     return [file for file in files if is_dicom(file)]
 
 
 def dicom_files_below(folder: Path) -> list[Path]:
-    """Return the DICOM files in all folders below one, except hidden ones.
-
-    Links to folders are not followed: they may lead in circles.
-
-    Raises
-    ------
-    FlomoError
-        If a folder cannot be read, or there are so many files that no study can be meant.
-    """
+    """Return the DICOM files in all subfolders, except hidden and linked ones."""
     found: list[Path] = []
-    looked_at = 0
+    count = 0
 
     def refuse(error: OSError) -> None:
-        raise FlomoError(
-            f"No permission to read {error.filename}; ask its owner or copy it to a folder of "
-            "yours."
-        )
+        raise limits.no_permission(error.filename)
 
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        looked_at += len(files)
-        if looked_at > MOST_FILES:
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        count += len(files)
+        if count > MOST_FILES:
             raise FlomoError(
                 f"There are more than {MOST_FILES} files below {folder}; choose the folder of one "
                 "study."
             )
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if Path(place) != folder:
-            found += dicom_files(Path(place))
+        if Path(parent) != folder:
+            found += dicom_files(Path(parent))
     return found
 
 
 def listed_files(index: Path) -> tuple[list[Path], int]:
     """Return the files that a DICOMDIR lists, and how many of them are missing.
 
-    Parameters
-    ----------
-    index
-        The DICOMDIR. Names are compared without regard to case, as a CD may be mounted or copied
-        with names in lower case.
-
-    Raises
-    ------
-    FlomoError
-        If it is damaged.
+    Names are compared without regard to case, as a CD may be mounted with names in lower case.
     """
     import pydicom
     from pydicom.config import disable_value_validation
@@ -101,14 +73,12 @@ def listed_files(index: Path) -> tuple[list[Path], int]:
             names = [_parts(record.get("ReferencedFileID")) for record in records]
     except Exception as error:
         raise limits.damaged(index, "it is a damaged DICOMDIR") from error
-    wanted = list(dict.fromkeys(parts for parts in names if parts))
-    found = [_resolve(index.parent, parts) for parts in wanted]
-    there = [path for path in found if path is not None]
-    return [path for path in there if is_dicom(path)], len(wanted) - len(there)
+    listed = list(dict.fromkeys(parts for parts in names if parts))
+    found = [path for parts in listed if (path := _resolve(index.parent, parts)) is not None]
+    return [path for path in found if is_dicom(path)], len(listed) - len(found)
 
 
 def _parts(value: object) -> tuple[str, ...]:
-    """Return the components of a file ID, which is one name or several."""
     if not value:
         return ()
     return (value,) if isinstance(value, str) else tuple(map(str, value))  # type: ignore[call-overload]
@@ -119,17 +89,17 @@ def _resolve(folder: Path, parts: tuple[str, ...]) -> Path | None:
     exact = folder.joinpath(*parts)
     if exact.is_file():
         return exact
-    place = folder
+    path = folder
     for part in parts:
-        if part in (".", "..") or not place.is_dir():
+        if part in (".", "..") or not path.is_dir():
             return None
-        same = [
+        same = (
             child
-            for child in place.iterdir()
-            # Some systems show the version of a file on a CD and a dot behind names without one.
+            for child in path.iterdir()
+            # Some systems append the version of a file on a CD, and a dot to names without one.
             if child.name.casefold().removesuffix(";1").removesuffix(".") == part.casefold()
-        ]
-        if not same:
+        )
+        if (found := next(same, None)) is None:
             return None
-        place = same[0]
-    return place if place.is_file() else None
+        path = found
+    return path if path.is_file() else None

@@ -16,13 +16,9 @@ from napari_flomo.volumes.dicom.files import (
     is_dicom,
     listed_files,
 )
-from napari_flomo.volumes.dicom.header import (
-    DamagedImage,
-    Plane,
-    declared_class,
-    read_planes,
-)
+from napari_flomo.volumes.dicom.header import DamagedImage, declared_class, read_planes
 from napari_flomo.volumes.dicom.joining import is_same_stack, join
+from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.dicom.series import (
     SeriesChoice,
     anonymous_name,
@@ -32,63 +28,40 @@ from napari_flomo.volumes.dicom.series import (
 )
 from napari_flomo.volumes.dicom.sorting import is_parallel
 
-_LOOKED_AT_BELOW = 100
+PathLike = str | os.PathLike[str]
+
+_MOST_CHECKED_BELOW = 100
 _FILE_SET = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The images of one volume.
-
-    Attributes
-    ----------
-    planes
-        In no order; a single one for a film or an image that is alone.
-    notes
-        Sentences about what had to be decided.
-    """
+    """The unsorted images of one volume, and notes for the user about how they were selected."""
 
     planes: Sequence[Plane]
     notes: tuple[str, ...] = ()
 
 
 def find(path: Path, series: str | int | None) -> Selection:
-    """Find the images of one volume.
-
-    Parameters
-    ----------
-    path, series
-        As for `reading.read_dicom`.
-
-    Raises
-    ------
-    FlomoError
-        If there is no image, a file is damaged, or several series fit.
-    """
+    """Find the images of one volume, see `reading.read_dicom`."""
     if path.is_dir():
-        return _in_folder(path, series)
+        return _find_in_folder(path, series)
     if path.name.upper() == INDEX or declared_class(path) == _FILE_SET:
-        return _in_file_set(path, series)
-    return _around(path, series)
+        return _find_in_file_set(path, series)
+    return _find_series_of_file(path, series)
 
 
 def find_among(paths: Sequence[Path], series: str | int | None) -> Selection:
-    """Find the images of one volume among files and folders, those directly in them.
-
-    Raises
-    ------
-    FlomoError
-        As `find`.
-    """
+    """Find the images of one volume among files, and files directly in folders."""
     files = [file for path in paths for file in (dicom_files(path) if path.is_dir() else [path])]
     images = _Images(dict.fromkeys(files))
-    if images.nothing():
+    if images.is_empty():
         raise FlomoError("None of the files is a DICOM image; choose the images of one series.")
-    return _chosen(images, series, paths[0].parent)
+    return _choose(images, series, paths[0].parent)
 
 
-def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
-    """Find folders that hold the slices of one stack, a series and a folder for each.
+def split_stacks(folders: Sequence[PathLike]) -> list[list[Path]]:
+    """Find DICOM stacks whose slices are separate series in separate folders.
 
     Parameters
     ----------
@@ -98,24 +71,24 @@ def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
     Returns
     -------
     list of list of Path
-        The folders of each stack, in the order given; none for what is complete in one folder.
+        The folders of each stack, in the given order, for `napari_flomo.volumes.read_series`.
     """
-    first = {folder: plane for folder in folders if (plane := _first_plane(folder)) is not None}
+    planes = {Path(folder): _first_plane(Path(folder)) for folder in folders}
+    first = {folder: plane for folder, plane in planes.items() if plane is not None}
     rough: list[list[Path]] = []
     for folder, plane in first.items():
-        fitting = (group for group in rough if is_same_stack([first[group[0]]], [plane]))
-        same = next(fitting, None)
-        if same is None:
+        same = (group for group in rough if is_same_stack([first[group[0]]], [plane]))
+        if (stack := next(same, None)) is None:
             rough.append([folder])
         else:
-            same.append(folder)
+            stack.append(folder)
     found = []
     for group in rough:
         if len(group) == 1:
             continue
         try:
             images = [_planes(dicom_files(folder)) for folder in group]
-        except FlomoError:  # reading the folder will say what is wrong
+        except FlomoError:  # reported when the folder is read
             continue
         if any(len({plane.file.series_uid for plane in planes}) != 1 for planes in images):
             continue
@@ -124,40 +97,35 @@ def split_stacks(folders: Sequence[Path]) -> list[list[Path]]:
     return found
 
 
-def series_name(path: Path) -> str | None:
-    """Return an anonymous name for the series of a file, None if it is not an image."""
-    planes = read_planes(path)
+def series_name(path: PathLike) -> str | None:
+    """Return an anonymous name for the DICOM series of a file, None if it is not an image.
+
+    Raises
+    ------
+    FlomoError
+        If the file is damaged.
+    """
+    planes = read_planes(Path(path))
     return anonymous_name([planes[0].file.series_uid]) if planes else None
 
 
-def holds_series(paths: Sequence[Path], series: str | int) -> bool:
-    """Return False if files can be read and none is of the series.
-
-    Parameters
-    ----------
-    paths, series
-        As for `find_among`.
-    """
+def holds_series(folders: Sequence[PathLike], series: str | int) -> bool:
+    """Return False if the DICOM files in folders can be read and none belongs to a series."""
     try:
-        planes = _planes(file for path in paths for file in dicom_files(path))
-    except FlomoError:  # reading it will say what is wrong
+        planes = _planes(file for folder in folders for file in dicom_files(Path(folder)))
+    except FlomoError:  # reported when the series is read
         return True
     return any(matches(entry, series) for entry in list_series(planes))
 
 
 def _first_plane(folder: Path) -> Plane | None:
-    """Return one image of a folder, to check whether it may be a slice of a stack."""
+    """Return one image of a folder if it may be a slice of a stack."""
     try:
-        planes = next(
-            (planes for file in dicom_files(folder) if (planes := read_planes(file))), None
-        )
+        found = (planes[0] for file in dicom_files(folder) if (planes := read_planes(file)))
+        plane = next(found, None)
     except FlomoError:
         return None
-    if planes is None:
-        return None
-    plane = planes[0]
-    unknown = None in (plane.position, plane.orientation, plane.pixel_spacing)
-    return None if unknown or plane.file.samples > 1 else plane
+    return plane if plane is not None and plane.may_be_slice else None
 
 
 def _planes(files: Iterable[Path]) -> list[Plane]:
@@ -176,57 +144,51 @@ class _Images:
             except DamagedImage as error:
                 self.damaged.append(error)
 
-    def nothing(self) -> bool:
-        """Return True if there is no image.
-
-        Raises
-        ------
-        DamagedImage
-            If there would be one.
-        """
+    def is_empty(self) -> bool:
+        """Return True if there is no image; raise if all images are damaged."""
         if not self.planes and self.damaged:
             raise self.damaged[0]
         return not self.planes
 
     def check(self, uids: Sequence[str]) -> None:
-        """Raise if a damaged file is of one of some series, or may be: it would be missing."""
+        """Raise if a damaged file belongs to some series, or may belong to them."""
         for error in self.damaged:
             if not error.series_uid or error.series_uid in uids:
                 raise error
 
 
-def _in_folder(folder: Path, series: str | int | None) -> Selection:
+def _find_in_folder(folder: Path, series: str | int | None) -> Selection:
     images = _Images(dicom_files(folder))
-    here = not images.nothing()
+    here = not images.is_empty()
     if here and series is not None:
         here = any(matches(entry, series) for entry in list_series(images.planes))
     if not here:
         below = _Images(dicom_files_below(folder))
-        if not below.nothing():
-            selection = _chosen(below, series, folder)
+        if not below.is_empty():
+            selection = _choose(below, series, folder)
             note = "The images lie in folders below the one that was given."
             return Selection(selection.planes, (note, *selection.notes))
-    if images.nothing():
+    if images.is_empty():
         raise FlomoError(
             f"The folder {folder} holds no DICOM images, nor do the folders in it; choose the "
             "folder of the series."
         )
-    selection = _chosen(images, series, folder)
-    if not _goes_on_below(folder, {plane.file.series_uid for plane in selection.planes}):
+    selection = _choose(images, series, folder)
+    if not _has_images_below(folder, {plane.file.series_uid for plane in selection.planes}):
         return selection
     note = "Folders below hold images of the same series, which were left out."
     return Selection(selection.planes, (*selection.notes, note))
 
 
-def _goes_on_below(folder: Path, uids: Container[str]) -> bool:
-    """Return True if one of the first files in the folders of a folder is of some series."""
+def _has_images_below(folder: Path, uids: Container[str]) -> bool:
+    """Return True if one of the first files in subfolders belongs to some series."""
     files = (
         file for child in sorted(folder.iterdir()) if child.is_dir() for file in _visible(child)
     )
-    for file in islice(files, _LOOKED_AT_BELOW):
+    for file in islice(files, _MOST_CHECKED_BELOW):
         try:
             planes = read_planes(file) if is_dicom(file) else None
-        except FlomoError:  # it is none of those that were asked for
+        except FlomoError:  # not an image of these series
             continue
         if planes and planes[0].file.series_uid in uids:
             return True
@@ -234,89 +196,80 @@ def _goes_on_below(folder: Path, uids: Container[str]) -> bool:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder, except hidden ones."""
     if folder.name.startswith("."):
         return
-    for place, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files = (Path(place, name) for name in sorted(names) if not name.startswith("."))
+        files = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
         yield from (file for file in files if file.is_file())
 
 
-def _in_file_set(index: Path, series: str | int | None) -> Selection:
+def _find_in_file_set(index: Path, series: str | int | None) -> Selection:
     files, missing = listed_files(index)
     images = _Images(files)
-    if images.nothing():
+    if images.is_empty():
         raise FlomoError(
             f"None of the images that {index} lists are there; copy the whole CD, or choose the "
             "folder of the series."
         )
-    selection = _chosen(images, series, index.parent)
+    selection = _choose(images, series, index.parent)
     if not missing:
         return selection
-    those = (
-        "file that the DICOMDIR lists is" if missing == 1 else "files that the DICOMDIR lists are"
-    )
-    return Selection(selection.planes, (f"{missing} {those} missing.", *selection.notes))
+    files_are = "file that the DICOMDIR lists is"
+    if missing > 1:
+        files_are = "files that the DICOMDIR lists are"
+    return Selection(selection.planes, (f"{missing} {files_are} missing.", *selection.notes))
 
 
-def _chosen(images: _Images, series: str | int | None, folder: Path) -> Selection:
+def _choose(images: _Images, series: str | int | None, folder: Path) -> Selection:
     entry, note = choose_series(list_series(images.planes), series, str(folder))
     images.check(entry.uids)
-    notes = [note] if note else []
-    if len(entry.groups) > 1:
-        notes.append(
-            f"{len(entry.groups)} series of one slice each were joined into one stack of slices."
-        )
-    return Selection(entry.planes, tuple(notes))
+    return Selection(entry.planes, (*([note] if note else []), *_joining_note(entry)))
 
 
-def _around(path: Path, series: str | int | None) -> Selection:
-    """Return the series that a file belongs to, of the files in its folder.
+def _joining_note(entry: SeriesChoice) -> tuple[str, ...]:
+    count = len(entry.groups)
+    note = f"{count} series of one slice each were joined into one stack of slices."
+    return (note,) if count > 1 else ()
 
-    The file stays alone if it is a film or in colour, does not say where it lies, or its series is
-    no stack of parallel planes.
+
+def _find_series_of_file(path: Path, series: str | int | None) -> Selection:
+    """Return the images of a file's series in its folder.
+
+    A film, a colour image, an image without a position, and one of a series that is no stack of
+    parallel planes are read as a single file.
     """
     own = read_planes(path)
     if own is None:
         raise FlomoError(f"{path.name} is DICOM, but not an image; choose an image file.")
     first = own[0]
-    single = Selection(own)
-    if (
-        (first.index is None and first.file.frames > 1)
-        or first.file.samples > 1
-        or None in (first.position, first.orientation, first.pixel_spacing)
-    ):
-        _check_called(list_series(own)[0], series, path)
-        return single
+    is_film = first.index is None and first.file.frames > 1
+    if is_film or not first.may_be_slice:
+        _check_series(list_series(own)[0], series, path)
+        return Selection(own)
     others = _Images(file for file in dicom_files(path.parent) if file.name != path.name)
     planes = [*own, *others.planes]
     entry = next(entry for entry in list_series(planes) if first.file.series_uid in entry.uids)
-    _check_called(entry, series, path)
+    _check_series(entry, series, path)
     files = {plane.file.path for plane in entry.planes}
     if path not in files or len(files) == 1:
-        return single
+        return Selection(own)
     size = (first.file.rows, first.file.columns)
     for plane in entry.planes:
-        is_same_stack = (plane.file.rows, plane.file.columns) == size
-        placed = None not in (plane.position, plane.orientation, plane.pixel_spacing)
-        if not (is_same_stack and placed and is_parallel(plane, first)):
-            return Selection(
-                own,
-                (
-                    "The other images of its series have another size or direction, so the file "
-                    "was read alone.",
-                ),
+        same_size = (plane.file.rows, plane.file.columns) == size
+        if not (same_size and plane.has_position and is_parallel(plane, first)):
+            note = (
+                "The other images of its series have another size or direction, so only this file "
+                "was read."
             )
+            return Selection(own, (note,))
     others.check(entry.uids)
-    notes = [f"The file is one of {len(files)} of its series, which was read as a whole."]
-    if len(entry.groups) > 1:
-        notes.append(
-            f"{len(entry.groups)} series of one slice each were joined into one stack of slices."
-        )
-    return Selection(entry.planes, tuple(notes))
+    note = f"The file is one of {len(files)} of its series, which was read as a whole."
+    return Selection(entry.planes, (note, *_joining_note(entry)))
 
 
-def _check_called(entry: SeriesChoice, series: str | int | None, path: Path) -> None:
+def _check_series(entry: SeriesChoice, series: str | int | None, path: Path) -> None:
     if series is not None and not matches(entry, series):
         raise FlomoError(
             f"{path.name} belongs to the series {entry.describe()}, not to {series}; give the "

@@ -1,4 +1,7 @@
-"""Position and time of the frames of enhanced objects (functional groups, PS3.3, C.7.6.16)."""
+"""Position and time of the frames of enhanced objects (functional groups, PS3.3, C.7.6.16).
+
+An element is looked up in ``sources``: the groups of the frame, the shared groups, the dataset.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.dicom.header import DicomFile, Plane, kind_of, times_of
+from napari_flomo.volumes.dicom.planes import DicomFile, Plane, kind_of, times_of
 from napari_flomo.volumes.dicom.values import number, numbers, positive, seconds, text, value_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# Dimensions that tell the phase, whatever the writer calls them.
+# Tags of dimensions that encode the phase.
 _TEMPORAL = {
     0x00181060,  # trigger time
     0x00189074,  # frame acquisition date and time
@@ -29,20 +32,14 @@ _MOST_FRAMES = 1e6
 
 
 def frame_planes(file: DicomFile, dataset: Dataset) -> list[Plane]:
-    """Return the frames of an enhanced object.
-
-    Raises
-    ------
-    FlomoError
-        If there are not as many functional groups as frames.
-    """
+    """Return the frames of an enhanced object; raise if they and the groups differ in number."""
     shared = _items(dataset, "SharedFunctionalGroupsSequence")
     each: list[Dataset | None] = [*_items(dataset, "PerFrameFunctionalGroupsSequence")]
     if len(each) != file.frames:
         if each or file.frames > 1:
             raise limits.damaged(
                 file.path,
-                f"it has {file.frames} frames, but says of {len(each)} where they lie",
+                f"it has {file.frames} frames, but positions for {len(each)}",
             )
         each = [None]
     dimensions = [
@@ -60,14 +57,12 @@ def frame_planes(file: DicomFile, dataset: Dataset) -> list[Plane]:
 def _plane(
     file: DicomFile,
     index: int,
-    places: Sequence[Dataset],
+    sources: Sequence[Dataset],
     dimensions: Sequence[float | None],
     top: dict[str, float | None],
 ) -> Plane:
-    """Return one frame, with each group from the first source that has it."""
-
     def group(sequence: str, keyword: str) -> Dataset:
-        return next(_having(places, sequence, keyword), places[-1])
+        return next(_having(sources, sequence, keyword), sources[-1])
 
     def vector(sequence: str, keyword: str, count: int) -> tuple[float, ...] | None:
         return numbers(group(sequence, keyword), keyword, count)
@@ -85,8 +80,8 @@ def _plane(
         (spacing[0], spacing[1]) if spacing else None,
         positive(group("PixelMeasuresSequence", "SliceThickness"), "SliceThickness"),
         positive(group("PixelMeasuresSequence", "SpacingBetweenSlices"), "SpacingBetweenSlices"),
-        _times(file, index, places, dimensions, top),
-        _kind(places),
+        _times(file, index, sources, dimensions, top),
+        _kind(sources),
         slope if slope else 1.0,
         intercept or 0.0,
     )
@@ -95,15 +90,15 @@ def _plane(
 def _times(
     file: DicomFile,
     index: int,
-    places: Sequence[Dataset],
+    sources: Sequence[Dataset],
     dimensions: Sequence[float | None],
     top: dict[str, float | None],
 ) -> dict[str, float | None]:
     def of(sequence: str, keyword: str) -> float | None:
-        return next((number(i, keyword) for i in _having(places, sequence, keyword)), None)
+        return next((number(i, keyword) for i in _having(sources, sequence, keyword)), None)
 
-    def moment(keyword: str) -> float | None:
-        groups = _having(places, "FrameContentSequence", keyword)
+    def date_time(keyword: str) -> float | None:
+        groups = _having(sources, "FrameContentSequence", keyword)
         return next((seconds(group, keyword) for group in groups), None)
 
     def first(*values: float | None) -> float | None:
@@ -123,10 +118,10 @@ def _times(
         ),
         "cardiac_percentage": of(synchronisation, "NominalPercentageOfCardiacPhase"),
         "time_offset": of("TemporalPositionSequence", "TemporalPositionTimeOffset"),
-        "dimension": _dimension(places, dimensions),
-        "acquisition_time": first(moment("FrameAcquisitionDateTime"), top["acquisition_time"]),
-        "reference_time": moment("FrameReferenceDateTime"),
-        # Frames stand in the order of the file, files in that of their numbers.
+        "dimension": _dimension(sources, dimensions),
+        "acquisition_time": first(date_time("FrameAcquisitionDateTime"), top["acquisition_time"]),
+        "reference_time": date_time("FrameReferenceDateTime"),
+        # Frames follow the order of the file, files that of their numbers.
         "instance_number": None
         if order is None and file.frames == 1
         else (order or 0) * _MOST_FRAMES + index,
@@ -134,9 +129,9 @@ def _times(
     }
 
 
-def _dimension(places: Sequence[Dataset], dimensions: Sequence[float | None]) -> float | None:
+def _dimension(sources: Sequence[Dataset], dimensions: Sequence[float | None]) -> float | None:
     """Return the index along the dimension that encodes the phase."""
-    for content in _having(places, "FrameContentSequence", "DimensionIndexValues"):
+    for content in _having(sources, "FrameContentSequence", "DimensionIndexValues"):
         values = numbers(content, "DimensionIndexValues", len(dimensions))
         if values is None:
             return None
@@ -145,13 +140,13 @@ def _dimension(places: Sequence[Dataset], dimensions: Sequence[float | None]) ->
     return None
 
 
-def _kind(places: Sequence[Dataset]) -> dict[str, str]:
+def _kind(sources: Sequence[Dataset]) -> dict[str, str]:
     """Return values that are equal for all phases of a slice."""
 
     def of(sequence: str, keyword: str) -> str:
-        return next((text(item, keyword) for item in _having(places, sequence, keyword)), "")
+        return next((text(item, keyword) for item in _having(sources, sequence, keyword)), "")
 
-    whole = kind_of(places[-1])
+    whole = kind_of(sources[-1])
     frame_type = of("MRImageFrameTypeSequence", "FrameType")
     component = of("MRImageFrameTypeSequence", "ComplexImageComponent")
     return {
@@ -161,10 +156,10 @@ def _kind(places: Sequence[Dataset]) -> dict[str, str]:
     }
 
 
-def _having(places: Sequence[Dataset], sequence: str, keyword: str) -> Iterator[Dataset]:
+def _having(sources: Sequence[Dataset], sequence: str, keyword: str) -> Iterator[Dataset]:
     """Yield the items of a functional group that have a value for an element."""
-    for place in places:
-        for item in _items(place, sequence):
+    for source in sources:
+        for item in _items(source, sequence):
             if value_of(item, keyword) is not None:
                 yield item
 

@@ -1,31 +1,24 @@
-"""The values of a DICOM header that position, sort and scale its images."""
+"""Read the headers of DICOM files."""
 
 from __future__ import annotations
 
 import struct
 import warnings
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.dicom.files import INDEX
-from napari_flomo.volumes.dicom.values import (
-    number,
-    numbers,
-    positive,
-    seconds,
-    tag_of,
-    text,
-    value_of,
-)
+from napari_flomo.volumes.dicom.groups import frame_planes
+from napari_flomo.volumes.dicom.planes import DicomFile, Plane, kind_of, times_of
+from napari_flomo.volumes.dicom.values import number, numbers, positive, tag_of, text, value_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# Storage classes without an image. An unreadable file of any other class is damaged, and leaving it
-# out silently would shorten the stack.
+# Storage classes without an image. A file of any other class that cannot be read is damaged;
+# skipping it silently would shorten the stack.
 _NOT_IMAGES = (
     "1.2.840.10008.1.3.10",  # DICOMDIR
     "1.2.840.10008.5.1.4.1.1.4.2",  # MR spectroscopy
@@ -62,115 +55,25 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 class DamagedImage(FlomoError):
-    """An image file is truncated or damaged.
-
-    Attributes
-    ----------
-    series_uid
-        The series that it belongs to, "" where that cannot be read.
-    """
+    """An image file is truncated or damaged; ``series_uid`` is "" if it cannot be read."""
 
     def __init__(self, path: Path, series_uid: str = "") -> None:
-        super().__init__(str(limits.damaged(path, "it is a damaged or cut DICOM file")))
+        super().__init__(str(limits.damaged(path, "it is a damaged or truncated DICOM file")))
         self.series_uid = series_uid
 
 
-@dataclass(frozen=True)
-class DicomFile:
-    """Header values of one file; None or "" if missing.
-
-    Attributes
-    ----------
-    enhanced
-        Whether functional groups tell the place of each of its frames.
-    sequence
-        Scanning sequence and variant, which tell kinds of MR images apart.
-    """
-
-    path: Path
-    sop_class: str
-    sop_uid: str
-    study_uid: str
-    series_uid: str
-    frame_of_reference: str
-    series_number: str
-    description: str
-    modality: str | None
-    rows: int
-    columns: int
-    frames: int
-    samples: int
-    bits: int
-    photometric: str
-    frame_time: float | None  # ms
-    echo_time: float | None  # ms
-    sequence: str
-    enhanced: bool
-
-
-@dataclass(frozen=True)
-class Plane:
-    """One image of a series: a file of its own, or a frame of an enhanced file.
-
-    Attributes
-    ----------
-    index
-        Frame of its file, from 0; None where the file is not an enhanced one.
-    position, orientation
-        In mm, LPS; the orientation has six numbers: along a row, along a column.
-    pixel_spacing
-        In mm, between rows, between columns.
-    times
-        What may tell its phase, by the names of `phases.KEYS`.
-    kind
-        What must be the same for all phases of a slice, by what it is.
-    slope, intercept
-        Of a frame of an enhanced file, from stored values to real ones.
-    """
-
-    file: DicomFile
-    index: int | None
-    position: tuple[float, float, float] | None
-    orientation: tuple[float, ...] | None
-    pixel_spacing: tuple[float, float] | None
-    thickness: float | None
-    spacing_between: float | None
-    times: dict[str, float | None] = field(hash=False)
-    kind: dict[str, str] = field(hash=False)
-    slope: float = 1.0
-    intercept: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """Name for messages: its file, and its frame if there are several."""
-        several = self.index is not None and self.file.frames > 1
-        frame = f" frame {(self.index or 0) + 1}" if several else ""
-        return f"{self.file.path.name}{frame}"
-
-
 def read_planes(path: Path) -> list[Plane] | None:
-    """Read the header of a DICOM file.
+    """Read the header of a DICOM file; raise `DamagedImage` if it is damaged.
 
-    Returns
-    -------
-    list of Plane or None
-        One for each frame of an enhanced file, else a single one; None when the file is DICOM but
-        holds no image, such as a report.
-
-    Raises
-    ------
-    DamagedImage
-        If the file should be an image but is damaged.
-    FlomoError
-        If it cannot be opened.
+    Returns one plane for each frame of an enhanced file, else a single one; None for a file without
+    an image, such as a report.
     """
     from pydicom.config import disable_value_validation
 
     if path.name.upper() == INDEX:
         return None
     with limits.open_file(path) as stream, warnings.catch_warnings():
-        # They quote values, which may be the patient's, and are about form only: UIDs with leading
-        # zeros, numbers that are too long.
+        # Warnings concern only the form of values, and quote them: they may identify the patient.
         warnings.simplefilter("ignore")
         with disable_value_validation():
             dataset = _parse(stream, path)
@@ -178,13 +81,7 @@ def read_planes(path: Path) -> list[Plane] | None:
 
 
 def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
-    """Read a header up to its pixels, None if it is not an image.
-
-    Raises
-    ------
-    DamagedImage
-        If the file is cut or damaged.
-    """
+    """Read a header up to its pixels, None if it is not an image."""
     import pydicom
 
     try:
@@ -199,17 +96,17 @@ def _parse(stream: BinaryIO, path: Path) -> Dataset | None:
             return None
         raise DamagedImage(path) from error
     meta = dataset.file_meta
-    # That of the meta group stands first, so it is whole in a file that was cut.
+    # The meta group comes first, so it is complete in a truncated file.
     sop_class = text(meta, "MediaStorageSOPClassUID") or text(dataset, "SOPClassUID")
     if sop_class.startswith(_NOT_IMAGES):
         return None
-    deflated = text(meta, "TransferSyntaxUID") == _DEFLATED  # of which the stream has no more
+    deflated = text(meta, "TransferSyntaxUID") == _DEFLATED  # pydicom has read the whole stream
     has_pixels = deflated or _check_pixels(stream, dataset, path)
     if has_pixels and number(dataset, "Rows") and number(dataset, "Columns"):
         return dataset
     from pydicom.uid import UID
 
-    # An object of an image class without its pixels was cut; others never had any.
+    # An object of an image class without its pixels is truncated; others never had any.
     if has_pixels or "Image Storage" in UID(sop_class).name or not sop_class:
         raise DamagedImage(path, text(dataset, "SeriesInstanceUID"))
     return None
@@ -221,18 +118,12 @@ def declared_class(path: Path) -> str:
 
     try:
         return text(read_file_meta_info(path), "MediaStorageSOPClassUID")
-    except Exception:  # whatever is wrong with it, the file is damaged
+    except Exception:  # pydicom raises many kinds for a damaged file
         return ""
 
 
 def _check_pixels(stream: BinaryIO, dataset: Dataset, path: Path) -> bool:
-    """Return whether the pixels begin at the end of the header.
-
-    Raises
-    ------
-    DamagedImage
-        If their declared length reaches beyond the end of the file.
-    """
+    """Return True if the pixels follow the header; raise if they reach beyond the file's end."""
     implicit, little = dataset.original_encoding
     order = "<" if little else ">"
     head = stream.read(8)
@@ -250,13 +141,11 @@ def _check_pixels(stream: BinaryIO, dataset: Dataset, path: Path) -> bool:
 
 
 def _planes(path: Path, dataset: Dataset) -> list[Plane]:
-    from napari_flomo.volumes.dicom.groups import frame_planes
-
     file = _file(path, dataset)
     if file.enhanced:
         return frame_planes(file, dataset)
     position = numbers(dataset, "ImagePositionPatient", 3)
-    # Projection X-rays tell the spacing at the detector instead of in the patient.
+    # Projection X-rays have the spacing at the detector instead of that in the patient.
     spacing = numbers(dataset, "PixelSpacing", 2) or numbers(dataset, "ImagerPixelSpacing", 2)
     return [
         Plane(
@@ -298,30 +187,10 @@ def _file(path: Path, dataset: Dataset) -> DicomFile:
         frame_time=positive(dataset, "FrameTime"),
         echo_time=positive(dataset, "EchoTime"),
         sequence="/".join(text(dataset, name) for name in ("ScanningSequence", "SequenceVariant")),
-        # Some programs leave an empty item in an object that tells its place as single images do.
+        # Some programs leave an empty item in an object that is positioned like a single image.
         enhanced=(frames > 1 or numbers(dataset, "ImagePositionPatient", 3) is None)
         and any(
             value_of(dataset, name)
             for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
         ),
     )
-
-
-def times_of(dataset: Dataset) -> dict[str, float | None]:
-    """Return the phase values at the top level of a header."""
-    acquired = seconds(dataset, "AcquisitionDateTime")
-    if acquired is None:
-        acquired = seconds(dataset, "AcquisitionTime", "AcquisitionDate")
-    return {
-        "temporal_position": number(dataset, "TemporalPositionIdentifier"),
-        "trigger_time": number(dataset, "TriggerTime"),
-        "trigger_delay": number(dataset, "NominalCardiacTriggerDelayTime"),
-        "acquisition_time": acquired,
-        "instance_number": number(dataset, "InstanceNumber"),
-        "content_time": seconds(dataset, "ContentTime"),
-    }
-
-
-def kind_of(dataset: Dataset) -> dict[str, str]:
-    """Return values that are equal for all phases of a slice."""
-    return {"image type": text(dataset, "ImageType"), "echo": text(dataset, "EchoNumbers")}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes.dicom.header import Plane
+from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.dicom.sorting import (
     check_alike,
     header_step,
@@ -19,7 +19,7 @@ _LONG_AXIS = re.compile(
     r"\b(?:la|lax|vla|hla)\b|long.?ax|[2345]\W?_?ch|chamber|lvot|rvot|outflow|tract",
     re.IGNORECASE,
 )
-_PLACE = re.compile(
+_SLICE_WORDS = re.compile(
     r"\d+|(?<![a-z])(?:sl|slc|slice|pos|loc|level|apex|apical|mid|base|basal|b|s|p)(?![a-z])"
 )
 _WIDEST_STEP = 1.2
@@ -27,33 +27,24 @@ _WIDEST_STEP = 1.2
 
 
 def join(groups: Sequence[Sequence[Plane]]) -> list[list[int]]:
-    """Find series that are the slices of one stack.
+    """Find series that are the slices of one stack, given the images of each series.
 
     They share study, modality, kind of image, matrix, pixel size, direction and number of phases;
     their descriptions differ only by numbers and words for a slice position; each has one slice, at
     a different position; and together they are an evenly spaced stack.
 
-    Parameters
-    ----------
-    groups
-        The images of each series.
-
-    Returns
-    -------
-    list of list of int
-        Indices of the series of each stack, ordered by the first; series that are not joined are
-        stacks of one.
+    Returns the indices of the series of each stack, ordered by the first; series that are not
+    joined are stacks of one.
     """
     candidates: list[list[int]] = []
     for number, group in enumerate(groups):
         if not _is_slice(group):
             continue
-        fitting = (one for one in candidates if is_same_stack(groups[one[0]], group))
-        same = next(fitting, None)
-        if same is None:
+        same = (stack for stack in candidates if is_same_stack(groups[stack[0]], group))
+        if (stack := next(same, None)) is None:
             candidates.append([number])
         else:
-            same.append(number)
+            stack.append(number)
     joined = [
         numbers
         for numbers in candidates
@@ -80,12 +71,12 @@ def is_same_stack(group: Sequence[Plane], other: Sequence[Plane]) -> bool:
     first, second = group[0], other[0]
     one, two = first.file, second.file
     frames = [{plane.file.frame_of_reference for plane in planes} for planes in (group, other)]
-    # Several in one series were made up by an anonymiser.
-    told = all(len(uids) == 1 for uids in frames)
+    # Several UIDs in one series were invented by an anonymiser.
+    known = all(len(uids) == 1 for uids in frames)
     echoes = (one.echo_time or 0.0, two.echo_time or 0.0)
     return (
         one.study_uid == two.study_uid
-        and (not told or frames[0] == frames[1] or len(group) == len(other) == 1)
+        and (not known or frames[0] == frames[1] or len(group) == len(other) == 1)
         and one.modality == two.modality
         and (one.rows, one.columns) == (two.rows, two.columns)
         and one.sequence == two.sequence
@@ -99,7 +90,7 @@ def is_same_stack(group: Sequence[Plane], other: Sequence[Plane]) -> bool:
 
 def _plain(description: str) -> str:
     """Return a description without numbers and words for a slice position."""
-    return " ".join(re.sub(r"[\W_]+", " ", _PLACE.sub(" ", description.lower())).split())
+    return " ".join(re.sub(r"[\W_]+", " ", _SLICE_WORDS.sub(" ", description.lower())).split())
 
 
 def _is_stack(groups: Sequence[Sequence[Plane]]) -> bool:
@@ -108,9 +99,9 @@ def _is_stack(groups: Sequence[Sequence[Plane]]) -> bool:
         stack = sort_stack(planes)
     except FlomoError:
         return False
-    told = header_step(planes[0])
-    if told is None and planes[0].thickness is not None:
-        told = 2 * planes[0].thickness  # more is unusual
+    step = header_step(planes[0])
+    if step is None and planes[0].thickness is not None:
+        step = 2 * planes[0].thickness  # more is unusual
     return len(stack.order) == len(groups) and (
-        told is None or stack.geometry.spacing[2] <= _WIDEST_STEP * told
+        step is None or stack.geometry.spacing[2] <= _WIDEST_STEP * step
     )

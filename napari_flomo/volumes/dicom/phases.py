@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes.dicom.header import Plane
+from napari_flomo.volumes.dicom.planes import Plane
 
 KEYS = (
     "temporal_position",
@@ -40,29 +40,13 @@ Order = list[list[int]]
 def order_phases(
     planes: Sequence[Plane], groups: Sequence[Sequence[int]]
 ) -> tuple[Order, float | None, str | None]:
-    """Sort the images of each slice by phase.
+    """Sort the images of each slice, given by their indices in ``groups``, by phase.
 
-    Phases are matched by rank and not by time: each slice of a cine has its own heartbeat. Where
-    images are missing, phases that are complete are kept.
+    Phases are matched by rank and not by time: each slice of a cine is acquired in another
+    heartbeat. If images are missing, only phases that are complete in all slices are kept.
 
-    Parameters
-    ----------
-    planes
-        All images.
-    groups
-        Indices of the images at each slice.
-
-    Returns
-    -------
-    order, frame_step, note
-        Indices of each slice in the order of phase, seconds between phases, and a sentence about
-        phases that were left out; each of the latter None where there is nothing to tell.
-
-    Raises
-    ------
-    FlomoError
-        If the images of a slice are of different kinds, nothing tells their order, or so many are
-        missing that it is not clear which phases are complete.
+    Returns the indices of each slice in the order of phase, the seconds between phases or None, and
+    a note about phases that were left out or None.
     """
     if all(len(group) == 1 for group in groups):
         return [list(group) for group in groups], None, None
@@ -81,7 +65,7 @@ def order_phases(
         return order, _frame_step(planes, order), note
     raise FlomoError(
         f"The series has {len(groups[0])} images at each slice, but neither temporal position, "
-        "trigger time nor instance number tells their order; export it again with these tags."
+        "trigger time nor instance number gives their order; export it again with these tags."
     )
 
 
@@ -133,13 +117,7 @@ def _frame_step(planes: Sequence[Plane], order: Order) -> float | None:
 def _complete(
     planes: Sequence[Plane], groups: Sequence[Sequence[int]]
 ) -> tuple[list[list[int]], str]:
-    """Return the images of the phases that are complete, and a note about the others.
-
-    Raises
-    ------
-    FlomoError
-        If that cannot be told, or more than a third of the phases are incomplete.
-    """
+    """Return the images of complete phases, and a note about the others; raise if unclear."""
     counts = Counter(len(group) for group in groups)
     usual, most = counts.most_common(1)[0][0], max(counts)
     ranks = None if usual == 1 else _ranks(planes, groups, most)
@@ -176,20 +154,20 @@ def _ranks(
     planes: Sequence[Plane], groups: Sequence[Sequence[int]], most: int
 ) -> list[list[int]] | None:
     """Return the phase number of each image; None if unknown or contradictory."""
-    told = []
+    ranks = []
     for name in _ALIKE:
         keys = _keys(planes, groups, name)
         found = None if keys is None else _by_time(keys, most)
         if found is not None:
-            told.append(found)
-    if not told:
+            ranks.append(found)
+    if not ranks:
         keys = _keys(planes, groups, "instance_number")
         return None if keys is None else _by_number(keys, most)
-    return told[0] if all(found == told[0] for found in told) else None
+    return ranks[0] if all(found == ranks[0] for found in ranks) else None
 
 
 def _by_time(keys: Sequence[Sequence[float]], most: int) -> list[list[int]] | None:
-    """Match the times of slices that lack some with those of complete slices."""
+    """Match the times of incomplete slices with those of complete ones."""
     reference = np.mean([sorted(key) for key in keys if len(key) == most], axis=0)
     step = float(np.diff(reference).min())
     ranks = []

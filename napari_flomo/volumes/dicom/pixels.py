@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813  (its usual name)
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.dicom.header import DicomFile, Plane
+from napari_flomo.volumes.dicom.planes import DicomFile, Plane
 from napari_flomo.volumes.native_paths import readable_path
 
 if TYPE_CHECKING:
@@ -24,16 +24,8 @@ if TYPE_CHECKING:
 def file_pixels(file: DicomFile) -> NDArray[Any]:
     """Read the voxels of a file that is not an enhanced object.
 
-    Returns
-    -------
-    array
-        ``(frames?, rows, columns, channels?)``, without the axis of a single frame. Rescale slope
-        and intercept are applied, and MONOCHROME1 is turned so that more is brighter.
-
-    Raises
-    ------
-    FlomoError
-        If the file is damaged or its compression is not supported.
+    The array is ``(frames?, rows, columns, channels?)``, without the axis of a single frame.
+    Rescale slope and intercept are applied, and MONOCHROME1 is inverted.
     """
     try:
         data = _by_itk(file.path)
@@ -43,17 +35,9 @@ def file_pixels(file: DicomFile) -> NDArray[Any]:
 
 
 def plane_pixels(planes: Sequence[Plane]) -> list[NDArray[Any]]:
-    """Read the voxels of images, each file once.
-
-    Raises
-    ------
-    FlomoError
-        As `file_pixels`.
-    """
+    """Read the voxels of images, each file once."""
     stored: dict[Path, NDArray[Any]] = {}
-    left = {plane.file.path: 0 for plane in planes}
-    for plane in planes:
-        left[plane.file.path] += 1
+    left = Counter(plane.file.path for plane in planes)
     images = []
     for plane in planes:
         path = plane.file.path
@@ -70,6 +54,8 @@ def plane_pixels(planes: Sequence[Plane]) -> list[NDArray[Any]]:
 
 
 def _by_itk(path: Path) -> NDArray[Any]:
+    import SimpleITK as sitk  # noqa: N813  (its usual name)
+
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     with readable_path(path) as name:
@@ -86,7 +72,7 @@ def _unreadable(path: Path) -> FlomoError:
     known = {*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEGTransferSyntaxes}
     try:
         syntax = read_file_meta_info(path).TransferSyntaxUID
-    except Exception:  # what is wrong with a file without it does not matter
+    except Exception:  # the file is damaged in another way, too
         return limits.damaged(path)
     if syntax.is_encapsulated and syntax not in known:
         return FlomoError(
@@ -106,7 +92,7 @@ def _stored_values(file: DicomFile) -> NDArray[Any]:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they are about form, and may quote the patient
+            warnings.simplefilter("ignore")  # they concern the form, and may quote patient data
             dataset = pydicom.dcmread(file.path, force=True)
             syntax = dataset.file_meta.get("TransferSyntaxUID")
             if syntax is None or not syntax.is_encapsulated or get_decoder(syntax).is_available:
@@ -128,7 +114,7 @@ def _stored_by_itk(dataset: Dataset) -> NDArray[Any]:
 
     bare = Dataset()
     for element in dataset:
-        # Group 0028 describes the pixels; but for what would change their values.
+        # Group 0028 describes the pixels; elements that would change their values are left out.
         described = element.tag.group == 0x0028 and not 0x1040 <= element.tag.element <= 0x3010
         if described or element.keyword in ("PixelData", "SOPInstanceUID"):
             bare.add(element)
@@ -146,7 +132,7 @@ def _real_values(stored: NDArray[Any], plane: Plane) -> NDArray[Any]:
     """Apply the slope and intercept of a frame, in integers if possible."""
     slope, intercept = plane.slope, plane.intercept
     if plane.file.photometric == "MONOCHROME1":
-        # Black and white change places; both keep the type.
+        # Invert in the same type.
         unsigned = stored.dtype.kind == "u"
         stored = ~stored & stored.dtype.type((1 << plane.file.bits) - 1) if unsigned else ~stored
     if slope == 1 and intercept == 0:

@@ -1,8 +1,8 @@
-"""DICOM into volumes: one file, a folder, or a DICOMDIR; sorted by where and when it was taken.
+"""Read DICOM series as volumes.
 
-Nothing is taken on trust from file names or from the order in a folder: slices are ordered by their
-position along the normal of the image plane, frames by their phase at each position. Only numbers
-that place and scale the voxels are kept; names, dates and identifiers are never stored.
+File names and the order in a folder do not matter: slices are ordered by their position along the
+normal of the image plane, frames by their phase at each position. Names, dates and identifiers are
+never stored.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import numpy as np
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.dicom.copies import without_copies
-from napari_flomo.volumes.dicom.finding import Selection, find, find_among
-from napari_flomo.volumes.dicom.header import Plane
+from napari_flomo.volumes.dicom.duplicates import remove_duplicates
+from napari_flomo.volumes.dicom.files import is_dicom
+from napari_flomo.volumes.dicom.finding import PathLike, Selection, find, find_among
 from napari_flomo.volumes.dicom.pixels import file_pixels, plane_pixels
+from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.dicom.series import anonymous_name
 from napari_flomo.volumes.dicom.sorting import Stack, rotation_of, sort_stack
 from napari_flomo.volumes.geometry import Geometry
@@ -45,7 +46,7 @@ class DicomSeries:
     shape
         Numbers of frames, slices, rows and columns.
     planes
-        ``[frame][slice]``, what the header says of each image.
+        ``[frame][slice]``, the header values of each image.
     """
 
     files: tuple[tuple[Path, ...], ...]
@@ -55,60 +56,39 @@ class DicomSeries:
 
 
 def read_dicom(path: Path, series: str | int | None = None) -> Volume:
-    """Read a series.
+    """Read the series of a folder, a DICOMDIR or a file, see `napari_flomo.volumes.read`.
 
-    Parameters
-    ----------
-    path
-        A folder, a DICOMDIR, or one file of a series. Of a folder without images, those in the
-        folders below are read. What is no image is ignored. A file brings the rest of its series
-        that lies in the same folder.
-    series
-        Number, description or instance UID of the series, needed where there are several.
-
-    Returns
-    -------
-    Volume
-        (slices, rows, columns), or (frames, slices, rows, columns) where every slice was taken at
-        several phases. Slices run along the normal of the image plane (rows' direction x columns'
-        direction), frames in the order of temporal position, trigger time, acquisition time or
-        instance number. The rescale slope and intercept are applied, and MONOCHROME1 is turned so
-        that more is brighter.
-
-    Raises
-    ------
-    FlomoError
-        If there is no DICOM image, a file is damaged, several series fit, or the images do not form
-        one evenly spaced stack.
+    Subfolders are searched if a folder has no images; a file stands for its series in the same
+    folder. The volume is (slices, rows, columns), with frames first if every slice has several
+    phases. Slices run along the normal of the image plane (rows' direction x columns' direction),
+    frames in the order of temporal position, trigger time, acquisition time or instance number.
+    Rescale slope and intercept are applied, and MONOCHROME1 is inverted.
     """
     return _volume(find(path, series))
 
 
 def read_dicom_among(paths: Sequence[Path], series: str | int | None = None) -> Volume:
-    """Read a series among several files and folders.
-
-    Raises
-    ------
-    FlomoError
-        As `read_dicom`.
-    """
+    """Read a series among several files and folders."""
     return _volume(find_among(paths, series))
 
 
-def find_dicom(path: Path, series: str | int | None = None) -> DicomSeries:
-    """Find the files of a series.
+def find_series(path: PathLike, series: str | int | None = None) -> DicomSeries:
+    """Return the files of a DICOM series in the order in which `read` stacks them.
 
     Parameters
     ----------
     path, series
-        As for `read_dicom`.
+        As for `napari_flomo.volumes.read`.
 
     Raises
     ------
     FlomoError
-        As there, and if the series is a film of several images at one place.
+        As `read`, and if it is no DICOM series of single images or enhanced files.
     """
-    selection = find(path, series)
+    source = Path(path)
+    if not source.is_dir() and not is_dicom(source):
+        raise FlomoError(f"{source} is not DICOM; choose the folder that holds the DICOM series.")
+    selection = find(source, series)
     first = selection.planes[0]
     if first.index is None and first.file.frames > 1:
         raise FlomoError(
@@ -135,22 +115,19 @@ def _volume(selection: Selection) -> Volume:
 
 def _sorted(selection: Selection) -> tuple[Sequence[Plane], Stack, tuple[str, ...]]:
     """Return the images without duplicates, their order, and notes about both."""
-    planes, left_out = without_copies(selection.planes)
+    planes, left_out = remove_duplicates(selection.planes)
     notes = selection.notes
-    if left_out:
-        copies = "1 file is a copy" if left_out == 1 else f"{left_out} files are copies"
-        notes = (*notes, f"{copies} of others of the series and {_were(left_out)} left out.")
+    if left_out == 1:
+        notes = (*notes, "1 file is a copy of others of the series and was left out.")
+    elif left_out:
+        notes = (*notes, f"{left_out} files are copies of others of the series and were left out.")
     if any(plane.file.frames > 1 and plane.index is None for plane in planes):
         raise FlomoError(
-            "The series consists of several multi-frame files that do not say where each frame "
-            "lies; open one of them."
+            "The series consists of several multi-frame files without the position of each frame; "
+            "open one of them."
         )
     stack = sort_stack(planes)
     return planes, stack, (*notes, *stack.notes)
-
-
-def _were(count: int) -> str:
-    return "was" if count == 1 else "were"
 
 
 def _single(selection: Selection) -> Volume:
@@ -159,9 +136,9 @@ def _single(selection: Selection) -> Volume:
     file = plane.file
     if file.frames > 1 and not file.sop_class.startswith(_FILM_CLASSES):
         raise FlomoError(
-            f"{file.path.name} holds {file.frames} images, but does not say where each of them "
-            "lies (it has no functional groups), so they cannot be stacked; export them as single "
-            "images, or convert them to NIfTI first (for example with dcm2niix)."
+            f"{file.path.name} holds {file.frames} images without their positions (it has no "
+            "functional groups), so they cannot be stacked; export them as single images, or "
+            "convert them to NIfTI first (for example with dcm2niix)."
         )
     channels = file.samples if file.samples > 1 else 1
     limits.check_declared_size(file.path, (file.frames, file.rows, file.columns, channels), 2)
@@ -186,12 +163,11 @@ def _geometry_of(plane: Plane) -> Geometry:
     """Return the grid of a file that holds a whole volume."""
     if plane.pixel_spacing is None:
         return Geometry.unknown()
-    position = plane.position or (0.0, 0.0, 0.0)
-    rotation = rotation_of(plane)
     row_step, column_step = plane.pixel_spacing
-    # One slice has no neighbour to measure the step from; its thickness is the best we know.
+    # A single slice has no neighbour; its thickness is the best estimate of the step.
     step = plane.spacing_between or plane.thickness or 1.0
-    return Geometry((column_step, row_step, step), position, tuple(rotation.ravel().tolist()))
+    rotation = tuple(rotation_of(plane).ravel().tolist())
+    return Geometry((column_step, row_step, step), plane.position or (0.0, 0.0, 0.0), rotation)
 
 
 def _stack(selection: Selection) -> Volume:
@@ -201,8 +177,7 @@ def _stack(selection: Selection) -> Volume:
     n_slices, n_frames = len(stack.order), len(stack.order[0])
     limits.check_declared_size(file.path, (n_frames, n_slices, file.rows, file.columns), 4)
     images = plane_pixels([planes[index] for indices in stack.order for index in indices])
-    # Slices may be scaled to different types; numpy finds the one that holds them all.
-    data = np.stack(images)
+    data = np.stack(images)  # slices may be scaled to different types
     source = anonymous_name(sorted({plane.file.series_uid for plane in planes}))
     if n_frames == 1:
         return Volume(data, stack.geometry, SPATIAL_AXES, file.modality, source, notes=notes)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes.dicom.header import Plane
 from napari_flomo.volumes.dicom.joining import join
+from napari_flomo.volumes.dicom.planes import Plane
 
 _SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALIZER = re.compile(r"\b(?:locali[sz]er|scout|survey|topogram|3.?plane)", re.IGNORECASE)
@@ -32,18 +32,10 @@ class SeveralSeries(FlomoError):
 
 @dataclass(frozen=True)
 class SeriesChoice:
-    """A series, or a stack of series of one slice each.
+    """A series, or a stack of series of one slice each."""
 
-    Attributes
-    ----------
-    groups
-        The images of each series.
-    name
-        Its number if unique, else its UID.
-    """
-
-    groups: tuple[tuple[Plane, ...], ...]
-    name: str = ""
+    groups: tuple[tuple[Plane, ...], ...]  # the images of each series
+    name: str = ""  # its number if unique, else its UID
 
     @property
     def planes(self) -> list[Plane]:
@@ -108,21 +100,10 @@ def list_series(planes: Sequence[Plane]) -> list[SeriesChoice]:
 def choose_series(
     entries: Sequence[SeriesChoice], wanted: str | int | None, where: str
 ) -> tuple[SeriesChoice, str]:
-    """Return the requested series, and a note about skipped ones (or "").
+    """Return the requested series, and a note about skipped ones (or ""); raise if unclear.
 
-    Parameters
-    ----------
-    entries
-        All series.
-    wanted
-        Number, description, instance UID or `anonymous_name` of a series, or None for the only one.
-    where
-        The folder, for messages.
-
-    Raises
-    ------
-    FlomoError
-        If several match, or none.
+    ``wanted`` is the number, description, instance UID or `anonymous_name` of a series, or None for
+    the only one; ``where`` is the folder, for messages.
     """
     if wanted is None:
         others = [entry for entry in entries if not entry.is_localizer]

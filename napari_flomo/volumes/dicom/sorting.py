@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import limits
-from napari_flomo.volumes.dicom.header import Plane
 from napari_flomo.volumes.dicom.phases import order_phases
+from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.geometry import Geometry
 
 _STEP_TOLERANCE = 0.02
@@ -36,19 +36,17 @@ _LARGEST_JITTER_MM = 0.5
 
 @dataclass(frozen=True)
 class Stack:
-    """The order of a series.
+    """The grid and order of a series.
 
-    Parameters
+    Attributes
     ----------
-    geometry
-        Grid of its slices.
     order
-        For each slice in rising depth, the indices of its images in the order of phase; equally
+        For each slice by increasing depth, the indices of its images in the order of phase; equally
         many for all slices.
     frame_step
-        Seconds between phases, None when there is one phase or its time is unknown.
+        Seconds between phases, or None.
     notes
-        Sentences about what had to be decided.
+        For the user: how ambiguous positions and phases were interpreted.
     """
 
     geometry: Geometry
@@ -58,60 +56,34 @@ class Stack:
 
 
 def sort_stack(planes: Sequence[Plane]) -> Stack:
-    """Sort images into slices and phases.
-
-    Parameters
-    ----------
-    planes
-        All images of one series, in any order.
-
-    Raises
-    ------
-    FlomoError
-        If they do not form one evenly spaced, straight stack, nothing tells the order of the
-        phases, or so many are missing that it is not clear which phases are complete.
-    """
+    """Sort the images of a series into slices and phases; raise unless they are a regular stack."""
     check_alike(planes)
     rotation = rotation_of(planes[0])
     positions = np.array([plane.position for plane in planes], dtype=np.float64)
     depths = positions @ rotation[:, 2]
     groups, jitter = _group_by_depth(depths, planes[0].thickness)
-    places = np.array(
+    centres = np.array(
         [positions[group].mean(axis=0) if jitter else positions[group[0]] for group in groups]
     )
-    step, uneven = _mean_step(planes, groups, places @ rotation[:, 2])
+    step, uneven = _mean_step(planes, groups, centres @ rotation[:, 2])
     row_step, column_step = planes[0].pixel_spacing or (0.0, 0.0)
     geometry = Geometry(
         (column_step, row_step, step),
-        tuple(places[0].tolist()),
+        tuple(centres[0].tolist()),
         tuple(rotation.ravel().tolist()),
     )
     _check_sideways(planes, groups, positions, geometry)
     order, frame_step, incomplete = order_phases(planes, groups)
-    notes = (
+    spread = jitter and (
         f"The positions of images of one slice differ by up to {jitter:.2g} mm; their mean was "
         "used."
-        if jitter
-        else None,
-        uneven,
-        incomplete,
     )
-    return Stack(geometry, order, frame_step, tuple(note for note in notes if note))
+    notes = tuple(note for note in (spread, uneven, incomplete) if note)
+    return Stack(geometry, order, frame_step, notes)
 
 
 def rotation_of(plane: Plane) -> NDArray[np.float64]:
-    """Return the directions of an image's axes.
-
-    Returns
-    -------
-    array
-        3x3; columns are the directions of rising column, row and slice index.
-
-    Raises
-    ------
-    FlomoError
-        If the header's orientation is not made of directions.
-    """
+    """Return a 3x3 matrix; its columns are the directions of rising column, row and slice index."""
     if plane.orientation is None:
         return np.eye(3)
     along_row = np.array(plane.orientation[:3])
@@ -126,14 +98,7 @@ def rotation_of(plane: Plane) -> NDArray[np.float64]:
 
 
 def check_alike(planes: Sequence[Plane]) -> None:
-    """Raise unless all images lie in parallel planes of one raster.
-
-    Raises
-    ------
-    FlomoError
-        If one is a colour image, does not say where it lies, or differs in size, direction or pixel
-        size.
-    """
+    """Raise unless all images lie in parallel planes of one raster."""
     first = planes[0]
     size = (first.file.rows, first.file.columns)
     for plane in planes:
@@ -141,13 +106,13 @@ def check_alike(planes: Sequence[Plane]) -> None:
         if file.samples > 1:
             raise FlomoError(
                 f"{file.path.name} is a colour image, so its series is no stack of slices; open "
-                "the file on its own."
+                "only this file."
             )
         for name in ("position", "orientation", "pixel_spacing"):
             if getattr(plane, name) is None:
                 raise FlomoError(
-                    f"{plane.name} does not say its {name.replace('_', ' ')} in the patient, "
-                    "so the series cannot be stacked; export it again or open single files."
+                    f"{plane.name} has no {name.replace('_', ' ')} in its header, so the series "
+                    "cannot be stacked; export it again or open single files."
                 )
         if (file.rows, file.columns) != size:
             raise FlomoError(
@@ -171,13 +136,7 @@ def is_parallel(plane: Plane, other: Plane) -> bool:
 
 
 def slices_of(planes: Sequence[Plane]) -> list[list[int]]:
-    """Return the indices of the images at each slice, by increasing depth.
-
-    Parameters
-    ----------
-    planes
-        Parallel images that say where they lie.
-    """
+    """Return the indices of parallel images at each slice, by increasing depth."""
     positions = np.array([plane.position for plane in planes], dtype=np.float64)
     depths = positions @ rotation_of(planes[0])[:, 2]
     return _group_by_depth(depths, planes[0].thickness)[0]
@@ -188,11 +147,11 @@ def _group_by_depth(
 ) -> tuple[list[list[int]], float]:
     """Return the indices of the images at each slice, by increasing depth, and their jitter.
 
-    Phases of one slice may differ by a small share of the step. That shows in the gaps between
-    sorted depths: there are small ones and large ones, and nothing in between.
+    Phases of one slice may differ by a small fraction of the step: the gaps between sorted depths
+    are then either small or large.
     """
     indices = np.argsort(depths, kind="stable")
-    # One slice alone has no step to compare with, but it may say how thick it is.
+    # A single slice has no step to compare with, but perhaps a thickness.
     width = float(np.ptp(depths))
     if thickness and _SAME_POSITION_MM <= width <= min(_JITTER * thickness, _LARGEST_JITTER_MM):
         return [indices.tolist()], width
@@ -221,26 +180,20 @@ def _group_by_depth(
 def _mean_step(
     planes: Sequence[Plane], groups: Sequence[list[int]], centres: NDArray[np.float64]
 ) -> tuple[float, str | None]:
-    """Return the step between slices in mm, and a note if it is uneven.
-
-    Raises
-    ------
-    FlomoError
-        If it is so uneven that slices must be missing, or that a mean would misplace them.
-    """
+    """Return the step between slices in mm, and a note if it is uneven; raise if too uneven."""
     if len(groups) == 1:
         plane = planes[0]
         return plane.spacing_between or plane.thickness or 1.0, None
     steps = np.diff(centres)
     mean = float(centres[-1] - centres[0]) / (len(groups) - 1)
-    # The lower median, so that one gap among two steps is not taken for half of the rule.
+    # The lower median, so that a gap does not count as usual if there are two steps.
     usual = float(np.sort(steps)[(len(steps) - 1) // 2])
     if np.abs(steps - usual).max() <= _STEP_TOLERANCE * usual:
-        told = header_step(planes[0])
-        if told is None or mean <= _WIDEST_STEP * told:
+        stated = header_step(planes[0])
+        if stated is None or mean <= _WIDEST_STEP * stated:
             return mean, None
         return mean, (
-            f"The slices are {mean:.2f} mm apart where their headers say {told:.2f} mm; some may "
+            f"The slices are {mean:.2f} mm apart, but their headers say {stated:.2f} mm; some may "
             "be missing."
         )
     if np.abs(steps - mean).max() <= LARGEST_UNEVENNESS * mean:

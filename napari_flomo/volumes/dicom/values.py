@@ -50,7 +50,7 @@ def text(dataset: Dataset, keyword: str) -> str:
 def _plain(dataset: Dataset, keyword: str) -> str | None:
     """Return a value that is stored as plain ASCII text; None if it is not.
 
-    A series has thousands of them, and most of the time would go into making objects of them.
+    A series has thousands of values, and pydicom takes most of the time to convert them.
     """
     element: Any = dataset.get_item(tag_of(keyword))  # None where it is missing
     if element is None:
@@ -88,19 +88,9 @@ def positive(dataset: Dataset, keyword: str) -> float | None:
 
 
 def seconds(dataset: Dataset, keyword: str, date: str = "") -> float | None:
-    """Return a time, or a date and time, as seconds that rise with it.
+    """Return a time (TM, with the element of its date if any) or date and time (DT) in seconds.
 
-    Parameters
-    ----------
-    dataset, keyword
-        Element of the time (TM) or of date and time (DT).
-    date
-        Element with the date of a time, if there is one.
-
-    Returns
-    -------
-    float or None
-        Months count 31 days, so that dates of zeros, as anonymisers write them, have a place too.
+    Months count 31 days, so that dates of zeros, as anonymisers write them, are valid, too.
     """
     value = text(dataset, keyword)
     whole = _DATE_TIME.fullmatch(value)

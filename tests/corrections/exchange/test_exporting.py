@@ -154,7 +154,7 @@ def test_what_cannot_be_exported_leaves_nothing(
         export(filled, tmp_path / "mine", "tar")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").write_text("a")
-    with pytest.raises(FlomoError, match="there already"):
+    with pytest.raises(FlomoError, match="exists already"):
         export(filled, tmp_path / "full", "bids")
     filled.add(correct(7, structures={1: "RV", 5: "scar"}))
     with pytest.raises(FlomoError, match="do not mean the same"):

@@ -56,7 +56,7 @@ def test_patients_stay_together_across_stores(
     store: CorrectionStore, filled: CorrectionStore, correct: Correct
 ) -> None:
     """An image in both stores tells that two groups are one patient."""
-    own = store.latest(store.add(correct(0, reader="me", group=store.group_id("patient")))).group
+    own = store.record(store.add(correct(0, reader="me", group=store.group_id("patient")))).group
     import_folder(store, filled.folder)
     groups = {record.image.sha256: record.group for record in store.records()}
     theirs = [record.image.sha256 for record in filled.records()]
@@ -161,7 +161,7 @@ def test_description_that_makes_no_sense(
     store: CorrectionStore, dataset: Path, description: str
 ) -> None:
     (dataset / "dataset.json").write_text(description)
-    with pytest.raises(FlomoError, match="does not say what the labels mean"):
+    with pytest.raises(FlomoError, match="no valid label table"):
         import_folder(store, dataset)
     assert store.records() == []
 

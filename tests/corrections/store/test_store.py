@@ -50,7 +50,7 @@ def test_comes_back_as_it_was(store: CorrectionStore, make_correction: Make) -> 
 
 def test_other_tools_see_labels_on_the_image(store: CorrectionStore, make_correction: Make) -> None:
     made = make_correction()
-    record = store.latest(store.add(made))
+    record = store.record(store.add(made))
     assert record.image.copy is not None
     image, labels = store.folder / record.image.copy.file, store.folder / record.corrected.file
     first, second = nibabel.load(image), nibabel.load(labels)
@@ -101,7 +101,7 @@ def test_a_change_of_mind_is_a_revision(store: CorrectionStore, make_correction:
     assert store.revisions(id) == [1, 2]
     np.testing.assert_array_equal(store.read(id, 1).corrected.data, first.corrected.data)
     np.testing.assert_array_equal(store.read(id).corrected.data, second.corrected.data)
-    one, two = store.record(id, 1), store.latest(id)
+    one, two = store.record(id, 1), store.record(id)
     assert one.state == "draft"
     assert two.state == "accepted"
     assert one.proposed == two.proposed, "the proposal is kept once"
@@ -125,7 +125,7 @@ def test_to_have_looked_is_information(store: CorrectionStore, make_correction: 
     made = make_correction()
     left_alone = replace(made, corrected=made.proposed, seen=[(0, 2)])
     id = store.add(left_alone)
-    assert (store.latest(id).seen, store.latest(id).changed) == (((0, 2),), ())
+    assert (store.record(id).seen, store.record(id).changed) == (((0, 2),), ())
     store.add(replace(left_alone, seen=[(0, 2), (0, 0)]))
     assert store.revisions(id) == [1, 2]
 
@@ -144,13 +144,13 @@ def test_readers_and_structures_are_apart(store: CorrectionStore, make_correctio
 
 
 def test_groups(store: CorrectionStore, make_correction: Make, tmp_path: Path) -> None:
-    alone = store.latest(store.add(make_correction())).group
-    assert alone == store.latest(store.add(make_correction(reader="other"))).group
+    alone = store.record(store.add(make_correction())).group
+    assert alone == store.record(store.add(make_correction(reader="other"))).group
     patient = store.group_id("patient 7")
     ids = [store.add(make_correction(seed=n, group=patient)) for n in (1, 2)]
-    assert {store.latest(id).group for id in ids} == {patient} != {alone}
+    assert {store.record(id).group for id in ids} == {patient} != {alone}
     later = make_correction(seed=1, state="rejected")
-    assert store.latest(store.add(later)).group == patient, "an update keeps its group"
+    assert store.record(store.add(later)).group == patient, "an update keeps its group"
     other = CorrectionStore.open(tmp_path / "other", create=True)
     assert other.group_id("patient 7") != patient, "every store has its own salt"
     assert other.add(make_correction()) not in {record.id for record in store.records()}
@@ -195,7 +195,7 @@ def test_geometry_that_nifti_rounds(store: CorrectionStore, make_correction: Mak
                     c.corrected, geometry=replace(c.corrected.geometry, origin=(0, 0, 0))
                 )
             },
-            "another place",
+            "shifted by",
         ),
         (lambda c: {"corrected": c.corrected.with_data(c.corrected.data * 0.5)}, "whole numbers"),
         (lambda c: {"seen": [(0, 3)]}, "Slice 3"),

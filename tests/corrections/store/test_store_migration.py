@@ -59,7 +59,7 @@ def test_writing_brings_the_store_up_to_date_and_keeps_old_records(old: Path) ->
     ]
     assert json.loads((old / "store.json").read_text())["schema"] == 2
     assert [entry.event for entry in store.history()][-3:] == ["migrated", "begin", "added"]
-    assert CorrectionStore.open(old).latest(record.id).state == "rejected"
+    assert CorrectionStore.open(old).record(record.id).state == "rejected"
     assert store.verify() == []
 
 

@@ -119,7 +119,7 @@ def test_nothing_leaks_from_dicom(
     assert image.spatial_shape == (3, 20, 22)
     id = store.add(make_correction(image))
     assert leaks(store.folder, "1.2.826", str(telling_series.parent)) == []
-    assert store.latest(id).image.modality == "MR"
+    assert store.record(id).image.modality == "MR"
 
 
 def test_nothing_leaks_from_an_import(

@@ -24,7 +24,7 @@ Make = Callable[..., Correction]
 def two(store: CorrectionStore, make_correction: Make) -> tuple[Record, Record]:
     """Two corrections of different images."""
     first, second = (store.add(make_correction(seed=seed)) for seed in (0, 1))
-    return store.latest(first), store.latest(second)
+    return store.record(first), store.record(second)
 
 
 def kinds(store: CorrectionStore) -> list[str]:
@@ -124,10 +124,10 @@ def test_foreign_labels(store: CorrectionStore, two: tuple[Record, Record]) -> N
     (finding,) = store.verify()
     assert finding.kind == "foreign labels"
     assert "code 7" in finding.sentence
-    forge(store, store.latest(two[0].id), good, shift=3.0)
+    forge(store, store.record(two[0].id), good, shift=3.0)
     (finding,) = store.verify()
-    assert "another place" in finding.sentence
-    forge(store, store.latest(two[0].id), good[:2])
+    assert "shifted by" in finding.sentence
+    forge(store, store.record(two[0].id), good[:2])
     (finding,) = store.verify()
     assert "do not fit" in finding.sentence
 

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from napari_flomo.corrections.strokes import MAGIC, DamagedRecord, Stroke, records
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
+from napari_flomo.files import write_json
 from napari_flomo.volumes import Volume
 
 SCHEMA = 1
@@ -34,49 +34,22 @@ _STROKES = re.compile(r"strokes-(\d+)\.bin")
 
 @dataclass(frozen=True)
 class About:
-    """The content of ``journal.json``.
-
-    Attributes
-    ----------
-    image_hash
-        `identity` of the image.
-    created
-        Seconds since 1970.
-    shape
-        Shape of the labels, for the flat indices of the strokes.
-    note
-        Model, card hash, names of the codes, versions.
-    """
+    """The content of ``journal.json``."""
 
     image_hash: str
-    created: float
-    shape: tuple[int, ...]
-    note: Mapping[str, Any]
+    created: float  # seconds since 1970
+    shape: tuple[int, ...]  # of the labels
+    note: Mapping[str, Any]  # model, card hash, names of the codes, versions
 
 
 @dataclass(frozen=True)
 class Content:
-    """The strokes of a journal since its last compaction.
+    """The valid strokes of a journal since its last compaction."""
 
-    Attributes
-    ----------
-    generation
-        Number of compactions.
-    strokes
-        All valid strokes.
-    end
-        Offset after the last valid stroke.
-    size
-        Size of the file; more than ``end`` if its end is damaged.
-    fault
-        What is wrong with the end, or None.
-    """
-
-    generation: int
+    generation: int  # number of compactions
     strokes: list[Stroke]
-    end: int
-    size: int
-    fault: str | None
+    end: int  # offset after the last valid stroke
+    fault: str | None  # why the rest of the file is damaged
 
 
 def labels_file(folder: Path, generation: int) -> Path:
@@ -97,20 +70,7 @@ def image_file(folder: Path, image: Volume | None = None) -> Path:
 
 
 def acquire_lock(folder: Path, timeout_seconds: float = 0.0) -> FileLock:
-    """Acquire the lock of a journal; it is released whenever the process ends.
-
-    Parameters
-    ----------
-    folder
-        Of the journal.
-    timeout_seconds
-        How long to wait for another program.
-
-    Raises
-    ------
-    FlomoError
-        If another program holds it.
-    """
+    """Acquire the lock of a journal, which is released when the process ends, or raise."""
     # Journals are created in one thread and closed in another.
     lock = FileLock(folder / LOCK_FILE, timeout=timeout_seconds, thread_local=False)
     try:
@@ -134,18 +94,11 @@ def write_about(folder: Path, about: About) -> None:
         "shape": list(about.shape),
         "about": dict(about.note),
     }
-    with atomic_write(folder / ABOUT_FILE) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / ABOUT_FILE, content)
 
 
 def read_about(folder: Path) -> About:
-    """Read ``journal.json``.
-
-    Raises
-    ------
-    FlomoError
-        If it is missing, damaged or of a newer layout.
-    """
+    """Read ``journal.json``."""
     try:
         content = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
         if content["schema"] > SCHEMA:
@@ -165,18 +118,12 @@ def read_about(folder: Path) -> About:
         raise FlomoError(f"The journal {folder} cannot be read: {reason}.") from error
     except (ValueError, LookupError, TypeError) as error:
         raise FlomoError(
-            f"The journal {folder} is damaged: its {ABOUT_FILE} is not as it was written."
+            f"The journal {folder} is damaged: its {ABOUT_FILE} was changed or truncated."
         ) from error
 
 
 def read_content(folder: Path) -> Content:
-    """Read the strokes of the present generation.
-
-    Raises
-    ------
-    FlomoError
-        If there are none, or they cannot be read.
-    """
+    """Read the strokes of the present generation."""
     generation = _generation(folder)
     try:
         content = strokes_file(folder, generation).read_bytes()
@@ -193,11 +140,11 @@ def read_content(folder: Path) -> Content:
         fault = str(damage)
         if content[: len(MAGIC)] != MAGIC:
             end = 0
-    return Content(generation, strokes, end, len(content), fault)
+    return Content(generation, strokes, end, fault)
 
 
 def _generation(folder: Path) -> int:
-    """Return the latest generation of which both files are there."""
+    """Return the latest generation with labels and strokes."""
     try:
         names = {path.name for path in folder.iterdir()}
     except OSError as error:

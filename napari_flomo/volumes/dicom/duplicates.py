@@ -1,4 +1,4 @@
-"""Find duplicate images in exports."""
+"""Remove the duplicate images of an export."""
 
 from __future__ import annotations
 
@@ -8,65 +8,48 @@ from typing import Any
 import numpy as np
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes.dicom.header import Plane
 from napari_flomo.volumes.dicom.pixels import plane_pixels
+from napari_flomo.volumes.dicom.planes import Plane
 
 Image = list[Plane]
 """The planes of one file."""
 
 
-def by_file(planes: Sequence[Plane]) -> list[Image]:
-    """Return planes grouped by file."""
+def _by_file(planes: Sequence[Plane]) -> list[Image]:
     files: dict[Any, Image] = {}
     for plane in planes:
         files.setdefault(plane.file.path, []).append(plane)
     return list(files.values())
 
 
-def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], int]:
-    """Remove duplicate images.
+def remove_duplicates(planes: Sequence[Plane]) -> tuple[list[Plane], int]:
+    """Return each image of a stack once, and the number of removed files.
 
     Two files are duplicates if they have equal pixels, and the same SOP Instance UID or the same
-    position and time.
-
-    Parameters
-    ----------
-    planes
-        Images of one stack.
-
-    Returns
-    -------
-    planes, left_out
-        Each image once, in the given order, and the number of removed files.
-
-    Raises
-    ------
-    FlomoError
-        If files have the same SOP Instance UID and differ.
+    position and time. Raise if they have the same UID and differ.
     """
-    images = by_file(planes)
+    images = _by_file(planes)
     uids = {image[0].file.sop_uid for image in images}
-    told_apart = len({_header(image) for image in images}) == len(images)
+    distinct = len({_header(image) for image in images}) == len(images)
+    kept = images
     # Some anonymisers give every image the same UID.
-    if len(uids) > 1 or not told_apart:
-        kept = _once(images, lambda image: image[0].file.sop_uid or id(image), refuse=True)
-    else:
-        kept = images
-    kept = _once(kept, _header, refuse=False)
+    if len(uids) > 1 or not distinct:
+        kept = _unique(images, lambda image: image[0].file.sop_uid or id(image), strict=True)
+    kept = _unique(kept, _header, strict=False)
     return [plane for image in kept for plane in image], len(images) - len(kept)
 
 
-def _once(
-    images: Sequence[Image], key: Callable[[Image], Hashable], *, refuse: bool
+def _unique(
+    images: Sequence[Image], key: Callable[[Image], Hashable], *, strict: bool
 ) -> list[Image]:
-    """Keep the first of all images with equal key and content."""
+    """Keep the first of images with equal key and content; ``strict`` raises on other content."""
     kept: list[Image] = []
     known: dict[Hashable, list[Image]] = {}
     for image in images:
         same = known.setdefault(key(image), [])
         if any(_equal(image, other) for other in same):
             continue
-        if same and refuse:
+        if same and strict:
             raise FlomoError(
                 f"{same[0][0].file.path.name} and {image[0].file.path.name} have the same SOP "
                 "Instance UID but differ in their pixels or position; remove the one that does not "
@@ -79,20 +62,11 @@ def _once(
 
 def _header(image: Image) -> Hashable:
     """Return position, time and other header values that identify an image in its series."""
-    return (
-        image[0].file.series_uid,
-        image[0].file.rows,
-        image[0].file.columns,
-        tuple(
-            (
-                plane.position,
-                plane.orientation,
-                tuple(plane.times.items()),
-                tuple(plane.kind.items()),
-            )
-            for plane in image
-        ),
+    file = image[0].file
+    planes = tuple(
+        (p.position, p.orientation, tuple(p.times.items()), tuple(p.kind.items())) for p in image
     )
+    return file.series_uid, file.rows, file.columns, planes
 
 
 def _equal(image: Image, other: Image) -> bool:
