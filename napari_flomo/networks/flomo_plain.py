@@ -1,4 +1,4 @@
-"""What stands in the place of FLoMo-Net's modules in an ablation: one plain convolution."""
+"""Plain convolutions that replace FLoMo-Net's modules in an ablation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PlainBridge(nn.Module):
 
 
 class PlainFusion(nn.Module):
-    """Skip and decoder side by side through a 3x3 convolution, in place of FPFN-CAM."""
+    """A 3x3 convolution of skip and decoder, concatenated, in place of FPFN-CAM."""
 
     def __init__(self, skip_channels: int, features: int, form: Form) -> None:
         super().__init__()
@@ -33,14 +33,6 @@ class PlainFusion(nn.Module):
         self.norm = batch_norm(features, form.norm_momentum)
 
     def forward(self, skip: Tensor, maps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the fused features, and no maps.
-
-        Parameters
-        ----------
-        skip
-            ``(N, skip_channels, h, w)``, resized to the decoder's size.
-        maps
-            ``(N, features, H, W)`` of the decoder.
-        """
+        """Return the fused features ``(N, features, H, W)`` and no maps."""
         skip = resize(skip, (maps.shape[-2], maps.shape[-1]))
         return F.gelu(self.norm(self.conv(torch.cat([skip, maps], 1)))), {}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the factor and the offset of a batch norm in evaluation mode, both ``(C,)``."""
+    """Return factor and offset of a batch norm in evaluation mode, both ``(C,)``."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     # In float64, so that it costs a single rounding.
@@ -25,13 +25,7 @@ def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def fold_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """Return one convolution in place of a convolution and the batch norm after it.
-
-    Parameters
-    ----------
-    convolution, norm
-        Of a network in evaluation mode; not modified.
-    """
+    """Return one convolution that replaces a convolution and the batch norm after it."""
     scale, shift = scale_and_shift(norm)
     folded = copy.deepcopy(convolution)
     weight = convolution.weight.detach() * scale[:, None, None, None]
@@ -44,13 +38,8 @@ def fold_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
 def fold_norms(network: nn.Module) -> None:
     """Fold, in place, each batch norm that directly follows a convolution in an `nn.Sequential`.
 
-    Norms elsewhere stay: only a sequence tells for certain that nobody else reads the convolution's
-    output.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode.
+    The network must be in evaluation mode. Norms elsewhere stay: only in a sequence it is certain
+    that nothing else reads the output of the convolution.
     """
     uses = Counter(id(child) for module in network.modules() for child in module.children())
     for module in list(network.modules()):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from napari_flomo.networks import build, fast
-from napari_flomo.networks.convolutions import average_down
+from napari_flomo.networks.convolutions import adaptive_average_pool
 
 
 def random_network(name: str, channels: int, classes: int, **form) -> nn.Module:
@@ -161,8 +161,8 @@ def test_a_trace_gives_the_same_for_any_number_of_slices():
 @pytest.mark.parametrize("size", [(3, 3), (14, 5), (20, 31)])
 def test_averages_are_the_same_when_traced(size):
     maps = torch.rand(2, 3, 20, 17)
-    traced = torch.jit.trace(lambda one: average_down(one, size), maps, check_trace=False)
+    traced = torch.jit.trace(lambda one: adaptive_average_pool(one, size), maps, check_trace=False)
     assert "adaptive" not in str(traced.graph)
     plain = nn.functional.adaptive_avg_pool2d(maps, size)
-    torch.testing.assert_close(average_down(maps, size), plain, rtol=0, atol=0)
+    torch.testing.assert_close(adaptive_average_pool(maps, size), plain, rtol=0, atol=0)
     torch.testing.assert_close(traced(maps), plain, rtol=0, atol=1e-6)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_flomo.networks import Draws, build, can_sample, stochastic_forward
-from napari_flomo.networks.attention import SelfAttention, thin
+from napari_flomo.networks.attention import SelfAttention, pool_to_tokens
 from napari_flomo.networks.dilateformer import DilatedAttention, DilateFormer
 from napari_flomo.networks.fias import FIAS
 from napari_flomo.networks.fias_blocks import (
@@ -162,13 +162,13 @@ def test_published_sizes():
 
 def test_thinning_keeps_small_maps_and_the_proportions_of_large_ones():
     small = torch.rand(1, 2, 32, 32)
-    assert thin(small, 1024) is small
-    assert thin(torch.rand(1, 2, 64, 64), 1024).shape == (1, 2, 32, 32)
-    assert thin(torch.rand(1, 2, 96, 24), 144).shape == (1, 2, 24, 6)
-    rows, columns = thin(torch.rand(1, 2, 500, 1), 64).shape[-2:]
+    assert pool_to_tokens(small, 1024) is small
+    assert pool_to_tokens(torch.rand(1, 2, 64, 64), 1024).shape == (1, 2, 32, 32)
+    assert pool_to_tokens(torch.rand(1, 2, 96, 24), 144).shape == (1, 2, 24, 6)
+    rows, columns = pool_to_tokens(torch.rand(1, 2, 500, 1), 64).shape[-2:]
     assert (rows, columns) == (22, 1) or rows * columns <= 64
     constant = torch.full((1, 3, 40, 40), 0.7)
-    torch.testing.assert_close(thin(constant, 100), torch.full((1, 3, 10, 10), 0.7))
+    torch.testing.assert_close(pool_to_tokens(constant, 100), torch.full((1, 3, 10, 10), 0.7))
 
 
 def test_attention_to_thinned_keys_is_attention_where_the_map_is_flat():
