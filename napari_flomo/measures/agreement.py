@@ -10,7 +10,7 @@ from napari_flomo.models import ModelCard
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AgreementLimits:
     """Limits of agreement of one measure, on patients that were not used for training.
 
     Attributes
@@ -33,7 +33,7 @@ class Agreement:
         return f"{self.low:+.0f} to {self.high:+.0f} {self.unit}"
 
 
-def agreement_of(card: ModelCard, ventricle: str, measure: str) -> Agreement | None:
+def agreement_limits(card: ModelCard, ventricle: str, measure: str) -> AgreementLimits | None:
     """Return the limits of agreement of a measure from a card, or None.
 
     Parameters
@@ -50,6 +50,6 @@ def agreement_of(card: ModelCard, ventricle: str, measure: str) -> Agreement | N
         found = found.get(key) if isinstance(found, Mapping) else None
     try:
         low, high = (float(limit) for limit in found["limits"])
-        return Agreement(low, high, str(found["unit"]), int(found["patients"]))
+        return AgreementLimits(low, high, str(found["unit"]), int(found["patients"]))
     except (KeyError, TypeError, ValueError):
         return None

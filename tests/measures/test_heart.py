@@ -8,12 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_flomo.measures import (
-    HeartCodes,
-    VoxelCounts,
-    heart_of_cine,
-    heart_of_phases,
-)
+from napari_flomo.measures import HeartCodes, VoxelCounts, heart_of_cine, heart_of_phases
 from napari_flomo.models import Concept, Label, load_card
 from napari_flomo.volumes import Geometry, Volume, read
 
