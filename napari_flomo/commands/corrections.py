@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from napari_flomo.commands.actions import add_actions
+from napari_flomo.commands.options import add_actions
+from napari_flomo.commands.report import print_json
 
 if TYPE_CHECKING:
     from napari_flomo.corrections import CorrectionStore, Record
@@ -77,7 +78,7 @@ def run_list(args: argparse.Namespace) -> int:
     records = store.records(left_out.append)
     if args.json:
         listed = [_as_dict(record) for record in records]
-        _print_json({"store": store.folder, "corrections": listed, "left_out": left_out})
+        print_json({"store": store.folder, "corrections": listed, "left_out": left_out})
         return 0
     rows = [("id", "revision", "state", "model", "seen", "changed", "reader")]
     for record in records:
@@ -100,7 +101,7 @@ def run_show(args: argparse.Namespace) -> int:
     store = _open(args)
     record = store.record(args.id, args.revision)
     if args.json:
-        _print_json({"correction": _as_dict(record), "revisions": store.revisions(args.id)})
+        print_json({"correction": _as_dict(record), "revisions": store.revisions(args.id)})
     else:
         print("\n".join(_lines(store, record)))
     return 0
@@ -111,7 +112,7 @@ def run_verify(args: argparse.Namespace) -> int:
     store = _open(args)
     findings = store.verify()
     if args.json:
-        _print_json({"store": store.folder, "findings": findings})
+        print_json({"store": store.folder, "findings": findings})
     elif findings:
         for finding in findings:
             print(f"{finding.kind}: {finding.sentence}")
@@ -124,7 +125,7 @@ def run_remove(args: argparse.Namespace) -> int:
     """Delete a correction."""
     _open(args).remove(args.id)
     if args.json:
-        _print_json({"removed": args.id})
+        print_json({"removed": args.id})
     else:
         print(f"Removed {args.id}")
     return 0
@@ -137,7 +138,7 @@ def run_export(args: argparse.Namespace) -> int:
     states = tuple(args.state or ["accepted"])
     done = export(_open(args), args.folder, args.format, Selection(states, args.model))
     if args.json:
-        _print_json({"export": done})
+        print_json({"export": done})
     else:
         _note(done.skipped)
         print(f"Wrote {done.cases} label files to {done.folder}")
@@ -152,7 +153,7 @@ def run_import(args: argparse.Namespace) -> int:
     store = _open(args, create=True)
     done = import_folder(store, args.folder, reader=args.reader, patient=args.patient)
     if args.json:
-        _print_json({"store": store.folder, "import": done})
+        print_json({"store": store.folder, "import": done})
     else:
         _note(done.skipped)
         print(f"Added {done.added}; {done.known} were known already ({store.folder})")
@@ -201,9 +202,3 @@ def _places(places: Iterable[tuple[int, ...]]) -> str:
 def _note(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         print(f"flomo: {sentence}", file=sys.stderr)
-
-
-def _print_json(report: dict[str, Any]) -> None:
-    from napari_flomo.commands.report import print_json
-
-    print_json(report)

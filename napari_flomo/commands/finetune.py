@@ -80,11 +80,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with StatusWriter(out) as status:
         learnt = import_training("flomo_training.finetuning").learn(
-            config,
-            out,
-            resume=args.resume,
-            progress=status.progress,
-            cancelled=status.cancelled,
+            config, out, resume=args.resume, progress=status.progress, cancelled=status.cancelled
         )
         result = learnt.as_dict()
         status.finish(result)

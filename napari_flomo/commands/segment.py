@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo import DEFAULT_MODEL, __version__
-from napari_flomo.commands.options import add_computing, add_slice_axis, model_folder
-from napari_flomo.commands.selection import indices
+from napari_flomo.commands.options import add_computing, add_slice_axis, indices, model_folder
+from napari_flomo.commands.report import print_json
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import OutputFile, check_writable
 
@@ -136,8 +136,6 @@ def run(args: argparse.Namespace) -> int:
     for warning in segmentation.manifest["warnings"]:
         print(f"Warning: {warning}", file=sys.stderr)
     if args.json:
-        from napari_flomo.commands.report import print_json
-
         print_json(_report(args.input, outputs, segmentation, structures))
     elif not args.quiet:
         print("\n".join(_summary(outputs, segmentation, structures)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.commands.options import add_computing, add_slice_axis, model_folder
+from napari_flomo.commands.report import print_json
 from napari_flomo.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -110,7 +111,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Segment all unfinished studies, and print a summary."""
     from napari_flomo.cohorts import CohortConfig, StudyFilter, segment_cohort
-    from napari_flomo.errors import describe
     from napari_flomo.progress import progress_bar
 
     config = CohortConfig(
@@ -134,7 +134,6 @@ def run(args: argparse.Namespace) -> int:
             summary = segment_cohort(
                 config,
                 folder,
-                describe=describe,
                 study_filter=study_filter,
                 workers=args.workers,
                 scheduler=args.scheduler,
@@ -146,8 +145,6 @@ def run(args: argparse.Namespace) -> int:
             "Interrupted; finished studies are kept: run the same command again to resume."
         ) from error
     if args.json:
-        from napari_flomo.commands.report import print_json
-
         print_json({**vars(summary), "manifest": str(args.out / "manifest.jsonl")})
     elif not args.quiet:
         print("\n".join(_lines(args.out, summary)))
@@ -174,8 +171,6 @@ def _list(
         elif not args.quiet:
             print(f"{state:8}{study.id}")
     if args.json:
-        from napari_flomo.commands.report import print_json
-
         shown = [{"path": path, "reason": reason} for path, reason in skipped]
         print_json({"studies": studies, "left_out": shown})
     elif not args.quiet:

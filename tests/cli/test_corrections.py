@@ -107,17 +107,14 @@ def test_export_import_remove(
     [
         (("list", "--store", "nowhere"), "not a store"),
         (("show", "0123456789abcdef"), "no correction"),
-        (("show", "../.."), "no id"),
+        (("show", "../.."), "is not the id of a correction"),
         (("export", "x", "--format", "bids", "--state", "draft"), "nothing to export"),
         (("import", "nowhere"), "nothing to import"),
     ],
 )
 @pytest.mark.usefixtures("store", "elsewhere")
 def test_refusals_are_one_sentence(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    sentence: str,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
 ) -> None:
     out, err = run(capsys, *arguments, code=2)
     assert out == ""

@@ -50,14 +50,7 @@ def flomo(*arguments: object) -> int:
     ],
 )
 def test_what_was_decided_is_said(
-    cases: Path,
-    model: Path,
-    tmp_path: Path,
-    capsys: Capture,
-    place: str,
-    *,
-    frames: int,
-    note: str,
+    cases: Path, model: Path, tmp_path: Path, capsys: Capture, place: str, *, frames: int, note: str
 ) -> None:
     out = tmp_path / "l.nii.gz"
     flags = ["--model", model, "--device", "cpu", "--json", "-q", "--frames", 0, "--slices", 1]

@@ -20,7 +20,6 @@ from nibabel import Nifti1Image
 
 from napari_flomo import cli
 from napari_flomo.cohorts import CohortConfig, StudyFilter, segment_cohort
-from napari_flomo.errors import Problem, describe
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Volume, read, write
 
@@ -296,15 +295,15 @@ def test_killed_interrupted_and_gone_on(images: Path, out: Path, model: Path) ->
     assert contents(out) == contents(whole)
 
 
-class Deadly:
-    """In the place of `describe`: a study that fails takes its worker with it."""
+KILL_ON_FAILURE = """
+import os, signal
+from napari_flomo.cohorts import study_runner
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+def kill(_error):
+    os.kill(os.getpid(), getattr(signal, "{signal}", signal.SIGTERM))
 
-    def __call__(self, error: BaseException) -> Problem:
-        os.kill(os.getpid(), getattr(signal, self.name, signal.SIGTERM))
-        return describe(error)
+study_runner.describe = kill
+"""
 
 
 @pytest.mark.slow
@@ -313,19 +312,20 @@ class Deadly:
     [("SIGKILL", "most likely because memory ran out"), ("SIGABRT", "with the signal SIGABRT")],
 )
 def test_a_study_that_kills_its_worker(
-    end: tuple[str, str], images: Path, out: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+    end: tuple[str, str], images: Path, out: Path, model: Path
 ) -> None:
     name, told = end
     pytest.importorskip("distributed")
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # workers import `Deadly` from here
+    import dask
+
     spoil(images)
-    summary = segment_cohort(
-        CohortConfig(images, out, device="cpu", engine="eager"),
-        model,
-        describe=Deadly(name),
-        study_filter=StudyFilter(exclude=["rank5*"]),
-        workers=2,
-    )
+    with dask.config.set({"distributed.worker.preload": [KILL_ON_FAILURE.format(signal=name)]}):
+        summary = segment_cohort(
+            CohortConfig(images, out, device="cpu", engine="eager"),
+            model,
+            study_filter=StudyFilter(exclude=["rank5*"]),
+            workers=2,
+        )
     assert (summary.done, summary.failed) == (3, 1)
     ((study, sentence),) = summary.failures
     assert study == "cut.nii.gz"

@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from napari_flomo.commands.selection import indices
+from napari_flomo.commands.options import indices
 
 
 @pytest.mark.parametrize(
