@@ -70,10 +70,8 @@ class StudyTask:
 
     Attributes
     ----------
-    study
-        The study.
     known
-        Its line in the manifest if its files seem to have changed since.
+        Line of the study in the manifest if its files seem to have changed since.
     attempt
         1 for the first attempt.
     """

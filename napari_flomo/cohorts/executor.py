@@ -13,17 +13,7 @@ from napari_flomo.cohorts.study_runner import StudyRunner, WorkerConfig
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended.
-
-    Attributes
-    ----------
-    task
-        The task.
-    result
-        Result of the study; None if the worker was lost.
-    error
-        A sentence about the loss.
-    """
+    """How a task ended; without a result if the worker was lost, which ``error`` explains."""
 
     task: StudyTask
     result: StudyResult | None

@@ -82,23 +82,8 @@ class _ReviewQueue:
 def write_review(out: Path, results: Iterable[StudyResult]) -> int:
     """Write the review queue of a results folder.
 
-    Parameters
-    ----------
-    out
-        The results folder.
-    results
-        In the order of their studies, which decides ties.
-
-    Returns
-    -------
-    int
-        Number of studies that are done but not in the queue, because they were written by an older
-        version without expected errors.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be written.
+    The order of the results decides ties. Returns the number of studies that are done but not in
+    the queue, because they were written by an older version without expected errors.
     """
     slices, silent = _ReviewQueue(), 0
     for result in results:

@@ -23,25 +23,8 @@ def write_table(
 ) -> Path:
     """Write the table of a results folder, with one row in memory at a time.
 
-    Parameters
-    ----------
-    out
-        The results folder.
-    results
-        Returns the results, in the order of the table.
-    structures
-        Names of the model's structures, in the order of the columns: each has its largest and its
-        smallest volume over the frames.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be written.
+    ``results`` returns the results in the order of the table; ``structures`` are the names of the
+    model's structures, whose largest and smallest volumes over the frames are columns.
     """
     names = list(structures)
     sizes = [f"{name}_ml_{which}" for name in names for which in ("max", "min")]

@@ -114,7 +114,7 @@ def config(grow: Grow, tmp_path: Path) -> CohortConfig:
 
 
 def run(config: CohortConfig, model: Path, **options: Any) -> CohortSummary:
-    return segment_cohort(config, model, describe=lambda _: {}, workers=1, **options)
+    return segment_cohort(config, model, workers=1, **options)
 
 
 def states(config: CohortConfig) -> dict[str, str]:
@@ -219,7 +219,7 @@ def test_what_cannot_run_leaves_nothing(
         (config, {"workers": 1, "scheduler": "tcp://x"}, "either workers or a scheduler"),
     ]:
         with pytest.raises(FlomoError, match=sentence):
-            segment_cohort(changed, model, describe=lambda _: {}, **{"workers": 1} | options)
+            segment_cohort(changed, model, **{"workers": 1} | options)
     assert not config.out.exists()
     assert pretender.done == []
 
@@ -230,7 +230,7 @@ def test_without_dask(
     monkeypatch.setattr(running.importlib.util, "find_spec", lambda _: None)
     for options in ({}, {"workers": 2}, {"scheduler": "tcp://x"}):
         with pytest.raises(FlomoError, match=r"pip install 'napari-flomo\[cohort\]'"):
-            segment_cohort(config, model, describe=lambda _: {}, **options)
+            segment_cohort(config, model, **options)
     assert run(config, model).done == 10
 
 
