@@ -47,6 +47,15 @@ class Problem:
     kind: str = "bug"
 
 
+_MEMORY_SIGNS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "failed to allocate",
+)
+
+
 def describe(error: BaseException) -> Problem:
     """Return what to tell the user about an exception; imports nothing to find out."""
     if out_of_gpu_memory(error):
@@ -65,12 +74,11 @@ def describe(error: BaseException) -> Problem:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return True if memory ran out; recognises torch's own errors without importing torch."""
-    text = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and (_is_cuda_error(error) or "can't allocate memory" in text or "std::bad_alloc" in text)
-    )
+    """Return True if memory ran out; recognises errors of torch and of inference runtimes."""
+    if isinstance(error, MemoryError) or _is_cuda_error(error):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def out_of_gpu_memory(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.segmentation.test_time import MIRRORED
+from napari_flomo.segmentation.tta import MIRRORED
 
 DEFAULT_MAPS = ("entropy",)
 """Maps that are computed by default."""
@@ -25,10 +25,10 @@ DRAWS = 16
 DRAWS_SEED = 0
 
 STAGES = (1, 2, 3, 4)
-"""Stages of the decoder of FLoMo-Net."""
+"""Decoder stages of FLoMo-Net."""
 
 COARSER = {f"stage{stage}": 2 ** (4 - stage) for stage in STAGES}
-"""Downsampling factor of each stage: 8 to 1."""
+"""Downsampling factor of each stage, 8 to 1."""
 
 FLOMO_NETWORKS = ("flomo-b0", "flomo-b1", "flomo-b2")
 DRAWING_NETWORKS = ("fias",)
@@ -46,21 +46,21 @@ class MapKind:
     name
         Its key in `Segmentation.uncertainty`.
     title, description
-        Name for users, and what a high value means.
+        For users.
     passes
         Passes of the network over each slice, including the one for the labels.
     networks
         The networks that have it; None for all.
     reads
-        Names in `napari_flomo.networks.Output.maps` whose mean it is; empty for maps that are
-        computed from probabilities.
+        The map is the mean of these names in `napari_flomo.networks.Output.maps`; empty for maps
+        that are computed from probabilities.
     stage
-        Stage of the decoder that it shows; None for all stages.
+        Decoder stage that it shows; None for all stages.
     over
         What differs between passes: the view of the slice, or the samples of the network. Empty for
         maps of one pass.
     shows
-        The statistic, see `napari_flomo.segmentation.test_time.PassStatistics`.
+        The statistic, see `napari_flomo.segmentation.tta.PassStatistics`.
     """
 
     name: str
@@ -161,11 +161,11 @@ _NETWORK_MAPS = (
 """Name here, name in the network's output, title, description."""
 
 COMPLEMENTS = frozenset({"trust"})
-"""Outputs of the network that are high where it is certain; their map is 1 minus the output."""
+"""Outputs of the network that are high where it is certain; the map is 1 minus the output."""
 
 
 def _of_network() -> list[MapKind]:
-    """Return the network's own maps: for each the mean over all stages, then every stage."""
+    """Return the network's own maps: for each the mean of all stages, then every stage."""
     kinds = []
     for name, output, title, description in _NETWORK_MAPS:
         for stage in (None, *STAGES):
@@ -191,14 +191,9 @@ MAPS: Mapping[str, MapKind] = {
 
 
 def chosen_maps(names: Iterable[str]) -> tuple[MapKind, ...]:
-    """Return maps by name, each once, in the given order.
+    """Return maps by name, in the given order without duplicates; raise `FlomoError` if unknown.
 
     Whether the network provides its own maps is checked when it runs.
-
-    Raises
-    ------
-    FlomoError
-        If there is no such map.
     """
     kinds = []
     for name in dict.fromkeys(names):

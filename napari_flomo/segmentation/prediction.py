@@ -13,7 +13,7 @@ from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.manifest import StageTimer
 from napari_flomo.segmentation.maps import COARSER, COMPLEMENTS, DRAWS, DRAWS_SEED, MapKind
 from napari_flomo.segmentation.preprocessing import Plan, restore
-from napari_flomo.segmentation.test_time import MIRRORED, VIEWS, PassStatistics
+from napari_flomo.segmentation.tta import MIRRORED, VIEWS, PassStatistics
 
 if TYPE_CHECKING:
     import torch
@@ -29,11 +29,10 @@ class Prediction:
     Attributes
     ----------
     probabilities
-        Calibrated probabilities of the plain pass, or their mean over mirrored views:
-        ``(slices, classes, rows, columns)``.
+        Calibrated, ``(slices, classes, rows, columns)``; of the plain pass, or the mean over
+        mirrored views.
     maps
-        By name, each ``(slices, rows, columns)``. Without entropy, which is computed from the
-        probabilities.
+        By name, each ``(slices, rows, columns)``; without the entropy of the probabilities.
     """
 
     probabilities: Tensor
@@ -78,14 +77,9 @@ def predict(
     before_pass
         Called before each pass with its number, from 0; may raise to stop.
     draws
-        From `draws_for` the same kinds.
+        From `draws_for` the same maps.
     mirrored
         Whether probabilities are the mean over the slice and its mirror images.
-
-    Raises
-    ------
-    FlomoError
-        If the network does not return what a map needs.
     """
     before_pass(0)
     with _on_device(watch, images.device):
@@ -134,12 +128,8 @@ def as_probabilities(logits: Tensor, card: ModelCard) -> Tensor:
 def draws_for(kinds: Sequence[MapKind], network: nn.Module, model: str) -> Draws | None:
     """Return the Monte Carlo passes that the maps need; None if they need none.
 
-    They are run by the plain network, whichever engine runs the others.
-
-    Raises
-    ------
-    FlomoError
-        If the network has no such attention.
+    The plain network runs them, whichever engine runs the others. Raises `FlomoError` if the
+    network has no Monte Carlo attention.
     """
     asked = [kind.name for kind in kinds if kind.over == "draws"]
     if not asked:
@@ -157,12 +147,8 @@ def draws_for(kinds: Sequence[MapKind], network: nn.Module, model: str) -> Draws
 def network_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str, Tensor]:
     """Return the network's own maps, each ``(slices, 1, rows, columns)`` at the input's size.
 
-    The stages are resized one by one and then averaged.
-
-    Raises
-    ------
-    FlomoError
-        If the network does not return them.
+    The stages are resized one by one and then averaged. Raises `FlomoError` if the network does not
+    return them.
     """
     import torch
     import torch.nn.functional as F  # noqa: N812

@@ -25,18 +25,7 @@ if TYPE_CHECKING:
 class ResultBuilder:
     """Collects predictions and returns a `Segmentation`.
 
-    Parameters
-    ----------
-    volume
-        The image.
-    card
-        Of the model.
-    keep
-        Whether to keep the probabilities.
-    maps
-        Names of the maps to keep.
-    plan
-        From `make_plan` of the volume.
+    ``keep`` says whether to keep the probabilities, ``maps`` which uncertainty maps.
     """
 
     def __init__(

@@ -91,18 +91,10 @@ class Scores:
         card: ModelCard,
         geometry: Geometry,
     ) -> None:
-        """Score some slices.
+        """Score some slices of a frame.
 
-        Parameters
-        ----------
-        frame, slices
-            Their frame and their indices.
-        labels, entropy
-            ``(slices, rows, columns)``, see `slice_uncertainty`.
-        probabilities
-            ``(slices, classes, rows, columns)`` in the order of ``card.classes``.
-        card, geometry
-            Of the model and of the image.
+        ``labels`` and ``entropy`` are ``(slices, rows, columns)``, ``probabilities``
+        ``(slices, classes, rows, columns)`` in the order of ``card.classes``.
         """
         import torch
 
@@ -148,20 +140,12 @@ class Scores:
         """Return the expected number of wrong voxels, ``(frames, slices)``.
 
         In a review queue over many images this order finds the most wrong voxels.
-
-        Parameters
-        ----------
-        geometry
-            Of the image.
         """
         voxels: Floats = self.expected_error_ml / np.float32(_voxel_size(geometry))
         return voxels
 
     def least_expected_dice(self) -> Floats:
-        """Return the smallest expected Dice of a structure, ``(frames, slices)``.
-
-        NaN where no structure is found or expected.
-        """
+        """Return the smallest expected Dice of all structures, ``(frames, slices)``, or NaN."""
         known = np.isfinite(self.expected_dice)
         least = np.where(known, self.expected_dice, np.inf).min(0, initial=np.inf)
         return np.where(known.any(0), least, np.nan).astype(np.float32)
@@ -170,12 +154,7 @@ class Scores:
 def structure_probability(probabilities: Tensor, card: ModelCard) -> Floats:
     """Return the probability of any structure, without the axis of classes.
 
-    Parameters
-    ----------
-    probabilities
-        ``(slices, classes, rows, columns)``, or of some pixels ``(pixels, classes)``.
-    card
-        Says what the classes are.
+    ``probabilities`` are ``(slices, classes, rows, columns)``, or ``(pixels, classes)``.
     """
     if card.activation == "softmax":
         background: Floats = probabilities[:, 0].numpy()
@@ -201,13 +180,12 @@ def slice_uncertainty(
     labels: NDArray[np.uint8],
     in_plane_spacing: tuple[float, float],
 ) -> Floats:
-    """Score slices by the width of the uncertain band around their contours.
+    """Score slices by the width of the uncertain band around their contours; high is uncertain.
 
     Entropy summed over the pixels where a structure is plausible, as an area, divided by the length
     of the boundaries between labels: the mean width, in mm, of a band of full uncertainty along
-    them. Dividing by the length keeps a large ventricle from looking more uncertain than a small
-    one. A sharp contour scores about a pixel's width, a blob that was nearly called a structure
-    scores by its area over 30 mm.
+    them. Without the division, large ventricles would score higher than small ones. A sharp contour
+    scores about a pixel's width; a region that is nearly labelled scores its area over 30 mm.
 
     Parameters
     ----------
@@ -218,11 +196,6 @@ def slice_uncertainty(
         ``(slices, rows, columns)``.
     in_plane_spacing
         Step between rows and step between columns, in mm.
-
-    Returns
-    -------
-    ndarray
-        One score per slice, 0 or more; high is uncertain.
     """
     row_step, column_step = in_plane_spacing
     rows, columns = box_of(labels, margin=1)
@@ -243,7 +216,7 @@ def expected_dice(
 
     Twice the probability inside the mask, divided by the area of the mask plus the total
     probability: the ratio of expectations, which is close to the expected ratio for more than a few
-    pixels.
+    pixels. NaN where the mask is empty and less than one pixel is expected.
 
     Parameters
     ----------
@@ -253,11 +226,6 @@ def expected_dice(
         Calibrated probability of its structure, summed over the mask.
     whole
         The same, summed over the mask and all pixels that reach `PLAUSIBLE`.
-
-    Returns
-    -------
-    ndarray
-        One value per slice; NaN where the mask is empty and less than one pixel is expected.
     """
     something = (area > 0) | (whole >= 1)
     result = np.full(len(area), np.nan)

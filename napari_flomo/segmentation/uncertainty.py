@@ -12,18 +12,9 @@ if TYPE_CHECKING:
 def predictive_entropy(probabilities: Tensor, activation: Literal["softmax", "sigmoid"]) -> Tensor:
     """Return the entropy of each pixel's prediction, 0 (certain) to 1 (uniform).
 
-    Parameters
-    ----------
-    probabilities
-        ``(slices, classes, rows, columns)``.
-    activation
-        With softmax: the entropy over the classes divided by its maximum, the logarithm of their
-        number. With sigmoid: the mean over the classes of their binary entropy in bits.
-
-    Returns
-    -------
-    Tensor
-        ``(slices, rows, columns)``.
+    ``(slices, classes, rows, columns)`` become ``(slices, rows, columns)``. With softmax: the
+    entropy over the classes divided by its maximum, the logarithm of their number. With sigmoid:
+    the mean over the classes of their binary entropy in bits.
     """
     import torch
 

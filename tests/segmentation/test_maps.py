@@ -14,7 +14,7 @@ from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.networks import NETWORKS, build, can_sample
 from napari_flomo.segmentation import DEFAULT_MAPS, MAPS, Segmenter, passes_of, segmenter
 from napari_flomo.segmentation.maps import COARSER, DRAWING_NETWORKS, DRAWS, FLOMO_NETWORKS
-from napari_flomo.segmentation.test_time import VIEWS, PassStatistics, View
+from napari_flomo.segmentation.tta import VIEWS, PassStatistics, View
 from napari_flomo.volumes import Geometry, Volume
 
 Make = Callable[..., Segmenter]

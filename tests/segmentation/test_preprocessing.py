@@ -156,10 +156,7 @@ def test_outside_has_no_class_without_background() -> None:
     crop=st.none() | st.integers(16, 90),
 )
 def test_any_size_comes_back(
-    shape: tuple[int, int],
-    spacing: tuple[float, float],
-    pixel_mm: float | None,
-    crop: int | None,
+    shape: tuple[int, int], spacing: tuple[float, float], pixel_mm: float | None, crop: int | None
 ) -> None:
     image = np.arange(2 * shape[0] * shape[1], dtype=np.float32).reshape(2, *shape)
     try:

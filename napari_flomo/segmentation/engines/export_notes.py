@@ -17,17 +17,7 @@ On a processor with bfloat16, OpenVINO uses it by default, which changes some la
 
 
 def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> dict[str, Any]:
-    """Return the content of ``preprocessing.json``, made from the card only.
-
-    Parameters
-    ----------
-    card
-        Of the model.
-    size
-        Rows and columns of the graph.
-    graph
-        Its file name.
-    """
+    """Return the content of ``preprocessing.json`` for a graph, its size and file name."""
     steps, rule = card.preprocessing, card.preprocessing.intensity
     softmax = card.activation == "softmax"
     return {
@@ -108,7 +98,7 @@ def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> d
 
 
 def _neighbours(number: int) -> list[dict[str, Any]]:
-    """Return the step that gathers neighbouring slices, where there is one."""
+    """Return the step that gathers neighbouring slices, if there is one."""
     if not number:
         return []
     channels = "those above, the slice itself, those below, in the order of the stack"

@@ -92,20 +92,8 @@ def key(
 ) -> str:
     """Return a cache key of 32 hexadecimal digits for everything that the choice depends on.
 
-    Parameters
-    ----------
-    weights
-        SHA-256 of the weights.
-    network
-        Name and arguments.
-    channels, size
-        Of the images.
-    asked
-        ``"auto"``, ``"fastest"`` or the name of an engine.
-    threads, device
-        Number of threads, and the device.
-    engines
-        Names of the engines that were compared.
+    ``weights`` is their SHA-256, ``network`` name and arguments, ``asked`` the requested engine and
+    ``engines`` are the names of those that were compared.
     """
     facts = {
         "layout": LAYOUT,
@@ -192,7 +180,7 @@ def all_records() -> list[Record]:
 
 
 def processor() -> str:
-    """Return the model of the processor if the system tells it."""
+    """Return the model of the processor if the system reports it."""
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         for line in text.splitlines():

@@ -70,10 +70,6 @@ def measure(
         Creates an engine by name, from a compiled graph if given.
     images
         Slices as the network sees them, on ``device``.
-    card
-        Says how logits become probabilities.
-    device
-        Device of the engines.
     check
         Called before each engine is prepared; may raise to stop.
     """

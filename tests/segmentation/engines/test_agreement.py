@@ -45,10 +45,7 @@ def test_nan_is_never_right(card: ModelCard) -> None:
 def test_another_shape(card: ModelCard) -> None:
     with pytest.raises(EngineError, match="shape"):
         check_agreement(
-            ENGINES["fast"],
-            Output(torch.zeros(1, 3, 2, 3)),
-            Output(torch.zeros(1, 3, 2, 2)),
-            card,
+            ENGINES["fast"], Output(torch.zeros(1, 3, 2, 3)), Output(torch.zeros(1, 3, 2, 2)), card
         )
 
 

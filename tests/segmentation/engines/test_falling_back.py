@@ -10,7 +10,7 @@ import torch
 from engine_fakes import SIZE, Fake
 from torch import Tensor, nn
 
-from napari_flomo.segmentation.engines import out_of_memory
+from napari_flomo.errors import out_of_memory
 
 
 def wrong(images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Test-time augmentation with fixed views.
+"""Test-time augmentation (TTA) with fixed views.
 
 The mean over mirrored views is a better prediction than a single one; the disagreement of eight
 views is a measure of uncertainty (Wang et al., Neurocomputing 338, 2019). The views are fixed, so
@@ -48,12 +48,8 @@ class View:
     def back(self, probabilities: Tensor) -> tuple[Tensor, Tensor | None]:
         """Transform the prediction of the view back to the slice.
 
-        Returns
-        -------
-        probabilities
-            ``(slices, classes, rows, columns)``.
-        seen
-            1 where the view contains the pixel, else 0, ``(1, 1, rows, columns)``; None for all.
+        Takes ``(slices, classes, rows, columns)`` and returns the same shape, and a mask ``(1, 1,
+        rows, columns)``, 1 where the view contains the pixel, else 0; None if it contains all.
         """
         seen = None
         if self.degrees:
@@ -75,13 +71,7 @@ MIRRORED = (
 )
 """The slice and its mirror images, without interpolation."""
 
-VIEWS = (
-    *MIRRORED,
-    View(degrees=10),
-    View(degrees=-10),
-    View(gamma=0.8),
-    View(gamma=1.25),
-)
+VIEWS = (*MIRRORED, View(degrees=10), View(degrees=-10), View(gamma=0.8), View(gamma=1.25))
 """The views for uncertainty, the plain one first."""
 
 
@@ -89,11 +79,6 @@ class PassStatistics:
     """Statistics of predictions over several passes, accumulated one by one.
 
     The passes differ by the view of the slice, or by the random samples of the network.
-
-    Parameters
-    ----------
-    activation
-        Of the network, see `predictive_entropy`.
     """
 
     def __init__(self, activation: Literal["softmax", "sigmoid"]) -> None:
