@@ -15,14 +15,8 @@ from napari_flomo.volumes import data_files
 class Input:
     """The files that a study was read from.
 
-    Attributes
-    ----------
-    sha256
-        Of the file; of several files, of the lines that ``sha256sum`` prints for them.
-    files, bytes
-        Number of files, and their total size.
-    stamp
-        Changes with names, sizes and times; cheap to compare.
+    ``sha256`` is the hash of the file; of several files, that of the lines that ``sha256sum``
+    prints for them. ``stamp`` changes with names, sizes and times and is cheap to compare.
     """
 
     sha256: str

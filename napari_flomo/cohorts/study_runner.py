@@ -31,14 +31,8 @@ WORTH_MEASURING_SECONDS = 60.0
 class WorkerConfig:
     """Settings that a worker process needs; can be sent to another computer.
 
-    Attributes
-    ----------
-    config
-        Settings of the run.
-    model
-        The files of the model by name: workers load these and download nothing.
-    share
-        Approximate number of studies per worker.
+    ``model`` holds the files of the model by name: workers load these and download nothing.
+    ``share`` is the approximate number of studies per worker.
     """
 
     config: CohortConfig

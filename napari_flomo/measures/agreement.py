@@ -34,16 +34,10 @@ class AgreementLimits:
 
 
 def agreement_limits(card: ModelCard, ventricle: str, measure: str) -> AgreementLimits | None:
-    """Return the limits of agreement of a measure from a card, or None.
+    """Return the limits of agreement in a card's metrics, or None.
 
-    Parameters
-    ----------
-    card
-        Its ``metrics`` may contain the results of `flomo evaluate`.
-    ventricle
-        ``"left ventricle"`` or ``"right ventricle"``.
-    measure
-        ``"EDV"``, ``"ESV"`` or ``"EF"``.
+    ``ventricle`` is ``"left ventricle"`` or ``"right ventricle"``, ``measure`` ``"EDV"``, ``"ESV"``
+    or ``"EF"``.
     """
     found: Any = card.metrics
     for key in ("ventricles", ventricle, measure):

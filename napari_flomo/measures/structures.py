@@ -11,21 +11,7 @@ from napari_flomo.volumes import Volume
 
 @dataclass(frozen=True)
 class StructureVolume:
-    """The size of one structure in one frame.
-
-    Attributes
-    ----------
-    code
-        Value of the structure's voxels in the label image.
-    name
-        Name of the structure.
-    frame
-        Frame of the label image, counted from 0.
-    voxels
-        Number of voxels with the code.
-    ml
-        Their volume in millilitres; None if the spacing is unknown.
-    """
+    """The size of one structure in one frame; ``ml`` is None if the spacing is unknown."""
 
     code: int
     name: str

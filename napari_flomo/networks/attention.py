@@ -35,13 +35,8 @@ def pool_to_tokens(maps: Tensor, tokens: int) -> Tensor:
 class SelfAttention(nn.Module):
     """Multi-head attention between all pixels.
 
-    Parameters
-    ----------
-    channels, heads
-        ``channels`` must be a multiple of ``heads``.
-    kv_tokens
-        Keys and values come from maps that are pooled to at most this many pixels; queries from
-        all pixels. None turns pooling off.
+    Keys and values come from maps that are pooled to at most ``kv_tokens`` pixels (None: no
+    pooling), queries from all pixels. ``channels`` must be a multiple of ``heads``.
     """
 
     def __init__(self, channels: int, heads: int, kv_tokens: int | None = None) -> None:

@@ -110,14 +110,8 @@ class SpatialNorm(nn.Module):
     """Normalise a one-channel map over the pixels of each image.
 
     The reference normalises over the single channel instead, which returns the bias whatever the
-    map contains; ``over_space=False`` does the same, and freezes the unused gain.
-
-    Parameters
-    ----------
-    over_space
-        Whether to normalise over pixels.
-    eps
-        Added to the variance; small, because the maps vary little (standard deviation about 0.01).
+    map contains; ``over_space=False`` does the same, and freezes the unused gain. ``eps`` is small,
+    because the maps vary little (standard deviation about 0.01).
     """
 
     def __init__(self, over_space: bool, eps: float = 1e-5) -> None:

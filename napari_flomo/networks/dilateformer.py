@@ -99,16 +99,9 @@ class StochasticDepth(nn.Module):
 class DilateFormer(nn.Module):
     """Four stages at strides 4, 8, 16 and 32: two with windows, two with attention to all pixels.
 
-    Parameters
-    ----------
-    in_channels, channels
-        Of the images, and of each stage; each doubles the one before.
-    depths, heads
-        Blocks and attention heads of each stage.
-    kv_tokens
-        See `SelfAttention`.
-    drop_path
-        Largest probability of `StochasticDepth`, which grows linearly from 0 along the blocks.
+    ``channels`` double from stage to stage; ``depths`` and ``heads`` are the blocks and attention
+    heads of each. ``drop_path`` is the largest probability of `StochasticDepth`, which grows
+    linearly from 0 along the blocks; for ``kv_tokens`` see `SelfAttention`.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -69,9 +70,9 @@ class FastFlomo(nn.Module):
         super().__init__()
         self.form = plain.form
         self.in_channels = plain.in_channels
-        self.encoder = nn.ModuleList(map(FastStage, plain.encoder.values()))
+        self.encoder = nn.ModuleList(FastStage(cast(Stage, one)) for one in plain.encoder.values())
         self.bridge = plain.bridge
-        self.decoder = nn.ModuleList(map(FastStage, plain.decoder.values()))
+        self.decoder = nn.ModuleList(FastStage(cast(Stage, one)) for one in plain.decoder.values())
         self.head = plain.head
         names = [f"decoder.{number}" for number in range(len(self.decoder))]
         self.coarse = sum(name not in plain.sensitive for name in names)

@@ -47,15 +47,7 @@ class LoGoMoE(nn.Module):
 
     Seven experts with different receptive fields see the same input; a router weighs them by the
     channel means of the image. A gate then blends their mixture with a global vector in each pixel.
-
-    Parameters
-    ----------
-    channels, features
-        Channels in and out.
-    downsample
-        Whether a final convolution halves the resolution (encoder).
-    form
-        Which corrections are on.
+    In the encoder (``downsample``) a final convolution halves the resolution.
     """
 
     def __init__(self, channels: int, features: int, downsample: bool, form: Form) -> None:

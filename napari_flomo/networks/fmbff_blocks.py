@@ -77,15 +77,9 @@ class TransformerBridge(nn.Module):
     """Token attention and position attention, added to the map (ViTM).
 
     Inferred, after TransAttUnet whose terms the paper uses: ``maps + l1 TSA + l2 GSA`` with both
-    weights starting at 0; TSA with eight heads and a learned positional encoding; GSA without a
-    scale, with queries and keys of an eighth of the channels.
-
-    Parameters
-    ----------
-    channels, heads
-        Of the maps.
-    side
-        Rows and columns of the positional encoding, which is resized to the map.
+    weights starting at 0; TSA with eight heads and a learned positional encoding of ``side`` rows
+    and columns, resized to the map; GSA without a scale, with queries and keys of an eighth of the
+    channels.
     """
 
     def __init__(self, channels: int, heads: int = 8, side: int = 16) -> None:

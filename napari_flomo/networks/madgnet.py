@@ -45,16 +45,9 @@ class DecoderStage(nn.Module):
 class MADGNetDecoder(nn.Module):
     """From the maps of an encoder to region, distance and boundary, stage by stage.
 
-    Parameters
-    ----------
-    channels
-        Of the encoder's five maps, finest first.
-    num_classes
-        Channels of each result.
-    skip, widths
-        Channels of the skips and of the stages, coarse to fine; multiples of 32.
-    deep_supervision
-        Whether the stages before the last have heads, too.
+    ``channels`` are those of the encoder's five maps, finest first; ``skip`` and ``widths`` those
+    of the skips and of the stages, coarse to fine, multiples of 32. With ``deep_supervision`` all
+    stages have heads, otherwise the last.
     """
 
     def __init__(

@@ -68,20 +68,9 @@ class FrequencyAttention(nn.Module):
 def _extremes(pixels: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
     """Return the largest and smallest product with each basis image, averaged over the bank.
 
-    The products take as many times the memory of the maps as the bank has images, so they are
-    computed in chunks, and only the positions of the extremes are kept for the gradient.
-
-    Parameters
-    ----------
-    pixels
-        ``(N, C, P)``.
-    bank
-        ``(K, P)``.
-
-    Returns
-    -------
-    tuple of Tensor
-        Each ``(N, C)``.
+    The products of pixels ``(N, C, P)`` and bank ``(K, P)`` take K times the memory of the maps, so
+    they are computed in chunks, and only the positions of the extremes are kept for the gradient.
+    Both results are ``(N, C)``.
     """
     if is_tracing():  # the number of chunks would be fixed in the graph
         whole = pixels[:, :, None] * bank  # (N, C, K, P)
@@ -138,16 +127,9 @@ class Scale(nn.Module):
 class MultiScaleAttention(nn.Module):
     """Frequency and spatial attention at full, half and quarter resolution (MFMSA).
 
-    Parameters
-    ----------
-    channels
-        In and out; a multiple of 32.
-    scales
-        Number of scales, each at half the resolution of the one before and with a larger dilation.
-    min_channels
-        A scale has ``channels / 2**scale`` channels, but at least this many.
-    min_rows
-        A scale whose map would have fewer rows stays at full resolution.
+    Each scale has half the resolution of the one before, a larger dilation and ``channels /
+    2**scale`` channels, but at least ``min_channels``. A scale whose map would have fewer than
+    ``min_rows`` rows stays at full resolution. ``channels`` must be a multiple of 32.
     """
 
     def __init__(

@@ -50,17 +50,10 @@ class _OneValueNorm(nn.BatchNorm2d):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions with a shortcut.
+    """1x1, 3x3 and 1x1 convolutions with a shortcut; the output has four times ``middle`` channels.
 
-    Parameters
-    ----------
-    channels, middle
-        Channels in, and of the 3x3 convolution; the output has four times ``middle``.
-    stride
-        1 or 2.
-    split
-        Whether the 3x3 convolution is a `SplitAttention`; then strides are average pools, in the
-        block and in its shortcut.
+    With ``split`` the 3x3 convolution is a `SplitAttention`, and strides are average pools, in the
+    block and in its shortcut.
     """
 
     def __init__(self, channels: int, middle: int, stride: int, split: bool) -> None:

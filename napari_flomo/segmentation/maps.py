@@ -78,73 +78,41 @@ class MapKind:
         return self.networks is None or network in self.networks
 
 
+_PROBABILITY_MAPS: tuple[tuple[str, str, Over, Shows, str], ...] = (
+    ("entropy", "Entropy", "", "entropy", "How evenly the calibrated probability is spread over "
+     "the structures: 0 all on one, 1 the same for each."),
+    ("tta_entropy", "Entropy over views", "views", "entropy", "Entropy of the mean probability "
+     "over eight views of the slice (flipped, turned, brighter, darker): 0 certain, 1 no idea."),
+    ("mutual_information", "Mutual information", "views", "mutual_information", "How much the "
+     "eight views contradict each other: entropy of their mean less their mean entropy; 0 where "
+     "all say the same, however unsure they are."),
+    ("variance", "Variance over views", "views", "variance", "How much the probabilities scatter "
+     "over the eight views, as a share of the largest possible variance."),
+    ("mc_entropy", "Monte Carlo entropy", "draws", "entropy", f"Entropy of the mean probability "
+     f"over {DRAWS} draws of the network's attention: 0 certain, 1 no idea."),
+    ("mc_mutual_information", "Monte Carlo mutual information", "draws", "mutual_information",
+     f"How much {DRAWS} draws of the network's attention contradict each other: entropy of "
+     "their mean less their mean entropy."),
+    ("mc_variance", "Monte Carlo variance", "draws", "variance", "How much the probabilities "
+     f"scatter over {DRAWS} draws of the network's attention, as a share of the largest possible "
+     "variance."),
+)  # fmt: skip
+"""Name, title, what differs between passes, statistic, description."""
+
+
 def _of_probabilities() -> list[MapKind]:
+    passes = {"": 1, "views": TEST_TIME_PASSES, "draws": 1 + DRAWS}
     return [
         MapKind(
-            "entropy",
-            "Entropy",
-            "How evenly the calibrated probability is spread over the structures: 0 all on one, "
-            "1 the same for each.",
-        ),
-        MapKind(
-            "tta_entropy",
-            "Entropy over views",
-            "Entropy of the mean probability over eight views of the slice (flipped, turned, "
-            "brighter, darker): 0 certain, 1 no idea.",
-            TEST_TIME_PASSES,
-            over="views",
-        ),
-        MapKind(
-            "mutual_information",
-            "Mutual information",
-            "How much the eight views contradict each other: entropy of their mean less their mean "
-            "entropy; 0 where all say the same, however unsure they are.",
-            TEST_TIME_PASSES,
-            over="views",
-            shows="mutual_information",
-        ),
-        MapKind(
-            "variance",
-            "Variance over views",
-            "How much the probabilities scatter over the eight views, as a share of the largest "
-            "possible variance.",
-            TEST_TIME_PASSES,
-            over="views",
-            shows="variance",
-        ),
-    ]
-
-
-def _of_draws() -> list[MapKind]:
-    """Return the maps of Monte Carlo attention."""
-
-    def kind(name: str, title: str, shows: Shows, description: str) -> MapKind:
-        return MapKind(
-            name, title, description, 1 + DRAWS, DRAWING_NETWORKS, over="draws", shows=shows
+            name,
+            title,
+            description,
+            passes[over],
+            DRAWING_NETWORKS if over == "draws" else None,
+            over=over,
+            shows=shows,
         )
-
-    return [
-        kind(
-            "mc_entropy",
-            "Monte Carlo entropy",
-            "entropy",
-            f"Entropy of the mean probability over {DRAWS} draws of the network's attention: 0 "
-            "certain, 1 no idea.",
-        ),
-        kind(
-            "mc_mutual_information",
-            "Monte Carlo mutual information",
-            "mutual_information",
-            f"How much {DRAWS} draws of the network's attention contradict each other: entropy of "
-            "their mean less their mean entropy.",
-        ),
-        kind(
-            "mc_variance",
-            "Monte Carlo variance",
-            "variance",
-            f"How much the probabilities scatter over {DRAWS} draws of the network's attention, as "
-            "a share of the largest possible variance.",
-        ),
+        for name, title, over, shows, description in _PROBABILITY_MAPS
     ]
 
 
@@ -184,9 +152,7 @@ def _of_network() -> list[MapKind]:
     return kinds
 
 
-MAPS: Mapping[str, MapKind] = {
-    kind.name: kind for kind in _of_probabilities() + _of_draws() + _of_network()
-}
+MAPS: Mapping[str, MapKind] = {kind.name: kind for kind in _of_probabilities() + _of_network()}
 """All maps by name; ``docs/benchmarks/uncertainty.md`` compares how well they find errors."""
 
 

@@ -26,13 +26,8 @@ if TYPE_CHECKING:
 class Prediction:
     """Prediction of some slices, on the native grid, on the CPU.
 
-    Attributes
-    ----------
-    probabilities
-        Calibrated, ``(slices, classes, rows, columns)``; of the plain pass, or the mean over
-        mirrored views.
-    maps
-        By name, each ``(slices, rows, columns)``; without the entropy of the probabilities.
+    ``probabilities`` are calibrated, ``(slices, classes, rows, columns)``, of the plain pass or the
+    mean over mirrored views; ``maps`` are ``(slices, rows, columns)`` each, without the entropy.
     """
 
     probabilities: Tensor
@@ -62,22 +57,16 @@ def predict(
 
     Parameters
     ----------
-    network
-        Runs on the device of the images.
-    card
-        Says how logits become probabilities.
+    network, card, plan
+        The network, its card, and the plan of the image.
     images
-        ``(slices, channels, rows, columns)`` on the network's grid.
-    plan
-        The plan of the image.
-    kinds
-        The maps to compute.
+        ``(slices, channels, rows, columns)`` on the network's grid and device.
+    kinds, draws
+        The maps to compute, and `draws_for` them.
     watch
         Measures the stages.
     before_pass
         Called before each pass with its number, from 0; may raise to stop.
-    draws
-        From `draws_for` the same maps.
     mirrored
         Whether probabilities are the mean over the slice and its mirror images.
     """

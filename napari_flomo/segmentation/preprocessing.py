@@ -128,19 +128,9 @@ def intensity_window(array: NDArray[Any], rule: IntensityRule) -> tuple[float, f
 def to_network(slices: NDArray[Any], window: tuple[float, float], plan: Plan) -> Tensor:
     """Resample and crop slices to the network's grid, with intensities between 0 and 1.
 
-    Parameters
-    ----------
-    slices
-        ``(slices, rows, columns)`` or, with colours, ``(slices, rows, columns, channels)``.
-    window
-        Intensities that become 0 and 1; values outside are clipped. A constant image becomes 0.
-    plan
-        From `make_plan`.
-
-    Returns
-    -------
-    Tensor
-        Float32 ``(slices, channels, rows, columns)`` on the CPU, 0 outside the image.
+    ``(slices, rows, columns)``, or with colours ``(slices, rows, columns, channels)``, become
+    float32 ``(slices, channels, rows, columns)``, 0 outside the image. ``window`` becomes 0 to 1,
+    values outside are clipped; a constant image becomes 0.
     """
     import torch
     import torch.nn.functional as F  # noqa: N812

@@ -23,14 +23,8 @@ _ROWS, _COLUMNS = -2, -1
 class View:
     """A transform of a slice that can be undone on the prediction.
 
-    Attributes
-    ----------
-    flipped
-        Axes that are mirrored: -2 rows, -1 columns.
-    degrees
-        Rotation about the centre of the field of view; pixels from outside are 0.
-    gamma
-        Exponent of the intensities, which lie between 0 and 1: below 1 brighter, above 1 darker.
+    ``flipped`` are the mirrored axes (-2 rows, -1 columns); ``degrees`` rotates about the centre,
+    with 0 for pixels from outside; ``gamma`` is the exponent of the intensities.
     """
 
     flipped: tuple[int, ...] = ()

@@ -113,7 +113,7 @@ def test_export_import_remove(
     ],
 )
 @pytest.mark.usefixtures("store", "elsewhere")
-def test_refusals_are_one_sentence(
+def test_errors_are_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
 ) -> None:
     out, err = run(capsys, *arguments, code=2)
@@ -125,6 +125,6 @@ def test_refusals_are_one_sentence(
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_refused_import_makes_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_import_creates_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing to import" in run(capsys, "import", tmp_path, code=2)[1]
     assert list(tmp_path.iterdir()) == []

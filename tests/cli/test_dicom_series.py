@@ -49,7 +49,7 @@ def flomo(*arguments: object) -> int:
         ("_clean/cine/IM0004.dcm", 3, "one of 9 of its series"),
     ],
 )
-def test_what_was_decided_is_said(
+def test_notes(
     cases: Path, model: Path, tmp_path: Path, capsys: Capture, place: str, *, frames: int, note: str
 ) -> None:
     out = tmp_path / "l.nii.gz"
@@ -66,7 +66,7 @@ def test_what_was_decided_is_said(
     assert labels.geometry.same_space(image.geometry, 1e-4)
 
 
-def test_a_series_by_number_description_or_uid(
+def test_choose_series(
     two: Path, model: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "l.nii.gz"
@@ -84,7 +84,7 @@ def test_a_series_by_number_description_or_uid(
     assert "no series 6" in capsys.readouterr().err
 
 
-def test_many_studies_with_a_series(
+def test_segment_many_with_series(
     two: Path, cases: Path, model: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -101,7 +101,7 @@ def test_many_studies_with_a_series(
     assert "begun with static sa of DICOM folders" in capsys.readouterr().err
 
 
-def test_a_stripped_series_as_a_segmentation(
+def test_dicom_seg_of_a_stripped_series(
     cases: Path, model: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     pytest.importorskip("highdicom", reason="highdicom is not installed")

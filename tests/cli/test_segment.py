@@ -93,14 +93,14 @@ def test_json(cine: Path, model: Path, capsys: Capture, monkeypatch: pytest.Monk
         assert row["ml"] == pytest.approx(voxels * ml_per_voxel)
 
 
-def test_quiet_says_nothing(stack: Path, model: Path, capsys: Capture) -> None:
+def test_quiet(stack: Path, model: Path, capsys: Capture) -> None:
     output = stack.with_name("out.nrrd")
     assert cli.main(["segment", str(stack), "-o", str(output), "--model", str(model), "-q"]) == 0
     assert capsys.readouterr() == ("", "")
     assert output.exists()
 
 
-def test_partial_volumes_are_called_so(stack: Path, model: Path, capsys: Capture) -> None:
+def test_partial_volumes(stack: Path, model: Path, capsys: Capture) -> None:
     arguments = ["segment", stack, "-o", stack.with_name("out.nii"), "--model", model]
     assert cli.main([*map(str, arguments), "--slices", "1"]) == 0
     assert "In the chosen slices only:" in capsys.readouterr().out
@@ -172,7 +172,7 @@ def test_bad_arguments_leave_no_file(
     assert names(stack.parent) == before
 
 
-def test_cuda_where_there_is_none(stack: Path, model: Path, capsys: Capture) -> None:
+def test_missing_cuda(stack: Path, model: Path, capsys: Capture) -> None:
     import torch
 
     if torch.cuda.is_available():
@@ -200,7 +200,7 @@ def test_tampered_weights(stack: Path, tmp_path: Path, model: Path, capsys: Capt
     assert not (tmp_path / "out.nii.gz").exists()
 
 
-def test_output_is_checked_before_anything_is_computed(
+def test_output_is_checked_first(
     stack: Path, model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: object, **__: object) -> None:
@@ -212,7 +212,7 @@ def test_output_is_checked_before_anything_is_computed(
 
 
 @pytest.mark.parametrize("full_after", [0, 1, 2])
-def test_disk_that_fills_up(
+def test_full_disk(
     stack: Path, model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, full_after: int
 ) -> None:
     """Three files are asked for, the disk is full at the first, second or third: none is left."""
@@ -286,7 +286,7 @@ def test_interrupted(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals")
-def test_bar_on_a_terminal(stack: Path, start: Start) -> None:
+def test_progress_bar(stack: Path, start: Start) -> None:
     import pty
     import termios
 
@@ -396,7 +396,7 @@ def clean_ml() -> list[float]:
         ("gzip_nifti_without_suffix/MD5E-s75000--0123456789abcdef", ""),
     ],
 )
-def test_field_cases_give_the_millilitres_of_the_original(
+def test_field_cases(
     name: str, noted: str, clean_ml: list[float], tmp_path: Path, capsys: Capture
 ) -> None:
     labels = tmp_path / "labels.nii.gz"
@@ -413,7 +413,7 @@ def test_field_cases_give_the_millilitres_of_the_original(
     assert report["manifest"]["warnings"] == []
 
 
-def test_an_implausible_heart_is_said(tmp_path: Path, capsys: Capture) -> None:
+def test_implausible_heart(tmp_path: Path, capsys: Capture) -> None:
     """A spacing that contradicts nothing but anatomy."""
     image = read(FIELD / "_clean/heart.nii.gz")
     write(Volume(image.data, Geometry((0.29, 0.29, 2.0))), tmp_path / "small.nii.gz")

@@ -63,7 +63,7 @@ def results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
 
 
-def test_the_files_are_those_of_flomo_segment(
+def test_equals_flomo_segment(
     images: Path, out: Path, model: Path, capsys: Capture
 ) -> None:
     flags = ["--model", model, "--device", "cpu", "--engine", "eager"]
@@ -91,7 +91,7 @@ def test_the_files_are_those_of_flomo_segment(
         shutil.rmtree(single)
 
 
-def test_failures_are_told_and_not_fatal(
+def test_failures_are_reported(
     images: Path, out: Path, model: Path, capsys: Capture
 ) -> None:
     spoil(images)
@@ -168,7 +168,7 @@ def test_list(images: Path, out: Path, model: Path, capsys: Capture) -> None:
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], "either workers or a scheduler"),
     ],
 )
-def test_what_cannot_run(
+def test_invalid_arguments(
     images: Path, model: Path, capsys: Capture, arguments: list[str], sentence: str
 ) -> None:
     out = images.with_name("out")
@@ -242,7 +242,7 @@ def cohort(images: Path, count: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are killed")
-def test_killed_interrupted_and_gone_on(images: Path, out: Path, model: Path) -> None:
+def test_resume_after_kill_and_interruption(images: Path, out: Path, model: Path) -> None:
     """Two workers: kill -9 of everything, Ctrl+C, a worker that is killed, then to the end."""
     pytest.importorskip("distributed")
     psutil = pytest.importorskip("psutil")
@@ -311,7 +311,7 @@ study_runner.describe = kill
     "end",
     [("SIGKILL", "most likely because memory ran out"), ("SIGABRT", "with the signal SIGABRT")],
 )
-def test_a_study_that_kills_its_worker(
+def test_study_that_kills_its_worker(
     end: tuple[str, str], images: Path, out: Path, model: Path
 ) -> None:
     name, told = end
@@ -335,7 +335,7 @@ def test_a_study_that_kills_its_worker(
     assert attempts["cut.nii.gz"] == 2
 
 
-def test_the_workers_of_another_scheduler(
+def test_remote_scheduler(
     images: Path, model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its worker is a thread of this process here; nothing of the run stays with it."""

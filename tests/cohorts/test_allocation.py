@@ -31,7 +31,7 @@ print(json.dumps([first, told, faults()]))
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
-def test_freed_memory_is_used_again_in_a_worker_of_dask() -> None:
+def test_freed_memory_is_reused() -> None:
     surroundings = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=surroundings, capture_output=True, check=True
@@ -42,7 +42,7 @@ def test_freed_memory_is_used_again_in_a_worker_of_dask() -> None:
     assert then < first / 20
 
 
-def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_c_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert not keep_freed_memory()
     monkeypatch.setattr(sys, "platform", "linux")

@@ -33,7 +33,7 @@ def spread(cases: Path, root: Path, **changes: Any) -> None:
         one.save_as(folder / f"IM{number}")
 
 
-def test_slices_with_folders_of_their_own_are_one_study(cases: Path, tmp_path: Path) -> None:
+def test_series_for_each_slice(cases: Path, tmp_path: Path) -> None:
     spread(cases, tmp_path / "p1")
     shutil.copytree(cases / "_clean" / "static", tmp_path / "p1" / "other")
     shutil.copytree(cases / "dicom_cd_nested" / "cd", tmp_path / "p2")
@@ -65,7 +65,7 @@ def test_slices_with_folders_of_their_own_are_one_study(cases: Path, tmp_path: P
         {"ImagePositionPatient": lambda _slice: [1, 2, 3]},
     ],
 )
-def test_what_is_no_stack_stays_apart(cases: Path, tmp_path: Path, changes: Any) -> None:
+def test_series_that_are_no_stack(cases: Path, tmp_path: Path, changes: Any) -> None:
     spread(cases, tmp_path, **changes)
     assert [(study.id, study.parts) for study in find_studies(tmp_path)] == [
         ("SE0", ()),

@@ -124,7 +124,7 @@ def states(config: CohortConfig) -> dict[str, str]:
     return {result.study: result.state for result in results if result is not None}
 
 
-def test_all_are_done_once(config: CohortConfig, model: Path, pretender: Pretender) -> None:
+def test_all_studies_are_done_once(config: CohortConfig, model: Path, pretender: Pretender) -> None:
     told: list[Progress] = []
     summary = run(config, model, progress=told.append)
     assert (summary.found, summary.done, summary.failed, summary.kept) == (10, 10, 0, 0)
@@ -137,7 +137,7 @@ def test_all_are_done_once(config: CohortConfig, model: Path, pretender: Pretend
     assert table[1].startswith("p0/a.nii.gz,done,,studies/p0/a.nii.gz/labels.nii.gz")
 
 
-def test_what_is_done_is_not_done_again(
+def test_finished_studies_are_kept(
     config: CohortConfig, model: Path, pretender: Pretender
 ) -> None:
     run(config, model)
@@ -169,7 +169,7 @@ def test_again(config: CohortConfig, model: Path, pretender: Pretender) -> None:
     assert len(pretender.done) == 20
 
 
-def test_an_interruption_keeps_what_ended(
+def test_interruption_keeps_finished_studies(
     config: CohortConfig, model: Path, pretender: Pretender
 ) -> None:
     pretender.interrupt_after = 4
@@ -179,7 +179,7 @@ def test_an_interruption_keeps_what_ended(
     assert not (config.out / "cohort.csv").exists()
 
 
-def test_a_lost_study_is_tried_once_more(
+def test_lost_study_is_retried(
     config: CohortConfig, model: Path, pretender: Pretender
 ) -> None:
     pretender.lost = {"p1/a.nii.gz": 1, "p5/a.nii.gz": 2}
@@ -193,7 +193,7 @@ def test_a_lost_study_is_tried_once_more(
     assert run(config, model).done == 1  # failures are tried again by the next run
 
 
-def test_a_failure_takes_old_labels_away(
+def test_failure_removes_old_labels(
     config: CohortConfig, model: Path, pretender: Pretender
 ) -> None:
     run(config, model)
@@ -204,7 +204,7 @@ def test_a_failure_takes_old_labels_away(
     assert list((config.out / "studies/p1/a.nii.gz").iterdir()) == []
 
 
-def test_what_cannot_run_leaves_nothing(
+def test_invalid_settings(
     config: CohortConfig, model: Path, pretender: Pretender
 ) -> None:
     none = config.root.parent / "none"
@@ -240,14 +240,14 @@ def test_results_inside_the_images(config: CohortConfig, model: Path, pretender:
     assert run(inside, model).kept == 10
 
 
-def test_sentences_without_folders(tmp_path: Path) -> None:
+def test_without_paths(tmp_path: Path) -> None:
     config = CohortConfig(tmp_path / "in", tmp_path / "out")
     told = f"The folder {tmp_path}/in/p1 and {tmp_path}/out/studies/x; {tmp_path}/in itself."
     assert without_paths(told, config) == "The folder p1 and studies/x; . itself."
     assert without_paths("a/b", CohortConfig(Path("/"), tmp_path)) == "a/b"
 
 
-def test_sweeping(tmp_path: Path) -> None:
+def test_remove_temporary_files(tmp_path: Path) -> None:
     (tmp_path / ".flomo-0123.nii.gz").touch()
     (tmp_path / "labels.nii.gz").touch()
     remove_temporary_files(tmp_path)

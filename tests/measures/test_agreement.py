@@ -38,7 +38,7 @@ def test_the_bundled_model() -> None:
         {"ventricles": {"left ventricle": {"EF": 3}}},
     ],
 )
-def test_what_is_not_known_is_left_out(metrics: dict[str, Any]) -> None:
+def test_missing_limits(metrics: dict[str, Any]) -> None:
     card = replace(info(DEFAULT_MODEL)[1], metrics=metrics)
     assert agreement_limits(card, "left ventricle", "EF") is None
     assert messages.agreement_text(card) == ""

@@ -31,7 +31,7 @@ def b0(**switches):
     return build("flomo-b0", in_channels=1, num_classes=3, **switches)
 
 
-def test_every_choice_is_tested():
+def test_all_options_are_tested():
     default = Form()
     others = {
         (name, choice)
@@ -65,7 +65,7 @@ def test_size_shape_and_gradients(switch, choice):
     assert {n for n in silent if not any(gate in n for gate in gates)} == set()
 
 
-def test_uniform_routing_weighs_all_experts_alike():
+def test_uniform_routing():
     moe = b0(routing="uniform").encoder["stage1"].moe
     weights = routing_weights(torch.rand(3, 1), moe.router, moe.form)
     torch.testing.assert_close(weights, torch.full((3, 7), 1 / 7))

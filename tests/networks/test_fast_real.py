@@ -33,7 +33,7 @@ def compare(path: Path, slices: list[int]) -> None:
         assert (rewritten.maps[name] - value).abs().max() < 1e-3, name
 
 
-def test_a_heart_of_the_package(repository):
+def test_sample(repository):
     compare(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz", [2, 5, 8])
 
 
@@ -41,5 +41,5 @@ def test_a_heart_of_the_package(repository):
 @pytest.mark.parametrize(
     ("name", "slices"), [("patient001_frame02", [1, 4]), ("patient077_frame01", [3])]
 )
-def test_hearts_of_acdc(shared, name, slices):
+def test_acdc(shared, name, slices):
     compare(shared / "data" / "acdc" / "images" / f"{name}.nii.gz", slices)

@@ -21,7 +21,7 @@ SWITCHES = [name for name, value in vars(Form()).items() if isinstance(value, bo
         ("flomo-b2", 31_441_446, 358_728),
     ],
 )
-def test_reference_form_has_the_published_size_and_freezes_what_never_trains(name, total, dead):
+def test_size_of_the_reference_form(name, total, dead):
     network = build(name, in_channels=3, num_classes=4, reference=True)
     assert count_parameters(network) == total
     frozen = sum(p.numel() for p in network.parameters() if not p.requires_grad)
@@ -67,7 +67,7 @@ def test_stages_equal_the_official_ones(shared):
         assert np.abs(part - golden[name]).max() < 1e-4 * max(scale, 1), name
 
 
-def test_missing_and_superfluous_weights_are_named(tmp_path):
+def test_missing_and_unknown_weights(tmp_path):
     network = build("flomo-b0", in_channels=3, num_classes=4, reference=True)
     np.savez(tmp_path / "weights.npz", **{"head.bias": np.zeros(4, np.float32)})
     with pytest.raises(ValueError, match=r"569 arrays are missing.*bridge"):
@@ -89,7 +89,7 @@ def test_default_form_takes_any_size_and_channels(size):
     assert output.logits.isfinite().all()
 
 
-def test_reference_form_refuses_sizes_it_cannot_take():
+def test_invalid_sizes_of_the_reference_form():
     network = build("flomo-b0", in_channels=3, num_classes=4, reference=True)
     for size, message in [((60, 60), "multiples"), ((64, 32), "square"), ((272, 272), "square")]:
         with pytest.raises(ValueError, match=message):
@@ -98,7 +98,7 @@ def test_reference_form_refuses_sizes_it_cannot_take():
         network(torch.zeros(1, 1, 64, 64))
 
 
-def test_maps_of_every_stage_are_returned_and_carry_information():
+def test_maps_of_every_stage():
     torch.manual_seed(0)
     network = build("flomo-b0", in_channels=1, num_classes=4).eval()
     maps = network(torch.rand(2, 1, 64, 64)).maps
@@ -114,7 +114,7 @@ def test_maps_of_every_stage_are_returned_and_carry_information():
 
 
 @pytest.mark.parametrize("reference", [False, True])
-def test_gradients_reach_every_parameter_that_trains(reference):
+def test_gradients_of_trainable_parameters(reference):
     torch.manual_seed(0)
     arguments = {"reference": True} if reference else {"deep_supervision": True}
     # Keras' own initialisation lets the signal vanish, so the reach is tested without it.
@@ -136,7 +136,7 @@ def test_gradients_reach_every_parameter_that_trains(reference):
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-def test_each_correction_can_be_turned_off_alone(switch):
+def test_each_correction_has_an_effect(switch):
     torch.manual_seed(0)
     image = torch.rand(1, 1, 64, 64)
     network = build("flomo-b0", in_channels=1, num_classes=4).eval()
@@ -177,7 +177,7 @@ def test_topk_routing_uses_only_the_best_experts():
     torch.testing.assert_close(weights.sum(1), torch.ones(5))
 
 
-def test_training_extras_appear_only_in_training():
+def test_aux_outputs_only_in_training():
     network = build(
         "flomo-b0", in_channels=1, num_classes=4, deep_supervision=True, router_entropy=0.01
     )

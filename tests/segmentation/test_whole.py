@@ -95,7 +95,7 @@ def test_real_volume_keeps_its_grid(shared: Path, folder: Path, tmp_path: Path) 
 
 
 @pytest.mark.shared
-def test_true_labels_survive_the_trip(shared: Path) -> None:
+def test_true_labels_are_preserved(shared: Path) -> None:
     """A perfect network at the card's pixel size loses little at the native one."""
     from napari_flomo.segmentation.preprocessing import make_plan, prepare_labels, restore
 

@@ -37,15 +37,9 @@ effect of rounding depends on the processor and does not show in a slice or two.
 class EngineAgreement:
     """Agreement of an engine with the plain network on some slices.
 
-    Attributes
-    ----------
-    difference
-        Largest absolute difference of calibrated probabilities.
-    labels
-        Pixels with another label, ties aside.
-    marked, shared
-        Structure pixels of the engine plus those of the plain network, and pixels on which both
-        agree.
+    ``difference`` is the largest absolute difference of calibrated probabilities; ``labels`` counts
+    pixels with another label, ties aside; ``marked`` counts structure pixels of both, ``shared``
+    those on which both agree.
     """
 
     difference: float

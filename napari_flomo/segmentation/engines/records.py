@@ -62,17 +62,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Record:
-    """A cached choice of an engine.
-
-    Attributes
-    ----------
-    chosen
-        Name of the engine to use.
-    trials
-        By engine name.
-    graphs
-        SHA-256 of the cached graphs, by engine name.
-    """
+    """A cached choice: the name of the engine, all trials, and the SHA-256 of cached graphs."""
 
     chosen: str
     trials: Mapping[str, Trial]

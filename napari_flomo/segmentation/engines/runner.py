@@ -38,27 +38,15 @@ logger = logging.getLogger(__name__)
 
 
 class EngineRunner:
-    """A network and its engines.
+    """A network and its engines, for images of one size (rows, columns).
 
     With ``"auto"`` and ``"fastest"`` work starts with the rewritten network. Preparing the other
     engines takes seconds. This is done during long work, when as much time has passed and as much
     remains, or by `find_fastest` when the program is idle. The outcome is cached. A cached engine
     is loaded when it saves more time than loading takes.
 
-    Parameters
-    ----------
-    network
-        In evaluation mode, on ``device``.
-    card
-        Of the network.
-    size
-        Rows and columns of the images.
-    device
-        Device to compute on.
-    asked
-        From `chosen_engine`.
-    weights
-        SHA-256 of the network's weights if verified; without it nothing is cached.
+    ``asked`` is from `chosen_engine`; ``weights`` is the SHA-256 of the network's weights if
+    verified, without which nothing is cached.
     """
 
     def __init__(

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from napari_flomo.networks import Output
-from napari_flomo.segmentation.engines import ENGINES
+from napari_flomo.segmentation.engines import ENGINES, unavailable_reason
 
 CPU = torch.device("cpu")
 SIZE = (32, 32)
+
+
+def need(engine: str) -> None:
+    """Skip the test if an engine cannot run here."""
+    reason = unavailable_reason(ENGINES[engine], CPU)
+    if reason is not None:
+        pytest.skip(reason)
 
 
 class Small(nn.Module):

@@ -7,33 +7,23 @@ from typing import Any
 
 import pytest
 import torch
+from engine_fakes import CPU, need
 from torch import Tensor, nn
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.models import ModelCard, load_network
 from napari_flomo.networks import Output, build
-from napari_flomo.segmentation.engines import (
-    ENGINES,
-    EngineRunner,
-    agreement,
-    make_engine,
-    runner,
-    unavailable_reason,
-)
+from napari_flomo.segmentation.engines import ENGINES, EngineRunner, agreement, make_engine, runner
 from napari_flomo.segmentation.engines.agreement import MAX_DIFFERENT_PIXELS, MIN_DICE, compare
 from napari_flomo.segmentation.preprocessing import prepare
 from napari_flomo.volumes import read
 
 Heart = tuple[nn.Module, ModelCard, Tensor, Output]
 
-CPU = torch.device("cpu")
 
-
-def test_openvino_computes_in_float32_what_is_sensitive() -> None:
+def test_sensitive_parts_are_in_float32() -> None:
     """On any processor: the precision is asked of the graphs that the library has compiled."""
-    pytest.importorskip("openvino")
-    if unavailable_reason(ENGINES["openvino-bf16"], CPU) is not None:
-        pytest.skip("this processor has no bfloat16")
+    need("openvino-bf16")
     network = build("flomo-b0", in_channels=1, num_classes=3).eval()
     engine = make_engine("openvino-bf16", network, channels=1, size=(32, 48), device=CPU)
     again = make_engine(
@@ -100,11 +90,9 @@ def run_all(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bf16", "openvino-bf16"])
-def test_labels_hardly_move(name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_in_bfloat16(name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the processor makes of bfloat16: it keeps the promise, or is not used."""
-    reason = unavailable_reason(ENGINES[name], CPU)
-    if reason is not None:
-        pytest.skip(reason)
+    need(name)
     _, card, images, truth = heart
     found, told = run_all(name, heart, monkeypatch)
     seen = compare(found, truth, card)
@@ -117,7 +105,7 @@ def test_labels_hardly_move(name: str, heart: Heart, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("step", "kept"), [(1.0, False), (1 / 512, True)])
-def test_an_engine_that_moves_labels_is_refused(
+def test_engine_that_changes_labels_is_rejected(
     step: float, kept: bool, heart: Heart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logits in steps stand for a processor that rounds too much."""

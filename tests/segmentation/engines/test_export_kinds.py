@@ -79,7 +79,7 @@ def run(graph: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "name"), CASES)
-def test_it_says_what_the_network_says(
+def test_agrees_with_the_network(
     form: str,
     name: str,
     *,

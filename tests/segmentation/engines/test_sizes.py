@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine_fakes import CPU
+from engine_fakes import CPU, need
 from real_slices import SIDE, awake, heart, outspoken
 from torch import Tensor, nn
 
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation.engines import ENGINES, make_engine, unavailable_reason
+from napari_flomo.segmentation.engines import ENGINES, make_engine
 from napari_flomo.segmentation.engines.agreement import check_agreement
 from napari_flomo.segmentation.prediction import as_probabilities
 
@@ -37,17 +37,15 @@ def networks() -> dict[str, tuple[nn.Module, Tensor]]:
         pytest.param("flomo-b2", "openvino", marks=pytest.mark.slow),
     ],
 )
-def test_they_say_what_the_network_says(
+def test_agrees_with_the_network(
     name: str,
     engine: str,
     images: Tensor,
     card: ModelCard,
     networks: dict[str, tuple[nn.Module, Tensor]],
 ) -> None:
+    need(engine)
     kind = ENGINES[engine]
-    reason = unavailable_reason(kind, CPU)
-    if reason is not None:
-        pytest.skip(reason)
     if name not in networks:
         networks[name] = awake(card, images, name)
     network, logits = networks[name]
