@@ -38,6 +38,8 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
+_COMMANDS = [segment, segment_many, models, export, dicom_seg, corrections, finetune]
+_COMMANDS += [doctor, worker]
 _TRAINING_ARGUMENTS = "flomo_training.cli"
 _TRAINING_COMMANDS = {
     "train": "train a network from a recipe",
@@ -107,15 +109,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--debug", action="store_true", help="show the traceback when something fails"
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    segment.register(subparsers)
-    segment_many.register(subparsers)
-    models.register(subparsers)
-    export.register(subparsers)
-    dicom_seg.register(subparsers)
-    corrections.register(subparsers)
-    finetune.register(subparsers)
-    doctor.register(subparsers)
-    worker.register(subparsers)
+    for command in _COMMANDS:
+        command.register(subparsers)
     _register_training(subparsers)
     for subparser in subparsers.choices.values():
         # Both places work; SUPPRESS keeps a subcommand from resetting what stood before it.

@@ -36,7 +36,7 @@ ProgressCallback = Callable[[Progress], None]
 
 
 def no_progress(_progress: Progress) -> None:
-    """Ignore the progress; stands for a callback that was not given."""
+    """Ignore the progress; the default of optional callbacks."""
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def progress_bar(unit: str, *, quiet: bool = False) -> Iterator[ProgressCallback
     Yields
     ------
     callable
-        The `ProgressCallback` of the bar; the message stands in front of it.
+        The `ProgressCallback` of the bar; the message is shown before the bar.
     """
     from tqdm import tqdm
 

@@ -24,7 +24,7 @@ class Executor(Protocol):
     """Runs tasks and returns their outcomes, in any order."""
 
     def slots(self) -> int:
-        """Return how many tasks can run at once at present."""
+        """Return how many tasks can run concurrently at present."""
 
     def submit(self, task: StudyTask) -> None:
         """Submit a task."""

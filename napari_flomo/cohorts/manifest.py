@@ -184,7 +184,7 @@ def _compare(there: Mapping[str, Any], wanted: Mapping[str, Any], out: Path) -> 
         differ = "plain views" if wanted["mirrored"] else "mirrored views"
     elif there.get("series") != wanted["series"]:
         before, now = (
-            said or "the only series" for said in (there.get("series"), wanted["series"])
+            series or "the only series" for series in (there.get("series"), wanted["series"])
         )
         differ = f"{before} of DICOM folders, not {now}"
     else:

@@ -180,7 +180,7 @@ class _Run:
         self.failures: list[tuple[str, str]] = []
 
     def work(self, executor: Executor, tasks: Iterator[StudyTask]) -> None:
-        """Run all tasks; on an interruption, keep those that end at once."""
+        """Run all tasks; on an interruption, keep those that end in time."""
         self._report_progress()
         running, more = 0, True
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.commands.options import add_actions
@@ -77,15 +76,13 @@ def run_list(args: argparse.Namespace) -> int:
     left_out: list[str] = []
     records = store.records(left_out.append)
     if args.json:
-        listed = [_as_dict(record) for record in records]
-        print_json({"store": store.folder, "corrections": listed, "left_out": left_out})
+        print_json({"store": store.folder, "corrections": records, "left_out": left_out})
         return 0
     rows = [("id", "revision", "state", "model", "seen", "changed", "reader")]
     for record in records:
         model = "-" if record.model is None else record.model.name
-        numbers = (str(record.revision), str(len(record.seen)), str(len(record.changed)))
-        revision, seen, changed = numbers
-        rows.append((record.id, revision, record.state, model, seen, changed, record.reader))
+        counts = (str(len(record.seen)), str(len(record.changed)))
+        rows.append((record.id, str(record.revision), record.state, model, *counts, record.reader))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows if records else []:
         cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
@@ -101,7 +98,7 @@ def run_show(args: argparse.Namespace) -> int:
     store = _open(args)
     record = store.record(args.id, args.revision)
     if args.json:
-        print_json({"correction": _as_dict(record), "revisions": store.revisions(args.id)})
+        print_json({"correction": record, "revisions": store.revisions(args.id)})
     else:
         print("\n".join(_lines(store, record)))
     return 0
@@ -169,10 +166,6 @@ def _open(args: argparse.Namespace, create: bool = False) -> CorrectionStore:
     from napari_flomo.corrections import CorrectionStore, default_store
 
     return CorrectionStore.open(args.store or default_store(), create=create)
-
-
-def _as_dict(record: Record) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _lines(store: CorrectionStore, record: Record) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,14 +159,14 @@ def _list(
     from napari_flomo.cohorts import list_cohort
 
     skipped: list[tuple[str, str]] = []
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     studies = []
 
-    def note(path: str, reason: str) -> None:
+    def on_skip(path: str, reason: str) -> None:
         skipped.append((path, reason))
 
-    for study, state in list_cohort(config, model, study_filter, note):
-        counts[state] = counts.get(state, 0) + 1
+    for study, state in list_cohort(config, model, study_filter, on_skip):
+        counts[state] += 1
         if args.json:
             studies.append({"study": study.id, "series": study.series, "state": state})
         elif not args.quiet:
@@ -176,17 +177,17 @@ def _list(
     elif not args.quiet:
         for path, reason in skipped:
             print(f"{'-':8}{path} ({reason})")
-        told = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
-        print(f"{sum(counts.values())} studies{': ' if told else ''}{told}")
+        listed = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+        print(f"{counts.total()} studies{': ' if listed else ''}{listed}")
     return 0
 
 
 def _lines(out: Path, summary: CohortSummary) -> list[str]:
     """Return the lines of the summary."""
-    told = [f"{summary.done} segmented in {summary.seconds:.0f} s"]
-    told += [f"{summary.kept} done before"] if summary.kept else []
-    told += [f"{summary.failed} failed"] if summary.failed else []
-    lines = [f"{summary.found} studies: {', '.join(told)}"]
+    parts = [f"{summary.done} segmented in {summary.seconds:.0f} s"]
+    parts += [f"{summary.kept} done before"] if summary.kept else []
+    parts += [f"{summary.failed} failed"] if summary.failed else []
+    lines = [f"{summary.found} studies: {', '.join(parts)}"]
     lines += [f"  {study}: {sentence}" for study, sentence in summary.failures[:SHOWN]]
     if summary.failed > SHOWN:
         lines.append(f"  ... and {summary.failed - SHOWN} more")

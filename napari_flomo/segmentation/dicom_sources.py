@@ -60,24 +60,22 @@ class SourceImages:
         headers = [self._header(plane) for plane in planes]
         for header in headers:
             header.FrameOfReferenceUID = headers[0].FrameOfReferenceUID
-        told = [
-            (header.SOPInstanceUID, index) for header, index in zip(headers, indices, strict=True)
-        ]
-        unique = len(set(told)) == len(told)
+        uids = [header.SOPInstanceUID for header in headers]
+        unique = len(set(zip(uids, indices, strict=True))) == len(headers)
         one_series = len({header.SeriesInstanceUID for header in headers}) == 1
         if not unique:
             self._made_up.add("SOPInstanceUID")
         for header, index in zip(headers, indices, strict=True):
             if unique and index is None and one_series:
                 continue
-            stand_in = self._uid()
-            self._real[stand_in] = _Reference(
+            temporary = self._uid()
+            self._real[temporary] = _Reference(
                 str(header.SOPClassUID),
-                str(header.SOPInstanceUID) if unique else stand_in,
+                str(header.SOPInstanceUID) if unique else temporary,
                 str(header.SeriesInstanceUID),
                 None if index is None else index + 1,
             )
-            header.SOPInstanceUID = stand_in
+            header.SOPInstanceUID = temporary
             header.SeriesInstanceUID = headers[0].SeriesInstanceUID
             if index is not None:
                 header.SOPClassUID = _CLASSES.get(str(header.Modality), _CLASSES["MR"])

@@ -92,7 +92,7 @@ def unpack_segmentation(folder: Path, packed: Mapping[str, Any], volume: Volume)
 def _save(path: Path, array: NDArray[Any]) -> None:
     try:
         np.save(path, array, allow_pickle=False)
-    except OSError as error:  # numpy counts bytes where others say that the disk is full
+    except OSError as error:  # numpy's message is a number of bytes
         room = f"{array.nbytes / 1e6:.0f} MB"
         raise FlomoError(
             f"Not enough room for temporary files in {path.parents[1]}; free {room} there, or set "

@@ -79,23 +79,25 @@ class MapKind:
 
 
 _PROBABILITY_MAPS: tuple[tuple[str, str, Over, Shows, str], ...] = (
-    ("entropy", "Entropy", "", "entropy", "How evenly the calibrated probability is spread over "
-     "the structures: 0 all on one, 1 the same for each."),
-    ("tta_entropy", "Entropy over views", "views", "entropy", "Entropy of the mean probability "
-     "over eight views of the slice (flipped, turned, brighter, darker): 0 certain, 1 no idea."),
-    ("mutual_information", "Mutual information", "views", "mutual_information", "How much the "
-     "eight views contradict each other: entropy of their mean less their mean entropy; 0 where "
-     "all say the same, however unsure they are."),
-    ("variance", "Variance over views", "views", "variance", "How much the probabilities scatter "
-     "over the eight views, as a share of the largest possible variance."),
-    ("mc_entropy", "Monte Carlo entropy", "draws", "entropy", f"Entropy of the mean probability "
-     f"over {DRAWS} draws of the network's attention: 0 certain, 1 no idea."),
+    ("entropy", "Entropy", "", "entropy",
+     "Spread of the calibrated probability over the structures: 0 certain, 1 uniform."),
+    ("tta_entropy", "Entropy over views", "views", "entropy",
+     "Entropy of the mean probability over eight views of the slice (flipped, rotated, brighter, "
+     "darker): 0 certain, 1 uniform."),
+    ("mutual_information", "Mutual information", "views", "mutual_information",
+     "Disagreement of the eight views: entropy of their mean minus their mean entropy; 0 if all "
+     "agree, however uncertain each of them is."),
+    ("variance", "Variance over views", "views", "variance",
+     "Variance of the probabilities over the eight views, as a share of the largest possible one."),
+    ("mc_entropy", "Monte Carlo entropy", "draws", "entropy",
+     f"Entropy of the mean probability over {DRAWS} samples of the network's attention: 0 certain, "
+     "1 uniform."),
     ("mc_mutual_information", "Monte Carlo mutual information", "draws", "mutual_information",
-     f"How much {DRAWS} draws of the network's attention contradict each other: entropy of "
-     "their mean less their mean entropy."),
-    ("mc_variance", "Monte Carlo variance", "draws", "variance", "How much the probabilities "
-     f"scatter over {DRAWS} draws of the network's attention, as a share of the largest possible "
-     "variance."),
+     f"Disagreement of {DRAWS} samples of the network's attention: entropy of their mean minus "
+     "their mean entropy."),
+    ("mc_variance", "Monte Carlo variance", "draws", "variance",
+     f"Variance of the probabilities over {DRAWS} samples of the network's attention, as a share "
+     "of the largest possible one."),
 )  # fmt: skip
 """Name, title, what differs between passes, statistic, description."""
 
@@ -117,14 +119,14 @@ def _of_probabilities() -> list[MapKind]:
 
 
 _NETWORK_MAPS = (
-    ("entropy", "entropy", "Network entropy", "Entropy over the features where skip and decoder "
-     "meet, as a share of its maximum; it is not about structures."),
-    ("cosine", "cosine", "Network disagreement", "One less the cosine between the features of skip "
-     "and decoder: 0 they agree, 1 they have nothing in common."),
-    ("correction", "corrective", "Corrective mask", "Where the network asked itself for a "
-     "correction: 0 nowhere, 1 in full."),
-    ("distrust", "trust", "Distrust mask", "Where the network did not let its features pass as "
-     "they were: 0 all passed, 1 none."),
+    ("entropy", "entropy", "Network entropy",
+     "Entropy of the features where skip and decoder are fused, as a share of its maximum."),
+    ("cosine", "cosine", "Network disagreement",
+     "One minus the cosine between the features of skip and decoder: 0 equal, 1 orthogonal."),
+    ("correction", "corrective", "Corrective mask",
+     "Where the network corrected its features: 0 nowhere, 1 fully."),
+    ("distrust", "trust", "Distrust mask",
+     "Where the network did not pass its features unchanged: 0 all passed, 1 none."),
 )  # fmt: skip
 """Name here, name in the network's output, title, description."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
@@ -34,18 +34,11 @@ class Prediction:
     maps: dict[str, Tensor]
 
 
-class Forward(Protocol):
-    """Runs the network, such as a `napari_flomo.segmentation.engines.EngineRunner`."""
-
-    def __call__(self, images: Tensor, *, maps: bool = False) -> Any:
-        """Return an object with ``logits`` and, if requested, ``maps``."""
-
-
 def predict(
-    network: Forward,
+    network: Callable[..., Any],
     card: ModelCard,
-    images: Tensor,
     plan: Plan,
+    images: Tensor,
     *,
     kinds: Sequence[MapKind],
     watch: StageTimer,
@@ -57,8 +50,10 @@ def predict(
 
     Parameters
     ----------
-    network, card, plan
-        The network, its card, and the plan of the image.
+    network
+        Takes images and ``maps``, such as an `EngineRunner`; returns ``logits`` and ``maps``.
+    card, plan
+        The card of the network, and the plan of the image.
     images
         ``(slices, channels, rows, columns)`` on the network's grid and device.
     kinds, draws

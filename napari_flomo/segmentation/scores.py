@@ -70,15 +70,9 @@ class Scores:
     def empty(cls, frames: int, slices: int, card: ModelCard) -> Scores:
         """Return scores filled with NaN."""
         codes = tuple(label.code for label in card.labels[1:])
-        whole, single = (frames, slices), (len(codes), frames, slices)
-        return cls(
-            np.full(whole, np.nan, np.float32),
-            np.full(whole, np.nan, np.float32),
-            np.full(whole, np.nan, np.float32),
-            codes,
-            np.full(single, np.nan, np.float32),
-            np.full(single, np.nan, np.float32),
-        )
+        whole = np.full((3, frames, slices), np.nan, np.float32)
+        single = np.full((2, len(codes), frames, slices), np.nan, np.float32)
+        return cls(whole[0], whole[1], whole[2], codes, single[0], single[1])
 
     def put(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_flomo.errors import Cancelled, FlomoError, out_of_memory
@@ -184,6 +185,9 @@ class Segmenter:
         runner = self._runner(plan.network)
         by_engine = passes - (0 if draws is None else len(draws))
         runner.expect(len(chosen_frames) * len(chosen_slices) * by_engine, steps.check)
+        run = partial(
+            predict, runner, card, plan, kinds=kinds, watch=watch, draws=draws, mirrored=mirrored
+        )
         usual, batch = self._first_batch(plan), 0
         most = len(chosen_slices)
         with torch.inference_mode():
@@ -201,17 +205,7 @@ class Segmenter:
                             images = network_input(
                                 pixels, now, window, plan, card.preprocessing.neighbours
                             ).to(self.device, memory_format=torch.channels_last)
-                        prediction = predict(
-                            runner,
-                            card,
-                            images,
-                            plan,
-                            kinds=kinds,
-                            watch=watch,
-                            before_pass=steps.within(len(now)),
-                            draws=draws,
-                            mirrored=mirrored,
-                        )
+                        prediction = run(images, before_pass=steps.within(len(now)))
                     except Exception as error:
                         if not out_of_memory(error):
                             raise

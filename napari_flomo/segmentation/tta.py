@@ -48,7 +48,7 @@ class View:
         seen = None
         if self.degrees:
             everywhere = probabilities.new_ones((1, 1, *probabilities.shape[-2:]))
-            # There and back: pixels at the edge of a view are partly from outside the slice.
+            # Rotated twice, because pixels at the edge of a view are partly from outside the slice.
             seen = _rotate(_rotate(everywhere, self.degrees, "zeros"), -self.degrees, "zeros")
             seen = (seen > 0.999).to(probabilities.dtype)
             probabilities = _rotate(probabilities, -self.degrees, "border")

@@ -1,4 +1,4 @@
-"""``flomo corrections``: one sentence for people, JSON for programs, exit codes for scripts."""
+"""``flomo corrections``: text, JSON, exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DICOM segmentations from the command line, on synthetic and on real series."""
+"""DICOM segmentations on the command line, of synthetic and real series."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def masks(path: Path, images: Path, frame: int = 0) -> np.ndarray:
     )
 
 
-def test_segment_with_dicom_seg(
-    series: Path, model: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_segment_with_dicom_seg(series: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "out"
     out.mkdir()
     arguments = [series, "-o", out / "l.nii.gz", "--model", model, "--dicom-seg", out / "l.dcm"]

@@ -1,4 +1,4 @@
-"""DICOM series on the command line: which is meant, and what is said of it."""
+"""DICOM series on the command line: choice and notes."""
 
 from __future__ import annotations
 
@@ -66,9 +66,7 @@ def test_notes(
     assert labels.geometry.same_space(image.geometry, 1e-4)
 
 
-def test_choose_series(
-    two: Path, model: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_choose_series(two: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "l.nii.gz"
     flags = ["-o", out, "--model", model, "--device", "cpu", "-q", "--slices", 1]
     assert flomo("segment", two, *flags) == 2

@@ -1,4 +1,4 @@
-"""``flomo doctor``: true findings, and every problem with what to do about it."""
+"""``flomo doctor``: findings and problems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flomo export``: a stranger with the folder alone gets what `Segmenter` gets."""
+"""``flomo export``: the exported folder is enough to reproduce the labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way a run can end: exit code, one sentence on stderr, nothing on stdout."""
+"""Exit codes and error messages of the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON that programs read."""
+"""JSON output."""
 
 from __future__ import annotations
 

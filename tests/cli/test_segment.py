@@ -1,4 +1,4 @@
-"""``flomo segment`` from a file to files, and everything that must leave no file behind."""
+"""``flomo segment``: files, reports, errors and interruptions."""
 
 from __future__ import annotations
 
@@ -172,23 +172,6 @@ def test_bad_arguments_leave_no_file(
     assert names(stack.parent) == before
 
 
-def test_missing_cuda(stack: Path, model: Path, capsys: Capture) -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
-    output = stack.with_name("out.nii.gz")
-    sentence = fails(capsys, stack, "-o", output, "--model", model, "--device", "cuda")
-    assert "choose the device auto or cpu" in sentence
-
-
-def test_photo_with_a_cardiac_model(tmp_path: Path, model: Path, capsys: Capture) -> None:
-    photo = tmp_path / "photo.png"
-    sitk.WriteImage(sitk.Image(64, 64, sitk.sitkUInt8), str(photo))
-    assert "photo" in fails(capsys, photo, "-o", tmp_path / "out.nii.gz", "--model", model)
-    assert names(tmp_path) == ["photo.png"]
-
-
 def test_tampered_weights(stack: Path, tmp_path: Path, model: Path, capsys: Capture) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -310,16 +293,6 @@ def test_progress_bar(stack: Path, start: Start) -> None:
     assert b"Segmenting" in shown
     assert b"0/3" in shown
     assert shown.rstrip().endswith(b"flomo: Interrupted; no partial file was left.")
-
-
-def test_real_heart(repository: Path, tmp_path: Path, model: Path, capsys: Capture) -> None:
-    sample = repository / "docs" / "samples" / "sunnybrook_ed.nii.gz"
-    output = tmp_path / "heart.nii.gz"
-    arguments = [sample, "-o", output, "--model", model, "--slices", "5", "--json"]
-    assert cli.main(["segment", *map(str, arguments)]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["manifest"]["input"]["shape"] == list(read(sample).data.shape)
-    assert sitk.ReadImage(str(output)).GetSize() == sitk.ReadImage(str(sample)).GetSize()
 
 
 @pytest.mark.shared

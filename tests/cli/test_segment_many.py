@@ -1,4 +1,4 @@
-"""``flomo segment-many`` from a folder to a folder: in this process, and with workers."""
+"""``flomo segment-many``, in this process and with workers."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
 
 
-def test_equals_flomo_segment(
-    images: Path, out: Path, model: Path, capsys: Capture
-) -> None:
+def test_equals_flomo_segment(images: Path, out: Path, model: Path, capsys: Capture) -> None:
     flags = ["--model", model, "--device", "cpu", "--engine", "eager"]
     flags += ["--mirrored"]  # as it would be for anybody who wants the best labels
     options = [images, "--out", out, *flags, "--workers", 1, "--uncertainty", "--probabilities"]
@@ -91,9 +89,7 @@ def test_equals_flomo_segment(
         shutil.rmtree(single)
 
 
-def test_failures_are_reported(
-    images: Path, out: Path, model: Path, capsys: Capture
-) -> None:
+def test_failures_are_reported(images: Path, out: Path, model: Path, capsys: Capture) -> None:
     spoil(images)
     options = [images, "--out", out, "--model", model, "--workers", 1, "--device", "cpu"]
     assert many(*options) == 3

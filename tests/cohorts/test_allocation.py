@@ -1,4 +1,4 @@
-"""Workers use the memory again that they have freed, whatever Dask told glibc."""
+"""Workers reuse freed memory, despite Dask's settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DICOM series below a folder: slices with folders of their own, and a series that is asked for."""
+"""Find DICOM series below a folder."""
 
 from __future__ import annotations
 

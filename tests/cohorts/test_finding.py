@@ -1,4 +1,4 @@
-"""Which studies are found, and which are not."""
+"""Find studies below a folder."""
 
 from __future__ import annotations
 
@@ -103,9 +103,7 @@ def test_links(grow: Grow, tmp_path: Path) -> None:
     assert ids(root) == [*expected, "p/a.nii.gz", "q/b.nii.gz"]
 
 
-def test_unreadable_folder(
-    grow: Grow, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_folder(grow: Grow, monkeypatch: pytest.MonkeyPatch) -> None:
     root = grow("a.nii.gz", "closed/b.nii.gz")
     scandir = os.scandir
 

@@ -1,4 +1,4 @@
-"""What a study's files are, and when they count as changed."""
+"""The files of a study, and whether they have changed."""
 
 from __future__ import annotations
 

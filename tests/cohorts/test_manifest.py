@@ -1,4 +1,4 @@
-"""The manifest survives kills and damage; the results folder belongs to one run at a time."""
+"""The manifest survives kills and damage; one program uses a results folder at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One queue over all studies."""
+"""The review queue of a cohort."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run gives out studies and writes down what becomes of them; the executor only pretends."""
+"""Distribution of studies and the record of their results, with a fake executor."""
 
 from __future__ import annotations
 
@@ -137,9 +137,7 @@ def test_all_studies_are_done_once(config: CohortConfig, model: Path, pretender:
     assert table[1].startswith("p0/a.nii.gz,done,,studies/p0/a.nii.gz/labels.nii.gz")
 
 
-def test_finished_studies_are_kept(
-    config: CohortConfig, model: Path, pretender: Pretender
-) -> None:
+def test_finished_studies_are_kept(config: CohortConfig, model: Path, pretender: Pretender) -> None:
     run(config, model)
     pretender.done.clear()
     (config.root / "p1" / "a.nii.gz").write_bytes(b"another image")
@@ -179,9 +177,7 @@ def test_interruption_keeps_finished_studies(
     assert not (config.out / "cohort.csv").exists()
 
 
-def test_lost_study_is_retried(
-    config: CohortConfig, model: Path, pretender: Pretender
-) -> None:
+def test_lost_study_is_retried(config: CohortConfig, model: Path, pretender: Pretender) -> None:
     pretender.lost = {"p1/a.nii.gz": 1, "p5/a.nii.gz": 2}
     summary = run(config, model)
     assert (summary.done, summary.failed) == (9, 1)
@@ -204,9 +200,7 @@ def test_failure_removes_old_labels(
     assert list((config.out / "studies/p1/a.nii.gz").iterdir()) == []
 
 
-def test_invalid_settings(
-    config: CohortConfig, model: Path, pretender: Pretender
-) -> None:
+def test_invalid_settings(config: CohortConfig, model: Path, pretender: Pretender) -> None:
     none = config.root.parent / "none"
     none.mkdir()
     for changed, options, sentence in [

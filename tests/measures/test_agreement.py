@@ -1,4 +1,4 @@
-"""What a card says of a model's volumes and ejection fractions."""
+"""Limits of agreement in a card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counting one slice anew comes to the same as counting everything."""
+"""Incremental updates of voxel counts."""
 
 from __future__ import annotations
 

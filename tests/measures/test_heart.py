@@ -1,4 +1,4 @@
-"""Ejection fraction and mass against numbers worked out by hand, and against published ones."""
+"""Ejection fraction and mass against calculated and published numbers."""
 
 from __future__ import annotations
 

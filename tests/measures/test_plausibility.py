@@ -1,4 +1,4 @@
-"""A heart that cannot be one is said: pixels, millilitres, both ways."""
+"""Warnings about implausible hearts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Millilitres of labelled structures."""
+"""Volumes of labelled structures."""
 
 from __future__ import annotations
 

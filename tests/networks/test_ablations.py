@@ -1,4 +1,4 @@
-"""FLoMo-Net without one part: what stands in its place, how large it is, that it learns."""
+"""FLoMo-Net with parts replaced: sizes, shapes and gradients."""
 
 from __future__ import annotations
 

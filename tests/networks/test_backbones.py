@@ -1,4 +1,4 @@
-"""Encoders: published names and counts, files of timm's layout, what does not fit is named."""
+"""Encoders: published names and sizes, and loading of timm's weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolutions that all networks share."""
+"""Convolutions shared by all networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The baseline network behind the project's own output."""
+"""The baseline network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks rewritten for inference: the same answers, of any form, size and batch."""
+"""Networks rewritten for inference agree with the plain ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FIAS against the public code: every module, the whole network on both ladders, DilateFormer."""
+"""FIAS against the public code: modules, whole networks, DilateFormer."""
 
 from __future__ import annotations
 

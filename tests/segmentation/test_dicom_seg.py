@@ -1,4 +1,4 @@
-"""DICOM segmentations: every voxel where it was, read back by hand and by highdicom."""
+"""DICOM segmentations, read back by position and by highdicom."""
 
 from __future__ import annotations
 

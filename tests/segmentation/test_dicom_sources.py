@@ -1,4 +1,4 @@
-"""DICOM segmentations of enhanced files, joined series and series that lack elements."""
+"""DICOM segmentations of enhanced files, joined series and incomplete series."""
 
 from __future__ import annotations
 

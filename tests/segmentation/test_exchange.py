@@ -1,4 +1,4 @@
-"""What goes through files between two processes comes out as it went in."""
+"""Exchange volumes between processes."""
 
 from __future__ import annotations
 

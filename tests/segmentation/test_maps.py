@@ -1,4 +1,4 @@
-"""Maps of uncertainty: named, bounded, on the image's grid, and without any say in the labels."""
+"""Uncertainty maps: names, range, grid, and no effect on the labels."""
 
 from __future__ import annotations
 

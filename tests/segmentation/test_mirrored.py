@@ -1,4 +1,4 @@
-"""Mirrored views: a mean that does not care which way round the image lies."""
+"""Mean predictions over mirrored views."""
 
 from __future__ import annotations
 

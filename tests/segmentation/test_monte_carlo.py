@@ -1,4 +1,4 @@
-"""Maps of Monte Carlo attention: the same for the same image, whatever else goes with it."""
+"""Maps of Monte Carlo attention are reproducible, in any batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One heart, however it is stored: the network sees the same pixels, and the labels agree."""
+"""Labels do not depend on the orientation in which a heart is stored."""
 
 from __future__ import annotations
 

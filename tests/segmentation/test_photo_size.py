@@ -1,4 +1,4 @@
-"""Photos are brought to a size of the card and exactly back."""
+"""Resampling of photos to the size in the card, and back."""
 
 from __future__ import annotations
 

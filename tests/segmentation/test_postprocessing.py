@@ -1,4 +1,4 @@
-"""One piece for each structure, and nothing else touched."""
+"""Keep the largest component of every structure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled model on real hearts that training never saw."""
+"""The bundled model on real hearts that were not used for training."""
 
 from __future__ import annotations
 

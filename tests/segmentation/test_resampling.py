@@ -1,4 +1,4 @@
-"""Band matrices must resample as torch does, and only what the field of view reaches."""
+"""Band matrices resample like torch, restricted to the field of view."""
 
 from __future__ import annotations
 

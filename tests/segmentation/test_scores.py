@@ -1,4 +1,4 @@
-"""Scores: what is expected to be wrong must be what is wrong, where probabilities are honest."""
+"""Scores against errors, for calibrated probabilities."""
 
 from __future__ import annotations
 

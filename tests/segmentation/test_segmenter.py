@@ -1,4 +1,4 @@
-"""The segmenter, on images whose right answer is known."""
+"""The segmenter, on images with known labels."""
 
 from __future__ import annotations
 

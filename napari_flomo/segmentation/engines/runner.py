@@ -309,7 +309,7 @@ class EngineRunner:
 
     def _forget(self, name: str, error: Exception) -> None:
         """Drop a cached engine that no longer works on this computer."""
-        logger.info("the kept engine %s failed and is made anew: %r", name, error)
+        logger.info("the cached engine %s failed and is prepared again: %r", name, error)
         if self._key:
             records.forget(self._key)
         self._engines.pop(name, None)

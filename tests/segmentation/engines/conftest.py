@@ -1,4 +1,4 @@
-"""Engines without their libraries, in a cache folder of their own."""
+"""Fake engines, and an empty cache folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-ins for networks and engines, on a clock that moves only where they say so."""
+"""Fake networks and engines, with a fake clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of random weights that say something of a real heart, so that a difference shows."""
+"""Networks with random weights whose output on a real heart is not trivial."""
 
 from __future__ import annotations
 

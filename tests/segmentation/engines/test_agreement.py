@@ -1,4 +1,4 @@
-"""Whether an engine says what the plain network says."""
+"""Compare an engine with the plain network."""
 
 from __future__ import annotations
 

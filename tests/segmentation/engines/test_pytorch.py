@@ -1,4 +1,4 @@
-"""The engines of PyTorch, and what a segmenter makes of memory and tells in its manifest."""
+"""The engines of PyTorch, lack of memory, and the manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured is kept; damage is absence, and nothing there is trusted blindly."""
+"""The cache of engines: damaged files count as missing, and graphs are verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fastest engine is found while nobody waits, or in the middle of long work."""
+"""Find the fastest engine, when idle or during long work."""
 
 from __future__ import annotations
 

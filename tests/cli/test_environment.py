@@ -1,4 +1,4 @@
-"""Folders, users and networks that are unlike those of most."""
+"""Unusual folders, users, networks and signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The companions of FLoMo-Net on OpenVINO and ONNX Runtime, and as graphs for any slices."""
+"""MADGNet, FM-BFF-Net and FIAS on OpenVINO and ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What auto does with the bundled model, the sample and the libraries that are installed."""
+"""The engine ``auto`` with the bundled model, the sample and the installed libraries."""
 
 from __future__ import annotations
 

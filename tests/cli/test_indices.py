@@ -1,4 +1,4 @@
-"""Choices of frames and slices."""
+"""Indices of frames and slices."""
 
 from __future__ import annotations
 

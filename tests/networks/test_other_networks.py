@@ -1,4 +1,4 @@
-"""What MADGNet, FM-BFF-Net and FIAS have in common: sizes, channels, classes, gradients, files."""
+"""MADGNet, FM-BFF-Net and FIAS: sizes, channels, classes, gradients, files."""
 
 from __future__ import annotations
 

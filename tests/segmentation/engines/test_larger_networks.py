@@ -1,4 +1,4 @@
-"""The larger FLoMo-Nets through engines of this computer, on slices of a real heart."""
+"""FLoMo-Net B1 and B2 on the engines of this computer, with slices of a real heart."""
 
 from __future__ import annotations
 

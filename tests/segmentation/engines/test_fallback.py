@@ -1,4 +1,4 @@
-"""An engine that is wrong, or fails in any way, is never a reason to fail."""
+"""A wrong or failing engine is replaced."""
 
 from __future__ import annotations
 

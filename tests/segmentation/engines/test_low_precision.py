@@ -1,4 +1,4 @@
-"""An engine of fewer bits is compared until enough of a heart was seen on this computer."""
+"""Engines in lower precision are compared until enough structure pixels were seen."""
 
 from __future__ import annotations
 

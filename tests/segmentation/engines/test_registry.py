@@ -1,4 +1,4 @@
-"""Which engines can work here, and what is said where one cannot."""
+"""Which engines are usable, and the reasons if one is not."""
 
 from __future__ import annotations
 

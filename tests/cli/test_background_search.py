@@ -1,4 +1,4 @@
-"""A worker looks for a faster engine while nobody waits, and serves whoever comes meanwhile."""
+"""A worker searches for a faster engine while it is idle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flomo export`` of the companions of FLoMo-Net: the graph says of a real heart what they say."""
+"""Exported graphs of MADGNet, FM-BFF-Net and FIAS agree with the networks on a real heart."""
 
 from __future__ import annotations
 
