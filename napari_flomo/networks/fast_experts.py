@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from napari_flomo.networks.blocks import Expert, global_average, pointwise
 from napari_flomo.networks.convolutions import DepthwiseConv2d
 from napari_flomo.networks.flomo_blocks import LoGoMoE, routing_weights
-from napari_flomo.networks.folding import fold_norm, scale_and_shift
+from napari_flomo.networks.folding import fold_norm, scale_and_shift, with_weights
 from napari_flomo.networks.operations import interleave, is_tracing, multiply_add, per_pixel
 
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -74,17 +74,14 @@ class PhaseDepthwise(DepthwiseConv2d):
 def unbiased(plain: nn.Conv2d) -> DepthwiseConv2d:
     """Return the depthwise convolution of an expert without its bias, see `biased_pointwise`."""
     layer = DepthwiseConv2d(plain.in_channels, plain.kernel_size[0], plain.dilation[0], bias=False)
-    layer.weight = nn.Parameter(plain.weight.detach(), requires_grad=False)
-    return layer
+    return with_weights(layer, plain.weight, None)
 
 
 def biased_pointwise(expert: Expert) -> nn.Conv2d:
     """Return the 1x1 convolution of an expert with the depthwise bias included in its own."""
     plain = expert.pointwise
     layer = pointwise(plain.in_channels, plain.out_channels)
-    layer.weight = nn.Parameter(plain.weight.detach(), requires_grad=False)
-    layer.bias = nn.Parameter(_bias(expert), requires_grad=False)
-    return layer
+    return with_weights(layer, plain.weight, _bias(expert))
 
 
 def _bias(expert: Expert) -> Tensor:
@@ -102,10 +99,7 @@ def as_convolution(layer: nn.Linear) -> nn.Conv2d:
     Runtimes then keep one memory layout for these maps and the maps they are added to.
     """
     convolution = pointwise(layer.in_features, layer.out_features)
-    weight = layer.weight.detach()[:, :, None, None]
-    convolution.weight = nn.Parameter(weight, requires_grad=False)
-    convolution.bias = nn.Parameter(layer.bias.detach(), requires_grad=False)
-    return convolution
+    return with_weights(convolution, layer.weight[:, :, None, None], layer.bias)
 
 
 def negation(channels: int) -> nn.Conv2d:
@@ -114,11 +108,8 @@ def negation(channels: int) -> nn.Conv2d:
     Runtimes would fuse a plain negation with the full-size maps after it, and give those the memory
     layout of its single pixel.
     """
-    convolution = pointwise(channels, channels)
     eye = torch.eye(channels)[:, :, None, None]
-    convolution.weight = nn.Parameter(-eye, requires_grad=False)
-    convolution.bias = nn.Parameter(torch.zeros(channels), requires_grad=False)
-    return convolution
+    return with_weights(pointwise(channels, channels), -eye, torch.zeros(channels))
 
 
 def merged(expert: Expert) -> nn.Conv2d:
@@ -133,9 +124,7 @@ def merged(expert: Expert) -> nn.Conv2d:
         dilation=first.dilation,  # type: ignore[arg-type]
     )
     kernel = across[:, :, None, None] * first.weight.detach()[None, :, 0]
-    dense.weight = nn.Parameter(kernel, requires_grad=False)
-    dense.bias = nn.Parameter(_bias(expert), requires_grad=False)
-    return dense
+    return with_weights(dense, kernel, _bias(expert))
 
 
 FEW_CHANNELS = 2

@@ -11,8 +11,14 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import pad_to_multiple
-from napari_flomo.networks.flomo_blocks import DASA, FAMSR, FPFN, LoGoMoE
-from napari_flomo.networks.flomo_plain import PlainBridge, PlainFusion
+from napari_flomo.networks.flomo_blocks import (
+    DASA,
+    FAMSR,
+    FPFN,
+    LoGoMoE,
+    PlainBridge,
+    PlainFusion,
+)
 from napari_flomo.networks.form import CHOICES, REFERENCE, Form
 from napari_flomo.networks.initialisation import initialise
 from napari_flomo.networks.output import Auxiliary, Output

@@ -1,4 +1,4 @@
-"""The four modules of FLoMo-Net: LoGo-MoE, DASA, FAMSR and FPFN-CAM.
+"""The modules of FLoMo-Net: LoGo-MoE, DASA, FAMSR, FPFN-CAM, and plain ones for ablations.
 
 Source: FLoMo-Net (WACV 2026) and its official Keras code. Where that code differs from what the
 text describes, `Form` has a switch for the correction; with all of them off the network is the
@@ -25,7 +25,7 @@ from napari_flomo.networks.blocks import (
     pointwise,
     upsample_bilinear,
 )
-from napari_flomo.networks.convolutions import DepthwiseConv2d
+from napari_flomo.networks.convolutions import DepthwiseConv2d, resize
 from napari_flomo.networks.dct import dct2, idct2
 from napari_flomo.networks.form import EXPERTS, FREQUENCIES, Form
 from napari_flomo.networks.gates import apply_gate
@@ -254,3 +254,30 @@ class FPFN(nn.Module):
             "corrective": corrective,
         }
         return result, {name: value.detach() for name, value in seen.items()}
+
+
+class PlainBridge(nn.Module):
+    """A 3x3 convolution, norm and GELU in place of FAMSR."""
+
+    def __init__(self, channels: int, features: int, form: Form) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, features, 3, padding=1)
+        self.norm = batch_norm(features, form.norm_momentum)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map ``(N, channels, H, W)`` to ``(N, features, H, W)``."""
+        return F.gelu(self.norm(self.conv(maps)))
+
+
+class PlainFusion(nn.Module):
+    """A 3x3 convolution of skip and decoder, concatenated, in place of FPFN-CAM."""
+
+    def __init__(self, skip_channels: int, features: int, form: Form) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(skip_channels + features, features, 3, padding=1)
+        self.norm = batch_norm(features, form.norm_momentum)
+
+    def forward(self, skip: Tensor, maps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the fused features ``(N, features, H, W)`` and no maps."""
+        skip = resize(skip, (maps.shape[-2], maps.shape[-1]))
+        return F.gelu(self.norm(self.conv(torch.cat([skip, maps], 1)))), {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from itertools import pairwise
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Layer = TypeVar("Layer", bound=nn.Conv2d)
 
 
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -24,15 +26,19 @@ def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return scale.to(kind), (bias - mean * scale).to(kind)
 
 
+def with_weights(layer: Layer, weight: Tensor, bias: Tensor | None) -> Layer:
+    """Replace the weights of a convolution by frozen ones, and return it."""
+    layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    layer.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+    return layer
+
+
 def fold_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     """Return one convolution that replaces a convolution and the batch norm after it."""
     scale, shift = scale_and_shift(norm)
-    folded = copy.deepcopy(convolution)
     weight = convolution.weight.detach() * scale[:, None, None, None]
     bias = shift if convolution.bias is None else convolution.bias.detach() * scale + shift
-    folded.weight = nn.Parameter(weight, requires_grad=False)
-    folded.bias = nn.Parameter(bias.clone(), requires_grad=False)
-    return folded
+    return with_weights(copy.deepcopy(convolution), weight, bias.clone())
 
 
 def fold_norms(network: nn.Module) -> None:

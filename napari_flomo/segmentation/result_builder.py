@@ -13,9 +13,13 @@ from napari_flomo.segmentation.bounding_box import grown
 from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.prediction import Prediction
 from napari_flomo.segmentation.preprocessing import Plan, reach
-from napari_flomo.segmentation.scores import PLAUSIBLE, Scores, structure_probability
+from napari_flomo.segmentation.scores import (
+    PLAUSIBLE,
+    Scores,
+    predictive_entropy,
+    structure_probability,
+)
 from napari_flomo.segmentation.segmentation import Segmentation
-from napari_flomo.segmentation.uncertainty import predictive_entropy
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from napari_flomo.segmentation.uncertainty import predictive_entropy
+from napari_flomo.segmentation.scores import predictive_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor

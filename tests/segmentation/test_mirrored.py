@@ -13,8 +13,8 @@ import torch
 from napari_flomo.errors import Cancelled
 from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter, passes_of
+from napari_flomo.segmentation.scores import predictive_entropy
 from napari_flomo.segmentation.tta import MIRRORED, VIEWS
-from napari_flomo.segmentation.uncertainty import predictive_entropy
 from napari_flomo.volumes import Geometry, Volume
 
 Make = Callable[..., Segmenter]

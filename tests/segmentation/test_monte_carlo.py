@@ -18,8 +18,8 @@ from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter, segmenter
 from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED
 from napari_flomo.segmentation.prediction import as_probabilities
+from napari_flomo.segmentation.scores import predictive_entropy
 from napari_flomo.segmentation.tta import VIEWS
-from napari_flomo.segmentation.uncertainty import predictive_entropy
 from napari_flomo.volumes import Geometry, Volume
 
 DRAWN = ("mc_entropy", "mc_mutual_information", "mc_variance")

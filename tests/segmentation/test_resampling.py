@@ -19,7 +19,7 @@ from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.bounding_box import box_of, grown
 from napari_flomo.segmentation.prediction import as_probabilities
 from napari_flomo.segmentation.preprocessing import make_plan, prepare, reach, restore
-from napari_flomo.segmentation.uncertainty import predictive_entropy
+from napari_flomo.segmentation.scores import predictive_entropy
 from napari_flomo.volumes import read
 
 SIDES = st.integers(16, 200)
