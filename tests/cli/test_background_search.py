@@ -14,7 +14,7 @@ from napari_flomo.segmentation import Segmenter
 
 
 class Blocked:
-    """Stands for the search, which goes on until it is let go."""
+    """A search that blocks until it is released."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -69,8 +69,8 @@ def test_segment_with_non_utf8_path(
         [*command, *arguments], capture_output=True, check=False, env=environment, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.decode("utf-8"))
-    assert told["outputs"]["labels"].endswith("labels.mha")
+    reported = json.loads(done.stdout.decode("utf-8"))
+    assert reported["outputs"]["labels"].endswith("labels.mha")
     assert read(latin / "labels.mha").data.shape == (3, 40, 44)
     assert sorted(path.name for path in latin.iterdir()) == ["labels.mha", "stack.mha"]
     arguments[0] = os.fsencode(latin / "gone.mha")

@@ -85,8 +85,8 @@ def run_openvino(graph: Path, images: NDArray[np.float32]) -> Any:
     return import_openvino().Core().compile_model(graph, "CPU", exact)({"image": images})["logits"]
 
 
-def as_a_stranger(notes: Any, run: Callable[..., Any], image: NDArray[Any]) -> NDArray[Any]:
-    """Do what ``preprocessing.json`` says, on slices that have the right pixel size already."""
+def follow_the_notes(notes: Any, run: Callable[..., Any], image: NDArray[Any]) -> NDArray[Any]:
+    """Follow ``preprocessing.json``, for slices that have the right pixel size."""
     intensity, resample, crop = notes["before"]
     assert resample["pixel_mm"] == 1.5
     low, high = np.percentile(image, (intensity["low_percentile"], intensity["high_percentile"]))
@@ -138,7 +138,7 @@ def test_exported_graph_gives_the_same_labels(
 
     volume = make_heart(slices=3, size=70)
     ours = Segmenter.from_pretrained(model, "cpu", engine="eager").segment(volume).labels.data
-    theirs = as_a_stranger(notes, lambda images: run(out / graph, images), volume.data)
+    theirs = follow_the_notes(notes, lambda images: run(out / graph, images), volume.data)
     assert len(np.unique(ours)) > 1
     assert (ours == theirs).all()
 

@@ -40,7 +40,7 @@ class OutOfMemoryError(RuntimeError):
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (FlomoError("It is broken; mend it."), 2, "flomo: It is broken; mend it."),
+        (FlomoError("It is broken; fix it."), 2, "flomo: It is broken; fix it."),
         (Cancelled(), 130, "flomo: Interrupted; no partial file was left."),
         (KeyboardInterrupt(), 130, "flomo: Interrupted; no partial file was left."),
         (MemoryError(), 2, "flomo: Not enough memory; close other programs"),

@@ -49,7 +49,7 @@ def test_writes_what_the_segmenter_returns(
     arguments += ["--probabilities", probabilities, "--device", "cpu"]
     assert cli.main(["segment", *map(str, arguments)]) == 0
     printed = capsys.readouterr()
-    assert printed.err == ""  # no bar where there is no terminal
+    assert printed.err == ""  # no progress bar without a terminal
     assert f"Wrote the labels to {labels}" in printed.out
     assert "RV: " in printed.out
     assert names(out) == ["l.nii.gz", "p.nii.gz", "u.nrrd"]
@@ -198,7 +198,7 @@ def test_output_is_checked_first(
 def test_full_disk(
     stack: Path, model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, full_after: int
 ) -> None:
-    """Three files are asked for, the disk is full at the first, second or third: none is left."""
+    """No file is left if the disk is full at the first, second or third file."""
     folder = stack.parent / "out"
     folder.mkdir()
     (folder / "l.nrrd").write_text("old")

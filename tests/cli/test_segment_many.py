@@ -98,13 +98,13 @@ def test_failures_are_reported(images: Path, out: Path, model: Path, capsys: Cap
     assert "5 studies: 3 segmented" in printed.out
     assert "2 failed" in printed.out
     assert "  cut.nii.gz: cut.nii.gz cannot be read" in printed.out
-    told = {result["study"]: result for result in results(out)}
-    assert told["rank5.nii"]["state"] == "failed"
-    assert "5" in told["rank5.nii"]["error"]
+    reported = {result["study"]: result for result in results(out)}
+    assert reported["rank5.nii"]["state"] == "failed"
+    assert "5" in reported["rank5.nii"]["error"]
     assert str(images.parent) not in (out / "manifest.jsonl").read_text()
     assert not (out / "studies" / "cut.nii.gz").exists()
 
-    result = told["p1/ed.nii.gz"]
+    result = reported["p1/ed.nii.gz"]
     assert (result["state"], result["attempts"], result["error"]) == ("done", 1, None)
     assert result["manifest"]["model"]["name"] == "random"
     assert result["manifest"]["device"] == "cpu"
@@ -207,7 +207,7 @@ def test_a_series(out: Path, model: Path, repository: Path, shared: Path, tmp_pa
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start the command in a process group of its own, so that all of it can be killed."""
+    """Start the command in its own process group, so that all of it can be killed."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "napari_flomo", "segment-many", *map(str, arguments)]
     return subprocess.Popen(
@@ -277,9 +277,9 @@ def test_resume_after_kill_and_interruption(images: Path, out: Path, model: Path
     assert set(listening) == {"127.0.0.1"}
     names = {p: " ".join(p.cmdline()) for p in psutil.Process(third.pid).children(True)}
     next(p for p, name in names.items() if "spawn_main" in name).kill()
-    told, said = third.communicate(timeout=240)
+    reported, said = third.communicate(timeout=240)
     assert said == ""
-    summary = json.loads(told)
+    summary = json.loads(reported)
     assert (summary["found"], summary["kept"], summary["failed"]) == (63, kept, 0)
     assert third.returncode == 0
 
@@ -310,7 +310,7 @@ study_runner.describe = kill
 def test_study_that_kills_its_worker(
     end: tuple[str, str], images: Path, out: Path, model: Path
 ) -> None:
-    name, told = end
+    name, reported = end
     pytest.importorskip("distributed")
     import dask
 
@@ -326,7 +326,7 @@ def test_study_that_kills_its_worker(
     ((study, sentence),) = summary.failures
     assert study == "cut.nii.gz"
     if sys.platform != "win32":
-        assert told in sentence
+        assert reported in sentence
     attempts = {result["study"]: result["attempts"] for result in results(out)}
     assert attempts["cut.nii.gz"] == 2
 

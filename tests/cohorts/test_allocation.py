@@ -24,9 +24,9 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 first = faults()
-told = keep_freed_memory()
+reported = keep_freed_memory()
 faults()
-print(json.dumps([first, told, faults()]))
+print(json.dumps([first, reported, faults()]))
 """
 
 
@@ -36,8 +36,8 @@ def test_freed_memory_is_reused() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=surroundings, capture_output=True, check=True
     )
-    first, told, then = json.loads(ran.stdout)
-    assert told
+    first, reported, then = json.loads(ran.stdout)
+    assert reported
     assert first > 50 * 200, "each of 50 times 1 MB was new pages"
     assert then < first / 20
 

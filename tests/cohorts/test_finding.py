@@ -49,11 +49,11 @@ def test_folder_is_a_series(grow: Grow, dicom: bytes) -> None:
 def test_labels_are_skipped(grow: Grow) -> None:
     root = grow("a.nii.gz", "a_gt.nii.gz", "labels.nii.gz", "Uncertainty.nrrd", "b-label.nrrd")
     grow("b.seg.nrrd", "b_mask.nii", "segment.nii.gz", "target.nii.gz")
-    told: list[tuple[str, str]] = []
-    found = find_studies(root, on_skip=lambda *one: told.append(one))
+    reported: list[tuple[str, str]] = []
+    found = find_studies(root, on_skip=lambda *one: reported.append(one))
     assert [study.id for study in found] == ["a.nii.gz", "segment.nii.gz", "target.nii.gz"]
-    assert ("a_gt.nii.gz", "named like labels") in told
-    assert len(told) == 6
+    assert ("a_gt.nii.gz", "named like labels") in reported
+    assert len(reported) == 6
     assert ids(root, patterns=["a*"]) == ["a.nii.gz", "a_gt.nii.gz"]
 
 

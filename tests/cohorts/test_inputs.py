@@ -18,20 +18,20 @@ Grow = Callable[..., Path]
 
 def test_hash_of_a_file(grow: Grow) -> None:
     root = grow("p/a.nii.gz", content=b"voxels")
-    told = read_input(Study("p/a.nii.gz"), root)
-    assert told.sha256 == hashlib.sha256(b"voxels").hexdigest()
-    assert (told.files, told.bytes) == (1, 6)
+    reported = read_input(Study("p/a.nii.gz"), root)
+    assert reported.sha256 == hashlib.sha256(b"voxels").hexdigest()
+    assert (reported.files, reported.bytes) == (1, 6)
 
 
 def test_hash_of_a_series(grow: Grow) -> None:
     root = grow("s/1", "s/2", "s/.hidden", "s/deeper/3")
     sums = [f"{hashlib.sha256(f's/{n}'.encode()).hexdigest()}  {n}\n" for n in "12"]
     study = Study("s", series=True)
-    told = read_input(study, root)
-    assert told.sha256 == hashlib.sha256("".join(sums).encode()).hexdigest()
-    assert told.files == 2
+    reported = read_input(study, root)
+    assert reported.sha256 == hashlib.sha256("".join(sums).encode()).hexdigest()
+    assert reported.files == 2
     (root / "s" / "2").rename(root / "s" / "4")
-    assert read_input(study, root).sha256 != told.sha256
+    assert read_input(study, root).sha256 != reported.sha256
 
 
 NRRD = b"NRRD0004\ntype: uint8\ndimension: 1\nsizes: 1\nencoding: raw\n"

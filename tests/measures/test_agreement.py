@@ -14,7 +14,7 @@ from napari_flomo.session import messages
 
 
 def test_the_bundled_model() -> None:
-    """What the page of accuracy says is what users read."""
+    """The limits on the accuracy page are those that users read."""
     card = info(DEFAULT_MODEL)[1]
     found = agreement_limits(card, "left ventricle", "EF")
     assert found is not None

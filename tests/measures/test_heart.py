@@ -17,7 +17,7 @@ CM3 = Geometry((10.0, 10.0, 10.0))  # a voxel is a millilitre
 
 
 def cine(*frames: Sequence[int], geometry: Geometry = CM3) -> VoxelCounts:
-    """Frames of one slice, with so many voxels of the left and right ventricle and the wall."""
+    """Frames of one slice, with these voxels of left and right ventricle and wall."""
     data = np.zeros((len(frames), 1, 20, 20), np.uint8)
     for image, sizes in zip(data.reshape(len(frames), -1), frames, strict=True):
         image[: sum(sizes)] = np.repeat((3, 1, 2), sizes)

@@ -56,7 +56,7 @@ def test_size_shape_and_gradients(switch, choice):
     output.logits.square().mean().backward()
     silent = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()}
     if choice == "topk":
-        # An expert that no image chose is not asked; the others of its stage are.
+        # Experts that no image chose have no gradient.
         silent = {n for n in silent if ".experts." not in n}
     # A batch norm takes the mean away again, and with it the effect of the bias before it.
     silent = {n for n in silent if not n.endswith(("gate_conv.bias", ".conv.bias"))}

@@ -24,7 +24,7 @@ def compare(path: Path, slices: list[int]) -> None:
         plain, rewritten = network(images), quick(images)
         probabilities = plain.logits.softmax(1)
         assert (rewritten.logits.softmax(1) - probabilities).abs().max() < 5e-5
-    assert probabilities.argmax(1).unique().numel() > 2  # there is a heart in the picture
+    assert probabilities.argmax(1).unique().numel() > 2  # the slices show a heart
     best = probabilities.topk(2, 1).values
     tied = best[:, 0] - best[:, 1] < 1e-4
     changed = plain.logits.argmax(1) != rewritten.logits.argmax(1)

@@ -62,7 +62,7 @@ def test_gradients_reach_every_parameter(name):
     loss = output.logits.square().mean() + sum(a.value.square().mean() for a in output.aux)
     loss.backward()
     silent = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()}
-    # A softmax over keys does not feel what is added to all of them alike.
+    # A softmax over keys does not change if the same is added to all.
     assert {n for n in silent if not n.endswith("key.bias")} == set()
 
 

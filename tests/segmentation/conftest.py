@@ -36,7 +36,7 @@ class Brightness(nn.Module):
 
 @pytest.fixture
 def card() -> ModelCard:
-    """Three classes by brightness, on the pixels as they are."""
+    """Three classes by brightness, without resampling."""
     return ModelCard(
         name="brightness",
         network="brightness",

@@ -39,7 +39,7 @@ def whole_maps() -> list[str]:
 
 
 class Staged(torch.nn.Module):
-    """By brightness, and with maps of four stages that say which one they are."""
+    """By brightness, with maps of four stages whose values are the stage."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -142,7 +142,9 @@ def test_progress_counts_passes(
     monkeypatch.setattr(segmenter, "CPU_PIXELS", 1)
     seen: list[tuple[int, int]] = []
     made = make_segmenter()
-    made.segment(volume, maps=VIEWED, progress=lambda told: seen.append((told.done, told.total)))
+    made.segment(
+        volume, maps=VIEWED, progress=lambda reported: seen.append((reported.done, reported.total))
+    )
     total = 3 * len(VIEWS)
     assert seen == [(done, total) for done in range(total + 1)]
     assert made.network.batches == [1] * total
@@ -170,7 +172,7 @@ def test_out_of_memory_between_passes(
 
     monkeypatch.setattr(made.network, "forward", tight)
     seen: list[int] = []
-    result = made.segment(volume, maps=VIEWED, progress=lambda told: seen.append(told.done))
+    result = made.segment(volume, maps=VIEWED, progress=lambda reported: seen.append(reported.done))
     assert seen == sorted(set(seen))
     assert seen[-1] == 3 * len(VIEWS)
     for name in VIEWED:

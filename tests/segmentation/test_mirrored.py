@@ -82,17 +82,17 @@ def test_mirrored_image_gives_mirrored_labels(lopsided: Segmenter, volume: Volum
 def test_maps_over_views_share_passes(lopsided: Segmenter, volume: Volume) -> None:
     assert passes_of(["entropy"], mirrored=True) == len(MIRRORED)
     assert passes_of(["entropy", "variance"], mirrored=True) == len(VIEWS)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     def progress(progress: Progress) -> None:
-        told.append((progress.done, progress.total))
+        reported.append((progress.done, progress.total))
 
     plain = lopsided.segment(volume, maps=["variance"])
     alone = lopsided.segment(volume, mirrored=True, progress=progress)
-    assert told[-1] == (3 * len(MIRRORED), 3 * len(MIRRORED))
-    told.clear()
+    assert reported[-1] == (3 * len(MIRRORED), 3 * len(MIRRORED))
+    reported.clear()
     both = lopsided.segment(volume, mirrored=True, maps=["variance"], progress=progress)
-    assert told[-1] == (3 * len(VIEWS), 3 * len(VIEWS))
+    assert reported[-1] == (3 * len(VIEWS), 3 * len(VIEWS))
     assert np.array_equal(both.probabilities.data, alone.probabilities.data)
     assert np.array_equal(both.labels.data, alone.labels.data)
     assert np.array_equal(both.uncertainty["variance"].data, plain.uncertainty["variance"].data)

@@ -154,7 +154,7 @@ def test_progress_and_cancel_between_draws(
         volume,
         slices=[0, 1],
         maps=names,
-        progress=lambda told: seen.append((told.done, told.total)),
+        progress=lambda reported: seen.append((reported.done, reported.total)),
     )
     total = 2 * (len(VIEWS) + DRAWS)
     assert seen == [(done, total) for done in range(0, total + 1, 2)]

@@ -261,4 +261,4 @@ def test_ambiguous_slice_axis(segmenter: Segmenter, tmp_path: Path) -> None:
         segmenter.segment(read(tmp_path / "cube.nii.gz"))
     chosen = read(tmp_path / "cube.nii.gz", slice_axis="j")
     assert segmenter.segment(chosen, slices=[0]).labels.n_slices == 48
-    segmenter.segment(cube, slices=[0])  # whoever makes a volume has named its axes
+    segmenter.segment(cube, slices=[0])  # axes of a volume made in memory are known

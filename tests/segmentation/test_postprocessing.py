@@ -87,7 +87,7 @@ def test_single_slice_component() -> None:
 def test_structures_are_independent() -> None:
     labels = np.zeros((2, 12, 12), np.uint8)
     labels[0, 1:6, 1:6] = 2
-    labels[0, 3, 3] = 3  # inside the other one, and all there is of it
+    labels[0, 3, 3] = 3  # inside the other one
     labels[1, 9:11, 9:11] = 2  # a second piece
     labels[1, 0, 11] = 9
     kept = keep_largest_component(labels, (2, 3))

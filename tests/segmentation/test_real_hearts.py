@@ -33,7 +33,7 @@ def test_sample(segmenter, repository):
     cavity = result.labels.data == code(segmenter, "left ventricle")
     wall = result.labels.data == code(segmenter, "left ventricular myocardium")
     millilitres = cavity.sum() * np.prod(volume.geometry.spacing) / 1000
-    assert 150 < millilitres < 230  # the reference says 195.8
+    assert 150 < millilitres < 230  # 195.8 in the reference
     middle = len(cavity) // 2
     rows, columns = np.nonzero(cavity[middle])
     assert wall[middle].any(axis=1)[rows].all()  # the wall surrounds the cavity

@@ -307,7 +307,9 @@ class TestWork:
     def test_progress(self, make_segmenter: Make) -> None:
         volume, _ = heart(frames=2, slices=3)
         seen: list[tuple[int, int]] = []
-        make_segmenter().segment(volume, progress=lambda told: seen.append((told.done, told.total)))
+        make_segmenter().segment(
+            volume, progress=lambda reported: seen.append((reported.done, reported.total))
+        )
         assert seen[0] == (0, 6)
         assert seen[-1] == (6, 6)
         assert [done for done, _ in seen] == sorted({done for done, _ in seen})
@@ -352,7 +354,7 @@ class TestWork:
 
         monkeypatch.setattr(made.network, "forward", small)
         seen: list[int] = []
-        result = made.segment(volume, progress=lambda told: seen.append(told.done))
+        result = made.segment(volume, progress=lambda reported: seen.append(reported.done))
         assert np.array_equal(result.labels.data, codes)
         assert made.network.batches == [1] * 7  # 7 -> 3 -> 1
         assert seen == list(range(8))

@@ -23,7 +23,7 @@ def need(engine: str) -> None:
 
 
 class Small(nn.Module):
-    """One convolution, with a map of its own."""
+    """One convolution, with an uncertainty map."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Small(nn.Module):
 
 
 class Clock:
-    """Time that passes where an engine says so, whatever else this computer does."""
+    """A clock that only engines advance."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -65,7 +65,7 @@ def truth(image: Volume) -> Segmentation:
 
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory, image: Volume) -> Settled:
-    """Segment, look for the best engine in another thread as a viewer's worker does, go on."""
+    """Segment, find the best engine in another thread as a viewer's worker does, segment again."""
     if len(candidates("auto", CPU)) < 3:
         pytest.skip("neither OpenVINO nor ONNX Runtime is installed")
     home = tmp_path_factory.mktemp("home")
@@ -148,8 +148,8 @@ def test_another_process_uses_the_cache(
     result = segment(segmenter, image)
     segmenter.find_fastest_engine()
     assert measured == []
-    told = result.manifest["engine"]
-    assert (told["name"], told["reason"]) == (kept.chosen, "measured")
+    reported = result.manifest["engine"]
+    assert (reported["name"], reported["reason"]) == (kept.chosen, "measured")
     assert labels_differ(result, truth) == 0
 
 
@@ -201,8 +201,8 @@ def test_damaged_cache_is_measured_again(
     segmenter = auto()
     segmenter.warm_up()
     result = segment(segmenter, image)
-    told = result.manifest["engine"]
-    assert (told["name"], told["reason"]) == ("fast", "no other was measured yet")
+    reported = result.manifest["engine"]
+    assert (reported["name"], reported["reason"]) == ("fast", "no other was measured yet")
     assert labels_differ(result, truth) == 0
     segmenter.find_fastest_engine()
     assert measured == [[kind.name for kind in candidates("auto", CPU)]]

@@ -22,7 +22,7 @@ Heart = tuple[nn.Module, ModelCard, Tensor, Output]
 
 
 def test_sensitive_parts_are_in_float32() -> None:
-    """On any processor: the precision is asked of the graphs that the library has compiled."""
+    """The precision of the compiled graphs, on any processor."""
     need("openvino-bf16")
     network = build("flomo-b0", in_channels=1, num_classes=3).eval()
     engine = make_engine("openvino-bf16", network, channels=1, size=(32, 48), device=CPU)
@@ -45,7 +45,7 @@ def test_sensitive_parts_are_in_float32() -> None:
 
 @pytest.fixture(scope="module")
 def heart(repository: Path) -> Heart:
-    """The bundled model, slices of the sample as it sees them, and what it says of them."""
+    """The bundled model, preprocessed slices of the sample, and the output for them."""
     network, card = load_network(DEFAULT_MODEL)
     volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
     images, _ = prepare(volume.data, volume.in_plane_spacing, card.preprocessing)
@@ -55,7 +55,7 @@ def heart(repository: Path) -> Heart:
 
 
 class Known:
-    """Says what is known of slices already."""
+    """An engine with known results."""
 
     batch, threads = None, 1
 
@@ -71,7 +71,7 @@ class Known:
 def run_all(
     name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch, **known: Tensor
 ) -> tuple[Output, dict[str, Any]]:
-    """Segment the sample as a user does who asks for an engine, a few slices at a time."""
+    """Segment the sample with a requested engine, a few slices at a time."""
     network, card, images, truth = heart
     known["eager"] = truth.logits
     real = runner.make_engine
@@ -91,17 +91,17 @@ def run_all(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bf16", "openvino-bf16"])
 def test_labels_in_bfloat16(name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the processor makes of bfloat16: it keeps the promise, or is not used."""
+    """An engine in bfloat16 is accurate or not used."""
     need(name)
     _, card, images, truth = heart
-    found, told = run_all(name, heart, monkeypatch)
+    found, reported = run_all(name, heart, monkeypatch)
     seen = compare(found, truth, card)
     assert seen.dice >= MIN_DICE
-    if told["name"] == name:
+    if reported["name"] == name:
         assert 0 < seen.difference < 0.1  # rounded, then
-        assert told["slices"] == {name: len(images)}
+        assert reported["slices"] == {name: len(images)}
     else:
-        assert f"{name} was not used: its probabilities are off" in told["reason"]
+        assert f"{name} was not used: its probabilities are off" in reported["reason"]
 
 
 @pytest.mark.parametrize(("step", "kept"), [(1.0, False), (1 / 512, True)])
@@ -113,10 +113,10 @@ def test_engine_that_changes_labels_is_rejected(
     coarse = (truth.logits / step).round() * step
     monkeypatch.setattr(runner, "candidates", lambda *_: (ENGINES["bf16"],))
     monkeypatch.setattr(agreement, "LOW_PRECISION_TOLERANCE", 1.0)
-    found, told = run_all("bf16", heart, monkeypatch, bf16=coarse)
+    found, reported = run_all("bf16", heart, monkeypatch, bf16=coarse)
     seen = compare(found, truth, card)
     assert seen.dice >= MIN_DICE or seen.labels <= MAX_DIFFERENT_PIXELS
-    assert (told["name"] == "bf16") is kept
+    assert (reported["name"] == "bf16") is kept
     if not kept:
-        assert told["name"] == "eager"
-        assert "the Dice of the labels is 0.9" in told["reason"]
+        assert reported["name"] == "eager"
+        assert "the Dice of the labels is 0.9" in reported["reason"]

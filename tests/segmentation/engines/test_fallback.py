@@ -30,11 +30,11 @@ def test_wrong_engine(
     run.expect(5)
     assert torch.equal(run(images).logits, network(images).logits)
     assert torch.equal(run(images).logits, network(images).logits)
-    told = run.report()
-    assert told["asked"] == "openvino"
-    assert told["name"] == "eager"
-    assert told["slices"] == {"eager": 10}
-    assert "openvino was not used: its probabilities are off" in told["reason"]
+    reported = run.report()
+    assert reported["asked"] == "openvino"
+    assert reported["name"] == "eager"
+    assert reported["slices"] == {"eager": 10}
+    assert "openvino was not used: its probabilities are off" in reported["reason"]
     assert len(made["openvino"]) == 1, "it was tried again"
     assert max(record.levelno for record in caplog.records) == logging.INFO, "not silent"
     assert any("openvino" in record.getMessage() for record in caplog.records)

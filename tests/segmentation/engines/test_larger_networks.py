@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from engine_fakes import CPU, need
-from real_slices import SIDE, awake, heart, outspoken
+from real_slices import SIDE, heart, network_with_statistics, with_temperature
 from torch import Tensor, nn
 
 from napari_flomo.models import ModelCard
@@ -47,9 +47,9 @@ def test_agrees_with_the_network(
     need(engine)
     kind = ENGINES[engine]
     if name not in networks:
-        networks[name] = awake(card, images, name)
+        networks[name] = network_with_statistics(card, images, name)
     network, logits = networks[name]
-    sure = outspoken(card, logits)
+    sure = with_temperature(card, logits)
     assert as_probabilities(logits, sure).argmax(1).unique().numel() == card.num_classes
     made = make_engine(engine, network, channels=1, size=(SIDE, SIDE), device=CPU)
     with torch.inference_mode():

@@ -74,7 +74,7 @@ def test_agrees_with_the_network(engine: str, name: str, card: ModelCard) -> Non
 def test_wrong_cached_graph_is_replaced(
     content: str, home: Path, card: ModelCard, make_heart: Callable[..., Any]
 ) -> None:
-    """What a library makes of it is its own affair: the result is the plain network's."""
+    """Whatever the library does with it, the result is that of the plain network."""
     need("openvino")
     network, heart = network_of("tiny"), make_heart(slices=2, size=32)
     plain = Segmenter(network, card, "cpu").segment(heart)

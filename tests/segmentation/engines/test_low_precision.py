@@ -42,7 +42,7 @@ def enough(monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture(autouse=True)
 def candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever this processor can."""
+    """Pretend that the processor supports bfloat16."""
 
     from napari_flomo.segmentation.engines import registry
 
@@ -57,11 +57,11 @@ def test_small_differences_add_up(fakes: Any, make: Any, images: Tensor, enough:
     assert run.report()["name"] == "bf16"
     assert not torch.equal(first[0].logits, plain(images[:1]))
     assert torch.equal(run(images[:1]).logits, plain(images[:1]))
-    told = run.report()
-    assert told["name"] == "eager"
-    assert "bf16 was not used" in told["reason"]
-    assert "Dice of the labels is 0.997" in told["reason"]
-    assert told["slices"] == {"bf16": 2, "eager": 1}
+    reported = run.report()
+    assert reported["name"] == "eager"
+    assert "bf16 was not used" in reported["reason"]
+    assert "Dice of the labels is 0.997" in reported["reason"]
+    assert reported["slices"] == {"bf16": 2, "eager": 1}
     assert len(made["bf16"]) == 1
 
 
@@ -114,7 +114,7 @@ def test_fastest_engine_is_compared_further(
     assert run.report()["name"] == "bf16"
     for _ in range(4):
         run(images)
-    told = run.report()
-    assert told["name"] == "fast"
-    assert "bf16" in told["reason"]
+    reported = run.report()
+    assert reported["name"] == "fast"
+    assert "bf16" in reported["reason"]
     assert torch.equal(run(images).logits, plain(images))

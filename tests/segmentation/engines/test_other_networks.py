@@ -63,7 +63,7 @@ def test_engines(engine: str, name: str, network: Callable[[str], nn.Module]) ->
 
 @pytest.mark.parametrize("name", NAMES)
 def test_graph_for_any_number_of_slices(name: str, network: Callable[[str], nn.Module]) -> None:
-    """As it is exported; that of ONNX is the one of its engine."""
+    """The exported graph of OpenVINO; ONNX Runtime uses the exported one."""
     need("openvino")
     from napari_flomo.segmentation.engines.openvino import import_openvino, to_graph
 

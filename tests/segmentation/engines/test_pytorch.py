@@ -59,8 +59,8 @@ def test_out_of_memory_halves_the_batch(card: ModelCard, make_heart: Callable[..
 def test_the_manifest_tells(card: ModelCard, make_heart: Callable[..., Any]) -> None:
     made = Segmenter(Small(3), card, "cpu", engine="fast")
     result = made.segment(make_heart(slices=4), maps=("entropy", "variance"))
-    told = json.loads(json.dumps(result.manifest))["engine"]
-    assert told == {
+    reported = json.loads(json.dumps(result.manifest))["engine"]
+    assert reported == {
         "asked": "fast",
         "name": "fast",
         "precision": "float32",

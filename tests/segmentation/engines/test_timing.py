@@ -24,7 +24,7 @@ def test_fastest_correct_engine_is_cached(
     run.expect(1000)
     with torch.inference_mode():
         first = run(images)
-        assert run.report()["name"] == "fast"  # nobody waits for the others
+        assert run.report()["name"] == "fast"  # does not wait for the others
         assert not made["openvino"]
         run.find_fastest()
         second = run(images)
