@@ -19,17 +19,9 @@ def convolve_depthwise(
 ) -> Tensor:
     """Convolve each channel of ``(N, C, H, W)`` with its own kernel, keeping the size.
 
-    On the CPU, padding that is wider than the kernel takes a code path of PyTorch that is many
-    times slower, so the maps are padded beforehand.
-
-    Parameters
-    ----------
-    maps
-        ``(N, C, H, W)``.
-    weight, bias
-        ``(C, 1, k, k)`` with an odd ``k``, and ``(C,)`` or None.
-    dilation
-        Distance between taps in pixels.
+    ``weight`` is ``(C, 1, k, k)`` with an odd ``k``. On the CPU, padding that is wider than the
+    kernel takes a code path of PyTorch that is many times slower, so the maps are padded
+    beforehand.
     """
     size = weight.shape[-1]
     padding = dilation * (size - 1) // 2

@@ -29,19 +29,9 @@ def dct_matrix(size: int, frequencies: int, dtype: torch.dtype, device: torch.de
 
 
 def dct2(maps: Tensor, frequencies: int) -> Tensor:
-    """Return the lowest DCT frequencies of each channel.
+    """Return the lowest DCT frequencies of each channel of ``(N, C, H, W)``.
 
-    Parameters
-    ----------
-    maps
-        ``(N, C, H, W)``.
-    frequencies
-        Number of coefficients along each axis, fewer if the map is smaller.
-
-    Returns
-    -------
-    Tensor
-        ``(N, C, min(H, frequencies), min(W, frequencies))``; rows are row frequencies.
+    The result is ``(N, C, min(H, frequencies), min(W, frequencies))``; rows are row frequencies.
     """
     height, width = maps.shape[-2:]
     rows = dct_matrix(height, min(height, frequencies), maps.dtype, maps.device)

@@ -109,16 +109,9 @@ class FastFlomo(nn.Module):
     def parts(self, size: tuple[int, int]) -> list[tuple[nn.Module, bool]]:
         """Return the network in parts, for runtimes that set the precision of a whole graph.
 
-        Parameters
-        ----------
-        size
-            Rows and columns of the image.
-
-        Returns
-        -------
-        list of (torch.nn.Module, bool)
-            Parts in order, and whether each must stay in float32. The first takes the image, each
-            other part the result of the previous one; the last returns the logits.
+        Each part comes with whether it must stay in float32. The first takes the image of ``size``
+        (rows, columns), each other one the result of the previous part; the last returns the
+        logits.
         """
         coarse, fine = self.decoder[: self.coarse], self.decoder[self.coarse :]
         return [

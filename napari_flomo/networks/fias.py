@@ -90,19 +90,11 @@ class FIAS(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Output:
-        """Segment a batch of slices.
+        """Segment a batch of slices ``(N, in_channels, H, W)``.
 
-        Parameters
-        ----------
-        images
-            ``(N, in_channels, H, W)``.
-
-        Returns
-        -------
-        Output
-            ``logits``; ``maps`` ``stage1.attention`` to ``stage3.attention``, the Monte Carlo
-            gates; in training with deep supervision ``aux`` logits of stages 1 (the bridge) to 3.
-            All logits have the size of the images.
+        Returns ``logits``; the Monte Carlo gates as ``maps`` ``stage1.attention`` to
+        ``stage3.attention``; in training with deep supervision ``aux`` logits of stages 1 (the
+        bridge) to 3. All logits have the size of the images.
         """
         height, width = images.shape[-2:]
         padded = pad_to_multiple(images, self.stride)

@@ -141,24 +141,14 @@ class FlomoNet(nn.Module):
         initialise(self, initialisation or ("keras" if reference else "variance"))
 
     def forward(self, image: Tensor) -> Output:
-        """Segment a batch of slices.
+        """Segment a batch of slices ``(N, in_channels, H, W)``.
 
-        Parameters
-        ----------
-        image
-            ``(N, in_channels, H, W)``, intensities 0 to 1 (0 to 255 in reference form).
+        Intensities lie between 0 and 1 (in reference form 0 and 255).
 
-        Returns
-        -------
-        Output
-            ``logits`` ``(N, num_classes, H, W)``; ``maps`` such as ``stage1.entropy`` (decoder
-            stages, 1 at H/8 to 4 at full size). In training mode ``aux`` holds the deep-supervision
-            logits and the weighted router entropy.
-
-        Raises
-        ------
-        ValueError
-            If the number of channels is wrong, or the size does not suit the reference form.
+        Returns ``logits`` ``(N, num_classes, H, W)``; ``maps`` such as ``stage1.entropy`` (decoder
+        stages, 1 at H/8 to 4 at full size); in training ``aux`` with the deep-supervision logits
+        and the weighted router entropy. Raises `ValueError` if the number of channels is wrong, or
+        the size does not suit the reference form.
         """
         check_image(image, self.in_channels, self.form)
         height, width = image.shape[-2:]

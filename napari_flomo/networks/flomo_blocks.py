@@ -217,19 +217,10 @@ class FPFN(nn.Module):
     def forward(self, skip: Tensor, maps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the fused features and the maps that controlled the fusion.
 
-        Parameters
-        ----------
-        skip
-            ``(N, skip_channels, H, W)``, or half that resolution.
-        maps
-            ``(N, features, H, W)`` of the decoder.
-
-        Returns
-        -------
-        tuple
-            Features ``(N, features, H, W)``, and ``entropy``, ``cosine`` (0..1, raw), ``trust``
-            (share that passes unchanged) and ``corrective`` (where a correction is added), each
-            ``(N, 1, H, W)``.
+        ``skip`` is ``(N, skip_channels, H, W)`` or half that resolution, ``maps`` and the result
+        are ``(N, features, H, W)``. The returned maps are ``entropy``, ``cosine`` (0..1, raw),
+        ``trust`` (share that passes unchanged) and ``corrective`` (where a correction is added),
+        each ``(N, 1, H, W)``.
         """
         encoder = F.relu(self.encoder_proj(skip))
         decoder = F.relu(self.decoder_proj(maps))

@@ -93,18 +93,10 @@ class FMBFFNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Output:
-        """Segment a batch of slices.
+        """Segment a batch of slices ``(N, in_channels, H, W)``.
 
-        Parameters
-        ----------
-        images
-            ``(N, in_channels, H, W)``.
-
-        Returns
-        -------
-        Output
-            ``logits``, and in training with deep supervision ``aux`` logits of the stages 1 to 3,
-            all at the size of the images.
+        Returns ``logits``, and in training with deep supervision ``aux`` logits of the stages 1 to
+        3, all at the size of the images.
         """
         height, width = images.shape[-2:]
         padded = pad_to_multiple(images, STRIDE)

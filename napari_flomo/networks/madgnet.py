@@ -121,20 +121,12 @@ class MADGNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Output:
-        """Segment a batch of slices.
+        """Segment a batch of slices ``(N, in_channels, H, W)``.
 
-        Parameters
-        ----------
-        images
-            ``(N, in_channels, H, W)``.
-
-        Returns
-        -------
-        Output
-            ``logits`` of the last stage; ``maps`` ``distance`` and ``boundary`` of the last stage
-            (maximum over the structures, 0 to 1); in training ``aux`` of the kinds ``"logits"``,
-            ``"distance"`` and ``"boundary"`` of each stage with heads, all at full size, except for
-            the last stage's logits.
+        Returns ``logits`` of the last stage, and its ``distance`` and ``boundary`` as ``maps``
+        (maximum over the structures, 0 to 1); in training ``aux`` of the kinds ``"logits"``,
+        ``"distance"`` and ``"boundary"`` of each stage with heads, all at full size, except for the
+        last stage's logits.
         """
         height, width = images.shape[-2:]
         padded = pad_to_multiple(images, STRIDE)
