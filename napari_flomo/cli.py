@@ -90,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if out_of_memory(error):
             sentence = "Not enough memory; close other programs or choose fewer --frames."
             return _fail(sentence, error, args, EXIT_USER_ERROR)
-        sentence = f"Unexpected {type(error).__name__}: {_one_line(error)}"
+        message = (str(error).strip() or "no message").splitlines()[0]
+        sentence = f"Unexpected {type(error).__name__}: {message}"
         hint = "" if args.debug else " (add --debug to see where)"
         return _fail(sentence + hint, error, args, EXIT_BUG)
     return code
@@ -178,8 +179,3 @@ def _interrupted(error: BaseException) -> str:
     if isinstance(error, Cancelled) and own != str(Cancelled()):
         return own
     return "Interrupted; no partial file was left."
-
-
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "no message"

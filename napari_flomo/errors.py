@@ -57,7 +57,7 @@ _MEMORY_SIGNS = (
 
 
 def describe(error: BaseException) -> Problem:
-    """Return what to tell the user about an exception; imports nothing to find out."""
+    """Return what to tell the user about an exception, without importing anything."""
     if out_of_gpu_memory(error):
         kind = "out_of_gpu_memory"
         sentence = "The GPU's memory is too small for this; choose the device cpu."
@@ -88,12 +88,9 @@ def out_of_gpu_memory(error: BaseException) -> bool:
 
 
 def how_it_ended(code: int | None) -> str:
-    """Return how a process ended that was not meant to, as the rest of a sentence.
+    """Return how a process ended unexpectedly, as the rest of a sentence.
 
-    Parameters
-    ----------
-    code
-        Exit code as of `subprocess.Popen.returncode` or a shell; None if unknown.
+    ``code`` is as in `subprocess.Popen.returncode` or of a shell; None if unknown.
     """
     if code in (-9, 137):  # the kernel sends this when memory is short, and little else does
         return "was ended by the system, most likely because memory ran out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ _ORIGIN = ("model", "card_sha256", "device", "engine", "input_sha256", "seconds"
 _REMARKS = ("remarks",)
 
 
+@contextmanager
+def csv_writer(path: Path) -> Iterator[Any]:
+    """Yield a ``csv.writer`` of a file that appears when the block succeeds."""
+    with (
+        atomic_write(path) as temporary,
+        # A file name that is not valid UTF-8 must not end the run.
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
+        yield csv.writer(stream, lineterminator="\n")
+
+
 def write_table(
     out: Path, results: Callable[[], Iterable[StudyResult]], structures: Iterable[str]
 ) -> Path:
@@ -29,12 +41,7 @@ def write_table(
     names = list(structures)
     sizes = [f"{name}_ml_{which}" for name in names for which in ("max", "min")]
     path = out / TABLE
-    with (
-        atomic_write(path) as temporary,
-        # A file name that is not valid UTF-8 must not end the run.
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
+    with csv_writer(path) as writer:
         writer.writerow([*_ALWAYS, *sizes, *_UNCERTAINTY, *_ORIGIN, *_REMARKS])
         for result in results():
             writer.writerow(["" if cell is None else cell for cell in _cells(result, names)])

@@ -48,17 +48,7 @@ class HeartCodes:
 
 @dataclass(frozen=True)
 class Ventricle:
-    """The function of one ventricle.
-
-    Attributes
-    ----------
-    edv_ml, esv_ml
-        Cavity volume at end-diastole and end-systole, in ml; None if the phase is unknown.
-    sv_ml
-        Stroke volume, ``edv_ml - esv_ml``.
-    ef_percent
-        Ejection fraction, ``100 * sv_ml / edv_ml``.
-    """
+    """Cavity volumes of a ventricle in ml at end-diastole and end-systole; None if unknown."""
 
     edv_ml: float | None
     esv_ml: float | None

@@ -14,18 +14,11 @@ FILTERS = (16, 32, 64, 128, 256)
 
 
 class DynUNet(nn.Module):
-    """U-Net of convolutions, instance norms and leaky ReLU with five levels.
+    """U-Net of convolutions, instance norms and leaky ReLU, for any number of channels and classes.
 
     Source: Isensee et al., Nature Methods 18, 2021 (nnU-Net); built by MONAI's ``DynUNet``.
-
-    Parameters
-    ----------
-    in_channels, num_classes
-        Channels of images and logits.
-    filters
-        Channels of each level, finest first; each level halves the resolution.
-    deep_supervision
-        Add heads at the two levels below the output, for training.
+    ``filters`` are the channels of each level, finest first; each level halves the resolution.
+    ``deep_supervision`` adds heads at the two levels below the output, for training.
     """
 
     def __init__(

@@ -11,14 +11,9 @@ from torch import Tensor
 class Auxiliary(NamedTuple):
     """An auxiliary output for the loss.
 
-    Attributes
-    ----------
-    value
-        Logits ``(N, K, h, w)`` of an intermediate stage, or a scalar penalty.
-    kind
-        ``"logits"``, ``"router_entropy"``, ``"distance"`` or ``"boundary"``.
-    stage
-        Decoder stage, 1 (coarse) to 4 (fine); 0 for the whole network.
+    ``value`` holds logits ``(N, K, h, w)`` of an intermediate stage, or a scalar penalty; ``kind``
+    is ``"logits"``, ``"router_entropy"``, ``"distance"`` or ``"boundary"``; ``stage`` is the
+    decoder stage, 1 (coarse) to 4 (fine), or 0 for the whole network.
     """
 
     value: Tensor

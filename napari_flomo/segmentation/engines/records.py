@@ -40,10 +40,9 @@ class Trial:
 
     Attributes
     ----------
-    seconds
-        Per slice; None if it was not timed.
-    setup, load
-        Seconds to prepare it the first time, and to load it from the cache.
+    seconds, setup, load
+        Seconds per slice, to prepare it the first time, and to load it from the cache; None if not
+        timed.
     difference
         Largest difference of probabilities from the plain network.
     fault
