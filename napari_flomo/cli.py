@@ -38,6 +38,8 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
+_COMMANDS = [segment, segment_many, models, export, dicom_seg, corrections, finetune]
+_COMMANDS += [doctor, worker]
 _TRAINING_ARGUMENTS = "flomo_training.cli"
 _TRAINING_COMMANDS = {
     "train": "train a network from a recipe",
@@ -88,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if out_of_memory(error):
             sentence = "Not enough memory; close other programs or choose fewer --frames."
             return _fail(sentence, error, args, EXIT_USER_ERROR)
-        sentence = f"Unexpected {type(error).__name__}: {_one_line(error)}"
+        message = (str(error).strip() or "no message").splitlines()[0]
+        sentence = f"Unexpected {type(error).__name__}: {message}"
         hint = "" if args.debug else " (add --debug to see where)"
         return _fail(sentence + hint, error, args, EXIT_BUG)
     return code
@@ -107,15 +110,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--debug", action="store_true", help="show the traceback when something fails"
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    segment.register(subparsers)
-    segment_many.register(subparsers)
-    models.register(subparsers)
-    export.register(subparsers)
-    dicom_seg.register(subparsers)
-    corrections.register(subparsers)
-    finetune.register(subparsers)
-    doctor.register(subparsers)
-    worker.register(subparsers)
+    for command in _COMMANDS:
+        command.register(subparsers)
     _register_training(subparsers)
     for subparser in subparsers.choices.values():
         # Both places work; SUPPRESS keeps a subcommand from resetting what stood before it.
@@ -183,8 +179,3 @@ def _interrupted(error: BaseException) -> str:
     if isinstance(error, Cancelled) and own != str(Cancelled()):
         return own
     return "Interrupted; no partial file was left."
-
-
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "no message"

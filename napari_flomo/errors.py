@@ -47,8 +47,17 @@ class Problem:
     kind: str = "bug"
 
 
+_MEMORY_SIGNS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "failed to allocate",
+)
+
+
 def describe(error: BaseException) -> Problem:
-    """Return what to tell the user about an exception; imports nothing to find out."""
+    """Return what to tell the user about an exception, without importing anything."""
     if out_of_gpu_memory(error):
         kind = "out_of_gpu_memory"
         sentence = "The GPU's memory is too small for this; choose the device cpu."
@@ -65,12 +74,11 @@ def describe(error: BaseException) -> Problem:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return True if memory ran out; recognises torch's own errors without importing torch."""
-    text = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and (_is_cuda_error(error) or "can't allocate memory" in text or "std::bad_alloc" in text)
-    )
+    """Return True if memory ran out; recognises errors of torch and of inference runtimes."""
+    if isinstance(error, MemoryError) or _is_cuda_error(error):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def out_of_gpu_memory(error: BaseException) -> bool:
@@ -80,12 +88,9 @@ def out_of_gpu_memory(error: BaseException) -> bool:
 
 
 def how_it_ended(code: int | None) -> str:
-    """Return how a process ended that was not meant to, as the rest of a sentence.
+    """Return how a process ended unexpectedly, as the rest of a sentence.
 
-    Parameters
-    ----------
-    code
-        Exit code as of `subprocess.Popen.returncode` or a shell; None if unknown.
+    ``code`` is as in `subprocess.Popen.returncode` or of a shell; None if unknown.
     """
     if code in (-9, 137):  # the kernel sends this when memory is short, and little else does
         return "was ended by the system, most likely because memory ran out"

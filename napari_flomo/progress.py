@@ -19,7 +19,7 @@ class Progress:
     message
         What is being done, in a few words; may be empty.
     seconds_left
-        An estimate; None where the work makes none.
+        An estimate, or None.
     data
         Anything else to report, such as a point of the training curves.
     """
@@ -36,26 +36,15 @@ ProgressCallback = Callable[[Progress], None]
 
 
 def no_progress(_progress: Progress) -> None:
-    """Ignore the progress; stands for a callback that was not given."""
+    """Ignore the progress; the default of optional callbacks."""
 
 
 @contextmanager
 def progress_bar(unit: str, *, quiet: bool = False) -> Iterator[ProgressCallback]:
-    """Show a progress bar on stderr while the block runs.
+    """Show a progress bar on stderr while the block runs; yields its `ProgressCallback`.
 
     Nothing is shown when ``quiet`` is set or stderr is not a terminal, so that logs stay clean.
-
-    Parameters
-    ----------
-    unit
-        What is counted, in the singular; ``"B"`` for bytes, which are shown as kB and MB.
-    quiet
-        Whether to show nothing.
-
-    Yields
-    ------
-    callable
-        The `ProgressCallback` of the bar; the message stands in front of it.
+    ``unit`` is what is counted, in the singular; ``"B"`` for bytes, which are shown as kB and MB.
     """
     from tqdm import tqdm
 

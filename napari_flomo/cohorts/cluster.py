@@ -60,19 +60,8 @@ _SETTINGS = {
 class DaskExecutor:
     """An executor that uses Dask workers.
 
-    Parameters
-    ----------
-    client
-        Connected to the scheduler.
-    worker_config
-        Settings of the run, and the model.
-    local
-        The cluster if it was started for this run; it ends with it.
-
-    Raises
-    ------
-    FlomoError
-        If there are no workers, or one of them cannot work; everything is closed then.
+    Raises `FlomoError` if there are no workers, or one of them cannot work; everything is closed
+    then. ``local`` is a cluster that was started for this run and ends with it.
     """
 
     def __init__(
@@ -96,10 +85,7 @@ class DaskExecutor:
     def slots(self) -> int:
         """Return one slot per worker thread: tasks queued at a worker would be lost with it.
 
-        Raises
-        ------
-        FlomoError
-            If there has been no worker for a while, or the scheduler is gone.
+        Raises `FlomoError` if there has been no worker for a while, or the scheduler is gone.
         """
         now = time.monotonic()
         if now - self._counted_at >= _COUNT_INTERVAL_SECONDS:
@@ -225,13 +211,6 @@ def local_cluster(worker_config: WorkerConfig, workers: int) -> Iterator[DaskExe
 
     They share cores and memory, and listen on 127.0.0.1 only, encrypted by keys that live as long
     as the cluster. There is no dashboard.
-
-    Parameters
-    ----------
-    worker_config
-        Settings of the run, and the model.
-    workers
-        Number of processes.
     """
     threads = str(max(1, CPU_COUNT // workers))
     with dask.config.set(_SETTINGS), _quiet():
@@ -265,19 +244,10 @@ def local_cluster(worker_config: WorkerConfig, workers: int) -> Iterator[DaskExe
 
 @contextlib.contextmanager
 def remote_cluster(worker_config: WorkerConfig, address: str) -> Iterator[DaskExecutor]:
-    """Use the workers of a running scheduler.
+    """Use the workers of a running scheduler, such as ``tcp://host:8786``.
 
-    Parameters
-    ----------
-    worker_config
-        Settings of the run, and the model; the folders must be the same on all workers.
-    address
-        For example ``tcp://host:8786``.
-
-    Raises
-    ------
-    FlomoError
-        If no scheduler answers there.
+    The folders must have the same paths on all workers. Raises `FlomoError` if no scheduler
+    answers.
     """
     with _quiet():
         try:

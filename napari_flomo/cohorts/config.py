@@ -66,17 +66,7 @@ class CohortConfig:
 
 @dataclass(frozen=True)
 class StudyTask:
-    """One study to segment.
-
-    Attributes
-    ----------
-    study
-        The study.
-    known
-        Its line in the manifest if its files seem to have changed since.
-    attempt
-        1 for the first attempt.
-    """
+    """A study to segment, and its line in the manifest if its files seem to have changed."""
 
     study: Study
     known: bytes | None = None

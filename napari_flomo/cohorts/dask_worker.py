@@ -17,13 +17,7 @@ from napari_flomo.errors import Cancelled
 
 
 class DaskWorker(WorkerPlugin):
-    """Brings the model to each worker, including those that join later or restart.
-
-    Parameters
-    ----------
-    worker_config
-        Settings of the run, and the model.
-    """
+    """Brings the model to each worker, including those that join later or restart."""
 
     def __init__(self, worker_config: WorkerConfig) -> None:
         self._worker_config = worker_config

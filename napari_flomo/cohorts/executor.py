@@ -13,17 +13,7 @@ from napari_flomo.cohorts.study_runner import StudyRunner, WorkerConfig
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended.
-
-    Attributes
-    ----------
-    task
-        The task.
-    result
-        Result of the study; None if the worker was lost.
-    error
-        A sentence about the loss.
-    """
+    """How a task ended; without a result if the worker was lost, which ``error`` explains."""
 
     task: StudyTask
     result: StudyResult | None
@@ -34,7 +24,7 @@ class Executor(Protocol):
     """Runs tasks and returns their outcomes, in any order."""
 
     def slots(self) -> int:
-        """Return how many tasks can run at once at present."""
+        """Return how many tasks can run concurrently at present."""
 
     def submit(self, task: StudyTask) -> None:
         """Submit a task."""

@@ -45,14 +45,9 @@ OnSkip = Callable[[str, str], None]
 class Study:
     """One image to segment.
 
-    Attributes
-    ----------
-    id
-        Path relative to the input folder, with slashes; ``"."`` if the folder itself is a series.
-    series
-        True for a folder with a DICOM series, False for a file.
-    parts
-        Folders of the other slices if each slice is a series in its own folder.
+    ``id`` is the path relative to the input folder, with slashes; ``"."`` if the folder itself is a
+    series. ``series`` is True for a folder with a DICOM series; ``parts`` are the folders of the
+    other slices if each slice is a series in its own folder.
     """
 
     id: str

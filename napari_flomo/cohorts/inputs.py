@@ -15,14 +15,8 @@ from napari_flomo.volumes import data_files
 class Input:
     """The files that a study was read from.
 
-    Attributes
-    ----------
-    sha256
-        Of the file; of several files, of the lines that ``sha256sum`` prints for them.
-    files, bytes
-        Number of files, and their total size.
-    stamp
-        Changes with names, sizes and times; cheap to compare.
+    ``sha256`` is the hash of the file; of several files, that of the lines that ``sha256sum``
+    prints for them. ``stamp`` changes with names, sizes and times and is cheap to compare.
     """
 
     sha256: str
@@ -32,14 +26,9 @@ class Input:
 
 
 def files_of(study: Study, root: Path) -> list[Path]:
-    """Return the files of a study: its image, or of a series all files in order of their names.
+    """Return the files of a study: its image, or all files of a series in order of their names.
 
     A header (``.hdr``, ``.nhdr``, ``.mhd``) is followed by the files that hold its voxels.
-
-    Raises
-    ------
-    OSError
-        If its folder cannot be read.
     """
     if study.series:
         return [
@@ -69,13 +58,7 @@ def stamp_of(study: Study, root: Path) -> str | None:
 
 
 def read_input(study: Study, root: Path) -> Input:
-    """Hash all files of a study.
-
-    Raises
-    ------
-    FlomoError
-        If a file cannot be read or does not exist.
-    """
+    """Hash all files of a study; raise `FlomoError` if one cannot be read."""
     stamp = stamp_of(study, root)
     name = study.id.rpartition("/")[2]
     if stamp is None:

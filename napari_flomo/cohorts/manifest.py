@@ -44,13 +44,7 @@ class IndexEntry:
 
 
 class CohortManifest:
-    """The manifest of a results folder; hold the folder's lock while adding to it.
-
-    Parameters
-    ----------
-    out
-        The results folder.
-    """
+    """The manifest of a results folder; hold the folder's lock while adding to it."""
 
     def __init__(self, out: Path) -> None:
         self._path = out / MANIFEST
@@ -69,13 +63,7 @@ class CohortManifest:
         return manifest
 
     def add(self, results: list[StudyResult]) -> None:
-        """Append results and flush them to the disk.
-
-        Raises
-        ------
-        FlomoError
-            If they cannot be written.
-        """
+        """Append results and flush them to the disk."""
         lines = [result.to_line() for result in results]
         append(self._path, b"".join(lines))
         for result, line in zip(results, lines, strict=True):
@@ -131,10 +119,7 @@ class CohortManifest:
 def folder_lock(out: Path) -> Iterator[None]:
     """Hold the lock of a results folder; it is released whenever the process ends.
 
-    Raises
-    ------
-    FlomoError
-        If another program holds it.
+    Raises `FlomoError` if another program holds it.
     """
     lock = FileLock(out / LOCK, timeout=0)
     try:
@@ -154,24 +139,8 @@ def folder_lock(out: Path) -> Iterator[None]:
 def begin_run(config: CohortConfig, model: Mapping[str, Any], again: bool) -> CohortConfig:
     """Begin or continue a run in the results folder, and record its settings there.
 
-    Parameters
-    ----------
-    config
-        Settings of the run.
-    model
-        Name and hashes of the model.
-    again
-        Whether to replace existing results.
-
-    Returns
-    -------
-    Order
-        With the number of the run.
-
-    Raises
-    ------
-    FlomoError
-        If the folder holds results of another model or with other settings.
+    Returns the settings with the number of the run. Raises `FlomoError` if the folder holds results
+    of another model or with other settings, unless ``again`` asks to replace them.
     """
     wanted = {
         "model": dict(model),
@@ -215,7 +184,7 @@ def _compare(there: Mapping[str, Any], wanted: Mapping[str, Any], out: Path) -> 
         differ = "plain views" if wanted["mirrored"] else "mirrored views"
     elif there.get("series") != wanted["series"]:
         before, now = (
-            said or "the only series" for said in (there.get("series"), wanted["series"])
+            series or "the only series" for series in (there.get("series"), wanted["series"])
         )
         differ = f"{before} of DICOM folders, not {now}"
     else:

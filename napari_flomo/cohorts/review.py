@@ -6,7 +6,6 @@ see ``docs/benchmarks/uncertainty.md``.
 
 from __future__ import annotations
 
-import csv
 import math
 from array import array
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from napari_flomo.cohorts.study_result import StudyResult
-from napari_flomo.files import atomic_write
+from napari_flomo.cohorts.table import csv_writer
 
 REVIEW = "review.csv"
 
@@ -82,23 +81,8 @@ class _ReviewQueue:
 def write_review(out: Path, results: Iterable[StudyResult]) -> int:
     """Write the review queue of a results folder.
 
-    Parameters
-    ----------
-    out
-        The results folder.
-    results
-        In the order of their studies, which decides ties.
-
-    Returns
-    -------
-    int
-        Number of studies that are done but not in the queue, because they were written by an older
-        version without expected errors.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be written.
+    The order of the results decides ties. Returns the number of studies that are done but not in
+    the queue, because they were written by an older version without expected errors.
     """
     slices, silent = _ReviewQueue(), 0
     for result in results:
@@ -106,12 +90,7 @@ def write_review(out: Path, results: Iterable[StudyResult]) -> int:
             slices.add(result)
         else:
             silent += result.state == "done"
-    with (
-        atomic_write(out / REVIEW) as temporary,
-        # A file name that is not valid UTF-8 must not end the run.
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
+    with csv_writer(out / REVIEW) as writer:
         writer.writerow(_COLUMNS)
         writer.writerows(slices.lines())
     return silent

@@ -16,12 +16,7 @@ from napari_flomo.cohorts.finding import OnSkip, Study, StudyFilter, find_studie
 from napari_flomo.cohorts.manifest import CohortManifest, at_current_run, begin_run, folder_lock
 from napari_flomo.cohorts.review import write_review
 from napari_flomo.cohorts.study_result import StudyResult
-from napari_flomo.cohorts.study_runner import (
-    DescribeError,
-    WorkerConfig,
-    failed_result,
-    without_paths,
-)
+from napari_flomo.cohorts.study_runner import WorkerConfig, failed_result, without_paths
 from napari_flomo.cohorts.table import write_table
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_card
@@ -30,6 +25,9 @@ from napari_flomo.progress import Progress, ProgressCallback
 MODEL_FILES = ("card.json", "model.safetensors")
 SHOWN_FAILURES = 1000
 """Failures that a summary lists; the table has all of them."""
+
+RETRIES = 1
+"""Retries of a study whose worker died."""
 
 SHUTDOWN_SECONDS = 1.0
 """Time that workers have to finish after an interruption."""
@@ -68,12 +66,10 @@ def segment_cohort(
     config: CohortConfig,
     model: Path,
     *,
-    describe: DescribeError,
     study_filter: StudyFilter | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     again: bool = False,
-    retries: int = 1,
     progress: ProgressCallback | None = None,
     on_skip: OnSkip | None = None,
 ) -> CohortSummary:
@@ -88,9 +84,6 @@ def segment_cohort(
         Folders and settings. The input folder and the results folder must differ.
     model
         Folder of the model, see `napari_flomo.models.locate`.
-    describe
-        Turns an exception into a sentence; a module-level function, because it is sent to other
-        processes.
     study_filter
         Which studies; by default all that suit the model's kind of input.
     workers
@@ -100,8 +93,6 @@ def segment_cohort(
         Address of a running Dask scheduler to use instead.
     again
         Whether to repeat finished studies.
-    retries
-        How often to retry a study whose worker died.
     progress
         Called with the number of finished studies, failed ones included, and their total.
     on_skip
@@ -130,8 +121,8 @@ def segment_cohort(
         config = begin_run(config, identity, again)
         manifest = CohortManifest.open_for_append(config.out)
         todo = list(_tasks(studies, manifest, config))
-        worker_config = WorkerConfig(config, files, describe, share=len(todo))
-        run = _Run(config, manifest, len(todo), retries, progress)
+        worker_config = WorkerConfig(config, files, share=len(todo))
+        run = _Run(config, manifest, len(todo), progress)
         start = time.monotonic()
         if todo:
             with _executor(worker_config, workers, scheduler, len(todo)) as executor:
@@ -180,17 +171,16 @@ class _Run:
         config: CohortConfig,
         manifest: CohortManifest,
         total: int,
-        retries: int,
         progress: ProgressCallback | None,
     ) -> None:
         self._config, self._manifest = config, manifest
-        self._total, self._retries, self._progress = total, retries, progress
+        self._total, self._progress = total, progress
         self._again: list[StudyTask] = []
         self.done = self.failed = 0
         self.failures: list[tuple[str, str]] = []
 
     def work(self, executor: Executor, tasks: Iterator[StudyTask]) -> None:
-        """Run all tasks; on an interruption, keep those that end at once."""
+        """Run all tasks; on an interruption, keep those that end in time."""
         self._report_progress()
         running, more = 0, True
         try:
@@ -226,7 +216,7 @@ class _Run:
             result = outcome.result
             if result is None:
                 task = outcome.task
-                if task.attempt <= self._retries:
+                if task.attempt <= RETRIES:
                     self._again.append(replace(task, attempt=task.attempt + 1))
                     continue
                 error = without_paths(outcome.error, self._config)
@@ -283,13 +273,7 @@ def _files(model: Path) -> dict[str, bytes]:
 
 
 def _make_parents(folder: Path) -> None:
-    """Create a folder and its parents.
-
-    Raises
-    ------
-    FlomoError
-        If that fails.
-    """
+    """Create a folder and its parents."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

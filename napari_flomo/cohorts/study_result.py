@@ -86,9 +86,9 @@ class StudyResult:
         except (ValueError, TypeError):
             return None
         # A dataclass does not check types.
-        told: tuple[Any, ...] = (result.study, result.run, result.state)
-        good = isinstance(told[0], str) and isinstance(told[1], int)
-        return result if good and told[2] in ("done", "failed") else None
+        types: tuple[Any, ...] = (result.study, result.run)
+        good = isinstance(types[0], str) and isinstance(types[1], int)
+        return result if good and result.state in ("done", "failed") else None
 
 
 def plain_scores(scores: NDArray[np.float32]) -> list[list[float | None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +16,7 @@ from napari_flomo.cohorts.config import CONTENTS, FORMATS, CohortConfig, StudyTa
 from napari_flomo.cohorts.finding import Study
 from napari_flomo.cohorts.inputs import Input, read_input, stamp_of
 from napari_flomo.cohorts.study_result import StudyResult, most_uncertain, plain_scores
-from napari_flomo.errors import Cancelled, FlomoError, Problem
+from napari_flomo.errors import Cancelled, FlomoError, describe
 from napari_flomo.files import make_folder
 
 if TYPE_CHECKING:
@@ -26,41 +26,24 @@ if TYPE_CHECKING:
 WORTH_MEASURING_SECONDS = 60.0
 """Remaining work for which it pays to look for the fastest engine, which takes seconds."""
 
-DescribeError = Callable[[BaseException], Problem]
-"""Returns what to tell the user about an exception."""
-
 
 @dataclass(frozen=True)
 class WorkerConfig:
     """Settings that a worker process needs; can be sent to another computer.
 
-    Attributes
-    ----------
-    config
-        Settings of the run.
-    model
-        The files of the model by name: workers load these and download nothing.
-    describe
-        Turns an exception into a sentence.
-    share
-        Approximate number of studies per worker.
+    ``model`` holds the files of the model by name: workers load these and download nothing.
+    ``share`` is the approximate number of studies per worker.
     """
 
     config: CohortConfig
     model: Mapping[str, bytes]
-    describe: DescribeError
     share: float = 1.0
 
 
 class StudyRunner:
     """Segments studies one after the other, loading the network once.
 
-    Parameters
-    ----------
-    worker_config
-        Settings of the run, and the model.
-    device
-        Overrides the device of the settings.
+    ``device`` overrides the device of the settings.
     """
 
     def __init__(self, worker_config: WorkerConfig, device: str | None = None) -> None:
@@ -74,13 +57,7 @@ class StudyRunner:
         self._settled = False
 
     def load(self) -> None:
-        """Load the network now instead of with the first study.
-
-        Raises
-        ------
-        FlomoError
-            If the model is damaged or the device does not exist.
-        """
+        """Load the network now instead of with the first study."""
         from napari_flomo.segmentation import Segmenter
 
         with self._loading:
@@ -101,15 +78,8 @@ class StudyRunner:
     def segment(self, task: StudyTask) -> StudyResult:
         """Segment one study and write all of its files or none.
 
-        Returns
-        -------
-        Row
-            Also for a failure; then no files of the study remain.
-
-        Raises
-        ------
-        Cancelled
-            After `stop`.
+        Also returns a result for a failure; then no files of the study remain. Raises `Cancelled`
+        after `stop`.
         """
         start = perf_counter()
         study, config = task.study, self._config
@@ -127,7 +97,8 @@ class StudyRunner:
         except Cancelled:
             raise
         except Exception as error:
-            return failed_result(config, task, self._sentence(error), source)
+            sentence = without_paths(describe(error).sentence, config)
+            return failed_result(config, task, sentence, source)
 
     def _compute(self, task: StudyTask, source: Input) -> StudyResult:
         from napari_flomo.measures import implausible
@@ -212,10 +183,6 @@ class StudyRunner:
             uncertainty=paths.get("uncertainty"),
         )
         _remove_others(folder, {path.name for path in paths.values()})
-
-    def _sentence(self, error: Exception) -> str:
-        sentence = str(self._worker_config.describe(error).sentence)
-        return without_paths(sentence, self._config)
 
 
 def _read(study: Study, config: CohortConfig) -> Volume:

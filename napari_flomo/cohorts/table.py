@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +19,29 @@ _ORIGIN = ("model", "card_sha256", "device", "engine", "input_sha256", "seconds"
 _REMARKS = ("remarks",)
 
 
-def write_table(
-    out: Path, results: Callable[[], Iterable[StudyResult]], structures: Iterable[str]
-) -> Path:
-    """Write the table of a results folder, with one row in memory at a time.
-
-    Parameters
-    ----------
-    out
-        The results folder.
-    results
-        Returns the results, in the order of the table.
-    structures
-        Names of the model's structures, in the order of the columns: each has its largest and its
-        smallest volume over the frames.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be written.
-    """
-    names = list(structures)
-    sizes = [f"{name}_ml_{which}" for name in names for which in ("max", "min")]
-    path = out / TABLE
+@contextmanager
+def csv_writer(path: Path) -> Iterator[Any]:
+    """Yield a ``csv.writer`` of a file that appears when the block succeeds."""
     with (
         atomic_write(path) as temporary,
         # A file name that is not valid UTF-8 must not end the run.
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
     ):
-        writer = csv.writer(stream, lineterminator="\n")
+        yield csv.writer(stream, lineterminator="\n")
+
+
+def write_table(
+    out: Path, results: Callable[[], Iterable[StudyResult]], structures: Iterable[str]
+) -> Path:
+    """Write the table of a results folder, with one row in memory at a time.
+
+    ``results`` returns the results in the order of the table; ``structures`` are the names of the
+    model's structures, whose largest and smallest volumes over the frames are columns.
+    """
+    names = list(structures)
+    sizes = [f"{name}_ml_{which}" for name in names for which in ("max", "min")]
+    path = out / TABLE
+    with csv_writer(path) as writer:
         writer.writerow([*_ALWAYS, *sizes, *_UNCERTAINTY, *_ORIGIN, *_REMARKS])
         for result in results():
             writer.writerow(["" if cell is None else cell for cell in _cells(result, names)])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from napari_flomo.commands.actions import add_actions
+from napari_flomo.commands.options import add_actions
+from napari_flomo.commands.report import print_json
 
 if TYPE_CHECKING:
     from napari_flomo.corrections import CorrectionStore, Record
@@ -76,15 +76,13 @@ def run_list(args: argparse.Namespace) -> int:
     left_out: list[str] = []
     records = store.records(left_out.append)
     if args.json:
-        listed = [_as_dict(record) for record in records]
-        _print_json({"store": store.folder, "corrections": listed, "left_out": left_out})
+        print_json({"store": store.folder, "corrections": records, "left_out": left_out})
         return 0
     rows = [("id", "revision", "state", "model", "seen", "changed", "reader")]
     for record in records:
         model = "-" if record.model is None else record.model.name
-        numbers = (str(record.revision), str(len(record.seen)), str(len(record.changed)))
-        revision, seen, changed = numbers
-        rows.append((record.id, revision, record.state, model, seen, changed, record.reader))
+        counts = (str(len(record.seen)), str(len(record.changed)))
+        rows.append((record.id, str(record.revision), record.state, model, *counts, record.reader))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows if records else []:
         cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
@@ -100,7 +98,7 @@ def run_show(args: argparse.Namespace) -> int:
     store = _open(args)
     record = store.record(args.id, args.revision)
     if args.json:
-        _print_json({"correction": _as_dict(record), "revisions": store.revisions(args.id)})
+        print_json({"correction": record, "revisions": store.revisions(args.id)})
     else:
         print("\n".join(_lines(store, record)))
     return 0
@@ -111,7 +109,7 @@ def run_verify(args: argparse.Namespace) -> int:
     store = _open(args)
     findings = store.verify()
     if args.json:
-        _print_json({"store": store.folder, "findings": findings})
+        print_json({"store": store.folder, "findings": findings})
     elif findings:
         for finding in findings:
             print(f"{finding.kind}: {finding.sentence}")
@@ -124,7 +122,7 @@ def run_remove(args: argparse.Namespace) -> int:
     """Delete a correction."""
     _open(args).remove(args.id)
     if args.json:
-        _print_json({"removed": args.id})
+        print_json({"removed": args.id})
     else:
         print(f"Removed {args.id}")
     return 0
@@ -137,7 +135,7 @@ def run_export(args: argparse.Namespace) -> int:
     states = tuple(args.state or ["accepted"])
     done = export(_open(args), args.folder, args.format, Selection(states, args.model))
     if args.json:
-        _print_json({"export": done})
+        print_json({"export": done})
     else:
         _note(done.skipped)
         print(f"Wrote {done.cases} label files to {done.folder}")
@@ -152,7 +150,7 @@ def run_import(args: argparse.Namespace) -> int:
     store = _open(args, create=True)
     done = import_folder(store, args.folder, reader=args.reader, patient=args.patient)
     if args.json:
-        _print_json({"store": store.folder, "import": done})
+        print_json({"store": store.folder, "import": done})
     else:
         _note(done.skipped)
         print(f"Added {done.added}; {done.known} were known already ({store.folder})")
@@ -168,10 +166,6 @@ def _open(args: argparse.Namespace, create: bool = False) -> CorrectionStore:
     from napari_flomo.corrections import CorrectionStore, default_store
 
     return CorrectionStore.open(args.store or default_store(), create=create)
-
-
-def _as_dict(record: Record) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _lines(store: CorrectionStore, record: Record) -> list[str]:
@@ -201,9 +195,3 @@ def _places(places: Iterable[tuple[int, ...]]) -> str:
 def _note(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         print(f"flomo: {sentence}", file=sys.stderr)
-
-
-def _print_json(report: dict[str, Any]) -> None:
-    from napari_flomo.commands.report import print_json
-
-    print_json(report)

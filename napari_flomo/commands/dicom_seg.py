@@ -6,8 +6,7 @@ import argparse
 import sys
 
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.commands.options import model_folder
-from napari_flomo.commands.selection import indices
+from napari_flomo.commands.options import indices, model_folder
 from napari_flomo.errors import FlomoError
 
 EPILOG = """examples:

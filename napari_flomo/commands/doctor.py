@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from napari_flomo.commands.report import print_json
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the options of ``flomo doctor``."""
@@ -25,8 +27,6 @@ def run(args: argparse.Namespace) -> int:
 
     findings = examine()
     if args.json:
-        from napari_flomo.commands.report import print_json
-
         print_json(findings)
     else:
         print("\n".join(_lines(findings)))

@@ -38,12 +38,9 @@ FREE_GB_WANTED = 1.0
 def examine() -> dict[str, Any]:
     """Check versions, processor, GPU, models and cache.
 
-    Returns
-    -------
-    dict
-        Plain values only: ``versions``, ``computer``, ``torch`` and ``engines`` (None if
-        torch cannot be imported), ``models``, ``cache``, ``extras``, ``problems`` (one sentence
-        each, with what to do) and ``can_segment``.
+    Returns plain values only: ``versions``, ``computer``, ``torch`` and ``engines`` (None if torch
+    cannot be imported), ``models``, ``cache``, ``extras``, ``problems`` (one sentence each, with
+    what to do) and ``can_segment``.
     """
     problems: list[str] = []
     versions = _versions(problems)

@@ -80,11 +80,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with StatusWriter(out) as status:
         learnt = import_training("flomo_training.finetuning").learn(
-            config,
-            out,
-            resume=args.resume,
-            progress=status.progress,
-            cancelled=status.cancelled,
+            config, out, resume=args.resume, progress=status.progress, cancelled=status.cancelled
         )
         result = learnt.as_dict()
         status.finish(result)
@@ -103,7 +99,7 @@ def _print(result: Mapping[str, Any]) -> None:
         before, after = dice["before"], dice["after"]
         print(f"Dice on the held-out corrections: {before:.3f} before, {after:.3f} after.")
     gate = result["gate"]
-    print(f"The gate says: {gate['verdict']}.")
+    print(f"Verdict of the gate: {gate['verdict']}.")
     for reason in gate["reasons"]:
         print(f"- {reason}")
     print(f"The candidate {result['candidate']} was added to the tuned models.")

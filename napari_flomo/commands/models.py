@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.commands.actions import add_actions
-from napari_flomo.errors import Cancelled
+from napari_flomo.commands.options import add_actions, download_progress
+from napari_flomo.commands.report import print_json
 
 if TYPE_CHECKING:
     from napari_flomo.models import ModelCard, ModelState
@@ -76,7 +74,7 @@ def run_list(args: argparse.Namespace) -> int:
 
     states = list_models()
     if args.json:
-        _print_json({"models": states})
+        print_json({"models": states})
         return 0
     width = max((len(state.name) for state in states), default=0)
     for state in states:
@@ -94,7 +92,7 @@ def run_info(args: argparse.Namespace) -> int:
 
     state, card = info(args.model)
     if args.json:
-        _print_json({"model": state, "card": card.to_dict(), "card_hash": card.card_hash})
+        print_json({"model": state, "card": card.to_dict(), "card_hash": card.card_hash})
     else:
         print("\n".join(_card_lines(state, card)))
     return 0
@@ -103,13 +101,12 @@ def run_info(args: argparse.Namespace) -> int:
 def run_pull(args: argparse.Namespace) -> int:
     """Download a model, with a progress bar."""
     from napari_flomo.models import load_card, pull
-    from napari_flomo.progress import progress_bar
 
-    with progress_bar("B", quiet=args.quiet) as progress, interruptible_download():
+    with download_progress(args.quiet) as progress:
         folder = pull(args.model, progress)
     card = load_card(folder)
     if args.json:
-        _print_json({"name": card.name, "folder": folder, "sha256": card.sha256})
+        print_json({"name": card.name, "folder": folder, "sha256": card.sha256})
     elif not args.quiet:
         print(f"{card.name} is verified and stored in {folder}")
     return 0
@@ -121,7 +118,7 @@ def run_push(args: argparse.Namespace) -> int:
 
     published = push(args.model, args.repo, args.private, message=args.message)
     if args.json:
-        _print_json({"url": published.url, "entry": published.entry})
+        print_json({"url": published.url, "entry": published.entry})
     else:
         revision = published.entry["revision"]
         print(f"Published: {published.url}")
@@ -135,7 +132,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
     results = verify(args.models or None)
     if args.json:
-        _print_json({"models": results})
+        print_json({"models": results})
     else:
         for result in results:
             print(f"{result.name}: {result.problem or 'verified'}")
@@ -148,7 +145,7 @@ def run_remove(args: argparse.Namespace) -> int:
 
     freed = remove(args.model)
     if args.json:
-        _print_json({"name": args.model, "freed": freed})
+        print_json({"name": args.model, "freed": freed})
     else:
         print(f"Removed {args.model}, {_bytes(freed)}")
     return 0
@@ -162,7 +159,7 @@ def run_promote(args: argparse.Namespace) -> int:
     name = install_candidate(given) if given.is_dir() else args.model
     base = promote(name, despite_gate=args.despite_gate)
     if args.json:
-        _print_json({"base": base, "in_use": name})
+        print_json({"base": base, "in_use": name})
     else:
         print(f"{name} is now used for {base}; undo this with: flomo models rollback {base}")
     return 0
@@ -174,19 +171,10 @@ def run_rollback(args: argparse.Namespace) -> int:
 
     name = rollback(args.base)
     if args.json:
-        _print_json({"base": args.base, "in_use": name})
+        print_json({"base": args.base, "in_use": name})
     else:
         print(f"{name} is in use again.")
     return 0
-
-
-@contextmanager
-def interruptible_download() -> Iterator[None]:
-    """Explain an interruption of a download in one sentence."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Cancelled("Interrupted; the model was not downloaded.") from error
 
 
 def _card_lines(state: ModelState, card: ModelCard) -> list[str]:
@@ -233,9 +221,3 @@ def _gate_lines(card: ModelCard) -> list[str]:
 
 def _bytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
-
-
-def _print_json(report: dict[str, Any]) -> None:
-    from napari_flomo.commands.report import print_json
-
-    print_json(report)

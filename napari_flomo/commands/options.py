@@ -1,11 +1,21 @@
-"""Options shared by several commands."""
+"""Options and arguments shared by several commands."""
 
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from napari_flomo import DEFAULT_MODEL
+from napari_flomo.errors import Cancelled
+from napari_flomo.progress import ProgressCallback, progress_bar
+
+LARGEST_INDEX = 99_999
+
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 def add_computing(parser: argparse.ArgumentParser) -> None:
@@ -45,24 +55,76 @@ def add_slice_axis(parser: argparse.ArgumentParser) -> None:
 def model_folder(model: str | None, quiet: bool) -> Path:
     """Return the folder of a model; download it with a progress bar if needed.
 
-    Parameters
-    ----------
-    model
-        Name, folder or address; None means the default model, or the one that was promoted for it.
-    quiet
-        Whether to hide the progress bar.
-
-    Raises
-    ------
-    Cancelled
-        On an interruption; it says that the model was not downloaded.
-    FlomoError
-        If there is no such model, or it cannot be downloaded.
+    ``model`` is a name, folder or address; None means the default model, or the one that was
+    promoted for it. Raises `Cancelled` on an interruption, and `FlomoError` if the model does not
+    exist or cannot be downloaded.
     """
-    from napari_flomo.commands.models import interruptible_download
     from napari_flomo.models import in_use, locate
-    from napari_flomo.progress import progress_bar
 
-    wanted = in_use(DEFAULT_MODEL) if model is None else model
-    with progress_bar("B", quiet=quiet) as progress, interruptible_download():
-        return locate(wanted, progress)
+    with download_progress(quiet) as progress:
+        return locate(in_use(DEFAULT_MODEL) if model is None else model, progress)
+
+
+@contextmanager
+def download_progress(quiet: bool) -> Iterator[ProgressCallback]:
+    """Show the progress of a download, and explain an interruption in one sentence."""
+    try:
+        with progress_bar("B", quiet=quiet) as progress:
+            yield progress
+    except KeyboardInterrupt as error:
+        raise Cancelled("Interrupted; the model was not downloaded.") from error
+
+
+def add_actions(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    epilog: str,
+) -> Callable[[str, Callable[[argparse.Namespace], int], str], Any]:
+    """Add a command and return a function that adds actions to it.
+
+    The function takes name, function and help of an action, and returns its parser, which has
+    ``--json``.
+    """
+    parser = subparsers.add_parser(
+        name,
+        help=text,
+        description=text.capitalize() + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:
+        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
+        action.add_argument("--json", action="store_true", help="print the result as JSON")
+        action.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        action.set_defaults(run=run)
+        return action
+
+    return add
+
+
+def indices(text: str) -> list[int]:
+    """Parse indices such as ``0,3,5-9`` (from 0, ends included); an argparse type.
+
+    Returns them in ascending order without duplicates.
+    """
+    chosen: set[int] = set()
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        if match is None:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a list like 0,3,5-9 (counted from 0)"
+            )
+        first = int(match[1])
+        last = first if match[2] is None else int(match[2])
+        if last < first:
+            raise argparse.ArgumentTypeError(f"the range {part.strip()} is in descending order")
+        if last > LARGEST_INDEX:
+            raise argparse.ArgumentTypeError(f"{last} is too large")
+        chosen.update(range(first, last + 1))
+    return sorted(chosen)

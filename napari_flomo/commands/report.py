@@ -12,13 +12,7 @@ from typing import Any
 
 
 def print_json(report: Mapping[str, Any]) -> None:
-    """Print a report on stdout as one JSON object, ASCII only, without NaN or infinity.
-
-    Raises
-    ------
-    TypeError
-        If the report contains something that JSON cannot represent.
-    """
+    """Print a report on stdout as one JSON object, ASCII only, without NaN or infinity."""
     json.dump(plain(report), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
     sys.stdout.flush()

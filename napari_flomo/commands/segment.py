@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_flomo import DEFAULT_MODEL, __version__
-from napari_flomo.commands.options import add_computing, add_slice_axis, model_folder
-from napari_flomo.commands.selection import indices
+from napari_flomo.commands.options import add_computing, add_slice_axis, indices, model_folder
+from napari_flomo.commands.report import print_json
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import OutputFile, check_writable
 
@@ -131,16 +130,7 @@ def run(args: argparse.Namespace) -> int:
     )
     outputs.pop(DICOM_SEG, None)  # a cine has several
     outputs |= {name: str(path) for name, (path, _) in objects}
-    structures = _measure(segmentation)
-    segmentation = _with_warnings(segmentation)
-    for warning in segmentation.manifest["warnings"]:
-        print(f"Warning: {warning}", file=sys.stderr)
-    if args.json:
-        from napari_flomo.commands.report import print_json
-
-        print_json(_report(args.input, outputs, segmentation, structures))
-    elif not args.quiet:
-        print("\n".join(_summary(outputs, segmentation, structures)))
+    _print_result(args, outputs, segmentation)
     return 0
 
 
@@ -220,45 +210,32 @@ def _dicom_seg(
     return [(f"{DICOM_SEG} of frame {frame}", job) for frame, job in zip(frames, jobs, strict=True)]
 
 
-def _measure(segmentation: Segmentation) -> list[StructureVolume]:
-    """Measure every structure of the card in the frames that were segmented."""
-    from napari_flomo.measures import structure_volumes
+def _print_result(
+    args: argparse.Namespace, outputs: dict[str, str], segmentation: Segmentation
+) -> None:
+    """Measure every structure of the card, and print warnings and the result."""
+    from napari_flomo.measures import implausible, structure_volumes
 
-    structures = {label.code: label.name for label in segmentation.card.labels if label.code}
-    frames = segmentation.manifest["segmented"]["frames"]
-    return structure_volumes(segmentation.labels, structures, frames)
-
-
-def _with_warnings(segmentation: Segmentation) -> Segmentation:
-    """Return the segmentation with warnings about implausible labels in its manifest."""
-    from napari_flomo.measures import implausible
-
-    manifest = segmentation.manifest
-    warnings = implausible(
-        segmentation.labels,
-        segmentation.card,
-        manifest["segmented"]["frames"],
-        complete=not manifest["skipped"]["slices"],
-    )
-    return replace(segmentation, manifest={**manifest, "warnings": list(warnings)})
-
-
-def _report(
-    source: str,
-    outputs: dict[str, str],
-    segmentation: Segmentation,
-    structures: list[StructureVolume],
-) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
-    return {
-        "flomo": __version__,
-        "input": source,
-        "outputs": outputs,
-        "volumes_ml": structures,
-        "slice_scores": segmentation.slice_scores,
-        "scores": segmentation.scores,
-        "manifest": segmentation.manifest,
-    }
+    card, manifest = segmentation.card, segmentation.manifest
+    frames, complete = manifest["segmented"]["frames"], not manifest["skipped"]["slices"]
+    names = {label.code: label.name for label in card.labels if label.code}
+    structures = structure_volumes(segmentation.labels, names, frames)
+    warnings = implausible(segmentation.labels, card, frames, complete=complete)
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    if args.json:
+        report = {
+            "flomo": __version__,
+            "input": args.input,
+            "outputs": outputs,
+            "volumes_ml": structures,
+            "slice_scores": segmentation.slice_scores,
+            "scores": segmentation.scores,
+            "manifest": {**manifest, "warnings": warnings},
+        }
+        print_json(report)
+    elif not args.quiet:
+        print("\n".join(_summary(outputs, segmentation, structures)))
 
 
 def _summary(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.commands.options import add_computing, add_slice_axis, model_folder
+from napari_flomo.commands.report import print_json
 from napari_flomo.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -110,7 +112,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Segment all unfinished studies, and print a summary."""
     from napari_flomo.cohorts import CohortConfig, StudyFilter, segment_cohort
-    from napari_flomo.errors import describe
     from napari_flomo.progress import progress_bar
 
     config = CohortConfig(
@@ -134,7 +135,6 @@ def run(args: argparse.Namespace) -> int:
             summary = segment_cohort(
                 config,
                 folder,
-                describe=describe,
                 study_filter=study_filter,
                 workers=args.workers,
                 scheduler=args.scheduler,
@@ -146,8 +146,6 @@ def run(args: argparse.Namespace) -> int:
             "Interrupted; finished studies are kept: run the same command again to resume."
         ) from error
     if args.json:
-        from napari_flomo.commands.report import print_json
-
         print_json({**vars(summary), "manifest": str(args.out / "manifest.jsonl")})
     elif not args.quiet:
         print("\n".join(_lines(args.out, summary)))
@@ -161,37 +159,35 @@ def _list(
     from napari_flomo.cohorts import list_cohort
 
     skipped: list[tuple[str, str]] = []
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     studies = []
 
-    def note(path: str, reason: str) -> None:
+    def on_skip(path: str, reason: str) -> None:
         skipped.append((path, reason))
 
-    for study, state in list_cohort(config, model, study_filter, note):
-        counts[state] = counts.get(state, 0) + 1
+    for study, state in list_cohort(config, model, study_filter, on_skip):
+        counts[state] += 1
         if args.json:
             studies.append({"study": study.id, "series": study.series, "state": state})
         elif not args.quiet:
             print(f"{state:8}{study.id}")
     if args.json:
-        from napari_flomo.commands.report import print_json
-
         shown = [{"path": path, "reason": reason} for path, reason in skipped]
         print_json({"studies": studies, "left_out": shown})
     elif not args.quiet:
         for path, reason in skipped:
             print(f"{'-':8}{path} ({reason})")
-        told = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
-        print(f"{sum(counts.values())} studies{': ' if told else ''}{told}")
+        listed = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+        print(f"{counts.total()} studies{': ' if listed else ''}{listed}")
     return 0
 
 
 def _lines(out: Path, summary: CohortSummary) -> list[str]:
     """Return the lines of the summary."""
-    told = [f"{summary.done} segmented in {summary.seconds:.0f} s"]
-    told += [f"{summary.kept} done before"] if summary.kept else []
-    told += [f"{summary.failed} failed"] if summary.failed else []
-    lines = [f"{summary.found} studies: {', '.join(told)}"]
+    parts = [f"{summary.done} segmented in {summary.seconds:.0f} s"]
+    parts += [f"{summary.kept} done before"] if summary.kept else []
+    parts += [f"{summary.failed} failed"] if summary.failed else []
+    lines = [f"{summary.found} studies: {', '.join(parts)}"]
     lines += [f"  {study}: {sentence}" for study, sentence in summary.failures[:SHOWN]]
     if summary.failed > SHOWN:
         lines.append(f"  ... and {summary.failed - SHOWN} more")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_flomo.measures.agreement import Agreement, agreement_of
+from napari_flomo.measures.agreement import AgreementLimits, agreement_limits
 from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.heart import (
     MYOCARDIAL_DENSITY_G_PER_ML,
@@ -17,13 +17,13 @@ from napari_flomo.measures.structures import StructureVolume, structure_volumes
 
 __all__ = [
     "MYOCARDIAL_DENSITY_G_PER_ML",
-    "Agreement",
+    "AgreementLimits",
     "HeartCodes",
     "HeartMeasures",
     "StructureVolume",
     "Ventricle",
     "VoxelCounts",
-    "agreement_of",
+    "agreement_limits",
     "heart_of_cine",
     "heart_of_phases",
     "implausible",

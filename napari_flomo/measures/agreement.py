@@ -10,7 +10,7 @@ from napari_flomo.models import ModelCard
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AgreementLimits:
     """Limits of agreement of one measure, on patients that were not used for training.
 
     Attributes
@@ -33,23 +33,17 @@ class Agreement:
         return f"{self.low:+.0f} to {self.high:+.0f} {self.unit}"
 
 
-def agreement_of(card: ModelCard, ventricle: str, measure: str) -> Agreement | None:
-    """Return the limits of agreement of a measure from a card, or None.
+def agreement_limits(card: ModelCard, ventricle: str, measure: str) -> AgreementLimits | None:
+    """Return the limits of agreement in a card's metrics, or None.
 
-    Parameters
-    ----------
-    card
-        Its ``metrics`` may contain the results of `flomo evaluate`.
-    ventricle
-        ``"left ventricle"`` or ``"right ventricle"``.
-    measure
-        ``"EDV"``, ``"ESV"`` or ``"EF"``.
+    ``ventricle`` is ``"left ventricle"`` or ``"right ventricle"``, ``measure`` ``"EDV"``, ``"ESV"``
+    or ``"EF"``.
     """
     found: Any = card.metrics
     for key in ("ventricles", ventricle, measure):
         found = found.get(key) if isinstance(found, Mapping) else None
     try:
         low, high = (float(limit) for limit in found["limits"])
-        return Agreement(low, high, str(found["unit"]), int(found["patients"]))
+        return AgreementLimits(low, high, str(found["unit"]), int(found["patients"]))
     except (KeyError, TypeError, ValueError):
         return None

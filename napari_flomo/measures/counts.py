@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures.structures import MM3_PER_ML
 from napari_flomo.volumes import Volume
+
+MM3_PER_ML = 1000.0
 
 
 class VoxelCounts:
@@ -38,13 +39,7 @@ class VoxelCounts:
 
     @classmethod
     def of(cls, labels: Volume, codes: Iterable[int]) -> Self:
-        """Count all slices of a label image.
-
-        Raises
-        ------
-        FlomoError
-            If the image is not of an integer type.
-        """
+        """Count all slices of a label image; raise `FlomoError` unless it is of an integer type."""
         if labels.data.dtype.kind not in "iu":
             raise FlomoError("Structures can be measured in label images only, not in grey values.")
         wanted = tuple(codes)
@@ -64,15 +59,7 @@ class VoxelCounts:
         return int(self._counts.shape[0])
 
     def update(self, frame: int, slice_: int, pixels: NDArray[np.integer]) -> None:
-        """Update the counts of one slice.
-
-        Parameters
-        ----------
-        frame, slice_
-            Indices, from 0.
-        pixels
-            Its labels, ``(rows, columns)``.
-        """
+        """Update the counts of one slice; ``pixels`` are its labels, ``(rows, columns)``."""
         for position, code in enumerate(self.codes):
             self._counts[frame, slice_, position] = np.count_nonzero(pixels == code)
 

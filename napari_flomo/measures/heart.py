@@ -13,11 +13,7 @@ MYOCARDIAL_DENSITY_G_PER_ML = 1.05
 """Schulz-Menger et al., Standardized image interpretation and post-processing in cardiovascular
 magnetic resonance - 2020 update, J Cardiovasc Magn Reson 22:19, doi 10.1186/s12968-020-00610-6."""
 
-_CONCEPTS = {
-    "87878005": "left_ventricle",
-    "53085002": "right_ventricle",
-    "74281007": "myocardium",
-}
+_CONCEPTS = {"87878005": "left_ventricle", "53085002": "right_ventricle", "74281007": "myocardium"}
 _CAVITY = r"(v|[ _-]ventric(le|ular))([ _-](cavity|blood[ _-]pool))?"
 _NAMES = {
     "left_ventricle": re.compile(f"l(eft)?{_CAVITY}"),
@@ -52,17 +48,7 @@ class HeartCodes:
 
 @dataclass(frozen=True)
 class Ventricle:
-    """The function of one ventricle.
-
-    Attributes
-    ----------
-    edv_ml, esv_ml
-        Cavity volume at end-diastole and end-systole, in ml; None if the phase is unknown.
-    sv_ml
-        Stroke volume, ``edv_ml - esv_ml``.
-    ef_percent
-        Ejection fraction, ``100 * sv_ml / edv_ml``.
-    """
+    """Cavity volumes of a ventricle in ml at end-diastole and end-systole; None if unknown."""
 
     edv_ml: float | None
     esv_ml: float | None
@@ -117,18 +103,8 @@ def heart_of_cine(
     """Measure a cine; end-diastole is the frame with the largest left ventricle.
 
     The right ventricle is measured in the same frames, and determines them if the model does not
-    segment the left one.
-
-    Parameters
-    ----------
-    counts
-        Of the label image.
-    codes
-        Codes of the parts.
-    frames
-        Frames that were segmented; all by default.
-    complete
-        See `HeartMeasures`.
+    segment the left one. ``frames`` are those that were segmented, all by default; ``complete`` as
+    in `HeartMeasures`.
     """
     chosen = list(range(counts.n_frames)) if frames is None else list(frames)
     leading = codes.right_ventricle if codes.left_ventricle is None else codes.left_ventricle

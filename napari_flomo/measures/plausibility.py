@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.heart import HeartCodes
-from napari_flomo.measures.structures import MM3_PER_ML
 from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Volume
 
@@ -24,11 +21,7 @@ FEWEST_SLICES = 3
 
 
 def implausible(
-    labels: Volume,
-    card: ModelCard,
-    frames: Sequence[int] | None = None,
-    *,
-    complete: bool = True,
+    labels: Volume, card: ModelCard, frames: Sequence[int] | None = None, *, complete: bool = True
 ) -> tuple[str, ...]:
     """Return warnings if labels of a heart suggest a wrong spacing.
 
@@ -66,7 +59,7 @@ def implausible(
     chosen = range(labels.n_frames) if frames is None else frames
     counts = VoxelCounts.of(labels, parts)
     voxels = [sum(counts.voxels(code, frame) for code in parts) for frame in chosen]
-    total = max(voxels, default=0) * float(np.prod(labels.geometry.spacing)) / MM3_PER_ML
+    total = max(voxels, default=0) * (counts.ml_per_voxel or 0)
     smallest, largest = (limit * len(parts) for limit in (SMALLEST_PART_ML, LARGEST_PART_ML))
     if total < smallest and labels.n_slices >= FEWEST_SLICES:
         sentences.append(

@@ -1,12 +1,13 @@
-"""Networks: pure torch, nothing of the house.
+"""Networks in pure PyTorch; they know nothing of images in millimetres.
 
-``build(name, in_channels=..., num_classes=...)`` makes any of them; calling one returns an
+``build(name, in_channels=..., num_classes=...)`` creates any of them; calling one returns an
 `Output`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -16,19 +17,19 @@ from napari_flomo.networks.convolutions import DepthwiseConv2d, convolve_depthwi
 from napari_flomo.networks.dynunet import DynUNet
 from napari_flomo.networks.fast import fast
 from napari_flomo.networks.fias import FIAS
-from napari_flomo.networks.flomo import count_parameters, flomo
+from napari_flomo.networks.flomo import FlomoNet, count_parameters
 from napari_flomo.networks.fmbff import FMBFFNet
-from napari_flomo.networks.madgnet import madgnet
+from napari_flomo.networks.madgnet import MADGNet
 from napari_flomo.networks.output import Auxiliary, Output
 from napari_flomo.networks.reference import load_reference_weights
 from napari_flomo.networks.stochastic import Draws, can_sample, stochastic_forward
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "flomo-b0": flomo(16),
-    "flomo-b1": flomo(32),
-    "flomo-b2": flomo(64),
-    "madgnet": madgnet("resnest50"),
-    "madgnet-resnet50": madgnet("resnet50"),
+    "flomo-b0": partial(FlomoNet, 16),
+    "flomo-b1": partial(FlomoNet, 32),
+    "flomo-b2": partial(FlomoNet, 64),
+    "madgnet": partial(MADGNet, "resnest50"),
+    "madgnet-resnet50": partial(MADGNet, "resnet50"),
     "fm-bff-net": FMBFFNet,
     "fias": FIAS,
     "dynunet": DynUNet,
@@ -37,7 +38,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 
 
 def build(name: str, *, in_channels: int, num_classes: int, **kwargs: Any) -> nn.Module:
-    """Make a network with new weights.
+    """Create a network with new weights.
 
     Parameters
     ----------
@@ -48,8 +49,7 @@ def build(name: str, *, in_channels: int, num_classes: int, **kwargs: Any) -> nn
     num_classes
         Channels of the logits: classes including background with softmax, structures with sigmoid.
     **kwargs
-        The network's own arguments, for example the switches of
-        `napari_flomo.networks.flomo_blocks.Form`.
+        Further arguments of the network, for example the options of `Form`.
 
     Raises
     ------

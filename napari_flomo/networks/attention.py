@@ -7,7 +7,7 @@ import math
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from napari_flomo.networks.convolutions import average_down
+from napari_flomo.networks.convolutions import adaptive_average_pool
 
 
 def to_tokens(maps: Tensor) -> Tensor:
@@ -21,27 +21,22 @@ def to_maps(tokens: Tensor, size: tuple[int, int]) -> Tensor:
     return maps.reshape(*maps.shape[:2], *size)
 
 
-def thin(maps: Tensor, tokens: int) -> Tensor:
-    """Average a map down, in its proportions, to at most so many pixels."""
+def pool_to_tokens(maps: Tensor, tokens: int) -> Tensor:
+    """Average-pool feature maps to at most ``tokens`` pixels, keeping their aspect ratio."""
     height, width = maps.shape[-2:]
     if height * width <= tokens:
         return maps
     scale = math.sqrt(tokens / (height * width))
     rows = min(height, tokens, max(1, int(height * scale)))
     columns = min(width, max(1, tokens // rows))
-    return average_down(maps, (rows, min(columns, max(1, int(width * scale)))))
+    return adaptive_average_pool(maps, (rows, min(columns, max(1, int(width * scale)))))
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention of every pixel to every pixel.
+    """Multi-head attention between all pixels.
 
-    Parameters
-    ----------
-    channels, heads
-        Of the maps; ``channels`` is a multiple of ``heads``.
-    kv_tokens
-        Larger maps are averaged down to so many pixels before they are attended to; every pixel
-        still asks. None never does.
+    Keys and values come from maps that are pooled to at most ``kv_tokens`` pixels (None: no
+    pooling), queries from all pixels. ``channels`` must be a multiple of ``heads``.
     """
 
     def __init__(self, channels: int, heads: int, kv_tokens: int | None = None) -> None:
@@ -55,7 +50,7 @@ class SelfAttention(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to the same shape."""
         size = (maps.shape[-2], maps.shape[-1])
-        seen = maps if self.kv_tokens is None else thin(maps, self.kv_tokens)
+        seen = maps if self.kv_tokens is None else pool_to_tokens(maps, self.kv_tokens)
         key, value = self.key_value(to_tokens(seen)).chunk(2, -1)
         query, key, value = (
             tokens.reshape(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
@@ -66,7 +61,7 @@ class SelfAttention(nn.Module):
 
 
 class TokenNorm(nn.LayerNorm):
-    """A layer norm over the channels of each pixel."""
+    """Layer norm over the channels of each pixel."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""

@@ -1,7 +1,6 @@
-"""Encoders that may start from ImageNet weights; their tensors have timm's names.
+"""Encoders that can start from ImageNet weights; their tensors have timm's names.
 
-A safetensors file that timm published for the same architecture is read by `load_encoder` as it
-is. Nothing is fetched here: the tensors come from the caller.
+Nothing is downloaded here: `load_encoder` takes the tensors of a file that timm published.
 """
 
 from __future__ import annotations
@@ -17,18 +16,11 @@ ENCODERS: dict[str, Callable[[int, bool], Encoder]] = {
     "resnet50": ResNet50,
     "efficientnetv2-s": EfficientNetV2S,
 }
-"""Builders by name; each takes the channels of the images and whether to normalise them."""
+"""Builders by name; each takes ``in_channels`` and ``normalise``, see `Encoder`."""
 
 
 def build_encoder(name: str, in_channels: int, *, normalise: bool = False) -> Encoder:
-    """Make an encoder with new weights.
-
-    Parameters
-    ----------
-    name
-        One of `ENCODERS`.
-    in_channels, normalise
-        As `Encoder` takes them.
+    """Create an encoder with new weights.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Building blocks shared by the networks: convolutions, experts, pooling, uncertainty maps.
+"""Building blocks of the networks: convolutions, experts, pooling, uncertainty maps.
 
 Layers follow the conventions of the official FLoMo-Net code (Keras): every convolution has a bias,
 batch norms use eps 1e-3, stride-2 convolutions and pools use 'same' padding.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name the whole field uses
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from napari_flomo.networks.convolutions import DepthwiseConv2d
@@ -23,7 +23,7 @@ def pointwise(channels: int, features: int) -> nn.Conv2d:
 
 
 def batch_norm(channels: int, momentum: float) -> nn.BatchNorm2d:
-    """Return a batch norm with the reference's eps; ``momentum`` is PyTorch's (1 - Keras')."""
+    """Return a batch norm with Keras' eps; ``momentum`` is PyTorch's, so 1 - Keras'."""
     return nn.BatchNorm2d(channels, eps=KERAS_EPS, momentum=momentum)
 
 
@@ -38,68 +38,52 @@ def global_max(maps: Tensor) -> Tensor:
 
 
 def average_pool_same(maps: Tensor) -> Tensor:
-    """Average pool 4x4, stride 2, 'same' padding that does not count padded pixels.
+    """Average pool 4x4 with stride 2 and 'same' padding, not counting padded pixels.
 
-    Equal to Keras' ``AveragePooling2D(4, 2, "same")`` for even and odd sizes.
+    Equals Keras' ``AveragePooling2D(4, 2, "same")`` for even and odd sizes.
     """
-    # An axis of one pixel stays as it is: OpenVINO refuses a kernel larger than the padded map.
+    # An axis of one pixel is not pooled: OpenVINO does not accept kernels larger than the map.
     kernel, stride, padding = zip(
         *((4, 2, 1) if length > 1 else (1, 1, 0) for length in maps.shape[-2:]), strict=True
     )
     return F.avg_pool2d(maps, kernel, stride, padding, ceil_mode=True, count_include_pad=False)
 
 
-def double_size_bilinear(maps: Tensor) -> Tensor:
+def upsample_bilinear(maps: Tensor) -> Tensor:
     """Double rows and columns by bilinear interpolation with half-pixel centres."""
     return F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def pad_to_multiple(maps: Tensor, multiple: int) -> Tensor:
-    """Pad rows and columns with zeros, at the end, up to the next multiple."""
+    """Pad rows and columns with zeros at the end, to the next multiple."""
     height, width = maps.shape[-2:]
     below, right = -height % multiple, -width % multiple
     return F.pad(maps, (0, right, 0, below)) if below or right else maps
 
 
-def wide(maps: Tensor) -> torch.dtype:
-    """Return float32, or the maps' own type where that is wider."""
+def at_least_float32(maps: Tensor) -> torch.dtype:
+    """Return float32, or the type of the maps if that is wider."""
     return torch.promote_types(maps.dtype, torch.float32)
 
 
 def entropy_map(logits: Tensor) -> Tensor:
     """Return the entropy of the softmax over channels, divided by its maximum.
 
-    Parameters
-    ----------
-    logits
-        ``(N, C, H, W)`` with ``C >= 2``.
-
-    Returns
-    -------
-    Tensor
-        ``(N, 1, H, W)`` between 0 (certain) and 1 (uniform).
+    ``(N, C, H, W)`` logits with ``C >= 2`` give ``(N, 1, H, W)``, 0 (certain) to 1 (uniform).
     """
     # At least float32, also under mixed precision: the maps vary little.
-    log_p = F.log_softmax(logits, dim=1, dtype=wide(logits))
+    log_p = F.log_softmax(logits, dim=1, dtype=at_least_float32(logits))
     return -(log_p.exp() * log_p).sum(1, keepdim=True) / math.log(logits.shape[1])
 
 
 def cosine_disagreement(first: Tensor, second: Tensor) -> Tensor:
-    """Return one minus the cosine of the angle between two feature maps, pixel by pixel.
+    """Return one minus the cosine between two feature maps in each pixel, ``(N, 1, H, W)``.
 
-    Parameters
-    ----------
-    first, second
-        ``(N, C, H, W)``. Where either is all zero the result is 1.
-
-    Returns
-    -------
-    Tensor
-        ``(N, 1, H, W)``; between 0 and 1 when both maps are non-negative.
+    0 to 1 if both maps are non-negative; 1 where either is zero in all channels.
     """
 
     def total(maps: Tensor) -> Tensor:
-        return maps.sum(1, keepdim=True, dtype=wide(maps))
+        return maps.sum(1, keepdim=True, dtype=at_least_float32(maps))
 
     # The squares are clamped before the root, as the reference does: the gradient stays finite.
     squares = total(first.square()).clamp_min(1e-12) * total(second.square()).clamp_min(1e-12)
@@ -109,8 +93,8 @@ def cosine_disagreement(first: Tensor, second: Tensor) -> Tensor:
 class SameDownsample(nn.Conv2d):
     """A 3x3 convolution with stride 2 and TensorFlow's 'same' padding.
 
-    The output has ``ceil(n / 2)`` rows for ``n`` rows of input. For even ``n`` the only padded row
-    lies at the end, for odd ``n`` there is one at each end.
+    Returns ``ceil(n / 2)`` rows for ``n``. Even ``n`` are padded at the end only, odd ``n`` at both
+    ends.
     """
 
     def __init__(self, channels: int, features: int, groups: int = 1, bias: bool = True) -> None:
@@ -123,18 +107,11 @@ class SameDownsample(nn.Conv2d):
 
 
 class SpatialNorm(nn.Module):
-    """Normalise a one-channel map over space, image by image.
+    """Normalise a one-channel map over the pixels of each image.
 
-    The reference normalises such maps over their single channel, which returns the offset
-    whatever the map holds; ``over_space=False`` keeps that behaviour (its gain is then dead and is
-    frozen, so that it neither wanders nor counts as trained).
-
-    Parameters
-    ----------
-    over_space
-        Whether the map keeps its information.
-    eps
-        Added to the variance. The maps vary little (standard deviation near 0.01), so it is small.
+    The reference normalises over the single channel instead, which returns the bias whatever the
+    map contains; ``over_space=False`` does the same, and freezes the unused gain. ``eps`` is small,
+    because the maps vary little (standard deviation about 0.01).
     """
 
     def __init__(self, over_space: bool, eps: float = 1e-5) -> None:
@@ -153,7 +130,7 @@ class SpatialNorm(nn.Module):
 
 
 class Expert(nn.Module):
-    """One expert: a depthwise convolution with its own reach, then a 1x1 convolution and ReLU."""
+    """A depthwise convolution with its own receptive field, then a 1x1 convolution and ReLU."""
 
     def __init__(self, channels: int, features: int, kernel: int, dilation: int) -> None:
         super().__init__()

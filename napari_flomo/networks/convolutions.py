@@ -1,4 +1,4 @@
-"""Convolutions that all networks share, and what the companions of FLoMo-Net have around them.
+"""Convolutions and resampling shared by all networks.
 
 FLoMo-Net's own layers, which follow Keras, are in `napari_flomo.networks.blocks`.
 """
@@ -17,20 +17,11 @@ from napari_flomo.networks.operations import is_tracing
 def convolve_depthwise(
     maps: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1
 ) -> Tensor:
-    """Return each channel of ``(N, C, H, W)`` convolved with a kernel of its own, at the same size.
+    """Convolve each channel of ``(N, C, H, W)`` with its own kernel, keeping the size.
 
-    On the CPU PyTorch's library has no fast code for padding that is wider than the kernel, which
-    wide dilations need, and takes a general way that is many times slower. There the maps
-    are padded beforehand.
-
-    Parameters
-    ----------
-    maps
-        ``(N, C, H, W)``.
-    weight, bias
-        ``(C, 1, k, k)`` with an odd ``k``, and ``(C,)`` or None.
-    dilation
-        Pixels from one tap to the next.
+    ``weight`` is ``(C, 1, k, k)`` with an odd ``k``. On the CPU, padding that is wider than the
+    kernel takes a code path of PyTorch that is many times slower, so the maps are padded
+    beforehand.
     """
     size = weight.shape[-1]
     padding = dilation * (size - 1) // 2
@@ -40,7 +31,7 @@ def convolve_depthwise(
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that keeps the size of its input, with the layout of `nn.Conv2d`."""
+    """A depthwise `nn.Conv2d` that keeps the size of its input."""
 
     def __init__(self, channels: int, kernel: int, dilation: int = 1, *, bias: bool = True) -> None:
         super().__init__(
@@ -77,28 +68,29 @@ def conv_norm_relu(
 
 
 def resize(maps: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
-    """Resize ``(N, C, H, W)`` bilinearly to rows and columns; the same size comes back as it is."""
+    """Resize ``(N, C, H, W)`` bilinearly; returns the maps themselves if the size is unchanged."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=align_corners)
 
 
-def average_down(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return ``(N, C, *size)``: averages of overlapping parts, as `F.adaptive_avg_pool2d` has them.
+def adaptive_average_pool(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Average-pool ``(N, C, H, W)`` to a size, like `F.adaptive_avg_pool2d`.
 
-    Traced, this is two products of matrices: ONNX knows no other way where sizes do not divide.
+    While tracing, two matrix products are used: ONNX supports nothing else for sizes that do not
+    divide evenly.
     """
     if not is_tracing():
         return F.adaptive_avg_pool2d(maps, size)
     rows, columns = (
-        torch.from_numpy(averaging(int(length), wanted)).to(maps)
+        torch.from_numpy(pooling_matrix(int(length), wanted)).to(maps)
         for length, wanted in zip(maps.shape[-2:], size, strict=True)
     )
     return rows @ maps @ columns.T
 
 
-def averaging(length: int, wanted: int) -> NDArray[np.float32]:
-    """Return the matrix ``(wanted, length)`` that averages one axis to ``wanted`` pixels."""
+def pooling_matrix(length: int, wanted: int) -> NDArray[np.float32]:
+    """Return the matrix ``(wanted, length)`` that average-pools one axis."""
     matrix = np.zeros((wanted, length), np.float32)
     for number, row in enumerate(matrix):
         first, end = number * length // wanted, -(-(number + 1) * length // wanted)

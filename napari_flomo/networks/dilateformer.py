@@ -1,7 +1,7 @@
-"""DilateFormer: attention in dilated windows on fine maps, to every pixel on coarse ones.
+"""DilateFormer: attention in dilated windows on fine maps, between all pixels on coarse ones.
 
 Source: Jiao et al., "DilateFormer: Multi-Scale Dilated Transformer for Visual Recognition", IEEE
-Transactions on Multimedia 2023, and its official code. FIAS names it as its global branch.
+Transactions on Multimedia 2023, and its official code. FIAS uses it as its global branch.
 """
 
 from __future__ import annotations
@@ -19,14 +19,10 @@ EPS = 1e-6
 
 
 class DilatedAttention(nn.Module):
-    """Attention of each pixel to a 3x3 window, with a dilation for each third of the channels.
+    """Attention of each pixel to a 3x3 window; each third of the channels has its own dilation.
 
-    Beyond the border keys and values are zero, and count in the softmax, as in the official code.
-
-    Parameters
-    ----------
-    channels, heads
-        Of the maps; ``heads`` is a multiple of 3 and divides ``channels``.
+    As in the official code, keys and values beyond the border are zero and count in the softmax.
+    ``heads`` must be a multiple of 3 and divide ``channels``.
     """
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -51,7 +47,7 @@ class DilatedAttention(nn.Module):
         return to_maps(self.out(tokens), size)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, dilation: int) -> Tensor:
-        """Return ``(N, C, H, W)`` of three maps of that shape."""
+        """Return ``(N, C, H, W)`` from three maps of that shape."""
         heads = (query.shape[0], self.heads, -1)
         windows = [
             F.unfold(part, 3, dilation=dilation, padding=dilation).view(
@@ -65,7 +61,7 @@ class DilatedAttention(nn.Module):
 
 
 class DilateFormerBlock(nn.Module):
-    """A code of positions, attention and a perceptron, each beside a shortcut."""
+    """Positional encoding, attention and an MLP, each with a shortcut."""
 
     def __init__(self, channels: int, attention: nn.Module, drop_path: float) -> None:
         super().__init__()
@@ -86,7 +82,7 @@ class DilateFormerBlock(nn.Module):
 
 
 class StochasticDepth(nn.Module):
-    """In training, leave a branch out for some images and scale it up for the others."""
+    """In training, skip a branch for random images and scale it up for the others."""
 
     def __init__(self, probability: float) -> None:
         super().__init__()
@@ -101,20 +97,11 @@ class StochasticDepth(nn.Module):
 
 
 class DilateFormer(nn.Module):
-    """Four stages at strides 4, 8, 16 and 32; windows in two, all pixels in two.
+    """Four stages at strides 4, 8, 16 and 32: two with windows, two with attention to all pixels.
 
-    Parameters
-    ----------
-    in_channels
-        Of the images.
-    channels
-        Of each stage; each doubles the one before.
-    depths, heads
-        Blocks and heads of each stage.
-    kv_tokens
-        As `SelfAttention` takes it.
-    drop_path
-        Largest probability of `StochasticDepth`; it grows linearly from 0 along the blocks.
+    ``channels`` double from stage to stage; ``depths`` and ``heads`` are the blocks and attention
+    heads of each. ``drop_path`` is the largest probability of `StochasticDepth`, which grows
+    linearly from 0 along the blocks; for ``kv_tokens`` see `SelfAttention`.
     """
 
     def __init__(
@@ -155,7 +142,7 @@ class DilateFormer(nn.Module):
                 self.merges.append(nn.Sequential(merge, nn.BatchNorm2d(features)))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return a map of each stage, finest first."""
+        """Return the map of each stage, finest first."""
         maps = self.embed(images)
         result: list[Tensor] = []
         for stage, blocks in enumerate(self.stages):

@@ -1,4 +1,4 @@
-"""The yardstick: MONAI's 2-D U-Net, laid out as nnU-Net would, behind the project's own output."""
+"""The baseline: MONAI's 2-D U-Net with the layout of nnU-Net."""
 
 from __future__ import annotations
 
@@ -10,22 +10,15 @@ from napari_flomo.networks.blocks import pad_to_multiple
 from napari_flomo.networks.output import Auxiliary, Output
 
 FILTERS = (16, 32, 64, 128, 256)
-"""Channels per level; about as many parameters as FLoMo-Net B0."""
+"""Channels of each level; about as many parameters as FLoMo-Net B0."""
 
 
 class DynUNet(nn.Module):
-    """Plain convolutions, instance norms and leaky ReLU over five levels.
+    """U-Net of convolutions, instance norms and leaky ReLU, for any number of channels and classes.
 
     Source: Isensee et al., Nature Methods 18, 2021 (nnU-Net); built by MONAI's ``DynUNet``.
-
-    Parameters
-    ----------
-    in_channels, num_classes
-        Channels of image and logits.
-    filters
-        Channels of each level; each level halves the resolution of the one above.
-    deep_supervision
-        Add heads at the two levels below the output while training.
+    ``filters`` are the channels of each level, finest first; each level halves the resolution.
+    ``deep_supervision`` adds heads at the two levels below the output, for training.
     """
 
     def __init__(
@@ -36,7 +29,7 @@ class DynUNet(nn.Module):
         filters: Sequence[int] = FILTERS,
         deep_supervision: bool = False,
     ) -> None:
-        # The one network that is not ours; who never asks for it needs no MONAI.
+        # Only this network needs MONAI.
         from monai.networks.nets import DynUNet as MonaiDynUNet
 
         super().__init__()
@@ -53,8 +46,8 @@ class DynUNet(nn.Module):
             deep_supervision=deep_supervision,
             deep_supr_num=2 if deep_supervision else 1,
         )
-        # MONAI registers every block twice, and forward uses only `skip_layers`: with the second
-        # names gone, a file of weights holds each tensor once.
+        # MONAI registers every block twice, and forward uses only `skip_layers`. Without the other
+        # names, a file of weights holds each tensor once.
         for twice in ("input_block", "downsamples", "bottleneck", "upsamples"):
             delattr(self.unet, twice)
         if deep_supervision:
@@ -66,7 +59,7 @@ class DynUNet(nn.Module):
         result = self.unet(pad_to_multiple(images, self.stride))
         if result.ndim == 4:
             return Output(result[..., :height, :width])
-        # (N, heads, K, H, W), finest first, all of them at the size of the output already.
+        # (N, heads, K, H, W), finest first, all at the size of the output.
         maps = [result[:, head, :, :height, :width] for head in range(result.shape[1])]
         aux = [Auxiliary(value, "logits", len(maps) - 1 - n) for n, value in enumerate(maps[1:])]
         return Output(maps[0], aux)

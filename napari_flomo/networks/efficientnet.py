@@ -1,4 +1,4 @@
-"""EfficientNetV2-S, its part down to stride 16, as an encoder.
+"""EfficientNetV2-S down to stride 16, as an encoder.
 
 Source: Tan and Le, "EfficientNetV2: Smaller Models and Faster Training", ICML 2021. Names of the
 tensors, padding and norms are those of timm's ``tf_efficientnetv2_s``.
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import KERAS_EPS, SameDownsample
 from napari_flomo.networks.encoder import Encoder
-from napari_flomo.networks.gates import weigh_channels
+from napari_flomo.networks.gates import apply_gate
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -25,7 +25,7 @@ def _conv3x3(channels: int, features: int, stride: int, groups: int = 1) -> nn.C
 
 
 class PlainBlock(nn.Module):
-    """A 3x3 convolution beside a shortcut."""
+    """A 3x3 convolution with a shortcut."""
 
     def __init__(self, channels: int, features: int, stride: int, _expand: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class PlainBlock(nn.Module):
 
 
 class FusedBlock(nn.Module):
-    """A widening 3x3 convolution, then a narrowing 1x1 (Fused-MBConv)."""
+    """An expanding 3x3 convolution, then a projecting 1x1 (Fused-MBConv)."""
 
     def __init__(self, channels: int, features: int, stride: int, expand: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class FusedBlock(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """A gate per channel from the channel means."""
+    """A channel gate computed from the channel means."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -65,13 +65,13 @@ class SqueezeExcite(nn.Module):
         self.conv_expand = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Weigh the channels of ``(N, channels, H, W)``."""
+        """Gate the channels of ``(N, channels, H, W)``."""
         hidden = F.silu(self.conv_reduce(maps.mean((-2, -1), keepdim=True)))
-        return weigh_channels(maps, self.conv_expand(hidden))
+        return apply_gate(maps, self.conv_expand(hidden))
 
 
 class InvertedBlock(nn.Module):
-    """Widening 1x1, depthwise 3x3, channel gate, narrowing 1x1 (MBConv)."""
+    """Expanding 1x1, depthwise 3x3, channel gate, projecting 1x1 (MBConv)."""
 
     def __init__(self, channels: int, features: int, stride: int, expand: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ STAGES: tuple[tuple[type[nn.Module], int, int, int, int], ...] = (
     (InvertedBlock, 128, 6, 2, 4),
     (InvertedBlock, 160, 9, 1, 6),
 )
-"""Kind of block, features, number of blocks, stride of the first, widening."""
+"""Block, features, number of blocks, stride of the first, expansion factor."""
 
 TAPS = (0, 1, 2, 4)
 """Stages whose maps are returned: the last of each resolution."""
@@ -127,7 +127,7 @@ class EfficientNetV2S(Encoder):
                 channels = features
             stages.append(nn.Sequential(*blocks))
         self.blocks = nn.ModuleList(stages)
-        self.draw()
+        self.initialise()
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return four maps of ``(N, in_channels, H, W)`` images, finest first."""

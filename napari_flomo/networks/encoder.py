@@ -1,4 +1,4 @@
-"""What encoders with published weights share: how images go in, how weights are read."""
+"""The base of encoders with published weights."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from torch import Tensor, nn
 
 
 class Encoder(nn.Module):
-    """What all encoders share: how images go in, and what comes out.
+    """Base class: prepares images and returns feature maps at several strides.
 
     Parameters
     ----------
     in_channels
         Channels of the images. A single channel is repeated three times, so that the first
-        convolution keeps the shape of the published weights; other numbers change it.
+        convolution keeps the shape of the published weights; other numbers change its shape.
     normalise
-        Subtract ``mean`` from images in 0..1 and divide by ``std``, as the published weights expect
-        it. Only with one or three channels.
+        Whether to subtract ``mean`` from images in 0..1 and divide by ``std``, as the published
+        weights expect. Only for one or three channels.
 
     Attributes
     ----------
     channels
         Of the maps that `forward` returns, finest first.
     stem
-        Name of the first convolution.
+        Name of the weights of the first convolution.
     unused
-        Beginnings of the names that a published file holds beyond what is used here.
+        Prefixes of tensors of published files that are not used here.
     """
 
     channels: tuple[int, ...]
@@ -44,7 +44,7 @@ class Encoder(nn.Module):
         self.normalise = normalise
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Return what the first convolution takes, of ``(N, in_channels, H, W)`` in 0..1."""
+        """Return the input of the first convolution for ``(N, in_channels, H, W)`` in 0..1."""
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             wanted = f"(N, {self.in_channels}, H, W)"
             raise ValueError(f"expected {wanted}, got {tuple(images.shape)}")
@@ -56,8 +56,8 @@ class Encoder(nn.Module):
             )[:, None, None]
         return images
 
-    def draw(self) -> None:
-        """Draw new weights: normal, variance kept backwards through rectifiers (fan out)."""
+    def initialise(self) -> None:
+        """Initialise convolutions: Kaiming normal weights (fan out), zero biases."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -71,17 +71,15 @@ def load_encoder(encoder: Encoder, tensors: Mapping[str, Tensor]) -> None:
     Parameters
     ----------
     encoder
-        Changed in place.
+        Modified in place.
     tensors
-        By timm's names. The classifier and deeper stages that the encoder lacks are left out. For
-        images of two, four or more channels each one takes an equal share of the sum of the
-        kernels of red, green and blue, so that equal channels give what they gave before.
+        By timm's names; the classifier and deeper stages are ignored. For images of two, four or
+        more channels the kernels of red, green and blue are summed and shared equally.
 
     Raises
     ------
     ValueError
-        If a tensor is missing, has another shape, or has no place; the message names it. The
-        encoder is then left as it was.
+        If a tensor is missing, unknown or has another shape; the encoder is then unchanged.
     """
     own = encoder.state_dict()
     given = {
@@ -105,5 +103,5 @@ def load_encoder(encoder: Encoder, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _other_channels(kernel: Tensor, channels: int) -> Tensor:
-    """Return a kernel ``(F, channels, k, k)`` made of one for red, green and blue."""
+    """Return an RGB kernel ``(F, 3, k, k)`` for another number of channels."""
     return kernel.sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels

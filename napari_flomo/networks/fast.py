@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -18,12 +17,11 @@ from napari_flomo.networks.output import Output
 
 
 def fast(network: nn.Module) -> nn.Module:
-    """Return a faster copy of a network that cannot be trained.
+    """Return a faster copy of a network for inference.
 
-    FLoMo-Net is rewritten: the experts of the decoder run before their input is upsampled, and
-    their norms are folded. Probabilities differ from the plain network's by rounding alone. Of any
-    other network, each batch norm that directly follows a convolution in an `nn.Sequential` is
-    folded.
+    In FLoMo-Net, the experts of the decoder run before their input is upsampled and batch norms are
+    folded; probabilities differ from the plain network's only by rounding. In other networks, each
+    batch norm that directly follows a convolution in an `nn.Sequential` is folded.
 
     Parameters
     ----------
@@ -33,7 +31,7 @@ def fast(network: nn.Module) -> nn.Module:
     Returns
     -------
     nn.Module
-        In evaluation mode, frozen, weights in channels-last memory. It takes what ``network``
+        In evaluation mode, frozen, with weights in channels-last memory. Takes what ``network``
         takes and returns an `Output` without ``aux``.
     """
     frozen = copy.deepcopy(network).eval().requires_grad_(False)
@@ -43,11 +41,6 @@ def fast(network: nn.Module) -> nn.Module:
         fold_norms(frozen)
         quick = frozen
     return quick.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def stages_of(modules: nn.ModuleDict) -> Iterable[Stage]:
-    """Return the stages of an encoder or decoder in order."""
-    return cast(Iterable[Stage], modules.values())
 
 
 class FastStage(nn.Module):
@@ -67,29 +60,25 @@ class FastStage(nn.Module):
 
 
 class FastFlomo(nn.Module):
-    """FLoMo-Net for inference: the same logits and maps from fewer operations.
+    """FLoMo-Net for inference.
 
-    The parts named in `FlomoNet.sensitive` stay in float32 under mixed precision.
-
-    Parameters
-    ----------
-    plain
-        In evaluation mode, frozen. Its tensors are reused, so pass a copy.
+    The parts named in `FlomoNet.sensitive` stay in float32 under mixed precision. The tensors of
+    ``plain``, which must be frozen and in evaluation mode, are reused: pass a copy.
     """
 
     def __init__(self, plain: FlomoNet) -> None:
         super().__init__()
         self.form = plain.form
         self.in_channels = plain.in_channels
-        self.encoder = nn.ModuleList(FastStage(stage) for stage in stages_of(plain.encoder))
+        self.encoder = nn.ModuleList(FastStage(cast(Stage, one)) for one in plain.encoder.values())
         self.bridge = plain.bridge
-        self.decoder = nn.ModuleList(FastStage(stage) for stage in stages_of(plain.decoder))
+        self.decoder = nn.ModuleList(FastStage(cast(Stage, one)) for one in plain.decoder.values())
         self.head = plain.head
         names = [f"decoder.{number}" for number in range(len(self.decoder))]
         self.coarse = sum(name not in plain.sensitive for name in names)
 
     def forward(self, image: Tensor) -> Output:
-        """Segment a batch of slices; the contract is that of `FlomoNet.forward`."""
+        """Segment a batch of slices, see `FlomoNet.forward`."""
         height, width = image.shape[-2:]
         with in_float32(image.device):
             maps, skips = self.encode(image)
@@ -120,16 +109,9 @@ class FastFlomo(nn.Module):
     def parts(self, size: tuple[int, int]) -> list[tuple[nn.Module, bool]]:
         """Return the network in parts, for runtimes that set the precision of a whole graph.
 
-        Parameters
-        ----------
-        size
-            Rows and columns of the image.
-
-        Returns
-        -------
-        list of (torch.nn.Module, bool)
-            In order, and whether each stays in float32. The first takes the image, the others what
-            the previous one returned; the last returns the logits.
+        Each part comes with whether it must stay in float32. The first takes the image of ``size``
+        (rows, columns), each other one the result of the previous part; the last returns the
+        logits.
         """
         coarse, fine = self.decoder[: self.coarse], self.decoder[self.coarse :]
         return [
@@ -152,7 +134,7 @@ class _Encoding(nn.Module):
 
 
 class _Decoding(nn.Module):
-    """Some stages of the decoder; skips that they do not use are passed on."""
+    """Some stages of the decoder; passes on the skips that it does not use."""
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
 """LoGo-MoE rewritten for inference: the same values from fewer operations and less memory traffic.
 
-A decoder stage sees its input upsampled twofold by nearest neighbours. A depthwise tap on the
-upsampled map reads a pixel of the small one, and taps on the same small pixel add up. So these
-experts run on the small map, once for each of the four phases (even or odd row, even or odd
-column); an expert with an even dilation gives the same value in all four, and runs once.
+The input of a decoder stage is upsampled twofold by nearest neighbours, so each tap of a depthwise
+kernel reads a pixel of the small map, and taps that read the same pixel can be added. These experts
+therefore run on the small map, once for each of the four phases (even or odd row, even or odd
+column); an expert with an even dilation gives the same value in all phases and runs once.
 """
 
 from __future__ import annotations
@@ -19,41 +19,29 @@ from torch import Tensor, nn
 from napari_flomo.networks.blocks import Expert, global_average, pointwise
 from napari_flomo.networks.convolutions import DepthwiseConv2d
 from napari_flomo.networks.flomo_blocks import LoGoMoE, routing_weights
-from napari_flomo.networks.folding import fold_norm, scale_and_shift
+from napari_flomo.networks.folding import fold_norm, scale_and_shift, with_weights
 from napari_flomo.networks.operations import interleave, is_tracing, multiply_add, per_pixel
 
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
-"""Row and column of the four pixels that a pixel of the small map becomes."""
+"""Row and column offsets of the four upsampled pixels of a pixel."""
 
 
 def taps_on_small_map(kernel: int, dilation: int, phase: int) -> list[int]:
-    """Return where, along one axis, each tap falls on the small map, relative to the pixel.
+    """Return which pixel of the small map each tap reads along one axis, relative to its own.
 
-    Parameters
-    ----------
-    kernel, dilation
-        Of a centred convolution on the upsampled map.
-    phase
-        0 for even rows (or columns) of the upsampled map, 1 for odd ones.
+    ``kernel`` and ``dilation`` are those of a centred convolution on the upsampled map; ``phase``
+    is 0 for its even rows (or columns) and 1 for odd ones.
     """
     reach = dilation * (kernel - 1) // 2
     return [(phase + dilation * tap - reach) // 2 for tap in range(kernel)]
 
 
 class PhaseDepthwise(DepthwiseConv2d):
-    """A depthwise convolution on the small map: one phase of one on the upsampled map.
+    """One phase of a depthwise convolution on the upsampled map, computed on the small map.
 
-    Its kernel is centred, with zeros where no tap falls: PyTorch pads on one side by copying the
-    map, which costs more than the zeros. Other runtimes pad without a copy, so a traced kernel is
-    cropped.
-
-    Parameters
-    ----------
-    plain
-        The convolution on the upsampled map: stride 1, same padding. Its bias is left out, see
-        `biased_pointwise`.
-    phase
-        Row and column phase.
+    The kernel is centred and filled up with zeros, because PyTorch copies the map to pad one side.
+    Other runtimes need no copy, so a traced kernel is cropped. The bias of ``plain`` is left out,
+    see `biased_pointwise`.
     """
 
     taps: Tensor
@@ -84,23 +72,20 @@ class PhaseDepthwise(DepthwiseConv2d):
 
 
 def unbiased(plain: nn.Conv2d) -> DepthwiseConv2d:
-    """Return an expert's depthwise convolution without its bias, see `biased_pointwise`."""
+    """Return the depthwise convolution of an expert without its bias, see `biased_pointwise`."""
     layer = DepthwiseConv2d(plain.in_channels, plain.kernel_size[0], plain.dilation[0], bias=False)
-    layer.weight = nn.Parameter(plain.weight.detach(), requires_grad=False)
-    return layer
+    return with_weights(layer, plain.weight, None)
 
 
 def biased_pointwise(expert: Expert) -> nn.Conv2d:
-    """Return an expert's 1x1 convolution with a bias that includes that of the depthwise one."""
+    """Return the 1x1 convolution of an expert with the depthwise bias included in its own."""
     plain = expert.pointwise
     layer = pointwise(plain.in_channels, plain.out_channels)
-    layer.weight = nn.Parameter(plain.weight.detach(), requires_grad=False)
-    layer.bias = nn.Parameter(_bias(expert), requires_grad=False)
-    return layer
+    return with_weights(layer, plain.weight, _bias(expert))
 
 
 def _bias(expert: Expert) -> Tensor:
-    """Return what an expert adds to the products of its two kernels, ``(F,)``."""
+    """Return the bias of both convolutions of an expert together, ``(F,)``."""
     first, second = expert.depthwise.bias, expert.pointwise.bias
     assert first is not None
     assert second is not None
@@ -111,30 +96,24 @@ def _bias(expert: Expert) -> Tensor:
 def as_convolution(layer: nn.Linear) -> nn.Conv2d:
     """Return a dense layer as a 1x1 convolution for maps of one pixel.
 
-    Runtimes keep the memory layout of such maps, and of the maps they are added to.
+    Runtimes then keep one memory layout for these maps and the maps they are added to.
     """
     convolution = pointwise(layer.in_features, layer.out_features)
-    weight = layer.weight.detach()[:, :, None, None]
-    convolution.weight = nn.Parameter(weight, requires_grad=False)
-    convolution.bias = nn.Parameter(layer.bias.detach(), requires_grad=False)
-    return convolution
+    return with_weights(convolution, layer.weight[:, :, None, None], layer.bias)
 
 
 def negation(channels: int) -> nn.Conv2d:
     """Return a 1x1 convolution that changes the sign.
 
-    A runtime would fuse a plain negation with the full-size maps after it, and give all of them
-    the memory layout of its one pixel.
+    Runtimes would fuse a plain negation with the full-size maps after it, and give those the memory
+    layout of its single pixel.
     """
-    convolution = pointwise(channels, channels)
     eye = torch.eye(channels)[:, :, None, None]
-    convolution.weight = nn.Parameter(-eye, requires_grad=False)
-    convolution.bias = nn.Parameter(torch.zeros(channels), requires_grad=False)
-    return convolution
+    return with_weights(pointwise(channels, channels), -eye, torch.zeros(channels))
 
 
 def merged(expert: Expert) -> nn.Conv2d:
-    """Return one dense convolution in place of an expert's two."""
+    """Return one dense convolution that equals the two of an expert."""
     first, second = expert.depthwise, expert.pointwise
     across = second.weight.detach()[:, :, 0, 0]  # (F, C)
     dense = nn.Conv2d(
@@ -145,13 +124,11 @@ def merged(expert: Expert) -> nn.Conv2d:
         dilation=first.dilation,  # type: ignore[arg-type]
     )
     kernel = across[:, :, None, None] * first.weight.detach()[None, :, 0]
-    dense.weight = nn.Parameter(kernel, requires_grad=False)
-    dense.bias = nn.Parameter(_bias(expert), requires_grad=False)
-    return dense
+    return with_weights(dense, kernel, _bias(expert))
 
 
 FEW_CHANNELS = 2
-"""Up to so many channels an expert is cheaper as one dense convolution."""
+"""Up to this many channels an expert is faster as one dense convolution."""
 
 
 class PlainExperts(nn.Module):
@@ -164,18 +141,11 @@ class PlainExperts(nn.Module):
         self.across = None if few else nn.ModuleList(map(biased_pointwise, experts))
 
     def forward(self, maps: Tensor, weights: Tensor, start: Tensor) -> Tensor:
-        """Return ``start`` plus the mixture, ``(N, features, H, W)``.
+        """Return ``start`` ``(N, features, 1, 1)`` plus the mixture, ``(N, features, H, W)``.
 
-        Parameters
-        ----------
-        maps
-            ``(N, C, H, W)``.
-        weights
-            ``(N, experts, 1, 1, 1)``.
-        start
-            ``(N, features, 1, 1)``.
+        ``weights`` are ``(N, experts, 1, 1, 1)``.
         """
-        return add_shares(start, map(self._view, repeat(maps), range(len(self.along))), weights)
+        return add_weighted(start, map(self._view, repeat(maps), range(len(self.along))), weights)
 
     def _view(self, maps: Tensor, number: int) -> Tensor:
         view: Tensor = self.along[number](maps)
@@ -183,7 +153,7 @@ class PlainExperts(nn.Module):
 
 
 class UpsampledExperts(nn.Module):
-    """The mixture of the experts of a decoder stage, from the map before upsampling."""
+    """The mixture of the experts of a decoder stage, computed from the map before upsampling."""
 
     def __init__(self, experts: list[Expert]) -> None:
         super().__init__()
@@ -198,19 +168,13 @@ class UpsampledExperts(nn.Module):
         )
 
     def forward(self, small: Tensor, weights: Tensor, start: Tensor) -> Tensor:
-        """Return ``start`` plus the mixture, ``(N, features, 2h, 2w)`` from ``(N, C, h, w)``.
-
-        Parameters
-        ----------
-        small, weights, start
-            As `PlainExperts.forward` has them.
-        """
-        everywhere = add_shares(
+        """Return ``start`` plus the mixture, ``(N, features, 2h, 2w)`` from ``(N, C, h, w)``."""
+        everywhere = add_weighted(
             start, self._views(small, 0, alike=True), weights[:, self._numbers(alike=True)]
         )
         own = weights[:, self._numbers(alike=False)]
         phases = [
-            add_shares(everywhere, self._views(small, number, alike=False), own)
+            add_weighted(everywhere, self._views(small, number, alike=False), own)
             for number in range(len(PHASES))
         ]
         return interleave(phases)
@@ -225,20 +189,13 @@ class UpsampledExperts(nn.Module):
 
 
 ADDED_AT_ONCE = 3
-"""Experts added in one fused operation: runtimes fuse only so many inputs."""
+"""Experts added in one fused operation; runtimes limit the number of inputs."""
 
 
-def add_shares(start: Tensor, views: Iterable[Tensor], weights: Tensor) -> Tensor:
+def add_weighted(start: Tensor, views: Iterable[Tensor], weights: Tensor) -> Tensor:
     """Return ``start`` plus the weighted outputs of the experts, after an in-place ReLU.
 
-    Parameters
-    ----------
-    start
-        ``(N, F, H, W)``, or of one pixel.
-    views
-        ``(N, F, H, W)`` each; used one after the other.
-    weights
-        ``(N, len(views), 1, 1, 1)``.
+    ``views`` are ``(N, F, H, W)`` each, ``weights`` ``(N, len(views), 1, 1, 1)``.
     """
     shares = weights.unbind(1)
     if not is_tracing():
@@ -254,12 +211,8 @@ def add_shares(start: Tensor, views: Iterable[Tensor], weights: Tensor) -> Tenso
 class FastMoE(nn.Module):
     """LoGo-MoE with folded norms, for inference.
 
-    Parameters
-    ----------
-    plain
-        The module to rewrite. Its tensors are reused, so pass a copy.
-    upsampled
-        Whether the plain module sees its input upsampled by nearest neighbours (decoder).
+    Reuses the tensors of ``plain``: pass a copy. ``upsampled`` says whether the plain module sees
+    its input upsampled by nearest neighbours (decoder).
     """
 
     scale: Tensor

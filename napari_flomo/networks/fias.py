@@ -1,8 +1,8 @@
-"""FIAS: a local and a global encoder balanced stage by stage, a decoder that mixes attentions.
+"""FIAS: a local and a global encoder, fused at each stage, and a decoder with mixed attention.
 
 Source: Liu, Xu, Ho, ISBI 2025 (arXiv 2411.10881), and the first author's public re-creation. That
-code does not run as published: its two branches yield maps of different sizes. One stride mends it,
-and two mends are offered (``ladder``), with which every module equals the public one.
+code does not run as published, because its two branches return maps of different sizes. Changing
+one stride fixes it, in one of two ways (``ladder``); then every module equals the public one.
 """
 
 from __future__ import annotations
@@ -15,23 +15,18 @@ from torch import Tensor, nn
 from napari_flomo.networks.blocks import pad_to_multiple
 from napari_flomo.networks.convolutions import conv_norm_relu, resize
 from napari_flomo.networks.dilateformer import DilateFormer
-from napari_flomo.networks.fias_blocks import (
-    ContextFusion,
-    GlobalBranch,
-    LocalBranch,
-    MixingBlock,
-)
+from napari_flomo.networks.fias_blocks import ContextFusion, GlobalBranch, LocalBranch, MixingBlock
 from napari_flomo.networks.output import Auxiliary, Output
 
 CHANNELS = {"plain": (32, 64, 128, 256), "dilateformer": (24, 48, 96, 192)}
-"""Channels of the stages, fine to coarse, for each kind of global branch."""
+"""Channels of the stages, fine to coarse, by kind of global branch."""
 
 HEADS = (4, 4, 2)
 """Attention heads of the decoder's stages, coarse to fine."""
 
 
 class FIAS(nn.Module):
-    """FIAS with a free number of input channels and classes.
+    """FIAS for any number of input channels and classes.
 
     Parameters
     ----------
@@ -41,19 +36,17 @@ class FIAS(nn.Module):
         Of the four stages, fine to coarse; by default `CHANNELS`. With DilateFormer multiples of 24
         that double from stage to stage.
     ladder
-        2: maps at strides 2 to 16. 1: at strides 1 to 8, as the author's tests of the parts have
-        it; self-attention at full resolution then costs many times the rest.
+        2: maps at strides 2 to 16. 1: at strides 1 to 8, as in the author's tests of the parts;
+        self-attention at full resolution then costs many times the rest.
     kv_tokens
-        Larger maps are averaged down to so many pixels before they are attended to. 1024 changes
-        nothing up to maps of 32x32; None is the published form, whose cost grows with the fourth
-        power of the image's side.
+        See `SelfAttention`. 1024 changes nothing up to maps of 32x32; None is the published form,
+        whose cost grows with the fourth power of the image's side.
     global_branch
-        ``"plain"``, dilated convolutions and attention as in the public code, or
-        ``"dilateformer"``, the network that the paper names; maps are then at strides 4 to 32, and
-        ``ladder`` is of no account.
+        ``"plain"``: dilated convolutions and attention as in the public code. ``"dilateformer"``:
+        the network that the paper names; maps are then at strides 4 to 32 and ``ladder`` is
+        ignored.
     deep_supervision
-        Add 1x1 heads to the three coarsest maps of the decoder, whose logits a loss can read in
-        training.
+        Add 1x1 heads to the three coarsest maps of the decoder, for training.
     """
 
     def __init__(
@@ -97,19 +90,11 @@ class FIAS(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Output:
-        """Segment a batch of slices.
+        """Segment a batch of slices ``(N, in_channels, H, W)``.
 
-        Parameters
-        ----------
-        images
-            ``(N, in_channels, H, W)``.
-
-        Returns
-        -------
-        Output
-            ``logits``; ``maps`` ``stage1.attention`` to ``stage3.attention``, the Monte Carlo
-            gates; in training with deep supervision ``aux`` logits of the stages 1 (the bridge) to
-            3. Logits are all at the images' size.
+        Returns ``logits``; the Monte Carlo gates as ``maps`` ``stage1.attention`` to
+        ``stage3.attention``; in training with deep supervision ``aux`` logits of stages 1 (the
+        bridge) to 3. All logits have the size of the images.
         """
         height, width = images.shape[-2:]
         padded = pad_to_multiple(images, self.stride)

@@ -1,4 +1,4 @@
-"""The modules of FIAS: multi-kernel branch, global branch, their fusion, the mixing decoder.
+"""The modules of FIAS: local branch, global branch, their fusion, the mixing decoder.
 
 Source: Liu, Xu, Ho, "FIAS: Feature Imbalance-Aware Medical Image Segmentation with Dynamic Fusion
 and Mixing Attention", ISBI 2025, and the first author's public re-creation of it. Maps are
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from napari_flomo.networks.attention import SelfAttention, TokenNorm
 from napari_flomo.networks.convolutions import (
     DepthwiseConv2d,
-    average_down,
+    adaptive_average_pool,
     conv_norm_relu,
     resize,
 )
-from napari_flomo.networks.gates import ChannelMLP, weigh_channels, weigh_pixels
+from napari_flomo.networks.gates import ChannelMLP, apply_gate
 
 
 class MultiKernel(nn.Module):
-    """A 3x3 convolution and depthwise 5x5 and 7x7 ones of its result, added up (DMK)."""
+    """The sum of a 3x3 convolution and of depthwise 5x5 and 7x7 ones of its result (DMK)."""
 
     def __init__(self, channels: int, features: int) -> None:
         super().__init__()
@@ -42,12 +42,7 @@ class MultiKernel(nn.Module):
 class LocalBranch(nn.Module):
     """Fine detail: convolutions and a `MultiKernel` at each of four resolutions.
 
-    Parameters
-    ----------
-    in_channels, channels
-        Of the images and of each stage.
-    strides
-        Of the first convolution, then of each stage.
+    ``strides`` are those of the first convolution, then of each stage.
     """
 
     def __init__(self, in_channels: int, channels: Sequence[int], strides: Sequence[int]) -> None:
@@ -66,7 +61,7 @@ class LocalBranch(nn.Module):
             before = features
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return a map of each stage, finest first."""
+        """Return the map of each stage, finest first."""
         maps = self.stem(images)
         result = []
         for stage in self.stages:
@@ -76,7 +71,7 @@ class LocalBranch(nn.Module):
 
 
 class DilatedBlock(nn.Module):
-    """A dilated depthwise convolution and a 1x1 beside a shortcut."""
+    """A dilated depthwise convolution and a 1x1, with a shortcut."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -90,7 +85,7 @@ class DilatedBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Self-attention after a batch norm, then two 1x1 convolutions, each beside a shortcut."""
+    """Self-attention after a batch norm, then two 1x1 convolutions, each with a shortcut."""
 
     def __init__(self, channels: int, heads: int, kv_tokens: int | None) -> None:
         super().__init__()
@@ -107,24 +102,13 @@ class AttentionBlock(nn.Module):
 
 
 class GlobalBranch(nn.Module):
-    """Long reach: two stages of dilated convolutions, two of self-attention.
+    """Large receptive field: two stages of dilated convolutions, two of self-attention.
 
-    Parameters
-    ----------
-    in_channels, channels
-        Of the images and of each of the four stages.
-    first_stride
-        Of the first stage; the others halve the resolution.
-    kv_tokens
-        As `SelfAttention` takes it.
+    ``first_stride`` is the stride of the first stage; the others halve the resolution.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        channels: Sequence[int],
-        first_stride: int,
-        kv_tokens: int | None,
+        self, in_channels: int, channels: Sequence[int], first_stride: int, kv_tokens: int | None
     ) -> None:
         super().__init__()
         self.stages = nn.ModuleList()
@@ -144,7 +128,7 @@ class GlobalBranch(nn.Module):
             before = features
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return a map of each stage, finest first."""
+        """Return the map of each stage, finest first."""
         result = []
         maps = images
         for stage in self.stages:
@@ -154,7 +138,7 @@ class GlobalBranch(nn.Module):
 
 
 class ContextFusion(nn.Module):
-    """Balance of a local and a global map: a gate per channel, then one per pixel (CAF)."""
+    """Fuses a local and a global map with a channel gate, then a pixel gate (CAF)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -166,23 +150,23 @@ class ContextFusion(nn.Module):
     def forward(self, local: Tensor, whole: Tensor) -> Tensor:
         """Fuse two maps ``(N, channels, H, W)`` into one."""
         maps = self.reduce(torch.cat([local, whole], 1))
-        maps = weigh_channels(maps, self.channel_gate(maps.mean((-2, -1), keepdim=True)))
-        return self.out(weigh_pixels(maps, self.pixel_gate(maps)))
+        maps = apply_gate(maps, self.channel_gate(maps.mean((-2, -1), keepdim=True)))
+        return self.out(apply_gate(maps, self.pixel_gate(maps)))
 
 
 class MonteCarloAttention(nn.Module):
-    """A gate per pixel from the mean over channels, seen through a coarse grid (MCA).
+    """A pixel gate computed from the channel mean, pooled to a coarse grid (MCA).
 
-    In training the grid is drawn for each image: 3x3, 2x2 or 1x1 (the public code draws one for a
-    batch, and not from PyTorch's generator, so that seeds do not hold). In evaluation all three are
-    averaged, and the same image always gives the same gate.
+    In training the grid is drawn at random for each image: 3x3, 2x2 or 1x1. (The public code draws
+    one for the whole batch, and not from PyTorch's generator, so seeds have no effect.) In
+    evaluation all three are averaged, so the result is deterministic.
 
     Attributes
     ----------
     sampling
-        Draw in evaluation, too; see `napari_flomo.networks.stochastic.stochastic_forward`.
+        Whether to draw in evaluation, too; see `stochastic_forward`.
     drawn
-        Index of the one grid to look through, for all images; None leaves it to the rules above.
+        Index of the grid to use for all images; None for the rules above.
     """
 
     GRIDS = (3, 2, 1)
@@ -197,7 +181,7 @@ class MonteCarloAttention(nn.Module):
         """Return the gate's logits ``(N, 1, H, W)`` for maps ``(N, C, H, W)``."""
         mean = maps.mean(1, keepdim=True)
         size = (maps.shape[-2], maps.shape[-1])
-        views = [resize(average_down(mean, (grid, grid)), size) for grid in self.GRIDS]
+        views = [resize(adaptive_average_pool(mean, (grid, grid)), size) for grid in self.GRIDS]
         if self.drawn is not None:
             return self.gate(views[self.drawn])
         stack = torch.stack(views, 1)  # (N, 3, 1, H, W)
@@ -208,7 +192,7 @@ class MonteCarloAttention(nn.Module):
 
 
 class MixingBlock(nn.Module):
-    """One stage of the decoder: a skip, self-attention and Monte Carlo attention (MixAtt)."""
+    """A decoder stage: skip, self-attention and Monte Carlo attention (MixAtt)."""
 
     def __init__(
         self, channels: int, skip: int, features: int, heads: int, kv_tokens: int | None
@@ -229,4 +213,4 @@ class MixingBlock(nn.Module):
         maps = resize(maps, (skip.shape[-2], skip.shape[-1]))
         maps = self.enter(torch.cat([maps, skip], 1))
         gate = self.monte_carlo(maps)
-        return self.leave(maps + self.attention(self.norm(maps)) + weigh_pixels(maps, gate)), gate
+        return self.leave(maps + self.attention(self.norm(maps)) + apply_gate(maps, gate)), gate

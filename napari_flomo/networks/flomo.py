@@ -11,8 +11,14 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from napari_flomo.networks.blocks import pad_to_multiple
-from napari_flomo.networks.flomo_blocks import DASA, FAMSR, FPFN, LoGoMoE
-from napari_flomo.networks.flomo_plain import PlainBridge, PlainFusion
+from napari_flomo.networks.flomo_blocks import (
+    DASA,
+    FAMSR,
+    FPFN,
+    LoGoMoE,
+    PlainBridge,
+    PlainFusion,
+)
 from napari_flomo.networks.form import CHOICES, REFERENCE, Form
 from napari_flomo.networks.initialisation import initialise
 from napari_flomo.networks.output import Auxiliary, Output
@@ -22,7 +28,7 @@ STRIDE = 16
 
 
 class Stage(nn.Module):
-    """One stage: experts, then attention (and, in the decoder, skip fusion) where it has them."""
+    """Experts, then attention and (in the decoder) skip fusion, if the stage has them."""
 
     def __init__(
         self,
@@ -44,7 +50,7 @@ class Stage(nn.Module):
     def forward(
         self, maps: Tensor, skip: Tensor | None = None
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Return the features, the router's entropy and the fusion's maps."""
+        """Return the features, the router's entropy and the maps of the fusion."""
         maps, entropy = self.moe(maps)
         if self.dasa is not None:
             maps = self.dasa(maps)
@@ -56,32 +62,32 @@ class Stage(nn.Module):
 
 
 class FlomoNet(nn.Module):
-    """FLoMo-Net with a free number of input channels and classes.
+    """FLoMo-Net for any number of input channels and classes.
 
     Parameters
     ----------
     width
         Base width: 16, 32 or 64 for B0, B1 and B2; a multiple of 4.
     in_channels, num_classes
-        Channels of the input and classes of the output.
+        Channels of the images and of the logits.
     reference
         Build the reference form, which takes the official weights: all corrections off, Keras'
-        initialisation, three channels of intensities 0 to 255, square inputs of at most 256.
-        With ``unit_input=True`` the same network takes intensities 0 to 1, as all others do.
+        initialisation, three channels of intensities 0 to 255, square inputs of at most 256 pixels.
+        With ``unit_input=True`` it takes intensities 0 to 1, as all other networks do.
     deep_supervision
-        Add a 1x1 head to the decoder stages 1 to 3, whose logits a loss can read in training.
+        Add a 1x1 head to the decoder stages 1 to 3, for training.
     initialisation
         ``"variance"`` or ``"keras"``; by default the first, in reference form the second.
     **form
-        Switches of `Form`, for ablations.
+        Options of `Form`, for ablations.
 
     Attributes
     ----------
     sensitive
-        Parts that inference in fewer bits leaves in float32: the encoder, where rounding moves the
-        most labels (grey values alone have more than the 8 bits of a bfloat16), the bridge, the
-        stages of the decoder that draw contours, at half and at full size, and the head, whose
-        logits are compared with each other. Named as in the rewritten network.
+        Parts that stay in float32 in lower precision, named as in the rewritten network: the
+        encoder, where rounding changes the most labels (grey values alone need more than the 8 bits
+        of a bfloat16), the bridge, the decoder stages at half and full size, which draw contours,
+        and the head, whose logits are compared with each other.
     """
 
     sensitive: ClassVar[tuple[str, ...]] = ("encoder", "bridge", "decoder.2", "decoder.3", "head")
@@ -135,24 +141,14 @@ class FlomoNet(nn.Module):
         initialise(self, initialisation or ("keras" if reference else "variance"))
 
     def forward(self, image: Tensor) -> Output:
-        """Segment a batch of slices.
+        """Segment a batch of slices ``(N, in_channels, H, W)``.
 
-        Parameters
-        ----------
-        image
-            ``(N, in_channels, H, W)``, intensities 0 to 1 (0 to 255 in reference form).
+        Intensities lie between 0 and 1 (in reference form 0 and 255).
 
-        Returns
-        -------
-        Output
-            ``logits`` ``(N, num_classes, H, W)``; ``maps`` named ``stage1.entropy`` and so on
-            (stages counted along the decoder, 1 at H/8 to 4 at full size). In training mode
-            ``aux`` holds the deep-supervision logits and the weighted router entropy.
-
-        Raises
-        ------
-        ValueError
-            If the number of channels is wrong, or the size does not suit the reference form.
+        Returns ``logits`` ``(N, num_classes, H, W)``; ``maps`` such as ``stage1.entropy`` (decoder
+        stages, 1 at H/8 to 4 at full size); in training ``aux`` with the deep-supervision logits
+        and the weighted router entropy. Raises `ValueError` if the number of channels is wrong, or
+        the size does not suit the reference form.
         """
         check_image(image, self.in_channels, self.form)
         height, width = image.shape[-2:]
@@ -192,15 +188,6 @@ def check_image(image: Tensor, in_channels: int, form: Form) -> None:
         raise ValueError(f"rows and columns must be multiples of {STRIDE}")
     if not form.inverse_dct and (height != width or height > 16 * STRIDE):
         raise ValueError("without inverse_dct the input must be square, at most 256 pixels")
-
-
-def flomo(width: int) -> Any:
-    """Return a builder of FLoMo-Net with this base width."""
-
-    def build(in_channels: int, num_classes: int, **kwargs: Any) -> FlomoNet:
-        return FlomoNet(width, in_channels, num_classes, **kwargs)
-
-    return build
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -1,8 +1,8 @@
-"""The four modules of FLoMo-Net: LoGo-MoE, DASA, FAMSR and FPFN-CAM.
+"""The modules of FLoMo-Net: LoGo-MoE, DASA, FAMSR, FPFN-CAM, and plain ones for ablations.
 
-Source: FLoMo-Net (WACV 2026) and its official Keras code. Where that code falls short of what its
-text intends, `Form` holds one switch per correction; all of them off is the *reference form*, which
-reproduces the official network weight for weight. Maps are ``(N, C, H, W)`` throughout.
+Source: FLoMo-Net (WACV 2026) and its official Keras code. Where that code differs from what the
+text describes, `Form` has a switch for the correction; with all of them off the network is the
+*reference form*, which equals the official one weight for weight. Maps are ``(N, C, H, W)``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ from napari_flomo.networks.blocks import (
     average_pool_same,
     batch_norm,
     cosine_disagreement,
-    double_size_bilinear,
     entropy_map,
     global_average,
     global_max,
     pointwise,
+    upsample_bilinear,
 )
-from napari_flomo.networks.convolutions import DepthwiseConv2d
+from napari_flomo.networks.convolutions import DepthwiseConv2d, resize
 from napari_flomo.networks.dct import dct2, idct2
-from napari_flomo.networks.form import EXPERTS, FREQUENCIES, REFERENCE, Form
-from napari_flomo.networks.gates import weigh_channels, weigh_pixels
-
-__all__ = ["DASA", "FAMSR", "FPFN", "REFERENCE", "Form", "LoGoMoE"]
+from napari_flomo.networks.form import EXPERTS, FREQUENCIES, Form
+from napari_flomo.networks.gates import apply_gate
 
 
 def routing_weights(mean: Tensor, router: nn.Module | None, form: Form) -> Tensor:
@@ -47,17 +45,9 @@ def routing_weights(mean: Tensor, router: nn.Module | None, form: Form) -> Tenso
 class LoGoMoE(nn.Module):
     """Local-global mixture of experts.
 
-    Seven experts of different reach see the same input; a router weighs them by the image's channel
-    means. A gate then blends their mixture with a global vector, pixel by pixel.
-
-    Parameters
-    ----------
-    channels, features
-        Channels in and out.
-    downsample
-        Whether a final convolution halves the resolution (encoder).
-    form
-        Corrections that are on.
+    Seven experts with different receptive fields see the same input; a router weighs them by the
+    channel means of the image. A gate then blends their mixture with a global vector in each pixel.
+    In the encoder (``downsample``) a final convolution halves the resolution.
     """
 
     def __init__(self, channels: int, features: int, downsample: bool, form: Form) -> None:
@@ -75,14 +65,10 @@ class LoGoMoE(nn.Module):
         self.refine_norm = batch_norm(features, form.norm_momentum)
         self.downsample = SameDownsample(features, features) if downsample else None
 
-    def route(self, mean: Tensor) -> Tensor:
-        """Return the weight of each expert ``(N, 7)`` from the channel means ``(N, C)``."""
-        return routing_weights(mean, self.router, self.form)
-
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features and the router's entropy, a scalar in nats averaged over images."""
         mean = global_average(maps)
-        weights = self.route(mean)
+        weights = routing_weights(mean, self.router, self.form)
         local = sum(
             weight[:, None, None, None] * expert(maps)
             for weight, expert in zip(weights.unbind(1), self.experts, strict=True)
@@ -90,7 +76,7 @@ class LoGoMoE(nn.Module):
         whole = F.relu(self.global_proj(mean[:, :, None, None]))
         if self.form.global_gate:
             hidden = F.relu(self.global_fc1(whole.flatten(1)))
-            whole = weigh_channels(whole, self.global_fc2(hidden))
+            whole = apply_gate(whole, self.global_fc2(hidden))
         gate = self.gate_norm(self.gate_conv(local - whole)).sigmoid()
         mixed = torch.lerp(whole.expand_as(local), local, gate)
         mixed = self.refine_norm(F.gelu(self.refine_depthwise(mixed)))
@@ -101,7 +87,7 @@ class LoGoMoE(nn.Module):
 
 
 class DASA(nn.Module):
-    """Dual attention: a gate per channel from pooled and DCT statistics, then a gate per pixel."""
+    """Dual attention: a channel gate from pooled and DCT statistics, then a pixel gate."""
 
     def __init__(self, channels: int, form: Form, reduction: int = 8) -> None:
         super().__init__()
@@ -114,7 +100,7 @@ class DASA(nn.Module):
         self.pooling = nn.Parameter(torch.full((2,), 0.5)) if form.learned_pooling else None
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``maps`` weighted by channel and by pixel."""
+        """Return ``maps`` gated by channel and by pixel."""
         spectrum = dct2(maps, FREQUENCIES)
         descriptor = torch.cat(
             [
@@ -127,14 +113,14 @@ class DASA(nn.Module):
             1,
         )
         hidden = F.relu(self.channel_fc1(self.channel_norm(descriptor)))
-        maps = weigh_channels(maps, self.channel_fc2(hidden))
+        maps = apply_gate(maps, self.channel_fc2(hidden))
         mean, peak = maps.mean(1, keepdim=True), maps.amax(1, keepdim=True)
         if self.pooling is None:
             summary = 0.5 * mean + 0.5 * peak
         else:
             weight = self.pooling.softmax(0)
             summary = weight[0] * mean + weight[1] * peak
-        return weigh_pixels(maps, self.spatial_pointwise(self.spatial_depthwise(summary)))
+        return apply_gate(maps, self.spatial_pointwise(self.spatial_depthwise(summary)))
 
 
 class FAMSR(nn.Module):
@@ -194,18 +180,18 @@ class FAMSR(nn.Module):
         )
         scales = F.gelu(self.scale_pointwise(scales))
         squeezed = F.relu(self.se_fc1(global_average(scales)))
-        scales = weigh_channels(scales, self.se_fc2(squeezed))
+        scales = apply_gate(scales, self.se_fc2(squeezed))
         view = self._chain("spatial", scales)
-        view = weigh_channels(view, self.retention_fc(global_average(view)))
+        view = apply_gate(view, self.retention_fc(global_average(view)))
         pooled = torch.cat([global_average(view), global_max(view)], 1)
-        return weigh_channels(view, self.gate_fc2(F.relu(self.gate_fc1(pooled))))
+        return apply_gate(view, self.gate_fc2(F.relu(self.gate_fc1(pooled))))
 
 
 class FPFN(nn.Module):
     """Fusion of a skip with the decoder, corrected where the two disagree (FPFN-CAM).
 
-    The entropy of the fused features and the disagreement of skip and decoder are turned into two
-    masks: one lets features pass where they are certain, one asks for a correction where not.
+    Two masks are computed from the entropy of the fused features and the disagreement of skip and
+    decoder: one lets certain features pass, the other adds a correction to uncertain ones.
     """
 
     def __init__(self, skip_channels: int, features: int, form: Form) -> None:
@@ -224,26 +210,17 @@ class FPFN(nn.Module):
         self.correction_conv = nn.Conv2d(features, features, 3, padding=1)
         self.output_conv = pointwise(features, features)
         if not form.spatial_uncertainty:
-            # Nothing downstream depends on these; an Adam-type optimiser would let them wander.
+            # Nothing depends on these; an Adam-type optimiser would still change them.
             self.entropy_depthwise.requires_grad_(False)
             self.entropy_logits.requires_grad_(False)
 
     def forward(self, skip: Tensor, maps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the fused features and the maps that steered the fusion.
+        """Return the fused features and the maps that controlled the fusion.
 
-        Parameters
-        ----------
-        skip
-            ``(N, skip_channels, H, W)`` or half that resolution.
-        maps
-            ``(N, features, H, W)`` of the decoder.
-
-        Returns
-        -------
-        tuple
-            Features ``(N, features, H, W)``, and ``entropy``, ``cosine`` (0..1, raw), ``trust``
-            (how much passes unchanged) and ``corrective`` (where a correction is asked for),
-            each ``(N, 1, H, W)``.
+        ``skip`` is ``(N, skip_channels, H, W)`` or half that resolution, ``maps`` and the result
+        are ``(N, features, H, W)``. The returned maps are ``entropy``, ``cosine`` (0..1, raw),
+        ``trust`` (share that passes unchanged) and ``corrective`` (where a correction is added),
+        each ``(N, 1, H, W)``.
         """
         encoder = F.relu(self.encoder_proj(skip))
         decoder = F.relu(self.decoder_proj(maps))
@@ -251,7 +228,7 @@ class FPFN(nn.Module):
         if encoder.shape[-2] < decoder.shape[-2]:
             # A 1x1 convolution commutes with interpolation, so the gate ran on a quarter of the
             # pixels.
-            encoder, cross = double_size_bilinear(encoder), double_size_bilinear(cross)
+            encoder, cross = upsample_bilinear(encoder), upsample_bilinear(cross)
         fused = F.relu(self.fuse_conv(encoder + decoder * cross.sigmoid()))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.form.spatial_uncertainty):
             entropy = entropy_map(self.entropy_logits(F.relu(self.entropy_depthwise(fused))))
@@ -268,3 +245,30 @@ class FPFN(nn.Module):
             "corrective": corrective,
         }
         return result, {name: value.detach() for name, value in seen.items()}
+
+
+class PlainBridge(nn.Module):
+    """A 3x3 convolution, norm and GELU in place of FAMSR."""
+
+    def __init__(self, channels: int, features: int, form: Form) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, features, 3, padding=1)
+        self.norm = batch_norm(features, form.norm_momentum)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map ``(N, channels, H, W)`` to ``(N, features, H, W)``."""
+        return F.gelu(self.norm(self.conv(maps)))
+
+
+class PlainFusion(nn.Module):
+    """A 3x3 convolution of skip and decoder, concatenated, in place of FPFN-CAM."""
+
+    def __init__(self, skip_channels: int, features: int, form: Form) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(skip_channels + features, features, 3, padding=1)
+        self.norm = batch_norm(features, form.norm_momentum)
+
+    def forward(self, skip: Tensor, maps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the fused features ``(N, features, H, W)`` and no maps."""
+        skip = resize(skip, (maps.shape[-2], maps.shape[-1]))
+        return F.gelu(self.norm(self.conv(torch.cat([skip, maps], 1)))), {}

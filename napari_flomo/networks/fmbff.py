@@ -1,11 +1,10 @@
-"""FM-BFF-Net: an EfficientNetV2-S encoder, focal modulation on the skips, fusion both ways.
+"""FM-BFF-Net: EfficientNetV2-S encoder, focal modulation on the skips, bidirectional fusion.
 
-After arXiv 2510.20933; not a reproduction, because neither code nor all widths are public. Stated
-in public texts: the encoder and its four blocks, focal modulation on skips that are aggregated from
+After arXiv 2510.20933; not a reproduction, because neither code nor all widths are public. Public
+texts state: the encoder and its four blocks, focal modulation on skips that are aggregated from
 fine to coarse, a bridge of token and position attention, and decoder stages of refinement, fusion
-and refinement. *Inferred*: that the blocks lie at strides 2 to 16, the widths 128, 96, 64 and 32 of
-the decoder, max pools between the skips, and what the docstrings of
-`napari_flomo.networks.fmbff_blocks` name.
+and refinement. *Inferred*: strides 2 to 16 of the blocks, widths 128, 96, 64 and 32 of the decoder,
+max pools between the skips, and what the docstrings of `napari_flomo.networks.fmbff_blocks` name.
 """
 
 from __future__ import annotations
@@ -50,20 +49,21 @@ class FusionStage(nn.Module):
 
 
 class FMBFFNet(nn.Module):
-    """FM-BFF-Net with a free number of input channels and classes.
+    """FM-BFF-Net for any number of input channels and classes.
 
     Parameters
     ----------
     in_channels, num_classes
         Channels of the images, whose values lie in 0..1, and of the logits.
     pool
-        What `FocalModulation` takes mean and peak over.
+        See `FocalModulation`.
     widths
         Channels of the decoder's stages, coarse to fine.
     deep_supervision
-        Add a 1x1 head to the decoder's stages 1 to 3, whose logits a loss can read in training.
+        Add a 1x1 head to the decoder's stages 1 to 3, for training.
     normalise
-        Give the encoder images of mean 0.5 and deviation 0.5, as its published weights expect.
+        Whether the encoder gets images of mean 0.5 and deviation 0.5, as its published weights
+        expect.
     """
 
     def __init__(
@@ -93,18 +93,10 @@ class FMBFFNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Output:
-        """Segment a batch of slices.
+        """Segment a batch of slices ``(N, in_channels, H, W)``.
 
-        Parameters
-        ----------
-        images
-            ``(N, in_channels, H, W)``.
-
-        Returns
-        -------
-        Output
-            ``logits``, and in training with deep supervision ``aux`` logits of the stages 1 to 3,
-            all at the images' size.
+        Returns ``logits``, and in training with deep supervision ``aux`` logits of the stages 1 to
+        3, all at the size of the images.
         """
         height, width = images.shape[-2:]
         padded = pad_to_multiple(images, STRIDE)

@@ -1,8 +1,8 @@
-"""The modules of FM-BFF-Net: focal modulation, transformer bridge, fusion in both directions.
+"""The modules of FM-BFF-Net: focal modulation, transformer bridge, bidirectional fusion.
 
 After "Focal Modulation and Bidirectional Feature Fusion Network for Medical Image Segmentation",
-arXiv 2510.20933. There is no public code, and the text gives few widths and kernels: what a block
-does where the text is silent is *inferred*, and its docstring says so. Maps are ``(N, C, H, W)``.
+arXiv 2510.20933. There is no public code, and the text gives few widths and kernels. What the text
+does not state is *inferred*, and docstrings say so. Maps are ``(N, C, H, W)``.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from napari_flomo.networks.attention import SelfAttention, TokenNorm, to_maps, to_tokens
-from napari_flomo.networks.blocks import double_size_bilinear
+from napari_flomo.networks.blocks import upsample_bilinear
 from napari_flomo.networks.convolutions import conv_norm_relu, resize
 
 Pool = Literal["global", "channel"]
 
 
 class FocalModulation(nn.Module):
-    """Weigh a map by what sets its mean apart from its peak (the paper's equation 11).
+    """Gate a map by the difference of its mean and its peak (the paper's equation 11).
 
-    ``gamma sigmoid(W relu(alpha (mean - peak)) + b) maps``. A mean never exceeds its peak: with a
-    positive ``alpha`` the rectifier would return 0 for every image, and ``alpha`` and ``W`` would
-    never learn.
+    ``gamma sigmoid(W relu(alpha (mean - peak)) + b) maps``. A mean never exceeds its peak, so with
+    a positive ``alpha`` the ReLU would always return 0, and ``alpha`` and ``W`` would have no
+    gradient.
 
-    Inferred: that Re in the equation is a rectifier, that ``alpha`` is one number a channel, and
-    that it starts at -1, which keeps the gate alive.
+    Inferred: that Re in the equation is a ReLU, that ``alpha`` is one number per channel, and that
+    it starts at -1, which lets the gate learn.
 
     Parameters
     ----------
     channels
         Of the maps.
     pool
-        ``"global"``: mean and peak over the pixels, one a channel. ``"channel"``: over the
-        channels, one a pixel, as a summary of the paper words it.
+        ``"global"``: mean and peak over the pixels of each channel. ``"channel"``: over the
+        channels of each pixel, as in a summary of the paper.
     """
 
     def __init__(self, channels: int, pool: Pool = "global") -> None:
@@ -49,7 +49,7 @@ class FocalModulation(nn.Module):
         self.gamma = nn.Parameter(torch.ones(1))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``maps`` weighted."""
+        """Return the gated maps."""
         apart = maps.mean(self.over, keepdim=True) - maps.amax(self.over, keepdim=True)
         return self.gamma * self.mix(F.relu(self.alpha * apart)).sigmoid() * maps
 
@@ -74,18 +74,12 @@ class FocalBlock(nn.Module):
 
 
 class TransformerBridge(nn.Module):
-    """Self-attention of tokens and of positions beside the map itself (ViTM).
+    """Token attention and position attention, added to the map (ViTM).
 
     Inferred, after TransAttUnet whose terms the paper uses: ``maps + l1 TSA + l2 GSA`` with both
-    weights starting at 0; TSA with eight heads and a learned code of positions; GSA without a
-    scale, its queries and keys on an eighth of the channels.
-
-    Parameters
-    ----------
-    channels, heads
-        Of the maps.
-    side
-        Rows and columns of the learned code, which is resized to the map's.
+    weights starting at 0; TSA with eight heads and a learned positional encoding of ``side`` rows
+    and columns, resized to the map; GSA without a scale, with queries and keys of an eighth of the
+    channels.
     """
 
     def __init__(self, channels: int, heads: int = 8, side: int = 16) -> None:
@@ -110,11 +104,11 @@ class TransformerBridge(nn.Module):
 
 
 class BidirectionalFusion(nn.Module):
-    """Skip and decoder, each weighed by gates of both (BiFFM, the paper's equation 15).
+    """Fuses skip and decoder, each gated by both (BiFFM, the paper's equation 15).
 
-    ``[i1 x1 x2, i2 x1 x2]``, where each gate sees its own stream: 1x3 and 3x1 strips with shuffled
-    channels, and the stream's global mean. Inferred: that the strips run on the map and the mean is
-    added to them, and that both streams first come to one width.
+    ``[i1 x1 x2, i2 x1 x2]``, where each gate sees its own input: 1x3 and 3x1 strips with shuffled
+    channels, and the global mean. Inferred: that the strips run on the map and the mean is added to
+    them, and that both inputs are first projected to one width.
     """
 
     def __init__(self, skip_channels: int, channels: int) -> None:
@@ -125,7 +119,7 @@ class BidirectionalFusion(nn.Module):
         self.gates = nn.ModuleList(StripGate(channels) for _ in self.project)
 
     def forward(self, skip: Tensor, maps: Tensor) -> Tensor:
-        """Return ``(N, 2 channels, H, W)`` of two maps of one size."""
+        """Return ``(N, 2 channels, H, W)`` from two maps of one size."""
         streams = [layer(x) for layer, x in zip(self.project, (skip, maps), strict=True)]
         first, second = (gate(x).sigmoid() for gate, x in zip(self.gates, streams, strict=True))
         both = first * second
@@ -133,7 +127,7 @@ class BidirectionalFusion(nn.Module):
 
 
 class StripGate(nn.Module):
-    """Logits of a gate from horizontal and vertical strips and the global mean."""
+    """Gate logits from horizontal and vertical strips and the global mean."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -151,9 +145,9 @@ class StripGate(nn.Module):
 
 
 class Refine(nn.Module):
-    """Two 3x3 convolutions beside a 1x1 shortcut, then doubled resolution if wanted (FRM).
+    """Two 3x3 convolutions with a 1x1 shortcut, then upsampling if ``double`` (FRM).
 
-    Inferred: kernels, shortcut, bilinear doubling.
+    Inferred: kernels, shortcut, bilinear upsampling.
     """
 
     def __init__(self, channels: int, features: int, *, double: bool) -> None:
@@ -167,4 +161,4 @@ class Refine(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to ``(N, features, H, W)``, or twice the size."""
         maps = self.convolutions(maps) + self.shortcut(maps)
-        return double_size_bilinear(maps) if self.doubles else maps
+        return upsample_bilinear(maps) if self.doubles else maps

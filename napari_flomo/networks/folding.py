@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from itertools import pairwise
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+Layer = TypeVar("Layer", bound=nn.Conv2d)
+
 
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the factor and the offset of a batch norm in evaluation mode, both ``(C,)``."""
+    """Return factor and offset of a batch norm in evaluation mode, both ``(C,)``."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     # In float64, so that it costs a single rounding.
@@ -24,33 +26,26 @@ def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return scale.to(kind), (bias - mean * scale).to(kind)
 
 
-def fold_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """Return one convolution in place of a convolution and the batch norm after it.
+def with_weights(layer: Layer, weight: Tensor, bias: Tensor | None) -> Layer:
+    """Replace the weights of a convolution by frozen ones, and return it."""
+    layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    layer.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+    return layer
 
-    Parameters
-    ----------
-    convolution, norm
-        Of a network in evaluation mode; not modified.
-    """
+
+def fold_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """Return one convolution that replaces a convolution and the batch norm after it."""
     scale, shift = scale_and_shift(norm)
-    folded = copy.deepcopy(convolution)
     weight = convolution.weight.detach() * scale[:, None, None, None]
     bias = shift if convolution.bias is None else convolution.bias.detach() * scale + shift
-    folded.weight = nn.Parameter(weight, requires_grad=False)
-    folded.bias = nn.Parameter(bias.clone(), requires_grad=False)
-    return folded
+    return with_weights(copy.deepcopy(convolution), weight, bias.clone())
 
 
 def fold_norms(network: nn.Module) -> None:
     """Fold, in place, each batch norm that directly follows a convolution in an `nn.Sequential`.
 
-    Norms elsewhere stay: only a sequence tells for certain that nobody else reads the convolution's
-    output.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode.
+    The network must be in evaluation mode. Norms elsewhere stay: only in a sequence it is certain
+    that nothing else reads the output of the convolution.
     """
     uses = Counter(id(child) for module in network.modules() for child in module.children())
     for module in list(network.modules()):

@@ -17,7 +17,7 @@ CHOICES = {
     "bridge": ("famsr", "conv"),
     "fusion": ("fpfn", "conv"),
 }
-"""Parts that an ablation can replace, each with what may stand in its place."""
+"""Parts that an ablation can replace, and their alternatives."""
 
 
 @dataclass(frozen=True)
@@ -28,36 +28,36 @@ class Form:
     ----------
     spatial_uncertainty
         FPFN normalises entropy and cosine maps over space. The reference normalises over one
-        channel, so both are constants and the maps mark nothing.
+        channel, so both maps are constant.
     learned_pooling
-        DASA learns how to weigh average against maximum. In the reference both weigh 0.5.
+        DASA learns the weights of average and maximum. In the reference both are 0.5.
     global_gate
-        LoGo-MoE gates its global vector. The reference computes such a gate and drops it.
+        LoGo-MoE gates its global vector. The reference computes this gate but does not use it.
     inverse_dct
-        FAMSR returns its frequency branch to space before adding it to the spatial branch, which
-        also lifts the limits to square inputs of at most 256 pixels. The reference adds
+        FAMSR transforms its frequency branch back to space before adding it to the spatial branch,
+        which also allows inputs that are not square or larger than 256 pixels. The reference adds
         (transposed) coefficients to pixels.
     frequency_split
-        FAMSR's low and high chains see the low and the high half of the spectrum. In the
+        The low and high chains of FAMSR see the low and the high half of the spectrum. In the
         reference both see all of it.
     unit_input
         The network takes intensities between 0 and 1. The reference takes 0 to 255.
     any_size
-        Inputs are padded to a multiple of 16 inside, and the padding is cut from the logits.
+        Inputs are padded to a multiple of 16, and the padding is cropped from the logits.
     norm_momentum
         Momentum of the batch norms (0.01 in the reference, which needs many hundred steps).
     routing, top_k
         ``"soft"`` mixes all experts, ``"topk"`` only the ``top_k`` best of each image,
-        ``"uniform"`` all alike, without a router.
+        ``"uniform"`` all with equal weights and no router.
     router_entropy
-        Weight of the router's entropy, returned for the loss; 0 leaves it out.
+        Weight of the router's entropy in the loss; 0 leaves it out.
     attention
-        ``"dasa"``, or ``"none"``: features pass as they are.
+        ``"dasa"`` or ``"none"``.
     bridge
         ``"famsr"``, or ``"conv"``: one 3x3 convolution with norm and GELU.
     fusion
-        ``"fpfn"``, or ``"conv"``: skip and decoder side by side through one 3x3 convolution with
-        norm and GELU, as in a U-Net. There are then no maps to look at.
+        ``"fpfn"``, or ``"conv"``: skip and decoder concatenated, then one 3x3 convolution with norm
+        and GELU, as in a U-Net; there are then no uncertainty maps.
     """
 
     spatial_uncertainty: bool = True

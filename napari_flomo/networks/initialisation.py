@@ -1,4 +1,4 @@
-"""How the weights of a new network are drawn."""
+"""Initialisation of the weights of a new network."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import math
 import torch
 from torch import nn
 
-OPEN = 2.0
-"""Offset of gates that only weaken a signal: they start at sigmoid(2) = 0.88, not at 0.5."""
+OPEN_GATE_BIAS = 2.0
+"""Bias of gates that only attenuate: they start at sigmoid(2) = 0.88 instead of 0.5."""
 
 OPEN_GATES = ("channel_fc2", "spatial_pointwise", "se_fc2", "retention_fc", "gate_fc2")
 
 
 def initialise(network: nn.Module, scheme: str) -> None:
-    """Draw all weights of a network in place.
+    """Initialise all convolutions and dense layers of a network in place.
 
     Parameters
     ----------
     network
-        Its convolutions and dense layers are set; norms keep gain 1 and offset 0.
+        Its norms keep gain 1 and bias 0.
     scheme
-        ``"keras"``: Glorot uniform, biases zero, with Keras' fans (those of a depthwise kernel
-        count its channels, so a deep stack of them lets the signal vanish).
-        ``"variance"``: normal with gain sqrt(2) over the true fan-in, which keeps the variance
-        through rectifiers, and gates that start open.
+        ``"keras"``: Glorot uniform and zero biases with Keras' fans, which for a depthwise kernel
+        count its channels, so that the signal vanishes in deep stacks.
+        ``"variance"``: Kaiming normal with the true fan-in, which preserves the variance through
+        ReLUs, and gates that start open.
     """
     if scheme not in ("keras", "variance"):
         raise ValueError(f"unknown initialisation {scheme!r}; use 'variance' or 'keras'")
@@ -38,13 +38,13 @@ def initialise(network: nn.Module, scheme: str) -> None:
         if module.bias is not None:
             nn.init.zeros_(module.bias)
             gates = scheme == "variance" and name.rsplit(".", 1)[-1] in OPEN_GATES
-            # DASA's gate per pixel shares its name with FAMSR's 1x1 layer, which is no gate.
+            # FAMSR has a 1x1 layer of the same name as DASA's pixel gate, which is no gate.
             if gates and not (name.endswith("spatial_pointwise") and module.weight.shape[0] > 1):
-                nn.init.constant_(module.bias, OPEN)
+                nn.init.constant_(module.bias, OPEN_GATE_BIAS)
 
 
 def _glorot(module: nn.Conv2d | nn.Linear) -> None:
-    """Draw from Keras' Glorot uniform distribution."""
+    """Sample from Keras' Glorot uniform distribution."""
     weight = module.weight
     area = weight[0, 0].numel()
     if isinstance(module, nn.Conv2d) and module.groups > 1:

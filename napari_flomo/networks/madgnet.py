@@ -1,19 +1,18 @@
 """MADGNet: an ImageNet encoder and a decoder of multi-frequency, multi-scale attention.
 
-Source: Nam et al., CVPR 2024 (arXiv 2405.06284), and its official code, which this equals value for
-value. In place of the official batch of restrictions it takes images of any size.
+Source: Nam et al., CVPR 2024 (arXiv 2405.06284), and its official code, which gives the same
+values. Unlike there, images may have any size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from napari_flomo.networks.backbones import build_encoder
-from napari_flomo.networks.blocks import double_size_bilinear, pad_to_multiple
+from napari_flomo.networks.blocks import pad_to_multiple, upsample_bilinear
 from napari_flomo.networks.convolutions import conv_norm_relu
 from napari_flomo.networks.madgnet_blocks import CascadedHeads, MultiScaleAttention, Views
 from napari_flomo.networks.output import Auxiliary, Output
@@ -29,7 +28,7 @@ SKIP = 64
 
 
 class DecoderStage(nn.Module):
-    """Doubled resolution, a skip, and attention between two convolutions."""
+    """Upsampling, a skip, and attention between two convolutions."""
 
     def __init__(self, channels: int, skip: int, features: int) -> None:
         super().__init__()
@@ -38,24 +37,17 @@ class DecoderStage(nn.Module):
         self.leave = conv_norm_relu(features, features, bias=True)
 
     def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
-        """Return ``(N, features, 2 h, 2 w)`` of maps at ``h x w`` and a skip at twice that."""
-        maps = self.enter(torch.cat([double_size_bilinear(maps), skip], 1))
+        """Return ``(N, features, 2 h, 2 w)`` from maps at ``h x w`` and a skip at twice that."""
+        maps = self.enter(torch.cat([upsample_bilinear(maps), skip], 1))
         return self.leave(self.attention(maps))
 
 
 class MADGNetDecoder(nn.Module):
-    """From the maps of an encoder to three views of the answer, stage by stage.
+    """From the maps of an encoder to region, distance and boundary, stage by stage.
 
-    Parameters
-    ----------
-    channels
-        Of the encoder's five maps, finest first.
-    num_classes
-        Channels of each view.
-    skip, widths
-        Channels of the skips and of the stages, coarse to fine; multiples of 32.
-    deep_supervision
-        Whether the stages before the last have heads, too.
+    ``channels`` are those of the encoder's five maps, finest first; ``skip`` and ``widths`` those
+    of the skips and of the stages, coarse to fine, multiples of 32. With ``deep_supervision`` all
+    stages have heads, otherwise the last.
     """
 
     def __init__(
@@ -84,14 +76,9 @@ class MADGNetDecoder(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor], size: tuple[int, int]) -> dict[int, Views]:
-        """Return the views of each stage that has heads and is wanted, by its number.
+        """Return the `Views` of each stage with heads, by its number; in evaluation of the last.
 
-        Parameters
-        ----------
-        features
-            Five maps, finest first.
-        size
-            Rows and columns of the result. In evaluation mode only the last stage has one.
+        ``features`` are five maps, finest first; ``size`` the rows and columns of the result.
         """
         *skips, maps = features
         views = {}
@@ -104,7 +91,7 @@ class MADGNetDecoder(nn.Module):
 
 
 class MADGNet(nn.Module):
-    """MADGNet with a free number of input channels and classes.
+    """MADGNet for any number of input channels and classes.
 
     Parameters
     ----------
@@ -113,9 +100,9 @@ class MADGNet(nn.Module):
     in_channels, num_classes
         Channels of the images, whose values lie in 0..1, and of the logits.
     deep_supervision
-        Give the decoder's stages 1 to 3 heads, for a loss to read in training.
+        Add heads to the decoder's stages 1 to 3, for training.
     normalise
-        Give the encoder images with ImageNet's mean and deviation; the official code does not.
+        Whether to normalise images by ImageNet's mean and deviation; the official code does not.
     """
 
     def __init__(
@@ -134,20 +121,12 @@ class MADGNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Output:
-        """Segment a batch of slices.
+        """Segment a batch of slices ``(N, in_channels, H, W)``.
 
-        Parameters
-        ----------
-        images
-            ``(N, in_channels, H, W)``.
-
-        Returns
-        -------
-        Output
-            ``logits`` of the last stage; ``maps`` ``distance`` and ``boundary`` of the last stage
-            (largest over the structures, 0 to 1); in training ``aux`` of the kinds ``"logits"``,
-            ``"distance"`` and ``"boundary"`` for each stage that has heads, all at full size. The
-            last stage's logits are the output's own.
+        Returns ``logits`` of the last stage, and its ``distance`` and ``boundary`` as ``maps``
+        (maximum over the structures, 0 to 1); in training ``aux`` of the kinds ``"logits"``,
+        ``"distance"`` and ``"boundary"`` of each stage with heads, all at full size, except for the
+        last stage's logits.
         """
         height, width = images.shape[-2:]
         padded = pad_to_multiple(images, STRIDE)
@@ -169,12 +148,3 @@ class MADGNet(nn.Module):
             for name in ("distance", "boundary")
         }
         return Output(stages[last].region, aux, seen)
-
-
-def madgnet(backbone: str) -> Any:
-    """Return a builder of MADGNet with this encoder."""
-
-    def build(in_channels: int, num_classes: int, **kwargs: Any) -> MADGNet:
-        return MADGNet(backbone, in_channels, num_classes, **kwargs)
-
-    return build

@@ -13,43 +13,37 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from napari_flomo.networks.convolutions import average_down, conv_norm_relu, resize
+from napari_flomo.networks.convolutions import adaptive_average_pool, conv_norm_relu, resize
 from napari_flomo.networks.dct import dct_bank
-from napari_flomo.networks.gates import ChannelMLP, weigh_channels
+from napari_flomo.networks.gates import ChannelMLP, apply_gate
 from napari_flomo.networks.operations import is_tracing
 
 TOP16 = (
     (0, 0), (0, 1), (6, 0), (0, 5), (0, 2), (1, 0), (1, 2), (4, 0),
     (5, 0), (1, 6), (3, 0), (0, 4), (0, 6), (0, 3), (3, 5), (2, 2),
 )  # fmt: skip
-"""Row and column frequencies on a 7x7 grid, those that served best in FcaNet (ICCV 2021)."""
+"""Row and column frequencies on a 7x7 grid that performed best in FcaNet (ICCV 2021)."""
 
 GRID = 7
-"""Side of the grid on which `TOP16` counts; DCT sizes are multiples of it."""
+"""Side of the grid of `TOP16`; DCT sizes are multiples of it."""
 
 
 CACHED = 2**18
-"""Products that are made at once on a CPU, so that they stay in its cache: a megabyte."""
+"""Products computed at once on a CPU: a megabyte, which fits into its cache."""
 
 
 def dct_size(channels: int) -> int:
-    """Return the side to which a stage of so many channels pools its maps before the transform.
+    """Return the side to which a stage with this many channels pools its maps for the DCT.
 
-    112 for 32 channels down to 7 for 512, whatever the size of the image, as the official table has
-    it; other widths fall in between.
+    From 112 for 32 channels to 7 for 512, for any image size, as in the official table.
     """
     return GRID * max(1, 512 // channels)
 
 
 class FrequencyAttention(nn.Module):
-    """A gate per channel from its strengths at 16 frequencies (MFCA).
+    """A channel gate computed from 16 frequencies (MFCA).
 
-    Parameters
-    ----------
-    channels
-        Of the maps.
-    size
-        Side of the DCT's basis images, a multiple of 7.
+    ``size`` is the side of the DCT's basis images, a multiple of 7.
     """
 
     def __init__(self, channels: int, size: int) -> None:
@@ -60,44 +54,33 @@ class FrequencyAttention(nn.Module):
         self.gate = ChannelMLP(channels, channels // 16, bias=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return ``maps`` weighted by channel."""
-        pooled = average_down(maps, (self.size, self.size))
-        # Also under mixed precision: a strength is a sum over thousands of pixels.
+        """Return the maps gated by channel."""
+        pooled = adaptive_average_pool(maps, (self.size, self.size))
+        # Also under mixed precision: the values are sums over thousands of pixels.
         pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))
         bank = dct_bank(self.size, self.frequencies, pooled.dtype, pooled.device)
         mean = (pooled * bank.mean(0)).mean((-2, -1))
         highest, lowest = _extremes(pooled.flatten(2), bank.flatten(1))
         logits = sum(self.gate(value[:, :, None, None]) for value in (mean, highest, lowest))
-        return weigh_channels(maps, logits)
+        return apply_gate(maps, logits)
 
 
 def _extremes(pixels: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest and the smallest product with a basis image, averaged over the bank.
+    """Return the largest and smallest product with each basis image, averaged over the bank.
 
-    The products are as many times as large as the maps as the bank has images: they are made in
-    pieces, and for the gradient only the places of the extremes are remembered.
-
-    Parameters
-    ----------
-    pixels
-        ``(N, C, P)``.
-    bank
-        ``(K, P)``.
-
-    Returns
-    -------
-    tuple of Tensor
-        Each ``(N, C)``.
+    The products of pixels ``(N, C, P)`` and bank ``(K, P)`` take K times the memory of the maps, so
+    they are computed in chunks, and only the positions of the extremes are kept for the gradient.
+    Both results are ``(N, C)``.
     """
-    if is_tracing():  # pieces would count the slices of the trace
+    if is_tracing():  # the number of chunks would be fixed in the graph
         whole = pixels[:, :, None] * bank  # (N, C, K, P)
         return whole.amax(-1).mean(2), whole.amin(-1).mean(2)
     rows = pixels.flatten(0, 1)
-    piece = max(1, CACHED // bank.numel()) if rows.device.type == "cpu" else len(rows)
+    chunk = max(1, CACHED // bank.numel()) if rows.device.type == "cpu" else len(rows)
     learns = torch.is_grad_enabled() and rows.requires_grad
     highest, lowest = [], []
     with torch.no_grad():
-        for part in rows.split(piece):
+        for part in rows.split(chunk):
             product = part[:, None] * bank  # (rows, K, P)
             highest.append(_place(product, "argmax") if learns else product.amax(-1))
             lowest.append(_place(product, "argmin") if learns else product.amin(-1))
@@ -110,7 +93,7 @@ def _extremes(pixels: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _place(product: Tensor, extreme: Literal["argmax", "argmin"]) -> Tensor:
-    """Return where along the last axis an extreme lies; numpy finds it sooner on the CPU."""
+    """Return the position of an extreme along the last axis; numpy is faster on the CPU."""
     if product.device.type == "cpu":
         return torch.from_numpy(getattr(product.numpy(), extreme)(-1))
     found: Tensor = getattr(product, extreme)(-1)
@@ -120,8 +103,8 @@ def _place(product: Tensor, extreme: Literal["argmax", "argmin"]) -> Tensor:
 class Scale(nn.Module):
     """One scale of `MultiScaleAttention`: dilated convolution, then attention to both grounds.
 
-    Background and foreground are weighed by ``alpha`` and ``beta``. Both start at 1, where the gate
-    between them cancels out and gets no gradient; the first step parts them.
+    ``alpha`` and ``beta`` are the weights of background and foreground. Both start at 1, where the
+    gate between them cancels out and has no gradient; after the first step they differ.
     """
 
     def __init__(self, channels: int, features: int, dilation: int) -> None:
@@ -142,18 +125,11 @@ class Scale(nn.Module):
 
 
 class MultiScaleAttention(nn.Module):
-    """Attention by frequency and place at full, half and quarter resolution (MFMSA).
+    """Frequency and spatial attention at full, half and quarter resolution (MFMSA).
 
-    Parameters
-    ----------
-    channels
-        In and out; a multiple of 32.
-    scales
-        Number of scales, each at half the resolution of the one before and with a wider dilation.
-    min_channels
-        A scale works on ``channels / 2**scale`` channels, but at least so many.
-    min_rows
-        A scale whose map would have fewer rows stays at full resolution.
+    Each scale has half the resolution of the one before, a larger dilation and ``channels /
+    2**scale`` channels, but at least ``min_channels``. A scale whose map would have fewer than
+    ``min_rows`` rows stays at full resolution. ``channels`` must be a multiple of 32.
     """
 
     def __init__(
@@ -172,7 +148,7 @@ class MultiScaleAttention(nn.Module):
         total = torch.zeros_like(maps)
         for number, scale in enumerate(self.scales):
             factor = 2**number
-            # The official code asks the rows alone; a narrow image would not survive the pool.
+            # The official code checks rows only, and fails for narrow images.
             small = min(height, width) // factor < self.min_rows
             view = maps if small or not number else F.avg_pool2d(maps, factor)
             total = total + resize(scale(view), (height, width))
@@ -180,13 +156,7 @@ class MultiScaleAttention(nn.Module):
 
 
 class Views(NamedTuple):
-    """Three views of one answer, each ``(N, K, H, W)`` logits.
-
-    Attributes
-    ----------
-    region, distance, boundary
-        Where the structure is, how deep inside it a pixel lies, where its edge runs.
-    """
+    """Logits ``(N, K, H, W)`` of the structure, of the distance to its edge, and of its edge."""
 
     region: Tensor
     distance: Tensor
@@ -194,11 +164,11 @@ class Views(NamedTuple):
 
 
 class CascadedHeads(nn.Module):
-    """Three heads that correct each other on the way up to full size (E-SDM).
+    """Three heads that correct each other on the way to full size (E-SDM).
 
-    Each of distance and boundary sees where the one before it answered yes; then boundary helps
-    distance and distance helps the region. What helps is added after a sigmoid, so that region and
-    distance carry an offset between 0 and 1; the official code trains and reads them as they are.
+    Distance is masked by region and boundary by distance; then boundary is added to distance and
+    distance to region, each after a sigmoid. Region and distance thus have an offset between 0 and
+    1; the official code trains and uses them so.
     """
 
     def __init__(self, channels: int, num_classes: int) -> None:
@@ -208,7 +178,7 @@ class CascadedHeads(nn.Module):
         self.boundary = nn.Conv2d(channels, num_classes, 1)
 
     def forward(self, maps: Tensor, size: tuple[int, int]) -> Views:
-        """Return the three views of ``(N, channels, h, w)`` at a size."""
+        """Return the three results for ``(N, channels, h, w)`` at a size."""
         region = self.region(maps)
         distance = self.distance(maps) * region.sigmoid()
         boundary = self.boundary(maps) * distance.sigmoid()

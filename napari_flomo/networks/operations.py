@@ -1,7 +1,7 @@
-"""Operations written one way for PyTorch and another for traced graphs.
+"""Operations implemented differently for PyTorch and for traced graphs.
 
-PyTorch passes over its maps once for each operation, so fused operations are faster. Other runtimes
-fuse by themselves, but only operations that they recognise, so a traced graph has plain ones.
+PyTorch reads its maps once for each operation, so fused operations are faster. Other runtimes fuse
+by themselves, but only operations that they recognise, so a traced graph has plain ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every network of the project returns."""
+"""The output of all networks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from torch import Tensor
 
 
 class Auxiliary(NamedTuple):
-    """A by-product of the forward pass that a loss may read.
+    """An auxiliary output for the loss.
 
-    Attributes
-    ----------
-    value
-        A tensor: logits ``(N, K, h, w)`` of an intermediate stage, or a scalar penalty.
-    kind
-        What it is: ``"logits"`` or ``"router_entropy"``.
-    stage
-        Decoder stage it belongs to, 1 (coarse) to 4 (fine); 0 for the whole network.
+    ``value`` holds logits ``(N, K, h, w)`` of an intermediate stage, or a scalar penalty; ``kind``
+    is ``"logits"``, ``"router_entropy"``, ``"distance"`` or ``"boundary"``; ``stage`` is the
+    decoder stage, 1 (coarse) to 4 (fine), or 0 for the whole network.
     """
 
     value: Tensor
@@ -35,10 +30,10 @@ class Output:
     logits
         ``(N, K, H, W)``, before sigmoid or softmax, at the size of the input.
     aux
-        By-products for the loss; empty at inference.
+        For the loss; empty at inference.
     maps
-        Named maps ``(N, 1, h, w)`` for people to look at, each at its own stage's resolution,
-        for example ``"stage3.entropy"``. They carry no gradient.
+        Maps ``(N, 1, h, w)`` for display by name, such as ``"stage3.entropy"``, at the resolution
+        of their stages and without gradient.
     """
 
     logits: Tensor

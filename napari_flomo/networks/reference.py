@@ -1,4 +1,4 @@
-"""Weights of the official Keras code, read into a network in reference form."""
+"""Load weights of the official Keras code into a network in reference form."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LEAVES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-"""Keras' name of a variable and ours."""
+"""Keras' names of variables, and PyTorch's."""
 
 
 def to_torch(array: np.ndarray, module: nn.Module) -> np.ndarray:
-    """Permute a Keras array to the layout of the PyTorch module it belongs to.
+    """Transpose a Keras array to the layout of the PyTorch module.
 
     Convolution kernels are ``(kh, kw, in, out)`` in Keras, depthwise kernels ``(kh, kw, C, 1)``,
     dense kernels ``(in, out)``.
@@ -47,8 +47,7 @@ def load_reference_weights(network: nn.Module, path: str | os.PathLike[str]) -> 
     FileNotFoundError
         If there is no such file.
     ValueError
-        If an array is missing, superfluous or of the wrong shape; the message names it. The
-        network is then left as it was.
+        If an array is missing, unknown or of the wrong shape; the network is then unchanged.
     """
     with np.load(Path(path), allow_pickle=False) as archive:
         load_reference_arrays(network, {name: archive[name] for name in archive.files})

@@ -13,7 +13,7 @@ from napari_flomo.networks.encoder import Encoder
 
 DEPTHS = (3, 4, 6, 3)
 EXPANSION = 4
-"""Channels of a bottleneck's output over those of its middle."""
+"""Ratio of the output channels of a bottleneck to its inner channels."""
 
 
 class SplitAttention(nn.Module):
@@ -33,13 +33,13 @@ class SplitAttention(nn.Module):
         first, second = F.relu(self.bn0(self.conv(maps))).chunk(2, 1)
         descriptor = (first + second).mean((-2, -1), keepdim=True)
         logits = self.fc2(F.relu(self.bn1(self.fc1(descriptor))))
-        # Of two, the softmax is the sigmoid of the difference.
+        # The softmax of two logits is the sigmoid of their difference.
         share = (logits[:, : first.shape[1]] - logits[:, first.shape[1] :]).sigmoid()
         return share * first + (1 - share) * second
 
 
 class _OneValueNorm(nn.BatchNorm2d):
-    """A batch norm that a lone image, which has no variance, does not break in training."""
+    """A batch norm that accepts a single value per channel in training."""
 
     def forward(self, maps: Tensor) -> Tensor:
         if self.training and maps.numel() == maps.shape[1]:
@@ -50,17 +50,10 @@ class _OneValueNorm(nn.BatchNorm2d):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut.
+    """1x1, 3x3 and 1x1 convolutions with a shortcut; the output has four times ``middle`` channels.
 
-    Parameters
-    ----------
-    channels, middle
-        Channels in, and of the 3x3 convolution; four times ``middle`` go out.
-    stride
-        1 or 2.
-    split
-        Whether the 3x3 convolution is a `SplitAttention`. Then strides are average pools, in the
-        block and in its shortcut.
+    With ``split`` the 3x3 convolution is a `SplitAttention`, and strides are average pools, in the
+    block and in its shortcut.
     """
 
     def __init__(self, channels: int, middle: int, stride: int, split: bool) -> None:
@@ -68,7 +61,7 @@ class Bottleneck(nn.Module):
         features = EXPANSION * middle
         self.conv1 = nn.Conv2d(channels, middle, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(middle)
-        # Of split attention nothing is left to normalise, and strides are pools.
+        # Split attention normalises by itself, and strides are pools.
         self.bn2: nn.Module = nn.Identity()
         self.act2: nn.Module = nn.Identity()
         self.pool: nn.Module = nn.Identity()
@@ -106,7 +99,7 @@ def _shortcut(channels: int, features: int, stride: int, pooled: bool) -> nn.Seq
 
 
 class ResNet50(Encoder):
-    """ResNet-50; five maps at strides 2, 4, 8, 16 and 32, the first before the max pool."""
+    """ResNet-50; five maps at strides 2 to 32, the first before the max pool."""
 
     channels = (64, 256, 512, 1024, 2048)
     stem = "conv1.weight"
@@ -126,7 +119,7 @@ class ResNet50(Encoder):
                 blocks.append(Bottleneck(channels, middle, stride, self.split))
                 channels = EXPANSION * middle
             setattr(self, f"layer{number + 1}", nn.Sequential(*blocks))
-        self.draw()
+        self.initialise()
 
     def _first(self, channels: int) -> nn.Module:
         return nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
@@ -143,7 +136,7 @@ class ResNet50(Encoder):
 
 
 class ResNeSt50(ResNet50):
-    """ResNeSt-50 with split attention; maps as `ResNet50`."""
+    """ResNeSt-50 with split attention; maps as in `ResNet50`."""
 
     stem = "conv1.0.weight"
     split = True

@@ -1,4 +1,4 @@
-"""Forward passes that differ from one another, for Monte Carlo estimates of uncertainty."""
+"""Stochastic forward passes, for Monte Carlo estimates of uncertainty."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from napari_flomo.networks.output import Output
 
 
 def can_sample(network: nn.Module) -> bool:
-    """Return True if a network has parts that `stochastic_forward` and `Draws` can let draw."""
+    """Return True if a network has Monte Carlo attention."""
     return bool(_parts(network))
 
 
 @contextmanager
 def stochastic_forward(network: nn.Module) -> Iterator[None]:
-    """Let a network in evaluation mode draw its Monte Carlo attention anew in each pass.
+    """Sample the Monte Carlo attention of a network in evaluation mode in each pass.
 
-    Norms and dropout stay in evaluation mode. Draws come from PyTorch's generator of the images'
-    device, so a seed repeats them. Afterwards the network is deterministic again.
+    Norms and dropout stay in evaluation mode. Samples come from PyTorch's generator of the images'
+    device, so seeds reproduce them. Afterwards the network is deterministic again.
 
     Parameters
     ----------
     network
-        FIAS, or one that holds its `MonteCarloAttention`.
+        FIAS, or a network that contains its `MonteCarloAttention`.
 
     Raises
     ------
     ValueError
-        If the network has no part that draws.
+        If the network has no Monte Carlo attention.
 
     Examples
     --------
@@ -52,31 +52,30 @@ def stochastic_forward(network: nn.Module) -> Iterator[None]:
 
 
 class Draws:
-    """Passes with fixed draws of the Monte Carlo attention, the same for every image.
+    """Passes with fixed samples of the Monte Carlo attention, the same for every image.
 
-    Each pass has another combination of grids: no draw is spent on an answer that is there
-    already. As the combinations depend on the seed alone, an image gets the same answers in any
-    batch. The passes are done by a twin that shares the network's weights: the network itself stays
-    deterministic, also for another thread that uses it.
+    Each pass uses another combination of grids. The combinations depend only on the seed, so an
+    image gives the same results in any batch. The passes run in a copy that shares the network's
+    weights: the network itself stays deterministic, also for other threads.
 
     Parameters
     ----------
     network
-        FIAS, or one that holds its `MonteCarloAttention`, in evaluation mode.
+        FIAS, or a network that contains its `MonteCarloAttention`, in evaluation mode.
     passes
-        How many combinations to draw, without putting any back.
+        Number of combinations, drawn without replacement.
     seed
-        Of the draws.
+        Of the random generator.
 
     Attributes
     ----------
     combinations
-        The index of each part's grid, for every pass.
+        The index of each module's grid, for every pass.
 
     Raises
     ------
     ValueError
-        If the network has no part that draws, or has fewer combinations than that.
+        If the network has no Monte Carlo attention, or fewer combinations than passes.
     """
 
     def __init__(self, network: nn.Module, passes: int, seed: int = 0) -> None:
@@ -95,15 +94,7 @@ class Draws:
         return len(self.combinations)
 
     def __call__(self, images: Tensor, number: int) -> Output:
-        """Return what the network says of some images in one pass.
-
-        Parameters
-        ----------
-        images
-            ``(N, channels, H, W)``.
-        number
-            Of the pass, from 0.
-        """
+        """Return the output of pass ``number`` for images ``(N, channels, H, W)``."""
         for part, grid in zip(_parts(self._twin), self.combinations[number], strict=True):
             part.drawn = grid
         output: Output = self._twin(images)
@@ -117,5 +108,5 @@ def _parts(network: nn.Module) -> list[MonteCarloAttention]:
 def _parts_of(network: nn.Module) -> list[MonteCarloAttention]:
     parts = _parts(network)
     if not parts:
-        raise ValueError("this network has no part that draws; FIAS has one")
+        raise ValueError("this network has no Monte Carlo attention; FIAS has one")
     return parts

@@ -12,19 +12,9 @@ Box = tuple[slice, slice]
 
 
 def box_of(images: NDArray[Any], margin: int = 0) -> Box:
-    """Return the smallest rows and columns that contain all nonzero pixels of all slices.
+    """Return the smallest box with all nonzero pixels of ``(slices, rows, columns)``, and a margin.
 
-    Parameters
-    ----------
-    images
-        ``(slices, rows, columns)``, booleans or integers that are not negative.
-    margin
-        Pixels to add on all sides, see `grown`.
-
-    Returns
-    -------
-    Box
-        Empty if all pixels are zero.
+    Empty if all pixels are zero. Negative values are not supported.
     """
     flat = images.max(0, initial=0) > 0
     rows, columns = (np.flatnonzero(flat.any(axis)) for axis in (1, 0))
@@ -35,17 +25,7 @@ def box_of(images: NDArray[Any], margin: int = 0) -> Box:
 
 
 def grown(box: Box, margin: int, shape: tuple[int, int]) -> Box:
-    """Return a box with a margin on all sides, clipped to the image.
-
-    Parameters
-    ----------
-    box
-        Rows and columns.
-    margin
-        How many pixels to add.
-    shape
-        Rows and columns of the image.
-    """
+    """Return a box with a margin in pixels on all sides, clipped to ``shape`` (rows, columns)."""
     rows, columns = (
         slice(max(0, side.start - margin), min(length, side.stop + margin))
         for side, length in zip(box, shape, strict=True)

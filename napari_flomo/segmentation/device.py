@@ -11,18 +11,10 @@ if TYPE_CHECKING:
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the device to compute on.
+    """Return the device to compute on; raise `FlomoError` if it does not exist here.
 
-    Parameters
-    ----------
-    device
-        ``"auto"``: the GPU if CUDA finds one, else the CPU. Otherwise any name that torch knows,
-        such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
-
-    Raises
-    ------
-    FlomoError
-        If the device does not exist here.
+    ``"auto"`` is the GPU if CUDA finds one, else the CPU; otherwise any name that torch knows, such
+    as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
     """
     import torch
 

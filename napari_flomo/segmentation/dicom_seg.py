@@ -153,19 +153,9 @@ def _check_codes(labels: Volume, card: ModelCard) -> None:
 def check_usable(
     image: Volume, card: ModelCard, images: PathLike, series: str | int | None = None
 ) -> None:
-    """Find out, before any labels are there, whether a DICOM Segmentation can be made of a series.
+    """Check, before there are any labels, whether a DICOM Segmentation can be made of a series.
 
-    Parameters
-    ----------
-    image
-        The series, as it was read.
-    card, images, series
-        As in `dicom_seg_files`.
-
-    Raises
-    ------
-    FlomoError
-        As `dicom_seg_files`.
+    Parameters and errors as in `dicom_seg_files`; ``image`` is the series as it was read.
     """
     axes = tuple(name for name in image.axes if name != "channels")
     empty = np.broadcast_to(np.uint8(0), tuple(map(image.length, axes)))

@@ -40,13 +40,7 @@ _ENHANCED_ONLY = (
 
 @dataclass
 class SourceImages:
-    """The images of a series, completed with missing attributes, consistent for all frames.
-
-    Parameters
-    ----------
-    series
-        The series.
-    """
+    """The images of a series, completed with missing attributes, consistent for all frames."""
 
     series: DicomSeries
     _fresh: dict[str, str] = field(default_factory=dict)
@@ -56,39 +50,32 @@ class SourceImages:
     _real: dict[str, _Reference] = field(default_factory=dict)
 
     def headers(self, frame: int) -> list[Dataset]:
-        """Return the headers of the slices of one frame.
+        """Return the headers of the slices of one frame; raise `FlomoError` if one has no position.
 
         Some anonymisers give every image its own frame of reference. Since the positions form an
         even stack, the first one is used for all.
-
-        Raises
-        ------
-        FlomoError
-            If an image has no position.
         """
         planes = self.series.planes[frame]
         indices = [plane.index for plane in planes]
         headers = [self._header(plane) for plane in planes]
         for header in headers:
             header.FrameOfReferenceUID = headers[0].FrameOfReferenceUID
-        told = [
-            (header.SOPInstanceUID, index) for header, index in zip(headers, indices, strict=True)
-        ]
-        unique = len(set(told)) == len(told)
+        uids = [header.SOPInstanceUID for header in headers]
+        unique = len(set(zip(uids, indices, strict=True))) == len(headers)
         one_series = len({header.SeriesInstanceUID for header in headers}) == 1
         if not unique:
             self._made_up.add("SOPInstanceUID")
         for header, index in zip(headers, indices, strict=True):
             if unique and index is None and one_series:
                 continue
-            stand_in = self._uid()
-            self._real[stand_in] = _Reference(
+            temporary = self._uid()
+            self._real[temporary] = _Reference(
                 str(header.SOPClassUID),
-                str(header.SOPInstanceUID) if unique else stand_in,
+                str(header.SOPInstanceUID) if unique else temporary,
                 str(header.SeriesInstanceUID),
                 None if index is None else index + 1,
             )
-            header.SOPInstanceUID = stand_in
+            header.SOPInstanceUID = temporary
             header.SeriesInstanceUID = headers[0].SeriesInstanceUID
             if index is not None:
                 header.SOPClassUID = _CLASSES.get(str(header.Modality), _CLASSES["MR"])
@@ -145,7 +132,7 @@ class SourceImages:
         return header
 
     def _complete(self, header: Dataset, path: Path) -> None:
-        """Add what is missing: empty where that is allowed, else made up."""
+        """Add missing attributes: empty ones where allowed, else new ones."""
         for keyword in MAY_BE_EMPTY:
             if keyword not in header:
                 setattr(header, keyword, "")
@@ -165,7 +152,7 @@ class SourceImages:
             header.SOPInstanceUID = named or self._shared("SOPInstanceUID", str(path))
 
     def _shared(self, keyword: str, of: str = "") -> str:
-        """Return a new UID, the same whenever it is asked for in this run."""
+        """Return a new UID, always the same for the same arguments."""
         self._made_up.add(keyword)
         return self._fresh.setdefault(f"{keyword} {of}", self._uid())
 
@@ -177,7 +164,7 @@ class SourceImages:
 
 @dataclass(frozen=True)
 class _Reference:
-    """An image as references name it; frames are counted from 1."""
+    """How references name an image; frames are counted from 1."""
 
     sop_class: str
     sop_uid: str
@@ -186,7 +173,7 @@ class _Reference:
 
 
 def _regroup(segmentation: Dataset, real: dict[str, _Reference]) -> None:
-    """Name the real series and images, each once."""
+    """List each of the real series and images once."""
     from pydicom import Dataset
 
     series: dict[str, dict[str, Dataset]] = {}
@@ -209,7 +196,7 @@ def _regroup(segmentation: Dataset, real: dict[str, _Reference]) -> None:
 
 
 def _read(path: Path) -> Dataset:
-    """Read a header without dates that are none: days and months are zeros in data for research."""
+    """Read a header and empty invalid dates, such as those with zeros as day and month."""
     import pydicom
     from pydicom.valuerep import DA, DT, TM
 
@@ -229,7 +216,7 @@ def _read(path: Path) -> Dataset:
 
 
 def _copy(whole: Dataset) -> Dataset:
-    """Return a header as that of a single image; items of sequences are shared with the whole."""
+    """Return the header of a single image; items of sequences are shared with the whole."""
     from pydicom import Dataset
 
     header = Dataset()
@@ -241,7 +228,7 @@ def _copy(whole: Dataset) -> Dataset:
 
 
 def _decimal(value: float) -> str:
-    """Return a number in the 16 characters that a decimal string may have."""
+    """Format a number in at most the 16 characters of a decimal string."""
     from pydicom.valuerep import format_number_as_ds
 
     return format_number_as_ds(float(value))

@@ -1,4 +1,4 @@
-"""Volumes and segmentations on their way between processes: arrays in files, the rest in JSON."""
+"""Exchange volumes and segmentations between processes: arrays in files, the rest in JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAP = "uncertainty-{}.npy"
 
 
 def pack_volume(folder: Path, volume: Volume) -> dict[str, Any]:
-    """Write the voxels to the folder and return the rest; the name of the image stays here."""
+    """Write the voxels to the folder and return the rest, without the name of the image."""
     _save(folder / _IMAGE, volume.data)
     geometry = volume.geometry
     return {
@@ -40,7 +40,7 @@ def pack_volume(folder: Path, volume: Volume) -> dict[str, Any]:
 
 
 def unpack_volume(folder: Path, packed: Mapping[str, Any]) -> Volume:
-    """Return the volume that `pack_volume` wrote; its voxels are mapped, not read."""
+    """Return the volume that `pack_volume` wrote; its voxels are memory-mapped."""
     spacing, origin = packed["spacing"], packed["origin"]
     geometry = Geometry(
         tuple(spacing), tuple(origin), tuple(packed["direction"]), packed["spacing_known"]
@@ -92,7 +92,7 @@ def unpack_segmentation(folder: Path, packed: Mapping[str, Any], volume: Volume)
 def _save(path: Path, array: NDArray[Any]) -> None:
     try:
         np.save(path, array, allow_pickle=False)
-    except OSError as error:  # numpy counts bytes where others say that the disk is full
+    except OSError as error:  # numpy's message is a number of bytes
         room = f"{array.nbytes / 1e6:.0f} MB"
         raise FlomoError(
             f"Not enough room for temporary files in {path.parents[1]}; free {room} there, or set "

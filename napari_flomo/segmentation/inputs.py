@@ -17,13 +17,8 @@ from napari_flomo.volumes import Volume, ask_for_axis
 def check_input(volume: Volume, card: ModelCard) -> None:
     """Raise a `FlomoError` unless the volume suits the model.
 
-    A single slice of a scanner is accepted as a stack; a photo is not.
-
-    Raises
-    ------
-    FlomoError
-        If kind, colours or missing spacing do not suit the card, or the slice axis of a stack is
-        ambiguous.
+    Kind, colours and spacing must suit the card, and the slice axis of a stack must be known. A
+    single slice of a scanner is accepted as a stack; a photo is not.
     """
     if "classes" in volume.axes:
         raise FlomoError("These are probabilities of classes, not an image; give the image itself.")
@@ -56,13 +51,7 @@ def check_input(volume: Volume, card: ModelCard) -> None:
 
 
 def chosen_indices(wanted: Iterable[int] | None, length: int, noun: str) -> list[int]:
-    """Return the indices to process, ascending and unique.
-
-    Raises
-    ------
-    FlomoError
-        If there are none, or one lies beyond the volume.
-    """
+    """Return the indices to process, ascending and unique; raise `FlomoError` for invalid ones."""
     if wanted is None:
         return list(range(length))
     indices = sorted({operator.index(index) for index in wanted})

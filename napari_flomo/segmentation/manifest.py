@@ -58,26 +58,9 @@ def run_manifest(
 ) -> dict[str, Any]:
     """Describe a finished run in plain JSON types.
 
-    Without paths, file names and patient data, so that it can accompany anonymised results.
-
-    Parameters
-    ----------
-    volume, card, device
-        The image, the model and the device.
-    engine
-        From `EngineRunner.report`.
-    frames, slices
-        Indices that were segmented.
-    batch
-        Slices that went through the network together.
-    maps
-        Names of the uncertainty maps.
-    mirrored
-        Whether probabilities are the mean over mirrored views.
-    postprocessed
-        Whether the card's postprocessing was applied.
-    stopwatch
-        The durations of the stages.
+    Contains no paths, file names and patient data, so that it can accompany anonymised results.
+    ``engine`` is from `EngineRunner.report`, ``frames`` and ``slices`` are the indices that were
+    segmented, ``batch`` the slices per pass.
     """
     import torch
 
@@ -91,11 +74,7 @@ def run_manifest(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "model": {
-            "name": card.name,
-            "card_sha256": card.card_hash,
-            "weights_sha256": card.sha256,
-        },
+        "model": {"name": card.name, "card_sha256": card.card_hash, "weights_sha256": card.sha256},
         "device": str(device),
         **gpu,
         "engine": dict(engine),

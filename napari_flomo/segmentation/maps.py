@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.segmentation.test_time import MIRRORED
+from napari_flomo.segmentation.tta import MIRRORED
 
 DEFAULT_MAPS = ("entropy",)
 """Maps that are computed by default."""
@@ -25,10 +25,10 @@ DRAWS = 16
 DRAWS_SEED = 0
 
 STAGES = (1, 2, 3, 4)
-"""Stages of the decoder of FLoMo-Net."""
+"""Decoder stages of FLoMo-Net."""
 
 COARSER = {f"stage{stage}": 2 ** (4 - stage) for stage in STAGES}
-"""Downsampling factor of each stage: 8 to 1."""
+"""Downsampling factor of each stage, 8 to 1."""
 
 FLOMO_NETWORKS = ("flomo-b0", "flomo-b1", "flomo-b2")
 DRAWING_NETWORKS = ("fias",)
@@ -46,21 +46,21 @@ class MapKind:
     name
         Its key in `Segmentation.uncertainty`.
     title, description
-        Name for users, and what a high value means.
+        For users.
     passes
         Passes of the network over each slice, including the one for the labels.
     networks
         The networks that have it; None for all.
     reads
-        Names in `napari_flomo.networks.Output.maps` whose mean it is; empty for maps that are
-        computed from probabilities.
+        The map is the mean of these names in `napari_flomo.networks.Output.maps`; empty for maps
+        that are computed from probabilities.
     stage
-        Stage of the decoder that it shows; None for all stages.
+        Decoder stage that it shows; None for all stages.
     over
         What differs between passes: the view of the slice, or the samples of the network. Empty for
         maps of one pass.
     shows
-        The statistic, see `napari_flomo.segmentation.test_time.PassStatistics`.
+        The statistic, see `napari_flomo.segmentation.tta.PassStatistics`.
     """
 
     name: str
@@ -78,94 +78,64 @@ class MapKind:
         return self.networks is None or network in self.networks
 
 
+_PROBABILITY_MAPS: tuple[tuple[str, str, Over, Shows, str], ...] = (
+    ("entropy", "Entropy", "", "entropy",
+     "Spread of the calibrated probability over the structures: 0 certain, 1 uniform."),
+    ("tta_entropy", "Entropy over views", "views", "entropy",
+     "Entropy of the mean probability over eight views of the slice (flipped, rotated, brighter, "
+     "darker): 0 certain, 1 uniform."),
+    ("mutual_information", "Mutual information", "views", "mutual_information",
+     "Disagreement of the eight views: entropy of their mean minus their mean entropy; 0 if all "
+     "agree, however uncertain each of them is."),
+    ("variance", "Variance over views", "views", "variance",
+     "Variance of the probabilities over the eight views, as a share of the largest possible one."),
+    ("mc_entropy", "Monte Carlo entropy", "draws", "entropy",
+     f"Entropy of the mean probability over {DRAWS} samples of the network's attention: 0 certain, "
+     "1 uniform."),
+    ("mc_mutual_information", "Monte Carlo mutual information", "draws", "mutual_information",
+     f"Disagreement of {DRAWS} samples of the network's attention: entropy of their mean minus "
+     "their mean entropy."),
+    ("mc_variance", "Monte Carlo variance", "draws", "variance",
+     f"Variance of the probabilities over {DRAWS} samples of the network's attention, as a share "
+     "of the largest possible one."),
+)  # fmt: skip
+"""Name, title, what differs between passes, statistic, description."""
+
+
 def _of_probabilities() -> list[MapKind]:
+    passes = {"": 1, "views": TEST_TIME_PASSES, "draws": 1 + DRAWS}
     return [
         MapKind(
-            "entropy",
-            "Entropy",
-            "How evenly the calibrated probability is spread over the structures: 0 all on one, "
-            "1 the same for each.",
-        ),
-        MapKind(
-            "tta_entropy",
-            "Entropy over views",
-            "Entropy of the mean probability over eight views of the slice (flipped, turned, "
-            "brighter, darker): 0 certain, 1 no idea.",
-            TEST_TIME_PASSES,
-            over="views",
-        ),
-        MapKind(
-            "mutual_information",
-            "Mutual information",
-            "How much the eight views contradict each other: entropy of their mean less their mean "
-            "entropy; 0 where all say the same, however unsure they are.",
-            TEST_TIME_PASSES,
-            over="views",
-            shows="mutual_information",
-        ),
-        MapKind(
-            "variance",
-            "Variance over views",
-            "How much the probabilities scatter over the eight views, as a share of the largest "
-            "possible variance.",
-            TEST_TIME_PASSES,
-            over="views",
-            shows="variance",
-        ),
-    ]
-
-
-def _of_draws() -> list[MapKind]:
-    """Return the maps of Monte Carlo attention."""
-
-    def kind(name: str, title: str, shows: Shows, description: str) -> MapKind:
-        return MapKind(
-            name, title, description, 1 + DRAWS, DRAWING_NETWORKS, over="draws", shows=shows
+            name,
+            title,
+            description,
+            passes[over],
+            DRAWING_NETWORKS if over == "draws" else None,
+            over=over,
+            shows=shows,
         )
-
-    return [
-        kind(
-            "mc_entropy",
-            "Monte Carlo entropy",
-            "entropy",
-            f"Entropy of the mean probability over {DRAWS} draws of the network's attention: 0 "
-            "certain, 1 no idea.",
-        ),
-        kind(
-            "mc_mutual_information",
-            "Monte Carlo mutual information",
-            "mutual_information",
-            f"How much {DRAWS} draws of the network's attention contradict each other: entropy of "
-            "their mean less their mean entropy.",
-        ),
-        kind(
-            "mc_variance",
-            "Monte Carlo variance",
-            "variance",
-            f"How much the probabilities scatter over {DRAWS} draws of the network's attention, as "
-            "a share of the largest possible variance.",
-        ),
+        for name, title, over, shows, description in _PROBABILITY_MAPS
     ]
 
 
 _NETWORK_MAPS = (
-    ("entropy", "entropy", "Network entropy", "Entropy over the features where skip and decoder "
-     "meet, as a share of its maximum; it is not about structures."),
-    ("cosine", "cosine", "Network disagreement", "One less the cosine between the features of skip "
-     "and decoder: 0 they agree, 1 they have nothing in common."),
-    ("correction", "corrective", "Corrective mask", "Where the network asked itself for a "
-     "correction: 0 nowhere, 1 in full."),
-    ("distrust", "trust", "Distrust mask", "Where the network did not let its features pass as "
-     "they were: 0 all passed, 1 none."),
+    ("entropy", "entropy", "Network entropy",
+     "Entropy of the features where skip and decoder are fused, as a share of its maximum."),
+    ("cosine", "cosine", "Network disagreement",
+     "One minus the cosine between the features of skip and decoder: 0 equal, 1 orthogonal."),
+    ("correction", "corrective", "Corrective mask",
+     "Where the network corrected its features: 0 nowhere, 1 fully."),
+    ("distrust", "trust", "Distrust mask",
+     "Where the network did not pass its features unchanged: 0 all passed, 1 none."),
 )  # fmt: skip
 """Name here, name in the network's output, title, description."""
 
 COMPLEMENTS = frozenset({"trust"})
-"""Outputs of the network that are high where it is certain; their map is 1 minus the output."""
+"""Outputs of the network that are high where it is certain; the map is 1 minus the output."""
 
 
 def _of_network() -> list[MapKind]:
-    """Return the network's own maps: for each the mean over all stages, then every stage."""
+    """Return the network's own maps: for each the mean of all stages, then every stage."""
     kinds = []
     for name, output, title, description in _NETWORK_MAPS:
         for stage in (None, *STAGES):
@@ -184,21 +154,14 @@ def _of_network() -> list[MapKind]:
     return kinds
 
 
-MAPS: Mapping[str, MapKind] = {
-    kind.name: kind for kind in _of_probabilities() + _of_draws() + _of_network()
-}
+MAPS: Mapping[str, MapKind] = {kind.name: kind for kind in _of_probabilities() + _of_network()}
 """All maps by name; ``docs/benchmarks/uncertainty.md`` compares how well they find errors."""
 
 
 def chosen_maps(names: Iterable[str]) -> tuple[MapKind, ...]:
-    """Return maps by name, each once, in the given order.
+    """Return maps by name, in the given order without duplicates; raise `FlomoError` if unknown.
 
     Whether the network provides its own maps is checked when it runs.
-
-    Raises
-    ------
-    FlomoError
-        If there is no such map.
     """
     kinds = []
     for name in dict.fromkeys(names):

@@ -27,7 +27,7 @@ _BASE = np.array([-1.0, 1.0, 1.0])
 
 @dataclass(frozen=True)
 class Reorientation:
-    """The transform from the axes of an image to those that the network sees, and back.
+    """The transform from the axes of an image to those of the network, and back.
 
     Attributes
     ----------
@@ -42,16 +42,11 @@ class Reorientation:
 
     @classmethod
     def of(cls, geometry: Geometry) -> Reorientation:
-        """Return the reorientation of a grid.
+        """Return the reorientation of a grid; only its directions matter.
 
         In a nearly axial plane columns run to the left and rows to the back of the patient, as in a
         usual axial image. In all others columns run downwards, as nearly as one of the two axes
         does, and rows to that side from which the slices run towards the base of the heart.
-
-        Parameters
-        ----------
-        geometry
-            Of the image; only its directions matter.
         """
         matrix = geometry.direction_matrix
         first, second, normal = (matrix[:, axis] for axis in range(3))
@@ -67,15 +62,7 @@ class Reorientation:
         return self == Reorientation()
 
     def array(self, data: NDArray[Any], first: int = 0) -> NDArray[Any]:
-        """Reorient an array; returns a view.
-
-        Parameters
-        ----------
-        data
-            The array.
-        first
-            Position of its slices; rows and columns follow.
-        """
+        """Reorient an array; returns a view. ``first`` is the position of the slices axis."""
         return self._reverse(transposed(data, self.order, first), first)
 
     def restore_array(self, data: NDArray[Any], first: int = 0) -> NDArray[Any]:
@@ -95,15 +82,7 @@ class Reorientation:
         return replace(volume, data=data, geometry=geometry, storage=(0, 1, 2), extra={})
 
     def slices(self, chosen: Sequence[int], count: int) -> list[int]:
-        """Return the indices of slices in the reoriented image.
-
-        Parameters
-        ----------
-        chosen
-            Their indices in the image.
-        count
-            Number of slices of the image.
-        """
+        """Return the indices of slices in the reoriented image, which has ``count`` slices."""
         return [count - 1 - index if self.reversed[0] else index for index in chosen]
 
     def segmentation(self, found: Segmentation, image: Volume) -> Segmentation:

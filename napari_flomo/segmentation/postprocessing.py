@@ -1,4 +1,4 @@
-"""Postprocessing of finished labels that a card may ask for."""
+"""Postprocessing of labels that a card may require."""
 
 from __future__ import annotations
 
@@ -11,28 +11,15 @@ from napari_flomo.segmentation.bounding_box import box_of
 
 
 def keep_largest_component(labels: NDArray[np.uint8], codes: Iterable[int]) -> NDArray[np.uint8]:
-    """Keep the largest connected component of every structure; others become background.
+    """Return ``(slices, rows, columns)`` with only the largest component of every structure.
 
     The largest is the one with the largest area as seen from the side: the sum over slices of the
     square root of its area in each. A part of a heart runs through several slices, whereas a false
     positive beyond the base lies in one or two and may have more voxels than a small ventricle at
-    end-systole. In a single slice the order is that of the voxels. Of two components of equal size
-    the first in the array stays.
+    end-systole. Of two components of equal size the first in the array stays.
 
     Voxels are connected over faces, edges and corners: across thick slices a thin wall may move
     sideways by more than its own width.
-
-    Parameters
-    ----------
-    labels
-        One frame ``(slices, rows, columns)``; not modified.
-    codes
-        Values of the structures.
-
-    Returns
-    -------
-    NDArray
-        Of the same shape, a new array.
     """
     kept = labels.copy()
     rows, columns = box_of(labels)
@@ -55,15 +42,7 @@ def keep_largest_component(labels: NDArray[np.uint8], codes: Iterable[int]) -> N
 
 
 def size_from_the_side(components: NDArray[np.intp], count: int) -> NDArray[np.float64]:
-    """Return how large each component is as seen from the side, in pixels, ``(count + 1,)``.
-
-    Parameters
-    ----------
-    components
-        ``(slices, rows, columns)``, numbered from 1; 0 is background.
-    count
-        Number of components.
-    """
+    """Return the size of each component as seen from the side, in pixels, ``(count + 1,)``."""
     areas = [np.bincount(one.ravel(), minlength=count + 1) for one in components]
     sizes: NDArray[np.float64] = np.sqrt(areas).sum(0)
     return sizes

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.manifest import StageTimer
 from napari_flomo.segmentation.maps import COARSER, COMPLEMENTS, DRAWS, DRAWS_SEED, MapKind
 from napari_flomo.segmentation.preprocessing import Plan, restore
-from napari_flomo.segmentation.test_time import MIRRORED, VIEWS, PassStatistics
+from napari_flomo.segmentation.tta import MIRRORED, VIEWS, PassStatistics
 
 if TYPE_CHECKING:
     import torch
@@ -26,32 +26,19 @@ if TYPE_CHECKING:
 class Prediction:
     """Prediction of some slices, on the native grid, on the CPU.
 
-    Attributes
-    ----------
-    probabilities
-        Calibrated probabilities of the plain pass, or their mean over mirrored views:
-        ``(slices, classes, rows, columns)``.
-    maps
-        By name, each ``(slices, rows, columns)``. Without entropy, which is computed from the
-        probabilities.
+    ``probabilities`` are calibrated, ``(slices, classes, rows, columns)``, of the plain pass or the
+    mean over mirrored views; ``maps`` are ``(slices, rows, columns)`` each, without the entropy.
     """
 
     probabilities: Tensor
     maps: dict[str, Tensor]
 
 
-class Forward(Protocol):
-    """Runs the network, such as a `napari_flomo.segmentation.engines.EngineRunner`."""
-
-    def __call__(self, images: Tensor, *, maps: bool = False) -> Any:
-        """Return an object with ``logits`` and, if requested, ``maps``."""
-
-
 def predict(
-    network: Forward,
+    network: Callable[..., Any],
     card: ModelCard,
-    images: Tensor,
     plan: Plan,
+    images: Tensor,
     *,
     kinds: Sequence[MapKind],
     watch: StageTimer,
@@ -64,28 +51,19 @@ def predict(
     Parameters
     ----------
     network
-        Runs on the device of the images.
-    card
-        Says how logits become probabilities.
+        Takes images and ``maps``, such as an `EngineRunner`; returns ``logits`` and ``maps``.
+    card, plan
+        The card of the network, and the plan of the image.
     images
-        ``(slices, channels, rows, columns)`` on the network's grid.
-    plan
-        The plan of the image.
-    kinds
-        The maps to compute.
+        ``(slices, channels, rows, columns)`` on the network's grid and device.
+    kinds, draws
+        The maps to compute, and `draws_for` them.
     watch
         Measures the stages.
     before_pass
         Called before each pass with its number, from 0; may raise to stop.
-    draws
-        From `draws_for` the same kinds.
     mirrored
         Whether probabilities are the mean over the slice and its mirror images.
-
-    Raises
-    ------
-    FlomoError
-        If the network does not return what a map needs.
     """
     before_pass(0)
     with _on_device(watch, images.device):
@@ -134,12 +112,8 @@ def as_probabilities(logits: Tensor, card: ModelCard) -> Tensor:
 def draws_for(kinds: Sequence[MapKind], network: nn.Module, model: str) -> Draws | None:
     """Return the Monte Carlo passes that the maps need; None if they need none.
 
-    They are run by the plain network, whichever engine runs the others.
-
-    Raises
-    ------
-    FlomoError
-        If the network has no such attention.
+    The plain network runs them, whichever engine runs the others. Raises `FlomoError` if the
+    network has no Monte Carlo attention.
     """
     asked = [kind.name for kind in kinds if kind.over == "draws"]
     if not asked:
@@ -157,12 +131,8 @@ def draws_for(kinds: Sequence[MapKind], network: nn.Module, model: str) -> Draws
 def network_maps(output: Any, kinds: Sequence[MapKind], model: str) -> dict[str, Tensor]:
     """Return the network's own maps, each ``(slices, 1, rows, columns)`` at the input's size.
 
-    The stages are resized one by one and then averaged.
-
-    Raises
-    ------
-    FlomoError
-        If the network does not return them.
+    The stages are resized one by one and then averaged. Raises `FlomoError` if the network does not
+    return them.
     """
     import torch
     import torch.nn.functional as F  # noqa: N812

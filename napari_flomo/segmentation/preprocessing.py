@@ -1,4 +1,4 @@
-"""Preprocessing to the grid of the network, and the way back.
+"""Preprocessing to the grid of the network, and its inverse.
 
 The model card determines all steps. Resampling keeps the extent of the image: its outer edges stay
 where they are and n pixels become m, so the inverse is exact and nothing shifts, even if the pixel
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SMALLEST_SIDE = 16
-"""Pixels. Fewer than this on the network's grid cannot show a structure: the spacing is wrong."""
+"""Pixels; with fewer on the network's grid, the spacing must be wrong."""
 
 LARGEST_SIDE = 4096
-"""Pixels. More than this on the network's grid is no image of a patient: the spacing is wrong."""
+"""Pixels; with more on the network's grid, the spacing must be wrong."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes and offsets of the preprocessing of a slice, which also determine the way back.
+    """Sizes and offsets of the preprocessing of a slice and its inverse.
 
     Attributes
     ----------
@@ -62,25 +62,12 @@ class Plan:
 
 
 def make_plan(
-    shape: tuple[int, int],
-    in_plane_spacing: tuple[float, float],
-    preprocessing: Preprocessing,
+    shape: tuple[int, int], in_plane_spacing: tuple[float, float], preprocessing: Preprocessing
 ) -> Plan:
-    """Plan the preprocessing of an image.
+    """Plan the preprocessing of an image; raise `FlomoError` if the spacing makes no sense.
 
-    Parameters
-    ----------
-    shape
-        Rows and columns.
-    in_plane_spacing
-        Step between rows and step between columns, in mm.
-    preprocessing
-        The card's rule.
-
-    Raises
-    ------
-    FlomoError
-        If the resampled image would be absurdly small or large.
+    ``shape`` is rows and columns, ``in_plane_spacing`` the step between rows and the step between
+    columns, in mm.
     """
     rows, columns = shape
     resampled = (rows, columns)
@@ -141,20 +128,9 @@ def intensity_window(array: NDArray[Any], rule: IntensityRule) -> tuple[float, f
 def to_network(slices: NDArray[Any], window: tuple[float, float], plan: Plan) -> Tensor:
     """Resample and crop slices to the network's grid, with intensities between 0 and 1.
 
-    Parameters
-    ----------
-    slices
-        ``(slices, rows, columns)`` or, with colours, ``(slices, rows, columns, channels)``.
-    window
-        Intensities that become 0 and 1; values outside are clipped. A constant image becomes 0.
-    plan
-        From `make_plan`.
-
-    Returns
-    -------
-    Tensor
-        Float32 ``(slices, channels, rows, columns)`` on the CPU. Pixels
-        outside the image are 0.
+    ``(slices, rows, columns)``, or with colours ``(slices, rows, columns, channels)``, become
+    float32 ``(slices, channels, rows, columns)``, 0 outside the image. ``window`` becomes 0 to 1,
+    values outside are clipped; a constant image becomes 0.
     """
     import torch
     import torch.nn.functional as F  # noqa: N812
@@ -178,25 +154,10 @@ def network_input(
     plan: Plan,
     neighbours: int,
 ) -> Tensor:
-    """Return slices of a stack on the network's grid, each with its neighbours.
+    """Return the ``chosen`` slices of a frame on the network's grid, each with its neighbours.
 
-    Parameters
-    ----------
-    array
-        All slices of the frame, as `to_network` takes them; without colours if ``neighbours`` is
-        not 0.
-    chosen
-        Indices of the slices.
-    window, plan
-        As for `to_network`.
-    neighbours
-        Slices above and below each, see `Preprocessing`.
-
-    Returns
-    -------
-    Tensor
-        Float32 ``(chosen, channels, rows, columns)`` on the CPU. With neighbours the channels are
-        slices in the order of the stack, the chosen one in the middle.
+    Takes what `to_network` takes and returns ``(chosen, channels, rows, columns)``. With neighbours
+    the channels are slices in the order of the stack, the chosen one in the middle.
     """
     import torch
 

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BLOCK = 32
-"""Rows of a block. Smaller blocks mean many small products, larger ones many zeros."""
+"""Rows of a block: smaller blocks mean more products, larger ones more zeros."""
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Interpolate ``(N, C, rows, columns)`` to another size with the same extent.
 
-    The outer edges of the image stay where they are. If pixels grow along either axis, antialiasing
-    is used.
+    The outer edges of the image stay where they are. Antialiased if pixels grow along either axis.
     """
     import torch.nn.functional as F  # noqa: N812
 
@@ -41,14 +40,14 @@ class Axis:
     Attributes
     ----------
     stretch
-        The pixels before resampling that have influence.
+        The input pixels that have influence.
     reach
-        The pixels after resampling that depend on the stretch.
+        The output pixels that depend on the stretch.
     taps
-        The pixels before resampling that ``reach`` depends on: the stretch and its neighbours.
+        The input pixels that ``reach`` depends on: the stretch and its neighbours.
     blocks
         Consecutive parts of ``reach``: input pixels, counted from the first of ``taps``, and their
-        weights ``(pixels after, pixels before)``.
+        weights ``(output pixels, input pixels)``.
     """
 
     stretch: slice
@@ -71,14 +70,7 @@ class Axis:
 def make_axis(before: int, after: int, smooth: bool, start: int, stop: int) -> Axis:
     """Return the resampling of the pixels ``start`` to ``stop`` of an axis.
 
-    Parameters
-    ----------
-    before, after
-        Length of the whole axis, before and after resampling.
-    smooth
-        Whether to use antialiasing.
-    start, stop
-        The stretch, within the axis.
+    ``before`` and ``after`` are the lengths of the whole axis; ``smooth`` turns antialiasing on.
     """
     import torch
 
@@ -104,7 +96,7 @@ def make_axis(before: int, after: int, smooth: bool, start: int, stop: int) -> A
 
 
 def _reached(before: int, after: int, start: int, stop: int) -> slice:
-    """Return the pixels after resampling that may depend on a stretch before."""
+    """Return the output pixels that may depend on a stretch of the input."""
     support = max(1.0, before / after)
     low = (start - support) * after / before
     high = (stop + support) * after / before
@@ -112,9 +104,9 @@ def _reached(before: int, after: int, start: int, stop: int) -> slice:
 
 
 def _weights(before: int, after: int, smooth: bool, low: int, high: int) -> Tensor:
-    """Return the weights of the pixels ``low`` to ``high`` for every pixel after resampling.
+    """Return the weights of the input pixels ``low`` to ``high`` for every output pixel.
 
-    They are the response of torch to single bright pixels, so both methods agree.
+    They are torch's response to single bright pixels, so both methods agree.
     """
     import torch
     import torch.nn.functional as F  # noqa: N812
@@ -129,20 +121,7 @@ def _weights(before: int, after: int, smooth: bool, low: int, high: int) -> Tens
 
 
 def resample(images: Tensor, rows: Axis, columns: Axis) -> Tensor:
-    """Resample along both axes.
-
-    Parameters
-    ----------
-    images
-        ``(N, C, rows, columns)``, the taps of both axes, contiguous.
-    rows, columns
-        From `make_axis`.
-
-    Returns
-    -------
-    Tensor
-        ``(N, C, rows, columns)``, the reach of both axes.
-    """
+    """Resample ``(N, C, rows, columns)``, the taps of both axes, to the reach of both axes."""
     import torch
 
     tall = [weights.to(images) @ images[:, :, taps] for taps, weights in rows.blocks]

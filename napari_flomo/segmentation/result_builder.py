@@ -13,9 +13,13 @@ from napari_flomo.segmentation.bounding_box import grown
 from napari_flomo.segmentation.postprocessing import keep_largest_component
 from napari_flomo.segmentation.prediction import Prediction
 from napari_flomo.segmentation.preprocessing import Plan, reach
-from napari_flomo.segmentation.scores import PLAUSIBLE, Scores, structure_probability
+from napari_flomo.segmentation.scores import (
+    PLAUSIBLE,
+    Scores,
+    predictive_entropy,
+    structure_probability,
+)
 from napari_flomo.segmentation.segmentation import Segmentation
-from napari_flomo.segmentation.uncertainty import predictive_entropy
 from napari_flomo.volumes import Volume
 
 if TYPE_CHECKING:
@@ -25,18 +29,7 @@ if TYPE_CHECKING:
 class ResultBuilder:
     """Collects predictions and returns a `Segmentation`.
 
-    Parameters
-    ----------
-    volume
-        The image.
-    card
-        Of the model.
-    keep
-        Whether to keep the probabilities.
-    maps
-        Names of the maps to keep.
-    plan
-        From `make_plan` of the volume.
+    ``keep`` says whether to keep the probabilities, ``maps`` which uncertainty maps.
     """
 
     def __init__(

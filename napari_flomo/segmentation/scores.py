@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,15 +70,9 @@ class Scores:
     def empty(cls, frames: int, slices: int, card: ModelCard) -> Scores:
         """Return scores filled with NaN."""
         codes = tuple(label.code for label in card.labels[1:])
-        whole, single = (frames, slices), (len(codes), frames, slices)
-        return cls(
-            np.full(whole, np.nan, np.float32),
-            np.full(whole, np.nan, np.float32),
-            np.full(whole, np.nan, np.float32),
-            codes,
-            np.full(single, np.nan, np.float32),
-            np.full(single, np.nan, np.float32),
-        )
+        whole = np.full((3, frames, slices), np.nan, np.float32)
+        single = np.full((2, len(codes), frames, slices), np.nan, np.float32)
+        return cls(whole[0], whole[1], whole[2], codes, single[0], single[1])
 
     def put(
         self,
@@ -91,18 +85,10 @@ class Scores:
         card: ModelCard,
         geometry: Geometry,
     ) -> None:
-        """Score some slices.
+        """Score some slices of a frame.
 
-        Parameters
-        ----------
-        frame, slices
-            Their frame and their indices.
-        labels, entropy
-            ``(slices, rows, columns)``, see `slice_uncertainty`.
-        probabilities
-            ``(slices, classes, rows, columns)`` in the order of ``card.classes``.
-        card, geometry
-            Of the model and of the image.
+        ``labels`` and ``entropy`` are ``(slices, rows, columns)``, ``probabilities``
+        ``(slices, classes, rows, columns)`` in the order of ``card.classes``.
         """
         import torch
 
@@ -148,20 +134,12 @@ class Scores:
         """Return the expected number of wrong voxels, ``(frames, slices)``.
 
         In a review queue over many images this order finds the most wrong voxels.
-
-        Parameters
-        ----------
-        geometry
-            Of the image.
         """
         voxels: Floats = self.expected_error_ml / np.float32(_voxel_size(geometry))
         return voxels
 
     def least_expected_dice(self) -> Floats:
-        """Return the smallest expected Dice of a structure, ``(frames, slices)``.
-
-        NaN where no structure is found or expected.
-        """
+        """Return the smallest expected Dice of all structures, ``(frames, slices)``, or NaN."""
         known = np.isfinite(self.expected_dice)
         least = np.where(known, self.expected_dice, np.inf).min(0, initial=np.inf)
         return np.where(known.any(0), least, np.nan).astype(np.float32)
@@ -170,12 +148,7 @@ class Scores:
 def structure_probability(probabilities: Tensor, card: ModelCard) -> Floats:
     """Return the probability of any structure, without the axis of classes.
 
-    Parameters
-    ----------
-    probabilities
-        ``(slices, classes, rows, columns)``, or of some pixels ``(pixels, classes)``.
-    card
-        Says what the classes are.
+    ``probabilities`` are ``(slices, classes, rows, columns)``, or ``(pixels, classes)``.
     """
     if card.activation == "softmax":
         background: Floats = probabilities[:, 0].numpy()
@@ -201,13 +174,12 @@ def slice_uncertainty(
     labels: NDArray[np.uint8],
     in_plane_spacing: tuple[float, float],
 ) -> Floats:
-    """Score slices by the width of the uncertain band around their contours.
+    """Score slices by the width of the uncertain band around their contours; high is uncertain.
 
     Entropy summed over the pixels where a structure is plausible, as an area, divided by the length
     of the boundaries between labels: the mean width, in mm, of a band of full uncertainty along
-    them. Dividing by the length keeps a large ventricle from looking more uncertain than a small
-    one. A sharp contour scores about a pixel's width, a blob that was nearly called a structure
-    scores by its area over 30 mm.
+    them. Without the division, large ventricles would score higher than small ones. A sharp contour
+    scores about a pixel's width; a region that is nearly labelled scores its area over 30 mm.
 
     Parameters
     ----------
@@ -218,11 +190,6 @@ def slice_uncertainty(
         ``(slices, rows, columns)``.
     in_plane_spacing
         Step between rows and step between columns, in mm.
-
-    Returns
-    -------
-    ndarray
-        One score per slice, 0 or more; high is uncertain.
     """
     row_step, column_step = in_plane_spacing
     rows, columns = box_of(labels, margin=1)
@@ -243,7 +210,7 @@ def expected_dice(
 
     Twice the probability inside the mask, divided by the area of the mask plus the total
     probability: the ratio of expectations, which is close to the expected ratio for more than a few
-    pixels.
+    pixels. NaN where the mask is empty and less than one pixel is expected.
 
     Parameters
     ----------
@@ -253,11 +220,6 @@ def expected_dice(
         Calibrated probability of its structure, summed over the mask.
     whole
         The same, summed over the mask and all pixels that reach `PLAUSIBLE`.
-
-    Returns
-    -------
-    ndarray
-        One value per slice; NaN where the mask is empty and less than one pixel is expected.
     """
     something = (area > 0) | (whole >= 1)
     result = np.full(len(area), np.nan)
@@ -276,3 +238,33 @@ def _binary_entropy(probability: Floats) -> Floats:
     p = np.clip(probability, 1e-7, 1 - 1e-7)
     result: Floats = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
     return result
+
+
+def predictive_entropy(probabilities: Tensor, activation: Literal["softmax", "sigmoid"]) -> Tensor:
+    """Return the entropy of each pixel's prediction, 0 (certain) to 1 (uniform).
+
+    ``(slices, classes, rows, columns)`` become ``(slices, rows, columns)``. With softmax: the
+    entropy over the classes divided by its maximum, the logarithm of their number. With sigmoid:
+    the mean over the classes of their binary entropy in bits.
+    """
+    import torch
+
+    total = probabilities.new_zeros((len(probabilities), *probabilities.shape[2:]))
+    # Image by image, so that intermediate results stay in the cache.
+    scratch = torch.empty_like(total[:1])
+    for one, classes in zip(total.split(1), probabilities.split(1), strict=True):
+        for p in classes.unbind(1):
+            _add_term(one, p, scratch)
+            if activation == "sigmoid":
+                _add_term(one, 1 - p, scratch)
+    classes = probabilities.shape[1]
+    largest = math.log(classes) if activation == "softmax" else classes * math.log(2)
+    return total.div_(largest).clamp_(0, 1)
+
+
+def _add_term(total: Tensor, p: Tensor, scratch: Tensor) -> None:
+    """Add -p log p, 0 for p = 0; several times faster than ``torch.special.entr``."""
+    import torch
+
+    torch.clamp_min(p, 1e-30, out=scratch)
+    total.addcmul_(scratch.log_(), p, value=-1)

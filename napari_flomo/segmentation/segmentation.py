@@ -65,12 +65,11 @@ class Segmentation:
 
         Parameters
         ----------
-        labels, probabilities
-            Image files, format by suffix. Classes lie along the last axis of a NIfTI file.
-        uncertainty
-            Image file for the entropy.
+        labels, probabilities, uncertainty
+            Image files, format by suffix; ``uncertainty`` is the entropy. Classes lie along the
+            last axis of a NIfTI file.
         maps
-            Image files for other maps, by name.
+            Image files for other uncertainty maps, by name.
         others
             Further files to write with them, such as those of `dicom_seg_files`.
 

@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.errors import Cancelled, FlomoError, out_of_memory
 from napari_flomo.models import ModelCard, load_network
 from napari_flomo.progress import Progress, ProgressCallback
 from napari_flomo.segmentation.device import choose_device
-from napari_flomo.segmentation.engines import EngineRunner, chosen_engine, out_of_memory
+from napari_flomo.segmentation.engines import EngineRunner, chosen_engine
 from napari_flomo.segmentation.inputs import check_input, chosen_indices, with_channels
 from napari_flomo.segmentation.manifest import StageTimer, run_manifest
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, chosen_maps, passes_of
 from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.segmentation.prediction import draws_for, predict
-from napari_flomo.segmentation.preprocessing import (
-    Plan,
-    intensity_window,
-    make_plan,
-    network_input,
-)
+from napari_flomo.segmentation.preprocessing import Plan, intensity_window, make_plan, network_input
 from napari_flomo.segmentation.result_builder import ResultBuilder
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.volumes import Volume
@@ -37,7 +33,7 @@ CPU_PIXELS = 2 * 256 * 256
 GPU_PIXELS = 64 * 256 * 256
 
 MAX_RUNNERS = 4
-"""Image sizes whose engines stay in memory; without a crop every volume may have its own size."""
+"""Image sizes whose engines stay in memory; without a crop every volume may have another size."""
 
 
 class Segmenter:
@@ -52,9 +48,8 @@ class Segmenter:
     device
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
     engine
-        One of `napari_flomo.segmentation.engines.CHOICES`. The default is the plain network;
-        `from_pretrained` uses ``"auto"``. Every other engine works on a copy of the network and is
-        not affected by later training.
+        One of `napari_flomo.segmentation.engines.CHOICES`; the default is the plain network. All
+        other engines work on a copy, which later training does not change.
 
     Examples
     --------
@@ -190,6 +185,9 @@ class Segmenter:
         runner = self._runner(plan.network)
         by_engine = passes - (0 if draws is None else len(draws))
         runner.expect(len(chosen_frames) * len(chosen_slices) * by_engine, steps.check)
+        run = partial(
+            predict, runner, card, plan, kinds=kinds, watch=watch, draws=draws, mirrored=mirrored
+        )
         usual, batch = self._first_batch(plan), 0
         most = len(chosen_slices)
         with torch.inference_mode():
@@ -207,17 +205,7 @@ class Segmenter:
                             images = network_input(
                                 pixels, now, window, plan, card.preprocessing.neighbours
                             ).to(self.device, memory_format=torch.channels_last)
-                        prediction = predict(
-                            runner,
-                            card,
-                            images,
-                            plan,
-                            kinds=kinds,
-                            watch=watch,
-                            before_pass=steps.within(len(now)),
-                            draws=draws,
-                            mirrored=mirrored,
-                        )
+                        prediction = run(images, before_pass=steps.within(len(now)))
                     except Exception as error:
                         if not out_of_memory(error):
                             raise
@@ -257,8 +245,8 @@ class Segmenter:
     def find_fastest_engine(self) -> None:
         """Find the fastest engine for the sizes segmented so far, unless it is known.
 
-        Takes seconds, so call it when the program is idle; may be called in another thread. Does
-        nothing unless the engine is ``"auto"`` or ``"fastest"``.
+        Takes seconds, so call it when the program is idle; another thread may. Does nothing unless
+        the engine is ``"auto"`` or ``"fastest"``.
         """
         for runner in list(self._runners.values()):
             runner.find_fastest()
@@ -304,10 +292,7 @@ class _ProgressSteps:
     """Counts passes over slices, reports progress and checks for cancellation."""
 
     def __init__(
-        self,
-        total: int,
-        progress: ProgressCallback | None,
-        cancelled: Callable[[], bool] | None,
+        self, total: int, progress: ProgressCallback | None, cancelled: Callable[[], bool] | None
     ) -> None:
         self._total, self._done, self._told = total, 0, -1
         self._progress, self._cancelled = progress, cancelled

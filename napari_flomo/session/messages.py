@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from napari_flomo.corrections import Replay, UnfinishedJournal
 from napari_flomo.jobs import Problem, Progress
-from napari_flomo.measures import agreement_of
+from napari_flomo.measures import agreement_limits
 from napari_flomo.models import ModelCard, ModelState
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.overwrite import Overwritten
@@ -265,7 +265,7 @@ def restored_text(found: Replay) -> str:
 
 def agreement_text(card: ModelCard) -> str:
     """Describe limits of agreement of a model's EF with a reader; empty if not measured."""
-    found = {side: agreement_of(card, f"{side} ventricle", "EF") for side in ("left", "right")}
+    found = {side: agreement_limits(card, f"{side} ventricle", "EF") for side in ("left", "right")}
     known = {side: one for side, one in found.items() if one is not None}
     if not known:
         return ""

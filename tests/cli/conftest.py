@@ -1,4 +1,4 @@
-"""A small model with random weights and images on disk, for whole runs of ``flomo segment``."""
+"""A small model with random weights, and images, for runs of ``flomo segment``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flomo corrections``: one sentence for people, JSON for programs, exit codes for scripts."""
+"""``flomo corrections``: text, JSON, exit codes."""
 
 from __future__ import annotations
 
@@ -107,17 +107,14 @@ def test_export_import_remove(
     [
         (("list", "--store", "nowhere"), "not a store"),
         (("show", "0123456789abcdef"), "no correction"),
-        (("show", "../.."), "no id"),
+        (("show", "../.."), "is not the id of a correction"),
         (("export", "x", "--format", "bids", "--state", "draft"), "nothing to export"),
         (("import", "nowhere"), "nothing to import"),
     ],
 )
 @pytest.mark.usefixtures("store", "elsewhere")
-def test_refusals_are_one_sentence(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    sentence: str,
+def test_errors_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
 ) -> None:
     out, err = run(capsys, *arguments, code=2)
     assert out == ""
@@ -128,6 +125,6 @@ def test_refusals_are_one_sentence(
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_refused_import_makes_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_import_creates_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing to import" in run(capsys, "import", tmp_path, code=2)[1]
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""DICOM segmentations from the command line, on synthetic and on real series."""
+"""DICOM segmentations on the command line, of synthetic and real series."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def masks(path: Path, images: Path, frame: int = 0) -> np.ndarray:
     )
 
 
-def test_with_the_labels_of_a_run(
-    series: Path, model: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_segment_with_dicom_seg(series: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "out"
     out.mkdir()
     arguments = [series, "-o", out / "l.nii.gz", "--model", model, "--dicom-seg", out / "l.dcm"]
@@ -58,7 +56,7 @@ def test_with_the_labels_of_a_run(
     assert np.array_equal(masks(path, series, 1), wanted)
 
 
-def test_of_corrected_labels(series: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_corrected_labels(series: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     labels = tmp_path / "l.nii.gz"
     assert flomo("segment", series, "-o", labels, "--model", model, "-q") == 0
     arguments = [labels, "--images", series, "--model", model, "-o", tmp_path / "c.dcm"]
@@ -78,7 +76,7 @@ def test_of_corrected_labels(series: Path, model: Path, tmp_path: Path, capsys: 
     assert {one.SegmentAlgorithmType for one in segments} == {"AUTOMATIC"}
 
 
-def test_a_wrong_name_is_found_out_before_anything_is_computed(
+def test_file_name_is_checked_first(
     series: Path, model: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Segmenter, "segment", None)
@@ -89,7 +87,7 @@ def test_a_wrong_name_is_found_out_before_anything_is_computed(
         assert complaint in capsys.readouterr().err
 
 
-def test_an_image_that_is_no_series(
+def test_not_a_dicom_series(
     stack: Path, model: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Segmenter, "segment", None)

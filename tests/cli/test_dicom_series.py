@@ -1,4 +1,4 @@
-"""DICOM series on the command line: which is meant, and what is said of it."""
+"""DICOM series on the command line: choice and notes."""
 
 from __future__ import annotations
 
@@ -49,15 +49,8 @@ def flomo(*arguments: object) -> int:
         ("_clean/cine/IM0004.dcm", 3, "one of 9 of its series"),
     ],
 )
-def test_what_was_decided_is_said(
-    cases: Path,
-    model: Path,
-    tmp_path: Path,
-    capsys: Capture,
-    place: str,
-    *,
-    frames: int,
-    note: str,
+def test_notes(
+    cases: Path, model: Path, tmp_path: Path, capsys: Capture, place: str, *, frames: int, note: str
 ) -> None:
     out = tmp_path / "l.nii.gz"
     flags = ["--model", model, "--device", "cpu", "--json", "-q", "--frames", 0, "--slices", 1]
@@ -73,9 +66,7 @@ def test_what_was_decided_is_said(
     assert labels.geometry.same_space(image.geometry, 1e-4)
 
 
-def test_a_series_by_number_description_or_uid(
-    two: Path, model: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_choose_series(two: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "l.nii.gz"
     flags = ["-o", out, "--model", model, "--device", "cpu", "-q", "--slices", 1]
     assert flomo("segment", two, *flags) == 2
@@ -91,7 +82,7 @@ def test_a_series_by_number_description_or_uid(
     assert "no series 6" in capsys.readouterr().err
 
 
-def test_many_studies_with_a_series(
+def test_segment_many_with_series(
     two: Path, cases: Path, model: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -108,7 +99,7 @@ def test_many_studies_with_a_series(
     assert "begun with static sa of DICOM folders" in capsys.readouterr().err
 
 
-def test_a_stripped_series_as_a_segmentation(
+def test_dicom_seg_of_a_stripped_series(
     cases: Path, model: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     pytest.importorskip("highdicom", reason="highdicom is not installed")

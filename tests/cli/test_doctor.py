@@ -1,4 +1,4 @@
-"""``flomo doctor``: true findings, and every problem with what to do about it."""
+"""``flomo doctor``: findings and problems."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def findings(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict]:
 
 @pytest.fixture
 def one_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shelf with the default model in good order."""
+    """Only the default model, intact."""
     name = examination.DEFAULT_MODEL
     monkeypatch.setattr(models, "available", lambda: [name])
     monkeypatch.setattr(models, "locate", lambda name: Path("shelf") / name)

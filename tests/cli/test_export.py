@@ -1,4 +1,4 @@
-"""``flomo export``: a stranger with the folder alone gets what `Segmenter` gets."""
+"""``flomo export``: the exported folder is enough to reproduce the labels."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def run_openvino(graph: Path, images: NDArray[np.float32]) -> Any:
     return import_openvino().Core().compile_model(graph, "CPU", exact)({"image": images})["logits"]
 
 
-def as_a_stranger(notes: Any, run: Callable[..., Any], image: NDArray[Any]) -> NDArray[Any]:
-    """Do what ``preprocessing.json`` says, on slices that have the right pixel size already."""
+def follow_the_notes(notes: Any, run: Callable[..., Any], image: NDArray[Any]) -> NDArray[Any]:
+    """Follow ``preprocessing.json``, for slices that have the right pixel size."""
     intensity, resample, crop = notes["before"]
     assert resample["pixel_mm"] == 1.5
     low, high = np.percentile(image, (intensity["low_percentile"], intensity["high_percentile"]))
@@ -112,7 +112,7 @@ GRAPHS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 
 @pytest.mark.parametrize("form", GRAPHS)
-def test_a_stranger_gets_the_same_labels(
+def test_exported_graph_gives_the_same_labels(
     form: str,
     model: Path,
     tmp_path: Path,
@@ -138,12 +138,12 @@ def test_a_stranger_gets_the_same_labels(
 
     volume = make_heart(slices=3, size=70)
     ours = Segmenter.from_pretrained(model, "cpu", engine="eager").segment(volume).labels.data
-    theirs = as_a_stranger(notes, lambda images: run(out / graph, images), volume.data)
+    theirs = follow_the_notes(notes, lambda images: run(out / graph, images), volume.data)
     assert len(np.unique(ours)) > 1
     assert (ours == theirs).all()
 
 
-def test_a_size_of_ones_own(make_model: Callable[..., Path], tmp_path: Path, capsys: Any) -> None:
+def test_size_option(make_model: Callable[..., Path], tmp_path: Path, capsys: Any) -> None:
     need("onnx")
     model, out = make_model(None), tmp_path / "out"
     command = ["export", str(model), "--format", "onnx", "--out", str(out)]
@@ -161,14 +161,14 @@ def test_a_size_of_ones_own(make_model: Callable[..., Path], tmp_path: Path, cap
     )
 
 
-def test_a_size_that_the_card_forbids(model: Path, tmp_path: Path, capsys: Any) -> None:
+def test_size_contradicts_the_card(model: Path, tmp_path: Path, capsys: Any) -> None:
     need("onnx")
     command = ["export", str(model), "--format", "onnx", "--out", str(tmp_path / "out")]
     assert cli.main([*command, "--size", "64", "64"]) == 2
     assert "sees 48 x 48 pixels" in capsys.readouterr().err
 
 
-def test_a_folder_in_use(model: Path, tmp_path: Path, capsys: Any) -> None:
+def test_folder_is_not_empty(model: Path, tmp_path: Path, capsys: Any) -> None:
     need("onnx")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
@@ -178,7 +178,7 @@ def test_a_folder_in_use(model: Path, tmp_path: Path, capsys: Any) -> None:
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
-def test_a_graph_that_says_something_else_is_not_written(
+def test_wrong_graph_is_not_written(
     model: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need("onnx")

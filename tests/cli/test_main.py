@@ -1,4 +1,4 @@
-"""Every way a run can end: exit code, one sentence on stderr, nothing on stdout."""
+"""Exit codes and error messages of the command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OutOfMemoryError(RuntimeError):
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (FlomoError("It is broken; mend it."), 2, "flomo: It is broken; mend it."),
+        (FlomoError("It is broken; fix it."), 2, "flomo: It is broken; fix it."),
         (Cancelled(), 130, "flomo: Interrupted; no partial file was left."),
         (KeyboardInterrupt(), 130, "flomo: Interrupted; no partial file was left."),
         (MemoryError(), 2, "flomo: Not enough memory; close other programs"),
@@ -115,7 +115,7 @@ def test_module_is_the_command(run_python: Run) -> None:
     assert (result.returncode, result.stdout) == (0, f"flomo {__version__}\n")
 
 
-def test_training_commands_are_there() -> None:
+def test_training_commands() -> None:
     if importlib.util.find_spec("flomo_training") is None:
         pytest.skip("the training package is not installed here")
     args = cli.build_parser().parse_args(["train", "recipe.yaml", "--fold", "2", "--resume"])
@@ -125,7 +125,7 @@ def test_training_commands_are_there() -> None:
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
-def test_missing_training_package_says_how_to_get_it(
+def test_missing_training_package(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "_TRAINING_ARGUMENTS", "package_that_is_absent.arguments")
@@ -133,7 +133,7 @@ def test_missing_training_package_says_how_to_get_it(
     assert "pip install 'napari-flomo[train]'" in capsys.readouterr().err
 
 
-def test_missing_training_dependency_says_how_to_get_it(
+def test_missing_training_dependency(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if importlib.util.find_spec("flomo_training") is None:
@@ -151,7 +151,7 @@ def test_missing_training_dependency_says_how_to_get_it(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
-def test_reader_that_goes_away(run_python: Run) -> None:
+def test_broken_pipe(run_python: Run) -> None:
     """``flomo doctor | head -0`` ends quietly."""
     read_end, write_end = os.pipe()
     os.close(read_end)

@@ -1,4 +1,4 @@
-"""The JSON that programs read."""
+"""JSON output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Inner:
     values: tuple[float, ...]
 
 
-def test_everything_we_report_becomes_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_print_json(capsys: pytest.CaptureFixture[str]) -> None:
     print_json(
         {
             "array": np.array([[1.5, np.nan], [np.inf, 2.0]], dtype=np.float32),
@@ -39,6 +39,6 @@ def test_everything_we_report_becomes_json(capsys: pytest.CaptureFixture[str]) -
     }
 
 
-def test_what_has_no_form_is_refused() -> None:
+def test_unknown_types() -> None:
     with pytest.raises(TypeError):
         print_json({"a": object()})

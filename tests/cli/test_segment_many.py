@@ -1,4 +1,4 @@
-"""``flomo segment-many`` from a folder to a folder: in this process, and with workers."""
+"""``flomo segment-many``, in this process and with workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from nibabel import Nifti1Image
 
 from napari_flomo import cli
 from napari_flomo.cohorts import CohortConfig, StudyFilter, segment_cohort
-from napari_flomo.errors import Problem, describe
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Volume, read, write
 
@@ -64,9 +63,7 @@ def results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
 
 
-def test_the_files_are_those_of_flomo_segment(
-    images: Path, out: Path, model: Path, capsys: Capture
-) -> None:
+def test_equals_flomo_segment(images: Path, out: Path, model: Path, capsys: Capture) -> None:
     flags = ["--model", model, "--device", "cpu", "--engine", "eager"]
     flags += ["--mirrored"]  # as it would be for anybody who wants the best labels
     options = [images, "--out", out, *flags, "--workers", 1, "--uncertainty", "--probabilities"]
@@ -92,9 +89,7 @@ def test_the_files_are_those_of_flomo_segment(
         shutil.rmtree(single)
 
 
-def test_failures_are_told_and_not_fatal(
-    images: Path, out: Path, model: Path, capsys: Capture
-) -> None:
+def test_failures_are_reported(images: Path, out: Path, model: Path, capsys: Capture) -> None:
     spoil(images)
     options = [images, "--out", out, "--model", model, "--workers", 1, "--device", "cpu"]
     assert many(*options) == 3
@@ -103,13 +98,13 @@ def test_failures_are_told_and_not_fatal(
     assert "5 studies: 3 segmented" in printed.out
     assert "2 failed" in printed.out
     assert "  cut.nii.gz: cut.nii.gz cannot be read" in printed.out
-    told = {result["study"]: result for result in results(out)}
-    assert told["rank5.nii"]["state"] == "failed"
-    assert "5" in told["rank5.nii"]["error"]
+    reported = {result["study"]: result for result in results(out)}
+    assert reported["rank5.nii"]["state"] == "failed"
+    assert "5" in reported["rank5.nii"]["error"]
     assert str(images.parent) not in (out / "manifest.jsonl").read_text()
     assert not (out / "studies" / "cut.nii.gz").exists()
 
-    result = told["p1/ed.nii.gz"]
+    result = reported["p1/ed.nii.gz"]
     assert (result["state"], result["attempts"], result["error"]) == ("done", 1, None)
     assert result["manifest"]["model"]["name"] == "random"
     assert result["manifest"]["device"] == "cpu"
@@ -169,7 +164,7 @@ def test_list(images: Path, out: Path, model: Path, capsys: Capture) -> None:
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], "either workers or a scheduler"),
     ],
 )
-def test_what_cannot_run(
+def test_invalid_arguments(
     images: Path, model: Path, capsys: Capture, arguments: list[str], sentence: str
 ) -> None:
     out = images.with_name("out")
@@ -212,7 +207,7 @@ def test_a_series(out: Path, model: Path, repository: Path, shared: Path, tmp_pa
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start the command in a process group of its own, so that all of it can be killed."""
+    """Start the command in its own process group, so that all of it can be killed."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "napari_flomo", "segment-many", *map(str, arguments)]
     return subprocess.Popen(
@@ -243,7 +238,7 @@ def cohort(images: Path, count: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are killed")
-def test_killed_interrupted_and_gone_on(images: Path, out: Path, model: Path) -> None:
+def test_resume_after_kill_and_interruption(images: Path, out: Path, model: Path) -> None:
     """Two workers: kill -9 of everything, Ctrl+C, a worker that is killed, then to the end."""
     pytest.importorskip("distributed")
     psutil = pytest.importorskip("psutil")
@@ -282,9 +277,9 @@ def test_killed_interrupted_and_gone_on(images: Path, out: Path, model: Path) ->
     assert set(listening) == {"127.0.0.1"}
     names = {p: " ".join(p.cmdline()) for p in psutil.Process(third.pid).children(True)}
     next(p for p, name in names.items() if "spawn_main" in name).kill()
-    told, said = third.communicate(timeout=240)
+    reported, said = third.communicate(timeout=240)
     assert said == ""
-    summary = json.loads(told)
+    summary = json.loads(reported)
     assert (summary["found"], summary["kept"], summary["failed"]) == (63, kept, 0)
     assert third.returncode == 0
 
@@ -296,15 +291,15 @@ def test_killed_interrupted_and_gone_on(images: Path, out: Path, model: Path) ->
     assert contents(out) == contents(whole)
 
 
-class Deadly:
-    """In the place of `describe`: a study that fails takes its worker with it."""
+KILL_ON_FAILURE = """
+import os, signal
+from napari_flomo.cohorts import study_runner
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+def kill(_error):
+    os.kill(os.getpid(), getattr(signal, "{signal}", signal.SIGTERM))
 
-    def __call__(self, error: BaseException) -> Problem:
-        os.kill(os.getpid(), getattr(signal, self.name, signal.SIGTERM))
-        return describe(error)
+study_runner.describe = kill
+"""
 
 
 @pytest.mark.slow
@@ -312,30 +307,31 @@ class Deadly:
     "end",
     [("SIGKILL", "most likely because memory ran out"), ("SIGABRT", "with the signal SIGABRT")],
 )
-def test_a_study_that_kills_its_worker(
-    end: tuple[str, str], images: Path, out: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+def test_study_that_kills_its_worker(
+    end: tuple[str, str], images: Path, out: Path, model: Path
 ) -> None:
-    name, told = end
+    name, reported = end
     pytest.importorskip("distributed")
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # workers import `Deadly` from here
+    import dask
+
     spoil(images)
-    summary = segment_cohort(
-        CohortConfig(images, out, device="cpu", engine="eager"),
-        model,
-        describe=Deadly(name),
-        study_filter=StudyFilter(exclude=["rank5*"]),
-        workers=2,
-    )
+    with dask.config.set({"distributed.worker.preload": [KILL_ON_FAILURE.format(signal=name)]}):
+        summary = segment_cohort(
+            CohortConfig(images, out, device="cpu", engine="eager"),
+            model,
+            study_filter=StudyFilter(exclude=["rank5*"]),
+            workers=2,
+        )
     assert (summary.done, summary.failed) == (3, 1)
     ((study, sentence),) = summary.failures
     assert study == "cut.nii.gz"
     if sys.platform != "win32":
-        assert told in sentence
+        assert reported in sentence
     attempts = {result["study"]: result["attempts"] for result in results(out)}
     assert attempts["cut.nii.gz"] == 2
 
 
-def test_the_workers_of_another_scheduler(
+def test_remote_scheduler(
     images: Path, model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its worker is a thread of this process here; nothing of the run stays with it."""

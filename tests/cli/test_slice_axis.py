@@ -1,4 +1,4 @@
-"""``--slice-axis``: images that do not tell along which axis their slices lie, one or many."""
+"""``--slice-axis``, for images with an ambiguous slice axis."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def answer(
 
 @pytest.fixture
 def candidate(model: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Write a small model that says it was tuned from the default model."""
+    """Write a small model whose card names the default model as its parent."""
 
     def write(verdict: str, reason: str) -> Path:
         card, parent = load_card(model), load_card(DEFAULT_MODEL)

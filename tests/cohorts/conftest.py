@@ -30,5 +30,5 @@ def grow(tmp_path: Path) -> Grow:
 
 @pytest.fixture
 def dicom() -> bytes:
-    """What the beginning of a DICOM file looks like."""
+    """The beginning of a DICOM file."""
     return DICOM

@@ -1,4 +1,4 @@
-"""Workers use the memory again that they have freed, whatever Dask told glibc."""
+"""Workers reuse freed memory, despite Dask's settings."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 first = faults()
-told = keep_freed_memory()
+reported = keep_freed_memory()
 faults()
-print(json.dumps([first, told, faults()]))
+print(json.dumps([first, reported, faults()]))
 """
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
-def test_freed_memory_is_used_again_in_a_worker_of_dask() -> None:
+def test_freed_memory_is_reused() -> None:
     surroundings = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=surroundings, capture_output=True, check=True
     )
-    first, told, then = json.loads(ran.stdout)
-    assert told
+    first, reported, then = json.loads(ran.stdout)
+    assert reported
     assert first > 50 * 200, "each of 50 times 1 MB was new pages"
     assert then < first / 20
 
 
-def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_c_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert not keep_freed_memory()
     monkeypatch.setattr(sys, "platform", "linux")

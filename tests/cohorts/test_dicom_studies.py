@@ -1,4 +1,4 @@
-"""DICOM series below a folder: slices with folders of their own, and a series that is asked for."""
+"""Find DICOM series below a folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cases(repository: Path) -> Path:
 
 
 def spread(cases: Path, root: Path, **changes: Any) -> None:
-    """Put each slice into a folder of its own, as an export by series does."""
+    """Put each slice into its own folder, as an export by series does."""
     files = sorted((cases / "dicom_series_for_each_slice" / "study").iterdir())
     for number, file in enumerate(files):
         folder = root / f"SE{number // 3}"
@@ -33,7 +33,7 @@ def spread(cases: Path, root: Path, **changes: Any) -> None:
         one.save_as(folder / f"IM{number}")
 
 
-def test_slices_with_folders_of_their_own_are_one_study(cases: Path, tmp_path: Path) -> None:
+def test_series_for_each_slice(cases: Path, tmp_path: Path) -> None:
     spread(cases, tmp_path / "p1")
     shutil.copytree(cases / "_clean" / "static", tmp_path / "p1" / "other")
     shutil.copytree(cases / "dicom_cd_nested" / "cd", tmp_path / "p2")
@@ -50,10 +50,10 @@ def test_slices_with_folders_of_their_own_are_one_study(cases: Path, tmp_path: P
     clean = read(cases / "_clean" / "cine")
     np.testing.assert_array_equal(volume.data, clean.data)
     assert volume.geometry == clean.geometry
-    told = read_input(joined, tmp_path)
-    assert told.files == 10  # with the file that lies beside them
+    reported = read_input(joined, tmp_path)
+    assert reported.files == 10  # with the other file in the folder
     (tmp_path / "p1" / "SE2" / "IM8").write_bytes(b"changed")
-    assert read_input(joined, tmp_path).stamp != told.stamp
+    assert read_input(joined, tmp_path).stamp != reported.stamp
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_slices_with_folders_of_their_own_are_one_study(cases: Path, tmp_path: P
         {"ImagePositionPatient": lambda _slice: [1, 2, 3]},
     ],
 )
-def test_what_is_no_stack_stays_apart(cases: Path, tmp_path: Path, changes: Any) -> None:
+def test_series_that_are_no_stack(cases: Path, tmp_path: Path, changes: Any) -> None:
     spread(cases, tmp_path, **changes)
     assert [(study.id, study.parts) for study in find_studies(tmp_path)] == [
         ("SE0", ()),
@@ -78,10 +78,10 @@ def test_only_studies_with_a_series(cases: Path, tmp_path: Path) -> None:
     spread(cases, tmp_path / "p1", SeriesDescription=lambda slice_: f"SAX b{slice_}")
     shutil.copytree(cases / "_clean" / "static", tmp_path / "p2")
     (tmp_path / "p3.nii.gz").touch()
-    told: list[tuple[str, str]] = []
+    reported: list[tuple[str, str]] = []
     study_filter = StudyFilter(series="sax b1")
-    found = list(find_studies(tmp_path, study_filter, lambda *one: told.append(one)))
+    found = list(find_studies(tmp_path, study_filter, lambda *one: reported.append(one)))
     assert [study.id for study in found] == ["p3.nii.gz", "p1/SE0"]
-    assert told == [("p2", "no series sax b1")]
+    assert reported == [("p2", "no series sax b1")]
     found = list(find_studies(tmp_path, StudyFilter(series="300")))
     assert [study.id for study in found] == ["p3.nii.gz", "p2"]

@@ -1,4 +1,4 @@
-"""Which studies are found, and which are not."""
+"""Find studies below a folder."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def ids(root: Path, **study_filter: Any) -> list[str]:
     return [study.id for study in find_studies(root, StudyFilter(**study_filter))]
 
 
-def test_files_of_volumes_in_the_order_of_their_names(grow: Grow) -> None:
+def test_volume_files(grow: Grow) -> None:
     root = grow("b.nrrd", "a.nii.gz", "x/c.NII", "x/d.mha", "x/y/e.nhdr", "f.mhd", "e.raw")
     grow("notes.txt", "table.csv", "photo.png", ".hidden.nii.gz", "._a.nii.gz", ".git/a.nii")
     assert ids(root) == ["a.nii.gz", "b.nrrd", "f.mhd", "x/c.NII", "x/d.mha", "x/y/e.nhdr"]
 
 
-def test_what_is_added_does_not_rename_the_others(grow: Grow) -> None:
+def test_ids_are_stable(grow: Grow) -> None:
     root = grow("a.nii.gz", "p/a.nii")
     before = set(ids(root))
     grow("a.nrrd", "a.nii", "p/a.nii.gz", "a/b.nii")
@@ -41,26 +41,26 @@ def test_folders_with_dicom_files_are_series(grow: Grow, dicom: bytes) -> None:
     assert found == {"p1/s1": True, "p1/s2": True, "p2": True, "p1/s1/a.nii": False}
 
 
-def test_the_folder_itself_may_be_a_series(grow: Grow, dicom: bytes) -> None:
+def test_folder_is_a_series(grow: Grow, dicom: bytes) -> None:
     root = grow("1", "2", content=dicom)
     assert ids(root) == ["."]
 
 
-def test_labels_are_left_out_unless_they_are_asked_for(grow: Grow) -> None:
+def test_labels_are_skipped(grow: Grow) -> None:
     root = grow("a.nii.gz", "a_gt.nii.gz", "labels.nii.gz", "Uncertainty.nrrd", "b-label.nrrd")
     grow("b.seg.nrrd", "b_mask.nii", "segment.nii.gz", "target.nii.gz")
-    told: list[tuple[str, str]] = []
-    found = find_studies(root, on_skip=lambda *one: told.append(one))
+    reported: list[tuple[str, str]] = []
+    found = find_studies(root, on_skip=lambda *one: reported.append(one))
     assert [study.id for study in found] == ["a.nii.gz", "segment.nii.gz", "target.nii.gz"]
-    assert ("a_gt.nii.gz", "named like labels") in told
-    assert len(told) == 6
+    assert ("a_gt.nii.gz", "named like labels") in reported
+    assert len(reported) == 6
     assert ids(root, patterns=["a*"]) == ["a.nii.gz", "a_gt.nii.gz"]
 
 
 @pytest.mark.parametrize(
     "name", ["unlabelled.nii.gz", "mosaic.nii.gz", "gt200.nii.gz", "masked.nii"]
 )
-def test_names_that_only_remind_of_labels(name: str) -> None:
+def test_names_similar_to_labels(name: str) -> None:
     assert not is_label_name(name)
 
 
@@ -71,13 +71,13 @@ def test_patterns_match_the_whole_path(grow: Grow) -> None:
     assert ids(root, patterns=["p1/*", "sa*"], exclude=["*/la*"]) == ["sa.nii.gz", "p1/sa.nii.gz"]
 
 
-def test_photos_for_a_model_of_photos(grow: Grow, dicom: bytes) -> None:
+def test_photos(grow: Grow, dicom: bytes) -> None:
     root = grow("a.png", "b.JPG", "c.tiff", "d.nii.gz")
     grow("s/1.dcm", content=dicom)
     assert ids(root, kind="photo") == ["a.png", "b.JPG", "c.tiff"]
 
 
-def test_results_are_no_images(grow: Grow) -> None:
+def test_results_are_skipped(grow: Grow) -> None:
     root = grow("a.nii.gz", "out/studies/a.nii.gz/labels.nii.gz", "out/other.nii.gz")
     assert "out/other.nii.gz" in ids(root)
     grow(f"out/{MARKER}")
@@ -103,9 +103,7 @@ def test_links(grow: Grow, tmp_path: Path) -> None:
     assert ids(root) == [*expected, "p/a.nii.gz", "q/b.nii.gz"]
 
 
-def test_a_folder_that_cannot_be_read_is_not_passed_over(
-    grow: Grow, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_folder(grow: Grow, monkeypatch: pytest.MonkeyPatch) -> None:
     root = grow("a.nii.gz", "closed/b.nii.gz")
     scandir = os.scandir
 

@@ -1,4 +1,4 @@
-"""What a study's files are, and when they count as changed."""
+"""The files of a study, and whether they have changed."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from napari_flomo.errors import FlomoError
 Grow = Callable[..., Path]
 
 
-def test_the_sum_of_a_file_is_that_of_sha256sum(grow: Grow) -> None:
+def test_hash_of_a_file(grow: Grow) -> None:
     root = grow("p/a.nii.gz", content=b"voxels")
-    told = read_input(Study("p/a.nii.gz"), root)
-    assert told.sha256 == hashlib.sha256(b"voxels").hexdigest()
-    assert (told.files, told.bytes) == (1, 6)
+    reported = read_input(Study("p/a.nii.gz"), root)
+    assert reported.sha256 == hashlib.sha256(b"voxels").hexdigest()
+    assert (reported.files, reported.bytes) == (1, 6)
 
 
-def test_the_sum_of_a_series_covers_names_and_contents(grow: Grow) -> None:
+def test_hash_of_a_series(grow: Grow) -> None:
     root = grow("s/1", "s/2", "s/.hidden", "s/deeper/3")
     sums = [f"{hashlib.sha256(f's/{n}'.encode()).hexdigest()}  {n}\n" for n in "12"]
     study = Study("s", series=True)
-    told = read_input(study, root)
-    assert told.sha256 == hashlib.sha256("".join(sums).encode()).hexdigest()
-    assert told.files == 2
+    reported = read_input(study, root)
+    assert reported.sha256 == hashlib.sha256("".join(sums).encode()).hexdigest()
+    assert reported.files == 2
     (root / "s" / "2").rename(root / "s" / "4")
-    assert read_input(study, root).sha256 != told.sha256
+    assert read_input(study, root).sha256 != reported.sha256
 
 
 NRRD = b"NRRD0004\ntype: uint8\ndimension: 1\nsizes: 1\nencoding: raw\n"
@@ -46,7 +46,7 @@ NRRD = b"NRRD0004\ntype: uint8\ndimension: 1\nsizes: 1\nencoding: raw\n"
         ("a.mhd", b"DimSize = 1\nElementDataFile = LIST\na.raw\n"),
     ],
 )
-def test_data_files_count(grow: Grow, header: str, text: bytes) -> None:
+def test_data_files(grow: Grow, header: str, text: bytes) -> None:
     root = grow(header, content=text)
     grow("a.raw", content=b"1")
     before = read_input(Study(header), root)
@@ -64,7 +64,7 @@ def test_data_files_count(grow: Grow, header: str, text: bytes) -> None:
         ("a.mhd", b"DimSize = 1 1 2\nElementDataFile = a%d.raw\n"),
     ],
 )
-def test_data_files_of_a_pattern_count(grow: Grow, header: str, text: bytes) -> None:
+def test_data_files_of_a_pattern(grow: Grow, header: str, text: bytes) -> None:
     root = grow("a1.raw", "a2.raw", content=b"1")
     grow(header, content=text)
     before = stamp_of(Study(header), root)
@@ -73,12 +73,12 @@ def test_data_files_of_a_pattern_count(grow: Grow, header: str, text: bytes) -> 
     assert stamp_of(Study(header), root) != before
 
 
-def test_a_damaged_header_stands_alone(grow: Grow) -> None:
+def test_damaged_header(grow: Grow) -> None:
     root = grow("a.nhdr", content=b"NRRD0004\ntype: uint8\n")
     assert read_input(Study("a.nhdr"), root).files == 1
 
 
-def test_the_stamp_changes_with_size_and_time_alone(grow: Grow) -> None:
+def test_stamp(grow: Grow) -> None:
     root = grow("a.nii", content=b"1")
     study, path = Study("a.nii"), root / "a.nii"
     os.utime(path, ns=(5, 5))

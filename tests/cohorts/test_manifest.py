@@ -1,4 +1,4 @@
-"""The manifest survives kills and damage; the results folder belongs to one run at a time."""
+"""The manifest survives kills and damage; one program uses a results folder at a time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def done(config: CohortConfig, study: str = "a.nii", **changes: Any) -> StudyRes
     return StudyResult(study, config.run, "done", source, config.outputs(study), **changes)
 
 
-def test_a_row_comes_back_as_it_was() -> None:
+def test_round_trip() -> None:
     result = StudyResult(
         "p/ä\udcff.nii",
         3,
@@ -81,7 +81,7 @@ def test_states(config: CohortConfig) -> None:
     assert manifest.state(study, config) == "new"
 
 
-def test_the_last_row_of_a_study_counts(config: CohortConfig) -> None:
+def test_last_line_of_a_study_counts(config: CohortConfig) -> None:
     manifest = CohortManifest(config.out)
     manifest.add(
         [StudyResult("a.nii", 1, "failed", error="why"), StudyResult("0.nii", 1, "failed")]
@@ -96,7 +96,7 @@ def test_the_last_row_of_a_study_counts(config: CohortConfig) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 7))
-def test_what_a_kill_tore_is_cut_off(config: CohortConfig, cut: int) -> None:
+def test_incomplete_line_is_truncated(config: CohortConfig, cut: int) -> None:
     manifest = CohortManifest(config.out)
     manifest.add([done(config)])
     whole = (config.out / MANIFEST).read_bytes()
@@ -115,7 +115,7 @@ def test_what_a_kill_tore_is_cut_off(config: CohortConfig, cut: int) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"\0" * 40 + b"\n", b"[1]\n", b"{}\n", b'{"study":1}\n'])
-def test_a_damaged_line_costs_one_study(config: CohortConfig, damage: bytes) -> None:
+def test_damaged_line(config: CohortConfig, damage: bytes) -> None:
     manifest = CohortManifest(config.out)
     manifest.add([done(config)])
     with (config.out / MANIFEST).open("ab") as stream:
@@ -126,7 +126,7 @@ def test_a_damaged_line_costs_one_study(config: CohortConfig, damage: bytes) -> 
     assert manifest.state(Study("a.nii"), config) == "done"
 
 
-def test_settings_hold_for_the_folder(config: CohortConfig) -> None:
+def test_settings(config: CohortConfig) -> None:
     assert begin_run(config, MODEL, again=False).run == 1
     assert begin_run(config, MODEL, again=False).run == 1
     for other, sentence in [

@@ -1,4 +1,4 @@
-"""One queue over all studies."""
+"""The review queue of a cohort."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def queue(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_slices_of_all_studies_the_most_wrong_voxels_first(tmp_path: Path) -> None:
+def test_order(tmp_path: Path) -> None:
     photo = {"input": {"spacing_mm": [1.0, 1.0, 1.0], "spacing_known": False}}
     results = [
         result(
@@ -57,7 +57,7 @@ def test_slices_of_all_studies_the_most_wrong_voxels_first(tmp_path: Path) -> No
     assert least == ["0.2500", "0.5000", "0.9000", "0.9500", "0.7500", "", ""]
 
 
-def test_studies_of_an_older_version_are_told(tmp_path: Path) -> None:
+def test_results_of_an_older_version(tmp_path: Path) -> None:
     results = [result("new.nii", [[3.0]]), StudyResult("old.nii", 1, "done", slice_scores=[[0.4]])]
     assert write_review(tmp_path, results) == 1
     assert [line["study"] for line in queue(tmp_path)] == ["new.nii"]
@@ -67,12 +67,12 @@ def test_studies_of_an_older_version_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("results", [[], [result("a.nii", [[0.0, 0.0]])]])
-def test_nothing_to_find(tmp_path: Path, results: list[StudyResult]) -> None:
+def test_no_wrong_voxels(tmp_path: Path, results: list[StudyResult]) -> None:
     assert write_review(tmp_path, results) == 0
     assert [line["share_so_far"] for line in queue(tmp_path)] == [""] * 2 * len(results)
 
 
-def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_atomic_write(tmp_path: Path) -> None:
     write_review(tmp_path, [result("a.nii", [[1.0]])])
     before = (tmp_path / "review.csv").read_bytes()
 

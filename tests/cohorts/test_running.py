@@ -1,4 +1,4 @@
-"""How a run gives out studies and writes down what becomes of them; the executor only pretends."""
+"""Distribution of studies and the record of their results, with a fake executor."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Grow = Callable[..., Path]
 SLOTS = 3
 
 
-class Pretender:
+class FakeExecutor:
     """Writes empty files in the place of labels; some studies it loses or fails."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Pretender:
         self._config = CohortConfig(Path(), Path())
 
     @contextlib.contextmanager
-    def open(self, worker_config: WorkerConfig) -> Iterator[Pretender]:
+    def open(self, worker_config: WorkerConfig) -> Iterator[FakeExecutor]:
         self._config, self.worker_config = worker_config.config, worker_config
         yield self
         self.closed = True
@@ -94,8 +94,8 @@ class Pretender:
 
 
 @pytest.fixture
-def pretender(monkeypatch: pytest.MonkeyPatch) -> Pretender:
-    executor = Pretender()
+def fake_executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
+    executor = FakeExecutor()
     monkeypatch.setattr(
         running, "_executor", lambda worker_config, *_: executor.open(worker_config)
     )
@@ -114,7 +114,7 @@ def config(grow: Grow, tmp_path: Path) -> CohortConfig:
 
 
 def run(config: CohortConfig, model: Path, **options: Any) -> CohortSummary:
-    return segment_cohort(config, model, describe=lambda _: {}, workers=1, **options)
+    return segment_cohort(config, model, workers=1, **options)
 
 
 def states(config: CohortConfig) -> dict[str, str]:
@@ -124,24 +124,33 @@ def states(config: CohortConfig) -> dict[str, str]:
     return {result.study: result.state for result in results if result is not None}
 
 
-def test_all_are_done_once(config: CohortConfig, model: Path, pretender: Pretender) -> None:
-    told: list[Progress] = []
-    summary = run(config, model, progress=told.append)
+def test_all_studies_are_done_once(
+    config: CohortConfig, model: Path, fake_executor: FakeExecutor
+) -> None:
+    reported: list[Progress] = []
+    summary = run(config, model, progress=reported.append)
     assert (summary.found, summary.done, summary.failed, summary.kept) == (10, 10, 0, 0)
-    assert sorted(pretender.done) == sorted(states(config)) == [f"p{n}/a.nii.gz" for n in range(10)]
-    assert pretender.most == SLOTS  # the rest waits here, however many there are
-    assert pretender.worker_config.share == 10
-    assert (told[0], told[-1]) == (Progress(0, 10, "Segmenting"), Progress(10, 10, "Segmenting"))
+    assert (
+        sorted(fake_executor.done)
+        == sorted(states(config))
+        == [f"p{n}/a.nii.gz" for n in range(10)]
+    )
+    assert fake_executor.most == SLOTS  # the rest waits here, however many there are
+    assert fake_executor.worker_config.share == 10
+    assert (reported[0], reported[-1]) == (
+        Progress(0, 10, "Segmenting"),
+        Progress(10, 10, "Segmenting"),
+    )
     table = (config.out / "cohort.csv").read_text().splitlines()
     assert len(table) == 11
     assert table[1].startswith("p0/a.nii.gz,done,,studies/p0/a.nii.gz/labels.nii.gz")
 
 
-def test_what_is_done_is_not_done_again(
-    config: CohortConfig, model: Path, pretender: Pretender
+def test_finished_studies_are_kept(
+    config: CohortConfig, model: Path, fake_executor: FakeExecutor
 ) -> None:
     run(config, model)
-    pretender.done.clear()
+    fake_executor.done.clear()
     (config.root / "p1" / "a.nii.gz").write_bytes(b"another image")
     (config.root / "p2" / "a.nii.gz").touch()  # new date, same content
     (config.out / "studies/p3/a.nii.gz/labels.nii.gz").unlink()
@@ -152,61 +161,59 @@ def test_what_is_done_is_not_done_again(
     assert {id: state for id, state in found.items() if state != "done"} == expected
     summary = run(config, model)
     assert (summary.found, summary.kept) == (11, 7)
-    assert sorted(pretender.done) == ["p1/a.nii.gz", "p3/a.nii.gz", "p4/new.nii.gz"]
+    assert sorted(fake_executor.done) == ["p1/a.nii.gz", "p3/a.nii.gz", "p4/new.nii.gz"]
     assert run(config, model).kept == 11
-    assert len(pretender.done) == 3
+    assert len(fake_executor.done) == 3
 
 
-def test_again(config: CohortConfig, model: Path, pretender: Pretender) -> None:
+def test_again(config: CohortConfig, model: Path, fake_executor: FakeExecutor) -> None:
     run(config, model)
-    pretender.interrupt_after = 14
+    fake_executor.interrupt_after = 14
     with pytest.raises(KeyboardInterrupt):
         run(config, model, again=True)
-    assert len(pretender.done) == 10 + 4 + SLOTS  # what was under way ended in time
-    pretender.interrupt_after = None
+    assert len(fake_executor.done) == 10 + 4 + SLOTS  # what was under way ended in time
+    fake_executor.interrupt_after = None
     summary = run(config, model)  # goes on with the second run, not with the first
     assert (summary.kept, summary.done) == (4 + SLOTS, 6 - SLOTS)
-    assert len(pretender.done) == 20
+    assert len(fake_executor.done) == 20
 
 
-def test_an_interruption_keeps_what_ended(
-    config: CohortConfig, model: Path, pretender: Pretender
+def test_interruption_keeps_finished_studies(
+    config: CohortConfig, model: Path, fake_executor: FakeExecutor
 ) -> None:
-    pretender.interrupt_after = 4
+    fake_executor.interrupt_after = 4
     with pytest.raises(KeyboardInterrupt):
         run(config, model)
-    assert len(states(config)) == len(pretender.done) == 4 + SLOTS
+    assert len(states(config)) == len(fake_executor.done) == 4 + SLOTS
     assert not (config.out / "cohort.csv").exists()
 
 
-def test_a_lost_study_is_tried_once_more(
-    config: CohortConfig, model: Path, pretender: Pretender
+def test_lost_study_is_retried(
+    config: CohortConfig, model: Path, fake_executor: FakeExecutor
 ) -> None:
-    pretender.lost = {"p1/a.nii.gz": 1, "p5/a.nii.gz": 2}
+    fake_executor.lost = {"p1/a.nii.gz": 1, "p5/a.nii.gz": 2}
     summary = run(config, model)
     assert (summary.done, summary.failed) == (9, 1)
     assert summary.failures == [("p5/a.nii.gz", "The process ended at p5/a.nii.gz.")]
     assert states(config)["p1/a.nii.gz"] == "done"
     table = (config.out / "cohort.csv").read_text().splitlines()
     assert table[6].startswith("p5/a.nii.gz,failed,The process ended at p5/a.nii.gz.,,")
-    pretender.lost = {}
+    fake_executor.lost = {}
     assert run(config, model).done == 1  # failures are tried again by the next run
 
 
-def test_a_failure_takes_old_labels_away(
-    config: CohortConfig, model: Path, pretender: Pretender
+def test_failure_removes_old_labels(
+    config: CohortConfig, model: Path, fake_executor: FakeExecutor
 ) -> None:
     run(config, model)
     (config.root / "p1" / "a.nii.gz").write_bytes(b"broken")
-    pretender.failing = {"p1/a.nii.gz"}
+    fake_executor.failing = {"p1/a.nii.gz"}
     summary = run(config, model)
     assert summary.failures == [("p1/a.nii.gz", "It is broken.")]
     assert list((config.out / "studies/p1/a.nii.gz").iterdir()) == []
 
 
-def test_what_cannot_run_leaves_nothing(
-    config: CohortConfig, model: Path, pretender: Pretender
-) -> None:
+def test_invalid_settings(config: CohortConfig, model: Path, fake_executor: FakeExecutor) -> None:
     none = config.root.parent / "none"
     none.mkdir()
     for changed, options, sentence in [
@@ -219,35 +226,37 @@ def test_what_cannot_run_leaves_nothing(
         (config, {"workers": 1, "scheduler": "tcp://x"}, "either workers or a scheduler"),
     ]:
         with pytest.raises(FlomoError, match=sentence):
-            segment_cohort(changed, model, describe=lambda _: {}, **{"workers": 1} | options)
+            segment_cohort(changed, model, **{"workers": 1} | options)
     assert not config.out.exists()
-    assert pretender.done == []
+    assert fake_executor.done == []
 
 
 def test_without_dask(
-    config: CohortConfig, model: Path, pretender: Pretender, monkeypatch: pytest.MonkeyPatch
+    config: CohortConfig, model: Path, fake_executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running.importlib.util, "find_spec", lambda _: None)
     for options in ({}, {"workers": 2}, {"scheduler": "tcp://x"}):
         with pytest.raises(FlomoError, match=r"pip install 'napari-flomo\[cohort\]'"):
-            segment_cohort(config, model, describe=lambda _: {}, **options)
+            segment_cohort(config, model, **options)
     assert run(config, model).done == 10
 
 
-def test_results_inside_the_images(config: CohortConfig, model: Path, pretender: Pretender) -> None:
+def test_results_inside_the_images(
+    config: CohortConfig, model: Path, fake_executor: FakeExecutor
+) -> None:
     inside = replace(config, out=config.root / "results")
     assert run(inside, model).found == 10
     assert run(inside, model).kept == 10
 
 
-def test_sentences_without_folders(tmp_path: Path) -> None:
+def test_without_paths(tmp_path: Path) -> None:
     config = CohortConfig(tmp_path / "in", tmp_path / "out")
-    told = f"The folder {tmp_path}/in/p1 and {tmp_path}/out/studies/x; {tmp_path}/in itself."
-    assert without_paths(told, config) == "The folder p1 and studies/x; . itself."
+    reported = f"The folder {tmp_path}/in/p1 and {tmp_path}/out/studies/x; {tmp_path}/in itself."
+    assert without_paths(reported, config) == "The folder p1 and studies/x; . itself."
     assert without_paths("a/b", CohortConfig(Path("/"), tmp_path)) == "a/b"
 
 
-def test_sweeping(tmp_path: Path) -> None:
+def test_remove_temporary_files(tmp_path: Path) -> None:
     (tmp_path / ".flomo-0123.nii.gz").touch()
     (tmp_path / "labels.nii.gz").touch()
     remove_temporary_files(tmp_path)

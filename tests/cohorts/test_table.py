@@ -10,7 +10,7 @@ from napari_flomo.cohorts.inputs import Input
 from napari_flomo.cohorts.table import write_table
 
 
-def test_a_line_for_each_study(tmp_path: Path) -> None:
+def test_table(tmp_path: Path) -> None:
     sizes = [
         {"frame": frame, "code": code, "name": name, "voxels": 1, "ml": ml}
         for frame, code, name, ml in [(0, 1, "RV", 150.5), (0, 2, "LV", 0.0), (1, 1, "RV", 60.25)]

@@ -1,4 +1,4 @@
-"""What a card says of a model's volumes and ejection fractions."""
+"""Limits of agreement in a card."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.measures import agreement_of
+from napari_flomo.measures import agreement_limits
 from napari_flomo.models import info
 from napari_flomo.session import messages
 
 
 def test_the_bundled_model() -> None:
-    """What the page of accuracy says is what users read."""
+    """The limits on the accuracy page are those that users read."""
     card = info(DEFAULT_MODEL)[1]
-    found = agreement_of(card, "left ventricle", "EF")
+    found = agreement_limits(card, "left ventricle", "EF")
     assert found is not None
     assert [found.low, found.high] == card.metrics["ventricles"]["left ventricle"]["EF"]["limits"]
     assert found.patients == 16
     assert str(found) == "-18 to +17 %"
-    assert str(agreement_of(card, "right ventricle", "EDV")) == "-26 to +41 ml"
+    assert str(agreement_limits(card, "right ventricle", "EDV")) == "-26 to +41 ml"
     text = messages.agreement_text(card)
     assert text.endswith(
         "16 patients that training never saw): left -18 to +17 %, right -23 to +13 %"
@@ -38,9 +38,9 @@ def test_the_bundled_model() -> None:
         {"ventricles": {"left ventricle": {"EF": 3}}},
     ],
 )
-def test_what_is_not_known_is_left_out(metrics: dict[str, Any]) -> None:
+def test_missing_limits(metrics: dict[str, Any]) -> None:
     card = replace(info(DEFAULT_MODEL)[1], metrics=metrics)
-    assert agreement_of(card, "left ventricle", "EF") is None
+    assert agreement_limits(card, "left ventricle", "EF") is None
     assert messages.agreement_text(card) == ""
 
 

@@ -1,4 +1,4 @@
-"""Counting one slice anew comes to the same as counting everything."""
+"""Incremental updates of voxel counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CINE = ("frames", "slices", "rows", "columns")
 
 
 @pytest.mark.parametrize("shape", [(4, 9, 8), (3, 4, 9, 8)])
-def test_an_update_is_a_recount(shape: tuple[int, ...]) -> None:
+def test_update_equals_recount(shape: tuple[int, ...]) -> None:
     generator = np.random.default_rng(0)
     data = generator.integers(0, 4, shape).astype(np.uint8)
     labels = Volume(data, Geometry((1.25, 2.0, 8.0)), CINE[-len(shape) :])
@@ -27,7 +27,7 @@ def test_an_update_is_a_recount(shape: tuple[int, ...]) -> None:
         assert counts.ml(size.code, size.frame) == pytest.approx(size.ml)
 
 
-def test_pixels_are_not_millilitres() -> None:
+def test_unknown_spacing() -> None:
     counts = VoxelCounts.of(Volume(np.ones((1, 4, 4), np.uint8), Geometry.unknown()), [1])
     assert counts.voxels(1, 0) == 16
     assert counts.ml(1, 0) is None

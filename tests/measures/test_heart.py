@@ -1,4 +1,4 @@
-"""Ejection fraction and mass against numbers worked out by hand, and against published ones."""
+"""Ejection fraction and mass against calculated and published numbers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_flomo.measures import (
-    HeartCodes,
-    VoxelCounts,
-    heart_of_cine,
-    heart_of_phases,
-)
+from napari_flomo.measures import HeartCodes, VoxelCounts, heart_of_cine, heart_of_phases
 from napari_flomo.models import Concept, Label, load_card
 from napari_flomo.volumes import Geometry, Volume, read
 
@@ -22,7 +17,7 @@ CM3 = Geometry((10.0, 10.0, 10.0))  # a voxel is a millilitre
 
 
 def cine(*frames: Sequence[int], geometry: Geometry = CM3) -> VoxelCounts:
-    """Frames of one slice, with so many voxels of the left and right ventricle and the wall."""
+    """Frames of one slice, with these voxels of left and right ventricle and wall."""
     data = np.zeros((len(frames), 1, 20, 20), np.uint8)
     for image, sizes in zip(data.reshape(len(frames), -1), frames, strict=True):
         image[: sum(sizes)] = np.repeat((3, 1, 2), sizes)
@@ -40,7 +35,7 @@ def test_a_cine() -> None:
     assert heart.mass_g == pytest.approx(50 * 1.05)
 
 
-def test_frames_that_were_not_segmented_are_not_empty_hearts() -> None:
+def test_frames_that_were_not_segmented() -> None:
     counts = cine((100, 90, 60), (0, 0, 0), (80, 70, 60))
     heart = heart_of_cine(counts, CODES, frames=[0, 2], complete=False)
     assert (heart.ed_frame, heart.es_frame, heart.complete) == (0, 2, False)
@@ -60,7 +55,7 @@ def test_two_phases() -> None:
     assert heart.right.sv_ml == 45
 
 
-def test_what_cannot_be_said() -> None:
+def test_unknown_measures() -> None:
     empty = heart_of_cine(cine((0, 0, 0), (0, 0, 0)), CODES)
     assert empty.left.ef_percent is None
     unknown = heart_of_cine(cine((9, 9, 9), (4, 4, 4), geometry=Geometry.unknown()), CODES)
@@ -92,7 +87,7 @@ def test_codes_by_name(names: tuple[str, ...], codes: HeartCodes | None) -> None
     assert HeartCodes.of(labels) == codes
 
 
-def test_the_concept_counts_more_than_the_name() -> None:
+def test_concept_overrides_name() -> None:
     labels = [Label(7, "RV", "#000000", Concept("87878005", "Left ventricle"))]
     assert HeartCodes.of(labels) == HeartCodes(left_ventricle=7)
 

@@ -1,4 +1,4 @@
-"""A heart that cannot be one is said: pixels, millilitres, both ways."""
+"""Warnings about implausible hearts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def heart(spacing: tuple[float, float, float], slices: int = 8) -> Volume:
     return Volume(data, Geometry(spacing))
 
 
-def test_usual_hearts_pass_in_silence() -> None:
+def test_plausible_hearts() -> None:
     for spacing in ((1.4, 1.4, 8.0), (0.7, 0.7, 8.0), (1.0, 1.0, 10.0)):
         assert implausible(heart(spacing), CARD) == ()
 
@@ -37,7 +37,7 @@ def test_pixels(spacing: tuple) -> None:
     assert "0.3 to 3 mm" in sentence
 
 
-def test_too_small_a_heart() -> None:
+def test_small_heart() -> None:
     small = heart((0.5, 0.5, 1.0), 6)
     (sentence,) = implausible(small, CARD)
     assert "The labelled heart has 6.07 ml" in sentence
@@ -48,12 +48,12 @@ def test_too_small_a_heart() -> None:
     assert "has 0 ml" in implausible(nothing, CARD)[0]
 
 
-def test_too_large_a_heart() -> None:
+def test_large_heart() -> None:
     (sentence,) = implausible(heart((2.9, 2.9, 20.0), 8), CARD)
     assert "more than any heart (3000 ml)" in sentence
 
 
-def test_the_largest_of_the_frames_that_were_segmented_counts() -> None:
+def test_largest_segmented_frame() -> None:
     one = heart((1.4, 1.4, 8.0)).data
     cine = Volume(
         np.stack([one * 0, one]), Geometry((1.4, 1.4, 8.0)), ("frames", "slices", "rows", "columns")
@@ -62,7 +62,7 @@ def test_the_largest_of_the_frames_that_were_segmented_counts() -> None:
     assert "has 0 ml" in implausible(cine, CARD, [0])[0]
 
 
-def test_other_models_and_unknown_millimetres_are_not_judged() -> None:
+def test_not_checked() -> None:
     labels = heart((0.1, 0.1, 1.0))
     other = replace(
         CARD,

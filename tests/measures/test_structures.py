@@ -1,4 +1,4 @@
-"""Millilitres of labelled structures."""
+"""Volumes of labelled structures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_flomo.measures import structure_volumes
 from napari_flomo.volumes import Geometry, Volume, read
 
 
-def test_counts_voxels_of_their_size() -> None:
+def test_structure_volumes() -> None:
     data = np.zeros((2, 2, 4, 4), np.uint8)
     data[0, :, :2, :2] = 3  # 8 voxels in frame 0
     data[1, 0, 0, 0] = 3
@@ -37,12 +37,12 @@ def test_agrees_with_the_published_volume(shared: Path) -> None:
     assert wall.ml == pytest.approx(112.5, abs=0.05)
 
 
-def test_pixels_are_not_millilitres() -> None:
+def test_unknown_spacing() -> None:
     labels = Volume(np.ones((1, 4, 4), np.uint8), Geometry.unknown())
     (size,) = structure_volumes(labels, {1: "polyp"})
     assert (size.voxels, size.ml) == (16, None)
 
 
-def test_grey_values_are_refused(make_volume: Callable[..., Volume]) -> None:
+def test_grey_values(make_volume: Callable[..., Volume]) -> None:
     with pytest.raises(FlomoError, match="label images only"):
         structure_volumes(make_volume(dtype="float32"), {1: "LV"})

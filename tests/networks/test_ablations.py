@@ -1,4 +1,4 @@
-"""FLoMo-Net without one part: what stands in its place, how large it is, that it learns."""
+"""FLoMo-Net with parts replaced: sizes, shapes and gradients."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from napari_flomo.networks import build, count_parameters
+from napari_flomo.networks.flomo_blocks import routing_weights
 from napari_flomo.networks.form import CHOICES, Form
 
 WIDTH = 16  # of B0
@@ -30,7 +31,7 @@ def b0(**switches):
     return build("flomo-b0", in_channels=1, num_classes=3, **switches)
 
 
-def test_every_choice_is_tested():
+def test_all_options_are_tested():
     default = Form()
     others = {
         (name, choice)
@@ -55,7 +56,7 @@ def test_size_shape_and_gradients(switch, choice):
     output.logits.square().mean().backward()
     silent = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()}
     if choice == "topk":
-        # An expert that no image chose is not asked; the others of its stage are.
+        # Experts that no image chose have no gradient.
         silent = {n for n in silent if ".experts." not in n}
     # A batch norm takes the mean away again, and with it the effect of the bias before it.
     silent = {n for n in silent if not n.endswith(("gate_conv.bias", ".conv.bias"))}
@@ -64,12 +65,13 @@ def test_size_shape_and_gradients(switch, choice):
     assert {n for n in silent if not any(gate in n for gate in gates)} == set()
 
 
-def test_uniform_routing_weighs_all_experts_alike():
-    weights = b0(routing="uniform").encoder["stage1"].moe.route(torch.rand(3, 1))
+def test_uniform_routing():
+    moe = b0(routing="uniform").encoder["stage1"].moe
+    weights = routing_weights(torch.rand(3, 1), moe.router, moe.form)
     torch.testing.assert_close(weights, torch.full((3, 7), 1 / 7))
 
 
-def test_without_attention_features_pass_as_they_are():
+def test_no_attention():
     torch.manual_seed(0)
     network = b0(attention="none").eval()
     stage, maps = network.encoder["stage3"], torch.rand(1, 32, 16, 16)
@@ -78,13 +80,13 @@ def test_without_attention_features_pass_as_they_are():
 
 
 @pytest.mark.parametrize(("switch", "choice"), CHANGES)
-def test_the_reference_form_can_be_ablated_too(switch, choice):
+def test_ablated_reference_form(switch, choice):
     network = build("flomo-b0", in_channels=3, num_classes=4, reference=True, **{switch: choice})
     with torch.inference_mode():
         assert network.eval()(255 * torch.rand(1, 3, 64, 64)).logits.shape == (1, 4, 64, 64)
 
 
 @pytest.mark.parametrize("switch", CHOICES)
-def test_an_unknown_choice_is_named(switch):
+def test_unknown_choice(switch):
     with pytest.raises(ValueError, match=f"{switch} must be one of"):
         b0(**{switch: "hard"})

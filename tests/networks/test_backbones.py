@@ -1,4 +1,4 @@
-"""Encoders: published names and counts, files of timm's layout, what does not fit is named."""
+"""Encoders: published names and sizes, and loading of timm's weights."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def published(tmp_path):
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_a_file_of_timms_layout_loads(name, published):
+def test_load_timm_weights(name, published):
     tensors = published(name)
     encoder = build_encoder(name, 1)
     load_encoder(encoder, tensors)
@@ -60,7 +60,7 @@ def test_a_file_of_timms_layout_loads(name, published):
         assert torch.equal(value, tensors[key]), key
 
 
-def test_other_numbers_of_channels_share_the_colours(published):
+def test_other_numbers_of_channels(published):
     tensors = published("resnet50")
     colour, four = build_encoder("resnet50", 3), build_encoder("resnet50", 4)
     load_encoder(colour, tensors)
@@ -70,7 +70,7 @@ def test_other_numbers_of_channels_share_the_colours(published):
     torch.testing.assert_close(four.conv1(grey.expand(-1, 4, -1, -1)), expected, rtol=0, atol=1e-3)
 
 
-def test_what_does_not_fit_is_named_and_nothing_is_changed(published):
+def test_wrong_weights(published):
     encoder = build_encoder("resnet50", 3)
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
     wrong = published("resnet50", **{"bn1.weight": torch.ones(63)})
@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_changed(published):
     assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
 
 
-def test_normalisation_is_what_the_weights_expect():
+def test_normalisation():
     plain, normed = build_encoder("resnet50", 1), build_encoder("resnet50", 1, normalise=True)
     image = torch.full((1, 1, 4, 4), 0.5)
     assert torch.equal(plain.prepare(image), torch.full((1, 3, 4, 4), 0.5))
@@ -100,7 +100,7 @@ def test_normalisation_is_what_the_weights_expect():
 
 
 @pytest.mark.parametrize("name", ["resnest50"])
-def test_a_lone_image_can_be_trained_on(name):
+def test_training_with_one_image(name):
     encoder = build_encoder(name, 3).train()
     maps = encoder(torch.rand(1, 3, 64, 64))
     F.relu(maps[-1]).mean().backward()

@@ -1,4 +1,4 @@
-"""Convolutions that all networks share."""
+"""Convolutions shared by all networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_flomo.networks.convolutions import DepthwiseConv2d
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 4), (5, 3), (7, 1), (3, 12)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_depthwise_equals_the_library(kernel, dilation, bias):
+def test_depthwise_equals_pytorch(kernel, dilation, bias):
     torch.manual_seed(0)
     layer = DepthwiseConv2d(6, kernel, dilation, bias=bias)
     maps = torch.randn(2, 6, 19, 8).contiguous(memory_format=torch.channels_last)
@@ -21,7 +21,7 @@ def test_depthwise_equals_the_library(kernel, dilation, bias):
     torch.testing.assert_close(found, plain, rtol=0, atol=1e-5)
 
 
-def test_depthwise_is_recorded_as_one_operation():
+def test_depthwise_is_traced_as_one_operation():
     layer = DepthwiseConv2d(4, 5, 3).eval()
     traced = torch.jit.trace(layer, torch.randn(1, 4, 16, 16))
     assert "pad(" not in str(traced.inlined_graph)

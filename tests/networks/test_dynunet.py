@@ -1,4 +1,4 @@
-"""The baseline network behind the project's own output."""
+"""The baseline network."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ pytest.importorskip("monai", reason="the baseline needs the [train] extra")
 from napari_flomo.networks import build, count_parameters
 
 
-def test_it_has_about_as_many_parameters_as_b0():
+def test_number_of_parameters():
     ours = count_parameters(build("flomo-b0", in_channels=1, num_classes=4))
     theirs = count_parameters(build("dynunet", in_channels=1, num_classes=4))
     assert abs(theirs / ours - 1) < 0.1
 
 
 @pytest.mark.parametrize("size", [(64, 64), (50, 70), (17, 33)])
-def test_any_size_comes_back(size):
+def test_any_size(size):
     network = build("dynunet", in_channels=3, num_classes=2).eval()
     with torch.no_grad():
         assert network(torch.rand(2, 3, *size)).logits.shape == (2, 2, *size)
 
 
-def test_its_stages_teach_and_stay_behind(tmp_path):
+def test_deep_supervision(tmp_path):
     network = build("dynunet", in_channels=1, num_classes=4, deep_supervision=True)
     output = network.train()(torch.rand(2, 1, 64, 64))
     assert [(a.kind, a.stage) for a in output.aux] == [("logits", 2), ("logits", 1)]

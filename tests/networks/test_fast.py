@@ -1,4 +1,4 @@
-"""Networks rewritten for inference: the same answers, of any form, size and batch."""
+"""Networks rewritten for inference agree with the plain ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from napari_flomo.networks import build, fast
-from napari_flomo.networks.convolutions import average_down
+from napari_flomo.networks.convolutions import adaptive_average_pool
 
 
 def random_network(name: str, channels: int, classes: int, **form) -> nn.Module:
@@ -39,7 +39,7 @@ def random_network(name: str, channels: int, classes: int, **form) -> nn.Module:
         ("fias", 1, 4, {}, (1, 32, 48)),
     ],
 )
-def test_same_answers(name, channels, classes, form, shape):
+def test_equals_the_plain_network(name, channels, classes, form, shape):
     network = random_network(name, channels, classes, **form)
     image = torch.rand(shape[0], channels, *shape[1:]) * (255 if form.get("reference") else 1)
     with torch.inference_mode():
@@ -53,7 +53,7 @@ def test_same_answers(name, channels, classes, form, shape):
         assert (quick.maps[key] - value).abs().max() < 1e-3, key
 
 
-def test_the_plain_and_the_fast_network_share_no_tensor():
+def test_no_shared_tensors():
     network = random_network("flomo-b0", 1, 4)
     image = torch.rand(1, 1, 32, 32)
     state = {key: value.clone() for key, value in network.state_dict().items()}
@@ -75,7 +75,7 @@ def test_the_plain_and_the_fast_network_share_no_tensor():
         assert torch.equal(quick(image).logits, before)
 
 
-def test_it_cannot_be_trained():
+def test_frozen():
     quick = fast(random_network("flomo-b0", 1, 4))
     assert not any(parameter.requires_grad for parameter in quick.parameters())
     assert not quick(torch.rand(1, 1, 32, 32)).logits.requires_grad
@@ -110,7 +110,7 @@ def test_sensitive_parts_stay_in_float32():
         pytest.param("flomo-b2", {}, marks=pytest.mark.slow),
     ],
 )
-def test_lower_precision_costs_no_more_than_in_the_plain_network(name, form, precision):
+def test_error_in_lower_precision(name, form, precision):
     network = random_network(name, 3, 4, **form)
     image = torch.rand(2, 3, 32, 48) * (255 if form.get("reference") else 1)
     image = image[..., :32] if form.get("reference") else image
@@ -132,7 +132,7 @@ def test_lower_precision_costs_no_more_than_in_the_plain_network(name, form, pre
         assert (output.maps[key].float() - exact).abs().max() < 2 * off + 2 * bits, key
 
 
-def test_rejects_the_same_inputs_as_the_plain_network():
+def test_invalid_inputs():
     quick = fast(random_network("flomo-b0", 3, 4, reference=True))
     with pytest.raises(ValueError, match="multiples of 16"):
         quick(torch.rand(1, 3, 40, 40))
@@ -140,7 +140,7 @@ def test_rejects_the_same_inputs_as_the_plain_network():
         quick(torch.rand(1, 1, 32, 32))
 
 
-def test_a_trace_gives_the_same_for_any_number_of_slices():
+def test_trace_with_any_number_of_slices():
     quick = fast(random_network("flomo-b0", 1, 4))
 
     class Logits(nn.Module):
@@ -159,10 +159,10 @@ def test_a_trace_gives_the_same_for_any_number_of_slices():
 
 
 @pytest.mark.parametrize("size", [(3, 3), (14, 5), (20, 31)])
-def test_averages_are_the_same_when_traced(size):
+def test_traced_adaptive_average_pool(size):
     maps = torch.rand(2, 3, 20, 17)
-    traced = torch.jit.trace(lambda one: average_down(one, size), maps, check_trace=False)
+    traced = torch.jit.trace(lambda one: adaptive_average_pool(one, size), maps, check_trace=False)
     assert "adaptive" not in str(traced.graph)
     plain = nn.functional.adaptive_avg_pool2d(maps, size)
-    torch.testing.assert_close(average_down(maps, size), plain, rtol=0, atol=0)
+    torch.testing.assert_close(adaptive_average_pool(maps, size), plain, rtol=0, atol=0)
     torch.testing.assert_close(traced(maps), plain, rtol=0, atol=1e-6)

@@ -24,7 +24,7 @@ def compare(path: Path, slices: list[int]) -> None:
         plain, rewritten = network(images), quick(images)
         probabilities = plain.logits.softmax(1)
         assert (rewritten.logits.softmax(1) - probabilities).abs().max() < 5e-5
-    assert probabilities.argmax(1).unique().numel() > 2  # there is a heart in the picture
+    assert probabilities.argmax(1).unique().numel() > 2  # the slices show a heart
     best = probabilities.topk(2, 1).values
     tied = best[:, 0] - best[:, 1] < 1e-4
     changed = plain.logits.argmax(1) != rewritten.logits.argmax(1)
@@ -33,7 +33,7 @@ def compare(path: Path, slices: list[int]) -> None:
         assert (rewritten.maps[name] - value).abs().max() < 1e-3, name
 
 
-def test_a_heart_of_the_package(repository):
+def test_sample(repository):
     compare(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz", [2, 5, 8])
 
 
@@ -41,5 +41,5 @@ def test_a_heart_of_the_package(repository):
 @pytest.mark.parametrize(
     ("name", "slices"), [("patient001_frame02", [1, 4]), ("patient077_frame01", [3])]
 )
-def test_hearts_of_acdc(shared, name, slices):
+def test_acdc(shared, name, slices):
     compare(shared / "data" / "acdc" / "images" / f"{name}.nii.gz", slices)

@@ -1,17 +1,18 @@
-"""FIAS against the public code: every module, the whole network on both ladders, DilateFormer."""
+"""FIAS against the public code: modules, whole networks, DilateFormer."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
+import goldens
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from goldens import close, load, tensor, weights
+from torch import Tensor
 
 from napari_flomo.networks import Draws, build, can_sample, stochastic_forward
-from napari_flomo.networks.attention import SelfAttention, thin
+from napari_flomo.networks.attention import SelfAttention, pool_to_tokens
 from napari_flomo.networks.dilateformer import DilatedAttention, DilateFormer
 from napari_flomo.networks.fias import FIAS
 from napari_flomo.networks.fias_blocks import (
@@ -24,68 +25,31 @@ from napari_flomo.networks.fias_blocks import (
 GOLDENS = Path(__file__).parents[1] / "goldens" / "fias"
 
 
-def sibling(name: str):
-    """Import a helper beside this file; the tests are no package."""
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"tests_networks_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-names = sibling("official_names")
-
-
-def weights(golden) -> dict[str, np.ndarray]:
-    return {k[2:]: golden[k].astype(np.float32) for k in golden.files if k.startswith("w/")}
-
-
-def load(module: nn.Module, arrays: dict[str, np.ndarray], rules=names.FIAS) -> None:
-    """Copy official arrays into a module; each must have its place and none may be missing."""
-    own = {k for k in module.state_dict() if not k.endswith("num_batches_tracked")}
-    ours = {names.translate(name, rules): value for name, value in arrays.items()}
-    ours = {k: torch.from_numpy(v) for k, v in names.split_projection(ours).items()}
-    assert set(ours) == own
-    state = module.state_dict()
-    module.load_state_dict({k: v.reshape(state[k].shape) for k, v in ours.items()}, strict=False)
-
-
-def close(found: Tensor, expected: np.ndarray, tolerance: float) -> None:
-    """Compare relative to the largest expected value."""
-    assert found.shape == expected.shape
-    worst = np.abs(found.detach().numpy() - expected).max()
-    assert worst <= tolerance * np.abs(expected).max()
-
-
-def tensor(golden, name: str) -> Tensor:
-    return torch.from_numpy(golden[name].astype(np.float32))
-
-
 def test_multi_kernel():
     golden = np.load(GOLDENS / "dmk_block.npz")
     block = MultiKernel(8, 12).eval()
-    load(block, weights(golden))
+    load(block, weights(golden), goldens.FIAS)
     close(block(tensor(golden, "x")), golden["y"], 2e-5)
 
 
 def test_context_fusion():
     golden = np.load(GOLDENS / "caf.npz")
     block = ContextFusion(12).eval()
-    load(block, weights(golden))
+    load(block, weights(golden), goldens.FIAS)
     close(block(tensor(golden, "local"), tensor(golden, "glob")), golden["y"], 2e-5)
 
 
 def test_monte_carlo_attention():
     golden = np.load(GOLDENS / "mca_eval.npz")
     block = MonteCarloAttention().eval()
-    load(block, weights(golden))
+    load(block, weights(golden), goldens.FIAS)
     close(block(tensor(golden, "x")).sigmoid(), golden["y"], 2e-5)
 
 
 def test_mixing_block():
     golden = np.load(GOLDENS / "mixatt_block_eval.npz")
     block = MixingBlock(12, 8, 8, heads=2, kv_tokens=None).eval()
-    load(block, weights(golden), (*names.FIAS, (r"^out_proj\.", "leave."), (r"^out\.", "leave.")))
+    load(block, weights(golden), (*goldens.FIAS, (r"^out_proj\.", "leave."), (r"^out\.", "leave.")))
     close(block(tensor(golden, "x"), tensor(golden, "skip"))[0], golden["y"], 2e-5)
 
 
@@ -102,7 +66,7 @@ def whole(shared, ladder: int, **options) -> tuple[FIAS, dict]:
     network = FIAS(in_channels=1, num_classes=4, channels=(8, 16, 32, 64), ladder=ladder,
                    deep_supervision=True, **options)  # fmt: skip
     with np.load(folder / "fias_stride1_c8_32.npz") as golden:
-        load(network, weights(golden))
+        load(network, weights(golden), goldens.FIAS)
     file = {1: "fias_stride1_c8_32.npz", 2: "fias_stride2_c8_64.npz"}[ladder]
     with np.load(folder / file) as golden:
         return network, {k: golden[k] for k in golden.files if not k.startswith("w/")}
@@ -143,7 +107,7 @@ def test_dilateformer(shared):
     for name in list(arrays):
         if ".mlp.fc" in name and name.endswith("weight"):
             arrays[name] = arrays[name][:, :, None, None]  # ours are 1x1 convolutions
-    load(network, arrays, names.DILATEFORMER)
+    load(network, arrays, goldens.DILATEFORMER)
     with torch.no_grad():
         close(network.embed(tensor(golden, "x")), golden["embed"], 1e-4)
         for number, maps in enumerate(network(tensor(golden, "x")), start=1):
@@ -160,18 +124,18 @@ def test_published_sizes():
     assert sum(p.numel() for p in tiny.parameters()) == 16_661_744 - 2 * 576
 
 
-def test_thinning_keeps_small_maps_and_the_proportions_of_large_ones():
+def test_pool_to_tokens():
     small = torch.rand(1, 2, 32, 32)
-    assert thin(small, 1024) is small
-    assert thin(torch.rand(1, 2, 64, 64), 1024).shape == (1, 2, 32, 32)
-    assert thin(torch.rand(1, 2, 96, 24), 144).shape == (1, 2, 24, 6)
-    rows, columns = thin(torch.rand(1, 2, 500, 1), 64).shape[-2:]
+    assert pool_to_tokens(small, 1024) is small
+    assert pool_to_tokens(torch.rand(1, 2, 64, 64), 1024).shape == (1, 2, 32, 32)
+    assert pool_to_tokens(torch.rand(1, 2, 96, 24), 144).shape == (1, 2, 24, 6)
+    rows, columns = pool_to_tokens(torch.rand(1, 2, 500, 1), 64).shape[-2:]
     assert (rows, columns) == (22, 1) or rows * columns <= 64
     constant = torch.full((1, 3, 40, 40), 0.7)
-    torch.testing.assert_close(thin(constant, 100), torch.full((1, 3, 10, 10), 0.7))
+    torch.testing.assert_close(pool_to_tokens(constant, 100), torch.full((1, 3, 10, 10), 0.7))
 
 
-def test_attention_to_thinned_keys_is_attention_where_the_map_is_flat():
+def test_attention_with_pooled_keys():
     torch.manual_seed(0)
     full, thinned = SelfAttention(8, 2), SelfAttention(8, 2, kv_tokens=16)
     thinned.load_state_dict(full.state_dict())
@@ -180,7 +144,7 @@ def test_attention_to_thinned_keys_is_attention_where_the_map_is_flat():
     assert not torch.allclose(thinned(torch.rand(1, 8, 16, 16)), full(torch.rand(1, 8, 16, 16)))
 
 
-def test_it_draws_only_where_asked_and_a_seed_repeats_it():
+def test_stochastic_forward():
     torch.manual_seed(0)
     network = build("fias", in_channels=1, num_classes=3).eval()
     assert can_sample(network)
@@ -199,7 +163,7 @@ def test_it_draws_only_where_asked_and_a_seed_repeats_it():
     assert not network.training
 
 
-def test_fixed_draws_leave_the_network_alone():
+def test_fixed_samples():
     torch.manual_seed(0)
     network = build("fias", in_channels=1, num_classes=3, channels=(8, 16, 16, 32)).eval()
     image = torch.rand(2, 1, 48, 48)
@@ -223,7 +187,7 @@ def test_fixed_draws_leave_the_network_alone():
         Draws(network, 28)
 
 
-def test_each_image_of_a_batch_draws_for_itself():
+def test_each_image_of_a_batch_is_sampled():
     block = MonteCarloAttention().train()
     maps = torch.rand(1, 4, 9, 9).expand(64, -1, -1, -1)
     torch.manual_seed(0)
@@ -231,7 +195,7 @@ def test_each_image_of_a_batch_draws_for_itself():
     assert len(torch.unique(gates.flatten(1), dim=0)) == len(MonteCarloAttention.GRIDS)
 
 
-def test_only_fias_can_draw():
+def test_only_fias_can_sample():
     network = build("flomo-b0", in_channels=1, num_classes=2)
     assert not can_sample(network)
     with pytest.raises(ValueError, match="FIAS"), stochastic_forward(network):

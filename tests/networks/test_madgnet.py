@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import goldens
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from goldens import MADGNET, close, load, tensor, translate, weights
 from torch import Tensor, nn
 
 from napari_flomo.networks import build
@@ -26,42 +28,6 @@ from napari_flomo.networks.madgnet_blocks import (
 )
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "madgnet"
-
-
-def sibling(name: str):
-    """Import a helper beside this file; the tests are no package."""
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"tests_networks_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-names = sibling("official_names")
-
-
-def load(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:
-    """Copy official arrays into a module; each must have its place and none may be missing."""
-    own = {k for k in module.state_dict() if not k.endswith("num_batches_tracked")}
-    ours = {names.translate(k, names.MADGNET): torch.from_numpy(v) for k, v in arrays.items()}
-    assert set(ours) == own
-    module.load_state_dict(ours, strict=False)
-
-
-def weights(golden, prefix: str = "w/") -> dict[str, np.ndarray]:
-    return {k[len(prefix) :]: golden[k].astype(np.float32)
-            for k in golden.files if k.startswith(prefix)}  # fmt: skip
-
-
-def close(found: Tensor, expected: np.ndarray, tolerance: float) -> None:
-    """Compare relative to the largest expected value."""
-    assert found.shape == expected.shape
-    worst = np.abs(found.detach().numpy() - expected).max()
-    assert worst <= tolerance * np.abs(expected).max()
-
-
-def tensor(golden, name: str) -> Tensor:
-    return torch.from_numpy(golden[name].astype(np.float32))
 
 
 def test_dct_filters():
@@ -81,7 +47,7 @@ def test_dct_filters():
 def test_frequency_attention():
     golden = np.load(GOLDENS / "mfca_c32_dct14.npz")
     block = FrequencyAttention(32, size=14)
-    load(block, weights(golden))
+    load(block, weights(golden), MADGNET)
     for name in ("same", "down", "up"):
         close(block(tensor(golden, f"x_{name}")), golden[f"y_{name}"], 2e-5)
 
@@ -91,7 +57,7 @@ def test_frequency_attention():
 def test_multi_scale_attention(shared, channels):
     golden = np.load(shared / "goldens" / "madgnet" / f"mfmsa_c{channels}.npz")
     block = MultiScaleAttention(channels).eval()
-    load(block, weights(golden))
+    load(block, weights(golden), MADGNET)
     for size in ("32x32", "24x40", "14x14"):
         close(block(tensor(golden, f"x_{size}")), golden[f"y_{size}"], 2e-5)
 
@@ -100,7 +66,7 @@ def test_multi_scale_attention(shared, channels):
 def test_cascaded_heads(classes):
     golden = np.load(GOLDENS / "esdm_c16.npz")
     block = CascadedHeads(16, classes)
-    load(block, weights(golden, f"w{classes}/"))
+    load(block, weights(golden, f"w{classes}/"), MADGNET)
     views = block(tensor(golden, "x"), (40, 48))
     for view, name in zip(views, ("map", "distance", "boundary"), strict=True):
         close(view, golden[f"{name}_{classes}"], 2e-5)
@@ -112,7 +78,7 @@ def small_decoder(golden) -> MADGNetDecoder:
     )
     holder = nn.Module()  # the official names are those of a whole network
     holder.decoder = decoder
-    load(holder, weights(golden))
+    load(holder, weights(golden), MADGNET)
     return decoder
 
 
@@ -170,10 +136,10 @@ def test_decoder_in_training(shared):
     holder.decoder = decoder
     parameters = dict(holder.named_parameters())
     norms = {k[7:]: float(golden[k]) for k in golden.files if k.startswith("g_norm/")}
-    assert {names.translate(k, names.MADGNET) for k in norms} == set(parameters)
+    assert {translate(k, MADGNET) for k in norms} == set(parameters)
     largest = max(norms.values())
     for name, norm in norms.items():
-        gradient = parameters[names.translate(name, names.MADGNET)].grad
+        gradient = parameters[translate(name, MADGNET)].grad
         assert gradient.norm().item() == pytest.approx(norm, rel=1e-4, abs=1e-6 * largest), name
         if f"g/{name}" in golden.files:
             scale = max(np.abs(golden[f"g/{name}"]).max(), 1e-5 * largest)
@@ -181,7 +147,7 @@ def test_decoder_in_training(shared):
     state = holder.state_dict()
     for name in golden.files:
         if name.startswith("bn_after/"):
-            close(state[names.translate(name[9:], names.MADGNET)], golden[name], 2e-5)
+            close(state[translate(name[9:], MADGNET)], golden[name], 2e-5)
 
 
 @pytest.mark.shared
@@ -197,7 +163,7 @@ def test_whole_network(shared, name, file):
     spec.loader.exec_module(draw)
     network = build(name, in_channels=3, num_classes=1, deep_supervision=True)
     own = network.state_dict()
-    official = {names.official(k): k for k in own if not k.endswith("num_batches_tracked")}
+    official = {goldens.official(k): k for k in own if not k.endswith("num_batches_tracked")}
     for theirs, ours in official.items():
         if "running_" in theirs:
             value = golden[f"bn/{theirs}"].astype(np.float32)

@@ -14,14 +14,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from napari_flomo.networks.blocks import (
-    SameDownsample,
-    average_pool_same,
-    double_size_bilinear,
-)
+from napari_flomo.networks.blocks import SameDownsample, average_pool_same, upsample_bilinear
 from napari_flomo.networks.convolutions import DepthwiseConv2d
 from napari_flomo.networks.dct import dct2, idct2
-from napari_flomo.networks.flomo_blocks import DASA, FAMSR, FPFN, REFERENCE, LoGoMoE
+from napari_flomo.networks.flomo_blocks import DASA, FAMSR, FPFN, LoGoMoE
+from napari_flomo.networks.form import REFERENCE
 from napari_flomo.networks.reference import LEAVES, load_reference_arrays, to_torch
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "flomo"
@@ -178,6 +175,6 @@ def test_depthwise_convolution(primitives, kernel, dilation):
 def test_upsampling_and_gelu(primitives):
     maps = channels_first(primitives["upsample/x"])
     expected = channels_first(primitives["upsample/bilinear/y"])
-    torch.testing.assert_close(double_size_bilinear(maps), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(upsample_bilinear(maps), expected, rtol=0, atol=1e-6)
     gelu = F.gelu(torch.from_numpy(primitives["gelu/x"]))
     torch.testing.assert_close(gelu, torch.from_numpy(primitives["gelu/y"]), rtol=0, atol=1e-6)

@@ -1,9 +1,11 @@
-"""A network that sees what anyone would see: classes by brightness."""
+"""A network that classifies pixels by brightness."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 
 from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing
 from napari_flomo.segmentation import Segmenter
+
+sys.path.insert(0, str(Path(__file__).parent))  # helpers of these tests
 
 
 class Brightness(nn.Module):
@@ -32,7 +36,7 @@ class Brightness(nn.Module):
 
 @pytest.fixture
 def card() -> ModelCard:
-    """Three classes by brightness, on the pixels as they are."""
+    """Three classes by brightness, without resampling."""
     return ModelCard(
         name="brightness",
         network="brightness",

@@ -1,10 +1,7 @@
-"""DICOM segmentations: every voxel where it was, read back by hand and by highdicom."""
+"""DICOM segmentations, read back by position and by highdicom."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sysconfig
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +14,7 @@ pytest.importorskip("highdicom", reason="highdicom is not installed")
 
 import highdicom
 import pydicom
-import SimpleITK as sitk  # noqa: N813 - its own name for itself
+from dicom_masks import by_position, check_with_dcmqi, segment_numbers
 from pydicom.uid import generate_uid
 
 from napari_flomo.errors import FlomoError
@@ -57,28 +54,13 @@ def labels_of(folder: Path, seed: int = 2) -> Volume:
 
 
 def by_hand(path: Path, geometry: Geometry, shape: tuple[int, ...]) -> np.ndarray:
-    """Put the frames of an object where their positions in mm say; values are segment numbers."""
-    found = pydicom.dcmread(path)
-    to_index = np.linalg.inv(geometry.affine_lps())
-    result = np.zeros(shape, np.uint8)
-    shared = found.SharedFunctionalGroupsSequence[0]
+    """Return segment numbers by position, after checking spacing and directions."""
+    shared = pydicom.dcmread(path).SharedFunctionalGroupsSequence[0]
     spacing = [float(step) for step in shared.PixelMeasuresSequence[0].PixelSpacing]
     assert np.allclose(spacing, geometry.spacing[1::-1])
     directions = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
     assert np.allclose(directions.reshape(2, 3).T, geometry.direction_matrix[:, :2], atol=1e-5)
-    pixels = found.pixel_array.reshape(-1, *shape[1:])
-    for mask, groups in zip(pixels, found.PerFrameFunctionalGroupsSequence, strict=True):
-        place = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
-        column, row, number = (to_index @ [*place, 1])[:3]
-        assert abs(column) < 1e-3
-        assert abs(row) < 1e-3
-        segment = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
-        result[round(number)][mask > 0] = segment
-    return result
-
-
-def numbers_of(codes: np.ndarray) -> np.ndarray:
-    return np.select([codes == 7, codes == 200], [1, 2], 0)
+    return by_position(path, geometry, shape, slack=1e-3)
 
 
 def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
@@ -86,7 +68,8 @@ def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
     write_all(dicom_seg_files(labels, card, stack, tmp_path / "heart.dcm"))
     found = pydicom.dcmread(tmp_path / "heart.dcm")
     assert np.array_equal(
-        by_hand(tmp_path / "heart.dcm", labels.geometry, labels.data.shape), numbers_of(labels.data)
+        by_hand(tmp_path / "heart.dcm", labels.geometry, labels.data.shape),
+        segment_numbers(labels.data),
     )
     image = pydicom.dcmread(find_series(stack).files[0][0])
     for name in ("PatientName", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
@@ -106,34 +89,23 @@ def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
     masks = read_back.get_pixels_by_source_instance(
         uids, combine_segments=True, assert_missing_frames_are_empty=True
     )
-    assert np.array_equal(masks, numbers_of(labels.data)), "each mask refers to its own image"
+    assert np.array_equal(masks, segment_numbers(labels.data)), "each mask refers to its own image"
 
 
-def test_dcmqi_finds_every_voxel_in_its_place(stack: Path, card: ModelCard, tmp_path: Path) -> None:
-    """It is what 3D Slicer reads such objects with, and shares no code with highdicom."""
-    program = shutil.which("segimage2itkimage", path=sysconfig.get_path("scripts"))
-    if program is None:
-        pytest.skip("dcmqi is not installed")
+def test_dcmqi(stack: Path, card: ModelCard, tmp_path: Path) -> None:
     labels = labels_of(stack)
-    write(labels, tmp_path / "labels.nrrd")
     write_all(dicom_seg_files(labels, card, stack, tmp_path / "s.dcm"))
-    asked = ["--inputDICOM", tmp_path / "s.dcm", "--outputDirectory", tmp_path]
-    subprocess.run([program, *asked, "--outputType", "nrrd"], check=True, capture_output=True)
-    grid = sitk.ReadImage(tmp_path / "labels.nrrd")
-    for number, code in ((1, 7), (2, 200)):
-        mask = sitk.ReadImage(tmp_path / f"{number}.nrrd")
-        mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-        assert np.array_equal(sitk.GetArrayFromImage(mask) > 0, labels.data == code)
+    check_with_dcmqi(tmp_path / "s.dcm", labels, tmp_path)
 
 
-def test_a_cine_has_a_file_for_each_frame(cine: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_cine(cine: Path, card: ModelCard, tmp_path: Path) -> None:
     labels = labels_of(cine)
     jobs = dicom_seg_files(labels, card, cine, tmp_path / "heart.dcm")
     assert [Path(path).name for path, _ in jobs] == ["heart-frame-00.dcm", "heart-frame-01.dcm"]
     write_all(jobs)
     for frame, (path, _) in enumerate(jobs):
         back = by_hand(Path(path), labels.geometry, labels.data.shape[1:])
-        assert np.array_equal(back, numbers_of(labels.data[frame]))
+        assert np.array_equal(back, segment_numbers(labels.data[frame]))
         assert pydicom.dcmread(path).InstanceNumber == frame + 1
     ((path, _),) = dicom_seg_files(labels, card, cine, tmp_path / "one.dcm", frames=[1])
     assert Path(path).name == "one-frame-01.dcm"
@@ -152,14 +124,14 @@ def test_corrected_labels_and_coded_terms(stack: Path, card: ModelCard, tmp_path
     assert second.SegmentedPropertyCategoryCodeSequence[0].CodeMeaning == "Anatomical Structure"
 
 
-def test_nothing_found(stack: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_empty_labels(stack: Path, card: ModelCard, tmp_path: Path) -> None:
     labels = labels_of(stack)
     nothing = labels.with_data(np.zeros_like(labels.data))
     write_all(dicom_seg_files(nothing, card, stack, tmp_path / "s.dcm"))
     assert not by_hand(tmp_path / "s.dcm", labels.geometry, labels.data.shape).any()
 
 
-def test_data_for_research(
+def test_deidentified_series(
     tmp_path: Path,
     images: np.ndarray,
     write_series: Write,
@@ -186,10 +158,10 @@ def test_data_for_research(
     assert said == []
     assert capfd.readouterr() == ("", "")
     back = by_hand(tmp_path / "s.dcm", labels.geometry, labels.data.shape)
-    assert np.array_equal(back, numbers_of(labels.data))
+    assert np.array_equal(back, segment_numbers(labels.data))
 
 
-def test_labels_of_another_grid(stack: Path, cine: Path, card: ModelCard) -> None:
+def test_wrong_grid(stack: Path, cine: Path, card: ModelCard) -> None:
     labels = labels_of(stack)
     moved = replace(labels.geometry, origin=(5.0, -40.0, 13.0))
     for wrong in (
@@ -201,14 +173,14 @@ def test_labels_of_another_grid(stack: Path, cine: Path, card: ModelCard) -> Non
             dicom_seg_files(wrong, card, stack, "s.dcm")
 
 
-def test_codes_that_the_card_does_not_know(stack: Path, card: ModelCard) -> None:
+def test_unknown_codes(stack: Path, card: ModelCard) -> None:
     labels = labels_of(stack)
     labels.data[0, 0, 0] = 3
     with pytest.raises(FlomoError, match=r"codes 3, which brightness does not know"):
         dicom_seg_files(labels, card, stack, "s.dcm")
 
 
-def test_what_cannot_be_done_is_found_out_before_there_are_labels(
+def test_check_usable(
     tmp_path: Path, images: np.ndarray, write_series: Write, card: ModelCard, cine: Path
 ) -> None:
     check_usable(read(cine), card, cine)
@@ -231,7 +203,7 @@ def test_without_highdicom(stack: Path, card: ModelCard, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_labels_as_dcm2niix_stores_them(
+def test_labels_of_dcm2niix(
     moving: bool, stack: Path, cine: Path, card: ModelCard, tmp_path: Path
 ) -> None:
     """It turns the rows round, and the slices where they run down; a NIfTI file rounds as well."""
@@ -249,4 +221,4 @@ def test_labels_as_dcm2niix_stores_them(
     frames = labels.data if moving else labels.data[None]
     for frame, codes in enumerate(frames):
         path = tmp_path / (f"s-frame-{frame:02}.dcm" if moving else "s.dcm")
-        assert np.array_equal(by_hand(path, labels.geometry, codes.shape), numbers_of(codes))
+        assert np.array_equal(by_hand(path, labels.geometry, codes.shape), segment_numbers(codes))

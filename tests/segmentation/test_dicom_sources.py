@@ -1,10 +1,7 @@
-"""DICOM segmentations of enhanced files, joined series and series that lack elements."""
+"""DICOM segmentations of enhanced files, joined series and incomplete series."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ pytest.importorskip("highdicom", reason="highdicom is not installed")
 
 import highdicom
 import pydicom
-import SimpleITK as sitk  # noqa: N813 - its own name for itself
+from dicom_masks import by_position, check_with_dcmqi, segment_numbers
 from pydicom.uid import UID
 
 from napari_flomo.errors import FlomoError
@@ -24,7 +21,7 @@ from napari_flomo.files import write_all
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import dicom_seg_files
 from napari_flomo.segmentation.dicom_seg import check_usable
-from napari_flomo.volumes import Volume, find_series, read, write
+from napari_flomo.volumes import Volume, find_series, read
 
 EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate"),
@@ -66,10 +63,6 @@ def labels_of(image: Volume) -> Volume:
     return image.with_data(codes)
 
 
-def numbers_of(codes: np.ndarray) -> np.ndarray:
-    return np.select([codes == 7, codes == 200], [1, 2], 0)
-
-
 def made(place: Path, card: ModelCard, target: Path) -> tuple[Volume, list[Path], list[str]]:
     """Write random labels of a series as segmentations; return what was said, too."""
     labels, said = labels_of(read(place)), []
@@ -79,18 +72,8 @@ def made(place: Path, card: ModelCard, target: Path) -> tuple[Volume, list[Path]
 
 
 def check_places(path: Path, codes: np.ndarray, volume: Volume, slack: float = 0.01) -> None:
-    """Each mask lies where its position in mm says, within a share of the step."""
-    found = pydicom.dcmread(path)
-    to_index = np.linalg.inv(volume.geometry.affine_lps())
-    back = np.zeros(codes.shape, np.uint8)
-    pixels = found.pixel_array.reshape(-1, *codes.shape[1:])
-    for mask, groups in zip(pixels, found.PerFrameFunctionalGroupsSequence, strict=True):
-        place = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
-        column, row, number = (to_index @ [*place, 1])[:3]
-        assert max(abs(column), abs(row), abs(number - round(number))) < slack
-        segment = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
-        back[round(number)][mask > 0] = segment
-    assert np.array_equal(back, numbers_of(codes))
+    found = by_position(path, volume.geometry, codes.shape, slack)
+    assert np.array_equal(found, segment_numbers(codes))
 
 
 @pytest.mark.parametrize("missing", ["StudyID", "AccessionNumber", "patient"])
@@ -106,7 +89,7 @@ def test_field_cases(cases: Path, card: ModelCard, tmp_path: Path, missing: str)
     assert sentence.endswith("the segmentation leaves them empty.")
 
 
-def test_everything_that_may_be_empty(stripped: Any, card: ModelCard, tmp_path: Path) -> None:
+def test_all_optional_attributes_missing(stripped: Any, card: ModelCard, tmp_path: Path) -> None:
     labels, (path,), said = made(stripped(*EMPTY, "Manufacturer", "SeriesNumber"), card, tmp_path)
     check_places(path, labels.data, labels)
     found = pydicom.dcmread(path)
@@ -115,7 +98,7 @@ def test_everything_that_may_be_empty(stripped: Any, card: ModelCard, tmp_path: 
     highdicom.seg.segread(path)
 
 
-def test_what_must_be_there_is_made_up_once(cases: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_missing_uids_are_consistent(cases: Path, card: ModelCard, tmp_path: Path) -> None:
     folder = tmp_path / "cine"
     folder.mkdir()
     for file in (cases / "_clean" / "cine").iterdir():
@@ -142,7 +125,7 @@ def test_what_must_be_there_is_made_up_once(cases: Path, card: ModelCard, tmp_pa
 
 @pytest.mark.parametrize("keyword", [*NEEDED, "SliceThickness", "Modality", "SOPClassUID"])
 @pytest.mark.parametrize("blank", [False, True])
-def test_one_element_missing_or_blank(
+def test_missing_or_empty_attribute(
     stripped: Any, card: ModelCard, tmp_path: Path, keyword: str, blank: bool
 ) -> None:
     folder = stripped(**{keyword: ""}) if blank else stripped(keyword)
@@ -151,14 +134,14 @@ def test_one_element_missing_or_blank(
     highdicom.seg.segread(path)
 
 
-def test_one_uid_for_all_images(stripped: Any, card: ModelCard, tmp_path: Path) -> None:
+def test_duplicate_uid(stripped: Any, card: ModelCard, tmp_path: Path) -> None:
     folder = stripped(SOPInstanceUID="1.2.3")
     labels, (path,), said = made(folder, card, tmp_path)
     check_places(path, labels.data, labels)
     assert any("SOP Instance UID" in sentence for sentence in said)
 
 
-def test_no_place_is_a_sentence(cases: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_missing_position(cases: Path, card: ModelCard, tmp_path: Path) -> None:
     one = pydicom.dcmread(cases / "_clean" / "static" / "IM0000.dcm")
     del one.ImagePositionPatient
     one.save_as(tmp_path / "one.dcm")
@@ -208,23 +191,13 @@ def test_joined_series(cases: Path, card: ModelCard, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["position_jitter", "uneven_step", "phase_missing"])
-def test_what_is_not_quite_even(cases: Path, card: ModelCard, tmp_path: Path, kind: str) -> None:
+def test_uneven_positions(cases: Path, card: ModelCard, tmp_path: Path, kind: str) -> None:
     labels, paths, _ = made(cases / f"dicom_{kind}" / "study", card, tmp_path)
     data = labels.data.reshape(-1, *labels.data.shape[-3:])
     for codes, path in zip(data, paths, strict=True):
         check_places(path, codes, labels, slack=0.06)
 
 
-def test_dcmqi_reads_those_of_enhanced_files(cases: Path, card: ModelCard, tmp_path: Path) -> None:
-    program = shutil.which("segimage2itkimage", path=sysconfig.get_path("scripts"))
-    if program is None:
-        pytest.skip("dcmqi is not installed")
+def test_dcmqi_reads_enhanced_files(cases: Path, card: ModelCard, tmp_path: Path) -> None:
     labels, paths, _ = made(cases / "enhanced_multi_frame" / "study", card, tmp_path)
-    write(labels.frame(0), tmp_path / "labels.nrrd")
-    asked = ["--inputDICOM", paths[0], "--outputDirectory", tmp_path, "--outputType", "nrrd"]
-    subprocess.run([program, *asked], check=True, capture_output=True)
-    grid = sitk.ReadImage(tmp_path / "labels.nrrd")
-    for number, code in ((1, 7), (2, 200)):
-        mask = sitk.ReadImage(tmp_path / f"{number}.nrrd")
-        mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-        assert np.array_equal(sitk.GetArrayFromImage(mask) > 0, labels.data[0] == code)
+    check_with_dcmqi(paths[0], labels.frame(0), tmp_path)

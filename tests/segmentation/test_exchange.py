@@ -1,4 +1,4 @@
-"""What goes through files between two processes comes out as it went in."""
+"""Exchange volumes between processes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_photos_and_views(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk(make_volume: Callable[..., Volume], tmp_path: Path) -> None:
+def test_full_disk(make_volume: Callable[..., Volume], tmp_path: Path) -> None:
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "image.npy").symlink_to("/dev/full")
     with pytest.raises(FlomoError, match="Not enough room for temporary files"):

@@ -1,4 +1,4 @@
-"""Maps of uncertainty: named, bounded, on the image's grid, and without any say in the labels."""
+"""Uncertainty maps: names, range, grid, and no effect on the labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.networks import NETWORKS, build, can_sample
 from napari_flomo.segmentation import DEFAULT_MAPS, MAPS, Segmenter, passes_of, segmenter
 from napari_flomo.segmentation.maps import COARSER, DRAWING_NETWORKS, DRAWS, FLOMO_NETWORKS
-from napari_flomo.segmentation.test_time import VIEWS, PassStatistics, View
+from napari_flomo.segmentation.tta import VIEWS, PassStatistics, View
 from napari_flomo.volumes import Geometry, Volume
 
 Make = Callable[..., Segmenter]
@@ -39,7 +39,7 @@ def whole_maps() -> list[str]:
 
 
 class Staged(torch.nn.Module):
-    """By brightness, and with maps of four stages that say which one they are."""
+    """By brightness, with maps of four stages whose values are the stage."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Staged(torch.nn.Module):
         return SimpleNamespace(logits=logits, maps=maps)
 
 
-def test_every_map_says_what_it_is_and_what_it_costs() -> None:
+def test_descriptions_and_passes() -> None:
     assert list(DEFAULT_MAPS) == ["entropy"]
     for name, kind in MAPS.items():
         assert kind.name == name
@@ -74,7 +74,7 @@ def test_every_map_says_what_it_is_and_what_it_costs() -> None:
 
 
 @pytest.mark.parametrize("name", ["flomo-b0", "dynunet", "fias"])
-def test_what_a_network_is_said_to_offer_it_returns(name: str) -> None:
+def test_networks_return_the_maps_they_offer(name: str) -> None:
     network = build(name, in_channels=1, num_classes=2).eval()
     with torch.inference_mode():
         returned = network(torch.rand(1, 1, 32, 32)).maps
@@ -85,7 +85,7 @@ def test_what_a_network_is_said_to_offer_it_returns(name: str) -> None:
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_maps_lie_on_the_grid_and_change_no_label(
+def test_maps_do_not_change_labels(
     make_segmenter: Make, card: Any, volume: Volume, activation: str
 ) -> None:
     plain = make_segmenter(sharpness=20, activation=activation, pixel_mm=1.0, crop=64)
@@ -108,7 +108,7 @@ def test_maps_lie_on_the_grid_and_change_no_label(
         assert found.data.any(), name
 
 
-def test_stages_are_averaged_at_the_size_of_the_input(make_segmenter: Make, volume: Volume) -> None:
+def test_mean_of_the_stages(make_segmenter: Make, volume: Volume) -> None:
     card = make_segmenter(crop=50).card  # 50 is no multiple of 8: the stages are padded
     result = Segmenter(Staged(card.num_classes), card, "cpu").segment(volume, maps=ALL_BUT_DRAWN)
     inside = np.s_[:, 12:58, 4:50]
@@ -118,7 +118,7 @@ def test_stages_are_averaged_at_the_size_of_the_input(make_segmenter: Make, volu
     assert np.allclose(result.uncertainty["network_distrust_stage1"].data[inside], 0.9)
 
 
-def test_only_what_was_asked_for_is_kept(make_segmenter: Make, volume: Volume) -> None:
+def test_only_requested_maps_are_kept(make_segmenter: Make, volume: Volume) -> None:
     made = make_segmenter(sharpness=20)
     result = made.segment(volume, maps=["variance", "variance"])
     assert list(result.uncertainty) == ["variance"]
@@ -142,13 +142,15 @@ def test_progress_counts_passes(
     monkeypatch.setattr(segmenter, "CPU_PIXELS", 1)
     seen: list[tuple[int, int]] = []
     made = make_segmenter()
-    made.segment(volume, maps=VIEWED, progress=lambda told: seen.append((told.done, told.total)))
+    made.segment(
+        volume, maps=VIEWED, progress=lambda reported: seen.append((reported.done, reported.total))
+    )
     total = 3 * len(VIEWS)
     assert seen == [(done, total) for done in range(total + 1)]
     assert made.network.batches == [1] * total
 
 
-def test_cancel_within_the_passes_of_a_slice(make_segmenter: Make, volume: Volume) -> None:
+def test_cancel_between_passes(make_segmenter: Make, volume: Volume) -> None:
     made = make_segmenter()
     answers = iter([False, False, False, True])
     with pytest.raises(Cancelled):
@@ -156,7 +158,7 @@ def test_cancel_within_the_passes_of_a_slice(make_segmenter: Make, volume: Volum
     assert made.network.batches == [3] * 3
 
 
-def test_a_batch_that_does_not_fit_in_the_middle_begins_anew(
+def test_out_of_memory_between_passes(
     make_segmenter: Make, volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make_segmenter(sharpness=20)
@@ -170,7 +172,7 @@ def test_a_batch_that_does_not_fit_in_the_middle_begins_anew(
 
     monkeypatch.setattr(made.network, "forward", tight)
     seen: list[int] = []
-    result = made.segment(volume, maps=VIEWED, progress=lambda told: seen.append(told.done))
+    result = made.segment(volume, maps=VIEWED, progress=lambda reported: seen.append(reported.done))
     assert seen == sorted(set(seen))
     assert seen[-1] == 3 * len(VIEWS)
     for name in VIEWED:
@@ -197,7 +199,7 @@ class TestViews:
         assert inside[..., shape[0] // 2, shape[1] // 2] == 1
         assert ((back - images).abs() * inside).max() < 0.02
 
-    def test_turning_follows_the_pixels_not_the_frame(self) -> None:
+    def test_rotation_of_an_oblong_image(self) -> None:
         """A disc beside the middle of an oblong image lands where the turn takes it."""
         row, column = np.mgrid[:60, :100]
         disc = ((row - 29.5) ** 2 + (column - 79.5) ** 2 < 16).astype(np.float32)
@@ -210,7 +212,7 @@ class TestViews:
 
 
 class TestSpread:
-    def test_views_that_agree(self) -> None:
+    def test_equal_views(self) -> None:
         spread = PassStatistics("softmax")
         one = torch.tensor([0.7, 0.2, 0.1])[None, :, None, None]
         for _ in range(5):
@@ -222,14 +224,14 @@ class TestSpread:
         assert maps["entropy"].item() == pytest.approx(expected.item(), abs=1e-6)
 
     @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-    def test_views_that_contradict_each_other_in_full(self, activation: Any) -> None:
+    def test_contradicting_views(self, activation: Any) -> None:
         spread = PassStatistics(activation)
         for winner in range(2):
             spread.add(torch.eye(2)[winner][None, :, None, None])
         for name, found in spread.maps().items():
             assert found.item() == pytest.approx(1, abs=1e-5), name
 
-    def test_what_a_view_did_not_see_does_not_count(self) -> None:
+    def test_pixels_outside_a_view(self) -> None:
         spread = PassStatistics("softmax")
         sure = torch.tensor([1.0, 0.0])[None, :, None, None].expand(1, 2, 1, 2)
         spread.add(sure)

@@ -1,4 +1,4 @@
-"""Mirrored views: a mean that does not care which way round the image lies."""
+"""Mean predictions over mirrored views."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 from napari_flomo.errors import Cancelled
 from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter, passes_of
-from napari_flomo.segmentation.test_time import MIRRORED, VIEWS
-from napari_flomo.segmentation.uncertainty import predictive_entropy
+from napari_flomo.segmentation.scores import predictive_entropy
+from napari_flomo.segmentation.tta import MIRRORED, VIEWS
 from napari_flomo.volumes import Geometry, Volume
 
 Make = Callable[..., Segmenter]
@@ -52,9 +52,7 @@ def flipped(volume: Volume, axes: tuple[int, ...]) -> Volume:
     return Volume(np.flip(volume.data, axes).copy(), volume.geometry, volume.axes)
 
 
-def test_probabilities_are_the_mean_over_the_mirrored_slices(
-    lopsided: Segmenter, volume: Volume
-) -> None:
+def test_mean_over_mirrored_slices(lopsided: Segmenter, volume: Volume) -> None:
     singles = [
         np.flip(lopsided.segment(flipped(volume, axes)).probabilities.data, axes) for axes in FLIPS
     ]
@@ -70,7 +68,7 @@ def test_probabilities_are_the_mean_over_the_mirrored_slices(
     assert result.labels.geometry == volume.geometry
 
 
-def test_a_mirrored_image_gets_mirrored_labels(lopsided: Segmenter, volume: Volume) -> None:
+def test_mirrored_image_gives_mirrored_labels(lopsided: Segmenter, volume: Volume) -> None:
     labels = lopsided.segment(volume, mirrored=True).labels.data
     assert len(np.unique(labels)) == 3
     for axes in FLIPS[1:]:
@@ -81,22 +79,20 @@ def test_a_mirrored_image_gets_mirrored_labels(lopsided: Segmenter, volume: Volu
         assert not np.array_equal(lopsided.segment(turned).labels.data, np.flip(labels, axes))
 
 
-def test_maps_over_views_share_the_passes_and_stay_as_they_are(
-    lopsided: Segmenter, volume: Volume
-) -> None:
+def test_maps_over_views_share_passes(lopsided: Segmenter, volume: Volume) -> None:
     assert passes_of(["entropy"], mirrored=True) == len(MIRRORED)
     assert passes_of(["entropy", "variance"], mirrored=True) == len(VIEWS)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     def progress(progress: Progress) -> None:
-        told.append((progress.done, progress.total))
+        reported.append((progress.done, progress.total))
 
     plain = lopsided.segment(volume, maps=["variance"])
     alone = lopsided.segment(volume, mirrored=True, progress=progress)
-    assert told[-1] == (3 * len(MIRRORED), 3 * len(MIRRORED))
-    told.clear()
+    assert reported[-1] == (3 * len(MIRRORED), 3 * len(MIRRORED))
+    reported.clear()
     both = lopsided.segment(volume, mirrored=True, maps=["variance"], progress=progress)
-    assert told[-1] == (3 * len(VIEWS), 3 * len(VIEWS))
+    assert reported[-1] == (3 * len(VIEWS), 3 * len(VIEWS))
     assert np.array_equal(both.probabilities.data, alone.probabilities.data)
     assert np.array_equal(both.labels.data, alone.labels.data)
     assert np.array_equal(both.uncertainty["variance"].data, plain.uncertainty["variance"].data)
@@ -107,7 +103,7 @@ def test_the_manifest_tells(lopsided: Segmenter, volume: Volume) -> None:
     assert lopsided.segment(volume, mirrored=True).manifest["views"] == "mirrored"
 
 
-def test_it_is_cancelled_between_views(lopsided: Segmenter, volume: Volume) -> None:
+def test_cancel_between_views(lopsided: Segmenter, volume: Volume) -> None:
     asked = []
 
     def cancelled() -> bool:

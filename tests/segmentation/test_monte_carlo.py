@@ -1,4 +1,4 @@
-"""Maps of Monte Carlo attention: the same for the same image, whatever else goes with it."""
+"""Maps of Monte Carlo attention are reproducible, in any batch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter, segmenter
 from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED
 from napari_flomo.segmentation.prediction import as_probabilities
-from napari_flomo.segmentation.test_time import VIEWS
-from napari_flomo.segmentation.uncertainty import predictive_entropy
+from napari_flomo.segmentation.scores import predictive_entropy
+from napari_flomo.segmentation.tta import VIEWS
 from napari_flomo.volumes import Geometry, Volume
 
 DRAWN = ("mc_entropy", "mc_mutual_information", "mc_variance")
@@ -59,7 +59,7 @@ def volume() -> Volume:
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_maps_are_the_spread_of_the_draws(
+def test_maps_against_samples(
     network: nn.Module, fias_card: ModelCard, volume: Volume, activation: Any
 ) -> None:
     """Against a plain computation from the samples of every combination that was drawn."""
@@ -99,7 +99,7 @@ def test_maps_are_the_spread_of_the_draws(
         assert np.allclose(found.data, wanted.numpy(), atol=1e-4), name
 
 
-def test_the_same_image_gives_the_same_map_in_any_batch(
+def test_maps_do_not_depend_on_the_batch(
     network: nn.Module, fias_card: ModelCard, volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Segmenter(network, fias_card, "cpu")
@@ -114,7 +114,7 @@ def test_the_same_image_gives_the_same_map_in_any_batch(
         assert np.allclose(one, other, atol=1e-4), name
 
 
-def test_the_plain_network_draws_whatever_engine_is_chosen(
+def test_samples_come_from_the_plain_network(
     network: nn.Module, fias_card: ModelCard, volume: Volume
 ) -> None:
     reference = Segmenter(network, fias_card, "cpu").segment(volume, slices=[1], maps=DRAWN)
@@ -125,7 +125,7 @@ def test_the_plain_network_draws_whatever_engine_is_chosen(
         assert np.array_equal(found, wanted), name
 
 
-def test_the_network_itself_stays_deterministic(
+def test_network_stays_deterministic(
     network: nn.Module, fias_card: ModelCard, volume: Volume
 ) -> None:
     """Also while draws are made: another thread may compare an engine with it."""
@@ -154,7 +154,7 @@ def test_progress_and_cancel_between_draws(
         volume,
         slices=[0, 1],
         maps=names,
-        progress=lambda told: seen.append((told.done, told.total)),
+        progress=lambda reported: seen.append((reported.done, reported.total)),
     )
     total = 2 * (len(VIEWS) + DRAWS)
     assert seen == [(done, total) for done in range(0, total + 1, 2)]
@@ -163,7 +163,7 @@ def test_progress_and_cancel_between_draws(
         made.segment(volume, maps=DRAWN, cancelled=lambda: next(answers))
 
 
-def test_a_network_that_never_varies(
+def test_network_without_monte_carlo_attention(
     make_segmenter: Callable[..., Segmenter], volume: Volume
 ) -> None:
     made = make_segmenter()

@@ -45,18 +45,14 @@ def stack() -> np.ndarray:
     return np.linspace(0, 1, N_SLICES)[:, None, None] * np.ones((1, 20, 24))
 
 
-def test_channels_are_slices_in_their_order_and_nothing_beyond_the_stack(
-    seeing: ModelCard, stack: np.ndarray
-) -> None:
+def test_channels_are_neighbouring_slices(seeing: ModelCard, stack: np.ndarray) -> None:
     images, _ = prepare(stack, (1.0, 1.0), seeing.preprocessing)
     assert images.shape == (N_SLICES, 3, 20, 24)
     expected = [[0, 0, 0.25], [0, 0.25, 0.5], [0.25, 0.5, 0.75], [0.5, 0.75, 1], [0.75, 1, 0]]
     np.testing.assert_allclose(images.mean((2, 3)), expected, atol=1e-6)
 
 
-def test_chosen_slices_see_neighbours_that_were_not_chosen(
-    seeing: ModelCard, stack: np.ndarray
-) -> None:
+def test_neighbours_of_chosen_slices(seeing: ModelCard, stack: np.ndarray) -> None:
     whole, _ = prepare(stack, (1.0, 1.0), seeing.preprocessing)
     some, _ = prepare(stack, (1.0, 1.0), seeing.preprocessing, [3, 1])
     assert torch.equal(some, whole[[3, 1]])
@@ -68,7 +64,7 @@ def test_two_neighbours_on_each_side(seeing: ModelCard, stack: np.ndarray) -> No
 
 
 @pytest.mark.parametrize("slices", [None, [4], [0, 3]])
-def test_a_volume_is_segmented_with_them(
+def test_segment_with_neighbours(
     seeing: ModelCard, stack: np.ndarray, slices: list[int] | None
 ) -> None:
     volume = Volume(
@@ -97,14 +93,14 @@ def test_grey_stacks_only(seeing: ModelCard, stack: np.ndarray) -> None:
 @pytest.mark.parametrize(
     "change", [{"in_channels": 1}, {"in_channels": 5}, {"input_kind": "photo"}]
 )
-def test_a_card_that_contradicts_itself_is_refused(seeing: ModelCard, change: dict) -> None:
+def test_contradictory_cards(seeing: ModelCard, change: dict) -> None:
     with pytest.raises(SchemaError, match=r"'preprocessing\.neighbours'"):
         replace(seeing, **change)
     with pytest.raises(SchemaError, match="'neighbours' must be 0 to"):
         replace(seeing.preprocessing, neighbours=-1)
 
 
-def test_the_notes_of_an_exported_graph_tell(card: ModelCard, seeing: ModelCard) -> None:
+def test_export_notes(card: ModelCard, seeing: ModelCard) -> None:
     def steps(one: ModelCard) -> list[str]:
         return [step["step"] for step in preprocessing_notes(one, (64, 64), "model.onnx")["before"]]
 

@@ -1,4 +1,4 @@
-"""One heart, however it is stored: the network sees the same pixels, and the labels agree."""
+"""Labels do not depend on the orientation in which a heart is stored."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def reoriented(image: nibabel.Nifti1Image, order: Sequence[int], flips: Sequence
 
 
 @pytest.mark.parametrize("matrix", [np.eye(3), SUNNYBROOK, AXIAL], ids=["axes", "oblique", "axial"])
-def test_usual_images_are_seen_as_they_are_stored(matrix: np.ndarray) -> None:
+def test_usual_images_are_not_reoriented(matrix: np.ndarray) -> None:
     assert Reorientation.of(geometry_with(matrix)).is_identity
 
 
-def test_photo_is_seen_as_it_is_stored() -> None:
+def test_photo_is_not_reoriented() -> None:
     assert Reorientation.of(Geometry.unknown()).is_identity
 
 
@@ -98,12 +98,12 @@ def _turned_alike(matrix: np.ndarray) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(-np.pi, np.pi), min_size=3, max_size=3))
-def test_any_direction_is_seen_in_one_way(angles: list[float]) -> None:
+def test_random_directions(angles: list[float]) -> None:
     _turned_alike(Rotation.from_euler("xyz", angles).as_matrix())
 
 
 @pytest.mark.parametrize("angles", itertools.product((0, 45, 90, 135), repeat=3))
-def test_directions_between_two_axes_are_seen_in_one_way(angles: tuple[int, ...]) -> None:
+def test_directions_between_two_axes(angles: tuple[int, ...]) -> None:
     exact = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
     for noise in (0, 1e-7):  # as headers round
         _turned_alike(exact + noise * np.random.default_rng(0).normal(size=(3, 3)))
@@ -172,7 +172,7 @@ def test_all_48_orders_and_flips(card: ModelCard, neighbours: int) -> None:
 
 
 @pytest.mark.parametrize("number", [5, 21, 40])
-def test_labels_of_one_heart_agree_in_the_patient(
+def test_labels_of_reoriented_files(
     number: int, clean: Path, segmenter: Segmenter, truth: Segmentation, tmp_path: Path
 ) -> None:
     order, flips = [*itertools.product(ORDERS, FLIPS)][number]
@@ -206,7 +206,7 @@ def test_labels_of_one_heart_agree_in_the_patient(
         np.testing.assert_array_equal(np.asarray(labels.dataobj), np.asarray(again.dataobj))
 
 
-def test_ras_file_of_the_field(repository: Path, segmenter: Segmenter, tmp_path: Path) -> None:
+def test_ras_file(repository: Path, segmenter: Segmenter, tmp_path: Path) -> None:
     path = repository / "tests" / "fieldtests" / "slice_axis_not_third" / "heart_ras.nii.gz"
     volume = read(path)
     assert "axis j" in volume.notes[0]
@@ -219,7 +219,7 @@ def test_ras_file_of_the_field(repository: Path, segmenter: Segmenter, tmp_path:
     assert nibabel.load(tmp_path / "labels.nii.gz").shape == nibabel.load(path).shape
 
 
-def test_chosen_slices_count_along_the_slice_axis(
+def test_slice_indices_count_along_the_slice_axis(
     clean: Path, segmenter: Segmenter, truth: Segmentation, tmp_path: Path
 ) -> None:
     image = reoriented(
@@ -253,7 +253,7 @@ def test_cine_with_slices_on_another_axis(
     np.testing.assert_array_equal(np.asarray(labels.dataobj)[..., 1], np.asarray(wanted.dataobj))
 
 
-def test_unclear_stack_asks_for_its_slice_axis(segmenter: Segmenter, tmp_path: Path) -> None:
+def test_ambiguous_slice_axis(segmenter: Segmenter, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     cube = Volume(rng.integers(0, 200, (40, 48, 44), np.int16), Geometry((1.5, 1.5, 1.5)))
     write(cube, tmp_path / "cube.nii.gz")
@@ -261,4 +261,4 @@ def test_unclear_stack_asks_for_its_slice_axis(segmenter: Segmenter, tmp_path: P
         segmenter.segment(read(tmp_path / "cube.nii.gz"))
     chosen = read(tmp_path / "cube.nii.gz", slice_axis="j")
     assert segmenter.segment(chosen, slices=[0]).labels.n_slices == 48
-    segmenter.segment(cube, slices=[0])  # whoever makes a volume has named its axes
+    segmenter.segment(cube, slices=[0])  # axes of a volume made in memory are known

@@ -1,4 +1,4 @@
-"""Photos are brought to a size of the card and exactly back."""
+"""Resampling of photos to the size in the card, and back."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RULES = Preprocessing(None, None, IntensityRule("percentile", 0, 100), size=96)
     ("shape", "resampled"),
     [((288, 384), (72, 96)), ((384, 288), (96, 72)), ((31, 47), (63, 96)), ((96, 96), (96, 96))],
 )
-def test_the_longer_side_gets_the_size_and_proportions_stay(shape, resampled):
+def test_longer_side(shape, resampled):
     plan = make_plan(shape, (1.0, 1.0), RULES)
     assert plan.resampled == plan.network == resampled
     assert plan.native == shape
 
 
 @pytest.mark.parametrize("shape", [(288, 384), (61, 47)])
-def test_the_way_back_shifts_nothing(shape):
+def test_restore_does_not_shift(shape):
     row, column = np.mgrid[: shape[0], : shape[1]]
     middle = (shape[0] * 0.37, shape[1] * 0.61)
     disc = np.hypot(row - middle[0], column - middle[1]) < min(shape) * 0.15
@@ -43,12 +43,12 @@ def test_the_way_back_shifts_nothing(shape):
     assert overlap > 0.95
 
 
-def test_a_field_of_view_may_follow():
+def test_size_with_crop():
     plan = make_plan((288, 384), (1.0, 1.0), replace(RULES, crop=96))
     assert (plan.resampled, plan.network, plan.offset) == ((72, 96), (96, 96), (-12, 0))
 
 
-def test_sizes_that_make_no_sense_are_refused():
+def test_invalid_sizes():
     with pytest.raises(FlomoError, match="would have for the model 96 x 10 pixels"):
         make_plan((960, 100), (1.0, 1.0), RULES)
     with pytest.raises(FlomoError, match="exclude each other"):

@@ -1,4 +1,4 @@
-"""One piece for each structure, and nothing else touched."""
+"""Keep the largest component of every structure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def flooded(structure: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_it_finds_what_a_walk_finds(seed: int) -> None:
+def test_equals_flood_fill(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.choice([0, 7, 200], (4, 9, 8), p=[0.86, 0.1, 0.04]).astype(np.uint8)
     kept = keep_largest_component(labels, (7, 200))
@@ -59,7 +59,7 @@ def test_it_finds_what_a_walk_finds(seed: int) -> None:
         assert np.array_equal(kept == code, flooded(labels == code))
 
 
-def test_the_largest_piece_is_the_largest_in_three_dimensions() -> None:
+def test_largest_in_three_dimensions() -> None:
     labels = np.zeros((6, 20, 20), np.uint8)
     labels[:, 2:5, 2:5] = 1  # 54 voxels, 9 in each slice
     labels[2, 10:17, 10:17] = 1  # 49 voxels, all in one slice
@@ -69,7 +69,7 @@ def test_the_largest_piece_is_the_largest_in_three_dimensions() -> None:
     assert labels[2, 12, 12] == 1, "the input was changed"
 
 
-def test_a_piece_through_many_slices_is_larger_than_a_flat_one_with_more_voxels() -> None:
+def test_component_through_many_slices() -> None:
     labels = np.zeros((8, 30, 30), np.uint8)
     labels[1:7, 4:9, 4:9] = 3  # a small ventricle: 150 voxels, 25 in each slice
     labels[7, 14:28, 14:28] = 3  # what lies beyond the base: 196 voxels
@@ -78,16 +78,16 @@ def test_a_piece_through_many_slices_is_larger_than_a_flat_one_with_more_voxels(
     assert not kept[7].any()
 
 
-def test_in_a_single_slice_the_piece_with_the_most_voxels_stays() -> None:
+def test_single_slice_component() -> None:
     labels = np.zeros((1, 20, 20), np.uint8)
     labels[0, 1:6, 1:6] = labels[0, 10:16, 10:16] = 1
     assert (keep_largest_component(labels, (1,)) == 1).sum() == 36
 
 
-def test_structures_do_not_hide_each_other_and_unknown_codes_stay() -> None:
+def test_structures_are_independent() -> None:
     labels = np.zeros((2, 12, 12), np.uint8)
     labels[0, 1:6, 1:6] = 2
-    labels[0, 3, 3] = 3  # inside the other one, and all there is of it
+    labels[0, 3, 3] = 3  # inside the other one
     labels[1, 9:11, 9:11] = 2  # a second piece
     labels[1, 0, 11] = 9
     kept = keep_largest_component(labels, (2, 3))
@@ -96,7 +96,7 @@ def test_structures_do_not_hide_each_other_and_unknown_codes_stay() -> None:
     assert kept[1, 0, 11] == 9
 
 
-def test_a_wall_that_moves_sideways_between_slices_is_one_piece() -> None:
+def test_diagonal_neighbours_are_connected() -> None:
     labels = np.zeros((2, 5, 5), np.uint8)
     labels[0, 2, 2] = labels[1, 3, 3] = 4
     assert np.array_equal(keep_largest_component(labels, (4,)), labels)
@@ -112,7 +112,7 @@ def islands() -> Volume:
     return Volume(grey, geometry, ("frames", "slices", "rows", "columns"), modality="MR")
 
 
-def test_the_card_decides_and_only_labels_change(make_segmenter: Make, islands: Volume) -> None:
+def test_only_labels_are_postprocessed(make_segmenter: Make, islands: Volume) -> None:
     plain = make_segmenter().segment(islands, keep_probabilities=True)
     postprocess = make_segmenter(postprocessing="largest_component").segment(
         islands, keep_probabilities=True
@@ -134,14 +134,14 @@ def test_the_card_decides_and_only_labels_change(make_segmenter: Make, islands: 
     assert np.array_equal(plain.slice_scores, postprocess.slice_scores)
 
 
-def test_part_of_a_stack_is_left_as_it_is(make_segmenter: Make, islands: Volume) -> None:
+def test_partial_stack_is_not_postprocessed(make_segmenter: Make, islands: Volume) -> None:
     asked = make_segmenter(postprocessing="largest_component").segment(islands, slices=[1])
     plain = make_segmenter().segment(islands, slices=[1])
     assert np.array_equal(asked.labels.data, plain.labels.data)
     assert asked.manifest["postprocessing"] == {"rule": "largest_component", "done": False}
 
 
-def test_old_cards_stay_valid_and_other_rules_are_refused(card: ModelCard, tmp_path) -> None:
+def test_rule_in_the_card(card: ModelCard, tmp_path) -> None:
     path = tmp_path / "card.json"
     content = json.loads(card_text(card.with_sha256("0" * 64)))
     del content["postprocessing"]

@@ -1,4 +1,4 @@
-"""The bundled model on real hearts that training never saw."""
+"""The bundled model on real hearts that were not used for training."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def code(segmenter, name):
     return next(label.code for label in segmenter.card.labels if label.name == name)
 
 
-def test_the_sample_is_segmented_and_its_centre_is_the_left_ventricle(segmenter, repository):
+def test_sample(segmenter, repository):
     volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
     result = segmenter.segment(volume)
     cavity = result.labels.data == code(segmenter, "left ventricle")
     wall = result.labels.data == code(segmenter, "left ventricular myocardium")
     millilitres = cavity.sum() * np.prod(volume.geometry.spacing) / 1000
-    assert 150 < millilitres < 230  # the reference says 195.8
+    assert 150 < millilitres < 230  # 195.8 in the reference
     middle = len(cavity) // 2
     rows, columns = np.nonzero(cavity[middle])
     assert wall[middle].any(axis=1)[rows].all()  # the wall surrounds the cavity
@@ -43,7 +43,7 @@ def test_the_sample_is_segmented_and_its_centre_is_the_left_ventricle(segmenter,
     assert entropy[border].mean() > 5 * entropy[~border].mean()
 
 
-def test_a_heart_off_centre_is_found_as_well(segmenter, repository):
+def test_heart_off_centre(segmenter, repository):
     volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
     slices = range(5, 8)
     straight = segmenter.segment(volume, slices=slices).labels.data
@@ -54,7 +54,7 @@ def test_a_heart_off_centre_is_found_as_well(segmenter, repository):
 
 
 @pytest.mark.shared
-def test_a_held_out_patient_is_segmented_well_on_its_own_grid(segmenter, shared, tmp_path):
+def test_held_out_patient(segmenter, shared, tmp_path):
     source = shared / "data" / "acdc"
     image = source / "images" / "patient006_frame01.nii.gz"  # fold 0
     output = tmp_path / "labels.nii.gz"
@@ -73,7 +73,7 @@ def test_a_held_out_patient_is_segmented_well_on_its_own_grid(segmenter, shared,
 
 
 @pytest.mark.shared
-def test_a_dicom_cine_shows_the_heart_beating(shared, tmp_path, capsys):
+def test_dicom_cine(shared, tmp_path, capsys):
     folder = shared / "data" / "sunnybrook" / "dicom" / "SC-HF-I-1"
     arguments = ["segment", str(folder), "-o", str(tmp_path / "cine.nii.gz"), "--json"]
     assert main([*arguments, "--frames", "3,8", "--slices", "4-8", "--device", "cpu"]) == 0

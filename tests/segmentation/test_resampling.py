@@ -1,4 +1,4 @@
-"""Band matrices must resample as torch does, and only what the field of view reaches."""
+"""Band matrices resample like torch, restricted to the field of view."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.bounding_box import box_of, grown
 from napari_flomo.segmentation.prediction import as_probabilities
 from napari_flomo.segmentation.preprocessing import make_plan, prepare, reach, restore
-from napari_flomo.segmentation.uncertainty import predictive_entropy
+from napari_flomo.segmentation.scores import predictive_entropy
 from napari_flomo.volumes import read
 
 SIDES = st.integers(16, 200)
@@ -34,7 +34,7 @@ STEPS = st.floats(0.4, 4)
     crop=st.sampled_from([None, 31, 48, 160]),
     background=st.sampled_from([0, None]),
 )
-def test_the_way_back_is_torchs_interpolation_of_the_whole_image(
+def test_restore_equals_interpolating_the_whole_image(
     shape: tuple[int, int],
     spacing: tuple[float, float],
     pixel_mm: float | None,
@@ -69,7 +69,7 @@ def test_the_way_back_is_torchs_interpolation_of_the_whole_image(
     assert (restored[:, :, outside] == nothing[:, None]).all()
 
 
-def test_a_real_heart_gets_the_labels_of_plain_interpolation(repository: Path) -> None:
+def test_labels_of_a_real_heart(repository: Path) -> None:
     """Pixel by pixel over the whole image, with nothing left out."""
     volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
     segmenter = Segmenter.from_pretrained(DEFAULT_MODEL, "cpu", "eager")
@@ -99,7 +99,7 @@ def test_a_real_heart_gets_the_labels_of_plain_interpolation(repository: Path) -
     assert np.allclose(found.uncertainty["entropy"].data[chosen], entropy.numpy(), atol=1e-3)
 
 
-def test_gradients_travel_back_after_inference() -> None:
+def test_gradients_after_inference_mode() -> None:
     """What is cached in inference mode must not spoil a later training step."""
     rule = Preprocessing(1.5, 24, IntensityRule("percentile", 0, 100))
     plan = make_plan((41, 37), (1.31, 1.31), rule)
@@ -112,7 +112,7 @@ def test_gradients_travel_back_after_inference() -> None:
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_entropy_is_what_it_is_defined_as(activation: Literal["softmax", "sigmoid"]) -> None:
+def test_predictive_entropy(activation: Literal["softmax", "sigmoid"]) -> None:
     torch.manual_seed(1)
     p = torch.randn(3, 4, 9, 11).mul(3).softmax(1)
     p[0, :, 0, 0] = torch.tensor([0.0, 1, 0, 0])

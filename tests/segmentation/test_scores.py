@@ -1,4 +1,4 @@
-"""Scores: what is expected to be wrong must be what is wrong, where probabilities are honest."""
+"""Scores against errors, for calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def honest() -> tuple[np.ndarray, np.ndarray]:
     return p[None], truth
 
 
-def test_expected_error_and_dice_come_true(card: ModelCard, honest: Any) -> None:
+def test_expected_error_and_dice(card: ModelCard, honest: Any) -> None:
     probabilities, truth = honest
     scores = scored(probabilities, card)
     labels = probabilities[0].argmax(0)
@@ -73,7 +73,7 @@ def test_expected_error_and_dice_come_true(card: ModelCard, honest: Any) -> None
         assert np.isnan(array[1, 1])
 
 
-def test_without_spacing_voxels_are_counted(card: ModelCard, honest: Any) -> None:
+def test_unknown_spacing(card: ModelCard, honest: Any) -> None:
     known = scored(honest[0], card)
     unknown = scored(honest[0], card, Geometry.unknown())
     voxel, pixel = 1.5 * 2 * 10 / 1000, 1.5 * 2 / 100
@@ -82,7 +82,7 @@ def test_without_spacing_voxels_are_counted(card: ModelCard, honest: Any) -> Non
         assert one == pytest.approx(other * size, rel=1e-5)
 
 
-def test_a_slice_without_anything(card: ModelCard) -> None:
+def test_empty_slice(card: ModelCard) -> None:
     nothing = np.zeros((1, 3, 20, 20))
     nothing[:, 0] = 1
     scores = scored(nothing, card)
@@ -106,7 +106,7 @@ def test_sigmoid(card: ModelCard) -> None:
     assert scores.expected_dice[0, 1, 0] == 0  # half of a slice was nearly called a wall
 
 
-def test_expected_dice_of_a_sure_mask_is_1() -> None:
+def test_expected_dice_of_a_certain_mask() -> None:
     nine, nothing = np.array([9.0, 0.0]), np.array([9.0, 0.4])
     dice = expected_dice(area=nine, inside=nine, whole=nothing)
     assert dice[0] == 1
@@ -115,9 +115,7 @@ def test_expected_dice_of_a_sure_mask_is_1() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_what_is_summed_over_few_pixels_is_what_all_pixels_say(
-    card: ModelCard, activation: Any, seed: int
-) -> None:
+def test_scores_against_definitions(card: ModelCard, activation: Any, seed: int) -> None:
     """Against the definitions, pixel by pixel over the whole image."""
     rng = np.random.default_rng(seed)
     card = replace(card, activation=activation)
@@ -157,9 +155,7 @@ def contour_mm(labels: np.ndarray) -> np.ndarray:
     return np.maximum((down + across) * np.pi / 4, 30)
 
 
-def test_the_segmenter_scores_what_it_segmented(
-    make_segmenter: Callable[..., Segmenter], card: ModelCard
-) -> None:
+def test_scores_of_chosen_slices(make_segmenter: Callable[..., Segmenter], card: ModelCard) -> None:
     from napari_flomo.volumes import Volume
 
     data = np.zeros((3, 40, 40), np.int16)
@@ -173,7 +169,7 @@ def test_the_segmenter_scores_what_it_segmented(
 
 
 @pytest.mark.parametrize(("activation", "threshold"), [("softmax", 0.5), ("sigmoid", 0.5)])
-def test_a_temperature_changes_no_label(
+def test_temperature_does_not_change_labels(
     make_segmenter: Callable[..., Segmenter], activation: str, threshold: float
 ) -> None:
     from napari_flomo.volumes import Volume

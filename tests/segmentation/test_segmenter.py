@@ -1,4 +1,4 @@
-"""The segmenter, on images whose right answer is known."""
+"""The segmenter, on images with known labels."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
 
 
-def test_labels_are_the_cards_codes_on_the_native_grid(make_segmenter: Make) -> None:
+def test_labels_have_the_codes_of_the_card(make_segmenter: Make) -> None:
     volume, codes = heart()
     result = make_segmenter().segment(volume)
     assert result.labels.data.dtype == np.uint8
@@ -70,7 +70,7 @@ def test_labels_are_the_cards_codes_on_the_native_grid(make_segmenter: Make) -> 
 @pytest.mark.parametrize("pixel_mm", [1.25, 1.0, 1.9])
 @pytest.mark.parametrize("crop", [None, 70])
 @pytest.mark.parametrize("spacing", [(1.5, 1.5, 8.0), (0.9, 1.7, 5.0)])
-def test_resampling_does_not_move_labels(
+def test_resampling_does_not_shift_labels(
     make_segmenter: Make, pixel_mm: float, crop: int | None, spacing: tuple[float, float, float]
 ) -> None:
     volume, codes = heart(slices=8, shape=(61, 87), spacing=spacing)
@@ -88,7 +88,7 @@ def test_resampling_does_not_move_labels(
         assert np.abs(np.mean(shifts, 0)).max() < 0.1
 
 
-def test_frames_stay_apart(make_segmenter: Make) -> None:
+def test_frames_are_independent(make_segmenter: Make) -> None:
     volume, codes = heart(frames=4)
     result = make_segmenter(pixel_mm=1.25).segment(volume, keep_probabilities=True)
     assert result.labels.axes == volume.axes
@@ -126,7 +126,7 @@ def test_chosen_slices_and_frames(make_segmenter: Make) -> None:
     assert some.manifest["skipped"] == {"frames": [1], "slices": [0, 2]}
 
 
-def test_probabilities_of_a_cine_are_kept_only_when_asked(make_segmenter: Make) -> None:
+def test_keep_probabilities(make_segmenter: Make) -> None:
     volume, _ = heart(frames=2)
     assert make_segmenter().segment(volume).probabilities is None
     still = replace(volume, data=volume.data[:1])
@@ -143,7 +143,7 @@ def test_probabilities_of_a_cine_are_kept_only_when_asked(make_segmenter: Make) 
         ({"slices": []}, "No slice was chosen"),
     ],
 )
-def test_wrong_choice(make_segmenter: Make, choice: dict[str, Any], complaint: str) -> None:
+def test_invalid_indices(make_segmenter: Make, choice: dict[str, Any], complaint: str) -> None:
     with pytest.raises(FlomoError, match=complaint):
         make_segmenter().segment(heart()[0], **choice)
 
@@ -156,7 +156,7 @@ class TestInput:
         with pytest.raises(FlomoError, match="this is a photo"):
             make_segmenter().segment(photo)
 
-    def test_one_slice_of_a_scanner_is_a_stack(self, make_segmenter: Make) -> None:
+    def test_single_slice(self, make_segmenter: Make) -> None:
         volume, codes = heart(slices=1)
         assert np.array_equal(make_segmenter().segment(volume).labels.data, codes)
 
@@ -196,7 +196,7 @@ class TestInput:
         with pytest.raises(FlomoError, match="check the spacing"):
             make_segmenter(pixel_mm=1.25).segment(volume)
 
-    def test_probabilities_are_no_image(self, make_segmenter: Make) -> None:
+    def test_probabilities_as_input(self, make_segmenter: Make) -> None:
         result = make_segmenter().segment(heart()[0])
         assert result.probabilities is not None
         with pytest.raises(FlomoError, match="not an image"):
@@ -211,7 +211,7 @@ class TestInput:
 
 
 class TestSigmoid:
-    def test_threshold_decides(self, make_segmenter: Make) -> None:
+    def test_threshold(self, make_segmenter: Make) -> None:
         volume, codes = heart()
         # At the level of a class its logit is 0, elsewhere far below 0. There are two classes
         # here, at the levels of ground and cavity; the wall between them is neither.
@@ -250,7 +250,7 @@ class TestUncertainty:
         assert values == sorted(values)
         assert values[2] > 2 * values[0]
 
-    def test_spoiled_slice_scores_worst(self, make_segmenter: Make) -> None:
+    def test_blurred_slice_scores_highest(self, make_segmenter: Make) -> None:
         volume, _ = heart(slices=5)
         data = volume.data.astype(np.float32)
         blurred = data[2]
@@ -261,9 +261,7 @@ class TestUncertainty:
         assert scores.argmax() == 2
         assert scores[2] > 2 * np.delete(scores, 2).max()
 
-    def test_sure_empty_slice_scores_nothing_and_a_near_miss_something(
-        self, make_segmenter: Make
-    ) -> None:
+    def test_scores_of_empty_slices(self, make_segmenter: Make) -> None:
         volume, _ = heart(slices=3)
         data = volume.data.copy()
         data[0] = 0
@@ -276,7 +274,7 @@ class TestUncertainty:
         assert result.scores is not None
         assert result.scores.uncertainty_mm[0, 1] > 1
 
-    def test_size_does_not_count_in_the_width_of_uncertainty(self, make_segmenter: Make) -> None:
+    def test_uncertainty_mm_does_not_depend_on_size(self, make_segmenter: Make) -> None:
         """The same blurred contour, round a large and a small structure."""
         row, column = np.mgrid[:160, :160]
         radius = np.hypot(row - 80, column - 80)
@@ -288,7 +286,7 @@ class TestUncertainty:
         assert width.max() / width.min() < 1.15
         assert result.slice_scores[0, 2] > 4 * result.slice_scores[0, 0]  # an area it is
 
-    def test_scores_are_in_mm_cm2_and_ml(self, make_segmenter: Make) -> None:
+    def test_units_of_scores(self, make_segmenter: Make) -> None:
         volume, _ = heart(shape=(80, 80))
         soft = make_segmenter(sharpness=15.0)
         doubled = replace(volume, geometry=Geometry((3.0, 3.0, 8.0)))
@@ -309,7 +307,9 @@ class TestWork:
     def test_progress(self, make_segmenter: Make) -> None:
         volume, _ = heart(frames=2, slices=3)
         seen: list[tuple[int, int]] = []
-        make_segmenter().segment(volume, progress=lambda told: seen.append((told.done, told.total)))
+        make_segmenter().segment(
+            volume, progress=lambda reported: seen.append((reported.done, reported.total))
+        )
         assert seen[0] == (0, 6)
         assert seen[-1] == (6, 6)
         assert [done for done, _ in seen] == sorted({done for done, _ in seen})
@@ -323,7 +323,7 @@ class TestWork:
             made.segment(volume, cancelled=lambda: next(answers))
         assert made.network.batches == [1, 1]
 
-    def test_batch_does_not_matter(
+    def test_result_does_not_depend_on_batch_size(
         self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         volume, _ = heart(slices=5)
@@ -339,7 +339,7 @@ class TestWork:
         assert np.allclose(first.data, last.data, atol=1e-6)
         assert np.array_equal(results[0].labels.data, results[1].labels.data)
 
-    def test_too_little_gpu_memory_halves_the_batch(
+    def test_out_of_gpu_memory_halves_the_batch(
         self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(segmenter, "CPU_PIXELS", 10**9)
@@ -354,13 +354,13 @@ class TestWork:
 
         monkeypatch.setattr(made.network, "forward", small)
         seen: list[int] = []
-        result = made.segment(volume, progress=lambda told: seen.append(told.done))
+        result = made.segment(volume, progress=lambda reported: seen.append(reported.done))
         assert np.array_equal(result.labels.data, codes)
         assert made.network.batches == [1] * 7  # 7 -> 3 -> 1
         assert seen == list(range(8))
         assert result.manifest["batch"] == 1
 
-    def test_not_even_one_slice_fits(
+    def test_out_of_gpu_memory_for_one_slice(
         self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made = make_segmenter()
@@ -372,7 +372,7 @@ class TestWork:
         with pytest.raises(FlomoError, match=r"even for one slice; .* choose the device cpu"):
             made.segment(heart()[0])
 
-    def test_network_sees_what_the_card_says(self, card: ModelCard) -> None:
+    def test_input_of_the_network(self, card: ModelCard) -> None:
         class Spy(nn.Module):
             def forward(self, images: torch.Tensor) -> Any:
                 assert torch.is_inference_mode_enabled()
@@ -387,7 +387,7 @@ class TestWork:
         made = Segmenter(Spy(), replace(card, preprocessing=preprocessing), "cpu")
         made.segment(heart()[0])
 
-    def test_the_volume_is_left_alone(self, make_segmenter: Make) -> None:
+    def test_volume_is_not_modified(self, make_segmenter: Make) -> None:
         volume, _ = heart()
         before = volume.data.copy()
         volume.data.flags.writeable = False

@@ -34,7 +34,6 @@ from napari_flomo.cohorts.config import StudyTask
 from napari_flomo.cohorts.inputs import stamp_of
 from napari_flomo.cohorts.manifest import MANIFEST, CohortManifest, begin_run
 from napari_flomo.cohorts.study_result import StudyResult
-from napari_flomo.errors import describe
 from napari_flomo.models import load_card, locate
 from napari_flomo.progress import Progress
 
@@ -105,7 +104,6 @@ def scale(scratch: Path, args: argparse.Namespace) -> list[Scaling]:
                 summary = segment_cohort(
                     config,
                     locate(DEFAULT_MODEL),
-                    describe=describe,
                     workers=scaling.workers,
                     progress=note,
                 )
@@ -160,7 +158,7 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     def note(progress: Progress) -> None:
         told.append((time.perf_counter(), progress.done))
 
-    segment_cohort(config, folder, describe=describe, workers=workers, progress=note)
+    segment_cohort(config, folder, workers=workers, progress=note)
     (first, few), (last, all_of_them) = told[1], told[-1]  # before the first, workers start
     touched = (last - first) / (all_of_them - few)
 
@@ -174,7 +172,7 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     results = (config.out / MANIFEST).stat().st_size / len(studies)
     del manifest, tasks
     start = time.perf_counter()
-    summary = segment_cohort(config, folder, describe=describe, workers=1)
+    summary = segment_cohort(config, folder, workers=1)
     looked_up = (time.perf_counter() - start) / args.known
     assert summary.kept == args.known
     sizes = SAMPLE.stat().st_size, labels.stat().st_size

@@ -5,7 +5,7 @@ Importing this package is cheap; torch, OpenVINO and ONNX Runtime are loaded whe
 
 from __future__ import annotations
 
-from napari_flomo.segmentation.engines.engine import Engine, EngineError, out_of_memory
+from napari_flomo.segmentation.engines.engine import Engine, EngineError
 from napari_flomo.segmentation.engines.exporting import FORMATS, export_model
 from napari_flomo.segmentation.engines.factory import make_engine
 from napari_flomo.segmentation.engines.records import all_records
@@ -32,6 +32,5 @@ __all__ = [
     "chosen_engine",
     "export_model",
     "make_engine",
-    "out_of_memory",
     "unavailable_reason",
 ]

@@ -28,9 +28,8 @@ MAX_DIFFERENT_PIXELS = 8
 """Pixels that may always differ; on few slices a Dice of 0.999 would allow none."""
 
 MIN_STRUCTURE_PIXELS = 20_000
-"""Structure pixels on which an engine in lower precision is compared, about a short-axis stack.
-
-The effect of rounding depends on the processor, and cannot be seen on a slice or two.
+"""Structure pixels, about a short-axis stack, on which engines in lower precision are compared: the
+effect of rounding depends on the processor and does not show in a slice or two.
 """
 
 
@@ -38,15 +37,9 @@ The effect of rounding depends on the processor, and cannot be seen on a slice o
 class EngineAgreement:
     """Agreement of an engine with the plain network on some slices.
 
-    Attributes
-    ----------
-    difference
-        Largest absolute difference of calibrated probabilities.
-    labels
-        Pixels with another label, ties aside.
-    marked, shared
-        Structure pixels of the engine plus those of the plain network, and pixels on which both
-        agree.
+    ``difference`` is the largest absolute difference of calibrated probabilities; ``labels`` counts
+    pixels with another label, ties aside; ``marked`` counts structure pixels of both, ``shared``
+    those on which both agree.
     """
 
     difference: float
@@ -101,23 +94,10 @@ def check_agreement(
     card: ModelCard,
     before: EngineAgreement | None = None,
 ) -> EngineAgreement:
-    """Return the agreement of an engine with the plain network.
+    """Return the agreement of an engine with the plain network, or raise `EngineError`.
 
-    Parameters
-    ----------
-    kind
-        The engine.
-    found, truth
-        Outputs of the engine and of the plain network for the same slices.
-    card
-        Says how logits become labels.
-    before
-        Agreement on previous slices, which is added.
-
-    Raises
-    ------
-    EngineError
-        If they differ too much; the message says how.
+    ``found`` and ``truth`` are the outputs of both for the same slices; ``before`` is the agreement
+    on previous slices, which is added.
     """
     if found.logits.shape != truth.logits.shape:
         shapes = f"{tuple(found.logits.shape)} instead of {tuple(truth.logits.shape)}"

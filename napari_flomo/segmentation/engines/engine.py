@@ -34,27 +34,6 @@ class Engine(Protocol):
     def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
         """Return the logits of a batch of slices, in float32.
 
-        Parameters
-        ----------
-        images
-            ``(slices, channels, rows, columns)``, float32, on the engine's device.
-        maps
-            Whether to return the network's own maps, too; requires ``kind.maps``.
+        ``images`` are ``(slices, channels, rows, columns)``, float32, on the engine's device.
+        ``maps`` asks for the network's own maps, too, and requires ``kind.maps``.
         """
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return True if an error of any library means that memory ran out."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(
-        sign in text
-        for sign in (
-            "can't allocate memory",
-            "not enough memory",
-            "out of memory",
-            "bad_alloc",
-            "failed to allocate",
-        )
-    )

@@ -17,19 +17,15 @@ On a processor with bfloat16, OpenVINO uses it by default, which changes some la
 
 
 def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> dict[str, Any]:
-    """Return the content of ``preprocessing.json``, made from the card only.
-
-    Parameters
-    ----------
-    card
-        Of the model.
-    size
-        Rows and columns of the graph.
-    graph
-        Its file name.
-    """
+    """Return the content of ``preprocessing.json`` for a graph, its size and file name."""
     steps, rule = card.preprocessing, card.preprocessing.intensity
     softmax = card.activation == "softmax"
+    neighbours = {
+        "step": "neighbours",
+        "above_and_below": steps.neighbours,
+        "channels": "those above, the slice itself, those below, in the order of the stack; "
+        "0 where the stack ends",
+    }
     return {
         "layout": LAYOUT,
         "graph": graph,
@@ -73,7 +69,7 @@ def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> d
                 if steps.crop
                 else "nothing is cut: the resampled image must have the size of the graph",
             },
-            *_neighbours(steps.neighbours),
+            *([neighbours] if steps.neighbours else []),
         ],
         "input": {
             "name": "image",
@@ -105,20 +101,6 @@ def preprocessing_notes(card: ModelCard, size: tuple[int, int], graph: str) -> d
             for channel, label in enumerate(card.classes)
         ],
     }
-
-
-def _neighbours(number: int) -> list[dict[str, Any]]:
-    """Return the step that gathers neighbouring slices, where there is one."""
-    if not number:
-        return []
-    channels = "those above, the slice itself, those below, in the order of the stack"
-    return [
-        {
-            "step": "neighbours",
-            "above_and_below": number,
-            "channels": f"{channels}; 0 where the stack ends",
-        }
-    ]
 
 
 def readme(card: ModelCard, size: tuple[int, int], graph: str) -> str:

@@ -22,7 +22,7 @@ def make_engine(
     device: torch.device,
     graph: bytes | None = None,
 ) -> Engine:
-    """Create an engine.
+    """Create an engine; raise the library's error if it does not support this network.
 
     Parameters
     ----------
@@ -41,8 +41,6 @@ def make_engine(
     ------
     FlomoError
         If there is no such engine, or it cannot run here.
-    Exception
-        Of the library, if it does not support this network.
     """
     import torch
 

@@ -21,16 +21,10 @@ OPSET = 17
 
 
 def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
-    """Return a network as an ONNX file from ``image`` to ``logits``, any number of slices.
+    """Return a network as an ONNX file from ``image`` to ``logits``, for any number of slices.
 
-    Parameters
-    ----------
-    network
-        In evaluation mode, on the CPU.
-    channels
-        Number of channels of the images.
-    size
-        Rows and columns of the images, which are fixed in the graph.
+    The network must be in evaluation mode on the CPU; ``size`` (rows, columns) is fixed in the
+    graph.
     """
     import torch
 
@@ -56,15 +50,7 @@ def to_onnx(network: nn.Module, channels: int, size: tuple[int, int]) -> bytes:
 
 
 def make_session(content: bytes, threads: int) -> Any:
-    """Return an ``onnxruntime.InferenceSession`` on the CPU without telemetry.
-
-    Parameters
-    ----------
-    content
-        Of an ONNX file.
-    threads
-        Number of threads.
-    """
+    """Return an ``onnxruntime.InferenceSession`` of an ONNX file on the CPU, without telemetry."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # Windows builds collect events by default
@@ -76,15 +62,7 @@ def make_session(content: bytes, threads: int) -> Any:
 
 
 class OnnxRuntimeEngine:
-    """A session of ONNX Runtime on the CPU.
-
-    Parameters
-    ----------
-    content
-        From `to_onnx`.
-    threads
-        To compute with.
-    """
+    """ONNX Runtime on the CPU, running the result of `to_onnx`."""
 
     kind = ENGINES["onnxruntime"]
     batch = 1  # in larger batches feature maps do not fit into the cache

@@ -34,10 +34,7 @@ _TELEMETRY = "openvino_telemetry"
 
 @contextmanager
 def _without_telemetry() -> Iterator[None]:
-    """Hide OpenVINO's telemetry package while OpenVINO is imported.
-
-    It would otherwise send statistics on import.
-    """
+    """Hide OpenVINO's telemetry package, which would send statistics when OpenVINO is imported."""
     known = sys.modules.get(_TELEMETRY)
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
@@ -62,16 +59,8 @@ def to_graph(
 ) -> Any:
     """Return a network as an ``openvino.Model`` from ``image`` to ``logits``, both float32.
 
-    Parameters
-    ----------
-    network
-        In evaluation mode, on the CPU.
-    channels
-        Number of channels of the images.
-    size
-        Rows and columns of the images, which are fixed in the graph.
-    batch
-        Fixed number of slices; None for any number.
+    The network must be in evaluation mode on the CPU. ``size`` (rows, columns) is fixed in the
+    graph, and so is the number of slices unless ``batch`` is None.
     """
     graph = _convert(logits_only(network), (example(channels, size, batch or 2),))
     (entry,), (result,) = graph.inputs, graph.outputs
@@ -108,15 +97,10 @@ def _convert(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
 
 
 def to_graphs(network: nn.Module, channels: int, size: tuple[int, int]) -> list[tuple[Any, bool]]:
-    """Return graphs for one slice that are run one after the other.
+    """Return graphs for one slice to run one after the other, and whether each must be in float32.
 
     OpenVINO has a setting to keep single operations in float32, but ignores it for operations that
     it fuses; a separate graph has its own precision.
-
-    Returns
-    -------
-    list of (openvino.Model, bool)
-        Graphs, and whether they must compute in float32.
     """
     quick: Any = fast_copy(network)
     if not hasattr(quick, "parts"):
@@ -140,16 +124,8 @@ def to_graphs(network: nn.Module, channels: int, size: tuple[int, int]) -> list[
 class OpenVinoEngine:
     """Compiled graphs that process as many slices in parallel as there are streams.
 
-    Parameters
-    ----------
-    kind
-        ``openvino`` or ``openvino-bf16``.
-    compiled
-        Of type ``openvino.CompiledModel``, for one slice, run one after the other.
-    size
-        Rows and columns of a slice.
-    threads
-        Number of threads that it was compiled for.
+    ``compiled`` are of type ``openvino.CompiledModel``, for one slice of this size (rows, columns),
+    and run one after the other.
     """
 
     def __init__(

@@ -20,17 +20,7 @@ COMPILED_BATCH = {"cpu": 1, "cuda": 8}
 
 
 class TorchEngine:
-    """The network in PyTorch, plain or rewritten, in any precision.
-
-    Parameters
-    ----------
-    kind
-        ``eager``, ``fast``, ``bf16`` or ``fp16``.
-    network
-        In evaluation mode, on its device.
-    device
-        Of the network and the images.
-    """
+    """The network in PyTorch: ``eager``, ``fast``, ``bf16`` or ``fp16``."""
 
     batch = None
 
@@ -67,15 +57,7 @@ class TorchEngine:
 
 
 class CompiledEngine:
-    """The rewritten network through ``torch.compile``; with CUDA graphs on a GPU.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode, on its device.
-    device
-        Of the network and the images.
-    """
+    """The rewritten network through ``torch.compile``; with CUDA graphs on a GPU."""
 
     kind = ENGINES["compile"]
 

@@ -40,10 +40,9 @@ class Trial:
 
     Attributes
     ----------
-    seconds
-        Per slice; None if it was not timed.
-    setup, load
-        Seconds to prepare it the first time, and to load it from the cache.
+    seconds, setup, load
+        Seconds per slice, to prepare it the first time, and to load it from the cache; None if not
+        timed.
     difference
         Largest difference of probabilities from the plain network.
     fault
@@ -62,17 +61,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Record:
-    """A cached choice of an engine.
-
-    Attributes
-    ----------
-    chosen
-        Name of the engine to use.
-    trials
-        By engine name.
-    graphs
-        SHA-256 of the cached graphs, by engine name.
-    """
+    """A cached choice: the name of the engine, all trials, and the SHA-256 of cached graphs."""
 
     chosen: str
     trials: Mapping[str, Trial]
@@ -92,20 +81,8 @@ def key(
 ) -> str:
     """Return a cache key of 32 hexadecimal digits for everything that the choice depends on.
 
-    Parameters
-    ----------
-    weights
-        SHA-256 of the weights.
-    network
-        Name and arguments.
-    channels, size
-        Of the images.
-    asked
-        ``"auto"``, ``"fastest"`` or the name of an engine.
-    threads, device
-        Number of threads, and the device.
-    engines
-        Names of the engines that were compared.
+    ``weights`` is their SHA-256, ``network`` name and arguments, ``asked`` the requested engine and
+    ``engines`` are the names of those that were compared.
     """
     facts = {
         "layout": LAYOUT,
@@ -192,7 +169,7 @@ def all_records() -> list[Record]:
 
 
 def processor() -> str:
-    """Return the model of the processor if the system tells it."""
+    """Return the model of the processor if the system reports it."""
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         for line in text.splitlines():

@@ -87,10 +87,7 @@ CHOICES = ("auto", "fastest", *ENGINES)
 def chosen_engine(asked: str, device: torch.device) -> str:
     """Return the requested engine, with ``"auto"`` overridden by the environment.
 
-    Raises
-    ------
-    FlomoError
-        If there is no such engine, or it cannot work on the device.
+    Raises `FlomoError` if there is no such engine, or it cannot work on the device.
     """
     chosen = os.environ.get(ENGINE_VARIABLE) or asked if asked == "auto" else asked
     if chosen not in CHOICES:
@@ -145,10 +142,7 @@ def candidates(asked: str, device: torch.device) -> tuple[EngineKind, ...]:
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:
-    """Return True if the hardware supports bfloat16; emulation is slower than float32.
-
-    False if torch does not know.
-    """
+    """Return True if the hardware computes in bfloat16; emulation is slower than float32."""
     import torch
 
     if device.type == "cuda":

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from napari_flomo.errors import Cancelled
+from napari_flomo.errors import Cancelled, out_of_memory
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation.engines import records
 from napari_flomo.segmentation.engines.agreement import EngineAgreement, check_agreement
-from napari_flomo.segmentation.engines.engine import Engine, EngineError, out_of_memory
+from napari_flomo.segmentation.engines.engine import Engine, EngineError
 from napari_flomo.segmentation.engines.factory import make_engine
 from napari_flomo.segmentation.engines.registry import ENGINES, candidates
 from napari_flomo.segmentation.engines.timing import error_reason, measure
@@ -30,7 +30,7 @@ SAMPLE = 4
 """Slices on which engines are compared and timed."""
 
 MIN_WORK_SECONDS = 2.0
-"""Least work done and remaining before engines are timed during a segmentation."""
+"""Engines are timed during a segmentation only if more work than this is done and remains."""
 
 UNMEASURED = "no other was measured yet"
 
@@ -38,27 +38,15 @@ logger = logging.getLogger(__name__)
 
 
 class EngineRunner:
-    """A network and its engines.
+    """A network and its engines, for images of one size (rows, columns).
 
     With ``"auto"`` and ``"fastest"`` work starts with the rewritten network. Preparing the other
     engines takes seconds. This is done during long work, when as much time has passed and as much
     remains, or by `find_fastest` when the program is idle. The outcome is cached. A cached engine
     is loaded when it saves more time than loading takes.
 
-    Parameters
-    ----------
-    network
-        In evaluation mode, on ``device``.
-    card
-        Of the network.
-    size
-        Rows and columns of the images.
-    device
-        Device to compute on.
-    asked
-        From `chosen_engine`.
-    weights
-        SHA-256 of the network's weights if verified; without it nothing is cached.
+    ``asked`` is from `chosen_engine`; ``weights`` is the SHA-256 of the network's weights if
+    verified, without which nothing is cached.
     """
 
     def __init__(
@@ -113,14 +101,9 @@ class EngineRunner:
         return self._engines[self._name].batch if self._name in self._engines else None
 
     def expect(self, passes: int, check: Callable[[], None] | None = None) -> None:
-        """Announce the number of passes to come, and load a cached faster engine if it pays.
+        """Announce the number of passes over a slice, and load a cached faster engine if it pays.
 
-        Parameters
-        ----------
-        passes
-            Slices times passes of the network.
-        check
-            Called while engines are prepared during the work; may raise to stop it.
+        ``check`` is called while engines are prepared during the work; it may raise to stop it.
         """
         self._left, self._used, self._check_stop = passes, Counter(), check
         record = self._record
@@ -133,15 +116,7 @@ class EngineRunner:
             self._load_chosen(record)
 
     def __call__(self, images: Tensor, *, maps: bool = False) -> Output:
-        """Return the output of the network for a batch of slices, on any engine.
-
-        Parameters
-        ----------
-        images
-            ``(slices, channels, rows, columns)``, float32, on the device.
-        maps
-            Whether to return the network's own maps, too.
-        """
+        """Return the output for ``(slices, channels, rows, columns)``, float32, on any engine."""
         start = perf_counter()
         output = self._checked(images, maps)
         if self._automatic and self._record is None and self._sample is None:
@@ -167,12 +142,7 @@ class EngineRunner:
         """Find the fastest engine unless it is known; takes seconds.
 
         Does nothing before the first slices. May be called in another thread while the network
-        runs.
-
-        Parameters
-        ----------
-        check
-            Called before each engine is prepared; may raise `Cancelled`.
+        runs. ``check`` is called before each engine is prepared; it may raise `Cancelled`.
         """
         import torch
 
@@ -209,11 +179,8 @@ class EngineRunner:
     def report(self) -> dict[str, Any]:
         """Return the manifest entry of the engine, in plain JSON types.
 
-        Returns
-        -------
-        dict
-            ``asked``; ``name``, ``precision`` and ``threads`` of the last engine; ``slices``, the
-            number of slices by engine; ``reason``, why it was used.
+        ``name``, ``precision`` and ``threads`` are those of the last engine; ``slices`` counts by
+        engine; ``reason`` says why it was used.
         """
         kind = ENGINES[self._name]
         engine = self._engines.get(self._name)
@@ -246,7 +213,7 @@ class EngineRunner:
     def _checked(self, images: Tensor, maps: bool, *, real: bool = True) -> Output:
         """Run the engine; if it fails or is wrong, replace it and repeat the slices.
 
-        Synthetic images (``real=False``) are not used to judge lower precision.
+        Lower precision is not assessed on synthetic images (``real=False``).
         """
         name = self._name
         if maps and not ENGINES[name].maps:
@@ -289,15 +256,10 @@ class EngineRunner:
         )
 
     def _check(self, name: str, output: Output, images: Tensor, maps: bool, *, real: bool) -> None:
-        """Compare an engine with the plain network.
+        """Compare an engine with the plain network; raise `EngineError` if they differ.
 
         One slice is enough in float32. An engine in lower precision is compared slice by slice
         until enough structure pixels were seen on this computer.
-
-        Raises
-        ------
-        EngineError
-            If they differ.
         """
         from napari_flomo.networks import Output
 
@@ -347,7 +309,7 @@ class EngineRunner:
 
     def _forget(self, name: str, error: Exception) -> None:
         """Drop a cached engine that no longer works on this computer."""
-        logger.info("the kept engine %s failed and is made anew: %r", name, error)
+        logger.info("the cached engine %s failed and is prepared again: %r", name, error)
         if self._key:
             records.forget(self._key)
         self._engines.pop(name, None)

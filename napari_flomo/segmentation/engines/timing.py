@@ -31,19 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """Result of timing the engines.
-
-    Attributes
-    ----------
-    chosen
-        Name of the engine to use.
-    trials
-        By engine name.
-    engine
-        The chosen engine.
-    graphs
-        Its compiled graph, if it has one, by engine name.
-    """
+    """Result of timing: the chosen engine, its compiled graph if any, and all trials."""
 
     chosen: str
     trials: Mapping[str, Trial]
@@ -60,22 +48,10 @@ def measure(
     device: torch.device,
     check: Callable[[], None] | None = None,
 ) -> Measurement:
-    """Prepare, check and time engines on real slices.
+    """Prepare, check and time engines on real slices, the plain network first.
 
-    Parameters
-    ----------
-    kinds
-        The engines, the plain network first.
-    make
-        Creates an engine by name, from a compiled graph if given.
-    images
-        Slices as the network sees them, on ``device``.
-    card
-        Says how logits become probabilities.
-    device
-        Device of the engines.
-    check
-        Called before each engine is prepared; may raise to stop.
+    ``make`` creates an engine by name, from a compiled graph if given; ``images`` are on
+    ``device``. ``check`` is called before each engine is prepared and may raise to stop.
     """
     engines: dict[str, Engine] = {}
     trials: dict[str, Trial] = {}

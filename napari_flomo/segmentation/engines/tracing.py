@@ -54,19 +54,8 @@ def tracing() -> Iterator[None]:
 def example(channels: int, size: tuple[int, int], slices: int = 1) -> Tensor:
     """Return images to trace and compare with: a bright disc in a grey ring, with noise.
 
-    Parameters
-    ----------
-    channels
-        Number of channels, equal but for the noise.
-    size
-        Rows and columns.
-    slices
-        Number of slices; the disc grows from one to the next.
-
-    Returns
-    -------
-    Tensor
-        Float32 ``(slices, channels, rows, columns)``, 0 to 1, deterministic.
+    Float32 ``(slices, channels, *size)``, 0 to 1, deterministic; the disc grows from slice to
+    slice.
     """
     import torch
 

@@ -77,7 +77,7 @@ def write_table(record: Record, name: str, rows: list[Row]) -> Any:
 
 
 def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
-    from napari_flomo.measures import agreement_of
+    from napari_flomo.measures import agreement_limits
     from napari_flomo.session import PARTIAL_MEASURES
 
     rows = []
@@ -91,7 +91,7 @@ def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
             ("EF", ventricle.ef_percent, "%"),
         )
         rows += [
-            Row(name, what, f"{value:.1f}", unit, str(agreement_of(card, name, what) or ""))
+            Row(name, what, f"{value:.1f}", unit, str(agreement_limits(card, name, what) or ""))
             for what, value, unit in known
             if value is not None
         ]

@@ -1,4 +1,4 @@
-"""Engines without their libraries, in a cache folder of their own."""
+"""Fake engines, and an empty cache folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine_fakes import CLOCK, CPU, SIZE, Fake, Small
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder, and nothing in the environment that says what auto means."""
+    """An empty cache folder, and no override of ``auto``."""
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("FLOMO_ENGINE", raising=False)
     return tmp_path / "home"

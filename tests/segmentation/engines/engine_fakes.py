@@ -1,21 +1,29 @@
-"""Stand-ins for networks and engines, on a clock that moves only where they say so."""
+"""Fake networks and engines, with a fake clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from napari_flomo.networks import Output
-from napari_flomo.segmentation.engines import ENGINES
+from napari_flomo.segmentation.engines import ENGINES, unavailable_reason
 
 CPU = torch.device("cpu")
 SIZE = (32, 32)
 
 
+def need(engine: str) -> None:
+    """Skip the test if an engine cannot run here."""
+    reason = unavailable_reason(ENGINES[engine], CPU)
+    if reason is not None:
+        pytest.skip(reason)
+
+
 class Small(nn.Module):
-    """One convolution, with a map of its own."""
+    """One convolution, with an uncertainty map."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -28,7 +36,7 @@ class Small(nn.Module):
 
 
 class Clock:
-    """Time that passes where an engine says so, whatever else this computer does."""
+    """A clock that only engines advance."""
 
     def __init__(self) -> None:
         self.now = 0.0

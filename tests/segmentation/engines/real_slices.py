@@ -1,4 +1,4 @@
-"""Networks of random weights that say something of a real heart, so that a difference shows."""
+"""Networks with random weights whose output on a real heart is not trivial."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ def heart(repository: Path) -> Tensor:
     return images
 
 
-def awake(card: ModelCard, images: Tensor, name: str, **arguments: Any) -> tuple[nn.Module, Tensor]:
-    """Build a network whose norms have met some images, and what it says of them.
+def network_with_statistics(
+    card: ModelCard, images: Tensor, name: str, **arguments: Any
+) -> tuple[nn.Module, Tensor]:
+    """Return a network with batch statistics of some images, and its logits for them.
 
-    Fresh weights under fresh norms say next to nothing, and all engines would agree on that.
+    With initial statistics the output is nearly constant, so all engines would agree.
 
     Parameters
     ----------
@@ -60,11 +62,11 @@ def awake(card: ModelCard, images: Tensor, name: str, **arguments: Any) -> tuple
             like = example(images.shape[1], (SIDE, SIDE), len(images))
             network.train()(torch.cat([images, like]))  # the images of a check, too
             for norm in norms:
-                # A channel that is nearly still here would shout at the next image.
+                # A small variance would amplify the next image too much.
                 norm.running_var.clamp_(min=float(norm.running_var.mean()) / 10)
             return network.eval(), network(images).logits
 
 
-def outspoken(card: ModelCard, logits: Tensor) -> ModelCard:
-    """Return the card with a temperature at which these logits become sure, and stay apart."""
+def with_temperature(card: ModelCard, logits: Tensor) -> ModelCard:
+    """Return the card with a temperature at which these logits give clear labels."""
     return replace(card, preprocessing=STEPS, temperature=max(0.01, float(logits.std()) / 4))

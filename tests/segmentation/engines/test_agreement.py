@@ -1,4 +1,4 @@
-"""Whether an engine says what the plain network says."""
+"""Compare an engine with the plain network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_flomo.segmentation.engines import ENGINES, EngineError
 from napari_flomo.segmentation.engines.agreement import check_agreement, compare
 
 
-def test_what_differs(card: ModelCard) -> None:
+def test_different_labels(card: ModelCard) -> None:
     truth = torch.zeros(1, 3, 2, 2)
     truth[0, 0] = 5.0
     other = truth.clone()
@@ -27,7 +27,7 @@ def test_what_differs(card: ModelCard) -> None:
         check_agreement(ENGINES["fast"], Output(other), Output(truth), card)
 
 
-def test_ties_may_fall_either_way(card: ModelCard) -> None:
+def test_ties(card: ModelCard) -> None:
     truth = torch.zeros(1, 3, 2, 2)
     other = truth.clone()
     truth[0, 0], other[0, 1] = 1e-5, 1e-5
@@ -35,24 +35,21 @@ def test_ties_may_fall_either_way(card: ModelCard) -> None:
     assert seen.labels == 0
 
 
-def test_nan_is_never_right(card: ModelCard) -> None:
+def test_nan(card: ModelCard) -> None:
     truth = torch.zeros(1, 3, 2, 2)
     for kind in (ENGINES["fast"], ENGINES["bf16"]):
         with pytest.raises(EngineError):
             check_agreement(kind, Output(truth * float("nan")), Output(truth), card)
 
 
-def test_another_shape(card: ModelCard) -> None:
+def test_wrong_shape(card: ModelCard) -> None:
     with pytest.raises(EngineError, match="shape"):
         check_agreement(
-            ENGINES["fast"],
-            Output(torch.zeros(1, 3, 2, 3)),
-            Output(torch.zeros(1, 3, 2, 2)),
-            card,
+            ENGINES["fast"], Output(torch.zeros(1, 3, 2, 3)), Output(torch.zeros(1, 3, 2, 2)), card
         )
 
 
-def test_maps_count(card: ModelCard) -> None:
+def test_wrong_map(card: ModelCard) -> None:
     logits = torch.zeros(1, 3, 2, 2)
     maps = {"stage1.entropy": torch.zeros(1, 1, 2, 2)}
     wrong = {"stage1.entropy": torch.ones(1, 1, 2, 2)}
@@ -62,7 +59,7 @@ def test_maps_count(card: ModelCard) -> None:
         )
 
 
-def test_fewer_bits_may_differ_a_little(card: ModelCard) -> None:
+def test_low_precision_tolerance(card: ModelCard) -> None:
     truth = torch.zeros(1, 3, 4, 4)
     truth[0, 1] = 2.0
     near = Output(truth * 1.05)
@@ -71,7 +68,7 @@ def test_fewer_bits_may_differ_a_little(card: ModelCard) -> None:
         check_agreement(ENGINES["fast"], near, Output(truth), card)
 
 
-def test_fewer_bits_may_move_a_few_pixels(card: ModelCard) -> None:
+def test_low_precision_dice(card: ModelCard) -> None:
     truth = torch.zeros(1, 3, 80, 80)
     truth[0, 1], truth[0, 2] = 2.0, 1.9
     other = truth.clone()

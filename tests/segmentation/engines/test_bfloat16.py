@@ -7,33 +7,23 @@ from typing import Any
 
 import pytest
 import torch
+from engine_fakes import CPU, need
 from torch import Tensor, nn
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.models import ModelCard, load_network
 from napari_flomo.networks import Output, build
-from napari_flomo.segmentation.engines import (
-    ENGINES,
-    EngineRunner,
-    agreement,
-    make_engine,
-    runner,
-    unavailable_reason,
-)
+from napari_flomo.segmentation.engines import ENGINES, EngineRunner, agreement, make_engine, runner
 from napari_flomo.segmentation.engines.agreement import MAX_DIFFERENT_PIXELS, MIN_DICE, compare
 from napari_flomo.segmentation.preprocessing import prepare
 from napari_flomo.volumes import read
 
 Heart = tuple[nn.Module, ModelCard, Tensor, Output]
 
-CPU = torch.device("cpu")
 
-
-def test_openvino_computes_in_float32_what_is_sensitive() -> None:
-    """On any processor: the precision is asked of the graphs that the library has compiled."""
-    pytest.importorskip("openvino")
-    if unavailable_reason(ENGINES["openvino-bf16"], CPU) is not None:
-        pytest.skip("this processor has no bfloat16")
+def test_sensitive_parts_are_in_float32() -> None:
+    """The precision of the compiled graphs, on any processor."""
+    need("openvino-bf16")
     network = build("flomo-b0", in_channels=1, num_classes=3).eval()
     engine = make_engine("openvino-bf16", network, channels=1, size=(32, 48), device=CPU)
     again = make_engine(
@@ -55,7 +45,7 @@ def test_openvino_computes_in_float32_what_is_sensitive() -> None:
 
 @pytest.fixture(scope="module")
 def heart(repository: Path) -> Heart:
-    """The bundled model, slices of the sample as it sees them, and what it says of them."""
+    """The bundled model, preprocessed slices of the sample, and the output for them."""
     network, card = load_network(DEFAULT_MODEL)
     volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
     images, _ = prepare(volume.data, volume.in_plane_spacing, card.preprocessing)
@@ -65,7 +55,7 @@ def heart(repository: Path) -> Heart:
 
 
 class Known:
-    """Says what is known of slices already."""
+    """An engine with known results."""
 
     batch, threads = None, 1
 
@@ -81,7 +71,7 @@ class Known:
 def run_all(
     name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch, **known: Tensor
 ) -> tuple[Output, dict[str, Any]]:
-    """Segment the sample as a user does who asks for an engine, a few slices at a time."""
+    """Segment the sample with a requested engine, a few slices at a time."""
     network, card, images, truth = heart
     known["eager"] = truth.logits
     real = runner.make_engine
@@ -100,24 +90,22 @@ def run_all(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bf16", "openvino-bf16"])
-def test_labels_hardly_move(name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the processor makes of bfloat16: it keeps the promise, or is not used."""
-    reason = unavailable_reason(ENGINES[name], CPU)
-    if reason is not None:
-        pytest.skip(reason)
+def test_labels_in_bfloat16(name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine in bfloat16 is accurate or not used."""
+    need(name)
     _, card, images, truth = heart
-    found, told = run_all(name, heart, monkeypatch)
+    found, reported = run_all(name, heart, monkeypatch)
     seen = compare(found, truth, card)
     assert seen.dice >= MIN_DICE
-    if told["name"] == name:
+    if reported["name"] == name:
         assert 0 < seen.difference < 0.1  # rounded, then
-        assert told["slices"] == {name: len(images)}
+        assert reported["slices"] == {name: len(images)}
     else:
-        assert f"{name} was not used: its probabilities are off" in told["reason"]
+        assert f"{name} was not used: its probabilities are off" in reported["reason"]
 
 
 @pytest.mark.parametrize(("step", "kept"), [(1.0, False), (1 / 512, True)])
-def test_an_engine_that_moves_labels_is_refused(
+def test_engine_that_changes_labels_is_rejected(
     step: float, kept: bool, heart: Heart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logits in steps stand for a processor that rounds too much."""
@@ -125,10 +113,10 @@ def test_an_engine_that_moves_labels_is_refused(
     coarse = (truth.logits / step).round() * step
     monkeypatch.setattr(runner, "candidates", lambda *_: (ENGINES["bf16"],))
     monkeypatch.setattr(agreement, "LOW_PRECISION_TOLERANCE", 1.0)
-    found, told = run_all("bf16", heart, monkeypatch, bf16=coarse)
+    found, reported = run_all("bf16", heart, monkeypatch, bf16=coarse)
     seen = compare(found, truth, card)
     assert seen.dice >= MIN_DICE or seen.labels <= MAX_DIFFERENT_PIXELS
-    assert (told["name"] == "bf16") is kept
+    assert (reported["name"] == "bf16") is kept
     if not kept:
-        assert told["name"] == "eager"
-        assert "the Dice of the labels is 0.9" in told["reason"]
+        assert reported["name"] == "eager"
+        assert "the Dice of the labels is 0.9" in reported["reason"]

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from engine_fakes import CPU, Small, need
 from torch import nn
 
 from napari_flomo.models import ModelCard
-from napari_flomo.networks import Output, build
+from napari_flomo.networks import build
 from napari_flomo.segmentation import Segmentation, Segmenter
-from napari_flomo.segmentation.engines import ENGINES, make_engine, unavailable_reason
+from napari_flomo.segmentation.engines import make_engine
 from napari_flomo.segmentation.engines.agreement import check_agreement
 from napari_flomo.segmentation.engines.tracing import example
 
-CPU = torch.device("cpu")
 SIZE = (48, 32)
 SMALL: dict[str, dict[str, Any]] = {
     "flomo-b0": {"in_channels": 1},
@@ -29,30 +29,13 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-class Tiny(nn.Module):
-    """One convolution."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(1, 3, 3, padding=1)
-
-    def forward(self, images: torch.Tensor) -> Output:
-        return Output(self.layer(images))
-
-
-def need(name: str) -> None:
-    reason = unavailable_reason(ENGINES[name], CPU)
-    if reason is not None:
-        pytest.skip(reason)
-
-
 def network_of(name: str) -> nn.Module:
     if name == "dynunet":
         pytest.importorskip("monai")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if name == "tiny":
-            return Tiny().eval()
+            return Small(3).eval()
         return build(name, num_classes=3, **SMALL[name]).eval()
 
 
@@ -66,7 +49,7 @@ def network_of(name: str) -> nn.Module:
         pytest.param("compile", "tiny", marks=pytest.mark.slow),
     ],
 )
-def test_it_says_what_the_network_says(engine: str, name: str, card: ModelCard) -> None:
+def test_agrees_with_the_network(engine: str, name: str, card: ModelCard) -> None:
     need(engine)
     network = network_of(name)
     channels = SMALL[name]["in_channels"]
@@ -88,10 +71,10 @@ def test_it_says_what_the_network_says(engine: str, name: str, card: ModelCard) 
 
 
 @pytest.mark.parametrize("content", ["rubbish", "another network"])
-def test_a_kept_graph_that_is_wrong_is_made_anew(
+def test_wrong_cached_graph_is_replaced(
     content: str, home: Path, card: ModelCard, make_heart: Callable[..., Any]
 ) -> None:
-    """What a library makes of it is its own affair: the result is the plain network's."""
+    """Whatever the library does with it, the result is that of the plain network."""
     need("openvino")
     network, heart = network_of("tiny"), make_heart(slices=2, size=32)
     plain = Segmenter(network, card, "cpu").segment(heart)
@@ -106,7 +89,7 @@ def test_a_kept_graph_that_is_wrong_is_made_anew(
     (graph,) = (home / "engines").glob("*.graph")
     wrong = b"rubbish"
     if content == "another network":
-        other = Tiny().eval()
+        other = Small(3).eval()
         with torch.no_grad():
             other.layer.weight.neg_()
         wrong = make_engine("openvino", other, channels=1, size=(32, 32), device=CPU).dump()
@@ -149,7 +132,7 @@ print("silent")
 """
 
 
-def test_openvino_reports_to_nobody(
+def test_openvino_sends_no_telemetry(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     need("openvino")
@@ -157,14 +140,14 @@ def test_openvino_reports_to_nobody(
     assert result.stdout == "silent\n", result.stderr
 
 
-def test_slices_at_once_fit_the_threads_and_the_memory() -> None:
+def test_number_of_streams() -> None:
     from napari_flomo.segmentation.engines.openvino import _streams
 
     assert [_streams((192, 192), threads) for threads in (1, 2, 4, 64)] == [1, 2, 4, 4]
     assert [_streams((side, side), 64) for side in (256, 352, 512, 2048)] == [4, 2, 1, 1]
 
 
-def test_threads_are_the_callers() -> None:
+def test_number_of_threads() -> None:
     """Several processes on one computer must share it."""
     need("openvino")
     before = torch.get_num_threads()

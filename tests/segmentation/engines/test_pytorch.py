@@ -1,4 +1,4 @@
-"""The engines of PyTorch, and what a segmenter makes of memory and tells in its manifest."""
+"""The engines of PyTorch, lack of memory, and the manifest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_logits_and_maps(
     assert found.maps.keys() == truth.maps.keys()
 
 
-def test_fewer_bits_never_return_nan(images: Tensor) -> None:
+def test_low_precision_overflow(images: Tensor) -> None:
     """A later slice may leave the range of float16, when the first one was right."""
 
     class Overflow(Small):
@@ -43,7 +43,7 @@ def test_fewer_bits_never_return_nan(images: Tensor) -> None:
         engine(images)
 
 
-def test_half_the_batch_where_memory_ends(card: ModelCard, make_heart: Callable[..., Any]) -> None:
+def test_out_of_memory_halves_the_batch(card: ModelCard, make_heart: Callable[..., Any]) -> None:
     class Hungry(Small):
         def forward(self, images: Tensor) -> Output:
             if len(images) > 2:
@@ -59,8 +59,8 @@ def test_half_the_batch_where_memory_ends(card: ModelCard, make_heart: Callable[
 def test_the_manifest_tells(card: ModelCard, make_heart: Callable[..., Any]) -> None:
     made = Segmenter(Small(3), card, "cpu", engine="fast")
     result = made.segment(make_heart(slices=4), maps=("entropy", "variance"))
-    told = json.loads(json.dumps(result.manifest))["engine"]
-    assert told == {
+    reported = json.loads(json.dumps(result.manifest))["engine"]
+    assert reported == {
         "asked": "fast",
         "name": "fast",
         "precision": "float32",

@@ -1,4 +1,4 @@
-"""What was measured is kept; damage is absence, and nothing there is trusted blindly."""
+"""The cache of engines: damaged files count as missing, and graphs are verified."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_there_and_back() -> None:
     assert records.read("b") is None
 
 
-def test_damage_is_absence(home: Path) -> None:
+def test_damaged_files_count_as_missing(home: Path) -> None:
     found = records.write("a", "openvino", {"openvino": Trial(1.0)}, {"openvino": b"graph"})
     (home / "engines" / "a.openvino.graph").write_bytes(b"other")
     assert records.read_graph("a", found, "openvino") is None
@@ -33,7 +33,7 @@ def test_damage_is_absence(home: Path) -> None:
         assert records.read("a") is None
 
 
-def test_a_graph_that_is_gone(
+def test_missing_graph(
     fakes: Any, make: Any, network: nn.Module, images: Tensor, home: Path
 ) -> None:
     maker = slow_and_quick(network)
@@ -60,14 +60,14 @@ def test_a_graph_that_is_gone(
     assert third.report()["name"] == "fast"
 
 
-def test_a_folder_that_cannot_be_written(home: Path) -> None:
+def test_unwritable_folder(home: Path) -> None:
     home.write_text("a file where the folder should be")
     assert records.write("a", "fast", {"fast": Trial(1.0)}, {}).chosen == "fast"
     assert records.read("a") is None
     assert records.all_records() == []
 
 
-def test_the_old_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_records_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "KEPT_RECORDS", 2)
     for number in range(4):
         records.write(str(number), "fast", {"fast": Trial(1.0)}, {"fast": b"x"})
@@ -76,7 +76,7 @@ def test_the_old_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert left == ["2.fast.graph", "2.json", "3.fast.graph", "3.json"]
 
 
-def test_the_key_tells_what_matters_apart() -> None:
+def test_key() -> None:
     facts: dict[str, Any] = {
         "weights": "0", "network": "n", "channels": 1, "size": SIZE, "asked": "auto",
         "threads": 1, "device": CPU, "engines": ["fast"],

@@ -1,4 +1,4 @@
-"""The fastest engine is found while nobody waits, or in the middle of long work."""
+"""Find the fastest engine, when idle or during long work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_flomo.segmentation.engines import ENGINES, records, runner, timing
 from napari_flomo.segmentation.engines.records import Trial
 
 
-def test_the_fastest_right_one_is_kept(
+def test_fastest_correct_engine_is_cached(
     fakes: Any, make: Any, network: nn.Module, images: Tensor, home: Path
 ) -> None:
     made = fakes(**slow_and_quick(network))
@@ -24,7 +24,7 @@ def test_the_fastest_right_one_is_kept(
     run.expect(1000)
     with torch.inference_mode():
         first = run(images)
-        assert run.report()["name"] == "fast"  # nobody waits for the others
+        assert run.report()["name"] == "fast"  # does not wait for the others
         assert not made["openvino"]
         run.find_fastest()
         second = run(images)
@@ -47,7 +47,7 @@ def test_the_fastest_right_one_is_kept(
     assert make("auto", weights="1" * 64)._record is None, "other weights, other choice"
 
 
-def test_settling_twice_measures_once(
+def test_engines_are_measured_once(
     fakes: Any, make: Any, network: nn.Module, images: Tensor
 ) -> None:
     made = fakes(**slow_and_quick(network))
@@ -60,7 +60,7 @@ def test_settling_twice_measures_once(
     assert len(made["openvino"]) == 1
 
 
-def test_in_the_middle_of_long_work(
+def test_measuring_during_long_work(
     fakes: Any, make: Any, network: nn.Module, images: Tensor, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(runner, "MIN_WORK_SECONDS", 0.04)
@@ -80,7 +80,7 @@ def test_in_the_middle_of_long_work(
     assert not records.all_records(), "weights that nobody knows are not kept"
 
 
-def test_looking_for_one_can_be_cancelled(
+def test_measuring_can_be_cancelled(
     fakes: Any, make: Any, network: nn.Module, images: Tensor
 ) -> None:
     def stop() -> None:
@@ -96,7 +96,7 @@ def test_looking_for_one_can_be_cancelled(
     assert run.report()["name"] == "openvino"
 
 
-def test_a_small_gain_is_not_worth_it() -> None:
+def test_choose() -> None:
     trials = {"eager": Trial(0.05), "fast": Trial(0.040), "openvino": Trial(0.038)}
     assert timing.choose(trials) == "fast"
     assert timing.choose(trials | {"openvino": Trial(0.02)}) == "openvino"

@@ -1,4 +1,4 @@
-"""Folders, users and networks that are unlike those of most."""
+"""Unusual folders, users, networks and signals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def latin(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
-def test_a_folder_that_is_not_utf8(suffix: str, latin: Path, make_volume: Callable) -> None:
+def test_folder_name_is_not_utf8(suffix: str, latin: Path, make_volume: Callable) -> None:
     volume = make_volume()
     write(volume, latin / f"heart{suffix}")
     back = read(latin / f"heart{suffix}")
@@ -43,7 +43,7 @@ def test_a_folder_that_is_not_utf8(suffix: str, latin: Path, make_volume: Callab
     assert [path.name for path in latin.iterdir()] == [f"heart{suffix}"]
 
 
-def test_detached_data_in_a_folder_that_is_not_utf8(latin: Path) -> None:
+def test_detached_data_with_non_utf8_path(latin: Path) -> None:
     shutil.copytree(FIELD / "nrrd_list_of_files", latin / "nrrd")
     shutil.copytree(FIELD / "mhd_percent_in_name", latin / "mhd")
     assert int(read(latin / "nrrd" / "heart.nhdr").data.sum()) == 3237101
@@ -52,12 +52,12 @@ def test_detached_data_in_a_folder_that_is_not_utf8(latin: Path) -> None:
 
 
 @pytest.mark.parametrize("case", ["_clean/cine", "enhanced_multi_frame/study"])
-def test_dicom_in_a_folder_that_is_not_utf8(case: str, latin: Path) -> None:
+def test_dicom_with_non_utf8_path(case: str, latin: Path) -> None:
     shutil.copytree(FIELD / case, latin / "study")
     np.testing.assert_array_equal(read(latin / "study").data, read(FIELD / case).data)
 
 
-def test_segmenting_in_a_folder_that_is_not_utf8(
+def test_segment_with_non_utf8_path(
     run_python: Run, latin: Path, model: Path, make_volume: Callable
 ) -> None:
     write(make_volume(rows=40, columns=44), latin / "stack.mha")
@@ -69,8 +69,8 @@ def test_segmenting_in_a_folder_that_is_not_utf8(
         [*command, *arguments], capture_output=True, check=False, env=environment, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.decode("utf-8"))
-    assert told["outputs"]["labels"].endswith("labels.mha")
+    reported = json.loads(done.stdout.decode("utf-8"))
+    assert reported["outputs"]["labels"].endswith("labels.mha")
     assert read(latin / "labels.mha").data.shape == (3, 40, 44)
     assert sorted(path.name for path in latin.iterdir()) == ["labels.mha", "stack.mha"]
     arguments[0] = os.fsencode(latin / "gone.mha")
@@ -96,7 +96,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others always have a home folder")
-def test_a_user_without_home_and_name(run_python: Run, stack: Path, model: Path) -> None:
+def test_user_without_home_folder(run_python: Run, stack: Path, model: Path) -> None:
     labels = stack.with_name("labels.nii.gz")
     done = run_python("-c", NOBODY, "segment", str(stack), "-o", str(labels), "--model", str(model))
     assert done.returncode == 0, done.stderr
@@ -125,7 +125,7 @@ def test_a_socks_proxy(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_proxy_that_nobody_can_speak_to(run_python: Run) -> None:
+def test_unknown_proxy_scheme(run_python: Run) -> None:
     script = (
         "import os, sys; os.environ['ALL_PROXY'] = 'gopher://127.0.0.1:9'; "
         "os.environ.pop('HF_HUB_OFFLINE', None); "
@@ -136,7 +136,7 @@ def test_a_proxy_that_nobody_can_speak_to(run_python: Run) -> None:
     assert "check HF_ENDPOINT, HTTPS_PROXY, HTTP_PROXY and ALL_PROXY" in done.stderr
 
 
-def test_an_import_of_nothing_ends_with_2(
+def test_import_of_nothing(
     run_python: Run, tmp_path: Path, make_volume: Callable[..., Volume]
 ) -> None:
     shutil.copytree(FIELD / "dataset_json_with_bom" / "Dataset", tmp_path / "Dataset")
@@ -185,7 +185,7 @@ def test_a_signal_leaves_no_temporary_file(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> None:
+def test_old_temporary_files_are_removed(tmp_path: Path) -> None:
     old, fresh, other = (
         tmp_path / name
         for name in (".flomo-0123456789ab.mha", ".flomo-ba9876543210.nii.gz", ".flomo-notes")

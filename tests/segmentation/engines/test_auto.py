@@ -1,4 +1,4 @@
-"""What auto does with the bundled model, the sample and the libraries that are installed."""
+"""The engine ``auto`` with the bundled model, the sample and the installed libraries."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def truth(image: Volume) -> Segmentation:
 
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory, image: Volume) -> Settled:
-    """Segment, look for the best engine in another thread as a viewer's worker does, go on."""
+    """Segment, find the best engine in another thread as a viewer's worker does, segment again."""
     if len(candidates("auto", CPU)) < 3:
         pytest.skip("neither OpenVINO nor ONNX Runtime is installed")
     home = tmp_path_factory.mktemp("home")
@@ -103,7 +103,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
-def test_the_decision_is_kept_with_its_times(home: Path, settled: Settled) -> None:
+def test_choice_and_times_are_cached(home: Path, settled: Settled) -> None:
     (kept,) = records.all_records()
     assert kept.trials.keys() == {kind.name for kind in candidates("auto", CPU)}
     for name, trial in kept.trials.items():
@@ -117,7 +117,7 @@ def test_the_decision_is_kept_with_its_times(home: Path, settled: Settled) -> No
     assert str(settled.home) not in text
 
 
-def test_the_manifest_tells_engine_and_reason(home: Path, settled: Settled) -> None:
+def test_manifest_entry(home: Path, settled: Settled) -> None:
     (kept,) = records.all_records()
     for result, name, reason in (
         (settled.before, "fast", "no other was measured yet"),
@@ -133,13 +133,13 @@ def test_the_manifest_tells_engine_and_reason(home: Path, settled: Settled) -> N
         }
 
 
-def test_labels_are_those_of_the_plain_network(settled: Settled, truth: Segmentation) -> None:
+def test_labels_equal_those_of_the_plain_network(settled: Settled, truth: Segmentation) -> None:
     assert len(np.unique(truth.labels.data)) == 4
     assert labels_differ(settled.before, truth) == 0
     assert labels_differ(settled.after, truth) == 0
 
 
-def test_another_process_takes_it_up(
+def test_another_process_uses_the_cache(
     home: Path, image: Volume, truth: Segmentation, measured: list[list[str]]
 ) -> None:
     (kept,) = records.all_records()
@@ -148,8 +148,8 @@ def test_another_process_takes_it_up(
     result = segment(segmenter, image)
     segmenter.find_fastest_engine()
     assert measured == []
-    told = result.manifest["engine"]
-    assert (told["name"], told["reason"]) == (kept.chosen, "measured")
+    reported = result.manifest["engine"]
+    assert (reported["name"], reported["reason"]) == (kept.chosen, "measured")
     assert labels_differ(result, truth) == 0
 
 
@@ -190,7 +190,7 @@ def _graph(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("harm", [cut_record, flip_bits, remove_graph, other_computer])
-def test_damage_means_measuring_anew(
+def test_damaged_cache_is_measured_again(
     harm: Callable[[Path], None],
     home: Path,
     image: Volume,
@@ -201,8 +201,8 @@ def test_damage_means_measuring_anew(
     segmenter = auto()
     segmenter.warm_up()
     result = segment(segmenter, image)
-    told = result.manifest["engine"]
-    assert (told["name"], told["reason"]) == ("fast", "no other was measured yet")
+    reported = result.manifest["engine"]
+    assert (reported["name"], reported["reason"]) == ("fast", "no other was measured yet")
     assert labels_differ(result, truth) == 0
     segmenter.find_fastest_engine()
     assert measured == [[kind.name for kind in candidates("auto", CPU)]]
@@ -210,7 +210,7 @@ def test_damage_means_measuring_anew(
     assert kept.trials.keys() == {"eager"}  # what was damaged is replaced
 
 
-def test_other_weights_are_measured_anew(
+def test_other_weights_are_measured_again(
     home: Path, image: Volume, measured: list[list[str]], tmp_path: Path
 ) -> None:
     network, card = load_network(DEFAULT_MODEL)

@@ -1,4 +1,4 @@
-"""An engine of fewer bits is compared until enough of a heart was seen on this computer."""
+"""Engines in lower precision are compared until enough structure pixels were seen."""
 
 from __future__ import annotations
 
@@ -42,16 +42,14 @@ def enough(monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture(autouse=True)
 def candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever this processor can."""
+    """Pretend that the processor supports bfloat16."""
 
     from napari_flomo.segmentation.engines import registry
 
     monkeypatch.setattr(registry, "computes_in_bfloat16", lambda _: True)
 
 
-def test_labels_that_move_a_little_in_each_slice(
-    fakes: Any, make: Any, images: Tensor, enough: int
-) -> None:
+def test_small_differences_add_up(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
     """Three pixels in a slice of 1024 are few; in ten slices they are too many."""
     made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(3)))
     run = make("bf16", weights=None)
@@ -59,15 +57,15 @@ def test_labels_that_move_a_little_in_each_slice(
     assert run.report()["name"] == "bf16"
     assert not torch.equal(first[0].logits, plain(images[:1]))
     assert torch.equal(run(images[:1]).logits, plain(images[:1]))
-    told = run.report()
-    assert told["name"] == "eager"
-    assert "bf16 was not used" in told["reason"]
-    assert "Dice of the labels is 0.997" in told["reason"]
-    assert told["slices"] == {"bf16": 2, "eager": 1}
+    reported = run.report()
+    assert reported["name"] == "eager"
+    assert "bf16 was not used" in reported["reason"]
+    assert "Dice of the labels is 0.997" in reported["reason"]
+    assert reported["slices"] == {"bf16": 2, "eager": 1}
     assert len(made["bf16"]) == 1
 
 
-def test_enough_was_seen(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
+def test_comparison_ends(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
     made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(0)))
     run = make("bf16", weights=None)
     for _ in range(4):
@@ -77,7 +75,7 @@ def test_enough_was_seen(fakes: Any, make: Any, images: Tensor, enough: int) -> 
     assert run.report()["slices"] == {"bf16": 20}
 
 
-def test_what_was_seen_is_known_to_the_next_process(
+def test_verification_is_cached(
     fakes: Any, make: Any, images: Tensor, enough: int, home: Path
 ) -> None:
     made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(0)))
@@ -93,7 +91,7 @@ def test_what_was_seen_is_known_to_the_next_process(
     assert made["eager"][-1].batches == [1], "one slice, as for all engines"
 
 
-def test_a_made_up_image_tells_nothing(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
+def test_synthetic_images_do_not_count(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
     made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(0)))
     run = make("bf16")
     run.warm_up()
@@ -102,7 +100,7 @@ def test_a_made_up_image_tells_nothing(fakes: Any, make: Any, images: Tensor, en
     assert made["eager"][0].batches == [1, 5, 5]
 
 
-def test_the_fastest_is_not_taken_for_granted(
+def test_fastest_engine_is_compared_further(
     fakes: Any, make: Any, images: Tensor, enough: int
 ) -> None:
     """It was measured on a few slices, on which it was good."""
@@ -116,7 +114,7 @@ def test_the_fastest_is_not_taken_for_granted(
     assert run.report()["name"] == "bf16"
     for _ in range(4):
         run(images)
-    told = run.report()
-    assert told["name"] == "fast"
-    assert "bf16" in told["reason"]
+    reported = run.report()
+    assert reported["name"] == "fast"
+    assert "bf16" in reported["reason"]
     assert torch.equal(run(images).logits, plain(images))

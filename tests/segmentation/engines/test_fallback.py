@@ -1,4 +1,4 @@
-"""An engine that is wrong, or fails in any way, is never a reason to fail."""
+"""A wrong or failing engine is replaced."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from engine_fakes import SIZE, Fake
 from torch import Tensor, nn
 
-from napari_flomo.segmentation.engines import out_of_memory
+from napari_flomo.errors import out_of_memory
 
 
 def wrong(images: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def broken(images: Tensor) -> Tensor:
     raise RuntimeError("/home/somebody/secret: unsupported")
 
 
-def test_a_wrong_engine(
+def test_wrong_engine(
     fakes: Any, make: Any, network: nn.Module, images: Tensor, caplog: Any
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -30,24 +30,24 @@ def test_a_wrong_engine(
     run.expect(5)
     assert torch.equal(run(images).logits, network(images).logits)
     assert torch.equal(run(images).logits, network(images).logits)
-    told = run.report()
-    assert told["asked"] == "openvino"
-    assert told["name"] == "eager"
-    assert told["slices"] == {"eager": 10}
-    assert "openvino was not used: its probabilities are off" in told["reason"]
+    reported = run.report()
+    assert reported["asked"] == "openvino"
+    assert reported["name"] == "eager"
+    assert reported["slices"] == {"eager": 10}
+    assert "openvino was not used: its probabilities are off" in reported["reason"]
     assert len(made["openvino"]) == 1, "it was tried again"
     assert max(record.levelno for record in caplog.records) == logging.INFO, "not silent"
     assert any("openvino" in record.getMessage() for record in caplog.records)
 
 
-def test_a_broken_engine(fakes: Any, make: Any, network: nn.Module, images: Any) -> None:
+def test_failing_engine(fakes: Any, make: Any, network: nn.Module, images: Any) -> None:
     fakes(openvino=lambda: Fake("openvino", broken))
     run = make("openvino")
     assert torch.equal(run(images).logits, network(images).logits)
     assert run.report()["reason"] == "openvino was not used: RuntimeError"  # no path travels
 
 
-def test_an_engine_that_cannot_be_made(fakes: Any, make: Any, images: Tensor) -> None:
+def test_engine_that_cannot_be_created(fakes: Any, make: Any, images: Tensor) -> None:
     def fail() -> Fake:
         raise ImportError("no such library")
 
@@ -57,7 +57,7 @@ def test_an_engine_that_cannot_be_made(fakes: Any, make: Any, images: Tensor) ->
     assert run.report()["name"] == "eager"
 
 
-def test_a_rewrite_that_is_wrong(fakes: Any, make: Any, network: Any, images: Any) -> None:
+def test_wrong_rewritten_network(fakes: Any, make: Any, network: Any, images: Any) -> None:
     fakes(fast=lambda: Fake("fast", wrong))
     run = make("auto")
     assert torch.equal(run(images).logits, network(images).logits)
@@ -65,15 +65,13 @@ def test_a_rewrite_that_is_wrong(fakes: Any, make: Any, network: Any, images: An
     assert run.report()["asked"] == "auto"
 
 
-def test_the_networks_own_errors_are_told(fakes: Any, make: Any, images: Tensor) -> None:
+def test_errors_of_the_network_are_raised(fakes: Any, make: Any, images: Tensor) -> None:
     fakes(eager=lambda: Fake("eager", broken), fast=lambda: Fake("fast", broken))
     with pytest.raises(RuntimeError, match="unsupported"):
         make("auto")(images)
 
 
-def test_too_little_memory_goes_to_the_caller(
-    fakes: Any, make: Any, network: nn.Module, images: Tensor
-) -> None:
+def test_out_of_memory_is_raised(fakes: Any, make: Any, network: nn.Module, images: Tensor) -> None:
     def full(_: Tensor) -> Tensor:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")
 
@@ -85,7 +83,7 @@ def test_too_little_memory_goes_to_the_caller(
     assert run.report()["name"] == "eager"
 
 
-def test_maps_come_from_an_engine_that_has_them(
+def test_maps_from_another_engine(
     fakes: Any, make: Any, network: nn.Module, images: Tensor
 ) -> None:
     made = fakes(openvino=lambda: Fake("openvino", lambda x: network(x).logits))
@@ -106,5 +104,5 @@ def test_maps_come_from_an_engine_that_has_them(
         (ValueError("out of memory"), False),
     ],
 )
-def test_lack_of_memory(error: Exception, is_it: bool) -> None:
+def test_out_of_memory(error: Exception, is_it: bool) -> None:
     assert out_of_memory(error) is is_it

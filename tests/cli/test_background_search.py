@@ -1,4 +1,4 @@
-"""A worker looks for a faster engine while nobody waits, and serves whoever comes meanwhile."""
+"""A worker searches for a faster engine while it is idle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_flomo.segmentation import Segmenter
 
 
 class Blocked:
-    """Stands for the search, which goes on until it is let go."""
+    """A search that blocks until it is released."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -50,7 +50,7 @@ def test_one_search_at_a_time(search: Blocked) -> None:
     assert search.calls == 2
 
 
-def test_not_while_somebody_waits(search: Blocked) -> None:
+def test_no_search_while_requests_wait(search: Blocked) -> None:
     server = worker_main._Server(io.BytesIO(), io.BytesIO())
     server._requests.put({"task": "segment", "id": 1})
     server._tune()
@@ -58,7 +58,7 @@ def test_not_while_somebody_waits(search: Blocked) -> None:
     assert search.calls == 0
 
 
-def test_a_failure_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_search(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise RuntimeError("no luck")
 
@@ -67,7 +67,7 @@ def test_a_failure_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     worker_main._find_fastest_engine()
 
 
-def test_it_is_for_the_model_used_last(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+def test_search_is_for_the_last_model(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     asked: list[Segmenter] = []
 
     def settle(self: Segmenter) -> None:

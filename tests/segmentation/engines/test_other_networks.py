@@ -1,4 +1,4 @@
-"""The companions of FLoMo-Net on OpenVINO and ONNX Runtime, and as graphs for any slices."""
+"""MADGNet, FM-BFF-Net and FIAS on OpenVINO and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from engine_fakes import CPU
+from engine_fakes import CPU, need
 from torch import Tensor, nn
 
 from napari_flomo.networks import build
-from napari_flomo.segmentation.engines import ENGINES, make_engine, unavailable_reason
+from napari_flomo.segmentation.engines import make_engine
 from napari_flomo.segmentation.engines.tracing import example
 
 SIZE = (64, 64)
@@ -38,12 +38,6 @@ def network() -> Callable[[str], nn.Module]:
     return get
 
 
-def need(engine: str) -> None:
-    reason = unavailable_reason(ENGINES[engine], CPU)
-    if reason is not None:
-        pytest.skip(reason)
-
-
 def same(run: Callable[[Tensor], Any], plain: nn.Module, name: str) -> None:
     """Compare several slices and one: a graph may count those that it was recorded with.
 
@@ -68,8 +62,8 @@ def test_engines(engine: str, name: str, network: Callable[[str], nn.Module]) ->
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_graph_for_any_number_of_slices(name: str, network: Callable[[str], nn.Module]) -> None:
-    """As it is exported; that of ONNX is the one of its engine."""
+def test_graph_for_any_number_of_slices(name: str, network: Callable[[str], nn.Module]) -> None:
+    """The exported graph of OpenVINO; ONNX Runtime uses the exported one."""
     need("openvino")
     from napari_flomo.segmentation.engines.openvino import import_openvino, to_graph
 

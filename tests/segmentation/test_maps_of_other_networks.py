@@ -1,4 +1,4 @@
-"""Maps of uncertainty of the companions: those that every network has work with each of them."""
+"""Uncertainty maps of MADGNet, FM-BFF-Net and FIAS."""
 
 from __future__ import annotations
 

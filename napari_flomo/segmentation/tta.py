@@ -1,4 +1,4 @@
-"""Test-time augmentation with fixed views.
+"""Test-time augmentation (TTA) with fixed views.
 
 The mean over mirrored views is a better prediction than a single one; the disagreement of eight
 views is a measure of uncertainty (Wang et al., Neurocomputing 338, 2019). The views are fixed, so
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from napari_flomo.segmentation.uncertainty import predictive_entropy
+from napari_flomo.segmentation.scores import predictive_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,14 +23,8 @@ _ROWS, _COLUMNS = -2, -1
 class View:
     """A transform of a slice that can be undone on the prediction.
 
-    Attributes
-    ----------
-    flipped
-        Axes that are mirrored: -2 rows, -1 columns.
-    degrees
-        Rotation about the centre of the field of view; pixels from outside are 0.
-    gamma
-        Exponent of the intensities, which lie between 0 and 1: below 1 brighter, above 1 darker.
+    ``flipped`` are the mirrored axes (-2 rows, -1 columns); ``degrees`` rotates about the centre,
+    with 0 for pixels from outside; ``gamma`` is the exponent of the intensities.
     """
 
     flipped: tuple[int, ...] = ()
@@ -48,17 +42,13 @@ class View:
     def back(self, probabilities: Tensor) -> tuple[Tensor, Tensor | None]:
         """Transform the prediction of the view back to the slice.
 
-        Returns
-        -------
-        probabilities
-            ``(slices, classes, rows, columns)``.
-        seen
-            1 where the view contains the pixel, else 0, ``(1, 1, rows, columns)``; None for all.
+        Takes ``(slices, classes, rows, columns)`` and returns the same shape, and a mask ``(1, 1,
+        rows, columns)``, 1 where the view contains the pixel, else 0; None if it contains all.
         """
         seen = None
         if self.degrees:
             everywhere = probabilities.new_ones((1, 1, *probabilities.shape[-2:]))
-            # There and back: pixels at the edge of a view are partly from outside the slice.
+            # Rotated twice, because pixels at the edge of a view are partly from outside the slice.
             seen = _rotate(_rotate(everywhere, self.degrees, "zeros"), -self.degrees, "zeros")
             seen = (seen > 0.999).to(probabilities.dtype)
             probabilities = _rotate(probabilities, -self.degrees, "border")
@@ -75,13 +65,7 @@ MIRRORED = (
 )
 """The slice and its mirror images, without interpolation."""
 
-VIEWS = (
-    *MIRRORED,
-    View(degrees=10),
-    View(degrees=-10),
-    View(gamma=0.8),
-    View(gamma=1.25),
-)
+VIEWS = (*MIRRORED, View(degrees=10), View(degrees=-10), View(gamma=0.8), View(gamma=1.25))
 """The views for uncertainty, the plain one first."""
 
 
@@ -89,11 +73,6 @@ class PassStatistics:
     """Statistics of predictions over several passes, accumulated one by one.
 
     The passes differ by the view of the slice, or by the random samples of the network.
-
-    Parameters
-    ----------
-    activation
-        Of the network, see `predictive_entropy`.
     """
 
     def __init__(self, activation: Literal["softmax", "sigmoid"]) -> None:

@@ -1,4 +1,4 @@
-"""What MADGNet, FM-BFF-Net and FIAS have in common: sizes, channels, classes, gradients, files."""
+"""MADGNet, FM-BFF-Net and FIAS: sizes, channels, classes, gradients, files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_any_size_channels_and_classes(name):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_padding_is_cut_off_exactly(name):
+def test_padding_is_cropped(name):
     # Zeros that the caller adds at the end are those that the network adds itself.
     torch.manual_seed(0)
     network = build(name, in_channels=3, num_classes=2).eval()
@@ -62,11 +62,11 @@ def test_gradients_reach_every_parameter(name):
     loss = output.logits.square().mean() + sum(a.value.square().mean() for a in output.aux)
     loss.backward()
     silent = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()}
-    # A softmax over keys does not feel what is added to all of them alike.
+    # A softmax over keys does not change if the same is added to all.
     assert {n for n in silent if not n.endswith("key.bias")} == set()
 
 
-def test_literal_focal_modulation_would_be_dead_and_ours_is_not():
+def test_focal_modulation_has_gradients():
     torch.manual_seed(0)
     maps = torch.rand(2, 8, 6, 6)
     block = FocalModulation(8)
@@ -93,7 +93,7 @@ def test_focal_modulation_by_hand(pool):
     torch.testing.assert_close(block(maps), expected)
 
 
-def test_fm_bff_net_has_the_size_of_the_completed_design():
+def test_size_of_fm_bff_net():
     network = build("fm-bff-net", in_channels=3, num_classes=1)
     sizes = {n: sum(p.numel() for p in m.parameters()) for n, m in network.named_children()}
     sizes["decoder"] = sizes.pop("stages")
@@ -103,7 +103,7 @@ def test_fm_bff_net_has_the_size_of_the_completed_design():
 
 
 @pytest.mark.parametrize("name", ["fm-bff-net", "fias"])
-def test_a_model_of_it_is_saved_and_loaded(tmp_path, name, make_card):
+def test_save_and_load(tmp_path, name, make_card):
     torch.manual_seed(0)
     card = make_card(name)
     network = build(name, in_channels=1, num_classes=2)

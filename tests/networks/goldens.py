@@ -1,8 +1,12 @@
-"""Names of the companions' official tensors, turned into ours."""
+"""Goldens of the official networks: their arrays, and the names of their tensors here."""
 
 from __future__ import annotations
 
 import re
+
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 MADGNET = (
     (r"^feature_encoding\.", "encoder."),
@@ -91,7 +95,7 @@ FIAS = (
     (r"^seg_head\.head\.", "head."),
     (r"^deep_supervision_head\.heads\.", "aux_heads."),
 )  # fmt: skip
-"""Of the public FIAS; the projection into queries, keys and values is split in `fias_arrays`."""
+"""Of the public FIAS; `split_projection` splits queries from keys and values."""
 
 DILATEFORMER = (
     (r"^patch_embed\.proj\.", "embed."),
@@ -125,3 +129,29 @@ def split_projection(arrays):
         else:
             result[name] = value
     return result
+
+
+def weights(golden, prefix: str = "w/") -> dict[str, np.ndarray]:
+    """Return the arrays of a golden whose names begin with a prefix, without it."""
+    names = [name for name in golden.files if name.startswith(prefix)]
+    return {name.removeprefix(prefix): golden[name].astype(np.float32) for name in names}
+
+
+def tensor(golden, name: str) -> Tensor:
+    return torch.from_numpy(golden[name].astype(np.float32))
+
+
+def load(module: nn.Module, arrays: dict[str, np.ndarray], rules) -> None:
+    """Copy official arrays into a module; none may be missing or unknown."""
+    state = module.state_dict()
+    ours = split_projection({translate(name, rules): value for name, value in arrays.items()})
+    assert set(ours) == {k for k in state if not k.endswith("num_batches_tracked")}
+    loaded = {k: torch.from_numpy(v).reshape(state[k].shape) for k, v in ours.items()}
+    module.load_state_dict(loaded, strict=False)
+
+
+def close(found: Tensor, expected: np.ndarray, tolerance: float) -> None:
+    """Compare relative to the largest expected value."""
+    assert found.shape == expected.shape
+    worst = np.abs(found.detach().numpy() - expected).max()
+    assert worst <= tolerance * np.abs(expected).max()

@@ -1,4 +1,4 @@
-"""``flomo export`` of the companions of FLoMo-Net: the graph says of a real heart what they say."""
+"""Exported graphs of MADGNet, FM-BFF-Net and FIAS agree with the networks on a real heart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from real_slices import SIDE, STEPS, awake, heart, outspoken
+from real_slices import SIDE, STEPS, heart, network_with_statistics, with_temperature
 from torch import Tensor
 
 from napari_flomo import cli
@@ -49,9 +49,9 @@ def save(name: str, card: ModelCard, repository: Path, folder: Path) -> Path:
     images = pictures(name, repository)
     if name in COLOURS:
         card = replace(card, activation="sigmoid", labels=card.labels[:2], input_kind="photo")
-    network, logits = awake(card, images, name)
+    network, logits = network_with_statistics(card, images, name)
     card = replace(
-        outspoken(card, logits),
+        with_temperature(card, logits),
         name=name,
         network=name,
         in_channels=images.shape[1],
@@ -62,7 +62,7 @@ def save(name: str, card: ModelCard, repository: Path, folder: Path) -> Path:
 
 
 def run(graph: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run a written graph as a stranger does."""
+    """Run an exported graph with its runtime alone."""
     found: Any
     if graph.suffix == ".onnx":
         import onnxruntime
@@ -79,7 +79,7 @@ def run(graph: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "name"), CASES)
-def test_it_says_what_the_network_says(
+def test_agrees_with_the_network(
     form: str,
     name: str,
     *,

@@ -1,4 +1,4 @@
-"""Which engines can work here, and what is said where one cannot."""
+"""Which engines are usable, and the reasons if one is not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_unknown() -> None:
         chosen_engine("warp", CPU)
 
 
-def test_the_environment_says_what_auto_means(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOMO_ENGINE", "eager")
     assert chosen_engine("auto", CPU) == "eager"
     assert chosen_engine("fast", CPU) == "fast"  # a name always means that one
@@ -35,14 +35,14 @@ def test_the_environment_says_what_auto_means(monkeypatch: pytest.MonkeyPatch) -
         chosen_engine("auto", CPU)
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, card: ModelCard) -> None:
+def test_missing_package(monkeypatch: pytest.MonkeyPatch, card: ModelCard) -> None:
     monkeypatch.setattr(registry, "is_installed", lambda module: module != "openvino")
     with pytest.raises(FlomoError, match=r"needs openvino.*pip install 'napari-flomo\[fast\]'"):
         Segmenter(Small(3), card, "cpu", engine="openvino")
     assert "openvino" not in [kind.name for kind in candidates("auto", CPU)]
 
 
-def test_a_device_that_an_engine_does_not_know() -> None:
+def test_wrong_device_for_an_engine() -> None:
     gpu = torch.device("cuda")
     assert "computes on the CPU, not on cuda" in str(unavailable_reason(ENGINES["openvino"], gpu))
     assert "an NVIDIA GPU, not on cpu" in str(unavailable_reason(ENGINES["fp16"], CPU))
@@ -57,7 +57,7 @@ def test_a_device_that_an_engine_does_not_know() -> None:
         ({"amx_bf16": True}, True),
     ],
 )
-def test_bfloat16_where_the_processor_has_it(
+def test_bfloat16_support(
     monkeypatch: pytest.MonkeyPatch, flags: dict[str, bool], can: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
@@ -66,7 +66,7 @@ def test_bfloat16_where_the_processor_has_it(
     assert ("bf16" in [kind.name for kind in candidates("fastest", CPU)]) is can
 
 
-def test_bfloat16_where_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_bfloat16_support(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise RuntimeError("unknown processor")
 
@@ -77,7 +77,7 @@ def test_bfloat16_where_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None
     assert not registry.computes_in_bfloat16(torch.device("mps"))
 
 
-def test_auto_is_float32_and_never_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "unavailable_reason", lambda kind, device: None)
     names = [kind.name for kind in candidates("auto", CPU)]
     assert names == ["eager", "fast", "openvino", "onnxruntime"]

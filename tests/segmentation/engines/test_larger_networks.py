@@ -1,4 +1,4 @@
-"""The larger FLoMo-Nets through engines of this computer, on slices of a real heart."""
+"""FLoMo-Net B1 and B2 on the engines of this computer, with slices of a real heart."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine_fakes import CPU
-from real_slices import SIDE, awake, heart, outspoken
+from engine_fakes import CPU, need
+from real_slices import SIDE, heart, network_with_statistics, with_temperature
 from torch import Tensor, nn
 
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation.engines import ENGINES, make_engine, unavailable_reason
+from napari_flomo.segmentation.engines import ENGINES, make_engine
 from napari_flomo.segmentation.engines.agreement import check_agreement
 from napari_flomo.segmentation.prediction import as_probabilities
 
@@ -37,21 +37,19 @@ def networks() -> dict[str, tuple[nn.Module, Tensor]]:
         pytest.param("flomo-b2", "openvino", marks=pytest.mark.slow),
     ],
 )
-def test_they_say_what_the_network_says(
+def test_agrees_with_the_network(
     name: str,
     engine: str,
     images: Tensor,
     card: ModelCard,
     networks: dict[str, tuple[nn.Module, Tensor]],
 ) -> None:
+    need(engine)
     kind = ENGINES[engine]
-    reason = unavailable_reason(kind, CPU)
-    if reason is not None:
-        pytest.skip(reason)
     if name not in networks:
-        networks[name] = awake(card, images, name)
+        networks[name] = network_with_statistics(card, images, name)
     network, logits = networks[name]
-    sure = outspoken(card, logits)
+    sure = with_temperature(card, logits)
     assert as_probabilities(logits, sure).argmax(1).unique().numel() == card.num_classes
     made = make_engine(engine, network, channels=1, size=(SIDE, SIDE), device=CPU)
     with torch.inference_mode():
