@@ -37,7 +37,7 @@ class ImageLayers:
     recalled
         Whether remembered review and contrast were restored.
     seen
-        The data and the scale of the layer as the session knows them.
+        `fingerprint` of the layer when it was opened in the session.
     """
 
     image: Image
@@ -79,8 +79,8 @@ class ImageLayers:
             return 0, 1, 2
         return order_on(self.image, volume)
 
-    def look_of_image(self) -> tuple[Any, ...]:
-        """Return what must stay the same for a result to stay true: the data and its place."""
+    def fingerprint(self) -> tuple[Any, ...]:
+        """Return a tuple that changes with the data and the geometry: results are then invalid."""
         image = self.image
         place = (image.scale, image.translate, image.rotate, image.shear)
         numbers = (*place, image.affine.affine_matrix)
@@ -89,6 +89,18 @@ class ImageLayers:
             self.slice_axis,
             *(tuple(map(float, part.ravel())) for part in numbers),
         )
+
+    def stop_watching(self) -> None:
+        """Report the last changes of the labels layer and stop watching it."""
+        if self.lock_guard is not None:
+            self.lock_guard.close()
+            self.lock_guard.deleteLater()
+            self.lock_guard = None
+        if self.watch is not None:
+            self.watch.compare()
+            self.watch.close()
+            self.watch.deleteLater()
+            self.watch = None
 
 
 def is_image(layer: Layer) -> bool:

@@ -100,7 +100,7 @@ class LabelWatcher(QObject):
             self._settled.stop()
             self._on_settled()
 
-    def look(self, kind: ChangeKind = "undo", region: tuple[slice, ...] | None = None) -> bool:
+    def compare(self, kind: ChangeKind = "undo", region: tuple[slice, ...] | None = None) -> bool:
         """Compare now, everywhere or in a region; return True if there are changes."""
         self._settled.stop()
         data, before = self.layer.data, self._before
@@ -133,13 +133,13 @@ class LabelWatcher(QObject):
 
     def _on_paint(self, event: Any) -> None:
         # The bucket and the polygon tell before they write, the brush after it.
-        if not self.look("stroke", _region(event.value, self.layer.data.shape)):
+        if not self.compare("stroke", _region(event.value, self.layer.data.shape)):
             self._kind = "stroke"
             self._settled.start()
 
     def _on_settled(self) -> None:
         kind, self._kind = self._kind, "undo"
-        self.look(kind)
+        self.compare(kind)
 
     def _on_drawn(self, _event: Any = None) -> None:
         self._settled.start()

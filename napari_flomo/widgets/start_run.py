@@ -81,6 +81,9 @@ def check_idle(viewer_state: ViewerState) -> None:
 def _compute_first(
     viewer_state: ViewerState, entry: ImageLayers, start: Callable[[Volume], None]
 ) -> None:
+    def dispatch(action: Callable[[], None]) -> None:
+        viewer_state.in_thread(lambda: None if viewer_state.closed else action())
+
     def done(volume: Volume) -> None:
         viewer_state.set_computing(None)
         try:
@@ -95,4 +98,4 @@ def _compute_first(
         else:
             viewer_state.say(problem.sentence, "error", problem.details)
 
-    viewer_state.set_computing(LazyComputation(viewer_state, entry, done, failed))
+    viewer_state.set_computing(LazyComputation(entry, dispatch, done, failed))

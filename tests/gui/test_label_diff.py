@@ -190,12 +190,12 @@ def test_a_locked_label_keeps_its_voxels(bench: Any, painted: Any) -> None:
     layer.selected_label = 2
     held: list[bool] = []
 
-    def look() -> None:
+    def compare() -> None:
         held.append(bool(layer.data[1, 32, 40] == 2 or layer.data[1, 32, 5] == 2))
         held.append(np.array_equal(layer.data == 3, before == 3))
 
     path = [(1, 32, 5), (1, 32, 32), (1, 32, 60)]  # straight through the cavity
-    bench.stroke(layer, *path, before_release=look)
+    bench.stroke(layer, *path, before_release=compare)
     assert held == [True, True], "it does not give way while the brush is down"
     np.testing.assert_array_equal(layer.data == 3, before == 3)
     assert layer.data[1, 32, 5] == 2
