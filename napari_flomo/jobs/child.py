@@ -19,10 +19,10 @@ STDERR_LINES = 60
 
 
 class Process(Protocol):
-    """A running child, as a `Worker` uses it. All methods return at once."""
+    """A running child, as a `Worker` uses it. No method blocks."""
 
     def send(self, line: str) -> None:
-        """Write one line (without its end) to the child's stdin; `OSError` if it is gone."""
+        """Write one line (without its end) to the child's stdin; `OSError` if it has ended."""
 
     def close(self) -> None:
         """Close the child's stdin; it ends by itself."""

@@ -75,7 +75,7 @@ class StatusWriter:
             self._write("progress", **progress_message(progress))
 
     def cancelled(self) -> bool:
-        """Return True if somebody asked the work to stop."""
+        """Return True if a stop was requested."""
         return (self.folder / CANCEL).exists()
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -179,7 +179,7 @@ def start(
 
 
 def attach(folder: Path, job: Job | None = None) -> Job | None:
-    """Follow the work in a folder, whoever started it: running, ended, or interrupted.
+    """Follow the work in a folder, whether running, ended or interrupted.
 
     Returns
     -------
@@ -225,10 +225,10 @@ def _cancel(folder: Path) -> None:
 
 
 def _read_until_end(job: Job, folder: Path, begin: int) -> None:
-    """Report what the process writes, until it ends; in a thread of its own."""
+    """Report what the process writes, until it ends; runs in a thread."""
     position, rest, last, cancelled_at = begin, b"", None, 0.0
     while True:
-        alive = running(folder)  # asked before reading, so that nothing it wrote is missed
+        alive = running(folder)  # before reading, so that nothing is missed
         new = _read(folder / PROGRESS, position)
         position += len(new)
         *lines, rest = (rest + new).split(b"\n")

@@ -1,4 +1,4 @@
-"""Write every stroke into a journal on disk, in a thread of its own."""
+"""Write every stroke to a journal on disk in a background thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Autosave:
     """The journal of one image, written by a background thread, in order.
 
     The journal is created with the first stroke, so looking at an image leaves nothing on disk.
-    All ``record_*`` methods return at once; `flush` waits until everything is written.
+    No ``record_*`` method blocks; `flush` waits until everything is written.
 
     Parameters
     ----------

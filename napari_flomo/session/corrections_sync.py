@@ -1,4 +1,4 @@
-"""Bring accepted slices together with what the store of corrections holds already."""
+"""Combine accepted slices with earlier ones in the store of corrections."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _PATIENT = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class ReviewSnapshot:
-    """Accepted slices of an image, with the labels as they are now.
+    """Accepted slices of an image, with a copy of its labels.
 
     Attributes
     ----------
     image
-        Where image, hash and what the network proposed come from; none of these is painted on.
+        The image; its volume and hash do not change.
     labels
         A copy of the corrected labels.
     proposed
-        What the network found.
+        Labels of the network.
     card
-        Of the model that found it.
+        Of the model.
     accepted
-        Slices that the person accepted in this session, with these very labels.
+        Slices that the person accepted in this session with these labels.
     reopened
         Slices that were reopened in this session.
     seconds
@@ -57,10 +57,7 @@ class ReviewSnapshot:
     def of(cls, image: OpenImage) -> ReviewSnapshot:
         """Take a snapshot of an image; copies the labels, which takes a few milliseconds.
 
-        Raises
-        ------
-        FlomoError
-            If the image was not segmented.
+        Raises `FlomoError` if the image was not segmented.
         """
         if image.segmentation is None or image.labels is None:
             raise FlomoError("This image has no labels yet; segment it first.")
@@ -90,18 +87,18 @@ class ReviewSnapshot:
 
         Only accepted slices count as seen. Slices that the same reader accepted on an earlier day
         stay accepted, with the labels of that day, unless they were accepted or reopened since:
-        today's labels of those slices may be the network's, which were not looked at.
+        today's labels of those slices may be the network's, which were not reviewed.
 
         Parameters
         ----------
         store
-            Where it will go.
+            Store of corrections.
         reader
             Alias of the person.
         software
-            Versions of the program around us.
+            Versions of the viewer.
         seconds
-            Time to be added to that of earlier revisions; by default all of this session.
+            Time to add to that of earlier revisions; by default all of this session.
 
         Raises
         ------
@@ -144,10 +141,7 @@ class ReviewSnapshot:
 def find_earlier(image: OpenImage, folder: Path, reader: str) -> EarlierLabels | None:
     """Return slices of an image that a reader accepted, from a store; takes a moment.
 
-    Raises
-    ------
-    FlomoError
-        If there is a store that cannot be read.
+    Raises `FlomoError` if there is a store that cannot be read.
     """
     if image.segmentation is None or not folder.is_dir():
         return None

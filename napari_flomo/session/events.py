@@ -1,4 +1,4 @@
-"""What a session tells its observers."""
+"""Events that a session sends to its observers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Event:
-    """Something changed."""
+    """A change in a session."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ImageRemoved(Event):
 
 @dataclass(frozen=True)
 class ImageRenamed(Event):
-    """An image is called otherwise now."""
+    """An image was renamed."""
 
     key: str
     name: str
@@ -41,14 +41,14 @@ class ImageRenamed(Event):
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """Work began. ``run.key`` is the image; None for a download or a look at the devices."""
+    """A run started. ``run.key`` is the image; None for a download."""
 
     run: Run
 
 
 @dataclass(frozen=True)
 class RunProgressed(Event):
-    """Work went on."""
+    """A run reported progress."""
 
     run: Run
     progress: Progress
@@ -63,7 +63,7 @@ class RunFinished(Event):
 
 @dataclass(frozen=True)
 class RunFailed(Event):
-    """Work failed; the images are as they were."""
+    """A run failed; the images are unchanged."""
 
     run: Run
     problem: Problem
@@ -71,7 +71,7 @@ class RunFailed(Event):
 
 @dataclass(frozen=True)
 class RunCancelled(Event):
-    """Work was cancelled, or its image was closed; the images are as they were."""
+    """A run was cancelled, or its image was closed; the images are unchanged."""
 
     run: Run
 
@@ -87,7 +87,7 @@ class LabelsChanged(Event):
 
 @dataclass(frozen=True)
 class LocksChanged(Event):
-    """Other labels are finished now."""
+    """A label was locked or unlocked."""
 
     key: str
     locked: frozenset[int]
@@ -95,16 +95,16 @@ class LocksChanged(Event):
 
 @dataclass(frozen=True)
 class ReviewChanged(Event):
-    """The review is elsewhere, or a slice has another state."""
+    """The current slice of the review or the state of a slice changed."""
 
     key: str
 
 
 @dataclass(frozen=True)
 class CorrectionKept(Event):
-    """Accepted slices of an image were written to the store of corrections, or were not.
+    """Accepted slices of an image were written to the store of corrections, or could not be.
 
-    ``problem`` is one sentence while they cannot be written; they are tried again.
+    ``problem`` is one sentence while they cannot be written; the write is retried.
     """
 
     key: str
@@ -122,9 +122,9 @@ class AutosaveChanged(Event):
 
 @dataclass(frozen=True)
 class EarlierFound(Event):
-    """Slices were accepted on an earlier day whose labels are others now, see `Session.recall`.
+    """Slices that were accepted on an earlier day differ from the labels, see `Session.recall`.
 
-    ``problem`` is one sentence when the store of corrections cannot be read; then there is nothing.
+    If the store of corrections cannot be read, ``earlier`` is None and ``problem`` is one sentence.
     """
 
     key: str

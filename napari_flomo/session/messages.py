@@ -49,7 +49,7 @@ MIRRORED_TIP = (
 SLICE_AXIS_PROMPT = "choose an axis"
 SLICE_AXIS_UNCLEAR = "not clear along which axis the slices lie: choose it below"
 
-NOT_OPEN = "This image is not open any more; open it again."
+NOT_OPEN = "This image is no longer open; open it again."
 NOTHING_TO_REVIEW = "There is nothing to review yet; segment an image first."
 ALL_ACCEPTED = "Every slice is accepted; save the labels to keep them."
 FIRST_IN_REVIEW = "This is the most uncertain slice."
@@ -60,7 +60,7 @@ NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review brings the
 
 
 class Choice(NamedTuple):
-    """A button under a message: what it says, what it does and its tooltip."""
+    """A button under a message: title, action and tooltip."""
 
     title: str
     action: Callable[[], object]
@@ -74,7 +74,7 @@ class Message:
     Attributes
     ----------
     text
-        One sentence: what is the case, and what to do.
+        One sentence: what happened, and what to do.
     level
         ``"info"``, ``"warning"`` or ``"error"``.
     details
@@ -82,9 +82,9 @@ class Message:
     choices
         What the user can do about it.
     key
-        The image that it is about; None where it is about none.
+        The image that it is about, if any.
     kind
-        `Problem.kind` of the fault that is reported.
+        `Problem.kind` of a failure.
     """
 
     text: str
@@ -155,18 +155,18 @@ def review_row(review: Review, index: SliceIndex, moving: bool) -> tuple[str, ..
 def kept_text(kept: CorrectionKept) -> str:
     """Return how many slices the store of corrections holds, or why it does not yet."""
     if kept.problem is not None:
-        return f"Not kept for learning yet: {kept.problem} It is tried again."
+        return f"Not kept for learning yet: {kept.problem} Retrying."
     slices = "1 accepted slice is" if kept.slices == 1 else f"{kept.slices} accepted slices are"
     return f"{slices} kept for learning."
 
 
 def proposed_name(image_name: str) -> str:
-    """Return the name of the labels that the network found, before any correction."""
+    """Return the name of the labels of the network, before any correction."""
     return f"{image_name} as the network found it"
 
 
 def model_title(state: ModelState) -> str:
-    """Return how a list of models calls one of them."""
+    """Return the title of a model in a list."""
     return state.name if state.folder else f"{state.name} (will be downloaded)"
 
 
@@ -247,7 +247,7 @@ def autosave_text(problem: str | None) -> str:
 
 
 def leftover_text(left: UnfinishedJournal, others: int = 0) -> str:
-    """Describe unsaved changes of an image, and on how many other images there are more."""
+    """Describe unsaved changes of an image, and count other images with such changes."""
     when = datetime.fromtimestamp(left.last_change).strftime("%d %B %Y, %H:%M")
     one = left.strokes == 1
     strokes = "1 unsaved change" if one else f"{left.strokes} unsaved changes"

@@ -13,7 +13,7 @@ from napari_flomo.session.image_state import OpenImage
 def provenance_of(image: OpenImage) -> dict[str, Any]:
     """Return model, structures and slice scores of the labels, in plain JSON types.
 
-    The whole card is included, so that labels can be restored where the model is gone.
+    The whole card is included, so that labels can be restored without the model.
 
     Raises
     ------

@@ -128,7 +128,7 @@ class Review:
         self._states[self._known(index)] = state
 
     def reopen(self, index: SliceIndex) -> None:
-        """Take back that a slice was accepted; it is seen."""
+        """Mark a slice as seen and no longer accepted."""
         self.set_state(index, accepted=False)
 
     def count_edit(self, index: SliceIndex, by: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Follow a run and bring its result into its image.
+"""Follow a run and merge its result with its image.
 
 Results are merged in a thread and put in place in the viewer's thread: merging a long cine takes
 some tenths of a second, in which a window would not respond.

@@ -1,4 +1,4 @@
-"""Which maps of uncertainty a viewer offers, what it says of them, and where their colours end."""
+"""Uncertainty maps that a viewer offers: titles, explanations, colours and their range."""
 
 from __future__ import annotations
 

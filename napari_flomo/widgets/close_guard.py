@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 if TYPE_CHECKING:
     from napari_flomo.session.learning import Learning
 
-GO_ON, STOP, STAY = "go on", "stop", "stay"
+CONTINUE, STOP, STAY = "continue", "stop", "stay"
 
 
 def ask(window: QWidget) -> str:
-    """Ask what to do with the training; return `GO_ON`, `STOP` or `STAY` (in the window)."""
+    """Ask what to do with the training; return `CONTINUE`, `STOP` or `STAY` (in the window)."""
     box = QMessageBox(window)
     box.setWindowTitle("A training is in progress")
     box.setText("A model is learning from your corrections.")
@@ -24,7 +24,7 @@ def ask(window: QWidget) -> str:
         "you can resume it later."
     )
     buttons = {
-        box.addButton("Continue in the background", QMessageBox.ButtonRole.AcceptRole): GO_ON,
+        box.addButton("Continue in the background", QMessageBox.ButtonRole.AcceptRole): CONTINUE,
         box.addButton("Stop the training", QMessageBox.ButtonRole.DestructiveRole): STOP,
         box.addButton("Keep the window open", QMessageBox.ButtonRole.RejectRole): STAY,
     }
@@ -33,16 +33,9 @@ def ask(window: QWidget) -> str:
 
 
 class CloseGuard(QObject):
-    """Asks before a window closes, without keeping a reference to it.
+    """Asks before a window closes during a training, without keeping a reference to the window.
 
-    Parameters
-    ----------
-    window
-        The main window.
-    learning
-        Returns the state of the training; None if there is nothing to ask.
-    parent
-        Owner of this object.
+    ``learning`` returns the state of the training, or None if there is nothing to ask.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""An image layer and the layers that the plugin made for it."""
+"""An image layer and its result layers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ImageLayers:
     watch, lock_guard
         Finds changes of the labels, and protects locked ones.
     map
-        Name of the uncertainty map that is shown or was asked for.
+        Name of the uncertainty map that is shown or was requested.
     slice_axis
         The slice axis that the user chose; None if not chosen.
     recalled
@@ -75,7 +75,7 @@ class ImageLayers:
         """
         try:
             volume = volume or layout_of(self.image, self.slice_axis)
-        except FlomoError:  # it cannot be segmented; said where the image is described
+        except FlomoError:  # shown in the description of the image
             return 0, 1, 2
         return order_on(self.image, volume)
 

@@ -17,16 +17,8 @@ if TYPE_CHECKING:
 class LazyComputation:
     """Computes the array of one lazy image.
 
-    Parameters
-    ----------
-    entry
-        The image.
-    dispatch
-        Passes a function on to the thread of the window.
-    done
-        Called there with the volume.
-    failed
-        Called there with the problem; with None after a cancel, or if the image was changed.
+    ``dispatch`` passes a function on to the thread of the window. There ``done`` is called with the
+    volume, or ``failed`` with the problem: None after a cancel, or if the image was changed.
     """
 
     def __init__(

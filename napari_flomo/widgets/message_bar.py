@@ -61,19 +61,7 @@ class MessageBar(QFrame):
         details: str = "",
         choices: Sequence[Choice] = (),
     ) -> None:
-        """Show a message and hide the last one.
-
-        Parameters
-        ----------
-        text
-            One sentence: what is, and what to do.
-        level
-            ``"info"``, ``"warning"`` or ``"error"``; colours the edge.
-        details
-            A traceback, shown by the button Details.
-        choices
-            What the user can do about it; each also hides the message.
-        """
+        """Show a message in place of the last one; see `Message` for the parameters."""
         self._forget_choices()
         self.text.setText(text)
         self.details.setPlainText(details)

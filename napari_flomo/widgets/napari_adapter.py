@@ -1,4 +1,4 @@
-"""What a session shows, in napari's layers."""
+"""Show the images, labels and messages of a session in napari."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NapariAdapter:
         self._images = images
 
     def dispatch(self, action: Callable[[], None]) -> None:
-        """Have a function called in the thread of the window; called from any thread."""
+        """Call a function in the thread of the window; may be called from any thread."""
         self._images.in_thread(action)
 
     def notify(self, message: Message) -> None:
@@ -49,7 +49,7 @@ class NapariAdapter:
         self.notify(question)
 
     def chosen_image(self) -> str | None:
-        """Return the key of the current image; None for one that cannot be opened at once."""
+        """Return the key of the current image; None if it must be computed or cannot be opened."""
         entry = self._images.current
         if entry is None or wants_computing(entry):
             return None
@@ -90,7 +90,7 @@ class NapariAdapter:
             entry.watch.settle()
 
     def show_labels(self, key: str) -> None:
-        """Bring labels and uncertainty of an image up to date; add the layers at first.
+        """Update labels and uncertainty of an image; add the layers at first.
 
         An image whose layer was changed since it was opened is closed instead.
         """
@@ -150,9 +150,9 @@ class NapariAdapter:
         label_events.follow(images, entry)
 
     def _update_labels(self, entry: ImageLayers, image: OpenImage, grid: Grid) -> None:
-        """Show new labels in the layer that is there, as one step of its undo history.
+        """Show new labels in the existing layer, as one step of its undo history.
 
-        The layer keeps its array, which the session then shares again.
+        The layer keeps its array, which the session then shares.
         """
         layer, watch = entry.labels, entry.watch
         assert layer is not None

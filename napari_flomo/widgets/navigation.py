@@ -30,7 +30,7 @@ def slice_on_screen(viewer: Viewer, layer: Layer, order: Order = (0, 1, 2)) -> S
 
 
 def go_to(viewer: Viewer, layer: Layer, index: SliceIndex, order: Order = (0, 1, 2)) -> None:
-    """Show a frame and slice of a layer; axes that are on the screen stay as they are."""
+    """Show a frame and slice of a layer; axes on the screen do not move."""
     if layer.ndim == 2:
         return
     shape = layer.data.shape if not layer.multiscale else layer.data[0].shape

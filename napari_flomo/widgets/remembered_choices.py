@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.widgets import contrast, navigation
+from napari_flomo.widgets.delayed import delayed
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -28,10 +29,7 @@ class RememberedChoices(QObject):
         self._preferences = preferences
         self._touched: tuple[ImageLayers, OpenImage] | None = None
         self._closed = False
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLE_MS)
-        self._settled.timeout.connect(self.keep_contrast)
+        self._settled = delayed(self, SETTLE_MS, self.save_contrast)
 
     def close(self) -> None:
         """Ignore further changes."""
@@ -43,7 +41,7 @@ class RememberedChoices(QObject):
     ) -> None:
         """Restore the review of an image and the contrast that was chosen for its model.
 
-        ``review`` is False where the image brings its own review, as after a crash.
+        ``review`` is False if the image has its own review, as after a crash.
         """
         if entry.recalled:
             return
@@ -62,12 +60,12 @@ class RememberedChoices(QObject):
             contrast.apply(entry.image, image.volume.data, percentiles)
         entry.image.events.contrast_limits.connect(lambda _event: self._on_contrast(entry, image))
 
-    def keep_review(self, image: OpenImage | None) -> None:
+    def save_review(self, image: OpenImage | None) -> None:
         """Save the review of an image."""
         if image is not None and image.review is not None:
             self._preferences.set_review(image.hash, image.review.to_dict())
 
-    def keep_contrast(self) -> None:
+    def save_contrast(self) -> None:
         """Save the contrast that was chosen last."""
         touched, self._touched = self._touched, None
         self._settled.stop()

@@ -28,24 +28,8 @@ def segment(
 ) -> None:
     """Start to segment the current image; a lazy one is computed first, in another thread.
 
-    Parameters
-    ----------
-    viewer_state
-        Of the window.
-    model, device
-        As everywhere.
-    scope
-        ``"slice"`` that is shown, ``"stack"`` (all slices of the frame that is shown), or
-        ``"all"`` frames.
-    mirrored
-        Whether the mean over mirrored views counts.
-    confirmed
-        Whether the user agreed to overwrite labels.
-
-    Raises
-    ------
-    FlomoError
-        If there is no image, it cannot be segmented, or something is under way.
+    See `Presenter.segment` for the parameters and errors; ``scope`` is a choice of
+    `Scope.of_choice`.
     """
     entry = viewer_state.current
     if entry is None:
@@ -86,10 +70,7 @@ def _compute_first(
 
     def done(volume: Volume) -> None:
         viewer_state.set_computing(None)
-        try:
-            start(volume)
-        except FlomoError as error:
-            viewer_state.say(str(error), "warning")
+        viewer_state.attempt(lambda: start(volume))
 
     def failed(problem: Problem | None) -> None:
         viewer_state.set_computing(None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import napari
 from qtpy.QtCore import QObject, Signal
 
+from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     CorrectionWriter,
     Message,
@@ -113,7 +115,7 @@ class ViewerImages(QObject):
 
     @property
     def key(self) -> str | None:
-        """The current image in the session; None before it was segmented."""
+        """Key of the current image in the session; None before it was segmented."""
         return None if self._current is None else self._current.key
 
     def opened(self, entry: ImageLayers) -> OpenImage | None:
@@ -123,18 +125,15 @@ class ViewerImages(QObject):
     def adopt(self, entry: ImageLayers, volume: Volume | None = None) -> OpenImage:
         """Open an image in the session; open it again if its layer was changed.
 
-        Raises
-        ------
-        FlomoError
-            If the layer is no image that can be segmented.
+        Raises `FlomoError` if the layer is no image that can be segmented.
         """
-        look = entry.fingerprint()
-        if entry.key is not None and entry.seen != look:
+        fingerprint = entry.fingerprint()
+        if entry.key is not None and entry.seen != fingerprint:
             self.close_image(entry)
         if entry.key is None:
             volume = volume or volume_of_layer(entry.image, entry.slice_axis)
             entry.key = self.session.add(volume, entry.image.name)
-            entry.seen = look
+            entry.seen = fingerprint
         return self.session.image(entry.key)
 
     def position(self, entry: ImageLayers) -> SliceIndex:
@@ -145,6 +144,18 @@ class ViewerImages(QObject):
         """Return for slices, rows and columns of an image which dimension of its layer each is."""
         image = self.opened(entry)
         return entry.order(None if image is None else image.volume)
+
+    @property
+    def current_image(self) -> OpenImage | None:
+        """The current image in the session; None before it was segmented."""
+        return None if self._current is None else self.opened(self._current)
+
+    def attempt(self, action: Callable[[], object]) -> None:
+        """Call ``action``; show the message of a `FlomoError` in every open panel."""
+        try:
+            action()
+        except FlomoError as error:
+            self.say(str(error), "warning")
 
     def say(self, text: str, level: str = "info", details: str = "") -> None:
         """Show a message in whatever panel is open."""
@@ -209,7 +220,7 @@ class ViewerImages(QObject):
 
     def release_labels(self, entry: ImageLayers) -> None:
         """Stop watching the labels of an image, and save its review."""
-        self.remembered.keep_review(self.opened(entry))
+        self.remembered.save_review(self.opened(entry))
         entry.stop_watching()
         if entry.key is not None:
             self.session.labels_removed(entry.key)

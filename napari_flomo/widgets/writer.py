@@ -64,7 +64,7 @@ def volume_to_write(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume:
 
 
 def _on_image_below(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume | None:
-    """Return what was drawn on an image, in its storage and on its true grid; None without any."""
+    """Return what was drawn on an image, on the grid of its file; None if it is on none."""
     from napari import current_viewer
 
     viewer = current_viewer()
@@ -79,7 +79,7 @@ def _on_image_below(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume | Non
 
 
 def _drawn_on(image: Volume, layer: Any, data: NDArray[Any], meta: Mapping[str, Any]) -> Volume:
-    """Bring a layer onto an image, both as napari shows them, or raise."""
+    """Return a layer on the grid of the image below; raise `FlomoError` if it does not fit."""
     shown = replace(Grid.of(image).template, geometry=geometry_of_layer(layer))
     drawn = Volume.from_array(data, geometry=geometry_of_layer(meta))
     if data.dtype.kind in "iub":

@@ -105,7 +105,7 @@ def accept_and_lock(stage: Stage, image: OpenImage) -> None:
     assert (image.kept.slices, image.kept.problem) == (1, None)
     (record,) = CorrectionStore.open(default_store()).records()
     assert record.places_seen == ((0, 1),)
-    presenter.lock(key, VENTRICLE, True)
+    stage.session.lock(key, VENTRICLE)
     adapter.read_labels(key)
     assert image.locked == {VENTRICLE}
 

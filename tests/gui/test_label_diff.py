@@ -140,7 +140,7 @@ def test_a_store_that_cannot_be_written_is_said(
     bench.click(bench.review.accept_button)
     said = bench.review.kept
     bench.qtbot.waitUntil(lambda: "The disk is full" in said.text(), timeout=10_000)
-    assert "tried again" in said.text()
+    assert "Retrying" in said.text()
     monkeypatch.setattr(CorrectionStore, "open", make)
     bench.click(bench.review.accept_button)
     bench.qtbot.waitUntil(lambda: "2 accepted slices are kept" in said.text(), timeout=10_000)

@@ -162,9 +162,9 @@ def test_closing_the_window_asks(
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
     training = bench.viewer_state.learning.training
-    answers = [close_guard.STAY, close_guard.GO_ON]
+    answers = [close_guard.STAY, close_guard.CONTINUE]
     monkeypatch.setattr(
-        close_guard, "ask", lambda _window: answers.pop(0) if answers else close_guard.GO_ON
+        close_guard, "ask", lambda _window: answers.pop(0) if answers else close_guard.CONTINUE
     )
     window = bench.viewer.window._qt_window
     assert not window.close()
@@ -188,7 +188,7 @@ def test_it_is_found_again(bench: Any, trainer: str, corrections: CorrectionStor
     earlier.close()
     bench.viewer_state.learning = None
     bench.segment._tell_of_training()
-    assert "is waiting for you" in bench.segment.message.text.text()
+    assert "awaits you" in bench.segment.message.text.text()
     bench.click(bench.segment.message.buttons[0])
     panel = bench.segment.open("Learn")
     bench.qtbot.waitUntil(panel.gate_group.isVisible, timeout=20_000)

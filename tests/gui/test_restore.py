@@ -49,7 +49,7 @@ put_result(
     image, merge_result(image, Segmentation(labels, None, {}, scores, {}, card), Scope())
 )
 viewer_state.adapter.show_labels(entry.key)
-viewer_state.presenter.lock(entry.key, 1, True)
+viewer_state.session.lock(entry.key, 1)
 for number in range(1000):
     entry.labels.selected_label = 2
     entry.labels.brush_size = 3

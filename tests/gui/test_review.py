@@ -180,7 +180,7 @@ def test_a_map_that_is_not_there_is_offered(bench: Any, reviewed: Any) -> None:
     assert bench.viewer_state.opened(reviewed).review.to_dict() == before[1]
     box.form.map.value = "entropy"
     np.testing.assert_array_equal(reviewed.uncertainty.data, entropy)
-    assert box.legend.texts == ("0 certain", "no idea 1")
+    assert box.legend.texts == ("0 certain", "1 uncertain")
 
 
 def test_colours_of_uncertainty() -> None:

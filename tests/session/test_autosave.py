@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from napari_flomo.corrections import journals_folder, replay, unfinished
-from napari_flomo.session import Autosave, OpenImage, Session, SliceIndex
+from napari_flomo.session import OpenImage, Session, SliceIndex
+from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.editing import begin_autosave
 from napari_flomo.volumes import Volume
 

@@ -195,7 +195,7 @@ def test_images_come_and_go_during_a_run(
     assert [image.key for image in session.images] == [first, third]
     assert isinstance(events[-1], RunCancelled)
     assert ImageRemoved(second) in events
-    with pytest.raises(FlomoError, match="not open any more"):
+    with pytest.raises(FlomoError, match="no longer open"):
         session.segment(second, "toy")
 
 

@@ -68,21 +68,10 @@ class Readiness:
 
 
 def count_available(store: Path, card: ModelCard, since: int) -> AvailableSlices:
-    """Count the accepted slices of a store whose structures a model knows by name.
+    """Count the accepted slices of a store, which need not exist, whose structures a model knows.
 
-    Parameters
-    ----------
-    store
-        Folder of the store; it need not exist.
-    card
-        Card of the model.
-    since
-        `AvailableSlices.sequence` at the start of the last training; later slices are new.
-
-    Raises
-    ------
-    FlomoError
-        If the store exists and cannot be read.
+    ``since`` is `AvailableSlices.sequence` at the start of the last training; later slices are new.
+    Raises `FlomoError` if the store cannot be read.
     """
     if not store.is_dir():
         return AvailableSlices()
@@ -104,10 +93,7 @@ def count_available(store: Path, card: ModelCard, since: int) -> AvailableSlices
 def card_of(model: str) -> ModelCard:
     """Return the card of a model on this computer.
 
-    Raises
-    ------
-    FlomoError
-        If it is not on this computer.
+    Raises `FlomoError` if it is not on this computer.
     """
     _state, card = info(model)
     if card is None:

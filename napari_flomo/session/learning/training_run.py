@@ -61,7 +61,7 @@ class CurvePoint:
 
 
 class TrainingRun(Job):
-    """A fine-tuning run in a folder and a process of its own; it outlives this program.
+    """A fine-tuning run in its own folder and process; it continues without this program.
 
     Attributes
     ----------
@@ -79,10 +79,7 @@ class TrainingRun(Job):
     def start(self, executable: str | None = None) -> TrainingRun:
         """Start the process, which resumes from the last checkpoint if there is one.
 
-        Raises
-        ------
-        FlomoError
-            If the run is in progress, or no process can be started.
+        Raises `FlomoError` if the run is in progress, or no process can be started.
         """
         detached.start(self.request.options(self.folder), self.folder, executable, job=self)
         return self
@@ -102,13 +99,7 @@ class TrainingRun(Job):
         return [points[step] for step in sorted(points)]
 
     def gate(self) -> GateSummary:
-        """Read the report of the gate.
-
-        Raises
-        ------
-        FlomoError
-            If there is no readable report.
-        """
+        """Read the report of the gate; raise `FlomoError` if there is no readable report."""
         return read_gate_report(self.folder / REPORT)
 
     @property
@@ -122,22 +113,13 @@ class TrainingRun(Job):
     def decide(self, decision: str) -> None:
         """Record the user's decision, so that the run is not offered again.
 
-        Raises
-        ------
-        FlomoError
-            If it cannot be written.
+        Raises `FlomoError` if it cannot be written.
         """
         _write_json(self.folder / DECISION, {"decision": decision, "model": self.candidate})
 
 
 def new_run(request: TrainingRequest, parent: Path) -> TrainingRun:
-    """Create the folder of a new run.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be written.
-    """
+    """Create the folder of a new run; raise `FlomoError` if it cannot be written."""
     folder = _new_folder(parent)
     _write_json(folder / REQUEST, encode(request))
     return TrainingRun(folder, request)
@@ -165,7 +147,7 @@ def _numbered(parent: Path) -> list[Path]:
 
 
 def _new_folder(parent: Path) -> Path:
-    """Create the folder of the next number; two programs at once get two numbers."""
+    """Create the folder of the next number; two programs never get the same."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         number = max((int(path.name) for path in _numbered(parent)), default=0)

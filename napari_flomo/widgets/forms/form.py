@@ -1,4 +1,4 @@
-"""What all forms have in common: how they are made, and choices that change."""
+"""Make forms, and change their choices and values."""
 
 from __future__ import annotations
 

@@ -6,21 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import (
-    QFrame,
-    QGroupBox,
-    QHBoxLayout,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
 from napari_flomo.session import CorrectionKept
 from napari_flomo.session.learning import kept_text, promoted_text, rolled_back_text
 from napari_flomo.widgets.curve_plot import CurvePlot
+from napari_flomo.widgets.delayed import delayed
 from napari_flomo.widgets.forms import make_form, set_choices
 from napari_flomo.widgets.forms.learn import (
     CorrectionOptions,
@@ -62,9 +55,9 @@ class LearnPanel(Panel):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
         self.settings: str | None = None
-        self._refresh_later = _timer(self, REFRESH_MS, self.refresh)
-        self._count_later = _timer(self, REFRESH_MS, self.count)
-        self._check_later = _timer(self, CHECK_MS, self._check)
+        self._refresh_later = delayed(self, REFRESH_MS, self.refresh)
+        self._count_later = delayed(self, REFRESH_MS, self.count)
+        self._check_later = delayed(self, CHECK_MS, self._check)
         self._reported: TrainingRun | None = None  # whose end is in the message bar
         self._build()
         self._arrange()
@@ -90,7 +83,7 @@ class LearnPanel(Panel):
         """Name of the model to fine-tune."""
         return str(self.form.base.value or "")
 
-    # What is on the panel
+    # Contents
 
     def _build(self) -> None:
         preferences = self.viewer_state.preferences
@@ -152,17 +145,10 @@ class LearnPanel(Panel):
         ):
             layout.addWidget(widget)
         layout.addStretch(1)
-        scroll = self._scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        self._scroll = self.add_scrolled(inside)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Count again, whatever happened while the panel was hidden."""
+        """Update the counts, which may have changed while the panel was hidden."""
         super().showEvent(event)
         self.count()
         self._check_later.start()
@@ -216,7 +202,7 @@ class LearnPanel(Panel):
             self._scroll.setMinimumWidth(needed)
 
     def _report_end(self, state: LearnState) -> None:
-        """Show how a training ended that has no report of the gate."""
+        """Show how a training ended without a report of the gate."""
         if state.gate is not None:
             return
         choices = []
@@ -229,7 +215,7 @@ class LearnPanel(Panel):
             state.outcome, level=state.level, details=state.details, choices=choices
         )
 
-    # What the user does
+    # Actions
 
     def train(self) -> None:
         """Start a training."""
@@ -295,11 +281,3 @@ class LearnPanel(Panel):
         if isinstance(event, CorrectionKept):
             self._count_later.start()
             self._check_later.start()
-
-
-def _timer(parent: QWidget, milliseconds: int, action: Callable[[], None]) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.timeout.connect(action)
-    return timer

@@ -25,7 +25,7 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     RunStarted,
-    card_text,
+    messages,
 )
 from napari_flomo.widgets.forms import make_form
 from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button
@@ -44,13 +44,7 @@ _PLACES = {
 
 
 class ModelsPanel(Panel):
-    """Models on this computer and on the Hub.
-
-    Parameters
-    ----------
-    napari_viewer
-        Given by napari.
-    """
+    """Models on this computer and on the Hub."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
@@ -193,7 +187,7 @@ class ModelsPanel(Panel):
             self.card.setText(state.summary)
         else:
             data = f"<br>Trained on: {card.training_data}"
-            self.card.setText(f"{card_text(card)}{data}")
+            self.card.setText(f"{messages.card_text(card)}{data}")
 
     def _on_event(self, event: Event) -> None:
         run = getattr(event, "run", None)

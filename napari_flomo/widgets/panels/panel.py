@@ -1,15 +1,22 @@
-"""What all panels have in common."""
+"""Base class and small parts of the panels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QWidget
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import (
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import progress_text
+from napari_flomo.session import messages
 from napari_flomo.widgets.forms import align_labels
 from napari_flomo.widgets.message_bar import MessageBar
 
@@ -44,6 +51,18 @@ class Panel(QWidget):
         align_labels(self)
         self.viewer_state.live_in(self.window())
 
+    def add_scrolled(self, inside: QWidget) -> QScrollArea:
+        """Fill the panel with a widget that can be scrolled up and down."""
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        return scroll
+
     def open(self, name: str, _clicked: bool = False) -> Any:
         """Open another panel of this plugin, or bring it to the front, and return it."""
         window = self.viewer_state.viewer.window
@@ -64,7 +83,7 @@ class ProgressBar(QProgressBar):
         """Show how far a run is, and about how long it will take."""
         self.setRange(0, progress.total)
         self.setValue(progress.done)
-        self.setFormat(progress_text(progress))
+        self.setFormat(messages.progress_text(progress))
 
 
 def note(tip: str) -> QLabel:
