@@ -43,19 +43,14 @@ the call on to that thread."""
 def python_spawner(
     executable: str | os.PathLike[str] | None = None, arguments: Sequence[str] | None = None
 ) -> Spawn:
-    """Return a function that starts child processes of a Python.
+    """Return the ``spawn`` of a `Worker` that runs in a Python.
 
     Parameters
     ----------
     executable
         The Python, with the dependencies of this package installed; this one by default.
     arguments
-        What to run in it; by default the worker of this package.
-
-    Returns
-    -------
-    callable
-        The ``spawn`` of a `Worker`.
+        Command line for it; by default the worker of this package.
     """
     program = os.fspath(executable or sys.executable)
     # -P: a torch.py in the folder where the viewer was started must not be imported.

@@ -22,8 +22,8 @@ from typing import IO, Any
 from napari_flomo.errors import Cancelled, FlomoError, Problem, describe
 from napari_flomo.files import atomic_write
 from napari_flomo.jobs.child import environment
-from napari_flomo.jobs.identity import started_at
 from napari_flomo.jobs.job import Job, State
+from napari_flomo.jobs.process_start import started_at
 from napari_flomo.jobs.protocol import (
     from_line,
     problem_message,
@@ -134,13 +134,13 @@ def start(
     arguments
         A command that uses `StatusWriter`, such as ``("finetune", "--out", ...)``.
     folder
-        Where it works: the same folder that the command is given.
+        Folder of the work, the same as in the command.
     executable
         The Python to run it; this one by default.
     program
-        What that Python runs, before the arguments; this package by default.
+        Arguments of that Python before the command; this package by default.
     job
-        A new job to report to; one is created by default.
+        A new job to report to; created by default.
 
     Returns
     -------

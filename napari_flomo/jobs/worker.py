@@ -80,15 +80,15 @@ class Worker:
             Arguments of the task, of plain JSON types.
         pack
             Called as ``pack(folder)`` before the task starts, to write arrays into the folder of
-            the job; what it returns is added to the arguments. Runs in another thread.
+            the job; returns further arguments. Runs in another thread.
         unpack
-            Called as ``unpack(folder, result)`` to read arrays from the folder; what it returns
-            becomes the result of the job. Runs in another thread.
+            Called as ``unpack(folder, result)`` to read arrays from the folder; returns the result
+            of the job. Runs in another thread.
 
         Returns
         -------
         Job
-            The job, started. Its folder is removed however it ends.
+            The started job. Its folder is removed when it ends.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Worker:
     def _begin(self, request: _Request) -> None:
         """Pack, start a child if there is none, and send it the request; runs in a thread."""
         try:
-            folder = request.make_folder()
+            folder = request.folder = Path(tempfile.mkdtemp(prefix="flomo-job-"))
             if request.pack is not None:
                 request.arguments.update(request.pack(folder) or {})
             message = {
@@ -315,10 +315,6 @@ class _Request:
     child: _Child | None = None
     answered: bool = False
     over: bool = False
-
-    def make_folder(self) -> Path:
-        self.folder = Path(tempfile.mkdtemp(prefix="flomo-job-"))
-        return self.folder
 
 
 def _remove(folder: Path | None) -> None:

@@ -38,7 +38,7 @@ class CompareBox(QWidget):
         layout.addWidget(form.native)
         layout.addWidget(self.key)
         self._later = delayed(self, SETTLE_MS, self._update)
-        viewer_state.happened.connect(self._on_event)
+        viewer_state.session_changed.connect(self._on_event)
 
     def refresh(self) -> None:
         """Follow the current image."""

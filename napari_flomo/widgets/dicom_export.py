@@ -57,11 +57,11 @@ def export(viewer_state: ViewerState, entry: ImageLayers, path: str) -> None:
             write_all(jobs)
         except FlomoError as error:
             text = str(error)
-            viewer_state.in_thread(lambda: viewer_state.say(text, "warning"))
+            viewer_state.in_main_thread(lambda: viewer_state.post_message(text, "warning"))
         else:
             wrote = ", ".join(str(one) for one, _ in jobs)
             text = " ".join((f"Saved to {wrote}.", *notes))
-            viewer_state.in_thread(lambda: viewer_state.say(text))
+            viewer_state.in_main_thread(lambda: viewer_state.post_message(text))
 
-    viewer_state.say("Writing the DICOM segmentation…")
+    viewer_state.post_message("Writing the DICOM segmentation…")
     threading.Thread(target=work, name="flomo export", daemon=True).start()

@@ -92,5 +92,5 @@ def _attempt(viewer: napari.viewer.Viewer, action: Callable[[ViewerState], objec
     try:
         action(viewer_state)
     except FlomoError as error:
-        viewer_state.say(str(error))
+        viewer_state.post_message(str(error))
         viewer.status = str(error)

@@ -32,7 +32,7 @@ def follow(images: ViewerImages, entry: ImageLayers) -> None:
     entry.lock_guard = LockGuard(
         entry.labels,
         lambda: image.locked,
-        lambda codes: _say_refused(images, image, codes),
+        lambda codes: _report_locked(images, image, codes),
         images,
     )
 
@@ -42,14 +42,14 @@ def _on_change(images: ViewerImages, entry: ImageLayers, change: LabelChange) ->
     if image is None or image.labels is None:
         return
     if change.refused:
-        _say_refused(images, image, change.refused)
+        _report_locked(images, image, change.refused)
     if not change:
         return
     indices, old, new = _in_image(entry, change)
     slices = images.session.edit(image.key, indices, old, new, change.kind)
     if change.kind != "stroke" and images.position(entry) not in slices:
         shown = ", ".join(str(index.slice + 1) for index in slices[:3])
-        images.say(f"That changed slice {shown}, which is not on the screen.")
+        images.post_message(f"That changed slice {shown}, which is not on the screen.")
 
 
 def _in_image(
@@ -65,6 +65,6 @@ def _in_image(
     return indices[ascending], change.old[ascending], change.new[ascending]
 
 
-def _say_refused(images: ViewerImages, image: OpenImage, codes: frozenset[int]) -> None:
+def _report_locked(images: ViewerImages, image: OpenImage, codes: frozenset[int]) -> None:
     card = None if image.segmentation is None else image.segmentation.card
-    images.say(messages.locked_text(codes, card))
+    images.post_message(messages.locked_text(codes, card))

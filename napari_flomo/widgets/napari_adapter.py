@@ -30,19 +30,19 @@ class NapariAdapter:
 
     def dispatch(self, action: Callable[[], None]) -> None:
         """Call a function in the thread of the window; may be called from any thread."""
-        self._images.in_thread(action)
+        self._images.in_main_thread(action)
 
     def notify(self, message: Message) -> None:
         """Show a message in every open panel; a choice in one of them hides it in all."""
 
         def choose(choice: Choice) -> None:
-            self._images.answered.emit()
+            self._images.message_answered.emit()
             choice.action()
 
         choices = tuple(
             choice._replace(action=partial(choose, choice)) for choice in message.choices
         )
-        self._images.said.emit(replace(message, choices=choices))
+        self._images.message_posted.emit(replace(message, choices=choices))
 
     def ask(self, question: Message) -> None:
         """Show a question with a button to agree."""
@@ -54,7 +54,7 @@ class NapariAdapter:
         if entry is None or wants_computing(entry):
             return None
         try:
-            return self._images.adopt(entry).key
+            return self._images.open_image(entry).key
         except FlomoError:
             return None
 
@@ -77,7 +77,7 @@ class NapariAdapter:
         layer = self._images.viewer.add_layer(Image(data, **(arguments | {"name": name})))
         entry = self._images.entry_of(layer)
         assert entry is not None
-        return self._images.adopt(entry, volume).key
+        return self._images.open_image(entry, volume).key
 
     def remove_image(self, key: str) -> None:
         """Remove the layer of an image."""

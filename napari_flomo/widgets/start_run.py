@@ -43,7 +43,7 @@ def segment(
     part = Scope.of_choice(scope, viewer_state.position(entry), entry.n_frames)
 
     def start(volume: Volume | None = None) -> None:
-        image = viewer_state.adopt(entry, volume)
+        image = viewer_state.open_image(entry, volume)
         viewer_state.presenter.segment(
             image.key, model, device, part, mirrored=mirrored, confirmed=confirmed
         )
@@ -66,7 +66,7 @@ def _compute_first(
     viewer_state: ViewerState, entry: ImageLayers, start: Callable[[Volume], None]
 ) -> None:
     def dispatch(action: Callable[[], None]) -> None:
-        viewer_state.in_thread(lambda: None if viewer_state.closed else action())
+        viewer_state.in_main_thread(lambda: None if viewer_state.closed else action())
 
     def done(volume: Volume) -> None:
         viewer_state.set_computing(None)
@@ -75,8 +75,8 @@ def _compute_first(
     def failed(problem: Problem | None) -> None:
         viewer_state.set_computing(None)
         if problem is None:
-            viewer_state.say(messages.CANCELLED)
+            viewer_state.post_message(messages.CANCELLED)
         else:
-            viewer_state.say(problem.sentence, "error", problem.details)
+            viewer_state.post_message(problem.sentence, "error", problem.details)
 
     viewer_state.set_computing(LazyComputation(entry, dispatch, done, failed))

@@ -46,11 +46,11 @@ class ViewerImages(QObject):
 
     current_changed = Signal()
     """The current image, its name or its layers changed."""
-    moved = Signal()
+    slice_changed = Signal()
     """The viewer shows another slice."""
-    said = Signal(object)
+    message_posted = Signal(object)
     """A `Message` for the user."""
-    answered = Signal()
+    message_answered = Signal()
     """The user chose what a message offers; the message is to be hidden."""
 
     def __init__(
@@ -62,14 +62,14 @@ class ViewerImages(QObject):
         super().__init__()
         self._viewer = weakref.ref(viewer)
         self._worker = worker or Worker()
-        self.in_thread = MainThread(self)
+        self.in_main_thread = MainThread(self)
         self.preferences = chosen = preferences or Preferences()
         writer = CorrectionWriter(
             reader=lambda: chosen.reader,
             wanted=lambda: chosen.keep_corrections,
             software={"napari": napari.__version__},
         )
-        self.session = Session(self._worker, self.in_thread, writer)
+        self.session = Session(self._worker, self.in_main_thread, writer)
         self.remembered = RememberedChoices(chosen, self)
         self._entries: list[ImageLayers] = []
         self._current: ImageLayers | None = None
@@ -122,7 +122,7 @@ class ViewerImages(QObject):
         """Return what the session knows of an image; None before the first run."""
         return None if entry.key is None else self.session.image(entry.key)
 
-    def adopt(self, entry: ImageLayers, volume: Volume | None = None) -> OpenImage:
+    def open_image(self, entry: ImageLayers, volume: Volume | None = None) -> OpenImage:
         """Open an image in the session; open it again if its layer was changed.
 
         Raises `FlomoError` if the layer is no image that can be segmented.
@@ -155,11 +155,11 @@ class ViewerImages(QObject):
         try:
             action()
         except FlomoError as error:
-            self.say(str(error), "warning")
+            self.post_message(str(error), "warning")
 
-    def say(self, text: str, level: str = "info", details: str = "") -> None:
+    def post_message(self, text: str, level: str = "info", details: str = "") -> None:
         """Show a message in whatever panel is open."""
-        self.said.emit(Message(text, level, details))
+        self.message_posted.emit(Message(text, level, details))
 
     # Layer events
 
@@ -208,7 +208,7 @@ class ViewerImages(QObject):
             self.choose(entry)
 
     def _on_moved(self, _event: Any = None) -> None:
-        self.moved.emit()
+        self.slice_changed.emit()
 
     def close_image(self, entry: ImageLayers) -> None:
         """Close an image that was changed or removed; its result layers stay, if there are any."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class ViewerState(ViewerImages):
     """The state that the panels of one window share; see `ViewerImages` for the parameters."""
 
-    happened = Signal(object)
+    session_changed = Signal(object)
     """An `Event` of the session; layers are up to date already."""
     models_changed = Signal(str)
     """Another model was chosen; carries its name."""
@@ -43,13 +43,13 @@ class ViewerState(ViewerImages):
         super().__init__(viewer, worker, preferences)
         self.adapter = NapariAdapter(self)
         self.presenter = Presenter(self.session, self.adapter, self.preferences)
-        self._unsubscribe = self.session.subscribe(self.happened.emit)
+        self._unsubscribe = self.session.subscribe(self.session_changed.emit)
         self._computing: LazyComputation | None = None
         self.learning: Learning | None = None
         self.closed = False
         self._has_window = False  # without a reference, so that the window can be deleted
 
-    def live_in(self, window: QObject) -> None:
+    def close_with(self, window: QObject) -> None:
         """Close this state together with a window."""
         if not self._has_window:
             self._has_window = True
@@ -57,12 +57,12 @@ class ViewerState(ViewerImages):
             if isinstance(window, QWidget):
                 CloseGuard(window, lambda: None if self.closed else self.learning, self)
 
-    def learn(self) -> Learning:
+    def get_learning(self) -> Learning:
         """Return the state of the Learn panel; the first call looks for an earlier training."""
         if self.learning is None:
             from napari_flomo.session.learning import Learning
 
-            self.learning = Learning(self.in_thread)
+            self.learning = Learning(self.in_main_thread)
         return self.learning
 
     def use_model(self, name: str) -> None:

@@ -212,6 +212,6 @@ def bench(
     bench.__dict__.clear()
     viewer.close()
     qapp.processEvents()
-    # The menus of the window are gone; to be told of every action that goes, too, they would raise
+    # The menus of the window are gone; notified of every removed action, too, they would raise
     # an error for each, which takes seconds.
     mock_app_model.menus.menus_changed.disconnect()

@@ -129,7 +129,7 @@ def test_undo_works_across_accept(bench: Any, painted: Any) -> None:
     bench.qtbot.waitUntil(lambda: journal_of(bench, painted).accepted == {(0, 1)}, timeout=20_000)
 
 
-def test_a_store_that_cannot_be_written_is_said(
+def test_a_store_that_cannot_be_written_is_reported(
     bench: Any, painted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_args: Any, **_kwargs: Any) -> Any:
@@ -146,7 +146,7 @@ def test_a_store_that_cannot_be_written_is_said(
     bench.qtbot.waitUntil(lambda: "2 accepted slices are kept" in said.text(), timeout=10_000)
 
 
-def test_what_was_accepted_on_another_day_comes_back(bench: Any, painted: Any) -> None:
+def test_slices_accepted_on_another_day_are_restored(bench: Any, painted: Any) -> None:
     volume = bench.viewer_state.opened(painted).volume
     found = painted.labels.data.copy()
     painted.labels.selected_label = 3

@@ -29,7 +29,7 @@ def learn(
     """The panel, with a program that trains in no time, and five accepted slices in the store."""
     child = str(repository / "tests" / "session" / "tiny_child.py")
     bench.viewer_state.learning = Learning(
-        bench.viewer_state.in_thread,
+        bench.viewer_state.in_main_thread,
         worker=lambda: Worker(python_spawner(arguments=[child])),
         executable=trainer,
     )
@@ -41,10 +41,10 @@ def learn(
         learning.training.wait(10)
 
 
-def settings(learn: Any, data_home: Path, **told: Any) -> None:
+def settings(learn: Any, data_home: Path, **values: Any) -> None:
     """Tell the program how to train."""
     path = data_home / "settings.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(values))
     learn.settings = str(path)
 
 

@@ -1,4 +1,4 @@
-"""A program of its own: it outlives who started it, tells all in a file, and can be stopped."""
+"""A detached process: it outlives its parent, reports in a file, and can be stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from napari_flomo.jobs import (
 )
 from napari_flomo.jobs.child import environment
 from napari_flomo.jobs.detached import CANCEL, PROCESS, PROGRESS
-from napari_flomo.jobs.identity import started_at
+from napari_flomo.jobs.process_start import started_at
 
 TIMEOUT_SECONDS = 60
 PROGRAM = Path(__file__).with_name("tiny_program.py")
@@ -153,10 +153,10 @@ def test_one_program_in_a_folder(launch: Callable[..., Job], tmp_path: Path) -> 
 
 def test_the_number_of_an_ended_program_is_not_trusted(tmp_path: Path) -> None:
     """Another process has it now: this test itself."""
-    told = {"pid": os.getpid(), "started": "an earlier time"}
-    (tmp_path / PROCESS).write_text(json.dumps(told))
+    process = {"pid": os.getpid(), "started": "an earlier time"}
+    (tmp_path / PROCESS).write_text(json.dumps(process))
     assert running(tmp_path) is None
-    (tmp_path / PROCESS).write_text(json.dumps(told | {"started": started_at(os.getpid())}))
+    (tmp_path / PROCESS).write_text(json.dumps(process | {"started": started_at(os.getpid())}))
     assert running(tmp_path) == os.getpid()
     for text in ("", "[]", '{"pid": "x"}'):
         (tmp_path / PROCESS).write_text(text)

@@ -1,4 +1,4 @@
-"""A journal that is written aside: in order, told when it cannot be, gone when it is not needed."""
+"""The journal of a background thread: in order, with reports of failures, removed when saved."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def paint(image: OpenImage, autosave: Autosave, number: int, code: int = 2) -> N
 
 
 def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
-    told: list[str | None] = []
+    received: list[str | None] = []
     before = image.labels.data.copy()
     image.confirmed.add(SliceIndex(0, 1))
-    autosave = begin_autosave(image, before, told.append)
+    autosave = begin_autosave(image, before, received.append)
     assert not journals_folder().exists(), "nothing is written before there is something to write"
     autosave.close()
     autosave.finish()
@@ -51,7 +51,7 @@ def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
     assert (found.strokes, found.accepted, found.locked) == (20, {(1, 2)}, {3})
     assert found.about["model"] == "toy"
     assert found.image_hash == image.hash
-    assert told == []
+    assert received == []
     autosave.finish()
     assert list(journals_folder().iterdir()) == []
 
@@ -71,19 +71,19 @@ def test_resumed_at_once_and_offered_again_when_closed(image: OpenImage) -> None
 
 
 def test_what_cannot_be_written_is_told_once_and_written_later(image: OpenImage) -> None:
-    told: list[str | None] = []
+    received: list[str | None] = []
     journals_folder().parent.mkdir(parents=True)
     journals_folder().write_text("no folder")
-    autosave = begin_autosave(image, image.labels.data.copy(), told.append)
+    autosave = begin_autosave(image, image.labels.data.copy(), received.append)
     for number in range(3):
         paint(image, autosave, number)
     assert autosave.flush()
-    assert len(told) == 1
-    assert "No journal can be kept" in str(told[0])
+    assert len(received) == 1
+    assert "No journal can be kept" in str(received[0])
     journals_folder().unlink()
     paint(image, autosave, 3)
     autosave.close()
-    assert told[1:] == [None]
+    assert received[1:] == [None]
     (left,) = unfinished()
     assert left.strokes == 4, "those from before are not lost"
     assert np.array_equal(replay(left.folder).labels.data, image.labels.data)

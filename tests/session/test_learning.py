@@ -1,4 +1,4 @@
-"""From accepted slices to a model in use: the real files and processes, a training in miniature."""
+"""From accepted slices to a promoted model, with real files and processes and a tiny training."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def learning(trainer: str, corrections: CorrectionStore) -> Learning:
     return Learning(executable=trainer)
 
 
-def settings(home: Path, **told: Any) -> str:
+def settings(home: Path, **values: Any) -> str:
     path = home / "settings.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(values))
     return str(path)
 
 
@@ -81,14 +81,14 @@ def test_nothing_waits(trainer: str) -> None:
 def test_the_whole_way(
     learning: Learning, corrections: CorrectionStore, make_heart: Callable[..., Volume]
 ) -> None:
-    told = []
-    learning.subscribe(lambda: told.append(learning.training and learning.training.state))
+    received = []
+    learning.subscribe(lambda: received.append(learning.training and learning.training.state))
     assert learning.available(DEFAULT_MODEL).sentence == "5 accepted slices of 2 patients."
     training = train(learning)
     with pytest.raises(FlomoError, match="under way"):
         train(learning)
     wait(learning)
-    assert State.RUNNING in told
+    assert State.RUNNING in received
     assert training.points() == [
         CurvePoint(0, None, 0.7),
         CurvePoint(2, 0.5, pytest.approx(0.7333, abs=1e-3)),
@@ -288,14 +288,14 @@ def test_readiness_by_the_training_package(
     assert len(answered) == 2, "something may have come while it was counted"
     learning.check("b")
     assert answered[1][2].closed
-    told: queue.Queue[Any] = queue.Queue()
-    learning.subscribe(lambda: told.put(learning.readiness))
+    received: queue.Queue[Any] = queue.Queue()
+    learning.subscribe(lambda: received.put(learning.readiness))
     ready = {"ready": True, "sentence": "Ready: 5 slices of 2 patients.", "skipped": []}
     answered[1][1]._end(State.DONE, {**ready, "ready": False})
     answered[2][1]._end(State.DONE, ready)
     assert learning.readiness.ready
-    assert told.get_nowait().sentence == "Ready: 5 slices of 2 patients."
-    assert told.empty()
+    assert received.get_nowait().sentence == "Ready: 5 slices of 2 patients."
+    assert received.empty()
     assert answered[2][2].closed
 
 

@@ -97,7 +97,7 @@ def test_a_full_disk_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "disk is full" in preferences.warning
     assert preferences.model == "after"
     assert Preferences(path).model == "before"
-    preferences.model = "after"  # tried again
+    preferences.model = "after"  # retried
     assert preferences.warning is None
     assert Preferences(path).model == "after"
 

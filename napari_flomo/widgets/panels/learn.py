@@ -63,14 +63,14 @@ class LearnPanel(Panel):
         self._arrange()
         self.fill_bases()
         self.learning.subscribe(self._refresh_soon)
-        self.viewer_state.happened.connect(self._on_event)
+        self.viewer_state.session_changed.connect(self._on_event)
         self.viewer_state.models_changed.connect(lambda _name: self.fill_bases())
         self.count()
 
     @property
     def learning(self) -> Learning:
         """The state behind this panel."""
-        return self.viewer_state.learn()
+        return self.viewer_state.get_learning()
 
     @property
     def config(self) -> FinetuneConfig:

@@ -28,12 +28,13 @@ from napari_flomo.session import (
     messages,
 )
 from napari_flomo.widgets.forms import make_form
-from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button
+from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, show_columns
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
     import napari.viewer
 
+_COLUMNS = (("Model", "Name"), ("Where", "Where its files are"), ("Size", "Size of its files"))
 _PLACES = {
     "bundled": "included",
     "fetched": "on this computer",
@@ -50,19 +51,17 @@ class ModelsPanel(Panel):
         super().__init__(viewer_state_of(napari_viewer))
         self.states: list[ModelState] = []
         self._build()
-        self.viewer_state.happened.connect(self._on_event)
+        self.viewer_state.session_changed.connect(self._on_event)
         self.viewer_state.models_changed.connect(lambda _name: self.refresh())
         self.refresh()
         self._show_running(False)
 
     def _build(self) -> None:
-        self.table = QTableWidget(0, 3)
-        self.table.setHorizontalHeaderLabels(["Model", "Where", "Size"])
+        self.table = QTableWidget()
+        show_columns(self.table, _COLUMNS)
         self.table.setToolTip("All known models; double-click one to use it")
-        self.table.verticalHeader().setVisible(False)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.horizontalHeader().setStretchLastSection(True)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.itemSelectionChanged.connect(self._show_card)
@@ -147,7 +146,7 @@ class ModelsPanel(Panel):
                 level = "error" if problems else "info"
             except FlomoError as error:
                 text, level = str(error), "error"
-            self.viewer_state.in_thread(lambda: self._verified(text, level))
+            self.viewer_state.in_main_thread(lambda: self._verified(text, level))
 
         threading.Thread(target=work, daemon=True).start()
 

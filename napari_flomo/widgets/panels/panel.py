@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt
@@ -11,6 +11,8 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QTableWidget,
+    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -49,7 +51,7 @@ class Panel(QWidget):
         """Align the forms; end with the window that the panel is in."""
         super().showEvent(event)
         align_labels(self)
-        self.viewer_state.live_in(self.window())
+        self.viewer_state.close_with(self.window())
 
     def add_scrolled(self, inside: QWidget) -> QScrollArea:
         """Fill the panel with a widget that can be scrolled up and down."""
@@ -84,6 +86,17 @@ class ProgressBar(QProgressBar):
         self.setRange(0, progress.total)
         self.setValue(progress.done)
         self.setFormat(messages.progress_text(progress))
+
+
+def show_columns(table: QTableWidget, columns: Sequence[tuple[str, str]]) -> None:
+    """Set up a read-only table with titles and tooltips of its columns."""
+    table.setColumnCount(len(columns))
+    for column, (title, tip) in enumerate(columns):
+        item = QTableWidgetItem(title)
+        item.setToolTip(tip)
+        table.setHorizontalHeaderItem(column, item)
+    table.verticalHeader().setVisible(False)
+    table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
 
 
 def note(tip: str) -> QLabel:

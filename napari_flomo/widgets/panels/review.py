@@ -55,10 +55,10 @@ class ReviewPanel(Panel):
         self._build()
         bind(self.viewer_state)
         self.viewer_state.current_changed.connect(self.refresh)
-        self.viewer_state.moved.connect(self._on_moved)
-        self.viewer_state.happened.connect(self._on_event)
-        self.viewer_state.said.connect(self._on_said)
-        self.viewer_state.answered.connect(self.message.clear)
+        self.viewer_state.slice_changed.connect(self._on_moved)
+        self.viewer_state.session_changed.connect(self._on_event)
+        self.viewer_state.message_posted.connect(self._on_said)
+        self.viewer_state.message_answered.connect(self.message.clear)
         self.refresh()
 
     def _build(self) -> None:

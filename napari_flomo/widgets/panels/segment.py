@@ -55,12 +55,12 @@ class SegmentPanel(Panel):
         self.fill_models()
         self._choose_remembered()
         self.viewer_state.current_changed.connect(self.refresh)
-        self.viewer_state.moved.connect(self._refresh_scope)
-        self.viewer_state.happened.connect(self._on_event)
+        self.viewer_state.slice_changed.connect(self._refresh_scope)
+        self.viewer_state.session_changed.connect(self._on_event)
         self.viewer_state.models_changed.connect(self._on_models)
         self.viewer_state.computing_changed.connect(self._on_computing)
-        self.viewer_state.said.connect(self._on_said)
-        self.viewer_state.answered.connect(self.message.clear)
+        self.viewer_state.message_posted.connect(self._on_said)
+        self.viewer_state.message_answered.connect(self.message.clear)
         self.refresh()
         self._show_running(self.viewer_state.session.running)
         self.viewer_state.warm_up(self.model)
@@ -183,7 +183,7 @@ class SegmentPanel(Panel):
 
     def _announce_training(self) -> None:
         """Show that an earlier training runs or has ended, unless a message is shown."""
-        training = self.viewer_state.learn().training
+        training = self.viewer_state.get_learning().training
         if training is not None and not self.message.text.text():
             self.message.show_message(
                 f"A training of {training.request.base} awaits you.",

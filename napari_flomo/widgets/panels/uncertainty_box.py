@@ -53,7 +53,7 @@ class UncertaintyBox(QWidget):
         form.threshold.changed.connect(self._set_threshold)
         self._set_threshold()
         self._show_offer()
-        viewer_state.happened.connect(self._on_event)
+        viewer_state.session_changed.connect(self._on_event)
 
     @property
     def threshold(self) -> float:
