@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmenter
 
 WARM_MODELS = 2
-"""Networks kept in memory: the current one, and the one it is compared with."""
+"""Models kept in memory: the current one, and one to compare with."""
 
 
 @dataclass(frozen=True)

@@ -27,22 +27,8 @@ _PATIENT = re.compile(
 class ReviewSnapshot:
     """Accepted slices of an image, with a copy of its labels.
 
-    Attributes
-    ----------
-    image
-        The image; its volume and hash do not change.
-    labels
-        A copy of the corrected labels.
-    proposed
-        Labels of the network.
-    card
-        Of the model.
-    accepted
-        Slices that the person accepted in this session with these labels.
-    reopened
-        Slices that were reopened in this session.
-    seconds
-        Time that the person spent in this session.
+    ``accepted`` and ``reopened`` are the slices of this session, and ``seconds`` the time that the
+    person spent in it. Of ``image`` only the volume and the hash are used, which do not change.
     """
 
     image: OpenImage
@@ -88,22 +74,8 @@ class ReviewSnapshot:
         Only accepted slices count as seen. Slices that the same reader accepted on an earlier day
         stay accepted, with the labels of that day, unless they were accepted or reopened since:
         today's labels of those slices may be the network's, which were not reviewed.
-
-        Parameters
-        ----------
-        store
-            Store of corrections.
-        reader
-            Alias of the person.
-        software
-            Versions of the viewer.
-        seconds
-            Time to add to that of earlier revisions; by default all of this session.
-
-        Raises
-        ------
-        FlomoError
-            If what the store knows of the image cannot be read.
+        ``seconds`` are added to those of earlier revisions; by default all of this session. Raises
+        `FlomoError` if earlier corrections of the image cannot be read.
         """
         image_hash = self.image.hash
         known = _known(store, image_hash, reader, self.structures)

@@ -54,16 +54,7 @@ def check_labels_agree(image: OpenImage, scope: Scope, card: ModelCard | None) -
 class MergedResult:
     """The result of a run, merged with an image; `put_result` applies it.
 
-    Attributes
-    ----------
-    segmentation
-        What the network found so far.
-    scope
-        The part that is new.
-    labels, counts
-        New labels and their voxel counts; None for a run that computes only uncertainty maps.
-    basis
-        The segmentation, a copy of the labels, and the locks before the merge.
+    Labels and counts are None after a run that computes only uncertainty maps.
     """
 
     segmentation: Segmentation
@@ -71,9 +62,10 @@ class MergedResult:
     labels: Volume | None
     counts: VoxelCounts | None
     basis: tuple[Segmentation | None, NDArray[Any] | None, frozenset[int]]
+    """The segmentation, a copy of the labels, and the locks before the merge."""
 
     def is_of(self, image: OpenImage) -> bool:
-        """Return True if the image is still what it was made from; a few ms for a cine."""
+        """Return True if the image has not changed since the merge; a few ms for a cine."""
         segmentation, painted, locked = self.basis
         if image.segmentation is not segmentation or self.labels is None:
             return image.segmentation is segmentation

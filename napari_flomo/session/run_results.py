@@ -37,21 +37,10 @@ Dispatch = Callable[[Callable[[], None]], None]
 
 
 class RunFollower:
-    """Follows one run at a time.
+    """Follows one run at a time: ``running``, until its result is merged.
 
-    Parameters
-    ----------
-    dispatch
-        Passes a function on to the viewer's thread, see `Session`.
-    images
-        The open images by key.
-    notify
-        Called in the viewer's thread with the events of a run.
-
-    Attributes
-    ----------
-    running
-        The run in progress, until its result is merged; else None.
+    ``dispatch`` passes a function on to the viewer's thread, where ``notify`` is called with the
+    events of the run.
     """
 
     def __init__(

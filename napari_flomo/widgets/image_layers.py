@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on
+from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on, shape_of
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
@@ -55,9 +55,7 @@ class ImageLayers:
     @property
     def n_frames(self) -> int:
         """Number of frames; 1 for a single image or stack."""
-        image = self.image
-        shape = (image.data[0] if image.multiscale else image.data).shape
-        return int(shape[0]) if image.ndim == 4 else 1
+        return int(shape_of(self.image)[0]) if self.image.ndim == 4 else 1
 
     @property
     def layers(self) -> tuple[Layer, ...]:

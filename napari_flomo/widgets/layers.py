@@ -170,7 +170,7 @@ def layout_of(layer: Image, slice_axis: str | None = None) -> Volume:
     FlomoError
         As `volume_of_layer`, but for the values.
     """
-    return _arranged(layer, np.broadcast_to(np.uint8(0), _shape_of(layer)), slice_axis)
+    return _arranged(layer, np.broadcast_to(np.uint8(0), shape_of(layer)), slice_axis)
 
 
 def order_on(layer: Image, volume: Volume) -> Order:
@@ -183,7 +183,7 @@ def order_on(layer: Image, volume: Volume) -> Order:
     volume
         From `volume_of_layer`.
     """
-    known = _known(layer, _shape_of(layer))
+    known = _known(layer, shape_of(layer))
     base = (0, 1, 2) if known is None else known.storage
     first, second, third = (base.index(axis) for axis in volume.storage)
     return first, second, third
@@ -209,7 +209,8 @@ def _known(layer: Image, shape: tuple[int, ...]) -> Volume | None:
     return known if isinstance(known, Volume) and known.data.shape == shape else None
 
 
-def _shape_of(layer: Image) -> tuple[int, ...]:
+def shape_of(layer: Layer) -> tuple[int, ...]:
+    """Return the shape of a layer's data, of the finest level if it is multiscale."""
     return tuple((layer.data[0] if layer.multiscale else layer.data).shape)
 
 

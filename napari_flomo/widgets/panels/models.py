@@ -21,10 +21,10 @@ from napari_flomo.models import ModelState, info, list_models, verify
 from napari_flomo.session import (
     Event,
     RunCancelled,
+    RunEvent,
     RunFailed,
     RunFinished,
     RunProgressed,
-    RunStarted,
     messages,
 )
 from napari_flomo.widgets.forms import make_form
@@ -189,24 +189,18 @@ class ModelsPanel(Panel):
             self.card.setText(f"{messages.card_text(card)}{data}")
 
     def _on_event(self, event: Event) -> None:
-        run = getattr(event, "run", None)
-        if run is None or run.task != "pull":
+        if not isinstance(event, RunEvent) or event.run.task != "pull":
             return
-        if isinstance(event, RunStarted):
-            self._show_running(True)
-        elif isinstance(event, RunProgressed):
+        self._show_running(event.run is self.viewer_state.session.running)
+        if isinstance(event, RunProgressed):
             self.progress.show_progress(event.progress)
         elif isinstance(event, RunFailed):
-            self._show_running(False)
-            self.message.show_message(
-                event.problem.sentence, level="error", details=event.problem.details
-            )
+            problem = event.problem
+            self.message.show_message(problem.sentence, level="error", details=problem.details)
         elif isinstance(event, RunCancelled):
-            self._show_running(False)
             self.message.show_message("Cancelled; no model was changed.")
         elif isinstance(event, RunFinished):
-            self._show_running(False)
-            self.message.show_message(f"{run.model} is downloaded and verified.")
+            self.message.show_message(f"{event.run.model} is downloaded and verified.")
             self.refresh()
 
     def _show_running(self, running: bool) -> None:

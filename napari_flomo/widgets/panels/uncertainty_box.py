@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_flomo.session import RunFinished, RunProgressed, uncertainty_maps
+from napari_flomo.session import RunEvent, RunFinished, RunProgressed, uncertainty_maps
 from napari_flomo.widgets import overlay, start_run
 from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, show_value
 from napari_flomo.widgets.forms.review import UncertaintyOptions
@@ -135,8 +135,7 @@ class UncertaintyBox(QWidget):
         state.attempt(start)
 
     def _on_event(self, event: Event) -> None:
-        run = getattr(event, "run", None)
-        if run is None or not run.only_maps:
+        if not isinstance(event, RunEvent) or not event.run.only_maps:
             return
         if isinstance(event, RunProgressed):
             self.progress.show_progress(event.progress)
