@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference, Record
-from napari_flomo.errors import FlomoError
 from napari_flomo.session.earlier_labels import EarlierLabels, with_slices
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.volumes import Volume
@@ -45,13 +44,13 @@ class ReviewSnapshot:
 
         Raises `FlomoError` if the image was not segmented.
         """
-        if image.segmentation is None or image.labels is None:
-            raise FlomoError("This image has no labels yet; segment it first.")
+        segmentation = image.require_segmentation()
+        assert image.labels is not None
         return cls(
             image,
             image.labels.with_data(image.labels.data.copy(), axes=image.labels.axes),
-            image.segmentation.labels,
-            image.segmentation.card,
+            segmentation.labels,
+            segmentation.card,
             frozenset(image.confirmed),
             frozenset(image.reopened),
             image.activity.seconds,

@@ -35,8 +35,10 @@ def edit(
     FlomoError
         If the image was not segmented.
     """
-    if image.labels is None or image.counts is None or image.review is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
+    image.require_segmentation()
+    assert image.labels is not None
+    assert image.counts is not None
+    assert image.review is not None
     if image.autosave is None:
         before = image.labels.data.copy()
         before.ravel()[indices] = old
@@ -57,8 +59,9 @@ def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
 
     Raises `FlomoError` if they are no integers or not on the grid, or there are none yet.
     """
-    if image.labels is None or image.counts is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
+    image.require_segmentation()
+    assert image.labels is not None
+    assert image.counts is not None
     before = image.labels.data
     if np.shape(labels) != before.shape:
         raise FlomoError(

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import identity
+from napari_flomo.errors import FlomoError
 from napari_flomo.measures import VoxelCounts
 from napari_flomo.session.activity import ActivityTimer
 from napari_flomo.session.autosave import Autosave
@@ -76,6 +77,12 @@ class OpenImage:
     model: str = ""
     earlier: EarlierLabels | None = None
     recalled: bool = False
+
+    def require_segmentation(self) -> Segmentation:
+        """Return the segmentation; raise `FlomoError` before the first run."""
+        if self.segmentation is None:
+            raise FlomoError("This image has no labels yet; segment it first.")
+        return self.segmentation
 
     def end_autosave(self, *, saved: bool) -> None:
         """Remove the journal if the labels were saved, else leave it to be offered."""

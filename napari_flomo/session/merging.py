@@ -100,9 +100,7 @@ def merge_map_result(image: OpenImage, result: Segmentation, scope: Scope) -> Me
 
     Raises `FlomoError` if the image was segmented by another model.
     """
-    old = image.segmentation
-    if old is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
+    old = image.require_segmentation()
     if result.card.card_hash != old.card.card_hash:
         raise FlomoError(
             f"This model's uncertainty is not that of {old.card.name}, which segmented this image; "

@@ -95,10 +95,15 @@ class Message:
     kind: str = ""
 
 
+def count_text(number: int, noun: str, one: str = "1") -> str:
+    """Return a number with a noun; ``one`` stands for the number 1."""
+    return f"{one} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def overwrite_text(overwritten: Overwritten, undo_hint: str) -> str:
     """Return the question before a run that would overwrite work of the user."""
     parts = [
-        f"{_count(number, 'slice')} that you {done}"
+        f"{count_text(number, 'slice', 'a')} that you {done}"
         for number, done in (
             (overwritten.corrected, "corrected"),
             (overwritten.accepted, "accepted"),
@@ -120,7 +125,7 @@ def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | N
 def earlier_message(count: int, key: str, bring_back: Callable[[], object]) -> Message:
     """Return the offer of labels that the user accepted on an earlier day."""
     tip = "Put your labels of these slices in place of the network's; one Undo removes them again"
-    text = f"You corrected {_count(count, 'slice')} of this image before."
+    text = f"You corrected {count_text(count, 'slice', 'a')} of this image before."
     return Message(text, choices=(Choice("Bring back", bring_back, tip),), key=key)
 
 
@@ -156,8 +161,8 @@ def kept_text(kept: CorrectionKept) -> str:
     """Return how many slices the store of corrections holds, or why it does not yet."""
     if kept.problem is not None:
         return f"Not kept for learning yet: {kept.problem} Retrying."
-    slices = "1 accepted slice is" if kept.slices == 1 else f"{kept.slices} accepted slices are"
-    return f"{slices} kept for learning."
+    verb = "is" if kept.slices == 1 else "are"
+    return f"{count_text(kept.slices, 'accepted slice')} {verb} kept for learning."
 
 
 def proposed_name(image_name: str) -> str:
@@ -180,9 +185,9 @@ def layout_text(layout: Volume, n_frames: int | None = None) -> str:
     n_frames
         Number of frames; None for an image without.
     """
-    parts = [] if n_frames is None else [_count(n_frames, "frame", one="1")]
+    parts = [] if n_frames is None else [count_text(n_frames, "frame")]
     if "slices" in layout.axes:
-        parts.append(_count(layout.n_slices, "slice", one="1"))
+        parts.append(count_text(layout.n_slices, "slice"))
     parts.append(f"{layout.length('rows')} × {layout.length('columns')} pixels")
     column, row, between = layout.geometry.spacing
     if layout.geometry.spacing_known:
@@ -193,10 +198,6 @@ def layout_text(layout: Volume, n_frames: int | None = None) -> str:
     if not layout.slice_axis_known:
         parts.append(SLICE_AXIS_UNCLEAR)
     return ", ".join(parts)
-
-
-def _count(number: int, noun: str, one: str = "a") -> str:
-    return f"{one} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def slice_axis_choices(volume: Volume) -> dict[str, str]:
@@ -249,18 +250,16 @@ def autosave_text(problem: str | None) -> str:
 def leftover_text(left: UnfinishedJournal, others: int = 0) -> str:
     """Describe unsaved changes of an image, and count other images with such changes."""
     when = datetime.fromtimestamp(left.last_change).strftime("%d %B %Y, %H:%M")
-    one = left.strokes == 1
-    strokes = "1 unsaved change" if one else f"{left.strokes} unsaved changes"
+    strokes = count_text(left.strokes, "unsaved change")
     more = f" (and {others} more of other images)" if others else ""
     model = f" of labels by {left.model}" if left.model else ""
-    return f"{strokes}{model} of {when} {'was' if one else 'were'} not saved{more}."
+    return f"{strokes}{model} of {when} {'was' if left.strokes == 1 else 'were'} not saved{more}."
 
 
 def restored_text(found: Replay) -> str:
     """Return the message that unsaved changes were restored."""
-    strokes = "1 change" if found.strokes == 1 else f"{found.strokes} changes"
     lost = f" {found.lost}" if found.lost else ""
-    return f"Restored {strokes}.{lost}"
+    return f"Restored {count_text(found.strokes, 'change')}.{lost}"
 
 
 def agreement_text(card: ModelCard) -> str:

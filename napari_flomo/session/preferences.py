@@ -169,7 +169,7 @@ class Preferences:
         contrast = _as_contrast([low, high])
         if contrast is None:
             raise FlomoError(
-                f"{low:g} to {high:g} is no contrast; give two percentiles, low first."
+                f"{low:g} to {high:g} is not a valid contrast; give two percentiles, low first."
             )
         if _is_name(model):
             self._change(contrasts={**self._content.contrasts, model: list(contrast)})

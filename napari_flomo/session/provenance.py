@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from napari_flomo.errors import FlomoError
 from napari_flomo.session.image_state import OpenImage
 
 
@@ -20,9 +19,8 @@ def provenance_of(image: OpenImage) -> dict[str, Any]:
     FlomoError
         If the image was not segmented.
     """
-    if image.segmentation is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
-    card, scores = image.segmentation.card, image.segmentation.slice_scores
+    segmentation = image.require_segmentation()
+    card, scores = segmentation.card, segmentation.slice_scores
     return {
         "model": card.name,
         "card_sha256": card.card_hash,

@@ -40,17 +40,16 @@ def maps_run(
 
     See `Session.uncertainty` for the parameters and errors.
     """
-    if image.segmentation is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
-    done = np.isfinite(image.segmentation.slice_scores)
+    segmentation = image.require_segmentation()
+    done = np.isfinite(segmentation.slice_scores)
     slices, frames = (tuple(np.flatnonzero(done.any(axis)).tolist()) for axis in (0, 1))
     scope = Scope(slices, frames)
-    model = model or image.segmentation.card.name
+    model = model or segmentation.card.name
     run = Run("segment", key=image.key, model=model, device=device, scope=scope, only_maps=True)
     if maps:
         return _submit(worker, image, run, {"maps": list(maps)})
     # This map belongs to the labels, so it needs the views that they were made from.
-    mirrored = image.segmentation.manifest.get("views") == "mirrored"
+    mirrored = segmentation.manifest.get("views") == "mirrored"
     return _submit(worker, image, run, {"mirrored": mirrored})
 
 

@@ -74,15 +74,11 @@ def maps_offered(network: str, there: Iterable[str]) -> list[str]:
     return names
 
 
-def cost_of(name: str) -> str:
-    """Describe how long a map takes to compute, compared with a segmentation."""
-    passes = MAPS[name].passes if name in MAPS else 1
-    return "as long as Segment" if passes == 1 else f"{passes} times as long as Segment"
-
-
 def offer_text(name: str) -> str:
-    """Return the message that a map was not computed yet."""
-    return f"Not computed yet: takes {cost_of(name)}."
+    """Return the message that a map was not computed yet, and how long that takes."""
+    passes = MAPS[name].passes if name in MAPS else 1
+    times = "" if passes == 1 else f"{passes} times "
+    return f"Not computed yet: takes {times}as long as Segment."
 
 
 def largest_shown(name: str, voxels: NDArray[Any]) -> float:

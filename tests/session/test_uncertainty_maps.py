@@ -28,13 +28,13 @@ def test_a_network_offers_what_it_has(network, own):
     assert all(MAPS[name].stage is None for name in offered)
 
 
-def test_what_is_said_of_a_map():
+def test_texts_of_a_map():
     assert (
         uncertainty_maps.offer_text("variance")
         == "Not computed yet: takes 8 times as long as Segment."
     )
     assert uncertainty_maps.offer_text("mc_entropy").endswith("takes 17 times as long as Segment.")
-    assert uncertainty_maps.cost_of("network_cosine") == "as long as Segment"
+    assert uncertainty_maps.offer_text("network_cosine").endswith("takes as long as Segment.")
     assert (
         uncertainty_maps.entry_of("variance", ["entropy"]) == "Variance over views (not computed)"
     )

@@ -10,6 +10,7 @@ from typing import Any, Self
 from napari_flomo.corrections import CorrectionStore, Record
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard, info
+from napari_flomo.session.messages import count_text
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class AvailableSlices:
         """The same for the user."""
         if not self.slices:
             return "There are no accepted slices yet; accept some in the Review panel."
-        total = f"{_count(self.slices, 'accepted slice')} of {_count(self.patients, 'patient')}"
+        total = (
+            f"{count_text(self.slices, 'accepted slice')} of {count_text(self.patients, 'patient')}"
+        )
         if self.new == self.slices:
             return f"{total}."
         return f"{total}, {self.new or 'none'} of them new since the last training."
@@ -107,7 +110,3 @@ def _fits(record: Record, known: set[str]) -> bool:
 
 def _normalised(name: str) -> str:
     return " ".join(name.casefold().split())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

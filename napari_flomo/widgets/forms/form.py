@@ -17,7 +17,7 @@ from magicgui.widgets import (
 )
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QRadioButton, QSlider, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QRadioButton, QSlider, QWidget
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,6 +70,10 @@ def _fit_in(row: Widget) -> None:
     if isinstance(row, FileEdit):
         row.choose_btn.text = "…"
         row.choose_btn.native.setFixedWidth(32)
+    elif isinstance(row, ComboBox):  # a long choice must not widen the panel
+        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        row.native.setSizeAdjustPolicy(policy)
+        row.native.setMinimumContentsLength(8)
     elif isinstance(row, RadioButtons):
         row.native.setStyleSheet(_PLAIN_GROUP)
     elif isinstance(row, FloatSlider):

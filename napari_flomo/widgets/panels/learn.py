@@ -145,7 +145,7 @@ class LearnPanel(Panel):
         ):
             layout.addWidget(widget)
         layout.addStretch(1)
-        self._scroll = self.add_scrolled(inside)
+        self.add_scrolled(inside)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Update the counts, which may have changed while the panel was hidden."""
@@ -196,10 +196,6 @@ class LearnPanel(Panel):
             self._reported = training
             self._count_later.start()
             self._report_end(state)
-        inside, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
-        if inside is not None:  # there is no horizontal scroll bar: nothing may be cut off
-            needed = inside.minimumSizeHint().width() + bar.sizeHint().width()
-            self._scroll.setMinimumWidth(needed)
 
     def _report_end(self, state: LearnState) -> None:
         """Show how a training ended without a report of the gate."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
@@ -53,17 +53,11 @@ class Panel(QWidget):
         align_labels(self)
         self.viewer_state.close_with(self.window())
 
-    def add_scrolled(self, inside: QWidget) -> QScrollArea:
+    def add_scrolled(self, inside: QWidget) -> None:
         """Fill the panel with a widget that can be scrolled up and down."""
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
-        return scroll
+        layout.addWidget(_VerticalScrollArea(inside))
 
     def open(self, name: str, _clicked: bool = False) -> Any:
         """Open another panel of this plugin, or bring it to the front, and return it."""
@@ -72,6 +66,30 @@ class Panel(QWidget):
         dock.show()
         dock.raise_()
         return panel
+
+
+class _VerticalScrollArea(QScrollArea):
+    """Scrolls up and down only, and is as wide as its widget needs."""
+
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(inside)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return a size that cuts nothing off at the sides."""
+        size = super().minimumSizeHint()
+        bar = self.verticalScrollBar().sizeHint().width()
+        size.setWidth(self.widget().minimumSizeHint().width() + bar)
+        return size
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Adapt the width when the widget inside needs another one."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
 
 
 class ProgressBar(QProgressBar):
