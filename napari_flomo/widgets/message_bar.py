@@ -15,8 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-Choice = tuple[str, Callable[[], object], str]
-"""Text of a button, what it does, and its tooltip."""
+from napari_flomo.session import Choice, Message
 
 _COLOURS = {"info": "#4c8bf5", "warning": "#e0a030", "error": "#e05050"}
 
@@ -76,6 +75,12 @@ class MessageBar(QFrame):
             self.buttons.append(button)
         self.setStyleSheet(f"MessageBar {{ border-left: 4px solid {_COLOURS[level]}; }}")
         self.setVisible(True)
+
+    def display(self, message: Message) -> None:
+        """Show a message of the session."""
+        self.show_message(
+            message.text, level=message.level, details=message.details, choices=message.choices
+        )
 
     def clear(self) -> None:
         """Hide the message."""

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
-from napari_flomo.session import CorrectionKept
+from napari_flomo.session import Choice, CorrectionKept
 from napari_flomo.session.learning import kept_text, promoted_text, rolled_back_text
 from napari_flomo.widgets.curve_plot import CurvePlot
 from napari_flomo.widgets.delayed import delayed
@@ -204,8 +204,8 @@ class LearnPanel(Panel):
         choices = []
         if state.can_resume:
             choices = [
-                ("Resume", self.resume, "Resume from the last checkpoint"),
-                ("Discard", self.discard, "Do not offer this training again"),
+                Choice("Resume", self.resume, "Resume from the last checkpoint"),
+                Choice("Discard", self.discard, "Do not offer this training again"),
             ]
         self.message.show_message(
             state.outcome, level=state.level, details=state.details, choices=choices

@@ -20,7 +20,6 @@ from napari_flomo.session import (
     CorrectionKept,
     LabelsChanged,
     LocksChanged,
-    Message,
     ReviewChanged,
     RunFinished,
     SliceIndex,
@@ -57,7 +56,7 @@ class ReviewPanel(Panel):
         self.viewer_state.current_changed.connect(self.refresh)
         self.viewer_state.slice_changed.connect(self._on_moved)
         self.viewer_state.session_changed.connect(self._on_event)
-        self.viewer_state.message_posted.connect(self._on_said)
+        self.viewer_state.message_posted.connect(self.message.display)
         self.viewer_state.message_answered.connect(self.message.clear)
         self.refresh()
 
@@ -198,8 +197,3 @@ class ReviewPanel(Panel):
         elif isinstance(event, LabelsChanged) and image is not None and event.key == image.key:
             self.list.show_review(image.review, "frames" in image.volume.axes)
             self.structures.refresh()
-
-    def _on_said(self, said: Message) -> None:
-        self.message.show_message(
-            said.text, level=said.level, details=said.details, choices=said.choices
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ class SegmentPanel(Panel):
         self.viewer_state.session_changed.connect(self._on_event)
         self.viewer_state.models_changed.connect(self._on_models)
         self.viewer_state.computing_changed.connect(self._on_computing)
-        self.viewer_state.message_posted.connect(self._on_said)
+        self.viewer_state.message_posted.connect(self._on_message)
         self.viewer_state.message_answered.connect(self.message.clear)
         self.refresh()
         self._show_running(self.viewer_state.session.running)
@@ -187,7 +188,7 @@ class SegmentPanel(Panel):
         if training is not None and not self.message.text.text():
             self.message.show_message(
                 f"A training of {training.request.base} awaits you.",
-                choices=[("Learn…", partial(self.open, "Learn"), "See how it went")],
+                choices=[Choice("Learn…", partial(self.open, "Learn"), "See how it went")],
             )
 
     def _on_image_chosen(self, image: Image | None) -> None:
@@ -262,14 +263,12 @@ class SegmentPanel(Panel):
             if isinstance(event, RunFinished) and event.run.task == "pull":
                 self.fill_models()
 
-    def _on_said(self, said: Message) -> None:
-        choices = said.choices
-        if said.kind == "missing_model":
+    def _on_message(self, message: Message) -> None:
+        if message.kind == "missing_model":
             tip = "Download the model, or choose another"
-            choices = (*choices, Choice("Models…", partial(self.open, "Models"), tip))
-        self.message.show_message(
-            said.text, level=said.level, details=said.details, choices=choices
-        )
+            models = Choice("Models…", partial(self.open, "Models"), tip)
+            message = replace(message, choices=(*message.choices, models))
+        self.message.display(message)
 
     def _on_models(self, name: str) -> None:
         self.fill_models()
