@@ -120,10 +120,16 @@ class Bench:
         assert button.isEnabled()
         self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
-    def run(self, model: str = "toy") -> None:
-        """Click Segment and wait for the end."""
+    def start(self, model: str = "slow", *, progress: bool = False) -> None:
+        """Click Segment; with ``progress``, wait until the first slice is done."""
         self.pick(model)
         self.click(self.segment.segment_button)
+        if progress:
+            self.qtbot.waitUntil(lambda: self.segment.progress.value() > 0, timeout=30_000)
+
+    def run(self, model: str = "toy") -> None:
+        """Click Segment and wait for the end."""
+        self.start(model)
         self.wait_idle()
 
     def wait_idle(self) -> None:

@@ -201,7 +201,9 @@ def test_slices_accepted_earlier_keep_their_labels(
     np.testing.assert_array_equal(store.read(record.id).corrected.data, image.labels.data)
 
 
-def test_find_earlier_corrections(worker: Worker, folder: Path, make_cine: Make) -> None:
+@pytest.fixture
+def stored_cine(worker: Worker, folder: Path, make_cine: Make) -> Volume:
+    """A cine of which two slices were accepted on an earlier day, one of them corrected."""
     volume = make_cine()
     writer = CorrectionWriter(lambda: folder, **QUICK)
     session = Session(worker, writer=writer)
@@ -211,9 +213,12 @@ def test_find_earlier_corrections(worker: Worker, folder: Path, make_cine: Make)
     accept(session, key, SliceIndex(2, 1))
     accept(session, key, SliceIndex(0, 2))
     assert writer.close()
+    return volume
 
+
+def test_find_earlier_corrections(worker: Worker, folder: Path, stored_cine: Volume) -> None:
     session = Session(worker)
-    key = segmented(session, volume)
+    key = segmented(session, stored_cine)
     image = session.image(key)
     assert find_earlier(image, folder, "another") is None
     found = find_earlier(image, folder, "reader")
@@ -228,21 +233,12 @@ def test_find_earlier_corrections(worker: Worker, folder: Path, make_cine: Make)
 
 
 def test_earlier_corrections_are_offered(
-    worker: Worker, folder: Path, make_cine: Make, tmp_path: Path
+    worker: Worker, folder: Path, stored_cine: Volume, tmp_path: Path
 ) -> None:
-    volume = make_cine()
-    writer = CorrectionWriter(lambda: folder, **QUICK)
-    session = Session(worker, writer=writer)
-    key = segmented(session, volume)
-    session.image(key).labels.data[2, 1, 5, 5:9] = 3
-    accept(session, key, SliceIndex(2, 1))
-    accept(session, key, SliceIndex(0, 2))
-    assert writer.close()
-
     def recalled(folder: Path, reader: str = "reader") -> tuple[OpenImage, list[Event]]:
         received: list[Event] = []
         session = Session(worker, writer=CorrectionWriter(lambda: folder, reader=lambda: reader))
-        key = segmented(session, volume)
+        key = segmented(session, stored_cine)
         session.subscribe(received.append)
         session.recall(key)
         for thread in threading.enumerate():

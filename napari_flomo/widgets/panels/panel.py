@@ -81,8 +81,9 @@ class _VerticalScrollArea(QScrollArea):
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return a size that cuts nothing off at the sides."""
         size = super().minimumSizeHint()
+        frame = self.width() - self.maximumViewportSize().width()
         bar = self.verticalScrollBar().sizeHint().width()
-        size.setWidth(self.widget().minimumSizeHint().width() + bar)
+        size.setWidth(self.widget().minimumSizeHint().width() + bar + frame)
         return size
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
