@@ -78,10 +78,7 @@ class CorrectionWriter:
         self._listeners.add(listener)
 
     def keep(self, image: OpenImage) -> None:
-        """Write the accepted slices of an image soon; does not block.
-
-        Raises `FlomoError` if the image was not segmented.
-        """
+        """Write the accepted slices of an image soon; does not block."""
         if not self._wanted():
             return
         snapshot = ReviewSnapshot.of(image)

@@ -143,15 +143,7 @@ def locked_text(codes: frozenset[int], card: ModelCard | None) -> str:
 
 
 def review_row(review: Review, index: SliceIndex, moving: bool) -> tuple[str, ...]:
-    """Return the texts of a slice in the review table, for `REVIEW_COLUMNS`.
-
-    Parameters
-    ----------
-    review, index
-        The review, and a slice of it.
-    moving
-        Whether the image has frames.
-    """
+    """Return the texts of a slice for `REVIEW_COLUMNS`; ``moving`` if the image has frames."""
     name = str(index.slice + 1) + (f", frame {index.frame + 1}" if moving else "")
     edits = review.edits(index)
     return name, f"{review.score(index):.2f}", str(review.state(index)), str(edits or "")
@@ -176,14 +168,9 @@ def model_title(state: ModelState) -> str:
 
 
 def layout_text(layout: Volume, n_frames: int | None = None) -> str:
-    """Describe size and spacing of an image in one line.
+    """Describe size and spacing of an image in one line; its voxels are not read.
 
-    Parameters
-    ----------
-    layout
-        The image, or one frame of it; voxels are not read.
-    n_frames
-        Number of frames; None for an image without.
+    ``n_frames`` is None for an image without frames; ``layout`` may be one frame.
     """
     parts = [] if n_frames is None else [count_text(n_frames, "frame")]
     if "slices" in layout.axes:

@@ -138,16 +138,10 @@ class Review:
             self._edits[index] = max(self.edits(index) + by, 0)
 
     def rescored(self, scores: NDArray[np.floating], scope: NDArray[np.bool_]) -> Review:
-        """Return the review after a new run.
+        """Return the review after a new run; only slices outside its scope keep state and edits.
 
-        Slices of the scope start over; all others keep their state and edits.
-
-        Parameters
-        ----------
-        scores
-            Merged scores of the whole image, ``(frames, slices)``.
-        scope
-            Where the run went, `Scope.mask`.
+        ``scores`` are the merged ones of the whole image, ``scope`` is that of `Scope.mask`; both
+        are ``(frames, slices)``.
         """
         review = Review(scores)
         for mine, other in ((self._states, review._states), (self._edits, review._edits)):

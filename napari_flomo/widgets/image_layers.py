@@ -22,18 +22,16 @@ class ImageLayers:
 
     Attributes
     ----------
-    image
-        The layer.
     key
-        Of the image in the session; None until it is segmented or restored.
+        Key of the image in the session; None until it is segmented or restored.
     labels, uncertainty, comparison
-        Layers that were made for it, while they are in the viewer.
+        Result layers, while they are in the viewer.
     watch, lock_guard
         Finds changes of the labels, and protects locked ones.
     map
         Name of the uncertainty map that is shown or was requested.
     slice_axis
-        The slice axis that the user chose; None if not chosen.
+        Slice axis that the user chose, if any.
     recalled
         Whether remembered review and contrast were restored.
     seen
@@ -66,10 +64,7 @@ class ImageLayers:
     def order(self, volume: Volume | None) -> Order:
         """Return for slices, rows and columns which dimension of the image layer each of them is.
 
-        Parameters
-        ----------
-        volume
-            The image as it was segmented; None before that.
+        ``volume`` is the image as it was segmented; None before that.
         """
         try:
             volume = volume or layout_of(self.image, self.slice_axis)

@@ -28,16 +28,16 @@ SETTLE_MS = 60
 
 @dataclass(frozen=True, eq=False)
 class LabelChange:
-    """Voxels that have other labels now.
+    """Voxels whose labels changed.
 
     Attributes
     ----------
     kind
-        ``"stroke"`` for paint, ``"undo"`` for what came back or forth otherwise.
+        ``"stroke"`` for paint, ``"undo"`` for any other change.
     indices
         Flat indices in C order into the labels, ascending.
     old, new
-        Their labels before and after.
+        Labels before and after.
     refused
         Codes of locked labels that were painted over or with, and got their voxels back.
     """

@@ -176,12 +176,7 @@ def layout_of(layer: Image, slice_axis: str | None = None) -> Volume:
 def order_on(layer: Image, volume: Volume) -> Order:
     """Return for slices, rows and columns of an image which dimension of its layer each of them is.
 
-    Parameters
-    ----------
-    layer
-        Its last three dimensions are counted from 0.
-    volume
-        From `volume_of_layer`.
+    The last three dimensions are counted from 0; ``volume`` is that of `volume_of_layer`.
     """
     known = _known(layer, shape_of(layer))
     base = (0, 1, 2) if known is None else known.storage
@@ -231,17 +226,8 @@ def axes_of(layer: Image) -> tuple[str, ...]:
 def geometry_of_layer(layer: Layer | Mapping[str, Any], name: str | None = None) -> Geometry:
     """Combine scale, shear, rotation, translation and affine of a layer into a geometry.
 
-    Parameters
-    ----------
-    layer
-        A layer, or its state as a writer gets it.
-    name
-        Name for error messages, if the layer has none.
-
-    Raises
-    ------
-    FlomoError
-        If the whole is sheared, or mixes frames with space.
+    ``layer`` may be its state, as a writer gets it; ``name`` is for error messages. Raises
+    `FlomoError` if the result is sheared, or mixes frames with space.
     """
     from napari.utils.transforms import Affine
 

@@ -19,13 +19,10 @@ def write_layer(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     """Write one labels or image layer (called by napari); returns the file that was written.
 
     The geometry is that of the file that the image came from, not napari's approximation: results
-    and layers of this plugin's reader carry it; a labels layer that was drawn by hand takes it from
-    the image below it; a layer without such an image is saved with its own transform.
-
-    Raises
-    ------
-    FlomoError
-        If the layer no longer fits its image, cannot be placed in space or cannot be written.
+    and layers of this plugin's reader have it; a labels layer that was drawn by hand uses that of
+    the image below it; a layer without such an image is saved with its own transform. Raises
+    `FlomoError` if the layer does not fit its image, cannot be placed in space or cannot be
+    written.
     """
     volume = volume_to_write(np.asarray(data), meta)
     write(volume, Path(path))

@@ -187,7 +187,7 @@ def test_it_is_found_again(bench: Any, trainer: str, corrections: CorrectionStor
     assert earlier.training.wait(60)
     earlier.close()
     bench.viewer_state.learning = None
-    bench.segment._tell_of_training()
+    bench.segment._announce_training()
     assert "awaits you" in bench.segment.message.text.text()
     bench.click(bench.segment.message.buttons[0])
     panel = bench.segment.open("Learn")

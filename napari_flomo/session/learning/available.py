@@ -15,16 +15,10 @@ from napari_flomo.session.messages import count_text
 
 @dataclass(frozen=True)
 class AvailableSlices:
-    """Accepted slices whose structures a model knows.
+    """Numbers of accepted slices whose structures a model knows, and of their patients.
 
-    Attributes
-    ----------
-    slices, patients
-        Their number.
-    new
-        How many of the slices were accepted since the last training.
-    sequence
-        Number of the last change of the store that was counted.
+    ``new`` slices were accepted since the last training; ``sequence`` is the number of the last
+    change of the store that was counted.
     """
 
     slices: int = 0
@@ -47,16 +41,9 @@ class AvailableSlices:
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether a training can be started, according to the training package.
+    """Whether a training can be started, according to the training package, and why or why not.
 
-    Attributes
-    ----------
-    ready
-        Whether it can.
-    sentence
-        Why, or why not: ``"Not enough yet: 3 of 5 slices."``.
-    skipped
-        One sentence for each correction that cannot be used.
+    ``skipped`` has one sentence for each correction that cannot be used.
     """
 
     ready: bool

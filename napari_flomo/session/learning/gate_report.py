@@ -18,16 +18,9 @@ PARTS = (("reference", "Reference patients"), ("corrections", "Corrections kept 
 
 @dataclass(frozen=True)
 class GateRow:
-    """One metric of one structure, before and after.
+    """One metric of one structure of a data set, before and after, as text.
 
-    Attributes
-    ----------
-    part, structure, metric
-        Data set, structure and name of the metric.
-    before, after
-        Values of the parent and of the candidate, as text.
-    difference
-        As text, with its 95 % interval where there are enough patients for one.
+    ``difference`` has a 95 % interval if there are enough patients for one.
     """
 
     part: str

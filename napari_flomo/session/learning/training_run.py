@@ -29,14 +29,9 @@ def trainings_folder() -> Path:
 
 @dataclass(frozen=True)
 class TrainingRequest(FinetuneConfig):
-    """The `FinetuneConfig` of a run, and what it was started with; the content of ``request.json``.
+    """The `FinetuneConfig` of a run with the version of the file, which is ``request.json``.
 
-    Parameters
-    ----------
-    sequence
-        Number of the last change of the store that the run knows.
-    schema
-        Version of the file.
+    ``sequence`` is the number of the last change of the store that the run knows.
     """
 
     sequence: int = 0
@@ -45,15 +40,7 @@ class TrainingRequest(FinetuneConfig):
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A point of the training curves.
-
-    Attributes
-    ----------
-    step
-        Training step.
-    loss, dice
-        Training loss, and Dice on the held-out slices; None where it was not measured.
-    """
+    """Loss, and Dice on the held-out slices, after a training step; None where not measured."""
 
     step: int
     loss: float | None
@@ -63,12 +50,7 @@ class CurvePoint:
 class TrainingRun(Job):
     """A fine-tuning run in its own folder and process; it continues without this program.
 
-    Attributes
-    ----------
-    folder
-        Folder with request, checkpoints, curves, candidate and decision.
-    request
-        What the run was started with.
+    The folder has request, checkpoints, curves, candidate and decision.
     """
 
     def __init__(self, folder: Path, request: TrainingRequest) -> None:

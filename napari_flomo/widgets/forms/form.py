@@ -119,16 +119,9 @@ def pairs(options: Sequence[Option]) -> list[tuple[str, Any]]:
 
 
 def set_choices(row: ComboBox, options: Sequence[Option], default: Any = None) -> None:
-    """Offer other choices in a combo box; ``changed`` is not emitted.
+    """Offer other choices in a combo box, in this order; ``changed`` is not emitted.
 
-    Parameters
-    ----------
-    row
-        Of a form. Its value stays if it is still offered.
-    options
-        What is offered, in this order.
-    default
-        Value to take otherwise; the first if this is not offered either.
+    The value stays if it is still offered; else it becomes ``default``, or the first.
     """
     box, offered = row.native, pairs(options)
     with row.changed.blocked():

@@ -41,15 +41,7 @@ CHECK_MS = 2500
 class LearnPanel(Panel):
     """Fine-tune a model on the corrections.
 
-    Parameters
-    ----------
-    napari_viewer
-        Given by napari.
-
-    Attributes
-    ----------
-    settings
-        YAML file with hyperparameters that differ from those of the training package; for scripts.
+    Scripts can set ``settings``: a YAML file with other hyperparameters.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
