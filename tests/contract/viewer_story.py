@@ -1,7 +1,7 @@
-"""One story that every viewer must be able to tell, whatever it is made of.
+"""One story that must work in every viewer.
 
 Segment, edit, accept, lock, run again, undo, restore after a crash, learn. The test folders of the
-viewers tell it with a `Stage` of their own, in processes of their own.
+viewers run it with their own `Stage`, each in its own process.
 """
 
 from __future__ import annotations

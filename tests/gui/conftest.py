@@ -1,4 +1,4 @@
-"""Windows for the tests: real ones, under an X server.
+"""Real windows for the tests, under an X server.
 
 Without napari or a screen these tests skip with the reason; on a machine without a screen run
 ``xvfb-run -a -s "-screen 0 1600x1200x24" pytest tests/gui``.

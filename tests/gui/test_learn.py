@@ -1,4 +1,4 @@
-"""The Learn panel: accepted slices, a training in miniature, the gate, use, keep, back."""
+"""The Learn panel: accepted slices, a tiny training, the gate, and the decision."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_accepted_slices_wait(bench: Any, learn: Any, make_heart: Callable[..., 
     assert learn.train_button.isEnabled()
 
 
-def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
+def test_train_and_promote(bench: Any, learn: Any, data_home: Path) -> None:
     assert learn.base == DEFAULT_MODEL
     assert not learn.curves.isVisible()
     assert not learn.gate_group.isVisible()
@@ -139,7 +139,7 @@ def test_refused_and_kept(bench: Any, learn: Any, data_home: Path) -> None:
     assert "stays in use" in learn.message.text.text()
 
 
-def test_cancel_and_go_on(bench: Any, learn: Any, data_home: Path) -> None:
+def test_cancel_and_resume(bench: Any, learn: Any, data_home: Path) -> None:
     settings(learn, data_home, steps=3000, pause=0.05)  # it never ends by itself
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
@@ -181,7 +181,9 @@ def test_closing_the_window_asks(
     assert training.wait(10)
 
 
-def test_it_is_found_again(bench: Any, trainer: str, corrections: CorrectionStore) -> None:
+def test_an_earlier_training_is_found(
+    bench: Any, trainer: str, corrections: CorrectionStore
+) -> None:
     earlier = Learning(executable=trainer)
     earlier.train(FinetuneConfig(DEFAULT_MODEL, earlier.store))
     assert earlier.training.wait(60)

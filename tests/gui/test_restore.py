@@ -1,4 +1,4 @@
-"""A process that is killed while somebody paints, and the next one."""
+"""Kill napari during a stroke, and restore the stroke in the next process."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def test_failures_have_a_kind(worker: Worker, kind: str, problem: str, sentence:
     assert worker.submit("echo").result(TIMEOUT_SECONDS) == {}  # the child still runs
 
 
-def test_an_unknown_task_and_what_is_no_json(worker: Worker) -> None:
+def test_an_unknown_task_and_arguments_that_are_not_json(worker: Worker) -> None:
     with pytest.raises(JobFailed, match="does not know the task 'dance'"):
         worker.submit("dance").result(TIMEOUT_SECONDS)
     with pytest.raises(JobFailed, match="Unexpected TypeError"):

@@ -1,4 +1,4 @@
-"""Stands in for ``python -m napari_flomo finetune``: the real files and processes, no network.
+"""A replacement of ``python -m napari_flomo finetune``: real files and processes, no network.
 
 Learns for some steps, then writes a candidate of the base model and the report of a gate. What it
 does is in the settings file: ``steps``, ``pause`` (seconds for each), ``verdict``, ``fail``.

@@ -30,7 +30,7 @@ def paint(image: OpenImage, autosave: Autosave, number: int, code: int = 2) -> N
     flat[at] = code
 
 
-def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
+def test_the_journal_has_all_records(image: OpenImage) -> None:
     received: list[str | None] = []
     before = image.labels.data.copy()
     image.confirmed.add(SliceIndex(0, 1))
@@ -56,7 +56,7 @@ def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
     assert list(journals_folder().iterdir()) == []
 
 
-def test_resumed_at_once_and_offered_again_when_closed(image: OpenImage) -> None:
+def test_resume_locks_the_journal_and_close_offers_it_again(image: OpenImage) -> None:
     autosave = begin_autosave(image, image.labels.data.copy(), lambda _: None)
     paint(image, autosave, 1)
     autosave.close()
@@ -70,7 +70,7 @@ def test_resumed_at_once_and_offered_again_when_closed(image: OpenImage) -> None
     assert np.array_equal(replay(left.folder).labels.data, image.labels.data)
 
 
-def test_what_cannot_be_written_is_told_once_and_written_later(image: OpenImage) -> None:
+def test_failures_are_reported_once_and_retried(image: OpenImage) -> None:
     received: list[str | None] = []
     journals_folder().parent.mkdir(parents=True)
     journals_folder().write_text("no folder")

@@ -1,4 +1,4 @@
-"""What viewers offer and say of maps of uncertainty."""
+"""Uncertainty maps that viewers offer, and their texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari_flomo.segmentation import MAPS
 from napari_flomo.session import uncertainty_maps
 
 
-def test_maps_that_are_there_come_first_and_none_twice():
+def test_computed_maps_come_first():
     offered = uncertainty_maps.maps_offered(
         "flomo-b0", ("variance", "network_cosine_stage2", "entropy")
     )
@@ -42,7 +42,7 @@ def test_texts_of_a_map():
     assert uncertainty_maps.title_of("my_own") == "My own", "a map of a model to come"
 
 
-def test_colours_end_where_a_map_does():
+def test_largest_shown():
     voxels = np.array([[0.0, 0.125], [0.0625, 0.0]], np.float32)
     for name in ("entropy", "tta_entropy", "network_entropy", "mc_entropy", "my_own"):
         assert uncertainty_maps.largest_shown(name, voxels) == 1, "these fill their range"
