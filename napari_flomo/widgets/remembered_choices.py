@@ -77,7 +77,7 @@ class RememberedChoices(QObject):
             self._preferences.set_contrast(_model_of(image), *chosen)
 
     def _on_contrast(self, entry: ImageLayers, image: OpenImage) -> None:
-        if not self._closed:
+        if not self._closed and entry.key == image.key:  # else the image was closed since
             self._touched = entry, image
             self._settled.start()
 

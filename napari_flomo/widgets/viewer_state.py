@@ -81,7 +81,7 @@ class ViewerState(ViewerImages):
             return
         self.closed = True
         self._unsubscribe()
-        for entry in self.entries:
+        for entry in self._entries:  # the viewer may be deleted already
             self.release_labels(entry)
         self.remembered.close()
         if self.learning is not None:
