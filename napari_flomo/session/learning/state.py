@@ -99,21 +99,6 @@ def learn_state(
     )
 
 
-def promoted_text(model: str) -> str:
-    """Return the message after a promotion."""
-    return f"{model} is used for segmentation from now on."
-
-
-def kept_text(model: str) -> str:
-    """Return the message after the parent was kept."""
-    return f"{model} stays in use; the new model is listed under Models."
-
-
-def rolled_back_text(model: str) -> str:
-    """Return the message after a promotion was undone."""
-    return f"{model} is in use again."
-
-
 def _summary(available: str, obstacle: str | None, readiness: Readiness | None) -> str:
     sentences = [available]
     if obstacle is not None:

@@ -10,8 +10,7 @@ from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
-from napari_flomo.session import Choice, CorrectionKept
-from napari_flomo.session.learning import kept_text, promoted_text, rolled_back_text
+from napari_flomo.session import Choice, CorrectionKept, messages
 from napari_flomo.widgets.curve_plot import CurvePlot
 from napari_flomo.widgets.delayed import delayed
 from napari_flomo.widgets.forms import make_form, set_choices
@@ -220,15 +219,19 @@ class LearnPanel(Panel):
 
     def promote(self) -> None:
         """Use the new model from now on."""
-        self._switch(self.learning.promote, promoted_text)
+        self._switch(self.learning.promote, messages.PROMOTED.format)
 
     def roll_back(self) -> None:
         """Use the previous model again."""
-        self._switch(lambda: self.learning.roll_back(self.base), rolled_back_text)
+        self._switch(lambda: self.learning.roll_back(self.base), messages.ROLLED_BACK.format)
 
     def keep_parent(self) -> None:
         """Keep using the old model."""
-        self._attempt(lambda: self.message.show_message(kept_text(self.learning.keep_parent())))
+
+        def keep() -> None:
+            self.message.show_message(messages.PARENT_KEPT.format(self.learning.keep_parent()))
+
+        self._attempt(keep)
 
     def _switch(self, action: Callable[[], str], text: Callable[[str], str]) -> None:
         def switch() -> None:
