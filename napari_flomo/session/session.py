@@ -88,13 +88,7 @@ class Session:
         return tuple(self._images.values())
 
     def image(self, key: str) -> OpenImage:
-        """Return an open image.
-
-        Raises
-        ------
-        FlomoError
-            If it is not open.
-        """
+        """Return an open image; raise `FlomoError` if it is not open."""
         try:
             return self._images[key]
         except KeyError:

@@ -291,6 +291,15 @@ def test_remembered_choices(bench: Any, reviewed: Any, data_home: Path) -> None:
     assert "cine" not in kept
 
 
+def test_no_panel_is_cut_off_at_its_sides(bench: Any, reviewed: Any) -> None:
+    bench.viewer.window.resize(1280, 720)
+    learn = bench.segment.open("Learn")
+    for panel in (bench.review, learn):
+        (scroll,) = panel.findChildren(QtWidgets.QScrollArea)
+        needed = scroll.widget().minimumSizeHint
+        bench.qtbot.waitUntil(lambda s=scroll, n=needed: s.viewport().width() >= n().width())
+
+
 CONTROLS = (
     QtWidgets.QAbstractButton,
     QtWidgets.QAbstractSpinBox,
