@@ -19,10 +19,10 @@ STDERR_LINES = 60
 
 
 class Process(Protocol):
-    """A running child, as a `Worker` uses it. All methods return at once."""
+    """A running child, as a `Worker` uses it. No method blocks."""
 
     def send(self, line: str) -> None:
-        """Write one line (without its end) to the child's stdin; `OSError` if it is gone."""
+        """Write one line (without its end) to the child's stdin; `OSError` if it has ended."""
 
     def close(self) -> None:
         """Close the child's stdin; it ends by itself."""
@@ -43,19 +43,14 @@ the call on to that thread."""
 def python_spawner(
     executable: str | os.PathLike[str] | None = None, arguments: Sequence[str] | None = None
 ) -> Spawn:
-    """Return a function that starts child processes of a Python.
+    """Return the ``spawn`` of a `Worker` that runs in a Python.
 
     Parameters
     ----------
     executable
         The Python, with the dependencies of this package installed; this one by default.
     arguments
-        What to run in it; by default the worker of this package.
-
-    Returns
-    -------
-    callable
-        The ``spawn`` of a `Worker`.
+        Command line for it; by default the worker of this package.
     """
     program = os.fspath(executable or sys.executable)
     # -P: a torch.py in the folder where the viewer was started must not be imported.

@@ -22,8 +22,8 @@ from typing import IO, Any
 from napari_flomo.errors import Cancelled, FlomoError, Problem, describe
 from napari_flomo.files import atomic_write
 from napari_flomo.jobs.child import environment
-from napari_flomo.jobs.identity import started_at
 from napari_flomo.jobs.job import Job, State
+from napari_flomo.jobs.process_start import started_at
 from napari_flomo.jobs.protocol import (
     from_line,
     problem_message,
@@ -75,7 +75,7 @@ class StatusWriter:
             self._write("progress", **progress_message(progress))
 
     def cancelled(self) -> bool:
-        """Return True if somebody asked the work to stop."""
+        """Return True if a stop was requested."""
         return (self.folder / CANCEL).exists()
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -134,13 +134,13 @@ def start(
     arguments
         A command that uses `StatusWriter`, such as ``("finetune", "--out", ...)``.
     folder
-        Where it works: the same folder that the command is given.
+        Folder of the work, the same as in the command.
     executable
         The Python to run it; this one by default.
     program
-        What that Python runs, before the arguments; this package by default.
+        Arguments of that Python before the command; this package by default.
     job
-        A new job to report to; one is created by default.
+        A new job to report to; created by default.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def start(
 
 
 def attach(folder: Path, job: Job | None = None) -> Job | None:
-    """Follow the work in a folder, whoever started it: running, ended, or interrupted.
+    """Follow the work in a folder, whether running, ended or interrupted.
 
     Returns
     -------
@@ -225,10 +225,10 @@ def _cancel(folder: Path) -> None:
 
 
 def _read_until_end(job: Job, folder: Path, begin: int) -> None:
-    """Report what the process writes, until it ends; in a thread of its own."""
+    """Report what the process writes, until it ends; runs in a thread."""
     position, rest, last, cancelled_at = begin, b"", None, 0.0
     while True:
-        alive = running(folder)  # asked before reading, so that nothing it wrote is missed
+        alive = running(folder)  # before reading, so that nothing is missed
         new = _read(folder / PROGRESS, position)
         position += len(new)
         *lines, rest = (rest + new).split(b"\n")

@@ -47,7 +47,7 @@ class Job:
     """A task in another process: its state, progress and result.
 
     Callbacks are called **from another thread**, in order, one at a time. A host with widgets
-    passes them on to its own thread (in Qt: with a queued signal) and returns at once.
+    passes them on to its own thread (in Qt: with a queued signal) and returns immediately.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Job:
         return self._cancelling
 
     def cancel(self) -> None:
-        """Request a stop and return at once; the job is `State.CANCELLED` within a second.
+        """Request a stop without waiting; the job is `State.CANCELLED` within a second.
 
         The process is asked first, so that it stays warm, and killed if it does not answer in
         time. Does nothing if the job has ended.
@@ -150,7 +150,7 @@ class Job:
                 return
         callback(self)
 
-    # The rest is for whoever runs the job.
+    # The rest is for the runner of the job.
 
     def _start(self, number: int, send_cancel: Callable[[Job], None]) -> None:
         self.id, self._send_cancel = number, send_cancel
@@ -178,7 +178,7 @@ class Job:
         return (now - began) / (progress.done - first) * max(progress.total - progress.done, 0)
 
     def _end(self, state: State, result: Any = None, problem: Problem | None = None) -> None:
-        """End the job, wake whoever waits, and call the callbacks."""
+        """End the job, wake waiting threads, and call the callbacks."""
         with self._changed:
             self._state, self._result, self._problem = state, result, problem
             callbacks, self._end_callbacks = self._end_callbacks, []

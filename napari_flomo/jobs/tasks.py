@@ -1,4 +1,4 @@
-"""The tasks that a worker can do, by name; runs in the child process."""
+"""The tasks of a worker, by name; runs in the child process."""
 
 from __future__ import annotations
 
@@ -16,33 +16,25 @@ if TYPE_CHECKING:
     from napari_flomo.segmentation import Segmenter
 
 WARM_MODELS = 2
-"""Networks kept in memory: the current one, and the one it is compared with."""
+"""Models kept in memory: the current one, and one to compare with."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a task gets beside its arguments.
-
-    Attributes
-    ----------
-    folder
-        For arrays in and out; the host removes it.
-    progress
-        Called with the progress.
-    cancelled
-        Whether the task should raise `Cancelled`; to be called several times a second.
-    """
+    """Folder and callbacks of a task."""
 
     folder: Path
+    """For arrays in and out; removed by the host."""
     progress: ProgressCallback
     cancelled: Callable[[], bool]
+    """Whether the task should raise `Cancelled`; to be called several times a second."""
 
 
 Task = Callable[[Mapping[str, Any], Context], Mapping[str, Any]]
 
 
 class WarmModels:
-    """The segmenters that were used last, loaded and verified once."""
+    """A cache of the segmenters that were used last."""
 
     def __init__(self, limit: int = WARM_MODELS) -> None:
         self._limit = limit

@@ -80,15 +80,15 @@ class Worker:
             Arguments of the task, of plain JSON types.
         pack
             Called as ``pack(folder)`` before the task starts, to write arrays into the folder of
-            the job; what it returns is added to the arguments. Runs in another thread.
+            the job; returns further arguments. Runs in another thread.
         unpack
-            Called as ``unpack(folder, result)`` to read arrays from the folder; what it returns
-            becomes the result of the job. Runs in another thread.
+            Called as ``unpack(folder, result)`` to read arrays from the folder; returns the result
+            of the job. Runs in another thread.
 
         Returns
         -------
         Job
-            The job, started. Its folder is removed however it ends.
+            The started job. Its folder is removed when it ends.
 
         Raises
         ------
@@ -111,9 +111,9 @@ class Worker:
         return job
 
     def preload(self, model: str, device: str = "auto") -> None:
-        """Make an idle child import torch and load a model, so that the first job starts at once.
+        """Let an idle child import torch and load a model, so that the first job starts faster.
 
-        Returns at once and reports nothing: a problem with the model is reported when it is used.
+        Does not block. Problems with the model are reported when it is used.
         """
 
         def load() -> None:
@@ -137,9 +137,9 @@ class Worker:
             _later(self._cancel_grace, child.kill)
 
     def _begin(self, request: _Request) -> None:
-        """Pack, start a child if there is none, and send it the request; in a thread of its own."""
+        """Pack, start a child if there is none, and send it the request; runs in a thread."""
         try:
-            folder = request.make_folder()
+            folder = request.folder = Path(tempfile.mkdtemp(prefix="flomo-job-"))
             if request.pack is not None:
                 request.arguments.update(request.pack(folder) or {})
             message = {
@@ -190,9 +190,9 @@ class Worker:
         _later(self._cancel_grace, lambda: self._kill_unless_answered(request))
 
     def _send_cancel(self, request: _Request) -> None:
-        """Tell the child if its job was cancelled; doing so twice does no harm."""
+        """Notify the child if its job was cancelled; repeating this is harmless."""
         if request.job.cancelling and request.child is not None:
-            with suppress(OSError):  # the child is gone
+            with suppress(OSError):  # the child has ended
                 request.child.send({"cancel": request.job.id})
 
     def _kill_unless_answered(self, request: _Request) -> None:
@@ -265,7 +265,7 @@ class Worker:
             request.over = True
             if self._request is request:
                 self._request = None
-            if request.child is not None:  # do not keep images and results alive
+            if request.child is not None:  # free images and results
                 request.child.request = None
         _remove(request.folder)
         request.job._end(state, result, problem)
@@ -283,7 +283,7 @@ class Worker:
 
 
 class _Child:
-    """A child process; messages of an earlier child are told apart by this object."""
+    """A child process; the object identifies its messages."""
 
     process: Process | None = None
     request: _Request | None = None  # in progress
@@ -315,10 +315,6 @@ class _Request:
     child: _Child | None = None
     answered: bool = False
     over: bool = False
-
-    def make_folder(self) -> Path:
-        self.folder = Path(tempfile.mkdtemp(prefix="flomo-job-"))
-        return self.folder
 
 
 def _remove(folder: Path | None) -> None:

@@ -53,10 +53,10 @@ def _redirect_streams() -> tuple[IO[bytes], IO[bytes]]:
 
 def _find_fastest_engine() -> None:
     """Measure engines at a low priority."""
-    if sys.platform == "linux":  # only here a thread has a priority of its own
+    if sys.platform == "linux":  # only Linux has priorities of threads
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), TUNING_NICENESS)
-    with suppress(Exception):  # nobody asked for it
+    with suppress(Exception):  # optional
         tasks.find_fastest_engine()
 
 
@@ -124,7 +124,7 @@ class _Server:
         except Cancelled:
             self._send(number, "cancelled")
         except BrokenPipeError:
-            pass  # the host is gone; `_read` notices
+            pass  # the host ended; `_read` notices
         except Exception as error:
             self._send(number, "failed", **problem_message(describe(error)))
         finally:

@@ -1,5 +1,8 @@
 """The state behind a viewer: open images, runs, review, preferences. No window, no torch.
 
+Texts that viewers show are in the module `messages`, and what they need to draw uncertainty maps in
+`uncertainty_maps`; use both by attribute, as in ``messages.DISCLAIMER``.
+
 Examples
 --------
 >>> session = Session()  # doctest: +SKIP
@@ -10,7 +13,6 @@ Examples
 
 from __future__ import annotations
 
-from napari_flomo.corrections import identity
 from napari_flomo.jobs import (
     Busy,
     JobFailed,
@@ -22,9 +24,7 @@ from napari_flomo.jobs import (
     python_spawner,
 )
 from napari_flomo.session import messages, uncertainty_maps
-from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.correction_writer import CorrectionWriter
-from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import (
     AutosaveChanged,
     CorrectionKept,
@@ -37,30 +37,16 @@ from napari_flomo.session.events import (
     LocksChanged,
     ReviewChanged,
     RunCancelled,
+    RunEvent,
     RunFailed,
     RunFinished,
     RunProgressed,
     RunStarted,
 )
 from napari_flomo.session.image_state import OpenImage
-from napari_flomo.session.merging import merge, merge_maps
 from napari_flomo.session.messages import (
-    DEVICES,
-    DISCLAIMER,
-    MIRRORED_TIP,
-    MIRRORED_TITLE,
-    PARTIAL_MEASURES,
-    REVIEW_COLUMNS,
-    SCOPES,
     Choice,
     Message,
-    card_text,
-    layout_text,
-    model_title,
-    progress_text,
-    proposed_name,
-    review_row,
-    slice_axis_choices,
 )
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
@@ -69,26 +55,15 @@ from napari_flomo.session.review import Review, SliceIndex, SliceState
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
 from napari_flomo.session.session import Session
-from napari_flomo.session.uncertainty_maps import THRESHOLD
 from napari_flomo.session.viewer import ViewerAdapter
 
 __all__ = [
-    "DEVICES",
-    "DISCLAIMER",
-    "MIRRORED_TIP",
-    "MIRRORED_TITLE",
-    "PARTIAL_MEASURES",
-    "REVIEW_COLUMNS",
-    "SCOPES",
-    "THRESHOLD",
-    "Autosave",
     "AutosaveChanged",
     "Busy",
     "Choice",
     "CorrectionKept",
     "CorrectionWriter",
     "EarlierFound",
-    "EarlierLabels",
     "Event",
     "ImageAdded",
     "ImageRemoved",
@@ -106,6 +81,7 @@ __all__ = [
     "ReviewChanged",
     "Run",
     "RunCancelled",
+    "RunEvent",
     "RunFailed",
     "RunFinished",
     "RunProgressed",
@@ -118,18 +94,8 @@ __all__ = [
     "State",
     "ViewerAdapter",
     "Worker",
-    "card_text",
-    "identity",
-    "layout_text",
-    "merge",
-    "merge_maps",
     "messages",
-    "model_title",
     "note_of",
-    "progress_text",
-    "proposed_name",
     "python_spawner",
-    "review_row",
-    "slice_axis_choices",
     "uncertainty_maps",
 ]

@@ -10,13 +10,7 @@ PAUSE_SECONDS = 60.0
 
 
 class ActivityTimer:
-    """Add up the time between the actions of a person.
-
-    Parameters
-    ----------
-    clock
-        Returns seconds of a monotonic clock.
-    """
+    """Add up the time between the actions of a person; ``clock`` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Write every stroke into a journal on disk, in a thread of its own."""
+"""Write every stroke to a journal on disk in a background thread."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ OnProblem = Callable[[str | None], None]
 class Autosave:
     """The journal of one image, written by a background thread, in order.
 
-    The journal is created with the first stroke, so looking at an image leaves nothing on disk.
-    All ``record_*`` methods return at once; `flush` waits until everything is written.
+    The journal is created with the first stroke, so viewing an image leaves nothing on disk. No
+    ``record_*`` method blocks; `flush` waits until everything is written.
 
     Parameters
     ----------
     make
         Creates or opens the journal; called in the thread.
     on_problem
-        Called from the thread with one sentence when strokes cannot be written, and with None when
-        they can again.
+        Called from the thread with one sentence when strokes cannot be written, later with None.
     """
 
     def __init__(self, make: Callable[[], Journal], on_problem: OnProblem) -> None:

@@ -1,4 +1,4 @@
-"""Write accepted slices into the store of corrections, in a thread of its own."""
+"""Write accepted slices to the store of corrections in a background thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from napari_flomo.corrections import CorrectionStore, default_store
 from napari_flomo.errors import FlomoError
-from napari_flomo.session.corrections_sync import ReviewSnapshot, find_earlier
+from napari_flomo.session import corrections_sync
+from napari_flomo.session.corrections_sync import ReviewSnapshot
 from napari_flomo.session.earlier_labels import EarlierLabels
 from napari_flomo.session.events import CorrectionKept
 from napari_flomo.session.image_state import OpenImage
@@ -29,21 +30,21 @@ CLOSE_SECONDS = 10.0
 
 
 class CorrectionWriter:
-    """Writes what a person accepts into a `CorrectionStore`, in a thread of its own.
+    """Writes accepted slices to a `CorrectionStore` in a background thread.
 
     Every accepted or reopened slice leads to a revision; changes of one image in quick succession
-    become one. The thread starts with the first of them.
+    become one. The thread starts with the first change.
 
     Parameters
     ----------
     folder
-        Asked for the store; the user's own by default. It is made when there is something to keep.
+        Returns the folder of the store; created with the first revision.
     reader
-        Asked for the alias of the person.
+        Returns the alias of the person.
     wanted
-        Asked whether anything is to be kept at all.
+        Returns False to store nothing.
     software
-        Versions of the programs around us: ``{"napari": "0.9.2"}``.
+        Versions of the viewer: ``{"napari": "0.9.2"}``.
     settle_seconds, retry_seconds
         See `SETTLE_SECONDS` and `RETRY_SECONDS`.
     """
@@ -73,17 +74,11 @@ class CorrectionWriter:
         self._closing = False
 
     def listen(self, listener: Callable[[CorrectionKept], None]) -> None:
-        """Call ``listener(kept)``, from the thread, whenever something was written or was not."""
+        """Call ``listener(kept)``, from the thread, after every write or failure."""
         self._listeners.add(listener)
 
     def keep(self, image: OpenImage) -> None:
-        """Write what is accepted of an image, soon; returns at once.
-
-        Raises
-        ------
-        FlomoError
-            If the image was not segmented.
-        """
+        """Write the accepted slices of an image soon; does not block."""
         if not self._wanted():
             return
         snapshot = ReviewSnapshot.of(image)
@@ -96,17 +91,17 @@ class CorrectionWriter:
                 self._thread.start()
             self._changed.notify_all()
 
-    def look_for_earlier(
+    def find_earlier(
         self, image: OpenImage, found: Callable[[EarlierLabels | FlomoError], None]
     ) -> None:
-        """Look, in a thread, for what the person accepted of an image on an earlier day.
+        """Search, in a thread, for slices of an image that were accepted on an earlier day.
 
-        ``found`` is called from the thread, only if there is something or the store cannot be read.
+        ``found`` is called from the thread, only if there are any or the store cannot be read.
         """
 
         def work() -> None:
             try:
-                earlier = find_earlier(image, self._folder(), self._reader())
+                earlier = corrections_sync.find_earlier(image, self._folder(), self._reader())
             except FlomoError as error:
                 found(error)
             else:
@@ -117,7 +112,7 @@ class CorrectionWriter:
 
     @property
     def waiting(self) -> int:
-        """Number of images of which something is not written yet."""
+        """Number of images that are not written yet."""
         with self._changed:
             return len(self._waiting)
 
@@ -127,7 +122,7 @@ class CorrectionWriter:
             return self._changed.wait_for(lambda: not self._waiting, timeout)
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
-        """Write what is left, once more if it failed before; return True if all is written."""
+        """Write the rest, retrying failures once; return True if all is written."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -157,14 +152,14 @@ class CorrectionWriter:
                 return
 
     def _attempt(self, key: str, snapshot: ReviewSnapshot) -> bool:
-        """Write one snapshot and report how that went; return True if it was written."""
+        """Write one snapshot and report the result; return True if it was written."""
         problem = None
         try:
             self._slices[key] = self._write(key, snapshot)
         except FlomoError as error:
             problem = str(error)
-        except Exception as error:  # the thread must live on, and the person must know
-            _LOG.exception("A correction could not be kept")
+        except Exception as error:  # the thread must continue, and the user must know
+            _LOG.exception("A correction could not be stored")
             problem = f"unexpected {type(error).__name__}; the log has the details."
         with self._changed:
             if problem is None and self._waiting.get(key) is snapshot:
@@ -184,5 +179,5 @@ class CorrectionWriter:
             return 0
         store.add(correction)
         self._counted[key] = snapshot.seconds
-        _LOG.debug("A correction was kept in %.2f s", time.monotonic() - began)
+        _LOG.debug("A correction was stored in %.2f s", time.monotonic() - began)
         return len(tuple(correction.seen))

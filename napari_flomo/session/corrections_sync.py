@@ -1,4 +1,4 @@
-"""Bring accepted slices together with what the store of corrections holds already."""
+"""Combine accepted slices with earlier ones in the store of corrections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference, Record
-from napari_flomo.errors import FlomoError
 from napari_flomo.session.earlier_labels import EarlierLabels, with_slices
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.volumes import Volume
@@ -25,24 +24,10 @@ _PATIENT = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class ReviewSnapshot:
-    """Accepted slices of an image, with the labels as they are now.
+    """Accepted slices of an image, with a copy of its labels.
 
-    Attributes
-    ----------
-    image
-        Where image, hash and what the network proposed come from; none of these is painted on.
-    labels
-        A copy of the corrected labels.
-    proposed
-        What the network found.
-    card
-        Of the model that found it.
-    accepted
-        Slices that the person accepted in this session, with these very labels.
-    reopened
-        Slices that were reopened in this session.
-    seconds
-        Time that the person spent in this session.
+    ``accepted`` and ``reopened`` are the slices of this session, and ``seconds`` the time that the
+    person spent in it. Of ``image`` only the volume and the hash are used, which do not change.
     """
 
     image: OpenImage
@@ -57,18 +42,15 @@ class ReviewSnapshot:
     def of(cls, image: OpenImage) -> ReviewSnapshot:
         """Take a snapshot of an image; copies the labels, which takes a few milliseconds.
 
-        Raises
-        ------
-        FlomoError
-            If the image was not segmented.
+        Raises `FlomoError` if the image was not segmented.
         """
-        if image.segmentation is None or image.labels is None:
-            raise FlomoError("This image has no labels yet; segment it first.")
+        segmentation = image.require_segmentation()
+        assert image.labels is not None
         return cls(
             image,
             image.labels.with_data(image.labels.data.copy(), axes=image.labels.axes),
-            image.segmentation.labels,
-            image.segmentation.card,
+            segmentation.labels,
+            segmentation.card,
             frozenset(image.confirmed),
             frozenset(image.reopened),
             image.activity.seconds,
@@ -90,23 +72,9 @@ class ReviewSnapshot:
 
         Only accepted slices count as seen. Slices that the same reader accepted on an earlier day
         stay accepted, with the labels of that day, unless they were accepted or reopened since:
-        today's labels of those slices may be the network's, which were not looked at.
-
-        Parameters
-        ----------
-        store
-            Where it will go.
-        reader
-            Alias of the person.
-        software
-            Versions of the program around us.
-        seconds
-            Time to be added to that of earlier revisions; by default all of this session.
-
-        Raises
-        ------
-        FlomoError
-            If what the store knows of the image cannot be read.
+        today's labels of those slices may be the network's, which were not reviewed.
+        ``seconds`` are added to those of earlier revisions; by default all of this session. Raises
+        `FlomoError` if earlier corrections of the image cannot be read.
         """
         image_hash = self.image.hash
         known = _known(store, image_hash, reader, self.structures)
@@ -144,10 +112,7 @@ class ReviewSnapshot:
 def find_earlier(image: OpenImage, folder: Path, reader: str) -> EarlierLabels | None:
     """Return slices of an image that a reader accepted, from a store; takes a moment.
 
-    Raises
-    ------
-    FlomoError
-        If there is a store that cannot be read.
+    Raises `FlomoError` if there is a store that cannot be read.
     """
     if image.segmentation is None or not folder.is_dir():
         return None

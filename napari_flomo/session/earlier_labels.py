@@ -14,14 +14,9 @@ from napari_flomo.volumes import Volume
 
 @dataclass(frozen=True, eq=False)
 class EarlierLabels:
-    """What a reader accepted of an image on an earlier day.
+    """Slices that a reader accepted on an earlier day, and their labels on the grid of the image.
 
-    Attributes
-    ----------
-    slices
-        The slices.
-    labels
-        On the grid of the image; only those slices are valid.
+    Only these slices of the labels are valid.
     """
 
     slices: frozenset[SliceIndex]

@@ -35,8 +35,10 @@ def edit(
     FlomoError
         If the image was not segmented.
     """
-    if image.labels is None or image.counts is None or image.review is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
+    image.require_segmentation()
+    assert image.labels is not None
+    assert image.counts is not None
+    assert image.review is not None
     if image.autosave is None:
         before = image.labels.data.copy()
         before.ravel()[indices] = old
@@ -55,13 +57,11 @@ def edit(
 def replace_labels(image: OpenImage, labels: NDArray[Any]) -> None:
     """Replace all labels of an image, count them and record the difference.
 
-    Raises
-    ------
-    FlomoError
-        If they are no integers or not on the grid, or there are none yet.
+    Raises `FlomoError` if they are no integers or not on the grid, or there are none yet.
     """
-    if image.labels is None or image.counts is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
+    image.require_segmentation()
+    assert image.labels is not None
+    assert image.counts is not None
     before = image.labels.data
     if np.shape(labels) != before.shape:
         raise FlomoError(
@@ -90,16 +90,9 @@ def record_difference(image: OpenImage, before: NDArray[np.integer]) -> None:
 def begin_autosave(
     image: OpenImage, before: NDArray[np.integer], on_problem: OnProblem
 ) -> Autosave:
-    """Return the autosave of an image with a new journal, which is created at the first record.
+    """Return the autosave of a segmented image; its journal is created at the first record.
 
-    Parameters
-    ----------
-    image
-        A segmented image.
-    before
-        Its labels before the first stroke; the journal keeps this array.
-    on_problem
-        See `Autosave`.
+    ``before`` are the labels before the first stroke; the journal keeps this array.
     """
     assert image.labels is not None
     volume = image.volume

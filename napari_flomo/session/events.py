@@ -1,4 +1,4 @@
-"""What a session tells its observers."""
+"""Events that a session sends to its observers."""
 
 from __future__ import annotations
 
@@ -12,121 +12,108 @@ if TYPE_CHECKING:
     from napari_flomo.session.runs import Run
 
 
-@dataclass(frozen=True)
 class Event:
-    """Something changed."""
+    """A change in a session."""
 
 
 @dataclass(frozen=True)
-class ImageAdded(Event):
+class ImageEvent(Event):
+    """A change of the image with a key."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class RunEvent(Event):
+    """A change of a run. ``run.key`` is its image; None for a download."""
+
+    run: Run
+
+
+class ImageAdded(ImageEvent):
     """An image was opened."""
 
-    key: str
 
-
-@dataclass(frozen=True)
-class ImageRemoved(Event):
+class ImageRemoved(ImageEvent):
     """An image was closed; a run on it is dropped."""
 
-    key: str
-
 
 @dataclass(frozen=True)
-class ImageRenamed(Event):
-    """An image is called otherwise now."""
+class ImageRenamed(ImageEvent):
+    """An image was renamed."""
 
-    key: str
     name: str
 
 
-@dataclass(frozen=True)
-class RunStarted(Event):
-    """Work began. ``run.key`` is the image; None for a download or a look at the devices."""
-
-    run: Run
+class RunStarted(RunEvent):
+    """A run started."""
 
 
 @dataclass(frozen=True)
-class RunProgressed(Event):
-    """Work went on."""
+class RunProgressed(RunEvent):
+    """A run reported progress."""
 
-    run: Run
     progress: Progress
 
 
-@dataclass(frozen=True)
-class RunFinished(Event):
+class RunFinished(RunEvent):
     """A run is done. After a segmentation the image has new labels, uncertainty maps and review."""
 
-    run: Run
-
 
 @dataclass(frozen=True)
-class RunFailed(Event):
-    """Work failed; the images are as they were."""
+class RunFailed(RunEvent):
+    """A run failed; the images are unchanged."""
 
-    run: Run
     problem: Problem
 
 
-@dataclass(frozen=True)
-class RunCancelled(Event):
-    """Work was cancelled, or its image was closed; the images are as they were."""
-
-    run: Run
+class RunCancelled(RunEvent):
+    """A run was cancelled, or its image was closed; the images are unchanged."""
 
 
 @dataclass(frozen=True)
-class LabelsChanged(Event):
+class LabelsChanged(ImageEvent):
     """Labels of one slice (or, with ``frame`` None, of the image) changed; measures follow."""
 
-    key: str
     frame: int | None = None
     slice: int | None = None
 
 
 @dataclass(frozen=True)
-class LocksChanged(Event):
-    """Other labels are finished now."""
+class LocksChanged(ImageEvent):
+    """A label was locked or unlocked."""
 
-    key: str
     locked: frozenset[int]
 
 
-@dataclass(frozen=True)
-class ReviewChanged(Event):
-    """The review is elsewhere, or a slice has another state."""
-
-    key: str
+class ReviewChanged(ImageEvent):
+    """The current slice of the review or the state of a slice changed."""
 
 
 @dataclass(frozen=True)
-class CorrectionKept(Event):
-    """Accepted slices of an image were written to the store of corrections, or were not.
+class CorrectionKept(ImageEvent):
+    """Accepted slices of an image were written to the store of corrections, or could not be.
 
-    ``problem`` is one sentence while they cannot be written; they are tried again.
+    ``problem`` is one sentence while they cannot be written; the write is retried.
     """
 
-    key: str
     slices: int
     problem: str | None = None
 
 
 @dataclass(frozen=True)
-class AutosaveChanged(Event):
+class AutosaveChanged(ImageEvent):
     """Strokes cannot be written to the disk (``problem`` says why), or can be again (None)."""
 
-    key: str
     problem: str | None
 
 
 @dataclass(frozen=True)
-class EarlierFound(Event):
-    """Slices were accepted on an earlier day whose labels are others now, see `Session.recall`.
+class EarlierFound(ImageEvent):
+    """Slices that were accepted on an earlier day differ from the labels, see `Session.recall`.
 
-    ``problem`` is one sentence when the store of corrections cannot be read; then there is nothing.
+    If the store of corrections cannot be read, ``earlier`` is None and ``problem`` is one sentence.
     """
 
-    key: str
     earlier: EarlierLabels | None
     problem: str | None = None

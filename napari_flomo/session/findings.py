@@ -1,4 +1,4 @@
-"""What the labels of an image mean, and what a user must know of them."""
+"""Measures of the heart, and remarks about an image and its labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari_flomo.session.image_state import OpenImage
 
 
 def heart_of(image: OpenImage) -> HeartMeasures | None:
-    """Measure the labels of an image as they are now; see `Session.measures`."""
+    """Measure the current labels of an image; see `Session.measures`."""
     if image.segmentation is None or image.counts is None:
         return None
     codes = HeartCodes.of(image.segmentation.card.labels)
@@ -22,10 +22,7 @@ def heart_of(image: OpenImage) -> HeartMeasures | None:
 
 
 def remarks_of(image: OpenImage) -> tuple[str, ...]:
-    """Return remarks about an image and its labels, a sentence each.
-
-    They are what its reader had to decide, and what is implausible about the segmentation.
-    """
+    """Return notes of the reader of an image, and what is implausible about its segmentation."""
     if image.segmentation is None:
         return image.volume.notes
     done = np.isfinite(image.segmentation.slice_scores)

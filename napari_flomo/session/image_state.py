@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import identity
+from napari_flomo.errors import FlomoError
 from napari_flomo.measures import VoxelCounts
 from napari_flomo.session.activity import ActivityTimer
 from napari_flomo.session.autosave import Autosave
@@ -21,44 +22,43 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class OpenImage:
-    """What a session knows of one image. Changed by the session; others read.
+    """The state of one image; only the session changes it.
 
     Attributes
     ----------
     key
-        Never used again for another image.
+        Unique in the session, never reused.
     name
-        What the user calls it.
+        Name on the screen.
     volume
         The image itself.
     segmentation
-        What the network said, all runs merged, without any correction; None before the first run.
+        Merged results of all runs, without corrections; None before the first run.
     labels
-        What the user sees and paints on: corrected labels on the grid of the volume, without
-        channels. A viewer may paint into this very array, and then reports it to `Session.edit`.
+        Corrected labels on the grid of the volume, without channels. A viewer may paint into this
+        array and then calls `Session.edit`.
     locked
-        Codes of finished labels.
+        Codes of locked labels.
     review
-        The walk through the slices; None before the first run.
+        Review of the slices; None before the first run.
     counts
         Voxels of each label in each slice; None before the first run.
     confirmed
-        Slices that were accepted with the labels as they are now. A slice that is accepted because
-        it was on an earlier day is not among them.
+        Slices that were accepted with their current labels in this session.
     reopened
-        Slices whose acceptance was taken back.
+        Slices that were reopened in this session.
     activity
-        How long the person worked on it.
+        Time that the person spent on the image.
     kept
-        What became of the accepted slices at last; None before the first of them.
+        Result of the last write to the store of corrections; None before the first.
     autosave
-        Records every change on disk; None while nothing is unsaved.
+        Writes every change to disk; None while nothing is unsaved.
     model
-        What the last run was asked to segment with, a name or a folder; empty if unknown.
+        Name or folder of the model of the last run; empty if unknown.
     earlier
         Labels of an earlier day, while they are offered.
     recalled
-        Whether labels of an earlier day were looked for.
+        Whether labels of an earlier day were searched for.
     """
 
     key: str
@@ -77,6 +77,12 @@ class OpenImage:
     model: str = ""
     earlier: EarlierLabels | None = None
     recalled: bool = False
+
+    def require_segmentation(self) -> Segmentation:
+        """Return the segmentation; raise `FlomoError` before the first run."""
+        if self.segmentation is None:
+            raise FlomoError("This image has no labels yet; segment it first.")
+        return self.segmentation
 
     def end_autosave(self, *, saved: bool) -> None:
         """Remove the journal if the labels were saved, else leave it to be offered."""

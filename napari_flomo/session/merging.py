@@ -30,12 +30,8 @@ def card_of(model: str) -> ModelCard | None:
 def check_labels_agree(image: OpenImage, scope: Scope, card: ModelCard | None) -> None:
     """Raise if a run would mix labels of two models whose codes mean different things.
 
-    Checked before the run where the card is known, and again before its result is merged.
-
-    Raises
-    ------
-    FlomoError
-        If some labels are kept, because the scope is a part or labels are locked.
+    Some labels are kept if the scope is a part of the image or labels are locked. Checked before
+    the run if the card is known, and again before its result is merged.
     """
     if image.segmentation is None or card is None:
         return
@@ -56,19 +52,9 @@ def check_labels_agree(image: OpenImage, scope: Scope, card: ModelCard | None) -
 
 @dataclass(frozen=True, eq=False)
 class MergedResult:
-    """An image with the result of a run: made by `merge_result`, put in place by `put_result`.
+    """The result of a run, merged with an image; `put_result` applies it.
 
-    Attributes
-    ----------
-    segmentation
-        What the network found so far.
-    scope
-        What part is new.
-    labels, counts
-        What the user will see, and how much of it; None for a run that brings uncertainty maps
-        only.
-    basis
-        The segmentation, a copy of the labels, and the locks that it was made from.
+    Labels and counts are None after a run that computes only uncertainty maps.
     """
 
     segmentation: Segmentation
@@ -76,9 +62,10 @@ class MergedResult:
     labels: Volume | None
     counts: VoxelCounts | None
     basis: tuple[Segmentation | None, NDArray[Any] | None, frozenset[int]]
+    """The segmentation, a copy of the labels, and the locks before the merge."""
 
     def is_of(self, image: OpenImage) -> bool:
-        """Return True if the image is still what it was made from; a few ms for a cine."""
+        """Return True if the image has not changed since the merge; a few ms for a cine."""
         segmentation, painted, locked = self.basis
         if image.segmentation is not segmentation or self.labels is None:
             return image.segmentation is segmentation
@@ -111,14 +98,9 @@ def merge_result(image: OpenImage, result: Segmentation, scope: Scope) -> Merged
 def merge_map_result(image: OpenImage, result: Segmentation, scope: Scope) -> MergedResult:
     """Merge the uncertainty maps of a result with those of an image; change nothing.
 
-    Raises
-    ------
-    FlomoError
-        If the image was segmented by another model.
+    Raises `FlomoError` if the image was segmented by another model.
     """
-    old = image.segmentation
-    if old is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
+    old = image.require_segmentation()
     if result.card.card_hash != old.card.card_hash:
         raise FlomoError(
             f"This model's uncertainty is not that of {old.card.name}, which segmented this image; "
@@ -129,10 +111,7 @@ def merge_map_result(image: OpenImage, result: Segmentation, scope: Scope) -> Me
 
 
 def put_result(image: OpenImage, new: MergedResult) -> bool:
-    """Put a merged result in its image; return False if the image was edited since the merge.
-
-    Then nothing is changed, and the result must be merged again.
-    """
+    """Apply a merged result; change nothing and return False if the image was edited meanwhile."""
     if not new.is_of(image):
         return False
     image.segmentation = new.segmentation
@@ -147,26 +126,23 @@ def put_result(image: OpenImage, new: MergedResult) -> bool:
 
 
 def merge(
-    existing: NDArray[np.integer] | None,
-    proposed: NDArray[np.integer],
+    existing: NDArray[Any] | None,
+    proposed: NDArray[Any],
     scope: Scope,
     locked: Collection[int] = (),
-) -> NDArray[np.integer]:
-    """Return the labels after a run: the proposal within the scope, what was there elsewhere.
-
-    A locked label is finished: it neither loses nor gains a voxel.
+) -> NDArray[Any]:
+    """Return labels or an uncertainty map after a run: new in the scope, unchanged elsewhere.
 
     Parameters
     ----------
     existing
-        Labels ``([frames,] slices, rows, columns)``; None where there are none yet, which is all
-        background. Not changed.
+        Array ``([frames,] slices, rows, columns)``, not changed; None stands for zeros.
     proposed
-        Labels of the network, the same shape.
+        Result of the run, of the same shape.
     scope
-        What was asked for.
+        Part of the image that was segmented.
     locked
-        Codes that the user called finished.
+        Codes of labels that neither lose nor gain a voxel.
 
     Returns
     -------
@@ -180,7 +156,11 @@ def merge(
     """
     if existing is None:
         existing = np.zeros_like(proposed)
-    _check_shapes(existing, proposed)
+    if existing.shape != proposed.shape:
+        raise FlomoError(
+            f"Labels of shape {proposed.shape} cannot be merged into labels of shape "
+            f"{existing.shape}; they belong to different images."
+        )
     result = existing.copy()
     for index in _indices_of(scope, existing.shape):
         before, after = existing[index], proposed[index]
@@ -188,31 +168,6 @@ def merge(
         for code in locked:  # few; several times quicker than numpy.isin
             finished |= (before == code) | (after == code)
         result[index] = np.where(finished, before, after) if locked else after
-    return result
-
-
-def merge_maps(
-    existing: NDArray[np.floating] | None, proposed: NDArray[np.floating], scope: Scope
-) -> NDArray[np.floating]:
-    """Like `merge`, for uncertainty maps ``([frames,] slices, rows, columns)``; 0 where none is."""
-    if existing is None:
-        existing = np.zeros_like(proposed)
-    _check_shapes(existing, proposed)
-    result = existing.copy()
-    for index in _indices_of(scope, existing.shape):
-        result[index] = proposed[index]
-    return result
-
-
-def merge_scores(
-    existing: NDArray[np.floating] | None, proposed: NDArray[np.floating], scope: Scope
-) -> NDArray[np.floating]:
-    """As `merge` for slice scores, ``(frames, slices)``; NaN where nothing was segmented."""
-    if existing is None:
-        existing = np.full_like(proposed, np.nan)
-    _check_shapes(existing, proposed)
-    inside = scope.mask(*proposed.shape)
-    result: NDArray[np.floating] = np.where(inside, proposed, existing)
     return result
 
 
@@ -224,24 +179,17 @@ def _indices_of(scope: Scope, shape: tuple[int, ...]) -> Iterator[tuple[int, ...
         yield (frame, number) if moving else (number,)
 
 
-def _check_shapes(existing: NDArray[Any], proposed: NDArray[Any]) -> None:
-    if existing.shape != proposed.shape:
-        raise FlomoError(
-            f"Labels of shape {proposed.shape} cannot be merged into labels of shape "
-            f"{existing.shape}; they belong to different images."
-        )
-
-
 def _merged(old: Segmentation | None, new: Segmentation, scope: Scope) -> Segmentation:
     """Return what the network found so far; the manifest is that of the last run."""
     if old is None:
         return new
     labels = merge(old.labels.data, new.labels.data, scope)
+    inside = scope.mask(*new.slice_scores.shape)
     return replace(
         new,
         labels=new.labels.with_data(labels, axes=new.labels.axes),
         uncertainty=_merged_maps(old, new, scope),
-        slice_scores=merge_scores(old.slice_scores, new.slice_scores, scope),
+        slice_scores=np.where(inside, new.slice_scores, old.slice_scores),
         scores=None,  # of the last run only
     )
 
@@ -250,7 +198,7 @@ def _merged_maps(old: Segmentation, new: Segmentation, scope: Scope) -> dict[str
     maps = {}
     for name, uncertainty in new.uncertainty.items():
         before = old.uncertainty.get(name)
-        data = merge_maps(None if before is None else before.data, uncertainty.data, scope)
+        data = merge(None if before is None else before.data, uncertainty.data, scope)
         maps[name] = uncertainty.with_data(data, axes=uncertainty.axes)
     return maps
 

@@ -49,18 +49,21 @@ MIRRORED_TIP = (
 SLICE_AXIS_PROMPT = "choose an axis"
 SLICE_AXIS_UNCLEAR = "not clear along which axis the slices lie: choose it below"
 
-NOT_OPEN = "This image is not open any more; open it again."
+NOT_OPEN = "This image is no longer open; open it again."
 NOTHING_TO_REVIEW = "There is nothing to review yet; segment an image first."
 ALL_ACCEPTED = "Every slice is accepted; save the labels to keep them."
 FIRST_IN_REVIEW = "This is the most uncertain slice."
 EARLIER_UNREADABLE = "What you accepted of this image earlier cannot be read: {}"
 CANCELLED = "Cancelled; nothing was changed."
+PROMOTED = "{} is used for segmentation from now on."
+PARENT_KEPT = "{} stays in use; the new model is listed under Models."
+ROLLED_BACK = "{} is in use again."
 PARTIAL_MEASURES = "Only a part is segmented, so these are too small"
 NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review brings them back."
 
 
 class Choice(NamedTuple):
-    """A button under a message: what it says, what it does and its tooltip."""
+    """A button under a message: title, action and tooltip."""
 
     title: str
     action: Callable[[], object]
@@ -74,7 +77,7 @@ class Message:
     Attributes
     ----------
     text
-        One sentence: what is the case, and what to do.
+        One sentence: what happened, and what to do.
     level
         ``"info"``, ``"warning"`` or ``"error"``.
     details
@@ -82,9 +85,9 @@ class Message:
     choices
         What the user can do about it.
     key
-        The image that it is about; None where it is about none.
+        The image that it is about, if any.
     kind
-        `Problem.kind` of the fault that is reported.
+        `Problem.kind` of a failure.
     """
 
     text: str
@@ -95,10 +98,15 @@ class Message:
     kind: str = ""
 
 
+def count_text(number: int, noun: str, one: str = "1") -> str:
+    """Return a number with a noun; ``one`` stands for the number 1."""
+    return f"{one} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def overwrite_text(overwritten: Overwritten, undo_hint: str) -> str:
     """Return the question before a run that would overwrite work of the user."""
     parts = [
-        f"{_count(number, 'slice')} that you {done}"
+        f"{count_text(number, 'slice', 'a')} that you {done}"
         for number, done in (
             (overwritten.corrected, "corrected"),
             (overwritten.accepted, "accepted"),
@@ -120,7 +128,7 @@ def problem_message(problem: Problem, on_cpu: Callable[[], object], key: str | N
 def earlier_message(count: int, key: str, bring_back: Callable[[], object]) -> Message:
     """Return the offer of labels that the user accepted on an earlier day."""
     tip = "Put your labels of these slices in place of the network's; one Undo removes them again"
-    text = f"You corrected {_count(count, 'slice')} of this image before."
+    text = f"You corrected {count_text(count, 'slice', 'a')} of this image before."
     return Message(text, choices=(Choice("Bring back", bring_back, tip),), key=key)
 
 
@@ -138,15 +146,7 @@ def locked_text(codes: frozenset[int], card: ModelCard | None) -> str:
 
 
 def review_row(review: Review, index: SliceIndex, moving: bool) -> tuple[str, ...]:
-    """Return the texts of a slice in the review table, for `REVIEW_COLUMNS`.
-
-    Parameters
-    ----------
-    review, index
-        The review, and a slice of it.
-    moving
-        Whether the image has frames.
-    """
+    """Return the texts of a slice for `REVIEW_COLUMNS`; ``moving`` if the image has frames."""
     name = str(index.slice + 1) + (f", frame {index.frame + 1}" if moving else "")
     edits = review.edits(index)
     return name, f"{review.score(index):.2f}", str(review.state(index)), str(edits or "")
@@ -155,34 +155,29 @@ def review_row(review: Review, index: SliceIndex, moving: bool) -> tuple[str, ..
 def kept_text(kept: CorrectionKept) -> str:
     """Return how many slices the store of corrections holds, or why it does not yet."""
     if kept.problem is not None:
-        return f"Not kept for learning yet: {kept.problem} It is tried again."
-    slices = "1 accepted slice is" if kept.slices == 1 else f"{kept.slices} accepted slices are"
-    return f"{slices} kept for learning."
+        return f"Not kept for learning yet: {kept.problem} Retrying."
+    verb = "is" if kept.slices == 1 else "are"
+    return f"{count_text(kept.slices, 'accepted slice')} {verb} kept for learning."
 
 
 def proposed_name(image_name: str) -> str:
-    """Return the name of the labels that the network found, before any correction."""
+    """Return the name of the labels of the network, before any correction."""
     return f"{image_name} as the network found it"
 
 
 def model_title(state: ModelState) -> str:
-    """Return how a list of models calls one of them."""
+    """Return the title of a model in a list."""
     return state.name if state.folder else f"{state.name} (will be downloaded)"
 
 
 def layout_text(layout: Volume, n_frames: int | None = None) -> str:
-    """Describe size and spacing of an image in one line.
+    """Describe size and spacing of an image in one line; its voxels are not read.
 
-    Parameters
-    ----------
-    layout
-        The image, or one frame of it; voxels are not read.
-    n_frames
-        Number of frames; None for an image without.
+    ``n_frames`` is None for an image without frames; ``layout`` may be one frame.
     """
-    parts = [] if n_frames is None else [_count(n_frames, "frame", one="1")]
+    parts = [] if n_frames is None else [count_text(n_frames, "frame")]
     if "slices" in layout.axes:
-        parts.append(_count(layout.n_slices, "slice", one="1"))
+        parts.append(count_text(layout.n_slices, "slice"))
     parts.append(f"{layout.length('rows')} × {layout.length('columns')} pixels")
     column, row, between = layout.geometry.spacing
     if layout.geometry.spacing_known:
@@ -193,10 +188,6 @@ def layout_text(layout: Volume, n_frames: int | None = None) -> str:
     if not layout.slice_axis_known:
         parts.append(SLICE_AXIS_UNCLEAR)
     return ", ".join(parts)
-
-
-def _count(number: int, noun: str, one: str = "a") -> str:
-    return f"{one} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def slice_axis_choices(volume: Volume) -> dict[str, str]:
@@ -247,20 +238,18 @@ def autosave_text(problem: str | None) -> str:
 
 
 def leftover_text(left: UnfinishedJournal, others: int = 0) -> str:
-    """Describe unsaved changes of an image, and on how many other images there are more."""
+    """Describe unsaved changes of an image, and count other images with such changes."""
     when = datetime.fromtimestamp(left.last_change).strftime("%d %B %Y, %H:%M")
-    one = left.strokes == 1
-    strokes = "1 unsaved change" if one else f"{left.strokes} unsaved changes"
+    strokes = count_text(left.strokes, "unsaved change")
     more = f" (and {others} more of other images)" if others else ""
     model = f" of labels by {left.model}" if left.model else ""
-    return f"{strokes}{model} of {when} {'was' if one else 'were'} not saved{more}."
+    return f"{strokes}{model} of {when} {'was' if left.strokes == 1 else 'were'} not saved{more}."
 
 
 def restored_text(found: Replay) -> str:
     """Return the message that unsaved changes were restored."""
-    strokes = "1 change" if found.strokes == 1 else f"{found.strokes} changes"
     lost = f" {found.lost}" if found.lost else ""
-    return f"Restored {strokes}.{lost}"
+    return f"Restored {count_text(found.strokes, 'change')}.{lost}"
 
 
 def agreement_text(card: ModelCard) -> str:

@@ -14,15 +14,7 @@ from napari_flomo.session.scope import Scope
 
 @dataclass(frozen=True)
 class Overwritten:
-    """How many slices of a person a run would overwrite.
-
-    Attributes
-    ----------
-    corrected
-        Slices whose labels differ from what the network proposed.
-    accepted
-        Slices that were accepted as the network proposed them.
-    """
+    """Numbers of slices that a run would overwrite: corrected, and only accepted ones."""
 
     corrected: int = 0
     accepted: int = 0

@@ -55,10 +55,10 @@ class _Remembered:
 class Preferences:
     """Model, device, views, contrast of each model and progress of each review.
 
-    Kept as JSON in the user's data folder. Every change is written at once, whole or not at all.
-    No names of images and nothing about a patient: a model given by folder is not remembered, and
-    an image is known by its hash only. The only paths are those of the data that a model rehearses
-    and is judged on, which the user chose.
+    Saved as JSON in the user's data folder; every change is written immediately and atomically.
+    The file has no names of images and nothing about a patient: a model given by folder is not
+    saved, and an image is identified by its hash. The only paths are those of replay and reference
+    data, which the user chose.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Preferences:
 
     @property
     def replay(self) -> str:
-        """Folder of the data that a model rehearses while it learns; empty for none."""
+        """Folder of replay data for fine-tuning; empty for none."""
         return self._content.replay
 
     @replay.setter
@@ -147,7 +147,7 @@ class Preferences:
 
     @property
     def reference(self) -> str:
-        """Folder of the data that a new model is judged on; empty for what comes with it."""
+        """Folder of reference data for the gate; empty for those packaged with the model."""
         return self._content.reference
 
     @reference.setter
@@ -169,7 +169,7 @@ class Preferences:
         contrast = _as_contrast([low, high])
         if contrast is None:
             raise FlomoError(
-                f"{low:g} to {high:g} is no contrast; give two percentiles, low first."
+                f"{low:g} to {high:g} is not a valid contrast; give two percentiles, low first."
             )
         if _is_name(model):
             self._change(contrasts={**self._content.contrasts, model: list(contrast)})
@@ -218,7 +218,7 @@ class Preferences:
 
 
 def _is_name(model: str) -> bool:
-    """Tell a name from a folder; only repositories of the Hub have a slash in their name."""
+    """Return True for a name, not a folder; only names on the Hub have a slash."""
     return model.startswith("hf:") or not set(model) & set("/\\~")
 
 

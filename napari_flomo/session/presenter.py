@@ -1,4 +1,4 @@
-"""What happens in every viewer: requests of the user and events of the session, decided once."""
+"""Handle requests of the user and events of the session in the same way in every viewer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from napari_flomo.session.viewer import ViewerAdapter
 
 
 class Presenter:
-    """Stands between a session and a viewer.
+    """Connects a session with a viewer: asks, starts runs, shows results and messages.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Presenter:
         self._viewer = viewer
         self._preferences = preferences
         self._retry: Callable[[], object] = lambda: None
-        self._wanted: dict[str, str] = {}  # the map that was asked for last, by image
+        self._wanted: dict[str, str] = {}  # the map that was requested last, by image
         session.subscribe(self._on_event)
 
     # Runs
@@ -95,12 +95,12 @@ class Presenter:
             start()
 
     def compute_map(self, key: str | None, name: str, device: str, chosen_model: str = "") -> Run:
-        """Start to compute an uncertainty map; labels and review stay as they are.
+        """Start to compute an uncertainty map; labels and review do not change.
 
         Parameters
         ----------
         key
-            The image; None is refused.
+            The image; None raises an error.
         name
             Of the map.
         device
@@ -128,15 +128,15 @@ class Presenter:
     # Review
 
     def next(self, key: str | None) -> SliceIndex | None:
-        """Go to the next uncertain slice; return it, None if all are accepted."""
+        """Go to the next uncertain slice and return it; None if all are accepted."""
         return self._go(key, self._session.next_slice, messages.ALL_ACCEPTED)
 
     def previous(self, key: str | None) -> SliceIndex | None:
-        """Go back in the review; return the slice, None at the first."""
+        """Go back in the review and return the slice; None at the first."""
         return self._go(key, self._session.previous_slice, messages.FIRST_IN_REVIEW)
 
     def go_to(self, key: str, index: SliceIndex) -> SliceIndex:
-        """Show a slice, and note it in the review where it is part of that."""
+        """Show a slice and make it the current one of the review, if it is part of that."""
         self._viewer.go_to(key, index)
         review = self._session.image(key).review
         if review is not None and index in review.order:
@@ -155,10 +155,6 @@ class Presenter:
         self._viewer.read_labels(image.key)
         self._session.go_to(image.key, self._viewer.position(image.key))
         return self._go(key, self._session.accept, messages.ALL_ACCEPTED)
-
-    def lock(self, key: str | None, code: int, locked: bool) -> None:
-        """Lock a label against edits and runs, or unlock it."""
-        self._session.lock(self._reviewed(key).key, code, locked)
 
     # Corrections of an earlier day
 
@@ -180,10 +176,10 @@ class Presenter:
             text = messages.brought_back_text(len(slices), self._viewer.undo_hint)
             self._viewer.notify(Message(text, key=key))
 
-    # Edits that a crash left unsaved
+    # Unsaved edits
 
     def unsaved_message(self) -> Message | None:
-        """Return the offer to restore or to discard what was left unsaved; None without any.
+        """Return the offer to restore or to discard unsaved edits of a crash; None without any.
 
         The first choice restores, the second discards.
         """
@@ -295,7 +291,7 @@ class Presenter:
         return image
 
     def _attempt(self, action: Callable[[], object]) -> Callable[[], None]:
-        """Return an action that shows the sentence of a fault instead of raising it."""
+        """Return an action that shows the message of a `FlomoError` instead of raising it."""
 
         def attempt() -> None:
             try:
@@ -307,7 +303,7 @@ class Presenter:
 
 
 def _if_it_made(image: OpenImage, model: str) -> str:
-    """Return a model if the labels of an image are its; else an empty name."""
+    """Return a model if it made the labels of an image; else an empty name."""
     if image.segmentation is None or not model:
         return ""
     with suppress(FlomoError):

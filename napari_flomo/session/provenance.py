@@ -6,23 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from napari_flomo.errors import FlomoError
 from napari_flomo.session.image_state import OpenImage
 
 
 def provenance_of(image: OpenImage) -> dict[str, Any]:
     """Return model, structures and slice scores of the labels, in plain JSON types.
 
-    The whole card is included, so that labels can be restored where the model is gone.
+    The whole card is included, so that labels can be restored without the model.
 
     Raises
     ------
     FlomoError
         If the image was not segmented.
     """
-    if image.segmentation is None:
-        raise FlomoError("This image has no labels yet; segment it first.")
-    card, scores = image.segmentation.card, image.segmentation.slice_scores
+    segmentation = image.require_segmentation()
+    card, scores = segmentation.card, segmentation.slice_scores
     return {
         "model": card.name,
         "card_sha256": card.card_hash,

@@ -24,15 +24,7 @@ from napari_flomo.volumes import Volume
 
 @dataclass(frozen=True)
 class UnsavedWork:
-    """Edits that were not saved when a program ended.
-
-    Attributes
-    ----------
-    folder
-        Their journal.
-    text
-        What they are, as a sentence.
-    """
+    """Edits that were not saved when a program ended: their journal, and a sentence about them."""
 
     folder: Path
     text: str
@@ -47,12 +39,9 @@ class UnsavedWork:
 
 
 def unsaved_work() -> UnsavedWork | None:
-    """Return the latest edits that a crash of any viewer left; None without any.
+    """Return the latest edits that a crash of any viewer left unsaved; None without any.
 
-    Raises
-    ------
-    FlomoError
-        If they cannot be looked for.
+    Raises `FlomoError` if the journals cannot be listed.
     """
     left = unfinished()
     if not left:
@@ -63,10 +52,7 @@ def unsaved_work() -> UnsavedWork | None:
 def note_of(image: OpenImage) -> dict[str, Any]:
     """Return what `restore_saved` needs of an image besides its labels, in plain JSON types.
 
-    Raises
-    ------
-    FlomoError
-        If the image was not segmented.
+    Raises `FlomoError` if the image was not segmented.
     """
     provenance = provenance_of(image)
     assert image.review is not None
@@ -82,10 +68,7 @@ def restore_saved(
 ) -> None:
     """Restore an image from a scene; ``note`` is that of `note_of`.
 
-    Raises
-    ------
-    FlomoError
-        If something does not fit the image any more.
+    Raises `FlomoError` if something does not fit the image.
     """
     review = note.get("review", {})
     accepted = [row[:2] for row in review.get("states", ()) if row[2] == "accepted"]

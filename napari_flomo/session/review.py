@@ -128,7 +128,7 @@ class Review:
         self._states[self._known(index)] = state
 
     def reopen(self, index: SliceIndex) -> None:
-        """Take back that a slice was accepted; it is seen."""
+        """Mark a slice as seen and no longer accepted."""
         self.set_state(index, accepted=False)
 
     def count_edit(self, index: SliceIndex, by: int = 1) -> None:
@@ -138,16 +138,10 @@ class Review:
             self._edits[index] = max(self.edits(index) + by, 0)
 
     def rescored(self, scores: NDArray[np.floating], scope: NDArray[np.bool_]) -> Review:
-        """Return the review after a new run.
+        """Return the review after a new run; only slices outside its scope keep state and edits.
 
-        Slices of the scope start over; all others keep their state and edits.
-
-        Parameters
-        ----------
-        scores
-            Merged scores of the whole image, ``(frames, slices)``.
-        scope
-            Where the run went, `Scope.mask`.
+        ``scores`` are the merged ones of the whole image, ``scope`` is that of `Scope.mask`; both
+        are ``(frames, slices)``.
         """
         review = Review(scores)
         for mine, other in ((self._states, review._states), (self._edits, review._edits)):

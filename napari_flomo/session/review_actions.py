@@ -19,12 +19,9 @@ def review_of(image: OpenImage) -> Review:
 
 
 def accept(image: OpenImage) -> SliceIndex | None:
-    """Accept the current slice with its labels as they are; return the next, None if finished.
+    """Accept the current slice with its current labels; return the next, None if finished.
 
-    Raises
-    ------
-    FlomoError
-        If no slice is current.
+    Raises `FlomoError` if no slice is current.
     """
     review = review_of(image)
     index, following = review.current, review.accept()
@@ -37,7 +34,7 @@ def accept(image: OpenImage) -> SliceIndex | None:
 
 
 def reopen(image: OpenImage, index: SliceIndex) -> bool:
-    """Take back that a slice was accepted; return True if it was."""
+    """Mark an accepted slice as not accepted; return True if it was accepted."""
     review, index = review_of(image), SliceIndex(*index)
     if index not in review.order or review.state(index) is not SliceState.ACCEPTED:
         return False
@@ -68,5 +65,5 @@ def confirm_unchanged(image: OpenImage, earlier: EarlierLabels) -> EarlierLabels
 
 
 def _record(image: OpenImage, index: SliceIndex, *, accepted: bool) -> None:
-    if image.autosave is not None:  # what was only looked at leaves no journal
+    if image.autosave is not None:  # reviewing without edits leaves no journal
         image.autosave.record_accepted(index, accepted)

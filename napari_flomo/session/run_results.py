@@ -1,4 +1,4 @@
-"""Follow a run and bring its result into its image.
+"""Follow a run and merge its result with its image.
 
 Results are merged in a thread and put in place in the viewer's thread: merging a long cine takes
 some tenths of a second, in which a window would not respond.
@@ -37,21 +37,10 @@ Dispatch = Callable[[Callable[[], None]], None]
 
 
 class RunFollower:
-    """Follows one run at a time.
+    """Follows one run at a time: ``running``, until its result is merged.
 
-    Parameters
-    ----------
-    dispatch
-        Passes a function on to the viewer's thread, see `Session`.
-    images
-        The open images by key.
-    notify
-        Called in the viewer's thread with the events of a run.
-
-    Attributes
-    ----------
-    running
-        The run in progress, until its result is merged; else None.
+    ``dispatch`` passes a function on to the viewer's thread, where ``notify`` is called with the
+    events of the run.
     """
 
     def __init__(

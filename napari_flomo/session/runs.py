@@ -1,4 +1,4 @@
-"""A job of a session, with what was asked for."""
+"""A job of a session, with its image, model, device and scope."""
 
 from __future__ import annotations
 
@@ -13,17 +13,7 @@ from napari_flomo.session.scope import Scope
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """How the child process ended a run.
-
-    Attributes
-    ----------
-    state
-        `State.DONE`, `State.FAILED` or `State.CANCELLED`.
-    result
-        What the child returned; None unless done.
-    problem
-        Why it failed; None unless it did.
-    """
+    """How the child process ended a run: final state, and result or problem."""
 
     state: State
     result: Any = None
@@ -31,7 +21,7 @@ class Outcome:
 
 
 class Run(Job):
-    """A job of a session. It has ended only when the session has merged what the child returned.
+    """A job of a session, which ends only when the session has merged its result.
 
     Its result is the `Segmentation` of the scope before it was merged, or the folder of a
     downloaded model.
@@ -43,9 +33,9 @@ class Run(Job):
     key
         Key of the image; None for other tasks.
     model, device, scope
-        What was asked for; None where the task has none.
+        As requested; None where the task has none.
     only_maps
-        Whether only uncertainty maps were asked for: labels, scores and review stay as they are.
+        Whether only uncertainty maps are computed: labels, scores and review do not change.
     """
 
     def __init__(

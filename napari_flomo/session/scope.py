@@ -34,16 +34,9 @@ class Scope:
 
     @classmethod
     def of_choice(cls, choice: str, index: SliceIndex, n_frames: int) -> Scope:
-        """Return the scope of a choice in a panel.
+        """Return the scope of a choice in a panel: ``"slice"``, ``"stack"`` or ``"all"``.
 
-        Parameters
-        ----------
-        choice
-            ``"slice"``, ``"stack"`` (all slices of one frame) or ``"all"``.
-        index
-            The frame and slice on the screen.
-        n_frames
-            Number of frames of the image.
+        ``index`` is the slice on the screen; a stack is all slices of its frame.
         """
         frames = (index.frame,) if choice != "all" and n_frames > 1 else None
         return cls((index.slice,) if choice == "slice" else None, frames)

@@ -1,4 +1,4 @@
-"""Open images, runs and corrections: the state behind a viewer, without any window."""
+"""Open images, runs and corrections: the state behind a viewer, without a window."""
 
 from __future__ import annotations
 
@@ -32,36 +32,35 @@ from napari_flomo.session.events import (
 )
 from napari_flomo.session.findings import heart_of
 from napari_flomo.session.image_state import OpenImage
-from napari_flomo.session.merging import card_of, check_labels_agree
 from napari_flomo.session.observers import Observers
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import review_of
 from napari_flomo.session.run_results import Dispatch, RunFollower
 from napari_flomo.session.runs import Run
 from napari_flomo.session.scope import Scope
-from napari_flomo.session.segmenting import check_slice_axis, maps_run, segmentation_run
+from napari_flomo.session.segmenting import maps_run, segmentation_run
 from napari_flomo.volumes import Volume
 
 Observer = Callable[[Event], None]
 
 
 class Session:
-    """The open images and the work on them, without any window.
+    """The open images and the work on them, without a window.
 
     Parameters
     ----------
     worker
-        Does the long work; a `Worker` of its own by default.
+        Runs segmentations and downloads; created by default.
     dispatch
         Called from other threads with a function that a viewer must call in its own thread (in Qt:
         by a queued signal). The session changes and its observers are called only there. By default
-        the function is called at once.
+        the function is called directly.
     writer
-        Keeps accepted slices in a store of corrections; without one, nothing is kept.
+        Writes accepted slices to a store of corrections; without one, none are stored.
 
     Notes
     -----
-    Apart from ``dispatch``, all methods belong to one thread, the viewer's, and none of them waits.
+    Call all methods in one thread, the viewer's; none of them blocks.
     """
 
     def __init__(
@@ -71,14 +70,15 @@ class Session:
         writer: CorrectionWriter | None = None,
     ) -> None:
         self._worker = worker or Worker()
-        self._dispatch = dispatch or _at_once
+        self._dispatch = dispatch or (lambda action: action())
         self._writer = writer
         if writer is not None:
             writer.listen(lambda kept: self._dispatch(lambda: self._on_kept(kept)))
         self._images: dict[str, OpenImage] = {}
         self._numbers = itertools.count(1)
         self._observers = Observers[[Event]]()
-        self._runs = RunFollower(self._dispatch, self._images, self._observers.notify)
+        self._notify = self._observers.notify
+        self._runs = RunFollower(self._dispatch, self._images, self._notify)
 
     # Images
 
@@ -88,13 +88,7 @@ class Session:
         return tuple(self._images.values())
 
     def image(self, key: str) -> OpenImage:
-        """Return an open image.
-
-        Raises
-        ------
-        FlomoError
-            If it is not open (any more).
-        """
+        """Return an open image; raise `FlomoError` if it is not open."""
         try:
             return self._images[key]
         except KeyError:
@@ -104,13 +98,13 @@ class Session:
         """Open an image and return its key."""
         key = f"image-{next(self._numbers)}"
         self._images[key] = OpenImage(key, name, volume)
-        self._observers.notify(ImageAdded(key))
+        self._notify(ImageAdded(key))
         return key
 
     def rename(self, key: str, name: str) -> None:
         """Rename an image."""
         self.image(key).name = name
-        self._observers.notify(ImageRenamed(key, name))
+        self._notify(ImageRenamed(key, name))
 
     def remove(self, key: str) -> None:
         """Close an image; a run on it is cancelled. Unsaved edits are offered at the next start."""
@@ -118,17 +112,17 @@ class Session:
         del self._images[key]
         if self.running is not None and self.running.key == key:
             self.running.cancel()
-        self._observers.notify(ImageRemoved(key))
+        self._notify(ImageRemoved(key))
 
-    # Work
+    # Runs
 
     @property
     def running(self) -> Run | None:
-        """The run under way, until its result is taken in."""
+        """The run in progress, until its result is merged."""
         return self._runs.running
 
     def check_idle(self) -> None:
-        """Raise `Busy` while a run is under way."""
+        """Raise `Busy` while a run is in progress."""
         self._runs.check_idle()
 
     def segment(
@@ -142,8 +136,8 @@ class Session:
     ) -> Run:
         """Start to segment an image, or a part of it.
 
-        When the run ends, labels, uncertainty maps, scores and review of the image are merged with
-        the new ones within the scope; elsewhere, and where labels are locked, nothing changes.
+        When the run ends, its labels, uncertainty maps, scores and review replace those of the
+        scope; elsewhere, and where labels are locked, nothing changes.
 
         Parameters
         ----------
@@ -154,24 +148,20 @@ class Session:
         device
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
         scope
-            What part; all by default.
+            Part of the image; all by default.
         mirrored
             Whether to average over mirrored views, see `Segmenter.segment`.
 
         Raises
         ------
         Busy
-            If something is under way.
+            If another run is in progress.
         FlomoError
-            If the image or the scope does not exist, it is not clear which axis of the image is
-            the slice axis, or the labels that would be kept mean something else in this model.
+            If the image or the scope does not exist, the slice axis is unknown, or the labels
+            outside the scope have other meanings in this model.
         """
-        image = self.image(key)
-        scope = scope or Scope()
-        scope.mask(image.volume.n_frames, image.volume.n_slices)
+        image, scope = self.image(key), scope or Scope()
         self.check_idle()
-        check_slice_axis(image.volume)
-        check_labels_agree(image, scope, card_of(model))
         run = segmentation_run(self._worker, image, model, device, scope, mirrored=mirrored)
         return self._runs.follow(run)
 
@@ -182,14 +172,12 @@ class Session:
 
         Parameters
         ----------
-        key
-            The image.
-        device
+        key, device
             As in `segment`.
         maps
-            Names of the maps; by default the one that every run brings.
+            Names of the maps; by default the one that every run computes.
         model
-            Folder or name of the model that segmented the image, where its name is not enough.
+            Folder or name of the model that segmented the image; by default as its card says.
 
         Raises
         ------
@@ -201,7 +189,7 @@ class Session:
         return self._runs.follow(maps_run(self._worker, image, model, device, maps))
 
     def pull(self, model: str) -> Run:
-        """Start to download a model; the result is its folder, as text. Raises `Busy`."""
+        """Start to download a model; the result of the run is its folder. Raises `Busy`."""
         self.check_idle()
         run = Run("pull", model=model)
         self._worker.submit(run, {"model": model}, unpack=lambda _, result: result["folder"])
@@ -217,9 +205,7 @@ class Session:
         new: NDArray[Any],
         kind: EditKind = "stroke",
     ) -> list[SliceIndex]:
-        """Apply a change of labels, record it on disk, measure it and reopen accepted slices.
-
-        Returns at once; the disk is written in a thread.
+        """Apply a change of labels, save it in a thread, and reopen accepted slices.
 
         Parameters
         ----------
@@ -230,7 +216,7 @@ class Session:
         old, new
             Labels before and after, one for each index.
         kind
-            ``"stroke"`` counts as an edit of its slices; ``"undo"`` takes one off.
+            ``"stroke"`` adds an edit to its slices; ``"undo"`` removes one.
 
         Returns
         -------
@@ -238,10 +224,10 @@ class Session:
             The slices that were changed.
         """
         image = self.image(key)
-        on_problem = partial(self._on_autosave_problem, key)
-        edited = editing.edit(image, indices, old, new, kind, on_problem=on_problem)
+        report = partial(self._on_autosave_problem, key)
+        edited = editing.edit(image, indices, old, new, kind, on_problem=report)
         for index in edited:
-            self._observers.notify(LabelsChanged(key, index.frame, index.slice))
+            self._notify(LabelsChanged(key, index.frame, index.slice))
             self.reopen(key, index)
         return edited
 
@@ -251,13 +237,13 @@ class Session:
         Raises
         ------
         FlomoError
-            If they are no integers or not on its grid.
+            If they are not integers or not on its grid.
         """
         editing.replace_labels(self.image(key), labels)
-        self._observers.notify(LabelsChanged(key))
+        self._notify(LabelsChanged(key))
 
     def labels_saved(self, key: str) -> None:
-        """Report that the labels were saved to a file: there are no unsaved edits any more."""
+        """Report that the labels were saved to a file: no edit is unsaved."""
         self.image(key).end_autosave(saved=True)
 
     def labels_removed(self, key: str) -> None:
@@ -267,22 +253,14 @@ class Session:
         image.end_autosave(saved=False)
 
     def restore(self, key: str, found: Replay, resume: Path | None = None) -> None:
-        """Restore labels, locks and review of an image from a journal.
+        """Restore an image from a journal and continue that in the folder ``resume``, if given.
 
-        Parameters
-        ----------
-        key
-            The image.
-        found
-            What the journal holds; see `recovery.restore` for errors.
-        resume
-            Folder of the journal, to continue it.
+        See `recovery.restore` for errors.
         """
         image = self.image(key)
         recovery.restore(image, found)
         if resume is not None:
-            on_problem = partial(self._on_autosave_problem, key)
-            image.autosave = Autosave.resume(resume, on_problem)
+            image.autosave = Autosave.resume(resume, partial(self._on_autosave_problem, key))
         self._notify_restored(image)
 
     def restore_saved(
@@ -304,12 +282,12 @@ class Session:
         image.locked = image.locked | {code} if locked else image.locked - {code}
         if image.autosave is not None:
             image.autosave.record_locked(code, locked)
-        self._observers.notify(LocksChanged(key, image.locked))
+        self._notify(LocksChanged(key, image.locked))
 
     def measures(self, key: str) -> HeartMeasures | None:
-        """Return volumes, EF and mass of the labels as they are now; quick enough for a brush.
+        """Return volumes, EF and mass of the current labels, fast enough for every stroke.
 
-        None before the first run, or where the model knows no heart.
+        None before the first run, or if the model has no heart labels.
         """
         return heart_of(self.image(key))
 
@@ -329,31 +307,31 @@ class Session:
         return self._reviewed(key, review_of(self.image(key)).go_to(index))
 
     def accept(self, key: str) -> SliceIndex | None:
-        """Accept the current slice, keep it for learning, and return the next; None if finished."""
+        """Accept the current slice, store it, and return the next; None if finished."""
         image = self.image(key)
         following = review_actions.accept(image)
-        self._keep(image)
+        self._store(image)
         return self._reviewed(key, following)
 
     def reopen(self, key: str, index: SliceIndex) -> bool:
-        """Take back that a slice was accepted; return True if it was."""
+        """Mark an accepted slice as not accepted; return True if it was accepted."""
         image = self.image(key)
         if not review_actions.reopen(image, index):
             return False
-        self._keep(image)
+        self._store(image)
         self._reviewed(key, index)
         return True
 
     def recall(self, key: str) -> None:
-        """Look, in a thread, for slices of an image that were accepted on an earlier day.
+        """Search, in a thread, for slices of an image that were accepted on an earlier day.
 
-        Slices whose labels are the same are accepted again; if others differ, observers are told
-        with `EarlierFound`, and `bring_back` shows those labels.
+        Slices whose labels are the same are accepted again. If others differ, observers get
+        `EarlierFound`, and `bring_back` restores those labels.
         """
         image = self.image(key)
         image.recalled = True
         if self._writer is not None:
-            self._writer.look_for_earlier(
+            self._writer.find_earlier(
                 image, lambda found: self._dispatch(lambda: self._recalled(image, found))
             )
 
@@ -365,17 +343,17 @@ class Session:
             return frozenset()
         self.set_labels(key, earlier.over(image.labels).data)
         review_actions.confirm(image, earlier.slices)
-        self._observers.notify(ReviewChanged(key))
+        self._notify(ReviewChanged(key))
         return earlier.slices
 
     # Observers
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Call ``observer(event)`` on every change; returns a function that ends it."""
+        """Call ``observer(event)`` on every change; return a function that ends this."""
         return self._observers.add(observer)
 
     def close(self) -> None:
-        """Cancel a run, end the worker, write accepted slices; observers are called no more."""
+        """Cancel the run, end the worker, write accepted slices and remove all observers."""
         self._runs.close()
         for key in self._images:
             self.labels_removed(key)
@@ -385,14 +363,14 @@ class Session:
             self._writer.close()
 
     def _notify_restored(self, image: OpenImage) -> None:
-        self._observers.notify(LabelsChanged(image.key))
-        self._observers.notify(LocksChanged(image.key, image.locked))
-        self._observers.notify(ReviewChanged(image.key))
+        self._notify(LabelsChanged(image.key))
+        self._notify(LocksChanged(image.key, image.locked))
+        self._notify(ReviewChanged(image.key))
 
     def _on_autosave_problem(self, key: str, problem: str | None) -> None:
-        self._dispatch(lambda: self._observers.notify(AutosaveChanged(key, problem)))
+        self._dispatch(lambda: self._notify(AutosaveChanged(key, problem)))
 
-    def _keep(self, image: OpenImage) -> None:
+    def _store(self, image: OpenImage) -> None:
         if self._writer is not None:
             self._writer.keep(image)
 
@@ -400,24 +378,20 @@ class Session:
         image = self._images.get(kept.key)
         if image is not None:
             image.kept = kept
-            self._observers.notify(kept)
+            self._notify(kept)
 
     def _recalled(self, image: OpenImage, found: EarlierLabels | FlomoError) -> None:
         if self._images.get(image.key) is not image:
             return
         if isinstance(found, FlomoError):
             problem = messages.EARLIER_UNREADABLE.format(found)
-            self._observers.notify(EarlierFound(image.key, None, problem))
+            self._notify(EarlierFound(image.key, None, problem))
             return
         image.earlier = review_actions.confirm_unchanged(image, found)
-        self._observers.notify(ReviewChanged(image.key))
+        self._notify(ReviewChanged(image.key))
         if image.earlier is not None:
-            self._observers.notify(EarlierFound(image.key, image.earlier))
+            self._notify(EarlierFound(image.key, image.earlier))
 
     def _reviewed(self, key: str, index: SliceIndex | None) -> SliceIndex | None:
-        self._observers.notify(ReviewChanged(key))
+        self._notify(ReviewChanged(key))
         return index
-
-
-def _at_once(action: Callable[[], None]) -> None:
-    action()

@@ -1,4 +1,4 @@
-"""Which maps of uncertainty a viewer offers, what it says of them, and where their colours end."""
+"""Uncertainty maps that a viewer offers: titles, explanations, colours and their range."""
 
 from __future__ import annotations
 
@@ -53,17 +53,8 @@ def entry_of(name: str, there: Iterable[str]) -> str:
 def maps_offered(network: str, there: Iterable[str]) -> list[str]:
     """Return the maps that can be shown or computed, those that are there first.
 
-    Parameters
-    ----------
-    network
-        Of the model, by its name in the card.
-    there
-        Names of the maps that are computed already.
-
-    Notes
-    -----
-    Of the network's own maps the mean over its stages is offered; a single stage is shown where
-    it was computed.
+    ``network`` is the name in the model's card; ``there`` are the maps that are computed already.
+    Of the network's own maps the mean over its stages is offered, a single stage only if computed.
     """
     names = list(there)
     names += [
@@ -74,30 +65,19 @@ def maps_offered(network: str, there: Iterable[str]) -> list[str]:
     return names
 
 
-def cost_of(name: str) -> str:
-    """Describe how long a map takes to compute, compared with a segmentation."""
-    passes = MAPS[name].passes if name in MAPS else 1
-    return "as long as Segment" if passes == 1 else f"{passes} times as long as Segment"
-
-
 def offer_text(name: str) -> str:
-    """Return the message that a map was not computed yet."""
-    return f"Not computed yet: takes {cost_of(name)}."
+    """Return the message that a map was not computed yet, and how long that takes."""
+    passes = MAPS[name].passes if name in MAPS else 1
+    times = "" if passes == 1 else f"{passes} times "
+    return f"Not computed yet: takes {times}as long as Segment."
 
 
 def largest_shown(name: str, voxels: NDArray[Any]) -> float:
-    """Return the value that gets the last colour; the first is that of 0.
+    """Return the value that gets the last colour; the first colour is that of 0.
 
-    Entropies and the network's own maps fill their range, 0 to 1. How much views or draws of a
-    slice contradict each other, and how far they scatter, stays far below the largest possible
-    value: on that scale nothing would be seen, so the scale ends at the largest value of the image.
-
-    Parameters
-    ----------
-    name
-        Of the map.
-    voxels
-        All of it, whatever its axes.
+    Entropies and the network's own maps fill their range, 0 to 1. Disagreement and variance of
+    views or draws stay far below the largest possible value, so their scale ends at the largest
+    value of the image. ``voxels`` is the whole map, whatever its axes.
     """
     if name not in MAPS or MAPS[name].shows == "entropy":
         return 1.0

@@ -1,4 +1,4 @@
-"""What a session needs of the program that shows its images."""
+"""The interface of a viewer for `Presenter`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from napari_flomo.volumes import Volume
 
 
 class ViewerAdapter(Protocol):
-    """The face of napari or 3D Slicer towards `Presenter`.
+    """The interface of napari or 3D Slicer for `Presenter`.
 
-    An adapter shows what it is told to and decides nothing. Images are known by their key in the
+    An adapter makes no decisions. Images are identified by their key in the
     session. Every method but `dispatch` is called in the thread of the viewer.
 
     Attributes

@@ -1,14 +1,14 @@
-"""Before and after: what the network found, and what a person made of it."""
+"""Compare the current labels with those of the network."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_flomo.session import LabelsChanged
 from napari_flomo.widgets import results
+from napari_flomo.widgets.delayed import delayed
 from napari_flomo.widgets.forms import make_form, set_tips, show_value
 from napari_flomo.widgets.forms.review import CHANGES, COMPARISONS, CONTOURS, OFF, CompareOptions
 from napari_flomo.widgets.layers import Grid
@@ -37,11 +37,8 @@ class CompareBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(form.native)
         layout.addWidget(self.key)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(SETTLE_MS)
-        self._later.timeout.connect(self._update)
-        viewer_state.happened.connect(self._on_event)
+        self._later = delayed(self, SETTLE_MS, self._update)
+        viewer_state.session_changed.connect(self._on_event)
 
     def refresh(self) -> None:
         """Follow the current image."""
@@ -58,8 +55,7 @@ class CompareBox(QWidget):
 
     def apply(self, name: str) -> None:
         """Compare the labels with something else, or with nothing."""
-        entry = self._viewer_state.current
-        image = None if entry is None else self._viewer_state.opened(entry)
+        entry, image = self._viewer_state.current, self._viewer_state.current_image
         if entry is None or image is None or image.segmentation is None or image.labels is None:
             return
         viewer = self._viewer_state.viewer
@@ -76,7 +72,7 @@ class CompareBox(QWidget):
             found = results.changes(grid.layer_data(before), grid.layer_data(image.labels))
             entry.comparison = results.add_changes(viewer, entry.image, grid, found)
         show_value(self.form.compare_with, name)
-        self._tell(entry)
+        self._show_key(entry)
         if active in viewer.layers:
             viewer.layers.selection.active = active
 
@@ -85,16 +81,15 @@ class CompareBox(QWidget):
             self._later.start()
 
     def _update(self) -> None:
-        entry = self._viewer_state.current
-        image = None if entry is None else self._viewer_state.opened(entry)
+        entry, image = self._viewer_state.current, self._viewer_state.current_image
         if entry is None or entry.comparison is None or image is None:
             return
         if image.segmentation is not None and image.labels is not None:
             found = results.changes(image.segmentation.labels.data, image.labels.data)
             entry.comparison.data = Grid.below(entry.image, image.volume).layer_array(found)
-            self._tell(entry)
+            self._show_key(entry)
 
-    def _tell(self, entry: ImageLayers) -> None:
+    def _show_key(self, entry: ImageLayers) -> None:
         shown = entry.comparison is not None and self.choice == CHANGES
         self.key.setVisible(shown)
         if shown and entry.comparison is not None:

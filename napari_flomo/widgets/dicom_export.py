@@ -1,4 +1,4 @@
-"""Labels as a DICOM Segmentation beside the series that they were found on, written aside."""
+"""Write labels as a DICOM Segmentation of a series, in another thread."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def export(viewer_state: ViewerState, entry: ImageLayers, path: str) -> None:
-    """Begin to write the labels of an image as they are now; the panels are told of the end.
+    """Start to write the current labels of an image; the panels show when it is done.
 
-    The edits still count as unsaved: napari does not open such a file as labels.
+    The edits still count as unsaved, because napari does not open such a file as labels.
 
     Raises
     ------
@@ -39,8 +39,7 @@ def export(viewer_state: ViewerState, entry: ImageLayers, path: str) -> None:
     segmentation = image.segmentation
     frames = np.flatnonzero(np.isfinite(segmentation.slice_scores).any(axis=1)).tolist()
     corrected = not np.array_equal(labels.data, segmentation.labels.data)
-
-    said: list[str] = []
+    notes: list[str] = []
     chosen = labels.source if labels.source.startswith("dicom-") else None
 
     def work() -> None:
@@ -53,16 +52,16 @@ def export(viewer_state: ViewerState, entry: ImageLayers, path: str) -> None:
                 series=chosen,
                 frames=frames,
                 corrected=corrected,
-                note=said.append,
+                note=notes.append,
             )
             write_all(jobs)
         except FlomoError as error:
-            told = str(error)
-            viewer_state.in_thread(lambda: viewer_state.say(told, "warning"))
+            text = str(error)
+            viewer_state.in_main_thread(lambda: viewer_state.post_message(text, "warning"))
         else:
             wrote = ", ".join(str(one) for one, _ in jobs)
-            told = " ".join((f"Saved to {wrote}.", *said))
-            viewer_state.in_thread(lambda: viewer_state.say(told))
+            text = " ".join((f"Saved to {wrote}.", *notes))
+            viewer_state.in_main_thread(lambda: viewer_state.post_message(text))
 
-    viewer_state.say("Writing the DICOM segmentation…")
+    viewer_state.post_message("Writing the DICOM segmentation…")
     threading.Thread(target=work, name="flomo export", daemon=True).start()

@@ -1,4 +1,4 @@
-"""An image layer and the layers that the plugin made for it."""
+"""An image layer and its result layers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on
+from napari_flomo.widgets.layers import KEY, Grid, layout_of, order_on, shape_of
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
@@ -22,22 +22,20 @@ class ImageLayers:
 
     Attributes
     ----------
-    image
-        The layer.
     key
-        Of the image in the session; None until it is segmented or restored.
+        Key of the image in the session; None until it is segmented or restored.
     labels, uncertainty, comparison
-        Layers that were made for it, while they are in the viewer.
+        Result layers, while they are in the viewer.
     watch, lock_guard
         Finds changes of the labels, and protects locked ones.
     map
-        Name of the uncertainty map that is shown or was asked for.
+        Name of the uncertainty map that is shown or was requested.
     slice_axis
-        The slice axis that the user chose; None if not chosen.
+        Slice axis that the user chose, if any.
     recalled
         Whether remembered review and contrast were restored.
     seen
-        The data and the scale of the layer as the session knows them.
+        `fingerprint` of the layer when it was opened in the session.
     """
 
     image: Image
@@ -55,9 +53,7 @@ class ImageLayers:
     @property
     def n_frames(self) -> int:
         """Number of frames; 1 for a single image or stack."""
-        image = self.image
-        shape = (image.data[0] if image.multiscale else image.data).shape
-        return int(shape[0]) if image.ndim == 4 else 1
+        return int(shape_of(self.image)[0]) if self.image.ndim == 4 else 1
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -68,19 +64,16 @@ class ImageLayers:
     def order(self, volume: Volume | None) -> Order:
         """Return for slices, rows and columns which dimension of the image layer each of them is.
 
-        Parameters
-        ----------
-        volume
-            The image as it was segmented; None before that.
+        ``volume`` is the image as it was segmented; None before that.
         """
         try:
             volume = volume or layout_of(self.image, self.slice_axis)
-        except FlomoError:  # it cannot be segmented; said where the image is described
+        except FlomoError:  # shown in the description of the image
             return 0, 1, 2
         return order_on(self.image, volume)
 
-    def look_of_image(self) -> tuple[Any, ...]:
-        """Return what must stay the same for a result to stay true: the data and its place."""
+    def fingerprint(self) -> tuple[Any, ...]:
+        """Return a tuple that changes with the data and the geometry: results are then invalid."""
         image = self.image
         place = (image.scale, image.translate, image.rotate, image.shear)
         numbers = (*place, image.affine.affine_matrix)
@@ -89,6 +82,18 @@ class ImageLayers:
             self.slice_axis,
             *(tuple(map(float, part.ravel())) for part in numbers),
         )
+
+    def stop_watching(self) -> None:
+        """Report the last changes of the labels layer and stop watching it."""
+        if self.lock_guard is not None:
+            self.lock_guard.close()
+            self.lock_guard.deleteLater()
+            self.lock_guard = None
+        if self.watch is not None:
+            self.watch.compare()
+            self.watch.close()
+            self.watch.deleteLater()
+            self.watch = None
 
 
 def is_image(layer: Layer) -> bool:

@@ -1,4 +1,4 @@
-"""Shortcuts: the same functions by key, by menu and from the command palette."""
+"""Keyboard shortcuts, which are also commands in menu and command palette."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def previous_uncertain(viewer: napari.viewer.Viewer) -> None:
 
 
 def accept(viewer: napari.viewer.Viewer) -> None:
-    """Accept the slice on the screen and go on."""
+    """Accept the slice on the screen and go to the next."""
     _attempt(viewer, lambda state: state.presenter.accept(state.key))
 
 
@@ -53,12 +53,12 @@ def previous_label(viewer: napari.viewer.Viewer) -> None:
 SHORTCUTS: tuple[tuple[str, Callable[[napari.viewer.Viewer], None], str], ...] = (
     ("N", next_uncertain, "next uncertain slice"),
     ("Shift-N", previous_uncertain, "previous uncertain slice"),
-    ("A", accept, "accept the slice and go on"),
+    ("A", accept, "accept the slice and go to the next"),
     ("U", toggle_uncertainty, "show or hide the uncertainty"),
     (".", next_label, "paint with the next label"),
     (",", previous_label, "paint with the previous label"),
 )
-"""Key, what it does, and what it is called; none of them is taken by napari itself."""
+"""Key, command and title; napari itself uses none of these keys."""
 
 
 def bind(viewer_state: ViewerState) -> None:
@@ -76,8 +76,7 @@ def _binding(key: str) -> object:
 
 
 def _step_label(viewer_state: ViewerState, by: int) -> None:
-    entry = viewer_state.current
-    image = None if entry is None else viewer_state.opened(entry)
+    entry, image = viewer_state.current, viewer_state.current_image
     if entry is None or entry.labels is None or image is None or image.segmentation is None:
         raise FlomoError("There are no labels to paint with yet; segment an image first.")
     codes = [label.code for label in image.segmentation.card.labels]
@@ -93,5 +92,5 @@ def _attempt(viewer: napari.viewer.Viewer, action: Callable[[ViewerState], objec
     try:
         action(viewer_state)
     except FlomoError as error:
-        viewer_state.say(str(error))
+        viewer_state.post_message(str(error))
         viewer.status = str(error)

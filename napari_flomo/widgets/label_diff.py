@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
+
+from napari_flomo.widgets.delayed import delayed
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -26,16 +28,16 @@ SETTLE_MS = 60
 
 @dataclass(frozen=True, eq=False)
 class LabelChange:
-    """Voxels that have other labels now.
+    """Voxels whose labels changed.
 
     Attributes
     ----------
     kind
-        ``"stroke"`` for paint, ``"undo"`` for what came back or forth otherwise.
+        ``"stroke"`` for paint, ``"undo"`` for any other change.
     indices
         Flat indices in C order into the labels, ascending.
     old, new
-        Their labels before and after.
+        Labels before and after.
     refused
         Codes of locked labels that were painted over or with, and got their voxels back.
     """
@@ -51,16 +53,10 @@ class LabelChange:
 
 
 class LabelWatcher(QObject):
-    """Watches the voxels of a labels layer.
+    """Watches the voxels of a labels layer whose data is an array in memory.
 
-    Parameters
-    ----------
-    layer
-        Its data is an array in memory.
-    changed
-        Called with every `LabelChange`, also with an empty one when all of a stroke was refused.
-    locked
-        Asked for the codes of finished labels.
+    ``locked`` returns the codes of locked labels. ``changed`` is called with every `LabelChange`,
+    also with an empty one if all of a stroke was refused.
     """
 
     def __init__(
@@ -76,10 +72,7 @@ class LabelWatcher(QObject):
         self._locked = locked
         self._before = np.array(layer.data)
         self._kind: ChangeKind = "undo"
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLE_MS)
-        self._settled.timeout.connect(self._on_settled)
+        self._settled = delayed(self, SETTLE_MS, self._on_settled)
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_drawn)
 
@@ -90,7 +83,7 @@ class LabelWatcher(QObject):
         self.layer.events.set_data.disconnect(self._on_drawn)
 
     def rebase(self) -> None:
-        """Take the labels as unchanged, after the program itself replaced them."""
+        """Compare with the current labels from now on, after the program itself replaced them."""
         self._settled.stop()
         self._before = np.array(self.layer.data)
 
@@ -100,7 +93,7 @@ class LabelWatcher(QObject):
             self._settled.stop()
             self._on_settled()
 
-    def look(self, kind: ChangeKind = "undo", region: tuple[slice, ...] | None = None) -> bool:
+    def compare(self, kind: ChangeKind = "undo", region: tuple[slice, ...] | None = None) -> bool:
         """Compare now, everywhere or in a region; return True if there are changes."""
         self._settled.stop()
         data, before = self.layer.data, self._before
@@ -132,21 +125,21 @@ class LabelWatcher(QObject):
         return True
 
     def _on_paint(self, event: Any) -> None:
-        # The bucket and the polygon tell before they write, the brush after it.
-        if not self.look("stroke", _region(event.value, self.layer.data.shape)):
+        # The bucket and the polygon emit the event before they write, the brush after it.
+        if not self.compare("stroke", _region(event.value, self.layer.data.shape)):
             self._kind = "stroke"
             self._settled.start()
 
     def _on_settled(self) -> None:
         kind, self._kind = self._kind, "undo"
-        self.look(kind)
+        self.compare(kind)
 
     def _on_drawn(self, _event: Any = None) -> None:
         self._settled.start()
 
 
 def _region(atoms: Iterable[Any], shape: tuple[int, ...]) -> tuple[slice, ...] | None:
-    """Return a box around what a stroke touched; None, everywhere, for what is not understood."""
+    """Return a box around what a stroke touched; None (everywhere) if its format is unknown."""
     low, high = np.array(shape), np.zeros(len(shape), int)
     for atom in atoms:
         key = getattr(atom, "slice_key", None)

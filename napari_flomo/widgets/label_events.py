@@ -15,54 +15,41 @@ from napari_flomo.widgets.layers import KEY, Grid
 if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
     from napari_flomo.widgets.image_layers import ImageLayers
-    from napari_flomo.widgets.viewer_state import ViewerState
+    from napari_flomo.widgets.viewer_images import ViewerImages
 
 
-def follow(viewer_state: ViewerState, entry: ImageLayers) -> None:
+def follow(images: ViewerImages, entry: ImageLayers) -> None:
     """Report every change of a labels layer to the session."""
-    image = viewer_state.opened(entry)
+    image = images.opened(entry)
     assert entry.labels is not None
     assert image is not None
     entry.watch = LabelWatcher(
         entry.labels,
-        lambda change: _on_change(viewer_state, entry, change),
+        lambda change: _on_change(images, entry, change),
         lambda: image.locked,
-        parent=viewer_state,
+        parent=images,
     )
     entry.lock_guard = LockGuard(
         entry.labels,
         lambda: image.locked,
-        lambda codes: _say_refused(viewer_state, image, codes),
-        viewer_state,
+        lambda codes: _report_locked(images, image, codes),
+        images,
     )
 
 
-def stop_following(entry: ImageLayers) -> None:
-    """Report the last changes of a labels layer and stop following it."""
-    if entry.lock_guard is not None:
-        entry.lock_guard.close()
-        entry.lock_guard.deleteLater()
-        entry.lock_guard = None
-    if entry.watch is not None:
-        entry.watch.look()
-        entry.watch.close()
-        entry.watch.deleteLater()
-        entry.watch = None
-
-
-def _on_change(viewer_state: ViewerState, entry: ImageLayers, change: LabelChange) -> None:
-    image = viewer_state.opened(entry)
+def _on_change(images: ViewerImages, entry: ImageLayers, change: LabelChange) -> None:
+    image = images.opened(entry)
     if image is None or image.labels is None:
         return
     if change.refused:
-        _say_refused(viewer_state, image, change.refused)
+        _report_locked(images, image, change.refused)
     if not change:
         return
     indices, old, new = _in_image(entry, change)
-    slices = viewer_state.session.edit(image.key, indices, old, new, change.kind)
-    if change.kind != "stroke" and viewer_state.position(entry) not in slices:
+    slices = images.session.edit(image.key, indices, old, new, change.kind)
+    if change.kind != "stroke" and images.position(entry) not in slices:
         shown = ", ".join(str(index.slice + 1) for index in slices[:3])
-        viewer_state.say(f"That changed slice {shown}, which is not on the screen.")
+        images.post_message(f"That changed slice {shown}, which is not on the screen.")
 
 
 def _in_image(
@@ -78,6 +65,6 @@ def _in_image(
     return indices[ascending], change.old[ascending], change.new[ascending]
 
 
-def _say_refused(viewer_state: ViewerState, image: OpenImage, codes: frozenset[int]) -> None:
+def _report_locked(images: ViewerImages, image: OpenImage, codes: frozenset[int]) -> None:
     card = None if image.segmentation is None else image.segmentation.card
-    viewer_state.say(messages.locked_text(codes, card))
+    images.post_message(messages.locked_text(codes, card))

@@ -13,27 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
+
+from napari_flomo.widgets.delayed import delayed
 
 if TYPE_CHECKING:
     from napari.layers import Labels
 
 _INNER = "_apply_mask_to_data"
-TELL_MS = 150
+REPORT_MS = 150
 """A drag is refused dozens of times; it is reported once, when the mouse rests."""
 
 
 class LockGuard(QObject):
     """Keeps locked labels from being painted on.
 
-    Parameters
-    ----------
-    layer
-        The labels to protect.
-    locked
-        Asked for the codes of finished labels.
-    refused
-        Called with the codes that were painted over or with.
+    ``locked`` returns their codes; ``refused`` is called with those that were painted over or with.
     """
 
     def __init__(
@@ -48,10 +43,7 @@ class LockGuard(QObject):
         self._locked = locked
         self._refused = refused
         self._codes: set[int] = set()
-        self._rested = QTimer(self)
-        self._rested.setSingleShot(True)
-        self._rested.setInterval(TELL_MS)
-        self._rested.timeout.connect(self._tell)
+        self._rested = delayed(self, REPORT_MS, self._report)
         self._inner = getattr(layer, _INNER, None)
         if self._inner is not None:
             setattr(layer, _INNER, self._paint)
@@ -82,6 +74,6 @@ class LockGuard(QObject):
                 self._rested.start()
         return self._inner(data, mask, new_label, *rest)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         codes, self._codes = frozenset(self._codes), set()
         self._refused(codes)

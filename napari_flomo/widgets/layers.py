@@ -1,4 +1,4 @@
-"""napari's layers and our volumes: where the voxels of a layer lie, and back.
+"""Convert between napari's layers and volumes.
 
 napari's world has the order of the array, (slices, rows, columns) in mm; ours is (x, y, z) in LPS.
 A layer that our reader made carries its true volume in ``metadata["flomo"]``, because napari shows
@@ -33,7 +33,7 @@ KEY = "flomo"
 """Where a layer's metadata holds its `Volume` (images) or `Grid` (results)."""
 
 SAVED = "flomo_saved"
-"""Where the metadata of a labels layer holds what to call once it is saved."""
+"""Where the metadata of a labels layer holds a function to call when it was saved."""
 
 TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "axis_labels", "units")
 """The properties that say where napari draws a layer."""
@@ -41,7 +41,7 @@ TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "axis_labels", "
 
 @dataclass(frozen=True)
 class Grid:
-    """The grid of an image without its voxels: what a result needs to be saved right.
+    """The grid of an image without its voxels, on which results are saved.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Grid:
 
     @classmethod
     def of(cls, volume: Volume, ndim: int | None = None, order: Order = (0, 1, 2)) -> Grid:
-        """Take the grid of a volume."""
+        """Return the grid of a volume."""
         axes = tuple(name for name in volume.axes if name not in ("channels", "classes"))
         shape = tuple(volume.length(name) for name in axes)
         empty = np.broadcast_to(np.uint8(0), shape)
@@ -69,7 +69,7 @@ class Grid:
 
     @classmethod
     def below(cls, layer: Image, volume: Volume) -> Grid:
-        """Take the grid of a volume for results that lie on the layer it was made of."""
+        """Return the grid of a volume for results on the layer that it was made of."""
         return cls.of(volume, layer.ndim, order_on(layer, volume))
 
     @property
@@ -81,10 +81,7 @@ class Grid:
     def volume(self, data: NDArray[Any]) -> Volume:
         """Put the data of a layer on this grid.
 
-        Raises
-        ------
-        FlomoError
-            If its shape is not the grid's.
+        Raises `FlomoError` if its shape is not the grid's.
         """
         if data.shape != self.shape:
             raise FlomoError(
@@ -107,7 +104,7 @@ class Grid:
         return self._in_layer(data).reshape(self.shape)
 
     def flat_indices(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Turn flat indices into a layer into those into an array with the axes of the image."""
+        """Convert flat indices into a layer to those into an array with the axes of the image."""
         if self.order == (0, 1, 2):
             return indices
         shape = self.shape
@@ -151,7 +148,7 @@ def volume_of_layer(layer: Image, slice_axis: str | None = None) -> Volume:
     ----------
     layer
         2-D (rows, columns), 3-D (slices, rows, columns) or 4-D (frames first); grey or RGB. Slices,
-        rows and columns may come in any order if the scale tells the slices.
+        rows and columns may come in any order if the scale identifies the slices.
     slice_axis
         Along which axis the slices lie, where that is not clear, see `napari_flomo.volumes.read`.
 
@@ -173,27 +170,22 @@ def layout_of(layer: Image, slice_axis: str | None = None) -> Volume:
     FlomoError
         As `volume_of_layer`, but for the values.
     """
-    return _arranged(layer, np.broadcast_to(np.uint8(0), _shape_of(layer)), slice_axis)
+    return _arranged(layer, np.broadcast_to(np.uint8(0), shape_of(layer)), slice_axis)
 
 
 def order_on(layer: Image, volume: Volume) -> Order:
     """Return for slices, rows and columns of an image which dimension of its layer each of them is.
 
-    Parameters
-    ----------
-    layer
-        Its last three dimensions are counted from 0.
-    volume
-        From `volume_of_layer`.
+    The last three dimensions are counted from 0; ``volume`` is that of `volume_of_layer`.
     """
-    known = _known(layer, _shape_of(layer))
+    known = _known(layer, shape_of(layer))
     base = (0, 1, 2) if known is None else known.storage
     first, second, third = (base.index(axis) for axis in volume.storage)
     return first, second, third
 
 
 def _arranged(layer: Image, data: NDArray[Any], slice_axis: str | None) -> Volume:
-    """Return the volume of a layer with the slices first; without a choice, as they are known."""
+    """Return the volume of a layer with the slices first."""
     known = _known(layer, data.shape)
     if known is not None:
         geometry = _rescaled(known.geometry, layer.scale)
@@ -212,17 +204,15 @@ def _known(layer: Image, shape: tuple[int, ...]) -> Volume | None:
     return known if isinstance(known, Volume) and known.data.shape == shape else None
 
 
-def _shape_of(layer: Image) -> tuple[int, ...]:
+def shape_of(layer: Layer) -> tuple[int, ...]:
+    """Return the shape of a layer's data, of the finest level if it is multiscale."""
     return tuple((layer.data[0] if layer.multiscale else layer.data).shape)
 
 
 def axes_of(layer: Image) -> tuple[str, ...]:
     """Return what the dimensions of an image layer's data mean, channels last where it has any.
 
-    Raises
-    ------
-    FlomoError
-        If it has fewer than two or more than four dimensions.
+    Raises `FlomoError` if it has fewer than two or more than four dimensions.
     """
     if not 2 <= layer.ndim <= 4:
         raise FlomoError(
@@ -236,17 +226,8 @@ def axes_of(layer: Image) -> tuple[str, ...]:
 def geometry_of_layer(layer: Layer | Mapping[str, Any], name: str | None = None) -> Geometry:
     """Combine scale, shear, rotation, translation and affine of a layer into a geometry.
 
-    Parameters
-    ----------
-    layer
-        A layer, or its state as a writer gets it.
-    name
-        What to call it in an error, where it has no name of its own.
-
-    Raises
-    ------
-    FlomoError
-        If the whole is sheared, or mixes frames with space.
+    ``layer`` may be its state, as a writer gets it; ``name`` is for error messages. Raises
+    `FlomoError` if the result is sheared, or mixes frames with space.
     """
     from napari.utils.transforms import Affine
 
@@ -292,7 +273,7 @@ def transform_of(layer: Layer) -> dict[str, Any]:
 
 
 def describe(layer: Image, slice_axis: str | None = None) -> str:
-    """Describe a layer and what will be done with it in one line; computes nothing."""
+    """Describe a layer in one line, without computing its voxels."""
     try:
         axes = axes_of(layer)
         geometry_of_layer(layer)

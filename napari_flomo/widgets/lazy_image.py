@@ -12,34 +12,25 @@ from napari_flomo.widgets.layers import is_lazy, volume_of_layer
 if TYPE_CHECKING:
     from napari_flomo.volumes import Volume
     from napari_flomo.widgets.image_layers import ImageLayers
-    from napari_flomo.widgets.viewer_state import ViewerState
 
 
 class LazyComputation:
     """Computes the array of one lazy image.
 
-    Parameters
-    ----------
-    viewer_state
-        State of the window.
-    entry
-        The image.
-    done
-        Called with the volume, in the thread of the window.
-    failed
-        Called there with the problem; with None after a cancel, or if the image was changed.
+    ``dispatch`` passes a function on to the thread of the window. There ``done`` is called with the
+    volume, or ``failed`` with the problem: None after a cancel, or if the image was changed.
     """
 
     def __init__(
         self,
-        viewer_state: ViewerState,
         entry: ImageLayers,
+        dispatch: Callable[[Callable[[], None]], None],
         done: Callable[[Volume], None],
         failed: Callable[[Problem | None], None],
     ) -> None:
         self.entry = entry
-        self._viewer_state = viewer_state
-        self._look = entry.look_of_image()
+        self._dispatch = dispatch
+        self._fingerprint = entry.fingerprint()
         self._done = done
         self._failed = failed
         self._ended = False
@@ -59,13 +50,13 @@ class LazyComputation:
             name, kind = self.entry.image.name, type(error).__name__
             sentence = f"{name} could not be computed ({kind}); see the details."
             problem = Problem(sentence, describe(error).details)
-        self._viewer_state.in_thread(lambda: self._end(volume, problem))
+        self._dispatch(lambda: self._end(volume, problem))
 
     def _end(self, volume: Volume | None, problem: Problem | None) -> None:
-        if self._ended or self._viewer_state.closed:
+        if self._ended:
             return
         self._ended = True
-        if volume is not None and self.entry.look_of_image() == self._look:
+        if volume is not None and self.entry.fingerprint() == self._fingerprint:
             self._done(volume)
         else:
             self._failed(problem)
@@ -73,4 +64,4 @@ class LazyComputation:
 
 def wants_computing(entry: ImageLayers) -> bool:
     """Return True if an image is lazy and was not computed yet."""
-    return (entry.key is None or entry.seen != entry.look_of_image()) and is_lazy(entry.image)
+    return (entry.key is None or entry.seen != entry.fingerprint()) and is_lazy(entry.image)

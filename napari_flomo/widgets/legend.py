@@ -1,4 +1,4 @@
-"""A strip of colour with numbers: what the uncertainty layer shows, and what it hides."""
+"""A legend of the uncertainty layer: its colours, and what is hidden."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Legend(QWidget):
 
     @property
     def texts(self) -> tuple[str, str]:
-        """What stands below the two ends of the strip."""
-        end = "no idea 1" if self.largest == 1 else f"most in this image {self.largest:.2g}"
+        """Texts below the two ends of the strip."""
+        end = "1 uncertain" if self.largest == 1 else f"most in this image {self.largest:.2g}"
         return "0 certain", end
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name

@@ -15,8 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-Choice = tuple[str, Callable[[], object], str]
-"""Text of a button, what it does, and its tooltip."""
+from napari_flomo.session import Choice, Message
 
 _COLOURS = {"info": "#4c8bf5", "warning": "#e0a030", "error": "#e05050"}
 
@@ -61,19 +60,7 @@ class MessageBar(QFrame):
         details: str = "",
         choices: Sequence[Choice] = (),
     ) -> None:
-        """Show a message and hide the last one.
-
-        Parameters
-        ----------
-        text
-            One sentence: what is, and what to do.
-        level
-            ``"info"``, ``"warning"`` or ``"error"``; colours the edge.
-        details
-            A traceback, shown by the button Details.
-        choices
-            What the user can do about it; each also hides the message.
-        """
+        """Show a message in place of the last one; see `Message` for the parameters."""
         self._forget_choices()
         self.text.setText(text)
         self.details.setPlainText(details)
@@ -88,6 +75,12 @@ class MessageBar(QFrame):
             self.buttons.append(button)
         self.setStyleSheet(f"MessageBar {{ border-left: 4px solid {_COLOURS[level]}; }}")
         self.setVisible(True)
+
+    def display(self, message: Message) -> None:
+        """Show a message of the session."""
+        self.show_message(
+            message.text, level=message.level, details=message.details, choices=message.choices
+        )
 
     def clear(self) -> None:
         """Hide the message."""

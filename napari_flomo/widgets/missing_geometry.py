@@ -1,4 +1,4 @@
-"""What an image layer may not tell of its geometry, and the panel asks for."""
+"""Voxel size and slice axis that an image layer lacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def lacks_voxel_size(image: Image) -> bool:
-    """Return True if nobody knows how many millimetres a voxel of an image is."""
+    """Return True if the voxel size of an image is unknown."""
     volume = image.metadata.get(KEY)
     if isinstance(volume, Volume) and volume.geometry.spacing_known:
         return False

@@ -1,4 +1,4 @@
-"""What a session shows, in napari's layers."""
+"""Show the images, labels and messages of a session in napari."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_flomo.session import OpenImage
     from napari_flomo.volumes import Volume
     from napari_flomo.widgets.image_layers import ImageLayers
-    from napari_flomo.widgets.viewer_state import ViewerState
+    from napari_flomo.widgets.viewer_images import ViewerImages
 
 
 class NapariAdapter:
@@ -25,47 +25,47 @@ class NapariAdapter:
 
     undo_hint = "Ctrl+Z on the labels"
 
-    def __init__(self, state: ViewerState) -> None:
-        self._state = state
+    def __init__(self, images: ViewerImages) -> None:
+        self._images = images
 
     def dispatch(self, action: Callable[[], None]) -> None:
-        """Have a function called in the thread of the window; called from any thread."""
-        self._state.in_thread(action)
+        """Call a function in the thread of the window; may be called from any thread."""
+        self._images.in_main_thread(action)
 
     def notify(self, message: Message) -> None:
         """Show a message in every open panel; a choice in one of them hides it in all."""
 
         def choose(choice: Choice) -> None:
-            self._state.answered.emit()
+            self._images.message_answered.emit()
             choice.action()
 
         choices = tuple(
             choice._replace(action=partial(choose, choice)) for choice in message.choices
         )
-        self._state.said.emit(replace(message, choices=choices))
+        self._images.message_posted.emit(replace(message, choices=choices))
 
     def ask(self, question: Message) -> None:
         """Show a question with a button to agree."""
         self.notify(question)
 
     def chosen_image(self) -> str | None:
-        """Return the key of the current image; None for one that cannot be opened at once."""
-        entry = self._state.current
+        """Return the key of the current image; None if it must be computed or cannot be opened."""
+        entry = self._images.current
         if entry is None or wants_computing(entry):
             return None
         try:
-            return self._state.adopt(entry).key
+            return self._images.open_image(entry).key
         except FlomoError:
             return None
 
     def position(self, key: str) -> SliceIndex:
         """Return the frame and slice of an image on the screen."""
-        return self._state.position(self._entry(key))
+        return self._images.position(self._entry(key))
 
     def go_to(self, key: str, index: SliceIndex) -> None:
         """Move the sliders to a slice of an image."""
         entry = self._entry(key)
-        navigation.go_to(self._state.viewer, entry.image, index, self._state.order(entry))
+        navigation.go_to(self._images.viewer, entry.image, index, self._images.order(entry))
 
     def add_image(self, volume: Volume, name: str) -> str:
         """Add an image layer and return the key of its image."""
@@ -74,33 +74,33 @@ class NapariAdapter:
         from napari_flomo.widgets.reader import layer_data
 
         data, arguments, _kind = layer_data(volume)
-        layer = self._state.viewer.add_layer(Image(data, **(arguments | {"name": name})))
-        entry = self._state.entry_of(layer)
+        layer = self._images.viewer.add_layer(Image(data, **(arguments | {"name": name})))
+        entry = self._images.entry_of(layer)
         assert entry is not None
-        return self._state.adopt(entry, volume).key
+        return self._images.open_image(entry, volume).key
 
     def remove_image(self, key: str) -> None:
         """Remove the layer of an image."""
-        self._state.viewer.layers.remove(self._entry(key).image)
+        self._images.viewer.layers.remove(self._entry(key).image)
 
     def read_labels(self, key: str) -> None:
         """Report an undo or redo that has just been drawn."""
-        entry = self._state.entry_with(key)
+        entry = self._images.entry_with(key)
         if entry is not None and entry.watch is not None:
             entry.watch.settle()
 
     def show_labels(self, key: str) -> None:
-        """Bring labels and uncertainty of an image up to date; add the layers at first.
+        """Update labels and uncertainty of an image; add the layers at first.
 
         An image whose layer was changed since it was opened is closed instead.
         """
-        state, entry = self._state, self._entry(key)
-        if entry.seen != entry.look_of_image():
-            state.close_image(entry)
+        images, entry = self._images, self._entry(key)
+        if entry.seen != entry.fingerprint():
+            images.close_image(entry)
             text = f"{entry.image.name} was changed while it was segmented; segment it again."
             self.notify(Message(text, "warning"))
             return
-        image = state.session.image(key)
+        image = images.session.image(key)
         assert image.labels is not None
         assert image.segmentation is not None
         grid = Grid.below(entry.image, image.volume)
@@ -110,12 +110,12 @@ class NapariAdapter:
             self._update_labels(entry, image, grid)
             entry.labels.colormap = results.label_colours(image.segmentation.card)
         self.show_map(key)
-        state.viewer.layers.selection.active = entry.labels
-        state.current_changed.emit()
+        images.viewer.layers.selection.active = entry.labels
+        images.current_changed.emit()
 
     def show_map(self, key: str, name: str = "") -> None:
         """Show an uncertainty map; by default the one that was chosen last."""
-        entry, image = self._entry(key), self._state.session.image(key)
+        entry, image = self._entry(key), self._images.session.image(key)
         if image.segmentation is None or not image.segmentation.uncertainty:
             return
         maps = image.segmentation.uncertainty
@@ -124,35 +124,35 @@ class NapariAdapter:
         grid = Grid.below(entry.image, image.volume)
         if entry.uncertainty is None and entry.labels is not None:
             entry.uncertainty = results.add_uncertainty(
-                self._state.viewer, entry.image, grid, uncertainty, entry.labels
+                self._images.viewer, entry.image, grid, uncertainty, entry.labels
             )
         elif entry.uncertainty is not None:
             entry.uncertainty.data = grid.layer_data(uncertainty)
         if entry.uncertainty is not None:
             largest = uncertainty_maps.largest_shown(entry.map, uncertainty.data)
             entry.uncertainty.contrast_limits = (0, largest)
-        self._state.current_changed.emit()
+        self._images.current_changed.emit()
 
     def _add_labels(self, entry: ImageLayers, image: OpenImage, grid: Grid) -> None:
-        state = self._state
+        images = self._images
         assert image.labels is not None
         assert image.segmentation is not None
-        navigation.face(state.viewer, entry.image, grid.order)
-        state.memory.recall(entry, image, review=not image.recalled)
+        navigation.face(images.viewer, entry.image, grid.order)
+        images.remembered.recall(images.viewer, entry, image, review=not image.recalled)
         entry.labels = results.add_labels(
-            state.viewer,
+            images.viewer,
             entry.image,
             grid,
             image.labels,
             image.segmentation.card,
-            saved=lambda: state.session.labels_saved(image.key),
+            saved=lambda: images.session.labels_saved(image.key),
         )
-        label_events.follow(state, entry)
+        label_events.follow(images, entry)
 
     def _update_labels(self, entry: ImageLayers, image: OpenImage, grid: Grid) -> None:
-        """Show new labels in the layer that is there, as one step of its undo history.
+        """Show new labels in the existing layer, as one step of its undo history.
 
-        The layer keeps its array, which the session then shares again.
+        The layer keeps its array, which the session then shares.
         """
         layer, watch = entry.labels, entry.watch
         assert layer is not None
@@ -161,10 +161,10 @@ class NapariAdapter:
         with layer.events.paint.blocker():
             results.replace_voxels(layer, grid.layer_data(image.labels))
         watch.rebase()
-        self._state.session.set_labels(image.key, grid.array(layer.data))
+        self._images.session.set_labels(image.key, grid.array(layer.data))
 
     def _entry(self, key: str) -> ImageLayers:
-        entry = self._state.entry_with(key)
+        entry = self._images.entry_with(key)
         if entry is None:
             raise FlomoError(messages.NOT_OPEN)
         return entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_flomo.session import SliceIndex
+from napari_flomo.widgets.layers import shape_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -19,10 +20,9 @@ def slice_on_screen(viewer: Viewer, layer: Layer, order: Order = (0, 1, 2)) -> S
     ``order`` is that of `napari_flomo.widgets.layers.order_on`.
     """
     index = layer.world_to_data(viewer.dims.point[-layer.ndim :])
-    shape = layer.data.shape if not layer.multiscale else layer.data[0].shape
     nearest = [
         min(max(round(float(value)), 0), length - 1)
-        for value, length in zip(index, shape[: layer.ndim], strict=True)
+        for value, length in zip(index, shape_of(layer)[: layer.ndim], strict=True)
     ]
     if layer.ndim == 2:
         return SliceIndex(0, 0)
@@ -30,18 +30,17 @@ def slice_on_screen(viewer: Viewer, layer: Layer, order: Order = (0, 1, 2)) -> S
 
 
 def go_to(viewer: Viewer, layer: Layer, index: SliceIndex, order: Order = (0, 1, 2)) -> None:
-    """Show a frame and slice of a layer; axes that are on the screen stay as they are."""
+    """Show a frame and slice of a layer; axes on the screen do not move."""
     if layer.ndim == 2:
         return
-    shape = layer.data.shape if not layer.multiscale else layer.data[0].shape
-    point = [(length - 1) / 2 for length in shape[: layer.ndim]]
+    point = [(length - 1) / 2 for length in shape_of(layer)[: layer.ndim]]
     slices = layer.ndim - 3 + order[0]
     point[slices] = index.slice
     if layer.ndim == 4:
         point[0] = index.frame
     world = layer.data_to_world(point)
     before = viewer.dims.ndim - layer.ndim
-    changed = [0, slices] if layer.ndim == 4 else [slices]  # rows and columns stay where they are
+    changed = [0, slices] if layer.ndim == 4 else [slices]  # rows and columns stay
     displayed = set(viewer.dims.displayed)
     axes = [axis + before for axis in changed if axis + before not in displayed]
     viewer.dims.set_point(axes, [float(world[axis - before]) for axis in axes])

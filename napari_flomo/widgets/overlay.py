@@ -1,4 +1,4 @@
-"""How the uncertainty layer is drawn: transparent where the network is certain."""
+"""Colours of the uncertainty layer: transparent where the network is certain."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _STEPS = 256
 
 
 def colours(threshold: float) -> NDArray[np.float32]:
-    """Return 256 colours (red, green, blue, alpha) from certain to no idea.
+    """Return 256 colours (red, green, blue, alpha) from certain to uncertain.
 
-    Below the threshold all is clear; above it the colour is never quite solid, so that the image
-    shows through.
+    Values below the threshold are transparent; values above it are never opaque, so that the image
+    remains visible.
     """
     values = np.linspace(0, 1, _STEPS)
     table = np.empty((_STEPS, 4), np.float32)
@@ -31,14 +31,14 @@ def colours(threshold: float) -> NDArray[np.float32]:
 
 
 def colormap(threshold: float) -> Colormap:
-    """Return the colours as napari takes them."""
+    """Return the colours as a napari colormap."""
     from napari.utils import Colormap
 
     return Colormap(colours(threshold), name=f"flomo uncertainty above {threshold:.2f}")
 
 
 def layer_arguments(threshold: float = uncertainty_maps.THRESHOLD) -> dict[str, Any]:
-    """Return how an uncertainty map is drawn."""
+    """Return arguments of an image layer for an uncertainty map."""
     return {
         "colormap": colormap(threshold),
         "contrast_limits": (0.0, 1.0),

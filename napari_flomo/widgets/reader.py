@@ -44,7 +44,7 @@ _DICOM = {".dcm", ".dicom", ".ima"}
 _ONE_DROP_S = 20.0
 
 NOTHING: list[Any] = [(None,)]
-"""What tells napari that a path was read and brings no layer."""
+"""Return value for a path that was read without adding a layer."""
 
 
 def get_reader(
@@ -66,7 +66,7 @@ def read_layers(path: Path_ | Sequence[Path_]) -> list[LayerData]:
     """Read one path, or several, into one layer each; DICOM files of one series are one layer.
 
     napari gives files that are dropped together one by one, unless they are to be stacked. The
-    first of a series brings all of it, so for the others there is nothing to add.
+    first of a series adds all of it, the others nothing.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def layer_data(volume: Volume) -> LayerData:
 def contrast_limits(
     data: Any, low: float = DISPLAYED[0], high: float = DISPLAYED[1]
 ) -> tuple[float, float]:
-    """Return grey values at two percentiles, judged by a sample of a large image."""
+    """Return grey values at two percentiles, estimated from a sample of a large image."""
     values = np.asarray(data).ravel()
     values = values[:: max(1, values.size // _SAMPLED)]
     bottom, top = (float(value) for value in np.percentile(values, (low, high)))
@@ -195,7 +195,7 @@ def _labels_in(volume: Volume) -> NDArray[np.integer] | None:
 
 
 def _holds_dicom(folder: Path) -> bool:
-    """Look for the mark of DICOM in the first files; reading all headers comes later."""
+    """Return True if one of the first files of a folder is DICOM."""
     files = (entry for entry in folder.rglob("*") if entry.is_file())
     for file in islice(files, _FILES_TO_PROBE):
         try:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.widgets import contrast, navigation
+from napari_flomo.widgets.delayed import delayed
 
 if TYPE_CHECKING:
+    from napari import Viewer
+
     from napari_flomo.session import OpenImage, Preferences
     from napari_flomo.widgets.image_layers import ImageLayers
-    from napari_flomo.widgets.viewer_state import ViewerState
 
 SETTLE_MS = 500
 """A slider that is dragged changes the contrast many times; the last value counts."""
@@ -22,20 +24,24 @@ SETTLE_MS = 500
 class RememberedChoices(QObject):
     """Saves and restores the review of each image and the contrast of each model."""
 
-    def __init__(self, viewer_state: ViewerState, preferences: Preferences) -> None:
-        super().__init__(viewer_state)
-        self._viewer_state = viewer_state
+    def __init__(self, preferences: Preferences, parent: QObject) -> None:
+        super().__init__(parent)
         self._preferences = preferences
-        self._touched: ImageLayers | None = None
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLE_MS)
-        self._settled.timeout.connect(self.keep_contrast)
+        self._touched: tuple[ImageLayers, OpenImage] | None = None
+        self._closed = False
+        self._settled = delayed(self, SETTLE_MS, self.save_contrast)
 
-    def recall(self, entry: ImageLayers, image: OpenImage, review: bool = True) -> None:
+    def close(self) -> None:
+        """Ignore further changes."""
+        self._closed = True
+        self._settled.stop()
+
+    def recall(
+        self, viewer: Viewer, entry: ImageLayers, image: OpenImage, review: bool = True
+    ) -> None:
         """Restore the review of an image and the contrast that was chosen for its model.
 
-        ``review`` is False where the image brings its own review, as after a crash.
+        ``review`` is False if the image has its own review, as after a crash.
         """
         if entry.recalled:
             return
@@ -45,33 +51,34 @@ class RememberedChoices(QObject):
             with suppress(FlomoError):  # of another shape: start over
                 image.review.restore(remembered)
                 if image.review.current is not None:
-                    state = self._viewer_state
-                    order = state.order(entry)
-                    navigation.go_to(state.viewer, entry.image, image.review.current, order)
+                    order = entry.order(image.volume)
+                    navigation.go_to(viewer, entry.image, image.review.current, order)
         if entry.image.rgb:
             return
         percentiles = self._preferences.contrast(_model_of(image))
         if percentiles is not None:
             contrast.apply(entry.image, image.volume.data, percentiles)
-        entry.image.events.contrast_limits.connect(lambda _event: self._on_contrast(entry))
+        entry.image.events.contrast_limits.connect(lambda _event: self._on_contrast(entry, image))
 
-    def keep_review(self, image: OpenImage | None) -> None:
+    def save_review(self, image: OpenImage | None) -> None:
         """Save the review of an image."""
         if image is not None and image.review is not None:
             self._preferences.set_review(image.hash, image.review.to_dict())
 
-    def keep_contrast(self) -> None:
+    def save_contrast(self) -> None:
         """Save the contrast that was chosen last."""
-        entry, self._touched = self._touched, None
+        touched, self._touched = self._touched, None
         self._settled.stop()
-        image = None if entry is None else self._viewer_state.opened(entry)
-        if entry is not None and image is not None and image.segmentation is not None:
+        if touched is None:
+            return
+        entry, image = touched
+        if entry.key == image.key and image.segmentation is not None:
             chosen = contrast.percentiles_of(entry.image, image.volume.data)
             self._preferences.set_contrast(_model_of(image), *chosen)
 
-    def _on_contrast(self, entry: ImageLayers) -> None:
-        if not self._viewer_state.closed:
-            self._touched = entry
+    def _on_contrast(self, entry: ImageLayers, image: OpenImage) -> None:
+        if not self._closed and entry.key == image.key:  # else the image was closed since
+            self._touched = entry, image
             self._settled.start()
 
 

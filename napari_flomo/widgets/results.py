@@ -1,4 +1,4 @@
-"""The layers of a result: named, coloured labels and uncertainty, exactly where the image is."""
+"""Add the layers of a result, labels and uncertainty, on the grid of the image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.session import proposed_name
+from napari_flomo.session import messages
 from napari_flomo.volumes import Volume
 from napari_flomo.widgets import overlay
 from napari_flomo.widgets.layers import KEY, SAVED, Grid, transform_of
@@ -75,7 +75,7 @@ def add_labels(
 def add_uncertainty(
     viewer: Viewer, image: Image, grid: Grid, uncertainty: Volume, below: Layer
 ) -> Image:
-    """Add an uncertainty map above the labels, hidden until it is asked for."""
+    """Add an uncertainty map above the labels, hidden at first."""
     from napari.layers import Image
 
     layer = Image(
@@ -114,12 +114,12 @@ def add_changes(viewer: Viewer, image: Image, grid: Grid, changes: NDArray[np.ui
 def add_network_contours(
     viewer: Viewer, image: Image, grid: Grid, labels: Volume, card: ModelCard
 ) -> Labels:
-    """Add the outlines of what the network found, to be compared with the corrected labels."""
+    """Add the contours of the network's labels, for comparison with the corrected ones."""
     from napari.layers import Labels
 
     layer = Labels(
         grid.layer_data(labels),
-        name=proposed_name(image.name),
+        name=messages.proposed_name(image.name),
         colormap=label_colours(card),
         opacity=1.0,
         metadata={KEY: grid},
@@ -132,7 +132,7 @@ def add_network_contours(
 
 
 def changes(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.uint8]:
-    """Tell voxel by voxel what a person did: `ADDED`, `REMOVED`, `OTHER` or 0."""
+    """Return how each voxel was changed: `ADDED`, `REMOVED`, `OTHER` or 0."""
     result = np.zeros(after.shape, np.uint8)
     differs = before != after
     result[differs] = OTHER

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_flomo.session import REVIEW_COLUMNS, Review, SliceIndex, SliceState, review_row
+from napari_flomo.session import Review, SliceIndex, SliceState, messages
 
 _STATE_COLOURS = {
     SliceState.OPEN: None,
@@ -22,8 +22,8 @@ class ReviewList(QTableWidget):
     """A `SliceIndex` was clicked."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, len(REVIEW_COLUMNS), parent)
-        for column, (title, tip) in enumerate(REVIEW_COLUMNS):
+        super().__init__(0, len(messages.REVIEW_COLUMNS), parent)
+        for column, (title, tip) in enumerate(messages.REVIEW_COLUMNS):
             item = QTableWidgetItem(title)
             item.setToolTip(tip)
             self.setHorizontalHeaderItem(column, item)
@@ -31,6 +31,7 @@ class ReviewList(QTableWidget):
         self.verticalHeader().setVisible(False)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)  # a long title
         header.setHighlightSections(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -45,7 +46,7 @@ class ReviewList(QTableWidget):
         for row, index in enumerate(self.slices):
             assert review is not None
             colour = _STATE_COLOURS[review.state(index)]
-            for column, text in enumerate(review_row(review, index, moving)):
+            for column, text in enumerate(messages.review_row(review, index, moving)):
                 item = self.item(row, column) or _new_item(self, row, column)
                 item.setText(text)
                 if column == 2:

@@ -1,4 +1,4 @@
-"""A question to the user: which of several DICOM series to open."""
+"""Dialog: which of several DICOM series to open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def ask_for_series(several: SeveralSeries) -> str | None:
-    """Return what to give as ``series``, or None if the user wants none of them.
+    """Return the chosen series, as `napari_flomo.volumes.read` takes it; None to cancel.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def ask_for_series(several: SeveralSeries) -> str | None:
         raise several
     names = [text for _, text in several.choices]
     text, accepted = QInputDialog.getItem(
-        window, "Several DICOM series", "Which one shall be opened?", names, 0, False
+        window, "Several DICOM series", "Open which series?", names, 0, False
     )
     return several.choices[names.index(text)][0] if accepted else None
 

@@ -28,24 +28,8 @@ def segment(
 ) -> None:
     """Start to segment the current image; a lazy one is computed first, in another thread.
 
-    Parameters
-    ----------
-    viewer_state
-        Of the window.
-    model, device
-        As everywhere.
-    scope
-        ``"slice"`` that is shown, ``"stack"`` (all slices of the frame that is shown), or
-        ``"all"`` frames.
-    mirrored
-        Whether the mean over mirrored views counts.
-    confirmed
-        Whether the user agreed to overwrite labels.
-
-    Raises
-    ------
-    FlomoError
-        If there is no image, it cannot be segmented, or something is under way.
+    See `Presenter.segment` for the parameters and errors; ``scope`` is a choice of
+    `Scope.of_choice`.
     """
     entry = viewer_state.current
     if entry is None:
@@ -59,7 +43,7 @@ def segment(
     part = Scope.of_choice(scope, viewer_state.position(entry), entry.n_frames)
 
     def start(volume: Volume | None = None) -> None:
-        image = viewer_state.adopt(entry, volume)
+        image = viewer_state.open_image(entry, volume)
         viewer_state.presenter.segment(
             image.key, model, device, part, mirrored=mirrored, confirmed=confirmed
         )
@@ -81,18 +65,18 @@ def check_idle(viewer_state: ViewerState) -> None:
 def _compute_first(
     viewer_state: ViewerState, entry: ImageLayers, start: Callable[[Volume], None]
 ) -> None:
+    def dispatch(action: Callable[[], None]) -> None:
+        viewer_state.in_main_thread(lambda: None if viewer_state.closed else action())
+
     def done(volume: Volume) -> None:
         viewer_state.set_computing(None)
-        try:
-            start(volume)
-        except FlomoError as error:
-            viewer_state.say(str(error), "warning")
+        viewer_state.attempt(lambda: start(volume))
 
     def failed(problem: Problem | None) -> None:
         viewer_state.set_computing(None)
         if problem is None:
-            viewer_state.say(messages.CANCELLED)
+            viewer_state.post_message(messages.CANCELLED)
         else:
-            viewer_state.say(problem.sentence, "error", problem.details)
+            viewer_state.post_message(problem.sentence, "error", problem.details)
 
-    viewer_state.set_computing(LazyComputation(viewer_state, entry, done, failed))
+    viewer_state.set_computing(LazyComputation(entry, dispatch, done, failed))

@@ -1,4 +1,4 @@
-"""One row for each structure: colour, name, millilitres, lock; and the heart's numbers below."""
+"""A row for each structure (colour, name, volume, lock), and the measures of the heart below."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class Structures(QWidget):
         self.heart.setWordWrap(True)
         self.heart.setTextFormat(Qt.TextFormat.RichText)
         self.heart.setToolTip(
-            "Measured on the labels as they are now. Of a cine, the end of diastole is the frame "
+            "Measured on the current labels. Of a cine, the end of diastole is the frame "
             "with the largest left ventricle, the end of systole the one with the smallest"
         )
         layout = QVBoxLayout(self)
@@ -43,8 +42,7 @@ class Structures(QWidget):
 
     def refresh(self) -> None:
         """Show the current image; quick enough for every stroke."""
-        entry = self._viewer_state.current
-        image = None if entry is None else self._viewer_state.opened(entry)
+        entry, image = self._viewer_state.current, self._viewer_state.current_image
         card = None if image is None or image.segmentation is None else image.segmentation.card
         labels = () if card is None else card.labels[1:]
         if labels != self._shown:
@@ -108,10 +106,9 @@ class Structures(QWidget):
         self.refresh()
 
     def _lock(self, code: int, locked: bool) -> None:
-        try:
-            self._viewer_state.presenter.lock(self._viewer_state.key, code, locked)
-        except FlomoError as error:
-            self._viewer_state.say(str(error), "warning")
+        state, key = self._viewer_state, self._viewer_state.key
+        if key is not None:
+            state.attempt(lambda: state.session.lock(key, code, locked))
 
     def _heart_text(self, image: OpenImage) -> str:
         heart = self._viewer_state.session.measures(image.key)

@@ -20,7 +20,7 @@ _NEVER_SEGMENTED = QColor(128, 128, 128, 60)
 
 
 class UncertaintyPlot(QWidget):
-    """Uncertainty of the slices of one frame, coloured by how far the review is with them."""
+    """Uncertainty of the slices of one frame, coloured by their state in the review."""
 
     clicked = Signal(int)
     """A slice was clicked, counted from 0."""
@@ -41,17 +41,7 @@ class UncertaintyPlot(QWidget):
     def show_scores(
         self, scores: Sequence[float], states: Mapping[int, SliceState], current: int | None
     ) -> None:
-        """Show other numbers.
-
-        Parameters
-        ----------
-        scores
-            One for each slice; NaN where it was not segmented.
-        states
-            Of the slices that were.
-        current
-            The slice that is on the screen.
-        """
+        """Show scores (NaN: not segmented) and states of slices, and mark the current one."""
         self._scores, self._states, self._current = list(scores), dict(states), current
         self.update()
 
@@ -99,13 +89,13 @@ class UncertaintyPlot(QWidget):
             painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, f"here: {self._current + 1}")
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """Tell which slice was clicked."""
+        """Emit which slice was clicked."""
         index = self.slice_at(event.position().x())
         if index is not None:
             self.clicked.emit(index)
 
     def event(self, event: QEvent) -> bool:
-        """Tell the number of the bar under the mouse."""
+        """Show the score of the slice under the mouse as a tooltip."""
         if isinstance(event, QHelpEvent):
             index = self.slice_at(event.pos().x())
             if index is not None:

@@ -1,4 +1,4 @@
-"""The state of one napari window: its images and their layers, the session and its presenter.
+"""The state of one napari window: its images, the presenter and the training.
 
 Panels come and go; the state stays as long as the window. Everything here happens in the window's
 thread.
@@ -9,64 +9,30 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import napari
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_flomo.session import (
-    CorrectionWriter,
-    Message,
-    Preferences,
-    Presenter,
-    Session,
-    SliceIndex,
-    Worker,
-)
-from napari_flomo.volumes import Volume
-from napari_flomo.widgets import label_events
+from napari_flomo.session import Preferences, Presenter, Worker
 from napari_flomo.widgets.close_guard import CloseGuard
-from napari_flomo.widgets.image_layers import ImageLayers, is_image
-from napari_flomo.widgets.layers import volume_of_layer
-from napari_flomo.widgets.main_thread import MainThread
 from napari_flomo.widgets.napari_adapter import NapariAdapter
-from napari_flomo.widgets.navigation import slice_on_screen
-from napari_flomo.widgets.remembered_choices import RememberedChoices
+from napari_flomo.widgets.viewer_images import ViewerImages
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Layer
 
-    from napari_flomo.session import OpenImage
     from napari_flomo.session.learning import Learning
-    from napari_flomo.volumes import Order
     from napari_flomo.widgets.lazy_image import LazyComputation
 
 
-class ViewerState(QObject):
-    """The state that the panels of one window share.
+class ViewerState(ViewerImages):
+    """The state that the panels of one window share; see `ViewerImages` for the parameters."""
 
-    Parameters
-    ----------
-    viewer
-        The napari window.
-    worker, preferences
-        For tests; created by default.
-    """
-
-    current_changed = Signal()
-    """The current image, its name or its layers changed."""
-    happened = Signal(object)
+    session_changed = Signal(object)
     """An `Event` of the session; layers are up to date already."""
     models_changed = Signal(str)
     """Another model was chosen; carries its name."""
     computing_changed = Signal()
     """The computation of a lazy image started or ended."""
-    moved = Signal()
-    """The viewer shows another slice."""
-    said = Signal(object)
-    """A `Message` for the user."""
-    answered = Signal()
-    """The user chose what a message offers; it is to be hidden."""
 
     def __init__(
         self,
@@ -74,61 +40,29 @@ class ViewerState(QObject):
         worker: Worker | None = None,
         preferences: Preferences | None = None,
     ) -> None:
-        super().__init__()
-        self._viewer = weakref.ref(viewer)
-        self._main_thread = MainThread(self)
-        self._worker = worker or Worker()
-        self.preferences = chosen = preferences or Preferences()
-        writer = CorrectionWriter(
-            reader=lambda: chosen.reader,
-            wanted=lambda: chosen.keep_corrections,
-            software={"napari": napari.__version__},
-        )
+        super().__init__(viewer, worker, preferences)
         self.adapter = NapariAdapter(self)
-        self.session = Session(self._worker, self.adapter.dispatch, writer)
         self.presenter = Presenter(self.session, self.adapter, self.preferences)
-        self.memory = RememberedChoices(self, self.preferences)
-        self._entries: list[ImageLayers] = []
-        self._current: ImageLayers | None = None
+        self._unsubscribe = self.session.subscribe(self.session_changed.emit)
         self._computing: LazyComputation | None = None
         self.learning: Learning | None = None
         self.closed = False
         self._has_window = False  # without a reference, so that the window can be deleted
-        self._unsubscribe = self.session.subscribe(self.happened.emit)
-        viewer.layers.events.inserted.connect(self._on_layers)
-        viewer.layers.events.removed.connect(self._on_removed)
-        viewer.layers.events.renamed.connect(self._on_renamed)
-        viewer.layers.selection.events.active.connect(self._on_active)
-        viewer.dims.events.point.connect(self._on_moved)
-        self._on_layers()
-        self._on_active()
 
-    @property
-    def viewer(self) -> Viewer:
-        """The napari window."""
-        viewer = self._viewer()
-        assert viewer is not None, "the state outlived its window"
-        return viewer
-
-    @property
-    def in_thread(self) -> MainThread:
-        """Calls functions in the thread of the window."""
-        return self._main_thread
-
-    def live_in(self, window: QObject) -> None:
+    def close_with(self, window: QObject) -> None:
         """Close this state together with a window."""
         if not self._has_window:
             self._has_window = True
             window.destroyed.connect(self.close)
             if isinstance(window, QWidget):
-                CloseGuard(self, window)
+                CloseGuard(window, lambda: None if self.closed else self.learning, self)
 
-    def learn(self) -> Learning:
+    def get_learning(self) -> Learning:
         """Return the state of the Learn panel; the first call looks for an earlier training."""
         if self.learning is None:
             from napari_flomo.session.learning import Learning
 
-            self.learning = Learning(self._main_thread)
+            self.learning = Learning(self.in_main_thread)
         return self.learning
 
     def use_model(self, name: str) -> None:
@@ -147,47 +81,12 @@ class ViewerState(QObject):
             return
         self.closed = True
         self._unsubscribe()
-        for entry in self._entries:
-            self._put_away(entry)
+        for entry in self._entries:  # the viewer may be deleted already
+            self.release_labels(entry)
+        self.remembered.close()
         if self.learning is not None:
             self.learning.close()
         self.session.close()
-
-    # Images
-
-    @property
-    def entries(self) -> tuple[ImageLayers, ...]:
-        """All image layers that can be segmented, in the order of the layer list."""
-        order = {id(layer): number for number, layer in enumerate(self.viewer.layers)}
-        return tuple(sorted(self._entries, key=lambda entry: order.get(id(entry.image), -1)))
-
-    @property
-    def current(self) -> ImageLayers | None:
-        """The image to work on: the selected one, or the one a selected result belongs to."""
-        return self._current
-
-    def choose(self, entry: ImageLayers | None) -> None:
-        """Work on another image."""
-        if entry is not self._current:
-            self._current = entry
-            self.current_changed.emit()
-
-    def entry_of(self, layer: Layer | None) -> ImageLayers | None:
-        """Return the image that a layer is or belongs to."""
-        return next((one for one in self._entries if layer in one.layers), None)
-
-    def entry_with(self, key: str) -> ImageLayers | None:
-        """Return the image with a key of the session."""
-        return next((one for one in self._entries if one.key == key), None)
-
-    @property
-    def key(self) -> str | None:
-        """The current image in the session; None before it was segmented."""
-        return None if self._current is None else self._current.key
-
-    def opened(self, entry: ImageLayers) -> OpenImage | None:
-        """Return what the session knows of an image; None before the first run."""
-        return None if entry.key is None else self.session.image(entry.key)
 
     @property
     def computing(self) -> LazyComputation | None:
@@ -199,107 +98,14 @@ class ViewerState(QObject):
         self._computing = computing
         self.computing_changed.emit()
 
-    def adopt(self, entry: ImageLayers, volume: Volume | None = None) -> OpenImage:
-        """Open an image in the session; open it again if its layer was changed.
-
-        Raises
-        ------
-        FlomoError
-            If the layer is no image that can be segmented.
-        """
-        look = entry.look_of_image()
-        if entry.key is not None and entry.seen != look:
-            self.close_image(entry)
-        if entry.key is None:
-            volume = volume or volume_of_layer(entry.image, entry.slice_axis)
-            entry.key = self.session.add(volume, entry.image.name)
-            entry.seen = look
-        return self.session.image(entry.key)
-
-    def position(self, entry: ImageLayers) -> SliceIndex:
-        """Return the frame and slice of an image that is on the screen."""
-        return slice_on_screen(self.viewer, entry.image, self.order(entry))
-
-    def order(self, entry: ImageLayers) -> Order:
-        """Return for slices, rows and columns of an image which dimension of its layer each is."""
-        image = self.opened(entry)
-        return entry.order(None if image is None else image.volume)
-
-    def say(self, text: str, level: str = "info", details: str = "") -> None:
-        """Show a message in whatever panel is open."""
-        self.said.emit(Message(text, level, details))
-
-    # Layer events
-
-    def _on_layers(self, _event: Any = None) -> None:
-        known = {id(entry.image) for entry in self._entries}
-        for layer in self.viewer.layers:
-            if is_image(layer) and id(layer) not in known:
-                self._entries.append(ImageLayers(layer))
-        self.current_changed.emit()
-
-    def _on_removed(self, event: Any) -> None:
-        entry = self.entry_of(event.value)
-        if entry is None:
-            return
-        if event.value is entry.image:
-            self._entries.remove(entry)
-            self.close_image(entry)
-            if entry is self._current:
-                self._current = None
-                self._on_active()
-        elif event.value is entry.labels:
-            self._put_away(entry)  # what was not saved is offered at the next start
-            entry.labels = None
-        elif event.value is entry.uncertainty:
-            entry.uncertainty = None
-        else:
-            entry.comparison = None
-        self.current_changed.emit()
-
-    def _on_renamed(self, event: Any) -> None:
-        layer = self.viewer.layers[event.index]
-        entry = next((one for one in self._entries if one.image is layer), None)
-        if entry is not None and entry.key is not None:
-            before, after = self.session.image(entry.key).name, entry.image.name
-            self.session.rename(entry.key, after)
-            for layer in entry.layers[1:]:
-                if layer.name.startswith(f"{before} "):
-                    layer.name = after + layer.name[len(before) :]
-        self.current_changed.emit()
-
-    def _on_active(self, _event: Any = None) -> None:
-        entry = self.entry_of(self.viewer.layers.selection.active)
-        if entry is None and self._current is None and self._entries:
-            entry = self.entries[-1]
-        if entry is not None:
-            self.choose(entry)
-
-    def _on_moved(self, _event: Any = None) -> None:
-        self.moved.emit()
-
-    def close_image(self, entry: ImageLayers) -> None:
-        """Close an image that was changed or removed; its result layers stay, if there are any."""
-        self._put_away(entry)
-        key, entry.key, entry.recalled = entry.key, None, False
-        entry.labels = entry.uncertainty = entry.comparison = None
-        if key is not None:
-            self.session.remove(key)
-
-    def _put_away(self, entry: ImageLayers) -> None:
-        self.memory.keep_review(self.opened(entry))
-        label_events.stop_following(entry)
-        if entry.key is not None:
-            self.session.labels_removed(entry.key)
-
 
 _STATES: weakref.WeakKeyDictionary[Any, ViewerState] = weakref.WeakKeyDictionary()
 
 
 def viewer_state_of(viewer: Viewer, worker: Worker | None = None) -> ViewerState:
-    """Return the viewer_state of a viewer; it is made, with a worker, when the first panel opens.
+    """Return the state of a viewer, which is created when the first panel opens.
 
-    napari hands panels and commands nothing but the viewer, so this is where they find each other.
+    napari passes only the viewer to panels and commands, so this is how they share a state.
     """
     viewer = getattr(viewer, "__wrapped__", viewer)
     viewer_state = _STATES.get(viewer)

@@ -19,13 +19,10 @@ def write_layer(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     """Write one labels or image layer (called by napari); returns the file that was written.
 
     The geometry is that of the file that the image came from, not napari's approximation: results
-    and layers of this plugin's reader carry it; a labels layer that was drawn by hand takes it from
-    the image below it; a layer without such an image is saved with its own transform.
-
-    Raises
-    ------
-    FlomoError
-        If the layer no longer fits its image, cannot be placed in space or cannot be written.
+    and layers of this plugin's reader have it; a labels layer that was drawn by hand uses that of
+    the image below it; a layer without such an image is saved with its own transform. Raises
+    `FlomoError` if the layer does not fit its image, cannot be placed in space or cannot be
+    written.
     """
     volume = volume_to_write(np.asarray(data), meta)
     write(volume, Path(path))
@@ -64,7 +61,7 @@ def volume_to_write(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume:
 
 
 def _on_image_below(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume | None:
-    """Return what was drawn on an image, in its storage and on its true grid; None without any."""
+    """Return what was drawn on an image, on the grid of its file; None if it is on none."""
     from napari import current_viewer
 
     viewer = current_viewer()
@@ -79,7 +76,7 @@ def _on_image_below(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume | Non
 
 
 def _drawn_on(image: Volume, layer: Any, data: NDArray[Any], meta: Mapping[str, Any]) -> Volume:
-    """Bring a layer onto an image, both as napari shows them, or raise."""
+    """Return a layer on the grid of the image below; raise `FlomoError` if it does not fit."""
     shown = replace(Grid.of(image).template, geometry=geometry_of_layer(layer))
     drawn = Volume.from_array(data, geometry=geometry_of_layer(meta))
     if data.dtype.kind in "iub":

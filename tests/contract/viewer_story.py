@@ -1,7 +1,7 @@
-"""One story that every viewer must be able to tell, whatever it is made of.
+"""One story that must work in every viewer.
 
 Segment, edit, accept, lock, run again, undo, restore after a crash, learn. The test folders of the
-viewers tell it with a `Stage` of their own, in processes of their own.
+viewers run it with their own `Stage`, each in its own process.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def accept_and_lock(stage: Stage, image: OpenImage) -> None:
     assert (image.kept.slices, image.kept.problem) == (1, None)
     (record,) = CorrectionStore.open(default_store()).records()
     assert record.places_seen == ((0, 1),)
-    presenter.lock(key, VENTRICLE, True)
+    stage.session.lock(key, VENTRICLE)
     adapter.read_labels(key)
     assert image.locked == {VENTRICLE}
 

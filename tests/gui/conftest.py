@@ -1,4 +1,4 @@
-"""Windows for the tests: real ones, under an X server.
+"""Real windows for the tests, under an X server.
 
 Without napari or a screen these tests skip with the reason; on a machine without a screen run
 ``xvfb-run -a -s "-screen 0 1600x1200x24" pytest tests/gui``.
@@ -120,10 +120,16 @@ class Bench:
         assert button.isEnabled()
         self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
-    def run(self, model: str = "toy") -> None:
-        """Click Segment and wait for the end."""
+    def start(self, model: str = "slow", *, progress: bool = False) -> None:
+        """Click Segment; with ``progress``, wait until the first slice is done."""
         self.pick(model)
         self.click(self.segment.segment_button)
+        if progress:
+            self.qtbot.waitUntil(lambda: self.segment.progress.value() > 0, timeout=30_000)
+
+    def run(self, model: str = "toy") -> None:
+        """Click Segment and wait for the end."""
+        self.start(model)
         self.wait_idle()
 
     def wait_idle(self) -> None:
@@ -212,6 +218,6 @@ def bench(
     bench.__dict__.clear()
     viewer.close()
     qapp.processEvents()
-    # The menus of the window are gone; to be told of every action that goes, too, they would raise
+    # The menus of the window are gone; notified of every removed action, too, they would raise
     # an error for each, which takes seconds.
     mock_app_model.menus.menus_changed.disconnect()

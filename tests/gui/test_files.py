@@ -86,7 +86,7 @@ def test_dicom_folder_only(shared: Path, tmp_path: Path, plugin: Any) -> None:
     assert meta["metadata"][KEY].geometry.same_space(read(series).geometry)
 
 
-def test_which_files_are_ours() -> None:
+def test_readable_files() -> None:
     assert get_reader("a/HEART.NII.GZ") is not None
     assert get_reader(["a.nrrd", "b.nrrd"]) is not None
     assert get_reader("photo.png") is None
@@ -97,7 +97,7 @@ def test_several_files(heart: Path) -> None:
     assert len(read_layers([str(heart), str(heart)])) == 2
 
 
-def test_a_damaged_file_is_one_sentence(open_viewer: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(open_viewer: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "torn.nii.gz").write_bytes(b"\x1f\x8b torn")
     with pytest.raises(FlomoError) as caught:
         open_viewer().open(tmp_path / "torn.nii.gz", plugin="napari-flomo")
@@ -113,7 +113,7 @@ def test_labels_that_no_longer_fit_are_refused(heart: Path, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-def test_drawn_labels_take_the_image_they_lie_on(
+def test_drawn_labels_use_the_grid_of_the_image_below(
     open_viewer: Callable[..., Any], heart: Path, tmp_path: Path
 ) -> None:
     viewer = open_viewer()
@@ -174,7 +174,7 @@ def test_a_dicom_segmentation_needs_a_series(
     assert not (tmp_path / "heart.dcm").exists()
 
 
-def test_labels_drawn_on_a_rounded_or_turned_view_take_the_image(
+def test_labels_drawn_on_a_rounded_or_turned_view_use_the_grid_of_the_image(
     open_viewer: Callable[..., Any], heart: Path, tmp_path: Path
 ) -> None:
     viewer = open_viewer()

@@ -1,4 +1,4 @@
-"""What magicgui makes of a function or dataclass, and what is ours about it."""
+"""Forms that magicgui makes of a function or dataclass, and our changes to them."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -78,16 +78,16 @@ def test_tooltips_come_from_the_docstring(form: Any) -> None:
 
 
 def test_other_choices(form: Any) -> None:
-    told: list[Any] = []
-    form.colour.changed.connect(told.append)
+    received: list[Any] = []
+    form.colour.changed.connect(received.append)
     form.update(colour="b")
-    assert told == ["b"]
+    assert received == ["b"]
     set_choices(form.colour, [("White", "w", ""), *COLOURS[1:]])
     assert form.colour.choices == ("w", "g", "b")
     assert form.colour.value == "b"
     set_choices(form.colour, COLOURS[:2])
-    assert form.colour.value == "r", "what is not offered any more gives way to the first"
-    assert told == ["b"]
+    assert form.colour.value == "r", "a choice that is gone is replaced by the first"
+    assert received == ["b"]
     set_choices(form.colour, COLOURS[1:], default="b")
     assert form.colour.value == "b"
 

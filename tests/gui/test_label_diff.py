@@ -1,4 +1,4 @@
-"""Real strokes on the labels: found, written down, undone, refused where a label is locked."""
+"""Strokes on the labels: recorded, undone, and refused on locked labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CTRL = Qt.KeyboardModifier.ControlModifier
 
 @pytest.fixture
 def painted(bench: Any, make_heart: Callable[..., Volume]) -> Any:
-    """A segmented heart, with the brush in the hand, on its middle slice."""
+    """A segmented heart, with the brush selected, on its middle slice."""
     entry = bench.add(make_heart(slices=3, size=64))
     bench.run()
     entry.labels.mode = "paint"
@@ -46,7 +46,7 @@ def journal_of(bench: Any, entry: Any) -> Any:
     return replay(next(path for path in journals_folder().iterdir() if path.is_dir()))
 
 
-def test_a_stroke_is_found_measured_and_written_down(bench: Any, painted: Any) -> None:
+def test_a_stroke_is_measured_and_recorded(bench: Any, painted: Any) -> None:
     layer = painted.labels
     layer.selected_label = 2
     before = layer.data.copy()
@@ -79,7 +79,7 @@ def test_the_stroke_is_drawn_in_its_colour(bench: Any, painted: Any) -> None:
     assert after[beside.y(), beside.x()].max() < 150
 
 
-def test_undo_and_redo_are_written_down(bench: Any, painted: Any) -> None:
+def test_undo_and_redo_are_recorded(bench: Any, painted: Any) -> None:
     layer = painted.labels
     layer.selected_label = 3
     before = layer.data.copy()
@@ -129,7 +129,7 @@ def test_undo_works_across_accept(bench: Any, painted: Any) -> None:
     bench.qtbot.waitUntil(lambda: journal_of(bench, painted).accepted == {(0, 1)}, timeout=20_000)
 
 
-def test_a_store_that_cannot_be_written_is_said(
+def test_a_store_that_cannot_be_written_is_reported(
     bench: Any, painted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_args: Any, **_kwargs: Any) -> Any:
@@ -140,37 +140,13 @@ def test_a_store_that_cannot_be_written_is_said(
     bench.click(bench.review.accept_button)
     said = bench.review.kept
     bench.qtbot.waitUntil(lambda: "The disk is full" in said.text(), timeout=10_000)
-    assert "tried again" in said.text()
+    assert "Retrying" in said.text()
     monkeypatch.setattr(CorrectionStore, "open", make)
     bench.click(bench.review.accept_button)
     bench.qtbot.waitUntil(lambda: "2 accepted slices are kept" in said.text(), timeout=10_000)
 
 
-def test_what_was_accepted_on_another_day_comes_back(bench: Any, painted: Any) -> None:
-    volume = bench.viewer_state.opened(painted).volume
-    found = painted.labels.data.copy()
-    painted.labels.selected_label = 3
-    bench.stroke(painted.labels, (1, 5, 10), (1, 5, 30))
-    mine = painted.labels.data.copy()
-    bench.click(bench.review.accept_button)
-    bench.qtbot.waitUntil(lambda: "is kept" in bench.review.kept.text(), timeout=10_000)
-    bench.viewer.layers.clear()
-    again = bench.add(volume, "again")
-    bench.run()
-    np.testing.assert_array_equal(again.labels.data, found)
-    said = bench.review.message
-    bench.qtbot.waitUntil(lambda: "You corrected a slice" in said.text.text(), timeout=10_000)
-    bench.review.open("Review")
-    bench.click(said.buttons[0])
-    np.testing.assert_array_equal(again.labels.data, mine)
-    image = bench.viewer_state.opened(again)
-    assert image.review.state(SliceIndex(0, 1)) is SliceState.ACCEPTED
-    assert image.confirmed == {SliceIndex(0, 1)}
-    bench.press(Qt.Key.Key_Z, CTRL)
-    np.testing.assert_array_equal(again.labels.data, found)
-
-
-def test_a_journal_knows_what_was_accepted_and_locked_before(bench: Any, painted: Any) -> None:
+def test_a_journal_has_earlier_accepted_slices_and_locks(bench: Any, painted: Any) -> None:
     bench.click(bench.review.accept_button)
     bench.click(bench.review.structures.locks[3])
     bench.viewer.dims.current_step = (2, 0, 0)
@@ -190,12 +166,12 @@ def test_a_locked_label_keeps_its_voxels(bench: Any, painted: Any) -> None:
     layer.selected_label = 2
     held: list[bool] = []
 
-    def look() -> None:
+    def compare() -> None:
         held.append(bool(layer.data[1, 32, 40] == 2 or layer.data[1, 32, 5] == 2))
         held.append(np.array_equal(layer.data == 3, before == 3))
 
     path = [(1, 32, 5), (1, 32, 32), (1, 32, 60)]  # straight through the cavity
-    bench.stroke(layer, *path, before_release=look)
+    bench.stroke(layer, *path, before_release=compare)
     assert held == [True, True], "it does not give way while the brush is down"
     np.testing.assert_array_equal(layer.data == 3, before == 3)
     assert layer.data[1, 32, 5] == 2
@@ -267,14 +243,14 @@ def test_closing_without_saving_leaves_an_offer(bench: Any, painted: Any) -> Non
     assert left.strokes == 1
 
 
-def test_looking_leaves_nothing_behind(bench: Any, painted: Any) -> None:
+def test_a_review_without_edits_leaves_no_journal(bench: Any, painted: Any) -> None:
     bench.click(bench.review.next_button)
     bench.click(bench.review.accept_button)
     bench.viewer.layers.clear()
     assert not journals_folder().exists() or not list(journals_folder().iterdir())
 
 
-def test_a_full_disk_is_said_and_painting_goes_on(
+def test_a_full_disk_is_reported_and_painting_continues(
     bench: Any, painted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from napari_flomo.corrections import Journal

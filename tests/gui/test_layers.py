@@ -79,14 +79,14 @@ def test_units_of_length_become_millimetres() -> None:
     assert geometry_of_layer(layer).spacing == pytest.approx((0.15, 0.15, 0.8))
 
 
-def test_nothing_known_is_said() -> None:
+def test_an_unknown_geometry_is_described() -> None:
     layer = Image(np.zeros((3, 4, 5)))
     assert not geometry_of_layer(layer).spacing_known
     assert "pixel size unknown" in describe(layer)
     assert geometry_of_layer(Image(np.zeros((3, 4, 5)), units=("mm",) * 3)).spacing_known
 
 
-def test_shear_is_refused_by_name() -> None:
+def test_shear_is_refused() -> None:
     layer = Image(np.zeros((3, 40, 50)), scale=(8, 1, 1), shear=(0.5, 0, 0), name="crooked")
     with pytest.raises(FlomoError, match=r"crooked cannot be placed in space: .* right angles"):
         volume_of_layer(layer)
@@ -137,7 +137,7 @@ def test_a_colour_photo() -> None:
     assert Grid.of(volume, layer.ndim).shape == (20, 24)
 
 
-def test_multiscale_and_lazy_layers_say_what_happens() -> None:
+def test_descriptions_of_multiscale_and_lazy_layers() -> None:
     dask = pytest.importorskip("dask.array", reason="dask is not installed")
     fine = RNG.random((3, 64, 64)).astype(np.float32)
     pyramid = Image([fine, fine[:, ::2, ::2]], multiscale=True, scale=(8, 1, 1))
@@ -153,7 +153,7 @@ def test_multiscale_and_lazy_layers_say_what_happens() -> None:
     np.testing.assert_array_equal(volume_of_layer(layer).data, fine)
 
 
-def test_values_that_are_no_numbers_are_filled_at_the_border_and_refused_within() -> None:
+def test_nan_is_filled_at_the_border_and_refused_within() -> None:
     data = np.ones((3, 4, 5))
     data[0, 0, 0] = np.nan
     volume = volume_of_layer(Image(data.copy(), name="corner", contrast_limits=(0, 1)))

@@ -1,4 +1,4 @@
-"""The Learn panel: accepted slices, a training in miniature, the gate, use, keep, back."""
+"""The Learn panel: accepted slices, a tiny training, the gate, and the decision."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def learn(
     """The panel, with a program that trains in no time, and five accepted slices in the store."""
     child = str(repository / "tests" / "session" / "tiny_child.py")
     bench.viewer_state.learning = Learning(
-        bench.viewer_state.in_thread,
+        bench.viewer_state.in_main_thread,
         worker=lambda: Worker(python_spawner(arguments=[child])),
         executable=trainer,
     )
@@ -41,10 +41,10 @@ def learn(
         learning.training.wait(10)
 
 
-def settings(learn: Any, data_home: Path, **told: Any) -> None:
+def settings(learn: Any, data_home: Path, **values: Any) -> None:
     """Tell the program how to train."""
     path = data_home / "settings.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(values))
     learn.settings = str(path)
 
 
@@ -75,7 +75,7 @@ def test_accepted_slices_wait(bench: Any, learn: Any, make_heart: Callable[..., 
     assert learn.train_button.isEnabled()
 
 
-def test_the_whole_way(bench: Any, learn: Any, data_home: Path) -> None:
+def test_train_and_promote(bench: Any, learn: Any, data_home: Path) -> None:
     assert learn.base == DEFAULT_MODEL
     assert not learn.curves.isVisible()
     assert not learn.gate_group.isVisible()
@@ -139,7 +139,7 @@ def test_refused_and_kept(bench: Any, learn: Any, data_home: Path) -> None:
     assert "stays in use" in learn.message.text.text()
 
 
-def test_cancel_and_go_on(bench: Any, learn: Any, data_home: Path) -> None:
+def test_cancel_and_resume(bench: Any, learn: Any, data_home: Path) -> None:
     settings(learn, data_home, steps=3000, pause=0.05)  # it never ends by itself
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
@@ -162,9 +162,9 @@ def test_closing_the_window_asks(
     bench.click(learn.train_button)
     bench.qtbot.waitUntil(lambda: learn.progress.value() > 1, timeout=30_000)
     training = bench.viewer_state.learning.training
-    answers = [close_guard.STAY, close_guard.GO_ON]
+    answers = [close_guard.STAY, close_guard.CONTINUE]
     monkeypatch.setattr(
-        close_guard, "ask", lambda _window: answers.pop(0) if answers else close_guard.GO_ON
+        close_guard, "ask", lambda _window: answers.pop(0) if answers else close_guard.CONTINUE
     )
     window = bench.viewer.window._qt_window
     assert not window.close()
@@ -181,14 +181,16 @@ def test_closing_the_window_asks(
     assert training.wait(10)
 
 
-def test_it_is_found_again(bench: Any, trainer: str, corrections: CorrectionStore) -> None:
+def test_an_earlier_training_is_found(
+    bench: Any, trainer: str, corrections: CorrectionStore
+) -> None:
     earlier = Learning(executable=trainer)
     earlier.train(FinetuneConfig(DEFAULT_MODEL, earlier.store))
     assert earlier.training.wait(60)
     earlier.close()
     bench.viewer_state.learning = None
-    bench.segment._tell_of_training()
-    assert "is waiting for you" in bench.segment.message.text.text()
+    bench.segment._announce_training()
+    assert "awaits you" in bench.segment.message.text.text()
     bench.click(bench.segment.message.buttons[0])
     panel = bench.segment.open("Learn")
     bench.qtbot.waitUntil(panel.gate_group.isVisible, timeout=20_000)

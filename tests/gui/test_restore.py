@@ -1,4 +1,4 @@
-"""A process that is killed while somebody paints, and the next one."""
+"""Kill napari during a stroke, and restore the stroke in the next process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ data, arguments, _ = layer_data(read(path))
 layer = viewer.add_image(data, **arguments)
 viewer_state = viewer_state_of(viewer)
 entry = viewer_state.entry_of(layer)
-image = viewer_state.adopt(entry)
+image = viewer_state.open_image(entry)
 labels = image.volume.with_data((data > 150).astype(np.uint8) * 3)
 scores = np.array([[1.0, 3.0, 2.0]], np.float32)
 card = info("flomo-b0-acdc")[1]
@@ -49,7 +49,7 @@ put_result(
     image, merge_result(image, Segmentation(labels, None, {}, scores, {}, card), Scope())
 )
 viewer_state.adapter.show_labels(entry.key)
-viewer_state.presenter.lock(entry.key, 1, True)
+viewer_state.session.lock(entry.key, 1)
 for number in range(1000):
     entry.labels.selected_label = 2
     entry.labels.brush_size = 3

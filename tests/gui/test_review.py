@@ -1,4 +1,4 @@
-"""The walk through the uncertain slices: list, bars, keys, overlay, comparison, memory."""
+"""The Review panel: list, bars, keys, overlay, comparison, remembered choices."""
 
 from __future__ import annotations
 
@@ -12,18 +12,8 @@ import pytest
 
 pytest.importorskip("napari", reason="napari is not installed")
 
+from qtpy import QtWidgets
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import (
-    QAbstractButton,
-    QAbstractSpinBox,
-    QComboBox,
-    QLineEdit,
-    QPlainTextEdit,
-    QProgressBar,
-    QSlider,
-    QTableWidget,
-    QWidget,
-)
 
 from napari_flomo.session import SliceIndex, SliceState
 from napari_flomo.volumes import Volume
@@ -58,7 +48,7 @@ def test_the_most_uncertain_first(bench: Any, reviewed: Any) -> None:
     assert table.item(0, 2).text() == "seen"
 
 
-def test_a_click_in_the_list_goes_there(bench: Any, reviewed: Any) -> None:
+def test_the_list_follows_clicks_and_the_slider(bench: Any, reviewed: Any) -> None:
     table = bench.review.list
     item = table.item(5, 0)
     table.scrollToItem(item)
@@ -66,6 +56,8 @@ def test_a_click_in_the_list_goes_there(bench: Any, reviewed: Any) -> None:
     bench.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=spot)
     assert bench.viewer_state.position(reviewed) == table.slices[5]
     assert table.currentRow() == 5
+    bench.viewer.dims.current_step = (2, 1, 0, 0)
+    assert table.slices[table.currentRow()] == SliceIndex(2, 1)
 
 
 def test_a_click_on_a_bar_goes_there(bench: Any, reviewed: Any) -> None:
@@ -80,12 +72,6 @@ def test_a_click_on_a_bar_goes_there(bench: Any, reviewed: Any) -> None:
     picture = plot.grab().toImage()
     inside = picture.pixelColor(int(plot.bar(3).center().x()), int(plot.bar(3).bottom()) - 3)
     assert inside.red() > 150, "an open slice has an amber bar"
-
-
-def test_the_slider_is_followed(bench: Any, reviewed: Any) -> None:
-    bench.viewer.dims.current_step = (2, 1, 0, 0)
-    table = bench.review.list
-    assert table.slices[table.currentRow()] == SliceIndex(2, 1)
 
 
 def test_accept_to_the_end(bench: Any, reviewed: Any) -> None:
@@ -158,7 +144,7 @@ def test_uncertainty_above_a_threshold(bench: Any, reviewed: Any) -> None:
     assert box.legend.threshold == pytest.approx(0.6)
 
 
-def test_a_map_that_is_not_there_is_offered(bench: Any, reviewed: Any) -> None:
+def test_compute_another_map(bench: Any, reviewed: Any) -> None:
     box = bench.review.uncertainty
     assert not box.compute_button.isVisible()
     box.form.map.value = "mutual_information"
@@ -180,7 +166,7 @@ def test_a_map_that_is_not_there_is_offered(bench: Any, reviewed: Any) -> None:
     assert bench.viewer_state.opened(reviewed).review.to_dict() == before[1]
     box.form.map.value = "entropy"
     np.testing.assert_array_equal(reviewed.uncertainty.data, entropy)
-    assert box.legend.texts == ("0 certain", "no idea 1")
+    assert box.legend.texts == ("0 certain", "1 uncertain")
 
 
 def test_colours_of_uncertainty() -> None:
@@ -228,7 +214,7 @@ def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
     labels.mode, labels.brush_size, labels.selected_label = "paint", 9, 3
     bench.stroke(labels, (1, 3, 17, 3), (1, 3, 17, 20))
     assert text.text() != before
-    assert "against a reader" not in text.text(), "nobody has measured this model"
+    assert "against a reader" not in text.text(), "this model was not measured"
     image = bench.viewer_state.opened(reviewed)
     limits = {"EF": {"limits": [-9.0, 8.0], "unit": "%", "patients": 5}}
     card = replace(image.segmentation.card, metrics={"ventricles": {"left ventricle": limits}})
@@ -237,7 +223,7 @@ def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
     assert "5 patients that training never saw): left -9 to +8 %" in text.text()
 
 
-def test_what_was_accepted_on_an_earlier_day_comes_back(
+def test_slices_accepted_on_an_earlier_day_are_restored(
     bench: Any, make_volume: Callable[..., Volume]
 ) -> None:
     volume = make_volume(slices=4)
@@ -266,6 +252,7 @@ def test_what_was_accepted_on_an_earlier_day_comes_back(
     np.testing.assert_array_equal(again.labels.data, wanted)
     review = bench.viewer_state.opened(again).review
     assert review.state(place) is SliceState.ACCEPTED
+    assert bench.viewer_state.opened(again).confirmed == {place}
     assert "as you accepted them" in message.text.text()
     assert bench.review.list.item(0, 2).text() == "accepted"
     again.labels.undo()
@@ -273,7 +260,7 @@ def test_what_was_accepted_on_an_earlier_day_comes_back(
     assert not (again.labels.data == wanted).all()
 
 
-def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
+def test_remembered_choices(bench: Any, reviewed: Any, data_home: Path) -> None:
     volume = bench.viewer_state.opened(reviewed).volume
     bench.segment.form.update(device="cpu", mirrored=True)
     bench.run()
@@ -304,15 +291,24 @@ def test_it_remembers(bench: Any, reviewed: Any, data_home: Path) -> None:
     assert "cine" not in kept
 
 
+def test_no_panel_is_cut_off_at_its_sides(bench: Any, reviewed: Any) -> None:
+    bench.viewer.window.resize(1280, 720)
+    learn = bench.segment.open("Learn")
+    for panel in (bench.review, learn):
+        (scroll,) = panel.findChildren(QtWidgets.QScrollArea)
+        needed = scroll.widget().minimumSizeHint
+        bench.qtbot.waitUntil(lambda s=scroll, n=needed: s.viewport().width() >= n().width())
+
+
 CONTROLS = (
-    QAbstractButton,
-    QAbstractSpinBox,
-    QComboBox,
-    QLineEdit,
-    QPlainTextEdit,
-    QProgressBar,
-    QSlider,
-    QTableWidget,
+    QtWidgets.QAbstractButton,
+    QtWidgets.QAbstractSpinBox,
+    QtWidgets.QComboBox,
+    QtWidgets.QLineEdit,
+    QtWidgets.QPlainTextEdit,
+    QtWidgets.QProgressBar,
+    QtWidgets.QSlider,
+    QtWidgets.QTableWidget,
 )
 
 
@@ -320,9 +316,10 @@ def test_every_control_has_a_tooltip(bench: Any, reviewed: Any) -> None:
     models, learn = (bench.segment.open(name) for name in ("Models", "Learn"))
     silent = []
     for panel in (bench.segment, bench.review, models, learn):
-        for widget in panel.findChildren(QWidget):
+        for widget in panel.findChildren(QtWidgets.QWidget):
             inner = widget.objectName().startswith("qt_") or isinstance(
-                widget.parent(), QAbstractSpinBox | QTableWidget | QComboBox
+                widget.parent(),
+                QtWidgets.QAbstractSpinBox | QtWidgets.QTableWidget | QtWidgets.QComboBox,
             )
             if isinstance(widget, CONTROLS) and not inner and not widget.toolTip():
                 silent.append(f"{type(panel).__name__}: {type(widget).__name__}")

@@ -1,4 +1,4 @@
-"""Clicks on the Segment panel, and what comes of them."""
+"""The Segment panel."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from napari_flomo.volumes import Geometry, Volume
 from napari_flomo.widgets.layers import transform_of
 
 
-def test_a_lazy_image_is_computed_aside(
+def test_a_lazy_image_is_computed_in_a_thread(
     bench: Any, make_heart: Callable[..., Volume], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The window lives on while dask computes; a second click and a cancel are answered."""
+    """The window stays responsive while dask computes."""
     import threading
 
     config = pytest.importorskip("dask", reason="dask is not installed").config
@@ -66,6 +66,8 @@ def test_click_to_mask(bench: Any, make_heart: Callable[..., Volume]) -> None:
     assert set(np.unique(layer.data)) == {0, 2, 3}
     assert layer.data[1, 32, 32] == 3
     assert np.array_equal(layer.data_to_world((1, 2, 3)), entry.image.data_to_world((1, 2, 3)))
+    status = layer.get_status(layer.data_to_world((1, 32, 32)), world=True)
+    assert "left ventricle" in str(status), "the name is shown under the mouse"
     after = bench.picture()
     cavity = bench.on_canvas(layer, (1, 32, 32))
     wall = bench.on_canvas(layer, (1, 32, 47))
@@ -76,13 +78,6 @@ def test_click_to_mask(bench: Any, make_heart: Callable[..., Volume]) -> None:
     red, green, blue = after[wall.y(), wall.x()]
     assert green > red + 60, "the wall is green"
     assert np.ptp(after[outside.y(), outside.x()]) == 0, "the ground is grey"
-
-
-def test_names_under_the_mouse(bench: Any, make_heart: Callable[..., Volume]) -> None:
-    entry = bench.add(make_heart())
-    bench.run()
-    status = entry.labels.get_status((0.0, 32 * 1.5, 32 * 1.5), world=True)
-    assert "left ventricle" in str(status)
 
 
 def test_scope(bench: Any, make_volume: Callable[..., Volume]) -> None:
@@ -132,8 +127,7 @@ def test_renamed_and_reordered_in_mid_run(bench: Any, make_heart: Callable[..., 
     mine = bench.add(make_heart(slices=6, size=48), "mine")
     other = bench.add(make_heart(slices=6, size=48, seed=3), "other")
     bench.viewer.layers.selection.active = mine.image
-    bench.pick("slow")
-    bench.click(bench.segment.segment_button)
+    bench.start()
     mine.image.name, other.image.name = "other", "mine"
     bench.viewer.layers.move(0, 2)
     bench.viewer.layers.selection.active = other.image
@@ -150,9 +144,7 @@ def test_deleted_in_mid_run(bench: Any, make_heart: Callable[..., Volume]) -> No
     stays = bench.add(make_heart(slices=20, size=48), "stays")
     gone = bench.add(make_heart(slices=20, size=48), "gone")
     bench.viewer.layers.selection.active = gone.image
-    bench.pick("slow")
-    bench.click(bench.segment.segment_button)
-    bench.qtbot.waitUntil(lambda: bench.segment.progress.value() > 0, timeout=30_000)
+    bench.start(progress=True)
     bench.viewer.layers.remove(gone.image)
     bench.wait_idle()
     assert [layer.name for layer in bench.viewer.layers] == ["stays"]
@@ -163,8 +155,7 @@ def test_deleted_in_mid_run(bench: Any, make_heart: Callable[..., Volume]) -> No
 
 def test_changed_in_mid_run(bench: Any, make_heart: Callable[..., Volume]) -> None:
     entry = bench.add(make_heart(slices=6, size=48), "heart")
-    bench.pick("slow")
-    bench.click(bench.segment.segment_button)
+    bench.start()
     entry.image.data = entry.image.data[:, ::-1].copy()
     bench.wait_idle()
     assert entry.labels is None
@@ -177,9 +168,7 @@ def test_cancel_within_a_second(bench: Any, make_heart: Callable[..., Volume]) -
     entry = bench.add(make_heart(slices=100, size=48))
     bench.run("toy")
     painted = entry.labels.data.copy()
-    bench.pick("slow")
-    bench.click(bench.segment.segment_button)
-    bench.qtbot.waitUntil(lambda: bench.segment.progress.value() > 0, timeout=30_000)
+    bench.start(progress=True)
     assert "left" in bench.segment.progress.text() or bench.segment.progress.value() < 2
     start = time.monotonic()
     bench.click(bench.segment.cancel_button)
@@ -190,10 +179,9 @@ def test_cancel_within_a_second(bench: Any, make_heart: Callable[..., Volume]) -
     assert not bench.segment.progress.isVisible()
 
 
-def test_second_click_is_refused_kindly(bench: Any, make_heart: Callable[..., Volume]) -> None:
+def test_one_run_at_a_time(bench: Any, make_heart: Callable[..., Volume]) -> None:
     bench.add(make_heart(slices=20, size=48))
-    bench.pick("slow")
-    bench.click(bench.segment.segment_button)
+    bench.start()
     bench.click(bench.segment.segment_button)
     assert "wait until it is done" in bench.segment.message.text.text()
     other = bench.add(make_heart(slices=2, size=48), "other")
@@ -205,24 +193,23 @@ def test_second_click_is_refused_kindly(bench: Any, make_heart: Callable[..., Vo
     bench.wait_idle()
 
 
-def had() -> float:
+def cpu_clock() -> float:
     """Return the seconds that this thread had, less those in which other programs had its CPU."""
     turns = Path("/proc/thread-self/schedstat")
     waited = int(turns.read_text().split()[1]) / 1e9 if turns.is_file() else 0.0
     return time.monotonic() - waited
 
 
-def test_the_window_stays_alive(bench: Any, make_heart: Callable[..., Volume]) -> None:
-    """While a run is under way no gap between two turns of the event loop is long."""
+def test_the_window_stays_responsive(bench: Any, make_heart: Callable[..., Volume]) -> None:
+    """During a run, the event loop never pauses for long."""
     bench.add(make_heart(slices=10, size=128))
     bench.run()  # napari compiles what it draws labels with, once in a process
-    bench.pick("slow")
-    bench.click(bench.segment.segment_button)
-    last, longest = had(), 0.0
+    bench.start()
+    last, longest = cpu_clock(), 0.0
 
     def turn() -> bool:
         nonlocal last, longest
-        longest, last = max(longest, had() - last), had()
+        longest, last = max(longest, cpu_clock() - last), cpu_clock()
         return bench.viewer_state.session.running is None
 
     bench.qtbot.waitUntil(turn, timeout=60_000)
@@ -257,13 +244,11 @@ def test_a_missing_model_leads_to_the_models(bench: Any, make_heart: Callable[..
     assert any("Models" in name for name in docks)
 
 
-def test_a_killed_worker_is_one_sentence(
+def test_a_killed_worker_is_reported(
     bench: Any, worker: Any, make_heart: Callable[..., Volume]
 ) -> None:
     entry = bench.add(make_heart(slices=50, size=48))
-    bench.pick("slow")
-    bench.click(bench.segment.segment_button)
-    bench.qtbot.waitUntil(lambda: bench.segment.progress.value() > 0, timeout=30_000)
+    bench.start(progress=True)
     worker._child.process.kill()
     bench.wait_idle()
     assert entry.labels is None
@@ -272,13 +257,15 @@ def test_a_killed_worker_is_one_sentence(
     assert entry.labels is not None
 
 
-def test_sheared_and_unknown_images_are_said(bench: Any) -> None:
+def test_no_image_and_a_sheared_one(bench: Any) -> None:
+    assert not bench.segment.segment_button.isEnabled()
+    assert "Open an image" in bench.segment.image_line.text()
     bench.viewer.add_image(np.zeros((3, 40, 50)), scale=(8, 1, 1), shear=(0.5, 0, 0))
     bench.click(bench.segment.segment_button)
     assert "right angles" in bench.segment.message.text.text()
 
 
-def test_spacing_can_be_given(bench: Any) -> None:
+def test_set_voxel_size(bench: Any) -> None:
     layer = bench.viewer.add_image(np.random.default_rng(0).random((3, 40, 50)))
     row = bench.segment.form.voxel_mm
     assert row.native.isVisible()
@@ -302,14 +289,7 @@ def test_results_lie_where_the_image_lies(
             assert np.all(np.asarray(theirs == value)), key
 
 
-def test_nothing_open(bench: Any) -> None:
-    assert not bench.segment.segment_button.isEnabled()
-    assert "Open an image" in bench.segment.image_line.text()
-
-
-def test_what_is_strange_is_said_after_the_run(
-    bench: Any, make_heart: Callable[..., Volume]
-) -> None:
+def test_remarks_after_a_run(bench: Any, make_heart: Callable[..., Volume]) -> None:
     heart = make_heart(slices=3, size=64)
     small = Volume(heart.data, Geometry((0.2, 0.2, 1.0)), notes=("The pixdim was used.",))
     bench.add(small)

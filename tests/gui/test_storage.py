@@ -93,7 +93,7 @@ def test_second_run_and_undo_keep_the_order(bench: Any, make_heart: Callable[...
     bench.run()
     bench.review._go_to(SliceIndex(0, 1))
     entry.labels.data_setitem((np.array([3]), np.array([4]), np.array([1])), np.array([1]))
-    entry.watch.look("stroke")
+    entry.watch.compare("stroke")
     image = bench.viewer_state.opened(entry)
     assert image.labels.data[1, 3, 4] == 1
     bench.segment.segment(confirmed=True)

@@ -1,4 +1,4 @@
-"""A program of its own: it outlives who started it, tells all in a file, and can be stopped."""
+"""A detached process: it outlives its parent, reports in a file, and can be stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from napari_flomo.jobs import (
 )
 from napari_flomo.jobs.child import environment
 from napari_flomo.jobs.detached import CANCEL, PROCESS, PROGRESS
-from napari_flomo.jobs.identity import started_at
+from napari_flomo.jobs.process_start import started_at
 
 TIMEOUT_SECONDS = 60
 PROGRAM = Path(__file__).with_name("tiny_program.py")
@@ -67,7 +67,7 @@ def test_progress_points_and_result(launch: Callable[..., Job], tmp_path: Path) 
     assert not (tmp_path / "run" / PROCESS).exists()
 
 
-def test_who_comes_later_hears_all_of_it(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_attach_reports_all_progress_again(launch: Callable[..., Job], tmp_path: Path) -> None:
     launch("count", "4").result(TIMEOUT_SECONDS)
     late = attach(tmp_path / "run")
     assert late is not None
@@ -77,7 +77,7 @@ def test_who_comes_later_hears_all_of_it(launch: Callable[..., Job], tmp_path: P
     assert attach(tmp_path / "nothing") is None
 
 
-def test_it_goes_on_when_its_starter_is_killed(tmp_path: Path) -> None:
+def test_it_outlives_a_killed_parent(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     program = (
         "import sys, time; from pathlib import Path; from napari_flomo.jobs import start;"
@@ -94,7 +94,7 @@ def test_it_goes_on_when_its_starter_is_killed(tmp_path: Path) -> None:
     assert job.result(TIMEOUT_SECONDS) == {"counted": 8}
 
 
-def test_a_cancel_that_is_heard(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_cancel_by_the_process_itself(launch: Callable[..., Job], tmp_path: Path) -> None:
     job = launch("count", "10000", "0.02")
     wait_until(lambda: job.progress.total)
     job.cancel()
@@ -105,7 +105,7 @@ def test_a_cancel_that_is_heard(launch: Callable[..., Job], tmp_path: Path) -> N
     assert last_words(tmp_path / "run") == "cancelled"
 
 
-def test_a_cancel_that_is_not_heard_kills(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_an_unresponsive_process_is_killed(launch: Callable[..., Job], tmp_path: Path) -> None:
     job = launch("deaf")
     wait_until(lambda: job.progress.total)
     job.cancel()
@@ -114,7 +114,7 @@ def test_a_cancel_that_is_not_heard_kills(launch: Callable[..., Job], tmp_path: 
     assert running(tmp_path / "run") is None
 
 
-def test_cut_off_and_gone_on_with(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_a_killed_process_is_resumed(launch: Callable[..., Job], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     job = launch("deaf")
     wait_until(lambda: job.progress.total)
@@ -134,7 +134,7 @@ def test_cut_off_and_gone_on_with(launch: Callable[..., Job], tmp_path: Path) ->
     assert launch("count", "2").result(TIMEOUT_SECONDS) == {"counted": 2}
 
 
-def test_a_failure_is_a_sentence(launch: Callable[..., Job]) -> None:
+def test_a_failure_is_one_sentence(launch: Callable[..., Job]) -> None:
     with pytest.raises(JobFailed, match="Do this instead") as failure:
         launch("fail").result(TIMEOUT_SECONDS)
     assert failure.value.problem.kind == "flomo"
@@ -151,19 +151,19 @@ def test_one_program_in_a_folder(launch: Callable[..., Job], tmp_path: Path) -> 
     job.wait(TIMEOUT_SECONDS)
 
 
-def test_the_number_of_an_ended_program_is_not_trusted(tmp_path: Path) -> None:
+def test_a_reused_process_id_is_not_trusted(tmp_path: Path) -> None:
     """Another process has it now: this test itself."""
-    told = {"pid": os.getpid(), "started": "an earlier time"}
-    (tmp_path / PROCESS).write_text(json.dumps(told))
+    process = {"pid": os.getpid(), "started": "an earlier time"}
+    (tmp_path / PROCESS).write_text(json.dumps(process))
     assert running(tmp_path) is None
-    (tmp_path / PROCESS).write_text(json.dumps(told | {"started": started_at(os.getpid())}))
+    (tmp_path / PROCESS).write_text(json.dumps(process | {"started": started_at(os.getpid())}))
     assert running(tmp_path) == os.getpid()
     for text in ("", "[]", '{"pid": "x"}'):
         (tmp_path / PROCESS).write_text(text)
         assert running(tmp_path) is None
 
 
-def test_when_processes_started() -> None:
+def test_started_at() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert child.stdin is not None
     began = started_at(child.pid)

@@ -1,4 +1,4 @@
-"""A real child process: asked, listened to, cancelled, killed."""
+"""Jobs in a real child process: results, progress, cancel and crashes."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ def test_callbacks_come_from_another_thread_and_may_submit(worker: Worker) -> No
     assert threads[0] is not threading.current_thread()
     assert following[0].result(TIMEOUT_SECONDS) == {"after": job.id}
     late: list[Job] = []
-    job.on_end(late.append)  # it has ended: told at once
+    job.on_end(late.append)  # it has ended: called immediately
     assert late == [job]
 
 
-def test_a_second_job_is_refused_kindly(worker: Worker) -> None:
+def test_one_job_at_a_time(worker: Worker) -> None:
     job = running(worker, "count", steps=1000)
     with pytest.raises(Busy, match="wait until it is done, or cancel it first"):
         worker.submit("echo")
@@ -114,7 +114,7 @@ def test_a_second_job_is_refused_kindly(worker: Worker) -> None:
     assert worker.submit("echo").result(TIMEOUT_SECONDS) == {}
 
 
-def test_cancel_is_polite_and_keeps_the_child(make_worker: Callable[..., Worker]) -> None:
+def test_cancel_keeps_the_child_warm(make_worker: Callable[..., Worker]) -> None:
     worker = make_worker(cancel_grace=30)
     before = worker.submit("noise").result(TIMEOUT_SECONDS)
     job = running(worker, "count", steps=1000)
@@ -124,7 +124,7 @@ def test_cancel_is_polite_and_keeps_the_child(make_worker: Callable[..., Worker]
     assert worker.submit("noise").result(TIMEOUT_SECONDS) == before
 
 
-def test_a_deaf_child_is_cancelled_within_a_second(worker: Worker, temporary: Path) -> None:
+def test_an_unresponsive_child_is_cancelled_in_a_second(worker: Worker, temporary: Path) -> None:
     job = running(worker, "deaf")
     start = time.monotonic()
     job.cancel()
@@ -136,7 +136,7 @@ def test_a_deaf_child_is_cancelled_within_a_second(worker: Worker, temporary: Pa
     assert worker.submit("echo", {"again": 1}).result(TIMEOUT_SECONDS) == {"again": 1}
 
 
-def test_cancel_before_the_child_is_there(worker: Worker, temporary: Path) -> None:
+def test_cancel_before_the_child_has_started(worker: Worker, temporary: Path) -> None:
     job = worker.submit("echo")
     start = time.monotonic()
     job.cancel()
@@ -164,7 +164,7 @@ def test_cancel_while_packing_and_unpacking(worker: Worker, temporary: Path) -> 
     wait_until(lambda: names(temporary) == [])
 
 
-def test_results_live_no_longer_than_their_users(worker: Worker) -> None:
+def test_results_are_freed(worker: Worker) -> None:
     """Images and masks are large; a worker that is idle keeps none of them."""
 
     class Large:
@@ -193,10 +193,10 @@ def test_failures_have_a_kind(worker: Worker, kind: str, problem: str, sentence:
         job.result(TIMEOUT_SECONDS)
     assert caught.value.problem.kind == problem
     assert "Traceback" in caught.value.problem.details
-    assert worker.submit("echo").result(TIMEOUT_SECONDS) == {}  # the child lives on
+    assert worker.submit("echo").result(TIMEOUT_SECONDS) == {}  # the child still runs
 
 
-def test_an_unknown_task_and_what_is_no_json(worker: Worker) -> None:
+def test_an_unknown_task_and_arguments_that_are_not_json(worker: Worker) -> None:
     with pytest.raises(JobFailed, match="does not know the task 'dance'"):
         worker.submit("dance").result(TIMEOUT_SECONDS)
     with pytest.raises(JobFailed, match="Unexpected TypeError"):
@@ -204,7 +204,7 @@ def test_an_unknown_task_and_what_is_no_json(worker: Worker) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_killed_child_is_one_sentence_and_replaced(worker: Worker, temporary: Path) -> None:
+def test_a_killed_child_is_reported_and_replaced(worker: Worker, temporary: Path) -> None:
     pid = worker.submit("noise").result(TIMEOUT_SECONDS)["pid"]
     job = running(worker, "deaf")
     os.kill(pid, signal.SIGKILL)
@@ -215,7 +215,7 @@ def test_a_killed_child_is_one_sentence_and_replaced(worker: Worker, temporary: 
     wait_until(lambda: names(temporary) == [])
 
 
-def test_a_child_that_ends_leaves_its_last_words(worker: Worker) -> None:
+def test_the_stderr_of_a_child_that_ended_is_reported(worker: Worker) -> None:
     job = worker.submit("die", {"code": 3})
     with pytest.raises(JobFailed, match="ended unexpectedly with exit code 3"):
         job.result(TIMEOUT_SECONDS)
@@ -241,7 +241,7 @@ def test_a_closed_worker(worker: Worker, temporary: Path) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that waits to be reaped does not."""
+    """Return True if a process runs; a zombie does not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -252,7 +252,7 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes in /proc")
 @pytest.mark.parametrize("task", ["count", "deaf"])
 def test_the_child_of_a_killed_host_ends_and_cleans_up(temporary: Path, task: str) -> None:
-    """The host is killed with -9: nobody is left to tell the child but the end of its stdin."""
+    """After kill -9 of the host, the child notices the end of its stdin."""
     child = str(Path(__file__).with_name("tiny_child.py"))
     host = (
         "import sys, tempfile, time\n"

@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def session(worker: Worker) -> Iterator[Session]:
-    """A session that takes results in at once."""
+    """A session that merges results immediately."""
     session = Session(worker)
     yield session
     if session.running is not None:
@@ -58,10 +58,10 @@ def paint() -> Callable[..., None]:
 
 @pytest.fixture
 def events(session: Session) -> list[Event]:
-    """All that the session tells, from now on."""
-    told: list[Event] = []
-    session.subscribe(told.append)
-    return told
+    """All events of the session from now on."""
+    received: list[Event] = []
+    session.subscribe(received.append)
+    return received
 
 
 @pytest.fixture

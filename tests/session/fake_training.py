@@ -1,7 +1,7 @@
-"""Stands in for ``python -m napari_flomo finetune``: the real files and processes, no network.
+"""A replacement of ``python -m napari_flomo finetune``: real files and processes, no network.
 
 Learns for some steps, then writes a candidate of the base model and the report of a gate. What it
-does is told by the settings file: ``steps``, ``pause`` (seconds for each), ``verdict``, ``fail``.
+does is in the settings file: ``steps``, ``pause`` (seconds for each), ``verdict``, ``fail``.
 """
 
 from __future__ import annotations
@@ -123,10 +123,10 @@ def main() -> int:
     parser.add_argument("--resume", action="store_true")
     args = parser.parse_args(sys.argv[sys.argv.index("finetune") + 1 :])
     out = Path(args.out)
-    told = {"steps": 6, "pause": 0.02, "verdict": "passed", "fail": ""}
+    settings = {"steps": 6, "pause": 0.02, "verdict": "passed", "fail": ""}
     if args.settings:
-        told |= json.loads(Path(args.settings).read_text())
-    steps = int(told["steps"])
+        settings |= json.loads(Path(args.settings).read_text())
+    steps = int(settings["steps"])
     with StatusWriter(out) as status:
         status.progress(Progress(message="Reading the corrections"))
         start = {"step": 0, "loss": None, "dice": 0.7}
@@ -136,15 +136,15 @@ def main() -> int:
         for step in range(first + 1, steps + 1):
             if status.cancelled():
                 raise Cancelled
-            time.sleep(float(told["pause"]))
+            time.sleep(float(settings["pause"]))
             data = {"step": step, "loss": 1 / step, "dice": 0.7 + 0.1 * step / steps}
-            left = (steps - step) * float(told["pause"])
+            left = (steps - step) * float(settings["pause"])
             point = data if step % 2 == 0 else None
             status.progress(Progress(step, steps, "Training", left, point))
             checkpoint.write_text(str(step))
-            if told["fail"] and step == 2:
-                raise FlomoError(str(told["fail"]))
-        candidate = write_candidate(args.base, out, str(told["verdict"]))
+            if settings["fail"] and step == 2:
+                raise FlomoError(str(settings["fail"]))
+        candidate = write_candidate(args.base, out, str(settings["verdict"]))
         status.finish({"candidate": candidate, "parent": args.base})
     return 0
 

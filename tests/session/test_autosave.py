@@ -1,4 +1,4 @@
-"""A journal that is written aside: in order, told when it cannot be, gone when it is not needed."""
+"""The journal of a background thread: in order, with reports of failures, removed when saved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from napari_flomo.corrections import journals_folder, replay, unfinished
-from napari_flomo.session import Autosave, OpenImage, Session, SliceIndex
+from napari_flomo.session import OpenImage, Session, SliceIndex
+from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.editing import begin_autosave
 from napari_flomo.volumes import Volume
 
@@ -29,11 +30,11 @@ def paint(image: OpenImage, autosave: Autosave, number: int, code: int = 2) -> N
     flat[at] = code
 
 
-def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
-    told: list[str | None] = []
+def test_the_journal_has_all_records(image: OpenImage) -> None:
+    received: list[str | None] = []
     before = image.labels.data.copy()
     image.confirmed.add(SliceIndex(0, 1))
-    autosave = begin_autosave(image, before, told.append)
+    autosave = begin_autosave(image, before, received.append)
     assert not journals_folder().exists(), "nothing is written before there is something to write"
     autosave.close()
     autosave.finish()
@@ -50,12 +51,12 @@ def test_all_that_was_noted_is_in_the_journal(image: OpenImage) -> None:
     assert (found.strokes, found.accepted, found.locked) == (20, {(1, 2)}, {3})
     assert found.about["model"] == "toy"
     assert found.image_hash == image.hash
-    assert told == []
+    assert received == []
     autosave.finish()
     assert list(journals_folder().iterdir()) == []
 
 
-def test_resumed_at_once_and_offered_again_when_closed(image: OpenImage) -> None:
+def test_resume_locks_the_journal_and_close_offers_it_again(image: OpenImage) -> None:
     autosave = begin_autosave(image, image.labels.data.copy(), lambda _: None)
     paint(image, autosave, 1)
     autosave.close()
@@ -69,20 +70,20 @@ def test_resumed_at_once_and_offered_again_when_closed(image: OpenImage) -> None
     assert np.array_equal(replay(left.folder).labels.data, image.labels.data)
 
 
-def test_what_cannot_be_written_is_told_once_and_written_later(image: OpenImage) -> None:
-    told: list[str | None] = []
+def test_failures_are_reported_once_and_retried(image: OpenImage) -> None:
+    received: list[str | None] = []
     journals_folder().parent.mkdir(parents=True)
     journals_folder().write_text("no folder")
-    autosave = begin_autosave(image, image.labels.data.copy(), told.append)
+    autosave = begin_autosave(image, image.labels.data.copy(), received.append)
     for number in range(3):
         paint(image, autosave, number)
     assert autosave.flush()
-    assert len(told) == 1
-    assert "No journal can be kept" in str(told[0])
+    assert len(received) == 1
+    assert "No journal can be kept" in str(received[0])
     journals_folder().unlink()
     paint(image, autosave, 3)
     autosave.close()
-    assert told[1:] == [None]
+    assert received[1:] == [None]
     (left,) = unfinished()
     assert left.strokes == 4, "those from before are not lost"
     assert np.array_equal(replay(left.folder).labels.data, image.labels.data)

@@ -1,4 +1,4 @@
-"""What a person accepts gets into the store of corrections, and nothing else does."""
+"""Accepted slices are stored as corrections, and nothing else."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def the_record(folder: Path):
     return store, record
 
 
-def test_an_accepted_slice_is_kept(
+def test_an_accepted_slice_is_stored(
     session: Session,
     writer: CorrectionWriter,
     folder: Path,
@@ -78,9 +78,9 @@ def test_an_accepted_slice_is_kept(
     volume = make_heart(slices=3)
     key = segmented(session, volume)
     image = session.image(key)
-    session.go_to(key, SliceIndex(0, 0))  # looked at, and painted, but not accepted
+    session.go_to(key, SliceIndex(0, 0))  # seen and painted, but not accepted
     paint(session, key, (0, 5, 5), 2)
-    assert not folder.exists(), "looking and painting keep nothing"
+    assert not folder.exists(), "seen and painted slices are not stored"
     paint(session, key, np.s_[1, 7:9, 7], 3)
     accept(session, key, SliceIndex(0, 1))
     assert writer.flush()
@@ -103,36 +103,38 @@ def test_an_accepted_slice_is_kept(
     assert the_record(folder)[1].places_seen == ((0, 1), (0, 2))
 
 
-def test_it_is_told(worker: Worker, folder: Path, make_heart: Make, tmp_path: Path) -> None:
-    """A failure is told with a sentence, tried again, and success is told, too."""
+def test_failures_are_reported_and_retried(
+    worker: Worker, folder: Path, make_heart: Make, tmp_path: Path
+) -> None:
+    """A failure is reported in a sentence and retried; the success is reported, too."""
     target = [tmp_path / "no" / "such" / "place"]
     (tmp_path / "no").write_text("a file where a folder should be")
     writer = CorrectionWriter(lambda: target[0], **QUICK)
     session = Session(worker, writer=writer)
     key = segmented(session, make_heart())
-    told: list[Event] = []
+    received: list[Event] = []
     failed, done = threading.Event(), threading.Event()
 
     def note(event: Event) -> None:
         if isinstance(event, CorrectionKept):
-            told.append(event)
+            received.append(event)
             (failed if event.problem else done).set()
 
     session.subscribe(note)
     accept(session, key, SliceIndex(0, 1))
     assert failed.wait(10)
-    assert told[0].slices == 0
-    assert "choose another folder" in told[0].problem
+    assert received[0].slices == 0
+    assert "choose another folder" in received[0].problem
     assert not writer.flush(0.01)
     assert writer.waiting == 1
     target[0] = folder
     assert done.wait(10)
-    assert told[-1] == CorrectionKept(key, 1)
+    assert received[-1] == CorrectionKept(key, 1)
     assert the_record(folder)[1].places_seen == ((0, 1),)
     assert writer.close()
 
 
-def test_a_close_writes_what_is_left(worker: Worker, folder: Path, make_heart: Make) -> None:
+def test_close_writes_the_rest(worker: Worker, folder: Path, make_heart: Make) -> None:
     writer = CorrectionWriter(lambda: folder, settle_seconds=60, retry_seconds=60)
     session = Session(worker, writer=writer)
     key = segmented(session, make_heart())
@@ -143,7 +145,7 @@ def test_a_close_writes_what_is_left(worker: Worker, folder: Path, make_heart: M
     accept(session, key, SliceIndex(0, 2))  # too late, and no harm
 
 
-def test_what_is_taken_back_is_not_learnt_from(
+def test_reopened_slices_are_not_stored(
     session: Session, writer: CorrectionWriter, folder: Path, make_heart: Make
 ) -> None:
     key = segmented(session, make_heart())
@@ -164,7 +166,9 @@ def test_what_is_taken_back_is_not_learnt_from(
     assert (record.places_seen, record.state) == (((0, 1),), "accepted")
 
 
-def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_heart: Make) -> None:
+def test_slices_accepted_earlier_keep_their_labels(
+    worker: Worker, folder: Path, make_heart: Make
+) -> None:
     """The labels of a slice that was accepted earlier stay those of that day."""
     volume = make_heart()
     writer = CorrectionWriter(lambda: folder, **QUICK)
@@ -197,9 +201,9 @@ def test_another_day_does_not_undo_this_one(worker: Worker, folder: Path, make_h
     np.testing.assert_array_equal(store.read(record.id).corrected.data, image.labels.data)
 
 
-def test_earlier_corrections_are_found_and_brought_back(
-    worker: Worker, folder: Path, make_cine: Make
-) -> None:
+@pytest.fixture
+def stored_cine(worker: Worker, folder: Path, make_cine: Make) -> Volume:
+    """A cine of which two slices were accepted on an earlier day, one of them corrected."""
     volume = make_cine()
     writer = CorrectionWriter(lambda: folder, **QUICK)
     session = Session(worker, writer=writer)
@@ -209,9 +213,12 @@ def test_earlier_corrections_are_found_and_brought_back(
     accept(session, key, SliceIndex(2, 1))
     accept(session, key, SliceIndex(0, 2))
     assert writer.close()
+    return volume
 
+
+def test_find_earlier_corrections(worker: Worker, folder: Path, stored_cine: Volume) -> None:
     session = Session(worker)
-    key = segmented(session, volume)
+    key = segmented(session, stored_cine)
     image = session.image(key)
     assert find_earlier(image, folder, "another") is None
     found = find_earlier(image, folder, "reader")
@@ -226,30 +233,21 @@ def test_earlier_corrections_are_found_and_brought_back(
 
 
 def test_earlier_corrections_are_offered(
-    worker: Worker, folder: Path, make_cine: Make, tmp_path: Path
+    worker: Worker, folder: Path, stored_cine: Volume, tmp_path: Path
 ) -> None:
-    volume = make_cine()
-    writer = CorrectionWriter(lambda: folder, **QUICK)
-    session = Session(worker, writer=writer)
-    key = segmented(session, volume)
-    session.image(key).labels.data[2, 1, 5, 5:9] = 3
-    accept(session, key, SliceIndex(2, 1))
-    accept(session, key, SliceIndex(0, 2))
-    assert writer.close()
-
     def recalled(folder: Path, reader: str = "reader") -> tuple[OpenImage, list[Event]]:
-        told: list[Event] = []
+        received: list[Event] = []
         session = Session(worker, writer=CorrectionWriter(lambda: folder, reader=lambda: reader))
-        key = segmented(session, volume)
-        session.subscribe(told.append)
+        key = segmented(session, stored_cine)
+        session.subscribe(received.append)
         session.recall(key)
         for thread in threading.enumerate():
             if thread.name == "flomo earlier":
                 thread.join(10)
-        return session.image(key), told
+        return session.image(key), received
 
-    image, told = recalled(folder)
-    review, found = told
+    image, received = recalled(folder)
+    review, found = received
     assert isinstance(review, ReviewChanged)
     assert isinstance(found, EarlierFound)
     assert found.earlier.slices == {SliceIndex(2, 1)}, "what is the same needs no question"
@@ -258,9 +256,9 @@ def test_earlier_corrections_are_offered(
     assert recalled(folder, "another")[1] == []
     assert recalled(tmp_path / "none")[1] == []
     (folder / "store.json").write_text("{")
-    _, told = recalled(folder)
-    assert told[-1].earlier is None
-    assert "earlier cannot be read" in told[-1].problem
+    _, received = recalled(folder)
+    assert received[-1].earlier is None
+    assert "earlier cannot be read" in received[-1].problem
 
 
 def test_another_run_does_not_change_what_was_accepted(
@@ -328,7 +326,7 @@ def test_time_adds_up_over_days(worker: Worker, folder: Path, make_heart: Make) 
         ("subaortic", ""),
     ],
 )
-def test_patients_by_the_names_of_collections(name: str, patient: str) -> None:
+def test_patient_in_the_name_of_an_image(name: str, patient: str) -> None:
     assert patient_of(name) == patient
 
 

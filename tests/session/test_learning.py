@@ -1,4 +1,4 @@
-"""From accepted slices to a model in use: the real files and processes, a training in miniature."""
+"""From accepted slices to a promoted model, with real files and processes and a tiny training."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def learning(trainer: str, corrections: CorrectionStore) -> Learning:
     return Learning(executable=trainer)
 
 
-def settings(home: Path, **told: Any) -> str:
+def settings(home: Path, **values: Any) -> str:
     path = home / "settings.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(values))
     return str(path)
 
 
@@ -66,7 +66,7 @@ def wait_for_step(learning: Learning, step: int) -> None:
         time.sleep(0.01)
 
 
-def test_nothing_waits(trainer: str) -> None:
+def test_nothing_blocks(trainer: str) -> None:
     learning = Learning(executable=trainer)
     assert "accept some" in learning.available(DEFAULT_MODEL).sentence
     with pytest.raises(FlomoError, match="accept some"):
@@ -78,17 +78,17 @@ def test_nothing_waits(trainer: str) -> None:
         learning.promote()
 
 
-def test_the_whole_way(
+def test_train_and_promote(
     learning: Learning, corrections: CorrectionStore, make_heart: Callable[..., Volume]
 ) -> None:
-    told = []
-    learning.subscribe(lambda: told.append(learning.training and learning.training.state))
+    received = []
+    learning.subscribe(lambda: received.append(learning.training and learning.training.state))
     assert learning.available(DEFAULT_MODEL).sentence == "5 accepted slices of 2 patients."
     training = train(learning)
     with pytest.raises(FlomoError, match="under way"):
         train(learning)
     wait(learning)
-    assert State.RUNNING in told
+    assert State.RUNNING in received
     assert training.points() == [
         CurvePoint(0, None, 0.7),
         CurvePoint(2, 0.5, pytest.approx(0.7333, abs=1e-3)),
@@ -148,7 +148,7 @@ def test_cancelled_and_resumed(learning: Learning, home: Path) -> None:
     assert learning.training.points()[-1].step in (reached + 1, reached + 2)
 
 
-def test_it_is_found_again(learning: Learning, trainer: str, home: Path) -> None:
+def test_an_earlier_training_is_found(learning: Learning, trainer: str, home: Path) -> None:
     training = train(learning, settings=settings(home, steps=60, pause=0.02))
     learning.close()  # the viewer; the training goes on
     again = Learning(executable=trainer)
@@ -164,7 +164,7 @@ def test_it_is_found_again(learning: Learning, trainer: str, home: Path) -> None
     assert third.available(DEFAULT_MODEL).new == 0
 
 
-def test_closing_may_stop_it(learning: Learning, trainer: str, home: Path) -> None:
+def test_closing_can_stop_the_training(learning: Learning, trainer: str, home: Path) -> None:
     training = train(learning, settings=settings(home, steps=500, pause=0.05))
     wait_for_step(learning, 1)
     learning.close(stop=True)
@@ -190,7 +190,7 @@ def test_a_refused_candidate(learning: Learning, home: Path) -> None:
     assert in_use(DEFAULT_MODEL) == name
 
 
-def test_a_failure_is_told(learning: Learning, trainer: str, home: Path) -> None:
+def test_a_failure_is_reported(learning: Learning, trainer: str, home: Path) -> None:
     sentence = "Not enough yet: 3 of 5 slices."
     train(learning, settings=settings(home, fail=sentence))
     assert learning.training.wait(TIMEOUT_SECONDS)
@@ -203,7 +203,7 @@ def test_a_failure_is_told(learning: Learning, trainer: str, home: Path) -> None
     assert again.training.problem.sentence == sentence
 
 
-def test_folders_that_are_gone(learning: Learning) -> None:
+def test_missing_folders(learning: Learning) -> None:
     with pytest.raises(FlomoError, match="/nowhere does not exist; choose the replay data"):
         train(learning, replay="/nowhere")
     with pytest.raises(FlomoError, match="choose the reference data"):
@@ -246,7 +246,7 @@ def test_a_damaged_report(tmp_path: Path) -> None:
         read_gate_report(tmp_path / "report.json")
 
 
-def test_a_damaged_request_is_passed_over(learning: Learning, trainer: str, home: Path) -> None:
+def test_a_damaged_request_is_skipped(learning: Learning, trainer: str, home: Path) -> None:
     train(learning)
     wait(learning)
     (home / "trainings" / "000002").mkdir()
@@ -288,14 +288,14 @@ def test_readiness_by_the_training_package(
     assert len(answered) == 2, "something may have come while it was counted"
     learning.check("b")
     assert answered[1][2].closed
-    told: queue.Queue[Any] = queue.Queue()
-    learning.subscribe(lambda: told.put(learning.readiness))
+    received: queue.Queue[Any] = queue.Queue()
+    learning.subscribe(lambda: received.put(learning.readiness))
     ready = {"ready": True, "sentence": "Ready: 5 slices of 2 patients.", "skipped": []}
     answered[1][1]._end(State.DONE, {**ready, "ready": False})
     answered[2][1]._end(State.DONE, ready)
     assert learning.readiness.ready
-    assert told.get_nowait().sentence == "Ready: 5 slices of 2 patients."
-    assert told.empty()
+    assert received.get_nowait().sentence == "Ready: 5 slices of 2 patients."
+    assert received.empty()
     assert answered[2][2].closed
 
 

@@ -1,4 +1,4 @@
-"""A new result goes where it was asked for and nowhere else."""
+"""A result changes the scope of its run and nothing else."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import Scope, merge, merge_maps
+from napari_flomo.session import Scope
+from napari_flomo.session.merging import merge
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 6), (3, 4, 5, 6)])
 @pytest.mark.parametrize("scope", [Scope(), Scope(slices=(1, 3)), Scope((0,), (0,))])
-def test_only_the_scope_changes_and_never_what_is_finished(
+def test_only_the_scope_changes_and_never_a_locked_label(
     shape: tuple[int, ...], scope: Scope
 ) -> None:
     generator = np.random.default_rng(0)
@@ -36,7 +37,7 @@ def test_the_first_result() -> None:
     assert np.array_equal(merge(None, proposed, Scope()), proposed)
     part = merge(None, proposed, Scope(slices=(1,)))
     assert part.sum() == 5 * 9
-    uncertainty = merge_maps(None, proposed.astype(np.float32), Scope(slices=(0,)))
+    uncertainty = merge(None, proposed.astype(np.float32), Scope(slices=(0,)))
     assert uncertainty[0].all()
     assert not uncertainty[1].any()
 

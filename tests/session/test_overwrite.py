@@ -35,7 +35,7 @@ def test_corrected_and_accepted_slices_are_counted(
     assert overwritten_by(image, Scope(frames=(0,))) == Overwritten()
 
 
-def test_the_question() -> None:
+def test_overwrite_text() -> None:
     def ask(**counts: Any) -> str:
         return overwrite_text(Overwritten(**counts), "Undo")
 

@@ -1,4 +1,4 @@
-"""Choices are remembered; nothing else is."""
+"""Choices are saved, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "home" / "preferences.json"  # the folder is not there yet
 
 
-def test_comes_back(path: Path) -> None:
+def test_choices_are_remembered(path: Path) -> None:
     preferences = Preferences(path)
     assert (preferences.model, preferences.device, preferences.warning) == (None, "auto", None)
-    assert not path.exists()  # looking is no change
+    assert not path.exists()  # reading writes nothing
     preferences.model = "flomo-b0-acdc"
     preferences.device = "cuda:1"
     assert not preferences.mirrored
@@ -45,7 +45,7 @@ def test_folders_are_not_remembered(path: Path) -> None:
     assert Preferences(path).model == "hf:org/name@v1"
 
 
-def test_old_reviews_go(path: Path) -> None:
+def test_old_reviews_are_dropped(path: Path) -> None:
     preferences = Preferences(path)
     for number in range(205):
         preferences.set_review(f"{number:064x}", {"number": number})
@@ -97,12 +97,12 @@ def test_a_full_disk_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "disk is full" in preferences.warning
     assert preferences.model == "after"
     assert Preferences(path).model == "before"
-    preferences.model = "after"  # tried again
+    preferences.model = "after"  # retried
     assert preferences.warning is None
     assert Preferences(path).model == "after"
 
 
-def test_no_folder_to_be_had(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     preferences = Preferences(tmp_path / "file" / "preferences.json")
     preferences.model = "m"
@@ -110,6 +110,6 @@ def test_no_folder_to_be_had(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("low", "high"), [(50, 50), (-1, 99), (1, 101), (True, 99)])
-def test_no_contrast(path: Path, low: float, high: float) -> None:
-    with pytest.raises(FlomoError, match="is no contrast"):
+def test_an_invalid_contrast(path: Path, low: float, high: float) -> None:
+    with pytest.raises(FlomoError, match="is not a valid contrast"):
         Preferences(path).set_contrast("m", low, high)

@@ -1,4 +1,4 @@
-"""A session after a crash is the session before it, less the uncertainty maps."""
+"""Restore labels, locks and review after a crash."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_restore(session: Session, make_cine: Make, make_heart: Make, tmp_path: 
     assert back.review.order == order
     assert back.review.state(order[0]) is SliceState.ACCEPTED
     assert back.review.edits(SliceIndex(2, 1)) == 1
-    assert back.segmentation.card == image.segmentation.card  # "toy" is on no shelf
+    assert back.segmentation.card == image.segmentation.card  # no model "toy" is installed
     assert np.array_equal(back.segmentation.labels.data, image.segmentation.labels.data)
     assert back.hash == image.hash
 
-    session.segment(again, "toy").result(60)  # and work goes on
+    session.segment(again, "toy").result(60)  # another run works
     assert back.segmentation.uncertainty["entropy"].data.any()
 
     stranger = session.add(make_heart(), "stranger")

@@ -1,4 +1,4 @@
-"""The order of uncertainty, and never losing the way in it."""
+"""Order, states and progress of a review."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def test_the_most_uncertain_first_over_all_frames() -> None:
     assert Review(np.full((1, 3), NAN)).order == ()
 
 
-def test_a_walk_to_the_end() -> None:
+def test_next_previous_and_accept() -> None:
     review = Review(SCORES)
     assert review.current is None
     assert review.previous() is None
     with pytest.raises(FlomoError, match="choose one in the list first"):
         review.accept()
     assert review.next() == ORDER[0]
-    assert review.next() == ORDER[1]  # looked at, left for later
+    assert review.next() == ORDER[1]  # seen, not accepted
     assert [review.accept() for _ in range(3)] == [ORDER[2], ORDER[3], ORDER[0]]
     assert review.accepted == 3
     assert review.accept() is None
@@ -35,7 +35,7 @@ def test_a_walk_to_the_end() -> None:
     assert review.next() is None
     review.reopen(ORDER[2])
     assert review.next() == ORDER[2]
-    assert review.previous() == ORDER[1]  # accepted ones can be gone back to
+    assert review.previous() == ORDER[1]  # also to accepted ones
 
 
 def test_states_and_edits() -> None:
@@ -54,7 +54,7 @@ def test_states_and_edits() -> None:
             review.go_to(outside)
 
 
-def test_a_new_run_begins_its_slices_anew() -> None:
+def test_a_new_run_resets_its_slices() -> None:
     review = Review(SCORES)
     for place in ORDER[:3]:
         review.go_to(place)
@@ -77,7 +77,7 @@ def test_a_new_run_begins_its_slices_anew() -> None:
     assert again.current == ORDER[0]
 
 
-def test_remembered_as_json() -> None:
+def test_to_dict_and_restore() -> None:
     review = Review(SCORES)
     review.next()
     review.accept()
@@ -100,7 +100,7 @@ def test_remembered_as_json() -> None:
         {"edits": None},
     ],
 )
-def test_what_does_not_fit_changes_nothing(change: dict) -> None:
+def test_a_review_that_does_not_fit_changes_nothing(change: dict) -> None:
     review = Review(SCORES)
     review.next()
     before = review.to_dict()

@@ -1,4 +1,4 @@
-"""What a viewer asks of a session, with a real child process behind it."""
+"""A session with a real child process."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_segment(session: Session, events: list[Event], make_heart: Make) -> Non
     assert any(type(event) is RunProgressed and event.progress.total == 4 for event in events)
 
 
-def test_the_worker_is_told_of_mirrored_views(session: Session, make_heart: Make) -> None:
+def test_mirrored_views(session: Session, make_heart: Make) -> None:
     key = session.add(make_heart(slices=2), "heart")
     assert session.segment(key, "toy").result(PATIENT).manifest["views"] == "plain"
     assert (
@@ -102,7 +102,7 @@ def test_partial_runs_add_up(session: Session, make_cine: Make, paint: Paint) ->
 
     session.segment(key, "toy").result(PATIENT)
     assert np.array_equal(image.labels.data, expected(volume))
-    assert image.review.edits(SliceIndex(2, 1)) == 0  # begun anew
+    assert image.review.edits(SliceIndex(2, 1)) == 0  # it starts over
 
 
 def test_locked_labels_stay(session: Session, events: list[Event], make_heart: Make) -> None:
@@ -142,7 +142,7 @@ def test_labels_of_another_meaning_are_not_mixed(session: Session, make_heart: M
         session.segment(key, "flomo-b0-acdc", scope=Scope(slices=(0,)))
 
 
-def test_a_second_click_is_refused(session: Session, make_heart: Make) -> None:
+def test_one_run_at_a_time(session: Session, make_heart: Make) -> None:
     one, two = session.add(make_heart(slices=30), "one"), session.add(make_heart(), "two")
     run = under_way(session, one)
     for start in (lambda: session.segment(two, "toy"), lambda: session.pull("toy")):
@@ -154,9 +154,7 @@ def test_a_second_click_is_refused(session: Session, make_heart: Make) -> None:
     session.segment(two, "toy").result(PATIENT)
 
 
-def test_cancel_leaves_all_as_it_was(
-    session: Session, events: list[Event], make_heart: Make
-) -> None:
+def test_cancel_changes_nothing(session: Session, events: list[Event], make_heart: Make) -> None:
     key = session.add(make_heart(slices=30), "heart")
     session.segment(key, "toy", scope=Scope(slices=(3,))).result(PATIENT)
     image = session.image(key)
@@ -174,7 +172,7 @@ def test_cancel_leaves_all_as_it_was(
 def test_images_come_and_go_during_a_run(
     session: Session, events: list[Event], make_heart: Make
 ) -> None:
-    """The result lands on its own image, whatever it is called and whoever else is open."""
+    """The result is merged with its own image, whatever its name and the other images."""
     first = session.add(make_heart(slices=10, seed=1), "a")
     run = under_way(session, first)
     second = session.add(make_heart(slices=10, seed=2), "b")
@@ -195,17 +193,17 @@ def test_images_come_and_go_during_a_run(
     assert [image.key for image in session.images] == [first, third]
     assert isinstance(events[-1], RunCancelled)
     assert ImageRemoved(second) in events
-    with pytest.raises(FlomoError, match="not open any more"):
+    with pytest.raises(FlomoError, match="no longer open"):
         session.segment(second, "toy")
 
 
-def test_an_image_that_goes_at_the_last_moment(worker: Worker, make_heart: Make) -> None:
-    """The child is done, the viewer has not taken the result in, and the user closes the image."""
+def test_an_image_closed_before_its_result_is_merged(worker: Worker, make_heart: Make) -> None:
+    """The child is done, the result is not merged yet, and the user closes the image."""
     waiting: queue.Queue[Callable[[], None]] = queue.Queue()
     session = Session(worker, waiting.put)
     key = session.add(make_heart(), "heart")
-    told: list[Event] = []
-    session.subscribe(told.append)
+    received: list[Event] = []
+    session.subscribe(received.append)
     run = session.segment(key, "toy")
     held = []
     while worker.job is not None:
@@ -215,10 +213,10 @@ def test_an_image_that_goes_at_the_last_moment(worker: Worker, make_heart: Make)
         action()
     while run.state is not State.CANCELLED:
         waiting.get(timeout=PATIENT)()
-    assert not any(isinstance(event, RunFinished) for event in told)
+    assert not any(isinstance(event, RunFinished) for event in received)
 
 
-def test_everything_is_told_in_the_thread_of_the_viewer(worker: Worker, make_heart: Make) -> None:
+def test_events_arrive_in_the_thread_of_the_viewer(worker: Worker, make_heart: Make) -> None:
     waiting: queue.Queue[Callable[[], None]] = queue.Queue()
     session = Session(worker, waiting.put)
     threads = set()
@@ -234,7 +232,7 @@ def test_everything_is_told_in_the_thread_of_the_viewer(worker: Worker, make_hea
 
 
 def test_a_stroke_while_a_result_is_merged(worker: Worker, make_heart: Make, paint: Paint) -> None:
-    """Merging goes on aside; who paints meanwhile loses nothing, and the result comes."""
+    """Strokes during a merge are kept, and the result is merged."""
     waiting: queue.Queue[Callable[[], None]] = queue.Queue()
     session = Session(worker, waiting.put)
 
@@ -340,16 +338,16 @@ def test_review_walk(session: Session, events: list[Event], make_heart: Make) ->
     assert events[-1] == ReviewChanged(key)
 
 
-def test_an_observer_that_fails_does_not_keep_it_from_others(session: Session) -> None:
-    told: list[Event] = []
+def test_a_failing_observer_does_not_stop_the_others(session: Session) -> None:
+    received: list[Event] = []
 
     def fail(_: Event) -> None:
         raise RuntimeError("no")
 
     session.subscribe(fail)
-    leave = session.subscribe(told.append)
+    leave = session.subscribe(received.append)
     key = session.add(Volume.from_array(np.zeros((4, 4))), "a")
     leave()
     leave()
     session.remove(key)
-    assert told == [ImageAdded(key)]
+    assert received == [ImageAdded(key)]

@@ -1,4 +1,4 @@
-"""What viewers offer and say of maps of uncertainty."""
+"""Uncertainty maps that viewers offer, and their texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari_flomo.segmentation import MAPS
 from napari_flomo.session import uncertainty_maps
 
 
-def test_maps_that_are_there_come_first_and_none_twice():
+def test_computed_maps_come_first():
     offered = uncertainty_maps.maps_offered(
         "flomo-b0", ("variance", "network_cosine_stage2", "entropy")
     )
@@ -28,13 +28,13 @@ def test_a_network_offers_what_it_has(network, own):
     assert all(MAPS[name].stage is None for name in offered)
 
 
-def test_what_is_said_of_a_map():
+def test_texts_of_a_map():
     assert (
         uncertainty_maps.offer_text("variance")
         == "Not computed yet: takes 8 times as long as Segment."
     )
     assert uncertainty_maps.offer_text("mc_entropy").endswith("takes 17 times as long as Segment.")
-    assert uncertainty_maps.cost_of("network_cosine") == "as long as Segment"
+    assert uncertainty_maps.offer_text("network_cosine").endswith("takes as long as Segment.")
     assert (
         uncertainty_maps.entry_of("variance", ["entropy"]) == "Variance over views (not computed)"
     )
@@ -42,7 +42,7 @@ def test_what_is_said_of_a_map():
     assert uncertainty_maps.title_of("my_own") == "My own", "a map of a model to come"
 
 
-def test_colours_end_where_a_map_does():
+def test_largest_shown():
     voxels = np.array([[0.0, 0.125], [0.0625, 0.0]], np.float32)
     for name in ("entropy", "tta_entropy", "network_entropy", "mc_entropy", "my_own"):
         assert uncertainty_maps.largest_shown(name, voxels) == 1, "these fill their range"

@@ -92,7 +92,7 @@ def test_cancel_within_a_second(session: Session, heart: Volume) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_is_warm_and_a_missing_one_is_said(session: Session, heart: Volume) -> None:
+def test_a_missing_model_and_a_bundled_one(session: Session, heart: Volume) -> None:
     key = session.add(heart, "heart")
     run = session.segment(key, "flomo-b9")
     assert run.state is not State.DONE
@@ -107,7 +107,7 @@ def test_a_model_is_warm_and_a_missing_one_is_said(session: Session, heart: Volu
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX signals")
-def test_preloading_does_no_harm(heart: Volume) -> None:
+def test_preload(heart: Volume) -> None:
     """A preloaded worker answers a first click like a later one; unknown models do no harm."""
     with Worker() as worker:
         worker.preload("no-such-model")

@@ -166,12 +166,12 @@ def measure_strokes(window: Window, entry: Any, figures: Figures, strokes: int) 
         if on:
             label_events.follow(window.panel.viewer_state, entry)
         else:
-            label_events.stop_following(entry)
+            entry.stop_watching()
         seconds = window.stroke(layer, 100 + number % 40)
         if number >= 2:  # the first of each warms up
             (figures.stroke_on if on else figures.stroke_off).append(seconds)
         if on:
-            label_events.stop_following(entry)
+            entry.stop_watching()
         layer.undo()
     label_events.follow(window.panel.viewer_state, entry)
 

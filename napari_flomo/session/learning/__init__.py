@@ -19,12 +19,7 @@ from napari_flomo.session.learning.gate_report import (
     read_gate_report,
 )
 from napari_flomo.session.learning.learning import Learning
-from napari_flomo.session.learning.state import (
-    LearnState,
-    kept_text,
-    promoted_text,
-    rolled_back_text,
-)
+from napari_flomo.session.learning.state import LearnState
 from napari_flomo.session.learning.training_run import (
     CurvePoint,
     TrainingRequest,
@@ -44,9 +39,6 @@ __all__ = [
     "Readiness",
     "TrainingRequest",
     "TrainingRun",
-    "kept_text",
-    "promoted_text",
     "read_gate_report",
-    "rolled_back_text",
     "trainings_folder",
 ]

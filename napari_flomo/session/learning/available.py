@@ -10,20 +10,15 @@ from typing import Any, Self
 from napari_flomo.corrections import CorrectionStore, Record
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import ModelCard, info
+from napari_flomo.session.messages import count_text
 
 
 @dataclass(frozen=True)
 class AvailableSlices:
-    """Accepted slices whose structures a model knows.
+    """Numbers of accepted slices whose structures a model knows, and of their patients.
 
-    Attributes
-    ----------
-    slices, patients
-        Their number.
-    new
-        How many of the slices were accepted since the last training.
-    sequence
-        Number of the last change of the store that was counted.
+    ``new`` slices were accepted since the last training; ``sequence`` is the number of the last
+    change of the store that was counted.
     """
 
     slices: int = 0
@@ -36,7 +31,9 @@ class AvailableSlices:
         """The same for the user."""
         if not self.slices:
             return "There are no accepted slices yet; accept some in the Review panel."
-        total = f"{_count(self.slices, 'accepted slice')} of {_count(self.patients, 'patient')}"
+        total = (
+            f"{count_text(self.slices, 'accepted slice')} of {count_text(self.patients, 'patient')}"
+        )
         if self.new == self.slices:
             return f"{total}."
         return f"{total}, {self.new or 'none'} of them new since the last training."
@@ -44,16 +41,9 @@ class AvailableSlices:
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether a training can be started, according to the training package.
+    """Whether a training can be started, according to the training package, and why or why not.
 
-    Attributes
-    ----------
-    ready
-        Whether it can.
-    sentence
-        Why, or why not: ``"Not enough yet: 3 of 5 slices."``.
-    skipped
-        One sentence for each correction that cannot be used.
+    ``skipped`` has one sentence for each correction that cannot be used.
     """
 
     ready: bool
@@ -68,21 +58,10 @@ class Readiness:
 
 
 def count_available(store: Path, card: ModelCard, since: int) -> AvailableSlices:
-    """Count the accepted slices of a store whose structures a model knows by name.
+    """Count the accepted slices of a store, which need not exist, whose structures a model knows.
 
-    Parameters
-    ----------
-    store
-        Folder of the store; it need not exist.
-    card
-        Card of the model.
-    since
-        `AvailableSlices.sequence` at the start of the last training; later slices are new.
-
-    Raises
-    ------
-    FlomoError
-        If the store exists and cannot be read.
+    ``since`` is `AvailableSlices.sequence` at the start of the last training; later slices are new.
+    Raises `FlomoError` if the store cannot be read.
     """
     if not store.is_dir():
         return AvailableSlices()
@@ -104,10 +83,7 @@ def count_available(store: Path, card: ModelCard, since: int) -> AvailableSlices
 def card_of(model: str) -> ModelCard:
     """Return the card of a model on this computer.
 
-    Raises
-    ------
-    FlomoError
-        If it is not on this computer.
+    Raises `FlomoError` if it is not on this computer.
     """
     _state, card = info(model)
     if card is None:
@@ -121,7 +97,3 @@ def _fits(record: Record, known: set[str]) -> bool:
 
 def _normalised(name: str) -> str:
     return " ".join(name.casefold().split())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

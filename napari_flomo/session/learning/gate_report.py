@@ -18,16 +18,9 @@ PARTS = (("reference", "Reference patients"), ("corrections", "Corrections kept 
 
 @dataclass(frozen=True)
 class GateRow:
-    """One metric of one structure, before and after.
+    """One metric of one structure of a data set, before and after, as text.
 
-    Attributes
-    ----------
-    part, structure, metric
-        Data set, structure and name of the metric.
-    before, after
-        Values of the parent and of the candidate, as text.
-    difference
-        As text, with its 95 % interval where there are enough patients for one.
+    ``difference`` has a 95 % interval if there are enough patients for one.
     """
 
     part: str
@@ -40,15 +33,7 @@ class GateRow:
 
 @dataclass(frozen=True)
 class GatePicture:
-    """A picture of an image that changed much, before and after.
-
-    Attributes
-    ----------
-    path
-        A PNG file.
-    title
-        Name of the image and the change of its Dice.
-    """
+    """A picture (PNG) of an image that changed much; the title has its name and change of Dice."""
 
     path: Path
     title: str
@@ -100,17 +85,9 @@ class GateSummary:
 
 
 def read_gate_report(report: Path) -> GateSummary:
-    """Read a report of the gate.
+    """Read ``report.json`` of the gate; its pictures are in the same folder.
 
-    Parameters
-    ----------
-    report
-        ``report.json``; its pictures are in the same folder.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be read or has another layout.
+    Raises `FlomoError` if it cannot be read or has another layout.
     """
     try:
         content = json.loads(report.read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ from napari_flomo.session.learning.training_run import (
 )
 from napari_flomo.session.observers import Observers
 
-# Decisions as they are written to disk.
+# Decisions as saved on disk.
 PROMOTED, KEPT_PARENT, DISCARDED = "used", "kept old", "dropped"
 
 _PACKAGES = ("flomo_training", "lightning", "monai")
@@ -49,8 +49,8 @@ def missing_packages() -> str | None:
 class Learning:
     """The accepted slices, and the training that is running or awaits a decision.
 
-    A training is a process of its own in a folder of its own: it goes on when the viewer closes,
-    and the next viewer finds it.
+    A training has its own process and folder: it continues when the viewer closes, and the next
+    viewer finds it.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Learning:
         executable: str | None = None,
         obstacle: Callable[[], str | None] = missing_packages,
     ) -> None:
-        self._dispatch = dispatch or _at_once
+        self._dispatch = dispatch or (lambda action: action())
         self._store = store
         self._folder = folder
         self._make_worker = worker
@@ -133,7 +133,7 @@ class Learning:
         return count_available(self._store(), card_of(base), self._last_sequence())
 
     def count(self, base: str) -> None:
-        """Look again at what is available and installed, for `state`; reads the disk."""
+        """Update what is available and installed, for `state`; reads the disk."""
         self.obstacle = self._find_obstacle()
         try:
             self._available = self.available(base).sentence
@@ -143,9 +143,8 @@ class Learning:
     def check(self, base: str) -> None:
         """Ask the training package whether there are enough corrections, in another process.
 
-        Returns at once. `readiness` is None until the answer arrives; then observers are notified.
-        Does nothing while a training is under way, which needs the computer, or if there is
-        nothing to learn from.
+        Does not block. `readiness` is None until the answer arrives; then observers are notified.
+        Does nothing while a training is running, or if there is nothing to learn from.
         """
         if self.obstacle is not None or self._closed or self.running or not self._any(base):
             return
@@ -169,7 +168,7 @@ class Learning:
         Raises
         ------
         FlomoError
-            If one is under way, there is nothing to learn from, a folder is missing, or no process
+            If one is running, there is nothing to learn from, a folder is missing, or no process
             can be started.
         """
         if self.obstacle is not None:
@@ -270,7 +269,7 @@ class Learning:
         return self._observers.add(observer)
 
     def close(self, *, stop: bool = False) -> None:
-        """Stop following; a training that is under way goes on, unless ``stop`` is set."""
+        """Stop following; a running training continues, unless ``stop`` is set."""
         self._closed = True
         self._observers.clear()
         if stop:
@@ -347,7 +346,3 @@ def _root(model: str) -> str:
         return base_of(card_of(model))
     except FlomoError:
         return model
-
-
-def _at_once(action: Callable[[], None]) -> None:
-    action()

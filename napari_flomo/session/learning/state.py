@@ -67,18 +67,9 @@ def learn_state(
 ) -> LearnState:
     """Return the state of a panel.
 
-    Parameters
-    ----------
-    run
-        The training that is under way or awaits a decision.
-    available
-        How many slices are available, in one sentence.
-    obstacle
-        Why no training can be started on this computer, or None.
-    readiness
-        The answer of the training package; None while there is none.
-    promoted
-        Whether a model was promoted in place of the chosen one.
+    ``run`` is the training that is running or awaits a decision, ``available`` a sentence on the
+    slices, ``obstacle`` why no training can be started on this computer, ``readiness`` the answer
+    of the training package, and ``promoted`` whether a promotion can be undone.
     """
     running = run is not None and not run.state.final
     gate, outcome, level, details = None, "", "info", ""
@@ -106,21 +97,6 @@ def learn_state(
         level=level,
         details=details,
     )
-
-
-def promoted_text(model: str) -> str:
-    """Return the message after a promotion."""
-    return f"{model} is used for segmentation from now on."
-
-
-def kept_text(model: str) -> str:
-    """Return the message after the parent was kept."""
-    return f"{model} stays in use; the new model is listed under Models."
-
-
-def rolled_back_text(model: str) -> str:
-    """Return the message after a promotion was undone."""
-    return f"{model} is in use again."
 
 
 def _summary(available: str, obstacle: str | None, readiness: Readiness | None) -> str:

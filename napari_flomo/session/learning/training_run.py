@@ -29,14 +29,9 @@ def trainings_folder() -> Path:
 
 @dataclass(frozen=True)
 class TrainingRequest(FinetuneConfig):
-    """The `FinetuneConfig` of a run, and what it was started with; the content of ``request.json``.
+    """The `FinetuneConfig` of a run with the version of the file, which is ``request.json``.
 
-    Parameters
-    ----------
-    sequence
-        Number of the last change of the store that the run knows.
-    schema
-        Version of the file.
+    ``sequence`` is the number of the last change of the store that the run knows.
     """
 
     sequence: int = 0
@@ -45,15 +40,7 @@ class TrainingRequest(FinetuneConfig):
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A point of the training curves.
-
-    Attributes
-    ----------
-    step
-        Training step.
-    loss, dice
-        Training loss, and Dice on the held-out slices; None where it was not measured.
-    """
+    """Loss, and Dice on the held-out slices, after a training step; None where not measured."""
 
     step: int
     loss: float | None
@@ -61,14 +48,9 @@ class CurvePoint:
 
 
 class TrainingRun(Job):
-    """A fine-tuning run in a folder and a process of its own; it outlives this program.
+    """A fine-tuning run in its own folder and process; it continues without this program.
 
-    Attributes
-    ----------
-    folder
-        Folder with request, checkpoints, curves, candidate and decision.
-    request
-        What the run was started with.
+    The folder has request, checkpoints, curves, candidate and decision.
     """
 
     def __init__(self, folder: Path, request: TrainingRequest) -> None:
@@ -79,10 +61,7 @@ class TrainingRun(Job):
     def start(self, executable: str | None = None) -> TrainingRun:
         """Start the process, which resumes from the last checkpoint if there is one.
 
-        Raises
-        ------
-        FlomoError
-            If the run is in progress, or no process can be started.
+        Raises `FlomoError` if the run is in progress, or no process can be started.
         """
         detached.start(self.request.options(self.folder), self.folder, executable, job=self)
         return self
@@ -102,13 +81,7 @@ class TrainingRun(Job):
         return [points[step] for step in sorted(points)]
 
     def gate(self) -> GateSummary:
-        """Read the report of the gate.
-
-        Raises
-        ------
-        FlomoError
-            If there is no readable report.
-        """
+        """Read the report of the gate; raise `FlomoError` if there is no readable report."""
         return read_gate_report(self.folder / REPORT)
 
     @property
@@ -122,22 +95,13 @@ class TrainingRun(Job):
     def decide(self, decision: str) -> None:
         """Record the user's decision, so that the run is not offered again.
 
-        Raises
-        ------
-        FlomoError
-            If it cannot be written.
+        Raises `FlomoError` if it cannot be written.
         """
         _write_json(self.folder / DECISION, {"decision": decision, "model": self.candidate})
 
 
 def new_run(request: TrainingRequest, parent: Path) -> TrainingRun:
-    """Create the folder of a new run.
-
-    Raises
-    ------
-    FlomoError
-        If it cannot be written.
-    """
+    """Create the folder of a new run; raise `FlomoError` if it cannot be written."""
     folder = _new_folder(parent)
     _write_json(folder / REQUEST, encode(request))
     return TrainingRun(folder, request)
@@ -165,7 +129,7 @@ def _numbered(parent: Path) -> list[Path]:
 
 
 def _new_folder(parent: Path) -> Path:
-    """Create the folder of the next number; two programs at once get two numbers."""
+    """Create the folder of the next number; two programs never get the same."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         number = max((int(path.name) for path in _numbered(parent)), default=0)

@@ -1,4 +1,4 @@
-"""What all forms have in common: how they are made, and choices that change."""
+"""Make forms, and change their choices and values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from magicgui.widgets import (
 )
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QRadioButton, QSlider, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QRadioButton, QSlider, QWidget
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,6 +70,10 @@ def _fit_in(row: Widget) -> None:
     if isinstance(row, FileEdit):
         row.choose_btn.text = "…"
         row.choose_btn.native.setFixedWidth(32)
+    elif isinstance(row, ComboBox):  # a long choice must not widen the panel
+        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        row.native.setSizeAdjustPolicy(policy)
+        row.native.setMinimumContentsLength(8)
     elif isinstance(row, RadioButtons):
         row.native.setStyleSheet(_PLAIN_GROUP)
     elif isinstance(row, FloatSlider):
@@ -115,16 +119,9 @@ def pairs(options: Sequence[Option]) -> list[tuple[str, Any]]:
 
 
 def set_choices(row: ComboBox, options: Sequence[Option], default: Any = None) -> None:
-    """Offer other choices in a combo box; ``changed`` is not emitted.
+    """Offer other choices in a combo box, in this order; ``changed`` is not emitted.
 
-    Parameters
-    ----------
-    row
-        Of a form. Its value stays if it is still offered.
-    options
-        What is offered, in this order.
-    default
-        Value to take otherwise; the first if this is not offered either.
+    The value stays if it is still offered; else it becomes ``default``, or the first.
     """
     box, offered = row.native, pairs(options)
     with row.changed.blocked():

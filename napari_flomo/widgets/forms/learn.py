@@ -1,4 +1,4 @@
-"""What the Learn panel asks: alias, corrections, base model, replay and reference data."""
+"""Forms of the Learn panel: alias, corrections, base model, replay and reference data."""
 
 # No `from __future__ import annotations`: magicgui reads the hints.
 from collections.abc import Callable

@@ -1,10 +1,10 @@
-"""What the Review panel asks: how uncertainty is shown, and what labels are compared with."""
+"""Forms of the Review panel: how uncertainty is shown, and what labels are compared with."""
 
 # No `from __future__ import annotations`: magicgui reads the hints.
 from dataclasses import dataclass
 from typing import Annotated
 
-from napari_flomo.session import THRESHOLD
+from napari_flomo.session import uncertainty_maps
 from napari_flomo.widgets.forms.form import Option, pairs
 
 OFF, CONTOURS, CHANGES = "off", "contours", "changes"
@@ -34,7 +34,7 @@ class UncertaintyOptions:
     threshold: Annotated[
         float,
         {"label": "Only above", "widget_type": "FloatSlider", "min": 0.0, "max": 1.0, "step": 0.01},
-    ] = THRESHOLD
+    ] = uncertainty_maps.THRESHOLD
 
 
 @dataclass(frozen=True, kw_only=True)

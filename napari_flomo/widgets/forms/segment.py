@@ -1,4 +1,4 @@
-"""What the Segment panel asks: image, model, device, part of the image, views."""
+"""Form of the Segment panel: image, model, device, part of the image, views."""
 
 # No `from __future__ import annotations`: magicgui reads the hints.
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Annotated
 
 from napari.layers import Image
 
-from napari_flomo.session import DEVICES, MIRRORED_TIP, MIRRORED_TITLE, SCOPES
+from napari_flomo.session import messages
 from napari_flomo.widgets.forms.form import Option, pairs
 
 VIEWS: list[Option] = [
     ("Plain", False, "Predict each slice once"),
-    (MIRRORED_TITLE, True, MIRRORED_TIP),
+    (messages.MIRRORED_TITLE, True, messages.MIRRORED_TIP),
 ]
 _RADIO = {"widget_type": "RadioButtons", "orientation": "horizontal"}
 _MILLIMETRES = {"min": 0.01, "max": 100.0}
@@ -26,7 +26,7 @@ class SegmentOptions:
     image
         Image to segment; follows the selected layer
     voxel_mm
-        Distance of slices, rows and columns in millimetres, if the image does not tell it
+        Distance of slices, rows and columns in millimetres, if the image does not specify it
     slice_axis
         Slice axis, if it cannot be determined from the spacing and size of this image: i is the
         last axis of the layer's data, k the third from last
@@ -49,6 +49,8 @@ class SegmentOptions:
         {"label": "Slices along", "widget_type": "ComboBox", "nullable": False, "choices": ()},
     ]
     model: Annotated[str, {"label": "Model", "widget_type": "ComboBox", "choices": ()}]
-    device: Annotated[str, {"label": "Device", "choices": pairs(DEVICES)}] = "auto"
-    scope: Annotated[str, {"label": "Segment", "choices": pairs(SCOPES), **_RADIO}] = "stack"
+    device: Annotated[str, {"label": "Device", "choices": pairs(messages.DEVICES)}] = "auto"
+    scope: Annotated[str, {"label": "Segment", "choices": pairs(messages.SCOPES), **_RADIO}] = (
+        "stack"
+    )
     mirrored: Annotated[bool, {"label": "Views", "choices": pairs(VIEWS), **_RADIO}] = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -18,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_flomo.session.learning import GateSummary
-from napari_flomo.widgets.panels.panel import note
+from napari_flomo.widgets.panels.panel import note, show_columns
 
 _COLUMNS = (
     ("Structure", "Where it was measured"),
@@ -43,17 +42,12 @@ class GateBox(QWidget):
         self.verdict = note("Verdict of the gate on the new model")
         self.verdict.setTextFormat(Qt.TextFormat.RichText)
         self.reasons = note("Reasons, with the numbers")
-        self.table = QTableWidget(0, len(_COLUMNS))
-        for column, (title, tip) in enumerate(_COLUMNS):
-            item = QTableWidgetItem(title)
-            item.setToolTip(tip)
-            self.table.setHorizontalHeaderItem(column, item)
+        self.table = QTableWidget()
+        show_columns(self.table, _COLUMNS)
         self.table.setToolTip("The model in use and the new one, measured on the same images")
-        self.table.verticalHeader().setVisible(False)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setMinimumHeight(170)
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)

@@ -6,21 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import (
-    QFrame,
-    QGroupBox,
-    QHBoxLayout,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
-from napari_flomo.session import CorrectionKept
-from napari_flomo.session.learning import kept_text, promoted_text, rolled_back_text
+from napari_flomo.session import Choice, CorrectionKept, messages
 from napari_flomo.widgets.curve_plot import CurvePlot
+from napari_flomo.widgets.delayed import delayed
 from napari_flomo.widgets.forms import make_form, set_choices
 from napari_flomo.widgets.forms.learn import (
     CorrectionOptions,
@@ -48,36 +40,28 @@ CHECK_MS = 2500
 class LearnPanel(Panel):
     """Fine-tune a model on the corrections.
 
-    Parameters
-    ----------
-    napari_viewer
-        Given by napari.
-
-    Attributes
-    ----------
-    settings
-        YAML file with hyperparameters that differ from those of the training package; for scripts.
+    Scripts can set ``settings``: a YAML file with other hyperparameters.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
         self.settings: str | None = None
-        self._refresh_later = _timer(self, REFRESH_MS, self.refresh)
-        self._count_later = _timer(self, REFRESH_MS, self.count)
-        self._check_later = _timer(self, CHECK_MS, self._check)
+        self._refresh_later = delayed(self, REFRESH_MS, self.refresh)
+        self._count_later = delayed(self, REFRESH_MS, self.count)
+        self._check_later = delayed(self, CHECK_MS, self._check)
         self._reported: TrainingRun | None = None  # whose end is in the message bar
         self._build()
         self._arrange()
         self.fill_bases()
         self.learning.subscribe(self._refresh_soon)
-        self.viewer_state.happened.connect(self._on_event)
+        self.viewer_state.session_changed.connect(self._on_event)
         self.viewer_state.models_changed.connect(lambda _name: self.fill_bases())
         self.count()
 
     @property
     def learning(self) -> Learning:
         """The state behind this panel."""
-        return self.viewer_state.learn()
+        return self.viewer_state.get_learning()
 
     @property
     def config(self) -> FinetuneConfig:
@@ -90,7 +74,7 @@ class LearnPanel(Panel):
         """Name of the model to fine-tune."""
         return str(self.form.base.value or "")
 
-    # What is on the panel
+    # Contents
 
     def _build(self) -> None:
         preferences = self.viewer_state.preferences
@@ -152,17 +136,10 @@ class LearnPanel(Panel):
         ):
             layout.addWidget(widget)
         layout.addStretch(1)
-        scroll = self._scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        self.add_scrolled(inside)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Count again, whatever happened while the panel was hidden."""
+        """Update the counts, which may have changed while the panel was hidden."""
         super().showEvent(event)
         self.count()
         self._check_later.start()
@@ -210,26 +187,22 @@ class LearnPanel(Panel):
             self._reported = training
             self._count_later.start()
             self._report_end(state)
-        inside, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
-        if inside is not None:  # there is no horizontal scroll bar: nothing may be cut off
-            needed = inside.minimumSizeHint().width() + bar.sizeHint().width()
-            self._scroll.setMinimumWidth(needed)
 
     def _report_end(self, state: LearnState) -> None:
-        """Show how a training ended that has no report of the gate."""
+        """Show how a training ended without a report of the gate."""
         if state.gate is not None:
             return
         choices = []
         if state.can_resume:
             choices = [
-                ("Resume", self.resume, "Resume from the last checkpoint"),
-                ("Discard", self.discard, "Do not offer this training again"),
+                Choice("Resume", self.resume, "Resume from the last checkpoint"),
+                Choice("Discard", self.discard, "Do not offer this training again"),
             ]
         self.message.show_message(
             state.outcome, level=state.level, details=state.details, choices=choices
         )
 
-    # What the user does
+    # Actions
 
     def train(self) -> None:
         """Start a training."""
@@ -246,15 +219,19 @@ class LearnPanel(Panel):
 
     def promote(self) -> None:
         """Use the new model from now on."""
-        self._switch(self.learning.promote, promoted_text)
+        self._switch(self.learning.promote, messages.PROMOTED.format)
 
     def roll_back(self) -> None:
         """Use the previous model again."""
-        self._switch(lambda: self.learning.roll_back(self.base), rolled_back_text)
+        self._switch(lambda: self.learning.roll_back(self.base), messages.ROLLED_BACK.format)
 
     def keep_parent(self) -> None:
         """Keep using the old model."""
-        self._attempt(lambda: self.message.show_message(kept_text(self.learning.keep_parent())))
+
+        def keep() -> None:
+            self.message.show_message(messages.PARENT_KEPT.format(self.learning.keep_parent()))
+
+        self._attempt(keep)
 
     def _switch(self, action: Callable[[], str], text: Callable[[str], str]) -> None:
         def switch() -> None:
@@ -295,11 +272,3 @@ class LearnPanel(Panel):
         if isinstance(event, CorrectionKept):
             self._count_later.start()
             self._check_later.start()
-
-
-def _timer(parent: QWidget, milliseconds: int, action: Callable[[], None]) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.timeout.connect(action)
-    return timer

@@ -21,19 +21,20 @@ from napari_flomo.models import ModelState, info, list_models, verify
 from napari_flomo.session import (
     Event,
     RunCancelled,
+    RunEvent,
     RunFailed,
     RunFinished,
     RunProgressed,
-    RunStarted,
-    card_text,
+    messages,
 )
 from napari_flomo.widgets.forms import make_form
-from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button
+from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, show_columns
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
     import napari.viewer
 
+_COLUMNS = (("Model", "Name"), ("Where", "Where its files are"), ("Size", "Size of its files"))
 _PLACES = {
     "bundled": "included",
     "fetched": "on this computer",
@@ -44,31 +45,23 @@ _PLACES = {
 
 
 class ModelsPanel(Panel):
-    """Models on this computer and on the Hub.
-
-    Parameters
-    ----------
-    napari_viewer
-        Given by napari.
-    """
+    """Models on this computer and on the Hub."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
         self.states: list[ModelState] = []
         self._build()
-        self.viewer_state.happened.connect(self._on_event)
+        self.viewer_state.session_changed.connect(self._on_event)
         self.viewer_state.models_changed.connect(lambda _name: self.refresh())
         self.refresh()
         self._show_running(False)
 
     def _build(self) -> None:
-        self.table = QTableWidget(0, 3)
-        self.table.setHorizontalHeaderLabels(["Model", "Where", "Size"])
+        self.table = QTableWidget()
+        show_columns(self.table, _COLUMNS)
         self.table.setToolTip("All known models; double-click one to use it")
-        self.table.verticalHeader().setVisible(False)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.horizontalHeader().setStretchLastSection(True)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.itemSelectionChanged.connect(self._show_card)
@@ -153,7 +146,7 @@ class ModelsPanel(Panel):
                 level = "error" if problems else "info"
             except FlomoError as error:
                 text, level = str(error), "error"
-            self.viewer_state.in_thread(lambda: self._verified(text, level))
+            self.viewer_state.in_main_thread(lambda: self._verified(text, level))
 
         threading.Thread(target=work, daemon=True).start()
 
@@ -193,27 +186,21 @@ class ModelsPanel(Panel):
             self.card.setText(state.summary)
         else:
             data = f"<br>Trained on: {card.training_data}"
-            self.card.setText(f"{card_text(card)}{data}")
+            self.card.setText(f"{messages.card_text(card)}{data}")
 
     def _on_event(self, event: Event) -> None:
-        run = getattr(event, "run", None)
-        if run is None or run.task != "pull":
+        if not isinstance(event, RunEvent) or event.run.task != "pull":
             return
-        if isinstance(event, RunStarted):
-            self._show_running(True)
-        elif isinstance(event, RunProgressed):
+        self._show_running(event.run is self.viewer_state.session.running)
+        if isinstance(event, RunProgressed):
             self.progress.show_progress(event.progress)
         elif isinstance(event, RunFailed):
-            self._show_running(False)
-            self.message.show_message(
-                event.problem.sentence, level="error", details=event.problem.details
-            )
+            problem = event.problem
+            self.message.show_message(problem.sentence, level="error", details=problem.details)
         elif isinstance(event, RunCancelled):
-            self._show_running(False)
             self.message.show_message("Cancelled; no model was changed.")
         elif isinstance(event, RunFinished):
-            self._show_running(False)
-            self.message.show_message(f"{run.model} is downloaded and verified.")
+            self.message.show_message(f"{event.run.model} is downloaded and verified.")
             self.refresh()
 
     def _show_running(self, running: bool) -> None:

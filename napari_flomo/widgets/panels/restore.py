@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from napari_flomo.session import Choice
 
 if TYPE_CHECKING:
     from napari_flomo.widgets.message_bar import MessageBar
@@ -16,13 +15,13 @@ def offer(viewer_state: ViewerState, bar: MessageBar) -> None:
     message = viewer_state.presenter.unsaved_message()
     if message is None:
         return
-    choices = message.choices
-    if choices:
-        restore, discard = choices
+    if message.choices:
+        restore, discard = message.choices
 
-        def discard_and_go_on() -> None:
+        def discard_and_offer_next() -> None:
             discard.action()
             offer(viewer_state, bar)
 
-        choices = (restore, Choice(discard.title, discard_and_go_on, discard.tip))
-    bar.show_message(message.text, level=message.level, choices=choices)
+        choices = (restore, discard._replace(action=discard_and_offer_next))
+        message = replace(message, choices=choices)
+    bar.display(message)

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QGroupBox,
     QHBoxLayout,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -22,7 +20,6 @@ from napari_flomo.session import (
     CorrectionKept,
     LabelsChanged,
     LocksChanged,
-    Message,
     ReviewChanged,
     RunFinished,
     SliceIndex,
@@ -41,7 +38,7 @@ from napari_flomo.widgets.viewer_state import viewer_state_of
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_flomo.session import Event, OpenImage
+    from napari_flomo.session import Event
 
 FORMATS = (
     "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha);;"
@@ -50,23 +47,17 @@ FORMATS = (
 
 
 class ReviewPanel(Panel):
-    """Review the slices of the active image in the order of uncertainty.
-
-    Parameters
-    ----------
-    napari_viewer
-        Given by napari.
-    """
+    """Review the slices of the active image in the order of uncertainty."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
         self._build()
         bind(self.viewer_state)
         self.viewer_state.current_changed.connect(self.refresh)
-        self.viewer_state.moved.connect(self._on_moved)
-        self.viewer_state.happened.connect(self._on_event)
-        self.viewer_state.said.connect(self._on_said)
-        self.viewer_state.answered.connect(self.message.clear)
+        self.viewer_state.slice_changed.connect(self._on_moved)
+        self.viewer_state.session_changed.connect(self._on_event)
+        self.viewer_state.message_posted.connect(self.message.display)
+        self.viewer_state.message_answered.connect(self.message.clear)
         self.refresh()
 
     def _build(self) -> None:
@@ -116,18 +107,11 @@ class ReviewPanel(Panel):
             layout.addWidget(box)
         layout.addWidget(self.save_button)
         layout.addWidget(self.message)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        self.add_scrolled(inside)
 
     def refresh(self) -> None:
         """Show what is under review now."""
-        image = self._image()
+        image = self.viewer_state.current_image
         review = None if image is None else image.review
         if image is None or review is None:
             self.title.setText("Nothing to review yet: segment an image first.")
@@ -148,10 +132,7 @@ class ReviewPanel(Panel):
     def save(self, path: str) -> None:
         """Save the labels of the current image.
 
-        Raises
-        ------
-        FlomoError
-            If there are none or they cannot be written.
+        Raises `FlomoError` if there are none or they cannot be written.
         """
         entry = self.viewer_state.current
         if entry is None or entry.labels is None:
@@ -171,10 +152,6 @@ class ReviewPanel(Panel):
         if path:
             self.attempt(lambda: self.save(path))
 
-    def _image(self) -> OpenImage | None:
-        entry = self.viewer_state.current
-        return None if entry is None else self.viewer_state.opened(entry)
-
     def _go_to(self, index: SliceIndex) -> None:
         key = self.viewer_state.key
         if key is not None:
@@ -187,7 +164,7 @@ class ReviewPanel(Panel):
 
     def _on_moved(self) -> None:
         """Show the frame and slice on the screen in plot, list and sizes."""
-        entry, image = self.viewer_state.current, self._image()
+        entry, image = self.viewer_state.current, self.viewer_state.current_image
         if entry is None or image is None or image.review is None or image.segmentation is None:
             self.plot.show_scores((), {}, None)
         else:
@@ -204,13 +181,13 @@ class ReviewPanel(Panel):
 
     def _show_kept(self) -> None:
         """Show how many slices of the image are kept for learning, or why they are not."""
-        image = self._image()
+        image = self.viewer_state.current_image
         kept = None if image is None else image.kept
         self.kept.setVisible(kept is not None)
         self.kept.setText("" if kept is None else messages.kept_text(kept))
 
     def _on_event(self, event: Event) -> None:
-        image = self._image()
+        image = self.viewer_state.current_image
         if isinstance(event, ReviewChanged | RunFinished):
             self.refresh()
         elif isinstance(event, CorrectionKept):
@@ -220,8 +197,3 @@ class ReviewPanel(Panel):
         elif isinstance(event, LabelsChanged) and image is not None and event.key == image.key:
             self.list.show_review(image.review, "frames" in image.volume.axes)
             self.structures.refresh()
-
-    def _on_said(self, said: Message) -> None:
-        self.message.show_message(
-            said.text, level=said.level, details=said.details, choices=said.choices
-        )

@@ -1,7 +1,8 @@
-"""The Segment panel: image, model, device, how much, go."""
+"""The Segment panel: image, model, device and part of the image to segment."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,6 @@ from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
 from napari_flomo.session import (
-    DEVICES,
-    DISCLAIMER,
-    SCOPES,
     Choice,
     Message,
     RunCancelled,
@@ -22,9 +20,7 @@ from napari_flomo.session import (
     RunFinished,
     RunProgressed,
     RunStarted,
-    card_text,
     messages,
-    model_title,
 )
 from napari_flomo.widgets import start_run
 from napari_flomo.widgets.forms import (
@@ -51,13 +47,7 @@ if TYPE_CHECKING:
 
 
 class SegmentPanel(Panel):
-    """Segment the active image.
-
-    Parameters
-    ----------
-    napari_viewer
-        Given by napari.
-    """
+    """Segment the active image."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
@@ -66,19 +56,19 @@ class SegmentPanel(Panel):
         self.fill_models()
         self._choose_remembered()
         self.viewer_state.current_changed.connect(self.refresh)
-        self.viewer_state.moved.connect(self._refresh_scope)
-        self.viewer_state.happened.connect(self._on_event)
+        self.viewer_state.slice_changed.connect(self._refresh_scope)
+        self.viewer_state.session_changed.connect(self._on_event)
         self.viewer_state.models_changed.connect(self._on_models)
         self.viewer_state.computing_changed.connect(self._on_computing)
-        self.viewer_state.said.connect(self._on_said)
-        self.viewer_state.answered.connect(self.message.clear)
+        self.viewer_state.message_posted.connect(self._on_message)
+        self.viewer_state.message_answered.connect(self.message.clear)
         self.refresh()
         self._show_running(self.viewer_state.session.running)
         self.viewer_state.warm_up(self.model)
         offer(self.viewer_state, self.message)
-        self._tell_of_training()
+        self._announce_training()
 
-    # What is on the panel
+    # Contents
 
     def _build(self) -> None:
         self.form = form = make_form(SegmentOptions)
@@ -111,8 +101,8 @@ class SegmentPanel(Panel):
             box.native.setDecimals(3)
         add_beside(form.voxel_mm, self.voxel_button)
         add_beside(form.model, models)
-        set_tips(form.device, DEVICES)
-        set_tips(form.scope, SCOPES)
+        set_tips(form.device, messages.DEVICES)
+        set_tips(form.scope, messages.SCOPES)
         set_tips(form.mirrored, VIEWS)
         form.image.changed.connect(self._on_image_chosen)
         form.slice_axis.changed.connect(self._on_slice_axis)
@@ -122,7 +112,7 @@ class SegmentPanel(Panel):
         buttons.addWidget(self.cancel_button, 1)
         buttons.addWidget(self.review_button, 1)
         disclaimer = note("Intended use")
-        disclaimer.setText(DISCLAIMER)
+        disclaimer.setText(messages.DISCLAIMER)
         layout = QVBoxLayout(self)
         layout.addWidget(form.native)
         layout.addLayout(buttons)
@@ -139,7 +129,7 @@ class SegmentPanel(Panel):
     def fill_models(self) -> None:
         """List the models again, as after a download."""
         options = [
-            (model_title(state), state.name, state.summary)
+            (messages.model_title(state), state.name, state.summary)
             for state in list_models()
             if state.place != "unpublished"
         ]
@@ -165,7 +155,7 @@ class SegmentPanel(Panel):
         self.review_button.setEnabled(entry is not None and entry.labels is not None)
         self._refresh_scope()
 
-    # What the user does
+    # Actions
 
     def segment(self, *, confirmed: bool = False) -> None:
         """Start, or ask first if that would overwrite work of the user."""
@@ -192,13 +182,13 @@ class SegmentPanel(Panel):
             self.progress.setFormat("Stopping…")
             run.cancel()
 
-    def _tell_of_training(self) -> None:
-        """Show that a training of an earlier day runs or has ended, unless a message is shown."""
-        training = self.viewer_state.learn().training
+    def _announce_training(self) -> None:
+        """Show that an earlier training runs or has ended, unless a message is shown."""
+        training = self.viewer_state.get_learning().training
         if training is not None and not self.message.text.text():
             self.message.show_message(
-                f"A training of {training.request.base} is waiting for you.",
-                choices=[("Learn…", partial(self.open, "Learn"), "See how it went")],
+                f"A training of {training.request.base} awaits you.",
+                choices=[Choice("Learn…", partial(self.open, "Learn"), "See how it went")],
             )
 
     def _on_image_chosen(self, image: Image | None) -> None:
@@ -225,7 +215,7 @@ class SegmentPanel(Panel):
         except FlomoError as error:
             self.card_line.setText(str(error))
         else:
-            self.card_line.setText(card_text(card))
+            self.card_line.setText(messages.card_text(card))
 
     def _choose_remembered(self) -> None:
         preferences = self.viewer_state.preferences
@@ -236,7 +226,7 @@ class SegmentPanel(Panel):
             self.message.show_message(preferences.warning, level="warning")
 
     def _refresh_geometry(self) -> None:
-        """Ask for what the image does not tell."""
+        """Ask for a voxel size or slice axis that the image does not specify."""
         form, entry = self.form, self.viewer_state.current
         unclear = None if entry is None else unclear_layout(entry.image)
         form.voxel_mm.visible = entry is not None and lacks_voxel_size(entry.image)
@@ -261,7 +251,7 @@ class SegmentPanel(Panel):
         self.segment_button.setEnabled(entry is not None)
         self.cancel_button.setEnabled(running)
 
-    # What the work tells
+    # Events
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, RunStarted):
@@ -273,14 +263,12 @@ class SegmentPanel(Panel):
             if isinstance(event, RunFinished) and event.run.task == "pull":
                 self.fill_models()
 
-    def _on_said(self, said: Message) -> None:
-        choices = said.choices
-        if said.kind == "missing_model":
+    def _on_message(self, message: Message) -> None:
+        if message.kind == "missing_model":
             tip = "Download the model, or choose another"
-            choices = (*choices, Choice("Models…", partial(self.open, "Models"), tip))
-        self.message.show_message(
-            said.text, level=said.level, details=said.details, choices=choices
-        )
+            models = Choice("Models…", partial(self.open, "Models"), tip)
+            message = replace(message, choices=(*message.choices, models))
+        self.message.display(message)
 
     def _on_models(self, name: str) -> None:
         self.fill_models()

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_flomo.errors import FlomoError
-from napari_flomo.session import RunFinished, RunProgressed, uncertainty_maps
+from napari_flomo.session import RunEvent, RunFinished, RunProgressed, uncertainty_maps
 from napari_flomo.widgets import overlay, start_run
 from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, show_value
 from napari_flomo.widgets.forms.review import UncertaintyOptions
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class UncertaintyBox(QWidget):
-    """Shows and hides uncertainty; knows the layer only through the viewer state."""
+    """Shows or hides the uncertainty map, and offers to compute other maps."""
 
     def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,7 +53,7 @@ class UncertaintyBox(QWidget):
         form.threshold.changed.connect(self._set_threshold)
         self._set_threshold()
         self._show_offer()
-        viewer_state.happened.connect(self._on_event)
+        viewer_state.session_changed.connect(self._on_event)
 
     @property
     def threshold(self) -> float:
@@ -84,14 +83,12 @@ class UncertaintyBox(QWidget):
     @property
     def _computed(self) -> tuple[str, ...]:
         """Names of the maps that the current image has."""
-        entry = self._viewer_state.current
-        image = None if entry is None else self._viewer_state.opened(entry)
+        image = self._viewer_state.current_image
         known = None if image is None else image.segmentation
         return () if known is None else tuple(known.uncertainty)
 
     def _fill_maps(self) -> None:
-        entry = self._viewer_state.current
-        image = None if entry is None else self._viewer_state.opened(entry)
+        entry, image = self._viewer_state.current, self._viewer_state.current_image
         row, computed, options = self.form.map, self._computed, []
         if image is not None and image.segmentation is not None:
             network = image.segmentation.card.network
@@ -129,16 +126,16 @@ class UncertaintyBox(QWidget):
         if run is not None and run.only_maps:
             run.cancel()
             return
-        try:
-            state, name = self._viewer_state, self.form.map.value
+        state, name = self._viewer_state, self.form.map.value
+
+        def start() -> None:
             start_run.check_idle(state)
             state.presenter.compute_map(state.key, name, state.preferences.device)
-        except FlomoError as error:
-            self._viewer_state.say(str(error), "warning")
+
+        state.attempt(start)
 
     def _on_event(self, event: Event) -> None:
-        run = getattr(event, "run", None)
-        if run is None or not run.only_maps:
+        if not isinstance(event, RunEvent) or not event.run.only_maps:
             return
         if isinstance(event, RunProgressed):
             self.progress.show_progress(event.progress)

@@ -58,10 +58,10 @@ def keep_order(source: Source) -> None:
 
 def choices(source: Source) -> dict[str, str]:
     """Return the titles of the axes by name; empty if the slice axis is clear."""
-    from napari_flomo.session import slice_axis_choices
+    from napari_flomo.session import messages
 
     layout = layout_of(source, None)
-    return {} if layout.slice_axis_known else slice_axis_choices(layout)
+    return {} if layout.slice_axis_known else messages.slice_axis_choices(layout)
 
 
 def ijk_of(source: Source) -> tuple[int, int, int]:

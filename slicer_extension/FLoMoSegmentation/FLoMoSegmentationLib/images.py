@@ -228,13 +228,13 @@ def check_transform(node: Any) -> None:
 def describe(source: Source) -> str:
     """Describe an image in one line; reads no voxels."""
     from FLoMoSegmentationLib.axes import layout_of  # which imports this module
-    from napari_flomo.session import layout_text
+    from napari_flomo.session import messages
 
     extent = source.node.GetImageData()
     if extent is None:
         return f"{source.node.GetName()} has no voxels."
     n_frames = source.n_frames if source.n_frames > 1 else None
-    parts = [layout_text(layout_of(source), n_frames)]
+    parts = [messages.layout_text(layout_of(source), n_frames)]
     parent = source.node.GetParentTransformNode()
     if parent is not None:
         parts.append(f"moved by {parent.GetName()}")

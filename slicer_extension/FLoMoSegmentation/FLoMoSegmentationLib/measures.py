@@ -78,7 +78,7 @@ def write_table(record: Record, name: str, rows: list[Row]) -> Any:
 
 def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
     from napari_flomo.measures import agreement_limits
-    from napari_flomo.session import PARTIAL_MEASURES
+    from napari_flomo.session import messages
 
     rows = []
     for name, ventricle in (("left ventricle", heart.left), ("right ventricle", heart.right)):
@@ -101,5 +101,5 @@ def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
         rows.append(Row("heart", "end of diastole", str(heart.ed_frame + 1), "frame"))
         rows.append(Row("heart", "end of systole", str(heart.es_frame + 1), "frame"))
     if not heart.complete:
-        rows.append(Row("heart", PARTIAL_MEASURES, "", ""))
+        rows.append(Row("heart", messages.PARTIAL_MEASURES, "", ""))
     return rows

@@ -7,9 +7,9 @@ from typing import Any
 
 
 def _default_threshold() -> float:
-    from napari_flomo.session import THRESHOLD
+    from napari_flomo.session import uncertainty_maps
 
-    return THRESHOLD
+    return uncertainty_maps.THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,12 @@ class Parameters:
 
 def read(node: Any) -> Parameters:
     """Read the choices of a parameter node; missing or invalid ones have their default."""
-    from napari_flomo.session import DEVICES, SCOPES
+    from napari_flomo.session import messages
 
     default = Parameters()
-    devices, scopes = ({name for _title, name, _tip in known} for known in (DEVICES, SCOPES))
+    devices, scopes = (
+        {name for _title, name, _tip in known} for known in (messages.DEVICES, messages.SCOPES)
+    )
     found = {one.name: node.GetParameter(one.name) for one in fields(Parameters)}
     return Parameters(
         model=found["model"] or default.model,

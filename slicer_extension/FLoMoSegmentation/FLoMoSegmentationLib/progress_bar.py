@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_flomo.session import progress_text
+from napari_flomo.session import messages
 
 if TYPE_CHECKING:
     from napari_flomo.session import Progress
@@ -20,7 +20,7 @@ def show(bar: Any, progress: Progress) -> None:
     """Show the progress of a run."""
     bar.setRange(0, progress.total)
     bar.setValue(progress.done)
-    bar.setFormat(progress_text(progress))
+    bar.setFormat(messages.progress_text(progress))
 
 
 def stop(bar: Any) -> None:

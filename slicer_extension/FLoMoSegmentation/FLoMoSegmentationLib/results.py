@@ -24,7 +24,7 @@ from FLoMoSegmentationLib.frames import (
 from FLoMoSegmentationLib.images import ijk_to_ras
 from FLoMoSegmentationLib.record import Record
 from FLoMoSegmentationLib.segment_nodes import read_segments, write_segments
-from napari_flomo.session import proposed_name
+from napari_flomo.session import messages
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.images import Source
@@ -73,7 +73,7 @@ def keep_proposed(source: Source, record: Record, image: OpenImage) -> None:
     assert image.segmentation is not None
     node = record.proposed
     if node is None:
-        name = proposed_name(image.name)
+        name = messages.proposed_name(image.name)
         node = make_hidden(source, "vtkMRMLLabelMapVolumeNode", name)
         record.refer("proposed", node)
     write_voxels(source, node, with_frames(image.segmentation.labels.data))

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Any
 from FLoMoSegmentationLib import installer, parameters, progress_bar, versions
 from FLoMoSegmentationLib.runner import make_worker
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import CorrectionKept, Event
-from napari_flomo.session.learning import (
-    FinetuneConfig,
-    Learning,
-    kept_text,
-    promoted_text,
-    rolled_back_text,
-)
+from napari_flomo.session import CorrectionKept, Event, messages
+from napari_flomo.session.learning import FinetuneConfig, Learning
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.widget import Widget
@@ -132,15 +126,17 @@ class LearnPanel:
 
     def on_promote(self, _checked: bool = False) -> None:
         """Use the new model from now on."""
-        self._switch(self.learning.promote, promoted_text)
+        self._switch(self.learning.promote, messages.PROMOTED.format)
 
     def on_rollback(self, _checked: bool = False) -> None:
         """Undo the last promotion."""
-        self._switch(lambda: self.learning.roll_back(self.base), rolled_back_text)
+        self._switch(lambda: self.learning.roll_back(self.base), messages.ROLLED_BACK.format)
 
     def on_keep(self, _checked: bool = False) -> None:
         """Keep using the old model."""
-        self._attempt(lambda: self.host.segment.say(kept_text(self.learning.keep_parent())))
+        self._attempt(
+            lambda: self.host.segment.say(messages.PARENT_KEPT.format(self.learning.keep_parent()))
+        )
 
     def on_install(self, _checked: bool = False) -> None:
         """Install what only training needs."""
