@@ -90,7 +90,7 @@ def bench(program: Any, tiny_worker: Worker, monkeypatch: pytest.MonkeyPatch) ->
 def make_logic(program: Any, tiny_worker: Worker) -> Iterator[Callable[..., Any]]:
     """Make the logic of the module, with a worker that is quick."""
     from FLoMoSegmentationLib.logic import Logic
-    from FLoMoSegmentationLib.runner import CallQueue
+    from FLoMoSegmentationLib.worker_process import CallQueue
 
     made: list[Any] = []
 

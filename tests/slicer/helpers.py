@@ -113,27 +113,27 @@ def expected(volume: Volume) -> np.ndarray:
 
 
 def run(logic: Any, node: Any, scope: str = "all", model: str = "toy") -> Any:
-    """Segment an image and return what the logic knows of it."""
+    """Segment an image and return its `SceneImage`."""
     logic.segment(node, model, "cpu", scope)
     finish(logic)
-    return logic.entry_of(node)
+    return logic.images.of(node)
 
 
 def restore(logic: Any) -> Any:
-    """Restore the latest unsaved work and return what the logic knows of its image."""
+    """Restore the latest unsaved work and return its `SceneImage`."""
     from napari_flomo.session.recovery import unsaved_work
 
-    return logic.entry_with(logic.presenter.restore(unsaved_work()))
+    return logic.images.with_key(logic.presenter.restore(unsaved_work()))
 
 
-def autosave_of(logic: Any, entry: Any) -> Any:
+def autosave_of(logic: Any, scene_image: Any) -> Any:
     """Return what writes the strokes of an image to the disk; None while nothing is unsaved."""
-    return logic.session.image(entry.key).autosave
+    return logic.session.image(scene_image.key).autosave
 
 
-def painted(logic: Any, entry: Any, frame: int | None = None) -> np.ndarray:
+def painted(logic: Any, scene_image: Any, frame: int | None = None) -> np.ndarray:
     """Return what the segments show: ``(frames, slices, rows, columns)``, or one frame of it."""
-    from FLoMoSegmentationLib import results
+    from FLoMoSegmentationLib import scene_sync
 
-    card = logic.session.image(entry.key).segmentation.card
-    return results.read_labels(entry.source, entry.record.segmentation, card, frame)
+    card = logic.session.image(scene_image.key).segmentation.card
+    return scene_sync.read_labels(scene_image.nodes, scene_image.results.segmentation, card, frame)

@@ -10,7 +10,7 @@ import pytest
 import shim
 import slicer
 import vtk
-from FLoMoSegmentationLib import images
+from FLoMoSegmentationLib import images, slice_axis
 from helpers import add_cine, add_volume, oblique_heart, rotation
 
 from napari_flomo.corrections import identity
@@ -27,7 +27,7 @@ def transform(matrix: np.ndarray, name: str = "moved") -> object:
 
 
 def test_an_oblique_volume_has_the_grid_that_it_was_written_with(program, oblique, tmp_path):
-    volume = images.volume_of(images.source_of(add_volume(oblique)))
+    volume = images.volume_of(images.image_nodes(add_volume(oblique)))
     assert np.array_equal(volume.data, oblique.data)
     assert volume.data.dtype == oblique.data.dtype
     assert volume.geometry.same_space(oblique.geometry, 1e-6)
@@ -42,7 +42,7 @@ def test_slicer_and_our_reader_agree_on_a_file(program, oblique, tmp_path, suffi
     mirror = oblique.geometry.direction_matrix @ np.diag([1, 1, -1])
     turned = replace(oblique.geometry, direction=tuple(mirror.ravel().tolist()))
     write(replace(oblique, geometry=turned), path)
-    ours, theirs = read(path), images.volume_of(images.source_of(program.load_volume(path)))
+    ours, theirs = read(path), images.volume_of(images.image_nodes(program.load_volume(path)))
     assert np.array_equal(ours.data, theirs.data)
     assert theirs.geometry.same_space(ours.geometry, 1e-5)
 
@@ -51,7 +51,7 @@ def test_slicer_turns_the_slices_of_a_left_handed_file_round(program, oblique, t
     """It is the same image in space, but its array and its identity are others."""
     path = tmp_path / "heart.nrrd"
     write(oblique, path)
-    ours, theirs = read(path), images.volume_of(images.source_of(program.load_volume(path)))
+    ours, theirs = read(path), images.volume_of(images.image_nodes(program.load_volume(path)))
     assert np.array_equal(ours.data, theirs.data[::-1])
     last = oblique.n_slices - 1
     here, there = [(3, 5, 0)], [(3, 5, last)]
@@ -60,7 +60,7 @@ def test_slicer_turns_the_slices_of_a_left_handed_file_round(program, oblique, t
 
 def test_the_sample_is_the_same_image_for_the_store_of_corrections(program):
     path = DATA / "sunnybrook_ed.nii.gz"
-    volume = images.volume_of(images.source_of(program.load_volume(path)))
+    volume = images.volume_of(images.image_nodes(program.load_volume(path)))
     assert identity(volume) == identity(read(path))
     assert volume.source == "", "names of nodes are often those of patients"
 
@@ -74,16 +74,16 @@ def test_a_cine_has_its_frames_in_order(program):
     )
     node, sequence, browser = add_cine(cine)
     for chosen in (node, sequence):
-        source = images.source_of(chosen)
-        assert (source.node, source.sequence, source.browser) == (node, sequence, browser)
-    volume = images.volume_of(source)
+        nodes = images.image_nodes(chosen)
+        assert (nodes.volume, nodes.sequence, nodes.browser) == (node, sequence, browser)
+    volume = images.volume_of(nodes)
     assert volume.axes == cine.axes
     assert np.array_equal(volume.data, cine.data)
     browser.SetSelectedItemNumber(2)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
-    assert source.frame == 2
-    assert np.array_equal(images.volume_of(source).data, cine.data), "whatever is on the screen"
-    assert images.describe(source).startswith("3 frames, 4 slices, 36 × 44 pixels, 1.5 × 1.25")
+    assert nodes.frame == 2
+    assert np.array_equal(images.volume_of(nodes).data, cine.data), "whatever is on the screen"
+    assert slice_axis.describe(nodes).startswith("3 frames, 4 slices, 36 × 44 pixels, 1.5 × 1.25")
 
 
 def test_frames_on_different_grids_are_refused(program):
@@ -92,16 +92,16 @@ def test_frames_on_different_grids_are_refused(program):
     _, sequence, _ = add_cine(cine)
     sequence.GetNthDataNode(1).SetOrigin(1, 2, 3)
     with pytest.raises(FlomoError, match="different grids"):
-        images.volume_of(images.source_of(sequence))
+        images.volume_of(images.image_nodes(sequence))
 
 
 def test_a_rigid_parent_moves_nothing_of_what_the_network_sees(program, oblique):
     node = add_volume(oblique)
-    before = images.volume_of(images.source_of(node))
+    before = images.volume_of(images.image_nodes(node))
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rotation(0.3, 0.2, -1), (5, -20, 11)
     node.SetAndObserveTransformNodeID(transform(matrix).GetID())
-    after = images.volume_of(images.source_of(node))
+    after = images.volume_of(images.image_nodes(node))
     assert after.geometry == before.geometry
     assert np.array_equal(after.data, before.data)
     world = images.ijk_to_world(node)
@@ -118,37 +118,37 @@ def test_a_parent_that_stretches_or_bends_is_refused(program, oblique, kind):
         parent.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
     node.SetAndObserveTransformNodeID(parent.GetID())
     with pytest.raises(FlomoError, match=r"harden it .*Data module"):
-        images.volume_of(images.source_of(node))
+        images.volume_of(images.image_nodes(node))
     if kind == "stretched":
         node.HardenTransform()
-        volume = images.volume_of(images.source_of(node))
+        volume = images.volume_of(images.image_nodes(node))
         assert np.allclose(volume.geometry.spacing, np.array(oblique.geometry.spacing) * 1.1)
 
 
 def test_nodes_that_are_no_image_are_refused(program, oblique):
     scene = slicer.mrmlScene
     wrong = {
-        "vtkMRMLModelNode": "is no image",
+        "vtkMRMLModelNode": "is not an image",
         "vtkMRMLLabelMapVolumeNode": "is a label map",
-        "vtkMRMLSegmentationNode": "is no image",
+        "vtkMRMLSegmentationNode": "is not an image",
         "vtkMRMLScalarVolumeNode": "has no voxels",
         "vtkMRMLSequenceNode": "is empty",
     }
     for kind, sentence in wrong.items():
         with pytest.raises(FlomoError, match=sentence):
-            images.source_of(scene.AddNewNodeByClass(kind, "thing"))
+            images.image_nodes(scene.AddNewNodeByClass(kind, "thing"))
     with pytest.raises(FlomoError, match="No image is chosen"):
-        images.source_of(None)
+        images.image_nodes(None)
     node = add_volume(oblique.with_data(np.where(oblique.data > 60, np.nan, 0.0)))
     with pytest.raises(FlomoError, match="within the image"):
-        images.volume_of(images.source_of(node))
+        images.volume_of(images.image_nodes(node))
 
 
 def test_a_photo_has_channels_and_no_millimetres(program):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
     pixels = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(1, 6, 5, 3)
     slicer.util.updateVolumeFromArray(node, pixels)
-    volume = images.volume_of(images.source_of(node))
+    volume = images.volume_of(images.image_nodes(node))
     assert volume.axes == ("slices", "rows", "columns", "channels")
     assert np.array_equal(volume.data, pixels)
     assert not volume.geometry.spacing_known
@@ -161,7 +161,7 @@ def test_a_sheared_grid_is_refused(program, oblique):
     sheared[:3, 0] += 0.3 * sheared[:3, 1]
     node.SetIJKToRASMatrix(shim.matrix(sheared))
     with pytest.raises(FlomoError, match="right angles"):
-        images.volume_of(images.source_of(node))
+        images.volume_of(images.image_nodes(node))
 
 
 def test_the_matrix_helpers_are_inverses():
@@ -174,7 +174,7 @@ def test_nan_outside_of_the_field_of_view_is_filled(program, oblique):
     data = oblique.data.astype(np.float32)
     data[:, :3] = np.nan
     node = add_volume(oblique.with_data(data))
-    volume = images.volume_of(images.source_of(node))
+    volume = images.volume_of(images.image_nodes(node))
     assert np.isfinite(volume.data).all()
     assert "without a value" in volume.notes[0]
 

@@ -25,10 +25,10 @@ def bench(program, tiny_worker, trainer, corrections, repository, monkeypatch):
     monkeypatch.setattr(
         module, "make_worker", lambda: Worker(python_spawner(arguments=[child])), raising=True
     )
-    monkeypatch.setattr(module.versions, "python_executable", lambda: trainer)
+    monkeypatch.setattr(module.compat, "python_executable", lambda: trainer)
     made = Bench(tiny_worker, monkeypatch)
     yield made
-    learning = made.panel._learn.learning
+    learning = made.panel.learn.learning
     if learning.running:
         learning.cancel()
         learning.training.wait(10)
@@ -38,16 +38,16 @@ def bench(program, tiny_worker, trainer, corrections, repository, monkeypatch):
 def told(bench, tmp_path, **settings):
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(settings))
-    bench.panel._learn.settings = str(path)
+    bench.panel.learn.settings = str(path)
 
 
 def ended(bench, *states):
-    learning = bench.panel._learn.learning
+    learning = bench.panel.learn.learning
     bench.wait(lambda: learning.training is not None and learning.training.state in states)
 
 
 def test_the_whole_way(bench, tmp_path):
-    learn = bench.panel._learn
+    learn = bench.panel.learn
     ui, segment = learn.ui, bench.panel.segment
     assert ui.learnLine.text == "5 accepted slices of 2 patients."
     assert not ui.useButton.wrapped.isVisibleTo(bench.parent.window)
@@ -71,7 +71,7 @@ def test_the_whole_way(bench, tmp_path):
 
 
 def test_what_the_gate_refuses_cannot_be_used(bench, tmp_path):
-    ui = bench.panel._learn.ui
+    ui = bench.panel.learn.ui
     told(bench, tmp_path, verdict="refused")
     bench.click(ui.trainButton)
     ended(bench, State.DONE)
@@ -83,7 +83,7 @@ def test_what_the_gate_refuses_cannot_be_used(bench, tmp_path):
 
 
 def test_cancel_and_go_on(bench, tmp_path):
-    ui = bench.panel._learn.ui
+    ui = bench.panel.learn.ui
     told(bench, tmp_path, steps=40, pause=0.1)
     bench.click(ui.trainButton)
     bench.wait(lambda: ui.learnProgress.value > 2)
@@ -96,13 +96,13 @@ def test_cancel_and_go_on(bench, tmp_path):
 
 
 def test_a_training_outlives_the_module_and_is_found_again(bench, tmp_path, oblique):
-    ui = bench.panel._learn.ui
+    ui = bench.panel.learn.ui
     told(bench, tmp_path, steps=30, pause=0.1)
     bench.click(ui.trainButton)
     bench.wait(lambda: ui.learnProgress.value > 1)
     bench.module.cleanup()
     bench.module.setup()
-    again = bench.panel._learn
+    again = bench.panel.learn
     assert again.learning.training is not None
     ended(bench, State.DONE)
     bench.wait(lambda: "passed the gate" in again.ui.verdictLine.text)
@@ -112,11 +112,11 @@ def test_a_training_outlives_the_module_and_is_found_again(bench, tmp_path, obli
 def test_without_the_training_packages_it_is_offered_to_install_them(bench, monkeypatch):
     from FLoMoSegmentationLib import installer
 
-    learn = bench.panel._learn
+    learn = bench.panel.learn
     monkeypatch.setattr(
         installer, "missing", lambda **given: ["monai>=1.4"] if given.get("training") else []
     )
-    learn.recount()
+    learn.update_counts()
     ui = learn.ui
     assert not ui.trainButton.enabled
     tried = []

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import segment_nodes, uncertainty, versions
-from FLoMoSegmentationLib.terminology import entry_of
+from FLoMoSegmentationLib import compat, segment_nodes, uncertainty
+from FLoMoSegmentationLib.segment_nodes import terminology_entry
 from helpers import add_volume, paint
 
 from napari_flomo.models import Label, info
@@ -63,7 +63,7 @@ def test_names_colours_and_terms_are_those_of_the_card(scene_with, card):
         red, green, blue = (round(255 * share) for share in segment.GetColor())
         assert f"#{red:02x}{green:02x}{blue:02x}" == label.colour
         term = slicer.vtkSlicerTerminologyEntry()
-        text = versions.terminology(segment)
+        text = compat.terminology(segment)
         logic = slicer.vtkSlicerTerminologiesModuleLogic
         assert logic.DeserializeTerminologyEntry(text, term)
         kind = term.GetTypeObject()
@@ -76,7 +76,7 @@ def test_names_colours_and_terms_are_those_of_the_card(scene_with, card):
 
 
 def test_a_label_without_a_concept_is_a_tissue():
-    assert "85756007^Tissue" in entry_of(Label(1, "something", "#ffffff"))
+    assert "85756007^Tissue" in terminology_entry(Label(1, "something", "#ffffff"))
 
 
 def test_seg_nrrd_is_read_back_by_others_on_the_same_grid(
@@ -161,8 +161,8 @@ def test_completed_segments_are_locked(scene_with, card):
 def test_the_uncertainty_has_the_colours_of_napari(program):
     from napari_flomo.session.uncertainty_maps import colours
 
-    table = uncertainty.colour_table(slicer.mrmlScene)
-    assert uncertainty.colour_table(slicer.mrmlScene) is table, "one table for a scene"
+    table = uncertainty.colour_table()
+    assert uncertainty.colour_table() is table, "one table for a scene"
     found = [0.0] * 4
     table.GetColor(255, found)
     assert np.allclose(found[:3], colours()[255], atol=1 / 255)

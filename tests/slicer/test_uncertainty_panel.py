@@ -33,7 +33,7 @@ def idle(bench):
 
 
 def shown(bench):
-    return slicer.util.arrayFromVolume(bench.panel.entry.record.uncertainty)
+    return slicer.util.arrayFromVolume(bench.panel.current.results.uncertainty)
 
 
 def test_a_map_is_chosen_computed_and_shown(bench, oblique):
@@ -63,10 +63,10 @@ def test_a_map_is_chosen_computed_and_shown(bench, oblique):
     assert not visible(bench, ui.mapProgress)
     assert ui.showUncertainty.checked, "who asks for a map wants to see it"
     composite = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
-    assert composite.GetForegroundVolumeID() == bench.panel.entry.record.uncertainty.GetID()
+    assert composite.GetForegroundVolumeID() == bench.panel.current.results.uncertainty.GetID()
     assert np.array_equal(shown(bench), entropy / 2)
     assert "end at 0.5, the largest value" in ui.mapLine.text
-    display = bench.panel.entry.record.uncertainty.GetDisplayNode()
+    display = bench.panel.current.results.uncertainty.GetDisplayNode()
     ui.threshold.setValue(0.8)
     assert display.GetLowerThreshold() == pytest.approx(0.4), "a share of the colours"
     pick(bench, "entropy")
@@ -91,23 +91,25 @@ def test_cancel_leaves_the_map_that_was_shown(bench):
     assert ui.computeButton.enabled
     assert ui.mapBox.currentData == "variance", "still offered"
     assert np.array_equal(shown(bench), before)
-    assert bench.panel.entry.record.map == "entropy"
+    assert bench.panel.current.results.shown_map == "entropy"
 
 
 def test_strokes_stay_while_a_map_is_computed(bench, oblique):
     node = add_volume(oblique)
     bench.run(node)
-    ui, entry = bench.panel.review.ui, bench.panel.entry
+    ui, scene_image = bench.panel.review.ui, bench.panel.current
     pick(bench, "variance")
     bench.click(ui.computeButton)
     where = np.zeros(oblique.data.shape, bool)
     where[1, :3, :3] = True
-    paint(entry.record.segmentation, 3, where, node)
+    paint(scene_image.results.segmentation, 3, where, node)
     idle(bench)
-    bench.wait(lambda: not entry.painted)
-    painted = slicer.util.arrayFromSegmentBinaryLabelmap(entry.record.segmentation, "flomo_3", node)
+    bench.wait(lambda: not scene_image.painted_frames)
+    painted = slicer.util.arrayFromSegmentBinaryLabelmap(
+        scene_image.results.segmentation, "flomo_3", node
+    )
     assert painted[where].all()
-    assert (bench.panel.logic.session.image(entry.key).labels.data[where] == 3).all()
+    assert (bench.panel.logic.session.image(scene_image.key).labels.data[where] == 3).all()
     assert bench.asked == []
 
 
@@ -129,7 +131,7 @@ def test_every_image_keeps_its_choice(bench, program, tmp_path):
     program.close_scene()
     assert ui.mapBox.count == 0
     assert slicer.mrmlScene.ReadFromMRB(str(path))
-    assert bench.panel.entry.source.node.GetName() == "heart 1"
+    assert bench.panel.current.nodes.volume.GetName() == "heart 1"
     assert ui.mapBox.currentData == "variance"
     assert listed(bench)["entropy"] == "Entropy", "both maps are in the scene"
     assert ui.showUncertainty.checked
@@ -139,14 +141,14 @@ def test_what_goes_wrong_is_said(bench, oblique):
     node = add_volume(oblique)
     bench.run(node)
     ui, message = bench.panel.review.ui, bench.panel.segment.ui.message
-    entry, before = bench.panel.entry, shown(bench).copy()
+    scene_image, before = bench.panel.current, shown(bench).copy()
     pick(bench, "variance")
-    bench.panel.logic.session.image(entry.key).model = "gone"
+    bench.panel.logic.session.image(scene_image.key).model = "gone"
     bench.click(ui.computeButton)
     idle(bench)
     assert message.text == "There is no such model."
     assert visible(bench, ui.computeButton)
-    bench.panel.logic.session.image(entry.key).model = "swapped"
+    bench.panel.logic.session.image(scene_image.key).model = "swapped"
     bench.click(ui.computeButton)
     idle(bench)
     assert "not that of toy" in message.text
@@ -159,11 +161,11 @@ def test_what_goes_wrong_is_said(bench, oblique):
 
 def test_a_gpu_that_is_too_small_for_a_map_is_followed_by_an_offer(bench, oblique):
     bench.run(add_volume(oblique))
-    logic, entry = bench.panel.logic, bench.panel.entry
-    logic.session.image(entry.key).model = "gpu"
+    logic, scene_image = bench.panel.logic, bench.panel.current
+    logic.session.image(scene_image.key).model = "gpu"
     pick(bench, "variance")
     bench.click(bench.panel.review.ui.computeButton)
-    bench.wait(lambda: bench.panel.entry.record.map == "variance")
+    bench.wait(lambda: bench.panel.current.results.shown_map == "variance")
     assert "Use the CPU?" in bench.asked[-1]
 
 
@@ -190,10 +192,10 @@ def test_what_is_deleted_while_a_map_is_computed_leaves_the_panel_empty(
     if what == "scene":
         program.close_scene()
     else:
-        record = bench.panel.entry.record
+        record = bench.panel.current.results
         slicer.mrmlScene.RemoveNode(node if what == "image" else record.segmentation)
     idle(bench)
-    bench.wait(lambda: bench.panel.entry is None, 5)
+    bench.wait(lambda: bench.panel.current is None, 5)
     assert bench.panel.review.ui.mapBox.count == 0
     assert not visible(bench, bench.panel.review.ui.computeButton)
     assert not visible(bench, bench.panel.review.ui.mapProgress)

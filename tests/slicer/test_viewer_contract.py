@@ -25,8 +25,8 @@ class SlicerStage:
         bench.choose(add_volume(volume))
 
     @property
-    def entry(self):
-        return self.bench.panel.entry
+    def scene_image(self):
+        return self.bench.panel.current
 
     def segment(self):
         """Click Segment; a dialog is closed with No."""
@@ -45,15 +45,15 @@ class SlicerStage:
         self.wait(lambda: self.session.running is None)
 
     def paint(self, where, code):
-        paint(self.entry.record.segmentation, code, where, self.entry.source.node)
-        self.wait(lambda: not self.entry.painted)
+        paint(self.scene_image.results.segmentation, code, where, self.scene_image.nodes.volume)
+        self.wait(lambda: not self.scene_image.painted_frames)
 
     def undo(self):
         self.bench.panel.review.ui.editor.undo()
-        self.wait(lambda: not self.entry.painted)
+        self.wait(lambda: not self.scene_image.painted_frames)
 
     def shown(self):
-        return painted(self.logic, self.entry)[0]
+        return painted(self.logic, self.scene_image)[0]
 
     def crash(self):
         self.program.close_scene()

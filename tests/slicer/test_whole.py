@@ -26,7 +26,7 @@ SAMPLE = Path(__file__).resolve().parents[2] / "napari_flomo" / "samples" / "sun
 @pytest.fixture(scope="module")
 def real_worker() -> Iterator[Worker]:
     """The worker as the module makes it, with torch and the bundled model."""
-    from FLoMoSegmentationLib.runner import make_worker
+    from FLoMoSegmentationLib.worker_process import make_worker
 
     worker = make_worker()
     close, worker.close = worker.close, lambda: None  # type: ignore[method-assign]
@@ -55,12 +55,12 @@ def heart(real_worker, tmp_path_factory):
 @pytest.mark.slow
 def test_three_ways_one_result(heart, real_worker, tmp_path):
     bench, node = heart
-    entry = bench.panel.entry
-    in_slicer = slicer.util.arrayFromVolume(entry.record.proposed)
-    card = bench.panel.logic.session.image(entry.key).segmentation.card
+    scene_image = bench.panel.current
+    in_slicer = slicer.util.arrayFromVolume(scene_image.results.proposed)
+    card = bench.panel.logic.session.image(scene_image.key).segmentation.card
     from FLoMoSegmentationLib.segment_nodes import read_segments
 
-    assert np.array_equal(read_segments(entry.record.segmentation, card, node), in_slicer)
+    assert np.array_equal(read_segments(scene_image.results.segmentation, card, node), in_slicer)
 
     by_command, uncertainty = tmp_path / "labels.nii.gz", tmp_path / "uncertainty.nii.gz"
     options = ["--device", "cpu", "--quiet", "--uncertainty", str(uncertainty)]
@@ -74,7 +74,7 @@ def test_three_ways_one_result(heart, real_worker, tmp_path):
     assert set(np.unique(in_slicer)) == {0, 1, 2, 3}
     assert np.array_equal(in_slicer, read(by_command).data)
     assert np.array_equal(in_slicer, in_napari)
-    shown = slicer.util.arrayFromVolume(entry.record.uncertainty)
+    shown = slicer.util.arrayFromVolume(scene_image.results.uncertainty)
     assert np.allclose(shown, read(uncertainty).data, atol=1e-6)
 
 
@@ -86,13 +86,13 @@ def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch
 
     bench, node = heart
     view = SliceView(shim.program(), size=(400, 400))
-    entry = bench.panel.entry
-    found = slicer.util.arrayFromVolume(entry.record.proposed)
+    scene_image = bench.panel.current
+    found = slicer.util.arrayFromVolume(scene_image.results.proposed)
     place = SliceIndex(0, int((found > 0).sum((1, 2)).argmax()))
-    bench.panel.logic.presenter.go_to(entry.key, place)
+    bench.panel.logic.presenter.go_to(scene_image.key, place)
     view.zoom(200)
     pixels = view.save(tmp_path / "view.png").astype(int)
-    labels = slicer.util.arrayFromVolume(entry.record.proposed)[place.slice]
+    labels = slicer.util.arrayFromVolume(scene_image.results.proposed)[place.slice]
     inside = 0
     for row, column, code in interior(labels):
         y, x = on_screen(view, node, (column, row, place.slice))
@@ -102,11 +102,11 @@ def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch
         assert pixels[y, x].argmax() == strongest, (row, column, code, pixels[y, x])
         inside += 1
     assert inside > 300, f"the heart is not in the view of slice {place}: {view.state()}"
-    entry.record.segmentation.GetDisplayNode().SetVisibility(False)  # its lines lie on top
+    scene_image.results.segmentation.GetDisplayNode().SetVisibility(False)  # its lines lie on top
     pixels = view.draw().astype(int)
     bench.panel.review.ui.showUncertainty.setChecked(True)
     with_uncertainty = view.draw().astype(int)
-    uncertainty = slicer.util.arrayFromVolume(entry.record.uncertainty)[place.slice]
+    uncertainty = slicer.util.arrayFromVolume(scene_image.results.uncertainty)[place.slice]
     changed = np.abs(with_uncertainty - pixels).sum(2)
 
     def covered(where: np.ndarray) -> np.ndarray:

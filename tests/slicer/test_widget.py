@@ -21,31 +21,33 @@ def test_click_through_from_an_image_to_the_store(bench, oblique):
     assert not ui.segmentButton.enabled
     node = add_volume(oblique)
     bench.run(node)
-    entry = bench.panel.entry
-    assert entry.record.segmentation.GetSegmentation().GetNumberOfSegments() == 2
-    assert review.editor.segmentationNode() is entry.record.segmentation
+    scene_image = bench.panel.current
+    assert scene_image.results.segmentation.GetSegmentation().GetNumberOfSegments() == 2
+    assert review.editor.segmentationNode() is scene_image.results.segmentation
     assert review.editor.sourceVolumeNode() is node
     assert review.editor.wrapped.shortcuts
-    assert review.measuresView.wrapped.table is entry.record.table
+    assert review.measuresView.wrapped.table is scene_image.results.table
     assert review.reviewTable.rowCount == oblique.n_slices
     composite = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
     assert composite.GetBackgroundVolumeID() == node.GetID()
     assert composite.GetForegroundVolumeID() is None
     review.showUncertainty.setChecked(True)
-    assert composite.GetForegroundVolumeID() == entry.record.uncertainty.GetID()
+    assert composite.GetForegroundVolumeID() == scene_image.results.uncertainty.GetID()
     review.opacity.setValue(0.35)
     assert composite.GetForegroundOpacity() == pytest.approx(0.35)
     review.threshold.setValue(0.5)
-    assert entry.record.uncertainty.GetDisplayNode().GetLowerThreshold() == pytest.approx(0.5)
+    assert scene_image.results.uncertainty.GetDisplayNode().GetLowerThreshold() == pytest.approx(
+        0.5
+    )
     bench.click(review.nextButton)
-    first = bench.panel.logic.session.image(entry.key).review.current
+    first = bench.panel.logic.session.image(scene_image.key).review.current
     assert first is not None
     where = np.zeros(oblique.data.shape, bool)
     where[first.slice, :3, :3] = True
-    paint(entry.record.segmentation, 3, where, node)
-    before = [entry.record.table.GetCellText(row, 2) for row in range(2)]
-    bench.wait(lambda: not entry.painted)  # the timer takes it up
-    assert [entry.record.table.GetCellText(row, 2) for row in range(2)] != before
+    paint(scene_image.results.segmentation, 3, where, node)
+    before = [scene_image.results.table.GetCellText(row, 2) for row in range(2)]
+    bench.wait(lambda: not scene_image.painted_frames)  # the timer takes it up
+    assert [scene_image.results.table.GetCellText(row, 2) for row in range(2)] != before
     bench.click(review.acceptButton)
     bench.wait(lambda: bool(review.keptLine.text))
     assert review.keptLine.text == "1 accepted slice is kept for learning."
@@ -55,10 +57,14 @@ def test_click_through_from_an_image_to_the_store(bench, oblique):
     assert record.places_seen == (tuple(first),)
     bench.run(node)  # asks before it finds corrected slices anew
     assert "a slice that you corrected" in bench.asked[-1]
-    painted = slicer.util.arrayFromSegmentBinaryLabelmap(entry.record.segmentation, "flomo_3", node)
+    painted = slicer.util.arrayFromSegmentBinaryLabelmap(
+        scene_image.results.segmentation, "flomo_3", node
+    )
     assert not painted[where].any()
     review.editor.undo()
-    painted = slicer.util.arrayFromSegmentBinaryLabelmap(entry.record.segmentation, "flomo_3", node)
+    painted = slicer.util.arrayFromSegmentBinaryLabelmap(
+        scene_image.results.segmentation, "flomo_3", node
+    )
     assert painted[where].all(), "Undo brings the strokes back"
 
 
@@ -67,7 +73,7 @@ def test_no_means_no(bench, oblique):
     bench.run(node)
     where = np.zeros(oblique.data.shape, bool)
     where[1, :3, :3] = True
-    paint(bench.panel.entry.record.segmentation, 3, where, node)
+    paint(bench.panel.current.results.segmentation, 3, where, node)
     bench.answer = False
     bench.click(bench.panel.segment.ui.segmentButton)
     assert bench.panel.logic.session.running is None
@@ -91,9 +97,9 @@ def test_cancel_by_click(bench):
 def test_a_gpu_that_is_too_small_is_followed_by_an_offer(bench, oblique):
     bench.pick_model("gpu")
     bench.run(add_volume(oblique))
-    bench.wait(lambda: bench.panel.entry is not None)
+    bench.wait(lambda: bench.panel.current is not None)
     assert "Use the CPU?" in bench.asked[-1]
-    bench.wait(lambda: bench.panel.entry.record is not None)
+    bench.wait(lambda: bench.panel.current.results is not None)
 
 
 def test_what_is_refused_is_said(bench, program):
@@ -118,7 +124,7 @@ def test_the_scene_keeps_the_choices(bench, program, oblique, tmp_path):
     path = tmp_path / "scene.mrb"
     assert slicer.mrmlScene.WriteToMRB(str(path))
     program.close_scene()
-    assert bench.panel.entry is None
+    assert bench.panel.current is None
     assert ui.imageSelector.currentNode() is None
     assert ui.stackScope.checked
     assert not ui.mirroredBox.checked
@@ -130,7 +136,7 @@ def test_the_scene_keeps_the_choices(bench, program, oblique, tmp_path):
     assert ui.mirroredBox.checked
     assert ui.modelBox.currentData == "toy"
     assert bench.panel.review.ui.opacity.value == pytest.approx(0.2)
-    assert bench.panel.entry.record.segmentation is not None
+    assert bench.panel.current.results.segmentation is not None
     assert bench.panel.review.ui.reviewTable.rowCount == oblique.n_slices
 
 
@@ -142,13 +148,13 @@ def test_a_scene_that_closes_during_a_run_leaves_the_panel_alive(bench, program,
     bench.wait(lambda: bench.panel.logic.session.running is None, 5)
     bench.pick_model("toy")
     bench.run(add_volume(oblique))
-    assert bench.panel.entry.record is not None
+    assert bench.panel.current.results is not None
 
 
 def test_labels_that_are_deleted_leave_the_panel_empty(bench, oblique):
     bench.run(add_volume(oblique))
-    slicer.mrmlScene.RemoveNode(bench.panel.entry.record.segmentation)
-    bench.wait(lambda: bench.panel.entry is None, 5)
+    slicer.mrmlScene.RemoveNode(bench.panel.current.results.segmentation)
+    bench.wait(lambda: bench.panel.current is None, 5)
     assert bench.panel.review.ui.reviewTable.rowCount == 0
     assert not bench.panel.review.ui.acceptButton.enabled
 
@@ -199,4 +205,4 @@ def test_the_steps_for_the_real_program_are_sound(bench, program, monkeypatch):
         program.close_scene()
         program.slice_view("Red")
         step()
-    assert selftest.STEPS[4].__name__ == "a_stroke_of_the_editor_is_taken_up_and_undone"
+    assert selftest.STEPS[4].__name__ == "edit_and_undo"
