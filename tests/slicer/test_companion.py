@@ -1,4 +1,4 @@
-"""A network other than FLoMo-Net in Slicer: the logic takes it as it takes any model."""
+"""A network other than FLoMo-Net in Slicer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import slicer
 from FLoMoSegmentationLib import scene_sync
-from FLoMoSegmentationLib.worker_process import make_worker
 from helpers import add_volume, finish
 
 from napari_flomo.models import (
@@ -51,14 +50,6 @@ def fias(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def real_worker():
-    worker = make_worker()
-    close, worker.close = worker.close, lambda: None
-    yield worker
-    close()
-
-
 @pytest.fixture
 def segmented(make_logic, real_worker, oblique, fias):
     """The logic, and a heart that the narrow network segmented."""
@@ -80,7 +71,7 @@ def compute(logic, scene_image, name, model=""):
     return slicer.util.arrayFromVolume(scene_image.results.uncertainty)
 
 
-def test_segmented_by_the_real_worker(segmented, fias):
+def test_segments_like_the_segmenter(segmented, fias):
     logic, scene_image = segmented
     image = logic.session.image(scene_image.key)
     wanted = expected(logic, scene_image, fias, "entropy")
@@ -94,7 +85,7 @@ def test_segmented_by_the_real_worker(segmented, fias):
     assert np.allclose(uncertainty, wanted.uncertainty["entropy"].data, atol=1e-3)
 
 
-def test_what_the_network_draws_is_computed_when_asked_for(segmented, fias):
+def test_computes_monte_carlo_variance_on_request(segmented, fias):
     logic, scene_image = segmented
     there = logic.session.image(scene_image.key).segmentation
     assert "mc_variance" in uncertainty_maps.maps_offered(there.card.network, there.uncertainty)
@@ -108,7 +99,7 @@ def test_what_the_network_draws_is_computed_when_asked_for(segmented, fias):
     assert np.array_equal(slicer.util.arrayFromVolume(scene_image.results.proposed), labels)
 
 
-def test_a_map_that_the_network_lacks_is_refused_with_the_reason(segmented):
+def test_rejects_a_map_that_the_network_lacks(segmented):
     logic, scene_image = segmented
     there = logic.session.image(scene_image.key).segmentation
     assert "network_cosine" not in uncertainty_maps.maps_offered(
@@ -123,7 +114,7 @@ def test_a_map_that_the_network_lacks_is_refused_with_the_reason(segmented):
     assert scene_image.results.shown_map == "entropy"
 
 
-def test_after_loading_the_chosen_model_is_taken_if_it_made_the_labels(segmented, fias):
+def test_after_loading_only_the_same_model_computes_maps(segmented, fias):
     logic, scene_image = segmented
     logic.images.clear()  # the folder of the model is not in the scene
     scene_image = logic.images.open_segmented(scene_image.nodes.volume)

@@ -1,4 +1,4 @@
-"""Volumes out of MRML nodes, on the same grid whatever way it lies."""
+"""Convert MRML nodes to volumes on the same grid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import shim
 import slicer
 import vtk
 from FLoMoSegmentationLib import images, slice_axis
-from helpers import add_cine, add_volume, oblique_heart, rotation
+from helpers import add_cine, add_volume, oblique_heart, right_handed, rotation
 
 from napari_flomo.corrections import identity
 from napari_flomo.errors import FlomoError
@@ -26,7 +26,7 @@ def transform(matrix: np.ndarray, name: str = "moved") -> object:
     return node
 
 
-def test_an_oblique_volume_has_the_grid_that_it_was_written_with(program, oblique, tmp_path):
+def test_oblique_volume_keeps_its_grid(program, oblique, tmp_path):
     volume = images.volume_of(images.image_nodes(add_volume(oblique)))
     assert np.array_equal(volume.data, oblique.data)
     assert volume.data.dtype == oblique.data.dtype
@@ -37,18 +37,16 @@ def test_an_oblique_volume_has_the_grid_that_it_was_written_with(program, obliqu
 
 
 @pytest.mark.parametrize("suffix", ["nii.gz", "nrrd", "mha"])
-def test_slicer_and_our_reader_agree_on_a_file(program, oblique, tmp_path, suffix):
+def test_slicer_and_our_reader_agree(program, oblique, tmp_path, suffix):
     path = tmp_path / f"heart.{suffix}"
-    mirror = oblique.geometry.direction_matrix @ np.diag([1, 1, -1])
-    turned = replace(oblique.geometry, direction=tuple(mirror.ravel().tolist()))
-    write(replace(oblique, geometry=turned), path)
+    write(right_handed(oblique), path)
     ours, theirs = read(path), images.volume_of(images.image_nodes(program.load_volume(path)))
     assert np.array_equal(ours.data, theirs.data)
     assert theirs.geometry.same_space(ours.geometry, 1e-5)
 
 
-def test_slicer_turns_the_slices_of_a_left_handed_file_round(program, oblique, tmp_path):
-    """It is the same image in space, but its array and its identity are others."""
+def test_slicer_reverses_the_slices_of_a_left_handed_file(program, oblique, tmp_path):
+    """The image in space is the same, but not its array or identity."""
     path = tmp_path / "heart.nrrd"
     write(oblique, path)
     ours, theirs = read(path), images.volume_of(images.image_nodes(program.load_volume(path)))
@@ -58,14 +56,14 @@ def test_slicer_turns_the_slices_of_a_left_handed_file_round(program, oblique, t
     assert np.allclose(ours.geometry.positions(here), theirs.geometry.positions(there), atol=1e-3)
 
 
-def test_the_sample_is_the_same_image_for_the_store_of_corrections(program):
+def test_sample_has_the_identity_of_its_file(program):
     path = DATA / "sunnybrook_ed.nii.gz"
     volume = images.volume_of(images.image_nodes(program.load_volume(path)))
     assert identity(volume) == identity(read(path))
     assert volume.source == "", "names of nodes are often those of patients"
 
 
-def test_a_cine_has_its_frames_in_order(program):
+def test_frames_of_a_cine_are_in_order(program):
     heart = oblique_heart()
     cine = Volume(
         np.stack([heart.data, heart.data + 5, heart.data + 9]),
@@ -86,7 +84,7 @@ def test_a_cine_has_its_frames_in_order(program):
     assert slice_axis.describe(nodes).startswith("3 frames, 4 slices, 36 × 44 pixels, 1.5 × 1.25")
 
 
-def test_frames_on_different_grids_are_refused(program):
+def test_rejects_frames_on_different_grids(program):
     heart = oblique_heart()
     cine = Volume(np.stack([heart.data] * 2), heart.geometry, ("frames", *heart.axes))
     _, sequence, _ = add_cine(cine)
@@ -95,7 +93,7 @@ def test_frames_on_different_grids_are_refused(program):
         images.volume_of(images.image_nodes(sequence))
 
 
-def test_a_rigid_parent_moves_nothing_of_what_the_network_sees(program, oblique):
+def test_rigid_parent_transform_changes_no_voxels(program, oblique):
     node = add_volume(oblique)
     before = images.volume_of(images.image_nodes(node))
     matrix = np.eye(4)
@@ -109,7 +107,7 @@ def test_a_rigid_parent_moves_nothing_of_what_the_network_sees(program, oblique)
 
 
 @pytest.mark.parametrize("kind", ["stretched", "bent"])
-def test_a_parent_that_stretches_or_bends_is_refused(program, oblique, kind):
+def test_rejects_a_parent_transform_that_is_not_rigid(program, oblique, kind):
     node = add_volume(oblique)
     if kind == "stretched":
         parent = transform(np.diag([1.1, 1.1, 1.1, 1.0]), "stretch")
@@ -125,7 +123,7 @@ def test_a_parent_that_stretches_or_bends_is_refused(program, oblique, kind):
         assert np.allclose(volume.geometry.spacing, np.array(oblique.geometry.spacing) * 1.1)
 
 
-def test_nodes_that_are_no_image_are_refused(program, oblique):
+def test_rejects_nodes_that_are_not_images(program, oblique):
     scene = slicer.mrmlScene
     wrong = {
         "vtkMRMLModelNode": "is not an image",
@@ -144,7 +142,7 @@ def test_nodes_that_are_no_image_are_refused(program, oblique):
         images.volume_of(images.image_nodes(node))
 
 
-def test_a_photo_has_channels_and_no_millimetres(program):
+def test_photo_has_channels_and_no_spacing(program):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
     pixels = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(1, 6, 5, 3)
     slicer.util.updateVolumeFromArray(node, pixels)
@@ -155,7 +153,7 @@ def test_a_photo_has_channels_and_no_millimetres(program):
     assert volume.modality == "photo"
 
 
-def test_a_sheared_grid_is_refused(program, oblique):
+def test_rejects_a_sheared_grid(program, oblique):
     node = add_volume(oblique)
     sheared = oblique.geometry.affine_ras()
     sheared[:3, 0] += 0.3 * sheared[:3, 1]
@@ -164,13 +162,13 @@ def test_a_sheared_grid_is_refused(program, oblique):
         images.volume_of(images.image_nodes(node))
 
 
-def test_the_matrix_helpers_are_inverses():
+def test_matrix_conversions_are_inverses():
     array = np.arange(16.0).reshape(4, 4)
     assert np.array_equal(images.array_of(images.matrix_of(array)), array)
     assert Geometry.from_affine_ras(np.diag([2.0, 3.0, 4.0, 1.0])).spacing == (2, 3, 4)
 
 
-def test_nan_outside_of_the_field_of_view_is_filled(program, oblique):
+def test_fills_nan_outside_the_field_of_view(program, oblique):
     data = oblique.data.astype(np.float32)
     data[:, :3] = np.nan
     node = add_volume(oblique.with_data(data))
@@ -179,12 +177,12 @@ def test_nan_outside_of_the_field_of_view_is_filled(program, oblique):
     assert "without a value" in volume.notes[0]
 
 
-def test_what_is_strange_is_said_after_the_run(bench, oblique):
+def test_remarks_are_shown_after_the_run(driver, oblique):
     small = replace(oblique.geometry, spacing=(0.2, 0.2, 0.5))
     data = oblique.data.astype(np.float32)
     data[:, :2] = np.nan
-    bench.run(add_volume(replace(oblique, data=data, geometry=small)))
-    said = bench.panel.segment.ui.message.text
+    driver.run(add_volume(replace(oblique, data=data, geometry=small)))
+    said = driver.panel.segment.ui.message.text
     assert "without a value" in said
     assert "Pixels of 0.2 x 0.2 mm" in said
     assert "less than that of a newborn" in said

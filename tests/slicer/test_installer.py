@@ -1,4 +1,4 @@
-"""The installer with a pip that only notes what it is asked, against our own metadata."""
+"""The installer with a fake pip, and its requirements against the package metadata."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALL = {
 
 
 class Python:
-    """What is installed, and a pip that works on it."""
+    """Installed packages, and a pip that changes them."""
 
     def __init__(self, there: dict[str, str], fail: str = "", replace: str = "") -> None:
         self.there = dict(there)
@@ -70,7 +70,7 @@ class Python:
             self.log = log
 
 
-def test_the_list_is_that_of_our_metadata():
+def test_requirements_match_the_package_metadata():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     def normalized(requirements) -> set[tuple[str, str]]:
@@ -87,7 +87,7 @@ def test_the_list_is_that_of_our_metadata():
     assert project["name"] == installer.PACKAGE
 
 
-def test_what_is_missing():
+def test_missing():
     assert installer.missing(ALL) == []
     assert installer.missing({**ALL, "torch": "1.13"}) == ["torch>=2.4"]
     assert installer.missing({**ALL, "nibabel": "4.0"}) == ["nibabel>=5.2"]
@@ -96,7 +96,7 @@ def test_what_is_missing():
     assert installer.missing() == [], "of the Python that runs this test"
 
 
-def test_a_fresh_slicer_gets_all_and_keeps_its_own():
+def test_installs_everything_and_keeps_packages_of_slicer():
     python = Python(SLICER)
     python.install()
     assert python.torch == [">=2.4"], "PyTorch comes by its extension, not by pip"
@@ -112,7 +112,7 @@ def test_a_fresh_slicer_gets_all_and_keeps_its_own():
     assert python.log[-1] == "Done."
 
 
-def test_a_python_that_is_too_old_is_told(monkeypatch):
+def test_reports_an_old_python(monkeypatch):
     assert installer.too_old() == ""
     assert installer.too_old((3, 11)) == ""
     assert "this Slicer has 3.9; use Slicer 5.10 or newer" in installer.too_old((3, 9))
@@ -123,7 +123,7 @@ def test_a_python_that_is_too_old_is_told(monkeypatch):
 @pytest.mark.parametrize(
     "name", ["compat", "installer", "panels.install", "widget", "parameters", "uncertainty"]
 )
-def test_what_says_so_can_be_read_by_that_python(name):
+def test_modules_parse_in_an_old_python(name):
     folder = ROOT / "slicer_extension" / "FLoMoSegmentation"
     for path in (
         folder / "FLoMoSegmentation.py",
@@ -134,14 +134,14 @@ def test_what_says_so_can_be_read_by_that_python(name):
         assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
 
 
-def test_nothing_is_asked_of_pip_when_all_is_there():
+def test_does_not_call_pip_if_nothing_is_missing():
     python = Python(ALL)
     python.install()
     assert python.calls == []
     assert python.torch == []
 
 
-def test_from_a_folder_of_wheels_nothing_is_asked_of_the_internet(tmp_path):
+def test_installs_offline_from_wheels(tmp_path):
     (tmp_path / "napari_flomo-0.1.0-py3-none-any.whl").write_bytes(b"x" * 2_000_000)
     python = Python(SLICER)
     python.install(tmp_path)
@@ -156,7 +156,7 @@ def test_from_a_folder_of_wheels_nothing_is_asked_of_the_internet(tmp_path):
         Python(SLICER).install(tmp_path / "..")
 
 
-def test_a_failure_is_one_sentence_and_a_second_try_goes_on():
+def test_failure_is_one_sentence_and_can_be_retried():
     python = Python(SLICER, fail="nibabel")
     with pytest.raises(InstallError, match=r"try again\. Slicer works as before"):
         python.install()
@@ -168,12 +168,12 @@ def test_a_failure_is_one_sentence_and_a_second_try_goes_on():
     assert installer.missing(python.there) == []
 
 
-def test_a_package_of_slicer_that_was_replaced_is_told():
+def test_reports_a_replaced_package_of_slicer():
     with pytest.raises(InstallError, match=r"numpy 2\.1\.0 -> 66\.0"):
         Python(SLICER, replace="numpy").install()
 
 
-def test_a_package_that_does_not_start_is_told():
+def test_reports_a_package_that_does_not_start():
     def check():
         raise subprocess.CalledProcessError(1, "PythonSlicer", stderr=b"ImportError: DLL")
 
@@ -183,11 +183,11 @@ def test_a_package_that_does_not_start_is_told():
     assert any("ImportError: DLL" in line for line in python.log)
 
 
-def test_the_check_starts_the_package_in_a_process():
+def test_check_start():
     installer.check_start()
 
 
-def test_without_the_extension_pytorch_it_is_said_what_to_do():
+def test_reports_a_missing_pytorch_extension():
     with pytest.raises(RuntimeError, match="Extensions Manager"):
         compat.install_torch(">=2.4")
     python = Python(SLICER)
@@ -200,7 +200,7 @@ def test_without_the_extension_pytorch_it_is_said_what_to_do():
         )
 
 
-def test_what_the_button_says():
+def test_describe_download():
     said = installer.describe_download(installer.missing(SLICER))
     assert "PyTorch" in said
     assert "81 MB" in said
@@ -208,7 +208,7 @@ def test_what_the_button_says():
     assert installer.describe_download([]) == "All required packages are installed."
 
 
-def test_pip_of_older_and_newer_programs(monkeypatch, tmp_path):
+def test_pip_install_of_older_and_newer_slicer(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(slicer.util, "pip_install", calls.append)
     pins = tmp_path / "pins.txt"
@@ -222,7 +222,7 @@ def test_pip_of_older_and_newer_programs(monkeypatch, tmp_path):
     assert calls == [line, (line, "FLoMo Segmentation")]
 
 
-def test_the_log_survives_a_full_disk(tmp_path, monkeypatch):
+def test_log_ignores_a_full_disk(tmp_path, monkeypatch):
     log = installer.LogFile(tmp_path / "log.txt")
     log("one")
     assert "one" in (tmp_path / "log.txt").read_text()
@@ -231,16 +231,16 @@ def test_the_log_survives_a_full_disk(tmp_path, monkeypatch):
     assert log.lines[-1].endswith("two")
 
 
-def test_the_panel_offers_says_and_tries_again(program, monkeypatch, tmp_path):
+def test_install_panel(program, monkeypatch, tmp_path):
     pytest.importorskip("PySide6.QtUiTools")
-    import standins
+    import widget_stubs
     from FLoMoSegmentationLib.panels.install import InstallPanel
 
-    standins.install()
+    widget_stubs.install()
     monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))
     folder = ROOT / "slicer_extension" / "FLoMoSegmentation" / "Resources" / "UI"
-    page = standins.load_ui(str(folder / "Install.ui"))
-    ui = standins.child_widgets(page)
+    page = widget_stubs.load_ui(str(folder / "Install.ui"))
+    ui = widget_stubs.child_widgets(page)
     left, done, tried = ["nibabel>=5.2"], [], []
 
     def install(given, log):

@@ -18,6 +18,7 @@ from helpers import (
     add_cine,
     add_volume,
     cine_of,
+    corner,
     expected,
     finish,
     oblique_heart,
@@ -34,7 +35,7 @@ from napari_flomo.session import CorrectionKept, RunCancelled, RunFailed, SliceI
 from napari_flomo.session.overwrite import overwritten_by
 
 
-def test_a_stack_becomes_segments_uncertainty_and_a_table(make_logic, oblique):
+def test_results_of_a_stack(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     scene_image = run(logic, node)
@@ -59,7 +60,7 @@ def test_a_stack_becomes_segments_uncertainty_and_a_table(make_logic, oblique):
     assert record.proposed.GetHideFromEditors()
 
 
-def test_results_lie_beside_the_image_and_under_its_transform(make_logic, oblique):
+def test_results_have_the_parents_of_the_image(make_logic, oblique):
     scene = slicer.mrmlScene
     node = add_volume(oblique)
     moved = np.eye(4)
@@ -78,7 +79,7 @@ def test_results_lie_beside_the_image_and_under_its_transform(make_logic, obliqu
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_a_cine_gets_a_sequence_of_segmentations(make_logic, program):
+def test_results_of_a_cine_are_sequences(make_logic, program):
     cine = cine_of(oblique_heart())
     node, sequence, browser = add_cine(cine)
     logic = make_logic()
@@ -99,7 +100,7 @@ def test_a_cine_gets_a_sequence_of_segmentations(make_logic, program):
     assert any(text[0] == "EF" for text in texts)
 
 
-def test_the_table_says_how_far_to_trust_a_number(make_logic, program):
+def test_table_shows_limits_of_agreement(make_logic, program):
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique_heart()))
     scene_image = run(logic, sequence)
@@ -115,7 +116,7 @@ def test_the_table_says_how_far_to_trust_a_number(make_logic, program):
     assert titles == list(measures.COLUMNS)
 
 
-def test_strokes_in_a_frame_of_a_cine_stay_in_that_frame(make_logic, program):
+def test_edits_of_a_frame_stay_in_that_frame(make_logic, program):
     cine = cine_of(oblique_heart())
     _, sequence, _ = add_cine(cine)
     logic = make_logic()
@@ -156,12 +157,11 @@ def test_scopes(make_logic, program):
     assert np.array_equal(painted(logic, scene_image), wanted)
 
 
-def test_completed_segments_survive_another_run(make_logic, oblique):
+def test_another_run_keeps_completed_segments(make_logic, oblique):
     node = add_volume(oblique)
     logic = make_logic()
     scene_image = run(logic, node)
-    where = np.zeros(oblique.data.shape, bool)
-    where[1, :3, :3] = True
+    where = corner(oblique.data.shape, 1, 3)
     paint(scene_image.results.segmentation, 3, where, node)
     logic.report_edits(scene_image)
     found = overwritten_by(logic.session.image(scene_image.key), logic.scope(scene_image, "all"))
@@ -176,9 +176,9 @@ def test_completed_segments_survive_another_run(make_logic, oblique):
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_undo_of_the_segment_editor_brings_the_labels_back(make_logic, oblique):
+def test_undo_of_the_segment_editor_restores_labels(make_logic, oblique):
     class Editor:
-        """As much of the widget as saves a state; the history is Slicer's own."""
+        """The undo of the widget, with Slicer's own history."""
 
         def __init__(self):
             self.history = slicer.vtkSegmentationHistory()
@@ -195,8 +195,7 @@ def test_undo_of_the_segment_editor_brings_the_labels_back(make_logic, oblique):
     node = add_volume(oblique)
     scene_image = run(logic, node)
     editor.history.SetSegmentation(scene_image.results.segmentation.GetSegmentation())
-    where = np.zeros(oblique.data.shape, bool)
-    where[2, :3, :3] = True
+    where = corner(oblique.data.shape, 2, 3)
     paint(scene_image.results.segmentation, 2, where, node)
     mine = painted(logic, scene_image)
     run(logic, node)
@@ -206,7 +205,7 @@ def test_undo_of_the_segment_editor_brings_the_labels_back(make_logic, oblique):
     assert logic.report_edits(scene_image) == [SliceIndex(0, 2)], "the session hears of it"
 
 
-def test_review_goes_to_the_most_uncertain_slice_and_accept_fills_the_store(make_logic, oblique):
+def test_review_and_accept(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     kept = []
@@ -217,8 +216,7 @@ def test_review_goes_to_the_most_uncertain_slice_and_accept_fills_the_store(make
     first = logic.presenter.next(scene_image.key)
     assert first == review.order[0]
     assert slice_views.slice_on_screen(scene_image.nodes) == first
-    where = np.zeros(oblique.data.shape, bool)
-    where[first.slice, :3, :3] = True
+    where = corner(oblique.data.shape, first.slice, 3)
     paint(scene_image.results.segmentation, 3, where, node)
     second = logic.presenter.accept(scene_image.key)
     assert second == review.order[1]
@@ -241,7 +239,7 @@ def test_review_goes_to_the_most_uncertain_slice_and_accept_fills_the_store(make
     assert "heart" not in record.to_text(), "the name of a node is often that of a patient"
 
 
-def test_images_of_one_dicom_patient_are_one_group(make_logic, program):
+def test_images_of_a_dicom_patient_form_a_group(make_logic, program):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     logic = make_logic()
     for number, patient in enumerate(("No 4711", "No 4711", "No 0815", "")):
@@ -266,7 +264,7 @@ def test_images_of_one_dicom_patient_are_one_group(make_logic, program):
     assert "No 4711" not in "".join(record.to_text() for record in records)
 
 
-def test_cancel_leaves_the_scene_as_it_was(make_logic, program):
+def test_cancel_leaves_the_scene_unchanged(make_logic, program):
     logic = make_logic()
     node = add_volume(oblique_heart(slices=60))
     events = []
@@ -281,9 +279,7 @@ def test_cancel_leaves_the_scene_as_it_was(make_logic, program):
     assert slicer.mrmlScene.GetNumberOfNodes() == before
 
 
-def test_a_child_that_is_killed_is_told_and_the_next_run_works(
-    make_logic, oblique, tmp_path, monkeypatch
-):
+def test_run_after_a_killed_child_works(make_logic, oblique, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     logic = make_logic()
     node = add_volume(oblique_heart(slices=60))
@@ -304,7 +300,7 @@ def test_a_child_that_is_killed_is_told_and_the_next_run_works(
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_a_failure_of_the_task_is_told_and_changes_nothing(make_logic, oblique):
+def test_failed_run_changes_nothing(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     events = []

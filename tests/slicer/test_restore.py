@@ -1,4 +1,4 @@
-"""Strokes in Slicer are on the disk at once, and come back after a crash."""
+"""Edits are written to disk at once, and restored after a crash."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ CHILD = Path(__file__).parents[1] / "session" / "tiny_child.py"
 
 
 class Chosen(HeadlessHost):
-    """A panel in which an image is chosen."""
+    """A host with a chosen image."""
 
     node = None
 
@@ -101,7 +101,7 @@ def journals():
 
 @pytest.fixture
 def killed(tmp_path, program):
-    """A Slicer that was killed while somebody painted; its labels and its image."""
+    """Labels and image of a Slicer that was killed while painting."""
     progress = tmp_path / "progress"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with (tmp_path / "said").open("w+") as said:
@@ -123,16 +123,16 @@ def killed(tmp_path, program):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("loaded", [False, True], ids=["nothing loaded", "the image loaded"])
-def test_killed_while_painting_and_restored_by_click(killed, bench, program, tmp_path, loaded):
+def test_restore_after_kill(killed, driver, program, tmp_path, loaded):
     drawn, volume = killed
-    panel = bench.panel
+    panel = driver.panel
     if loaded:
         node = add_volume(volume, "as it was")
-        bench.choose(node)
+        driver.choose(node)
     panel.refresh()
     ui = panel.restore.ui
     assert "unsaved changes of labels by toy" in ui.restoreLine.text
-    bench.click(ui.restoreButton)
+    driver.click(ui.restoreButton)
     scene_image = panel.current
     assert (
         (scene_image.nodes.volume is node)
@@ -157,58 +157,58 @@ def test_killed_while_painting_and_restored_by_click(killed, bench, program, tmp
     (folder,) = journals()
 
     stroke(panel.logic, scene_image, code=2, number=3)
-    bench.wait(lambda: not scene_image.painted_frames)
+    driver.wait(lambda: not scene_image.painted_frames)
     assert autosave_of(panel.logic, scene_image).flush()
     assert np.array_equal(replay(folder).labels.data, labels_in_scene(panel.logic, scene_image))
     assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "saved.mrb"))
-    bench.wait(lambda: autosave_of(panel.logic, scene_image) is None)
+    driver.wait(lambda: autosave_of(panel.logic, scene_image) is None)
     assert journals() == [], "what is saved needs no journal"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_discarded_by_click(killed, bench):
-    bench.panel.refresh()
-    bench.click(bench.panel.restore.ui.discardButton)
+def test_discard(killed, driver):
+    driver.panel.refresh()
+    driver.click(driver.panel.restore.ui.discardButton)
     assert journals() == []
-    assert not bench.panel.restore.ui.restoreBox.visible
+    assert not driver.panel.restore.ui.restoreBox.visible
 
 
-def test_nothing_is_offered_and_nothing_is_on_the_disk_before_the_first_stroke(bench, oblique):
-    assert not bench.panel.restore.ui.restoreBox.visible
-    bench.run(add_volume(oblique))
-    bench.panel.logic.poll()
+def test_no_journal_before_the_first_edit(driver, oblique):
+    assert not driver.panel.restore.ui.restoreBox.visible
+    driver.run(add_volume(oblique))
+    driver.panel.logic.poll()
     assert journals() == []
 
 
-def test_a_scene_that_is_closed_without_saving(bench, oblique, program):
-    bench.run(add_volume(oblique))
-    logic = bench.panel.logic
-    scene_image = bench.panel.current
+def test_restore_after_closing_an_unsaved_scene(driver, oblique, program):
+    driver.run(add_volume(oblique))
+    logic = driver.panel.logic
+    scene_image = driver.panel.current
     stroke(logic, scene_image)  # nobody has looked at it yet
     wanted = labels_in_scene(logic, scene_image)
     program.close_scene()
-    ui = bench.panel.restore.ui
+    ui = driver.panel.restore.ui
     assert ui.restoreBox.visible
     assert ui.restoreLine.text.startswith("1 unsaved change of labels by toy")
-    bench.click(ui.restoreButton)
-    assert np.array_equal(labels_in_scene(logic, bench.panel.current), wanted)
-    assert bench.panel.segment.ui.imageSelector.currentNode() is bench.panel.current.nodes.volume
+    driver.click(ui.restoreButton)
+    assert np.array_equal(labels_in_scene(logic, driver.panel.current), wanted)
+    assert driver.panel.segment.ui.imageSelector.currentNode() is driver.panel.current.nodes.volume
 
 
-def test_labels_that_are_deleted_are_offered_again_onto_their_image(bench, oblique):
+def test_restore_deleted_labels(driver, oblique):
     node = add_volume(oblique)
-    bench.run(node)
-    scene_image = bench.panel.current
-    stroke(bench.panel.logic, scene_image)
-    wanted = labels_in_scene(bench.panel.logic, scene_image)
+    driver.run(node)
+    scene_image = driver.panel.current
+    stroke(driver.panel.logic, scene_image)
+    wanted = labels_in_scene(driver.panel.logic, scene_image)
     slicer.mrmlScene.RemoveNode(scene_image.results.segmentation)
-    bench.wait(lambda: bench.panel.restore.ui.restoreBox.visible)
-    bench.click(bench.panel.restore.ui.restoreButton)
-    assert bench.panel.current.nodes.volume is node
-    assert np.array_equal(labels_in_scene(bench.panel.logic, bench.panel.current), wanted)
+    driver.wait(lambda: driver.panel.restore.ui.restoreBox.visible)
+    driver.click(driver.panel.restore.ui.restoreButton)
+    assert driver.panel.current.nodes.volume is node
+    assert np.array_equal(labels_in_scene(driver.panel.logic, driver.panel.current), wanted)
 
 
-def test_a_stroke_after_saving_begins_a_journal_of_its_own(make_logic, oblique, program, tmp_path):
+def test_edit_after_saving_starts_a_new_journal(make_logic, oblique, program, tmp_path):
     logic = make_logic()
     node = add_volume(oblique)
     scene_image = run(logic, node)
@@ -234,7 +234,7 @@ def test_a_stroke_after_saving_begins_a_journal_of_its_own(make_logic, oblique, 
     assert (found.proposed.data[corner(oblique.data.shape, 1)] == 3).all(), "from what was saved on"
 
 
-def test_a_run_between_strokes_is_in_the_journal(make_logic, oblique):
+def test_journal_contains_a_run_between_edits(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     scene_image = run(logic, node)
@@ -251,7 +251,7 @@ def test_a_run_between_strokes_is_in_the_journal(make_logic, oblique):
     assert np.array_equal(replay(folder).labels.data, labels)
 
 
-def test_a_cine_comes_back_as_a_cine(make_logic, program):
+def test_restore_a_cine(make_logic, program):
     logic = make_logic()
     cine = cine_of(oblique_heart())
     _, sequence, _ = add_cine(cine)
@@ -279,9 +279,7 @@ def test_a_cine_comes_back_as_a_cine(make_logic, program):
     assert np.array_equal(replay(left.folder).labels.data, labels_in_scene(logic, again))
 
 
-def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
-    make_logic, program, monkeypatch
-):
+def test_timer_reads_only_selected_frames(make_logic, program, monkeypatch):
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique_heart()))
     scene_image = run(logic, sequence)
@@ -300,7 +298,7 @@ def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
     assert logic.session.image(scene_image.key).review.edits(SliceIndex(2, 2)) == 1
 
 
-def test_another_image_that_is_chosen_is_left_alone(make_logic, oblique, program):
+def test_restore_ignores_another_chosen_image(make_logic, oblique, program):
     chosen = Chosen()
     logic = make_logic(host=chosen)
     stroke(logic, run(logic, add_volume(oblique)))
@@ -312,7 +310,7 @@ def test_another_image_that_is_chosen_is_left_alone(make_logic, oblique, program
     assert logic.images.of(other).results is None
 
 
-def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
+def test_restore_does_not_overwrite_new_edits(make_logic, oblique, program):
     chosen = Chosen()
     logic = make_logic(host=chosen)
     stroke(logic, run(logic, add_volume(oblique)))
@@ -328,7 +326,7 @@ def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
     assert (labels_in_scene(logic, again)[corner(oblique.data.shape, 1)] == 3).all()
 
 
-def test_uncertainty_of_the_same_model_stays(make_logic, oblique, program):
+def test_restore_keeps_uncertainty_of_the_same_model(make_logic, oblique, program):
     chosen = Chosen()
     logic = make_logic(host=chosen)
     stroke(logic, run(logic, add_volume(oblique)))
@@ -342,9 +340,7 @@ def test_uncertainty_of_the_same_model_stays(make_logic, oblique, program):
     assert scene_image.results.uncertainty is not None
 
 
-def test_what_cannot_be_restored_leaves_the_scene_as_it_was(
-    make_logic, oblique, program, monkeypatch
-):
+def test_failed_restore_leaves_the_scene_unchanged(make_logic, oblique, program, monkeypatch):
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique))
     stroke(logic, run(logic, sequence))
@@ -362,36 +358,36 @@ def test_what_cannot_be_restored_leaves_the_scene_as_it_was(
     assert len(unfinished()) == 1
 
 
-def test_a_journal_that_cannot_be_written_is_told_in_the_panel(bench, oblique, data_home):
-    bench.run(add_volume(oblique))
+def test_reports_an_unwritable_journal(driver, oblique, data_home):
+    driver.run(add_volume(oblique))
     journals_folder().parent.mkdir(parents=True, exist_ok=True)
     journals_folder().write_text("no folder")
-    stroke(bench.panel.logic, bench.panel.current)
-    message = bench.panel.segment.ui.message
-    bench.wait(lambda: message.text.startswith("Your strokes are not safe on the disk: "))
+    stroke(driver.panel.logic, driver.panel.current)
+    message = driver.panel.segment.ui.message
+    driver.wait(lambda: message.text.startswith("Your strokes are not safe on the disk: "))
     journals_folder().unlink()
-    stroke(bench.panel.logic, bench.panel.current, number=2)
-    bench.wait(lambda: message.text == "Strokes are written to the disk again.")
-    assert autosave_of(bench.panel.logic, bench.panel.current).flush()
+    stroke(driver.panel.logic, driver.panel.current, number=2)
+    driver.wait(lambda: message.text == "Strokes are written to the disk again.")
+    assert autosave_of(driver.panel.logic, driver.panel.current).flush()
     (folder,) = journals()
     assert replay(folder).strokes == 2
 
 
-def test_strokes_are_written_while_something_runs_on_another_image(bench, oblique):
+def test_edits_are_written_during_another_run(driver, oblique):
     node = add_volume(oblique)
-    bench.run(node)
-    scene_image = bench.panel.current
-    bench.pick_model("slow")
-    bench.choose(add_volume(oblique_heart(slices=60), "other"))
-    bench.click(bench.panel.segment.ui.segmentButton)
-    stroke(bench.panel.logic, scene_image)
-    bench.wait(lambda: autosave_of(bench.panel.logic, scene_image) is not None, 5)
-    assert bench.panel.logic.session.running is not None
-    assert autosave_of(bench.panel.logic, scene_image).flush()
+    driver.run(node)
+    scene_image = driver.panel.current
+    driver.pick_model("slow")
+    driver.choose(add_volume(oblique_heart(slices=60), "other"))
+    driver.click(driver.panel.segment.ui.segmentButton)
+    stroke(driver.panel.logic, scene_image)
+    driver.wait(lambda: autosave_of(driver.panel.logic, scene_image) is not None, 5)
+    assert driver.panel.logic.session.running is not None
+    assert autosave_of(driver.panel.logic, scene_image).flush()
     assert len(journals()) == 1
 
 
-def test_an_accepted_slice_that_is_painted_again(make_logic, oblique):
+def test_painting_reopens_an_accepted_slice(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     scene_image = run(logic, node)

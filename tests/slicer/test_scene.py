@@ -1,9 +1,8 @@
-"""The scene around the logic: what is closed, deleted, changed, saved and loaded."""
+"""Nodes and scenes that are closed, deleted, changed, saved and loaded."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,19 +12,22 @@ from helpers import (
     add_cine,
     add_volume,
     cine_of,
+    corner,
     expected,
     finish,
     oblique_heart,
     paint,
     painted,
+    right_handed,
     run,
+    save_and_load,
 )
 
 from napari_flomo.session import RunCancelled
 
 
 @pytest.mark.parametrize("how", ["scene", "image"])
-def test_what_is_closed_during_a_run_is_dropped(make_logic, program, oblique, how):
+def test_closing_during_a_run_discards_the_result(make_logic, program, oblique, how):
     logic = make_logic()
     node = add_volume(oblique_heart(slices=60))
     events = []
@@ -43,7 +45,7 @@ def test_what_is_closed_during_a_run_is_dropped(make_logic, program, oblique, ho
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_deleted_labels_start_anew(make_logic, oblique):
+def test_segment_after_deleting_the_labels(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     scene_image = run(logic, node)
@@ -54,7 +56,7 @@ def test_deleted_labels_start_anew(make_logic, oblique):
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_several_images_keep_apart(make_logic, program):
+def test_several_images(make_logic, program):
     logic = make_logic()
     hearts = [oblique_heart(seed=seed, columns=40 + seed) for seed in range(3)]
     nodes = [add_volume(heart, f"heart {number}") for number, heart in enumerate(hearts)]
@@ -67,7 +69,7 @@ def test_several_images_keep_apart(make_logic, program):
     assert [scene_image.nodes.volume for scene_image in logic.images.opened] == [nodes[0], nodes[2]]
 
 
-def test_an_image_that_was_changed_is_taken_anew(make_logic, oblique):
+def test_changed_image_is_read_again(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     run(logic, node)
@@ -79,22 +81,16 @@ def test_an_image_that_was_changed_is_taken_anew(make_logic, oblique):
 
 @pytest.mark.parametrize("handed", ["left", "right"])
 @pytest.mark.parametrize("moving", [False, True])
-def test_a_scene_that_was_saved_and_loaded_knows_everything(
-    make_logic, program, oblique, tmp_path, moving, handed
-):
-    scene = slicer.mrmlScene
+def test_save_and_load_a_scene(make_logic, program, oblique, tmp_path, moving, handed):
     logic = make_logic()
     if handed == "right":
-        axes = oblique.geometry.direction_matrix @ np.diag([1, 1, -1])
-        turned = replace(oblique.geometry, direction=tuple(axes.ravel().tolist()))
-        oblique = replace(oblique, geometry=turned)
+        oblique = right_handed(oblique)
     volume = cine_of(oblique) if moving else oblique
     node = add_cine(volume)[0] if moving else add_volume(volume)
     name = node.GetName()
     scene_image = run(logic, node)
     first = logic.presenter.next(scene_image.key)
-    where = np.zeros(oblique.data.shape, bool)
-    where[first.slice, :3, :3] = True
+    where = corner(oblique.data.shape, first.slice, 3)
     paint(scene_image.results.segmentation, 3, where, scene_image.nodes.volume)
     logic.presenter.accept(scene_image.key)
     before = logic.session.image(scene_image.key)
@@ -104,13 +100,8 @@ def test_a_scene_that_was_saved_and_loaded_knows_everything(
         before.segmentation.uncertainty["entropy"].data.copy(),
     )
     assert not np.array_equal(labels, proposed)
-    path = tmp_path / "scene.mrb"
-    assert scene.WriteToMRB(str(path))
-    program.close_scene()
+    loaded = save_and_load(program, tmp_path / "scene.mrb", name)
     assert logic.images.opened == ()
-    program.slice_view("Red")
-    assert scene.ReadFromMRB(str(path))
-    loaded = slicer.util.getFirstNodeByName(name, "vtkMRMLScalarVolumeNode")
     scene_image = logic.images.open_segmented(loaded)
     after = logic.session.image(scene_image.key)
     step = before.volume.geometry.affine_ras()[:3, 2] @ after.volume.geometry.affine_ras()[:3, 2]
@@ -132,7 +123,7 @@ def test_a_scene_that_was_saved_and_loaded_knows_everything(
     assert "heart" not in json.dumps(scene_image.results.state)
 
 
-def test_a_record_that_is_damaged_is_left_out(make_logic, oblique):
+def test_damaged_state_is_removed(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     scene_image = run(logic, node)

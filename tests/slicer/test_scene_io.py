@@ -15,7 +15,7 @@ from napari_flomo.volumes import Geometry, Volume
 
 
 @pytest.mark.parametrize("kind", ["stack", "right-handed", "float", "cine", "photo", "signed byte"])
-def test_an_image_is_put_into_the_scene_as_it_was(program, kind):
+def test_added_image_has_the_same_voxels_and_grid(program, kind):
     heart = oblique_heart()
     volume = {
         "stack": heart,

@@ -1,4 +1,4 @@
-"""Nodes whose slices lie on any axis: results, paint and views go to the right place."""
+"""Nodes with any axis order: results, edits and slice views."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ FLIPS = (True, False, True)
 
 
 def stored(heart: Volume, order: tuple[int, int, int]) -> Volume:
-    """Return a heart on the same place with its axes in another order, two of them reversed."""
+    """Return a heart with its axes in another order, two of them reversed."""
     return Reorientation(order, FLIPS).volume(heart)
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_node_of_any_order_is_segmented_in_place(
+def test_segments_any_axis_order(
     make_logic: Callable[..., Any], oblique: Volume, order: tuple[int, int, int]
 ) -> None:
     volume = stored(oblique, order)
@@ -85,7 +85,7 @@ def test_views_show_the_slices(
     assert logic.scope(scene_image, "slice").slices == (1,)
 
 
-def test_paint_counts_in_its_slice_and_survives_a_crash(
+def test_edit_of_a_reordered_image_is_in_the_journal(
     make_logic: Callable[..., Any], oblique: Volume
 ) -> None:
     volume = stored(oblique, (2, 1, 0))
@@ -110,7 +110,7 @@ def test_paint_counts_in_its_slice_and_survives_a_crash(
     np.testing.assert_array_equal(replay(left.folder).labels.data, wanted)
 
 
-def test_results_come_back_with_the_scene(
+def test_reordered_results_are_restored(
     program: Any, make_logic: Callable[..., Any], oblique: Volume
 ) -> None:
     node = add_volume(stored(oblique, (1, 2, 0)))
@@ -149,29 +149,27 @@ def cube() -> Volume:
     return Volume(data, Geometry((1.5, 1.5, 1.5)))
 
 
-def test_unclear_image_is_asked_about(bench: Any, cube: Volume, oblique: Volume) -> None:
-    ui = bench.panel.segment.ui
-    bench.choose(add_volume(oblique, "clear"))
-    assert not ui.sliceAxisBox.wrapped.isVisibleTo(bench.parent.window)
+def test_ambiguous_slice_axis_must_be_chosen(driver: Any, cube: Volume, oblique: Volume) -> None:
+    ui = driver.panel.segment.ui
+    driver.choose(add_volume(oblique, "clear"))
+    assert not ui.sliceAxisBox.wrapped.isVisibleTo(driver.parent.window)
     node = add_volume(cube, "cube")
-    bench.choose(node)
-    assert ui.sliceAxisBox.wrapped.isVisibleTo(bench.parent.window)
+    driver.choose(node)
+    assert ui.sliceAxisBox.wrapped.isVisibleTo(driver.parent.window)
     assert "choose it below" in ui.imageLine.text
-    bench.click(ui.segmentButton)
+    driver.click(ui.segmentButton)
     assert "It is not clear along which axis" in ui.message.text
     ui.sliceAxisBox.setCurrentIndex(ui.sliceAxisBox.findData("j"))
     assert "16 slices" in ui.imageLine.text
-    bench.run(node)
-    logic = bench.panel.logic
+    driver.run(node)
+    logic = driver.panel.logic
     scene_image = logic.images.of(node)
     image = logic.session.image(scene_image.key)
     np.testing.assert_array_equal(image.volume.data, arrange(cube, "j").data)
     np.testing.assert_array_equal(painted(logic, scene_image)[0], expected(image.volume))
 
 
-def test_restored_image_keeps_the_axis_that_was_chosen(
-    make_logic: Callable[..., Any], cube: Volume
-) -> None:
+def test_restored_image_keeps_the_slice_axis(make_logic: Callable[..., Any], cube: Volume) -> None:
     node = add_volume(cube)
     logic = make_logic()
     with pytest.raises(FlomoError, match="not clear"):
@@ -193,7 +191,6 @@ def test_restored_image_keeps_the_axis_that_was_chosen(
     other = make_logic()
     restored = restore(other)
     image = other.session.image(restored.key)
-    assert image.volume.n_slices == 18
     assert image.volume.n_slices == 18
     np.testing.assert_array_equal(image.labels.data, wanted)
     finish(other)
