@@ -1,4 +1,4 @@
-"""Edits are written to disk at once, and restored after a crash."""
+"""Edits are written to disk immediately, and restored after a crash."""
 
 from __future__ import annotations
 
@@ -31,46 +31,7 @@ from napari_flomo.corrections import journals_folder, replay, unfinished
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import SliceIndex, SliceState
 
-PAINTER = """
-import os
-import sys
-from pathlib import Path
-import numpy as np
-import shim
-import slicer
-running = shim.program()
-running.slice_view("Red")
-from helpers import add_volume, oblique_heart, paint, run
-from FLoMoSegmentationLib import slice_views
-from FLoMoSegmentationLib.logic import Logic
-from FLoMoSegmentationLib.worker_process import CallQueue
-from napari_flomo.jobs import Worker, python_spawner
-from napari_flomo.session import SliceIndex
-
-child, progress = sys.argv[1:]
-logic = Logic(Worker(python_spawner(arguments=[child])), CallQueue())
-volume = oblique_heart()
-node = add_volume(volume)
-scene_image = run(logic, node)
-slice_views.align(scene_image.nodes)
-where = np.zeros(volume.data.shape, bool)
-for number in range(1000):
-    where[1, number % 30, number // 30] = True
-    paint(scene_image.results.segmentation, 2, where, node)
-    if number == 3:
-        segments = scene_image.results.segmentation.GetSegmentation()
-        kind = slicer.vtkSlicerSegmentationsModuleLogic
-        kind.SetSegmentStatus(segments.GetSegment("flomo_3"), kind.Completed)
-    logic.poll()
-    if number == 5:
-        slice_views.jump(scene_image.nodes, SliceIndex(0, 2))
-        logic.presenter.accept(scene_image.key)
-    image = logic.session.image(scene_image.key)
-    if image.autosave is not None and image.autosave.flush():
-        np.save(progress + "-.npy", logic.session.image(scene_image.key).labels.data)
-        os.replace(progress + "-.npy", progress + ".npy")
-        Path(progress).write_text(str(number))
-"""
+PAINTER = Path(__file__).with_name("painter.py")
 
 CHILD = Path(__file__).parents[1] / "session" / "tiny_child.py"
 
@@ -106,7 +67,7 @@ def killed(tmp_path, program):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with (tmp_path / "said").open("w+") as said:
         process = subprocess.Popen(
-            [sys.executable, "-c", PAINTER, str(CHILD), str(progress)],
+            [sys.executable, str(PAINTER), str(CHILD), str(progress)],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=said,
@@ -121,13 +82,23 @@ def killed(tmp_path, program):
     return np.load(f"{progress}.npy"), oblique_heart()
 
 
+@pytest.fixture
+def unsaved(make_logic, oblique, program):
+    """Logic and host after a scene with an edit was closed without saving."""
+    chosen = Chosen()
+    logic = make_logic(host=chosen)
+    stroke(logic, run(logic, add_volume(oblique)))
+    program.close_scene()
+    return logic, chosen
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("loaded", [False, True], ids=["nothing loaded", "the image loaded"])
 def test_restore_after_kill(killed, driver, program, tmp_path, loaded):
     drawn, volume = killed
     panel = driver.panel
     if loaded:
-        node = add_volume(volume, "as it was")
+        node = add_volume(volume, "loaded")
         driver.choose(node)
     panel.refresh()
     ui = panel.restore.ui
@@ -137,7 +108,7 @@ def test_restore_after_kill(killed, driver, program, tmp_path, loaded):
     assert (
         (scene_image.nodes.volume is node)
         if loaded
-        else (scene_image.nodes.volume.GetName() != "as it was")
+        else (scene_image.nodes.volume.GetName() != "loaded")
     )
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
     assert np.array_equal(slicer.util.arrayFromVolume(scene_image.nodes.volume), volume.data)
@@ -184,7 +155,7 @@ def test_restore_after_closing_an_unsaved_scene(driver, oblique, program):
     driver.run(add_volume(oblique))
     logic = driver.panel.logic
     scene_image = driver.panel.current
-    stroke(logic, scene_image)  # nobody has looked at it yet
+    stroke(logic, scene_image)  # not reported yet
     wanted = labels_in_scene(logic, scene_image)
     program.close_scene()
     ui = driver.panel.restore.ui
@@ -240,7 +211,7 @@ def test_journal_contains_a_run_between_edits(make_logic, oblique):
     scene_image = run(logic, node)
     stroke(logic, scene_image, number=1)
     logic.poll()
-    run(logic, node)  # finds all of it anew
+    run(logic, node)  # overwrites the edit
     stroke(logic, scene_image, number=2)
     logic.poll()
     assert autosave_of(logic, scene_image).flush()
@@ -298,11 +269,8 @@ def test_timer_reads_only_selected_frames(make_logic, program, monkeypatch):
     assert logic.session.image(scene_image.key).review.edits(SliceIndex(2, 2)) == 1
 
 
-def test_restore_ignores_another_chosen_image(make_logic, oblique, program):
-    chosen = Chosen()
-    logic = make_logic(host=chosen)
-    stroke(logic, run(logic, add_volume(oblique)))
-    program.close_scene()
+def test_restore_ignores_another_chosen_image(unsaved):
+    logic, chosen = unsaved
     other = add_volume(oblique_heart(seed=1), "other")
     chosen.node = other
     scene_image = restore(logic)
@@ -310,11 +278,8 @@ def test_restore_ignores_another_chosen_image(make_logic, oblique, program):
     assert logic.images.of(other).results is None
 
 
-def test_restore_does_not_overwrite_new_edits(make_logic, oblique, program):
-    chosen = Chosen()
-    logic = make_logic(host=chosen)
-    stroke(logic, run(logic, add_volume(oblique)))
-    program.close_scene()
+def test_restore_does_not_overwrite_new_edits(unsaved, oblique):
+    logic, chosen = unsaved
     node = add_volume(oblique, "loaded again")
     scene_image = run(logic, node)
     stroke(logic, scene_image, number=3)
@@ -326,11 +291,8 @@ def test_restore_does_not_overwrite_new_edits(make_logic, oblique, program):
     assert (labels_in_scene(logic, again)[corner(oblique.data.shape, 1)] == 3).all()
 
 
-def test_restore_keeps_uncertainty_of_the_same_model(make_logic, oblique, program):
-    chosen = Chosen()
-    logic = make_logic(host=chosen)
-    stroke(logic, run(logic, add_volume(oblique)))
-    program.close_scene()
+def test_restore_keeps_uncertainty_of_the_same_model(unsaved, oblique):
+    logic, chosen = unsaved
     node = add_volume(oblique, "loaded again")
     scene_image = run(logic, node)
     chosen.node = node

@@ -51,7 +51,7 @@ def test_segment_after_deleting_the_labels(make_logic, oblique):
     scene_image = run(logic, node)
     slicer.mrmlScene.RemoveNode(scene_image.results.segmentation)
     assert logic.images.of(node) is None
-    assert ResultNodes.of(node) is None, "what nobody refers to is gone"
+    assert ResultNodes.of(node) is None, "unreferenced nodes are removed"
     scene_image = run(logic, node)
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 

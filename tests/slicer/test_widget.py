@@ -182,7 +182,7 @@ def test_every_widget_is_used_and_has_a_tooltip():
             kind = type(proxy.wrapped).__name__
             if kind in ("QPushButton", "QCheckBox", "QRadioButton", "QComboBox", "NodeComboBox"):
                 assert proxy.toolTip, f"{page.name}: {name} has no tooltip"
-                assert name in code, f"{page.name}: nobody uses {name}"
+                assert name in code, f"{page.name}: {name} is not used"
 
 
 def test_selftest_steps(driver, program, monkeypatch):

@@ -142,7 +142,7 @@ def _in_slice_order(
 ) -> dict[str, Any]:
     """Return a state in the slice order of the loaded image.
 
-    Slicer saves a left-handed grid as it is and loads it right-handed, with reversed slices.
+    Slicer saves a left-handed grid unchanged and loads it right-handed, with reversed slices.
     """
     result = dict(state)
     saved = state.get("slice_axis")

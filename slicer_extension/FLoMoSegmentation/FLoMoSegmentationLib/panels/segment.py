@@ -68,7 +68,7 @@ class SegmentPanel(Panel):
         self._updating = True
         model = chosen.model or self.host.logic.preferences.model or in_use(DEFAULT_MODEL)
         index = self.ui.modelBox.findData(model)
-        if index < 0 and chosen.model:  # a folder, or a model that is not listed any more
+        if index < 0 and chosen.model:  # a folder, or a model that is no longer listed
             self.ui.modelBox.addItem(chosen.model, chosen.model)
             index = self.ui.modelBox.findData(chosen.model)
         self.ui.modelBox.setCurrentIndex(max(index, 0))
