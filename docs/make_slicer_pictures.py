@@ -26,9 +26,9 @@ sys.path[:0] = [
 def main() -> None:
     """Segment the sample and write the pictures."""
     import shim
-    from FLoMoSegmentationLib import views
+    from FLoMoSegmentationLib import slice_views
     from FLoMoSegmentationLib.logic import Logic
-    from FLoMoSegmentationLib.runner import CallQueue, make_worker
+    from FLoMoSegmentationLib.worker_process import CallQueue, make_worker
     from helpers import finish
     from rendering import SliceView
 
@@ -41,18 +41,20 @@ def main() -> None:
     logic = Logic(make_worker(), CallQueue())
     logic.segment(node, DEFAULT_MODEL, "cpu", "all")
     finish(logic, 600)
-    entry = logic.entry_of(node)
-    views.show_image(entry.source)
+    scene_image = logic.images.of(node)
+    slice_views.show_image(scene_image.nodes)
     view.zoom(FIELD_MM)
     OUT.mkdir(parents=True, exist_ok=True)
-    logic.go_to(entry, SliceIndex(0, MIDDLE))
+    logic.presenter.go_to(scene_image.key, SliceIndex(0, MIDDLE))
     view.save(OUT / "slice-view.png")
-    image = logic.session.image(entry.key)
+    image = logic.session.image(scene_image.key)
     found = image.labels.data.any(axis=(1, 2))
-    logic.go_to(entry, next(place for place in image.review.order if found[place.slice]))
-    views.show_uncertainty(entry.record.uncertainty, 0.6)
+    logic.presenter.go_to(
+        scene_image.key, next(place for place in image.review.order if found[place.slice])
+    )
+    slice_views.show_uncertainty(scene_image.results.uncertainty, 0.6)
     view.save(OUT / "uncertainty.png")
-    logic.compute_map(entry, "variance", "cpu")
+    logic.compute_map(scene_image, "variance", "cpu")
     finish(logic, 600)
     view.save(OUT / "variance.png")
     logic.close()

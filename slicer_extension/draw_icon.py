@@ -1,7 +1,6 @@
-"""Draw the icons of the extension: a short axis of the heart in the colours of the labels.
+"""Draw the icons of the extension: a short-axis slice in the colours of the labels.
 
-Run ``python slicer_extension/draw_icon.py``; it writes the icon of the module and that of the
-catalogue.
+Run ``python slicer_extension/draw_icon.py`` to write the icons of the module and the catalogue.
 """
 
 from __future__ import annotations

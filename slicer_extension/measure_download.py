@@ -1,4 +1,4 @@
-"""Print how large the download of the installer is: its numbers come from here.
+"""Print the download sizes that the installer shows.
 
 Run ``python slicer_extension/measure_download.py`` with pip and an internet connection.
 """
@@ -16,12 +16,9 @@ PYTHON = "3.12"  # of Slicer 5.8 to 5.13
 
 
 def main() -> None:
-    """Download what the installer would, and add it up."""
+    """Download the packages of the installer and print their sizes."""
     installer = (HERE / "FLoMoSegmentation/FLoMoSegmentationLib/installer.py").read_text("utf-8")
-    names = [
-        "".join(pair)
-        for pair in re.findall(r'^    Requirement\("(.+?)", "(.+?)"\)', installer, re.M)
-    ]
+    names = re.findall(r'^    "([\w-]+>=.+)",$', installer, re.M)
     with tempfile.TemporaryDirectory() as scratch:
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
         where = ["--python-version", PYTHON, "--only-binary=:all:", "-d", f"{scratch}/others"]
@@ -33,7 +30,7 @@ def main() -> None:
             wheels = [
                 wheel
                 for wheel in Path(scratch, folder).glob("*.whl")
-                if not wheel.name.startswith("numpy-")  # Slicer brings it
+                if not wheel.name.startswith("numpy-")  # part of Slicer
             ]
             size = sum(wheel.stat().st_size for wheel in wheels) / 1e6
             print(f"{folder}: {len(wheels)} wheels, {size:.0f} MB")

@@ -1,4 +1,4 @@
-"""SceneImage point of the 3D Slicer module FLoMo Segmentation; see ``FLoMoSegmentationLib``."""
+"""Entry point of the 3D Slicer module FLoMo Segmentation; see ``FLoMoSegmentationLib``."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class FLoMoSegmentationWidget(ScriptedLoadableModuleWidget):
         )
 
     def enter(self) -> None:
-        """Handle that Slicer shows the module."""
+        """Handle that the module was opened."""
         if self.panel is not None:
             self.panel.enter()
 
     def exit(self) -> None:
-        """Handle that Slicer shows another module."""
+        """Handle that another module was opened."""
         if self.panel is not None:
             self.panel.leave()
 
@@ -78,7 +78,7 @@ class FLoMoSegmentationWidget(ScriptedLoadableModuleWidget):
 
 
 class FLoMoSegmentationTest(ScriptedLoadableModuleTest):
-    """Tests that need the real application; run them with *Reload and Test*."""
+    """Tests that need the application; run them with *Reload and Test*."""
 
     def setUp(self) -> None:
         """Start with an empty scene."""

@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 MODULE = REPOSITORY / "slicer_extension" / "FLoMoSegmentation"
 
 if find_spec("slicer_core") is None:
-    # The modules import slicer and vtk; test_available says why they are left out.
+    # The modules import slicer and vtk; test_available reports why they are skipped.
     collect_ignore = [
         path.name
         for path in Path(__file__).parent.glob("test_*.py")
@@ -38,7 +38,7 @@ else:
 
 @pytest.fixture(autouse=True)
 def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep corrections and preferences of the tests away from those of the user."""
+    """A folder for corrections and preferences of the test."""
     home = tmp_path / "home"
     monkeypatch.setenv("FLOMO_HOME", str(home))
     return home
@@ -57,30 +57,41 @@ def program() -> Iterator[Any]:
 
 @pytest.fixture
 def oblique() -> Volume:
-    """A small heart on a grid that is turned about all axes, left-handed, with three spacings."""
+    """A small heart on an oblique, left-handed, anisotropic grid."""
     return oblique_heart()
 
 
 @pytest.fixture(scope="session")
 def tiny_worker() -> Iterator[Worker]:
-    """A worker whose network is a threshold; the process and the files are real."""
+    """A worker with a real child process, whose network is a threshold."""
     child = REPOSITORY / "tests" / "session" / "tiny_child.py"
 
     class Shared(Worker):
         def close(self) -> None:
-            """Leave the child to the next test."""
+            """Do nothing: the next test uses the child, too."""
 
     worker = Shared(python_spawner(arguments=[str(child)]))
     yield worker
     Worker.close(worker)
 
 
-@pytest.fixture
-def bench(program: Any, tiny_worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The module's panels, with a worker and a model that are quick."""
-    from bench import Bench
+@pytest.fixture(scope="module")
+def real_worker() -> Iterator[Worker]:
+    """The worker of the module, with torch and the real networks."""
+    from FLoMoSegmentationLib.worker_process import make_worker
 
-    made = Bench(tiny_worker, monkeypatch)
+    worker = make_worker()
+    close, worker.close = worker.close, lambda: None  # type: ignore[method-assign]
+    yield worker
+    close()
+
+
+@pytest.fixture
+def driver(program: Any, tiny_worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The module's panels with a fast worker and model."""
+    from driver import ModuleDriver
+
+    made = ModuleDriver(tiny_worker, monkeypatch)
     made.pick_model("toy")
     yield made
     made.close()
@@ -88,9 +99,9 @@ def bench(program: Any, tiny_worker: Worker, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def make_logic(program: Any, tiny_worker: Worker) -> Iterator[Callable[..., Any]]:
-    """Make the logic of the module, with a worker that is quick."""
+    """Make the logic of the module with a fast worker."""
     from FLoMoSegmentationLib.logic import Logic
-    from FLoMoSegmentationLib.runner import CallQueue
+    from FLoMoSegmentationLib.worker_process import CallQueue
 
     made: list[Any] = []
 

@@ -1,8 +1,9 @@
-"""Images in Slicer's scene, strokes on them, and waiting for a run."""
+"""Add images to Slicer's scene, paint on them, and wait for a run."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ def oblique_heart(slices: int = 4, rows: int = 36, columns: int = 44, seed: int 
     image = 40 + np.random.default_rng(seed).normal(0, 3, (slices, rows, columns))
     image[:, radius < 12] += 60
     image[:, radius < 8] += 100
-    image[0] = 40  # nothing in the first slice: orders can be told apart
+    image[0] = 40  # an empty first slice makes the order visible
     turned = rotation(0.4, -0.7, 1.1) @ np.diag([1, 1, -1])
     geometry = Geometry((1.25, 1.5, 8.0), (-12.5, 40.0, 7.25), tuple(turned.ravel().tolist()))
     return Volume(image.clip(0).astype(np.int16), geometry)
@@ -29,6 +30,23 @@ def oblique_heart(slices: int = 4, rows: int = 36, columns: int = 44, seed: int 
 def cine_of(heart: Volume, frames: int = 3) -> Volume:
     data = np.stack([heart.data + 10 * number for number in range(frames)])
     return Volume(data, heart.geometry, ("frames", *heart.axes))
+
+
+def right_handed(volume: Volume) -> Volume:
+    """Return a volume with its slice axis reversed."""
+    axes = volume.geometry.direction_matrix @ np.diag([1, 1, -1])
+    return replace(
+        volume, geometry=replace(volume.geometry, direction=tuple(axes.ravel().tolist()))
+    )
+
+
+def save_and_load(program: Any, path: Any, name: str) -> Any:
+    """Save the scene, close it, load it again and return a volume node by name."""
+    assert slicer.mrmlScene.WriteToMRB(str(path))
+    program.close_scene()
+    program.slice_view("Red")
+    assert slicer.mrmlScene.ReadFromMRB(str(path))
+    return slicer.util.getFirstNodeByName(name, "vtkMRMLScalarVolumeNode")
 
 
 def rotation(a: float, b: float, c: float) -> np.ndarray:
@@ -40,7 +58,7 @@ def rotation(a: float, b: float, c: float) -> np.ndarray:
 
 
 def add_volume(volume: Volume, name: str = "heart") -> Any:
-    """Put a stack into the scene."""
+    """Add a stack to the scene."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     node.SetIJKToRASMatrix(shim.matrix(volume.geometry.affine_ras()))
     slicer.util.updateVolumeFromArray(node, volume.data)
@@ -49,7 +67,7 @@ def add_volume(volume: Volume, name: str = "heart") -> Any:
 
 
 def add_cine(volume: Volume, name: str = "cine") -> tuple[Any, Any, Any]:
-    """Put a cine into the scene; return the volume on the screen, the sequence and its browser."""
+    """Add a cine to the scene; return its proxy volume, sequence and browser."""
     scene = slicer.mrmlScene
     sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
     sequence.SetIndexName("time")
@@ -67,7 +85,7 @@ def add_cine(volume: Volume, name: str = "cine") -> tuple[Any, Any, Any]:
 
 
 def paint(node: Any, code: int, where: np.ndarray, reference: Any) -> None:
-    """Paint as an effect of the Segment Editor does: by its own logic, with its own undo state.
+    """Paint with the logic of the Segment Editor.
 
     Parameters
     ----------
@@ -93,14 +111,14 @@ def paint(node: Any, code: int, where: np.ndarray, reference: Any) -> None:
 
 
 def corner(shape: tuple[int, ...], number: int, size: int = 4) -> np.ndarray:
-    """Return where a stroke goes: a corner of a slice, in booleans ``(slices, rows, columns)``."""
+    """Return a mask ``(slices, rows, columns)`` of a corner of a slice."""
     where = np.zeros(shape[-3:], bool)
     where[number, :size, :size] = True
     return where
 
 
 def finish(logic: Any, seconds: float = 60) -> None:
-    """Drain the queue, as the timer does, until nothing runs."""
+    """Drain the queue until nothing runs."""
     end = time.monotonic() + seconds
     while logic.session.running is not None:
         assert time.monotonic() < end, "the run did not end"
@@ -108,32 +126,32 @@ def finish(logic: Any, seconds: float = 60) -> None:
 
 
 def expected(volume: Volume) -> np.ndarray:
-    """Return the labels that the toy model finds."""
+    """Return the labels of the toy model."""
     return np.where(volume.data > 150, 3, np.where(volume.data > 80, 2, 0))
 
 
 def run(logic: Any, node: Any, scope: str = "all", model: str = "toy") -> Any:
-    """Segment an image and return what the logic knows of it."""
+    """Segment an image and return its `SceneImage`."""
     logic.segment(node, model, "cpu", scope)
     finish(logic)
-    return logic.entry_of(node)
+    return logic.images.of(node)
 
 
 def restore(logic: Any) -> Any:
-    """Restore the latest unsaved work and return what the logic knows of its image."""
+    """Restore the latest unsaved work and return its `SceneImage`."""
     from napari_flomo.session.recovery import unsaved_work
 
-    return logic.entry_with(logic.presenter.restore(unsaved_work()))
+    return logic.images.with_key(logic.presenter.restore(unsaved_work()))
 
 
-def autosave_of(logic: Any, entry: Any) -> Any:
-    """Return what writes the strokes of an image to the disk; None while nothing is unsaved."""
-    return logic.session.image(entry.key).autosave
+def autosave_of(logic: Any, scene_image: Any) -> Any:
+    """Return the autosave of an image; None if nothing is unsaved."""
+    return logic.session.image(scene_image.key).autosave
 
 
-def painted(logic: Any, entry: Any, frame: int | None = None) -> np.ndarray:
-    """Return what the segments show: ``(frames, slices, rows, columns)``, or one frame of it."""
-    from FLoMoSegmentationLib import results
+def painted(logic: Any, scene_image: Any, frame: int | None = None) -> np.ndarray:
+    """Return the labels in the scene: ``(frames, slices, rows, columns)``, or one frame."""
+    from FLoMoSegmentationLib import scene_sync
 
-    card = logic.session.image(entry.key).segmentation.card
-    return results.read_labels(entry.source, entry.record.segmentation, card, frame)
+    card = logic.session.image(scene_image.key).segmentation.card
+    return scene_sync.read_labels(scene_image.nodes, scene_image.results.segmentation, card, frame)

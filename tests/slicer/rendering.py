@@ -1,7 +1,4 @@
-"""A slice view as the program draws it: Slicer's own slice logic and displayable managers.
-
-It needs no screen where VTK finds EGL or OSMesa.
-"""
+"""Render a slice view off-screen with Slicer's slice logic and displayable managers."""
 
 from __future__ import annotations
 
@@ -64,12 +61,12 @@ class SliceView:
         self.managers.SetMRMLDisplayableNode(self.node)
 
     def zoom(self, field_mm: float) -> None:
-        """Show a square of so many millimetres around the middle of the view."""
+        """Set the field of view around the centre to a square, in mm."""
         self.node.SetFieldOfView(field_mm, field_mm, self.node.GetFieldOfView()[2])
         self.node.UpdateMatrices()
 
     def state(self) -> str:
-        """Say where the view is, for a failure."""
+        """Describe the position of the view, for messages of failed tests."""
         node = self.node
         middle = [round(node.GetSliceToRAS().GetElement(i, 3), 1) for i in range(3)]
         return (

@@ -1,7 +1,6 @@
-"""What slicer-core lacks of the program: a scene, the logics of the core modules, an application.
+"""Set up slicer-core like the application: a scene, the logics of core modules, ``slicer.app``.
 
-The MRML nodes, their logics and ``slicer.util`` are Slicer's own; only what the desktop program
-would set up around them at its start is set up here.
+MRML nodes, their logics and ``slicer.util`` are Slicer's own.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _STORAGES = {
 
 @dataclass
 class Module:
-    """One of the core modules: only its logic."""
+    """A core module: only its logic."""
 
     instance: Any
 
@@ -44,7 +43,7 @@ class Module:
 
 
 class Application:
-    """As much of ``slicer.app`` as a module without windows uses."""
+    """The part of ``slicer.app`` that the module uses."""
 
     def __init__(self, logic: Any) -> None:
         self._logic = logic
@@ -66,18 +65,18 @@ class Application:
 
 @dataclass
 class Program:
-    """The parts of a running Slicer."""
+    """A running Slicer."""
 
     scene: Any
     application_logic: Any
     kept: list[Any] = field(default_factory=list)
 
     def close_scene(self) -> None:
-        """As File > Close Scene."""
+        """Close the scene, as File > Close Scene."""
         self.scene.Clear(0)
 
     def load_volume(self, path: Path, name: str | None = None) -> Any:
-        """As File > Add Data, by the storage node that the program uses."""
+        """Load a volume, as File > Add Data."""
         node = slicer.vtkMRMLScalarVolumeNode()
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
         storage.SetFileName(str(path))
@@ -89,13 +88,13 @@ class Program:
         return node
 
     def save(self, node: Any, path: Path) -> None:
-        """As File > Save of one node."""
+        """Save a node, as File > Save."""
         storage = node.CreateDefaultStorageNode()
         storage.SetFileName(str(path))
         assert storage.WriteData(node), path
 
     def slice_view(self, name: str = "Red") -> tuple[Any, Any]:
-        """Return the slice and the composite node of a view, made where there is none."""
+        """Return slice and composite node of a view, which are added if missing."""
         node = self.scene.GetNodeByID(f"vtkMRMLSliceNode{name}")
         if node is None:
             node = slicer.vtkMRMLSliceNode()
@@ -112,7 +111,7 @@ class Program:
 
 @functools.cache
 def program() -> Program:
-    """Return the program, which is set up at the first call."""
+    """Return the program; set it up at the first call."""
     scene = slicer.vtkMRMLScene()
     logic = slicer.vtkSlicerApplicationLogic()
     logic.SetMRMLScene(scene)
@@ -151,7 +150,7 @@ def program() -> Program:
 
 
 def _follow_subject_hierarchy(scene: Any) -> int:
-    """Give every node that a user sees an item in the subject hierarchy, as its plugins do."""
+    """Add subject hierarchy items for displayable nodes, as its plugins do."""
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def added(_scene: Any, _event: str, node: Any) -> None:
@@ -171,7 +170,7 @@ def _translations() -> types.ModuleType:
 
 
 def _scripted_modules() -> types.ModuleType:
-    """Return the four classes that a scripted module inherits from."""
+    """Return the base classes of a scripted module."""
     module = types.ModuleType("slicer.ScriptedLoadableModule")
 
     class ScriptedLoadableModule:
@@ -224,9 +223,7 @@ def _scripted_modules() -> types.ModuleType:
 
 
 def matrix(rows: Any) -> vtk.vtkMatrix4x4:
-    """Return a 4x4 array as VTK has it."""
+    """Return a 4x4 array as a ``vtkMatrix4x4``."""
     result = vtk.vtkMatrix4x4()
-    for row in range(4):
-        for column in range(4):
-            result.SetElement(row, column, float(rows[row][column]))
+    result.DeepCopy([float(value) for row in rows for value in row])
     return result

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 
-def test_slicer_core_is_there() -> None:
+def test_slicer_core_is_installed() -> None:
     if find_spec("slicer_core") is None:
         pytest.skip(
             'slicer-core is not installed: pip install -c constraints-ci.txt ".[slicer-test]"'

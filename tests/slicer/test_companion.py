@@ -1,12 +1,11 @@
-"""A network other than FLoMo-Net in Slicer: the logic takes it as it takes any model."""
+"""A network other than FLoMo-Net in Slicer."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import results
-from FLoMoSegmentationLib.runner import make_worker
+from FLoMoSegmentationLib import scene_sync
 from helpers import add_volume, finish
 
 from napari_flomo.models import (
@@ -51,14 +50,6 @@ def fias(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def real_worker():
-    worker = make_worker()
-    close, worker.close = worker.close, lambda: None
-    yield worker
-    close()
-
-
 @pytest.fixture
 def segmented(make_logic, real_worker, oblique, fias):
     """The logic, and a heart that the narrow network segmented."""
@@ -66,72 +57,72 @@ def segmented(make_logic, real_worker, oblique, fias):
     node = add_volume(oblique)
     logic.segment(node, str(fias), "cpu", "all")
     finish(logic, 120)
-    return logic, logic.entry_of(node)
+    return logic, logic.images.of(node)
 
 
-def expected(logic, entry, fias, *names):
+def expected(logic, scene_image, fias, *names):
     segmenter = Segmenter.from_pretrained(fias, "cpu", "fast")
-    return segmenter.segment(logic.session.image(entry.key).volume, maps=names)
+    return segmenter.segment(logic.session.image(scene_image.key).volume, maps=names)
 
 
-def compute(logic, entry, name, model=""):
-    logic.compute_map(entry, name, "cpu", model)
+def compute(logic, scene_image, name, model=""):
+    logic.compute_map(scene_image, name, "cpu", model)
     finish(logic, 120)
-    return slicer.util.arrayFromVolume(entry.record.uncertainty)
+    return slicer.util.arrayFromVolume(scene_image.results.uncertainty)
 
 
-def test_segmented_by_the_real_worker(segmented, fias):
-    logic, entry = segmented
-    image = logic.session.image(entry.key)
-    wanted = expected(logic, entry, fias, "entropy")
-    drawn = results.read_labels(
-        entry.source, entry.record.segmentation, image.segmentation.card, None
+def test_segments_like_the_segmenter(segmented, fias):
+    logic, scene_image = segmented
+    image = logic.session.image(scene_image.key)
+    wanted = expected(logic, scene_image, fias, "entropy")
+    drawn = scene_sync.read_labels(
+        scene_image.nodes, scene_image.results.segmentation, image.segmentation.card, None
     )
     labels = drawn[0] if drawn.ndim == 4 else drawn
     assert len(np.unique(wanted.labels.data)) > 1
     assert np.mean(labels != wanted.labels.data) < 1e-3  # ties, in another process
-    uncertainty = slicer.util.arrayFromVolume(entry.record.uncertainty)
+    uncertainty = slicer.util.arrayFromVolume(scene_image.results.uncertainty)
     assert np.allclose(uncertainty, wanted.uncertainty["entropy"].data, atol=1e-3)
 
 
-def test_what_the_network_draws_is_computed_when_asked_for(segmented, fias):
-    logic, entry = segmented
-    there = logic.session.image(entry.key).segmentation
+def test_computes_monte_carlo_variance_on_request(segmented, fias):
+    logic, scene_image = segmented
+    there = logic.session.image(scene_image.key).segmentation
     assert "mc_variance" in uncertainty_maps.maps_offered(there.card.network, there.uncertainty)
-    labels = slicer.util.arrayFromVolume(entry.record.proposed).copy()
-    found = compute(logic, entry, "mc_variance")
-    wanted = expected(logic, entry, fias, "mc_variance").uncertainty["mc_variance"].data
+    labels = slicer.util.arrayFromVolume(scene_image.results.proposed).copy()
+    found = compute(logic, scene_image, "mc_variance")
+    wanted = expected(logic, scene_image, fias, "mc_variance").uncertainty["mc_variance"].data
     assert wanted.max() > 0
     assert np.allclose(found, wanted, atol=0.02 * wanted.max())
-    display = entry.record.uncertainty.GetDisplayNode()
+    display = scene_image.results.uncertainty.GetDisplayNode()
     assert display.GetWindowLevelMax() == pytest.approx(float(found.max()))
-    assert np.array_equal(slicer.util.arrayFromVolume(entry.record.proposed), labels)
+    assert np.array_equal(slicer.util.arrayFromVolume(scene_image.results.proposed), labels)
 
 
-def test_a_map_that_the_network_lacks_is_refused_with_the_reason(segmented):
-    logic, entry = segmented
-    there = logic.session.image(entry.key).segmentation
+def test_rejects_a_map_that_the_network_lacks(segmented):
+    logic, scene_image = segmented
+    there = logic.session.image(scene_image.key).segmentation
     assert "network_cosine" not in uncertainty_maps.maps_offered(
         there.card.network, there.uncertainty
     )
     events = []
     logic.session.subscribe(events.append)
-    before = slicer.util.arrayFromVolume(entry.record.uncertainty).copy()
-    assert np.array_equal(compute(logic, entry, "network_cosine"), before)
+    before = slicer.util.arrayFromVolume(scene_image.results.uncertainty).copy()
+    assert np.array_equal(compute(logic, scene_image, "network_cosine"), before)
     assert isinstance(events[-1], RunFailed)
     assert "has no map 'network_cosine' of its own" in events[-1].problem.sentence
-    assert entry.record.map == "entropy"
+    assert scene_image.results.shown_map == "entropy"
 
 
-def test_after_loading_the_chosen_model_is_taken_if_it_made_the_labels(segmented, fias):
-    logic, entry = segmented
-    logic.clear()  # as after the scene was loaded: nobody knows in which folder the model lies
-    entry = logic.known(entry.source.node)
-    assert logic.session.image(entry.key).model == ""
+def test_after_loading_only_the_same_model_computes_maps(segmented, fias):
+    logic, scene_image = segmented
+    logic.images.clear()  # the folder of the model is not in the scene
+    scene_image = logic.images.open_segmented(scene_image.nodes.volume)
+    assert logic.session.image(scene_image.key).model == ""
     events = []
     logic.session.subscribe(events.append)
-    compute(logic, entry, "mc_entropy", "flomo-b0-acdc")
+    compute(logic, scene_image, "mc_entropy", "flomo-b0-acdc")
     assert isinstance(events[-1], RunFailed), "another model is not taken, nor is one of this name"
     assert "narrow" in events[-1].problem.sentence
-    compute(logic, entry, "mc_entropy", str(fias))
-    assert entry.record.map == "mc_entropy"
+    compute(logic, scene_image, "mc_entropy", str(fias))
+    assert scene_image.results.shown_map == "mc_entropy"

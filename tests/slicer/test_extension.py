@@ -99,7 +99,7 @@ def test_cmake_configures(configured):
     assert configured["test"] == ["FLoMoSegmentationProgramTest.py"]
 
 
-def test_every_file_of_the_module_is_installed(configured):
+def test_cmake_installs_every_file(configured):
     scripts = {path.relative_to(MODULE).as_posix() for path in MODULE.rglob("*.py")}
     tests = {name for name in scripts if name.startswith("Testing/")}
     assert set(configured["scripts"]) == scripts - tests
@@ -108,14 +108,14 @@ def test_every_file_of_the_module_is_installed(configured):
     assert set(configured["resources"]) == found
 
 
-def test_a_list_in_cmake_names_every_script_also_without_cmake():
+def test_cmake_lists_every_script():
     text = (MODULE / "CMakeLists.txt").read_text()
     for path in (MODULE / "FLoMoSegmentationLib").rglob("*.py"):
         name = path.relative_to(MODULE).as_posix().removeprefix("FLoMoSegmentation")
         assert f"${{MODULE_NAME}}{name}" in text
 
 
-def test_the_catalogue_entry():
+def test_catalogue_entry():
     entry = json.loads((EXTENSION / "FLoMoSegmentation.json").read_text())
     assert {"$schema", "category", "scm_url"} <= set(entry)
     assert entry["category"] == "Segmentation"
@@ -123,7 +123,7 @@ def test_the_catalogue_entry():
     assert entry["build_dependencies"] == ["PyTorch"]
 
 
-def test_the_icons_are_those_of_the_script():
+def test_icons_match_the_script():
     import importlib.util
 
     import numpy as np
@@ -142,7 +142,7 @@ def test_the_icons_are_those_of_the_script():
 
 
 @pytest.mark.parametrize("path", sorted(EXTENSION.rglob("*")), ids=lambda path: path.name)
-def test_no_file_is_long(path):
+def test_file_length(path):
     if path.suffix in (".py", ".ui", ".txt", ".json"):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
@@ -166,11 +166,11 @@ def version(name):
 metadata.version = version
 
 import shim
-import standins
+import widget_stubs
 program = shim.program()
-application = standins.install()
+application = widget_stubs.install()
 import FLoMoSegmentation
-widget = FLoMoSegmentation.FLoMoSegmentationWidget(standins.make_parent())
+widget = FLoMoSegmentation.FLoMoSegmentationWidget(widget_stubs.make_parent())
 widget.parent.window.show()
 widget.setup()
 widget.enter()
@@ -184,7 +184,7 @@ widget.cleanup()
 """
 
 
-def test_the_module_opens_where_nothing_is_installed(run_python):
+def test_module_opens_without_the_packages(run_python):
     pytest.importorskip("PySide6.QtUiTools")
     done = run_python("-c", BARE, str(MODULE), str(Path(__file__).parent))
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Volumes out of MRML nodes, on the same grid whatever way it lies."""
+"""Convert MRML nodes to volumes on the same grid."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import shim
 import slicer
 import vtk
-from FLoMoSegmentationLib import images
-from helpers import add_cine, add_volume, oblique_heart, rotation
+from FLoMoSegmentationLib import images, slice_axis
+from helpers import add_cine, add_volume, oblique_heart, right_handed, rotation
 
 from napari_flomo.corrections import identity
 from napari_flomo.errors import FlomoError
@@ -26,8 +26,8 @@ def transform(matrix: np.ndarray, name: str = "moved") -> object:
     return node
 
 
-def test_an_oblique_volume_has_the_grid_that_it_was_written_with(program, oblique, tmp_path):
-    volume = images.volume_of(images.source_of(add_volume(oblique)))
+def test_oblique_volume_keeps_its_grid(program, oblique, tmp_path):
+    volume = images.volume_of(images.image_nodes(add_volume(oblique)))
     assert np.array_equal(volume.data, oblique.data)
     assert volume.data.dtype == oblique.data.dtype
     assert volume.geometry.same_space(oblique.geometry, 1e-6)
@@ -37,35 +37,33 @@ def test_an_oblique_volume_has_the_grid_that_it_was_written_with(program, obliqu
 
 
 @pytest.mark.parametrize("suffix", ["nii.gz", "nrrd", "mha"])
-def test_slicer_and_our_reader_agree_on_a_file(program, oblique, tmp_path, suffix):
+def test_slicer_and_our_reader_agree(program, oblique, tmp_path, suffix):
     path = tmp_path / f"heart.{suffix}"
-    mirror = oblique.geometry.direction_matrix @ np.diag([1, 1, -1])
-    turned = replace(oblique.geometry, direction=tuple(mirror.ravel().tolist()))
-    write(replace(oblique, geometry=turned), path)
-    ours, theirs = read(path), images.volume_of(images.source_of(program.load_volume(path)))
+    write(right_handed(oblique), path)
+    ours, theirs = read(path), images.volume_of(images.image_nodes(program.load_volume(path)))
     assert np.array_equal(ours.data, theirs.data)
     assert theirs.geometry.same_space(ours.geometry, 1e-5)
 
 
-def test_slicer_turns_the_slices_of_a_left_handed_file_round(program, oblique, tmp_path):
-    """It is the same image in space, but its array and its identity are others."""
+def test_slicer_reverses_the_slices_of_a_left_handed_file(program, oblique, tmp_path):
+    """The image in space is the same, but not its array or identity."""
     path = tmp_path / "heart.nrrd"
     write(oblique, path)
-    ours, theirs = read(path), images.volume_of(images.source_of(program.load_volume(path)))
+    ours, theirs = read(path), images.volume_of(images.image_nodes(program.load_volume(path)))
     assert np.array_equal(ours.data, theirs.data[::-1])
     last = oblique.n_slices - 1
     here, there = [(3, 5, 0)], [(3, 5, last)]
     assert np.allclose(ours.geometry.positions(here), theirs.geometry.positions(there), atol=1e-3)
 
 
-def test_the_sample_is_the_same_image_for_the_store_of_corrections(program):
+def test_sample_has_the_identity_of_its_file(program):
     path = DATA / "sunnybrook_ed.nii.gz"
-    volume = images.volume_of(images.source_of(program.load_volume(path)))
+    volume = images.volume_of(images.image_nodes(program.load_volume(path)))
     assert identity(volume) == identity(read(path))
     assert volume.source == "", "names of nodes are often those of patients"
 
 
-def test_a_cine_has_its_frames_in_order(program):
+def test_frames_of_a_cine_are_in_order(program):
     heart = oblique_heart()
     cine = Volume(
         np.stack([heart.data, heart.data + 5, heart.data + 9]),
@@ -74,34 +72,34 @@ def test_a_cine_has_its_frames_in_order(program):
     )
     node, sequence, browser = add_cine(cine)
     for chosen in (node, sequence):
-        source = images.source_of(chosen)
-        assert (source.node, source.sequence, source.browser) == (node, sequence, browser)
-    volume = images.volume_of(source)
+        nodes = images.image_nodes(chosen)
+        assert (nodes.volume, nodes.sequence, nodes.browser) == (node, sequence, browser)
+    volume = images.volume_of(nodes)
     assert volume.axes == cine.axes
     assert np.array_equal(volume.data, cine.data)
     browser.SetSelectedItemNumber(2)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
-    assert source.frame == 2
-    assert np.array_equal(images.volume_of(source).data, cine.data), "whatever is on the screen"
-    assert images.describe(source).startswith("3 frames, 4 slices, 36 × 44 pixels, 1.5 × 1.25")
+    assert nodes.frame == 2
+    assert np.array_equal(images.volume_of(nodes).data, cine.data), "whatever is on the screen"
+    assert slice_axis.describe(nodes).startswith("3 frames, 4 slices, 36 × 44 pixels, 1.5 × 1.25")
 
 
-def test_frames_on_different_grids_are_refused(program):
+def test_rejects_frames_on_different_grids(program):
     heart = oblique_heart()
     cine = Volume(np.stack([heart.data] * 2), heart.geometry, ("frames", *heart.axes))
     _, sequence, _ = add_cine(cine)
     sequence.GetNthDataNode(1).SetOrigin(1, 2, 3)
     with pytest.raises(FlomoError, match="different grids"):
-        images.volume_of(images.source_of(sequence))
+        images.volume_of(images.image_nodes(sequence))
 
 
-def test_a_rigid_parent_moves_nothing_of_what_the_network_sees(program, oblique):
+def test_rigid_parent_transform_changes_no_voxels(program, oblique):
     node = add_volume(oblique)
-    before = images.volume_of(images.source_of(node))
+    before = images.volume_of(images.image_nodes(node))
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rotation(0.3, 0.2, -1), (5, -20, 11)
     node.SetAndObserveTransformNodeID(transform(matrix).GetID())
-    after = images.volume_of(images.source_of(node))
+    after = images.volume_of(images.image_nodes(node))
     assert after.geometry == before.geometry
     assert np.array_equal(after.data, before.data)
     world = images.ijk_to_world(node)
@@ -109,7 +107,7 @@ def test_a_rigid_parent_moves_nothing_of_what_the_network_sees(program, oblique)
 
 
 @pytest.mark.parametrize("kind", ["stretched", "bent"])
-def test_a_parent_that_stretches_or_bends_is_refused(program, oblique, kind):
+def test_rejects_a_parent_transform_that_is_not_rigid(program, oblique, kind):
     node = add_volume(oblique)
     if kind == "stretched":
         parent = transform(np.diag([1.1, 1.1, 1.1, 1.0]), "stretch")
@@ -118,73 +116,73 @@ def test_a_parent_that_stretches_or_bends_is_refused(program, oblique, kind):
         parent.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
     node.SetAndObserveTransformNodeID(parent.GetID())
     with pytest.raises(FlomoError, match=r"harden it .*Data module"):
-        images.volume_of(images.source_of(node))
+        images.volume_of(images.image_nodes(node))
     if kind == "stretched":
         node.HardenTransform()
-        volume = images.volume_of(images.source_of(node))
+        volume = images.volume_of(images.image_nodes(node))
         assert np.allclose(volume.geometry.spacing, np.array(oblique.geometry.spacing) * 1.1)
 
 
-def test_nodes_that_are_no_image_are_refused(program, oblique):
+def test_rejects_nodes_that_are_not_images(program, oblique):
     scene = slicer.mrmlScene
     wrong = {
-        "vtkMRMLModelNode": "is no image",
+        "vtkMRMLModelNode": "is not an image",
         "vtkMRMLLabelMapVolumeNode": "is a label map",
-        "vtkMRMLSegmentationNode": "is no image",
+        "vtkMRMLSegmentationNode": "is not an image",
         "vtkMRMLScalarVolumeNode": "has no voxels",
         "vtkMRMLSequenceNode": "is empty",
     }
     for kind, sentence in wrong.items():
         with pytest.raises(FlomoError, match=sentence):
-            images.source_of(scene.AddNewNodeByClass(kind, "thing"))
+            images.image_nodes(scene.AddNewNodeByClass(kind, "thing"))
     with pytest.raises(FlomoError, match="No image is chosen"):
-        images.source_of(None)
+        images.image_nodes(None)
     node = add_volume(oblique.with_data(np.where(oblique.data > 60, np.nan, 0.0)))
     with pytest.raises(FlomoError, match="within the image"):
-        images.volume_of(images.source_of(node))
+        images.volume_of(images.image_nodes(node))
 
 
-def test_a_photo_has_channels_and_no_millimetres(program):
+def test_photo_has_channels_and_no_spacing(program):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
     pixels = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(1, 6, 5, 3)
     slicer.util.updateVolumeFromArray(node, pixels)
-    volume = images.volume_of(images.source_of(node))
+    volume = images.volume_of(images.image_nodes(node))
     assert volume.axes == ("slices", "rows", "columns", "channels")
     assert np.array_equal(volume.data, pixels)
     assert not volume.geometry.spacing_known
     assert volume.modality == "photo"
 
 
-def test_a_sheared_grid_is_refused(program, oblique):
+def test_rejects_a_sheared_grid(program, oblique):
     node = add_volume(oblique)
     sheared = oblique.geometry.affine_ras()
     sheared[:3, 0] += 0.3 * sheared[:3, 1]
     node.SetIJKToRASMatrix(shim.matrix(sheared))
     with pytest.raises(FlomoError, match="right angles"):
-        images.volume_of(images.source_of(node))
+        images.volume_of(images.image_nodes(node))
 
 
-def test_the_matrix_helpers_are_inverses():
+def test_matrix_conversions_are_inverses():
     array = np.arange(16.0).reshape(4, 4)
     assert np.array_equal(images.array_of(images.matrix_of(array)), array)
     assert Geometry.from_affine_ras(np.diag([2.0, 3.0, 4.0, 1.0])).spacing == (2, 3, 4)
 
 
-def test_nan_outside_of_the_field_of_view_is_filled(program, oblique):
+def test_fills_nan_outside_the_field_of_view(program, oblique):
     data = oblique.data.astype(np.float32)
     data[:, :3] = np.nan
     node = add_volume(oblique.with_data(data))
-    volume = images.volume_of(images.source_of(node))
+    volume = images.volume_of(images.image_nodes(node))
     assert np.isfinite(volume.data).all()
     assert "without a value" in volume.notes[0]
 
 
-def test_what_is_strange_is_said_after_the_run(bench, oblique):
+def test_remarks_are_shown_after_the_run(driver, oblique):
     small = replace(oblique.geometry, spacing=(0.2, 0.2, 0.5))
     data = oblique.data.astype(np.float32)
     data[:, :2] = np.nan
-    bench.run(add_volume(replace(oblique, data=data, geometry=small)))
-    said = bench.panel.segment.ui.message.text
+    driver.run(add_volume(replace(oblique, data=data, geometry=small)))
+    said = driver.panel.segment.ui.message.text
     assert "without a value" in said
     assert "Pixels of 0.2 x 0.2 mm" in said
     assert "less than that of a newborn" in said

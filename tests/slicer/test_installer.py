@@ -1,4 +1,4 @@
-"""The installer with a pip that only notes what it is asked, against our own metadata."""
+"""The installer with a fake pip, and its requirements against the package metadata."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import slicer
-from FLoMoSegmentationLib import installer, versions
-from FLoMoSegmentationLib.installer import InstallFailed
+from FLoMoSegmentationLib import compat, installer
+from FLoMoSegmentationLib.installer import InstallError
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,12 +23,12 @@ ALL = {
     **SLICER,
     **TORCH,
     "napari-flomo": "0.1.0",
-    **{installer._key(one.name): "99.0" for one in installer.REQUIREMENTS},
+    **{installer._normalized(Requirement(one).name): "99.0" for one in installer.REQUIREMENTS},
 }
 
 
 class Python:
-    """What is installed, and a pip that works on it."""
+    """Installed packages, and a pip that changes them."""
 
     def __init__(self, there: dict[str, str], fail: str = "", replace: str = "") -> None:
         self.there = dict(there)
@@ -44,7 +44,7 @@ class Python:
         for one in arguments:
             if one.startswith("-") or "/" in one:
                 continue
-            name = installer._key(re.split("[><=]", one)[0])
+            name = installer._normalized(re.split("[><=]", one)[0])
             if name == self.fail:
                 raise subprocess.CalledProcessError(1, "pip", stderr=b"no matching distribution")
             self.there[name] = "99.0"
@@ -60,35 +60,34 @@ class Python:
         options = {"check": lambda: None, "log": log.append, **options}
         try:
             installer.install(
-                folder, pip=self.pip, torch=self.install_torch, look=lambda: self.there, **options
+                folder,
+                pip_install=self.pip,
+                install_torch=self.install_torch,
+                get_installed=lambda: self.there,
+                **options,
             )
         finally:
             self.log = log
 
 
-def test_the_list_is_that_of_our_metadata():
+def test_requirements_match_the_package_metadata():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-    def wanted(lines: list[str]) -> set[tuple[str, str]]:
-        found = [Requirement(line) for line in lines]
-        skipped = {installer._key(name) for name in installer.PROTECTED}
-        return {
-            (installer._key(one.name), str(one.specifier))
-            for one in found
-            if installer._key(one.name) not in skipped
-        }
+    def normalized(requirements) -> set[tuple[str, str]]:
+        found = [Requirement(one) for one in requirements]
+        return {(installer._normalized(one.name), str(one.specifier)) for one in found}
 
-    def ours(listed: tuple[installer.Requirement, ...]) -> set[tuple[str, str]]:
-        return {(installer._key(one.name), one.specifier) for one in listed}
-
-    assert ours(installer.REQUIREMENTS) == wanted(project["dependencies"])
-    assert ours(installer.TRAINING) == wanted(project["optional-dependencies"]["train"])
-    (torch,) = [Requirement(one) for one in project["dependencies"] if one.startswith("torch")]
-    assert str(torch.specifier) == installer.TORCH
+    dependencies = project["dependencies"]
+    protected = {installer._normalized(name) for name in installer.PROTECTED}
+    wanted = {one for one in normalized(dependencies) if one[0] not in protected}
+    assert normalized(installer.REQUIREMENTS) == wanted
+    training = project["optional-dependencies"]["train"]
+    assert normalized(installer.TRAINING_REQUIREMENTS) == normalized(training)
+    assert normalized([installer.TORCH]) <= normalized(dependencies)
     assert project["name"] == installer.PACKAGE
 
 
-def test_what_is_missing():
+def test_missing():
     assert installer.missing(ALL) == []
     assert installer.missing({**ALL, "torch": "1.13"}) == ["torch>=2.4"]
     assert installer.missing({**ALL, "nibabel": "4.0"}) == ["nibabel>=5.2"]
@@ -97,12 +96,12 @@ def test_what_is_missing():
     assert installer.missing() == [], "of the Python that runs this test"
 
 
-def test_a_fresh_slicer_gets_all_and_keeps_its_own():
+def test_installs_everything_and_keeps_packages_of_slicer():
     python = Python(SLICER)
     python.install()
     assert python.torch == [">=2.4"], "PyTorch comes by its extension, not by pip"
     others, ours = python.calls
-    assert others == [str(one) for one in installer.REQUIREMENTS]
+    assert others == list(installer.REQUIREMENTS)
     assert ours == ["--no-deps", "napari-flomo"]
     for pins in python.pins:
         assert {"numpy==2.1.0", "SimpleITK==2.5.0", "torch==2.9.0"} <= set(pins.split())
@@ -113,7 +112,7 @@ def test_a_fresh_slicer_gets_all_and_keeps_its_own():
     assert python.log[-1] == "Done."
 
 
-def test_a_python_that_is_too_old_is_told(monkeypatch):
+def test_reports_an_old_python(monkeypatch):
     assert installer.too_old() == ""
     assert installer.too_old((3, 11)) == ""
     assert "this Slicer has 3.9; use Slicer 5.10 or newer" in installer.too_old((3, 9))
@@ -122,9 +121,9 @@ def test_a_python_that_is_too_old_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["versions", "installer", "panels.install", "widget", "parameters", "uncertainty"]
+    "name", ["compat", "installer", "panels.install", "widget", "parameters", "uncertainty"]
 )
-def test_what_says_so_can_be_read_by_that_python(name):
+def test_modules_parse_in_an_old_python(name):
     folder = ROOT / "slicer_extension" / "FLoMoSegmentation"
     for path in (
         folder / "FLoMoSegmentation.py",
@@ -135,14 +134,14 @@ def test_what_says_so_can_be_read_by_that_python(name):
         assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
 
 
-def test_nothing_is_asked_of_pip_when_all_is_there():
+def test_does_not_call_pip_if_nothing_is_missing():
     python = Python(ALL)
     python.install()
     assert python.calls == []
     assert python.torch == []
 
 
-def test_from_a_folder_of_wheels_nothing_is_asked_of_the_internet(tmp_path):
+def test_installs_offline_from_wheels(tmp_path):
     (tmp_path / "napari_flomo-0.1.0-py3-none-any.whl").write_bytes(b"x" * 2_000_000)
     python = Python(SLICER)
     python.install(tmp_path)
@@ -150,16 +149,16 @@ def test_from_a_folder_of_wheels_nothing_is_asked_of_the_internet(tmp_path):
     for call in python.calls:
         assert call[:3] == ["--no-index", "--find-links", str(tmp_path)]
     assert python.calls[0][3:] == ["torch>=2.4"]
-    said = installer.explain(installer.missing(SLICER), tmp_path)
+    said = installer.describe_download(installer.missing(SLICER), tmp_path)
     assert "1 wheels (2 MB)" in said
     assert str(tmp_path.parent) not in said
-    with pytest.raises(InstallFailed, match="no wheels"):
+    with pytest.raises(InstallError, match="no wheels"):
         Python(SLICER).install(tmp_path / "..")
 
 
-def test_a_failure_is_one_sentence_and_a_second_try_goes_on():
+def test_failure_is_one_sentence_and_can_be_retried():
     python = Python(SLICER, fail="nibabel")
-    with pytest.raises(InstallFailed, match=r"try again\. Slicer works as before"):
+    with pytest.raises(InstallError, match=r"try again\. Slicer works as before"):
         python.install()
     assert any("no matching distribution" in line for line in python.log)
     assert "torch" in python.there
@@ -169,58 +168,61 @@ def test_a_failure_is_one_sentence_and_a_second_try_goes_on():
     assert installer.missing(python.there) == []
 
 
-def test_a_package_of_slicer_that_was_replaced_is_told():
-    with pytest.raises(InstallFailed, match=r"numpy 2\.1\.0 -> 66\.0"):
+def test_reports_a_replaced_package_of_slicer():
+    with pytest.raises(InstallError, match=r"numpy 2\.1\.0 -> 66\.0"):
         Python(SLICER, replace="numpy").install()
 
 
-def test_a_package_that_does_not_start_is_told():
+def test_reports_a_package_that_does_not_start():
     def check():
         raise subprocess.CalledProcessError(1, "PythonSlicer", stderr=b"ImportError: DLL")
 
     python = Python(ALL)
-    with pytest.raises(InstallFailed, match="first start"):
+    with pytest.raises(InstallError, match="first start"):
         python.install(check=check)
     assert any("ImportError: DLL" in line for line in python.log)
 
 
-def test_the_check_starts_the_package_in_a_process():
-    installer.start_once()
+def test_check_start():
+    installer.check_start()
 
 
-def test_without_the_extension_pytorch_it_is_said_what_to_do():
+def test_reports_a_missing_pytorch_extension():
     with pytest.raises(RuntimeError, match="Extensions Manager"):
-        versions.install_torch(">=2.4")
+        compat.install_torch(">=2.4")
     python = Python(SLICER)
-    with pytest.raises(InstallFailed, match="PyTorch could not be installed"):
+    with pytest.raises(InstallError, match="PyTorch could not be installed"):
         installer.install(
-            pip=python.pip, torch=versions.install_torch, look=lambda: python.there, log=print
+            pip_install=python.pip,
+            install_torch=compat.install_torch,
+            get_installed=lambda: python.there,
+            log=print,
         )
 
 
-def test_what_the_button_says():
-    said = installer.explain(installer.missing(SLICER))
+def test_describe_download():
+    said = installer.describe_download(installer.missing(SLICER))
     assert "PyTorch" in said
     assert "81 MB" in said
     assert "3 GB" in said
-    assert installer.explain([]) == "Everything that FLoMo needs is installed."
+    assert installer.describe_download([]) == "All required packages are installed."
 
 
-def test_pip_of_older_and_newer_programs(monkeypatch, tmp_path):
+def test_pip_install_of_older_and_newer_slicer(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(slicer.util, "pip_install", calls.append)
     pins = tmp_path / "pins.txt"
     monkeypatch.setitem(sys.modules, "slicer.packaging", None)
-    versions.pip_install(["scipy>=1.11"], pins)
+    compat.pip_install(["scipy>=1.11"], pins)
     newer = types.ModuleType("slicer.packaging")
     newer.pip_install = lambda line, requester: calls.append((line, requester))
     monkeypatch.setitem(sys.modules, "slicer.packaging", newer)
-    versions.pip_install(["scipy>=1.11"], pins)
+    compat.pip_install(["scipy>=1.11"], pins)
     line = ["scipy>=1.11", "--constraint", str(pins)]
     assert calls == [line, (line, "FLoMo Segmentation")]
 
 
-def test_the_log_survives_a_full_disk(tmp_path, monkeypatch):
+def test_log_ignores_a_full_disk(tmp_path, monkeypatch):
     log = installer.LogFile(tmp_path / "log.txt")
     log("one")
     assert "one" in (tmp_path / "log.txt").read_text()
@@ -229,23 +231,23 @@ def test_the_log_survives_a_full_disk(tmp_path, monkeypatch):
     assert log.lines[-1].endswith("two")
 
 
-def test_the_panel_offers_says_and_tries_again(program, monkeypatch, tmp_path):
+def test_install_panel(program, monkeypatch, tmp_path):
     pytest.importorskip("PySide6.QtUiTools")
-    import standins
+    import widget_stubs
     from FLoMoSegmentationLib.panels.install import InstallPanel
 
-    standins.install()
+    widget_stubs.install()
     monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))
     folder = ROOT / "slicer_extension" / "FLoMoSegmentation" / "Resources" / "UI"
-    page = standins.load_ui(str(folder / "Install.ui"))
-    ui = standins.child_widgets(page)
+    page = widget_stubs.load_ui(str(folder / "Install.ui"))
+    ui = widget_stubs.child_widgets(page)
     left, done, tried = ["nibabel>=5.2"], [], []
 
     def install(given, log):
         tried.append(given)
         log("Step 1")
         if len(tried) == 1:
-            raise InstallFailed("It did not work; try again.")
+            raise InstallError("It did not work; try again.")
         left.clear()
 
     panel = InstallPanel(ui, lambda: done.append(True), install, lambda: list(left))

@@ -1,4 +1,4 @@
-"""The Learn section: accepted slices, a training in miniature, the gate, use, keep, back."""
+"""The Learn section with a very fast training program."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from napari_flomo.models import in_use
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
 
-from bench import Bench
+from driver import ModuleDriver
 
 
 @pytest.fixture
-def bench(program, tiny_worker, trainer, corrections, repository, monkeypatch):
+def driver(program, tiny_worker, trainer, corrections, repository, monkeypatch):
     """The module, with a program that trains in no time, and five accepted slices in the store."""
     import FLoMoSegmentationLib.panels.learn as module
 
@@ -25,102 +25,102 @@ def bench(program, tiny_worker, trainer, corrections, repository, monkeypatch):
     monkeypatch.setattr(
         module, "make_worker", lambda: Worker(python_spawner(arguments=[child])), raising=True
     )
-    monkeypatch.setattr(module.versions, "python_executable", lambda: trainer)
-    made = Bench(tiny_worker, monkeypatch)
+    monkeypatch.setattr(module.compat, "python_executable", lambda: trainer)
+    made = ModuleDriver(tiny_worker, monkeypatch)
     yield made
-    learning = made.panel._learn.learning
+    learning = made.panel.learn.learning
     if learning.running:
         learning.cancel()
         learning.training.wait(10)
     made.close()
 
 
-def told(bench, tmp_path, **settings):
+def set_training(driver, tmp_path, **settings):
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(settings))
-    bench.panel._learn.settings = str(path)
+    driver.panel.learn.settings = str(path)
 
 
-def ended(bench, *states):
-    learning = bench.panel._learn.learning
-    bench.wait(lambda: learning.training is not None and learning.training.state in states)
+def wait_for_state(driver, *states):
+    learning = driver.panel.learn.learning
+    driver.wait(lambda: learning.training is not None and learning.training.state in states)
 
 
-def test_the_whole_way(bench, tmp_path):
-    learn = bench.panel._learn
-    ui, segment = learn.ui, bench.panel.segment
+def test_train_promote_and_roll_back(driver, tmp_path):
+    learn = driver.panel.learn
+    ui, segment = learn.ui, driver.panel.segment
     assert ui.learnLine.text == "5 accepted slices of 2 patients."
-    assert not ui.useButton.wrapped.isVisibleTo(bench.parent.window)
-    told(bench, tmp_path, steps=12, pause=0.1)
-    bench.click(ui.trainButton)
-    bench.wait(lambda: ui.learnProgress.value > 2)
+    assert not ui.useButton.wrapped.isVisibleTo(driver.parent.window)
+    set_training(driver, tmp_path, steps=12, pause=0.1)
+    driver.click(ui.trainButton)
+    driver.wait(lambda: ui.learnProgress.value > 2)
     assert "left" in ui.learnProgress.format
     assert not ui.trainButton.enabled
-    ended(bench, State.DONE)
-    bench.wait(lambda: "passed the gate" in ui.verdictLine.text)
+    wait_for_state(driver, State.DONE)
+    driver.wait(lambda: "passed the gate" in ui.verdictLine.text)
     assert "rose by 0.03" in ui.verdictLine.text
     candidate = learn.learning.training.candidate
-    bench.click(ui.useButton)
+    driver.click(ui.useButton)
     assert in_use(DEFAULT_MODEL) == candidate
     assert segment.model == candidate
     assert learn.base == candidate
-    assert not ui.useButton.wrapped.isVisibleTo(bench.parent.window)
-    bench.click(ui.rollbackButton)
+    assert not ui.useButton.wrapped.isVisibleTo(driver.parent.window)
+    driver.click(ui.rollbackButton)
     assert in_use(DEFAULT_MODEL) == DEFAULT_MODEL
     assert segment.model == DEFAULT_MODEL
 
 
-def test_what_the_gate_refuses_cannot_be_used(bench, tmp_path):
-    ui = bench.panel._learn.ui
-    told(bench, tmp_path, verdict="refused")
-    bench.click(ui.trainButton)
-    ended(bench, State.DONE)
-    bench.wait(lambda: "did not pass" in ui.verdictLine.text)
+def test_refused_model_cannot_be_used(driver, tmp_path):
+    ui = driver.panel.learn.ui
+    set_training(driver, tmp_path, verdict="refused")
+    driver.click(ui.trainButton)
+    wait_for_state(driver, State.DONE)
+    driver.wait(lambda: "did not pass" in ui.verdictLine.text)
     assert not ui.useButton.enabled
-    bench.click(ui.keepButton)
+    driver.click(ui.keepButton)
     assert in_use(DEFAULT_MODEL) == DEFAULT_MODEL
     assert ui.verdictLine.text == ""
 
 
-def test_cancel_and_go_on(bench, tmp_path):
-    ui = bench.panel._learn.ui
-    told(bench, tmp_path, steps=40, pause=0.1)
-    bench.click(ui.trainButton)
-    bench.wait(lambda: ui.learnProgress.value > 2)
-    bench.click(ui.stopTrainingButton)
-    ended(bench, State.CANCELLED)
-    bench.wait(lambda: ui.resumeButton.wrapped.isVisibleTo(bench.parent.window))
-    bench.click(ui.resumeButton)
-    ended(bench, State.DONE)
-    bench.wait(lambda: "passed the gate" in ui.verdictLine.text)
+def test_cancel_and_resume(driver, tmp_path):
+    ui = driver.panel.learn.ui
+    set_training(driver, tmp_path, steps=40, pause=0.1)
+    driver.click(ui.trainButton)
+    driver.wait(lambda: ui.learnProgress.value > 2)
+    driver.click(ui.stopTrainingButton)
+    wait_for_state(driver, State.CANCELLED)
+    driver.wait(lambda: ui.resumeButton.wrapped.isVisibleTo(driver.parent.window))
+    driver.click(ui.resumeButton)
+    wait_for_state(driver, State.DONE)
+    driver.wait(lambda: "passed the gate" in ui.verdictLine.text)
 
 
-def test_a_training_outlives_the_module_and_is_found_again(bench, tmp_path, oblique):
-    ui = bench.panel._learn.ui
-    told(bench, tmp_path, steps=30, pause=0.1)
-    bench.click(ui.trainButton)
-    bench.wait(lambda: ui.learnProgress.value > 1)
-    bench.module.cleanup()
-    bench.module.setup()
-    again = bench.panel._learn
+def test_training_continues_when_the_module_closes(driver, tmp_path, oblique):
+    ui = driver.panel.learn.ui
+    set_training(driver, tmp_path, steps=30, pause=0.1)
+    driver.click(ui.trainButton)
+    driver.wait(lambda: ui.learnProgress.value > 1)
+    driver.module.cleanup()
+    driver.module.setup()
+    again = driver.panel.learn
     assert again.learning.training is not None
-    ended(bench, State.DONE)
-    bench.wait(lambda: "passed the gate" in again.ui.verdictLine.text)
+    wait_for_state(driver, State.DONE)
+    driver.wait(lambda: "passed the gate" in again.ui.verdictLine.text)
     add_volume(oblique)  # the rest of the module works meanwhile
 
 
-def test_without_the_training_packages_it_is_offered_to_install_them(bench, monkeypatch):
+def test_offers_to_install_the_training_packages(driver, monkeypatch):
     from FLoMoSegmentationLib import installer
 
-    learn = bench.panel._learn
+    learn = driver.panel.learn
     monkeypatch.setattr(
         installer, "missing", lambda **given: ["monai>=1.4"] if given.get("training") else []
     )
-    learn.recount()
+    learn.update_counts()
     ui = learn.ui
     assert not ui.trainButton.enabled
     tried = []
     monkeypatch.setattr(installer, "install", lambda folder, training: tried.append(training))
-    bench.click(ui.installTrainingButton)
+    driver.click(ui.installTrainingButton)
     assert tried == [True]
     assert "monai" in ui.installTrainingButton.toolTip

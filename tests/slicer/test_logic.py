@@ -11,13 +11,14 @@ import numpy as np
 import psutil
 import pytest
 import slicer
-from FLoMoSegmentationLib import measures, segment_nodes, views
-from FLoMoSegmentationLib.record import Record
-from FLoMoSegmentationLib.scene_adapter import NoHost
+from FLoMoSegmentationLib import measures, segment_nodes, slice_views
+from FLoMoSegmentationLib.result_nodes import ResultNodes
+from FLoMoSegmentationLib.scene_adapter import HeadlessHost
 from helpers import (
     add_cine,
     add_volume,
     cine_of,
+    corner,
     expected,
     finish,
     oblique_heart,
@@ -34,12 +35,12 @@ from napari_flomo.session import CorrectionKept, RunCancelled, RunFailed, SliceI
 from napari_flomo.session.overwrite import overwritten_by
 
 
-def test_a_stack_becomes_segments_uncertainty_and_a_table(make_logic, oblique):
+def test_results_of_a_stack(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
-    entry = run(logic, node)
-    record = entry.record
-    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+    scene_image = run(logic, node)
+    record = scene_image.results
+    assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
     names = [
         record.segmentation.GetSegmentation().GetSegment(name).GetName()
         for name in record.segmentation.GetSegmentation().GetSegmentIDs()
@@ -59,7 +60,7 @@ def test_a_stack_becomes_segments_uncertainty_and_a_table(make_logic, oblique):
     assert record.proposed.GetHideFromEditors()
 
 
-def test_results_lie_beside_the_image_and_under_its_transform(make_logic, oblique):
+def test_results_have_the_parents_of_the_image(make_logic, oblique):
     scene = slicer.mrmlScene
     node = add_volume(oblique)
     moved = np.eye(4)
@@ -71,25 +72,25 @@ def test_results_lie_beside_the_image_and_under_its_transform(make_logic, obliqu
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "study")
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
     logic = make_logic()
-    entry = run(logic, node)
-    for result in (entry.record.segmentation, entry.record.uncertainty):
+    scene_image = run(logic, node)
+    for result in (scene_image.results.segmentation, scene_image.results.uncertainty):
         assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(result)) == study
         assert result.GetTransformNodeID() == parent.GetID()
-    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+    assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_a_cine_gets_a_sequence_of_segmentations(make_logic, program):
+def test_results_of_a_cine_are_sequences(make_logic, program):
     cine = cine_of(oblique_heart())
     node, sequence, browser = add_cine(cine)
     logic = make_logic()
-    entry = run(logic, sequence)
-    record = entry.record
+    scene_image = run(logic, sequence)
+    record = scene_image.results
     assert browser.GetSequenceNode(record.segmentation) is not None
     assert browser.GetSequenceNode(record.uncertainty) is not None
-    assert np.array_equal(painted(logic, entry), expected(cine))
-    card = logic.session.image(entry.key).segmentation.card
+    assert np.array_equal(painted(logic, scene_image), expected(cine))
+    card = logic.session.image(scene_image.key).segmentation.card
     for frame in (2, 0, 1):  # what is on the screen follows the browser
-        views.jump(entry.source, SliceIndex(frame, 1))
+        slice_views.jump(scene_image.nodes, SliceIndex(frame, 1))
         shown = segment_nodes.read_segments(record.segmentation, card, node)
         assert np.array_equal(shown, expected(cine)[frame])
         assert record.segmentation.GetName() == "cine labels"
@@ -99,86 +100,85 @@ def test_a_cine_gets_a_sequence_of_segmentations(make_logic, program):
     assert any(text[0] == "EF" for text in texts)
 
 
-def test_the_table_says_how_far_to_trust_a_number(make_logic, program):
+def test_table_shows_limits_of_agreement(make_logic, program):
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique_heart()))
-    entry = run(logic, sequence)
-    image, heart = logic.session.image(entry.key), logic.session.measures(entry.key)
+    scene_image = run(logic, sequence)
+    image, heart = logic.session.image(scene_image.key), logic.session.measures(scene_image.key)
     found = {"EF": {"limits": [-18.2, 17.1], "unit": "%", "patients": 16}}
     card = replace(image.segmentation.card, metrics={"ventricles": {"left ventricle": found}})
     image.segmentation = replace(image.segmentation, card=card)
     rows = {(row.structure, row.measure): row for row in measures.rows_of(image, heart, 0)}
     assert rows["left ventricle", "EF"].agreement == "-18 to +17 %"
     assert rows["left ventricle", "EDV"].agreement == ""
-    table = measures.write_table(entry.record, "table", list(rows.values()))
+    table = measures.write_table(scene_image.results, "table", list(rows.values()))
     titles = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
     assert titles == list(measures.COLUMNS)
 
 
-def test_strokes_in_a_frame_of_a_cine_stay_in_that_frame(make_logic, program):
+def test_edits_of_a_frame_stay_in_that_frame(make_logic, program):
     cine = cine_of(oblique_heart())
     _, sequence, _ = add_cine(cine)
     logic = make_logic()
-    entry = run(logic, sequence)
-    views.jump(entry.source, SliceIndex(1, 2))
+    scene_image = run(logic, sequence)
+    slice_views.jump(scene_image.nodes, SliceIndex(1, 2))
     where = np.zeros(cine.data.shape[1:], bool)
     where[2, :4, :5] = True
-    paint(entry.record.segmentation, 3, where, entry.source.node)
-    views.jump(entry.source, SliceIndex(2, 2))
-    assert logic.take_strokes(entry) == [SliceIndex(1, 2)]
+    paint(scene_image.results.segmentation, 3, where, scene_image.nodes.volume)
+    slice_views.jump(scene_image.nodes, SliceIndex(2, 2))
+    assert logic.report_edits(scene_image) == [SliceIndex(1, 2)]
     wanted = expected(cine)
     wanted[1][where] = 3
-    image = logic.session.image(entry.key)
+    image = logic.session.image(scene_image.key)
     assert np.array_equal(image.labels.data, wanted)
     assert np.array_equal(image.segmentation.labels.data, expected(cine)), "proposed stays"
     assert image.review.edits(SliceIndex(1, 2)) == 1
-    assert logic.take_strokes(entry) == []
+    assert logic.report_edits(scene_image) == []
     run(logic, sequence, "slice")  # this slice of this frame only
-    assert np.array_equal(painted(logic, entry), wanted), "other frames keep their labels"
+    assert np.array_equal(painted(logic, scene_image), wanted), "other frames keep their labels"
 
 
 def test_scopes(make_logic, program):
     cine = cine_of(oblique_heart())
     _, sequence, _ = add_cine(cine)
     logic = make_logic()
-    entry = logic.open(sequence)
-    views.align(entry.source)
-    views.jump(entry.source, SliceIndex(1, 3))
-    assert views.slice_on_screen(entry.source) == (1, 3)
-    assert logic.scope(entry, "slice").slices == (3,)
-    assert logic.scope(entry, "slice").frames == (1,)
-    assert logic.scope(entry, "stack").slices is None
-    assert logic.scope(entry, "stack").frames == (1,)
-    assert logic.scope(entry, "all").frames is None
+    scene_image = logic.images.open(sequence)
+    slice_views.align(scene_image.nodes)
+    slice_views.jump(scene_image.nodes, SliceIndex(1, 3))
+    assert slice_views.slice_on_screen(scene_image.nodes) == (1, 3)
+    assert logic.scope(scene_image, "slice").slices == (3,)
+    assert logic.scope(scene_image, "slice").frames == (1,)
+    assert logic.scope(scene_image, "stack").slices is None
+    assert logic.scope(scene_image, "stack").frames == (1,)
+    assert logic.scope(scene_image, "all").frames is None
     run(logic, sequence, "slice")
     wanted = np.zeros(cine.data.shape, int)
     wanted[1, 3] = expected(cine)[1, 3]
-    assert np.array_equal(painted(logic, entry), wanted)
+    assert np.array_equal(painted(logic, scene_image), wanted)
 
 
-def test_completed_segments_survive_another_run(make_logic, oblique):
+def test_another_run_keeps_completed_segments(make_logic, oblique):
     node = add_volume(oblique)
     logic = make_logic()
-    entry = run(logic, node)
-    where = np.zeros(oblique.data.shape, bool)
-    where[1, :3, :3] = True
-    paint(entry.record.segmentation, 3, where, node)
-    logic.take_strokes(entry)
-    found = overwritten_by(logic.session.image(entry.key), logic.scope(entry, "all"))
+    scene_image = run(logic, node)
+    where = corner(oblique.data.shape, 1, 3)
+    paint(scene_image.results.segmentation, 3, where, node)
+    logic.report_edits(scene_image)
+    found = overwritten_by(logic.session.image(scene_image.key), logic.scope(scene_image, "all"))
     assert (found.corrected, found.accepted) == (1, 0)
     status = slicer.vtkSlicerSegmentationsModuleLogic
-    ventricle = entry.record.segmentation.GetSegmentation().GetSegment("flomo_3")
+    ventricle = scene_image.results.segmentation.GetSegmentation().GetSegment("flomo_3")
     status.SetSegmentStatus(ventricle, status.Completed)
     run(logic, node)
-    assert (painted(logic, entry)[0][where] == 3).all()
+    assert (painted(logic, scene_image)[0][where] == 3).all()
     status.SetSegmentStatus(ventricle, status.InProgress)
     run(logic, node)
-    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+    assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_undo_of_the_segment_editor_brings_the_labels_back(make_logic, oblique):
+def test_undo_of_the_segment_editor_restores_labels(make_logic, oblique):
     class Editor:
-        """As much of the widget as saves a state; the history is Slicer's own."""
+        """The undo of the widget, with Slicer's own history."""
 
         def __init__(self):
             self.history = slicer.vtkSegmentationHistory()
@@ -186,43 +186,41 @@ def test_undo_of_the_segment_editor_brings_the_labels_back(make_logic, oblique):
         def saveStateForUndo(self):
             self.history.SaveState()
 
-    class Panel(NoHost):
+    class Panel(HeadlessHost):
         def editor(self):
             return editor
 
     editor = Editor()
     logic = make_logic(host=Panel())
     node = add_volume(oblique)
-    entry = run(logic, node)
-    editor.history.SetSegmentation(entry.record.segmentation.GetSegmentation())
-    where = np.zeros(oblique.data.shape, bool)
-    where[2, :3, :3] = True
-    paint(entry.record.segmentation, 2, where, node)
-    mine = painted(logic, entry)
+    scene_image = run(logic, node)
+    editor.history.SetSegmentation(scene_image.results.segmentation.GetSegmentation())
+    where = corner(oblique.data.shape, 2, 3)
+    paint(scene_image.results.segmentation, 2, where, node)
+    mine = painted(logic, scene_image)
     run(logic, node)
-    assert not np.array_equal(painted(logic, entry), mine)
+    assert not np.array_equal(painted(logic, scene_image), mine)
     assert editor.history.RestorePreviousState()
-    assert np.array_equal(painted(logic, entry), mine)
-    assert logic.take_strokes(entry) == [SliceIndex(0, 2)], "the session hears of it"
+    assert np.array_equal(painted(logic, scene_image), mine)
+    assert logic.report_edits(scene_image) == [SliceIndex(0, 2)], "the session hears of it"
 
 
-def test_review_goes_to_the_most_uncertain_slice_and_accept_fills_the_store(make_logic, oblique):
+def test_review_and_accept(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     kept = []
     logic.session.subscribe(kept.append)
-    entry = run(logic, node)
-    views.align(entry.source)
-    review = logic.session.image(entry.key).review
-    first = logic.presenter.next(entry.key)
+    scene_image = run(logic, node)
+    slice_views.align(scene_image.nodes)
+    review = logic.session.image(scene_image.key).review
+    first = logic.presenter.next(scene_image.key)
     assert first == review.order[0]
-    assert views.slice_on_screen(entry.source) == first
-    where = np.zeros(oblique.data.shape, bool)
-    where[first.slice, :3, :3] = True
-    paint(entry.record.segmentation, 3, where, node)
-    second = logic.presenter.accept(entry.key)
+    assert slice_views.slice_on_screen(scene_image.nodes) == first
+    where = corner(oblique.data.shape, first.slice, 3)
+    paint(scene_image.results.segmentation, 3, where, node)
+    second = logic.presenter.accept(scene_image.key)
     assert second == review.order[1]
-    assert views.slice_on_screen(entry.source) == second
+    assert slice_views.slice_on_screen(scene_image.nodes) == second
     end = time.monotonic() + 30
     while not any(isinstance(event, CorrectionKept) for event in kept):
         assert time.monotonic() < end
@@ -241,7 +239,7 @@ def test_review_goes_to_the_most_uncertain_slice_and_accept_fills_the_store(make
     assert "heart" not in record.to_text(), "the name of a node is often that of a patient"
 
 
-def test_images_of_one_dicom_patient_are_one_group(make_logic, program):
+def test_images_of_a_dicom_patient_form_a_group(make_logic, program):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     logic = make_logic()
     for number, patient in enumerate(("No 4711", "No 4711", "No 0815", "")):
@@ -251,10 +249,10 @@ def test_images_of_one_dicom_patient_are_one_group(make_logic, program):
             hierarchy.SetItemAttribute(item, "DICOM.PatientID", patient)
             study = hierarchy.CreateStudyItem(item, "study")
             hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
-        entry = run(logic, node)
-        views.align(entry.source)
-        logic.presenter.next(entry.key)
-        logic.presenter.accept(entry.key)
+        scene_image = run(logic, node)
+        slice_views.align(scene_image.nodes)
+        logic.presenter.next(scene_image.key)
+        logic.presenter.accept(scene_image.key)
     logic.close()  # writes what is left
     records = CorrectionStore.open(default_store()).records()
     groups = [record.group for record in records]
@@ -266,7 +264,7 @@ def test_images_of_one_dicom_patient_are_one_group(make_logic, program):
     assert "No 4711" not in "".join(record.to_text() for record in records)
 
 
-def test_cancel_leaves_the_scene_as_it_was(make_logic, program):
+def test_cancel_leaves_the_scene_unchanged(make_logic, program):
     logic = make_logic()
     node = add_volume(oblique_heart(slices=60))
     events = []
@@ -281,9 +279,7 @@ def test_cancel_leaves_the_scene_as_it_was(make_logic, program):
     assert slicer.mrmlScene.GetNumberOfNodes() == before
 
 
-def test_a_child_that_is_killed_is_told_and_the_next_run_works(
-    make_logic, oblique, tmp_path, monkeypatch
-):
+def test_run_after_a_killed_child_works(make_logic, oblique, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     logic = make_logic()
     node = add_volume(oblique_heart(slices=60))
@@ -300,11 +296,11 @@ def test_a_child_that_is_killed_is_told_and_the_next_run_works(
     assert isinstance(events[-1], RunFailed)
     assert events[-1].problem.kind == "died"
     assert not list(tmp_path.glob("flomo-job-*")), "the folder is always removed"
-    entry = run(logic, add_volume(oblique, "other"))
-    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+    scene_image = run(logic, add_volume(oblique, "other"))
+    assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_a_failure_of_the_task_is_told_and_changes_nothing(make_logic, oblique):
+def test_failed_run_changes_nothing(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     events = []
@@ -312,6 +308,6 @@ def test_a_failure_of_the_task_is_told_and_changes_nothing(make_logic, oblique):
     logic.segment(node, "gpu", "cuda", "all")
     finish(logic)
     assert events[-1].problem.kind == "out_of_gpu_memory"
-    assert Record.of(node) is None
+    assert ResultNodes.of(node) is None
     with pytest.raises(FlomoError, match="nothing to review"):
-        logic.presenter.next(logic.entry_of(node).key)
+        logic.presenter.next(logic.images.of(node).key)

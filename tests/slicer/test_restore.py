@@ -1,4 +1,4 @@
-"""Strokes in Slicer are on the disk at once, and come back after a crash."""
+"""Edits are written to disk immediately, and restored after a crash."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import results, segment_nodes, views
-from FLoMoSegmentationLib.scene_adapter import NoHost
+from FLoMoSegmentationLib import scene_sync, segment_nodes, slice_views
+from FLoMoSegmentationLib.scene_adapter import HeadlessHost
 from helpers import (
     add_cine,
     add_volume,
@@ -31,52 +31,13 @@ from napari_flomo.corrections import journals_folder, replay, unfinished
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import SliceIndex, SliceState
 
-PAINTER = """
-import os
-import sys
-from pathlib import Path
-import numpy as np
-import shim
-import slicer
-running = shim.program()
-running.slice_view("Red")
-from helpers import add_volume, oblique_heart, paint, run
-from FLoMoSegmentationLib import views
-from FLoMoSegmentationLib.logic import Logic
-from FLoMoSegmentationLib.runner import CallQueue
-from napari_flomo.jobs import Worker, python_spawner
-from napari_flomo.session import SliceIndex
-
-child, progress = sys.argv[1:]
-logic = Logic(Worker(python_spawner(arguments=[child])), CallQueue())
-volume = oblique_heart()
-node = add_volume(volume)
-entry = run(logic, node)
-views.align(entry.source)
-where = np.zeros(volume.data.shape, bool)
-for number in range(1000):
-    where[1, number % 30, number // 30] = True
-    paint(entry.record.segmentation, 2, where, node)
-    if number == 3:
-        segments = entry.record.segmentation.GetSegmentation()
-        kind = slicer.vtkSlicerSegmentationsModuleLogic
-        kind.SetSegmentStatus(segments.GetSegment("flomo_3"), kind.Completed)
-    logic.look()
-    if number == 5:
-        views.jump(entry.source, SliceIndex(0, 2))
-        logic.presenter.accept(entry.key)
-    image = logic.session.image(entry.key)
-    if image.autosave is not None and image.autosave.flush():
-        np.save(progress + "-.npy", logic.session.image(entry.key).labels.data)
-        os.replace(progress + "-.npy", progress + ".npy")
-        Path(progress).write_text(str(number))
-"""
+PAINTER = Path(__file__).with_name("painter.py")
 
 CHILD = Path(__file__).parents[1] / "session" / "tiny_child.py"
 
 
-class Chosen(NoHost):
-    """A panel in which an image is chosen."""
+class Chosen(HeadlessHost):
+    """A host with a chosen image."""
 
     node = None
 
@@ -84,14 +45,14 @@ class Chosen(NoHost):
         return self.node
 
 
-def labels_in_scene(logic, entry):
-    labels = painted(logic, entry)
-    return labels if entry.source.sequence is not None else labels[0]
+def labels_in_scene(logic, scene_image):
+    labels = painted(logic, scene_image)
+    return labels if scene_image.nodes.sequence is not None else labels[0]
 
 
-def stroke(logic, entry, code=3, number=1, size=4):
-    where = corner(logic.session.image(entry.key).volume.data.shape, number, size)
-    paint(entry.record.segmentation, code, where, entry.source.node)
+def stroke(logic, scene_image, code=3, number=1, size=4):
+    where = corner(logic.session.image(scene_image.key).volume.data.shape, number, size)
+    paint(scene_image.results.segmentation, code, where, scene_image.nodes.volume)
 
 
 def journals():
@@ -101,12 +62,12 @@ def journals():
 
 @pytest.fixture
 def killed(tmp_path, program):
-    """A Slicer that was killed while somebody painted; its labels and its image."""
+    """Labels and image of a Slicer that was killed while painting."""
     progress = tmp_path / "progress"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with (tmp_path / "said").open("w+") as said:
         process = subprocess.Popen(
-            [sys.executable, "-c", PAINTER, str(CHILD), str(progress)],
+            [sys.executable, str(PAINTER), str(CHILD), str(progress)],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=said,
@@ -121,226 +82,227 @@ def killed(tmp_path, program):
     return np.load(f"{progress}.npy"), oblique_heart()
 
 
+@pytest.fixture
+def unsaved(make_logic, oblique, program):
+    """Logic and host after a scene with an edit was closed without saving."""
+    chosen = Chosen()
+    logic = make_logic(host=chosen)
+    stroke(logic, run(logic, add_volume(oblique)))
+    program.close_scene()
+    return logic, chosen
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("loaded", [False, True], ids=["nothing loaded", "the image loaded"])
-def test_killed_while_painting_and_restored_by_click(killed, bench, program, tmp_path, loaded):
+def test_restore_after_kill(killed, driver, program, tmp_path, loaded):
     drawn, volume = killed
-    panel = bench.panel
+    panel = driver.panel
     if loaded:
-        node = add_volume(volume, "as it was")
-        bench.choose(node)
+        node = add_volume(volume, "loaded")
+        driver.choose(node)
     panel.refresh()
     ui = panel.restore.ui
     assert "unsaved changes of labels by toy" in ui.restoreLine.text
-    bench.click(ui.restoreButton)
-    entry = panel.entry
-    assert (entry.source.node is node) if loaded else (entry.source.node.GetName() != "as it was")
+    driver.click(ui.restoreButton)
+    scene_image = panel.current
+    assert (
+        (scene_image.nodes.volume is node)
+        if loaded
+        else (scene_image.nodes.volume.GetName() != "loaded")
+    )
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
-    assert np.array_equal(slicer.util.arrayFromVolume(entry.source.node), volume.data)
-    brought = labels_in_scene(panel.logic, entry)
+    assert np.array_equal(slicer.util.arrayFromVolume(scene_image.nodes.volume), volume.data)
+    brought = labels_in_scene(panel.logic, scene_image)
     assert (brought != drawn).sum() <= 1, "no more than the last stroke of the killed one"
-    image = panel.logic.session.image(entry.key)
+    image = panel.logic.session.image(scene_image.key)
     assert np.array_equal(image.labels.data, brought)
     assert image.review.state(SliceIndex(0, 2)) is SliceState.ACCEPTED
     assert image.review.edits(SliceIndex(0, 1)) > 0
     assert image.locked == {3}
-    assert segment_nodes.completed(entry.record.segmentation, image.segmentation.card) == {3}
+    assert segment_nodes.completed(scene_image.results.segmentation, image.segmentation.card) == {3}
     assert panel.segment.ui.message.text.startswith("Restored ")
     assert "Compute under Review" in panel.segment.ui.message.text
-    assert panel.review.ui.editor.segmentationNode() is entry.record.segmentation
+    assert panel.review.ui.editor.segmentationNode() is scene_image.results.segmentation
     assert not ui.restoreBox.visible
     assert unfinished() == [], "it is open again, here"
     (folder,) = journals()
 
-    stroke(panel.logic, entry, code=2, number=3)
-    bench.wait(lambda: not entry.painted)
-    assert autosave_of(panel.logic, entry).flush()
-    assert np.array_equal(replay(folder).labels.data, labels_in_scene(panel.logic, entry))
+    stroke(panel.logic, scene_image, code=2, number=3)
+    driver.wait(lambda: not scene_image.painted_frames)
+    assert autosave_of(panel.logic, scene_image).flush()
+    assert np.array_equal(replay(folder).labels.data, labels_in_scene(panel.logic, scene_image))
     assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "saved.mrb"))
-    bench.wait(lambda: autosave_of(panel.logic, entry) is None)
+    driver.wait(lambda: autosave_of(panel.logic, scene_image) is None)
     assert journals() == [], "what is saved needs no journal"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_discarded_by_click(killed, bench):
-    bench.panel.refresh()
-    bench.click(bench.panel.restore.ui.discardButton)
+def test_discard(killed, driver):
+    driver.panel.refresh()
+    driver.click(driver.panel.restore.ui.discardButton)
     assert journals() == []
-    assert not bench.panel.restore.ui.restoreBox.visible
+    assert not driver.panel.restore.ui.restoreBox.visible
 
 
-def test_nothing_is_offered_and_nothing_is_on_the_disk_before_the_first_stroke(bench, oblique):
-    assert not bench.panel.restore.ui.restoreBox.visible
-    bench.run(add_volume(oblique))
-    bench.panel.logic.look()
+def test_no_journal_before_the_first_edit(driver, oblique):
+    assert not driver.panel.restore.ui.restoreBox.visible
+    driver.run(add_volume(oblique))
+    driver.panel.logic.poll()
     assert journals() == []
 
 
-def test_a_scene_that_is_closed_without_saving(bench, oblique, program):
-    bench.run(add_volume(oblique))
-    logic = bench.panel.logic
-    entry = bench.panel.entry
-    stroke(logic, entry)  # nobody has looked at it yet
-    wanted = labels_in_scene(logic, entry)
+def test_restore_after_closing_an_unsaved_scene(driver, oblique, program):
+    driver.run(add_volume(oblique))
+    logic = driver.panel.logic
+    scene_image = driver.panel.current
+    stroke(logic, scene_image)  # not reported yet
+    wanted = labels_in_scene(logic, scene_image)
     program.close_scene()
-    ui = bench.panel.restore.ui
+    ui = driver.panel.restore.ui
     assert ui.restoreBox.visible
     assert ui.restoreLine.text.startswith("1 unsaved change of labels by toy")
-    bench.click(ui.restoreButton)
-    assert np.array_equal(labels_in_scene(logic, bench.panel.entry), wanted)
-    assert bench.panel.segment.ui.imageSelector.currentNode() is bench.panel.entry.source.node
+    driver.click(ui.restoreButton)
+    assert np.array_equal(labels_in_scene(logic, driver.panel.current), wanted)
+    assert driver.panel.segment.ui.imageSelector.currentNode() is driver.panel.current.nodes.volume
 
 
-def test_labels_that_are_deleted_are_offered_again_onto_their_image(bench, oblique):
+def test_restore_deleted_labels(driver, oblique):
     node = add_volume(oblique)
-    bench.run(node)
-    entry = bench.panel.entry
-    stroke(bench.panel.logic, entry)
-    wanted = labels_in_scene(bench.panel.logic, entry)
-    slicer.mrmlScene.RemoveNode(entry.record.segmentation)
-    bench.wait(lambda: bench.panel.restore.ui.restoreBox.visible)
-    bench.click(bench.panel.restore.ui.restoreButton)
-    assert bench.panel.entry.source.node is node
-    assert np.array_equal(labels_in_scene(bench.panel.logic, bench.panel.entry), wanted)
+    driver.run(node)
+    scene_image = driver.panel.current
+    stroke(driver.panel.logic, scene_image)
+    wanted = labels_in_scene(driver.panel.logic, scene_image)
+    slicer.mrmlScene.RemoveNode(scene_image.results.segmentation)
+    driver.wait(lambda: driver.panel.restore.ui.restoreBox.visible)
+    driver.click(driver.panel.restore.ui.restoreButton)
+    assert driver.panel.current.nodes.volume is node
+    assert np.array_equal(labels_in_scene(driver.panel.logic, driver.panel.current), wanted)
 
 
-def test_a_stroke_after_saving_begins_a_journal_of_its_own(make_logic, oblique, program, tmp_path):
+def test_edit_after_saving_starts_a_new_journal(make_logic, oblique, program, tmp_path):
     logic = make_logic()
     node = add_volume(oblique)
-    entry = run(logic, node)
-    stroke(logic, entry)
-    logic.look()
-    assert autosave_of(logic, entry).flush()
+    scene_image = run(logic, node)
+    stroke(logic, scene_image)
+    logic.poll()
+    assert autosave_of(logic, scene_image).flush()
     (first,) = journals()
-    slicer.mrmlScene.AddNode(storage := entry.record.segmentation.CreateDefaultStorageNode())
-    entry.record.segmentation.SetAndObserveStorageNodeID(storage.GetID())
+    slicer.mrmlScene.AddNode(storage := scene_image.results.segmentation.CreateDefaultStorageNode())
+    scene_image.results.segmentation.SetAndObserveStorageNodeID(storage.GetID())
     storage.SetFileName(str(tmp_path / "labels.seg.nrrd"))
-    assert storage.WriteData(entry.record.segmentation)
-    logic.look()
-    assert autosave_of(logic, entry) is None
+    assert storage.WriteData(scene_image.results.segmentation)
+    logic.poll()
+    assert autosave_of(logic, scene_image) is None
     assert journals() == []
-    stroke(logic, entry, number=2)
-    logic.look()
-    assert autosave_of(logic, entry).flush()
+    stroke(logic, scene_image, number=2)
+    logic.poll()
+    assert autosave_of(logic, scene_image).flush()
     (second,) = journals()
     assert second != first
     found = replay(second)
     assert found.strokes == 1
-    assert np.array_equal(found.labels.data, labels_in_scene(logic, entry))
+    assert np.array_equal(found.labels.data, labels_in_scene(logic, scene_image))
     assert (found.proposed.data[corner(oblique.data.shape, 1)] == 3).all(), "from what was saved on"
 
 
-def test_a_run_between_strokes_is_in_the_journal(make_logic, oblique):
+def test_journal_contains_a_run_between_edits(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
-    entry = run(logic, node)
-    stroke(logic, entry, number=1)
-    logic.look()
-    run(logic, node)  # finds all of it anew
-    stroke(logic, entry, number=2)
-    logic.look()
-    assert autosave_of(logic, entry).flush()
+    scene_image = run(logic, node)
+    stroke(logic, scene_image, number=1)
+    logic.poll()
+    run(logic, node)  # overwrites the edit
+    stroke(logic, scene_image, number=2)
+    logic.poll()
+    assert autosave_of(logic, scene_image).flush()
     (folder,) = journals()
-    labels = labels_in_scene(logic, entry)
+    labels = labels_in_scene(logic, scene_image)
     assert not (labels[corner(oblique.data.shape, 1)] == 3).any()
     assert (labels[corner(oblique.data.shape, 2)] == 3).all()
     assert np.array_equal(replay(folder).labels.data, labels)
 
 
-def test_a_cine_comes_back_as_a_cine(make_logic, program):
+def test_restore_a_cine(make_logic, program):
     logic = make_logic()
     cine = cine_of(oblique_heart())
     _, sequence, _ = add_cine(cine)
-    entry = run(logic, sequence)
-    views.jump(entry.source, SliceIndex(1, 2))
-    stroke(logic, entry, number=2)
-    assert entry.painted >= {1}
-    logic.look()
-    views.jump(entry.source, SliceIndex(2, 1))
-    stroke(logic, entry, number=1)
-    wanted = labels_in_scene(logic, entry)
+    scene_image = run(logic, sequence)
+    slice_views.jump(scene_image.nodes, SliceIndex(1, 2))
+    stroke(logic, scene_image, number=2)
+    assert scene_image.painted_frames >= {1}
+    logic.poll()
+    slice_views.jump(scene_image.nodes, SliceIndex(2, 1))
+    stroke(logic, scene_image, number=1)
+    wanted = labels_in_scene(logic, scene_image)
     program.close_scene()
     (left,) = unfinished()
     assert left.strokes == 2
     again = restore(logic)
-    assert again.source.n_frames == 3
+    assert again.nodes.n_frames == 3
     assert np.array_equal(labels_in_scene(logic, again), wanted)
     for frame in range(3):
-        views.jump(again.source, SliceIndex(frame, 0))
-        shown = slicer.util.arrayFromVolume(again.source.node)
+        slice_views.jump(again.nodes, SliceIndex(frame, 0))
+        shown = slicer.util.arrayFromVolume(again.nodes.volume)
         assert np.array_equal(shown, cine.data[frame])
     stroke(logic, again, number=3)
-    logic.look()
+    logic.poll()
     assert autosave_of(logic, again).flush()
     assert np.array_equal(replay(left.folder).labels.data, labels_in_scene(logic, again))
 
 
-def test_only_frames_that_were_on_the_screen_are_read_by_the_timer(
-    make_logic, program, monkeypatch
-):
+def test_timer_reads_only_selected_frames(make_logic, program, monkeypatch):
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique_heart()))
-    entry = run(logic, sequence)
-    views.jump(entry.source, SliceIndex(2, 2))
-    logic.look()
-    stroke(logic, entry, number=2)
-    read, asked = results.read_labels, []
+    scene_image = run(logic, sequence)
+    slice_views.jump(scene_image.nodes, SliceIndex(2, 2))
+    logic.poll()
+    stroke(logic, scene_image, number=2)
+    read, asked = scene_sync.read_labels, []
 
-    def spy(source, node, card, frame=None):
+    def spy(nodes, node, card, frame=None):
         asked.append(frame)
-        return read(source, node, card, frame)
+        return read(nodes, node, card, frame)
 
-    monkeypatch.setattr(results, "read_labels", spy)
-    logic.look()
+    monkeypatch.setattr(scene_sync, "read_labels", spy)
+    logic.poll()
     assert asked == [2]
-    assert logic.session.image(entry.key).review.edits(SliceIndex(2, 2)) == 1
+    assert logic.session.image(scene_image.key).review.edits(SliceIndex(2, 2)) == 1
 
 
-def test_another_image_that_is_chosen_is_left_alone(make_logic, oblique, program):
-    chosen = Chosen()
-    logic = make_logic(host=chosen)
-    stroke(logic, run(logic, add_volume(oblique)))
-    program.close_scene()
+def test_restore_ignores_another_chosen_image(unsaved):
+    logic, chosen = unsaved
     other = add_volume(oblique_heart(seed=1), "other")
     chosen.node = other
-    entry = restore(logic)
-    assert entry.source.node is not other
-    assert logic.entry_of(other).record is None
+    scene_image = restore(logic)
+    assert scene_image.nodes.volume is not other
+    assert logic.images.of(other).results is None
 
 
-def test_strokes_meanwhile_are_not_written_over(make_logic, oblique, program):
-    chosen = Chosen()
-    logic = make_logic(host=chosen)
-    stroke(logic, run(logic, add_volume(oblique)))
-    program.close_scene()
+def test_restore_does_not_overwrite_new_edits(unsaved, oblique):
+    logic, chosen = unsaved
     node = add_volume(oblique, "loaded again")
-    entry = run(logic, node)
-    stroke(logic, entry, number=3)
-    mine = labels_in_scene(logic, entry)
+    scene_image = run(logic, node)
+    stroke(logic, scene_image, number=3)
+    mine = labels_in_scene(logic, scene_image)
     chosen.node = node
     again = restore(logic)
-    assert again is not entry
-    assert np.array_equal(labels_in_scene(logic, entry), mine)
+    assert again is not scene_image
+    assert np.array_equal(labels_in_scene(logic, scene_image), mine)
     assert (labels_in_scene(logic, again)[corner(oblique.data.shape, 1)] == 3).all()
 
 
-def test_uncertainty_of_the_same_model_stays(make_logic, oblique, program):
-    chosen = Chosen()
-    logic = make_logic(host=chosen)
-    stroke(logic, run(logic, add_volume(oblique)))
-    program.close_scene()
+def test_restore_keeps_uncertainty_of_the_same_model(unsaved, oblique):
+    logic, chosen = unsaved
     node = add_volume(oblique, "loaded again")
-    entry = run(logic, node)
+    scene_image = run(logic, node)
     chosen.node = node
     again = restore(logic)
-    assert again is entry
-    assert "entropy" in logic.session.image(entry.key).segmentation.uncertainty
-    assert entry.record.uncertainty is not None
+    assert again is scene_image
+    assert "entropy" in logic.session.image(scene_image.key).segmentation.uncertainty
+    assert scene_image.results.uncertainty is not None
 
 
-def test_what_cannot_be_restored_leaves_the_scene_as_it_was(
-    make_logic, oblique, program, monkeypatch
-):
+def test_failed_restore_leaves_the_scene_unchanged(make_logic, oblique, program, monkeypatch):
     logic = make_logic()
     _, sequence, _ = add_cine(cine_of(oblique))
     stroke(logic, run(logic, sequence))
@@ -354,51 +316,51 @@ def test_what_cannot_be_restored_leaves_the_scene_as_it_was(
     with pytest.raises(FlomoError, match="toy is not on this computer"):
         restore(logic)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == before
-    assert logic.entries == ()
+    assert logic.images.opened == ()
     assert len(unfinished()) == 1
 
 
-def test_a_journal_that_cannot_be_written_is_told_in_the_panel(bench, oblique, data_home):
-    bench.run(add_volume(oblique))
+def test_reports_an_unwritable_journal(driver, oblique, data_home):
+    driver.run(add_volume(oblique))
     journals_folder().parent.mkdir(parents=True, exist_ok=True)
     journals_folder().write_text("no folder")
-    stroke(bench.panel.logic, bench.panel.entry)
-    message = bench.panel.segment.ui.message
-    bench.wait(lambda: message.text.startswith("Your strokes are not safe on the disk: "))
+    stroke(driver.panel.logic, driver.panel.current)
+    message = driver.panel.segment.ui.message
+    driver.wait(lambda: message.text.startswith("Your strokes are not safe on the disk: "))
     journals_folder().unlink()
-    stroke(bench.panel.logic, bench.panel.entry, number=2)
-    bench.wait(lambda: message.text == "Strokes are written to the disk again.")
-    assert autosave_of(bench.panel.logic, bench.panel.entry).flush()
+    stroke(driver.panel.logic, driver.panel.current, number=2)
+    driver.wait(lambda: message.text == "Strokes are written to the disk again.")
+    assert autosave_of(driver.panel.logic, driver.panel.current).flush()
     (folder,) = journals()
     assert replay(folder).strokes == 2
 
 
-def test_strokes_are_written_while_something_runs_on_another_image(bench, oblique):
+def test_edits_are_written_during_another_run(driver, oblique):
     node = add_volume(oblique)
-    bench.run(node)
-    entry = bench.panel.entry
-    bench.pick_model("slow")
-    bench.choose(add_volume(oblique_heart(slices=60), "other"))
-    bench.click(bench.panel.segment.ui.segmentButton)
-    stroke(bench.panel.logic, entry)
-    bench.wait(lambda: autosave_of(bench.panel.logic, entry) is not None, 5)
-    assert bench.panel.logic.session.running is not None
-    assert autosave_of(bench.panel.logic, entry).flush()
+    driver.run(node)
+    scene_image = driver.panel.current
+    driver.pick_model("slow")
+    driver.choose(add_volume(oblique_heart(slices=60), "other"))
+    driver.click(driver.panel.segment.ui.segmentButton)
+    stroke(driver.panel.logic, scene_image)
+    driver.wait(lambda: autosave_of(driver.panel.logic, scene_image) is not None, 5)
+    assert driver.panel.logic.session.running is not None
+    assert autosave_of(driver.panel.logic, scene_image).flush()
     assert len(journals()) == 1
 
 
-def test_an_accepted_slice_that_is_painted_again(make_logic, oblique):
+def test_painting_reopens_an_accepted_slice(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
-    entry = run(logic, node)
-    views.align(entry.source)
-    stroke(logic, entry, number=1)
-    views.jump(entry.source, SliceIndex(0, 1))
-    logic.presenter.accept(entry.key)
-    views.jump(entry.source, SliceIndex(0, 2))
-    logic.presenter.accept(entry.key)
-    stroke(logic, entry, number=1, size=6)
-    logic.look()
-    assert autosave_of(logic, entry).flush()
+    scene_image = run(logic, node)
+    slice_views.align(scene_image.nodes)
+    stroke(logic, scene_image, number=1)
+    slice_views.jump(scene_image.nodes, SliceIndex(0, 1))
+    logic.presenter.accept(scene_image.key)
+    slice_views.jump(scene_image.nodes, SliceIndex(0, 2))
+    logic.presenter.accept(scene_image.key)
+    stroke(logic, scene_image, number=1, size=6)
+    logic.poll()
+    assert autosave_of(logic, scene_image).flush()
     (folder,) = journals()
     assert replay(folder).accepted == {(0, 2)}

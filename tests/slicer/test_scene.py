@@ -1,31 +1,33 @@
-"""The scene around the logic: what is closed, deleted, changed, saved and loaded."""
+"""Nodes and scenes that are closed, deleted, changed, saved and loaded."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib.record import Record
+from FLoMoSegmentationLib.result_nodes import ResultNodes
 from helpers import (
     add_cine,
     add_volume,
     cine_of,
+    corner,
     expected,
     finish,
     oblique_heart,
     paint,
     painted,
+    right_handed,
     run,
+    save_and_load,
 )
 
 from napari_flomo.session import RunCancelled
 
 
 @pytest.mark.parametrize("how", ["scene", "image"])
-def test_what_is_closed_during_a_run_is_dropped(make_logic, program, oblique, how):
+def test_closing_during_a_run_discards_the_result(make_logic, program, oblique, how):
     logic = make_logic()
     node = add_volume(oblique_heart(slices=60))
     events = []
@@ -37,82 +39,71 @@ def test_what_is_closed_during_a_run_is_dropped(make_logic, program, oblique, ho
         slicer.mrmlScene.RemoveNode(node)
     finish(logic)
     assert any(isinstance(event, RunCancelled) for event in events)
-    assert logic.entries == ()
+    assert logic.images.opened == ()
     assert not slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    entry = run(logic, add_volume(oblique))
-    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+    scene_image = run(logic, add_volume(oblique))
+    assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_deleted_labels_start_anew(make_logic, oblique):
+def test_segment_after_deleting_the_labels(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
-    entry = run(logic, node)
-    slicer.mrmlScene.RemoveNode(entry.record.segmentation)
-    assert logic.entry_of(node) is None
-    assert Record.of(node) is None, "what nobody refers to is gone"
-    entry = run(logic, node)
-    assert np.array_equal(painted(logic, entry)[0], expected(oblique))
+    scene_image = run(logic, node)
+    slicer.mrmlScene.RemoveNode(scene_image.results.segmentation)
+    assert logic.images.of(node) is None
+    assert ResultNodes.of(node) is None, "unreferenced nodes are removed"
+    scene_image = run(logic, node)
+    assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_several_images_keep_apart(make_logic, program):
+def test_several_images(make_logic, program):
     logic = make_logic()
     hearts = [oblique_heart(seed=seed, columns=40 + seed) for seed in range(3)]
     nodes = [add_volume(heart, f"heart {number}") for number, heart in enumerate(hearts)]
     for node in nodes:
         run(logic, node)
-    assert len({logic.entry_of(node).record.segmentation.GetID() for node in nodes}) == 3
+    assert len({logic.images.of(node).results.segmentation.GetID() for node in nodes}) == 3
     for node, heart in zip(nodes, hearts, strict=True):
-        assert np.array_equal(painted(logic, logic.entry_of(node))[0], expected(heart))
+        assert np.array_equal(painted(logic, logic.images.of(node))[0], expected(heart))
     slicer.mrmlScene.RemoveNode(nodes[1])
-    assert [entry.source.node for entry in logic.entries] == [nodes[0], nodes[2]]
+    assert [scene_image.nodes.volume for scene_image in logic.images.opened] == [nodes[0], nodes[2]]
 
 
-def test_an_image_that_was_changed_is_taken_anew(make_logic, oblique):
+def test_changed_image_is_read_again(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
     run(logic, node)
     other = oblique.with_data(np.roll(oblique.data, 4, axis=2))
     slicer.util.updateVolumeFromArray(node, other.data)
-    entry = run(logic, node)
-    assert np.array_equal(painted(logic, entry)[0], expected(other))
+    scene_image = run(logic, node)
+    assert np.array_equal(painted(logic, scene_image)[0], expected(other))
 
 
 @pytest.mark.parametrize("handed", ["left", "right"])
 @pytest.mark.parametrize("moving", [False, True])
-def test_a_scene_that_was_saved_and_loaded_knows_everything(
-    make_logic, program, oblique, tmp_path, moving, handed
-):
-    scene = slicer.mrmlScene
+def test_save_and_load_a_scene(make_logic, program, oblique, tmp_path, moving, handed):
     logic = make_logic()
     if handed == "right":
-        axes = oblique.geometry.direction_matrix @ np.diag([1, 1, -1])
-        turned = replace(oblique.geometry, direction=tuple(axes.ravel().tolist()))
-        oblique = replace(oblique, geometry=turned)
+        oblique = right_handed(oblique)
     volume = cine_of(oblique) if moving else oblique
     node = add_cine(volume)[0] if moving else add_volume(volume)
     name = node.GetName()
-    entry = run(logic, node)
-    first = logic.presenter.next(entry.key)
-    where = np.zeros(oblique.data.shape, bool)
-    where[first.slice, :3, :3] = True
-    paint(entry.record.segmentation, 3, where, entry.source.node)
-    logic.presenter.accept(entry.key)
-    before = logic.session.image(entry.key)
+    scene_image = run(logic, node)
+    first = logic.presenter.next(scene_image.key)
+    where = corner(oblique.data.shape, first.slice, 3)
+    paint(scene_image.results.segmentation, 3, where, scene_image.nodes.volume)
+    logic.presenter.accept(scene_image.key)
+    before = logic.session.image(scene_image.key)
     labels, proposed = before.labels.data.copy(), before.segmentation.labels.data.copy()
     review, uncertainty = (
         before.review.to_dict(),
         before.segmentation.uncertainty["entropy"].data.copy(),
     )
     assert not np.array_equal(labels, proposed)
-    path = tmp_path / "scene.mrb"
-    assert scene.WriteToMRB(str(path))
-    program.close_scene()
-    assert logic.entries == ()
-    program.slice_view("Red")
-    assert scene.ReadFromMRB(str(path))
-    loaded = slicer.util.getFirstNodeByName(name, "vtkMRMLScalarVolumeNode")
-    entry = logic.known(loaded)
-    after = logic.session.image(entry.key)
+    loaded = save_and_load(program, tmp_path / "scene.mrb", name)
+    assert logic.images.opened == ()
+    scene_image = logic.images.open_segmented(loaded)
+    after = logic.session.image(scene_image.key)
     step = before.volume.geometry.affine_ras()[:3, 2] @ after.volume.geometry.affine_ras()[:3, 2]
     order = slice(None, None, 1 if step > 0 else -1)  # Slicer may turn the slices round
     assert handed == "left" or step > 0
@@ -127,17 +118,17 @@ def test_a_scene_that_was_saved_and_loaded_knows_everything(
     assert after.review.accepted == 1
     scores = before.segmentation.slice_scores[:, order]
     assert np.allclose(after.segmentation.slice_scores, scores, equal_nan=True)
-    assert logic.presenter.next(entry.key) is not None, "the review goes on"
-    assert run(logic, loaded, "all") is entry
-    assert "heart" not in json.dumps(entry.record.note)
+    assert logic.presenter.next(scene_image.key) is not None, "the review goes on"
+    assert run(logic, loaded, "all") is scene_image
+    assert "heart" not in json.dumps(scene_image.results.state)
 
 
-def test_a_record_that_is_damaged_is_left_out(make_logic, oblique):
+def test_damaged_state_is_removed(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
-    entry = run(logic, node)
-    entry.record.node.SetParameter("note", "{not json")
-    logic.clear()
-    entry = logic.known(node)
-    assert entry.record is None
-    assert Record.of(node) is None
+    scene_image = run(logic, node)
+    scene_image.results.node.SetParameter("note", "{not json")
+    logic.images.clear()
+    scene_image = logic.images.open_segmented(node)
+    assert scene_image.results is None
+    assert ResultNodes.of(node) is None

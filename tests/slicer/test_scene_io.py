@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from FLoMoSegmentationLib.images import source_of, volume_of
+from FLoMoSegmentationLib.images import image_nodes, volume_of
 from FLoMoSegmentationLib.scene_io import add_image
 from helpers import cine_of, oblique_heart
 
@@ -15,7 +15,7 @@ from napari_flomo.volumes import Geometry, Volume
 
 
 @pytest.mark.parametrize("kind", ["stack", "right-handed", "float", "cine", "photo", "signed byte"])
-def test_an_image_is_put_into_the_scene_as_it_was(program, kind):
+def test_added_image_has_the_same_voxels_and_grid(program, kind):
     heart = oblique_heart()
     volume = {
         "stack": heart,
@@ -30,7 +30,7 @@ def test_an_image_is_put_into_the_scene_as_it_was(program, kind):
         ),
         "signed byte": heart.with_data((heart.data // 2 - 60).astype(np.int8)),
     }[kind]
-    back = volume_of(source_of(add_image(volume, "copy")))
+    back = volume_of(image_nodes(add_image(volume, "copy")))
     assert identity(back) == identity(volume)
     assert np.array_equal(back.data, volume.data)
     assert back.geometry.same_space(volume.geometry)

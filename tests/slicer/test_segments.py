@@ -1,4 +1,4 @@
-"""Labels as segments: codes, colours, terms, and files that others read."""
+"""Labels as segments: codes, colours, terms, and files for other programs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from FLoMoSegmentationLib import segment_nodes, uncertainty, versions
-from FLoMoSegmentationLib.terminology import entry_of
+from FLoMoSegmentationLib import compat, segment_nodes, uncertainty
+from FLoMoSegmentationLib.segment_nodes import terminology_entry
 from helpers import add_volume, paint
 
 from napari_flomo.models import Label, info
@@ -44,7 +44,7 @@ def scene_with(program, oblique, labels, card):
     return image, node
 
 
-def test_labels_come_back_voxel_by_voxel(scene_with, labels, card):
+def test_read_returns_the_written_labels(scene_with, labels, card):
     image, node = scene_with
     back = segment_nodes.read_segments(node, card, image)
     assert back.dtype == np.uint8
@@ -52,7 +52,7 @@ def test_labels_come_back_voxel_by_voxel(scene_with, labels, card):
     assert node.GetSegmentation().GetNumberOfLayers() == 1, "one label map, not one per structure"
 
 
-def test_names_colours_and_terms_are_those_of_the_card(scene_with, card):
+def test_names_colours_and_terms(scene_with, card):
     _, node = scene_with
     segmentation = node.GetSegmentation()
     assert list(segmentation.GetSegmentIDs()) == ["flomo_7", "flomo_2", "flomo_200"]
@@ -63,7 +63,7 @@ def test_names_colours_and_terms_are_those_of_the_card(scene_with, card):
         red, green, blue = (round(255 * share) for share in segment.GetColor())
         assert f"#{red:02x}{green:02x}{blue:02x}" == label.colour
         term = slicer.vtkSlicerTerminologyEntry()
-        text = versions.terminology(segment)
+        text = compat.terminology(segment)
         logic = slicer.vtkSlicerTerminologiesModuleLogic
         assert logic.DeserializeTerminologyEntry(text, term)
         kind = term.GetTypeObject()
@@ -75,13 +75,11 @@ def test_names_colours_and_terms_are_those_of_the_card(scene_with, card):
         assert term.GetCategoryObject().GetCodeMeaning() == "Anatomical Structure"
 
 
-def test_a_label_without_a_concept_is_a_tissue():
-    assert "85756007^Tissue" in entry_of(Label(1, "something", "#ffffff"))
+def test_label_without_a_concept_is_tissue():
+    assert "85756007^Tissue" in terminology_entry(Label(1, "something", "#ffffff"))
 
 
-def test_seg_nrrd_is_read_back_by_others_on_the_same_grid(
-    program, scene_with, oblique, labels, card, tmp_path
-):
+def test_other_libraries_read_seg_nrrd(program, scene_with, oblique, labels, card, tmp_path):
     import SimpleITK as sitk
     import slicerio
 
@@ -108,7 +106,7 @@ def test_seg_nrrd_is_read_back_by_others_on_the_same_grid(
     assert np.allclose(found["ijkToLPS"], lps)
 
 
-def test_strokes_of_the_segment_editor_come_back(scene_with, labels, card):
+def test_read_painted_labels(scene_with, labels, card):
     image, node = scene_with
     where = np.zeros(labels.shape, bool)
     where[1, 12:16, 10:20] = True
@@ -118,7 +116,7 @@ def test_strokes_of_the_segment_editor_come_back(scene_with, labels, card):
     assert np.array_equal(segment_nodes.read_segments(node, card, image), wanted)
 
 
-def test_a_new_result_keeps_what_the_user_called_and_added(scene_with, labels, card):
+def test_write_keeps_changes_of_the_user(scene_with, labels, card):
     image, node = scene_with
     segmentation = node.GetSegmentation()
     segmentation.GetSegment("flomo_7").SetName("my ventricle")
@@ -132,7 +130,7 @@ def test_a_new_result_keeps_what_the_user_called_and_added(scene_with, labels, c
     assert segment_nodes.unknown_segments(node, card) == ["scar"]
 
 
-def test_a_deleted_segment_is_background_and_comes_back_with_the_next_run(scene_with, labels, card):
+def test_deleted_segment_is_background(scene_with, labels, card):
     image, node = scene_with
     node.GetSegmentation().RemoveSegment("flomo_2")
     left = segment_nodes.read_segments(node, card, image)
@@ -141,7 +139,7 @@ def test_a_deleted_segment_is_background_and_comes_back_with_the_next_run(scene_
     assert np.array_equal(segment_nodes.read_segments(node, card, image), labels)
 
 
-def test_no_labels_at_all_are_all_background(program, oblique, card):
+def test_empty_labels(program, oblique, card):
     image = add_volume(oblique)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "labels")
     empty = np.zeros(oblique.data.shape, np.uint8)
@@ -150,7 +148,7 @@ def test_no_labels_at_all_are_all_background(program, oblique, card):
     assert np.array_equal(segment_nodes.read_segments(node, card, image), empty)
 
 
-def test_completed_segments_are_locked(scene_with, card):
+def test_completed_segments(scene_with, card):
     _, node = scene_with
     assert segment_nodes.completed(node, card) == frozenset()
     logic = slicer.vtkSlicerSegmentationsModuleLogic
@@ -158,11 +156,11 @@ def test_completed_segments_are_locked(scene_with, card):
     assert segment_nodes.completed(node, card) == {2}
 
 
-def test_the_uncertainty_has_the_colours_of_napari(program):
+def test_colour_table_matches_napari(program):
     from napari_flomo.session.uncertainty_maps import colours
 
-    table = uncertainty.colour_table(slicer.mrmlScene)
-    assert uncertainty.colour_table(slicer.mrmlScene) is table, "one table for a scene"
+    table = uncertainty.colour_table()
+    assert uncertainty.colour_table() is table, "one table for a scene"
     found = [0.0] * 4
     table.GetColor(255, found)
     assert np.allclose(found[:3], colours()[255], atol=1 / 255)

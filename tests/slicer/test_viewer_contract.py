@@ -17,52 +17,52 @@ from viewer_story import tell
 class SlicerStage:
     """The module's panels and a Segment Editor."""
 
-    def __init__(self, bench, program, volume):
-        self.bench, self.program, self.volume = bench, program, volume
-        self.logic = bench.panel.logic
+    def __init__(self, driver, program, volume):
+        self.driver, self.program, self.volume = driver, program, volume
+        self.logic = driver.panel.logic
         self.session, self.presenter = self.logic.session, self.logic.presenter
         self.adapter = self.logic.adapter
-        bench.choose(add_volume(volume))
+        driver.choose(add_volume(volume))
 
     @property
-    def entry(self):
-        return self.bench.panel.entry
+    def scene_image(self):
+        return self.driver.panel.current
 
     def segment(self):
         """Click Segment; a dialog is closed with No."""
-        self.bench.answer = False
+        self.driver.answer = False
         self.click()
 
     def agree(self):
         """Click again and answer Yes: a dialog does not wait."""
-        question = self.bench.asked[-1]
-        self.bench.answer = True
+        question = self.driver.asked[-1]
+        self.driver.answer = True
         self.click()
         return question
 
     def click(self):
-        self.bench.click(self.bench.panel.segment.ui.segmentButton)
+        self.driver.click(self.driver.panel.segment.ui.segmentButton)
         self.wait(lambda: self.session.running is None)
 
     def paint(self, where, code):
-        paint(self.entry.record.segmentation, code, where, self.entry.source.node)
-        self.wait(lambda: not self.entry.painted)
+        paint(self.scene_image.results.segmentation, code, where, self.scene_image.nodes.volume)
+        self.wait(lambda: not self.scene_image.painted_frames)
 
     def undo(self):
-        self.bench.panel.review.ui.editor.undo()
-        self.wait(lambda: not self.entry.painted)
+        self.driver.panel.review.ui.editor.undo()
+        self.wait(lambda: not self.scene_image.painted_frames)
 
     def shown(self):
-        return painted(self.logic, self.entry)[0]
+        return painted(self.logic, self.scene_image)[0]
 
     def crash(self):
         self.program.close_scene()
         self.program.slice_view("Red")
-        self.bench.choose(add_volume(self.volume, "again"))
+        self.driver.choose(add_volume(self.volume, "again"))
 
     def wait(self, done):
-        self.bench.wait(done)
+        self.driver.wait(done)
 
 
-def test_the_story(bench, program, oblique, trainer):
-    tell(SlicerStage(bench, program, oblique), trainer)
+def test_viewer_contract(driver, program, oblique, trainer):
+    tell(SlicerStage(driver, program, oblique), trainer)

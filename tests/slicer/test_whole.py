@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +11,14 @@ import slicer
 import vtk
 
 from napari_flomo import DEFAULT_MODEL, cli
-from napari_flomo.jobs import Worker
 from napari_flomo.session import Session, SliceIndex
 from napari_flomo.volumes import read
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
 
-from bench import Bench
+from driver import ModuleDriver
 
 SAMPLE = Path(__file__).resolve().parents[2] / "napari_flomo" / "samples" / "sunnybrook_ed.nii.gz"
-
-
-@pytest.fixture(scope="module")
-def real_worker() -> Iterator[Worker]:
-    """The worker as the module makes it, with torch and the bundled model."""
-    from FLoMoSegmentationLib.runner import make_worker
-
-    worker = make_worker()
-    close, worker.close = worker.close, lambda: None  # type: ignore[method-assign]
-    yield worker
-    close()
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +29,25 @@ def heart(real_worker, tmp_path_factory):
         patch.setenv("FLOMO_HOME", str(tmp_path_factory.mktemp("home")))
         program.close_scene()
         program.slice_view("Red")
-        bench = Bench(real_worker, patch)
+        driver = ModuleDriver(real_worker, patch)
         node = program.load_volume(SAMPLE)
-        bench.panel.segment.ui.deviceBox.setCurrentIndex(1)
-        assert bench.panel.segment.model == DEFAULT_MODEL
-        bench.run(node)
-        yield bench, node
-        bench.close()
+        driver.panel.segment.ui.deviceBox.setCurrentIndex(1)
+        assert driver.panel.segment.model == DEFAULT_MODEL
+        driver.run(node)
+        yield driver, node
+        driver.close()
         program.close_scene()
 
 
 @pytest.mark.slow
-def test_three_ways_one_result(heart, real_worker, tmp_path):
-    bench, node = heart
-    entry = bench.panel.entry
-    in_slicer = slicer.util.arrayFromVolume(entry.record.proposed)
-    card = bench.panel.logic.session.image(entry.key).segmentation.card
+def test_command_line_napari_and_slicer_agree(heart, real_worker, tmp_path):
+    driver, node = heart
+    scene_image = driver.panel.current
+    in_slicer = slicer.util.arrayFromVolume(scene_image.results.proposed)
+    card = driver.panel.logic.session.image(scene_image.key).segmentation.card
     from FLoMoSegmentationLib.segment_nodes import read_segments
 
-    assert np.array_equal(read_segments(entry.record.segmentation, card, node), in_slicer)
+    assert np.array_equal(read_segments(scene_image.results.segmentation, card, node), in_slicer)
 
     by_command, uncertainty = tmp_path / "labels.nii.gz", tmp_path / "uncertainty.nii.gz"
     options = ["--device", "cpu", "--quiet", "--uncertainty", str(uncertainty)]
@@ -74,25 +61,25 @@ def test_three_ways_one_result(heart, real_worker, tmp_path):
     assert set(np.unique(in_slicer)) == {0, 1, 2, 3}
     assert np.array_equal(in_slicer, read(by_command).data)
     assert np.array_equal(in_slicer, in_napari)
-    shown = slicer.util.arrayFromVolume(entry.record.uncertainty)
+    shown = slicer.util.arrayFromVolume(scene_image.results.uncertainty)
     assert np.allclose(shown, read(uncertainty).data, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch):
+def test_slice_view_shows_labels_and_uncertainty(heart, tmp_path, monkeypatch):
     """The picture is drawn by Slicer's own slice logic and segmentation display."""
     monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
     from rendering import SliceView
 
-    bench, node = heart
+    driver, node = heart
     view = SliceView(shim.program(), size=(400, 400))
-    entry = bench.panel.entry
-    found = slicer.util.arrayFromVolume(entry.record.proposed)
+    scene_image = driver.panel.current
+    found = slicer.util.arrayFromVolume(scene_image.results.proposed)
     place = SliceIndex(0, int((found > 0).sum((1, 2)).argmax()))
-    bench.panel.logic.presenter.go_to(entry.key, place)
+    driver.panel.logic.presenter.go_to(scene_image.key, place)
     view.zoom(200)
     pixels = view.save(tmp_path / "view.png").astype(int)
-    labels = slicer.util.arrayFromVolume(entry.record.proposed)[place.slice]
+    labels = slicer.util.arrayFromVolume(scene_image.results.proposed)[place.slice]
     inside = 0
     for row, column, code in interior(labels):
         y, x = on_screen(view, node, (column, row, place.slice))
@@ -102,18 +89,18 @@ def test_a_slice_view_shows_every_label_where_it_is(heart, tmp_path, monkeypatch
         assert pixels[y, x].argmax() == strongest, (row, column, code, pixels[y, x])
         inside += 1
     assert inside > 300, f"the heart is not in the view of slice {place}: {view.state()}"
-    entry.record.segmentation.GetDisplayNode().SetVisibility(False)  # its lines lie on top
+    scene_image.results.segmentation.GetDisplayNode().SetVisibility(False)  # its lines lie on top
     pixels = view.draw().astype(int)
-    bench.panel.review.ui.showUncertainty.setChecked(True)
+    driver.panel.review.ui.showUncertainty.setChecked(True)
     with_uncertainty = view.draw().astype(int)
-    uncertainty = slicer.util.arrayFromVolume(entry.record.uncertainty)[place.slice]
+    uncertainty = slicer.util.arrayFromVolume(scene_image.results.uncertainty)[place.slice]
     changed = np.abs(with_uncertainty - pixels).sum(2)
 
     def covered(where: np.ndarray) -> np.ndarray:
         places = [on_screen(view, node, (x, y, place.slice)) for y, x in np.argwhere(where)]
         return np.array([changed[y, x] > 0 for y, x in places if 0 <= y < 400 and 0 <= x < 400])
 
-    threshold = bench.panel.review.ui.threshold.value
+    threshold = driver.panel.review.ui.threshold.value
     above, below = covered(uncertainty > threshold + 0.05), covered(uncertainty < threshold - 0.05)
     assert above.size > 20
     assert above.mean() > 0.95

@@ -1,5 +1,4 @@
-"""What the Slicer module FLoMo Segmentation is made of.
+"""Implementation of the Slicer module FLoMo Segmentation.
 
-Nothing here imports ``napari_flomo`` before it is needed: the module opens, and offers to install
-it, in a Slicer that has never heard of it.
+Modules that are imported before ``napari_flomo`` is installed must not import it at module level.
 """

@@ -1,8 +1,8 @@
-"""What has to be in Slicer's Python, and how it gets there without breaking Slicer.
+"""Install the required packages into Slicer's Python without breaking Slicer.
 
-This module runs before ``napari_flomo`` is installed and needs the standard library only. Nothing
-is installed unless the user clicks the button. Packages that Slicer brings are never replaced: they
-are pinned for pip to the versions that are there, and pip gives up rather than change them.
+This module runs before ``napari_flomo`` is installed and needs the standard library only. Packages
+of Slicer are pinned to the installed versions by a constraints file, so pip fails rather than
+replace them.
 """
 
 from __future__ import annotations
@@ -14,73 +14,57 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
 
-from FLoMoSegmentationLib import versions
+from FLoMoSegmentationLib import compat
 
 PACKAGE = "napari-flomo"
-TORCH = ">=2.4"
+TORCH = "torch>=2.4"
 PYTHON = (3, 11)
-"""The oldest Python that our package runs in; Slicer 5.8 has 3.9, Slicer 5.10 has 3.12."""
+"""The oldest supported Python; Slicer 5.8 has 3.9, Slicer 5.10 has 3.12."""
 
 PROTECTED = ("numpy", "SimpleITK", "torch", "requests", "vtk")
-"""What belongs to Slicer or to its extension PyTorch; pip may not touch it."""
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """A package that ours needs, as in its own metadata.
-
-    Attributes
-    ----------
-    name, specifier
-        As pip has them: ``"nibabel"`` and ``">=5.2"``.
-    """
-
-    name: str
-    specifier: str
-
-    def __str__(self) -> str:
-        return f"{self.name}{self.specifier}"
-
+"""Packages of Slicer and of its PyTorch extension, which pip must not change."""
 
 REQUIREMENTS = (
-    Requirement("filelock", ">=3.12"),
-    Requirement("huggingface-hub", ">=1.3"),
-    Requirement("nibabel", ">=5.2"),
-    Requirement("pillow", ">=10"),
-    Requirement("platformdirs", ">=4.2"),
-    Requirement("pydicom", ">=3"),
-    Requirement("pynrrd", ">=1.1"),
-    Requirement("safetensors", ">=0.4.5"),
-    Requirement("scikit-image", ">=0.22"),
-    Requirement("tqdm", ">=4.66"),
+    "filelock>=3.12",
+    "huggingface-hub>=1.3",
+    "nibabel>=5.2",
+    "pillow>=10",
+    "platformdirs>=4.2",
+    "pydicom>=3",
+    "pynrrd>=1.1",
+    "safetensors>=0.4.5",
+    "scikit-image>=0.22",
+    "tqdm>=4.66",
 )
-"""All that the metadata of our package asks for, less `PROTECTED`."""
+"""Dependencies of `PACKAGE` except `PROTECTED`."""
 
-TRAINING = (
-    Requirement("lightning", ">=2.4"),
-    Requirement("matplotlib", ">=3.8"),
-    Requirement("monai", ">=1.4"),
-    Requirement("numba", ">=0.60"),
-    Requirement("pyyaml", ">=6"),
-    Requirement("scipy", ">=1.11"),
-    Requirement("tensorboard", ">=2.16"),
+TRAINING_REQUIREMENTS = (
+    "lightning>=2.4",
+    "matplotlib>=3.8",
+    "monai>=1.4",
+    "numba>=0.60",
+    "pyyaml>=6",
+    "scipy>=1.11",
+    "tensorboard>=2.16",
 )
-"""What only training needs: the extra ``train`` of our package."""
+"""The extra ``train`` of `PACKAGE`."""
 
 REQUIREMENTS_MB = 70
 PACKAGE_MB = 11
-"""Sizes as ``slicer_extension/measure_download.py`` prints them, for Linux."""
+"""Download sizes printed by ``slicer_extension/measure_download.py`` on Linux."""
 TORCH_MB = "200 MB for the CPU, up to 3 GB with CUDA"
 
 
+class InstallError(Exception):
+    """An installation failed; the message is one sentence that says what to do."""
+
+
 def too_old(version: tuple[int, ...] = sys.version_info[:2]) -> str:
-    """Return why nothing can be installed in this Python, one sentence; empty if it can."""
+    """Return why this Python is not supported in one sentence; empty if it is."""
     if version >= PYTHON:
         return ""
     return (
@@ -89,63 +73,42 @@ def too_old(version: tuple[int, ...] = sys.version_info[:2]) -> str:
     )
 
 
-class InstallFailed(Exception):
-    """It did not work; the message is one sentence: what is wrong and what to do."""
-
-
-class Pip(Protocol):
-    """Runs ``pip install``; raises if it fails."""
-
-    def __call__(self, arguments: Sequence[str], constraints: Path | None = None) -> None:
-        """See `versions.pip_install`."""
-
-
-def _say_nothing(_line: str) -> None:
-    pass
-
-
-Torch = Callable[[str], None]
-Check = Callable[[], None]
-Log = Callable[[str], None]
-
-
 def installed() -> dict[str, str]:
-    """Return names (in lower case, with hyphens) and versions of what matters to us."""
+    """Return the versions of installed packages by normalized name."""
     importlib.invalidate_caches()
     found = {}
-    names = [one.name for one in (*REQUIREMENTS, *TRAINING)]
+    names = [_split(one)[0] for one in (*REQUIREMENTS, *TRAINING_REQUIREMENTS)]
     for name in (*PROTECTED, *names, PACKAGE):
         with suppress(metadata.PackageNotFoundError):
-            found[_key(name)] = metadata.version(name)
+            found[_normalized(name)] = metadata.version(name)
     return found
 
 
-def missing(there: Mapping[str, str] | None = None, *, training: bool = False) -> list[str]:
-    """Return what has to be installed, as pip has it; empty when all is there.
+def missing(versions: Mapping[str, str] | None = None, *, training: bool = False) -> list[str]:
+    """Return the requirements that are not fulfilled, such as ``"nibabel>=5.2"``.
 
     Parameters
     ----------
-    there
-        What is installed; looked up by default.
+    versions
+        As returned by `installed`, which is the default.
     training
-        Whether what only training needs counts, too.
+        Whether to include the requirements of training.
     """
-    there = installed() if there is None else there
-    needed = [Requirement("torch", TORCH), *REQUIREMENTS, Requirement(PACKAGE, "")]
-    needed += TRAINING if training else ()
-    return [str(one) for one in needed if not _fulfils(there.get(_key(one.name)), one.specifier)]
+    versions = installed() if versions is None else versions
+    needed = [TORCH, *REQUIREMENTS, PACKAGE, *(TRAINING_REQUIREMENTS if training else ())]
+    return [one for one in needed if not _fulfilled(one, versions)]
 
 
-def explain(wanted: Sequence[str], folder: Path | None = None) -> str:
-    """Describe what a click on the button will do, and the size of the download."""
+def describe_download(wanted: Sequence[str], folder: Path | None = None) -> str:
+    """Describe what will be installed, and the size of the download."""
     if not wanted:
-        return "Everything that FLoMo needs is installed."
+        return "All required packages are installed."
     if folder is not None:
         wheels = list(folder.glob("*.whl"))
         size = sum(wheel.stat().st_size for wheel in wheels) / 1e6
         return (
-            f"Installs from {len(wheels)} wheels ({size:.0f} MB) in {folder.name}, without the "
-            f"internet: {', '.join(wanted)}."
+            f"Installs from {len(wheels)} wheels ({size:.0f} MB) in {folder.name}, without "
+            f"internet access: {', '.join(wanted)}."
         )
     torch = any(name.startswith("torch") for name in wanted)
     ours = PACKAGE_MB if PACKAGE in wanted else 0
@@ -154,7 +117,7 @@ def explain(wanted: Sequence[str], folder: Path | None = None) -> str:
     parts += [f"{others + ours} MB of other packages"] if others + ours else []
     return (
         f"Downloads {' and '.join(parts)}: {', '.join(wanted)}. "
-        "Nothing that Slicer brings is replaced."
+        "Packages of Slicer are not replaced."
     )
 
 
@@ -162,143 +125,147 @@ def install(
     folder: Path | None = None,
     *,
     training: bool = False,
-    pip: Pip = versions.pip_install,
-    torch: Torch = versions.install_torch,
-    check: Check | None = None,
-    log: Log = _say_nothing,
-    look: Callable[[], dict[str, str]] = installed,
+    pip_install: Callable[[Sequence[str], Path], None] = compat.pip_install,
+    install_torch: Callable[[str], None] = compat.install_torch,
+    check: Callable[[], None] | None = None,
+    log: Callable[[str], None] = lambda _line: None,
+    get_installed: Callable[[], dict[str, str]] = installed,
 ) -> None:
-    """Install what is missing; can be called again after a failure and goes on where it was.
+    """Install what is missing; after a failure, a second call continues.
 
     Parameters
     ----------
     folder
-        Of wheels, to install from without the internet; None takes the package index.
+        Folder of wheels; None for the package index.
     training
-        Whether to install what only training needs, too.
-    pip, torch
-        How packages and PyTorch are installed.
+        Whether to install the packages that only training needs.
+    pip_install, install_torch, get_installed
+        As in `compat` and `installed`.
     check
-        Called at the end; raises if the package does not run. By default it is started once in a
-        process of its own.
+        Called at the end; raises if the package does not start. By default `check_start`.
     log
-        Told every step.
-    look
-        Returns what is installed.
+        Called with a line for each step.
 
     Raises
     ------
-    InstallFailed
-        If a step fails. What was installed before it stays, and Slicer works as before.
+    InstallError
+        If a step fails. What was installed before stays.
     """
-    before = dict(look())
+    before = dict(get_installed())
     wanted = missing(before, training=training)
-    source = [] if folder is None else ["--no-index", "--find-links", str(folder)]
+    options = [] if folder is None else ["--no-index", "--find-links", str(folder)]
     if folder is not None and not any(folder.glob("*.whl")):
-        raise InstallFailed(f"There are no wheels in {folder.name}; choose the folder with them.")
+        raise InstallError(f"There are no wheels in {folder.name}; choose the folder with them.")
     with tempfile.TemporaryDirectory(prefix="flomo-install-") as scratch:
         constraints = Path(scratch) / "constraints.txt"
-        for number, (what, arguments) in enumerate(_steps(wanted, source), 1):
-            log(f"Step {number}: {what}")
-            constraints.write_text(_pins(look()), encoding="utf-8")
+        for number, (title, arguments) in enumerate(_steps(wanted, options), 1):
+            log(f"Step {number}: {title}")
+            constraints.write_text(_pins(get_installed()), encoding="utf-8")
             if arguments is None:
-                _attempt(what, partial(torch, TORCH), log)
+                _attempt(title, partial(install_torch, _split(TORCH)[1]), log)
             else:
-                _attempt(what, partial(pip, arguments, constraints), log)
-    after = look()
-    changed = [
-        f"{name} {before[_key(name)]} -> {after.get(_key(name), 'gone')}"
-        for name in PROTECTED
-        if _key(name) in before and before[_key(name)] != after.get(_key(name))
-    ]
-    if changed and not (len(changed) == 1 and changed[0].startswith("torch ")):
-        raise InstallFailed(
-            f"Packages of Slicer were changed ({', '.join(changed)}); install Slicer again."
-        )
-    left = missing(after, training=training)
-    if left:
-        raise InstallFailed(f"Still missing: {', '.join(left)}; try again and see the log.")
-    _attempt("first start", check or start_once, log)
+                _attempt(title, partial(pip_install, arguments, constraints), log)
+    _check_result(before, get_installed(), training)
+    _attempt("first start", check or check_start, log)
     log("Done.")
 
 
-def start_once() -> None:
-    """Start the installed package in a process of its own, as every run will.
+def check_start() -> None:
+    """Start the installed package in a child process.
 
     Raises
     ------
     CalledProcessError, OSError, TimeoutExpired
         If it does not start.
     """
-    command = [versions.python_executable(), "-P", "-m", "napari_flomo", "--version"]
+    command = [compat.python_executable(), "-P", "-m", "napari_flomo", "--version"]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
 class LogFile:
-    """Lines with their time, in a file that a user can send; no more than the last attempt."""
+    """A log of the last attempt in a file: lines with their time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines: list[str] = []
 
     def __call__(self, line: str) -> None:
-        """Add a line; a disk that is full must not stop an installation."""
+        """Add a line; a full disk does not stop the installation."""
         self.lines.append(f"{datetime.datetime.now():%H:%M:%S} {line}")
-        try:
+        with suppress(OSError):
             self.path.write_text("\n".join(self.lines) + "\n", encoding="utf-8")
-        except OSError:
-            self.path = Path(self.path.name)
 
 
-def _steps(wanted: Sequence[str], source: list[str]) -> list[tuple[str, list[str] | None]]:
-    """Return the steps: a title, and the arguments of pip; None for PyTorch's extension."""
-    torch = [name for name in wanted if name.startswith("torch")]
-    ours = [name for name in wanted if name == PACKAGE]
-    others = [name for name in wanted if name not in (*torch, *ours)]
+def _steps(wanted: Sequence[str], options: list[str]) -> list[tuple[str, list[str] | None]]:
+    """Return title and pip arguments of each step; None for the PyTorch extension."""
+    others = [name for name in wanted if name not in (TORCH, PACKAGE)]
     steps: list[tuple[str, list[str] | None]] = []
-    if torch:
-        steps.append(("PyTorch", [*source, *torch] if source else None))
+    if TORCH in wanted:
+        steps.append(("PyTorch", [*options, TORCH] if options else None))
     if others:
-        steps.append((", ".join(others), [*source, *others]))
-    if ours:
-        steps.append((PACKAGE, [*source, "--no-deps", *ours]))
+        steps.append((", ".join(others), [*options, *others]))
+    if PACKAGE in wanted:
+        steps.append((PACKAGE, [*options, "--no-deps", PACKAGE]))
     return steps
 
 
-def _attempt(what: str, action: Callable[[], Any], log: Log) -> None:
+def _check_result(before: Mapping[str, str], after: Mapping[str, str], training: bool) -> None:
+    """Raise if a package of Slicer was changed, or something is still missing."""
+    changed = {
+        name: f"{name} {before[key]} -> {after.get(key, 'removed')}"
+        for name, key in zip(PROTECTED, map(_normalized, PROTECTED), strict=True)
+        if key in before and before[key] != after.get(key)
+    }
+    if changed and list(changed) != ["torch"]:
+        raise InstallError(
+            f"Packages of Slicer were changed ({', '.join(changed.values())}); install Slicer "
+            "again."
+        )
+    left = missing(after, training=training)
+    if left:
+        raise InstallError(f"Still missing: {', '.join(left)}; try again and see the log.")
+
+
+def _attempt(title: str, action: Callable[[], None], log: Callable[[str], None]) -> None:
     try:
         action()
-    except InstallFailed:
-        raise
     except Exception as error:
         details = getattr(error, "stderr", b"") or b""
         text = details.decode("utf-8", "replace") if isinstance(details, bytes) else str(details)
-        log(f"{what} failed: {type(error).__name__}: {error}\n{text}".rstrip())
-        raise InstallFailed(
-            f"{what} could not be installed; see the log, check the internet connection (or choose "
-            "a folder of wheels) and try again. Slicer works as before."
+        log(f"{title} failed: {type(error).__name__}: {error}\n{text}".rstrip())
+        raise InstallError(
+            f"{title} could not be installed; see the log, check the internet connection (or "
+            "choose a folder of wheels) and try again. Slicer works as before."
         ) from error
 
 
-def _pins(there: Mapping[str, str]) -> str:
-    """Return the constraints that keep what Slicer brings."""
+def _pins(versions: Mapping[str, str]) -> str:
+    """Return the constraints that protect the packages of Slicer."""
     lines = [
-        f"{name}=={there[_key(name)].partition('+')[0]}"
+        f"{name}=={versions[_normalized(name)].partition('+')[0]}\n"
         for name in PROTECTED
-        if _key(name) in there
+        if _normalized(name) in versions
     ]
-    return "\n".join(lines) + "\n"
+    return "".join(lines)
 
 
-def _fulfils(version: str | None, specifier: str) -> bool:
+def _fulfilled(requirement: str, versions: Mapping[str, str]) -> bool:
+    name, specifier = _split(requirement)
+    version = versions.get(_normalized(name))
     if version is None:
         return False
     try:
         from packaging.specifiers import SpecifierSet
     except ImportError:
         from pip._vendor.packaging.specifiers import SpecifierSet  # type: ignore[assignment]
-    return not specifier or SpecifierSet(specifier).contains(version, prereleases=True)
+    return SpecifierSet(specifier).contains(version, prereleases=True)
 
 
-def _key(name: str) -> str:
+def _split(requirement: str) -> tuple[str, str]:
+    """Return name and version specifier of a requirement."""
+    name, sign, version = requirement.partition(">=")
+    return name, sign + version
+
+
+def _normalized(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")

@@ -1,17 +1,13 @@
-"""The module without any widget: connects the scene with a `Session`."""
+"""The module without user interface: connects the scene with a `Session`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import slicer
-
-from FLoMoSegmentationLib import scene_sync, segment_nodes, strokes, versions, views
-from FLoMoSegmentationLib.frames import refresh
-from FLoMoSegmentationLib.images import source_of, volume_of
-from FLoMoSegmentationLib.record import Record
-from FLoMoSegmentationLib.scene_adapter import Host, NoHost, SceneAdapter
-from FLoMoSegmentationLib.scene_image import SceneImage, SceneWatch
+from FLoMoSegmentationLib import compat, scene_sync, segment_edits, segment_nodes, slice_views
+from FLoMoSegmentationLib.image_registry import ImageRegistry
+from FLoMoSegmentationLib.scene_adapter import HeadlessHost, Host, SceneAdapter
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     CorrectionWriter,
@@ -25,38 +21,38 @@ from napari_flomo.session import (
     Scope,
     Session,
     SliceIndex,
-    uncertainty_maps,
 )
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.runner import CallQueue
+    from FLoMoSegmentationLib.scene_image import SceneImage
+    from FLoMoSegmentationLib.worker_process import CallQueue
     from napari_flomo.session import Worker
 
 
 class Logic:
-    """The images of the scene and the work on them.
+    """Segmentation and review of images in the scene.
 
     Parameters
     ----------
     worker
-        Does the long work in a child process, see `make_worker`.
+        Runs tasks in a child process, see `make_worker`.
     queue
-        Drained by a timer in Slicer's own thread; all reports come through it.
+        Calls functions in Slicer's main thread; drained by a timer.
     preferences
         The user's, shared with napari.
     writer
-        Keeps accepted slices; by default in the same store of corrections as napari.
+        Writes accepted slices; by default into the same correction store as napari.
     host
-        The module's panel; without one, messages go nowhere.
+        The module's widget; None for scripts.
 
     Attributes
     ----------
-    session
-        Images, runs, review and measures, as in napari.
-    presenter
-        What the user may ask for, as in napari.
-    threshold
-        Of the uncertainty when it is first shown.
+    session, presenter
+        As in napari.
+    images
+        The images of the scene that are open in the session.
+    adapter
+        The `ViewerAdapter` of the scene.
     """
 
     def __init__(
@@ -70,80 +66,17 @@ class Logic:
     ) -> None:
         self.preferences = preferences or Preferences()
         self.queue = queue
-        self.threshold = uncertainty_maps.THRESHOLD
         writer = writer or CorrectionWriter(
-            reader=lambda: self.preferences.reader, software={"slicer": versions.version_text()}
+            reader=lambda: self.preferences.reader, software={"slicer": compat.version_text()}
         )
-        adapter = self.adapter = SceneAdapter(self, host or NoHost())
-        self.session = Session(worker, adapter.dispatch, writer)
-        self.presenter = Presenter(self.session, adapter, self.preferences)
-        self._entries: list[SceneImage] = []
+        self.session = Session(worker, self._dispatch, writer)
+        self.images = ImageRegistry(self.session)
+        self.adapter = SceneAdapter(self.images, queue, host or HeadlessHost())
+        self.presenter = Presenter(self.session, self.adapter, self.preferences)
         self.session.subscribe(self._on_event)
-        self._watch = SceneWatch(slicer.mrmlScene, self._on_removed, self.clear, self._on_loaded)
-
-    # Images
-
-    @property
-    def entries(self) -> tuple[SceneImage, ...]:
-        """The images that were opened, in the order in which they were opened."""
-        return tuple(self._entries)
-
-    def entry_of(self, node: Any) -> SceneImage | None:
-        """Return the state of an image; None for one that was not opened."""
-        if node is None:
-            return None
-        for entry in self._entries:
-            if node in (entry.source.node, entry.source.sequence):
-                return entry
-        return None
-
-    def entry_with(self, key: str | None) -> SceneImage | None:
-        """Return an image by its key in the session."""
-        return next((entry for entry in self._entries if entry.key == key), None)
-
-    def open(self, node: Any) -> SceneImage:
-        """Open an image with its results in the scene; open it again if it was changed.
-
-        Raises
-        ------
-        FlomoError
-            If it is no image that can be segmented.
-        """
-        source = source_of(node)
-        refresh(source)  # a loaded scene may show a frame otherwise than the sequence has it
-        entry, state = self.entry_of(source.node), source.state
-        if entry is not None and entry.state == state:
-            entry.source = source
-            return entry
-        volume = volume_of(source)
-        if entry is not None:
-            self._forget(entry, results_too=True)
-        key = self.session.add(volume, source.node.GetName())
-        entry = SceneImage(key, source, state, Record.of(source.node))
-        self._entries.append(entry)
-        scene_sync.restore(self.session, entry)
-        entry.watch()
-        return entry
-
-    def known(self, node: Any) -> SceneImage | None:
-        """Open an image if the scene has results of it, as after loading; else return None."""
-        entry = self.entry_of(node)
-        if entry is None and node is not None:
-            source = source_of(node)
-            if Record.of(source.node) is not None:
-                entry = self.open(node)
-        return entry
-
-    # Work
 
     def segment(
-        self,
-        node: Any,
-        model: str,
-        device: str,
-        choice: str,
-        *,
-        mirrored: bool = False,
+        self, node: Any, model: str, device: str, choice: str, *, mirrored: bool = False
     ) -> None:
         """Start to segment an image; ask first if that would overwrite work of the user.
 
@@ -154,106 +87,80 @@ class Logic:
         model, device, mirrored
             See `Session.segment`.
         choice
-            ``"slice"``: the one in the main view; ``"stack"``: the frame on the screen; ``"all"``.
+            ``"slice"`` for the one in the main view, ``"stack"`` for the current frame, or
+            ``"all"``.
 
         Raises
         ------
         FlomoError
-            If the image, the model or the moment does not allow it.
+            If the image or the model cannot be used, or another task is running.
         """
-        entry = self.open(node)
-        self.presenter.segment(
-            entry.key, model, device, self.scope(entry, choice), mirrored=mirrored
-        )
+        scene_image = self.images.open(node)
+        scope = self.scope(scene_image, choice)
+        self.presenter.segment(scene_image.key, model, device, scope, mirrored=mirrored)
 
-    def scope(self, entry: SceneImage, choice: str) -> Scope:
+    def scope(self, scene_image: SceneImage, choice: str) -> Scope:
         """Return the scope of a choice in the panel."""
-        return Scope.of_choice(choice, views.slice_on_screen(entry.source), entry.source.n_frames)
+        nodes = scene_image.nodes
+        return Scope.of_choice(choice, slice_views.slice_on_screen(nodes), nodes.n_frames)
 
-    def show_map(self, entry: SceneImage, name: str) -> None:
-        """Show another uncertainty map that an image has.
+    def show_map(self, scene_image: SceneImage, name: str) -> None:
+        """Show another computed uncertainty map.
 
         Raises
         ------
         FlomoError
             If the image was changed since it was segmented.
         """
-        self._check_unchanged(entry)
-        self.presenter.show_map(entry.key, name)
+        _check_unchanged(scene_image)
+        self.presenter.show_map(scene_image.key, name)
 
-    def compute_map(self, entry: SceneImage | None, name: str, device: str, model: str = "") -> Run:
+    def compute_map(
+        self, scene_image: SceneImage | None, name: str, device: str, model: str = ""
+    ) -> Run:
         """Start to compute an uncertainty map; see `Presenter.compute_map`.
 
         Raises
         ------
         FlomoError
-            If there are no labels yet, the image was changed since, or something is under way.
+            If there are no labels, the image was changed since, or another task is running.
         """
-        if entry is not None:
-            self._check_unchanged(entry)
-        return self.presenter.compute_map(None if entry is None else entry.key, name, device, model)
+        if scene_image is not None:
+            _check_unchanged(scene_image)
+        key = None if scene_image is None else scene_image.key
+        return self.presenter.compute_map(key, name, device, model)
 
-    def take_strokes(self, entry: SceneImage) -> list[SliceIndex]:
+    def report_edits(self, scene_image: SceneImage) -> list[SliceIndex]:
         """Report what was painted in the Segment Editor; return the changed slices."""
-        return strokes.take(self.session, entry)
+        return segment_edits.report(self.session, scene_image)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Report what was painted on any image and whether it was saved; called by a timer."""
-        for entry in self._entries:
-            strokes.take(self.session, entry, everywhere=False)
-            strokes.report_saved(self.session, entry)
-
-    # The end
-
-    def clear(self) -> None:
-        """Forget all images, as when the scene closes; what runs is cancelled, nodes stay."""
-        for entry in tuple(self._entries):
-            self._forget(entry)
+        for scene_image in self.images.opened:
+            segment_edits.report(self.session, scene_image, all_frames=False)
+            segment_edits.report_saved(self.session, scene_image)
 
     def close(self) -> None:
-        """End the child process and write what was accepted."""
-        self._watch.end()
-        self.clear()
+        """Close all images, write what was accepted and end the child process."""
+        self.images.close()
         self.queue.closed = True
         self.session.close()
 
-    # Events
+    def _dispatch(self, action: Callable[[], None]) -> None:
+        self.adapter.dispatch(action)  # which is created after the session
 
     def _on_event(self, event: Event) -> None:
-        entry = self.entry_with(getattr(event, "key", None))
-        if entry is None:
+        scene_image = self.images.with_key(getattr(event, "key", None))
+        if scene_image is None:
             return
         if isinstance(event, LabelsChanged | ReviewChanged):
-            scene_sync.note(self.session, entry)
-        elif isinstance(event, LocksChanged) and entry.record is not None and not entry.restoring:
-            known = self.session.image(entry.key).segmentation
-            if known is not None and entry.record.segmentation is not None:
-                segment_nodes.set_completed(entry.record.segmentation, known.card, event.locked)
+            scene_sync.save_state(self.session, scene_image)
+        elif isinstance(event, LocksChanged) and not scene_image.restoring:
+            known, node = self.session.image(event.key).segmentation, scene_image.segmentation
+            if known is not None and node is not None:
+                segment_nodes.set_completed(node, known.card, event.locked)
 
-    def _on_removed(self, node: Any) -> None:
-        for entry in tuple(self._entries):
-            record = entry.record
-            if node in (entry.source.node, entry.source.sequence):
-                self._forget(entry, results_too=True)
-            elif record is not None and node in (record.segmentation, record.node):
-                self._forget(entry, results_too=node is record.segmentation)
 
-    def _on_loaded(self) -> None:
-        """Forget images whose results a loaded scene brought; they are restored when chosen."""
-        for entry in tuple(self._entries):
-            if entry.record is None and Record.of(entry.source.node) is not None:
-                self._forget(entry)
-
-    def _forget(self, entry: SceneImage, *, results_too: bool = False) -> None:
-        self.take_strokes(entry)
-        self._entries.remove(entry)
-        entry.unwatch()
-        strokes.report_saved(self.session, entry)
-        self.session.remove(entry.key)
-        if results_too and entry.record is not None:
-            entry.record.forget()
-
-    @staticmethod
-    def _check_unchanged(entry: SceneImage) -> None:
-        if entry.source.state != entry.state:
-            raise FlomoError("This image was changed after it was segmented; segment it again.")
+def _check_unchanged(scene_image: SceneImage) -> None:
+    if scene_image.nodes.fingerprint != scene_image.fingerprint:
+        raise FlomoError("This image was changed after it was segmented; segment it again.")

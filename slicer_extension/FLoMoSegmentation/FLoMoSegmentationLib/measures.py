@@ -1,4 +1,4 @@
-"""Millilitres, ejection fraction and mass as a table of the scene."""
+"""The table node with volumes, ejection fraction and mass."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import slicer
 import vtk
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.record import Record
+    from FLoMoSegmentationLib.result_nodes import ResultNodes
     from napari_flomo.measures import HeartMeasures
     from napari_flomo.models import ModelCard
     from napari_flomo.session import OpenImage
 
 COLUMNS = ("Structure", "Measure", "Value", "Unit", "Uncorrected, against a reader")
-"""The last one has 95 % limits of agreement from the model's card."""
+"""The last one has the 95 % limits of agreement in the model card."""
 
 
-class Row(NamedTuple):
-    """One line of the table."""
+class MeasureRow(NamedTuple):
+    """One row of the table."""
 
     structure: str
     measure: str
@@ -27,8 +27,8 @@ class Row(NamedTuple):
     agreement: str = ""
 
 
-def rows_of(image: OpenImage, heart: HeartMeasures | None, frame: int) -> list[Row]:
-    """Return the measures of the labels; unknown ones are left out.
+def rows_of(image: OpenImage, heart: HeartMeasures | None, frame: int) -> list[MeasureRow]:
+    """Return the known measures of the labels.
 
     Parameters
     ----------
@@ -37,32 +37,28 @@ def rows_of(image: OpenImage, heart: HeartMeasures | None, frame: int) -> list[R
     heart
         From `Session.measures`.
     frame
-        The frame on the screen, counted from 0; volumes of the structures are told for it.
+        The frame, counted from 0, for the volumes of the structures.
     """
     if image.segmentation is None or image.counts is None:
         return []
     which = f"volume, frame {frame + 1}" if image.volume.n_frames > 1 else "volume"
     rows = []
     for label in image.segmentation.card.labels[1:]:
-        ml = image.counts.ml(label.code, frame)
-        if ml is None:
-            rows.append(
-                Row(label.name, which, str(image.counts.voxels(label.code, frame)), "pixels")
-            )
-        else:
-            rows.append(Row(label.name, which, f"{ml:.1f}", "ml"))
+        ml, voxels = image.counts.ml(label.code, frame), image.counts.voxels(label.code, frame)
+        value = (str(voxels), "pixels") if ml is None else (f"{ml:.1f}", "ml")
+        rows.append(MeasureRow(label.name, which, *value))
     return rows if heart is None else rows + _heart_rows(heart, image.segmentation.card)
 
 
-def write_table(record: Record, name: str, rows: list[Row]) -> Any:
-    """Put the lines into the table of an image, made where there is none."""
-    node = record.table
+def write_table(results: ResultNodes, name: str, rows: list[MeasureRow]) -> Any:
+    """Write the rows into the table of an image, which is added if missing; return it."""
+    node = results.table
     if node is None:
         scene = slicer.mrmlScene
         node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(name))
         node.SetUseColumnTitleAsColumnHeader(True)
         node.SetLocked(True)
-        record.refer("table", node)
+        results.set_reference("table", node)
     table = node.GetTable()
     table.Initialize()
     for number, title in enumerate(COLUMNS):
@@ -76,7 +72,7 @@ def write_table(record: Record, name: str, rows: list[Row]) -> Any:
     return node
 
 
-def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
+def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[MeasureRow]:
     from napari_flomo.measures import agreement_limits
     from napari_flomo.session import messages
 
@@ -91,15 +87,17 @@ def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[Row]:
             ("EF", ventricle.ef_percent, "%"),
         )
         rows += [
-            Row(name, what, f"{value:.1f}", unit, str(agreement_limits(card, name, what) or ""))
+            MeasureRow(
+                name, what, f"{value:.1f}", unit, str(agreement_limits(card, name, what) or "")
+            )
             for what, value, unit in known
             if value is not None
         ]
     if heart.mass_g is not None:
-        rows.append(Row("left ventricular myocardium", "mass", f"{heart.mass_g:.1f}", "g"))
+        rows.append(MeasureRow("left ventricular myocardium", "mass", f"{heart.mass_g:.1f}", "g"))
     if heart.ed_frame is not None and heart.es_frame is not None:
-        rows.append(Row("heart", "end of diastole", str(heart.ed_frame + 1), "frame"))
-        rows.append(Row("heart", "end of systole", str(heart.es_frame + 1), "frame"))
+        rows.append(MeasureRow("heart", "end of diastole", str(heart.ed_frame + 1), "frame"))
+        rows.append(MeasureRow("heart", "end of systole", str(heart.es_frame + 1), "frame"))
     if not heart.complete:
-        rows.append(Row("heart", messages.PARTIAL_MEASURES, "", ""))
+        rows.append(MeasureRow("heart", messages.PARTIAL_MEASURES, "", ""))
     return rows

@@ -1,4 +1,4 @@
-"""What the user chose, kept in the module's parameter node and so in the scene."""
+"""The choices of the user in the module's parameter node, saved with the scene."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Parameters:
     Attributes
     ----------
     model
-        Name or folder; empty until one is chosen.
+        Name or folder; empty for the default.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     scope
         ``"slice"``, ``"stack"`` or ``"all"``, see `Scope.of_choice`.
     mirrored
-        Whether to average over mirrored views.
+        Whether to average over mirror images.
     show_uncertainty
-        Whether the uncertainty lies over the image.
+        Whether the uncertainty map is shown over the image.
     opacity
-        Of the uncertainty, 0 to 1.
+        Opacity of the uncertainty map, 0 to 1.
     threshold
-        Uncertainty below this is clear, 0 to 1.
+        Uncertainty below this is transparent, 0 to 1.
     """
 
     model: str = ""
@@ -44,7 +44,7 @@ class Parameters:
 
 
 def read(node: Any) -> Parameters:
-    """Read the choices of a parameter node; missing or invalid ones have their default."""
+    """Read the choices; missing or invalid ones get their default."""
     from napari_flomo.session import messages
 
     default = Parameters()
@@ -58,13 +58,13 @@ def read(node: Any) -> Parameters:
         scope=found["scope"] if found["scope"] in scopes else default.scope,
         mirrored=found["mirrored"] == "true",
         show_uncertainty=(found["show_uncertainty"] or node.GetParameter("show_doubt")) == "true",
-        opacity=_share(found["opacity"], default.opacity),
-        threshold=_share(found["threshold"], default.threshold),
+        opacity=_fraction(found["opacity"], default.opacity),
+        threshold=_fraction(found["threshold"], default.threshold),
     )
 
 
 def write(node: Any, parameters: Parameters) -> None:
-    """Write the choices into a parameter node, as one change."""
+    """Write the choices as one modification of the node."""
     changing = node.StartModify()
     try:
         for one in fields(parameters):
@@ -77,25 +77,25 @@ def write(node: Any, parameters: Parameters) -> None:
 
 
 def change(node: Any, **changes: Any) -> Parameters:
-    """Change some of the choices and return all of them."""
+    """Change some of the choices and return all."""
     parameters = replace(read(node), **changes)
     write(node, parameters)
     return parameters
 
 
 def image(node: Any) -> Any:
-    """Return the node of the chosen image: a volume or a sequence; None without."""
+    """Return the chosen volume or sequence node; None without one."""
     return node.GetNodeReference("image")
 
 
 def choose_image(node: Any, chosen: Any) -> None:
-    """Keep which image is chosen."""
+    """Set the chosen volume or sequence node."""
     wanted = None if chosen is None else chosen.GetID()
     if node.GetNodeReferenceID("image") != wanted:
         node.SetNodeReferenceID("image", wanted)
 
 
-def _share(text: str | None, default: float) -> float:
+def _fraction(text: str | None, default: float) -> float:
     try:
         value = float(text or "")
     except ValueError:

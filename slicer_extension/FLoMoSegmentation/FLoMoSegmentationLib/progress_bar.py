@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from napari_flomo.session import Progress
 
 
-def begin(bar: Any) -> None:
-    """Show that a run starts, before its length is known."""
+def start(bar: Any) -> None:
+    """Show that a run has started, before its length is known."""
     bar.setRange(0, 0)
     bar.setFormat("Starting…")
 

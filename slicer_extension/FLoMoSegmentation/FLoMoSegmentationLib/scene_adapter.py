@@ -1,4 +1,4 @@
-"""What a session shows, in the scene of Slicer."""
+"""The `ViewerAdapter` of Slicer: shows what a session decides in the scene."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import slicer
 
-from FLoMoSegmentationLib import maps, results, scene_sync, segment_nodes, strokes, versions, views
-from FLoMoSegmentationLib.record import Record
-from FLoMoSegmentationLib.scene_io import add_image, remove_image
+from FLoMoSegmentationLib import (
+    compat,
+    scene_io,
+    scene_sync,
+    segment_edits,
+    segment_nodes,
+    slice_views,
+    uncertainty,
+)
+from FLoMoSegmentationLib.result_nodes import ResultNodes
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.logic import Logic
+    from FLoMoSegmentationLib.image_registry import ImageRegistry
     from FLoMoSegmentationLib.scene_image import SceneImage
+    from FLoMoSegmentationLib.worker_process import CallQueue
     from napari_flomo.session import Message, SliceIndex
     from napari_flomo.volumes import Volume
 
 
 class Host(Protocol):
-    """What the logic asks of the module's panel."""
+    """The user interface around the adapter."""
 
     def editor(self) -> Any:
         """Return the Segment Editor widget, for its undo; None without one."""
@@ -30,7 +38,7 @@ class Host(Protocol):
         """Show a message."""
 
     def ask(self, question: Message) -> None:
-        """Put a question; call the action of its choice if the user agrees."""
+        """Ask a question; call the action of its choice if the user agrees."""
 
     def chosen_image(self) -> Any:
         """Return the node of the chosen image; None without one."""
@@ -42,15 +50,15 @@ class Host(Protocol):
         """Show the chosen image and its results."""
 
 
-class NoHost:
-    """Stands for the panel where there is none, as in scripts: labels may be overwritten."""
+class HeadlessHost:
+    """A `Host` without a user interface, for scripts: labels are overwritten without asking."""
 
     def editor(self) -> Any:
         """Return None."""
         return None
 
     def notify(self, message: Message) -> None:
-        """Ignore a message."""
+        """Do nothing."""
 
     def ask(self, question: Message) -> None:
         """Agree to overwrite labels, and to nothing else."""
@@ -62,10 +70,10 @@ class NoHost:
         return None
 
     def choose_image(self, node: Any) -> None:
-        """Ignore a choice."""
+        """Do nothing."""
 
     def refresh(self) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
 
 class SceneAdapter:
@@ -73,100 +81,104 @@ class SceneAdapter:
 
     Parameters
     ----------
-    logic
-        Knows the images of the scene.
+    images
+        The images that are open in the session.
+    queue
+        Calls functions in Slicer's main thread.
     host
-        The module's panel.
+        The module's widget.
     """
 
     undo_hint = "Undo in the Segment Editor"
 
-    def __init__(self, logic: Logic, host: Host) -> None:
-        self._logic = logic
+    def __init__(self, images: ImageRegistry, queue: CallQueue, host: Host) -> None:
+        self._images = images
+        self._session = images.session
+        self._queue = queue
         self._host = host
 
     def dispatch(self, action: Callable[[], None]) -> None:
-        """Have a function called by the timer of the module; called from any thread."""
+        """Call a function in Slicer's main thread; may be called from any thread."""
 
-        def read_and_act() -> None:
-            run = self._logic.session.running
+        def read_and_call() -> None:
+            run = self._session.running
             if run is not None and run.key is not None:
-                self.read_labels(run.key)  # before a result is merged with what was painted
+                self.read_labels(run.key)  # a result is merged with what was painted before
             action()
 
-        self._logic.queue.put(read_and_act)
+        self._queue.put(read_and_call)
 
     def notify(self, message: Message) -> None:
         """Show a message in the Segment section."""
         self._host.notify(message)
 
     def ask(self, question: Message) -> None:
-        """Put a question in a dialog."""
+        """Ask a question in a dialog."""
         self._host.ask(question)
 
     def chosen_image(self) -> str | None:
-        """Return the key of the image that is chosen in the panel; None without one."""
+        """Return the key of the chosen image; None without one."""
         node = self._host.chosen_image()
         try:
-            return None if node is None else self._logic.open(node).key
+            return None if node is None else self._images.open(node).key
         except FlomoError:
             return None
 
     def position(self, key: str) -> SliceIndex:
-        """Return the slice that the main view shows."""
-        return views.slice_on_screen(self._entry(key).source)
+        """Return the slice in the main view."""
+        return slice_views.slice_on_screen(self._image(key).nodes)
 
     def go_to(self, key: str, index: SliceIndex) -> None:
         """Show a slice in all views."""
-        views.jump(self._entry(key).source, index)
+        slice_views.jump(self._image(key).nodes, index)
 
     def add_image(self, volume: Volume, name: str) -> str:
         """Add an image to the scene, choose it and return its key."""
-        entry = self._logic.open(add_image(volume, name))
-        self._host.choose_image(entry.source.node)
-        return entry.key
+        scene_image = self._images.open(scene_io.add_image(volume, name))
+        self._host.choose_image(scene_image.nodes.volume)
+        return scene_image.key
 
     def remove_image(self, key: str) -> None:
         """Remove an image from the scene."""
-        remove_image(self._entry(key).source)
+        scene_io.remove_image(self._image(key).nodes)
 
     def read_labels(self, key: str) -> None:
         """Report what was painted and locked in the Segment Editor."""
-        entry = self._logic.entry_with(key)
-        if entry is not None:
-            strokes.take(self._logic.session, entry)
-            strokes.take_locks(self._logic.session, entry)
+        scene_image = self._images.with_key(key)
+        if scene_image is not None:
+            segment_edits.report(self._session, scene_image)
+            segment_edits.report_locks(self._session, scene_image)
 
     def show_labels(self, key: str) -> None:
         """Write labels, uncertainty and state of an image into the scene."""
-        entry, session = self._entry(key), self._logic.session
-        image = session.image(key)
+        scene_image, image = self._image(key), self._session.image(key)
         assert image.segmentation is not None
-        record = entry.record = entry.record or Record.make(entry.source.node)
-        if record.segmentation is not None:
-            versions.save_for_undo(slicer.mrmlScene, self._host.editor())
-        results.show_labels(entry.source, record, image)
-        segment_nodes.set_completed(record.segmentation, image.segmentation.card, image.locked)
-        results.keep_proposed(entry.source, record, image)
-        maps.let_go(record)  # of the labels before
+        nodes = scene_image.nodes
+        results = scene_image.results = scene_image.results or ResultNodes.add(nodes.volume)
+        if results.segmentation is not None:
+            compat.save_for_undo(slicer.mrmlScene, self._host.editor())
+        scene_sync.show_labels(nodes, results, image)
+        segment_nodes.set_completed(results.segmentation, image.segmentation.card, image.locked)
+        scene_sync.write_proposed(nodes, results, image)
+        uncertainty.remove_hidden_maps(results)  # they belong to the previous labels
         if image.segmentation.uncertainty:
-            maps.show(entry.source, record, image, self._logic.threshold)
-        elif record.uncertainty is not None:
-            slicer.mrmlScene.RemoveNode(record.uncertainty)
-        scene_sync.note(session, entry)
-        entry.watch()
-        entry.painted.clear()
+            uncertainty.show_map(nodes, results, image)
+        elif results.uncertainty is not None:
+            slicer.mrmlScene.RemoveNode(results.uncertainty)
+        scene_sync.save_state(self._session, scene_image)
+        scene_image.observe()
+        scene_image.painted_frames.clear()
         self._host.refresh()
 
     def show_map(self, key: str, name: str = "") -> None:
-        """Show an uncertainty map; by default the one that was shown before."""
-        entry = self._entry(key)
-        if entry.record is not None:
-            image = self._logic.session.image(key)
-            maps.show(entry.source, entry.record, image, self._logic.threshold, name)
+        """Show an uncertainty map; by default the one shown before."""
+        scene_image = self._image(key)
+        if scene_image.results is not None:
+            image = self._session.image(key)
+            uncertainty.show_map(scene_image.nodes, scene_image.results, image, name)
 
-    def _entry(self, key: str) -> SceneImage:
-        entry = self._logic.entry_with(key)
-        if entry is None:
+    def _image(self, key: str) -> SceneImage:
+        scene_image = self._images.with_key(key)
+        if scene_image is None:
             raise FlomoError(messages.NOT_OPEN)
-        return entry
+        return scene_image

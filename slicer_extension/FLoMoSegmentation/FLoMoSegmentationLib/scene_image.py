@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import slicer
-import vtk
 
-from FLoMoSegmentationLib.images import Source
-from FLoMoSegmentationLib.record import Record
+from FLoMoSegmentationLib.images import ImageNodes
+from FLoMoSegmentationLib.result_nodes import ResultNodes
 
-Watch = tuple[Any, int]
-
-_STROKES = (
+_EDIT_EVENTS = (
     "SourceRepresentationModified",
     "RepresentationModified",
     "SegmentModified",
     "SegmentAdded",
     "SegmentRemoved",
 )
-"""Events of a segmentation after which its voxels may be others; an undo has its own."""
+"""Events of `vtkSegmentation` that painting and its undo invoke."""
 
 
 @dataclass(eq=False)
@@ -31,90 +27,51 @@ class SceneImage:
     Attributes
     ----------
     key
-        Of the image in the session.
-    source
-        Its node, or nodes.
-    state
-        Tells whether the voxels are still those that the session has, see `Source.state`.
-    record
+        Key of the image in the session.
+    nodes
+        Its MRML nodes.
+    fingerprint
+        `ImageNodes.fingerprint` of the voxels in the session.
+    results
         Its results in the scene; None before the first run.
-    painted
-        Frames that were on the screen when something was done to the segments since they were last
-        read; they may have been painted on.
+    painted_frames
+        Frames that may have been painted on since they were last read.
     restoring
-        Whether its results are being read from the scene, and must not be written there.
+        Whether results are being read from the scene, and must not be written to it.
     """
 
     key: str
-    source: Source
-    state: tuple[Any, ...]
-    record: Record | None = None
-    painted: set[int] = field(default_factory=set)
+    nodes: ImageNodes
+    fingerprint: tuple[Any, ...]
+    results: ResultNodes | None = None
+    painted_frames: set[int] = field(default_factory=set)
     restoring: bool = False
-    watches: list[Watch] = field(default_factory=list)
-    watched: Any = None
+    _observed: Any = None
+    _tags: list[int] = field(default_factory=list)
 
-    def watch(self) -> None:
+    @property
+    def segmentation(self) -> Any:
+        """The segmentation node; None if there is none."""
+        return None if self.results is None else self.results.segmentation
+
+    def observe(self) -> None:
         """Observe changes of the segmentation node."""
-        node = None if self.record is None else self.record.segmentation
-        if node is self.watched:
+        node = self.segmentation
+        if node is self._observed:
             return
-        self.unwatch()
-        self.watched = node
-        if node is None:
-            return
+        self.remove_observers()
+        self._observed = node
+        if node is not None:
+            self._tags = [
+                node.AddObserver(
+                    getattr(slicer.vtkSegmentation, event),
+                    lambda *_: self.painted_frames.add(self.nodes.frame),
+                )
+                for event in _EDIT_EVENTS
+            ]
 
-        def changed(_node: Any, _event: str) -> None:
-            self.painted.add(self.source.frame)
-
-        for event in _STROKES:
-            number = getattr(slicer.vtkSegmentation, event)
-            self.watches.append((node, node.AddObserver(number, changed)))
-
-    def unwatch(self) -> None:
-        """Stop observing."""
-        for node, tag in self.watches:
-            node.RemoveObserver(tag)
-        self.watches.clear()
-        self.watched = None
-
-
-class SceneWatch:
-    """Calls functions when a node is removed and when the scene is closed or loaded.
-
-    Parameters
-    ----------
-    scene
-        The MRML scene.
-    removed
-        Called with a node that is about to go.
-    closing, loaded
-        Called before a scene is closed, and after one was loaded.
-    """
-
-    def __init__(
-        self,
-        scene: Any,
-        removed: Callable[[Any], None],
-        closing: Callable[[], None],
-        loaded: Callable[[], None],
-    ) -> None:
-        self._scene = scene
-
-        @vtk.calldata_type(vtk.VTK_OBJECT)
-        def on_removed(_scene: Any, _event: str, node: Any) -> None:
-            if not scene.IsClosing():
-                removed(node)
-
-        kind = slicer.vtkMRMLScene
-        self._tags = [
-            scene.AddObserver(kind.NodeAboutToBeRemovedEvent, on_removed),
-            scene.AddObserver(kind.StartCloseEvent, lambda *_: closing()),
-            scene.AddObserver(kind.EndImportEvent, lambda *_: loaded()),
-        ]
-
-    def end(self) -> None:
+    def remove_observers(self) -> None:
         """Stop observing."""
         for tag in self._tags:
-            self._scene.RemoveObserver(tag)
-        self._tags.clear()
+            self._observed.RemoveObserver(tag)
+        self._tags, self._observed = [], None

@@ -1,4 +1,4 @@
-"""A volume as a new image of the scene: a node, or a sequence that is played for a cine."""
+"""Add a volume to the scene: a volume node, or a sequence with a browser for a cine."""
 
 from __future__ import annotations
 
@@ -6,54 +6,54 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from FLoMoSegmentationLib.axes import keep_order
-from FLoMoSegmentationLib.images import matrix_of, source_of
+from FLoMoSegmentationLib.images import image_nodes, matrix_of
+from FLoMoSegmentationLib.slice_axis import keep_node_order
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from FLoMoSegmentationLib.images import Source
+    from FLoMoSegmentationLib.images import ImageNodes
     from napari_flomo.volumes import Volume
 
 
 def add_image(volume: Volume, name: str) -> Any:
-    """Put a volume into the scene, on its very grid.
+    """Add a volume to the scene on its own grid.
 
     Parameters
     ----------
     volume
         ``([frames,] slices, rows, columns[, channels])``.
     name
-        What the user reads.
+        Name of the node; made unique.
 
     Returns
     -------
     vtkMRMLScalarVolumeNode or vtkMRMLVectorVolumeNode
-        Of a cine, the frame on the screen.
+        For a cine, the proxy node of the current frame.
     """
     scene = slicer.mrmlScene
     name = scene.GenerateUniqueName(name)
     colour = "channels" in volume.axes
     kind = "vtkMRMLVectorVolumeNode" if colour else "vtkMRMLScalarVolumeNode"
     if "frames" in volume.axes:
-        node = _play(volume, kind, name)
+        node = _add_cine(volume, kind, name)
     else:
         node = scene.AddNewNodeByClass(kind, name)
-        _fill(node, volume.data, volume)
+        _write(node, volume.data, volume)
     node.CreateDefaultDisplayNodes()
-    keep_order(source_of(node))
+    keep_node_order(image_nodes(node))
     return node
 
 
-def remove_image(source: Source) -> None:
-    """Take an image out of the scene again, with all its frames."""
-    for node in (source.browser, source.sequence, source.node):
+def remove_image(nodes: ImageNodes) -> None:
+    """Remove an image from the scene, with all its frames."""
+    for node in (nodes.browser, nodes.sequence, nodes.volume):
         if node is not None and slicer.mrmlScene.IsNodePresent(node):
             slicer.mrmlScene.RemoveNode(node)
 
 
-def _play(volume: Volume, kind: str, name: str) -> Any:
+def _add_cine(volume: Volume, kind: str, name: str) -> Any:
     scene = slicer.mrmlScene
     sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{name} sequence")
     sequence.SetIndexName("frame")
@@ -63,8 +63,8 @@ def _play(volume: Volume, kind: str, name: str) -> Any:
     frame.UnRegister(None)
     frame.SetName(name)
     for number, data in enumerate(volume.data):
-        _fill(frame, data, volume)
-        sequence.SetDataNodeAtValue(frame, str(number))  # keeps a copy
+        _write(frame, data, volume)
+        sequence.SetDataNodeAtValue(frame, str(number))  # stores a copy
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{name} browser")
     browser.AddSynchronizedSequenceNode(sequence)
     browser.SetOverwriteProxyName(sequence, False)
@@ -75,6 +75,6 @@ def _play(volume: Volume, kind: str, name: str) -> Any:
     return node
 
 
-def _fill(node: Any, data: NDArray[np.generic], volume: Volume) -> None:
+def _write(node: Any, data: NDArray[np.generic], volume: Volume) -> None:
     node.SetIJKToRASMatrix(matrix_of(volume.geometry.affine_ras()))
     slicer.util.updateVolumeFromArray(node, data)

@@ -1,4 +1,4 @@
-"""Labels as segments and back: one shared label map, whose values are the codes of the card."""
+"""Labels as segments and back: all segments share a label map with the codes of the model card."""
 
 from __future__ import annotations
 
@@ -11,27 +11,43 @@ import vtk
 from numpy.typing import NDArray
 from vtk.util.numpy_support import vtk_to_numpy
 
-from FLoMoSegmentationLib import versions
+from FLoMoSegmentationLib import compat
 from FLoMoSegmentationLib.images import ijk_to_ras, matrix_of
-from FLoMoSegmentationLib.terminology import entry_of
 
 if TYPE_CHECKING:
     from napari_flomo.models import Label, ModelCard
 
 BINARY = "Binary labelmap"
-_PREFIX = "flomo_"
+CATEGORY_CONTEXT = "Segmentation category and type - DICOM master list"
+ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
 
 
 def segment_id(code: int) -> str:
-    """Return the ID of the segment of a label; the name may be changed, the ID stays."""
-    return f"{_PREFIX}{code}"
+    """Return the segment ID of a label; unlike the name, users do not change it."""
+    return f"flomo_{code}"
+
+
+def terminology_entry(label: Label) -> str:
+    """Return the coded terms of a label as serialized by Slicer."""
+    category, kind = label.terms
+    return str(
+        slicer.vtkSlicerTerminologiesModuleLogic.SerializeTerminologyEntry(
+            CATEGORY_CONTEXT,
+            category.code, "SCT", category.meaning,
+            kind.code, "SCT", kind.meaning,
+            "", "", "",
+            ANATOMIC_CONTEXT,
+            "", "", "",
+            "", "", "",
+        )
+    )  # fmt: skip
 
 
 def write_segments(node: Any, labels: NDArray[np.integer], card: ModelCard, reference: Any) -> None:
-    """Put labels into a segmentation node: a segment for each structure of the card.
+    """Write labels into a segmentation node: a segment for each structure of the card.
 
-    Segments that the user added stay. Names, colours and visibility that the user changed stay,
-    too: only the voxels of a segment that is there already are replaced.
+    Only the voxels of existing segments are replaced: segments that the user added, and changed
+    names, colours and visibility stay.
 
     Parameters
     ----------
@@ -42,23 +58,23 @@ def write_segments(node: Any, labels: NDArray[np.integer], card: ModelCard, refe
     card
         Names, colours and coded terms.
     reference
-        The volume node on whose grid they lie.
+        The volume node with the grid of the labels.
     """
     node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
     segmentation = node.GetSegmentation()
     segmentation.SetSourceRepresentationName(BINARY)
     surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
     shown_in_3d = segmentation.ContainsRepresentation(surface)
-    if shown_in_3d:  # it was made of the old voxels, and is created again when it is shown
+    if shown_in_3d:  # made from the old voxels; created again below
         segmentation.RemoveRepresentation(surface)
-    image = _image(labels, ijk_to_ras(reference))
+    image = _label_map(labels, ijk_to_ras(reference))
     changing = node.StartModify()
     try:
         for label in card.labels[1:]:
             name = segment_id(label.code)
             segment = segmentation.GetSegment(name)
             if segment is None:
-                segmentation.AddSegment(_segment(label, image), name)
+                segmentation.AddSegment(_make_segment(label, image), name)
             else:
                 segment.RemoveRepresentation(BINARY)
                 segment.SetLabelValue(label.code)
@@ -72,8 +88,8 @@ def write_segments(node: Any, labels: NDArray[np.integer], card: ModelCard, refe
 def read_segments(node: Any, card: ModelCard, reference: Any) -> NDArray[np.uint8]:
     """Return the labels of a segmentation node on the grid of a volume.
 
-    Where segments overlap the later one of the card wins. Segments that are none of the card's
-    structures are left out; `unknown_segments` names them.
+    Where segments overlap, the later label of the card wins. Segments that are not structures of
+    the card are ignored; see `unknown_segments`.
 
     Returns
     -------
@@ -102,7 +118,7 @@ def read_segments(node: Any, card: ModelCard, reference: Any) -> NDArray[np.uint
 
 
 def unknown_segments(node: Any, card: ModelCard) -> list[str]:
-    """Return the names of segments that are none of the card's structures."""
+    """Return the names of segments that are not structures of the card."""
     known = {segment_id(label.code) for label in card.labels}
     segmentation = node.GetSegmentation()
     return [
@@ -125,7 +141,7 @@ def completed(node: Any, card: ModelCard) -> frozenset[int]:
 
 
 def set_completed(node: Any, card: ModelCard, codes: Collection[int]) -> None:
-    """Give the segments of some labels the status *Completed*; others that had it lose it."""
+    """Give the segments of these labels, and no others, the status *Completed*."""
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     for code in completed(node, card) ^ set(codes):
         segment = node.GetSegmentation().GetSegment(segment_id(code))
@@ -133,20 +149,20 @@ def set_completed(node: Any, card: ModelCard, codes: Collection[int]) -> None:
             logic.SetSegmentStatus(segment, logic.Completed if code in codes else logic.InProgress)
 
 
-def _segment(label: Label, image: Any) -> Any:
+def _make_segment(label: Label, image: Any) -> Any:
     segment = slicer.vtkSegment()
     segment.SetName(label.name)
     segment.SetNameAutoGenerated(False)
     segment.SetColor(*(int(label.colour[at : at + 2], 16) / 255 for at in (1, 3, 5)))
     segment.SetColorAutoGenerated(False)
     segment.SetLabelValue(label.code)
-    versions.set_terminology(segment, entry_of(label))
+    compat.set_terminology(segment, terminology_entry(label))
     segment.AddRepresentation(BINARY, image)
     return segment
 
 
-def _image(labels: NDArray[np.integer], grid: NDArray[np.float64]) -> Any:
-    """Return labels as the label map that all segments share."""
+def _label_map(labels: NDArray[np.integer], grid: NDArray[np.float64]) -> Any:
+    """Return the label map that all segments share."""
     image = slicer.vtkOrientedImageData()
     slices, rows, columns = labels.shape
     image.SetDimensions(columns, rows, slices)

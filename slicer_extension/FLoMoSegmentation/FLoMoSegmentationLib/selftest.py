@@ -1,7 +1,7 @@
-"""Steps of the module's own test in a real Slicer, for what no other test can prove.
+"""The module's self test in the Slicer application.
 
-They need the program: PythonQt and CTK widgets, PythonSlicer, the Segment Editor, an event loop.
-Each begins with an empty scene and raises `AssertionError` when something is wrong.
+The steps need PythonQt and CTK widgets, PythonSlicer, the Segment Editor and the event loop. Each
+starts with an empty scene.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import slicer
 from FLoMoSegmentationLib import installer, parameters
 
 TIMEOUT_SECONDS = 180.0
-"""Seconds for a run on a slow CPU, the start of the child process included."""
+"""Enough for a run on a slow CPU, including the start of the child process."""
 
 
-def all_widgets_are_there() -> None:
-    """Load the .ui files with the real qMRML and ctk widgets; the scene reaches them."""
+def load_all_widgets() -> None:
+    """Load the .ui files with qMRML and CTK widgets, which must get the scene."""
     panel = _panel()
     assert panel.install.ui.installBox is not None
     if installer.missing():
@@ -29,24 +29,24 @@ def all_widgets_are_there() -> None:
     assert panel.review.ui.editor.mrmlScene() is slicer.mrmlScene
 
 
-def a_heart_is_segmented_while_the_windows_live() -> None:
-    """Segment on a synthetic heart by click; the timer ticks and the labels arrive."""
+def segment_with_a_responsive_window() -> None:
+    """Segment a synthetic heart; the event loop runs and the labels appear."""
     if installer.missing():
         return
-    panel = _started()
+    panel = _start_run()
     assert panel.logic.session.running is not None
     ticks = _wait(lambda: panel.logic.session.running is None)
-    assert ticks, "the run ended before the event loop could turn"
-    assert panel.entry is not None
-    assert panel.entry.record.segmentation is not None
-    assert panel.review.ui.editor.segmentationNode() is panel.entry.record.segmentation
+    assert ticks, "the run ended before the event loop ran"
+    assert panel.current is not None
+    assert panel.current.results.segmentation is not None
+    assert panel.review.ui.editor.segmentationNode() is panel.current.results.segmentation
 
 
-def cancel_works() -> None:
-    """Cancel a run: it ends within seconds and leaves the scene as it was."""
+def cancel_a_run() -> None:
+    """Cancel a run: it ends within seconds and leaves the scene unchanged."""
     if installer.missing():
         return
-    panel = _started(slices=60)
+    panel = _start_run(slices=60)
     panel.segment.ui.cancelButton.click()
     began = time.monotonic()
     _wait(lambda: panel.logic.session.running is None)
@@ -54,11 +54,11 @@ def cancel_works() -> None:
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
 
 
-def a_map_of_uncertainty_is_computed_by_click() -> None:
-    """Choose a map that is not there yet, compute it, and find it in the slice views."""
+def compute_an_uncertainty_map() -> None:
+    """Compute an uncertainty map and show it in the slice views."""
     if installer.missing():
         return
-    panel = _started()
+    panel = _start_run()
     _wait(lambda: panel.logic.session.running is None)
     ui = panel.review.ui
     ui.mapBox.setCurrentIndex(ui.mapBox.findData("network_cosine"))
@@ -66,37 +66,37 @@ def a_map_of_uncertainty_is_computed_by_click() -> None:
     ui.computeButton.click()
     assert panel.logic.session.running is not None
     _wait(lambda: panel.logic.session.running is None)
-    assert panel.entry.record.map == "network_cosine"
+    assert panel.current.results.shown_map == "network_cosine"
     assert ui.showUncertainty.checked
 
 
-def a_stroke_of_the_editor_is_taken_up_and_undone() -> None:
-    """Paint on our segments with the Segment Editor, find it on the disk, and undo it."""
+def edit_and_undo() -> None:
+    """Edit a segment with the Segment Editor, find the edit in the journal, and undo it."""
     if installer.missing():
         return
-    panel = _started()
+    panel = _start_run()
     _wait(lambda: panel.logic.session.running is None)
-    entry, editor = panel.entry, panel.review.ui.editor
-    segment = entry.record.segmentation.GetSegmentation().GetNthSegmentID(0)
+    scene_image, editor = panel.current, panel.review.ui.editor
+    segment = scene_image.results.segmentation.GetSegmentation().GetNthSegmentID(0)
     editor.setCurrentSegmentID(segment)
     editor.setActiveEffectByName("Logical operators")
     effect = editor.activeEffect()
     effect.setParameter("Operation", "FILL")
     effect.self().onApply()
-    image = panel.logic.session.image(entry.key)
-    _wait(lambda: image.autosave is not None)  # the timer takes it up
-    assert image.autosave.flush(), "it is not on the disk"
+    image = panel.logic.session.image(scene_image.key)
+    _wait(lambda: image.autosave is not None)  # reported by the timer
+    assert image.autosave.flush(), "not written to disk"
     editor.undo()
-    assert panel.logic.take_strokes(entry)
-    panel.logic.session.labels_saved(entry.key)  # so that nothing is offered for restoring
+    assert panel.logic.report_edits(scene_image)
+    panel.logic.session.labels_saved(scene_image.key)  # nothing to restore later
 
 
 STEPS: tuple[Callable[[], None], ...] = (
-    all_widgets_are_there,
-    a_heart_is_segmented_while_the_windows_live,
-    cancel_works,
-    a_map_of_uncertainty_is_computed_by_click,
-    a_stroke_of_the_editor_is_taken_up_and_undone,
+    load_all_widgets,
+    segment_with_a_responsive_window,
+    cancel_a_run,
+    compute_an_uncertainty_map,
+    edit_and_undo,
 )
 
 
@@ -108,15 +108,15 @@ def _panel() -> Any:
     return panel
 
 
-def _started(slices: int = 4) -> Any:
-    """Click Segment on a heart, and return the panel."""
+def _start_run(slices: int = 4) -> Any:
+    """Click Segment for a synthetic heart, and return the panel."""
     panel = _panel()
-    panel.segment.ui.imageSelector.setCurrentNode(_heart(slices))
+    panel.segment.ui.imageSelector.setCurrentNode(_add_heart(slices))
     panel.segment.ui.segmentButton.click()
     return panel
 
 
-def _heart(slices: int, size: int = 96) -> Any:
+def _add_heart(slices: int, size: int = 96) -> Any:
     row, column = np.mgrid[:size, :size]
     radius = np.hypot(row - size / 2, column - size / 2)
     image = np.full((slices, size, size), 60, np.int16)
@@ -127,10 +127,10 @@ def _heart(slices: int, size: int = 96) -> Any:
 
 
 def _wait(done: Callable[[], bool]) -> int:
-    """Let the program live until something is done; return how often its events were handled."""
+    """Process events until a condition holds; return how often they were processed."""
     end, ticks = time.monotonic() + TIMEOUT_SECONDS, 0
     while not done():
-        assert time.monotonic() < end, "it takes too long"
+        assert time.monotonic() < end, "timed out"
         slicer.app.processEvents()
         time.sleep(0.02)
         ticks += 1

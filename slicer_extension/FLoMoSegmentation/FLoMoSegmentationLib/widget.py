@@ -1,4 +1,4 @@
-"""The module's panel as a whole: sections, timer, scene; everything else is done elsewhere."""
+"""The module's widget: assembles the panels and runs the timer."""
 
 from __future__ import annotations
 
@@ -14,201 +14,191 @@ from FLoMoSegmentationLib.panels.install import InstallPanel
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.logic import Logic
+    from FLoMoSegmentationLib.panels.learn import LearnPanel
     from FLoMoSegmentationLib.panels.restore import RestorePanel
     from FLoMoSegmentationLib.panels.review import ReviewPanel
     from FLoMoSegmentationLib.panels.segment import SegmentPanel
     from FLoMoSegmentationLib.scene_image import SceneImage
-    from napari_flomo.session import Message, Worker
+    from napari_flomo.session import Message
 
-IDLE_MS = 400
-"""How often the timer ticks while nothing runs."""
+IDLE_INTERVAL_MS = 400
+"""Interval of the timer while nothing runs."""
 
-LOOK_SECONDS = 0.3
-"""Strokes are taken up no more often, for the disk, the measures and the review. Less than a tick,
-which may come a little early, so that no stroke waits for two of them."""
+EDIT_INTERVAL_SECONDS = 0.3
+"""Shortest time between two reports of edits. Less than the idle interval, which varies a little,
+so that no edit waits for two ticks."""
 
 
 class Widget:
-    """What the user sees of the module.
+    """The module's widget, `Host` of the scene adapter and `PanelHost` of the panels.
 
     Parameters
     ----------
     layout
-        Of the module's panel.
-    load
-        Loads a file of ``Resources/UI`` and returns its widget.
+        Layout of the module's panel.
+    load_ui
+        Loads a file in ``Resources`` and returns its widget.
     parameter_node
-        Returns the module's parameter node; called each time, because scenes are closed.
-    make_worker
-        Makes what does the long work; by default a child of PythonSlicer.
+        Returns the module's parameter node, which is replaced when the scene is closed.
+
+    Attributes
+    ----------
+    logic, restore, segment, review, learn
+        Logic and panels; only available once all packages are installed.
+    current
+        The chosen image if it is open; else None.
     """
+
+    logic: Logic
+    restore: RestorePanel
+    segment: SegmentPanel
+    review: ReviewPanel
+    learn: LearnPanel
 
     def __init__(
         self,
         layout: Any,
-        load: Callable[[str], Any],
+        load_ui: Callable[[str], Any],
         parameter_node: Callable[[], Any],
-        make_worker: Callable[[], Worker] | None = None,
     ) -> None:
         self.layout = layout
         self.parameter_node = parameter_node
-        self._load = load
-        self._make_worker = make_worker
-        self._logic: Logic | None = None
-        self._segment: SegmentPanel | None = None
-        self._review: ReviewPanel | None = None
-        self._restore: RestorePanel | None = None
-        self._learn: Any = None
-        self._tags: list[int] = []
-        self._next_look = 0.0
-        self.entry: SceneImage | None = None
+        self.current: SceneImage | None = None
         self.timer = qt.QTimer()
         self.timer.connect("timeout()", self.tick)
-        self.install = InstallPanel(self._page("Install"), self.start)
+        self._load_ui = load_ui
+        self._started = False
+        self._tags: list[int] = []
+        self._next_poll = 0.0
+        self.install = InstallPanel(self._add_page("Install"), self.start)
         if not installer.missing():
             self.start()
 
-    @property
-    def logic(self) -> Logic:
-        """The logic; there only when everything is installed."""
-        assert self._logic is not None
-        return self._logic
-
-    @property
-    def restore(self) -> RestorePanel:
-        """The offer of what was not saved."""
-        assert self._restore is not None
-        return self._restore
-
-    @property
-    def segment(self) -> SegmentPanel:
-        """The Segment section."""
-        assert self._segment is not None
-        return self._segment
-
-    @property
-    def review(self) -> ReviewPanel:
-        """The Review, Correct and Measures sections."""
-        assert self._review is not None
-        return self._review
-
     def start(self) -> None:
-        """Build the sections that need ``napari_flomo``, once it is installed."""
+        """Add the panels that need ``napari_flomo``, once it is installed."""
+        from FLoMoSegmentationLib import worker_process
         from FLoMoSegmentationLib.logic import Logic
         from FLoMoSegmentationLib.panels.learn import LearnPanel
         from FLoMoSegmentationLib.panels.restore import RestorePanel
         from FLoMoSegmentationLib.panels.review import ReviewPanel
         from FLoMoSegmentationLib.panels.segment import SegmentPanel
-        from FLoMoSegmentationLib.runner import CallQueue, make_worker
         from napari_flomo.session import messages
 
-        if self._logic is not None:
+        if self._started:
             return
-        worker = (self._make_worker or make_worker)()
-        self._logic = Logic(worker, CallQueue(), host=self)
-        self._restore = RestorePanel(self._page("Restore"), self)
-        self._segment = SegmentPanel(self._page("Segment"), self)
-        self._review = ReviewPanel(self._page("Review"), self)
-        self._learn = LearnPanel(self._page("Learn"), self)
-        label = qt.QLabel(messages.DISCLAIMER)
-        self.layout.addWidget(label)
+        queue = worker_process.CallQueue()
+        self.logic = Logic(worker_process.make_worker(), queue, host=self)
+        self.restore = RestorePanel(self._add_page("Restore"), self)
+        self.segment = SegmentPanel(self._add_page("Segment"), self)
+        self.review = ReviewPanel(self._add_page("Review"), self)
+        self.learn = LearnPanel(self._add_page("Learn"), self, self.segment, self.install)
+        self._started = True
+        self.layout.addWidget(qt.QLabel(messages.DISCLAIMER))
         if hasattr(self.layout, "addStretch"):
             self.layout.addStretch(1)
         scene = slicer.mrmlScene
         for event in (scene.EndImportEvent, scene.EndCloseEvent):
             self._tags.append(scene.AddObserver(event, lambda *_: self.refresh()))
         self.refresh()
-        self.timer.start(IDLE_MS)
+        self.timer.start(IDLE_INTERVAL_MS)
 
     def refresh(self) -> None:
-        """Show what the parameter node says, as after a scene was loaded or closed."""
-        if self._logic is None:
-            return
-        self.logic.threshold = parameters.read(self.parameter_node()).threshold
-        self.restore.refresh()
-        self.segment.refresh()
-        self.show_current()
+        """Show the choices of the parameter node, after a scene was loaded or closed."""
+        if self._started:
+            self.restore.refresh()
+            self.segment.refresh()
+            self.show_current()
 
     def show_current(self) -> None:
         """Show the chosen image with its results in the slice views."""
-        from FLoMoSegmentationLib import views
+        from FLoMoSegmentationLib import slice_views
         from napari_flomo.errors import FlomoError
 
-        node = parameters.image(self.parameter_node())
-        self.entry = None
+        self.current = None
         try:
-            self.entry = self.logic.known(node)
+            self.current = self.logic.images.open_segmented(self.chosen_image())
         except FlomoError as error:
-            self.segment.say(str(error), "warning")
-        if self.entry is not None:
-            views.show_image(self.entry.source)
+            self.say(str(error), "warning")
+        if self.current is not None:
+            slice_views.show_image(self.current.nodes)
             self.segment.offer_earlier()
         self.review.refresh()
 
     def tick(self) -> None:
-        """Take in what other threads report; take up strokes now and then."""
-        if self._logic is None:
+        """Handle reports of the child process, and report edits; called by the timer."""
+        if not self._started:
             return
         self.logic.queue.drain()
-        if self.entry is not None and self.entry not in self.logic.entries:
-            self.show_current()  # its image, or its labels, were deleted
+        if self.current is not None and self.current not in self.logic.images.opened:
+            self.show_current()  # the image or its labels were deleted
             self.restore.refresh()
-        if time.monotonic() >= self._next_look:
-            self.logic.look()
-            self._next_look = time.monotonic() + LOOK_SECONDS
-        if self.logic.session.running is None and not self._learn.running:
-            self.timer.start(IDLE_MS)
-
-    def hurry(self) -> None:
-        """Look for reports often, while something runs."""
-        from FLoMoSegmentationLib.runner import DRAIN_INTERVAL_MS
-
-        self.timer.start(DRAIN_INTERVAL_MS)
+        if time.monotonic() >= self._next_poll:
+            self.logic.poll()
+            self._next_poll = time.monotonic() + EDIT_INTERVAL_SECONDS
+        if self.logic.session.running is None and not self.learn.learning.running:
+            self.timer.start(IDLE_INTERVAL_MS)
 
     def enter(self) -> None:
-        """Turn the shortcuts on: the module was opened."""
-        if self._review is not None:
+        """Install the shortcuts; called when the module is opened."""
+        if self._started:
             self.refresh()
             self.review.ui.editor.installKeyboardShortcuts()
 
     def leave(self) -> None:
-        """Put the brush down: another module was opened."""
-        if self._review is not None:
+        """Deactivate the effect and the shortcuts; called when another module is opened."""
+        if self._started:
             self.review.ui.editor.setActiveEffect(None)
             self.review.ui.editor.uninstallKeyboardShortcuts()
 
     def close(self) -> None:
-        """End the child process, write what was accepted, listen no more."""
+        """Write what was accepted, end the child process and remove the observers."""
         self.timer.stop()
         for tag in self._tags:
             slicer.mrmlScene.RemoveObserver(tag)
         self._tags.clear()
-        if self._logic is not None:
-            self._learn.close()
-            self._logic.close()
-            self._logic = None
+        if self._started:
+            self._started = False
+            self.learn.close()
+            self.logic.close()
 
-    def _page(self, name: str) -> Any:
-        """Load a section, add it to the panel and return its widgets by name."""
-        page = self._load(f"UI/{name}.ui")
+    def _add_page(self, name: str) -> Any:
+        """Load a .ui file, add it to the panel and return its widgets by name."""
+        page = self._load_ui(f"UI/{name}.ui")
         self.layout.addWidget(page)
         page.setMRMLScene(slicer.mrmlScene)
         return slicer.util.childWidgetVariables(page)
 
-    # What the logic asks of the panel
+    # PanelHost
+
+    @property
+    def chosen_model(self) -> str:
+        """Name or folder of the chosen model."""
+        return self.segment.model
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Show one sentence in the Segment section."""
+        self.segment.say(text, level)
+
+    def poll_often(self) -> None:
+        """Handle reports of the child process more often while something runs."""
+        from FLoMoSegmentationLib.worker_process import DRAIN_INTERVAL_MS
+
+        self.timer.start(DRAIN_INTERVAL_MS)
+
+    # Host
 
     def editor(self) -> Any:
         """Return the Segment Editor widget; None while it is not built."""
-        return None if self._review is None else self._review.ui.editor
+        return self.review.ui.editor if self._started else None
 
     def notify(self, message: Message) -> None:
         """Show a message in the Segment section."""
         self.segment.show_message(message)
 
     def ask(self, question: Message) -> None:
-        """Put a question in a dialog; do what its choice says if the user agrees."""
+        """Ask a question in a dialog; call the action of its choice if the user agrees."""
         if question.level == "error":
-            self.segment.say(question.text, question.level)
+            self.say(question.text, question.level)
         (choice,) = question.choices
         if slicer.util.confirmOkCancelDisplay(f"{question.text}\n{choice.title}?"):
             choice.action()

@@ -1,1 +1,1 @@
-"""The panels of the Slicer module."""
+"""The sections of the module's widget."""

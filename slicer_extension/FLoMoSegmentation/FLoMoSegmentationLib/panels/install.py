@@ -1,4 +1,4 @@
-"""The Install section: what is missing, how large it is, one button."""
+"""The Install section: missing packages, the size of the download, Install."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ LOG_NAME = "FLoMo-install.log"
 
 
 class InstallPanel:
-    """Shown as long as something is missing.
+    """Installs missing packages; hidden if nothing is missing.
 
     Parameters
     ----------
     ui
         Widgets of ``Install.ui`` by name.
     done
-        Called when everything is there.
+        Called when all packages are installed.
     install, missing
-        As in `installer`; for tests.
+        As in `installer`.
     """
 
     def __init__(
@@ -43,33 +43,33 @@ class InstallPanel:
 
     @property
     def folder(self) -> Path | None:
-        """The folder of wheels; None to use the internet."""
+        """The folder of wheels; None for the package index."""
         text = str(self.ui.wheelFolder.currentPath)
         return Path(text) if text.strip(" .") else None
 
     def refresh(self, _path: str = "") -> None:
         """Show what is missing; hide the section if nothing is."""
-        wanted = self._missing()
-        self.ui.installBox.setVisible(bool(wanted))
+        missing = self._missing()
+        self.ui.installBox.setVisible(bool(missing))
         self.ui.installLog.setVisible(False)
         old = installer.too_old()
         self.ui.installButton.setEnabled(not old)
-        self.ui.installLine.setText(old or installer.explain(wanted, self.folder))
+        self.ui.installLine.setText(old or installer.describe_download(missing, self.folder))
 
     def on_install(self, _checked: bool = False) -> None:
-        """Install what is missing; whatever goes wrong is said, and Slicer goes on."""
+        """Install what is missing; show an error and the log if that fails."""
         log = installer.LogFile(Path(str(slicer.app.temporaryPath)) / LOG_NAME)
         self.ui.installButton.setEnabled(False)
-        sentence = ""
+        problem = ""
         try:
             self._install(self.folder, log=log)
-        except installer.InstallFailed as error:
-            sentence = str(error)
+        except installer.InstallError as error:
+            problem = str(error)
         finally:
             self.ui.installButton.setEnabled(True)
         self.refresh()
-        if sentence:
-            self.ui.installLine.setText(sentence)
+        if problem:
+            self.ui.installLine.setText(problem)
             self.ui.installButton.setText("Try again")
             self.ui.installLog.setVisible(True)
             self.ui.installLog.setPlainText("\n".join(log.lines))

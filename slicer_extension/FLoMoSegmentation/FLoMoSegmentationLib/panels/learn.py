@@ -1,45 +1,50 @@
-"""The Learn section: available corrections, training, report of the gate, decision."""
+"""The Learn section: accepted slices, training, gate report, and the decision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from FLoMoSegmentationLib import installer, parameters, progress_bar, versions
-from FLoMoSegmentationLib.runner import make_worker
-from napari_flomo.errors import FlomoError
+from FLoMoSegmentationLib import compat, installer, parameters, progress_bar
+from FLoMoSegmentationLib.panels.base import Panel
+from FLoMoSegmentationLib.worker_process import make_worker
 from napari_flomo.session import CorrectionKept, Event, messages
 from napari_flomo.session.learning import FinetuneConfig, Learning
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.widget import Widget
+    from FLoMoSegmentationLib.panels.base import PanelHost
+    from FLoMoSegmentationLib.panels.install import InstallPanel
+    from FLoMoSegmentationLib.panels.segment import SegmentPanel
 
 
-class LearnPanel:
-    """Shows the state of `Learning`, as the panel of napari does.
+class LearnPanel(Panel):
+    """Shows the state of `Learning`, like the panel of napari.
 
     Parameters
     ----------
-    ui
-        Widgets of ``Learn.ui`` by name.
-    host
-        The whole module.
-    learning
-        For tests; by default trainings run in PythonSlicer.
+    ui, host
+        As in `Panel`.
+    segment
+        Lists the models; updated when another one is used.
+    install
+        Has the folder of wheels.
 
     Attributes
     ----------
     settings
-        YAML file with hyperparameters that differ from those of the training package; for scripts.
+        YAML file with other hyperparameters than the defaults; for scripts.
     """
 
-    def __init__(self, ui: Any, host: Widget, learning: Learning | None = None) -> None:
-        self.ui = ui
-        self.host = host
-        self.learning = learning or Learning(
+    def __init__(
+        self, ui: Any, host: PanelHost, segment: SegmentPanel, install: InstallPanel
+    ) -> None:
+        super().__init__(ui, host)
+        self._segment = segment
+        self._install = install
+        self.learning = Learning(
             host.logic.queue.put,
             worker=make_worker,
-            executable=versions.python_executable(),
+            executable=compat.python_executable(),
             obstacle=_obstacle,
         )
         self.settings: str | None = None
@@ -56,16 +61,11 @@ class LearnPanel:
         ui.learnBox.connect("toggled(bool)", self.on_opened)
         self.learning.subscribe(self.refresh)
         host.logic.session.subscribe(self.on_event)
-        self.recount()
-
-    @property
-    def running(self) -> bool:
-        """Whether a training is under way."""
-        return self.learning.running
+        self.update_counts()
 
     @property
     def base(self) -> str:
-        """The model to fine-tune: what is in use for the chosen model."""
+        """The model to fine-tune: the one in use for the chosen model."""
         return self.learning.base(parameters.read(self.host.parameter_node()).model or None)
 
     def refresh(self) -> None:
@@ -84,21 +84,21 @@ class LearnPanel:
         ui.rollbackButton.setVisible(state.can_roll_back)
         if state.running:
             progress_bar.show(ui.learnProgress, state.progress)
-            self.host.hurry()
+            self.host.poll_often()
 
-    def recount(self) -> None:
-        """Look again at what is available and installed."""
+    def update_counts(self) -> None:
+        """Count the accepted slices and the missing packages."""
         self.learning.count(self.base)
         missing = installer.missing(training=True)
-        self.ui.installTrainingButton.setToolTip(installer.explain(missing))
+        self.ui.installTrainingButton.setToolTip(installer.describe_download(missing))
         self.refresh()
 
-    # What the user does
+    # Actions of the user
 
     def on_opened(self, opened: bool) -> None:
-        """Ask the training package if there are enough corrections, once the section is opened."""
+        """Check whether there are enough corrections when the section is opened."""
         if opened:
-            self._attempt(lambda: self.learning.check(self.base))
+            self._change(lambda: self.learning.check(self.base))
 
     def on_train(self, _checked: bool = False) -> None:
         """Fine-tune the model in use on the accepted slices."""
@@ -113,12 +113,12 @@ class LearnPanel:
             device=parameters.read(self.host.parameter_node()).device,
             settings=self.settings,
         )
-        self._attempt(lambda: self.learning.train(config))
-        self.host.hurry()
+        self._change(lambda: self.learning.train(config))
+        self.host.poll_often()
 
     def on_resume(self, _checked: bool = False) -> None:
         """Resume a training that was cancelled or interrupted."""
-        self._attempt(self.learning.resume)
+        self._change(self.learning.resume)
 
     def on_stop(self, _checked: bool = False) -> None:
         """Stop the training; the model is not changed."""
@@ -133,45 +133,42 @@ class LearnPanel:
         self._switch(lambda: self.learning.roll_back(self.base), messages.ROLLED_BACK.format)
 
     def on_keep(self, _checked: bool = False) -> None:
-        """Keep using the old model."""
-        self._attempt(
-            lambda: self.host.segment.say(messages.PARENT_KEPT.format(self.learning.keep_parent()))
+        """Continue to use the old model."""
+        self._change(
+            lambda: self.host.say(messages.PARENT_KEPT.format(self.learning.keep_parent()))
         )
 
     def on_install(self, _checked: bool = False) -> None:
-        """Install what only training needs."""
+        """Install the packages that only training needs."""
         try:
-            installer.install(self.host.install.folder, training=True)
-        except installer.InstallFailed as error:
-            self.host.segment.say(str(error), "error")
-        self.recount()
+            installer.install(self._install.folder, training=True)
+        except installer.InstallError as error:
+            self.host.say(str(error), "error")
+        self.update_counts()
 
     def on_event(self, event: Event) -> None:
-        """Count again when a correction was kept."""
+        """Update the counts when a correction was stored."""
         if isinstance(event, CorrectionKept) and event.problem is None:
-            self.recount()
+            self.update_counts()
 
     def close(self) -> None:
-        """Stop following; a training goes on and is found again at the next start."""
+        """Stop following a training; it continues and is found at the next start."""
         self.learning.close()
 
     def _switch(self, action: Callable[[], str], text: Callable[[str], str]) -> None:
         """Change the model that is used for segmentation."""
-        model = self._attempt(action)
+        model = self._change(action)
         if model:
             parameters.change(self.host.parameter_node(), model=model)
             self.host.logic.preferences.model = model
-            self.host.segment.fill_models()
-            self.host.segment.refresh()
-            self.host.segment.say(text(model))
-            self.recount()
+            self._segment.fill_models()
+            self._segment.refresh()
+            self.host.say(text(model))
+            self.update_counts()
 
-    def _attempt(self, action: Callable[[], Any]) -> Any:
-        try:
-            result = action()
-        except FlomoError as error:
-            self.host.segment.say(str(error), "warning")
-            return None
+    def _change(self, action: Callable[[], Any]) -> Any:
+        """Attempt an action and show the new state."""
+        result = self.attempt(action)
         self.refresh()
         return result
 

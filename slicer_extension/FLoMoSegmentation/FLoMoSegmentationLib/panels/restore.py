@@ -1,35 +1,28 @@
-"""What was not saved when a program ended: offered above everything else, until it is decided."""
+"""The offer to restore unsaved changes after a crash, at the top of the module."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from FLoMoSegmentationLib.panels.base import Panel
+
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.widget import Widget
+    from FLoMoSegmentationLib.panels.base import PanelHost
     from napari_flomo.session import Message
 
 
-class RestorePanel:
-    """Restore or discard; hidden as long as nothing was left behind.
+class RestorePanel(Panel):
+    """Restore or Discard; hidden if there are no unsaved changes."""
 
-    Parameters
-    ----------
-    ui
-        Widgets of ``Restore.ui`` by name.
-    host
-        The whole module.
-    """
-
-    def __init__(self, ui: Any, host: Widget) -> None:
-        self.ui = ui
-        self.host = host
+    def __init__(self, ui: Any, host: PanelHost) -> None:
+        super().__init__(ui, host)
         self._message: Message | None = None
         ui.restoreButton.connect("clicked(bool)", self.on_restore)
         ui.discardButton.connect("clicked(bool)", self.on_discard)
         self.refresh()
 
     def refresh(self) -> None:
-        """Look for what was left behind, and offer the latest of it."""
+        """Offer the latest unsaved changes."""
         message = self._message = self.host.logic.presenter.unsaved_message()
         self.ui.restoreBox.setVisible(message is not None)
         self.ui.restoreLine.setText("" if message is None else message.text)
@@ -37,11 +30,11 @@ class RestorePanel:
             button.setEnabled(message is not None and bool(message.choices))
 
     def on_restore(self, _checked: bool = False) -> None:
-        """Restore it in the scene."""
+        """Restore the changes in the scene."""
         self._choose(0)
 
     def on_discard(self, _checked: bool = False) -> None:
-        """Remove it for good, and offer the next."""
+        """Delete the changes and offer the next ones."""
         self._choose(1)
 
     def _choose(self, number: int) -> None:

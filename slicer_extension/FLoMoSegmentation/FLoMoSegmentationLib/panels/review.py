@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from FLoMoSegmentationLib import strokes
+from FLoMoSegmentationLib import segment_edits
+from FLoMoSegmentationLib.panels.base import Panel
 from FLoMoSegmentationLib.panels.uncertainty import UncertaintyPanel
-from napari_flomo.errors import FlomoError
 from napari_flomo.session import (
     CorrectionKept,
     Event,
@@ -21,26 +21,16 @@ from napari_flomo.session import (
 )
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.scene_image import SceneImage
-    from FLoMoSegmentationLib.widget import Widget
+    from FLoMoSegmentationLib.panels.base import PanelHost
 
 EDITOR_TAG = "FLoMoSegmentation"
 
 
-class ReviewPanel:
-    """Slices in the order of uncertainty, Slicer's own Segment Editor, and what the labels measure.
+class ReviewPanel(Panel):
+    """Slices in the order of uncertainty, the Segment Editor, and the measures."""
 
-    Parameters
-    ----------
-    ui
-        Widgets of ``Review.ui`` by name.
-    host
-        The whole module.
-    """
-
-    def __init__(self, ui: Any, host: Widget) -> None:
-        self.ui = ui
-        self.host = host
+    def __init__(self, ui: Any, host: PanelHost) -> None:
+        super().__init__(ui, host)
         self.slices: tuple[SliceIndex, ...] = ()
         table = ui.reviewTable
         table.setColumnCount(len(messages.REVIEW_COLUMNS))
@@ -53,47 +43,47 @@ class ReviewPanel:
         host.logic.session.subscribe(self.on_event)
 
     def refresh(self) -> None:
-        """Show the review, the labels and the measures of the image that is chosen."""
-        entry = self.host.entry
-        record = None if entry is None else entry.record
+        """Show review, labels and measures of the chosen image."""
+        current = self.host.current
+        results = None if current is None else current.results
         for button in (self.ui.nextButton, self.ui.previousButton, self.ui.acceptButton):
-            button.setEnabled(record is not None)
-        self.show_editor(entry)
-        self.ui.measuresView.setMRMLTableNode(None if record is None else record.table)
+            button.setEnabled(results is not None)
+        self.refresh_editor()
+        self.ui.measuresView.setMRMLTableNode(None if results is None else results.table)
         self.fill_table()
         self.uncertainty.refresh()
 
     def fill_table(self) -> None:
-        """Show the slices, the most uncertain first."""
-        entry, table = self.host.entry, self.ui.reviewTable
-        review = None
-        if entry is not None:
-            review = self.host.logic.session.image(entry.key).review
-        self.slices = () if review is None else review.order
+        """List the slices, the most uncertain first."""
+        current, table = self.host.current, self.ui.reviewTable
+        review = None if current is None else self.host.logic.session.image(current.key).review
+        if current is None or review is None:
+            self.slices = ()
+            table.setRowCount(0)
+            return
+        self.slices = review.order
         table.setRowCount(len(self.slices))
         for row, index in enumerate(self.slices):
-            assert review is not None
-            assert entry is not None
-            texts = messages.review_row(review, index, entry.source.n_frames > 1)
+            texts = messages.review_row(review, index, current.nodes.n_frames > 1)
             for column, text in enumerate(texts):
                 item = table.item(row, column)
                 if item is None:
                     table.setItem(row, column, qt.QTableWidgetItem(text))
                 else:
                     item.setText(text)
-        if review is not None and review.current in self.slices:
+        if review.current in self.slices:
             table.selectRow(self.slices.index(review.current))
 
-    def show_editor(self, entry: SceneImage | None) -> None:
-        """Open the labels of an image in the Segment Editor."""
-        editor = self.ui.editor
-        node = None if entry is None or entry.record is None else entry.record.segmentation
-        editor.setMRMLSegmentEditorNode(editor_node())
+    def refresh_editor(self) -> None:
+        """Open the labels of the chosen image in the Segment Editor."""
+        current, editor = self.host.current, self.ui.editor
+        node = None if current is None else current.segmentation
+        editor.setMRMLSegmentEditorNode(segment_editor_node())
         editor.setSegmentationNode(node)
-        if node is not None and entry is not None:
-            editor.setSourceVolumeNode(entry.source.node)
+        if current is not None and node is not None:
+            editor.setSourceVolumeNode(current.nodes.volume)
 
-    # What the user does
+    # Actions of the user
 
     def on_row(self, row: int, _column: int = 0) -> None:
         """Go to the slice of a row."""
@@ -101,55 +91,53 @@ class ReviewPanel:
         self._step(lambda key: self.host.logic.presenter.go_to(key or "", index))
 
     def on_next(self, _checked: bool = False) -> None:
-        """Go to the next uncertain slice."""
+        """Go to the next slice of the review."""
         self._step(self.host.logic.presenter.next)
 
     def on_previous(self, _checked: bool = False) -> None:
-        """Go back in the review."""
+        """Go to the previous slice of the review."""
         self._step(self.host.logic.presenter.previous)
 
     def on_accept(self, _checked: bool = False) -> None:
-        """Accept the slice on the screen and go on."""
+        """Accept the slice on the screen and go to the next one."""
         self._step(self.host.logic.presenter.accept)
-        entry = self.host.entry
-        if entry is None or entry.record is None:
+        current = self.host.current
+        if current is None:
             return
-        others = strokes.unknown_segments(self.host.logic.session, entry)
-        if others:
-            self.host.segment.say(
-                f"{', '.join(others)}: no structure of this model, so it is not kept for learning.",
+        names = segment_edits.unknown_segments(self.host.logic.session, current)
+        if names:
+            self.host.say(
+                f"{', '.join(names)}: not a structure of this model, so not part of the "
+                "correction.",
                 "warning",
             )
 
-    # What the session tells
-
     def on_event(self, event: Event) -> None:
-        """Follow review and labels."""
+        """Update the table, or the number of corrections in the store."""
         if isinstance(event, LabelsChanged | ReviewChanged):
-            if self.host.entry is not None and event.key == self.host.entry.key:
+            if self.host.current is not None and event.key == self.host.current.key:
                 self.fill_table()
         elif isinstance(event, CorrectionKept):
             self.ui.keptLine.setText(messages.kept_text(event))
 
     def _step(self, action: Callable[[str | None], object]) -> None:
-        entry = self.host.entry
-        try:
-            action(None if entry is None else entry.key)
-        except FlomoError as error:
-            self.host.segment.say(str(error), "warning")
-        else:
+        def step() -> None:
+            current = self.host.current
+            action(None if current is None else current.key)
             self.fill_table()
 
+        self.attempt(step)
 
-def editor_node() -> Any:
-    """Return the state of our Segment Editor, apart from that of Slicer's own module."""
+
+def segment_editor_node() -> Any:
+    """Return the module's own segment editor node, which is added if missing."""
     scene = slicer.mrmlScene
     node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
     if node is None:
         node = scene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
         node.UnRegister(None)
         node.SetSingletonTag(EDITOR_TAG)
-        # A voxel belongs to one structure: painting one takes it from the others.
+        # A voxel belongs to one structure: painting one removes it from the others.
         node.SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteAllSegments)
         node = scene.AddNode(node)
     return node

@@ -1,11 +1,12 @@
-"""The Segment section: image, model, device, how much, go."""
+"""The Segment section: image, model, device, scope, Segment and Cancel."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from FLoMoSegmentationLib import axes, parameters, progress_bar
-from FLoMoSegmentationLib.images import describe, source_of
+from FLoMoSegmentationLib import parameters, progress_bar, slice_axis
+from FLoMoSegmentationLib.images import image_nodes
+from FLoMoSegmentationLib.panels.base import Panel
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import in_use, info, list_models
@@ -19,28 +20,20 @@ from napari_flomo.session import (
 )
 
 if TYPE_CHECKING:
-    from FLoMoSegmentationLib.images import Source
-    from FLoMoSegmentationLib.widget import Widget
+    from FLoMoSegmentationLib.images import ImageNodes
+    from FLoMoSegmentationLib.panels.base import PanelHost
     from napari_flomo.session import Choice
 
-COLOURS = {"info": "", "warning": "color: #b45309", "error": "color: #dc2626"}
+STYLES = {"info": "", "warning": "color: #b45309", "error": "color: #dc2626"}
+"""Style sheet of a message by its level."""
 
 
-class SegmentPanel:
-    """Choose, click Segment, wait or cancel.
+class SegmentPanel(Panel):
+    """Choices, Segment, Cancel and messages."""
 
-    Parameters
-    ----------
-    ui
-        Widgets of ``Segment.ui`` by name.
-    host
-        The whole module.
-    """
-
-    def __init__(self, ui: Any, host: Widget) -> None:
-        self.ui = ui
-        self.host = host
-        self._filling = False
+    def __init__(self, ui: Any, host: PanelHost) -> None:
+        super().__init__(ui, host)
+        self._updating = False
         self._offer: Choice | None = None  # of the message that is shown
         for title, name, _tip in messages.DEVICES:
             ui.deviceBox.addItem(title, name)
@@ -54,52 +47,52 @@ class SegmentPanel:
             button.connect("toggled(bool)", self.on_choice)
         ui.segmentButton.connect("clicked(bool)", self.on_segment)
         ui.cancelButton.connect("clicked(bool)", self.on_cancel)
-        ui.messageButton.connect("clicked(bool)", self.on_answer)
+        ui.messageButton.connect("clicked(bool)", self.on_message_button)
         host.logic.session.subscribe(self.on_event)
         self.show_running(None)
         self.say("")
 
     def fill_models(self) -> None:
-        """List the models, those on this computer and those that would be fetched."""
-        self._filling = True
+        """List the models that are installed or can be downloaded."""
+        self._updating = True
         self.ui.modelBox.clear()
         for state in list_models():
             if state.place != "unpublished":
                 self.ui.modelBox.addItem(messages.model_title(state), state.name)
-        self._filling = False
+        self._updating = False
 
     def refresh(self) -> None:
-        """Show what the parameter node says."""
+        """Show the choices of the parameter node."""
         node = self.host.parameter_node()
         chosen = parameters.read(node)
-        self._filling = True
+        self._updating = True
         model = chosen.model or self.host.logic.preferences.model or in_use(DEFAULT_MODEL)
-        at = self.ui.modelBox.findData(model)
-        if at < 0 and chosen.model:  # a folder, or a model that is not in the list any more
+        index = self.ui.modelBox.findData(model)
+        if index < 0 and chosen.model:  # a folder, or a model that is no longer listed
             self.ui.modelBox.addItem(chosen.model, chosen.model)
-            at = self.ui.modelBox.findData(chosen.model)
-        self.ui.modelBox.setCurrentIndex(max(at, 0))
+            index = self.ui.modelBox.findData(chosen.model)
+        self.ui.modelBox.setCurrentIndex(max(index, 0))
         self.ui.deviceBox.setCurrentIndex(max(self.ui.deviceBox.findData(chosen.device), 0))
         self.scopes[chosen.scope].setChecked(True)
         self.ui.mirroredBox.setChecked(chosen.mirrored)
         self.ui.imageSelector.setCurrentNode(parameters.image(node))
-        self._filling = False
+        self._updating = False
         self.describe_choices()
 
     def describe_choices(self) -> None:
         """Describe the chosen image and model."""
         node = self.ui.imageSelector.currentNode()
-        moving, source = False, None
+        nodes: ImageNodes | None = None
         try:
-            source = source_of(node)
-            moving = source.n_frames > 1
-            self.ui.imageLine.setText(describe(source))
+            nodes = image_nodes(node)
+            self.ui.imageLine.setText(slice_axis.describe(nodes))
         except FlomoError as error:
             self.ui.imageLine.setText(str(error))
-            source = None
-        self.offer_axes(source)
-        self.scopes["all"].setVisible(moving)
-        if not moving and self.scopes["all"].checked:
+            nodes = None
+        is_cine = nodes is not None and nodes.n_frames > 1
+        self.fill_slice_axes(nodes)
+        self.scopes["all"].setVisible(is_cine)
+        if not is_cine and self.scopes["all"].checked:
             self.scopes["stack"].setChecked(True)
         self.ui.segmentButton.setEnabled(node is not None)
         try:
@@ -107,29 +100,29 @@ class SegmentPanel:
         except FlomoError as error:
             self.ui.cardLine.setText(str(error))
 
-    def offer_axes(self, source: Source | None) -> None:
-        """Offer the axes of an image that does not tell along which one its slices lie."""
-        offered = {} if source is None else axes.choices(source)
+    def fill_slice_axes(self, nodes: ImageNodes | None) -> None:
+        """Offer the axes of an image whose slice axis is ambiguous."""
+        offered = {} if nodes is None else slice_axis.choices(nodes)
         for widget in (self.ui.sliceAxisLabel, self.ui.sliceAxisBox):
             widget.setVisible(bool(offered))
-        filling, self._filling = self._filling, True
+        updating, self._updating = self._updating, True
         self.ui.sliceAxisBox.clear()
         for name, title in {"": messages.SLICE_AXIS_PROMPT, **offered}.items():
             self.ui.sliceAxisBox.addItem(title, name)
-        chosen = "" if source is None else source.slice_axis or ""
+        chosen = "" if nodes is None else nodes.slice_axis or ""
         self.ui.sliceAxisBox.setCurrentIndex(max(self.ui.sliceAxisBox.findData(chosen), 0))
-        self._filling = filling
+        self._updating = updating
 
     @property
     def model(self) -> str:
         """Name or folder of the chosen model."""
         return str(self.ui.modelBox.currentData or DEFAULT_MODEL)
 
-    # What the user does
+    # Actions of the user
 
     def on_image(self, node: Any) -> None:
-        """Another image was chosen."""
-        if self._filling:
+        """Choose another image."""
+        if self._updating:
             return
         parameters.choose_image(self.host.parameter_node(), node)
         self.describe_choices()
@@ -137,50 +130,59 @@ class SegmentPanel:
 
     def on_slice_axis(self, _index: int = 0) -> None:
         """Set the slice axis of the image."""
-        if self._filling:
+        if self._updating:
             return
-        source = source_of(self.ui.imageSelector.currentNode())
-        axes.choose(source, str(self.ui.sliceAxisBox.currentData or ""))
-        self.ui.imageLine.setText(describe(source))
+        nodes = image_nodes(self.ui.imageSelector.currentNode())
+        slice_axis.choose(nodes, str(self.ui.sliceAxisBox.currentData or ""))
+        self.ui.imageLine.setText(slice_axis.describe(nodes))
 
     def on_choice(self, _value: Any = None) -> None:
-        """Another model, device, scope or number of views was chosen."""
-        if self._filling:
+        """Save the chosen model, device, scope and mirroring."""
+        if self._updating:
             return
-        scope = next((name for name, one in self.scopes.items() if one.checked), "stack")
-        device = str(self.ui.deviceBox.currentData)
-        mirrored = bool(self.ui.mirroredBox.checked)
-        node = self.host.parameter_node()
-        parameters.change(node, model=self.model, device=device, scope=scope, mirrored=mirrored)
+        scope = next((name for name, button in self.scopes.items() if button.checked), "stack")
+        parameters.change(
+            self.host.parameter_node(),
+            model=self.model,
+            device=str(self.ui.deviceBox.currentData),
+            scope=scope,
+            mirrored=bool(self.ui.mirroredBox.checked),
+        )
         self.describe_choices()
 
     def on_segment(self, _checked: bool = False) -> None:
-        """Start, or ask first if that would overwrite work of the user."""
-        chosen = parameters.read(self.host.parameter_node())
+        """Start a run, or ask first if it would overwrite work of the user."""
+        chosen, node = parameters.read(self.host.parameter_node()), self.ui.imageSelector
         self.say("")
-        try:
-            self.host.logic.segment(
-                self.ui.imageSelector.currentNode(),
+        self.attempt(
+            lambda: self.host.logic.segment(
+                node.currentNode(),
                 self.model,
                 chosen.device,
                 chosen.scope,
                 mirrored=chosen.mirrored,
             )
-        except FlomoError as error:
-            self.say(str(error), "warning")
+        )
 
     def on_cancel(self, _checked: bool = False) -> None:
-        """Stop what runs."""
+        """Cancel the run."""
         run = self.host.logic.session.running
         if run is not None:
             self.ui.cancelButton.setEnabled(False)
             progress_bar.stop(self.ui.progress)
             run.cancel()
 
-    # What the work tells
+    def on_message_button(self, _checked: bool = False) -> None:
+        """Accept the offer of the message."""
+        offer = self._offer
+        self.say("")
+        if offer is not None:
+            offer.action()
+
+    # Runs and messages
 
     def on_event(self, event: Event) -> None:
-        """Show the progress and the end of a run; uncertainty maps have a line of their own."""
+        """Show progress and end of a run; runs for maps are shown in the Review section."""
         run = getattr(event, "run", None)
         if run is None or run.only_maps:
             return
@@ -192,41 +194,36 @@ class SegmentPanel:
             self.show_running(None)
 
     def show_running(self, run: Run | None) -> None:
-        """Show progress and Cancel while something runs."""
+        """Show progress and Cancel during a run."""
         self.ui.progress.setVisible(run is not None)
         self.ui.cancelButton.setVisible(run is not None)
         self.ui.cancelButton.setEnabled(run is not None)
         if run is not None:
-            progress_bar.begin(self.ui.progress)
-            self.host.hurry()
+            progress_bar.start(self.ui.progress)
+            self.host.poll_often()
 
     def offer_earlier(self) -> None:
-        """Offer what was accepted of the chosen image on an earlier day, if there is any."""
-        entry = self.host.entry
-        message = None if entry is None else self.host.logic.presenter.earlier_message(entry.key)
+        """Offer the labels of the chosen image that were accepted on an earlier day."""
+        current = self.host.current
+        if current is None:
+            return
+        message = self.host.logic.presenter.earlier_message(current.key)
         if message is not None:
             self.show_message(message)
 
-    def on_answer(self, _checked: bool = False) -> None:
-        """Do what the message offers."""
-        offer = self._offer
-        self.say("")
-        if offer is not None:
-            offer.action()
-
     def say(self, text: str, level: str = "info") -> None:
-        """Show one sentence under the buttons, in place of the last message."""
+        """Show one sentence in place of the last message."""
         self.show_message(Message(text, level))
 
     def show_message(self, message: Message) -> None:
-        """Show a message with the first of its choices; an offer for another image waits."""
-        entry = self.host.entry
+        """Show a message with its first choice, unless that is for an image not chosen now."""
+        current = self.host.current
         offer = next(iter(message.choices), None)
-        if offer is not None and (entry is None or entry.key != message.key):
+        if offer is not None and (current is None or current.key != message.key):
             return
         self._offer = offer
         self.ui.message.setText(message.text)
-        self.ui.message.setStyleSheet(COLOURS[message.level])
+        self.ui.message.setStyleSheet(STYLES[message.level])
         self.ui.messageButton.setVisible(offer is not None)
         if offer is not None:
             self.ui.messageButton.setText(offer.title)

@@ -1,19 +1,11 @@
-"""Controls of the uncertainty overlay in the Review section: map, opacity, threshold."""
+"""Uncertainty in the Review section: map, opacity and threshold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import slicer
-
-from FLoMoSegmentationLib import (
-    parameters,
-    progress_bar,
-    uncertainty,
-    views,
-)
-from napari_flomo.errors import FlomoError
+from FLoMoSegmentationLib import parameters, progress_bar, slice_views, uncertainty
+from FLoMoSegmentationLib.panels.base import Panel
 from napari_flomo.session import (
     Event,
     Run,
@@ -24,70 +16,62 @@ from napari_flomo.session import (
 )
 
 if TYPE_CHECKING:
+    from FLoMoSegmentationLib.panels.base import PanelHost
     from FLoMoSegmentationLib.scene_image import SceneImage
-    from FLoMoSegmentationLib.widget import Widget
     from napari_flomo.segmentation import Segmentation
 
 
-class UncertaintyPanel:
-    """Show an uncertainty map over the image; compute it on request if it is missing.
+class UncertaintyPanel(Panel):
+    """Shows an uncertainty map over the image; computes it on request if it is missing."""
 
-    Parameters
-    ----------
-    ui
-        Widgets of ``Review.ui`` by name.
-    host
-        The whole module.
-    """
-
-    def __init__(self, ui: Any, host: Widget) -> None:
-        self.ui = ui
-        self.host = host
-        self._filling = False
+    def __init__(self, ui: Any, host: PanelHost) -> None:
+        super().__init__(ui, host)
+        self._updating = False
         self._pending: tuple[SceneImage, str] | None = None  # a map that is offered, not shown
-        ui.showUncertainty.connect("toggled(bool)", self.on_uncertainty)
-        ui.opacity.connect("valueChanged(double)", self.on_uncertainty)
-        ui.threshold.connect("valueChanged(double)", self.on_uncertainty)
+        ui.showUncertainty.connect("toggled(bool)", self.on_display)
+        ui.opacity.connect("valueChanged(double)", self.on_display)
+        ui.threshold.connect("valueChanged(double)", self.on_display)
         ui.mapBox.connect("activated(int)", self.on_map)
         ui.computeButton.connect("clicked(bool)", self.on_compute)
         host.logic.session.subscribe(self.on_event)
 
     def refresh(self) -> None:
-        """Show the choices, and the maps of the image that is chosen."""
+        """Show the choices, and the maps of the chosen image."""
         chosen = parameters.read(self.host.parameter_node())
-        self._filling = True
+        self._updating = True
         self.ui.showUncertainty.setChecked(chosen.show_uncertainty)
         self.ui.opacity.setValue(chosen.opacity)
         self.ui.threshold.setValue(chosen.threshold)
-        self._filling = False
+        self._updating = False
         self.fill_maps()
-        self.draw()
+        self.update_display()
 
     def fill_maps(self) -> None:
-        """List the maps, those that are there first; the one that is shown is chosen."""
-        box, entry, known, there = self.ui.mapBox, self.host.entry, self._known, self._there
+        """List the maps, computed ones first, and select the one that is shown."""
+        box, current, segmentation = self.ui.mapBox, self.host.current, self._segmentation
         box.clear()
-        if entry is not None and known is not None:
-            for name in uncertainty_maps.maps_offered(known.card.network, there):
-                box.addItem(uncertainty_maps.entry_of(name, there), name)
-            chosen = "" if entry.record is None else entry.record.map
-            if self._pending is not None and self._pending[0] is entry:
+        if current is not None and segmentation is not None:
+            computed = self._computed
+            for name in uncertainty_maps.maps_offered(segmentation.card.network, computed):
+                box.addItem(uncertainty_maps.entry_of(name, computed), name)
+            chosen = "" if current.results is None else current.results.shown_map
+            if self._pending is not None and self._pending[0] is current:
                 chosen = self._pending[1]
             box.setCurrentIndex(max(box.findData(chosen), 0))
         box.setEnabled(box.count > 0)
-        self.show_offer()
+        self.describe_map()
 
-    def show_offer(self) -> None:
-        """Describe the chosen map; offer to compute it, or show the progress of that."""
+    def describe_map(self) -> None:
+        """Describe the chosen map; offer to compute it, or to cancel that."""
         name, running = self._chosen, self._running is not None
-        missing = bool(name) and name not in self._there
+        missing = bool(name) and name not in self._computed
         lines = [uncertainty_maps.explanation_of(name)] if name else []
-        record = None if self.host.entry is None else self.host.entry.record
+        results = None if self.host.current is None else self.host.current.results
         if missing and not running:
             lines.append(uncertainty_maps.offer_text(name))
-        elif not missing and record is not None and record.largest < 1:
-            end = f"{record.largest:.2g}, the largest value in this image."
-            lines.append(f"The colours end at {end}")
+        elif not missing and results is not None and results.map_maximum < 1:
+            maximum = f"{results.map_maximum:.2g}"
+            lines.append(f"The colours end at {maximum}, the largest value in this image.")
         self.ui.mapLine.setText(" ".join(lines))
         self.ui.mapLine.setVisible(bool(lines))
         self.ui.computeButton.setText("Cancel" if running else "Compute")
@@ -95,28 +79,27 @@ class UncertaintyPanel:
         self.ui.computeButton.setEnabled(True)
         self.ui.mapProgress.setVisible(running)
 
-    def draw(self) -> None:
-        """Lay the uncertainty over the image as the user wants it."""
+    def update_display(self) -> None:
+        """Show or hide the map over the image, with the chosen opacity and threshold."""
         chosen = parameters.read(self.host.parameter_node())
-        entry = self.host.entry
-        record = None if entry is None else entry.record
-        node = None if record is None else record.uncertainty
-        if record is not None and node is not None:
-            uncertainty.style(slicer.mrmlScene, node, chosen.threshold, record.largest)
-        views.show_uncertainty(node if chosen.show_uncertainty else None, chosen.opacity)
+        results = None if self.host.current is None else self.host.current.results
+        node = None if results is None else results.uncertainty
+        if results is not None and node is not None:
+            uncertainty.style(node, chosen.threshold, results.map_maximum)
+        slice_views.show_uncertainty(node if chosen.show_uncertainty else None, chosen.opacity)
 
     @property
-    def _known(self) -> Segmentation | None:
-        """What the network said of the chosen image; None also where that was just deleted."""
-        entry, logic = self.host.entry, self.host.logic
-        if entry is None or entry not in logic.entries:
+    def _segmentation(self) -> Segmentation | None:
+        """Result of the network for the chosen image; None also if that was just closed."""
+        current, logic = self.host.current, self.host.logic
+        if current is None or current not in logic.images.opened:
             return None
-        return logic.session.image(entry.key).segmentation
+        return logic.session.image(current.key).segmentation
 
     @property
-    def _there(self) -> tuple[str, ...]:
-        """Names of the maps that the chosen image has."""
-        return () if self._known is None else tuple(self._known.uncertainty)
+    def _computed(self) -> tuple[str, ...]:
+        """Names of the computed maps of the chosen image."""
+        return () if self._segmentation is None else tuple(self._segmentation.uncertainty)
 
     @property
     def _chosen(self) -> str:
@@ -125,35 +108,34 @@ class UncertaintyPanel:
 
     @property
     def _running(self) -> Run | None:
-        """The run that computes a map; None while there is none."""
+        """The run that computes a map; None without one."""
         run = self.host.logic.session.running
         return run if run is not None and run.only_maps else None
 
-    # What the user does
+    # Actions of the user
 
-    def on_uncertainty(self, _value: Any = None) -> None:
-        """Change how the uncertainty is shown."""
-        if self._filling:
+    def on_display(self, _value: Any = None) -> None:
+        """Save visibility, opacity and threshold."""
+        if self._updating:
             return
-        chosen = parameters.change(
+        parameters.change(
             self.host.parameter_node(),
             show_uncertainty=bool(self.ui.showUncertainty.checked),
             opacity=float(self.ui.opacity.value),
             threshold=float(self.ui.threshold.value),
         )
-        self.host.logic.threshold = chosen.threshold
-        self.draw()
+        self.update_display()
 
     def on_map(self, _index: int = 0) -> None:
-        """Show a map that is there; offer one that is not, and leave the old one where it is."""
-        entry, name = self.host.entry, self._chosen
-        if entry is None or not name:
+        """Show a computed map; offer to compute another one, and keep the shown map."""
+        current, name = self.host.current, self._chosen
+        if current is None or not name:
             return
-        self._pending = None if name in self._there else (entry, name)
+        self._pending = None if name in self._computed else (current, name)
         if self._pending is None:
-            self._attempt(lambda: self.host.logic.show_map(entry, name))
-            self.draw()
-        self.show_offer()
+            self.attempt(lambda: self.host.logic.show_map(current, name))
+            self.update_display()
+        self.describe_map()
 
     def on_compute(self, _checked: bool = False) -> None:
         """Compute the chosen map, or cancel that."""
@@ -163,35 +145,27 @@ class UncertaintyPanel:
             progress_bar.stop(self.ui.mapProgress)
             run.cancel()
             return
-        name, device = self._chosen, parameters.read(self.host.parameter_node()).device
-        logic, entry, model = self.host.logic, self.host.entry, self.host.segment.model
-        self.host.segment.say("")
-        self._attempt(lambda: logic.compute_map(entry, name, device, model))
-
-    # What the work tells
+        host, name = self.host, self._chosen
+        device = parameters.read(host.parameter_node()).device
+        host.say("")
+        self.attempt(lambda: host.logic.compute_map(host.current, name, device, host.chosen_model))
 
     def on_event(self, event: Event) -> None:
-        """Show how far a map is and how that ended."""
+        """Show progress and end of a run that computes a map."""
         run = getattr(event, "run", None)
         if run is None or not run.only_maps:
             return
         if isinstance(event, RunStarted):
-            progress_bar.begin(self.ui.mapProgress)
-            self.show_offer()
-            self.host.hurry()
+            progress_bar.start(self.ui.mapProgress)
+            self.describe_map()
+            self.host.poll_often()
         elif isinstance(event, RunProgressed):
             progress_bar.show(self.ui.mapProgress, event.progress)
         elif isinstance(event, RunFinished):
-            entry = self.host.entry
-            if entry is not None and entry.key == run.key:
+            current = self.host.current
+            if current is not None and current.key == run.key:
                 parameters.change(self.host.parameter_node(), show_uncertainty=True)
                 self._pending = None
             self.refresh()
         else:
-            self.show_offer()
-
-    def _attempt(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except FlomoError as error:
-            self.host.segment.say(str(error), "warning")
+            self.describe_map()

@@ -1,4 +1,4 @@
-"""The module's panel on PySide6, and a person who clicks."""
+"""The module on PySide6, operated by clicks."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 
 import pytest
 import slicer
-import standins
+import widget_stubs
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from napari_flomo.jobs import Worker
 
 
-class Bench:
+class ModuleDriver:
     """The module as Slicer opens it."""
 
     def __init__(self, worker: Worker, patch: pytest.MonkeyPatch) -> None:
-        self.application = standins.install()
+        self.application = widget_stubs.install()
         self.asked: list[str] = []
         patch.setattr(slicer.util, "confirmOkCancelDisplay", self.ask, raising=False)
         patch.setattr(slicer.util, "confirmYesNoDisplay", self.ask, raising=False)
         sys.modules.pop("FLoMoSegmentation", None)
         self.code = importlib.import_module("FLoMoSegmentation")
-        self.parent = standins.make_parent()
-        runner = importlib.import_module("FLoMoSegmentationLib.runner")
-        patch.setattr(runner, "make_worker", lambda: worker)
+        self.parent = widget_stubs.make_parent()
+        worker_process = importlib.import_module("FLoMoSegmentationLib.worker_process")
+        patch.setattr(worker_process, "make_worker", lambda: worker)
         self.module = self.code.FLoMoSegmentationWidget(self.parent)
         self.parent.window.resize(420, 1000)
         self.parent.window.show()
@@ -74,7 +74,7 @@ class Bench:
         box.setCurrentIndex(box.findData(name))
 
     def close(self) -> None:
-        """Leave nothing running."""
+        """Cancel a run and close the module."""
         if self.panel is not None:
             if self.panel.logic.session.running is not None:
                 self.panel.logic.session.running.cancel()

@@ -1,7 +1,6 @@
-"""Widgets of Slicer that PySide6 does not have, and PythonQt's way of calling the others.
+"""Stubs of Slicer's widgets, and the calling conventions of PythonQt, on PySide6.
 
-They prove that the .ui files, the panels and the scene work together. They do not prove PythonQt:
-the module's own test does that, in the real program.
+The module's self test covers the real widgets and PythonQt.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from PySide6.QtWidgets import (
 
 
 class SceneWidget(QWidget):
-    """qMRMLWidget: hands the scene to those that the .ui file connects with it."""
+    """qMRMLWidget: passes the scene to the widgets connected in the .ui file."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,7 +50,7 @@ class SceneWidget(QWidget):
 
 
 class NodeComboBox(SceneWidget):
-    """qMRMLNodeComboBox: only nodes of the kinds in the .ui file can be chosen."""
+    """qMRMLNodeComboBox with the node types of the .ui file."""
 
     currentNodeChanged = Signal(object)
 
@@ -77,7 +76,7 @@ class NodeComboBox(SceneWidget):
 
 
 class SegmentEditor(SceneWidget):
-    """qMRMLSegmentEditorWidget: its nodes and its undo, which is Slicer's own history."""
+    """qMRMLSegmentEditorWidget: its nodes, and undo by Slicer's own history."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -132,7 +131,7 @@ class TableView(QTableView):
 
 
 class CollapsibleButton(QWidget):
-    """ctkCollapsibleButton; ``toggled`` tells that it was opened or closed."""
+    """ctkCollapsibleButton."""
 
     toggled = Signal(bool)
 
@@ -165,7 +164,7 @@ CUSTOM: dict[str, type[QWidget]] = {
 
 
 class PythonQt:
-    """An object as PythonQt shows it: properties are values, signals are connected by name."""
+    """An object as in PythonQt: properties are values, signals are connected by signature."""
 
     def __init__(self, wrapped: Any) -> None:
         object.__setattr__(self, "wrapped", wrapped)
@@ -197,7 +196,7 @@ class _Loader(QUiLoader):
 
 
 def load_ui(path: str) -> PythonQt:
-    """Load a .ui file; its connections are made by the names in it."""
+    """Load a .ui file and make its connections."""
     root = ET.fromstring(Path(path).read_text(encoding="utf-8"))
     connections = root.find("connections")
     assert connections is not None
@@ -221,7 +220,7 @@ def load_ui(path: str) -> PythonQt:
 
 
 def child_widgets(page: PythonQt) -> Any:
-    """Return the named widgets below one, as ``slicer.util.childWidgetVariables``."""
+    """Return the named children of a widget, as ``slicer.util.childWidgetVariables``."""
     named = types.SimpleNamespace()
     for widget in page.wrapped.findChildren(QWidget):
         name = widget.objectName()
@@ -231,7 +230,7 @@ def child_widgets(page: PythonQt) -> Any:
 
 
 def install() -> QApplication:
-    """Put the module ``qt`` in its place and return the application."""
+    """Install the module ``qt`` and return the application."""
     application = QApplication.instance() or QApplication([])
     qt: Any = types.ModuleType("qt")
     qt.QTimer = lambda: PythonQt(QTimer(application))
@@ -245,7 +244,7 @@ def install() -> QApplication:
 
 
 def make_parent() -> Any:
-    """Return a widget with a layout, as the program gives to a module."""
+    """Return a parent widget with a layout, as passed to a module."""
     widget = QWidget()
     layout = QVBoxLayout(widget)
 

@@ -1,4 +1,4 @@
-"""The worker process, and its reports passed on to Slicer's main thread."""
+"""The worker process, and a queue that passes its reports to Slicer's main thread."""
 
 from __future__ import annotations
 
@@ -8,48 +8,39 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from FLoMoSegmentationLib import versions
+from FLoMoSegmentationLib import compat
 
 if TYPE_CHECKING:
-    from napari_flomo.session import Spawn, Worker
+    from napari_flomo.session import Worker
 
 _LOG = logging.getLogger(__name__)
 
 YIELD_SECONDS = 0.005
-"""Sleep of `CallQueue.drain`, in which other threads run: an idle Slicer may hold the GIL."""
+"""Sleep in `CallQueue.drain` that lets other threads run: an idle Slicer may hold the GIL."""
 
 DRAIN_INTERVAL_MS = 40
 """Interval of the timer that drains the queue while something runs."""
 
 
-def make_worker(spawn: Spawn | None = None) -> Worker:
-    """Return a worker whose child is ``PythonSlicer -m napari_flomo worker``.
-
-    Parameters
-    ----------
-    spawn
-        Another way to start the child, for tests.
+def make_worker() -> Worker:
+    """Return a worker whose child process is ``PythonSlicer -m napari_flomo worker``.
 
     Raises
     ------
     FlomoError
-        If there is no PythonSlicer.
+        If PythonSlicer is not found.
     """
     from napari_flomo.errors import FlomoError
     from napari_flomo.session import Worker, python_spawner
 
-    if spawn is None:
-        try:
-            spawn = python_spawner(versions.python_executable())
-        except FileNotFoundError as error:
-            raise FlomoError(
-                "PythonSlicer was not found beside Slicer; install Slicer again."
-            ) from error
-    return Worker(spawn)
+    try:
+        return Worker(python_spawner(compat.python_executable()))
+    except FileNotFoundError as error:
+        raise FlomoError("PythonSlicer was not found; install Slicer again.") from error
 
 
 class CallQueue:
-    """Functions are put from any thread and called in the thread that drains the queue."""
+    """Functions from any thread, called in the thread that drains the queue."""
 
     def __init__(self) -> None:
         self._actions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -61,7 +52,7 @@ class CallQueue:
             self._actions.put(action)
 
     def drain(self) -> None:
-        """Let other threads run for a moment, then call what they have put, in order."""
+        """Let other threads run for a moment, then call the queued functions in order."""
         time.sleep(YIELD_SECONDS)
         while not self.closed:
             try:
@@ -70,5 +61,5 @@ class CallQueue:
                 return
             try:
                 action()
-            except Exception:  # the others must still be called
+            except Exception:  # the other functions must still be called
                 _LOG.exception("A report of FLoMo Segmentation could not be processed")

@@ -1,4 +1,4 @@
-"""Everything that differs between Slicer 5.8 and 5.13, and nothing else."""
+"""Differences between Slicer 5.8 and 5.13."""
 
 from __future__ import annotations
 
@@ -11,35 +11,27 @@ from typing import Any
 import slicer
 
 
-def slicer_version() -> tuple[int, ...]:
-    """Return the program's version; empty where it is not known."""
-    text = str(getattr(slicer.app, "applicationVersion", ""))
-    numbers = text.partition("-")[0].split(".")
-    return tuple(int(number) for number in numbers if number.isdecimal())
-
-
 def version_text() -> str:
-    """Return the program's version without the date of its build, for a report."""
-    return ".".join(map(str, slicer_version())) or "unknown"
+    """Return Slicer's version without the build date."""
+    return str(slicer.app.applicationVersion).partition("-")[0] or "unknown"
 
 
 def pip_install(arguments: Sequence[str], constraints: Path | None = None) -> None:
-    """Run ``pip install`` in the program's Python and wait; only in the main thread.
+    """Run ``pip install`` in Slicer's Python and wait; only in the main thread.
 
-    From 5.12 on a dialog shows pip's lines and keeps the windows alive; before that the lines go to
-    the Python console and the windows wait.
+    Since 5.12 a dialog shows the output of pip; older versions block the user interface.
 
     Parameters
     ----------
     arguments
-        As on a command line, after ``pip install``.
+        Command line arguments after ``pip install``.
     constraints
-        A file of versions that must stay as they are.
+        A constraints file.
 
     Raises
     ------
-    Exception
-        Whatever the program raises when pip fails: ``CalledProcessError`` in all versions so far.
+    CalledProcessError
+        If pip fails.
     """
     line = list(arguments) + (["--constraint", str(constraints)] if constraints else [])
     try:
@@ -51,12 +43,12 @@ def pip_install(arguments: Sequence[str], constraints: Path | None = None) -> No
 
 
 def install_torch(requirement: str) -> None:
-    """Install PyTorch by Slicer's own extension, which knows the graphics card.
+    """Install PyTorch with Slicer's PyTorch extension, which selects the build for the GPU.
 
     Raises
     ------
     RuntimeError
-        If the extension is not there, or nothing was installed.
+        If the extension is missing, or nothing was installed.
     """
     try:
         import PyTorchUtils
@@ -71,31 +63,31 @@ def install_torch(requirement: str) -> None:
 
 
 def python_executable() -> str:
-    """Return the Python that runs this program's packages outside of it.
+    """Return the path of PythonSlicer, which runs Slicer's Python outside the application.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If it is not found.
     """
     found = shutil.which("PythonSlicer")
     if found is None and "python" in Path(sys.executable).name.lower():
-        found = sys.executable  # the module runs in a plain Python, as its tests do
+        found = sys.executable  # outside the application, as in tests
     if found is None:
         raise FileNotFoundError("PythonSlicer")
     return found
 
 
-def set_terminology(segment: Any, entry: str) -> None:
-    """Give a segment its coded term; 5.9 brought a method for it."""
+def set_terminology(segment: Any, scene_image: str) -> None:
+    """Set the terminology entry of a segment; there is a method for it since 5.9."""
     if hasattr(segment, "SetTerminology"):
-        segment.SetTerminology(entry)
+        segment.SetTerminology(scene_image)
     else:
-        segment.SetTag(segment.GetTerminologyEntryTagName(), entry)
+        segment.SetTag(segment.GetTerminologyEntryTagName(), scene_image)
 
 
 def terminology(segment: Any) -> str:
-    """Return the coded term of a segment as Slicer writes it; empty without one."""
+    """Return the serialized terminology entry of a segment; empty without one."""
     if hasattr(segment, "GetTerminology"):
         return str(segment.GetTerminology())
     text = _tag(segment, segment.GetTerminologyEntryTagName())
@@ -103,11 +95,10 @@ def terminology(segment: Any) -> str:
 
 
 def save_for_undo(scene: Any, editor: Any | None) -> bool:
-    """Save the labels for Undo; return True if that worked.
+    """Save the labels for Undo of the Segment Editor or the scene; return True if saved.
 
-    The Segment Editor has an undo of its own, for the segmentation that is open in it. Its state
-    was saved by the widget before there was a logic for it, and undo of the scene is off by
-    default.
+    The state is saved by the editor widget or, in newer versions, by its logic. Undo of the scene
+    is off by default.
     """
     for holder in (editor, _logic_of(editor)):
         for name in ("saveStateForUndo", "SaveStateForUndo"):

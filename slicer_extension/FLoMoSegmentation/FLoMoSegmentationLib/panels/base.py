@@ -1,0 +1,59 @@
+"""What the panels share: their host, and reporting errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_flomo.errors import FlomoError
+
+if TYPE_CHECKING:
+    from FLoMoSegmentationLib.logic import Logic
+    from FLoMoSegmentationLib.scene_image import SceneImage
+
+
+class PanelHost(Protocol):
+    """The module's widget as the panels see it."""
+
+    logic: Logic
+    current: SceneImage | None
+
+    @property
+    def chosen_model(self) -> str:
+        """Name or folder of the chosen model."""
+
+    def parameter_node(self) -> Any:
+        """Return the module's parameter node."""
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Show one sentence in the Segment section."""
+
+    def show_current(self) -> None:
+        """Show the chosen image with its results."""
+
+    def poll_often(self) -> None:
+        """Handle reports of the child process more often while something runs."""
+
+
+class Panel:
+    """A section of the module.
+
+    Parameters
+    ----------
+    ui
+        Widgets of the section's .ui file by name.
+    host
+        The module's widget.
+    """
+
+    def __init__(self, ui: Any, host: PanelHost) -> None:
+        self.ui = ui
+        self.host = host
+
+    def attempt(self, action: Callable[[], Any]) -> Any:
+        """Call a function and return its result; show a `FlomoError` and return None."""
+        try:
+            return action()
+        except FlomoError as error:
+            self.host.say(str(error), "warning")
+            return None
