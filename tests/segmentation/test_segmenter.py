@@ -405,7 +405,7 @@ def test_manifest(make_segmenter: Make) -> None:
 
 @pytest.mark.parametrize(
     ("device", "complaint"),
-    [("gpu", "no device called 'gpu'"), ("cuda:99", "CUDA was asked for|no GPU 99")],
+    [("gpu", "no device called 'gpu'"), ("cuda:99", "CUDA is not available|no GPU 99")],
 )
 def test_wrong_device(card: ModelCard, device: str, complaint: str) -> None:
     with pytest.raises(FlomoError, match=complaint):
