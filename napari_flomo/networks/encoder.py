@@ -66,20 +66,11 @@ class Encoder(nn.Module):
 
 
 def load_encoder(encoder: Encoder, tensors: Mapping[str, Tensor]) -> None:
-    """Copy published weights into an encoder.
+    """Copy published weights, by timm's names, into an encoder in place.
 
-    Parameters
-    ----------
-    encoder
-        Modified in place.
-    tensors
-        By timm's names; the classifier and deeper stages are ignored. For images of two, four or
-        more channels the kernels of red, green and blue are summed and shared equally.
-
-    Raises
-    ------
-    ValueError
-        If a tensor is missing, unknown or has another shape; the encoder is then unchanged.
+    The classifier and deeper stages are ignored. For images of two, four or more channels the
+    kernels of red, green and blue are summed and shared equally. Raises `ValueError` if a tensor is
+    missing, unknown or has another shape; the encoder is then unchanged.
     """
     own = encoder.state_dict()
     given = {

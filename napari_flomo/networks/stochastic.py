@@ -23,17 +23,8 @@ def stochastic_forward(network: nn.Module) -> Iterator[None]:
     """Sample the Monte Carlo attention of a network in evaluation mode in each pass.
 
     Norms and dropout stay in evaluation mode. Samples come from PyTorch's generator of the images'
-    device, so seeds reproduce them. Afterwards the network is deterministic again.
-
-    Parameters
-    ----------
-    network
-        FIAS, or a network that contains its `MonteCarloAttention`.
-
-    Raises
-    ------
-    ValueError
-        If the network has no Monte Carlo attention.
+    device, so seeds reproduce them. Afterwards the network is deterministic again. Raises
+    `ValueError` unless the network is FIAS or contains its `MonteCarloAttention`.
 
     Examples
     --------
@@ -66,11 +57,6 @@ class Draws:
         Number of combinations, drawn without replacement.
     seed
         Of the random generator.
-
-    Attributes
-    ----------
-    combinations
-        The index of each module's grid, for every pass.
 
     Raises
     ------

@@ -295,21 +295,6 @@ def test_progress_bar(stack: Path, start: Start) -> None:
     assert shown.rstrip().endswith(b"flomo: Interrupted; no partial file was left.")
 
 
-@pytest.mark.shared
-def test_dicom_cine(shared: Path, tmp_path: Path, model: Path, capsys: Capture) -> None:
-    source = shared / "data" / "sunnybrook" / "dicom" / "SC-HF-I-1"
-    output = tmp_path / "cine.nii.gz"
-    arguments = [source, "-o", output, "--model", model, "--frames", "9", "--slices", "4"]
-    assert cli.main(["segment", *map(str, arguments), "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["manifest"]["input"]["shape"][:2] == [10, 12]
-    assert {row["frame"] for row in report["volumes_ml"]} == {9}
-    image, labels = read(source), read(output)
-    assert labels.axes == image.axes
-    assert labels.data.shape == image.data.shape
-    assert labels.geometry.same_space(image.geometry)
-
-
 def test_maps_by_name(tmp_path: Path, stack: Path, model: Path, capsys: Capture) -> None:
     labels, spread, own = (tmp_path / name for name in ("l.nii.gz", "v.nrrd", "c.nii.gz"))
     arguments = [stack, "-o", labels, "--model", model, "--device", "cpu", "--json"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_flomo.errors import FlomoError
 from napari_flomo.measures import VoxelCounts, structure_volumes
 from napari_flomo.volumes import Geometry, Volume
 
@@ -25,11 +24,3 @@ def test_update_equals_recount(shape: tuple[int, ...]) -> None:
     for size in structure_volumes(labels, {3: "LV", 1: "RV"}):
         assert counts.voxels(size.code, size.frame) == size.voxels
         assert counts.ml(size.code, size.frame) == pytest.approx(size.ml)
-
-
-def test_unknown_spacing() -> None:
-    counts = VoxelCounts.of(Volume(np.ones((1, 4, 4), np.uint8), Geometry.unknown()), [1])
-    assert counts.voxels(1, 0) == 16
-    assert counts.ml(1, 0) is None
-    with pytest.raises(FlomoError, match="label images only"):
-        VoxelCounts.of(Volume(np.ones((1, 4, 4)), Geometry.unknown()), [1])

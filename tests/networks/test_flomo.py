@@ -182,5 +182,3 @@ def test_unknown_names_and_options():
         build("flomo-b9", in_channels=1, num_classes=2)
     with pytest.raises(ValueError, match="no switches"):
         build("flomo-b0", in_channels=3, num_classes=2, reference=True, inverse_dct=True)
-    with pytest.raises(ValueError, match="routing"):
-        build("flomo-b0", in_channels=1, num_classes=2, routing="hard")

@@ -77,7 +77,12 @@ def test_dicom_cine(shared, tmp_path, capsys):
     folder = shared / "data" / "sunnybrook" / "dicom" / "SC-HF-I-1"
     arguments = ["segment", str(folder), "-o", str(tmp_path / "cine.nii.gz"), "--json"]
     assert main([*arguments, "--frames", "3,8", "--slices", "4-8", "--device", "cpu"]) == 0
-    volumes = json.loads(capsys.readouterr().out)["volumes_ml"]
+    report = json.loads(capsys.readouterr().out)
+    assert report["manifest"]["input"]["shape"][:2] == [10, 12]
+    volumes = report["volumes_ml"]
     ventricle = {v["frame"]: v["ml"] for v in volumes if v["name"] == "left ventricle"}
     assert ventricle[3] < 0.85 * ventricle[8]  # frame 3 is end systole
     assert nibabel.load(tmp_path / "cine.nii.gz").shape == (256, 256, 12, 10)
+    image, labels = read(folder), read(tmp_path / "cine.nii.gz")
+    assert labels.axes == image.axes
+    assert labels.geometry.same_space(image.geometry)

@@ -43,14 +43,14 @@ def export_model(
     """Export a model as a graph for another runtime, with everything needed to use it.
 
     The graph maps ``image`` to ``logits``, for any number of slices of one size. Beside it are
-    ``preprocessing.json`` (the steps before and after), ``example.npz`` (an image and its
-    logits), ``card.json`` and a ``README.md``. The files are read back and compared with the
-    network before the folder is renamed to its final name.
+    ``preprocessing.json`` (the steps before and after), ``example.npz`` (an image and its logits),
+    ``card.json`` and a ``README.md``. The files are read back and compared with the network before
+    the folder is renamed to its final name.
 
     Parameters
     ----------
     model
-        Name or folder, as `napari_flomo.models.locate` takes it.
+        Name or folder, as in `napari_flomo.models.locate`.
     folder
         Folder to write; must be new or empty.
     form
@@ -66,9 +66,8 @@ def export_model(
     Raises
     ------
     FlomoError
-        If the format is unknown or its packages are missing, the model has no fixed size and none
-        is given, the folder is not empty or cannot be written, or the runtime gives other results
-        than the network.
+        If the arguments or the installation are wrong, the folder cannot be written, or the runtime
+        gives other results than the network.
     """
     _check_format(form)
     target = Path(folder)

@@ -22,25 +22,12 @@ def make_engine(
     device: torch.device,
     graph: bytes | None = None,
 ) -> Engine:
-    """Create an engine; raise the library's error if it does not support this network.
+    """Create an engine for a network in evaluation mode, on ``device``.
 
-    Parameters
-    ----------
-    name
-        One of `ENGINES`.
-    network
-        In evaluation mode, on ``device``.
-    channels, size
-        Channels, and rows and columns, of the images.
-    device
-        Device to compute on.
-    graph
-        Result of ``dump()`` of the same engine on this computer, which saves the preparation.
-
-    Raises
-    ------
-    FlomoError
-        If there is no such engine, or it cannot run here.
+    ``channels`` and ``size`` (rows, columns) are those of the images. ``graph`` is the result of
+    ``dump()`` of the same engine on this computer, which saves the preparation. Raises `FlomoError`
+    if there is no such engine or it cannot run here, and the library's error if it does not support
+    the network.
     """
     import torch
 

@@ -32,8 +32,8 @@ class EngineKind:
     name, title
         Name of the option, and a description.
     precision
-        Floating-point type. Float32 engines give the labels of the plain network, except for ties;
-        the others may move a few voxels at contours.
+        Engines in float32 give the labels of the plain network, except for ties; the others may
+        change a few voxels at contours.
     device
         ``"cpu"``, ``"cuda"``, or ``"any"`` for every device of torch.
     modules
@@ -41,7 +41,7 @@ class EngineKind:
     maps
         Whether it can return the network's own maps.
     setup_seconds
-        Approximate duration of the first preparation on two cores; decides when it may pay.
+        Approximate duration of the first preparation on two cores.
     """
 
     name: str
