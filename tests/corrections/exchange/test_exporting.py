@@ -145,7 +145,7 @@ def test_what_is_chosen(filled: CorrectionStore, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_what_cannot_be_exported_leaves_nothing(
+def test_failed_export_leaves_no_files(
     filled: CorrectionStore, correct: Correct, tmp_path: Path
 ) -> None:
     with pytest.raises(FlomoError, match="Dataset501"):
