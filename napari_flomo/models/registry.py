@@ -131,12 +131,7 @@ def pull(model: str, progress: ProgressCallback | None = None) -> Path:
 
 
 def load_card(model: str | os.PathLike[str]) -> ModelCard:
-    """Return the card of a model.
-
-    Parameters
-    ----------
-    model
-        Name or folder, see `locate`.
+    """Return the card of a model (a name or folder, see `locate`).
 
     Raises
     ------

@@ -107,7 +107,7 @@ def test_export_import_remove(
     [
         (("list", "--store", "nowhere"), "not a store"),
         (("show", "0123456789abcdef"), "no correction"),
-        (("show", "../.."), "is not the id of a correction"),
+        (("show", "../.."), "not the id"),
         (("export", "x", "--format", "bids", "--state", "draft"), "nothing to export"),
         (("import", "nowhere"), "nothing to import"),
     ],

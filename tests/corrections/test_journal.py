@@ -37,7 +37,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_replay_is_what_was_painted(
+def test_replay_restores_all_strokes(
     journal: Journal, image: Volume, labels: Volume, paint: Paint
 ) -> None:
     apply_strokes, generator = labels.data.copy(), np.random.default_rng(0)
@@ -62,7 +62,7 @@ def test_replay_is_what_was_painted(
     assert back.lost is None
 
 
-def test_what_was_finished_before_the_first_stroke(
+def test_locked_and_accepted_before_the_first_stroke(
     tmp_path: Path, image: Volume, labels: Volume
 ) -> None:
     options = {"locked": [3], "accepted": [(0, 1), (1, 2)]}
@@ -118,7 +118,7 @@ def test_codes_too_large_for_the_labels(journal: Journal) -> None:
     assert replay(journal.folder).labels.data.ravel()[0] == 70_000
 
 
-def test_going_on_after_a_torn_end(journal: Journal, labels: Volume, paint: Paint) -> None:
+def test_continuing_after_a_truncated_end(journal: Journal, labels: Volume, paint: Paint) -> None:
     apply_strokes, generator = labels.data.copy(), np.random.default_rng(2)
     journal.record(paint(apply_strokes, generator))
     before = apply_strokes.copy()
@@ -140,7 +140,7 @@ def test_going_on_after_a_torn_end(journal: Journal, labels: Volume, paint: Pain
 
 
 @pytest.mark.parametrize("content", [b"", b"FLO", b"another thing altogether"])
-def test_strokes_that_are_none(journal: Journal, labels: Volume, content: bytes) -> None:
+def test_invalid_stroke_files(journal: Journal, labels: Volume, content: bytes) -> None:
     journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
     journal.close()
     (journal.folder / "strokes-0.bin").write_bytes(content)
@@ -169,7 +169,7 @@ def test_compaction(
     for _ in range(100):
         journal.record(paint(apply_strokes, generator))
     journal.close()
-    assert "labels-0.nrrd" in names(journal.folder)  # what the network said
+    assert "labels-0.nrrd" in names(journal.folder)  # labels of the network
     assert len(names(journal.folder)) == 6
     assert "strokes-0.bin" not in names(journal.folder)
     back = replay(journal.folder)
@@ -197,7 +197,7 @@ def full_disk(*_: object) -> Iterator[None]:
 @pytest.mark.parametrize(
     "fault", [(errno.ENOSPC, "The disk is full"), (errno.EIO, "cannot be written")]
 )
-def test_painting_goes_on_while_the_disk_does_not(
+def test_painting_continues_while_the_disk_fails(
     journal: Journal,
     labels: Volume,
     paint: Paint,
@@ -226,7 +226,7 @@ def test_painting_goes_on_while_the_disk_does_not(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_really_full_device(journal: Journal) -> None:
+def test_a_full_device(journal: Journal) -> None:
     journal._close_strokes()
     journal._file = open("/dev/full", "r+b", buffering=0)  # noqa: SIM115, PTH123
     problem = journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
@@ -234,7 +234,7 @@ def test_a_really_full_device(journal: Journal) -> None:
     journal.close()
 
 
-def test_a_journal_that_was_deleted_under_us(journal: Journal) -> None:
+def test_a_journal_that_was_deleted_while_open(journal: Journal) -> None:
     (journal.folder / "strokes-0.bin").unlink()
     stroke = Stroke.of("stroke", indices=[0], old=0, new=1, time=0)
     if os.name != "nt":
@@ -257,11 +257,11 @@ def test_nowhere_to_write(
     assert names(tmp_path / "journals") == []
 
 
-def test_what_a_crash_left_is_offered_once_and_the_living_is_not(
+def test_unfinished_journals_are_listed_and_open_ones_are_not(
     tmp_path: Path, journal: Journal, image: Volume, labels: Volume
 ) -> None:
     journal.record(Stroke.of("stroke", indices=[0, 1], old=0, new=1, time=time.time() + 100))
-    assert unfinished(tmp_path) == []  # somebody paints on it
+    assert unfinished(tmp_path) == []  # open
     with pytest.raises(FlomoError, match="open in another window"):
         Journal.open(journal.folder)
     with pytest.raises(FlomoError, match="open in another window"):
@@ -277,7 +277,7 @@ def test_what_a_crash_left_is_offered_once_and_the_living_is_not(
     assert [leftover.folder for leftover in found] == [journal.folder, locked_only.folder]
     assert (found[0].strokes, found[0].model) == (1, "toy")
     assert found[0].image_hash == identity(image)
-    assert not untouched.folder.exists()  # the copy of an image, kept for nothing
+    assert not untouched.folder.exists()  # without changes
 
     Journal.open(journal.folder).finish()
     discard(locked_only.folder)
@@ -285,7 +285,7 @@ def test_what_a_crash_left_is_offered_once_and_the_living_is_not(
     assert names(tmp_path) == []
 
 
-def test_opened_while_another_program_only_looks(tmp_path: Path, journal: Journal) -> None:
+def test_opened_while_another_program_searches(tmp_path: Path, journal: Journal) -> None:
     journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
     journal.close()
     looking = journal_files.acquire_lock(journal.folder)  # as `unfinished` does, for a moment
@@ -294,13 +294,13 @@ def test_opened_while_another_program_only_looks(tmp_path: Path, journal: Journa
         assert again.strokes == 1
 
 
-def test_closing_without_a_change_leaves_nothing(tmp_path: Path, journal: Journal) -> None:
+def test_closing_without_changes_removes_the_journal(tmp_path: Path, journal: Journal) -> None:
     journal.close()
     journal.close()
     assert names(tmp_path) == []
 
 
-def test_damaged_and_half_made_folders(tmp_path: Path, journal: Journal) -> None:
+def test_damaged_and_incomplete_folders(tmp_path: Path, journal: Journal) -> None:
     journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
     journal.close()
     half = tmp_path / "half"
@@ -310,7 +310,7 @@ def test_damaged_and_half_made_folders(tmp_path: Path, journal: Journal) -> None
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("mine")
     assert len(unfinished(tmp_path)) == 1
-    assert half.exists()  # it may just be in the making
+    assert half.exists()  # it may be in progress
     for folder in (half, foreign):
         os.utime(folder, (0, 0))
     assert len(unfinished(tmp_path)) == 1
@@ -373,9 +373,7 @@ def test_kill_9_at_random_moments_costs_one_stroke_at_most(journal: Journal) -> 
     assert any(name != "strokes-0.bin" for name in names(journal.folder) if "strokes" in name)
 
 
-def test_journals_lie_in_the_users_data_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_journals_are_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from napari_flomo.corrections import journals_folder
 
     monkeypatch.delenv("FLOMO_HOME", raising=False)

@@ -21,7 +21,7 @@ VALUES = st.integers(-(2**63), 2**63 - 1)
     VALUES,
     st.dictionaries(st.text(max_size=5), st.integers()),
 )
-def test_comes_back_as_it_was(indices: list[int], old: int, new: int, note: dict) -> None:
+def test_round_trip(indices: list[int], old: int, new: int, note: dict) -> None:
     stroke = Stroke.of("stroke", indices=indices, old=old, new=new, time=1.5, note=note)
     ((back, end),) = records(MAGIC + stroke.to_record())
     assert end == len(MAGIC + stroke.to_record())
@@ -50,7 +50,7 @@ def test_values_must_fit_the_voxels() -> None:
         Stroke.of("stroke", indices=[1, 2, 3], old=[0, 0], new=1, time=0)
 
 
-def test_every_torn_end_and_every_flipped_bit_is_found() -> None:
+def test_every_truncation_and_flipped_bit_is_detected() -> None:
     first = Stroke.of("stroke", indices=range(5), old=0, new=1, time=1).to_record()
     second = Stroke.of("undo", indices=range(3), old=1, new=0, time=2).to_record()
     whole = MAGIC + first + second

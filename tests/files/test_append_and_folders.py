@@ -24,15 +24,13 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_append_makes_the_file_and_adds_to_it(tmp_path: Path) -> None:
+def test_append_creates_and_extends_a_file(tmp_path: Path) -> None:
     append(tmp_path / "log", b"one\n")
     append(tmp_path / "log", b"two\n")
     assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
 
 
-def test_append_that_fails_takes_its_bytes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_append_restores_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append(tmp_path / "log", b"one\n")
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fsync", fail_with(errno.ENOSPC))
@@ -48,7 +46,7 @@ def test_append_to_a_full_disk() -> None:
         append("/dev/full", b"x")
 
 
-def test_folder_appears_whole(tmp_path: Path) -> None:
+def test_folder_is_created_atomically(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "new") as temporary:
         (temporary / "a").write_text("a")
         assert not (tmp_path / "new").exists()
@@ -56,7 +54,7 @@ def test_folder_appears_whole(tmp_path: Path) -> None:
     assert names(tmp_path / "new") == ["a"]
 
 
-def test_empty_folder_may_be_there(tmp_path: Path) -> None:
+def test_empty_folder_may_exist(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     with atomic_folder(tmp_path / "new") as temporary:
         (temporary / "a").write_text("a")
@@ -75,7 +73,7 @@ def test_failure_leaves_no_folder(tmp_path: Path, failure: BaseException) -> Non
     assert names(tmp_path) == []
 
 
-def test_what_is_there_is_not_touched(tmp_path: Path) -> None:
+def test_existing_files_are_not_changed(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "precious").write_text("1")
     for target in (tmp_path / "old", tmp_path / "old" / "precious"):
@@ -84,7 +82,7 @@ def test_what_is_there_is_not_touched(tmp_path: Path) -> None:
     assert names(tmp_path) == ["old"]
 
 
-def test_folder_in_a_missing_place(tmp_path: Path) -> None:
+def test_folder_in_a_missing_parent(tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match="does not exist"):
         make_folder(tmp_path / "a" / "b")
     assert make_folder(make_folder(tmp_path / "a") / "b").is_dir()

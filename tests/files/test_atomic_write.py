@@ -42,9 +42,7 @@ def test_creates_and_replaces(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "suffix"), [("a.b.nrrd", ".nrrd"), ("x.NII.GZ", ".NII.GZ"), ("plain", "")]
 )
-def test_temporary_keeps_the_suffix_that_writers_look_at(
-    tmp_path: Path, name: str, suffix: str
-) -> None:
+def test_temporary_file_keeps_the_suffix(tmp_path: Path, name: str, suffix: str) -> None:
     with atomic_write(tmp_path / name) as temporary:
         assert temporary.name.partition(".flomo-")[2][12:] == suffix
 
@@ -102,7 +100,7 @@ def test_read_only_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         check_writable(tmp_path / "a.txt")
 
 
-def test_folder_that_really_refuses() -> None:
+def test_write_to_a_read_only_folder() -> None:
     if not Path("/proc/self").is_dir():
         pytest.skip("this system has no /proc, which refuses new files even to root")
     with pytest.raises(FlomoError):
@@ -118,12 +116,12 @@ def test_write_protected_file_is_kept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_missing_folder_says_so(tmp_path: Path) -> None:
+def test_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match=r"folder .*missing does not exist; create it"):
         check_writable(tmp_path / "missing" / "a.nii.gz")
 
 
-def test_folder_and_device_are_no_files_to_write(tmp_path: Path) -> None:
+def test_folders_and_devices_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match="is a folder"):
         check_writable(tmp_path)
     with pytest.raises(FlomoError, match="not an ordinary file"):

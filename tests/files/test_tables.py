@@ -35,7 +35,7 @@ def test_tables(text: str, encoding: str, line_end: str, tmp_path: Path) -> None
     assert read_table(path) == ROWS
 
 
-def test_cells_that_are_missing_or_too_many(tmp_path: Path) -> None:
+def test_missing_and_surplus_cells(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text('a,b\n1\n2,3,4\n"two\nlines",5\n')
     assert read_table(path) == [{"a": "1"}, {"a": "2", "b": "3"}, {"a": "two\nlines", "b": "5"}]
@@ -43,7 +43,7 @@ def test_cells_that_are_missing_or_too_many(tmp_path: Path) -> None:
     assert read_table(path) == []
 
 
-def test_commas_between_digits_stay_where_they_are_no_decimals(tmp_path: Path) -> None:
+def test_commas_between_digits_are_kept_without_semicolons(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text('a,b\n"1,5",x\n')
     assert read_table(path) == [{"a": "1,5", "b": "x"}]

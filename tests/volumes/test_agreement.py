@@ -140,7 +140,7 @@ def test_types_are_kept(suffix: str, dtype: str, tmp_path: Path) -> None:
     assert back.dtype == ("f4" if dtype == "f2" else dtype)  # no format has 16-bit floats
 
 
-def test_files_by_itk_are_read_as_itk_means_them(tmp_path: Path) -> None:
+def test_itk_files_are_read_as_by_itk(tmp_path: Path) -> None:
     data = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
     geometry = Geometry((0.7, 1.3, 9.6), (-5, 6, 7), tuple(AXIS_ORDERS[29].ravel()))
     image = sitk.GetImageFromArray(data)

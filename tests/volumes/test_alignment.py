@@ -37,7 +37,7 @@ def stored(volume: Volume, order: tuple[int, ...], flips: tuple[bool, ...]) -> V
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("flips", list(product((False, True), repeat=3)))
-def test_every_storage_of_one_place(order: tuple, flips: tuple) -> None:
+def test_every_storage_order_is_aligned(order: tuple, flips: tuple) -> None:
     aligned = align_labels(stored(LABELS, order, flips), IMAGE)
     np.testing.assert_array_equal(aligned.data, CODES)
     assert aligned.geometry == GRID
@@ -88,7 +88,7 @@ def test_rounding_is_accepted(labels: Volume) -> None:
         (moved(direction=Geometry((1, 1, 1)).direction), "voxels"),
     ],
 )
-def test_another_place_is_refused_with_how_far(labels: Volume, far: str) -> None:
+def test_shifted_labels_are_refused_with_the_distance(labels: Volume, far: str) -> None:
     with pytest.raises(FlomoError, match=f"shifted by up to {far}" if far[0] != "v" else far):
         align_labels(labels, IMAGE)
     assert not same_place(labels, IMAGE)
@@ -99,7 +99,7 @@ def test_another_size_is_refused() -> None:
         align_labels(replace(LABELS, data=CODES[:3]), IMAGE)
 
 
-def test_photos_go_by_their_shape() -> None:
+def test_photos_are_compared_by_shape() -> None:
     photo = Volume.from_array(np.zeros((10, 12, 3), np.uint8), axes=("rows", "columns", "channels"))
     mask = Volume.from_array(CODES[0])
     np.testing.assert_array_equal(align_labels(mask, photo).data, CODES[:1])

@@ -19,7 +19,7 @@ def values(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(500, 100, shape or (5, 40, 44)).astype(np.float32)
 
 
-def test_corners_of_a_turned_grid() -> None:
+def test_corners_of_a_rotated_grid() -> None:
     data = np.stack(
         [
             ndimage.rotate(one, 20 + 5 * index, reshape=False, order=1, cval=np.nan)
@@ -100,7 +100,7 @@ def test_half_an_image_without_the_middle() -> None:
     assert np.isfinite(fill_background(Volume.from_array(data)).data).all()
 
 
-def test_too_little_that_is_left() -> None:
+def test_too_few_voxels_with_a_value() -> None:
     data = values()
     data[:, 4:] = np.nan
     data[:, :, 30:] = np.nan
@@ -116,7 +116,7 @@ def test_whole_images_are_not_copied() -> None:
         assert fill_background(volume) is volume
 
 
-def test_only_what_is_asked_for_is_filled(tmp_path: Path) -> None:
+def test_fill_is_optional(tmp_path: Path) -> None:
     """Labels are read without, and keep their error."""
     data = values()
     data[:, :5] = np.nan

@@ -152,7 +152,7 @@ def test_colour_nifti_and_analyze(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("suffix", MEDICAL)
-def test_values_that_are_no_numbers_are_counted(suffix: str, value: float, tmp_path: Path) -> None:
+def test_nan_values_are_counted(suffix: str, value: float, tmp_path: Path) -> None:
     data = np.zeros((3, 4, 5), np.float32)
     data[1, 2, :2] = value
     path = tmp_path / f"image{suffix}"
@@ -178,7 +178,7 @@ def test_huge_images_are_refused_before_they_are_allocated(tmp_path: Path) -> No
         assert "10000 x 10000 x 10000 voxels" in refused(tmp_path / name)
 
 
-def test_a_packed_file_cannot_hold_what_it_declares(tmp_path: Path) -> None:
+def test_a_compressed_file_too_short_for_its_header(tmp_path: Path) -> None:
     """Refused although it would fit in memory: deflate cannot pack 400 MB into a kilobyte."""
     header = nibabel.Nifti1Header()
     header.set_data_shape((1000, 1000, 400))
@@ -194,7 +194,7 @@ def test_a_photo_larger_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "1 x 40 x 50 voxels" in refused(tmp_path / "photo.png")
 
 
-def test_free_memory_is_known_here() -> None:
+def test_available_memory_is_known() -> None:
     free = limits.available_memory()
     assert free is not None
     assert 1e8 < free < 1e14
@@ -255,7 +255,7 @@ def test_an_interrupted_write_leaves_the_old_file(
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nrrd"])
-def test_any_damage_to_a_header_ends_in_an_image_or_a_sentence(suffix: str, tmp_path: Path) -> None:
+def test_a_damaged_header_gives_an_image_or_an_error(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"image{suffix}"
     write(VOLUME, path, compress=False)
     content = path.read_bytes()

@@ -64,7 +64,7 @@ def file_at(folder: Path, slice_: int, phase: int) -> Path:
     raise AssertionError
 
 
-def test_slices_and_phases_are_sorted_by_where_and_when(cine: Path) -> None:
+def test_slices_and_phases_are_sorted(cine: Path) -> None:
     volume = read(cine)
     assert volume.axes == ("frames", "slices", "rows", "columns")
     expected = [[pixels(s, p) for s in range(N_SLICES)] for p in range(N_PHASES)]
@@ -86,7 +86,7 @@ def test_geometry_of_each_file_is_that_of_itk(cine: Path) -> None:
         np.testing.assert_allclose(geometry.positions((3, 5, slice_)), truth, atol=1e-5)
 
 
-def test_nothing_of_the_patient_is_kept(cine: Path) -> None:
+def test_no_patient_data_is_kept(cine: Path) -> None:
     volume = read(cine)
     text = repr(dataclasses.replace(volume, data=np.zeros((1, 1, 1, 1)))) + repr(volume.extra)
     assert volume.source.startswith("dicom-")
@@ -152,7 +152,7 @@ def test_more_is_brighter(dtype: type, tmp_path: Path, write_dicom: Callable) ->
     assert volume.geometry == Geometry.unknown()
 
 
-def test_a_file_brings_its_series(cine: Path) -> None:
+def test_a_file_stands_for_its_series(cine: Path) -> None:
     volume = read(file_at(cine, 2, 1))
     np.testing.assert_array_equal(volume.data, read(cine).data)
     assert volume.notes == ("The file is one of 12 of its series, which was read as a whole.",)
@@ -170,7 +170,7 @@ def test_a_file_alone(cine: Path, tmp_path: Path) -> None:
     assert volume.notes == ()
 
 
-def test_a_file_of_a_localizer_stays_alone(tmp_path: Path, write_dicom: Callable) -> None:
+def test_a_file_of_a_localizer_is_read_alone(tmp_path: Path, write_dicom: Callable) -> None:
     for number, direction in enumerate(("1\\0\\0\\0\\1\\0", "1\\0\\0\\0\\0\\1")):
         tags = plane(number) | {"0020,0037": direction}
         write_dicom(tmp_path / f"{number}", pixels(number, 0), tags)
@@ -194,7 +194,7 @@ def test_ultrasound_film_in_colour(tmp_path: Path, write_dicom: Callable) -> Non
     assert volume.frame_step == pytest.approx(0.04)
 
 
-def test_frames_without_a_place_are_refused(tmp_path: Path, write_dicom: Callable) -> None:
+def test_frames_without_a_position_are_refused(tmp_path: Path, write_dicom: Callable) -> None:
     tags = plane(0) | {"0008,0016": "1.2.840.10008.5.1.4.1.1.4.1", "0028,0008": 3}
     write_dicom(tmp_path / "enhanced.dcm", np.zeros((3, 4, 6), np.int16), tags)
     with pytest.raises(FlomoError, match="holds 3 images without their positions"):
@@ -218,7 +218,7 @@ def test_series_saved_by_itk(tmp_path: Path) -> None:
     assert volume.geometry.same_space(Geometry((1.25, 1.5, 8), (1, 2, 3)), 1e-6)
 
 
-def test_two_series_must_be_told_apart(cine: Path, write_dicom: Callable) -> None:
+def test_one_of_several_series_must_be_chosen(cine: Path, write_dicom: Callable) -> None:
     for slice_ in range(2):
         tags = plane(slice_) | {"0020,000e": "5.6", "0020,0011": 12}
         write_dicom(cine / f"x{slice_}", pixels(slice_, 0), tags)
@@ -253,7 +253,7 @@ def test_a_missing_slice_in_a_longer_stack_is_counted(
         read(tmp_path)
 
 
-def test_phases_that_are_complete_are_read(cine: Path) -> None:
+def test_only_complete_phases_are_read(cine: Path) -> None:
     whole = read(cine)
     file_at(cine, 1, 2).unlink()
     volume = read(cine)
@@ -299,7 +299,7 @@ def test_a_shifted_slice_is_refused(tmp_path: Path, write_dicom: Callable) -> No
         ({"0020,0032": "1\\2"}, "has no position in its header"),
     ],
 )
-def test_images_that_do_not_belong_together(
+def test_images_of_different_stacks(
     change: dict, words: str, tmp_path: Path, write_dicom: Callable
 ) -> None:
     for slice_ in range(3):
@@ -331,7 +331,7 @@ def test_phases_without_any_order(tmp_path: Path, write_dicom: Callable) -> None
         read(tmp_path)
 
 
-def test_a_cut_file_is_not_left_out_silently(cine: Path) -> None:
+def test_a_truncated_file_is_an_error(cine: Path) -> None:
     last = file_at(cine, N_SLICES - 1, 0)
     for size in (len(last.read_bytes()) - 10, 300):
         last.write_bytes(last.read_bytes()[:size])
@@ -339,7 +339,7 @@ def test_a_cut_file_is_not_left_out_silently(cine: Path) -> None:
             read(cine)
 
 
-def test_a_damaged_length_is_not_believed(tmp_path: Path, write_dicom: Callable) -> None:
+def test_a_damaged_length_is_an_error(tmp_path: Path, write_dicom: Callable) -> None:
     """GDCM alone would allocate the 2 GB that this element claims."""
     path = tmp_path / "image.dcm"
     write_dicom(path, pixels(0, 0), plane(0))

@@ -148,9 +148,7 @@ def test_a_cine(cine: Volume, tmp_path: Path, time: Any, files: str) -> None:
     assert volume.frame_step == (pytest.approx(0.04) if time is by_delay else None)
 
 
-def test_without_any_time_frames_stand_in_the_order_of_the_file(
-    cine: Volume, tmp_path: Path
-) -> None:
+def test_frames_without_times_keep_the_order_of_the_file(cine: Volume, tmp_path: Path) -> None:
     frames = [(phase, slice_) for slice_ in (2, 0, 1) for phase in range(3)]
     write_enhanced(tmp_path / "cine.dcm", cine, frames, lambda *_: {})
     np.testing.assert_array_equal(read(tmp_path / "cine.dcm").data, cine.data)
@@ -177,7 +175,7 @@ def test_one_frame_alone(cine: Volume, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(2.0, -10.0), (0.5, 0.0), (0.25, 1.5)])
-def test_each_frame_has_a_scale_of_its_own(
+def test_each_frame_has_its_rescaling(
     cine: Volume, tmp_path: Path, slope: float, intercept: float
 ) -> None:
     even = cine.with_data(cine.data * 4)
@@ -250,7 +248,7 @@ def test_magnitude_and_phase_in_one_file(cine: Volume, tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_frame_without_a_place(cine: Volume, tmp_path: Path) -> None:
+def test_a_frame_without_a_position(cine: Volume, tmp_path: Path) -> None:
     path = tmp_path / "cine.dcm"
     write_enhanced(path, cine, shuffled(cine), by_delay)
     one = pydicom.dcmread(path)
@@ -272,7 +270,7 @@ def test_pixels_cut_short(cine: Volume, tmp_path: Path) -> None:
         read(path)
 
 
-def test_itk_agrees_on_the_place(cine: Volume, tmp_path: Path) -> None:
+def test_positions_as_in_itk(cine: Volume, tmp_path: Path) -> None:
     write_enhanced(tmp_path / "s.dcm", cine, [(0, slice_) for slice_ in range(3)], by_index)
     image = sitk.ReadImage(tmp_path / "s.dcm")
     geometry = read(tmp_path / "s.dcm").geometry

@@ -42,7 +42,7 @@ def values(folder: Path, **options: Any) -> np.ndarray:
         ("sa_1", "sa_2", "sa_3"),
     ],
 )
-def test_slices_in_series_of_their_own(
+def test_slices_in_separate_series(
     export: Any, cine: Volume, descriptions: tuple[str, ...]
 ) -> None:
     def change(one: Dataset, slice_: int, _phase: int) -> None:
@@ -72,7 +72,7 @@ def test_slices_in_series_of_their_own(
         *("image type", "gap", "phases"),
     ],
 )
-def test_what_differs_is_not_joined(export: Any, change: Change) -> None:
+def test_different_series_are_not_joined(export: Any, change: Change) -> None:
     with pytest.raises(FlomoError, match="holds 3 series: 40 "):
         read(export(change))
 
@@ -171,7 +171,7 @@ def test_one_uid_for_two_images(export: Any) -> None:
 
 
 @pytest.mark.parametrize("uid", ["1.2.3", ""])
-def test_a_uid_that_says_nothing(export: Any, cine: Volume, uid: str) -> None:
+def test_identical_uids_of_an_anonymiser(export: Any, cine: Volume, uid: str) -> None:
     """Some programs that take names out give all images the same, or none."""
     study = export(lambda one, s, p: setattr(one, "SOPInstanceUID", uid))
     np.testing.assert_array_equal(values(study), cine.data)
@@ -191,7 +191,7 @@ def test_jitter_along_any_axis(export: Any, cine: Volume, axis: int, size: float
     np.testing.assert_allclose(volume.geometry.spacing[2], 10, atol=size)
 
 
-def test_jitter_of_one_slice_alone(export: Any, cine: Volume) -> None:
+def test_jitter_of_a_single_slice(export: Any, cine: Volume) -> None:
     def change(one: Dataset, slice_: int, phase: int) -> object:
         x, y, z = one.ImagePositionPatient
         one.ImagePositionPatient = [x, y, f"{float(z) + 0.05 * phase:.4f}"]
@@ -230,7 +230,7 @@ def test_nested_folders(export: Any, cine: Volume, tmp_path: Path, place: str) -
     assert volume.notes[0] == "The images lie in folders below the one that was given."
 
 
-def test_a_series_that_goes_on_in_a_folder_below(export: Any, cine: Volume) -> None:
+def test_a_series_that_continues_in_a_subfolder(export: Any, cine: Volume) -> None:
     export(lambda one, s, p: s < 2)
     study = export(lambda one, s, p: s == 2, place=lambda s, p: "study/more")
     volume = read(study)
@@ -238,7 +238,7 @@ def test_a_series_that_goes_on_in_a_folder_below(export: Any, cine: Volume) -> N
     assert volume.notes == ("Folders below hold images of the same series, which were left out.",)
 
 
-def test_a_series_that_is_only_below(export: Any, cine: Volume) -> None:
+def test_a_series_in_a_subfolder(export: Any, cine: Volume) -> None:
     def other(one: Dataset, slice_: int, phase: int) -> object:
         split(one, 3)
         return (slice_, phase) == (0, 0)
@@ -291,7 +291,7 @@ def test_objects_that_are_no_images(export: Any, cine: Volume, tmp_path: Path) -
     np.testing.assert_array_equal(values(study), cine.data)
 
 
-def test_headers_that_break_rules(export: Any, cine: Volume, recwarn: Any) -> None:
+def test_headers_that_violate_the_standard(export: Any, cine: Volume, recwarn: Any) -> None:
     def change(one: Dataset, slice_: int, phase: int) -> None:
         one.add_new(0x00100010, "PN", "Doe^" + "x" * 200)
         one.add_new(0x00080020, "DA", "no date")

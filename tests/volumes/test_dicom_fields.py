@@ -32,7 +32,7 @@ def test_the_originals(cine: Volume, static: Volume) -> None:
     np.testing.assert_array_equal(static.data, cine.data[0])
 
 
-def test_each_slice_in_a_series_of_its_own(cases: Path, cine: Volume) -> None:
+def test_each_slice_in_a_separate_series(cases: Path, cine: Volume) -> None:
     study = cases / "dicom_series_for_each_slice" / "study"
     for volume in (read(study), read(study, series="11"), read(study / "IM0004.dcm")):
         np.testing.assert_array_equal(volume.data, cine.data)
@@ -124,7 +124,7 @@ def test_some_files_of_a_series(cases: Path, cine: Volume) -> None:
     np.testing.assert_array_equal(read_series(files[::-1]).data, cine.data)
 
 
-def test_the_files_that_are_found_are_those_that_are_read(cases: Path, cine: Volume) -> None:
+def test_found_files_are_the_files_that_are_read(cases: Path, cine: Volume) -> None:
     for place in (
         "_clean/cine",
         "dicom_series_for_each_slice/study",

@@ -34,7 +34,7 @@ def drop_times(one: Dataset, *kept: str) -> None:
         ("ContentTime", lambda s, p: f"10{s:02}00.{p}"),
     ],
 )
-def test_what_tells_the_phase(export: Any, cine: Volume, keyword: str, value: Any) -> None:
+def test_values_that_encode_the_phase(export: Any, cine: Volume, keyword: str, value: Any) -> None:
     def change(one: Dataset, slice_: int, phase: int) -> None:
         drop_times(one)
         setattr(one, keyword, value(slice_, phase))
@@ -63,7 +63,7 @@ def test_an_incomplete_phase(
     assert f"(number {lost[1] + 1})" in volume.notes[0]
 
 
-def test_two_slices_that_lack_a_phase(export: Any, cine: Volume) -> None:
+def test_two_slices_without_a_phase(export: Any, cine: Volume) -> None:
     volume = read(export(lambda one, s, p: None if s == 0 or p != 1 else False))
     np.testing.assert_array_equal(volume.data, cine.data[[0, 2]])
     assert volume.notes[0].startswith("Slices 2, 3 have fewer images than the others, so 1 of 3")
@@ -85,7 +85,7 @@ def test_every_second_slice_missing(export: Any) -> None:
     )
 
 
-def test_an_incomplete_phase_that_cannot_be_told(export: Any) -> None:
+def test_an_ambiguous_incomplete_phase(export: Any) -> None:
     def change(one: Dataset, slice_: int, phase: int) -> object:
         drop_times(one)
         one.ContentTime = f"1{slice_}0000.{phase}"

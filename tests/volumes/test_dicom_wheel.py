@@ -83,6 +83,6 @@ def test_file_sets(name: str) -> None:
         assert volume.geometry.spacing == pytest.approx((0.488281, 0.488281, 2.5))
 
 
-def test_files_that_have_lost_their_pixels() -> None:
+def test_files_without_their_pixels() -> None:
     with pytest.raises(FlomoError, match="IM000000 cannot be read"):
         read(SETS / "TINY_ALPHA")

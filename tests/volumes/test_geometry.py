@@ -46,7 +46,7 @@ def test_grids_are_frozen_plain_and_comparable() -> None:
         geometry.spacing = (1, 1, 1)  # type: ignore[misc]
 
 
-def test_a_grid_without_millimetres_is_another_space() -> None:
+def test_a_grid_without_spacing_is_another_space() -> None:
     assert not Geometry.unknown().spacing_known
     assert not Geometry.unknown().same_space(Geometry((1, 1, 1)))
 

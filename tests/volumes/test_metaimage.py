@@ -133,7 +133,7 @@ def test_text_and_gzip(tmp_path: Path) -> None:
         ("DOUBLE", "f8"),
     ],
 )
-def test_types_as_itk_means_them(name: str, code: str, tmp_path: Path) -> None:
+def test_types_as_in_itk(name: str, code: str, tmp_path: Path) -> None:
     data = DATA.astype(code)
     path = save(tmp_path / "image.mha", "LOCAL", body=data.tobytes(), ElementType=f"MET_{name}")
     expected = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))

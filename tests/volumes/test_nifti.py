@@ -71,7 +71,7 @@ def test_the_old_header_does_not_follow_data_to_another_grid(tmp_path: Path) -> 
     assert read(tmp_path / "moved.nii").geometry == moved.geometry
 
 
-def test_nothing_but_numbers_is_carried_over(tmp_path: Path) -> None:
+def test_only_numbers_are_copied_from_the_header(tmp_path: Path) -> None:
     path = save(
         tmp_path / "image.nii",
         np.zeros((5, 4, 3), np.int16),
@@ -181,7 +181,7 @@ def test_probabilities_come_back_with_their_classes(frames: int | None, tmp_path
     assert nibabel.load(tmp_path / "p.nii.gz").shape == shape[::-1]
 
 
-def test_a_sheared_sform_gives_way_to_a_good_qform(tmp_path: Path) -> None:
+def test_a_valid_qform_wins_over_a_sheared_sform(tmp_path: Path) -> None:
     sheared = SHIFTED.copy()
     sheared[0, 1] = 0.5
     image = nibabel.Nifti1Image(np.zeros((5, 4, 3), np.int16), sheared)

@@ -93,7 +93,7 @@ def check_written(volume: Volume, steps: tuple[float, ...], folder: Path) -> Non
         (STEPS, (1.37, 1.45, 9.5), (1.37, 1.45, 9.5), "pixdim was used"),
     ],
 )
-def test_one_spacing_is_taken_and_carried_into_the_output(
+def test_one_spacing_is_chosen_and_written(
     columns: tuple, pixdim: tuple, right: tuple, words: str, tmp_path: Path
 ) -> None:
     volume = read(save(tmp_path / "image.nii", columns, pixdim))
@@ -103,7 +103,7 @@ def test_one_spacing_is_taken_and_carried_into_the_output(
     check_written(volume, right, tmp_path)
 
 
-def test_a_cine_is_decided_alike(tmp_path: Path) -> None:
+def test_a_cine_follows_the_same_rules(tmp_path: Path) -> None:
     path = save(tmp_path / "cine.nii", (1, 1, 1), STEPS, (12, 10, 4, 3))
     volume = read(path)
     assert volume.data.shape == (3, 4, 10, 12)
@@ -128,7 +128,7 @@ def test_steps_that_differ_by_rounding_are_one(codes: tuple[int, int], tmp_path:
         np.testing.assert_array_equal(before[name], after[name])
 
 
-def test_a_good_qform_beside_an_sform_that_was_never_scaled(tmp_path: Path) -> None:
+def test_a_valid_qform_with_an_sform_that_was_not_scaled(tmp_path: Path) -> None:
     """Its code comes first, but nibabel would read the sform out of a copy of this header."""
     volume = read(save(tmp_path / "image.nii", (1, 1, 1), STEPS, codes=(1, 2)))
     assert "the qform was used" in volume.notes[0]
@@ -156,7 +156,7 @@ def test_negative_steps_without_an_sform(codes: tuple[int, int], tmp_path: Path)
         ((1, 1, 9.0), (1.37, 1.45, 1)),
     ],
 )
-def test_what_nothing_decides_is_refused(columns: tuple, pixdim: tuple, tmp_path: Path) -> None:
+def test_undecidable_headers_are_refused(columns: tuple, pixdim: tuple, tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match="write the true spacing into it"):
         read(save(tmp_path / "image.nii", columns, pixdim))
 

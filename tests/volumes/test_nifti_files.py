@@ -60,7 +60,7 @@ def test_any_qfac_that_is_not_negative_is_one(factor: float, tmp_path: Path) -> 
         assert both[0].IsSameImageGeometryAs(both[1], 1e-6, 1e-6)
 
 
-def test_a_negative_qfac_turns_the_slices_round(tmp_path: Path) -> None:
+def test_a_negative_qfac_reverses_the_slices(tmp_path: Path) -> None:
     image = image_of()
     image.set_sform(None, 0)
     content = bytearray(image.to_bytes())
@@ -133,7 +133,7 @@ def test_a_vector_of_frames_is_noted(tmp_path: Path) -> None:
     )
 
 
-def test_displacements_and_colours_are_no_frames(tmp_path: Path) -> None:
+def test_displacements_and_colours_are_not_frames(tmp_path: Path) -> None:
     for intent in (1006, 2003):
         image = image_of(np.zeros((5, 4, 3, 1, 3), np.float32))
         image.header["intent_code"] = intent
@@ -164,14 +164,14 @@ def test_a_pair_is_read_by_either_name(suffixes: tuple, kind: type, tmp_path: Pa
         read(places[0])
 
 
-def test_an_image_without_its_header_says_so(tmp_path: Path) -> None:
+def test_an_image_without_its_header(tmp_path: Path) -> None:
     nibabel.save(image_of(kind=nibabel.Nifti1Pair), tmp_path / "heart.img")
     (tmp_path / "heart.hdr").unlink()
     with pytest.raises(FlomoError, match=r"same name with \.hdr"):
         read(tmp_path / "heart.img")
 
 
-def test_analyze_is_refused_for_what_it_is(tmp_path: Path) -> None:
+def test_analyze_is_refused(tmp_path: Path) -> None:
     nibabel.save(nibabel.AnalyzeImage(DATA, np.eye(4)), tmp_path / "old.img")
     for name in ("old.img", "old.hdr"):
         with pytest.raises(FlomoError, match=r"Analyze 7\.5.*left from right"):
@@ -191,14 +191,14 @@ def test_the_field_case_of_a_pair() -> None:
 
 @pytest.mark.parametrize("name", ["0f3a9c", "heart.nii.gz.part", "heart.gz", "MD5E-s75--0123456"])
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
-def test_the_content_decides_where_the_name_does_not(name: str, kind: type, tmp_path: Path) -> None:
+def test_the_content_decides_without_a_suffix(name: str, kind: type, tmp_path: Path) -> None:
     content = image_of(kind=kind).to_bytes()
     for form in (content, gzip.compress(content)):
         (tmp_path / name).write_bytes(form)
         check(read(tmp_path / name))
 
 
-def test_a_packed_file_that_is_no_image(tmp_path: Path) -> None:
+def test_a_compressed_file_without_an_image(tmp_path: Path) -> None:
     (tmp_path / "notes").write_bytes(gzip.compress(b"nothing to see here" * 50))
     with pytest.raises(FlomoError, match="not an image"):
         read(tmp_path / "notes")
@@ -210,7 +210,7 @@ def test_a_packed_file_that_is_no_image(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 @pytest.mark.parametrize("name", ["stdin", "heart.nii", "heart.nii.gz"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_what_comes_through_a_pipe(name: str, packed: bool, tmp_path: Path) -> None:
+def test_pipes_are_read(name: str, packed: bool, tmp_path: Path) -> None:
     content = image_of().to_bytes()
     content = gzip.compress(content) if packed else content
     os.mkfifo(tmp_path / name)
@@ -221,7 +221,7 @@ def test_what_comes_through_a_pipe(name: str, packed: bool, tmp_path: Path) -> N
     check(volume)
 
 
-def test_bytes_after_the_packed_stream(tmp_path: Path) -> None:
+def test_bytes_after_the_compressed_stream(tmp_path: Path) -> None:
     whole = gzip.compress(image_of().to_bytes())
     path = tmp_path / "image.nii.gz"
     for tail in (bytes(1000), b"garbage", b"\n", b"TRAILER!!!" * 5000):

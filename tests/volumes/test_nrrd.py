@@ -77,9 +77,7 @@ def test_frames_last(kind: str, tmp_path: Path) -> None:
     assert volume.frame_step is None
 
 
-def test_what_others_ask_of_the_library_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_options_of_pynrrd_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     volume = Volume(DATA, Geometry((2, 3, 4)), ("frames", "slices", "rows", "columns"))
     write(volume, tmp_path / "before.nrrd")
     monkeypatch.setattr(nrrd, "SPACE_DIRECTIONS_TYPE", "double vector list")
@@ -105,7 +103,7 @@ def test_one_slice_over_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "space", ["left-posterior-superior", "right-anterior-superior", "RAS", "left-anterior-superior"]
 )
-def test_spaces_mean_what_itk_means(space: str, tmp_path: Path) -> None:
+def test_spaces_as_in_itk(space: str, tmp_path: Path) -> None:
     path = save(
         tmp_path / "image.nrrd",
         DATA[0],
@@ -161,7 +159,7 @@ def test_only_spacings_or_nothing_known(tmp_path: Path) -> None:
         ({"space_directions": "(2,0,0) (0,nix,0) (0,0,4)"}, "no valid space directions"),
     ],
 )
-def test_headers_that_make_no_image(fields: dict, words: str, tmp_path: Path) -> None:
+def test_headers_without_a_valid_image(fields: dict, words: str, tmp_path: Path) -> None:
     path = save(tmp_path / "image.nrrd", DATA[0], **fields)
     with pytest.raises(FlomoError, match=words):
         read(path)
@@ -213,7 +211,7 @@ def test_numbered_files(encoding: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(path).data, DATA[0])
 
 
-def test_a_percent_that_is_no_pattern(tmp_path: Path) -> None:
+def test_a_percent_sign_without_a_pattern(tmp_path: Path) -> None:
     for name in ("77 %.raw", "100%d.raw", "%03d 1 2"):
         (tmp_path / name).write_bytes(DATA[0].tobytes())
         path = detached(tmp_path / "image.nhdr", DATA[0], name)
@@ -222,7 +220,7 @@ def test_a_percent_that_is_no_pattern(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "bzip2"])
 @pytest.mark.parametrize("skip", ["-1", "352"])
-def test_skipped_bytes_count_unpacked(encoding: str, skip: str, tmp_path: Path) -> None:
+def test_skipped_bytes_are_decompressed_bytes(encoding: str, skip: str, tmp_path: Path) -> None:
     """As of a packed NIfTI whose voxels an NRRD header describes."""
     noise = np.random.default_rng(0).integers(0, 255, 352, np.uint8).tobytes()
     pack = {"gzip": gzip.compress, "bzip2": bz2.compress}[encoding]
@@ -244,13 +242,13 @@ def test_skipped_bytes_count_unpacked(encoding: str, skip: str, tmp_path: Path) 
     np.testing.assert_array_equal(read(attached).data, DATA[0])
 
 
-def test_another_header_before_the_voxels_is_not_taken_for_voxels(tmp_path: Path) -> None:
+def test_another_header_before_the_voxels_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "image.raw").write_bytes(bytes(352) + DATA[0].tobytes())
     with pytest.raises(FlomoError, match="holds 472 bytes of voxels, but its header declares 120"):
         read(detached(tmp_path / "image.nhdr", DATA[0], "image.raw"))
 
 
-def test_numbers_that_do_not_fit_their_type_are_not_turned_into_others(tmp_path: Path) -> None:
+def test_text_numbers_must_fit_their_type(tmp_path: Path) -> None:
     path = save(tmp_path / "image.nrrd", DATA[0], encoding="ascii")
     whole = path.read_bytes()
     for wrong in (b" 70059", b" 5.9", b" x", b" 59 60"):
@@ -322,7 +320,7 @@ def test_lengths_in_another_unit(tmp_path: Path) -> None:
     assert read(save(path, DATA[0], **micrometres)).geometry.spacing == pytest.approx((2, 3, 4))
 
 
-def test_slips_in_fields_that_are_not_used(tmp_path: Path) -> None:
+def test_errors_in_unused_fields_are_ignored(tmp_path: Path) -> None:
     path = save(
         tmp_path / "image.nrrd",
         DATA[0],
@@ -335,7 +333,7 @@ def test_slips_in_fields_that_are_not_used(tmp_path: Path) -> None:
     assert read(path).geometry == Geometry((2, 3, 4), (10, 20, 30))
 
 
-def test_files_hold_no_date(tmp_path: Path) -> None:
+def test_files_contain_no_date(tmp_path: Path) -> None:
     volume = Volume(DATA, Geometry((2, 3, 4)), ("frames", "slices", "rows", "columns"))
     for compress in (True, False):
         write(volume, tmp_path / "image.nrrd", compress=compress)
@@ -350,7 +348,7 @@ def test_voxels_that_look_like_a_comment_are_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "image.nrrd").data, data)
 
 
-def test_an_encoding_that_nobody_else_knows(tmp_path: Path) -> None:
+def test_an_unknown_encoding(tmp_path: Path) -> None:
     path = save(tmp_path / "image.nrrd", DATA[0])
     path.write_bytes(path.read_bytes().replace(b"encoding: raw", b"encoding: zrl"))
     with pytest.raises(FlomoError, match="encoding 'zrl', which is not supported"):

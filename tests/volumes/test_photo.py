@@ -58,7 +58,7 @@ def test_pages_are_slices(tmp_path: Path) -> None:
         read(tmp_path / "stack.tif")
 
 
-def test_the_camera_was_turned(tmp_path: Path) -> None:
+def test_the_orientation_of_the_camera_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise
     Image.fromarray(GREY).save(tmp_path / "photo.png", exif=exif)
@@ -66,7 +66,7 @@ def test_the_camera_was_turned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_masks_of_photos_come_back(suffix: str, tmp_path: Path) -> None:
+def test_masks_of_photos_round_trip(suffix: str, tmp_path: Path) -> None:
     Image.fromarray(COLOUR).save(tmp_path / "photo.png")
     photo = read(tmp_path / "photo.png")
     for dtype in (np.uint8, np.uint16):

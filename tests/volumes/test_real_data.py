@@ -54,7 +54,7 @@ def test_the_cine_survives_nifti(cine: Volume, tmp_path: Path) -> None:
     assert back.frame_step == pytest.approx(cine.frame_step, rel=1e-6)
 
 
-def test_real_folders_with_a_file_lost_or_cut(shared: Path, tmp_path: Path) -> None:
+def test_real_folders_with_a_missing_or_truncated_file(shared: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cine"
     shutil.copytree(shared / "data/sunnybrook/dicom/SC-HF-I-1", folder)
     lost = folder / "106.dcm"

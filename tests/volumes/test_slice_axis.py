@@ -174,7 +174,9 @@ def test_cine_with_slices_on_any_axis(
     np.testing.assert_array_equal(np.asarray(frame.dataobj), np.asarray(one.dataobj)[..., 2])
 
 
-def test_third_axis_is_left_alone(make_volume: Callable[..., Volume], tmp_path: Path) -> None:
+def test_slices_on_the_third_axis_keep_the_order(
+    make_volume: Callable[..., Volume], tmp_path: Path
+) -> None:
     path = tmp_path / "usual.nii.gz"
     write(stack(make_volume), path)
     volume = read(path)
@@ -186,7 +188,7 @@ def test_third_axis_is_left_alone(make_volume: Callable[..., Volume], tmp_path: 
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_unclear_file_is_read_as_stored_and_the_user_decides(suffix: str, tmp_path: Path) -> None:
+def test_ambiguous_file_is_read_as_stored_and_the_user_decides(suffix: str, tmp_path: Path) -> None:
     data = np.arange(6 * 7 * 8, dtype=np.int16).reshape(6, 7, 8)
     path = tmp_path / f"cube{suffix}"
     write(Volume(data, Geometry((1.5, 1.5, 1.5))), path)
@@ -204,7 +206,7 @@ def test_unclear_file_is_read_as_stored_and_the_user_decides(suffix: str, tmp_pa
         read(path, slice_axis="x")
 
 
-def test_user_overrules_a_clear_file(make_volume: Callable[..., Volume], tmp_path: Path) -> None:
+def test_user_overrides_the_slice_axis(make_volume: Callable[..., Volume], tmp_path: Path) -> None:
     truth = stack(make_volume)
     write(truth, tmp_path / "a.nii")
     chosen = read(tmp_path / "a.nii", slice_axis="i")

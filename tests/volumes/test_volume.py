@@ -74,7 +74,7 @@ def test_other_values_on_the_same_grid() -> None:
         (np.zeros((2, 2)), ("slices", "rows", "columns"), "one name for each"),
     ],
 )
-def test_what_is_no_image_is_refused(data: np.ndarray, axes: tuple, words: str) -> None:
+def test_invalid_arrays_are_refused(data: np.ndarray, axes: tuple, words: str) -> None:
     with pytest.raises(FlomoError, match=words):
         Volume.from_array(data, axes=axes)
 

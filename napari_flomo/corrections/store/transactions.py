@@ -95,7 +95,7 @@ class Transaction:
                 for id in self.layout.ids()
                 for n in self.layout.revisions(id)
             )
-            numbers = [_sequence(path) for path in records]
+            numbers = [found.sequence for path in records if (found := _readable(path))]
             self.history.append("created", max(numbers, default=0) + 1, schema=SCHEMA)
         elif last.event == "begin":
             if last.about["action"] == "add":
@@ -288,11 +288,6 @@ def _readable(path: Path) -> Record | None:
         return read_record(path)
     except (FlomoError, FileNotFoundError):
         return None
-
-
-def _sequence(path: Path) -> int:
-    record = _readable(path)
-    return 0 if record is None else record.sequence
 
 
 def _own_software() -> dict[str, str]:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.files import PathLike
 from napari_flomo.volumes.dicom.files import (
     INDEX,
     dicom_files,
@@ -27,8 +28,6 @@ from napari_flomo.volumes.dicom.series import (
     matches,
 )
 from napari_flomo.volumes.dicom.sorting import is_parallel
-
-PathLike = str | os.PathLike[str]
 
 _MOST_CHECKED_BELOW = 100
 _FILE_SET = "1.2.840.10008.1.3.10"

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.files import PathLike
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.dicom.duplicates import remove_duplicates
 from napari_flomo.volumes.dicom.files import is_dicom
-from napari_flomo.volumes.dicom.finding import PathLike, Selection, find, find_among
+from napari_flomo.volumes.dicom.finding import Selection, find, find_among
 from napari_flomo.volumes.dicom.pixels import file_pixels, plane_pixels
 from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.dicom.series import anonymous_name

@@ -41,7 +41,7 @@ def test_merges_a_store_with_all_revisions(
     assert mine[0].group == mine[1].group != mine[2].group
 
 
-def test_imports_back_and_forth_end(
+def test_repeated_imports_add_nothing(
     store: CorrectionStore, filled: CorrectionStore, correct: Correct
 ) -> None:
     import_folder(store, filled.folder)
@@ -64,7 +64,7 @@ def test_patients_stay_together_across_stores(
     assert groups[theirs[2]] != own
 
 
-def test_what_was_deleted_here_does_not_come_back(
+def test_deleted_corrections_are_not_imported_again(
     store: CorrectionStore, filled: CorrectionStore
 ) -> None:
     import_folder(store, filled.folder)
@@ -81,7 +81,7 @@ def test_damaged_corrections_are_left_out(store: CorrectionStore, filled: Correc
     assert record.id in done.skipped[0]
 
 
-def test_references_come_as_references(
+def test_references_are_imported_as_references(
     store: CorrectionStore, correct: Correct, tmp_path: Path
 ) -> None:
     hashes = CorrectionStore.open(tmp_path / "hashes", create=True, copy_images=False)
@@ -93,7 +93,7 @@ def test_references_come_as_references(
     assert store.verify() == []
 
 
-def test_own_export_comes_back(
+def test_own_export_round_trip(
     store: CorrectionStore, filled: CorrectionStore, tmp_path: Path
 ) -> None:
     folder = tmp_path / "Dataset501_Corrections"
@@ -157,7 +157,7 @@ def test_every_bad_case_is_named(store: CorrectionStore, dataset: Path) -> None:
     "description",
     ["{", "{}", '{"labels": [1]}', '{"labels": {"a": [1, 2]}}', '{"labels": {"a": "b"}}'],
 )
-def test_description_that_makes_no_sense(
+def test_invalid_dataset_description(
     store: CorrectionStore, dataset: Path, description: str
 ) -> None:
     (dataset / "dataset.json").write_text(description)
@@ -166,7 +166,7 @@ def test_description_that_makes_no_sense(
     assert store.records() == []
 
 
-def test_what_cannot_be_imported(store: CorrectionStore, dataset: Path, tmp_path: Path) -> None:
+def test_invalid_folders_are_refused(store: CorrectionStore, dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match="nothing to import"):
         import_folder(store, tmp_path)
     with pytest.raises(FlomoError, match="into itself"):

@@ -26,7 +26,7 @@ def apply_strokes(correction: Correction, code: int = 3) -> Correction:
     return replace(correction, corrected=correction.corrected.with_data(data))
 
 
-def test_comes_back_as_it_was(store: CorrectionStore, make_correction: Make) -> None:
+def test_round_trip(store: CorrectionStore, make_correction: Make) -> None:
     made = make_correction(software={"napari": "0.9.2"})
     id = store.add(made)
     back = CorrectionStore.open(store.folder).read(id)
@@ -48,7 +48,7 @@ def test_comes_back_as_it_was(store: CorrectionStore, make_correction: Make) -> 
     assert store.verify() == []
 
 
-def test_other_tools_see_labels_on_the_image(store: CorrectionStore, make_correction: Make) -> None:
+def test_labels_align_in_other_tools(store: CorrectionStore, make_correction: Make) -> None:
     made = make_correction()
     record = store.record(store.add(made))
     assert record.image.copy is not None
@@ -79,7 +79,9 @@ def test_cine_and_photo(
     assert store.verify() == []
 
 
-def test_folder_reads_without_us(store: CorrectionStore, make_correction: Make) -> None:
+def test_folder_is_readable_without_the_package(
+    store: CorrectionStore, make_correction: Make
+) -> None:
     id = store.add(make_correction())
     explained = (store.folder / "README.txt").read_text()
     for name in ("store.json", "images/", "history.jsonl", "revision-0001", "crc32"):
@@ -93,7 +95,7 @@ def test_folder_reads_without_us(store: CorrectionStore, make_correction: Make) 
         assert nibabel.load(store.folder / file["file"]).shape == (24, 20, 3)
 
 
-def test_a_change_of_mind_is_a_revision(store: CorrectionStore, make_correction: Make) -> None:
+def test_a_change_is_a_new_revision(store: CorrectionStore, make_correction: Make) -> None:
     first = make_correction(state="draft")
     id = store.add(first)
     second = replace(apply_strokes(first), state="accepted")
@@ -111,7 +113,7 @@ def test_a_change_of_mind_is_a_revision(store: CorrectionStore, make_correction:
     assert store.revisions(id) == [1, 2, 3]
 
 
-def test_saying_the_same_again_writes_nothing(
+def test_adding_the_same_again_writes_nothing(
     store: CorrectionStore, make_correction: Make
 ) -> None:
     id = store.add(make_correction())
@@ -121,7 +123,9 @@ def test_saying_the_same_again_writes_nothing(
     assert sorted(store.folder.rglob("*")) == before
 
 
-def test_to_have_looked_is_information(store: CorrectionStore, make_correction: Make) -> None:
+def test_seen_but_unchanged_slices_are_recorded(
+    store: CorrectionStore, make_correction: Make
+) -> None:
     made = make_correction()
     left_alone = replace(made, corrected=made.proposed, seen=[(0, 2)])
     id = store.add(left_alone)
@@ -130,7 +134,7 @@ def test_to_have_looked_is_information(store: CorrectionStore, make_correction: 
     assert store.revisions(id) == [1, 2]
 
 
-def test_readers_and_structures_are_apart(store: CorrectionStore, make_correction: Make) -> None:
+def test_readers_and_structures_are_separate(store: CorrectionStore, make_correction: Make) -> None:
     ids = {
         store.add(make_correction()),
         store.add(make_correction(reader="reader-2")),
@@ -209,7 +213,7 @@ def test_geometry_that_nifti_rounds(store: CorrectionStore, make_correction: Mak
         (lambda c: {"image": None}, "hash of its image"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_mismatched_labels_are_refused(
     make_correction: Make, change: Callable[[Correction], dict], sentence: str
 ) -> None:
     made = make_correction()
@@ -259,7 +263,7 @@ def test_deletion_leaves_a_tombstone(store: CorrectionStore, make_correction: Ma
     assert store.verify() == []
 
 
-def test_order_is_told_by_numbers_not_by_the_clock(
+def test_order_is_defined_by_sequence_numbers(
     store: CorrectionStore, make_correction: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import time
@@ -274,7 +278,7 @@ def test_order_is_told_by_numbers_not_by_the_clock(
     assert store.verify() == []
 
 
-def test_what_can_be_opened(tmp_path: Path, store: CorrectionStore) -> None:
+def test_folders_that_can_be_opened(tmp_path: Path, store: CorrectionStore) -> None:
     with pytest.raises(FlomoError, match="not a store"):
         CorrectionStore.open(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()

@@ -325,7 +325,7 @@ def test_refused_lock(
     assert store.records() == []
 
 
-def test_torn_line_of_the_history(store: CorrectionStore, make_correction: Make) -> None:
+def test_truncated_line_of_the_history(store: CorrectionStore, make_correction: Make) -> None:
     first = store.add(make_correction())
     path = store.folder / "history.jsonl"
     with path.open("ab") as stream:

@@ -46,7 +46,7 @@ def test_reading_changes_nothing(old: Path) -> None:
     assert contents(old) == before
 
 
-def test_writing_brings_the_store_up_to_date_and_keeps_old_records(old: Path) -> None:
+def test_writing_upgrades_the_store_and_keeps_old_records(old: Path) -> None:
     before = contents(old)
     store = CorrectionStore.open(old)
     (record,) = store.records()

@@ -92,7 +92,7 @@ def test_two_programs(tmp_path: Path) -> None:
     assert turns != sorted(turns), "they did not write at the same time"
 
 
-def test_whoever_waits_too_long_is_told(
+def test_waiting_too_long_for_the_lock_is_an_error(
     store: CorrectionStore, make_correction: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transactions.store_lock.__wrapped__, "__defaults__", (0.05,))

@@ -55,7 +55,7 @@ def test_harmed_voxels(
 
 
 @pytest.mark.parametrize("harm", ["flip", "truncate", "rewrite", "path"])
-def test_harmed_record_is_skipped_with_a_report(
+def test_damaged_record_is_skipped_with_a_report(
     store: CorrectionStore, two: tuple[Record, Record], make_correction: Make, harm: str
 ) -> None:
     path = store.folder / "corrections" / two[0].id / "revision-0001.json"
@@ -90,7 +90,9 @@ def test_lost_record(store: CorrectionStore, two: tuple[Record, Record]) -> None
     assert len(store.records()) == 1
 
 
-def test_record_that_nobody_added(store: CorrectionStore, two: tuple[Record, Record]) -> None:
+def test_record_that_is_not_in_the_history(
+    store: CorrectionStore, two: tuple[Record, Record]
+) -> None:
     folder = store.folder / "corrections"
     copy = folder / ("f" * 16)
     shutil.copytree(folder / two[0].id, copy)
@@ -152,7 +154,7 @@ def test_harmed_history(store: CorrectionStore, make_correction: Make) -> None:
     assert [record.id for record in store.records()] == [*ids, new], "numbers go on"
 
 
-def test_harmed_image_is_healed_by_the_next_revision(
+def test_damaged_image_is_replaced_by_the_next_revision(
     store: CorrectionStore, two: tuple[Record, Record], make_correction: Make
 ) -> None:
     assert two[0].image.copy is not None
