@@ -93,16 +93,9 @@ def _pair(values: tuple[float, ...]) -> tuple[float, float]:
 
 
 class RandNeighboursd(mt.Randomizable, mt.MapTransform):
-    """Randomly reverse the order of neighbouring slices, or set them to 0.
+    """Reverse the order of neighbouring slices ``(C, H, W)``, or set all but the central one to 0.
 
-    Parameters
-    ----------
-    keys
-        Entries of the mapping, ``(C, H, W)``: slices in stack order.
-    reverse
-        Probability of reversing the order.
-    alone
-        Probability of setting all slices except the central one to 0.
+    ``reverse`` and ``alone`` are the two probabilities.
     """
 
     def __init__(self, keys: Hashable, reverse: float, alone: float) -> None:
@@ -124,18 +117,10 @@ class RandNeighboursd(mt.Randomizable, mt.MapTransform):
 
 
 class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):
-    """Contrast-limited adaptive histogram equalisation with a random clip limit.
+    """Contrast-limited adaptive histogram equalisation of ``(C, H, W)`` in 0..1.
 
-    Source: Zuiderveld, Graphics Gems IV, 1994; implemented in scikit-image.
-
-    Parameters
-    ----------
-    keys
-        Entries of the mapping, ``(C, H, W)`` in 0..1.
-    prob
-        Probability.
-    clip_limit
-        Largest clip limit, 0 (none) to 1 (strong contrast).
+    ``clip_limit`` is the largest clip limit, 0 (none) to 1 (strong contrast). Source: Zuiderveld,
+    Graphics Gems IV, 1994; implemented in scikit-image.
     """
 
     def __init__(self, keys: Hashable, prob: float, clip_limit: float) -> None:
@@ -157,20 +142,11 @@ class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):
 
 
 class RandGhostd(mt.RandomizableTransform, mt.MapTransform):
-    """Periodic ghosting along one axis: every n-th line of k-space is attenuated.
+    """Periodic ghosting along one axis of ``(C, H, W)``: every n-th line of k-space is attenuated.
 
     Motion and flow during the acquisition modulate the lines of k-space along the phase-encoding
     axis, which superimposes shifted copies of the image. Lines near the centre of k-space are kept,
-    so that the mean intensity hardly changes.
-
-    Parameters
-    ----------
-    keys
-        Entries of the mapping, ``(C, H, W)``.
-    prob
-        Probability.
-    strength
-        Largest attenuation of a line, 0 to 1.
+    so that the mean intensity hardly changes. ``strength`` is the largest attenuation, 0 to 1.
     """
 
     def __init__(self, keys: Hashable, prob: float, strength: float) -> None:
@@ -206,14 +182,7 @@ def _with_ghosts(image: Tensor, axis: int, period: int, loss: float) -> Tensor:
 class RandShadowd(mt.RandomizableTransform, mt.MapTransform):
     """A dark half plane with a soft edge, similar to coil fall-off or an acoustic shadow.
 
-    Parameters
-    ----------
-    keys
-        Entries of the mapping, ``(C, H, W)`` in 0..1.
-    prob
-        Probability.
-    depth
-        Largest relative loss of brightness in the shadow.
+    Images are ``(C, H, W)`` in 0..1; ``depth`` is the largest relative loss of brightness.
     """
 
     def __init__(self, keys: Hashable, prob: float, depth: float) -> None:

@@ -271,10 +271,7 @@ def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
 def import_training(name: str) -> ModuleType:
     """Import a training module.
 
-    Raises
-    ------
-    FlomoError
-        If a package of the extra is missing; the message says how to install it.
+    Raises a `FlomoError` that says how to install it if a package of the extra is missing.
     """
     try:
         return importlib.import_module(name)

@@ -47,27 +47,11 @@ def evaluate_case(
     mirrored: bool = False,
     notes: dict[str, str] | None = None,
 ) -> list[StructureMetrics]:
-    """Segment one case and compare every structure with its reference.
+    """Segment one case of one frame and compare every structure with its reference.
 
-    Parameters
-    ----------
-    case
-        One labelled image with one frame.
-    segmenter
-        Model to evaluate.
-    listed
-        Volumes in ml that the data set lists, by case and structure.
-    gallery
-        Collects the worst cases.
-    mirrored
-        See `Segmenter.segment`.
-    notes
-        Collects notes on image headers, by case.
-
-    Raises
-    ------
-    FlomoError
-        If a file is damaged, or the reference contains codes that are not in the card.
+    ``listed`` has volumes in ml by case and structure. The worst cases are added to ``gallery``,
+    and notes on image headers to ``notes``, by case. Raises a `FlomoError` if a file is damaged or
+    the reference contains codes that are not in the card.
     """
     volume, reference = read_case(case)
     if notes is not None and (found := (*volume.notes, *reference.notes)):
@@ -127,10 +111,7 @@ def evaluate(
 def read_listed_volumes(source: Path) -> dict[tuple[str, str], float]:
     """Return the volumes in ml that a data folder lists, by case and structure.
 
-    Raises
-    ------
-    FlomoError
-        If a volume is not a number.
+    Raises a `FlomoError` if a volume is not a number.
     """
     table = source / "cases.csv"
     if not table.is_file():
@@ -160,15 +141,8 @@ def evaluate_folder(
 ) -> tuple[list[StructureMetrics], dict[str, Any]]:
     """Evaluate a split of a data folder, with a progress bar in a terminal.
 
-    Returns
-    -------
-    rows, summary
-        The table, and its summary with data set, fold and split.
-
-    Raises
-    ------
-    FlomoError
-        If the data cannot be used.
+    Returns the table, and its summary with data set, fold and split. Raises a `FlomoError` if the
+    data cannot be used.
     """
     cases = list_cases(source, fold, split)
     notes: dict[str, str] = {}

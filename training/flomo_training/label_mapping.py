@@ -30,10 +30,7 @@ def class_of_code(card: ModelCard) -> dict[int, int]:
 def codes_to_classes(codes: NDArray[np.integer], card: ModelCard, name: str) -> NDArray[np.uint8]:
     """Replace the label codes of a card by class indices.
 
-    Raises
-    ------
-    FlomoError
-        If a code is not in the card; ``name`` is the name of the image in the message.
+    Raises a `FlomoError`, with the name of the image, if a code is not in the card.
     """
     mapping = class_of_code(card)
     if unknown := sorted(set(np.unique(codes).tolist()) - mapping.keys()):
@@ -47,10 +44,7 @@ def codes_to_classes(codes: NDArray[np.integer], card: ModelCard, name: str) -> 
 def classes_by_name(codes: Mapping[int, str], card: ModelCard) -> dict[int, int]:
     """Return the class index of each code, matched by the name of its structure.
 
-    Raises
-    ------
-    FlomoError
-        If a structure is not in the card.
+    Raises a `FlomoError` if a structure is not in the card.
     """
     index_of = {_normalised(label.name): index for index, label in enumerate(card.labels)}
     for name in codes.values():

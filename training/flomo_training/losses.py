@@ -54,15 +54,7 @@ class SegmentationLoss(nn.Module):
         )
 
     def forward(self, output: Output, classes: Tensor) -> Tensor:
-        """Return the scalar loss.
-
-        Parameters
-        ----------
-        output
-            Network output with ``logits`` ``(N, K, H, W)``.
-        classes
-            ``(N, H, W)`` class indices; 0 is the background.
-        """
+        """Return the scalar loss; ``classes`` ``(N, H, W)`` are class indices, 0 the background."""
         loss = self.single(output.logits, classes)
         finest = max((a.stage for a in output.aux if a.kind == "logits"), default=0)
         for aux in output.aux:
@@ -103,10 +95,7 @@ class SegmentationLoss(nn.Module):
 class DistillationLoss(nn.Module):
     """Cross-entropy and Dice of a student against the probabilities of its teachers.
 
-    Parameters
-    ----------
-    weights
-        From the recipe; ``cross_entropy`` and ``dice`` have the same weights as against labels.
+    ``cross_entropy`` and ``dice`` have the same weights as against labels.
     """
 
     def __init__(self, weights: LossWeights) -> None:

@@ -66,13 +66,7 @@ _REQUIRED = ("case", "patient", "phase", "structure", "dice")
 
 
 def write_metrics(rows: Sequence[StructureMetrics], path: Path) -> None:
-    """Write rows as CSV; NaN becomes an empty cell.
-
-    Raises
-    ------
-    FlomoError
-        If the file cannot be written.
-    """
+    """Write rows as CSV; NaN becomes an empty cell."""
     with (
         atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
@@ -87,10 +81,7 @@ def write_metrics(rows: Sequence[StructureMetrics], path: Path) -> None:
 def read_metrics(path: Path) -> list[StructureMetrics]:
     """Read a table of `write_metrics`, including older versions with fewer columns.
 
-    Raises
-    ------
-    FlomoError
-        If the file is missing or is not such a table.
+    Raises a `FlomoError` if the file is missing or is not such a table.
     """
     try:
         return [_row(cells) for cells in tables.read_table(path)]

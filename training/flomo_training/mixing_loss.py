@@ -37,14 +37,9 @@ class MixingLoss(nn.Module):
         self.activation = activation
 
     def forward(self, output: Output, classes: Tensor) -> Tensor:
-        """Return the scalar loss.
+        """Return the scalar loss; ``classes`` ``(N, H, W)`` are class indices, 0 the background.
 
-        Parameters
-        ----------
-        output
-            Network output; ``aux`` logits have the size of the output.
-        classes
-            ``(N, H, W)`` class indices; 0 is the background.
+        The ``aux`` logits of the output have its size.
         """
         stages = [aux.value for aux in output.aux if aux.kind == "logits"]
         with torch.autocast(output.logits.device.type, enabled=False):

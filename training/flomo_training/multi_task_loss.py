@@ -39,16 +39,10 @@ class MultiTaskLoss(nn.Module):
     def forward(
         self, output: Output, classes: Tensor, distance: Tensor, boundary: Tensor
     ) -> Tensor:
-        """Return the scalar loss.
+        """Return the scalar loss over the logits, distances and boundaries of all stages.
 
-        Parameters
-        ----------
-        output
-            Network output; ``aux`` outputs of the kinds logits, distance and boundary are used.
-        classes
-            ``(N, H, W)`` class indices; 0 is the background.
-        distance, boundary
-            ``(N, K, H, W)`` from `flomo_training.targets`.
+        ``classes`` ``(N, H, W)`` are class indices, 0 the background; ``distance`` and ``boundary``
+        are ``(N, K, H, W)`` from `flomo_training.targets`.
         """
         with torch.autocast(output.logits.device.type, enabled=False):
             loss = self.weights.region * self.structure(output.logits, classes)

@@ -39,18 +39,9 @@ BROKEN = (OSError, KeyError, ValueError, EOFError, lzma.LZMAError, zlib.error, z
 
 @dataclass(frozen=True)
 class PackedCase:
-    """A case in the index.
+    """A case in the index; see `Case` and `PreparedVolume`.
 
-    Attributes
-    ----------
-    case, patient, phase, group
-        See `Case`.
-    centre
-        See `PreparedVolume`.
-    fingerprint
-        Of the image file.
-    images, classes
-        SHA-256 of the arrays.
+    ``fingerprint`` is that of the image file; ``images`` and ``classes`` are hashes of the arrays.
     """
 
     case: str
@@ -65,16 +56,9 @@ class PackedCase:
 
 @dataclass(frozen=True)
 class PackIndex:
-    """The index of a packed file.
+    """The index of a packed file, with the cases in the order of their arrays.
 
-    Attributes
-    ----------
-    preparation
-        Hash of the preprocessing; a file with other preprocessing is rejected.
-    folds
-        Of the data set.
-    entries
-        Cases in the order of their arrays.
+    ``preparation`` is a hash of the preprocessing; a file with another one is rejected.
     """
 
     format: int
@@ -92,17 +76,9 @@ def preprocessing_hash(card: ModelCard) -> str:
 
 
 def write_pack(source: Path, card: ModelCard, out: Path) -> int:
-    """Preprocess all cases of a folder and write them to one file.
+    """Preprocess all cases of a folder, write them to one file, and return the number of slices.
 
-    Returns
-    -------
-    int
-        Number of slices.
-
-    Raises
-    ------
-    FlomoError
-        If the data is incomplete or has leaks, or the file cannot be written.
+    Raises a `FlomoError` if the data is incomplete or has leaks, or the file cannot be written.
     """
     folds = read_folds(source)
     for fold in range(len(folds.folds)):
@@ -126,10 +102,8 @@ def write_pack(source: Path, card: ModelCard, out: Path) -> int:
 def read_pack(path: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
     """Read the training cases of a fold from a packed file.
 
-    Raises
-    ------
-    FlomoError
-        If the file is missing, damaged or made for another recipe, or its folds have leaks.
+    Raises a `FlomoError` if the file is missing, damaged or made for another recipe, or its folds
+    have leaks.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -150,10 +124,7 @@ def read_by_fingerprint(
 ) -> list[PreparedVolume]:
     """Read the cases of a packed file whose images have one of the given fingerprints.
 
-    Raises
-    ------
-    FlomoError
-        If the file is missing, damaged, or made for another recipe.
+    Raises a `FlomoError` if the file is missing, damaged, or made for another recipe.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -184,10 +155,7 @@ def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
 def load_training_volumes(source: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
     """Return the preprocessed training cases of a fold from a data folder or a packed file.
 
-    Raises
-    ------
-    FlomoError
-        If the data is incomplete, does not fit the card, or has leaks.
+    Raises a `FlomoError` if the data is incomplete, does not fit the card, or has leaks.
     """
     if source.is_file():
         return read_pack(source, card, fold)

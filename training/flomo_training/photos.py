@@ -37,22 +37,10 @@ class Picture:
 class Collection:
     """Properties of a data set.
 
-    Attributes
-    ----------
-    title
-        Name of the data set.
-    grey
-        Whether to convert pictures to grey values.
-    near_duplicate_bits
-        Threshold from the histogram of distances, between duplicates and similar pictures.
-    unit
-        Of the folds.
-    group
-        Returns the kind of a picture from its name, by which folds are stratified.
-    empty
-        Whether masks of a kind of picture are empty.
-    find
-        Finds the pictures in the original layout.
+    ``near_duplicate_bits`` is a threshold between duplicates and similar pictures, read from the
+    histogram of their distances. ``group`` returns the kind of a picture from its name, by which
+    folds are stratified; masks of a kind may be ``empty``. ``find`` finds the pictures in the
+    original layout.
     """
 
     title: str
@@ -65,19 +53,9 @@ class Collection:
 
 
 def prepare_photos(name: str, source: Path, out: Path) -> None:
-    """Prepare a data set of photos.
+    """Prepare a data set of `COLLECTIONS` from its original folder.
 
-    Parameters
-    ----------
-    name
-        Key of `COLLECTIONS`.
-    source, out
-        Original folder of the data set, and the folder to write.
-
-    Raises
-    ------
-    FlomoError
-        If files are missing or invalid, or ``out`` cannot be written.
+    Raises a `FlomoError` if files are missing or invalid, or ``out`` cannot be written.
     """
     collection = COLLECTIONS[name]
     pictures = _plain(source) or collection.find(source)

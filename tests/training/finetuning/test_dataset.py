@@ -52,16 +52,16 @@ def test_unedited_structures_are_not_evaluated(fill, card, make_disc):
     proposed = labels.data.copy()
     proposed[:2][labels.data[:2] == 5] = 0
     (frame,) = gather(fill(patients=1, proposed=labels.with_data(proposed)), card, []).frames
-    assert frame.judged == (False, False, True)
+    assert frame.evaluated == (False, False, True)
     unseen = fill(patients=1, folder="b", proposed=labels.with_data(proposed), seen=1)
-    assert gather(unseen, card, []).frames[0].judged == (False, False, True)
+    assert gather(unseen, card, []).frames[0].evaluated == (False, False, True)
     proposed[2, 0, 0] = 2  # the brush grazed the wall
     grazed = fill(patients=1, folder="e", proposed=labels.with_data(proposed))
-    assert gather(grazed, card, []).frames[0].judged == (False, False, True)
+    assert gather(grazed, card, []).frames[0].evaluated == (False, False, True)
     same = fill(patients=1, folder="c", proposed=labels)
-    assert gather(same, card, []).frames[0].judged == (True, True, True), "nothing had to be drawn"
+    assert gather(same, card, []).frames[0].evaluated == (True, True, True), "nothing had to be drawn"
     nothing = fill(patients=1, folder="d", proposed=None)
-    assert gather(nothing, card, []).frames[0].judged == (True, True, True)
+    assert gather(nothing, card, []).frames[0].evaluated == (True, True, True)
 
 
 @pytest.mark.parametrize(
@@ -167,12 +167,12 @@ def test_training_patients_of_the_parent_are_not_held_out(settings):
     assert split(made(sizes, tuple("abcd")), settings)[1].slices == 0
     told = readiness(made(sizes, tuple("abcd")), settings)
     assert told.ready
-    assert "has learnt from before" in told.sentence
+    assert "was trained on before" in told.sentence
 
 
 def test_learnt_before_is_known_from_the_card(fill, card):
     corrected = gather(fill(patients=2), card, [])
-    assert corrected.learnt == frozenset()
+    assert corrected.trained == frozenset()
     one = corrected.frames[0]
     tuned = replace(card, trained_on=(one.volume.fingerprint,))
-    assert gather(fill(patients=2), tuned, []).learnt == {one.group}
+    assert gather(fill(patients=2), tuned, []).trained == {one.group}

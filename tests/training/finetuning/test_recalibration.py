@@ -57,8 +57,8 @@ def test_unedited_pixels_are_not_used(candidate, make_disc):
     image, labels = make_disc(7)
 
     def pixels(drawn):
-        judged = EvaluationImage("one", "p", lambda: (image, labels), (0, 1), (2, 5), drawn)
-        return edited_pixels(segmenter, judged)
+        evaluated = EvaluationImage("one", "p", lambda: (image, labels), (0, 1), (2, 5), drawn)
+        return edited_pixels(segmenter, evaluated)
 
     whole, part = pixels(None), pixels((5,))
     assert set(np.unique(whole.classes)) == {0, 1, 2}

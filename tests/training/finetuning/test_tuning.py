@@ -285,7 +285,7 @@ def test_frozen_batch_norm_statistics(card, settings, base):
     images = torch.rand(2, 1, 16, 16)
     for frozen in (True, False):
         changed = replace(settings, freeze_statistics=frozen)
-        module = TuningModule(recipe, changed, build_network(flomo), teaches=False).train()
+        module = TuningModule(recipe, changed, build_network(flomo), distil=False).train()
         before = {k: v.clone() for k, v in module.state_dict().items() if "running_" in k}
         assert before, "this network has batch norms"
         module.network(images)
@@ -312,7 +312,7 @@ def test_batch_norms_after_a_run(b0, fill, settings, tmp_path, share):
 def test_parent_is_not_trained(card, settings, base):
     recipe = settings.recipe(card, base, Hardware("cpu", 1))
     network, _ = load_network(base)
-    module = TuningModule(recipe, settings, network, teaches=True)
+    module = TuningModule(recipe, settings, network, distil=True)
     assert not any(name.startswith("parent") for name in module.state_dict())
     module.log = lambda *_, **__: None
     torch.manual_seed(1)
@@ -325,7 +325,7 @@ def test_parent_is_not_trained(card, settings, base):
     for parameter in module.network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     with_parent = module.training_step(batch, 0)
-    module.teaches = False
+    module.distil = False
     assert with_parent > module.training_step(batch, 0) + 1e-4
 
 
@@ -334,7 +334,7 @@ def test_candidate_weights_are_interpolated(card, settings, base, share):
     recipe = settings.recipe(card, base, Hardware("cpu", 1))
     network, _ = load_network(base)
     changed = replace(settings, interpolation=share)
-    module = TuningModule(recipe, changed, network, teaches=False)
+    module = TuningModule(recipe, changed, network, distil=False)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     for parameter in module.network.parameters():
         parameter.data += torch.randn_like(parameter)

@@ -181,7 +181,7 @@ def test_unusable_corrections_are_left_out(
     known = [first.image.sha256[:16]]
     said: list[str] = []
     content = index_store(store, known, said.append)
-    assert content.learnt_images == {first.image.sha256}
+    assert content.trained_images == {first.image.sha256}
     parts = [
         HeldOut(first.id, 0, (0, 2)),
         HeldOut(held_out[0].record_id, 0, (0, 1)),

@@ -25,7 +25,7 @@ from flomo_training.uncertainty.quality import (
 )
 from flomo_training.uncertainty.ranking import Ranking
 from flomo_training.uncertainty.reliability import Reliability
-from flomo_training.uncertainty.robustness import AS_IT_IS, DegradationResult, robustness_statistics
+from flomo_training.uncertainty.robustness import UNDEGRADED, DegradationResult, robustness_statistics
 from flomo_training.uncertainty.statistics import estimate
 
 
@@ -184,7 +184,7 @@ def test_correlation_of_uncertainty_and_dice():
 
     rows = []
     for number, case in enumerate(("a", "b", "c")):
-        rows.append(row(case, AS_IT_IS, "", 0.9, 1.0))
+        rows.append(row(case, UNDEGRADED, "", 0.9, 1.0))
         rows.append(row(case, "noise", "mild", 0.8 - number / 100, 1.1 + number / 100))
         rows.append(row(case, "noise", "strong", 0.5 - number / 100, 1.4 + number / 100))
     found = robustness_statistics(rows)

@@ -16,7 +16,7 @@ from flomo_training.cases import list_cases
 from flomo_training.uncertainty import robustness_files
 from flomo_training.uncertainty.degradations import DEGRADATIONS, GRADES
 from flomo_training.uncertainty.robustness import (
-    AS_IT_IS,
+    UNDEGRADED,
     measure_degradations,
     robustness_statistics,
 )
@@ -76,7 +76,7 @@ def row_of(case):
     from flomo_training.uncertainty.robustness import DegradationResult
 
     nan = float("nan")  # no structure in any slice
-    return DegradationResult(case.name, case.patient, case.phase, AS_IT_IS, "", 0.9, nan, 1.0, 2.0)
+    return DegradationResult(case.name, case.patient, case.phase, UNDEGRADED, "", 0.9, nan, 1.0, 2.0)
 
 
 def test_results_are_read_back_from_files(cases, segmenter, tmp_path):
@@ -84,7 +84,7 @@ def test_results_are_read_back_from_files(cases, segmenter, tmp_path):
     measure_missing(tmp_path, [case], segmenter, {case.patient: 2.0})
     rows = read_results_of(tmp_path, case, segmenter.card, 2.0)
     assert len(rows) == 1 + len(DEGRADATIONS) * len(GRADES)
-    assert {row.kind for row in rows} == {AS_IT_IS, *DEGRADATIONS}
+    assert {row.kind for row in rows} == {UNDEGRADED, *DEGRADATIONS}
     calibrated = Segmenter(segmenter.network, replace(segmenter.card, temperature=2.0), "cpu")
     assert [asdict(row) for row in rows] == [
         asdict(row) for row in measure_degradations(case, calibrated)

@@ -30,18 +30,8 @@ STOPPED = "The training was cancelled; it can be resumed."
 class FinetuneLogger(ProgressLogger):
     """A progress logger that keeps the best weights and stops early.
 
-    Parameters
-    ----------
-    out
-        Run folder.
-    settings
-        Define the number of steps and the patience.
-    report
-        Called at every step.
-    cancelled
-        Checked before every batch.
-    baseline
-        Dice of the parent on the held-out slices; None without any.
+    ``report`` is called at every step, ``cancelled`` checked before every batch. ``baseline`` is
+    the Dice of the parent on the held-out slices, None without any.
     """
 
     columns = (*ProgressLogger.columns, HELD_OUT)

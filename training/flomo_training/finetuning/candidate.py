@@ -28,8 +28,6 @@ class Facts:
 
     Attributes
     ----------
-    training, held_out
-        Training and held-out corrections.
     replayed
         Fingerprints of the images of the base task that were used for training.
     steps, best_step
@@ -38,10 +36,6 @@ class Facts:
         On the held-out slices, of the parent and of the candidate; None without any.
     seconds
         Training time, including interrupted starts.
-    hardware
-        Device of the run.
-    versions
-        Package versions.
     """
 
     training: CorrectionSet
@@ -59,24 +53,7 @@ class Facts:
 def write_candidate(
     folder: Path, network: nn.Module, parent: ModelCard, settings: Settings, facts: Facts
 ) -> ModelCard:
-    """Write card and weights of a tuned model, both or none.
-
-    Parameters
-    ----------
-    folder
-        Model folder.
-    network
-        Trained network.
-    parent
-        Card of the parent model.
-    settings, facts
-        For the card.
-
-    Returns
-    -------
-    ModelCard
-        As written.
-    """
+    """Write card and weights of a tuned model, both or none, and return the card."""
     lineage = lineage_of(parent, settings, facts)
     card = replace(
         parent,

@@ -52,7 +52,7 @@ class CorrectedFrame:
         named.
     unseen
         The other slices of the frame, ``(slices, channels, rows, columns)`` uint8.
-    judged
+    evaluated
         For each label of the card, whether it is used for evaluation: the structures that the
         reader edited. The parent would be perfect on unedited structures; if none was edited, all
         named structures are used.
@@ -67,7 +67,7 @@ class CorrectedFrame:
     volume: PreparedVolume
     named: tuple[bool, ...]
     unseen: NDArray[np.uint8]
-    judged: tuple[bool, ...] = ()
+    evaluated: tuple[bool, ...] = ()
     digest: str = ""
 
 
@@ -79,13 +79,13 @@ class CorrectionSet:
     ----------
     frames
         In the order of the store.
-    learnt
+    trained
         Groups that the model was trained on before; they can be used for training, but not for
         evaluation.
     """
 
     frames: tuple[CorrectedFrame, ...]
-    learnt: frozenset[str] = frozenset()
+    trained: frozenset[str] = frozenset()
 
     @property
     def slices(self) -> int:
@@ -143,9 +143,9 @@ def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Correct
     CorrectionSet
         Without frames if there are no usable corrections.
     """
-    tell = skipped.append if isinstance(skipped, list) else skipped
+    note = skipped.append if isinstance(skipped, list) else skipped
     frames: list[CorrectedFrame] = []
-    records = [record for record in store.records(tell) if record.state == "accepted"]
+    records = [record for record in store.records(note) if record.state == "accepted"]
     groups = _groups(records)
     for record in records:
         if not record.seen:
@@ -164,10 +164,10 @@ def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Correct
                 named=named,
             )
         except FlomoError as error:
-            tell(f"{error} It was left out.")
+            note(f"{error} It was left out.")
     before = set(card.trained_on or ())
-    learnt = {frame.group for frame in frames if frame.volume.fingerprint in before}
-    return CorrectionSet(tuple(frames), frozenset(learnt))
+    trained = {frame.group for frame in frames if frame.volume.fingerprint in before}
+    return CorrectionSet(tuple(frames), frozenset(trained))
 
 
 def corrected_frame(
@@ -200,11 +200,6 @@ def corrected_frame(
         Labels proposed by a model, in the same codes; None if there were none.
     record_id, frame, group, fingerprint, digest
         See `CorrectedFrame`.
-
-    Raises
-    ------
-    FlomoError
-        If the model does not accept the image.
     """
     check_input(image, card)
     table = class_of_code(card) if classes is None else {**classes, 0: 0}
@@ -228,7 +223,7 @@ def corrected_frame(
         volume=volume,
         named=named,
         unseen=pixels[others],
-        judged=edited_labels(drawn, before, table, named),
+        evaluated=edited_labels(drawn, before, table, named),
         digest=digest,
     )
 
@@ -269,21 +264,11 @@ def edited_labels(
     table: dict[int, int],
     named: tuple[bool, ...],
 ) -> tuple[bool, ...]:
-    """Return which labels of the card a reader edited.
+    """Return for each label of the card whether a reader edited it.
 
-    Parameters
-    ----------
-    corrected, proposed
-        Codes in the reviewed slices; ``proposed`` is None for labels drawn from scratch.
-    table
-        Class index of each code.
-    named
-        For each label of the card, whether the reader's structures include it.
-
-    Returns
-    -------
-    tuple of bool
-        For each label of the card. All named labels if none was edited or nothing was proposed.
+    ``corrected`` and ``proposed`` are codes in the reviewed slices, ``table`` has the class index
+    of each code. All ``named`` labels, those of the reader's structures, are returned if none was
+    edited or nothing was proposed.
     """
     if proposed is None:
         return named

@@ -32,10 +32,8 @@ class Samples:
     ----------
     volumes
         Corrections first, then companions: data of the base task, or unreviewed slices.
-    named
-        For each volume, which labels of the card it has.
-    labelled
-        For each volume, whether it is labelled.
+    named, labelled
+        For each volume, which labels of the card it has, and whether it is labelled at all.
     corrections
         Number of corrected slices; they come first.
     companions
@@ -52,19 +50,10 @@ class Samples:
 def plan_samples(
     training: CorrectionSet, replayed: Sequence[PreparedVolume], card: ModelCard, settings: Settings
 ) -> Samples:
-    """Combine corrections and companions.
+    """Combine corrections and companions; the settings define the composition of a batch.
 
-    Parameters
-    ----------
-    training
-        Corrections for training.
-    replayed
-        Data of the base task, from `read_replay`; without any, unreviewed slices of the corrected
-        images are used for distillation.
-    card
-        Of the model.
-    settings
-        Define the composition of a batch.
+    Without ``replayed`` data of the base task, unreviewed slices of the corrected images are used
+    for distillation.
     """
     everything = (True,) * len(card.labels)
     volumes = [frame.volume for frame in training.frames]
@@ -125,16 +114,7 @@ class ReplaySampler(Sampler[SampleKey]):
     """Samples batches of corrections and companions, reproducibly for resumed runs.
 
     All corrections are sampled equally often. All keys of a run differ, so that repeated slices are
-    augmented differently.
-
-    Parameters
-    ----------
-    samples
-        Available samples.
-    batch_size, steps
-        Of an epoch.
-    seed
-        Of the run.
+    augmented differently. ``batch_size`` and ``steps`` are those of an epoch.
     """
 
     def __init__(self, samples: Samples, batch_size: int, steps: int, seed: int) -> None:
@@ -151,14 +131,14 @@ class ReplaySampler(Sampler[SampleKey]):
 
     def __iter__(self) -> Iterator[SampleKey]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        taught = _balanced_indices(
+        corrections = _balanced_indices(
             rng, self.corrections, self.steps * (self.batch_size - self.companions)
         )
         others = (
             _balanced_indices(rng, self.others, self.steps * self.companions) + self.corrections
         )
         batches = np.concatenate(
-            (taught.reshape(self.steps, -1), others.reshape(self.steps, -1)), axis=1
+            (corrections.reshape(self.steps, -1), others.reshape(self.steps, -1)), axis=1
         )
         begin = self.epoch * batches.size
         return iter([(begin + n, int(index)) for n, index in enumerate(batches.ravel())])

@@ -105,7 +105,7 @@ def finetune(
     progress
         Called at every step.
     cancelled
-        Asked before every batch.
+        Checked before every batch.
 
     Raises
     ------
@@ -186,10 +186,10 @@ def tune(
     samples = plan_samples(training, replayed, card, settings)
     chosen = choose_device(device)
     recipe = settings.recipe(card, folder, _hardware(chosen))
-    teaches = not replayed and settings.distillation.weight > 0
+    distil = not replayed and settings.distillation.weight > 0
     # Seeded only here, because imports on the way may draw random numbers.
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    module = TuningModule(recipe, settings, load_network(folder)[0], teaches=teaches)
+    module = TuningModule(recipe, settings, load_network(folder)[0], distil=distil)
     report = progress or no_progress
     logger = FinetuneLogger(out, settings, report, _never if cancelled is None else cancelled)
     # A device without a number is the first one.
@@ -251,10 +251,8 @@ def _begin(
 ) -> Path | None:
     """Return the checkpoint to resume from, or create the run folder and return None.
 
-    Raises
-    ------
-    FlomoError
-        If the folder contains another run, or this run was started with other inputs.
+    Raises a `FlomoError` if the folder contains another run or one that was started with other
+    inputs.
     """
     checkpoint = None
     if not resume or (out / LAST).is_file():
@@ -343,5 +341,5 @@ def _hash(values: Sequence[str]) -> str:
 
 
 def _never() -> bool:
-    """Return False: nobody asked to stop."""
+    """Return False."""
     return False

@@ -40,17 +40,7 @@ _METRICS = {"dice": "Dice", "hd95_mm": "HD95 in mm", "ece": "ECE"}
 
 @dataclass(frozen=True)
 class Check:
-    """One check of the gate.
-
-    Attributes
-    ----------
-    name
-        Identifier.
-    passed
-        Result; None if undecided.
-    sentence
-        Explanation with the numbers.
-    """
+    """Result of one check, None if undecided, and a sentence with the numbers."""
 
     name: str
     passed: bool | None
@@ -59,15 +49,7 @@ class Check:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Identity of a model.
-
-    Attributes
-    ----------
-    name
-        Of the card.
-    sha256
-        Of the weights.
-    """
+    """Name of a model, and SHA-256 of its weights."""
 
     name: str
     sha256: str
@@ -75,20 +57,10 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class ImageChange:
-    """One image before and after.
+    """Mean Dice of one image before and after, over its structures; None if it has none.
 
-    Attributes
-    ----------
-    part
-        ``"reference"`` or ``"corrections"``.
-    image
-        Its name in this report.
-    slices
-        Number of evaluated slices.
-    before, after
-        Mean Dice over its structures; None if it has none.
-    picture
-        File name of its picture, for the images that changed most.
+    ``part`` is ``"reference"`` or ``"corrections"``, ``slices`` the number of evaluated slices, and
+    ``picture`` the file name of its picture, for the images that changed most.
     """
 
     part: str

@@ -149,10 +149,7 @@ def run_gate(
 def check_pair(parent: ModelCard, candidate: ModelCard) -> None:
     """Check that a candidate was tuned from a parent and segments the same structures.
 
-    Raises
-    ------
-    FlomoError
-        If it was not; the message says what differs.
+    Raises a `FlomoError` that names the difference otherwise.
     """
     name, sha256 = parent_of(candidate)
     if sha256 != parent.sha256:

@@ -61,23 +61,9 @@ def measure_case(
 ) -> list[SliceRecord]:
     """Segment a case of one frame and compare uncertainty and errors, slice by slice.
 
-    Parameters
-    ----------
-    case
-        Labelled case.
-    segmenter
-        The model.
-    maps
-        Uncertainty maps to evaluate; entropy is always included.
-    slices
-        Slices to measure; all by default.
-    mirrored
-        Whether probabilities are the mean over mirrored views, see `Segmenter.segment`.
-
-    Raises
-    ------
-    FlomoError
-        If a file is damaged, or the reference contains codes that are not in the card.
+    ``maps`` are evaluated besides entropy. With ``mirrored``, probabilities are the mean over
+    mirrored views. Raises a `FlomoError` if a file is damaged, or the reference contains codes that
+    are not in the card.
     """
     volume, reference = read_case(case)
     return measure_volume(

@@ -78,10 +78,8 @@ def write_uncertainty(
     ----------
     folder
         Folder for `REPORT`, `SLICES` and the plots, created if missing.
-    segmenter
-        The model.
-    cases
-        Held-out cases.
+    segmenter, cases
+        The model and held-out cases.
     facts
         Name of the data, fold and split, for the report.
     maps

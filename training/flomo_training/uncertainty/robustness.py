@@ -17,25 +17,16 @@ from flomo_training.uncertainty.records import SliceRecord
 from flomo_training.uncertainty.statistics import estimate
 from napari_flomo.segmentation import Segmenter
 
-AS_IT_IS = "as it is"
+UNDEGRADED = "as it is"
 EVERY = 2
 """Measure every second slice of a stack, since adjacent slices are similar."""
 
 
 @dataclass(frozen=True)
 class DegradationResult:
-    """Means over the slices of one case in one state.
+    """Means over the slices of one case in one state; Dice also over the structures of a slice.
 
-    Attributes
-    ----------
-    case, patient, phase
-        Identifiers.
-    kind, grade
-        Of `DEGRADATIONS` and `GRADES`, or `AS_IT_IS` and empty.
-    dice, expected_dice
-        Mean over structures and slices that have one.
-    uncertainty_mm, expected_error_ml
-        Mean over slices.
+    ``kind`` and ``grade`` are of `DEGRADATIONS` and `GRADES`, or `UNDEGRADED` and empty.
     """
 
     case: str
@@ -54,7 +45,7 @@ def measure_degradations(case: Case, segmenter: Segmenter) -> list[DegradationRe
     volume, reference = read_case(case)
     slices = list(range(0, volume.n_slices, EVERY))
     rows = []
-    states = [(AS_IT_IS, "")] + [(kind, grade) for kind in DEGRADATIONS for grade in GRADES]
+    states = [(UNDEGRADED, "")] + [(kind, grade) for kind in DEGRADATIONS for grade in GRADES]
     for kind, grade in states:
         image = degrade(volume, kind, grade, segmenter.card) if grade else volume
         records = measure_volume(case, image, reference, segmenter, slices=slices)
@@ -65,7 +56,7 @@ def measure_degradations(case: Case, segmenter: Segmenter) -> list[DegradationRe
 def mean_over_slices(records: Sequence[SliceRecord], kind: str, grade: str) -> DegradationResult:
     """Return the means over slices of one case."""
     pairs = [(one.dice, one.expected_dice) for record in records for one in record.structures]
-    dice, promised = (np.array(values, float) for values in zip(*pairs, strict=True))
+    dice, expected = (np.array(values, float) for values in zip(*pairs, strict=True))
     return DegradationResult(
         records[0].case,
         records[0].patient,
@@ -73,7 +64,7 @@ def mean_over_slices(records: Sequence[SliceRecord], kind: str, grade: str) -> D
         kind,
         grade,
         _mean(dice),
-        _mean(promised),
+        _mean(expected),
         float(np.mean([one.scores["boundary"] for one in records])),
         float(np.mean([one.expected_error_ml for one in records])),
     )
@@ -86,7 +77,7 @@ def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
     Spearman's, over all degraded cases, between the decrease of Dice compared with the undegraded
     case and the increase of each score.
     """
-    plain = {row.case: row for row in rows if row.kind == AS_IT_IS}
+    plain = {row.case: row for row in rows if row.kind == UNDEGRADED}
     patients = sorted({row.patient for row in rows})
     weights = patient_weights(len(patients))
     states = list(dict.fromkeys((row.kind, row.grade) for row in rows))

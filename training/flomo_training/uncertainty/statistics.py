@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -74,7 +73,7 @@ def map_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
             "auroc": estimate(auroc),
             "aupr": estimate(drawn.aupr()),
             "aurc": estimate(drawn.aurc()),
-            "auroc_less_entropy": estimate(auroc - reference, digits=4),
+            "auroc_less_entropy": estimate(auroc - reference),
         }
     result["entropy"]["best_aurc"] = estimate(drawn.best_aurc())
     result["entropy"]["wrong_share"] = estimate(
@@ -86,12 +85,7 @@ def map_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
 def recall_statistics(records: Sequence[SliceRecord], chosen: str) -> dict[str, Figure]:
     """Return the recall of wrong voxels and of bad slices for each order of review.
 
-    Parameters
-    ----------
-    records
-        All slices.
-    chosen
-        Score to compare with the other orders, on the same resamples of patients.
+    The score ``chosen`` is compared with the other orders, on the same resamples of patients.
     """
     wrong = np.array([one.wrong for one in records], float)
     bad = np.array([float(one.dice < BAD_SLICE_DICE) for one in records])
@@ -211,13 +205,9 @@ def quality_statistics(records: Sequence[SliceRecord]) -> Figure:
     }
 
 
-def estimate(drawn: Floats, digits: int = 4) -> list[float | None]:
+def estimate(drawn: Floats) -> list[float | None]:
     """Return the value and interval of a statistic, given its values for `patient_weights`."""
-    return [_rounded(value, digits) for value in astuple(interval_of(drawn))]
-
-
-def _rounded(value: float, digits: int) -> float | None:
-    return round(value, digits) if math.isfinite(value) else None
+    return interval_of(drawn).rounded(4)
 
 
 def _by_share(drawn: Floats) -> list[list[float | None]]:
