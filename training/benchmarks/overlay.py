@@ -7,7 +7,6 @@ Colours and names come from the model card.
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 
@@ -17,6 +16,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
+from page_writer import parser_of
 
 from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import Segmentation, Segmenter
@@ -88,7 +88,7 @@ def draw(volume: Volume, result: Segmentation, path: Path) -> None:
 
 def main() -> None:
     """Segment and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("image", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--model", default="flomo-b0-acdc")

@@ -75,15 +75,12 @@ def write_candidate(
 def lineage_of(parent: ModelCard, settings: Settings, facts: Facts) -> dict[str, Any]:
     """Return the lineage of a tuned model for its card, in JSON types."""
     training, held_out = facts.training, facts.held_out
+    whole = training.joined(held_out)
     return {
-        "parent": {
-            "name": parent.name,
-            "sha256": parent.sha256,
-            "card_sha256": parent.card_hash,
-        },
+        "parent": {"name": parent.name, "sha256": parent.sha256, "card_sha256": parent.card_hash},
         "corrections": {
-            "sha256": _whole(training, held_out).batch_hash,
-            "records": len(_whole(training, held_out).records),
+            "sha256": whole.batch_hash,
+            "records": len(whole.records),
             "slices": training.slices,
             "groups": len(training.groups),
             "held_out_slices": held_out.slices,
@@ -109,10 +106,6 @@ def candidate_name(parent: ModelCard, lineage: Mapping[str, Any]) -> str:
     what.append(lineage["replayed_images"])
     digits = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
     return f"{_TUNED.sub('', parent.name)}.tuned-{digits}"
-
-
-def _whole(training: CorrectionSet, held_out: CorrectionSet) -> CorrectionSet:
-    return CorrectionSet((*training.frames, *held_out.frames))
 
 
 def _trained_on(parent: ModelCard, facts: Facts) -> tuple[str, ...] | None:

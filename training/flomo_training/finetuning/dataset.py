@@ -117,6 +117,10 @@ class CorrectionSet:
         """Return the subset of some groups."""
         return replace(self, frames=tuple(f for f in self.frames if f.group in groups))
 
+    def joined(self, other: CorrectionSet) -> CorrectionSet:
+        """Return both sets together."""
+        return CorrectionSet((*self.frames, *other.frames))
+
     def as_held_out(self) -> list[HeldOut]:
         """Return the slices in the form that the gate needs."""
         return [HeldOut(f.record_id, f.frame, f.slices) for f in self.frames]
@@ -155,14 +159,7 @@ def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Correct
             correction = store.read(record.id)
             if correction.image is None:
                 raise FlomoError(f"The store has no copy of the image of correction {record.id}.")
-            frames += _frames(
-                record,
-                correction,
-                correction.image,
-                group=groups[record.id],
-                card=card,
-                named=named,
-            )
+            frames += _frames(record, correction, groups[record.id], card, named)
         except FlomoError as error:
             note(f"{error} It was left out.")
     before = set(card.trained_on or ())
@@ -229,20 +226,15 @@ def corrected_frame(
 
 
 def _frames(
-    record: Record,
-    correction: Correction,
-    image: Volume,
-    *,
-    group: str,
-    card: ModelCard,
-    named: dict[int, int],
-) -> Iterable[CorrectedFrame]:
-    places: dict[int, list[int]] = {}
+    record: Record, correction: Correction, group: str, card: ModelCard, named: dict[int, int]
+) -> list[CorrectedFrame]:
+    assert correction.image is not None
+    slices_of: dict[int, list[int]] = {}
     for frame, index in correction.seen:
-        places.setdefault(frame, []).append(index)
+        slices_of.setdefault(frame, []).append(index)
     return [
         corrected_frame(
-            image.frame(frame),
+            correction.image.frame(frame),
             correction.corrected.frame(frame),
             slices,
             card,
@@ -254,7 +246,7 @@ def _frames(
             fingerprint=record.image.sha256[:FINGERPRINT],
             digest=record.digest,
         )
-        for frame, slices in sorted(places.items())
+        for frame, slices in sorted(slices_of.items())
     ]
 
 

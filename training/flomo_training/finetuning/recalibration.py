@@ -21,9 +21,6 @@ from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled
 from napari_flomo.segmentation import Segmenter
 
-EMPTY_INDEX = StoreIndex(frozenset(), frozenset(), frozenset())
-"""`split` has already excluded the training images of the model."""
-
 
 def recalibrate(
     folder: Path,
@@ -40,7 +37,8 @@ def recalibrate(
     before each image, returned True.
     """
     segmenter = Segmenter.from_pretrained(folder, device)
-    images = read_held_out(store, held_out, segmenter.card, EMPTY_INDEX, lambda _: None)
+    # `split` has already excluded the training images, so the index of the store is not needed.
+    images = read_held_out(store, held_out, segmenter.card, StoreIndex(), lambda _: None)
     parts = []
     for image in images:
         if cancelled is not None and cancelled():

@@ -174,15 +174,13 @@ def tune(
     """
     folder = locate(base)
     card = load_card(folder)
-    checkpoint = _begin(
-        out,
-        resume,
-        card,
-        training=training,
-        held_out=held_out,
-        replayed=replayed,
-        settings=settings,
-    )
+    inputs = {
+        "base": card.card_hash,
+        "corrections": [training.batch_hash, held_out.batch_hash],
+        "replayed": _hash(sorted(volume.fingerprint for volume in replayed)),
+        "settings": encode(settings),
+    }
+    checkpoint = _begin(out, resume, inputs, card)
     samples = plan_samples(training, replayed, card, settings)
     chosen = choose_device(device)
     recipe = settings.recipe(card, folder, _hardware(chosen))
@@ -191,7 +189,7 @@ def tune(
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     module = TuningModule(recipe, settings, load_network(folder)[0], distil=distil)
     report = progress or no_progress
-    logger = FinetuneLogger(out, settings, report, _never if cancelled is None else cancelled)
+    logger = FinetuneLogger(out, settings, report, cancelled or (lambda: False))
     # A device without a number is the first one.
     devices = [chosen.index] if chosen.type == "cuda" and ":" in str(chosen) else None
     trainer = make_trainer(recipe, out, logger, devices)
@@ -233,22 +231,13 @@ def tune(
         folder=out / MODEL,
         card=candidate,
         held_out=tuple(held_out.as_held_out()),
-        batch_hash=CorrectionSet((*training.frames, *held_out.frames)).batch_hash,
+        batch_hash=training.joined(held_out).batch_hash,
         curves=out / CURVES,
         seconds=logger.seconds,
     )
 
 
-def _begin(
-    out: Path,
-    resume: bool,
-    card: ModelCard,
-    *,
-    training: CorrectionSet,
-    held_out: CorrectionSet,
-    replayed: Sequence[PreparedVolume],
-    settings: Settings,
-) -> Path | None:
+def _begin(out: Path, resume: bool, inputs: Mapping[str, Any], card: ModelCard) -> Path | None:
     """Return the checkpoint to resume from, or create the run folder and return None.
 
     Raises a `FlomoError` if the folder contains another run or one that was started with other
@@ -257,18 +246,12 @@ def _begin(
     checkpoint = None
     if not resume or (out / LAST).is_file():
         checkpoint = find_checkpoint(out, resume)
-    started_with = {
-        "base": card.card_hash,
-        "corrections": [training.batch_hash, held_out.batch_hash],
-        "replayed": _hash(sorted(volume.fingerprint for volume in replayed)),
-        "settings": encode(settings),
-    }
     if checkpoint is not None:
-        _check_started(out, started_with, card)
+        _check_started(out, inputs, card)
         return checkpoint
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / STARTED) as temporary:
-        temporary.write_text(json.dumps(started_with, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(inputs, indent=2) + "\n", encoding="utf-8")
     return None
 
 
@@ -338,8 +321,3 @@ def _hardware(device: torch.device) -> Hardware:
 
 def _hash(values: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(values).encode()).hexdigest()
-
-
-def _never() -> bool:
-    """Return False."""
-    return False

@@ -29,9 +29,9 @@ class StoreIndex:
     ``trained_groups`` and ``trained_images`` (SHA-256) are those that a model was trained on.
     """
 
-    signatures: frozenset[str]
-    trained_groups: frozenset[str]
-    trained_images: frozenset[str]
+    signatures: frozenset[str] = frozenset()
+    trained_groups: frozenset[str] = frozenset()
+    trained_images: frozenset[str] = frozenset()
 
 
 def index_store(
@@ -48,23 +48,21 @@ def index_store(
     """
     seen_in_training = set(trained_on)
     found: set[str] = set()
+    read: set[str] = set()
     records = store.records(lambda sentence: note(_without_path(sentence, store)))
-    done: set[str] = set()
     for record in records:
         if cancelled is not None and cancelled():
             raise Cancelled
         found.add(record.image.sha256[:FINGERPRINT])
-        if record.image.sha256 in done:
+        if record.image.sha256 in read:
             continue
-        done.add(record.image.sha256)
+        read.add(record.image.sha256)
         try:
-            image = store.read(record.id).image
+            if (image := store.read(record.id).image) is not None:
+                found |= signatures(image)
         except FlomoError as error:
             sentence = _without_path(str(error), store)
             note(f"{sentence} It could not be compared with the reference set.")
-            continue
-        if image is not None:
-            found |= signatures(image)
     trained = [r for r in records if r.image.sha256[:FINGERPRINT] in seen_in_training]
     return StoreIndex(
         frozenset(found),
@@ -102,17 +100,13 @@ def _without_path(sentence: str, store: CorrectionStore) -> str:
 def _evaluation_image(
     store: CorrectionStore, part: HeldOut, card: ModelCard, content: StoreIndex
 ) -> EvaluationImage:
-
     record = store.record(part.record_id)
     _check(record, part, content)
     codes = {
         code: card.labels[index].code for code, index in classes_by_name(record.codes, card).items()
     }
 
-    def load() -> tuple[Volume, Volume]:
-        return checked_frame(store.read(part.record_id))
-
-    def checked_frame(correction: Correction) -> tuple[Volume, Volume]:
+    def frame_of(correction: Correction) -> tuple[Volume, Volume]:
         if correction.image is None:
             raise FlomoError(
                 f"The store has no copy of the image of correction {part.record_id}, so it cannot "
@@ -123,7 +117,7 @@ def _evaluation_image(
 
     slices = sorted(set(part.slices))
     correction = store.read(part.record_id)
-    checked_frame(correction)  # report unreadable images before the long comparison
+    frame_of(correction)  # report unreadable images before the long comparison
     drawn = None
     if correction.proposed is not None:
         proposed = correction.proposed.frame(part.frame).data[slices]
@@ -132,7 +126,7 @@ def _evaluation_image(
     return EvaluationImage(
         name=f"correction {part.record_id}, frame {part.frame}",
         group=record.group,
-        load=load,
+        load=lambda: frame_of(store.read(part.record_id)),
         slices=tuple(slices),
         codes=tuple(sorted(codes.values())),
         drawn=drawn,

@@ -103,10 +103,7 @@ def run_gate(
     check_writable(out / report.REPORT_FILE)
     images = _select_images(cards, reference, store, held_out, log)
     log.start(2 * sum(len(image.slices) for part in images.values() for image in part))
-    models = (
-        Segmenter.from_pretrained(folders[0], device),
-        Segmenter.from_pretrained(folders[1], device),
-    )
+    models = [Segmenter.from_pretrained(folder, device) for folder in folders]
     if any(model.card.sha256 != card.sha256 for model, card in zip(models, cards, strict=True)):
         raise FlomoError("A model was replaced during the gate; run the gate again.")
     changes: dict[str, plots.ChangedSlice] = {}
@@ -206,7 +203,7 @@ def _select_images(
     """Return the images of the reference set and of the corrections that no model has seen."""
     log.report("Looking for leaks")
     seen = exclusion.seen_fingerprints(*cards, log)
-    index = StoreIndex(frozenset(), frozenset(), frozenset())
+    index = StoreIndex()
     images: dict[str, list[EvaluationImage]] = {"reference": [], "corrections": []}
     if store is not None:
         opened = CorrectionStore.open(store)

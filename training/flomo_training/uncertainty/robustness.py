@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from flomo_training.bootstrap import patient_weights
 from flomo_training.cases import Case, read_case
@@ -82,6 +83,7 @@ def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
     weights = patient_weights(len(patients))
     states = list(dict.fromkeys((row.kind, row.grade) for row in rows))
     table = []
+    names = ("dice", "expected_dice", "uncertainty_mm", "expected_error_ml")
     for kind, grade in states:
         mine = [row for row in rows if (row.kind, row.grade) == (kind, grade)]
         place = [patients.index(row.patient) for row in mine]
@@ -91,22 +93,23 @@ def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
             "what": describe(kind) if grade else "",
             "cases": len(mine),
         }
-        for name in ("dice", "expected_dice", "uncertainty_mm", "expected_error_ml"):
+        for name in names:
             values = np.array([getattr(row, name) for row in mine])
             before = np.array([getattr(plain[row.case], name) for row in mine])
             there = weights[:, place]
             line[name] = round(float(values.mean()), 4)
-            change = estimate((there @ (values - before)) / there.sum(1))
-            line[f"{name}_change"] = change
+            line[f"{name}_change"] = estimate((there @ (values - before)) / there.sum(1))
         table.append(line)
     changed = [row for row in rows if row.grade]
-    fall = [plain[row.case].dice - row.dice for row in changed]
-    rises = {
-        "uncertainty_mm": [row.uncertainty_mm - plain[row.case].uncertainty_mm for row in changed],
-        "expected_error_ml": [
-            row.expected_error_ml - plain[row.case].expected_error_ml for row in changed
-        ],
-        "expected_dice": [plain[row.case].expected_dice - row.expected_dice for row in changed],
+
+    def differences(name: str) -> list[float]:
+        return [getattr(row, name) - getattr(plain[row.case], name) for row in changed]
+
+    decrease = np.negative(differences("dice"))
+    increases = {
+        "uncertainty_mm": differences("uncertainty_mm"),
+        "expected_error_ml": differences("expected_error_ml"),
+        "expected_dice": np.negative(differences("expected_dice")),
     }
     return {
         "volumes": len(plain),
@@ -114,16 +117,13 @@ def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
         "phases": sorted({row.phase for row in rows}),
         "every": EVERY,
         "states": table,
-        "correlation": {name: round(_spearman(fall, rise), 3) for name, rise in rises.items()},
+        "correlation": {
+            name: round(float(spearmanr(decrease, increase).statistic), 3)
+            for name, increase in increases.items()
+        },
         "rows": [asdict(row) for row in rows],
     }
 
 
 def _mean(values: np.ndarray) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
-
-
-def _spearman(one: Sequence[float], other: Sequence[float]) -> float:
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(one, other).statistic)
