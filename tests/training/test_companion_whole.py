@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("lightning", reason="training needs the [train] extra")
-
 from flomo_training.fit import train
 from flomo_training.recipe import parse_recipe
 from napari_flomo.cli import main

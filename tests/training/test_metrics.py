@@ -7,8 +7,6 @@ import math
 import numpy as np
 import pytest
 
-pytest.importorskip("monai", reason="training needs the [train] extra")
-
 from flomo_training.metrics import NSD_TOLERANCE_MM, compare
 from napari_flomo.volumes import read
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import platform
 import subprocess
 import sys
-from types import ModuleType
 
 import numpy as np
 import pytest
-
-
-@pytest.fixture
-def part(repository, monkeypatch):
-    """Import a module of the benchmark as the script itself does."""
-    monkeypatch.syspath_prepend(repository / "training" / "benchmarks")
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    return load
 
 
 def row(report, network="flomo-b0", engine="eager", network_ms=(80.0, 100.0, 120.0), **changes):
@@ -48,8 +35,8 @@ def cells(page: str, *starts: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_ratios_are_taken_round_by_round(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_ratios_are_taken_round_by_round(load_benchmark):
+    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
     rows = [
         row(report),
         # Twice as fast in every round, while the machine was busier and busier.
@@ -66,8 +53,8 @@ def test_ratios_are_taken_round_by_round(part):
     assert cells(text, "flomo-b0", "fast", "cpu", "float32")[4:6] == ["50.0000 %", "0.25000"]
 
 
-def test_speedup_over_plain_pytorch(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_speedup_over_plain_pytorch(load_benchmark):
+    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
     rows = [
         row(report, report.PLAIN, volume_ms=[2000.0, 3000.0, 2500.0]),
         row(report, engine="fast", volume_ms=[1000.0, 1000.0, 1250.0]),
@@ -79,8 +66,8 @@ def test_speedup_over_plain_pytorch(part):
     assert cells(text, "flomo-b1")[-1] == "-"
 
 
-def test_upper_bound_of_the_processor(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_upper_bound_of_the_processor(load_benchmark):
+    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
     rows = [row(report), row(report, engine="openvino", network_ms=(50.0, 40.0, 60.0))]
     paces = [
         report.ConvolutionRate("openvino", "float32", [90e9, 100e9, 110e9]),
@@ -94,8 +81,8 @@ def test_upper_bound_of_the_processor(part):
     assert "Upper bound of this processor" not in text
 
 
-def test_convolution_rates_are_measured(part, monkeypatch):
-    ceiling = part("speed_ceiling")
+def test_convolution_rates_are_measured(load_benchmark, monkeypatch):
+    ceiling = load_benchmark("speed_ceiling")
     for name, value in (("CHANNELS", 8), ("SIDE", 16), ("LAYERS", 2)):
         monkeypatch.setattr(ceiling, name, value)
     # 2 layers of 16 x 16 pixels, each from 3 x 3 x 8 numbers to 8.
@@ -105,16 +92,16 @@ def test_convolution_rates_are_measured(part, monkeypatch):
     assert all(1e5 < per_second < 1e13 for per_second in pace.per_second)
 
 
-def test_engine_that_did_not_run_is_not_shown(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_engine_that_did_not_run_is_not_shown(load_benchmark):
+    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
     rows = [row(report), row(report, engine="openvino", same=1.0, dice=1.0, reason="eager ran")]
     text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
     assert "| flomo-b0 | openvino |" not in text
     assert "flomo-b0 on openvino (cpu) is not shown: eager ran." in text
 
 
-def test_stages_and_progress(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_stages_and_progress(load_benchmark):
+    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
     stages = {"read": [10.0, 30.0], "network": [200.0] * 2, "write": [30.0] * 2}
     feedback = report.ProgressOverhead(
         "fast",
@@ -147,17 +134,19 @@ def test_stages_and_progress(part):
     assert "100 ms" in text
 
 
-def test_labels_are_compared_over_structures(part):
+def test_labels_are_compared_over_structures(load_benchmark):
     truth = np.array([0, 0, 1, 2, 2, 0], np.uint8)
-    same, dice = part("speed").label_agreement(np.array([0, 0, 1, 2, 1, 0], np.uint8), truth)
+    same, dice = load_benchmark("speed").label_agreement(
+        np.array([0, 0, 1, 2, 1, 0], np.uint8), truth
+    )
     assert (same, dice) == (pytest.approx(5 / 6), pytest.approx(2 / 3))
 
 
-def test_the_machine_is_described_without_its_name(part):
-    told = part("speed_report").machine()
-    assert {"processor", "flags", "threads", "torch"} <= told.keys()
-    assert platform.node() not in told.values()
-    assert not any("/" in value for key, value in told.items() if key not in ("processor", "gpu"))
+def test_the_machine_is_described_without_its_name(load_benchmark):
+    found = load_benchmark("speed_report").machine()
+    assert {"processor", "flags", "threads", "torch"} <= found.keys()
+    assert platform.node() not in found.values()
+    assert not any("/" in value for key, value in found.items() if key not in ("processor", "gpu"))
 
 
 @pytest.mark.slow

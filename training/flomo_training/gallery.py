@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,13 +56,8 @@ class WorstCases:
 
     def __init__(self, count: int = 6) -> None:
         self.count = count
-        self._heap: list[tuple[float, int, GalleryCase]] = []
-        self._seen = 0
-
-    @property
-    def cases(self) -> list[GalleryCase]:
-        """The kept cases, the worst first; ties in the order of arrival."""
-        return [item[2] for item in sorted(self._heap, key=lambda item: (-item[0], -item[1]))]
+        self.cases: list[GalleryCase] = []
+        """The worst first; ties in the order of arrival."""
 
     def add(
         self,
@@ -77,29 +71,22 @@ class WorstCases:
         if not values:
             return
         dice = float(np.mean(values))
-        self._seen += 1
-        # The order of arrival breaks ties, so that cases themselves are never compared.
-        item = (-dice, -self._seen)
-        if len(self._heap) == self.count and item <= self._heap[0][:2]:
-            return
-        entry = (*item, _gallery_case(volume, reference, result, rows, dice))
-        if len(self._heap) < self.count:
-            heapq.heappush(self._heap, entry)
-        else:
-            heapq.heapreplace(self._heap, entry)
+        if len(self.cases) < self.count or dice < self.cases[-1].dice:
+            self.cases.append(_gallery_case(volume, reference, result, rows, dice))
+            self.cases.sort(key=lambda case: case.dice)
+            del self.cases[self.count :]
 
     def draw(self, labels: Sequence[Label], picture: Path) -> None:
         """Write the picture as PNG; raise a `FlomoError` if there is no case."""
-        cases = self.cases
-        if not cases:
+        if not self.cases:
             raise FlomoError("No case contains a structure, so there is nothing to draw.")
-        across = min(ACROSS, len(cases))
-        down = math.ceil(len(cases) / across)
+        across = min(ACROSS, len(self.cases))
+        down = math.ceil(len(self.cases) / across)
         figure = Figure(
             figsize=(6.9 * across, 2.75 * down + 0.5), facecolor=BACKGROUND, layout="constrained"
         )
         cells = figure.subfigures(down, across, squeeze=False, wspace=0.03, hspace=0.03)
-        for cell, case in zip(cells.flat, cases, strict=False):
+        for cell, case in zip(cells.flat, self.cases, strict=False):
             _draw_case(cell, case, labels)
         for cell in cells.flat:
             cell.set_facecolor(BACKGROUND)

@@ -57,6 +57,16 @@ def classes_by_name(codes: Mapping[int, str], card: ModelCard) -> dict[int, int]
     return {code: index_of[_normalised(name)] for code, name in codes.items()}
 
 
+def channel_masks(classes: Tensor, logits: Tensor, activation: str) -> Tensor:
+    """Return the true mask of each channel of logits, of their shape and type.
+
+    ``classes`` ``(N, H, W)`` are class indices. With sigmoid the background has no channel.
+    """
+    first = 0 if activation == "softmax" else 1
+    channels = torch.arange(first, first + logits.shape[1], device=classes.device)
+    return (classes[:, None] == channels[:, None, None]).to(logits.dtype)
+
+
 def predict_classes(logits: Tensor, card: ModelCard) -> Tensor:
     """Return the predicted class index of each pixel, ``(N, H, W)``, from ``(N, K, H, W)`` logits.
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from monai.losses import DiceLoss, TverskyLoss
 from torch import Tensor, nn
 
+from flomo_training.label_mapping import channel_masks
 from flomo_training.mixing_loss import MixingLoss
 from flomo_training.multi_task_loss import MultiTaskLoss
 from flomo_training.recipe import LossWeights
@@ -76,8 +77,7 @@ class SegmentationLoss(nn.Module):
             loss = logits.new_zeros(())
             target = classes[:, None]
             if self.activation == "sigmoid":
-                channels = torch.arange(1, logits.shape[1] + 1, device=classes.device)
-                target = (target == channels[:, None, None]).to(logits.dtype)
+                target = channel_masks(classes, logits, self.activation)
             if w.cross_entropy:
                 loss = loss + w.cross_entropy * (
                     F.cross_entropy(logits, classes)

@@ -84,7 +84,7 @@ def read_metrics(path: Path) -> list[StructureMetrics]:
 
 def write_rows(rows: Sequence[Row], kind: type[Row], path: Path) -> None:
     """Write dataclasses of one type as rows of a CSV file; NaN becomes an empty cell."""
-    columns = [field.name for field in _fields(kind)]
+    columns = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
@@ -98,15 +98,11 @@ def read_rows(kind: type[Row], path: Path) -> list[Row]:
 
     Raises a `KeyError` if a column without a default is missing.
     """
-    known = _fields(kind)
+    known = fields(kind)  # type: ignore[arg-type]
     return [
         kind(**{f.name: _value(f, cells) for f in known if f.default is MISSING or f.name in cells})
         for cells in tables.read_table(path)
     ]
-
-
-def _fields(kind: type[Any]) -> tuple[Field[Any], ...]:
-    return fields(kind)
 
 
 def _value(field: Field[Any], cells: dict[str, str]) -> str | int | float:

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("lightning", reason="training needs the [train] extra")
-
 from flomo_training.gate.cases import EvaluationImage
 from flomo_training.gate.checks import decide, run_checks
 from flomo_training.gate.comparison import (
@@ -146,7 +144,7 @@ SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
 
 
 @pytest.mark.parametrize(
-    ("reference", "corrections", "verdict", "said"),
+    ("reference", "corrections", "verdict", "message"),
     [
         (SAME, BETTER, "passed", "corrections rose by 0.0100 (0.8000 to 0.8100, 95 % interval"),
         (SAME, SAME, "refused", "corrections did not change (0.8000 to 0.8000"),
@@ -176,12 +174,12 @@ SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
     ],
 )
 def test_rules(
-    reference: DataSetResult | None, corrections: DataSetResult | None, verdict: str, said: str
+    reference: DataSetResult | None, corrections: DataSetResult | None, verdict: str, message: str
 ) -> None:
     found = run_checks(reference, corrections, Rules())
     assert decide(found) == verdict
     against = " ".join(check.sentence for check in found if not check.passed or verdict == "passed")
-    assert said in against
+    assert message in against
     assert all(check.sentence.endswith(".") for check in found)
 
 
@@ -198,14 +196,14 @@ def test_rules_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text("dice_margin: 0.01\n")
     assert read_rules(file) == Rules(dice_margin=0.01)
-    for content, said in (
+    for content, message in (
         ("dice_magrin: 0.01", "'dice_magrin' is unknown"),
         ("dice_margin: -1", "0 to 1"),
         ("- 1", "must be an object"),
         ("a: [", "cannot be used"),
     ):
         file.write_text(content)
-        with pytest.raises(FlomoError, match=said):
+        with pytest.raises(FlomoError, match=message):
             read_rules(file)
     with pytest.raises(FlomoError, match="cannot be used"):
         read_rules(tmp_path / "nowhere.yaml")

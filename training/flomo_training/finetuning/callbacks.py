@@ -79,7 +79,9 @@ class FinetuneLogger(ProgressLogger):
         if self.cancelled():
             raise Cancelled(STOPPED)
 
-    on_validation_batch_start = on_train_batch_start
+    def on_validation_batch_start(self, *_: Any) -> None:
+        """Stop if the run was cancelled."""
+        self.on_train_batch_start()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *others: Any) -> None:
         """Report the step."""

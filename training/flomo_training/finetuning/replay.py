@@ -31,12 +31,12 @@ class Samples:
     Attributes
     ----------
     volumes
-        Corrections first, then companions: data of the base task, or unreviewed slices.
+        Corrections first, then others: data of the base task, or unreviewed slices.
     named, labelled
         For each volume, which labels of the card it has, and whether it is labelled at all.
     corrections
         Number of corrected slices; they come first.
-    companions
+    others_per_batch
         Number of other slices in a batch.
     """
 
@@ -44,13 +44,13 @@ class Samples:
     named: tuple[tuple[bool, ...], ...]
     labelled: tuple[bool, ...]
     corrections: int
-    companions: int
+    others_per_batch: int
 
 
 def plan_samples(
     training: CorrectionSet, replayed: Sequence[PreparedVolume], card: ModelCard, settings: Settings
 ) -> Samples:
-    """Combine corrections and companions; the settings define the composition of a batch.
+    """Combine corrections and other slices; the settings define the composition of a batch.
 
     Without ``replayed`` data of the base task, unreviewed slices of the corrected images are used
     for distillation.
@@ -58,11 +58,11 @@ def plan_samples(
     everything = (True,) * len(card.labels)
     volumes = [frame.volume for frame in training.frames]
     named = [frame.named for frame in training.frames]
-    companions: list[PreparedVolume] = list(replayed)
+    others: list[PreparedVolume] = list(replayed)
     share = settings.replay
     if not replayed:
         share = settings.distillation.unseen if settings.distillation.weight else 0.0
-        companions = [
+        others = [
             replace(
                 frame.volume,
                 images=frame.unseen,
@@ -72,11 +72,11 @@ def plan_samples(
             if len(frame.unseen) and share
         ]
     return Samples(
-        volumes=(*volumes, *companions),
-        named=(*named, *(everything for _ in companions)),
-        labelled=(*(True for _ in volumes), *(bool(replayed) for _ in companions)),
+        volumes=(*volumes, *others),
+        named=(*named, *(everything for _ in others)),
+        labelled=(*(True for _ in volumes), *(bool(replayed) for _ in others)),
         corrections=training.slices,
-        companions=settings.companions(share) if companions else 0,
+        others_per_batch=settings.others_per_batch(share) if others else 0,
     )
 
 
@@ -111,7 +111,7 @@ class SampleDataset(SliceDataset):
 
 
 class ReplaySampler(Sampler[SampleKey]):
-    """Samples batches of corrections and companions, reproducibly for resumed runs.
+    """Samples batches of corrections and other slices, reproducibly for resumed runs.
 
     All corrections are sampled equally often. All keys of a run differ, so that repeated slices are
     augmented differently. ``batch_size`` and ``steps`` are those of an epoch.
@@ -121,7 +121,7 @@ class ReplaySampler(Sampler[SampleKey]):
         self.corrections = samples.corrections
         total = sum(len(volume.images) for volume in samples.volumes)
         self.others = total - samples.corrections
-        self.companions = samples.companions
+        self.others_per_batch = samples.others_per_batch
         self.batch_size, self.steps, self.seed = batch_size, steps, seed
         self.epoch = 0
 
@@ -132,10 +132,11 @@ class ReplaySampler(Sampler[SampleKey]):
     def __iter__(self) -> Iterator[SampleKey]:
         rng = np.random.default_rng((self.seed, self.epoch))
         corrections = _balanced_indices(
-            rng, self.corrections, self.steps * (self.batch_size - self.companions)
+            rng, self.corrections, self.steps * (self.batch_size - self.others_per_batch)
         )
         others = (
-            _balanced_indices(rng, self.others, self.steps * self.companions) + self.corrections
+            _balanced_indices(rng, self.others, self.steps * self.others_per_batch)
+            + self.corrections
         )
         batches = np.concatenate(
             (corrections.reshape(self.steps, -1), others.reshape(self.steps, -1)), axis=1

@@ -166,51 +166,40 @@ def summary(report: GateReport, report_sha256: str) -> dict[str, Any]:
 
 def page(report: GateReport) -> str:
     """Return ``report.md``, the readable report."""
-    lines = [
+    blocks = [
         f"# {report.candidate.name}: {_VERDICTS[report.verdict]}",
-        "",
         f"Compared with its parent {report.parent.name} on {report.date}.",
-        "",
-        *(f"- {_sign(check)} {check.sentence}" for check in report.checks),
+        "\n".join(f"- {_sign(check)} {check.sentence}" for check in report.checks),
     ]
-    for title, part in (
-        ("Reference set", report.reference),
-        ("Held-out corrections", report.corrections),
-    ):
+    parts = {"Reference set": report.reference, "Held-out corrections": report.corrections}
+    for title, part in parts.items():
         if part is not None:
-            lines += ["", f"## {title}", "", *_table(part)]
+            counts = (
+                f"{part.data}: {_count(part.groups, 'patient')}, {_count(part.images, 'image')}, "
+                f"{_count(part.slices, 'slice')}; SHA-256 `{part.sha256}`."
+            )
+            blocks += [f"## {title}", counts, "\n".join(_table(part))]
     if report.pictures:
-        lines += ["", "## Images that changed most", ""]
+        blocks.append("## Images that changed most")
         shown = {image.picture: image for image in report.images if image.picture}
         for picture in report.pictures:
             image = shown[picture]
-            lines.append(f"{image.image}: Dice {_number(image.before)} to {_number(image.after)}")
-            lines += ["", f"![{image.image}]({picture})", ""]
+            dice = f"{_number(image.before)} to {_number(image.after)}"
+            blocks += [f"{image.image}: Dice {dice}", f"![{image.image}]({picture})"]
     if report.left_out:
-        lines += ["", "## Left out", "", *(f"- {sentence}" for sentence in report.left_out)]
+        blocks += ["## Left out", "\n".join(f"- {sentence}" for sentence in report.left_out)]
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    lines += [
-        "",
+    blocks += [
         "## Protocol",
-        "",
         report.protocol,
-        "",
         f"Computed on {report.device}; {versions}.",
-    ]
-    lines += [
-        "",
         f"SHA-256 of the weights: parent `{report.parent.sha256}`, candidate "
         f"`{report.candidate.sha256}`.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(blocks) + "\n"
 
 
 def _table(part: DataSetResult) -> Iterator[str]:
-    yield (
-        f"{part.data}: {_count(part.groups, 'patient')}, {_count(part.images, 'image')}, "
-        f"{_count(part.slices, 'slice')}; SHA-256 `{part.sha256}`."
-    )
-    yield ""
     yield "| structure | metric | before | after | difference | 95 % interval |"
     yield "|---|---|---|---|---|---|"
     for structure in (*part.structures, part.mean):

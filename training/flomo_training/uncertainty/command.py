@@ -57,10 +57,9 @@ def run_uncertainty(
     """Write the report on uncertainty and return a summary as text."""
     check_unseen(cases, segmenter.card)
     with progress_bar("volume") as progress:
-        report = write_uncertainty(
-            folder, segmenter, cases, facts, progress=progress, mirrored=mirrored
+        return as_text(
+            write_uncertainty(folder, segmenter, cases, facts, progress=progress, mirrored=mirrored)
         )
-    return as_text(report)
 
 
 def check_unseen(cases: list[Case], card: ModelCard) -> None:

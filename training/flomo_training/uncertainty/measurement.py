@@ -55,7 +55,6 @@ def measure_case(
     case: Case,
     segmenter: Segmenter,
     maps: Iterable[str] = DEFAULT_MAPS,
-    slices: Sequence[int] | None = None,
     *,
     mirrored: bool = False,
 ) -> list[SliceRecord]:
@@ -66,9 +65,7 @@ def measure_case(
     are not in the card.
     """
     volume, reference = read_case(case)
-    return measure_volume(
-        case, volume, reference, segmenter, maps=maps, slices=slices, mirrored=mirrored
-    )
+    return measure_volume(case, volume, reference, segmenter, maps=maps, mirrored=mirrored)
 
 
 def measure_volume(
