@@ -11,6 +11,22 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture
+def report(load_benchmark):
+    return load_benchmark("speed_report")
+
+
+@pytest.fixture
+def show(load_benchmark, report):
+    """Return a function that writes the page from parts of a report."""
+
+    def page(rows=(), choice=(), **parts):
+        whole = report.Report("speed.py", report.machine(), "10 slices", rows, choice, **parts)
+        return load_benchmark("speed_page").page(whole)
+
+    return page
+
+
 def row(report, network="flomo-b0", engine="eager", network_ms=(80.0, 100.0, 120.0), **changes):
     plain = {
         "network": network,
@@ -35,8 +51,7 @@ def cells(page: str, *starts: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_ratios_are_taken_round_by_round(load_benchmark):
-    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
+def test_ratios_are_taken_round_by_round(report, show):
     rows = [
         row(report),
         # Twice as fast in every round, while the machine was busier and busier.
@@ -44,8 +59,7 @@ def test_ratios_are_taken_round_by_round(load_benchmark):
         row(report, "unet", "fast", (10.0, 12.5, 15.0)),
     ]
     choice = [report.AutoEngine("fast", "measured", 7.4)]
-    whole = report.Report("speed.py", report.machine(), "10 slices", rows, choice)
-    text = page.page(whole)
+    text = show(rows, choice)
     assert "with **fast** (measured). Choosing it took 7 s" in text
     fast = cells(text, "flomo-b0", "fast", "cpu", "2,000,000")
     assert fast[4:] == ["2.50", "90", "95", "1000", "1225", "10.0", "50.0", "2.00", "4.00"]
@@ -53,31 +67,29 @@ def test_ratios_are_taken_round_by_round(load_benchmark):
     assert cells(text, "flomo-b0", "fast", "cpu", "float32")[4:6] == ["50.0000 %", "0.25000"]
 
 
-def test_speedup_over_plain_pytorch(load_benchmark):
-    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
+def test_speedup_over_plain_pytorch(report, show):
     rows = [
         row(report, report.PLAIN, volume_ms=[2000.0, 3000.0, 2500.0]),
         row(report, engine="fast", volume_ms=[1000.0, 1000.0, 1250.0]),
         row(report, "flomo-b1"),
     ]
-    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
+    text = show(rows)
     assert cells(text, report.PLAIN)[-1] == "1.00"
     assert cells(text, "flomo-b0", "fast")[-2:] == ["-", "2.00"]  # eager was not measured
     assert cells(text, "flomo-b1")[-1] == "-"
 
 
-def test_upper_bound_of_the_processor(load_benchmark):
-    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
+def test_upper_bound_of_the_processor(report, show):
     rows = [row(report), row(report, engine="openvino", network_ms=(50.0, 40.0, 60.0))]
     paces = [
         report.ConvolutionRate("openvino", "float32", [90e9, 100e9, 110e9]),
         report.ConvolutionRate("openvino-bf16", "bfloat16", [200e9]),  # B0 did not run on that
     ]
-    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows, paces=paces))
+    text = show(rows, paces=paces)
     assert cells(text, "openvino", "100") == ["openvino", "100", "25.0", "50.0", "50 %", "4.0"]
     assert "| openvino-bf16 |" not in text
     rows[1].reason = "eager ran"
-    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows, paces=paces))
+    text = show(rows, paces=paces)
     assert "Upper bound of this processor" not in text
 
 
@@ -92,16 +104,14 @@ def test_convolution_rates_are_measured(load_benchmark, monkeypatch):
     assert all(1e5 < per_second < 1e13 for per_second in pace.per_second)
 
 
-def test_engine_that_did_not_run_is_not_shown(load_benchmark):
-    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
+def test_engine_that_did_not_run_is_not_shown(report, show):
     rows = [row(report), row(report, engine="openvino", same=1.0, dice=1.0, reason="eager ran")]
-    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
+    text = show(rows)
     assert "| flomo-b0 | openvino |" not in text
     assert "flomo-b0 on openvino (cpu) is not shown: eager ran." in text
 
 
-def test_stages_and_progress(load_benchmark):
-    report, page = load_benchmark("speed_report"), load_benchmark("speed_page")
+def test_stages_and_progress(report, show):
     stages = {"read": [10.0, 30.0], "network": [200.0] * 2, "write": [30.0] * 2}
     feedback = report.ProgressOverhead(
         "fast",
@@ -112,16 +122,12 @@ def test_stages_and_progress(load_benchmark):
         silent_cpu_ms=[50.0] * 4,
         told_cpu_ms=[50.0, 49.5, 49.5, 49.0],
     )
-    whole = report.Report(
-        "speed.py",
-        report.machine(),
-        "10 slices",
+    text = show(
         stages=[report.StageTiming("10 x 9 x 9", "fast", 10, stages | {"all": [250.0, 270.0]})],
         feedback=[feedback],
         processes=[report.ProcessTiming("B0", "auto", 9.0, [3.0, 2.0, 4.0], [500.0, 600.0, 500.0])],
         help_ms=[90.0, 110.0],
     )
-    text = page.page(whole)
     assert cells(text, "10 x 9 x 9")[2:] == [
         *("20", "-", "200", "-", "-", "30", "260"),
         *("6.0", "0.30"),

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from correction_domains import sunnybrook, target_dice
@@ -33,7 +33,7 @@ from flomo_training.recipe import CropStage, Recipe, read_recipe
 from flomo_training.reports import CASES_TABLE, REPORT
 from flomo_training.uncertainty.cross_fitting import at_temperature
 from flomo_training.uncertainty.measurement import measure_case
-from flomo_training.uncertainty.records import reliability_by_patient
+from flomo_training.uncertainty.records import SliceRecord, reliability_by_patient
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation import Segmenter
 
@@ -175,12 +175,9 @@ def measure_network(
     return replace(row, at_home=held_out_dice(run, row)), subject
 
 
-def _ece(records: Sequence[Any], which: str) -> float:
-    """Return the expected calibration error over all pixels of all patients.
-
-    ``which`` is ``"everywhere"`` or ``"near"`` the contours.
-    """
-    by_patient = reliability_by_patient(records, lambda record: getattr(record, which))
+def _ece(records: Sequence[SliceRecord], which: Literal["near", "everywhere"]) -> float:
+    """Return the expected calibration error over all pixels of all patients."""
+    by_patient = reliability_by_patient(records, which)
     together = type(by_patient)(by_patient.counts.sum(0), by_patient.brier.sum(0))
     return round(float(together.ece()), 4)
 

@@ -23,14 +23,12 @@ class StructureMetrics:
 
     Attributes
     ----------
-    case, patient, phase, structure
-        Identifiers; ``patient`` is the unit that the bootstrap resamples, ``phase`` may be empty.
+    patient, phase
+        The unit that the bootstrap resamples, and the phase, which may be empty.
     dice, iou, hd95_mm, nsd, slice_dice, slices
         See `flomo_training.metrics.MaskMetrics`; NaN if not measured.
-    reference_ml, result_ml
-        Volumes by voxel counting; NaN if the spacing is unknown.
-    listed_ml
-        Volume listed in the data set itself; NaN if there is none.
+    reference_ml, result_ml, listed_ml
+        Volumes by voxel counting, and the one listed in the data set; NaN if unknown.
     reference_voxels, result_voxels
         Sizes; -1 in old tables without these columns.
     """

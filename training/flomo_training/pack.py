@@ -14,7 +14,8 @@ import lzma
 import sys
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,18 +106,14 @@ def read_pack(path: Path, card: ModelCard, fold: int | None) -> list[PreparedVol
     Raises a `FlomoError` if the file is missing, damaged or made for another recipe, or its folds
     have leaks.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            index = _read_index(archive)
-            _check(index, path, card, fold)
-            fold_of = index.folds.fold_of()
-            return [
-                _read_volume(archive, number, entry, path)
-                for number, entry in enumerate(index.entries)
-                if fold_of[entry.patient] != fold
-            ]
-    except (*BROKEN, SchemaError) as error:
-        raise _damaged(path) from error
+    with _opened(path) as (archive, index):
+        _check(index, path, card, fold)
+        fold_of = index.folds.fold_of()
+        return [
+            _read_volume(archive, number, entry, path)
+            for number, entry in enumerate(index.entries)
+            if fold_of[entry.patient] != fold
+        ]
 
 
 def read_by_fingerprint(
@@ -126,30 +123,22 @@ def read_by_fingerprint(
 
     Raises a `FlomoError` if the file is missing, damaged, or made for another recipe.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            index = _read_index(archive)
-            _check_layout(index, path, card)
-            return [
-                _read_volume(archive, number, entry, path)
-                for number, entry in enumerate(index.entries)
-                if entry.fingerprint in fingerprints
-            ]
-    except (*BROKEN, SchemaError) as error:
-        raise _damaged(path) from error
+    with _opened(path) as (archive, index):
+        _check_layout(index, path, card)
+        return [
+            _read_volume(archive, number, entry, path)
+            for number, entry in enumerate(index.entries)
+            if entry.fingerprint in fingerprints
+        ]
 
 
 def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
     """Return the fingerprints of the held-out images of a data folder or packed file, by case."""
     if source.is_dir():
         return {c.name: fingerprint(c.image) for c in list_cases(source, fold, "validation")}
-    try:
-        with zipfile.ZipFile(source) as archive:
-            index = _read_index(archive)
-    except (*BROKEN, SchemaError) as error:
-        raise _damaged(source) from error
-    fold_of = index.folds.fold_of()
-    return {e.case: e.fingerprint for e in index.entries if fold_of[e.patient] == fold}
+    with _opened(source) as (_, index):
+        fold_of = index.folds.fold_of()
+        return {e.case: e.fingerprint for e in index.entries if fold_of[e.patient] == fold}
 
 
 def load_training_volumes(source: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
@@ -218,8 +207,15 @@ def _read_volume(
     return PreparedVolume(_case(entry, path), images, classes, (row, column), entry.fingerprint)
 
 
-def _read_index(archive: zipfile.ZipFile) -> PackIndex:
-    return decode(PackIndex, json.loads(_read_array(archive, INDEX).tobytes()))
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, PackIndex]]:
+    """Open a file, read its index, and explain damage that is found while it is open."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            index = decode(PackIndex, json.loads(_read_array(archive, INDEX).tobytes()))
+            yield archive, index
+    except (*BROKEN, SchemaError) as error:
+        raise _damaged(path) from error
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:

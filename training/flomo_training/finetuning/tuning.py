@@ -54,14 +54,12 @@ class TunedModel:
 
     Attributes
     ----------
-    folder
-        Of the candidate: ``card.json`` and ``model.safetensors``.
-    card
+    folder, card
         Of the candidate.
     held_out
-        The slices that were kept out of training; none if there was only one patient.
+        Slices that were held out of training; none if there was only one patient.
     batch_hash
-        SHA-256 of all corrections, held-out ones included.
+        SHA-256 of all corrections, including held-out ones.
     curves
         Table (CSV) with loss and held-out Dice.
     seconds

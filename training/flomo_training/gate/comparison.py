@@ -34,8 +34,8 @@ class Scores:
     dice
         Of all evaluated slices of the image together, 0 to 1.
     hd95_mm
-        As in `flomo_training.metrics.MaskMetrics`, within each run of adjacent evaluated slices;
-        mean over runs, weighted by their slices. NaN if the spacing is unknown.
+        Within each run of adjacent evaluated slices; mean over runs, weighted by their slices. NaN
+        if the spacing is unknown.
     ece
         Expected calibration error of the structure's probability near the contours.
     """

@@ -79,20 +79,12 @@ class GateReport:
     ----------
     verdict
         ``"passed"``, ``"refused"`` (a check failed) or ``"undecided"`` (data are missing).
-    checks
-        One for each rule.
-    parent, candidate
-        The models.
     reference, corrections
         Results; None if there were no images.
     images
         All images, those of the reference set first.
     left_out
         One sentence for everything that was left out or could not be checked.
-    rules
-        Margins.
-    device, versions, date
-        Device, package versions, and the ISO date.
     protocol
         How the metrics are defined.
     schema

@@ -32,7 +32,7 @@ def draw_reliability(
     """Draw reliability diagrams for the pixels of the band."""
     figure, axes = _sheet(2)
     for panel, (title, records) in zip(axes, (("before", before), ("after", after)), strict=True):
-        found = reliability_by_patient(records, lambda one: one.near)
+        found = reliability_by_patient(records, "near")
         total = Reliability(found.counts.sum(0), found.brier.sum(0))
         confidence, right, pixels = total.curve()
         panel.plot([0, 1], [0, 1], color=PALE, linewidth=1)

@@ -51,8 +51,8 @@ def calibration_statistics(
 def reliability_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
     """Return ECE, adaptive ECE and Brier score in the whole image and in the band."""
     return {
-        part: _estimates(reliability_by_patient(records, which))
-        for part, which in (("whole image", _everywhere), ("foreground band", _near))
+        "whole image": _estimates(reliability_by_patient(records, "everywhere")),
+        "foreground band": _estimates(reliability_by_patient(records, "near")),
     }
 
 
@@ -145,7 +145,7 @@ def strata_statistics(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]
             if not mine:  # with few slices a quantile may be empty
                 continue
             weights = _weights(mine)
-            near = _drawn(reliability_by_patient(mine, _near), weights)
+            near = _drawn(reliability_by_patient(mine, "near"), weights)
             ranking = Ranking(np.tensordot(weights, ranking_by_patient(mine, "entropy").counts, 1))
             rows.append(
                 {
@@ -230,11 +230,3 @@ def _estimates(by_patient: Reliability) -> Figure:
         "adaptive_ece": estimate(drawn.adaptive_ece()),
         "brier": estimate(drawn.mean_brier()),
     }
-
-
-def _everywhere(record: SliceRecord) -> Reliability:
-    return record.everywhere
-
-
-def _near(record: SliceRecord) -> Reliability:
-    return record.near
