@@ -34,7 +34,7 @@ def draw(volume: Volume, result: Segmentation, path: Path) -> None:
     """Draw one frame and write the picture."""
     labels, entropy = result.labels.data, result.uncertainty["entropy"].data
     structures = result.card.labels[1:]
-    part, limits = crop_around(labels.any(0)), display_range(volume.data)
+    part, limits = crop_around(np.any(labels, axis=0)), display_range(volume.data)
     across = min(COLUMNS, len(labels))
     down = math.ceil(len(labels) / across)
     figure = Figure(figsize=(2 * across, 4 * down), facecolor=BACKGROUND, layout="constrained")
