@@ -8,24 +8,23 @@ Needs napari, Pillow and a screen::
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import napari
 import numpy as np
-from npe2 import PluginManager, PluginManifest
 from PIL import Image
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_flomo.session import SliceIndex
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "training" / "benchmarks"))
+from napari_window import drag, open_viewer  # noqa: E402
+
 PICTURES = ROOT / "docs" / "pictures" / "napari"
 WIDTH = 1200
 ANIMATION_WIDTH = 860
@@ -43,12 +42,7 @@ class Window:
     """A napari window with screenshots and simulated strokes."""
 
     def __init__(self) -> None:
-        manager = PluginManager.instance()
-        manager.discover()
-        if "napari-flomo" not in manager:
-            manager.register(PluginManifest.from_file(ROOT / "napari_flomo" / "napari.yaml"))
-        self.viewer: Any = napari.Viewer(show=True, show_welcome_screen=False)
-        self.viewer.window.resize(1400, 940)
+        self.viewer = open_viewer()
         self.frames: list[tuple[Image.Image, int]] = []
 
     def panel(self, name: str) -> Any:
@@ -90,26 +84,13 @@ class Window:
 
     def stroke(self, layer: Any, points: np.ndarray, between: Callable[[], None]) -> None:
         """Drag the mouse over points of a layer, (row, column) in the displayed slice."""
-        canvas = self.viewer.window._qt_viewer.canvas
-        native, left = canvas.native, Qt.MouseButton.LeftButton
-        places = [self._on_canvas(layer, point) for point in points]
-        QTest.mouseMove(native, places[0])
-        QTest.mousePress(native, left, pos=places[0])
-        for number, place in enumerate(places[1:]):
+
+        def after_move(number: int) -> None:
             self.settle(0.03)
-            event = QMouseEvent(
-                QEvent.Type.MouseMove,
-                QPointF(place),
-                QPointF(native.mapToGlobal(place)),
-                Qt.MouseButton.NoButton,
-                left,
-                Qt.KeyboardModifier.NoModifier,
-            )
-            QApplication.sendEvent(native, event)
             if number % 4 == 3:
                 between()
-        self.settle(0.03)
-        QTest.mouseRelease(native, left, pos=places[-1])
+
+        drag(self.viewer, layer, points, after_move)
 
     def save_animation(self) -> None:
         """Write the frames as an animation."""
@@ -123,13 +104,6 @@ class Window:
             path, save_all=True, append_images=pictures[1:], duration=durations, loop=0
         )
         print(f"walk.gif: {path.stat().st_size / 1e6:.2f} MB, {len(pictures)} frames")
-
-    def _on_canvas(self, layer: Any, point: np.ndarray) -> QPoint:
-        step = self.viewer.dims.current_step
-        world = layer.data_to_world((*step[: layer.ndim - 2], *point))
-        view = self.viewer.window._qt_viewer.canvas.view
-        x, y = view.scene.transform.map((world[-1], world[-2], 0, 1))[:2]
-        return QPoint(round(x), round(y))
 
 
 def _scaled(picture: Image.Image, width: int) -> Image.Image:
@@ -183,9 +157,8 @@ def volume(window: Window, target: Path) -> None:
         review.accept_button.click()
         window.screenshot(None, 1000)
     review.save(str(target / "sunnybrook_ed_labels.nii.gz"))
-    review.message.text.setText(
-        "Saved to sunnybrook_ed_labels.nii.gz."
-    )  # without the temporary folder
+    # Without the temporary folder.
+    review.message.text.setText("Saved to sunnybrook_ed_labels.nii.gz.")
     window.screenshot(None, 2500)
     window.save_animation()
     window.panel("Models")

@@ -1,15 +1,21 @@
-"""Fixtures: a small data set in the layout of ACDC, and a recipe that trains on it in seconds."""
+"""Fixtures: a small data set in the layout of ACDC, models by brightness, a fast recipe."""
 
 from __future__ import annotations
 
 import csv
+import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("lightning", reason="training needs the [train] extra")
+
+from safetensors.torch import load_file
 
 from flomo_training.recipe import parse_recipe
 from napari_flomo.volumes import Geometry, Volume, write
@@ -17,6 +23,73 @@ from napari_flomo.volumes import Geometry, Volume, write
 PATIENTS = 6
 CODES = {"wall": 2, "cavity": 5}
 """Not 1 and 2, so that a code taken for an index is found out."""
+
+
+class Thresholds(torch.nn.Module):
+    """Classifies pixels by the nearest brightness of background, wall and cavity, too sure of it.
+
+    ``smooth`` averages over 5 x 5 pixels before.
+    """
+
+    def __init__(self, levels=(0.2, 0.52, 1.36), *, smooth=False):
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.tensor(levels))
+        self.smooth = smooth
+
+    def forward(self, images):
+        if self.smooth:
+            images = torch.nn.functional.avg_pool2d(images, 5, 1, 2)
+        return SimpleNamespace(logits=-500 * (images - self.level[:, None, None]) ** 2)
+
+
+@pytest.fixture(scope="session")
+def thresholds() -> type[Thresholds]:
+    return Thresholds
+
+
+def _read_cases(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "cases.csv").open(newline="") as file:
+        return {row["case"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="session")
+def read_cases() -> Callable[[Path], dict[str, dict[str, str]]]:
+    """Read the rows of ``cases.csv`` by case."""
+    return _read_cases
+
+
+def _write_cases(folder: Path, rows) -> None:
+    rows = list(rows)
+    with (folder / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="session")
+def write_cases() -> Callable[..., None]:
+    """Write the rows of ``cases.csv``."""
+    return _write_cases
+
+
+@pytest.fixture
+def load_benchmark(repository, monkeypatch) -> Callable[[str], ModuleType]:
+    """Import a module of the benchmarks."""
+    monkeypatch.syspath_prepend(repository / "training" / "benchmarks")
+    return importlib.import_module
+
+
+def _assert_same_weights(one: Path, other: Path) -> None:
+    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+@pytest.fixture(scope="session")
+def assert_same_weights() -> Callable[[Path, Path], None]:
+    """Compare two model folders bit by bit."""
+    return _assert_same_weights
 
 
 def heart(seed: int, shift: int) -> tuple[np.ndarray, np.ndarray]:
@@ -47,10 +120,7 @@ def dataset(tmp_path_factory) -> Path:
         write(Volume(image, grid, modality="MR", source=name), folder / f"images/{name}.nii.gz")
         write(Volume(codes, grid, source=name), folder / f"labels/{name}_gt.nii.gz")
         rows.append({"case": name, "patient": f"p{number}", "phase": "ED" if number % 2 else "ES"})
-    with (folder / "cases.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    _write_cases(folder, rows)
     folds = [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
     (folder / "folds.json").write_text(json.dumps({"folds": folds}))
     return folder

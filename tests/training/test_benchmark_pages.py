@@ -7,27 +7,20 @@ import pytest
 NAMES = ("accuracy", "correction_loop", "networks", "peers", "speed", "uncertainty")
 
 
-@pytest.fixture
-def load(repository, monkeypatch):
-    """Import a module of the benchmarks."""
-    monkeypatch.syspath_prepend(repository / "training" / "benchmarks")
-    return __import__
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_page_is_up_to_date(load, repository, name):
+def test_page_is_up_to_date(load_benchmark, repository, name):
     page = repository / "docs" / "benchmarks" / f"{name}.md"
-    assert load("pages").PAGES[name]() == page.read_text(encoding="utf-8")
+    assert load_benchmark("pages").PAGES[name]() == page.read_text(encoding="utf-8")
 
 
-def test_every_rendered_page_is_checked(load):
-    assert set(load("pages").PAGES) == set(NAMES)
+def test_every_rendered_page_is_checked(load_benchmark):
+    assert set(load_benchmark("pages").PAGES) == set(NAMES)
 
 
-def test_table_of_items(load):
+def test_table_of_items(load_benchmark):
     items = [{"n": 1, "dice": 0.5}, {"n": 2, "dice": 0.25}]
     columns = {"n": "{0[n]}", "%": lambda item: f"{100 * item['dice']:.0f}"}
-    text = load("page_writer").table_of(items, columns)
+    text = load_benchmark("page_writer").table_of(items, columns)
     assert text.splitlines() == ["| n | % |", "| --- | --- |", "| 1 | 50 |", "| 2 | 25 |"]
 
 
@@ -40,5 +33,5 @@ def test_table_of_items(load):
         ([None, None, None], "–"),
     ],
 )
-def test_interval(load, values, text):
-    assert load("page_writer").interval(values, 3) == text
+def test_interval(load_benchmark, values, text):
+    assert load_benchmark("page_writer").interval(values, 3) == text

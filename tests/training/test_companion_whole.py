@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("lightning", reason="training needs the [train] extra")
-
 from flomo_training.fit import train
 from flomo_training.recipe import parse_recipe
 from napari_flomo.cli import main
@@ -86,7 +84,7 @@ def test_in_the_session_of_a_viewer(model, segmented, dataset):
         session.close()
 
 
-def test_published_and_fetched_by_somebody_else(model, segmented, dataset, hub, tmp_path):
+def test_published_and_downloaded(model, segmented, dataset, hub, tmp_path):
     assert main(["models", "push", str(model), "--repo", "lab/fias"]) == 0
     held = hub.repositories["lab/fias"]
     assert b"fias" in held.commits[held.refs["main"]]["README.md"]

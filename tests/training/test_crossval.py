@@ -37,10 +37,10 @@ def test_each_fold_is_measured_on_what_it_held_out(finished):
 
 
 @pytest.mark.slow
-def test_the_same_command_goes_on_and_keeps_what_is_done(finished, dataset, capsys):
+def test_the_same_command_resumes(finished, dataset, capsys):
     weights = finished / "fold0" / "model" / "model.safetensors"
     before = weights.stat().st_mtime_ns
-    (finished / "fold1" / "cases.csv").unlink()  # as if it had been cut off before measuring
+    (finished / "fold1" / "cases.csv").unlink()  # as if interrupted before the evaluation
     recipe = finished / "recipe.yaml"
     arguments = ["crossval", str(recipe), "--data", str(dataset), "--out", str(finished)]
     assert main([*arguments, "--folds", "0", "1", "--json"]) == 0
@@ -49,7 +49,7 @@ def test_the_same_command_goes_on_and_keeps_what_is_done(finished, dataset, caps
     assert json.loads(capsys.readouterr().out)["patients"] == 4
 
 
-def test_a_fold_that_is_not_there_is_refused(dataset, new_content, tmp_path, capsys):
+def test_missing_fold_is_rejected(dataset, new_content, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(new_content()))
     out = tmp_path / "runs"

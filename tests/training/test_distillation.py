@@ -78,7 +78,7 @@ def test_teacher_trained_on_the_held_out_fold_is_rejected(recipe, dataset, make_
     learning = replace(recipe, distillation=Distillation((make_teacher(seen=everyone),)))
     with pytest.raises(FlomoError, match="which fold 0 holds out; learn from"):
         check_teachers(learning, dataset)
-    # Where nobody is held out, everybody may teach.
+    # Without a held-out fold any teacher is allowed.
     assert check_teachers(replace(learning, data=replace(learning.data, fold=None)), dataset)
 
 

@@ -56,13 +56,6 @@ def test_the_model_is_exported_without_training_heads(trained):
     assert (out / "curves" / "metrics.csv").is_file()
 
 
-@pytest.mark.slow
-def test_an_existing_run_is_not_overwritten(dataset, trained):
-    recipe, out, _ = trained
-    with pytest.raises(FlomoError, match="already contains a run"):
-        train(recipe, dataset, out)
-
-
 def test_resume_needs_a_checkpoint(dataset, recipe, tmp_path):
     with pytest.raises(FlomoError, match="no checkpoint"):
         train(recipe, dataset, tmp_path / "nothing", resume=True)
@@ -75,7 +68,7 @@ class _PowerCut(RuntimeError):
 @pytest.mark.slow
 @pytest.mark.parametrize("extra", [{}, {"average": 0.8, "accumulate": 2}])
 def test_interrupted_and_resumed_equals_uninterrupted(
-    dataset, recipe, tmp_path, monkeypatch, extra
+    dataset, recipe, tmp_path, *, monkeypatch, assert_same_weights, extra
 ):
     recipe = replace(recipe, **extra)
     whole = train(recipe, dataset, tmp_path / "whole")
@@ -98,15 +91,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert_same_weights(whole, resumed)
     curves = [read_curves(tmp_path / run) for run in ("whole", "cut")]
     assert len(curves[0]) == recipe.epochs
-    assert curves[0] == curves[1], "the curves of before the interruption are part of the run"
-
-
-def assert_same_weights(one: Path, other: Path) -> None:
-    first = load_file(one / "model.safetensors")
-    second = load_file(other / "model.safetensors")
-    assert first.keys() == second.keys()
-    for name in first:
-        assert torch.equal(first[name], second[name]), name
+    assert curves[0] == curves[1]
 
 
 def read_curves(run: Path) -> list[tuple[str, str, str]]:
@@ -129,15 +114,17 @@ def test_the_mean_of_the_weights_is_exported(dataset, recipe, tmp_path):
 
     for name, value in mean.items():
         assert torch.equal(value, saved("state_dict", name)), name
-        # The mean is kept beside the run, it does not change it.
+        # Averaging does not change the run.
         assert torch.equal(last[name], saved("current_model_state", name)), name
         if "running" in name:
-            # A mean of these would mix in the squares of earlier stages, which look different.
+            # Statistics depend on the crop size and are not averaged.
             assert torch.equal(value, last[name]), name
 
 
 @pytest.mark.slow
-def test_run_interrupted_before_export_is_completed(dataset, recipe, tmp_path, monkeypatch):
+def test_run_interrupted_before_export_is_completed(
+    dataset, recipe, tmp_path, monkeypatch, assert_same_weights
+):
     recipe = replace(recipe, epochs=2, average=0.9)
     whole = train(recipe, dataset, tmp_path / "whole")
 
@@ -154,7 +141,7 @@ def test_run_interrupted_before_export_is_completed(dataset, recipe, tmp_path, m
         json.loads((tmp_path / run / "run.json").read_text())["hardware"]
         for run in ("whole", "cut")
     ]
-    assert hardware[0] == hardware[1], "what trained it is told, not what wrote it down"
+    assert hardware[0] == hardware[1], "of the training, not of the export"
 
 
 @pytest.mark.slow

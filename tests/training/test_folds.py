@@ -20,7 +20,7 @@ def picture(seed: int, size: int = 96) -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
 
 
-def saved_anew(pixels: np.ndarray) -> np.ndarray:
+def saved_again(pixels: np.ndarray) -> np.ndarray:
     """Return a picture after downscaling, darkening and JPEG compression."""
     file = io.BytesIO()
     Image.fromarray(pixels // 2).resize((80, 80)).save(file, "JPEG", quality=50)
@@ -29,7 +29,7 @@ def saved_anew(pixels: np.ndarray) -> np.ndarray:
 
 def test_perceptual_hash_of_copies_and_other_pictures():
     hashes = [perceptual_hash(picture(seed)) for seed in range(6)]
-    again = [perceptual_hash(saved_anew(picture(seed))) for seed in range(6)]
+    again = [perceptual_hash(saved_again(picture(seed))) for seed in range(6)]
     unlike = hamming_distances(hashes, again)
     assert unlike.diagonal().max() <= 16
     assert unlike[~np.eye(6, dtype=bool)].min() > 64

@@ -94,18 +94,16 @@ def test_files_without_official_weights(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(FlomoError, match="is not a NumPy archive"):
         make(tmp_path / "one.npy", tmp_path / "m")
-    np.savez(path, **{"head.kernel": np.array([{}], dtype=object)})
-    with pytest.raises(FlomoError, match="is not a NumPy archive"):
-        make(path, tmp_path / "m")  # a pickle inside
-    np.savez(path, other=np.zeros(3))
-    with pytest.raises(FlomoError, match=r"no array head\.kernel"):
-        make(path, tmp_path / "m")
-    np.savez(path, **{"head.kernel": np.zeros((1, 1, 17, 4))})
-    with pytest.raises(FlomoError, match=r"\(1, 1, 17, 4\)"):
-        make(path, tmp_path / "m")
-    np.savez(path, **{"head.kernel": np.zeros((1, 1, 16, 4)), "head.bias": np.zeros(4)})
-    with pytest.raises(FlomoError, match="arrays are missing, the first is bridge"):
-        make(path, tmp_path / "m")
+    kernel = "head.kernel"
+    for arrays, message in (
+        ({kernel: np.array([{}], dtype=object)}, "is not a NumPy archive"),  # a pickle inside
+        ({"other": np.zeros(3)}, r"no array head\.kernel"),
+        ({kernel: np.zeros((1, 1, 17, 4))}, r"\(1, 1, 17, 4\)"),
+        ({kernel: np.zeros((1, 1, 16, 4)), "head.bias": np.zeros(4)}, "the first is bridge"),
+    ):
+        np.savez(path, **arrays)
+        with pytest.raises(FlomoError, match=message):
+            make(path, tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 

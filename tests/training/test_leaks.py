@@ -30,7 +30,7 @@ def test_the_same_image_under_two_names_is_a_leak(copy):
     assert len(list_cases(copy, 1, "training")) == 4  # there both are in training
 
 
-def test_the_same_image_compressed_anew_is_a_leak(copy):
+def test_recompressed_image_is_a_leak(copy):
     inner = gzip.decompress((copy / "images/p4_a.nii.gz").read_bytes())
     (copy / "images/p0_a.nii.gz").write_bytes(gzip.compress(inner, 1, mtime=1_700_000_000))
     with pytest.raises(FlomoError, match="same image"):

@@ -16,7 +16,7 @@ from flomo_training.mixing_loss import MixingLoss
 from flomo_training.multi_task_loss import MultiTaskLoss
 from flomo_training.recipe import LossWeights, parse_recipe
 from flomo_training.slices import SliceDataset
-from flomo_training.targets import boundary_map, distance_map, make_targets, target_maker
+from flomo_training.targets import boundary_map, distance_map, target_maker
 from napari_flomo.errors import FlomoError
 from napari_flomo.networks import Auxiliary, Output
 
@@ -59,17 +59,6 @@ def test_distance_by_hand():
     assert distance_map(block)[1, 1] == 0.5
     assert not distance_map(np.zeros((3, 3), bool)).any()
     assert distance_map(np.ones((3, 3), bool)).all()
-
-
-def test_targets_have_one_map_for_each_channel():
-    classes = np.array([[0, 0, 2, 2, 2], [0, 0, 2, 2, 2], [0, 0, 2, 2, 2]])
-    targets = make_targets(classes, ("distance", "boundary"), channels=(1, 2))
-    assert {k: tuple(v.shape) for k, v in targets.items()} == {
-        "distance": (2, 3, 5),
-        "boundary": (2, 3, 5),
-    }
-    assert not targets["distance"][0].any()
-    assert targets["distance"][1].max() == 1
 
 
 @pytest.mark.parametrize(("weighted", "name"), [(False, "official"), (True, "intended")])

@@ -7,8 +7,6 @@ import math
 import numpy as np
 import pytest
 
-pytest.importorskip("monai", reason="training needs the [train] extra")
-
 from flomo_training.metrics import NSD_TOLERANCE_MM, compare
 from napari_flomo.volumes import read
 
@@ -61,7 +59,7 @@ def test_hd95_of_a_shift_in_millimetres(rows, columns, slices, expected):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_hd95_is_what_all_pairs_of_surface_voxels_say(seed):
+def test_hd95_equals_brute_force(seed):
     rng = np.random.default_rng(seed)
     slices, rows, columns = np.mgrid[:6, :24, :26]
 
@@ -90,7 +88,7 @@ def test_surface_dice_tolerance():
     assert compare(reference, far, SPACING).nsd < 0.95
 
 
-def test_one_rule_for_empty_masks():
+def test_empty_masks():
     full, empty = block((10, 20), (10, 20)), np.zeros((8, 40, 44), bool)
     diagonal = math.hypot(8 * 8.0, 40 * 1.5, 44 * 1.25)
     for pair in ((full, empty), (empty, full)):
@@ -103,7 +101,7 @@ def test_one_rule_for_empty_masks():
     assert nothing.slices == 0
 
 
-def test_a_photo_has_no_millimetres():
+def test_unknown_spacing():
     found = compare(block((10, 20), (10, 20)), block((10, 20), (14, 24)), None)
     assert found.dice == pytest.approx(0.6)
     assert math.isnan(found.hd95_mm)

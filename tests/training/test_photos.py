@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 
@@ -78,14 +77,9 @@ def montgomery(tmp_path):
     return source
 
 
-def rows_of(folder) -> dict[str, dict[str, str]]:
-    with (folder / "cases.csv").open(newline="") as file:
-        return {row["case"]: row for row in csv.DictReader(file)}
-
-
-def test_clinicdb_has_five_blocks_of_whole_videos(clinicdb, tmp_path):
+def test_clinicdb_has_five_blocks_of_whole_videos(clinicdb, tmp_path, read_cases):
     prepare_photos("cvc_clinicdb", clinicdb, tmp_path / "out")
-    rows = rows_of(tmp_path / "out")
+    rows = read_cases(tmp_path / "out")
     assert list(rows) == [f"{number:03d}" for number in range(1, 21)]
     blocks = [row["patient"] for row in rows.values()]
     assert blocks == [f"block{i + 1}" for i in range(5) for _ in range(4)]
@@ -94,9 +88,9 @@ def test_clinicdb_has_five_blocks_of_whole_videos(clinicdb, tmp_path):
     assert np.unique(read(tmp_path / "out/labels/007.png").data).tolist() == [0, 1]
 
 
-def test_busi_keeps_near_duplicates_together_and_merges_masks(busi, tmp_path):
+def test_busi_keeps_near_duplicates_together_and_merges_masks(busi, tmp_path, read_cases):
     prepare_photos("busi", busi, tmp_path / "out")
-    rows = rows_of(tmp_path / "out")
+    rows = read_cases(tmp_path / "out")
     assert len(rows) == 21
     assert rows["benign_3"]["patient"] == rows["malignant_5"]["patient"] == "benign_3"
     assert len({row["patient"] for row in rows.values()}) == 20
@@ -110,9 +104,9 @@ def test_busi_keeps_near_duplicates_together_and_merges_masks(busi, tmp_path):
         assert kinds.count("normal") in (1, 2)
 
 
-def test_montgomery_joins_the_lungs(montgomery, tmp_path):
+def test_montgomery_joins_the_lungs(montgomery, tmp_path, read_cases):
     prepare_photos("montgomery", montgomery, tmp_path / "out")
-    rows = rows_of(tmp_path / "out")
+    rows = read_cases(tmp_path / "out")
     assert len({row["patient"] for row in rows.values()}) == 10
     labels = read(tmp_path / "out/labels/MCUCXR_0001_1.png").data[0]
     assert labels[30, 20] == labels[30, 60] == 1
@@ -120,19 +114,16 @@ def test_montgomery_joins_the_lungs(montgomery, tmp_path):
     assert rows["MCUCXR_0001_1"]["group"] == "tuberculosis"
 
 
-def test_a_leak_planted_after_preparation_stops_the_run(busi, tmp_path):
+def test_a_leak_planted_after_preparation_stops_the_run(busi, tmp_path, read_cases, write_cases):
     out = tmp_path / "out"
     prepare_photos("busi", busi, out)
     folds = json.loads((out / "folds.json").read_text())
-    rows = rows_of(out)
-    rows["malignant_5"]["patient"] = "malignant_5"  # torn out of the cluster of benign_3
+    rows = read_cases(out)
+    rows["malignant_5"]["patient"] = "malignant_5"  # removed from the cluster of benign_3
     home = next(i for i, fold in enumerate(folds["folds"]) if "benign_3" in fold)
     folds["folds"][(home + 1) % 5].append("malignant_5")
     (out / "folds.json").write_text(json.dumps(folds))
-    with (out / "cases.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, next(iter(rows.values())))
-        writer.writeheader()
-        writer.writerows(rows.values())
+    write_cases(out, rows.values())
     with pytest.raises(FlomoError, match="near duplicate"):
         list_cases(out, home, "training")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,19 +20,15 @@ FLOOR = 0.4
 
 
 @pytest.fixture(scope="module")
-def few_patients(shared: Path, tmp_path_factory) -> Path:
+def few_patients(shared: Path, tmp_path_factory, read_cases, write_cases) -> Path:
     """Return a data folder with some of the patients of the folds 1 to 4, by links."""
     source, folder = shared / "data" / "acdc", tmp_path_factory.mktemp("acdc")
     for name in ("images", "labels"):
         (folder / name).symlink_to(source / name)
     folds = json.loads((source / "folds.json").read_text())["folds"]
     held_out, training = folds[1][:HELD_OUT], (folds[2] + folds[3])[:TRAINING]
-    with (source / "cases.csv").open(newline="") as file:
-        rows = [r for r in csv.DictReader(file) if r["patient"] in {*held_out, *training}]
-    with (folder / "cases.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = read_cases(source).values()
+    write_cases(folder, [row for row in rows if row["patient"] in {*held_out, *training}])
     (folder / "folds.json").write_text(json.dumps({"folds": [held_out, training]}))
     return folder
 

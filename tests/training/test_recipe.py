@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from flomo_training.export import training_protocol
 from flomo_training.recipe import RECIPES as RECIPE_FOLDER
 from flomo_training.recipe import parse_recipe, read_recipe
 from napari_flomo.errors import FlomoError
@@ -37,12 +39,18 @@ def test_a_wrong_key_is_named(content, change, named):
 def test_missing_and_broken_files(tmp_path):
     with pytest.raises(FlomoError, match="does not exist"):
         read_recipe(tmp_path / "absent.yaml")
-    (tmp_path / "broken.yaml").write_text("a: [1, 2")
-    with pytest.raises(FlomoError, match="cannot be read"):
-        read_recipe(tmp_path / "broken.yaml")
-    (tmp_path / "code.yaml").write_text("!!python/object/apply:os.system ['true']")
-    with pytest.raises(FlomoError, match="cannot be read"):
-        read_recipe(tmp_path / "code.yaml")
+    path = tmp_path / "recipe.yaml"
+    for content in ("a: [1, 2", "!!python/object/apply:os.system ['true']"):
+        path.write_text(content)
+        with pytest.raises(FlomoError, match="cannot be read"):
+            read_recipe(path)
+
+
+def test_protocol_of_the_card_names_the_start_model(recipe):
+    assert "starting" not in training_protocol(recipe)
+    protocol = training_protocol(replace(recipe, start_from="parent", average=0.99))
+    assert "starting from its parent" in protocol
+    assert "mean of the last weights" in protocol
 
 
 def test_the_crop_size_follows_the_epoch(recipe):

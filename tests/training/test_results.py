@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from math import nan
 from types import SimpleNamespace
 
 import pytest
-
-pytest.importorskip("monai", reason="training needs the [train] extra")
 
 from flomo_training.metrics_table import StructureMetrics, read_metrics, write_metrics
 from flomo_training.results import (
@@ -63,24 +59,17 @@ def docs(tmp_path):
     return folder
 
 
-@pytest.fixture(scope="session")
-def script(repository):
-    path = repository / "training" / "benchmarks" / "accuracy.py"
-    spec = importlib.util.spec_from_file_location("accuracy_script", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["accuracy_script"] = module
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(path.parent)
-        spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def script(load_benchmark):
+    return load_benchmark("accuracy")
 
 
 def test_the_official_test_set_is_shown_as_it_was_measured(script, repository):
     folder = repository / "docs" / "benchmarks"
     page = "\n".join(script.test_set_section(folder))
     for views in ("plain", "mirrored"):
-        told = folder / "official_test" / f"flomo-b0-acdc-{views}.json"
-        summary = json.loads(told.read_text(encoding="utf-8"))
+        path = folder / "official_test" / f"flomo-b0-acdc-{views}.json"
+        summary = json.loads(path.read_text(encoding="utf-8"))
         assert f"{summary['mean_dice']:.4f} (" in page
         lower, upper = summary["ventricles"]["left ventricle"]["EF"]["limits"]
         assert f"{lower:+.1f} to {upper:+.1f}" in page
@@ -133,11 +122,15 @@ def test_photos_are_compared_by_dice_and_iou(script, make_run, docs):
         return [
             replace(
                 row, phase="", reference_ml=nan, result_ml=nan, hd95_mm=nan, nsd=nan,
-                patient=f"block{number % groups}", slices=1,
+                listed_ml=nan, patient=f"block{number % groups}", slices=1,
             )
             for number, row in enumerate(measured(0, gain))
         ]  # fmt: skip
 
+    save_run(make_run(photos(0, 2), data="busi", model="ours-busi"), docs)
+    page = script.page(read_results(docs), [])
+    assert "No baseline" in page
+    assert "each image in its original size" in page
     for data, groups in (("busi", 2), ("cvc_clinicdb", 1)):
         facts = {"data": data, "model": f"ours-{data}"}
         save_run(make_run(photos(0, groups), **facts), docs)
@@ -146,6 +139,7 @@ def test_photos_are_compared_by_dice_and_iou(script, make_run, docs):
     page = script.page(read_results(docs), [])
     assert "| model | baseline | folds | groups | Dice | IoU |" in page
     assert "HD95" not in page
+    assert "Ventricles" not in page
     assert "| `ours-busi` | `unet-busi` | 0 | 2 | -0.0500 (-0.0500 to -0.0500) | -0.07" in page
     assert "| `ours-cvc_clinicdb` | `unet-cvc_clinicdb` | 0 | 1 | -0.0500 | -0.07" in page
 
@@ -165,22 +159,22 @@ def test_results_of_other_weights_are_not_overwritten(make_run, docs):
 def test_mirrored_views_are_listed_next_to_plain_ones(script, make_run, docs, monkeypatch):
     save_run(make_run(measured(0)), docs)
     save_run(make_run(measured(0, -0.1), model="unet", network="dynunet"), docs)
-    asked = []
+    calls = []
 
     def evaluate(source, fold, split, segmenter, gallery, *, mirrored):
-        asked.append((source, fold, split, mirrored))
+        calls.append((source, fold, split, mirrored))
         return measured(0, 0.01), {}
 
     monkeypatch.setattr("flomo_training.results.evaluate_folder", evaluate)
     segmenter = SimpleNamespace(card=SimpleNamespace(name="ours", sha256="a" * 64))
     table = evaluate_mirrored(docs / "ours-fold0.csv", segmenter, "data")
     assert table.name == "ours-mirrored-fold0.csv"
-    assert asked == [("data", 0, "validation", True)]
+    assert calls == [("data", 0, "validation", True)]
     page = script.page(read_results(docs), [])
     assert "| `ours` | flomo-b0 | best | plain | 0 |" in page
     assert "| `ours-mirrored` | flomo-b0 | best | mirrored | 0 |" in page
     assert "| `ours-mirrored` | `ours` | 0 | 4 | +0.0100 (+0.0100 to +0.0100) |" in page
-    # Only what sees the same is compared with a baseline.
+    # Only results of the same views are compared with a baseline.
     assert [found.model for found in compare_with_baselines(read_results(docs))] == ["ours"]
     segmenter.card.sha256 = "f" * 64
     with pytest.raises(FlomoError, match="other weights"):
@@ -214,24 +208,6 @@ def test_wrong_fold_is_detected(script, make_run, docs, capsys):
         path.rename(path.with_stem("ours-fold3"))
     assert script.main(["--folder", str(docs)]) == 2
     assert "describes fold 0" in capsys.readouterr().err
-
-
-def test_photos_have_their_own_tables(script, make_run, docs):
-    rows = [
-        replace(
-            row, phase="", structure="polyp", reference_ml=float("nan"), result_ml=float("nan"),
-            hd95_mm=float("nan"), nsd=float("nan"), listed_ml=float("nan"),
-        )
-        for row in measured(0)
-        if row.structure == "left ventricle"
-    ]  # fmt: skip
-    save_run(make_run(rows, data="cvc_clinicdb"), docs)
-    page = script.page(read_results(docs), [])
-    assert "IoU" in page
-    assert "HD95" not in page
-    assert "Ventricles" not in page
-    assert "No baseline" in page
-    assert "each image in its original size" in page
 
 
 def test_impossible_published_pairs_are_marked(script):

@@ -19,17 +19,15 @@ from flomo_training.recipe import locate_recipe, read_recipe
 Save = Callable[[Path, str], Path]
 
 
-def by_notepad(path: Path, text: str) -> Path:
-    path.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
-    return path
+@pytest.fixture(params=["utf-8-sig", "utf-16"])
+def save(request: pytest.FixtureRequest) -> Save:
+    def write(path: Path, text: str) -> Path:
+        path.write_bytes(text.replace("\n", "\r\n").encode(request.param))
+        return path
+
+    return write
 
 
-def by_unicode_text(path: Path, text: str) -> Path:
-    path.write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
-    return path
-
-
-@pytest.mark.parametrize("save", [by_notepad, by_unicode_text])
 def test_a_data_folder(save: Save, tmp_path: Path) -> None:
     text = "case;patient;phase;lv_ml\np1_ED;p1;ED;139,72\np1_ES;p1;ES;60\n;;;\n"
     save(tmp_path / "cases.csv", text)
@@ -43,7 +41,6 @@ def test_a_data_folder(save: Save, tmp_path: Path) -> None:
     assert read_folds(tmp_path) == folds
 
 
-@pytest.mark.parametrize("save", [by_notepad, by_unicode_text])
 def test_recipes_rules_and_settings(save: Save, tmp_path: Path) -> None:
     recipe = locate_recipe("acdc")
     assert read_recipe(save(tmp_path / "acdc.yaml", recipe.read_text())) == read_recipe(recipe)

@@ -60,14 +60,5 @@ def test_other_grids_are_refused() -> None:
 
 
 def test_the_most_uncertain_come_first() -> None:
-    scored = [
-        ScoredSlice(0, 0, 0.1),
-        ScoredSlice(1, 2, 0.9),
-        ScoredSlice(0, 3, 0.9),
-        ScoredSlice(1, 1, 0.5),
-    ]
-    assert most_uncertain(scored, 3) == [
-        scored[2],
-        scored[1],
-        scored[3],
-    ]
+    scored = [ScoredSlice(*one) for one in ((0, 0, 0.1), (1, 2, 0.9), (0, 3, 0.9), (1, 1, 0.5))]
+    assert most_uncertain(scored, 3) == [scored[2], scored[1], scored[3]]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import platform
 import subprocess
 import sys
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 
 @pytest.fixture
-def part(repository, monkeypatch):
-    """Import a module of the benchmark as the script itself does."""
-    monkeypatch.syspath_prepend(repository / "training" / "benchmarks")
+def report(load_benchmark):
+    return load_benchmark("speed_report")
 
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
 
-    return load
+@pytest.fixture
+def show(load_benchmark, report):
+    """Return a function that writes the page from parts of a report."""
+
+    def page(rows=(), choice=(), **parts):
+        whole = report.Report("speed.py", report.machine(), "10 slices", rows, choice, **parts)
+        return load_benchmark("speed_page").page(whole)
+
+    return page
 
 
 def row(report, network="flomo-b0", engine="eager", network_ms=(80.0, 100.0, 120.0), **changes):
@@ -48,8 +51,7 @@ def cells(page: str, *starts: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_ratios_are_taken_round_by_round(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_ratios_are_taken_round_by_round(report, show):
     rows = [
         row(report),
         # Twice as fast in every round, while the machine was busier and busier.
@@ -57,8 +59,7 @@ def test_ratios_are_taken_round_by_round(part):
         row(report, "unet", "fast", (10.0, 12.5, 15.0)),
     ]
     choice = [report.AutoEngine("fast", "measured", 7.4)]
-    whole = report.Report("speed.py", report.machine(), "10 slices", rows, choice)
-    text = page.page(whole)
+    text = show(rows, choice)
     assert "with **fast** (measured). Choosing it took 7 s" in text
     fast = cells(text, "flomo-b0", "fast", "cpu", "2,000,000")
     assert fast[4:] == ["2.50", "90", "95", "1000", "1225", "10.0", "50.0", "2.00", "4.00"]
@@ -66,36 +67,34 @@ def test_ratios_are_taken_round_by_round(part):
     assert cells(text, "flomo-b0", "fast", "cpu", "float32")[4:6] == ["50.0000 %", "0.25000"]
 
 
-def test_speedup_over_plain_pytorch(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_speedup_over_plain_pytorch(report, show):
     rows = [
         row(report, report.PLAIN, volume_ms=[2000.0, 3000.0, 2500.0]),
         row(report, engine="fast", volume_ms=[1000.0, 1000.0, 1250.0]),
         row(report, "flomo-b1"),
     ]
-    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
+    text = show(rows)
     assert cells(text, report.PLAIN)[-1] == "1.00"
     assert cells(text, "flomo-b0", "fast")[-2:] == ["-", "2.00"]  # eager was not measured
     assert cells(text, "flomo-b1")[-1] == "-"
 
 
-def test_upper_bound_of_the_processor(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_upper_bound_of_the_processor(report, show):
     rows = [row(report), row(report, engine="openvino", network_ms=(50.0, 40.0, 60.0))]
     paces = [
         report.ConvolutionRate("openvino", "float32", [90e9, 100e9, 110e9]),
         report.ConvolutionRate("openvino-bf16", "bfloat16", [200e9]),  # B0 did not run on that
     ]
-    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows, paces=paces))
+    text = show(rows, paces=paces)
     assert cells(text, "openvino", "100") == ["openvino", "100", "25.0", "50.0", "50 %", "4.0"]
     assert "| openvino-bf16 |" not in text
     rows[1].reason = "eager ran"
-    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows, paces=paces))
+    text = show(rows, paces=paces)
     assert "Upper bound of this processor" not in text
 
 
-def test_convolution_rates_are_measured(part, monkeypatch):
-    ceiling = part("speed_ceiling")
+def test_convolution_rates_are_measured(load_benchmark, monkeypatch):
+    ceiling = load_benchmark("speed_ceiling")
     for name, value in (("CHANNELS", 8), ("SIDE", 16), ("LAYERS", 2)):
         monkeypatch.setattr(ceiling, name, value)
     # 2 layers of 16 x 16 pixels, each from 3 x 3 x 8 numbers to 8.
@@ -105,16 +104,14 @@ def test_convolution_rates_are_measured(part, monkeypatch):
     assert all(1e5 < per_second < 1e13 for per_second in pace.per_second)
 
 
-def test_engine_that_did_not_run_is_not_shown(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_engine_that_did_not_run_is_not_shown(report, show):
     rows = [row(report), row(report, engine="openvino", same=1.0, dice=1.0, reason="eager ran")]
-    text = page.page(report.Report("speed.py", report.machine(), "10 slices", rows))
+    text = show(rows)
     assert "| flomo-b0 | openvino |" not in text
     assert "flomo-b0 on openvino (cpu) is not shown: eager ran." in text
 
 
-def test_stages_and_progress(part):
-    report, page = part("speed_report"), part("speed_page")
+def test_stages_and_progress(report, show):
     stages = {"read": [10.0, 30.0], "network": [200.0] * 2, "write": [30.0] * 2}
     feedback = report.ProgressOverhead(
         "fast",
@@ -125,16 +122,12 @@ def test_stages_and_progress(part):
         silent_cpu_ms=[50.0] * 4,
         told_cpu_ms=[50.0, 49.5, 49.5, 49.0],
     )
-    whole = report.Report(
-        "speed.py",
-        report.machine(),
-        "10 slices",
+    text = show(
         stages=[report.StageTiming("10 x 9 x 9", "fast", 10, stages | {"all": [250.0, 270.0]})],
         feedback=[feedback],
         processes=[report.ProcessTiming("B0", "auto", 9.0, [3.0, 2.0, 4.0], [500.0, 600.0, 500.0])],
         help_ms=[90.0, 110.0],
     )
-    text = page.page(whole)
     assert cells(text, "10 x 9 x 9")[2:] == [
         *("20", "-", "200", "-", "-", "30", "260"),
         *("6.0", "0.30"),
@@ -147,17 +140,19 @@ def test_stages_and_progress(part):
     assert "100 ms" in text
 
 
-def test_labels_are_compared_over_structures(part):
+def test_labels_are_compared_over_structures(load_benchmark):
     truth = np.array([0, 0, 1, 2, 2, 0], np.uint8)
-    same, dice = part("speed").label_agreement(np.array([0, 0, 1, 2, 1, 0], np.uint8), truth)
+    same, dice = load_benchmark("speed").label_agreement(
+        np.array([0, 0, 1, 2, 1, 0], np.uint8), truth
+    )
     assert (same, dice) == (pytest.approx(5 / 6), pytest.approx(2 / 3))
 
 
-def test_the_machine_is_described_without_its_name(part):
-    told = part("speed_report").machine()
-    assert {"processor", "flags", "threads", "torch"} <= told.keys()
-    assert platform.node() not in told.values()
-    assert not any("/" in value for key, value in told.items() if key not in ("processor", "gpu"))
+def test_the_machine_is_described_without_its_name(load_benchmark):
+    found = load_benchmark("speed_report").machine()
+    assert {"processor", "flags", "threads", "torch"} <= found.keys()
+    assert platform.node() not in found.values()
+    assert not any("/" in value for key, value in found.items() if key not in ("processor", "gpu"))
 
 
 @pytest.mark.slow

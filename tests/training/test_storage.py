@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("lightning", reason="training needs the [train] extra")
-
 from flomo_training.cases import list_cases, prepare_case, read_case
 from flomo_training.finetuning.dataset import corrected_frame
 from flomo_training.uncertainty.calibration import collect_pixels

@@ -8,8 +8,6 @@ import math
 import numpy as np
 import pytest
 
-pytest.importorskip("monai", reason="training needs the [train] extra")
-
 from flomo_training.metrics_table import StructureMetrics, read_metrics, write_metrics
 from flomo_training.summary import as_text, figures, mean_dice, summarise
 from napari_flomo.errors import FlomoError

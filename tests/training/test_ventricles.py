@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("monai", reason="training needs the [train] extra")
-
 from flomo_training.metrics_table import StructureMetrics
 from flomo_training.ventricles import limits_of_agreement
 

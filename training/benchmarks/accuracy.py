@@ -12,7 +12,6 @@ these copies.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
 import sys
@@ -23,7 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from accuracy_test_set import test_set_section
-from page_writer import DOCS, MISSING, document, interval, number, table, table_of, write_page
+from page_writer import (
+    DOCS,
+    MISSING,
+    document,
+    interval,
+    number,
+    parser_of,
+    table,
+    table_of,
+    write_page,
+)
 
 from flomo_training.consistency import DiceIouPair, check_pairs
 from flomo_training.results import (
@@ -308,7 +317,7 @@ def read_published(path: Path) -> list[dict[str, str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Add runs, then write the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("runs", metavar="RUN", nargs="*", type=Path, help="finished run folder")
     parser.add_argument("--name", help="name of the model on the page (default: its own)")
     parser.add_argument("--replace", action="store_true", help="replace figures of other weights")

@@ -24,13 +24,7 @@ the files."""
 
 
 def test_set_section(folder: Path) -> list[str]:
-    """Return the blocks of the section in Markdown; none where nothing was measured.
-
-    Parameters
-    ----------
-    folder
-        ``docs/benchmarks``.
-    """
+    """Return the blocks of the section in Markdown; none where nothing was measured."""
     found = {}
     for path in sorted((folder / FOLDER).glob("*.csv")):
         name, _, views = path.stem.rpartition("-")

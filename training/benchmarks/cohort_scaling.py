@@ -23,10 +23,20 @@ import threading
 import time
 import tracemalloc
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
-from page_writer import DOCS, document, processor, table, table_of, write_page
+from page_writer import (
+    REPOSITORY,
+    document,
+    parser_of,
+    processor,
+    table,
+    table_of,
+    write_page,
+)
+from timing import timed
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.cohorts import CohortConfig, find_studies, segment_cohort
@@ -37,7 +47,7 @@ from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.models import load_card, locate
 from napari_flomo.progress import Progress
 
-SAMPLE = Path(__file__).resolve().parents[2] / "napari_flomo" / "samples" / "sunnybrook_ed.nii.gz"
+SAMPLE = REPOSITORY / "napari_flomo" / "samples" / "sunnybrook_ed.nii.gz"
 CONTENT = b"image"
 MANY_WORKERS, MANY_STUDIES = 100, 1_000_000
 
@@ -66,7 +76,7 @@ class Costs:
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__, "cohorts.md")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, os.cpu_count() or 2])
     parser.add_argument("--studies", type=int, default=40, help="in each of the runs")
     parser.add_argument("--runs", type=int, default=3)
@@ -75,7 +85,6 @@ def main() -> None:
     )
     parser.add_argument("--known", type=int, default=20_000, help="finished studies")
     parser.add_argument("--engine", default="fast")
-    parser.add_argument("-o", "--out", type=Path, default=DOCS / "cohorts.md")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scalings = scale(Path(folder), args)
@@ -99,15 +108,16 @@ def scale(scratch: Path, args: argparse.Namespace) -> list[Scaling]:
             def note(progress: Progress, ends: list[float] = ends) -> None:
                 ends.extend([time.perf_counter()] * (progress.done - len(ends)))
 
+            run = partial(
+                segment_cohort,
+                config,
+                locate(DEFAULT_MODEL),
+                workers=scaling.workers,
+                progress=note,
+            )
             with _Peak() as peak:
-                start = time.perf_counter()
-                summary = segment_cohort(
-                    config,
-                    locate(DEFAULT_MODEL),
-                    workers=scaling.workers,
-                    progress=note,
-                )
-                scaling.seconds.append(time.perf_counter() - start)
+                seconds, summary = timed(run)
+            scaling.seconds.append(seconds)
             assert summary.failed == 0, summary.failures[:1]
             scaling.steady.append((len(ends) - 1) / (ends[-1] - ends[0]))
             scaling.megabytes.append(peak.bytes / 1e6)
@@ -153,13 +163,13 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     for study in find_studies(config.root):
         os.utime(config.root / study.id)
     workers = max(2, *args.workers)
-    told: list[tuple[float, int]] = []
+    steps: list[tuple[float, int]] = []
 
     def note(progress: Progress) -> None:
-        told.append((time.perf_counter(), progress.done))
+        steps.append((time.perf_counter(), progress.done))
 
-    segment_cohort(config, folder, workers=workers, progress=note)
-    (first, few), (last, all_of_them) = told[1], told[-1]  # before the first, workers start
+    segment_cohort(config, folder, describe=describe, workers=workers, progress=note)
+    (first, few), (last, all_of_them) = steps[1], steps[-1]  # before the first, workers start
     touched = (last - first) / (all_of_them - few)
 
     config = prefilled(scratch / "known", known, args.known)
@@ -171,9 +181,8 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     tracemalloc.stop()
     results = (config.out / MANIFEST).stat().st_size / len(studies)
     del manifest, tasks
-    start = time.perf_counter()
-    summary = segment_cohort(config, folder, workers=1)
-    looked_up = (time.perf_counter() - start) / args.known
+    seconds, summary = timed(partial(segment_cohort, config, folder, describe=describe, workers=1))
+    looked_up = seconds / args.known
     assert summary.kept == args.known
     sizes = SAMPLE.stat().st_size, labels.stat().st_size
     return Costs(touched, looked_up, results, memory / args.known, *sizes)

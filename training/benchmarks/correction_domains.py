@@ -43,12 +43,8 @@ class PatientSplit:
 
     Attributes
     ----------
-    name
-        Of the row in the table; does not identify a patient.
-    pool
-        Cases that the reader corrects.
-    test
-        Cases of other patients.
+    pool, test
+        Cases that the reader corrects, and cases of other patients.
     base
         Cases of the base task, without patients of the pool.
     """
@@ -61,17 +57,9 @@ class PatientSplit:
 
 @dataclass(frozen=True)
 class Domain:
-    """A target domain.
+    """A target domain with its patient splits.
 
-    Attributes
-    ----------
-    name
-        ``"protocol"``, ``"scanner"``, ``"sunnybrook"`` or ``"trial"``.
-    splits
-        Patient splits.
-    whole
-        Whether every slice is labelled; otherwise only slices with contours are corrected and
-        counted.
+    Unless the ``whole`` volumes are labelled, only slices with contours are corrected and counted.
     """
 
     name: str
@@ -104,16 +92,8 @@ def sunnybrook(source: Path, acdc: Path) -> Domain:
 def simulated(name: str, acdc: Path, work: Path, card: ModelCard) -> Domain:
     """Return a simulated scanner: half of the patients are corrected, the others are the test set.
 
-    Parameters
-    ----------
-    name
-        Key of `CHANGES`. ``"trial"`` uses patients that the model was trained on, and one split.
-    acdc
-        Data folder.
-    work
-        Where the changed images are written.
-    card
-        Of the model; defines the intensity window.
+    ``name`` is a key of `CHANGES`; ``"trial"`` uses patients that the model was trained on, and one
+    split. The changed images are written to ``work``.
     """
     trial = name == "trial"
     cases = list_cases(acdc, FOLD, "training" if trial else "validation")

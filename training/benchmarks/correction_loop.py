@@ -24,7 +24,6 @@ of a run.
 
 from __future__ import annotations
 
-import argparse
 import platform
 import shutil
 import sys
@@ -38,7 +37,7 @@ import torch
 from correction_domains import DOMAINS, Domain, PatientSplit, target_dice
 from correction_loop_page import write_results
 from correction_results import RunResult, read_table, write_table
-from page_writer import DOCS
+from page_writer import DOCS, parser_of
 
 from flomo_training.bootstrap import Sample, estimate
 from flomo_training.cases import Case, read_case
@@ -205,14 +204,7 @@ class Experiment:
     def between(self, learnt: Path, shares: Sequence[float], label: str) -> None:
         """Measure interpolations between the weights of the base model and those of a run.
 
-        Parameters
-        ----------
-        learnt
-            Folder of a model that was trained with an interpolation of 1.
-        shares
-            Of the run's weights.
-        label
-            Of the rows.
+        The model must have been trained with an interpolation of 1; ``shares`` are its weights.
         """
         parent = load_network(BASE)[0]
         for share in shares:
@@ -254,7 +246,7 @@ def plan(
 
 def main() -> None:
     """Run the missing experiments, then write the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--acdc", type=Path, help="ACDC, prepared by flomo data prepare")
     parser.add_argument("--target", type=Path, help="Sunnybrook: cases.csv, images/, labels/")
     parser.add_argument("--work", type=Path, help="folder for runs")

@@ -8,11 +8,10 @@ from pathlib import Path
 from statistics import fmean
 
 from correction_results import RunResult
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from page_writer import DOCS, MISSING, document, table, write_page
 
-from napari_flomo.files import atomic_write
+from flomo_training.drawing import hide_frame, save_figure
 
 TITLES = {
     "none": "no fine-tuning",
@@ -173,7 +172,6 @@ def draw(rows: Sequence[RunResult], picture: Path) -> None:
     drawn.
     """
     figure = Figure(figsize=(9.6, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
     before = {row.split: row for row in rows if row.arm == "none"}
     gap = _mean(list(before.values()), "base_same") - _mean(list(before.values()), "target")
     for axes, quantity, title in zip(
@@ -206,8 +204,7 @@ def draw(rows: Sequence[RunResult], picture: Path) -> None:
         axes.set_xlabel("corrected slices")
         axes.set_ylabel("change of the mean Dice")
         axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        hide_frame(axes)
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    with atomic_write(picture) as temporary, temporary.open("wb") as file:
-        figure.savefig(file, format="png", dpi=130)
+    save_figure(figure, picture, 130)

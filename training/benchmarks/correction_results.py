@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from napari_flomo.files import atomic_write
+from flomo_training.metrics_table import read_rows, write_rows
 
 
 @dataclass(frozen=True)
@@ -16,24 +15,16 @@ class RunResult:
 
     Attributes
     ----------
-    domain, split
-        Target data and patient split.
-    arm, slices
-        Kind of training, and how many slices the reader corrected, including held-out ones.
-    learnt
-        Slices that were trained on; the others were held out for early stopping.
-    target
-        Mean over structures of the mean 3-D Dice on the test patients.
-    target_rv, target_myocardium, target_lv
-        Of each structure; NaN where the reference has none.
-    base
-        Mean 3-D Dice on the base task, all structures.
-    base_same
-        The same for the structures that the target's labels contain.
+    slices, learnt
+        Slices that the reader corrected, and those of them that were trained on; the others were
+        held out for early stopping.
+    target, target_rv, target_myocardium, target_lv
+        Mean 3-D Dice on the test patients, over structures and of each; NaN where the reference has
+        none.
+    base, base_same
+        Mean 3-D Dice on the base task, of all structures and of those of the target's labels.
     seconds
         Of fine-tuning.
-    hardware
-        Of the run.
     """
 
     domain: str
@@ -58,20 +49,9 @@ class RunResult:
 
 def read_table(path: Path) -> list[RunResult]:
     """Return the rows of a table; none if the file does not exist."""
-    if not path.is_file():
-        return []
-    kinds = {field.name: {"str": str, "int": int, "float": float}[str(field.type)]
-             for field in fields(RunResult)}  # fmt: skip
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            RunResult(**{name: kinds[name](value) for name, value in row.items()})
-            for row in csv.DictReader(file)
-        ]
+    return read_rows(RunResult, path) if path.is_file() else []
 
 
 def write_table(path: Path, rows: Sequence[RunResult]) -> None:
     """Write all rows."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, [field.name for field in fields(RunResult)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    write_rows(rows, RunResult, path)

@@ -1,20 +1,23 @@
 """Measure what rewriting FLoMo-Net saves, in PyTorch and in OpenVINO.
 
-The four take turns on single slices, in a new order each round, on one thread. Processor time and
-the median of the ratios within a round hold on a busy machine, too.
+The four take turns on single slices on one thread. Processor time and the median of the ratios
+within a round hold on a busy machine, too.
 """
 
 from __future__ import annotations
 
-import argparse
-import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle
 from unittest import mock
 
 import numpy as np
 import torch
+from page_writer import parser_of, table
+from speed import label_agreement
+from timing import time_in_turns
 from torch import Tensor, nn
 
 from napari_flomo import DEFAULT_MODEL
@@ -66,28 +69,32 @@ def compare(model: str, rounds: int) -> str:
     with mock.patch.object(tracing, "fast_copy", lambda plain: plain):
         runs["openvino, plain"] = in_openvino(network, images[:1])
     found = {n: np.concatenate([run(image[None]) for image in images]) for n, run in runs.items()}
-    ms: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds):
-        for name in random.sample(list(runs), len(runs)):
-            start = time.process_time()
-            runs[name](images[number % len(images)][None])
-            ms[name].append(1000 * (time.process_time() - start))
-    lines = ["| network | ms a slice | Dice with eager |", "|---|---|---|"]
-    truth = found["eager"].argmax(1)
-    for name, logits in found.items():
-        labels = logits.argmax(1)
-        shared = ((labels == truth) & (truth > 0)).sum()
-        dice = 2 * shared / ((labels > 0).sum() + (truth > 0).sum())
-        lines.append(f"| {name} | {statistics.median(ms[name]):.1f} | {dice:.5f} |")
+    slices = {name: cycle(images.split(1)) for name in runs}
+    tasks = {name: partial(_run_next, run, slices[name]) for name, run in runs.items()}
+    seconds = time_in_turns(tasks, rounds, time.process_time)
+    labels = {name: logits.argmax(1) for name, logits in found.items()}
+    lines = [
+        [
+            name,
+            f"{1000 * statistics.median(seconds[name]):.1f}",
+            f"{label_agreement(own, labels['eager'])[1]:.5f}",
+        ]
+        for name, own in labels.items()
+    ]
+    blocks = [table(["network", "ms per slice", "Dice with eager"], lines)]
     for slow, quick_one in (("eager", "fast"), ("openvino, plain", "openvino, rewritten")):
-        ratios = [a / b for a, b in zip(ms[slow], ms[quick_one], strict=True)]
-        lines.append(f"\n{slow} / {quick_one}: {statistics.median(ratios):.2f}")
-    return "\n".join(lines)
+        ratios = [a / b for a, b in zip(seconds[slow], seconds[quick_one], strict=True)]
+        blocks.append(f"{slow} / {quick_one}: {statistics.median(ratios):.2f}")
+    return "\n\n".join(blocks)
+
+
+def _run_next(run: Run, images: Iterator[Tensor]) -> None:
+    run(next(images))
 
 
 def main() -> None:
     """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--rounds", type=int, default=100)
     arguments = parser.parse_args()

@@ -9,7 +9,6 @@ event handlers alternate, so that their ratio holds even on a busy machine. Writ
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import statistics
@@ -19,18 +18,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-from page_writer import DOCS, document, table, write_page
+from napari_window import MANIFEST, drag, open_viewer
+from page_writer import REPOSITORY, document, parser_of, table, write_page
 
 from napari_flomo.volumes import Volume, read
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "napari_flomo" / "samples"
-MANIFEST = REPOSITORY / "napari_flomo" / "napari.yaml"
 SLICES = 10
 FRAMES = 30
 BRUSH = 20
@@ -66,15 +63,7 @@ class Window:
     """A napari window with the Segment panel."""
 
     def __init__(self, figures: Figures) -> None:
-        import napari
-        from npe2 import PluginManager, PluginManifest
-
-        manager = PluginManager.instance()
-        manager.discover()
-        if "napari-flomo" not in manager:
-            manager.register(PluginManifest.from_file(MANIFEST))
-        self.viewer: Any = napari.Viewer(show=True, show_welcome_screen=False)
-        self.viewer.window.resize(1400, 940)
+        self.viewer = open_viewer()
         start = time.perf_counter()
         _dock, self.panel = self.viewer.window.add_plugin_dock_widget("napari-flomo", "Segment")
         figures.panel = time.perf_counter() - start
@@ -101,33 +90,8 @@ class Window:
 
     def stroke(self, layer: Any, row: int) -> float:
         """Drag the brush along a row and return the seconds from press to release."""
-        from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-        from qtpy.QtGui import QMouseEvent
-        from qtpy.QtTest import QTest
-        from qtpy.QtWidgets import QApplication
-
-        canvas = self.viewer.window._qt_viewer.canvas
-        native, left = canvas.native, Qt.MouseButton.LeftButton
-        places = []
-        for column in np.linspace(80, 170, MOVES):
-            world = layer.data_to_world((self.viewer.dims.current_step[0], row, column))
-            x, y = canvas.view.scene.transform.map((world[-1], world[-2], 0, 1))[:2]
-            places.append(QPoint(round(x), round(y)))
-        start = time.perf_counter()
-        QTest.mousePress(native, left, pos=places[0])
-        for place in places[1:]:
-            native._last_time = 0.0  # vispy drops moves that follow within 10 ms
-            event = QMouseEvent(
-                QEvent.Type.MouseMove,
-                QPointF(place),
-                QPointF(native.mapToGlobal(place)),
-                Qt.MouseButton.NoButton,
-                left,
-                Qt.KeyboardModifier.NoModifier,
-            )
-            QApplication.sendEvent(native, event)
-        QTest.mouseRelease(native, left, pos=places[-1])
-        return time.perf_counter() - start
+        points = np.array([(row, column) for column in np.linspace(80, 170, MOVES)])
+        return drag(self.viewer, layer, points, lambda _: None)
 
 
 def measure(clicks: int, strokes: int) -> Figures:
@@ -214,8 +178,6 @@ def page(figures: Figures, clicks: int, strokes: int) -> str:
             f"{off * 1e3:.3g} ms",
         ),
         ("the same with measures and journal", f"{on * 1e3:.3g} ms"),
-    ]
-    rows += [
         (
             f"**ratio of the strokes**, medians of {strokes} alternating strokes each",
             f"**{on / off:.2f}**",
@@ -240,12 +202,9 @@ def page(figures: Figures, clicks: int, strokes: int) -> str:
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(description="Speed of the napari plugin.")
+    parser = parser_of(__doc__, "napari.md")
     parser.add_argument("--clicks", type=int, default=5)
     parser.add_argument("--strokes", type=int, default=15)
-    parser.add_argument(
-        "-o", "--out", type=Path, default=DOCS / "napari.md", help="Markdown file to write"
-    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FLOMO_HOME"] = folder

@@ -13,13 +13,15 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from page_writer import parser_of
+from timing import time_in_turns
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -32,18 +34,10 @@ PROCESS = Path("/proc/self")
 
 @dataclass(frozen=True)
 class Costs:
-    """Costs for one image of ``size x size`` pixels.
+    """Costs for one image, without heads that are used in training only.
 
-    Attributes
-    ----------
-    parameters
-        Number of weights, without heads that are used in training only.
-    multiply_adds
-        Of convolutions, matrix products and attention.
-    milliseconds
-        Median time of a pass.
-    megabytes
-        Peak memory of a pass beyond the weights.
+    Multiply-adds are those of convolutions, matrix products and attention. The time is the median
+    of a pass, the memory the peak beyond the weights.
     """
 
     parameters: int
@@ -78,11 +72,6 @@ class Subject:
         return image.contiguous(memory_format=torch.channels_last)
 
 
-def multiply_adds(subject: Subject, size: int) -> int:
-    """Count the multiply-adds of a forward pass."""
-    return multiply_adds_of(subject.build(), subject.image(size))
-
-
 def multiply_adds_of(network: nn.Module, image: torch.Tensor) -> int:
     """Count the multiply-adds for an image; attention runs in the form that the counter knows."""
     counter = FlopCounterMode(display=False)
@@ -96,15 +85,10 @@ def milliseconds(subjects: Sequence[Subject], size: int, runs: int) -> list[floa
     layout = torch.channels_last
     networks = [s.build().to(memory_format=layout) for s in subjects]  # type: ignore[call-overload]
     images = [subject.image(size) for subject in subjects]
-    seconds: list[list[float]] = [[] for _ in subjects]
+    tasks = dict(enumerate(map(partial, networks, images)))
     with torch.inference_mode():
-        for round_ in range(runs + 1):
-            for network, image, taken in zip(networks, images, seconds, strict=True):
-                start = time.perf_counter()
-                network(image)
-                if round_:  # the first warms up
-                    taken.append(time.perf_counter() - start)
-    return [1000 * statistics.median(taken) for taken in seconds]
+        times = time_in_turns(tasks, runs)
+    return [1000 * statistics.median(seconds) for seconds in times.values()]
 
 
 def megabytes(subject: Subject, size: int) -> float:
@@ -145,7 +129,7 @@ def measure(subjects: Sequence[Subject], size: int, runs: int) -> list[Costs]:
     return [
         Costs(
             sum(p.numel() for p in subject.build().parameters()),
-            multiply_adds(subject, size),
+            multiply_adds_of(subject.build(), subject.image(size)),
             round(taken, 1),
             round(megabytes(subject, size), 1),
         )
@@ -155,7 +139,7 @@ def measure(subjects: Sequence[Subject], size: int, runs: int) -> list[Costs]:
 
 def main() -> None:
     """Measure the networks of the project and print a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
@@ -166,9 +150,8 @@ def main() -> None:
         return
     torch.set_num_threads(options.threads)
     names = ("flomo-b0", "flomo-b2", "madgnet", "madgnet-resnet50", "fm-bff-net", "fias", "dynunet")
-    for name, costs in zip(
-        names, measure([Subject(n) for n in names], options.size, options.runs), strict=True
-    ):
+    found = measure(list(map(Subject, names)), options.size, options.runs)
+    for name, costs in zip(names, found, strict=True):
         print(
             f"{name:18s} {costs.parameters:>12,d} {costs.multiply_adds / 1e9:8.2f} G "
             f"{costs.milliseconds:9.1f} ms {costs.megabytes:8.1f} MB"

@@ -17,24 +17,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from correction_domains import sunnybrook, target_dice
 from network_costs import Costs, Subject, measure
 from networks_page import OTHER_STRUCTURE, Comparison, NetworkResult, page
-from page_writer import DOCS, write_page
+from page_writer import DOCS, parser_of, write_page
 
 from flomo_training.cases import list_cases
 from flomo_training.crossval import run_fold
+from flomo_training.json_files import write_json
 from flomo_training.metrics_table import read_metrics
 from flomo_training.recipe import CropStage, Recipe, read_recipe
 from flomo_training.reports import CASES_TABLE, REPORT
 from flomo_training.uncertainty.cross_fitting import at_temperature
 from flomo_training.uncertainty.measurement import measure_case
-from flomo_training.uncertainty.records import reliability_by_patient
+from flomo_training.uncertainty.records import SliceRecord, reliability_by_patient
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import Segmenter
 
 PAGE, FIGURES = "networks.md", "networks.json"
@@ -51,18 +51,8 @@ REFERENCE = {"reference": True, "unit_input": True}
 class NetworkConfig:
     """A network to train and measure; a row of the page.
 
-    Attributes
-    ----------
-    name
-        Of the row and of its run folder.
-    recipe
-        Training recipe.
-    arguments
-        Network arguments that replace those of the recipe; None keeps them.
-    network
-        Name of a network that replaces that of the recipe; None keeps it.
-    frame
-        Side of the square crop, for a network that accepts only one shape.
+    ``arguments`` and ``network`` replace those of the recipe, unless they are None. ``frame`` is
+    the side of the square crop, for a network that accepts only one shape.
     """
 
     name: str
@@ -181,22 +171,13 @@ def measure_network(
             "hardware": report.get("hardware"),
         },
     )
-    with atomic_write(run / ROW) as temporary:
-        temporary.write_text(json.dumps(asdict(row), indent=2) + "\n", encoding="utf-8")
+    (run / ROW).write_text(json.dumps(asdict(row), indent=2) + "\n", encoding="utf-8")
     return replace(row, at_home=held_out_dice(run, row)), subject
 
 
-def _ece(records: Sequence[Any], which: str) -> float:
-    """Return the expected calibration error over all pixels of all patients.
-
-    Parameters
-    ----------
-    records
-        Of all held-out slices.
-    which
-        ``"everywhere"`` or ``"near"`` the contours.
-    """
-    by_patient = reliability_by_patient(records, lambda record: getattr(record, which))
+def _ece(records: Sequence[SliceRecord], which: Literal["near", "everywhere"]) -> float:
+    """Return the expected calibration error over all pixels of all patients."""
+    by_patient = reliability_by_patient(records, which)
     together = type(by_patient)(by_patient.counts.sum(0), by_patient.brier.sum(0))
     return round(float(together.ece()), 4)
 
@@ -248,7 +229,7 @@ def command(options: argparse.Namespace) -> str:
 
 def main() -> int:
     """Train, measure, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--acdc", type=Path, help="prepared data folder")
     parser.add_argument("--cvc", type=Path, help="prepared data folder of CVC-ClinicDB")
     parser.add_argument("--sunnybrook", type=Path, help="folder to also test the ACDC models on")
@@ -293,9 +274,8 @@ def main() -> int:
             if rows:
                 comparisons[title] = Comparison(rows, facts)
         write_page(options.out / PAGE, page(comparisons))
-        with atomic_write(options.out / FIGURES) as temporary:
-            content = {title: asdict(one) for title, one in comparisons.items()}
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        content = {title: asdict(one) for title, one in comparisons.items()}
+        write_json(content, options.out / FIGURES)
     except FlomoError as error:
         print(f"networks: {error}", file=sys.stderr)
         return 2

@@ -1,7 +1,8 @@
-"""Markdown tables and numbers for the benchmark pages in ``docs/benchmarks``."""
+"""Command lines, tables and numbers of the benchmark pages in ``docs/benchmarks``."""
 
 from __future__ import annotations
 
+import argparse
 import math
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,8 +11,11 @@ from typing import Any
 
 from napari_flomo.files import atomic_write
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCS = REPOSITORY / "docs" / "benchmarks"
 """Folder of the pages."""
+
+SAMPLE = REPOSITORY / "docs" / "samples" / "sunnybrook_ed.nii.gz"
 
 Columns = Mapping[str, str | Callable[[Any], object]]
 """Title of each column, and what it shows of an item: a function, or a format string such as
@@ -19,6 +23,16 @@ Columns = Mapping[str, str | Callable[[Any], object]]
 
 MISSING = "–"
 """Shown for a value that was not measured."""
+
+
+def parser_of(module_doc: str | None, page: str = "") -> argparse.ArgumentParser:
+    """Return a parser described by the first line of a module, with ``--out`` for its page."""
+    parser = argparse.ArgumentParser(description=(module_doc or "").partition("\n")[0])
+    if page:
+        parser.add_argument(
+            "-o", "--out", type=Path, default=DOCS / page, help="Markdown file to write"
+        )
+    return parser
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

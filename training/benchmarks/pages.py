@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import accuracy
 import correction_loop
@@ -30,9 +31,8 @@ def _accuracy() -> str:
     return accuracy.page(read_results(DOCS), published, test_set_section(DOCS))
 
 
-def _uncertainty() -> str:
-    figures = json.loads((DOCS / uncertainty.FIGURES).read_text(encoding="utf-8"))
-    return uncertainty_page.page(figures, uncertainty.PICTURES)
+def _read(name: str) -> Any:
+    return json.loads((DOCS / name).read_text(encoding="utf-8"))
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -42,9 +42,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
         read_table(correction_loop.TRIALS),
     ),
     "networks": lambda: networks_page.page(networks.read_comparisons(DOCS / networks.FIGURES)),
-    "peers": lambda: peers.page(json.loads((DOCS / "peers.json").read_text(encoding="utf-8"))),
+    "peers": lambda: peers.page(_read("peers.json")),
     "speed": lambda: speed_page.page(speed_report.read_report(DOCS / "speed.json")),
-    "uncertainty": _uncertainty,
+    "uncertainty": lambda: uncertainty_page.page(_read(uncertainty.FIGURES), uncertainty.PICTURES),
 }
 """Returns the text of a page, by the name of its file."""
 

@@ -14,7 +14,6 @@ Writes ``docs/benchmarks/peers.md`` and ``peers.json``.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -28,14 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from page_writer import DOCS, Columns, document, interval, table, table_of, write_page
+from page_writer import Columns, document, interval, parser_of, table, table_of, write_page
 
 from flomo_training.cases import Case, case_from_row, read_case, read_case_rows
 from flomo_training.evaluate import measure_structures
+from flomo_training.json_files import write_json
 from flomo_training.metrics_table import StructureMetrics
 from flomo_training.summary import figures
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.files import atomic_write
 from napari_flomo.models import load_card
 from napari_flomo.volumes import Volume
 
@@ -70,7 +69,7 @@ def run(python: Path, subject: str, threads: int, folder: Path) -> dict[str, Any
 
 
 def export_volumes(cases: Sequence[Case], folder: Path) -> dict[str, tuple[Volume, Volume]]:
-    """Write the images of cases for the models, and return images and references."""
+    """Write the images of cases and their list for the models; return images and references."""
     found = {}
     for case in cases:
         image, reference = read_case(case)
@@ -78,12 +77,13 @@ def export_volumes(cases: Sequence[Case], folder: Path) -> dict[str, tuple[Volum
         steps = json.dumps(list(image.geometry.spacing))
         (folder / f"{case.name}.json").write_text(steps, encoding="utf-8")
         found[case.name] = image, reference
+    (folder / "volumes.json").write_text(json.dumps(list(found)), encoding="utf-8")
     return found
 
 
-def list_volumes(folder: Path, names: Sequence[str]) -> None:
-    """Write the list of volumes that the models segment."""
-    (folder / "volumes.json").write_text(json.dumps(list(names)), encoding="utf-8")
+def cases_of(source: Path) -> list[Case]:
+    """Return all cases of a data folder."""
+    return [case_from_row(source, row) for row in read_case_rows(source)]
 
 
 def measure(
@@ -106,11 +106,10 @@ def measure(
 
 def accuracy_of(title: str, source: Path, subjects: Mapping[str, Path], threads: int) -> Any:
     """Return the accuracy of every model on one data folder."""
-    cases = [case_from_row(source, row) for row in read_case_rows(source)]
+    cases = cases_of(source)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         volumes = export_volumes(cases, folder)
-        list_volumes(folder, [case.name for case in cases])
         result: dict[str, Any] = {}
         for subject, python in subjects.items():
             print(f"{title}: {subject}", file=sys.stderr, flush=True)
@@ -128,31 +127,24 @@ def accuracy_of(title: str, source: Path, subjects: Mapping[str, Path], threads:
 
 def speed_of(source: Path, subjects: Mapping[str, Path], threads: int, rounds: int) -> Any:
     """Return milliseconds per slice and peak megabytes of every model, run alternately."""
-    cases = [case_from_row(source, row) for row in read_case_rows(source)][:SPEED_VOLUMES]
-    slices = 0
-    seconds: dict[str, list[float]] = {subject: [] for subject in subjects}
-    peaks: dict[str, list[float]] = {subject: [] for subject in subjects}
+    reports: dict[str, list[dict[str, Any]]] = {subject: [] for subject in subjects}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        volumes = export_volumes(cases, folder)
-        list_volumes(folder, list(volumes))
+        volumes = export_volumes(cases_of(source)[:SPEED_VOLUMES], folder)
         slices = sum(image.n_slices for image, _ in volumes.values())
         for number in range(rounds):
             for subject, python in subjects.items():
                 print(f"round {number + 1} of {rounds}: {subject}", file=sys.stderr, flush=True)
-                report = run(python, subject, threads, folder)
-                seconds[subject].append(sum(report["seconds"].values()))
-                peaks[subject].append(report["peak_mb"])
-    return {
-        subject: {
-            "ms_per_slice": round(1000 * statistics.median(times) / slices, 1),
-            "ms_per_slice_range": [
-                round(1000 * value / slices, 1) for value in (min(times), max(times))
-            ],
-            "peak_mb": round(max(peaks[subject])),
+                reports[subject].append(run(python, subject, threads, folder))
+    result = {}
+    for subject, found in reports.items():
+        times = [1000 * sum(report["seconds"].values()) / slices for report in found]
+        result[subject] = {
+            "ms_per_slice": round(statistics.median(times), 1),
+            "ms_per_slice_range": [round(min(times), 1), round(max(times), 1)],
+            "peak_mb": round(max(report["peak_mb"] for report in found)),
         }
-        for subject, times in seconds.items()
-    }
+    return result
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -200,13 +192,12 @@ def page(report: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = parser_of(__doc__, "peers.md")
     parser.add_argument("--data", action="append", required=True, metavar="TITLE=DIR")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder of our model")
     parser.add_argument("--environment", type=Path, default=Path("runs/peer-environment"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=DOCS / "peers.md")
     options = parser.parse_args()
 
     ours = Path(sys.executable)
@@ -226,8 +217,7 @@ def main() -> None:
         ),
     }
     write_page(options.out, page(report))
-    with atomic_write(options.out.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(report, options.out.with_suffix(".json"))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 Both run in separate processes in turns, so other load on the computer affects them equally.
 
-    python training/benchmarks/reading.py ../other-checkout --page docs/benchmarks/reading.md
+    python training/benchmarks/reading.py ../other-checkout
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -16,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from page_writer import document, table, write_page
+from page_writer import REPOSITORY, SAMPLE, document, parser_of, table, write_page
 
-HERE = Path(__file__).resolve().parents[2]
-SAMPLE = HERE / "docs" / "samples" / "sunnybrook_ed.nii.gz"
+from napari_flomo.volumes import read, write
+
 SLICES = 10
 ROUNDS = 7
 READS = 5
@@ -49,30 +49,21 @@ print(json.dumps(seconds))
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table and write the page."""
-    parser = argparse.ArgumentParser(description="Time reading here and in another checkout.")
+def main() -> None:
+    """Measure and write the page."""
+    parser = parser_of(__doc__, "reading.md")
     parser.add_argument("other", type=Path, help="folder of the checkout to compare with")
     parser.add_argument("--title", default="another checkout", help="its title in the table")
-    parser.add_argument("--page", type=Path, help="Markdown file to write")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="flomo-") as name:
         folder = Path(name)
         make_inputs(folder)
-        here, other = measure((HERE, options.other.resolve()), folder)
-    text = page(here, other, options.title)
-    if options.page is None:
-        print(text)
-    else:
-        write_page(options.page, text)
+        here, other = measure((REPOSITORY, options.other.resolve()), folder)
+    write_page(options.out, page(here, other, options.title))
 
 
 def make_inputs(folder: Path) -> None:
     """Write ten slices of the sample in every format."""
-    from dataclasses import replace
-
-    from napari_flomo.volumes import read, write
-
     sample = read(SAMPLE)
     volume = replace(sample, data=sample.data[:SLICES])
     for file in FORMATS.values():
@@ -133,13 +124,8 @@ def measure(checkouts: Sequence[Path], folder: Path) -> list[dict[str, float]]:
 def page(here: dict[str, float], other: dict[str, float], title: str) -> str:
     """Return the page."""
     rows = [
-        [
-            form,
-            f"{1e3 * other[form]:.1f}",
-            f"{1e3 * here[form]:.1f}",
-            f"{here[form] / other[form]:.2f}",
-        ]
-        for form in FORMATS
+        [form, f"{1e3 * before:.1f}", f"{1e3 * here[form]:.1f}", f"{here[form] / before:.2f}"]
+        for form, before in other.items()
     ]
     return document(
         "# Reading images",

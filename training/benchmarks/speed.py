@@ -11,30 +11,29 @@ Takes about eight minutes on two cores.
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import speed_processes
 import torch
 from numpy.typing import NDArray
-from page_writer import DOCS, write_page
+from page_writer import SAMPLE, parser_of, write_page
 from speed_ceiling import measure_convolution_rates
 from speed_page import page
 from speed_paths import measure_auto_engine, measure_processes, measure_progress, measure_stages
 from speed_report import EngineTiming, Report, machine
 from speed_subjects import SUBJECTS, Subject, costs, make
+from timing import timed
 
+from flomo_training.json_files import write_json
 from napari_flomo import DEFAULT_MODEL
-from napari_flomo.files import atomic_write
-from napari_flomo.segmentation import Segmentation, Segmenter
+from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.engines import ENGINES, unavailable_reason
 from napari_flomo.volumes import Volume, read
 
-SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "samples" / "sunnybrook_ed.nii.gz"
 SLICES = 10
 SINGLE = 3  # single slices timed in each round
 PARTS = ("networks", "stages", "processes", "feedback", "help")
@@ -52,13 +51,6 @@ class Contender:
     row: EngineTiming
     segmenter: Segmenter
     labels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
-
-
-def timed(segmenter: Segmenter, volume: Volume) -> tuple[float, Segmentation]:
-    """Segment once; return the milliseconds and the result."""
-    start = time.perf_counter()
-    result = segmenter.segment(volume)
-    return 1000 * (time.perf_counter() - start), result
 
 
 def read_volume(path: Path) -> Volume:
@@ -112,9 +104,8 @@ def contenders(
 def warm_up(contender: Contender, volume: Volume) -> None:
     """Do the one-time preparation, and check that the requested engine runs."""
     row = contender.row
-    taken, result = timed(contender.segmenter, volume)
+    row.prepare_s, result = timed(lambda: contender.segmenter.segment(volume))
     contender.segmenter.segment(single_slice(volume, 0))
-    row.prepare_s = taken / 1000
     contender.labels = result.labels.data
     ran = result.manifest["engine"]
     if ran["name"] != row.engine:
@@ -141,9 +132,9 @@ def measure_networks(found: Sequence[Contender], volume: Volume, runs: int) -> l
             row, segmenter = contender.row, contender.segmenter
             for k in range(SINGLE):
                 one = single_slice(volume, (turn * SINGLE + k) % volume.n_slices)
-                row.slice_ms.append(timed(segmenter, one)[0])
-            taken, result = timed(segmenter, volume)
-            row.volume_ms.append(taken)
+                row.slice_ms.append(1000 * timed(partial(segmenter.segment, one))[0])
+            seconds, result = timed(partial(segmenter.segment, volume))
+            row.volume_ms.append(1000 * seconds)
             row.network_ms.append(1000 * result.manifest["seconds"]["network"] / volume.n_slices)
     return [contender.row for contender in found]
 
@@ -166,16 +157,11 @@ def measure(args: argparse.Namespace) -> Report:
         del found
         if not args.engines:
             report.choice = [measure_auto_engine(args.model, volume)]
-        dense = [
-            name
-            for name in FASTEST
-            if unavailable_reason(ENGINES[name], torch.device("cpu")) is None
-        ]
+        dense = available(FASTEST, torch.device("cpu"))
         report.paces = measure_convolution_rates(dense, 3 * runs)
     if "stages" in args.only:
         some = [name for name in engines if name in BEST] or engines
-        cine = not args.no_cine
-        report.stages = measure_stages(args.model, some, volume, runs, cine)
+        report.stages = measure_stages(args.model, some, volume, runs, cine=not args.no_cine)
     if "feedback" in args.only:
         report.feedback = [measure_progress(args.model, engines[-1], volume, runs)]
     few = max(1, runs // 3)
@@ -215,7 +201,7 @@ def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__, "speed.md")
     every = [subject.name for subject in SUBJECTS]
     parser.add_argument("volume", nargs="?", type=Path, default=SAMPLE, help="image to segment")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder of a trained B0")
@@ -225,15 +211,11 @@ def main() -> None:
     parser.add_argument("--networks", type=names_of(every), default=every, metavar=",".join(every))
     parser.add_argument("--engines", type=names_of(list(ENGINES)), metavar=",".join(ENGINES))
     parser.add_argument("--no-cine", action="store_true", help="skip the cine")
-    parser.add_argument(
-        "-o", "--out", type=Path, default=DOCS / "speed.md", help="Markdown file to write"
-    )
     parser.add_argument("--json", type=Path, help="JSON file to write (default: beside the page)")
     args = parser.parse_args()
     report = measure(args)
     write_page(args.out, page(report))
-    with atomic_write(args.json or args.out.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+    write_json(asdict(report), args.json or args.out.with_suffix(".json"))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from speed_report import ConvolutionRate
+from timing import time_in_turns
 from torch import Tensor, nn
 
 from napari_flomo.networks import Output
@@ -44,15 +45,15 @@ def measure_convolution_rates(names: Sequence[str], runs: int) -> list[Convoluti
         make_engine(name, network, channels=CHANNELS, size=(SIDE, SIDE), device=cpu)
         for name in names
     ]
-    rates = [ConvolutionRate(name, ENGINES[name].precision) for name in names]
+    tasks = {}
+    for name, engine in zip(names, engines, strict=True):
+        images = torch.rand(engine.batch or 1, CHANNELS, SIDE, SIDE)
+        tasks[name, len(images)] = partial(engine, images.to(memory_format=torch.channels_last))
     with torch.inference_mode():
-        for turn in range(runs + 1):
-            for engine, rate in zip(engines, rates, strict=True):
-                images = torch.rand(engine.batch or 1, CHANNELS, SIDE, SIDE)
-                images = images.to(memory_format=torch.channels_last)
-                start = time.perf_counter()
-                engine(images)
-                seconds = time.perf_counter() - start
-                if turn:  # the first round includes preparation
-                    rate.per_second.append(len(images) * multiply_adds() / seconds)
-    return rates
+        times = time_in_turns(tasks, runs)
+    return [
+        ConvolutionRate(
+            name, ENGINES[name].precision, [count * multiply_adds() / one for one in seconds]
+        )
+        for (name, count), seconds in times.items()
+    ]

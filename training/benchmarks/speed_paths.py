@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import speed_processes
 import torch
 from speed_report import AutoEngine, ProcessTiming, ProgressOverhead, StageTiming
 from speed_subjects import SUBJECTS, Subject, make, store
+from timing import timed
 from tqdm import tqdm
 
 from napari_flomo.errors import Cancelled
@@ -42,7 +44,7 @@ def other_sizes(volume: Volume) -> dict[str, Volume]:
 
 
 def measure_stages(
-    model: str, engines: Sequence[str], volume: Volume, runs: int, cine: bool
+    model: str, engines: Sequence[str], volume: Volume, runs: int, *, cine: bool
 ) -> list[StageTiming]:
     """Time every stage from the file to the mask, with the trained network."""
     found = []
@@ -69,15 +71,13 @@ def measure_stages(
 def time_stages(segmenter: Segmenter, image: Path, mask: Path, stages: StageTiming) -> None:
     """Segment a file as ``flomo segment`` does, and record the time of each stage."""
     start = time.perf_counter()
-    volume = read(image)
-    between = time.perf_counter()
+    reading, volume = timed(lambda: read(image))
     result = segmenter.segment(volume, keep_probabilities=False)
-    done = time.perf_counter()
-    result.save(mask)
+    writing, _ = timed(lambda: result.save(mask))
     seconds = {
-        "read": between - start,
+        "read": reading,
         **{k: v for k, v in result.manifest["seconds"].items() if k != "total"},
-        "write": time.perf_counter() - done,
+        "write": writing,
         "all": time.perf_counter() - start,
     }
     for name, value in seconds.items():
@@ -88,9 +88,7 @@ def measure_auto_engine(model: str, volume: Volume) -> AutoEngine:
     """Determine the fastest engine, as the engine ``auto`` does."""
     segmenter = Segmenter(*make(SUBJECTS[0], model), "cpu", "auto")
     segmenter.segment(volume)
-    start = time.perf_counter()
-    segmenter.find_fastest_engine()
-    seconds = time.perf_counter() - start
+    seconds, _ = timed(segmenter.find_fastest_engine)
     ran = segmenter.segment(volume).manifest["engine"]
     return AutoEngine(ran["name"], ran["reason"], seconds)
 
@@ -143,7 +141,7 @@ def measure_progress(model: str, engine: str, volume: Volume, runs: int) -> Prog
     segmenter.segment(volume)
     overhead, request = ProgressOverhead(engine), threading.Event()
 
-    def told() -> None:
+    def with_progress() -> None:
         inside = 0.0
 
         def report(progress: Progress) -> None:
@@ -155,9 +153,9 @@ def measure_progress(model: str, engine: str, volume: Volume, runs: int) -> Prog
         def cancelled() -> bool:
             nonlocal inside
             start = time.perf_counter()
-            wished = request.is_set()
+            requested = request.is_set()
             inside += time.perf_counter() - start
-            return wished
+            return requested
 
         start = time.perf_counter()
         with tqdm(total=volume.n_slices, file=io.StringIO()) as bar:
@@ -167,12 +165,9 @@ def measure_progress(model: str, engine: str, volume: Volume, runs: int) -> Prog
         inside += time.perf_counter() - start
         overhead.inside_ms.append(1000 * inside)
 
-    def silent() -> None:
-        segmenter.segment(volume)
-
-    kinds: list[tuple[Callable[[], None], list[float], list[float]]] = [
-        (silent, overhead.silent_ms, overhead.silent_cpu_ms),
-        (told, overhead.told_ms, overhead.told_cpu_ms),
+    kinds: list[tuple[Callable[[], object], list[float], list[float]]] = [
+        (partial(segmenter.segment, volume), overhead.silent_ms, overhead.silent_cpu_ms),
+        (with_progress, overhead.told_ms, overhead.told_cpu_ms),
     ]
     for turn in range(3 * runs):  # more runs, since the difference is small
         for work, taken, used in kinds if turn % 2 else reversed(kinds):
@@ -189,10 +184,10 @@ def measure_progress(model: str, engine: str, volume: Volume, runs: int) -> Prog
 def cancel_after(segmenter: Segmenter, volume: Volume, seconds: float) -> float:
     """Return the milliseconds from the cancel request to the end of the work."""
     request = threading.Event()
-    wished: list[float] = []
+    requested: list[float] = []
 
     def cancel() -> None:
-        wished.append(time.perf_counter())
+        requested.append(time.perf_counter())
         request.set()
 
     timer = threading.Timer(seconds, cancel)
@@ -202,4 +197,4 @@ def cancel_after(segmenter: Segmenter, volume: Volume, seconds: float) -> float:
     ended = time.perf_counter()
     timer.cancel()
     timer.join()
-    return max(0.0, 1000 * (ended - wished[0])) if wished else 0.0
+    return max(0.0, 1000 * (ended - requested[0])) if requested else 0.0

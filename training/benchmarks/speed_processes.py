@@ -26,26 +26,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 def run(
     arguments: list[str], threads: int, variables: Mapping[str, str] | None = None
 ) -> tuple[float, float]:
-    """Run Python with some arguments and wait for its end.
+    """Run Python with some arguments, and return the wall time in s and the peak memory in MB.
 
-    Parameters
-    ----------
-    arguments
-        Arguments of ``python``.
-    threads
-        For torch and its libraries.
-    variables
-        Additional environment variables.
-
-    Returns
-    -------
-    seconds, megabytes : float
-        Wall time and peak resident memory.
-
-    Raises
-    ------
-    SystemExit
-        If the process failed.
+    ``variables`` are added to the environment. Exits if the process failed.
     """
     environment = (
         os.environ

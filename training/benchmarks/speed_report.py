@@ -27,12 +27,8 @@ class EngineTiming:
 
     Attributes
     ----------
-    network, title, engine, precision, device
-        Network, its title in the table, and how it ran.
-    parameters, multiply_adds
-        Of the network; multiply-adds are for one slice on the network's grid.
-    slices
-        Of the volume.
+    multiply_adds
+        Of one slice on the network's grid.
     slice_ms, volume_ms
         Time of each `Segmenter.segment` call, for a single slice and for the whole volume.
     network_ms
@@ -77,14 +73,7 @@ class StageTiming:
 class ProcessTiming:
     """Times of a separate process, from its start to the written mask.
 
-    Attributes
-    ----------
-    title, engine
-        What ran.
-    first_s
-        Of the first run, without any cache.
-    seconds, peak_mb
-        Of the later runs.
+    ``first_s`` is that of the first run, without any cache.
     """
 
     title: str
@@ -109,16 +98,12 @@ class ProgressOverhead:
 
     Attributes
     ----------
-    engine
-        That ran the network.
-    silent_ms, told_ms
+    silent_ms, told_ms, silent_cpu_ms, told_cpu_ms
         The same volume without and with progress and cancel checks, in pairs.
     cancel_ms
         From the cancel request to the end.
     inside_ms
         Time spent in the progress bar and in the cancel check, for each volume.
-    silent_cpu_ms, told_cpu_ms
-        The same pairs in processor time.
     """
 
     engine: str
@@ -143,14 +128,8 @@ class ConvolutionRate:
 class Report:
     """All measurements; parts that were not requested are empty.
 
-    Attributes
-    ----------
-    command
-        Command that made it, without folders.
-    machine
-        Processor, flags, threads, versions; nothing that identifies a computer.
-    image
-        Description of the image.
+    Nothing in it identifies a computer: the command has no folders, and the machine is described by
+    its processor, threads and versions.
     """
 
     command: str

@@ -21,18 +21,9 @@ UNET_CHANNELS = (18, 36, 72, 144, 288)
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to measure.
+    """A network to measure; with ``plain`` convolutions it runs on the eager engine only.
 
-    Attributes
-    ----------
-    name
-        Of the network on the command line.
-    title
-        In the table.
-    trained
-        Whether it has the weights of the model; otherwise they are random.
-    plain
-        Whether its convolutions are PyTorch's own; measured only on the eager engine.
+    It has the weights of the model if ``trained``, otherwise random ones.
     """
 
     name: str
@@ -52,13 +43,7 @@ SUBJECTS = (
 
 
 class UNet(nn.Module):
-    """MONAI's residual 2-D U-Net with the interface that `Segmenter` expects.
-
-    Parameters
-    ----------
-    in_channels, num_classes
-        As of the other networks.
-    """
+    """MONAI's residual 2-D U-Net with the interface that `Segmenter` expects."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         from monai.networks.nets import UNet as MonaiUNet

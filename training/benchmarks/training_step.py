@@ -8,16 +8,16 @@ ratios hold even on a busy machine. Writes ``docs/benchmarks/training_step.md``.
 
 from __future__ import annotations
 
-import argparse
 import platform
 import statistics
-import time
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
-from page_writer import DOCS, document, table, write_page
+from page_writer import document, parser_of, table, write_page
 from plain_network import use_plain_convolutions
+from timing import time_in_turns
 from torch import Tensor, nn
 
 from flomo_training.depthwise import accelerate
@@ -29,9 +29,9 @@ from napari_flomo.networks import build
 RECIPE = "acdc"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Variant:
-    """One way to compute the same step, and what it took."""
+    """One way to compute the same step."""
 
     title: str
     network: str = "flomo-b0"
@@ -39,19 +39,18 @@ class Variant:
     padded: bool = False
     own_gradient: bool = False
     bfloat16: bool = False
-    seconds: list[float] = field(default_factory=list)
 
 
 def variants() -> list[Variant]:
     """Return the variants, each with one more change than the one before, and the baseline."""
     plain = Variant("plain PyTorch, float32")
-    last = replace(plain, title="+ channels last", channels_last=True, seconds=[])
-    padded = replace(last, title="+ wide kernels padded beforehand", padded=True, seconds=[])
-    own = replace(padded, title="+ own depthwise gradient", own_gradient=True, seconds=[])
+    last = replace(plain, title="+ channels last", channels_last=True)
+    padded = replace(last, title="+ wide kernels padded beforehand", padded=True)
+    own = replace(padded, title="+ own depthwise gradient", own_gradient=True)
     found = [plain, last, padded, own]
     if choose_precision("auto", "cpu") == "bf16":
-        found.append(replace(own, title="+ bfloat16", bfloat16=True, seconds=[]))
-    return [*found, replace(found[-1], title="DynUNet", network="dynunet", seconds=[])]
+        found.append(replace(own, title="+ bfloat16", bfloat16=True))
+    return [*found, replace(found[-1], title="DynUNet", network="dynunet")]
 
 
 class Step:
@@ -87,28 +86,19 @@ class Step:
         self.optimiser.step()
 
 
-def measure(recipe: Recipe, size: int, runs: int) -> list[Variant]:
-    """Time all variants in turns."""
+def measure(recipe: Recipe, size: int, runs: int) -> dict[str, list[float]]:
+    """Return the seconds of the steps of each variant, by title."""
     images = torch.rand(recipe.batch_size, recipe.model.in_channels, size, size)
     classes = torch.randint(0, len(recipe.model.labels), (recipe.batch_size, size, size))
-    steps = [Step(variant, recipe) for variant in variants()]
-    for step in steps:
-        step(images, classes)  # the first call compiles and allocates
-    for _ in range(runs):
-        for step in steps:
-            start = time.perf_counter()
-            step(images, classes)
-            step.variant.seconds.append(time.perf_counter() - start)
-    return [step.variant for step in steps]
+    steps = {v.title: partial(Step(v, recipe), images, classes) for v in variants()}
+    return time_in_turns(steps, runs)
 
 
-def page(measured: list[Variant], batch: int, size: int, runs: int) -> str:
+def page(measured: Mapping[str, Sequence[float]], batch: int, size: int, runs: int) -> str:
     """Return the page in Markdown."""
-    rates = [batch / statistics.median(variant.seconds) for variant in measured]
-    rows = [
-        [variant.title, f"{rate:.1f}", f"{rate / rates[0]:.2f}"]
-        for variant, rate in zip(measured, rates, strict=True)
-    ]
+    rates = {title: batch / statistics.median(seconds) for title, seconds in measured.items()}
+    plain = next(iter(rates.values()))
+    rows = [[title, f"{rate:.1f}", f"{rate / plain:.2f}"] for title, rate in rates.items()]
     return document(
         "# Training step",
         f"Batches of {batch} crops of {size} x {size} pixels, loss and deep supervision of the "
@@ -129,11 +119,10 @@ def page(measured: list[Variant], batch: int, size: int, runs: int) -> str:
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = parser_of(__doc__, "training_step.md")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--size", type=int, default=96, help="side of the crops in pixels")
-    parser.add_argument("--out", type=Path, default=DOCS / "training_step.md")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     recipe = read_recipe(RECIPE)

@@ -17,7 +17,6 @@ all are measured.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -26,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from page_writer import DOCS
+from page_writer import DOCS, parser_of
 from page_writer import write_page as write_markdown
 from uncertainty_page import page
 
-from flomo_training.cases import Case, list_cases, read_case
+from flomo_training.cases import Case, case_from_row, list_cases, read_case, read_case_rows
 from flomo_training.json_files import write_json
 from flomo_training.uncertainty.cross_fitting import FoldMeasurement, at_temperature, measure_fold
 from flomo_training.uncertainty.measurement import measure_case, measure_volume
@@ -50,6 +49,7 @@ from flomo_training.uncertainty.statistics import (
 )
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
+from napari_flomo.progress import Progress
 from napari_flomo.segmentation import MAPS, Segmenter
 
 FIGURES = "uncertainty.json"
@@ -77,14 +77,7 @@ def measure(
     report["hardware"] = f"CPU, {os.cpu_count()} cores"
     report["views"] = _views(segmenter, cases, measured, pictures)
     temperatures = {patient: fit.temperature for patient, fit in measured.fits.items()}
-    measure_missing(
-        rows,
-        cases,
-        segmenter,
-        temperatures,
-        engine=engine,
-        progress=lambda progress: _log(progress.message),
-    )
+    measure_missing(rows, cases, segmenter, temperatures, engine=engine, progress=_log_progress)
     report["shift"] = robustness_statistics(_all_results(rows, cases, segmenter, temperatures))
     report["foreign"] = _foreign(segmenter, measured, sunnybrook)
     report["mirrored"] = measure_mirrored(segmenter, cases, temperatures, engine)
@@ -133,12 +126,9 @@ def measure_mirrored(
 def measure_degraded(
     segmenter: Segmenter, acdc: Path, rows: Path, engine: str, patients: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Measure degraded images of some or all patients; return the figures once all are measured.
+    """Measure degraded images of some or all patients; return the figures when all are measured.
 
-    Raises
-    ------
-    FlomoError
-        If a patient is not held out.
+    Raises a `FlomoError` if a patient is not held out.
     """
     cases = list_cases(acdc, FOLD, "validation")
     unknown = set(patients) - {case.patient for case in cases}
@@ -146,14 +136,7 @@ def measure_degraded(
         raise FlomoError(f"{min(unknown)} is not a held-out patient; choose patients of the fold.")
     temperatures = fitted_temperatures(rows, segmenter, cases)
     chosen = [case for case in cases if not patients or case.patient in patients]
-    measure_missing(
-        rows,
-        chosen,
-        segmenter,
-        temperatures,
-        engine=engine,
-        progress=lambda progress: _log(progress.message),
-    )
+    measure_missing(rows, chosen, segmenter, temperatures, engine=engine, progress=_log_progress)
     found = _all_results(rows, cases, segmenter, temperatures)
     there = len({row.case for row in found})
     print(f"{there} of {len(cases)} volumes are measured", file=sys.stderr)
@@ -173,16 +156,7 @@ def _foreign(segmenter: Segmenter, measured: FoldMeasurement, folder: Path) -> d
     """Measure one structure on data of another hospital, and on the fold for comparison."""
     mine = at_temperature(segmenter, measured.whole.temperature)
     records: list[SliceRecord] = []
-    with (folder / "cases.csv").open(newline="", encoding="utf-8") as file:
-        names = [(row["case"], row["patient"], row["phase"]) for row in csv.DictReader(file)]
-    for name, patient, phase in names:
-        case = Case(
-            name,
-            patient,
-            phase,
-            folder / "images" / f"{name}.nii.gz",
-            folder / "labels" / f"{name}_gt.nii.gz",
-        )
+    for case in (case_from_row(folder, row) for row in read_case_rows(folder)):
         volume, reference = read_case(case)
         drawn = np.flatnonzero(reference.data.any((1, 2))).tolist()  # other slices are unlabelled
         records += measure_volume(case, volume, reference, mine, slices=drawn)
@@ -214,6 +188,10 @@ def _log(what: str) -> None:
     print(f"measured: {what}", file=sys.stderr, flush=True)
 
 
+def _log_progress(progress: Progress) -> None:
+    _log(progress.message)
+
+
 def write_page(figures: Mapping[str, Any], folder: Path) -> str:
     """Write the page and return it."""
     text = page(figures, PICTURES)
@@ -223,30 +201,19 @@ def write_page(figures: Mapping[str, Any], folder: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure if requested, then write the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="which model (%(default)s)")
     work = parser.add_mutually_exclusive_group()
     work.add_argument(
         "--measure", metavar=("ACDC", "SUNNYBROOK"), nargs=2, type=Path, help="measure all first"
     )
-    work.add_argument(
-        "--shift-only", metavar="ACDC", type=Path, help="measure degraded images only"
-    )
-    work.add_argument(
-        "--mirrored-only", metavar="ACDC", type=Path, help="measure mirrored views only"
+    for name, what in (("shift", "degraded images"), ("mirrored", "mirrored views")):
+        work.add_argument(f"--{name}-only", metavar="ACDC", type=Path, help=f"measure {what} only")
+    parser.add_argument(
+        "--patients", nargs="+", default=[], metavar="NAME", help="for --shift-only (default: all)"
     )
     parser.add_argument(
-        "--patients",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="patients for --shift-only (default: all)",
-    )
-    parser.add_argument(
-        "--rows",
-        type=Path,
-        default=ROWS,
-        help="folder for results on degraded images (%(default)s)",
+        "--rows", type=Path, default=ROWS, help="results on degraded images (%(default)s)"
     )
     parser.add_argument("--engine", default="fast", help="engine for degraded images (%(default)s)")
     parser.add_argument("--folder", type=Path, default=DOCS, help="of the page (%(default)s)")
@@ -273,15 +240,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measured(options: argparse.Namespace, segmenter: Segmenter) -> dict[str, Any] | None:
     """Return the requested figures, or None while degraded images are missing."""
     if options.measure:
-        acdc, sunnybrook = options.measure
-        pictures = options.folder / PICTURES
+        pictures, rows = options.folder / PICTURES, options.rows
         return measure(
-            segmenter,
-            acdc,
-            sunnybrook,
-            pictures=pictures,
-            rows=options.rows,
-            engine=options.engine,
+            segmenter, *options.measure, pictures=pictures, rows=rows, engine=options.engine
         )
     if options.mirrored_only:
         cases = list_cases(options.mirrored_only, FOLD, "validation")

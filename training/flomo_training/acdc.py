@@ -40,14 +40,8 @@ TIP 32, 2023) and Wang et al. (MT-UNet, ICASSP 2022), which many papers use."""
 class Phase:
     """One phase of one patient in the source.
 
-    Attributes
-    ----------
-    row
-        Its row of ``cases.csv`` without the measured columns.
-    image, labels
-        Files; ``image`` may be a cine.
-    frame
-        Frame to extract from a cine, counted from 0; None copies the file.
+    ``row`` is its row of ``cases.csv`` without the measured columns. ``frame``, counted from 0, is
+    extracted from ``image`` if that is a cine; None copies the file.
     """
 
     row: Mapping[str, str]
@@ -57,21 +51,11 @@ class Phase:
 
 
 def prepare_acdc(source: Path, out: Path, *, published: bool = False) -> None:
-    """Prepare ACDC.
+    """Prepare ACDC from its original folder.
 
-    Parameters
-    ----------
-    source, out
-        Original folder of the data set, and the folder to write.
-    published
-        Whether to hold out the 20 test patients of the published split as the only fold, instead
-        of assigning all patients to five folds.
-
-    Raises
-    ------
-    FlomoError
-        If files are missing or invalid (different grids, unknown label codes, a missing phase), or
-        ``out`` cannot be written.
+    With ``published``, the 20 test patients of the published split are held out as the only fold;
+    otherwise all patients are assigned to five folds. Raises a `FlomoError` if files are missing or
+    invalid (different grids, unknown label codes, a missing phase), or ``out`` cannot be written.
     """
     if (source / CASES_FILE).is_file():
         phases = list(_prepared_phases(source))
@@ -214,8 +198,8 @@ def _item(phase: Phase, notes: dict[str, str]) -> PreparedCase:
         content, suffix = _nifti(image), ".nii.gz"
     labels = _on_image(phase, image, labels)
     case = phase.row["case"]
-    if said := (*image.notes, *labels.notes):
-        notes[case] = said[0]
+    if reasons := (*image.notes, *labels.notes):
+        notes[case] = reasons[0]
     step, row_step, thickness = *image.in_plane_spacing, image.geometry.spacing[2]
     voxel_ml = step * row_step * thickness / 1000
     slices, rows, columns = image.spatial_shape
@@ -276,10 +260,7 @@ def _suffix(path: Path) -> str:
 def published_split(patients: Iterable[str]) -> Folds:
     """Return the published split: one fold of 20 test patients; all others only for training.
 
-    Raises
-    ------
-    FlomoError
-        If a test patient is missing.
+    Raises a `FlomoError` if a test patient is missing.
     """
     test = {f"patient{number:03d}" for number in PUBLISHED_TEST}
     if missing := sorted(test - set(patients)):

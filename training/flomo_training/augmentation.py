@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,8 @@ def compose(a: Augmentation) -> mt.Compose:
                 padding_mode="zeros",
             ),
         ),
-        (a.clahe, RandCLAHEd("image", prob=a.clahe, clip_limit=a.clahe_clip)),
-        (a.shadow, RandShadowd("image", prob=a.shadow, depth=a.shadow_depth)),
+        (a.clahe, RandCLAHEd("image", a.clahe, a.clahe_clip)),
+        (a.shadow, RandShadowd("image", a.shadow, a.shadow_depth)),
         (
             a.bias,
             mt.RandBiasFieldd(
@@ -67,8 +68,13 @@ def compose(a: Augmentation) -> mt.Compose:
                 upsample_mode="bilinear",
             ),
         ),
-        (a.ghost, RandGhostd("image", prob=a.ghost, strength=a.ghost_strength)),
-        (a.gamma, mt.RandAdjustContrastd("image", prob=a.gamma, gamma=_pair(a.gamma_range))),
+        (a.ghost, RandGhostd("image", a.ghost, a.ghost_strength)),
+        (
+            a.gamma,
+            mt.RandAdjustContrastd(
+                "image", prob=a.gamma, gamma=(a.gamma_range[0], a.gamma_range[1])
+            ),
+        ),
         (
             a.contrast,
             mt.RandScaleIntensityd("image", factors=a.contrast_factor, prob=a.contrast),
@@ -88,21 +94,10 @@ def compose(a: Augmentation) -> mt.Compose:
     return mt.Compose([transform for probability, transform in candidates if probability > 0])
 
 
-def _pair(values: tuple[float, ...]) -> tuple[float, float]:
-    return values[0], values[1]
-
-
 class RandNeighboursd(mt.Randomizable, mt.MapTransform):
-    """Randomly reverse the order of neighbouring slices, or set them to 0.
+    """Reverse the order of neighbouring slices ``(C, H, W)``, or set all but the central one to 0.
 
-    Parameters
-    ----------
-    keys
-        Entries of the mapping, ``(C, H, W)``: slices in stack order.
-    reverse
-        Probability of reversing the order.
-    alone
-        Probability of setting all slices except the central one to 0.
+    ``reverse`` and ``alone`` are the two probabilities.
     """
 
     def __init__(self, keys: Hashable, reverse: float, alone: float) -> None:
@@ -123,55 +118,8 @@ class RandNeighboursd(mt.Randomizable, mt.MapTransform):
         return result
 
 
-class RandCLAHEd(mt.RandomizableTransform, mt.MapTransform):
-    """Contrast-limited adaptive histogram equalisation with a random clip limit.
-
-    Source: Zuiderveld, Graphics Gems IV, 1994; implemented in scikit-image.
-
-    Parameters
-    ----------
-    keys
-        Entries of the mapping, ``(C, H, W)`` in 0..1.
-    prob
-        Probability.
-    clip_limit
-        Largest clip limit, 0 (none) to 1 (strong contrast).
-    """
-
-    def __init__(self, keys: Hashable, prob: float, clip_limit: float) -> None:
-        mt.MapTransform.__init__(self, keys)
-        mt.RandomizableTransform.__init__(self, prob)
-        self.clip_limit = clip_limit
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the transformed mapping."""
-        result = dict(data)
-        self.randomize(None)
-        if self._do_transform:
-            clip = float(self.R.uniform(0.1, 1.0)) * self.clip_limit
-            for key in self.key_iterator(result):
-                planes = np.clip(np.asarray(result[key], dtype=np.float64), 0, 1)
-                equal = [equalize_adapthist(plane, clip_limit=clip) for plane in planes]
-                result[key] = torch.as_tensor(np.stack(equal).astype(np.float32))
-        return result
-
-
-class RandGhostd(mt.RandomizableTransform, mt.MapTransform):
-    """Periodic ghosting along one axis: every n-th line of k-space is attenuated.
-
-    Motion and flow during the acquisition modulate the lines of k-space along the phase-encoding
-    axis, which superimposes shifted copies of the image. Lines near the centre of k-space are kept,
-    so that the mean intensity hardly changes.
-
-    Parameters
-    ----------
-    keys
-        Entries of the mapping, ``(C, H, W)``.
-    prob
-        Probability.
-    strength
-        Largest attenuation of a line, 0 to 1.
-    """
+class _RandImaged(mt.RandomizableTransform, mt.MapTransform):
+    """A random change of images ``(C, H, W)``; ``strength`` is the largest one."""
 
     def __init__(self, keys: Hashable, prob: float, strength: float) -> None:
         mt.MapTransform.__init__(self, keys)
@@ -183,12 +131,47 @@ class RandGhostd(mt.RandomizableTransform, mt.MapTransform):
         result = dict(data)
         self.randomize(None)
         if self._do_transform:
-            axis = self.R.randint(1, 3)
-            period = self.R.randint(2, 5)
-            loss = self.R.uniform(0.1, 1.0) * self.strength
+            change = self.draw()
             for key in self.key_iterator(result):
-                result[key] = _with_ghosts(torch.as_tensor(result[key]), axis, period, loss)
+                result[key] = change(torch.as_tensor(result[key]))
         return result
+
+    def draw(self) -> Callable[[Tensor], Tensor]:
+        """Draw the parameters of a change, and return it."""
+        raise NotImplementedError
+
+
+class RandCLAHEd(_RandImaged):
+    """Contrast-limited adaptive histogram equalisation of images in 0..1.
+
+    ``strength`` is the largest clip limit, 0 (none) to 1 (strong contrast). Source: Zuiderveld,
+    Graphics Gems IV, 1994; implemented in scikit-image.
+    """
+
+    def draw(self) -> Callable[[Tensor], Tensor]:
+        """Draw the clip limit."""
+        return partial(_equalise, clip=float(self.R.uniform(0.1, 1.0)) * self.strength)
+
+
+def _equalise(image: Tensor, clip: float) -> Tensor:
+    planes = np.clip(np.asarray(image, dtype=np.float64), 0, 1)
+    equal = [equalize_adapthist(plane, clip_limit=clip) for plane in planes]
+    return torch.as_tensor(np.stack(equal).astype(np.float32))
+
+
+class RandGhostd(_RandImaged):
+    """Periodic ghosting along one axis: every n-th line of k-space is attenuated.
+
+    Motion and flow during the acquisition modulate the lines of k-space along the phase-encoding
+    axis, which superimposes shifted copies of the image. Lines near the centre of k-space are kept,
+    so that the mean intensity hardly changes. ``strength`` is the largest attenuation, 0 to 1.
+    """
+
+    def draw(self) -> Callable[[Tensor], Tensor]:
+        """Draw axis, period and attenuation."""
+        axis, period = self.R.randint(1, 3), self.R.randint(2, 5)
+        loss = self.R.uniform(0.1, 1.0) * self.strength
+        return partial(_with_ghosts, axis=axis, period=period, loss=loss)
 
 
 def _with_ghosts(image: Tensor, axis: int, period: int, loss: float) -> Tensor:
@@ -203,36 +186,18 @@ def _with_ghosts(image: Tensor, axis: int, period: int, loss: float) -> Tensor:
     return torch.fft.ifft(spectrum, dim=axis).real.to(image.dtype)
 
 
-class RandShadowd(mt.RandomizableTransform, mt.MapTransform):
+class RandShadowd(_RandImaged):
     """A dark half plane with a soft edge, similar to coil fall-off or an acoustic shadow.
 
-    Parameters
-    ----------
-    keys
-        Entries of the mapping, ``(C, H, W)`` in 0..1.
-    prob
-        Probability.
-    depth
-        Largest relative loss of brightness in the shadow.
+    ``strength`` is the largest relative loss of brightness.
     """
 
-    def __init__(self, keys: Hashable, prob: float, depth: float) -> None:
-        mt.MapTransform.__init__(self, keys)
-        mt.RandomizableTransform.__init__(self, prob)
-        self.depth = depth
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the transformed mapping."""
-        result = dict(data)
-        self.randomize(None)
-        if self._do_transform:
-            angle, offset, softness, depth = self.R.uniform(
-                (0.0, -0.7, 0.05, 0.0), (2 * np.pi, 0.7, 0.3, self.depth)
-            )
-            for key in self.key_iterator(result):
-                image = torch.as_tensor(result[key])
-                result[key] = image * _shadow(image, angle, offset, softness, depth)
-        return result
+    def draw(self) -> Callable[[Tensor], Tensor]:
+        """Draw orientation, position, softness and depth."""
+        angle, offset, softness, depth = self.R.uniform(
+            (0.0, -0.7, 0.05, 0.0), (2 * np.pi, 0.7, 0.3, self.strength)
+        )
+        return lambda image: image * _shadow(image, angle, offset, softness, depth)
 
 
 def _shadow(image: Tensor, angle: float, offset: float, softness: float, depth: float) -> Tensor:

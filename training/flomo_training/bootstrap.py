@@ -6,8 +6,10 @@ separately would make the intervals too narrow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,15 @@ class Estimate:
     value: float
     low: float
     high: float
+
+    def rounded(self, digits: int) -> list[float | None]:
+        """Return the value and its bounds for JSON."""
+        return [rounded(figure, digits) for figure in astuple(self)]
+
+
+def rounded(value: float, digits: int) -> float | None:
+    """Return a rounded value, without the sign of zero; None if it is not finite."""
+    return round(value, digits) + 0.0 if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +76,7 @@ class Sample:
 
 
 def estimate(sample: Sample, seed: int = 0) -> Estimate:
-    """Return the mean of a sample with its interval.
-
-    Parameters
-    ----------
-    sample
-        The mean is taken within each stratum, then over strata.
-    seed
-        Of the resampling.
-    """
+    """Return the mean within each stratum, then over strata, with its interval."""
     sums, counts = sample.totals()
     return _estimate(
         _means(np.ones((1, len(sums))), sums, counts),
@@ -86,12 +89,7 @@ def paired_difference(first: Sample, second: Sample, seed: int = 0) -> Estimate:
     """Return the mean of ``first`` minus the mean of ``second`` with its interval.
 
     Both are measured on the same patients, which are resampled together, so the difficulty of a
-    patient cancels out.
-
-    Raises
-    ------
-    ValueError
-        If the patients or the strata differ.
+    patient cancels out. Raises a `ValueError` if the patients or the strata differ.
     """
     if set(first.patients) != set(second.patients) or set(first.strata) != set(second.strata):
         raise ValueError("a paired difference needs the same patients and structures on both sides")
@@ -137,9 +135,16 @@ def _means(
     weights = times @ counts
     there = weights > 0
     within = np.divide(times @ sums, weights, out=np.zeros_like(weights), where=there)
-    held = there.sum(1)
-    nothing = np.full(len(times), np.nan)
-    return np.divide(within.sum(1), held, out=nothing, where=held > 0)
+    return divide(within.sum(1), there.sum(1))
+
+
+def divide(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
+    """Divide arrays of one shape; NaN where ``below`` is not positive."""
+    below = np.asarray(below)
+    result: NDArray[np.float64] = np.divide(
+        above, below, out=np.full(below.shape, np.nan), where=below > 0
+    )
+    return result
 
 
 def _estimate(value: NDArray[np.float64], means: NDArray[np.float64], patients: int) -> Estimate:

@@ -42,10 +42,7 @@ class Case:
 def read_case_rows(source: Path) -> list[dict[str, str]]:
     """Read ``cases.csv`` of a data folder.
 
-    Raises
-    ------
-    FlomoError
-        If it is missing, empty, or a column or a value is missing.
+    Raises a `FlomoError` if it is missing, empty, or a column or a value is missing.
     """
     path = source / CASES_FILE
     try:
@@ -80,10 +77,7 @@ def case_from_row(source: Path, row: Mapping[str, str]) -> Case:
 def read_case(case: Case) -> tuple[Volume, Volume]:
     """Read the image and the labels of a case, the labels in the array layout of the image.
 
-    Raises
-    ------
-    FlomoError
-        If a file is damaged or the two grids differ.
+    Raises a `FlomoError` if a file is damaged or the two grids differ.
     """
     image, labels = read(case.image, fill=True), read(case.labels)
     try:
@@ -93,15 +87,7 @@ def read_case(case: Case) -> tuple[Volume, Volume]:
 
 
 def print_notes(notes: Mapping[str, str], total: int) -> None:
-    """Print one line about cases whose headers needed a decision.
-
-    Parameters
-    ----------
-    notes
-        Note of each such case.
-    total
-        Number of all cases.
-    """
+    """Print one line about cases whose headers needed a decision; ``notes`` are by case."""
     if notes:
         case, note = next(iter(notes.items()))
         print(f"Note on {len(notes)} of {total} cases, such as {case}: {note}", file=sys.stderr)

@@ -120,11 +120,8 @@ def list_cases(source: Path, fold: int | None, split: Split) -> list[Case]:
 def prepare_case(case: Case, card: ModelCard) -> PreparedVolume:
     """Read a case and resample it to the card's pixel size and intensities.
 
-    Raises
-    ------
-    FlomoError
-        If a file is damaged or not accepted by the model, grids differ, or a label code is not in
-        the card.
+    Raises a `FlomoError` if a file is damaged or not accepted by the model, grids differ, or a
+    label code is not in the card.
     """
     image, labels = read_case(case)
     check_input(image, card)

@@ -34,13 +34,24 @@ def register(subparsers: Subparsers) -> None:
     _register_data(subparsers)
 
 
+def _add_command(
+    subparsers: Subparsers, name: str, summary: str, description: str, function: str = ""
+) -> argparse.ArgumentParser:
+    """Add a command; ``function`` is that of a module of this package, which it imports."""
+    parser = subparsers.add_parser(name, help=summary, description=description, allow_abbrev=False)
+    if function:
+        parser.set_defaults(run=_lazy(function))
+    return parser
+
+
 def _register_train(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser(
+    parser = _add_command(
+        subparsers,
         "train",
-        help="train a network from a recipe",
-        description="Train a network with a recipe. An interrupted run is resumed from its last "
-        "checkpoint with --resume.",
-        allow_abbrev=False,
+        "train a network from a recipe",
+        "Train a network with a recipe. An interrupted run is resumed from its last checkpoint "
+        "with --resume.",
+        "fit.run_training",
     )
     parser.add_argument(
         "--fold",
@@ -59,7 +70,6 @@ def _register_train(subparsers: Subparsers) -> None:
         help="do not evaluate the held-out fold",
     )
     _add_run(parser)
-    parser.set_defaults(run=_lazy("fit", "run_training"))
 
 
 def _fold_or_none(text: str) -> int | str:
@@ -68,12 +78,13 @@ def _fold_or_none(text: str) -> int | str:
 
 
 def _register_crossval(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser(
+    parser = _add_command(
+        subparsers,
         "crossval",
-        help="train and evaluate every fold of a recipe",
-        description="Train every fold of a recipe and evaluate each on its held-out patients. Run "
-        "the same command again to resume.",
-        allow_abbrev=False,
+        "train and evaluate every fold of a recipe",
+        "Train every fold of a recipe and evaluate each on its held-out patients. Run the same "
+        "command again to resume.",
+        "crossval.run_crossval",
     )
     parser.add_argument(
         "--folds", metavar="K", type=int, nargs="+", help="folds to run (default: all)"
@@ -81,7 +92,6 @@ def _register_crossval(subparsers: Subparsers) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for the runs and the table")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     _add_run(parser)
-    parser.set_defaults(run=_lazy("crossval", "run_crossval"))
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -109,11 +119,12 @@ def _add_model_and_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _register_evaluate(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser(
+    parser = _add_command(
+        subparsers,
         "evaluate",
-        help="evaluate a model on labelled data",
-        description="Segment the cases of a data set and compare the results with their labels.",
-        allow_abbrev=False,
+        "evaluate a model on labelled data",
+        "Segment the cases of a data set and compare the results with their labels.",
+        "evaluate.run_evaluation",
     )
     _add_model_and_data(parser)
     parser.add_argument(
@@ -146,16 +157,16 @@ def _register_evaluate(subparsers: Subparsers) -> None:
         help="also evaluate the uncertainty (calibration, error detection, all maps) and write a "
         "report to this folder; takes at least ten times as long",
     )
-    parser.set_defaults(run=_lazy("evaluate", "run_evaluation"))
 
 
 def _register_calibrate(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser(
+    parser = _add_command(
+        subparsers,
         "calibrate",
-        help="fit a model's temperature",
-        description="Calibrate a model's probabilities: fit a temperature on labelled cases that "
-        "it was not trained on, and store it in the model card. The weights do not change.",
-        allow_abbrev=False,
+        "fit a model's temperature",
+        "Calibrate a model's probabilities: fit a temperature on labelled cases that it was not "
+        "trained on, and store it in the model card. The weights do not change.",
+        "uncertainty.command.run_calibration",
     )
     _add_model_and_data(parser)
     parser.add_argument(
@@ -166,16 +177,16 @@ def _register_calibrate(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="do not change the model card")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.set_defaults(run=_lazy("uncertainty.command", "run_calibration"))
 
 
 def _register_gate(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser(
+    parser = _add_command(
+        subparsers,
         "gate",
-        help="compare a tuned model with its parent",
-        description="Compare a tuned model with its parent on a reference set and on held-out "
-        "corrections, and decide whether it may replace it. The verdict is stored in its card.",
-        allow_abbrev=False,
+        "compare a tuned model with its parent",
+        "Compare a tuned model with its parent on a reference set and on held-out corrections, and "
+        "decide whether it may replace it. The verdict is stored in its card.",
+        "gate.command.run_gate_command",
     )
     parser.add_argument(
         "--candidate", metavar="DIR", required=True, help="name or folder of the tuned model"
@@ -214,24 +225,23 @@ def _register_gate(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit with 3 if the candidate does not pass"
     )
-    parser.set_defaults(run=_lazy("gate.command", "run_gate_command"))
 
 
 def _register_data(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser(
+    parser = _add_command(
+        subparsers,
         "data",
-        help="prepare a data set, or pack it into one file",
-        description="Prepare data sets for training.",
-        allow_abbrev=False,
+        "prepare a data set, or pack it into one file",
+        "Prepare data sets for training.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    prepare = actions.add_parser(
+    prepare = _add_command(
+        actions,
         "prepare",
-        help="check a data set and write it in the training layout",
-        description="Check a data set in its original layout, and write images, labels, cases.csv, "
-        "folds.json and a manifest with the SHA-256 of each file. Run the same command again to "
-        "resume.",
-        allow_abbrev=False,
+        "check a data set and write it in the training layout",
+        "Check a data set in its original layout, and write images, labels, cases.csv, folds.json "
+        "and a manifest with the SHA-256 of each file. Run the same command again to resume.",
+        "data_command.run_prepare",
     )
     prepare.add_argument("name", choices=DATA_SETS, help="data set")
     prepare.add_argument(
@@ -239,30 +249,31 @@ def _register_data(subparsers: Subparsers) -> None:
         action="store_true",
         help="acdc: hold out the 20 test patients of the published split instead of five folds",
     )
-    pack = actions.add_parser(
+    pack = _add_command(
+        actions,
         "pack",
-        help="write preprocessed slices to one file",
-        description="Preprocess all cases for a recipe and write them to one file, which 'flomo "
-        "train --data FILE' accepts instead of the folder.",
-        allow_abbrev=False,
+        "write preprocessed slices to one file",
+        "Preprocess all cases for a recipe and write them to one file, which 'flomo train --data "
+        "FILE' accepts instead of the folder.",
+        "data_command.run_pack",
     )
     pack.add_argument(
         "recipe", metavar="RECIPE", type=Path, help="YAML file, or name of a recipe of the package"
     )
-    for action, run, out in ((prepare, "run_prepare", "DIR"), (pack, "run_pack", "FILE")):
+    for action, out in ((prepare, "DIR"), (pack, "FILE")):
         action.add_argument("--source", metavar="DIR", type=Path, required=True, help="data folder")
         action.add_argument("--out", metavar=out, type=Path, required=True, help="output")
         action.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
-        action.set_defaults(run=_lazy("data_command", run))
 
 
-def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+def _lazy(function: str) -> Callable[[argparse.Namespace], int]:
     """Return a command whose module is imported when it runs."""
+    module, _, name = function.rpartition(".")
 
     def run(args: argparse.Namespace) -> int:
-        code: int = getattr(import_training(f"flomo_training.{module}"), function)(args)
+        code: int = getattr(import_training(f"flomo_training.{module}"), name)(args)
         return code
 
     return run
@@ -271,10 +282,7 @@ def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
 def import_training(name: str) -> ModuleType:
     """Import a training module.
 
-    Raises
-    ------
-    FlomoError
-        If a package of the extra is missing; the message says how to install it.
+    Raises a `FlomoError` that says how to install it if a package of the extra is missing.
     """
     try:
         return importlib.import_module(name)

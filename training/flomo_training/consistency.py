@@ -13,16 +13,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DiceIouPair:
-    """Mean Dice and mean IoU reported for the same images.
+    """Mean Dice and mean IoU reported for the same images, both 0 to 1 or both in percent.
 
-    Attributes
-    ----------
-    name
-        Where they are reported.
-    dice, iou
-        In the same units, both 0 to 1 or both in percent.
-    step
-        Rounding step in the same units: 0.01 for 92.70.
+    ``step`` is the rounding step in the same units: 0.01 for 92.70.
     """
 
     name: str
@@ -53,17 +46,7 @@ def largest_dice(iou: float) -> float:
 def check_pairs(pairs: Iterable[DiceIouPair], *, percent: bool = False) -> list[ImpossiblePair]:
     """Find the pairs with a Dice above ``2 IoU / (1 + IoU)``, allowing for rounding.
 
-    Parameters
-    ----------
-    pairs
-        Of one table; NaN is ignored.
-    percent
-        Whether the values are in percent.
-
-    Raises
-    ------
-    ValueError
-        If a value is outside 0..1 (0..100 in percent), so the units are wrong.
+    NaN is ignored. Raises a `ValueError` if a value is outside 0..1 (0..100 in percent).
     """
     unit = 100.0 if percent else 1.0
     found = []

@@ -22,26 +22,10 @@ from napari_flomo.models import CARD_FILE
 
 
 def run_fold(recipe: Recipe, source: Path, out: Path) -> list[StructureMetrics]:
-    """Train one fold and evaluate its held-out cases; finished steps are skipped.
+    """Train one fold and evaluate its held-out cases; return a row for each structure of each case.
 
-    Parameters
-    ----------
-    recipe
-        With the fold to hold out.
-    source
-        Data folder.
-    out
-        Run folder of the fold. A finished run is kept, an interrupted one is resumed.
-
-    Returns
-    -------
-    list of StructureMetrics
-        One row for each structure of each held-out case.
-
-    Raises
-    ------
-    FlomoError
-        As `flomo_training.fit.train` and `flomo_training.reports.write_reports` do.
+    A finished run in the folder ``out`` is kept, an interrupted one is resumed. Raises the errors
+    of `flomo_training.fit.train` and `flomo_training.reports.write_reports`.
     """
     if not (out / CASES_TABLE).is_file():
         if not (out / "model" / CARD_FILE).is_file():
@@ -51,16 +35,14 @@ def run_fold(recipe: Recipe, source: Path, out: Path) -> list[StructureMetrics]:
 
 
 def cross_validate(recipe: Recipe, source: Path, out: Path, folds: Sequence[int]) -> dict[str, Any]:
-    """Train and evaluate several folds.
+    """Train and evaluate several folds; the fold of the recipe is ignored.
 
     Every patient is evaluated once, by the model that was not trained on it.
 
     Parameters
     ----------
-    recipe
-        Its fold is ignored.
-    source
-        Data folder.
+    recipe, source
+        Training recipe and data folder.
     out
         Folder for ``fold0``, ``fold1``, ..., ``cases.csv`` and ``crossval.json``.
     folds

@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from flomo_training.drawing import hide_frame, save_figure
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.tables import read_table
 
 COUNTERS = {"epoch", "step", "slices", "seconds"}
@@ -20,26 +19,14 @@ Points = list[tuple[float, float]]
 
 
 def draw_curves(table: Path, picture: Path) -> None:
-    """Plot every quantity of a table against the epoch.
+    """Plot every quantity of a table against the epoch, as PNG.
 
     ``train/loss`` and ``val/loss`` share a panel; the speed is computed from ``slices`` and
-    ``seconds``.
-
-    Parameters
-    ----------
-    table
-        CSV with a column ``epoch``; an epoch may have several rows with different columns filled.
-    picture
-        PNG to write.
-
-    Raises
-    ------
-    FlomoError
-        If the table is missing or has no values, or the picture cannot be written.
+    ``seconds``. An epoch may have several rows with different columns filled. Raises a `FlomoError`
+    if the table is missing or has no values.
     """
     panels = read_curves(table)
     figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     for axes, (quantity, curves) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
@@ -51,27 +38,21 @@ def draw_curves(table: Path, picture: Path) -> None:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        hide_frame(axes)
         if any(curves):
             axes.legend(frameon=False)
         if _spans_decades(curves.values()):
             axes.set_yscale("log")
         elif min(value for points in curves.values() for _, value in points) >= 0:
             axes.set_ylim(bottom=0)
-    with atomic_write(picture) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    save_figure(figure, picture, 120)
 
 
 def read_curves(table: Path) -> dict[str, dict[str, Points]]:
     """Return points (epoch, value) by quantity and stage.
 
     Epochs are counted from 1. ``train/loss`` is the quantity ``loss`` of the stage ``train``; the
-    stage may be empty.
-
-    Raises
-    ------
-    FlomoError
-        If the table is missing or has no values.
+    stage may be empty. Raises a `FlomoError` if the table is missing or has no values.
     """
     try:
         rows = read_table(table)

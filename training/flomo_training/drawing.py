@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,24 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from flomo_training.metrics import bounding_box
+from napari_flomo.files import atomic_write
 from napari_flomo.models import Label
 
 MARGIN = 0.6
 """Margin around the structures, as a fraction of their larger side."""
 
 BACKGROUND, FOREGROUND = "#111111", "#f0f0f0"
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
+    """Write a figure as PNG."""
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png")
+
+
+def hide_frame(axes: Axes) -> None:
+    """Remove the upper and right edges of a plot."""
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def display_range(pixels: NDArray[Any]) -> tuple[float, float]:
@@ -27,12 +40,9 @@ def display_range(pixels: NDArray[Any]) -> tuple[float, float]:
 
 
 def crop_around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Return a square of rows and columns around a mask, clipped to the image.
+    """Return a square of rows and columns around a mask ``(rows, columns)``, clipped to the image.
 
-    Parameters
-    ----------
-    mask
-        ``(rows, columns)``; the whole image is returned if it is empty.
+    An empty mask gives the whole image.
     """
     if not mask.any():
         return slice(None), slice(None)
@@ -46,18 +56,10 @@ def crop_around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
 
 
 def draw_image(axes: Axes, image: NDArray[Any], window: tuple[float, float], aspect: float) -> None:
-    """Draw a slice.
+    """Draw a slice ``(rows, columns)`` or ``(rows, columns, channels)``.
 
-    Parameters
-    ----------
-    axes
-        Axes to draw on.
-    image
-        ``(rows, columns)`` or ``(rows, columns, channels)``.
-    window
-        Intensities displayed as black and white.
-    aspect
-        Height of a pixel divided by its width.
+    ``window`` has the intensities displayed as black and white; ``aspect`` is the height of a pixel
+    divided by its width.
     """
     if image.ndim == 3 and image.shape[2] >= 3:
         axes.imshow(image[..., :3], aspect=aspect)  # without opacity
@@ -84,11 +86,5 @@ def draw_contours(axes: Axes, codes: NDArray[Any], labels: Sequence[Label]) -> N
 def draw_legend(figure: Figure, labels: Sequence[Label]) -> None:
     """Draw the names of the structures below a figure."""
     lines = [Line2D([], [], color=label.colour, label=label.name) for label in labels]
-    figure.legend(
-        handles=lines,
-        loc="outside lower center",
-        ncol=len(lines),
-        frameon=False,
-        labelcolor=FOREGROUND,
-        fontsize=9,
-    )
+    style = {"frameon": False, "labelcolor": FOREGROUND, "fontsize": 9}
+    figure.legend(handles=lines, loc="outside lower center", ncol=len(lines), **style)

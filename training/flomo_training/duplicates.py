@@ -23,13 +23,7 @@ FREQUENCIES = 16
 
 
 def perceptual_hash(picture: NDArray[np.uint8]) -> str:
-    """Return the hash of a picture as 64 hexadecimal digits.
-
-    Parameters
-    ----------
-    picture
-        ``(rows, columns)`` or, with colours, ``(rows, columns, 3)``.
-    """
+    """Return the hash of a picture, grey or RGB with the channels last, as 64 hex digits."""
     grey = Image.fromarray(picture).convert("L").resize((THUMBNAIL, THUMBNAIL), Image.BILINEAR)  # type: ignore[attr-defined]
     waves = dctn(np.asarray(grey, np.float64), norm="ortho")[:FREQUENCIES, :FREQUENCIES].ravel()
     bits = waves > np.median(waves[1:])
@@ -49,17 +43,8 @@ def hamming_distances(hashes: Sequence[str], others: Sequence[str]) -> NDArray[n
 def cluster_near_duplicates(hashes: Sequence[str], bits: int) -> list[int]:
     """Group pictures that are connected by chains of near duplicates.
 
-    Parameters
-    ----------
-    hashes
-        From `perceptual_hash`.
-    bits
-        Largest distance of near duplicates.
-
-    Returns
-    -------
-    list of int
-        For each hash the index of the first hash in its cluster.
+    Returns for each hash the index of the first hash in its cluster; ``bits`` is the largest
+    distance of near duplicates.
     """
     if not hashes:
         return []

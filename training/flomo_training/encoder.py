@@ -16,20 +16,11 @@ from napari_flomo.networks import Encoder, load_encoder
 
 
 def load_encoder_weights(network: nn.Module, weights: EncoderWeights) -> None:
-    """Load published weights into the encoder of a network.
+    """Load published weights into the encoder of a network, in place.
 
-    Parameters
-    ----------
-    network
-        Changed in place.
-    weights
-        A local file, or a file on the Hub that is downloaded once and verified every time.
-
-    Raises
-    ------
-    FlomoError
-        If the network has no such encoder, or the file cannot be obtained, fails verification or
-        does not fit.
+    They are in a local file, or in a file on the Hub that is downloaded once and verified every
+    time. Raises a `FlomoError` if the network has no such encoder, or the file cannot be obtained,
+    fails verification or does not fit.
     """
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, Encoder):

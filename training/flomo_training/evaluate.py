@@ -38,48 +38,6 @@ NAN = float("nan")
 Listed = Mapping[tuple[str, str], float]
 
 
-def evaluate_case(
-    case: Case,
-    segmenter: Segmenter,
-    listed: Listed | None = None,
-    gallery: WorstCases | None = None,
-    *,
-    mirrored: bool = False,
-    notes: dict[str, str] | None = None,
-) -> list[StructureMetrics]:
-    """Segment one case and compare every structure with its reference.
-
-    Parameters
-    ----------
-    case
-        One labelled image with one frame.
-    segmenter
-        Model to evaluate.
-    listed
-        Volumes in ml that the data set lists, by case and structure.
-    gallery
-        Collects the worst cases.
-    mirrored
-        See `Segmenter.segment`.
-    notes
-        Collects notes on image headers, by case.
-
-    Raises
-    ------
-    FlomoError
-        If a file is damaged, or the reference contains codes that are not in the card.
-    """
-    volume, reference = read_case(case)
-    if notes is not None and (found := (*volume.notes, *reference.notes)):
-        notes[case.name] = found[0]
-    codes_to_classes(reference.data, segmenter.card, case.name)
-    result = segmenter.segment(volume, keep_probabilities=False, mirrored=mirrored).labels
-    rows = measure_structures(case, reference, result, segmenter.card.labels[1:], listed or {})
-    if gallery is not None:
-        gallery.add(volume, reference.data, result.data, rows)
-    return rows
-
-
 def measure_structures(
     case: Case, reference: Volume, result: Volume, labels: Sequence[Any], listed: Listed
 ) -> list[StructureMetrics]:
@@ -115,10 +73,23 @@ def evaluate(
     mirrored: bool = False,
     notes: dict[str, str] | None = None,
 ) -> list[StructureMetrics]:
-    """Evaluate several cases; arguments as for `evaluate_case`."""
+    """Segment cases of one frame and compare every structure with its reference.
+
+    ``listed`` has volumes in ml by case and structure. The worst cases are added to ``gallery``,
+    and notes on image headers to ``notes``, by case. Raises a `FlomoError` if a file is damaged or
+    the reference contains codes that are not in the card.
+    """
     rows: list[StructureMetrics] = []
     for done, case in enumerate(cases, start=1):
-        rows += evaluate_case(case, segmenter, listed, gallery, mirrored=mirrored, notes=notes)
+        volume, reference = read_case(case)
+        if notes is not None and (found := (*volume.notes, *reference.notes)):
+            notes[case.name] = found[0]
+        codes_to_classes(reference.data, segmenter.card, case.name)  # raises for unknown codes
+        result = segmenter.segment(volume, keep_probabilities=False, mirrored=mirrored).labels
+        own = measure_structures(case, reference, result, segmenter.card.labels[1:], listed or {})
+        if gallery is not None:
+            gallery.add(volume, reference.data, result.data, own)
+        rows += own
         if progress:
             progress(Progress(done, len(cases)))
     return rows
@@ -127,10 +98,7 @@ def evaluate(
 def read_listed_volumes(source: Path) -> dict[tuple[str, str], float]:
     """Return the volumes in ml that a data folder lists, by case and structure.
 
-    Raises
-    ------
-    FlomoError
-        If a volume is not a number.
+    Raises a `FlomoError` if a volume is not a number.
     """
     table = source / "cases.csv"
     if not table.is_file():
@@ -160,15 +128,8 @@ def evaluate_folder(
 ) -> tuple[list[StructureMetrics], dict[str, Any]]:
     """Evaluate a split of a data folder, with a progress bar in a terminal.
 
-    Returns
-    -------
-    rows, summary
-        The table, and its summary with data set, fold and split.
-
-    Raises
-    ------
-    FlomoError
-        If the data cannot be used.
+    Returns the table, and its summary with data set, fold and split. Raises a `FlomoError` if the
+    data cannot be used.
     """
     cases = list_cases(source, fold, split)
     notes: dict[str, str] = {}

@@ -21,25 +21,9 @@ COSTS = ("training_hours", "hardware")
 
 
 def export_model(network: nn.Module, recipe: Recipe, folder: Path, run: Mapping[str, Any]) -> Path:
-    """Write a trained network as a model folder.
+    """Write a trained network as a model folder, without deep-supervision heads, and return it.
 
-    Deep-supervision heads are left out.
-
-    Parameters
-    ----------
-    network
-        Trained network.
-    recipe
-        Recipe of the training.
-    folder
-        Folder for ``card.json`` and ``model.safetensors``; ``run.json`` is written beside it.
-    run
-        Facts of the run for ``run.json``.
-
-    Returns
-    -------
-    Path
-        The model folder.
+    The facts of the run are written to ``run.json`` beside the folder.
     """
     arguments = {k: v for k, v in recipe.model.network_arguments.items() if k != "deep_supervision"}
     card = replace(

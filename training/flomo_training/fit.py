@@ -40,10 +40,7 @@ LAST = "last.ckpt"
 def find_checkpoint(out: Path, resume: bool) -> Path | None:
     """Return the checkpoint to resume from, or None for a new run.
 
-    Raises
-    ------
-    FlomoError
-        If the checkpoint to resume from is missing, or exists although a new run is requested.
+    Raises a `FlomoError` if it is missing, or exists although a new run is requested.
     """
     checkpoint = out / LAST
     if resume and not checkpoint.is_file():

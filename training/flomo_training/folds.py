@@ -64,10 +64,7 @@ class Folds:
 def read_folds(source: Path) -> Folds:
     """Read the folds of a data folder.
 
-    Raises
-    ------
-    FlomoError
-        If the file is missing or invalid, or a group is in two folds (a leak).
+    Raises a `FlomoError` if the file is missing or invalid, or a group is in two folds (a leak).
     """
     path = source / FOLDS_FILE
     try:
@@ -90,24 +87,11 @@ def read_folds(source: Path) -> Folds:
 def assign_folds(
     groups: Mapping[str, Sequence[str]], number: int = NUMBER_OF_FOLDS, seed: int = SEED
 ) -> tuple[tuple[str, ...], ...]:
-    """Assign groups to stratified folds.
+    """Assign groups to stratified folds; return the sorted groups of each fold.
 
     Large groups come first; each is assigned to the fold with the fewest cases of its stratum, then
-    with the fewest cases. The order of groups of equal size is random.
-
-    Parameters
-    ----------
-    groups
-        For each group the stratum of every case in it.
-    number
-        Of folds.
-    seed
-        Of the random order.
-
-    Returns
-    -------
-    tuple of tuple of str
-        The groups of each fold, sorted.
+    with the fewest cases. The order of groups of equal size is random. ``groups`` has for each
+    group the stratum of every case in it.
     """
     rng = np.random.default_rng(seed)
     drawn = [sorted(groups)[index] for index in rng.permutation(len(groups))]
@@ -128,24 +112,9 @@ def split_into_blocks(dissimilarity: NDArray[np.int64], number: int = NUMBER_OF_
 
     Each border is moved from its regular position, by at most a quarter of a block, to where the
     frames before and after it differ most, since a new video probably starts there. Several frames
-    are compared, since a single blurred frame differs from both neighbours.
-
-    Parameters
-    ----------
-    dissimilarity
-        ``(frames, frames)``, of every two frames.
-    number
-        Of blocks.
-
-    Returns
-    -------
-    list of int
-        The block of each frame.
-
-    Raises
-    ------
-    FlomoError
-        If there are too few frames.
+    are compared, since a single blurred frame differs from both neighbours. ``dissimilarity`` is
+    ``(frames, frames)``; the result is the block of each frame. Raises a `FlomoError` if there are
+    too few frames.
     """
     length = len(dissimilarity)
     if length < 2 * number:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
@@ -23,10 +21,10 @@ from flomo_training.drawing import (
     draw_contours,
     draw_image,
     draw_legend,
+    save_figure,
 )
 from flomo_training.metrics_table import StructureMetrics
 from napari_flomo.errors import FlomoError
-from napari_flomo.files import atomic_write
 from napari_flomo.models import Label
 from napari_flomo.volumes import Volume
 
@@ -36,24 +34,11 @@ ACROSS = 2
 
 @dataclass(frozen=True, eq=False)
 class GalleryCase:
-    """One case of the gallery.
+    """One case of the gallery: the slice with the most wrong pixels.
 
-    Attributes
-    ----------
-    rows
-        Its metrics.
-    dice
-        Mean over its structures.
-    image
-        The slice with the most wrong pixels, ``(rows, columns)`` or ``(rows, columns, channels)``.
-    reference, result
-        Codes of that slice.
-    window
-        Intensities displayed as black and white.
-    place
-        Position of the slice, ``"slice 3 of 10"``; empty for a photo.
-    aspect
-        Height of a pixel divided by its width.
+    ``dice`` is the mean over its structures, ``place`` the position of the slice, such as
+    ``"slice 3 of 10"``, empty for a photo. For ``window`` and ``aspect`` see
+    `flomo_training.drawing.draw_image`.
     """
 
     rows: Sequence[StructureMetrics]
@@ -67,23 +52,12 @@ class GalleryCase:
 
 
 class WorstCases:
-    """Collects the cases with the lowest Dice and draws them.
-
-    Parameters
-    ----------
-    count
-        Number of cases to keep; only one slice of each is kept in memory.
-    """
+    """Collects the cases with the lowest Dice, one slice of each, and draws them."""
 
     def __init__(self, count: int = 6) -> None:
         self.count = count
-        self._heap: list[tuple[float, int, GalleryCase]] = []
-        self._seen = 0
-
-    @property
-    def cases(self) -> list[GalleryCase]:
-        """The kept cases, the worst first; ties in the order of arrival."""
-        return [item[2] for item in sorted(self._heap, key=lambda item: (-item[0], -item[1]))]
+        self.cases: list[GalleryCase] = []
+        """The worst first; ties in the order of arrival."""
 
     def add(
         self,
@@ -92,64 +66,32 @@ class WorstCases:
         result: NDArray[Any],
         rows: Sequence[StructureMetrics],
     ) -> None:
-        """Keep a case if it is one of the worst.
-
-        Parameters
-        ----------
-        volume
-            Image with one frame.
-        reference, result
-            Codes ``(slices, rows, columns)``.
-        rows
-            Metrics of the case; a case without any structure is ignored.
-        """
+        """Keep a case if it is one of the worst; codes are ``(slices, rows, columns)``."""
         values = [row.dice for row in rows if not math.isnan(row.dice)]
         if not values:
             return
         dice = float(np.mean(values))
-        self._seen += 1
-        # The order of arrival breaks ties, so that cases themselves are never compared.
-        item = (-dice, -self._seen)
-        if len(self._heap) == self.count and item <= self._heap[0][:2]:
-            return
-        entry = (*item, _gallery_case(volume, reference, result, rows, dice))
-        if len(self._heap) < self.count:
-            heapq.heappush(self._heap, entry)
-        else:
-            heapq.heapreplace(self._heap, entry)
+        if len(self.cases) < self.count or dice < self.cases[-1].dice:
+            self.cases.append(_gallery_case(volume, reference, result, rows, dice))
+            self.cases.sort(key=lambda case: case.dice)
+            del self.cases[self.count :]
 
     def draw(self, labels: Sequence[Label], picture: Path) -> None:
-        """Write the picture.
-
-        Parameters
-        ----------
-        labels
-            Structures of the card, with their colours.
-        picture
-            PNG to write.
-
-        Raises
-        ------
-        FlomoError
-            If there is no case, or the picture cannot be written.
-        """
-        cases = self.cases
-        if not cases:
+        """Write the picture as PNG; raise a `FlomoError` if there is no case."""
+        if not self.cases:
             raise FlomoError("No case contains a structure, so there is nothing to draw.")
-        across = min(ACROSS, len(cases))
-        down = math.ceil(len(cases) / across)
+        across = min(ACROSS, len(self.cases))
+        down = math.ceil(len(self.cases) / across)
         figure = Figure(
             figsize=(6.9 * across, 2.75 * down + 0.5), facecolor=BACKGROUND, layout="constrained"
         )
-        FigureCanvasAgg(figure)
         cells = figure.subfigures(down, across, squeeze=False, wspace=0.03, hspace=0.03)
-        for cell, case in zip(cells.flat, cases, strict=False):
+        for cell, case in zip(cells.flat, self.cases, strict=False):
             _draw_case(cell, case, labels)
         for cell in cells.flat:
             cell.set_facecolor(BACKGROUND)
         draw_legend(figure, labels)
-        with atomic_write(picture) as temporary:
-            figure.savefig(temporary, dpi=120, facecolor=BACKGROUND, format="png")
+        save_figure(figure, picture, 120)
 
 
 def _gallery_case(
@@ -187,9 +129,8 @@ def _draw_case(cell: Any, case: GalleryCase, labels: Sequence[Label]) -> None:
     for axes, (name, codes) in zip(panels, shown.items(), strict=True):
         draw_image(axes, case.image, case.window, case.aspect)
         axes.set_title(name, color=FOREGROUND, fontsize=8, pad=3)
-        if codes is None:
-            continue
-        draw_contours(axes, codes, labels)
+        if codes is not None:
+            draw_contours(axes, codes, labels)
     colours = {label.name: label.colour for label in labels}
     for number, row in enumerate(case.rows):
         panels[2].text(

@@ -26,13 +26,7 @@ def json_text(content: Mapping[str, Any]) -> str:
 
 
 def read_object(path: Path, remedy: str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises
-    ------
-    FlomoError
-        If the file cannot be read; the message ends with ``remedy``.
-    """
+    """Read a JSON object; the message of the `FlomoError` if this fails ends with ``remedy``."""
     try:
         content = json.loads(read_text(path))
     except (OSError, ValueError) as error:

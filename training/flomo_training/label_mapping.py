@@ -30,10 +30,7 @@ def class_of_code(card: ModelCard) -> dict[int, int]:
 def codes_to_classes(codes: NDArray[np.integer], card: ModelCard, name: str) -> NDArray[np.uint8]:
     """Replace the label codes of a card by class indices.
 
-    Raises
-    ------
-    FlomoError
-        If a code is not in the card; ``name`` is the name of the image in the message.
+    Raises a `FlomoError`, with the name of the image, if a code is not in the card.
     """
     mapping = class_of_code(card)
     if unknown := sorted(set(np.unique(codes).tolist()) - mapping.keys()):
@@ -47,10 +44,7 @@ def codes_to_classes(codes: NDArray[np.integer], card: ModelCard, name: str) -> 
 def classes_by_name(codes: Mapping[int, str], card: ModelCard) -> dict[int, int]:
     """Return the class index of each code, matched by the name of its structure.
 
-    Raises
-    ------
-    FlomoError
-        If a structure is not in the card.
+    Raises a `FlomoError` if a structure is not in the card.
     """
     index_of = {_normalised(label.name): index for index, label in enumerate(card.labels)}
     for name in codes.values():
@@ -61,6 +55,16 @@ def classes_by_name(codes: Mapping[int, str], card: ModelCard) -> dict[int, int]
                 f"knows {known}."
             )
     return {code: index_of[_normalised(name)] for code, name in codes.items()}
+
+
+def channel_masks(classes: Tensor, logits: Tensor, activation: str) -> Tensor:
+    """Return the true mask of each channel of logits, of their shape and type.
+
+    ``classes`` ``(N, H, W)`` are class indices. With sigmoid the background has no channel.
+    """
+    first = 0 if activation == "softmax" else 1
+    channels = torch.arange(first, first + logits.shape[1], device=classes.device)
+    return (classes[:, None] == channels[:, None, None]).to(logits.dtype)
 
 
 def predict_classes(logits: Tensor, card: ModelCard) -> Tensor:

@@ -25,12 +25,8 @@ FINGERPRINT = 16
 def fingerprint(image: Path) -> str:
     """Return a short hash of an image's bytes, after decompression.
 
-    The header of a gzip file contains its date, which is not part of the image.
-
-    Raises
-    ------
-    FlomoError
-        If the file is missing or damaged.
+    The header of a gzip file contains its date, which is not part of the image. Raises a
+    `FlomoError` if the file is missing or damaged.
     """
     try:
         state = image.stat()
@@ -61,19 +57,8 @@ def check_leaks(
 ) -> None:
     """Check that no held-out case is among the training cases, by name, bytes or appearance.
 
-    Parameters
-    ----------
-    training, validation
-        The two parts of a fold.
-    folds
-        Of the data set.
-    known
-        Fingerprints by case; by default computed from the image files.
-
-    Raises
-    ------
-    FlomoError
-        If there is a leak; the message names the two cases.
+    ``known`` has the fingerprints by case; by default they are computed from the image files.
+    Raises a `FlomoError` that names the two cases if there is a leak.
     """
     if shared := {c.patient for c in training} & {c.patient for c in validation}:
         raise FlomoError(
@@ -105,9 +90,9 @@ def _check_near_duplicates(
     unlike = hamming_distances(
         [hashes[c.name] for c in validation], [hashes[c.name] for c in training]
     )
-    held_out, taught = divmod(int(unlike.argmin()), len(training))
-    if unlike[held_out, taught] <= folds.near_duplicate_bits:
+    held_out, trained = divmod(int(unlike.argmin()), len(training))
+    if unlike[held_out, trained] <= folds.near_duplicate_bits:
         raise FlomoError(
             f"{validation[held_out].name} in validation is a near duplicate of "
-            f"{training[taught].name} in training; prepare the data again, or remove one."
+            f"{training[trained].name} in training; prepare the data again, or remove one."
         )

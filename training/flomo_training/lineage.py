@@ -18,17 +18,7 @@ from napari_flomo.models import ModelCard, load_card
 def check_parent(recipe: Recipe, source: Path) -> ModelCard | None:
     """Return the card of the model that a run starts from, or None for random weights.
 
-    Parameters
-    ----------
-    recipe
-        Of the run.
-    source
-        Data folder or packed file.
-
-    Raises
-    ------
-    FlomoError
-        If the model was or may have been trained on a held-out image of the run.
+    Raises a `FlomoError` if the model was or may have been trained on a held-out image of the run.
     """
     if recipe.parent is None:
         return None
@@ -38,18 +28,7 @@ def check_parent(recipe: Recipe, source: Path) -> ModelCard | None:
 
 
 def check_teachers(recipe: Recipe, source: Path) -> list[ModelCard]:
-    """Return the cards of the teachers of a run.
-
-    Parameters
-    ----------
-    recipe, source
-        As for `check_parent`.
-
-    Raises
-    ------
-    FlomoError
-        If a teacher was or may have been trained on a held-out image of the run.
-    """
+    """Return the cards of the teachers of a run, with the same check."""
     cards = [load_card(name) for name in recipe.teachers]
     for name, card in zip(recipe.teachers, cards, strict=True):
         _check_unseen(recipe, source, name, card, "learn from")
@@ -84,12 +63,7 @@ def _check_unseen(recipe: Recipe, source: Path, name: str, card: ModelCard, use:
 def trained_on(ancestors: Iterable[ModelCard], own: Iterable[str]) -> list[str] | None:
     """Return the fingerprints for the card of a new model; None if an ancestor's are unknown.
 
-    Parameters
-    ----------
-    ancestors
-        The parent and the teachers, whose training images count as well.
-    own
-        Fingerprints of the images of the run.
+    Ancestors are the parent and the teachers; ``own`` has the fingerprints of the run's images.
     """
     seen = set(own)
     for card in ancestors:

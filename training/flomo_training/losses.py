@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from monai.losses import DiceLoss, TverskyLoss
 from torch import Tensor, nn
 
+from flomo_training.label_mapping import channel_masks
 from flomo_training.mixing_loss import MixingLoss
 from flomo_training.multi_task_loss import MultiTaskLoss
 from flomo_training.recipe import LossWeights
@@ -54,15 +55,7 @@ class SegmentationLoss(nn.Module):
         )
 
     def forward(self, output: Output, classes: Tensor) -> Tensor:
-        """Return the scalar loss.
-
-        Parameters
-        ----------
-        output
-            Network output with ``logits`` ``(N, K, H, W)``.
-        classes
-            ``(N, H, W)`` class indices; 0 is the background.
-        """
+        """Return the scalar loss; ``classes`` ``(N, H, W)`` are class indices, 0 the background."""
         loss = self.single(output.logits, classes)
         finest = max((a.stage for a in output.aux if a.kind == "logits"), default=0)
         for aux in output.aux:
@@ -84,8 +77,7 @@ class SegmentationLoss(nn.Module):
             loss = logits.new_zeros(())
             target = classes[:, None]
             if self.activation == "sigmoid":
-                channels = torch.arange(1, logits.shape[1] + 1, device=classes.device)
-                target = (target == channels[:, None, None]).to(logits.dtype)
+                target = channel_masks(classes, logits, self.activation)
             if w.cross_entropy:
                 loss = loss + w.cross_entropy * (
                     F.cross_entropy(logits, classes)
@@ -103,10 +95,7 @@ class SegmentationLoss(nn.Module):
 class DistillationLoss(nn.Module):
     """Cross-entropy and Dice of a student against the probabilities of its teachers.
 
-    Parameters
-    ----------
-    weights
-        From the recipe; ``cross_entropy`` and ``dice`` have the same weights as against labels.
+    ``cross_entropy`` and ``dice`` have the same weights as against labels.
     """
 
     def __init__(self, weights: LossWeights) -> None:

@@ -1,19 +1,20 @@
-"""The table of an evaluation: metrics of each structure of each case, stored as CSV."""
+"""Tables of dataclasses as CSV, such as the metrics of each structure of each case."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from napari_flomo import tables
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import atomic_write
 
 NAN = float("nan")
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,12 @@ class StructureMetrics:
 
     Attributes
     ----------
-    case, patient, phase, structure
-        Identifiers; ``patient`` is the unit that the bootstrap resamples, ``phase`` may be empty.
+    patient, phase
+        The unit that the bootstrap resamples, and the phase, which may be empty.
     dice, iou, hd95_mm, nsd, slice_dice, slices
         See `flomo_training.metrics.MaskMetrics`; NaN if not measured.
-    reference_ml, result_ml
-        Volumes by voxel counting; NaN if the spacing is unknown.
-    listed_ml
-        Volume listed in the data set itself; NaN if there is none.
+    reference_ml, result_ml, listed_ml
+        Volumes by voxel counting, and the one listed in the data set; NaN if unknown.
     reference_voxels, result_voxels
         Sizes; -1 in old tables without these columns.
     """
@@ -61,39 +60,18 @@ class StructureMetrics:
         return (self.result_voxels if self.result_voxels >= 0 else self.result_ml) > 0
 
 
-_TYPES = {field.name: field.type for field in fields(StructureMetrics)}
-_REQUIRED = ("case", "patient", "phase", "structure", "dice")
-
-
 def write_metrics(rows: Sequence[StructureMetrics], path: Path) -> None:
-    """Write rows as CSV; NaN becomes an empty cell.
-
-    Raises
-    ------
-    FlomoError
-        If the file cannot be written.
-    """
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, fieldnames=list(_TYPES), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            cells = asdict(row).items()
-            writer.writerow({name: "" if _is_nan(value) else value for name, value in cells})
+    """Write the table of an evaluation."""
+    write_rows(rows, StructureMetrics, path)
 
 
 def read_metrics(path: Path) -> list[StructureMetrics]:
-    """Read a table of `write_metrics`, including older versions with fewer columns.
+    """Read the table of an evaluation, including older versions with fewer columns.
 
-    Raises
-    ------
-    FlomoError
-        If the file is missing or is not such a table.
+    Raises a `FlomoError` if the file is missing or is not such a table.
     """
     try:
-        return [_row(cells) for cells in tables.read_table(path)]
+        return read_rows(StructureMetrics, path)
     except OSError as error:
         raise FlomoError(f"The table {path} cannot be read: {error.strerror}.") from error
     except (KeyError, ValueError, TypeError, csv.Error) as error:
@@ -102,19 +80,34 @@ def read_metrics(path: Path) -> list[StructureMetrics]:
         ) from error
 
 
-def _row(cells: dict[str, str]) -> StructureMetrics:
-    for name in _REQUIRED:
-        if cells.get(name) is None:
-            raise KeyError(name)
-    convert: dict[str, Callable[[str], Any]] = {
-        "str": str,
-        "int": int,
-        "float": lambda text: float(text) if text else NAN,
-    }
-    known = {name: text for name, text in cells.items() if name in _TYPES}
-    return StructureMetrics(
-        **{name: convert[str(_TYPES[name])](text) for name, text in known.items()}
-    )
+def write_rows(rows: Sequence[Row], kind: type[Row], path: Path) -> None:
+    """Write dataclasses of one type as rows of a CSV file; NaN becomes an empty cell."""
+    columns = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            cells = asdict(row).items()  # type: ignore[call-overload]
+            writer.writerow({name: "" if _is_nan(value) else value for name, value in cells})
+
+
+def read_rows(kind: type[Row], path: Path) -> list[Row]:
+    """Read rows of text, integers and numbers; unknown columns are skipped.
+
+    Raises a `KeyError` if a column without a default is missing.
+    """
+    known = fields(kind)  # type: ignore[arg-type]
+    return [
+        kind(**{f.name: _value(f, cells) for f in known if f.default is MISSING or f.name in cells})
+        for cells in tables.read_table(path)
+    ]
+
+
+def _value(field: Field[Any], cells: dict[str, str]) -> str | int | float:
+    text = cells[field.name]
+    if field.type == "float":
+        return float(text) if text else NAN
+    return int(text) if field.type == "int" else text
 
 
 def _is_nan(value: object) -> bool:

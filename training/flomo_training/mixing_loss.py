@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from flomo_training.label_mapping import channel_masks
 from flomo_training.recipe import LossWeights
 from napari_flomo.networks import Output
 
@@ -37,14 +38,9 @@ class MixingLoss(nn.Module):
         self.activation = activation
 
     def forward(self, output: Output, classes: Tensor) -> Tensor:
-        """Return the scalar loss.
+        """Return the scalar loss; ``classes`` ``(N, H, W)`` are class indices, 0 the background.
 
-        Parameters
-        ----------
-        output
-            Network output; ``aux`` logits have the size of the output.
-        classes
-            ``(N, H, W)`` class indices; 0 is the background.
+        The ``aux`` logits of the output have its size.
         """
         stages = [aux.value for aux in output.aux if aux.kind == "logits"]
         with torch.autocast(output.logits.device.type, enabled=False):
@@ -64,11 +60,8 @@ class MixingLoss(nn.Module):
     def single(self, logits: Tensor, classes: Tensor) -> Tensor:
         """Return the loss of one map of logits ``(N, K, H, W)``."""
         logits = logits.float()
-        softmax = self.activation == "softmax"
-        first = 0 if softmax else 1
-        channels = torch.arange(first, first + logits.shape[1], device=classes.device)
-        truth = (classes[:, None] == channels[:, None, None]).to(logits.dtype)
-        if softmax:
+        truth = channel_masks(classes, logits, self.activation)
+        if self.activation == "softmax":
             found, entropy = logits.softmax(1), F.cross_entropy(logits, classes)
         else:
             found = logits.sigmoid()

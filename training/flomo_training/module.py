@@ -102,22 +102,12 @@ class SegmentationModule(lightning.LightningModule):
 
 
 def load_parent_weights(network: nn.Module, name: str, *, widen: bool = False) -> None:
-    """Load the weights of a model into a network of the same architecture.
+    """Load the weights of a model into a network of the same architecture, in place.
 
-    Parameters
-    ----------
-    network
-        Changed in place. Deep-supervision heads that the model lacks keep their weights.
-    name
-        Name or folder of the model.
-    widen
-        Whether the network may have neighbouring slices as additional input channels. Their
-        weights start at 0, so that the logits are the same as those of the model.
-
-    Raises
-    ------
-    FlomoError
-        If the model is missing or has another architecture.
+    Deep-supervision heads that the model lacks keep their weights. With ``widen`` the network may
+    have neighbouring slices as additional input channels; their weights start at 0, so that the
+    logits are the same as those of the model. Raises a `FlomoError` if the model is missing or has
+    another architecture.
     """
     weights, own = load_network(name)[0].state_dict(), network.state_dict()
     if widen:
@@ -137,16 +127,9 @@ def load_parent_weights(network: nn.Module, name: str, *, widen: bool = False) -
 def widen_input(weights: Tensor, shape: torch.Size) -> Tensor:
     """Extend the weights of a layer from one input channel to several neighbouring slices.
 
-    Depthwise layers use the same weights for every slice; other layers start with 0 for all slices
-    except the central one. Weights that do not depend on the number of input channels are returned
-    unchanged.
-
-    Parameters
-    ----------
-    weights
-        ``(1, ...)`` for depthwise layers, ``(out, 1, ...)`` for others.
-    shape
-        Of the extended weights.
+    Depthwise layers, ``(1, ...)``, use the same weights for every slice; other layers,
+    ``(out, 1, ...)``, start with 0 for all slices except the central one. Weights that do not
+    depend on the number of input channels are returned unchanged.
     """
     if weights.ndim != len(shape):
         return weights

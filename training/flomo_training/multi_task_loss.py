@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from flomo_training.label_mapping import channel_masks
 from flomo_training.recipe import LossWeights
 from napari_flomo.networks import Output
 
@@ -39,16 +40,10 @@ class MultiTaskLoss(nn.Module):
     def forward(
         self, output: Output, classes: Tensor, distance: Tensor, boundary: Tensor
     ) -> Tensor:
-        """Return the scalar loss.
+        """Return the scalar loss over the logits, distances and boundaries of all stages.
 
-        Parameters
-        ----------
-        output
-            Network output; ``aux`` outputs of the kinds logits, distance and boundary are used.
-        classes
-            ``(N, H, W)`` class indices; 0 is the background.
-        distance, boundary
-            ``(N, K, H, W)`` from `flomo_training.targets`.
+        ``classes`` ``(N, H, W)`` are class indices, 0 the background; ``distance`` and ``boundary``
+        are ``(N, K, H, W)`` from `flomo_training.targets`.
         """
         with torch.autocast(output.logits.device.type, enabled=False):
             loss = self.weights.region * self.structure(output.logits, classes)
@@ -74,13 +69,10 @@ class MultiTaskLoss(nn.Module):
         has no IoU term.
         """
         logits = logits.float()
-        softmax = self.activation == "softmax"
-        first = 0 if softmax else 1
-        channels = torch.arange(first, first + logits.shape[1], device=classes.device)
-        truth = (classes[:, None] == channels[:, None, None]).to(logits.dtype)
+        truth = channel_masks(classes, logits, self.activation)
         near = _window_mean(truth)
         weight = 1 + 5 * (near - truth).abs()
-        if softmax:
+        if self.activation == "softmax":
             entropy = F.cross_entropy(logits, classes, reduction="none")[:, None]
             entropy_weight = weight.mean(1, keepdim=True)
             found, truth, weight = logits.softmax(1)[:, 1:], truth[:, 1:], weight[:, 1:]

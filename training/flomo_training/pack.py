@@ -14,7 +14,8 @@ import lzma
 import sys
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,18 +40,9 @@ BROKEN = (OSError, KeyError, ValueError, EOFError, lzma.LZMAError, zlib.error, z
 
 @dataclass(frozen=True)
 class PackedCase:
-    """A case in the index.
+    """A case in the index; see `Case` and `PreparedVolume`.
 
-    Attributes
-    ----------
-    case, patient, phase, group
-        See `Case`.
-    centre
-        See `PreparedVolume`.
-    fingerprint
-        Of the image file.
-    images, classes
-        SHA-256 of the arrays.
+    ``fingerprint`` is that of the image file; ``images`` and ``classes`` are hashes of the arrays.
     """
 
     case: str
@@ -65,16 +57,9 @@ class PackedCase:
 
 @dataclass(frozen=True)
 class PackIndex:
-    """The index of a packed file.
+    """The index of a packed file, with the cases in the order of their arrays.
 
-    Attributes
-    ----------
-    preparation
-        Hash of the preprocessing; a file with other preprocessing is rejected.
-    folds
-        Of the data set.
-    entries
-        Cases in the order of their arrays.
+    ``preparation`` is a hash of the preprocessing; a file with another one is rejected.
     """
 
     format: int
@@ -92,17 +77,9 @@ def preprocessing_hash(card: ModelCard) -> str:
 
 
 def write_pack(source: Path, card: ModelCard, out: Path) -> int:
-    """Preprocess all cases of a folder and write them to one file.
+    """Preprocess all cases of a folder, write them to one file, and return the number of slices.
 
-    Returns
-    -------
-    int
-        Number of slices.
-
-    Raises
-    ------
-    FlomoError
-        If the data is incomplete or has leaks, or the file cannot be written.
+    Raises a `FlomoError` if the data is incomplete or has leaks, or the file cannot be written.
     """
     folds = read_folds(source)
     for fold in range(len(folds.folds)):
@@ -126,23 +103,17 @@ def write_pack(source: Path, card: ModelCard, out: Path) -> int:
 def read_pack(path: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
     """Read the training cases of a fold from a packed file.
 
-    Raises
-    ------
-    FlomoError
-        If the file is missing, damaged or made for another recipe, or its folds have leaks.
+    Raises a `FlomoError` if the file is missing, damaged or made for another recipe, or its folds
+    have leaks.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            index = _read_index(archive)
-            _check(index, path, card, fold)
-            fold_of = index.folds.fold_of()
-            return [
-                _read_volume(archive, number, entry, path)
-                for number, entry in enumerate(index.entries)
-                if fold_of[entry.patient] != fold
-            ]
-    except (*BROKEN, SchemaError) as error:
-        raise _damaged(path) from error
+    with _opened(path) as (archive, index):
+        _check(index, path, card, fold)
+        fold_of = index.folds.fold_of()
+        return [
+            _read_volume(archive, number, entry, path)
+            for number, entry in enumerate(index.entries)
+            if fold_of[entry.patient] != fold
+        ]
 
 
 def read_by_fingerprint(
@@ -150,44 +121,30 @@ def read_by_fingerprint(
 ) -> list[PreparedVolume]:
     """Read the cases of a packed file whose images have one of the given fingerprints.
 
-    Raises
-    ------
-    FlomoError
-        If the file is missing, damaged, or made for another recipe.
+    Raises a `FlomoError` if the file is missing, damaged, or made for another recipe.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            index = _read_index(archive)
-            _check_layout(index, path, card)
-            return [
-                _read_volume(archive, number, entry, path)
-                for number, entry in enumerate(index.entries)
-                if entry.fingerprint in fingerprints
-            ]
-    except (*BROKEN, SchemaError) as error:
-        raise _damaged(path) from error
+    with _opened(path) as (archive, index):
+        _check_layout(index, path, card)
+        return [
+            _read_volume(archive, number, entry, path)
+            for number, entry in enumerate(index.entries)
+            if entry.fingerprint in fingerprints
+        ]
 
 
 def held_out_fingerprints(source: Path, fold: int) -> dict[str, str]:
     """Return the fingerprints of the held-out images of a data folder or packed file, by case."""
     if source.is_dir():
         return {c.name: fingerprint(c.image) for c in list_cases(source, fold, "validation")}
-    try:
-        with zipfile.ZipFile(source) as archive:
-            index = _read_index(archive)
-    except (*BROKEN, SchemaError) as error:
-        raise _damaged(source) from error
-    fold_of = index.folds.fold_of()
-    return {e.case: e.fingerprint for e in index.entries if fold_of[e.patient] == fold}
+    with _opened(source) as (_, index):
+        fold_of = index.folds.fold_of()
+        return {e.case: e.fingerprint for e in index.entries if fold_of[e.patient] == fold}
 
 
 def load_training_volumes(source: Path, card: ModelCard, fold: int | None) -> list[PreparedVolume]:
     """Return the preprocessed training cases of a fold from a data folder or a packed file.
 
-    Raises
-    ------
-    FlomoError
-        If the data is incomplete, does not fit the card, or has leaks.
+    Raises a `FlomoError` if the data is incomplete, does not fit the card, or has leaks.
     """
     if source.is_file():
         return read_pack(source, card, fold)
@@ -250,8 +207,15 @@ def _read_volume(
     return PreparedVolume(_case(entry, path), images, classes, (row, column), entry.fingerprint)
 
 
-def _read_index(archive: zipfile.ZipFile) -> PackIndex:
-    return decode(PackIndex, json.loads(_read_array(archive, INDEX).tobytes()))
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, PackIndex]]:
+    """Open a file, read its index, and explain damage that is found while it is open."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            index = decode(PackIndex, json.loads(_read_array(archive, INDEX).tobytes()))
+            yield archive, index
+    except (*BROKEN, SchemaError) as error:
+        raise _damaged(path) from error
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:

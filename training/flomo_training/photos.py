@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,22 +37,10 @@ class Picture:
 class Collection:
     """Properties of a data set.
 
-    Attributes
-    ----------
-    title
-        Name of the data set.
-    grey
-        Whether to convert pictures to grey values.
-    near_duplicate_bits
-        Threshold from the histogram of distances, between duplicates and similar pictures.
-    unit
-        Of the folds.
-    group
-        Returns the kind of a picture from its name, by which folds are stratified.
-    empty
-        Whether masks of a kind of picture are empty.
-    find
-        Finds the pictures in the original layout.
+    ``near_duplicate_bits`` is a threshold between duplicates and similar pictures, read from the
+    histogram of their distances. ``group`` returns the kind of a picture from its name, by which
+    folds are stratified; masks of a kind may be ``empty``. ``find`` finds the pictures in the
+    original layout.
     """
 
     title: str
@@ -65,19 +53,9 @@ class Collection:
 
 
 def prepare_photos(name: str, source: Path, out: Path) -> None:
-    """Prepare a data set of photos.
+    """Prepare a data set of `COLLECTIONS` from its original folder.
 
-    Parameters
-    ----------
-    name
-        Key of `COLLECTIONS`.
-    source, out
-        Original folder of the data set, and the folder to write.
-
-    Raises
-    ------
-    FlomoError
-        If files are missing or invalid, or ``out`` cannot be written.
+    Raises a `FlomoError` if files are missing or invalid, or ``out`` cannot be written.
     """
     collection = COLLECTIONS[name]
     pictures = _plain(source) or collection.find(source)
@@ -199,22 +177,23 @@ def _in(folder: Path) -> dict[str, Path]:
 
 def _plain(source: Path) -> list[Picture]:
     """Return pictures in ``images/`` with masks of the same names in ``masks/``."""
-    masks = _in(source / "masks")
+    return _with_masks(_in(source / "images"), _in(source / "masks"))
+
+
+def _with_masks(images: Mapping[str, Path], *sides: Mapping[str, Path]) -> list[Picture]:
+    """Return pictures with a mask of each side; without any if one is missing."""
     return [
-        Picture(name, image, (masks[name],) if name in masks else ())
-        for name, image in _in(source / "images").items()
+        Picture(name, image, tuple(m[name] for m in sides) if all(name in m for m in sides) else ())
+        for name, image in images.items()
     ]
 
 
 def _find_clinicdb(source: Path) -> list[Picture]:
     """Find ``Original/17.tif`` with ``Ground Truth/17.tif``, also within ``PNG/`` or ``TIF/``."""
     for root in (source, *(source / name for name in ("PNG", "TIF", "CVC-ClinicDB"))):
-        images, masks = _in(root / "Original"), _in(root / "Ground Truth")
-        if images:
-            return [
-                Picture(name.zfill(3), image, (masks[name],) if name in masks else ())
-                for name, image in images.items()
-            ]
+        if images := _in(root / "Original"):
+            found = _with_masks(images, _in(root / "Ground Truth"))
+            return [replace(picture, name=picture.name.zfill(3)) for picture in found]
     return []
 
 
@@ -234,14 +213,9 @@ def _find_busi(source: Path) -> list[Picture]:
 def _find_montgomery(source: Path) -> list[Picture]:
     """Find ``CXR_png`` with a mask of each lung in ``ManualMask/leftMask`` and ``rightMask``."""
     for root in (source, source / "MontgomerySet"):
-        sides = [_in(root / "ManualMask" / f"{side}Mask") for side in ("left", "right")]
-        images = _in(root / "CXR_png")
-        if images:
-            lungs = {name: [side[name] for side in sides if name in side] for name in images}
-            return [
-                Picture(name, image, tuple(lungs[name]) if len(lungs[name]) == len(sides) else ())
-                for name, image in images.items()
-            ]
+        if images := _in(root / "CXR_png"):
+            masks = root / "ManualMask"
+            return _with_masks(images, _in(masks / "leftMask"), _in(masks / "rightMask"))
     return []
 
 

@@ -11,14 +11,10 @@ Precision = Literal["auto", "32", "bf16"]
 
 
 def choose_precision(wanted: Precision, accelerator: str) -> Literal["32", "bf16"]:
-    """Return the precision to use; emulated bfloat16 is slower than float32.
+    """Return the precision to use; ``"auto"`` is bfloat16 (mixed) if the hardware supports it.
 
-    Parameters
-    ----------
-    wanted
-        ``"auto"`` selects bfloat16 (mixed) if the hardware supports it natively.
-    accelerator
-        As for Lightning; ``"auto"`` is the GPU if there is one.
+    Emulated bfloat16 is slower than float32. The accelerator is as for Lightning; ``"auto"`` is the
+    GPU if there is one.
     """
     if wanted != "auto":
         return wanted

@@ -34,15 +34,10 @@ NAMED_AT_MOST = 5
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """One case to write into a prepared folder.
+    """One case to write into a prepared folder: its row of ``cases.csv``, and two file contents.
 
-    Attributes
-    ----------
-    row
-        Its row of ``cases.csv`` with the keys ``case``, ``patient``, ``phase``, ``group``,
-        ``image`` and ``labels``, the last two as paths within the folder.
-    image, labels
-        Contents of the two files.
+    The row has the keys ``case``, ``patient``, ``phase``, ``group``, ``image`` and ``labels``, the
+    last two as paths within the folder.
     """
 
     row: dict[str, str]
@@ -122,10 +117,7 @@ def write_prepared(
 def data_name(source: Path) -> str:
     """Return the short name of a data folder, from its manifest or the name of the folder.
 
-    Raises
-    ------
-    FlomoError
-        If the manifest is damaged.
+    Raises a `FlomoError` if the manifest is damaged.
     """
     title, manifest = source.resolve().name, source / MANIFEST_FILE
     if manifest.is_file():

@@ -27,11 +27,6 @@ class ProgressLogger(Callback):
     The rows are part of the checkpoint, so that a resumed run continues the curves, without epochs
     that were lost. Hardware and versions of the last epoch are stored as well, so that resuming a
     finished run on another machine does not change them.
-
-    Parameters
-    ----------
-    out
-        Run folder.
     """
 
     columns: tuple[str, ...] = ("epoch", "train/loss", "learning_rate", "slices", "seconds")
@@ -47,7 +42,7 @@ class ProgressLogger(Callback):
 
     @property
     def state_key(self) -> str:
-        """Name of its rows in a checkpoint; those who build on this class find them too."""
+        """Name of its rows in a checkpoint, the same for subclasses."""
         return "ProgressLogger"
 
     @property

@@ -72,10 +72,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 def locate_recipe(recipe: str | os.PathLike[str]) -> Path:
     """Return the file of a recipe, given as a path or by a name of `recipe_names`.
 
-    Raises
-    ------
-    FlomoError
-        If there is no such file or recipe.
+    Raises a `FlomoError` if there is no such file or recipe.
     """
     path = Path(recipe)
     if path.is_file():

@@ -9,13 +9,7 @@ from napari_flomo.schema import SchemaError
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Check the values of a recipe.
-
-    Raises
-    ------
-    SchemaError
-        If a value is invalid; the message names the key.
-    """
+    """Check the values of a recipe; raise a `SchemaError` that names the invalid key."""
     positive: Mapping[str, float] = {
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,

@@ -41,17 +41,7 @@ _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)-fold(?P<fold>\d+)")
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold of one model.
-
-    Attributes
-    ----------
-    name
-        Name of the model on the page, the same for all folds.
-    rows
-        Table of cases.
-    facts
-        Facts of the training, see `FACTS`.
-    """
+    """One fold of one model: name on the page, table of cases, and `FACTS` of the training."""
 
     name: str
     rows: Sequence[StructureMetrics]
@@ -93,18 +83,9 @@ class ModelResults:
 
 @dataclass(frozen=True)
 class Difference:
-    """Difference of a model and a baseline on the same patients of the same folds.
+    """Difference of two models on the same patients of the same folds.
 
-    Attributes
-    ----------
-    model, baseline
-        Names.
-    folds
-        Folds that both were evaluated on.
-    patients
-        Number of patients of these folds.
-    figures
-        Mean of the model minus mean of the baseline, by metric.
+    ``figures`` has the mean of the model minus the mean of the baseline, by metric.
     """
 
     model: str
@@ -175,28 +156,10 @@ def _save(
 def evaluate_mirrored(
     table: Path, segmenter: Segmenter, source: Path, *, replace: bool = False
 ) -> Path:
-    """Evaluate a model again with mirrored views and save the result.
+    """Evaluate a model again with mirrored views, and return the new table.
 
-    Parameters
-    ----------
-    table
-        Table of the model, as returned by `save_run`.
-    segmenter
-        The model.
-    source
-        Data folder.
-    replace
-        See `save_run`.
-
-    Returns
-    -------
-    Path
-        The new table.
-
-    Raises
-    ------
-    FlomoError
-        If the segmenter has other weights, or the data cannot be used.
+    ``table`` is the one that `save_run` returned, ``source`` the data folder. Raises a `FlomoError`
+    if the segmenter has other weights, or the data cannot be used.
     """
     noted = table.with_suffix(".json")
     facts = read_object(noted, "add the run first")
@@ -213,10 +176,8 @@ def evaluate_mirrored(
 def read_results(folder: Path) -> list[ModelResults]:
     """Read all results of a folder, sorted by data set, baselines last, name and fold.
 
-    Raises
-    ------
-    FlomoError
-        If a file is damaged, facts are missing, or a patient is in two folds of one model.
+    Raises a `FlomoError` if a file is damaged, facts are missing, or a patient is in two folds of
+    one model.
     """
     found: dict[tuple[str, str], list[FoldResult]] = {}
     for table in sorted(folder.glob("*.csv")):

@@ -18,17 +18,7 @@ from napari_flomo.volumes import Volume
 
 @dataclass(frozen=True)
 class ScoredSlice:
-    """A slice and its uncertainty score.
-
-    Attributes
-    ----------
-    case
-        Index of the volume in the list of the experiment.
-    slice
-        Counted from 0.
-    score
-        Slice score of the segmentation; larger is more uncertain.
-    """
+    """A slice of a volume of the experiment, both counted from 0, and its uncertainty score."""
 
     case: int
     slice: int
@@ -50,10 +40,8 @@ def corrected(
 
     Parameters
     ----------
-    proposed
-        Labels of the network, (slices, rows, columns).
-    reference
-        On the same grid, in the same codes.
+    proposed, reference
+        Labels ``(slices, rows, columns)`` of the network and the reference, in the same codes.
     slices
         Slices to correct; all others stay unchanged.
     structures

@@ -55,16 +55,7 @@ def _rank_and_world_size() -> tuple[int, int]:
 class SliceDataset(Dataset[dict[str, Tensor]]):
     """Crops of preprocessed volumes; an item has ``image`` (C, S, S) and ``classes`` (S, S).
 
-    Parameters
-    ----------
-    volumes
-        Prepared cases.
-    crops, augmentation
-        From the recipe.
-    seed
-        Of the run.
-    targets
-        Computes further entries of an item from its classes; see `flomo_training.targets`.
+    ``targets`` computes further entries of an item from its classes; see `flomo_training.targets`.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from flomo_training.bootstrap import Estimate, Sample, estimate
+from flomo_training.bootstrap import Estimate, Sample, estimate, rounded
 from flomo_training.consistency import DiceIouPair, check_pairs
 from flomo_training.metrics import NSD_TOLERANCE_MM
 from flomo_training.metrics_table import StructureMetrics
@@ -187,9 +187,9 @@ def _ventricles(
 def _limits(found: LimitsOfAgreement) -> dict[str, Any]:
     return {
         "unit": found.unit,
-        "bias": _rounded(found.bias.value, 2),
-        "interval_95": [_rounded(found.bias.low, 2), _rounded(found.bias.high, 2)],
-        "limits": [_rounded(found.lower, 2), _rounded(found.upper, 2)],
+        "bias": rounded(found.bias.value, 2),
+        "interval_95": found.bias.rounded(2)[1:],
+        "limits": [rounded(found.lower, 2), rounded(found.upper, 2)],
         "patients": found.patients,
     }
 
@@ -207,15 +207,11 @@ def _pairs(
 
 
 def _figure(value: float, metric: str) -> float | None:
-    return _rounded(value, DIGITS[metric])
+    return rounded(value, DIGITS[metric])
 
 
 def _bounds(found: Estimate, metric: str) -> list[float | None]:
-    return [_figure(found.low, metric), _figure(found.high, metric)]
-
-
-def _rounded(value: float, digits: int) -> float | None:
-    return None if math.isnan(value) else round(value, digits)
+    return found.rounded(DIGITS[metric])[1:]
 
 
 def _shown(value: float | None) -> str:

@@ -25,17 +25,9 @@ TargetMaker = Callable[[NDArray[np.integer]], dict[str, Tensor]]
 
 
 def boundary_map(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the edge of a structure, one pixel wide on either side.
+    """Return the binary edge of a mask ``(rows, columns)``, one pixel wide on either side.
 
-    Parameters
-    ----------
-    mask
-        ``(rows, columns)``.
-
-    Returns
-    -------
-    ndarray
-        Binary map of the same shape. The border of the image is not an edge.
+    The border of the image is not an edge.
     """
     values = mask.astype(np.float32)
     down, right = (ndimage.sobel(values, axis=axis, mode="mirror") for axis in (0, 1))
@@ -44,18 +36,9 @@ def boundary_map(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def distance_map(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the normalised distance to the edge inside a structure, 0 outside to 1 at its maximum.
+    """Return the distance to the nearest outside pixel of a mask, divided by its maximum.
 
-    Parameters
-    ----------
-    mask
-        ``(rows, columns)``.
-
-    Returns
-    -------
-    ndarray
-        Euclidean distance to the nearest outside pixel, divided by its maximum in the image; 1
-        everywhere if there is no outside.
+    1 everywhere if there is no outside.
     """
     if mask.all():
         return np.ones(mask.shape, np.float32)
@@ -71,21 +54,10 @@ MAPS = {"distance": distance_map, "boundary": boundary_map}
 def make_targets(
     classes: NDArray[np.integer], names: Sequence[str], channels: Sequence[int]
 ) -> dict[str, Tensor]:
-    """Return targets of one slice.
+    """Return targets of `MAPS` for one slice of class indices ``(rows, columns)``.
 
-    Parameters
-    ----------
-    classes
-        ``(rows, columns)`` indices of classes.
-    names
-        Of `MAPS`.
-    channels
-        The class of each channel of the network.
-
-    Returns
-    -------
-    dict
-        ``(len(channels), rows, columns)`` float32 by name.
+    ``channels`` has the class of each channel of the network; each target is float32
+    ``(channels, rows, columns)``.
     """
     return {
         name: torch.from_numpy(np.stack([MAPS[name](classes == c) for c in channels]))

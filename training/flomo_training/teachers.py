@@ -14,19 +14,8 @@ from napari_flomo.models import ModelCard, load_network
 class Teachers:
     """An ensemble of models in inference mode, not part of the checkpoints of a run.
 
-    Parameters
-    ----------
-    names
-        Names or folders of models.
-    card
-        Of the student. Labels, channels and preprocessing of every teacher must be the same.
-    device
-        Device of the student.
-
-    Raises
-    ------
-    FlomoError
-        If a teacher is missing, damaged, or was trained for other images or labels.
+    Labels, channels and preprocessing of every teacher must be those of the student's card. Raises
+    a `FlomoError` if a teacher is missing, damaged, or was trained for other images or labels.
     """
 
     def __init__(self, names: Sequence[str], card: ModelCard, device: torch.device) -> None:

@@ -58,17 +58,9 @@ def limits_of_agreement(
 ) -> list[LimitsOfAgreement]:
     """Compare the ventricles of all patients with end-diastole and end-systole.
 
-    Parameters
-    ----------
-    rows
-        Evaluation with the phases ``"ED"`` and ``"ES"``.
-    against
-        Volumes of the reference labels, or those listed in the data set.
-
-    Returns
-    -------
-    list of LimitsOfAgreement
-        Without ventricles that no patient has in both phases.
+    The rows have the phases ``"ED"`` and ``"ES"``. Volumes are compared with those of the reference
+    labels, or those listed in the data set. Ventricles that no patient has in both phases are left
+    out.
     """
     limits = []
     for name in VENTRICLES:

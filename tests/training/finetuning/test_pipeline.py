@@ -41,7 +41,7 @@ def test_command_creates_a_candidate_with_a_verdict(base, fill, numbers, tmp_pat
     result = json.loads(capsys.readouterr().out)
     name = result["candidate"]
     assert load_card(name).parent == f"tiny {load_card(base).sha256}"
-    assert load_network(name)[1].gate["verdict"] == "undecided", "nobody gave a reference set"
+    assert load_network(name)[1].gate["verdict"] == "undecided"
     assert result["gate"]["verdict"] == "undecided"
     assert Path(result["gate"]["report"]).is_file()
     assert result["held_out"][0]["slices"] == [0, 1, 2]
@@ -51,18 +51,18 @@ def test_command_creates_a_candidate_with_a_verdict(base, fill, numbers, tmp_pat
     job = attach(out)
     assert job is not None
     assert job.result(20) == result
-    told = map(json.loads, (out / PROGRESS).read_text().splitlines())
-    points = [one["data"] for one in told if one.get("data")]
+    lines = map(json.loads, (out / PROGRESS).read_text().splitlines())
+    points = [one["data"] for one in lines if one.get("data")]
     assert [point["step"] for point in points] == [0, 4, 8]
 
-    # It ended well: to go on does no harm and gives the same.
+    # Resuming a finished run gives the same result.
     assert (
         main(["finetune", *options, "--settings", str(numbers), "--device", "cpu", "--resume"]) == 0
     )
     assert f"The candidate {name} was added to the tuned models" in capsys.readouterr().out
 
 
-def test_a_failure_is_told_in_the_folder_too(base, fill, tmp_path, capsys):
+def test_failure_is_stored_in_the_run_folder(base, fill, tmp_path, capsys):
     store = fill(patients=1)
     out = tmp_path / "run"
     options = ["--store", str(store.folder), "--base", str(base), "--out", str(out)]
@@ -111,4 +111,4 @@ def test_separate_process_is_cancelled(base, fill, numbers, tmp_path):
     with pytest.raises(Cancelled):
         again.result(200)
     assert first
-    assert first[0] > 4, "it went on where it was"
+    assert first[0] > 4

@@ -31,7 +31,7 @@ def test_candidate_gets_its_own_temperature(candidate, held_out):
     before = load_card(candidate)
     fit = recalibrate(candidate, *held_out, device="cpu")
     after = load_card(candidate)
-    # It has never seen this scanner and is wrong nearly everywhere: it was far too sure.
+    # The scanner is unseen, so the network is wrong nearly everywhere and overconfident.
     assert fit is not None
     assert after.temperature == fit.temperature > before.temperature
     assert fit.nll_after < fit.nll_before
@@ -57,8 +57,8 @@ def test_unedited_pixels_are_not_used(candidate, make_disc):
     image, labels = make_disc(7)
 
     def pixels(drawn):
-        judged = EvaluationImage("one", "p", lambda: (image, labels), (0, 1), (2, 5), drawn)
-        return edited_pixels(segmenter, judged)
+        evaluated = EvaluationImage("one", "p", lambda: (image, labels), (0, 1), (2, 5), drawn)
+        return edited_pixels(segmenter, evaluated)
 
     whole, part = pixels(None), pixels((5,))
     assert set(np.unique(whole.classes)) == {0, 1, 2}

@@ -22,12 +22,12 @@ def test_unreviewed_slices_are_used_without_replay(fill, card, settings):
     training, _ = split(gather(fill(patients=3, seen=3), card, []), settings)
     samples = plan_samples(training, [], card, settings)
     assert samples.corrections == 6
-    assert samples.companions == 1, "a quarter of a batch of four"
+    assert samples.others_per_batch == 1, "a quarter of a batch of four"
     assert samples.labelled == (True, True, False, False)
     none = replace(settings, distillation=replace(settings.distillation, weight=0.0))
-    assert plan_samples(training, [], card, none).companions == 0
+    assert plan_samples(training, [], card, none).others_per_batch == 0
     everything_seen = gather(fill(patients=2, seen=4, folder="whole"), card, [])
-    assert plan_samples(everything_seen, [], card, settings).companions == 0
+    assert plan_samples(everything_seen, [], card, settings).others_per_batch == 0
 
 
 def test_batches_are_mixed_and_keys_unique(fill, card, settings):
@@ -46,7 +46,7 @@ def test_batches_are_mixed_and_keys_unique(fill, card, settings):
     assert len({number for number, _ in seen}) == len(seen)
     counts = np.bincount([index for _, index in seen if index < samples.corrections])
     assert len(counts) == 6
-    assert counts.max() - counts.min() <= 3, "no correction comes up more often than another"
+    assert counts.max() - counts.min() <= 3, "all corrections equally often"
     sampler.set_epoch(2)
     assert list(sampler) == seen[80:], "the same after an interruption"
 
@@ -88,7 +88,7 @@ def test_replay_uses_training_images_of_the_parent(fill, base_card, dataset, set
     packed = read_replay(pack, base_card, corrected, settings)
     assert {v.fingerprint for v in packed} == {v.fingerprint for v in volumes}
     samples = plan_samples(corrected, volumes, base_card, settings)
-    assert samples.companions == 2
+    assert samples.others_per_batch == 2
     assert all(samples.labelled)
 
 

@@ -46,13 +46,6 @@ def rows(run: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
-def assert_same_weights(one: Path, other: Path) -> None:
-    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
-    assert first.keys() == second.keys()
-    for name in first:
-        assert torch.equal(first[name], second[name]), name
-
-
 def finetune(base, store, out, *, replay=None, device="auto", **options):
     """Call `flomo_training.finetuning.finetune` with paths."""
     config = FinetuneConfig(str(base), str(store), replay=replay and str(replay), device=device)
@@ -76,31 +69,31 @@ def cut_at(step: int):
 def test_fine_tuning_improves_another_scanner(base, fill, settings, tmp_path, make_disc):
     store = fill(patients=4)
     points: list[dict[str, object]] = []
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
 
     def report(progress):
-        told.append((progress.done, progress.total))
+        steps.append((progress.done, progress.total))
         if progress.data is not None:
             points.append(dict(progress.data))
 
     more = replace(settings, steps=48, evaluate_every=12, learning_rate=0.05)
     tuned = finetune(base, store.folder, tmp_path / "run", settings=more, progress=report)
 
-    assert dice(base, *make_disc(501)) > 0.9, "it knows its own scanner"
-    new = make_disc(500, other_scanner=True)  # a patient whom nobody corrected
+    assert dice(base, *make_disc(501)) > 0.9
+    new = make_disc(500, other_scanner=True)  # a patient without corrections
     assert dice(base, *new) < 0.3
     assert dice(tuned.folder, *new) > 0.45
 
-    # What it tells on the way.
+    # Progress.
     assert [point["step"] for point in points] == [0, 12, 24, 36, 48]
     assert points[0]["loss"] is None
     assert points[0]["dice"] < 0.3
     assert points[-1]["dice"] > 0.5
-    assert (48, 48) in told
+    assert (48, 48) in steps
     assert [row["epoch"] for row in rows(tmp_path / "run")] == ["0", "1", "2", "3"]
     assert float(rows(tmp_path / "run")[-1]["held_out/dice"]) == points[-1]["dice"]
 
-    # What the card says.
+    # The card.
     made = load_card(tuned.folder)
     parent = load_card(base)
     assert made.name.startswith("tiny.tuned-")
@@ -120,10 +113,12 @@ def test_fine_tuning_improves_another_scanner(base, fill, settings, tmp_path, ma
     records = {record.id: record for record in store.records()}
     (kept,) = tuned.held_out
     own = {r.image.sha256[:16] for r in records.values() if r.id != kept.record_id}
-    assert set(made.trained_on) == own, "what was held out may judge a later model"
+    assert set(made.trained_on) == own, "held-out images may evaluate a later model"
 
 
-def test_killed_and_resumed_equals_uninterrupted(base, fill, settings, tmp_path):
+def test_killed_and_resumed_equals_uninterrupted(
+    base, fill, settings, tmp_path, assert_same_weights
+):
     store = fill(patients=3)
     whole = finetune(base, store.folder, tmp_path / "whole", settings=settings)
     for step in (2, 6):  # before the first checkpoint, and after it
@@ -139,7 +134,9 @@ def test_killed_and_resumed_equals_uninterrupted(base, fill, settings, tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
-def test_adapted_batch_norms_are_resumed(b0, fill, settings, tmp_path, *, monkeypatch, frozen):
+def test_adapted_batch_norms_are_resumed(
+    b0, fill, settings, tmp_path, *, monkeypatch, assert_same_weights, frozen
+):
     """Statistics are adapted once, not again for a resumed run."""
     store = fill(patients=3)
     short = replace(
@@ -172,7 +169,9 @@ def test_adapted_batch_norms_are_resumed(b0, fill, settings, tmp_path, *, monkey
     assert not any(moved) if frozen else any(moved)
 
 
-def test_run_interrupted_before_the_result_was_written(base, fill, settings, tmp_path, monkeypatch):
+def test_run_interrupted_before_the_result_was_written(
+    base, fill, settings, tmp_path, *, monkeypatch, assert_same_weights
+):
     store = fill(patients=3)
     whole = finetune(base, store.folder, tmp_path / "whole", settings=settings)
 
@@ -187,13 +186,13 @@ def test_run_interrupted_before_the_result_was_written(base, fill, settings, tmp
     assert_same_weights(whole.folder, again.folder)
 
 
-def test_early_stopping(base, fill, settings, tmp_path):
+def test_early_stopping(base, fill, settings, tmp_path, assert_same_weights):
     still = replace(settings, learning_rate=1e-12, steps=40, patience=2)
     tuned = finetune(base, fill(patients=3).folder, tmp_path / "run", settings=still)
-    assert len(rows(tmp_path / "run")) == 3, "one that is the best, two that are not better"
+    assert len(rows(tmp_path / "run")) == 3, "the best, and two that are not better"
     assert tuned.card.lineage["best_step"] == 4
     again = finetune(base, tmp_path / "store", tmp_path / "run", settings=still, resume=True)
-    assert len(rows(tmp_path / "run")) == 3, "a run that had ended does not go on"
+    assert len(rows(tmp_path / "run")) == 3, "a finished run is not continued"
     assert_same_weights(tuned.folder, again.folder)
 
 
@@ -285,7 +284,7 @@ def test_frozen_batch_norm_statistics(card, settings, base):
     images = torch.rand(2, 1, 16, 16)
     for frozen in (True, False):
         changed = replace(settings, freeze_statistics=frozen)
-        module = TuningModule(recipe, changed, build_network(flomo), teaches=False).train()
+        module = TuningModule(recipe, changed, build_network(flomo), distil=False).train()
         before = {k: v.clone() for k, v in module.state_dict().items() if "running_" in k}
         assert before, "this network has batch norms"
         module.network(images)
@@ -312,7 +311,7 @@ def test_batch_norms_after_a_run(b0, fill, settings, tmp_path, share):
 def test_parent_is_not_trained(card, settings, base):
     recipe = settings.recipe(card, base, Hardware("cpu", 1))
     network, _ = load_network(base)
-    module = TuningModule(recipe, settings, network, teaches=True)
+    module = TuningModule(recipe, settings, network, distil=True)
     assert not any(name.startswith("parent") for name in module.state_dict())
     module.log = lambda *_, **__: None
     torch.manual_seed(1)
@@ -325,7 +324,7 @@ def test_parent_is_not_trained(card, settings, base):
     for parameter in module.network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     with_parent = module.training_step(batch, 0)
-    module.teaches = False
+    module.distil = False
     assert with_parent > module.training_step(batch, 0) + 1e-4
 
 
@@ -334,14 +333,14 @@ def test_candidate_weights_are_interpolated(card, settings, base, share):
     recipe = settings.recipe(card, base, Hardware("cpu", 1))
     network, _ = load_network(base)
     changed = replace(settings, interpolation=share)
-    module = TuningModule(recipe, changed, network, teaches=False)
+    module = TuningModule(recipe, changed, network, distil=False)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     for parameter in module.network.parameters():
         parameter.data += torch.randn_like(parameter)
     module.update_candidate()
-    learnt = module.network.state_dict()
+    trained = module.network.state_dict()
     for name, value in module.candidate.network.state_dict().items():
-        torch.testing.assert_close(value, before[name] + share * (learnt[name] - before[name]))
+        torch.testing.assert_close(value, before[name] + share * (trained[name] - before[name]))
     assert not any(name.startswith("candidate") for name in module.state_dict())
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from flomo_training.cases import list_cases, read_case
 from flomo_training.gate import HeldOut, plots, run
@@ -28,25 +25,14 @@ POOR = (0.2, 0.7, 1.36)
 """Brightness of ground, wall and cavity: this one calls much of the wall ground."""
 
 
-class Thresholds(torch.nn.Module):
-    """Classifies each pixel by the nearest brightness level."""
-
-    def __init__(self, levels: tuple[float, ...]) -> None:
-        super().__init__()
-        self.level = torch.nn.Parameter(torch.tensor(levels))
-
-    def forward(self, images: torch.Tensor) -> SimpleNamespace:
-        return SimpleNamespace(logits=-500 * (images - self.level[:, None, None]) ** 2)
-
-
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresholds: Any) -> Path:
     """An empty home folder, and models defined by brightness levels."""
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
 
     def from_pretrained(folder: Path, device: str) -> Segmenter:
         card = load_card(folder)
-        return Segmenter(Thresholds(tuple(card.network_arguments["levels"])), card, "cpu")
+        return Segmenter(thresholds(card.network_arguments["levels"]), card, "cpu")
 
     monkeypatch.setattr(plots, "MOST_PICTURES", 2)  # drawing takes longest here
     monkeypatch.setattr(run.Segmenter, "from_pretrained", from_pretrained)
@@ -94,24 +80,11 @@ def candidate(model: Callable[..., Path], parent: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def reference(dataset: Path, tmp_path: Path) -> Path:
+def reference(dataset: Path, tmp_path: Path, read_cases: Any, write_cases: Any) -> Path:
     """The first three patients of the small data set."""
-    folder = tmp_path / "reference"
-    shutil.copytree(dataset, folder)
-    write_cases(folder, lambda row: row["patient"] in ("p0", "p1", "p2"))
+    folder = shutil.copytree(dataset, tmp_path / "reference")
+    write_cases(folder, list(read_cases(folder).values())[:3])
     return folder
-
-
-def write_cases(
-    folder: Path, keep: Callable[[dict[str, str]], bool] = lambda _: True, **columns: str
-) -> None:
-    """Rewrite ``cases.csv`` with some rows and more columns."""
-    with (folder / "cases.csv").open(newline="") as file:
-        rows = [row | columns for row in csv.DictReader(file) if keep(row)]
-    with (folder / "cases.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 @pytest.fixture

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import list_cases, read_case
 from flomo_training.gate import HeldOut
@@ -23,8 +21,20 @@ from napari_flomo.models import ModelCard, install_candidate
 from napari_flomo.progress import Progress
 from napari_flomo.volumes import read
 
+Columns = Callable[..., None]
 
-def test_reference_columns_restrict_slices_and_structures(reference: Path, card: ModelCard) -> None:
+
+@pytest.fixture
+def columns(reference: Path, read_cases: Any, write_cases: Any) -> Columns:
+    """Write columns of the reference set."""
+    return lambda **values: write_cases(
+        reference, [row | values for row in read_cases(reference).values()]
+    )
+
+
+def test_reference_columns_restrict_slices_and_structures(
+    reference: Path, card: ModelCard, columns: Columns
+) -> None:
     steps: list[Progress] = []
     images = read_reference(reference, card, steps.append)
     assert steps == [Progress(1, 3), Progress(2, 3), Progress(3, 3)]
@@ -32,13 +42,13 @@ def test_reference_columns_restrict_slices_and_structures(reference: Path, card:
     assert {(image.slices, image.codes) for image in images} == {((0, 1, 2), (2, 5))}
     assert len({image.group for image in images}) == 3
     before = reference_hash(reference)
-    columns(reference, structures="5", slices="2 0")
+    columns(structures="5", slices="2 0")
     assert {(i.slices, i.codes) for i in read_reference(reference, card)} == {((0, 2), (5,))}
-    assert reference_hash(reference) != before, "it is another question"
+    assert reference_hash(reference) != before
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "said"),
+    ("column", "value", "message"),
     [
         ("slices", "0 3", "lists slice 3 of p0_a, which has 3 slices"),
         ("slices", "1,2", "has '1,2' as slices of p0_a"),
@@ -47,20 +57,11 @@ def test_reference_columns_restrict_slices_and_structures(reference: Path, card:
     ],
 )
 def test_invalid_reference_tables(
-    reference: Path, card: ModelCard, column: str, value: str, said: str
+    reference: Path, card: ModelCard, columns: Columns, *, column: str, value: str, message: str
 ) -> None:
-    columns(reference, **{column: value})
-    with pytest.raises(FlomoError, match=said):
+    columns(**{column: value})
+    with pytest.raises(FlomoError, match=message):
         read_reference(reference, card)
-
-
-def columns(folder: Path, **values: str) -> None:
-    with (folder / "cases.csv").open(newline="") as file:
-        rows = [row | values for row in csv.DictReader(file)]
-    with (folder / "cases.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def test_codes_that_are_not_in_the_card_are_rejected(reference: Path, card: ModelCard) -> None:
@@ -75,17 +76,14 @@ def test_reference_set_of_an_ancestor_is_found(
     tuned = candidate()
     assert find_reference(parent) is None
     assert find_reference(tuned) is None, "its parent is not on this computer"
-    installed = home / "tuned" / install_candidate(candidate_of(parent))
+    text = (parent / "card.json").read_text()
+    # Only a model with a parent can be installed as a candidate.
+    text = text.replace('"parent": null', '"parent": "unknown 12ab"')
+    (parent / "card.json").write_text(text)
+    installed = home / "tuned" / install_candidate(parent)
     shutil.copytree(reference, installed / "reference")
     assert find_reference(installed) == installed / "reference"
     assert find_reference(tuned) == installed / "reference"
-
-
-def candidate_of(parent: Path) -> Path:
-    """Give the parent a parent of its own, so that it can be installed."""
-    text = (parent / "card.json").read_text().replace('"parent": null', '"parent": "unknown 12ab"')
-    (parent / "card.json").write_text(text)
-    return parent
 
 
 def test_bundled_reference_set_is_complete(repository: Path) -> None:
@@ -109,7 +107,7 @@ def test_bundled_reference_set_is_complete(repository: Path) -> None:
     assert not images[0].signatures & images[2].signatures
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert size < 3_000_000
-    # A tutorial's own corrections must not be judged on: the samples are of the first patient.
+    # Corrections made in a tutorial must be recognised: the samples are of the first patient.
     samples = repository / "napari_flomo" / "samples"
     from flomo_training.gate.signatures import signatures
 
@@ -120,17 +118,9 @@ def test_bundled_reference_set_is_complete(repository: Path) -> None:
 
 @pytest.mark.shared
 def test_bundled_reference_set_is_reproducible(
-    shared: Path, repository: Path, tmp_path: Path
+    shared: Path, repository: Path, tmp_path: Path, load_benchmark: Any
 ) -> None:
-    import importlib.util
-
-    script = repository / "training" / "benchmarks" / "pack_reference.py"
-    spec = importlib.util.spec_from_file_location("flomo_pack_reference", script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.pack(shared / "data" / "sunnybrook", tmp_path / "reference")
+    load_benchmark("pack_reference").pack(shared / "data" / "sunnybrook", tmp_path / "reference")
     packed = repository / "napari_flomo" / "models" / "bundled" / "flomo-b0-acdc" / "reference"
     assert reference_hash(tmp_path / "reference") == reference_hash(packed)
 
@@ -138,10 +128,10 @@ def test_bundled_reference_set_is_reproducible(
 def test_corrections_are_read_in_the_codes_of_the_card(
     store: CorrectionStore, held_out: list[HeldOut], card: ModelCard, dataset: Path
 ) -> None:
-    said: list[str] = []
-    content = index_store(store, (), said.append)
-    images = read_held_out(store, held_out, card, content, said.append)
-    assert not said
+    notes: list[str] = []
+    content = index_store(store, (), notes.append)
+    images = read_held_out(store, held_out, card, content, notes.append)
+    assert not notes
     assert [image.slices for image in images] == [(0, 2)] * 2
     assert {image.codes for image in images} == {(2, 5)}
     assert {image.drawn for image in images} == {None}, "nothing was proposed, so all was drawn"
@@ -179,9 +169,9 @@ def test_unusable_corrections_are_left_out(
 ) -> None:
     first = store.records()[0]
     known = [first.image.sha256[:16]]
-    said: list[str] = []
-    content = index_store(store, known, said.append)
-    assert content.learnt_images == {first.image.sha256}
+    notes: list[str] = []
+    content = index_store(store, known, notes.append)
+    assert content.trained_images == {first.image.sha256}
     parts = [
         HeldOut(first.id, 0, (0, 2)),
         HeldOut(held_out[0].record_id, 0, (0, 1)),
@@ -190,16 +180,10 @@ def test_unusable_corrections_are_left_out(
         HeldOut("0" * 16, 0, (0,)),
         held_out[1],
     ]
-    images = read_held_out(store, parts, card, content, said.append)
+    images = read_held_out(store, parts, card, content, notes.append)
     assert [image.name[11:27] for image in images] == [held_out[1].record_id]
-    wanted = (
-        "used for training",
-        "unreviewed slices",
-        "unreviewed slices",
-        "unreviewed",
-        "is no corr",
-    )
-    for sentence, words in zip(said, wanted, strict=True):
+    wanted = ("used for training", *["unreviewed slices"] * 3, "is no corr")
+    for sentence, words in zip(notes, wanted, strict=True):
         assert words in sentence
         assert str(store.folder) not in sentence
 
@@ -208,11 +192,11 @@ def test_unusable_corrections_are_left_out(
     foreign = store.add(
         make_correction(store, reader="third", structures={1: "wall", 2: "cavity", 9: "scar"})
     )
-    said.clear()
-    content = index_store(store, known, said.append)
+    notes.clear()
+    content = index_store(store, known, notes.append)
     parts = [HeldOut(same, 0, (0,)), HeldOut(draft, 0, (0, 2)), HeldOut(foreign, 0, (0, 2))]
-    assert read_held_out(store, parts, card, content, said.append) == []
-    for sentence, words in zip(said, ("a patient used for", "is draft", "'scar'"), strict=True):
+    assert read_held_out(store, parts, card, content, notes.append) == []
+    for sentence, words in zip(notes, ("a patient used for", "is draft", "'scar'"), strict=True):
         assert words in sentence
 
 
@@ -222,10 +206,10 @@ def test_damaged_images_are_left_out(
     file = store.record(held_out[0].record_id).image.copy
     assert file is not None
     (store.folder / file.file).write_bytes(b"torn")
-    said: list[str] = []
-    content = index_store(store, (), said.append)
-    assert "was changed after it was written" in said[0]
-    assert "could not be compared with the reference set" in said[0]
-    images = read_held_out(store, held_out, card, content, said.append)
+    notes: list[str] = []
+    content = index_store(store, (), notes.append)
+    assert "was changed after it was written" in notes[0]
+    assert "could not be compared with the reference set" in notes[0]
+    images = read_held_out(store, held_out, card, content, notes.append)
     assert len(images) == 1
-    assert "was changed after it was written" in said[1]
+    assert "was changed after it was written" in notes[1]

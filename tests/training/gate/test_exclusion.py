@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("lightning", reason="training needs the [train] extra")
-
 from flomo_training.gate.exclusion import exclude_seen
 from flomo_training.gate.reference import read_reference
 from flomo_training.gate.signatures import identity_signature, signatures
@@ -75,30 +73,30 @@ def test_constant_slices_have_no_signature() -> None:
 def test_patients_are_excluded_as_a_whole(reference: Path, card: ModelCard) -> None:
     images = [replace(image, group="one") for image in read_reference(reference, card)[:2]]
     images += [replace(read_reference(reference, card)[2], group="two")]
-    said: list[str] = []
-    assert exclude_seen(images, (), (), said.append) == images
-    assert not said
+    notes: list[str] = []
+    assert exclude_seen(images, (), (), notes.append) == images
+    assert not notes
     known = fingerprint(reference / "images" / "p1_a.nii.gz")
-    assert exclude_seen(images, [known], (), said.append) == images[2:]
-    assert said == [
+    assert exclude_seen(images, [known], (), notes.append) == images[2:]
+    assert notes == [
         "reference image 2 was used for training, so the 2 image(s) of this patient were left out."
     ]
-    assert exclude_seen(images, (), images[2].signatures, said.append) == images[:2]
-    assert "reference image 3 shows a patient of the corrections" in said[1]
+    assert exclude_seen(images, (), images[2].signatures, notes.append) == images[:2]
+    assert "reference image 3 shows a patient of the corrections" in notes[1]
 
 
 def test_reading_the_reference_set_can_be_cancelled(reference: Path, card: ModelCard) -> None:
-    asked: list[int] = []
+    calls: list[int] = []
 
     def cancelled() -> bool:
-        asked.append(1)
-        return len(asked) > 1
+        calls.append(1)
+        return len(calls) > 1
 
     from napari_flomo.errors import Cancelled
 
     with pytest.raises(Cancelled):
         read_reference(reference, card, None, cancelled)
-    assert len(asked) == 2
+    assert len(calls) == 2
 
 
 def test_signatures_of_a_synthetic_volume(make_volume: Callable[..., Volume]) -> None:

@@ -17,8 +17,6 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("lightning", reason="training needs the [train] extra")
-
 from flomo_training.gate import GateReport, HeldOut, Rules, plots, run, run_gate
 from napari_flomo.cli import main
 from napari_flomo.corrections import Correction, CorrectionStore
@@ -305,11 +303,11 @@ def test_the_command(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("noise", "said"),
+    ("noise", "message"),
     [(1e-4, "held-out corrections (did not change|fell)"), (0.2, "reference set fell by")],
 )
 def test_the_bundled_model_with_noise_on_its_weights(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, noise: float, said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, noise: float, message: str
 ) -> None:
     """Little noise on the weights does not improve the model, much noise ruins it."""
     monkeypatch.undo()  # the real networks
@@ -350,6 +348,6 @@ def test_the_bundled_model_with_noise_on_its_weights(
         out=tuned / "gate",
     )
     assert report.verdict == "refused"
-    assert re.search(said, " ".join(report.reasons))
+    assert re.search(message, " ".join(report.reasons))
     reference = {check.passed for check in report.checks if check.name.startswith("reference")}
     assert reference == ({True} if noise < 0.01 else {False}), report.checks

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("lightning", reason="training needs the [train] extra")
-
 from flomo_training.gate.cases import EvaluationImage
 from flomo_training.gate.checks import decide, run_checks
 from flomo_training.gate.comparison import (
@@ -54,8 +52,8 @@ def test_calibration_error_of_a_structure(card: ModelCard) -> None:
 
     noise = np.random.default_rng(0).integers(0, 99, truth.shape).astype(np.int16)
     image = EvaluationImage("x", "x", lambda: (Volume(noise, grid), labels), (0, 1), (5,))
-    judged, _ = compare_models(image, model(slice(20, 40)), model(slice(20, 42)), lambda _: None)
-    (row,) = judged.rows
+    evaluated, _ = compare_models(image, model(slice(20, 40)), model(slice(20, 42)), lambda _: None)
+    (row,) = evaluated.rows
     assert (row.before.dice, row.before.ece) == pytest.approx((1, 0))
     assert row.after.dice == pytest.approx(2 * 400 / (400 + 440))
     either = (truth > 0).astype(np.uint8)
@@ -89,7 +87,7 @@ def test_false_alarm_of_one_model() -> None:
 
 def part(*values: tuple[str, float, float], ece: tuple[float, float] = (0.1, 0.1)) -> DataSetResult:
     """Return results with one image and patient for each structure."""
-    judged = []
+    evaluated = []
     for number, (structure, before, after) in enumerate(values):
         image = EvaluationImage(f"image {number}", f"p{number}", lambda: None, (0, 1), (1,))  # type: ignore[arg-type,return-value]
         row = StructureComparison(
@@ -99,8 +97,8 @@ def part(*values: tuple[str, float, float], ece: tuple[float, float] = (0.1, 0.1
             Scores(before, 5.0, ece[0]),
             Scores(after, 4.0, ece[1]),
         )
-        judged.append(ImageComparison(image, (row,)))
-    return summarise(judged, ["wall", "cavity", "other"], "data", "0" * 64)
+        evaluated.append(ImageComparison(image, (row,)))
+    return summarise(evaluated, ["wall", "cavity", "other"], "data", "0" * 64)
 
 
 def test_figures_are_means_over_structures_of_means_over_images() -> None:
@@ -124,9 +122,9 @@ def test_unedited_structures_are_not_in_the_mean() -> None:
     left = StructureComparison(
         "x", "x", "cavity", Scores(1.0, 0, 0.1), Scores(0.7, 9, 0.1), drawn=False
     )
-    judged = ImageComparison(image, (drawn, left))
-    assert judged.dice == (0.5, 0.6)
-    found = summarise([judged], ["wall", "cavity"], "data", "0" * 64)
+    evaluated = ImageComparison(image, (drawn, left))
+    assert evaluated.dice == (0.5, 0.6)
+    found = summarise([evaluated], ["wall", "cavity"], "data", "0" * 64)
     assert found.mean.dice.difference == pytest.approx(0.1)
     assert [structure.name for structure in found.structures] == ["wall"]
     assert [structure.name for structure in found.left_alone] == ["cavity"]
@@ -146,7 +144,7 @@ SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
 
 
 @pytest.mark.parametrize(
-    ("reference", "corrections", "verdict", "said"),
+    ("reference", "corrections", "verdict", "message"),
     [
         (SAME, BETTER, "passed", "corrections rose by 0.0100 (0.8000 to 0.8100, 95 % interval"),
         (SAME, SAME, "refused", "corrections did not change (0.8000 to 0.8000"),
@@ -176,12 +174,12 @@ SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
     ],
 )
 def test_rules(
-    reference: DataSetResult | None, corrections: DataSetResult | None, verdict: str, said: str
+    reference: DataSetResult | None, corrections: DataSetResult | None, verdict: str, message: str
 ) -> None:
     found = run_checks(reference, corrections, Rules())
     assert decide(found) == verdict
     against = " ".join(check.sentence for check in found if not check.passed or verdict == "passed")
-    assert said in against
+    assert message in against
     assert all(check.sentence.endswith(".") for check in found)
 
 
@@ -198,14 +196,14 @@ def test_rules_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text("dice_margin: 0.01\n")
     assert read_rules(file) == Rules(dice_margin=0.01)
-    for content, said in (
+    for content, message in (
         ("dice_magrin: 0.01", "'dice_magrin' is unknown"),
         ("dice_margin: -1", "0 to 1"),
         ("- 1", "must be an object"),
         ("a: [", "cannot be used"),
     ):
         file.write_text(content)
-        with pytest.raises(FlomoError, match=said):
+        with pytest.raises(FlomoError, match=message):
             read_rules(file)
     with pytest.raises(FlomoError, match="cannot be used"):
         read_rules(tmp_path / "nowhere.yaml")

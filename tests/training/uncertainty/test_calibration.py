@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-
-pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import Case, list_cases
 from flomo_training.leaks import fingerprint
@@ -34,21 +31,9 @@ from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import read
 
 
-class Thresholds(torch.nn.Module):
-    """Segments wall and cavity by brightness with overconfident probabilities."""
-
-    def __init__(self):
-        super().__init__()
-        self.level = torch.nn.Parameter(torch.tensor([0.2, 0.52, 1.36]))
-
-    def forward(self, images):
-        smooth = torch.nn.functional.avg_pool2d(images, 5, 1, 2)
-        return SimpleNamespace(logits=-500 * (smooth - self.level[:, None, None]) ** 2)
-
-
 @pytest.fixture
-def segmenter(recipe):
-    return Segmenter(Thresholds(), recipe.model, "cpu")
+def segmenter(recipe, thresholds):
+    return Segmenter(thresholds(smooth=True), recipe.model, "cpu")
 
 
 def drawn(temperature: float, channels: int = 3, *, sigmoid: bool = False) -> Pixels:

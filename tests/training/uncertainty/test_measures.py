@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-
-pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.uncertainty.band import foreground_band
 from flomo_training.uncertainty.error_recall import (
@@ -25,12 +23,16 @@ from flomo_training.uncertainty.quality import (
 )
 from flomo_training.uncertainty.ranking import Ranking
 from flomo_training.uncertainty.reliability import Reliability
-from flomo_training.uncertainty.robustness import AS_IT_IS, DegradationResult, robustness_statistics
+from flomo_training.uncertainty.robustness import (
+    UNDEGRADED,
+    DegradationResult,
+    robustness_statistics,
+)
 from flomo_training.uncertainty.statistics import estimate
 
 
 class TestCalibrationErrors:
-    def test_honest_probabilities_have_none(self):
+    def test_calibrated_probabilities_have_no_error(self):
         rng = np.random.default_rng(0)
         confidence = rng.uniform(0.3, 1, 200_000)
         honest = Reliability.of(confidence, rng.random(len(confidence)) < confidence, 0.0)
@@ -68,7 +70,7 @@ class TestCalibrationErrors:
         stacked = Reliability(np.stack([p.counts for p in parts]), np.array([0.0, 1.0]))
         assert stacked.ece() == pytest.approx([float(p.ece()) for p in parts])
 
-    def test_nothing_is_no_evidence(self):
+    def test_empty_input_gives_nan(self):
         empty = Reliability.of(np.zeros(0), np.zeros(0, bool), 0.0)
         assert math.isnan(empty.ece())
         assert math.isnan(empty.mean_brier())
@@ -82,7 +84,7 @@ class TestRanking:
         values = np.clip(rng.normal(0.3, 0.12, 4000) + 0.15 * wrong, 0, 1)
         return values, wrong
 
-    def test_against_the_slow_way(self, sample):
+    def test_against_brute_force(self, sample):
         values, wrong = sample
         ranking = Ranking.of(values, wrong)
         pairs = values[wrong][:, None] - values[~wrong][None]
@@ -108,7 +110,7 @@ class TestRanking:
         assert knows_nothing.aurc() == pytest.approx(wrong.mean())
         assert math.isnan(Ranking.of(np.ones(3), np.zeros(3, bool)).auroc())
 
-    def test_small_values_are_told_apart(self):
+    def test_small_values_are_distinguished(self):
         values = np.array([1e-6, 2e-6, 3e-6, 5e-6])
         assert Ranking.of(values, np.array([False, False, True, True])).auroc() == 1
 
@@ -158,7 +160,7 @@ def test_the_band_is_measured_in_mm_in_the_plane():
 
 
 class TestPredictedDice:
-    def test_what_can_be_learnt_is_learnt_and_tested_on_others(self):
+    def test_regression_is_tested_on_other_patients(self):
         rng = np.random.default_rng(4)
         values = rng.random((300, len(FEATURES)))
         dice = 0.2 + 0.6 * values[:, 0] + 0.01 * rng.normal(size=300)
@@ -184,7 +186,7 @@ def test_correlation_of_uncertainty_and_dice():
 
     rows = []
     for number, case in enumerate(("a", "b", "c")):
-        rows.append(row(case, AS_IT_IS, "", 0.9, 1.0))
+        rows.append(row(case, UNDEGRADED, "", 0.9, 1.0))
         rows.append(row(case, "noise", "mild", 0.8 - number / 100, 1.1 + number / 100))
         rows.append(row(case, "noise", "strong", 0.5 - number / 100, 1.4 + number / 100))
     found = robustness_statistics(rows)
@@ -193,14 +195,8 @@ def test_correlation_of_uncertainty_and_dice():
     assert strong["dice"] == pytest.approx(0.49)
     assert strong["dice_change"][0] == pytest.approx(-0.41)
     assert strong["dice_change"][1] < strong["dice_change"][0] < strong["dice_change"][2]
-    still = [SimpleNamespace(**vars(one)) for one in rows]
-    flat = [
-        DegradationResult(**(vars(one) | {"uncertainty_mm": 2.0 - one.dice * 0 - one.dice}))
-        for one in still
-    ]
-    assert robustness_statistics(flat)["correlation"]["uncertainty_mm"] == pytest.approx(1)
-    against = [DegradationResult(**(vars(one) | {"uncertainty_mm": one.dice})) for one in still]
-    assert robustness_statistics(against)["correlation"]["uncertainty_mm"] == pytest.approx(-1)
+    opposite = [replace(one, uncertainty_mm=one.dice) for one in rows]
+    assert robustness_statistics(opposite)["correlation"]["uncertainty_mm"] == pytest.approx(-1)
 
 
 def test_estimate_has_the_value_of_all_patients_and_an_interval():

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, replace
-from types import SimpleNamespace
 
 import pytest
-import torch
-
-pytest.importorskip("lightning", reason="training needs the [train] extra")
 
 from flomo_training.cases import list_cases
 from flomo_training.uncertainty import robustness_files
 from flomo_training.uncertainty.degradations import DEGRADATIONS, GRADES
 from flomo_training.uncertainty.robustness import (
-    AS_IT_IS,
+    UNDEGRADED,
+    DegradationResult,
     measure_degradations,
     robustness_statistics,
 )
@@ -26,31 +23,13 @@ from flomo_training.uncertainty.robustness_files import (
     measure_missing,
     read_results_of,
 )
+from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter
 
 
-class Bright(torch.nn.Module):
-    """Segments wall and cavity by brightness with overconfident probabilities."""
-
-    def __init__(self):
-        super().__init__()
-        self.level = torch.nn.Parameter(torch.tensor([0.2, 0.52, 1.36]))
-
-    def forward(self, images):
-        smooth = torch.nn.functional.avg_pool2d(images, 5, 1, 2)
-        return SimpleNamespace(logits=-500 * (smooth - self.level[:, None, None]) ** 2)
-
-
-class Lopsided(Bright):
-    """Shifts its predictions two pixels to the right."""
-
-    def forward(self, images):
-        return super().forward(images.roll(2, -1))
-
-
 @pytest.fixture
-def segmenter(recipe):
-    return Segmenter(Bright(), recipe.model, "cpu")
+def segmenter(recipe, thresholds):
+    return Segmenter(thresholds(smooth=True), recipe.model, "cpu")
 
 
 @pytest.fixture
@@ -73,10 +52,10 @@ def quick(monkeypatch):
 
 
 def row_of(case):
-    from flomo_training.uncertainty.robustness import DegradationResult
-
     nan = float("nan")  # no structure in any slice
-    return DegradationResult(case.name, case.patient, case.phase, AS_IT_IS, "", 0.9, nan, 1.0, 2.0)
+    return DegradationResult(
+        case.name, case.patient, case.phase, UNDEGRADED, "", 0.9, nan, 1.0, 2.0
+    )
 
 
 def test_results_are_read_back_from_files(cases, segmenter, tmp_path):
@@ -84,7 +63,7 @@ def test_results_are_read_back_from_files(cases, segmenter, tmp_path):
     measure_missing(tmp_path, [case], segmenter, {case.patient: 2.0})
     rows = read_results_of(tmp_path, case, segmenter.card, 2.0)
     assert len(rows) == 1 + len(DEGRADATIONS) * len(GRADES)
-    assert {row.kind for row in rows} == {AS_IT_IS, *DEGRADATIONS}
+    assert {row.kind for row in rows} == {UNDEGRADED, *DEGRADATIONS}
     calibrated = Segmenter(segmenter.network, replace(segmenter.card, temperature=2.0), "cpu")
     assert [asdict(row) for row in rows] == [
         asdict(row) for row in measure_degradations(case, calibrated)
@@ -97,18 +76,12 @@ def test_results_are_read_back_from_files(cases, segmenter, tmp_path):
 
 def test_existing_results_are_reused(cases, segmenter, tmp_path, quick):
     temperatures = {case.patient: 1.5 for case in cases}
-    told: list[str] = []
+    steps: list[Progress] = []
     measure_missing(tmp_path, cases[:1], segmenter, temperatures)
-    measure_missing(
-        tmp_path,
-        cases,
-        segmenter,
-        temperatures,
-        progress=lambda progress: told.append(progress.message),
-    )
+    measure_missing(tmp_path, cases, segmenter, temperatures, progress=steps.append)
     names = [case.name for case in cases]
     assert [name for name, _ in quick] == names
-    assert told == names[1:]
+    assert [step.message for step in steps] == names[1:]
     assert {temperature for _, temperature in quick} == {1.5}
     (tmp_path / f"{names[0]}.json").write_text("{torn", encoding="utf-8")
     measure_missing(tmp_path, cases, segmenter, temperatures)
@@ -140,16 +113,14 @@ def test_temperatures_are_fitted_once(cases, segmenter, tmp_path, monkeypatch):
     assert fitted_temperatures(tmp_path, segmenter, cases) == fitted
     content = json.loads((tmp_path / TEMPERATURES).read_text())
     (tmp_path / TEMPERATURES).write_text(json.dumps(content | {"weights": "others"}))
-    with pytest.raises(TypeError):  # it would be fitted anew
+    with pytest.raises(TypeError):  # fitted again
         fitted_temperatures(tmp_path, segmenter, cases)
 
 
 @pytest.fixture
-def script(cases, monkeypatch, repository):
+def script(cases, monkeypatch, load_benchmark):
     """The benchmark script, with all cases of the small data set held out."""
-    monkeypatch.syspath_prepend(str(repository / "training" / "benchmarks"))
-    import uncertainty
-
+    uncertainty = load_benchmark("uncertainty")
     monkeypatch.setattr(uncertainty, "list_cases", lambda *_: cases)
     return uncertainty
 
@@ -169,10 +140,14 @@ def test_the_script_measures_in_pieces(script, cases, segmenter, tmp_path, quick
     assert len(quick) == len(cases)
 
 
-@pytest.mark.parametrize("network", [Bright, Lopsided])
-def test_mirrored_views_are_measured(script, cases, recipe, network):
+@pytest.mark.parametrize("shift", [0, 2])
+def test_mirrored_views_are_measured(script, cases, segmenter, monkeypatch, shift):
+    """Mirrored views change nothing for a symmetric network, and improve a lopsided one."""
     temperatures = {case.patient: 30.0 for case in cases}
-    segmenter = Segmenter(network(), recipe.model, "cpu")
+    plain_forward = segmenter.network.forward
+    monkeypatch.setattr(
+        segmenter.network, "forward", lambda images: plain_forward(images.roll(shift, -1))
+    )
     found = script.measure_mirrored(segmenter, cases, temperatures, "eager")
     mirrored = found["calibration"]["foreground band"]["brier"][0]
     auroc = found["entropy"]["auroc"][0]
@@ -180,7 +155,7 @@ def test_mirrored_views_are_measured(script, cases, recipe, network):
     records = [record for case in cases for record in script.measure_case(case, calibrated)]
     plain = script.reliability_statistics(records)["foreground band"]["brier"][0]
     plain_auroc = script.map_statistics(records)["entropy"]["auroc"][0]
-    if network is Bright:  # the same from all sides
+    if not shift:
         assert (mirrored, auroc) == pytest.approx((plain, plain_auroc), abs=2e-3)
     else:
         assert mirrored < plain - 0.02

@@ -17,7 +17,7 @@ from flomo_training.finetuning.patient_split import Readiness, readiness, split
 from flomo_training.finetuning.pipeline import FinetuneResult, check_readiness, learn
 from flomo_training.finetuning.replay import read_replay
 from flomo_training.finetuning.settings import Distillation, Settings, read_settings
-from flomo_training.finetuning.tuning import TunedModel, finetune, tune
+from flomo_training.finetuning.tuning import TunedModel, finetune
 
 __all__ = [
     "CorrectedFrame",
@@ -36,5 +36,4 @@ __all__ = [
     "read_settings",
     "readiness",
     "split",
-    "tune",
 ]

@@ -29,12 +29,12 @@ def adapt_statistics(
     share: float,
     seed: int,
 ) -> None:
-    """Move the statistics of all batch norms towards those of new images.
+    """Move the statistics of all batch norms towards those of new images, in place.
 
     Parameters
     ----------
     network
-        In evaluation mode; changed in place. Only means and variances of batch norms change.
+        In evaluation mode. Only means and variances of batch norms change.
     frames
         Frames whose slices are used, including unreviewed ones.
     card

@@ -30,18 +30,8 @@ STOPPED = "The training was cancelled; it can be resumed."
 class FinetuneLogger(ProgressLogger):
     """A progress logger that keeps the best weights and stops early.
 
-    Parameters
-    ----------
-    out
-        Run folder.
-    settings
-        Define the number of steps and the patience.
-    report
-        Called at every step.
-    cancelled
-        Checked before every batch.
-    baseline
-        Dice of the parent on the held-out slices; None without any.
+    ``report`` is called at every step, ``cancelled`` checked before every batch. ``baseline`` is
+    the Dice of the parent on the held-out slices, None without any.
     """
 
     columns = (*ProgressLogger.columns, HELD_OUT)
@@ -76,27 +66,29 @@ class FinetuneLogger(ProgressLogger):
         return self.waited >= self.settings.patience
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Open the progress bar; a resumed run that has already ended stops at once."""
+        """Open the progress bar; stop a resumed run that has already ended."""
         super().on_train_start(trainer, module)
         trainer.should_stop = self.ended
         self._began = (time.monotonic(), trainer.global_step)
         if not self.rows:
-            point = self._point(0, None, self.baseline)
+            point = {"step": 0, "loss": None, "dice": self.baseline}
             self.report(Progress(0, self.total, "Training", data=point))
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Stop if the run was cancelled."""
-        self._check_cancelled()
+        if self.cancelled():
+            raise Cancelled(STOPPED)
 
     def on_validation_batch_start(self, *_: Any) -> None:
         """Stop if the run was cancelled."""
-        self._check_cancelled()
+        self.on_train_batch_start()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *others: Any) -> None:
         """Report the step."""
         super().on_train_batch_end(trainer, *others)
-        left = self._left(trainer)
-        self.report(Progress(trainer.global_step, self.total, "Training", left))
+        self.report(
+            Progress(trainer.global_step, self.total, "Training", self._seconds_left(trainer))
+        )
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Record the Dice of the candidate; save its weights if it is the best."""
@@ -120,8 +112,8 @@ class FinetuneLogger(ProgressLogger):
                 "The training diverged: the loss is not finite; use a lower learning rate."
             )
         step = trainer.global_step
-        point = self._point(step, loss, self.latest)
-        self.report(Progress(step, self.total, "Training", self._left(trainer), point))
+        point = {"step": step, "loss": loss, "dice": self.latest}
+        self.report(Progress(step, self.total, "Training", self._seconds_left(trainer), point))
         trainer.should_stop = trainer.should_stop or self.ended
 
     def row(self, trainer: lightning.Trainer, seconds: float) -> dict[str, float]:
@@ -131,11 +123,8 @@ class FinetuneLogger(ProgressLogger):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
-        return super().state_dict() | {
-            "best": self.best,
-            "best_step": self.best_step,
-            "waited": self.waited,
-        }
+        own = {"best": self.best, "best_step": self.best_step, "waited": self.waited}
+        return super().state_dict() | own
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state from a checkpoint."""
@@ -144,20 +133,13 @@ class FinetuneLogger(ProgressLogger):
         self.best_step = int(state_dict["best_step"])
         self.waited = int(state_dict["waited"])
 
-    def _check_cancelled(self) -> None:
-        if self.cancelled():
-            raise Cancelled(STOPPED)
-
-    def _left(self, trainer: lightning.Trainer) -> float | None:
+    def _seconds_left(self, trainer: lightning.Trainer) -> float | None:
         """Return the estimated remaining seconds, including evaluations."""
         began, first = self._began
         done = trainer.global_step - first
         if not done:
             return None
         return (time.monotonic() - began) / done * max(0, self.total - trainer.global_step)
-
-    def _point(self, step: int, loss: float | None, dice: float | None) -> dict[str, Any]:
-        return {"step": step, "loss": loss, "dice": dice}
 
 
 def save_weights(network: nn.Module, path: Path) -> None:

@@ -28,8 +28,6 @@ class Facts:
 
     Attributes
     ----------
-    training, held_out
-        Training and held-out corrections.
     replayed
         Fingerprints of the images of the base task that were used for training.
     steps, best_step
@@ -38,10 +36,6 @@ class Facts:
         On the held-out slices, of the parent and of the candidate; None without any.
     seconds
         Training time, including interrupted starts.
-    hardware
-        Device of the run.
-    versions
-        Package versions.
     """
 
     training: CorrectionSet
@@ -59,24 +53,7 @@ class Facts:
 def write_candidate(
     folder: Path, network: nn.Module, parent: ModelCard, settings: Settings, facts: Facts
 ) -> ModelCard:
-    """Write card and weights of a tuned model, both or none.
-
-    Parameters
-    ----------
-    folder
-        Model folder.
-    network
-        Trained network.
-    parent
-        Card of the parent model.
-    settings, facts
-        For the card.
-
-    Returns
-    -------
-    ModelCard
-        As written.
-    """
+    """Write card and weights of a tuned model, both or none, and return the card."""
     lineage = lineage_of(parent, settings, facts)
     card = replace(
         parent,
@@ -98,15 +75,12 @@ def write_candidate(
 def lineage_of(parent: ModelCard, settings: Settings, facts: Facts) -> dict[str, Any]:
     """Return the lineage of a tuned model for its card, in JSON types."""
     training, held_out = facts.training, facts.held_out
+    whole = training.joined(held_out)
     return {
-        "parent": {
-            "name": parent.name,
-            "sha256": parent.sha256,
-            "card_sha256": parent.card_hash,
-        },
+        "parent": {"name": parent.name, "sha256": parent.sha256, "card_sha256": parent.card_hash},
         "corrections": {
-            "sha256": _whole(training, held_out).batch_hash,
-            "records": len(_whole(training, held_out).records),
+            "sha256": whole.batch_hash,
+            "records": len(whole.records),
             "slices": training.slices,
             "groups": len(training.groups),
             "held_out_slices": held_out.slices,
@@ -132,10 +106,6 @@ def candidate_name(parent: ModelCard, lineage: Mapping[str, Any]) -> str:
     what.append(lineage["replayed_images"])
     digits = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
     return f"{_TUNED.sub('', parent.name)}.tuned-{digits}"
-
-
-def _whole(training: CorrectionSet, held_out: CorrectionSet) -> CorrectionSet:
-    return CorrectionSet((*training.frames, *held_out.frames))
 
 
 def _trained_on(parent: ModelCard, facts: Facts) -> tuple[str, ...] | None:

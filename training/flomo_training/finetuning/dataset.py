@@ -52,7 +52,7 @@ class CorrectedFrame:
         named.
     unseen
         The other slices of the frame, ``(slices, channels, rows, columns)`` uint8.
-    judged
+    evaluated
         For each label of the card, whether it is used for evaluation: the structures that the
         reader edited. The parent would be perfect on unedited structures; if none was edited, all
         named structures are used.
@@ -67,7 +67,7 @@ class CorrectedFrame:
     volume: PreparedVolume
     named: tuple[bool, ...]
     unseen: NDArray[np.uint8]
-    judged: tuple[bool, ...] = ()
+    evaluated: tuple[bool, ...] = ()
     digest: str = ""
 
 
@@ -79,13 +79,13 @@ class CorrectionSet:
     ----------
     frames
         In the order of the store.
-    learnt
+    trained
         Groups that the model was trained on before; they can be used for training, but not for
         evaluation.
     """
 
     frames: tuple[CorrectedFrame, ...]
-    learnt: frozenset[str] = frozenset()
+    trained: frozenset[str] = frozenset()
 
     @property
     def slices(self) -> int:
@@ -117,6 +117,10 @@ class CorrectionSet:
         """Return the subset of some groups."""
         return replace(self, frames=tuple(f for f in self.frames if f.group in groups))
 
+    def joined(self, other: CorrectionSet) -> CorrectionSet:
+        """Return both sets together."""
+        return CorrectionSet((*self.frames, *other.frames))
+
     def as_held_out(self) -> list[HeldOut]:
         """Return the slices in the form that the gate needs."""
         return [HeldOut(f.record_id, f.frame, f.slices) for f in self.frames]
@@ -143,9 +147,9 @@ def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Correct
     CorrectionSet
         Without frames if there are no usable corrections.
     """
-    tell = skipped.append if isinstance(skipped, list) else skipped
+    note = skipped.append if isinstance(skipped, list) else skipped
     frames: list[CorrectedFrame] = []
-    records = [record for record in store.records(tell) if record.state == "accepted"]
+    records = [record for record in store.records(note) if record.state == "accepted"]
     groups = _groups(records)
     for record in records:
         if not record.seen:
@@ -155,19 +159,12 @@ def gather(store: CorrectionStore, card: ModelCard, skipped: Skipped) -> Correct
             correction = store.read(record.id)
             if correction.image is None:
                 raise FlomoError(f"The store has no copy of the image of correction {record.id}.")
-            frames += _frames(
-                record,
-                correction,
-                correction.image,
-                group=groups[record.id],
-                card=card,
-                named=named,
-            )
+            frames += _frames(record, correction, groups[record.id], card, named)
         except FlomoError as error:
-            tell(f"{error} It was left out.")
+            note(f"{error} It was left out.")
     before = set(card.trained_on or ())
-    learnt = {frame.group for frame in frames if frame.volume.fingerprint in before}
-    return CorrectionSet(tuple(frames), frozenset(learnt))
+    trained = {frame.group for frame in frames if frame.volume.fingerprint in before}
+    return CorrectionSet(tuple(frames), frozenset(trained))
 
 
 def corrected_frame(
@@ -200,11 +197,6 @@ def corrected_frame(
         Labels proposed by a model, in the same codes; None if there were none.
     record_id, frame, group, fingerprint, digest
         See `CorrectedFrame`.
-
-    Raises
-    ------
-    FlomoError
-        If the model does not accept the image.
     """
     check_input(image, card)
     table = class_of_code(card) if classes is None else {**classes, 0: 0}
@@ -228,26 +220,21 @@ def corrected_frame(
         volume=volume,
         named=named,
         unseen=pixels[others],
-        judged=edited_labels(drawn, before, table, named),
+        evaluated=edited_labels(drawn, before, table, named),
         digest=digest,
     )
 
 
 def _frames(
-    record: Record,
-    correction: Correction,
-    image: Volume,
-    *,
-    group: str,
-    card: ModelCard,
-    named: dict[int, int],
-) -> Iterable[CorrectedFrame]:
-    places: dict[int, list[int]] = {}
+    record: Record, correction: Correction, group: str, card: ModelCard, named: dict[int, int]
+) -> list[CorrectedFrame]:
+    assert correction.image is not None
+    slices_of: dict[int, list[int]] = {}
     for frame, index in correction.seen:
-        places.setdefault(frame, []).append(index)
+        slices_of.setdefault(frame, []).append(index)
     return [
         corrected_frame(
-            image.frame(frame),
+            correction.image.frame(frame),
             correction.corrected.frame(frame),
             slices,
             card,
@@ -259,7 +246,7 @@ def _frames(
             fingerprint=record.image.sha256[:FINGERPRINT],
             digest=record.digest,
         )
-        for frame, slices in sorted(places.items())
+        for frame, slices in sorted(slices_of.items())
     ]
 
 
@@ -269,21 +256,11 @@ def edited_labels(
     table: dict[int, int],
     named: tuple[bool, ...],
 ) -> tuple[bool, ...]:
-    """Return which labels of the card a reader edited.
+    """Return for each label of the card whether a reader edited it.
 
-    Parameters
-    ----------
-    corrected, proposed
-        Codes in the reviewed slices; ``proposed`` is None for labels drawn from scratch.
-    table
-        Class index of each code.
-    named
-        For each label of the card, whether the reader's structures include it.
-
-    Returns
-    -------
-    tuple of bool
-        For each label of the card. All named labels if none was edited or nothing was proposed.
+    ``corrected`` and ``proposed`` are codes in the reviewed slices, ``table`` has the class index
+    of each code. All ``named`` labels, those of the reader's structures, are returned if none was
+    edited or nothing was proposed.
     """
     if proposed is None:
         return named

@@ -28,13 +28,11 @@ class TuningModule(SegmentationModule):
 
     Parameters
     ----------
-    recipe
-        From `Settings.recipe`.
-    settings
-        Fine-tuning settings.
+    recipe, settings
+        The recipe is `Settings.recipe`.
     parent
         The parent network.
-    teaches
+    distil
         Whether to distil the parent.
 
     Attributes
@@ -45,13 +43,13 @@ class TuningModule(SegmentationModule):
     """
 
     def __init__(
-        self, recipe: Recipe, settings: Settings, parent: nn.Module, *, teaches: bool
+        self, recipe: Recipe, settings: Settings, parent: nn.Module, *, distil: bool
     ) -> None:
         super().__init__(recipe)
         self.settings = settings
         self.candidate = _Frozen(copy.deepcopy(parent))
         self.parent = _Frozen(parent)
-        self.teaches = teaches
+        self.distil = distil
         self.validation_dice = DiceAccumulator()
         self.train()  # Lightning does not change the mode of a module
 
@@ -83,17 +81,17 @@ class TuningModule(SegmentationModule):
         card, rule = self.recipe.model, self.settings.distillation
         images = batch["image"].contiguous(memory_format=torch.channels_last)
         output = self.network(images)
-        taught, classes = batch["labelled"], batch["classes"]
+        labelled, classes = batch["labelled"], batch["classes"]
         named = batch["named"]
-        merged = merge_unnamed(output.logits[taught], named[taught], card.activation)
+        merged = merge_unnamed(output.logits[labelled], named[labelled], card.activation)
         penalties = [aux for aux in output.aux if aux.kind != "logits"]
-        loss: Tensor = self.loss(Output(merged, penalties), classes[taught])
-        if self.teaches:
+        loss: Tensor = self.loss(Output(merged, penalties), classes[labelled])
+        if self.distil:
             with torch.no_grad():
                 before = self.parent(images)
                 seen_alike = merge_unnamed(before, named, card.activation)
                 agreed = predict_classes(seen_alike, card) == classes
-                where = agreed | ~taught[:, None, None]
+                where = agreed | ~labelled[:, None, None]
             with torch.autocast(images.device.type, enabled=False):
                 away = retention(output.logits, before, where, card.activation, rule.temperature)
             loss = loss + rule.weight * away
@@ -111,7 +109,7 @@ class TuningModule(SegmentationModule):
         images = batch["image"].contiguous(memory_format=torch.channels_last)
         found = predict_classes(self.candidate(images), card)
         self.validation_dice.add(
-            batch["group"], batch["frame"], batch["judged"], found, batch["classes"]
+            batch["group"], batch["frame"], batch["evaluated"], found, batch["classes"]
         )
 
     def update_candidate(self) -> None:
@@ -122,16 +120,13 @@ class TuningModule(SegmentationModule):
         self.candidate.network.load_state_dict(weights)
 
 
-def interpolate_weights(parent: nn.Module, learnt: nn.Module, share: float) -> dict[str, Tensor]:
+def interpolate_weights(parent: nn.Module, trained: nn.Module, share: float) -> dict[str, Tensor]:
     """Interpolate between the weights of a parent (0) and those after training (1).
 
-    Integers, such as counters, are those of the parent.
-
-    Notes
-    -----
-    Source: Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+    Integers, such as counters, are those of the parent. Source: Wortsman et al., Robust fine-tuning
+    of zero-shot models, CVPR 2022.
     """
-    goal = learnt.state_dict()
+    goal = trained.state_dict()
     return {
         # After training Lightning moves its network, but not the parent, to the CPU.
         name: torch.lerp(value, goal[name].to(value.device), share)
@@ -148,10 +143,10 @@ class DiceAccumulator:
         self._counts: dict[tuple[str, str, int], list[int]] = {}
 
     def add(
-        self, group: str, frame: str, judged: Sequence[bool], found: Tensor, truth: Tensor
+        self, group: str, frame: str, evaluated: Sequence[bool], found: Tensor, truth: Tensor
     ) -> None:
-        """Add slices ``(N, H, W)`` of a frame; ``judged`` as in `CorrectedFrame`."""
-        for index, counts_here in enumerate(judged):
+        """Add slices ``(N, H, W)`` of a frame; ``evaluated`` as in `CorrectedFrame`."""
+        for index, counts_here in enumerate(evaluated):
             if index == 0 or not counts_here:
                 continue
             one, other = found == index, truth == index
@@ -183,7 +178,7 @@ def validation_batches(held_out: CorrectionSet, card: ModelCard) -> list[dict[st
                 {
                     "image": torch.from_numpy(images[part]).float() / 255,
                     "classes": torch.from_numpy(classes[part]).long(),
-                    "judged": frame.judged or frame.named,
+                    "evaluated": frame.evaluated or frame.named,
                     "group": frame.group,
                     "frame": frame.volume.case.name,
                 }

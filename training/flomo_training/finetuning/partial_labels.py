@@ -18,7 +18,8 @@ def merge_unnamed(logits: Tensor, named: Tensor, activation: Activation) -> Tens
     """Merge the classes that a reader did not label into the background.
 
     With softmax the probability of an unlabelled class is added to that of the background, as in
-    the reader's label image. With sigmoid its channel is masked and has no loss.
+    the reader's label image. With sigmoid its channel is masked and has no loss. Unlabelled
+    channels have probability 0 and no gradient of their own.
 
     Parameters
     ----------
@@ -28,11 +29,6 @@ def merge_unnamed(logits: Tensor, named: Tensor, activation: Activation) -> Tens
         ``(N, K)`` bool, the labelled channels. With softmax channel 0 is the background.
     activation
         Of the model.
-
-    Returns
-    -------
-    Tensor
-        Of the same shape; unlabelled channels have probability 0 and no gradient of their own.
 
     Notes
     -----

@@ -11,18 +11,9 @@ from flomo_training.finetuning.settings import Settings
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether there are enough corrections for training.
+    """Whether there are enough corrections for training, as numbers and as a sentence.
 
-    Attributes
-    ----------
-    ready
-        Whether training can start.
-    have, need
-        Number of corrected slices, and the required number.
-    groups
-        Number of patients.
-    sentence
-        The same as text.
+    ``have`` and ``need`` are numbers of corrected slices, ``groups`` is that of patients.
     """
 
     ready: bool
@@ -33,15 +24,7 @@ class Readiness:
 
 
 def readiness(corrected: CorrectionSet, settings: Settings) -> Readiness:
-    """Return whether there are enough corrected slices.
-
-    Parameters
-    ----------
-    corrected
-        From `gather`.
-    settings
-        Define the required number.
-    """
+    """Return whether there are enough corrected slices."""
     have, need, groups = corrected.slices, settings.minimum_slices, len(corrected.groups)
     ready = have >= need
     if not ready:
@@ -49,36 +32,25 @@ def readiness(corrected: CorrectionSet, settings: Settings) -> Readiness:
     else:
         sentence = f"Ready: {_counted(have, 'slice')} of {_counted(groups, 'patient')}."
         if not split(corrected, settings)[1].frames:
-            why = "one patient" if groups == 1 else "patients that the model has learnt from before"
+            why = "one patient" if groups == 1 else "patients that the model was trained on before"
             sentence = (
-                f"Ready: {_counted(have, 'slice')}, but only of {why}, so none can be kept out of "
-                "training to judge the result by; correct an image of another patient."
+                f"Ready: {_counted(have, 'slice')}, but only of {why}, so none can be held out for "
+                "evaluation; correct an image of another patient."
             )
     return Readiness(ready, have, need, groups, sentence)
 
 
 def split(corrected: CorrectionSet, settings: Settings) -> tuple[CorrectionSet, CorrectionSet]:
-    """Hold out some patients.
+    """Hold out some patients; return the training set and the held-out set.
 
-    The split is deterministic. Patients that the model was trained on before are never held out.
-
-    Parameters
-    ----------
-    corrected
-        From `gather`.
-    settings
-        Define the held-out fraction and the seed.
-
-    Returns
-    -------
-    training, held_out
-        No patient is in both. At least one patient is held out, with about the requested fraction
-        of slices; none if there is only one patient or the model was trained on all of them.
+    The split is deterministic. Patients that the model was trained on before are never held out. At
+    least one patient is held out, with about the requested fraction of slices; none if there is
+    only one patient or the model was trained on all of them.
     """
     sizes = {group: corrected.of((group,)).slices for group in corrected.groups}
     wanted = settings.held_out * corrected.slices
     free = sorted(
-        set(sizes) - corrected.learnt, key=lambda group: _random_key(group, settings.seed)
+        set(sizes) - corrected.trained, key=lambda group: _random_key(group, settings.seed)
     )
     chosen: list[str] = []
     while free and len(chosen) < len(sizes) - 1:
@@ -89,8 +61,8 @@ def split(corrected: CorrectionSet, settings: Settings) -> tuple[CorrectionSet, 
             break
         chosen.append(best)
         free.remove(best)
-    taught = [group for group in sizes if group not in chosen]
-    return corrected.of(taught), corrected.of(chosen)
+    trained = [group for group in sizes if group not in chosen]
+    return corrected.of(trained), corrected.of(chosen)
 
 
 def _random_key(group: str, seed: int) -> str:

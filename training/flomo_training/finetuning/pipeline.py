@@ -24,17 +24,7 @@ GATE = "gate"
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """A candidate and the report of the gate.
-
-    Attributes
-    ----------
-    candidate
-        Its name among the tuned models.
-    tuned
-        The training.
-    gate
-        The gate's report.
-    """
+    """Name of a candidate among the tuned models, its training, and the report of the gate."""
 
     candidate: str
     tuned: TunedModel
@@ -72,26 +62,14 @@ def learn(
     progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> FinetuneResult:
-    """Fine-tune a model, compare it with its parent, and install it as a candidate.
+    """Fine-tune and recalibrate a model, compare it with its parent, install it as a candidate.
 
-    In between its probabilities are recalibrated, see `recalibrate`.
-
-    Parameters
-    ----------
-    config, out, resume, progress, cancelled
-        As of `finetune`.
-
-    Raises
-    ------
-    Cancelled
-        If ``cancelled`` returned True.
-    FlomoError
-        As `finetune` and `run_gate`.
+    The arguments are those of `finetune`, the errors those of `finetune` and `run_gate`.
     """
     tuned = finetune(config, out, resume=resume, progress=progress, cancelled=cancelled)
     store = Path(config.store)
-    tell = progress or no_progress
-    tell(Progress(message="Calibrating"))
+    report_progress = progress or no_progress
+    report_progress(Progress(message="Calibrating"))
     recalibrate(tuned.folder, CorrectionStore.open(store), tuned.held_out, config.device, cancelled)
     tuned = replace(tuned, card=load_card(tuned.folder))
     report = run_gate(
@@ -102,7 +80,7 @@ def learn(
         reference=None if config.reference is None else Path(config.reference),
         out=tuned.folder / GATE,
         device=config.device,
-        progress=tell,
+        progress=report_progress,
         cancelled=cancelled,
     )
     return FinetuneResult(install_candidate(tuned.folder), tuned, report)
@@ -111,10 +89,7 @@ def learn(
 def check_readiness(config: FinetuneConfig) -> dict[str, Any]:
     """Return whether there are enough corrections, and which cannot be used, as JSON for viewers.
 
-    Raises
-    ------
-    FlomoError
-        If the model or the store does not exist.
+    Raises a `FlomoError` if the model or the store does not exist.
     """
     skipped: list[str] = []
     store = CorrectionStore.open(Path(config.store))

@@ -21,9 +21,6 @@ from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled
 from napari_flomo.segmentation import Segmenter
 
-EMPTY_INDEX = StoreIndex(frozenset(), frozenset(), frozenset())
-"""`split` has already excluded the training images of the model."""
-
 
 def recalibrate(
     folder: Path,
@@ -32,36 +29,16 @@ def recalibrate(
     device: str = "auto",
     cancelled: Callable[[], bool] | None = None,
 ) -> TemperatureFit | None:
-    """Fit the temperature of a candidate and store it in its card.
+    """Fit the temperature of a candidate on held-out slices and store it in its card.
 
     Only edited structures are used: unedited ones are the parent's own contours, on which any model
-    similar to the parent would seem well calibrated.
-
-    Parameters
-    ----------
-    folder
-        Of the candidate; its weights are not changed.
-    store
-        Of the corrections.
-    held_out
-        Held-out slices.
-    device
-        As for `Segmenter`.
-    cancelled
-        Checked before each image.
-
-    Returns
-    -------
-    TemperatureFit or None
-        None if there are too few edited pixels; the parent's temperature is kept.
-
-    Raises
-    ------
-    Cancelled
-        If ``cancelled`` returned True.
+    similar to the parent would seem well calibrated. With too few edited pixels the result is None
+    and the parent's temperature is kept. Raises `Cancelled` if ``cancelled``, which is checked
+    before each image, returned True.
     """
     segmenter = Segmenter.from_pretrained(folder, device)
-    images = read_held_out(store, held_out, segmenter.card, EMPTY_INDEX, lambda _: None)
+    # `split` has already excluded the training images, so the index of the store is not needed.
+    images = read_held_out(store, held_out, segmenter.card, StoreIndex(), lambda _: None)
     parts = []
     for image in images:
         if cancelled is not None and cancelled():

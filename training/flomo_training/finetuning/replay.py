@@ -31,14 +31,12 @@ class Samples:
     Attributes
     ----------
     volumes
-        Corrections first, then companions: data of the base task, or unreviewed slices.
-    named
-        For each volume, which labels of the card it has.
-    labelled
-        For each volume, whether it is labelled.
+        Corrections first, then others: data of the base task, or unreviewed slices.
+    named, labelled
+        For each volume, which labels of the card it has, and whether it is labelled at all.
     corrections
         Number of corrected slices; they come first.
-    companions
+    others_per_batch
         Number of other slices in a batch.
     """
 
@@ -46,34 +44,25 @@ class Samples:
     named: tuple[tuple[bool, ...], ...]
     labelled: tuple[bool, ...]
     corrections: int
-    companions: int
+    others_per_batch: int
 
 
 def plan_samples(
     training: CorrectionSet, replayed: Sequence[PreparedVolume], card: ModelCard, settings: Settings
 ) -> Samples:
-    """Combine corrections and companions.
+    """Combine corrections and other slices; the settings define the composition of a batch.
 
-    Parameters
-    ----------
-    training
-        Corrections for training.
-    replayed
-        Data of the base task, from `read_replay`; without any, unreviewed slices of the corrected
-        images are used for distillation.
-    card
-        Of the model.
-    settings
-        Define the composition of a batch.
+    Without ``replayed`` data of the base task, unreviewed slices of the corrected images are used
+    for distillation.
     """
     everything = (True,) * len(card.labels)
     volumes = [frame.volume for frame in training.frames]
     named = [frame.named for frame in training.frames]
-    companions: list[PreparedVolume] = list(replayed)
+    others: list[PreparedVolume] = list(replayed)
     share = settings.replay
     if not replayed:
         share = settings.distillation.unseen if settings.distillation.weight else 0.0
-        companions = [
+        others = [
             replace(
                 frame.volume,
                 images=frame.unseen,
@@ -83,11 +72,11 @@ def plan_samples(
             if len(frame.unseen) and share
         ]
     return Samples(
-        volumes=(*volumes, *companions),
-        named=(*named, *(everything for _ in companions)),
-        labelled=(*(True for _ in volumes), *(bool(replayed) for _ in companions)),
+        volumes=(*volumes, *others),
+        named=(*named, *(everything for _ in others)),
+        labelled=(*(True for _ in volumes), *(bool(replayed) for _ in others)),
         corrections=training.slices,
-        companions=settings.companions(share) if companions else 0,
+        others_per_batch=settings.others_per_batch(share) if others else 0,
     )
 
 
@@ -122,26 +111,17 @@ class SampleDataset(SliceDataset):
 
 
 class ReplaySampler(Sampler[SampleKey]):
-    """Samples batches of corrections and companions, reproducibly for resumed runs.
+    """Samples batches of corrections and other slices, reproducibly for resumed runs.
 
     All corrections are sampled equally often. All keys of a run differ, so that repeated slices are
-    augmented differently.
-
-    Parameters
-    ----------
-    samples
-        Available samples.
-    batch_size, steps
-        Of an epoch.
-    seed
-        Of the run.
+    augmented differently. ``batch_size`` and ``steps`` are those of an epoch.
     """
 
     def __init__(self, samples: Samples, batch_size: int, steps: int, seed: int) -> None:
         self.corrections = samples.corrections
         total = sum(len(volume.images) for volume in samples.volumes)
         self.others = total - samples.corrections
-        self.companions = samples.companions
+        self.others_per_batch = samples.others_per_batch
         self.batch_size, self.steps, self.seed = batch_size, steps, seed
         self.epoch = 0
 
@@ -151,14 +131,15 @@ class ReplaySampler(Sampler[SampleKey]):
 
     def __iter__(self) -> Iterator[SampleKey]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        taught = _balanced_indices(
-            rng, self.corrections, self.steps * (self.batch_size - self.companions)
+        corrections = _balanced_indices(
+            rng, self.corrections, self.steps * (self.batch_size - self.others_per_batch)
         )
         others = (
-            _balanced_indices(rng, self.others, self.steps * self.companions) + self.corrections
+            _balanced_indices(rng, self.others, self.steps * self.others_per_batch)
+            + self.corrections
         )
         batches = np.concatenate(
-            (taught.reshape(self.steps, -1), others.reshape(self.steps, -1)), axis=1
+            (corrections.reshape(self.steps, -1), others.reshape(self.steps, -1)), axis=1
         )
         begin = self.epoch * batches.size
         return iter([(begin + n, int(index)) for n, index in enumerate(batches.ravel())])

@@ -1,4 +1,4 @@
-"""The hyperparameters of a fine-tuning, read from YAML and validated."""
+"""Hyperparameters of fine-tuning, read from YAML and validated."""
 
 from __future__ import annotations
 
@@ -27,19 +27,18 @@ from napari_flomo.schema import SchemaError, decode
 from napari_flomo.tables import read_text
 
 DEFAULTS = Path(__file__).with_name("settings.yaml")
-"""The defaults."""
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """Keeps a model near its parent where there is no replay data.
+    """Distillation of the parent, against forgetting where there is no replay data.
 
     Attributes
     ----------
     weight
         Weight of the term in the loss; 0 disables it.
     temperature
-        Divides the logits of both models, so that small probabilities count, too.
+        Divides the logits of both models.
     unseen
         Fraction of a batch taken from unreviewed slices of the same images.
 
@@ -56,7 +55,7 @@ class Distillation:
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyperparameters of a fine-tuning; the defaults are in ``settings.yaml``.
+    """Hyperparameters of fine-tuning; the defaults are in ``settings.yaml``.
 
     Attributes
     ----------
@@ -80,24 +79,24 @@ class Settings:
     evaluate_every
         Steps between two evaluations of the held-out slices; each also writes a checkpoint.
     patience
-        Evaluations without a better Dice after which the training stops.
+        Number of evaluations without a better Dice before training stops.
     interpolation
-        Position of the candidate between the weights of the parent (0) and the trained ones (1).
+        Weight of the trained network in the candidate; the parent has the rest.
     adapt_statistics
-        Position of the batch norm statistics, before the training, between those of the parent (0)
-        and those of the training images (1), including unreviewed slices.
+        Weight of the training images, including unreviewed slices, in the batch norm statistics;
+        those of the parent have the rest.
     freeze_statistics
-        Whether batch norms keep these statistics during the training: a few slices of a few
-        patients are not representative.
+        Whether these statistics stay fixed in training, since a few slices of a few patients are
+        not representative.
     replay
-        Fraction of a batch taken from the replay data, if there are any.
+        Fraction of a batch taken from the replay data, if given.
     replay_cases
         Maximum number of volumes of the replay data.
     distillation
-        Used where there are no replay data.
+        Used without replay data.
     square, jitter, anywhere
-        Side of the training patches in pixels, their maximum shift from the centre of the labelled
-        structures, and the fraction of patches at a random position, as in a recipe.
+        Size of the training crops in pixels, their largest shift from the centre of the labelled
+        structures, and the fraction of crops at a random position.
     augmentation, loss
         As in a recipe.
     """
@@ -128,7 +127,7 @@ class Settings:
     loss: LossWeights
 
     def __post_init__(self) -> None:
-        whole = {
+        positive = {
             "minimum_slices": self.minimum_slices,
             "steps": self.steps,
             "batch_size": self.batch_size,
@@ -140,29 +139,29 @@ class Settings:
             "square": self.square,
             "distillation.temperature": self.distillation.temperature,
         }
-        for key, value in whole.items():
-            _demand(value > 0, f"'{key}' must be positive, not {value}")
-        shares = {
+        for key, value in positive.items():
+            _check(value > 0, f"'{key}' must be positive, not {value}")
+        fractions = {
             "held_out": self.held_out,
             "average": self.average,
             "replay": self.replay,
             "distillation.unseen": self.distillation.unseen,
             "anywhere": self.anywhere,
         }
-        for key, value in shares.items():
-            _demand(0 <= value < 1, f"'{key}' must be 0 or more and less than 1, not {value}")
-        _demand(0 <= self.adapt_statistics <= 1, "'adapt_statistics' must be from 0 to 1")
-        _demand(0 < self.interpolation <= 1, "'interpolation' must be more than 0 and at most 1")
-        _demand(self.distillation.weight >= 0, "'distillation.weight' must not be negative")
-        _demand(0 <= self.warm_up < self.steps, "'warm_up' must be shorter than 'steps'")
+        for key, value in fractions.items():
+            _check(0 <= value < 1, f"'{key}' must be 0 or more and less than 1, not {value}")
+        _check(0 <= self.adapt_statistics <= 1, "'adapt_statistics' must be from 0 to 1")
+        _check(0 < self.interpolation <= 1, "'interpolation' must be more than 0 and at most 1")
+        _check(self.distillation.weight >= 0, "'distillation.weight' must not be negative")
+        _check(0 <= self.warm_up < self.steps, "'warm_up' must be shorter than 'steps'")
 
     @property
     def evaluations(self) -> int:
         """Number of evaluations without early stopping."""
         return math.ceil(self.steps / self.evaluate_every)
 
-    def companions(self, share: float) -> int:
-        """Return how many slices of a batch are not corrections; at least one always is."""
+    def others_per_batch(self, share: float) -> int:
+        """Return the number of slices of a batch that are not corrections; at least one is."""
         return min(round(self.batch_size * share), self.batch_size - 1)
 
     def recipe(self, card: ModelCard, parent: Path, hardware: Hardware) -> Recipe:
@@ -244,6 +243,6 @@ def _merged(base: Mapping[str, object], other: Mapping[str, object]) -> dict[str
     return result
 
 
-def _demand(condition: bool, message: str) -> None:
+def _check(condition: bool, message: str) -> None:
     if not condition:
         raise SchemaError(message)

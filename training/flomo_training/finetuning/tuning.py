@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from flomo_training.cases import PreparedVolume
 from flomo_training.finetuning.callbacks import BEST, FinetuneLogger, load_weights
 from flomo_training.finetuning.candidate import Facts, write_candidate
-from flomo_training.finetuning.dataset import CorrectionSet, gather
+from flomo_training.finetuning.dataset import gather
 from flomo_training.finetuning.module import TuningModule, validation_batches
 from flomo_training.finetuning.patient_split import readiness, split
 from flomo_training.finetuning.replay import (
@@ -31,7 +31,7 @@ from flomo_training.finetuning.settings import Settings, read_settings
 from flomo_training.fit import LAST, find_checkpoint, make_trainer
 from flomo_training.gate.cases import HeldOut
 from flomo_training.progress_logger import CURVES
-from flomo_training.recipe import Hardware
+from flomo_training.recipe import Hardware, Recipe
 from napari_flomo.corrections import CorrectionStore
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.files import atomic_write
@@ -54,14 +54,12 @@ class TunedModel:
 
     Attributes
     ----------
-    folder
-        Of the candidate: ``card.json`` and ``model.safetensors``.
-    card
+    folder, card
         Of the candidate.
     held_out
-        The slices that were kept out of training; none if there was only one patient.
+        Slices that were held out of training; none if there was only one patient.
     batch_hash
-        SHA-256 of all corrections, held-out ones included.
+        SHA-256 of all corrections, including held-out ones.
     curves
         Table (CSV) with loss and held-out Dice.
     seconds
@@ -105,7 +103,7 @@ def finetune(
     progress
         Called at every step.
     cancelled
-        Asked before every batch.
+        Checked before every batch.
 
     Raises
     ------
@@ -119,7 +117,8 @@ def finetune(
     skipped: list[str] = []
     report = progress or no_progress
     report(Progress(message="Reading the corrections"))
-    card = load_card(config.base)
+    folder = locate(config.base)
+    card = load_card(folder)
     corrected = gather(CorrectionStore.open(Path(config.store)), card, skipped)
     ready = readiness(corrected, settings)
     if not ready.ready:
@@ -131,87 +130,34 @@ def finetune(
         replayed = read_replay(Path(config.replay), card, corrected, settings)
     if cancelled is not None and cancelled():
         raise Cancelled
-    tuned = tune(
-        config.base,
-        training,
-        held_out,
-        Path(out),
-        settings,
-        replayed=replayed,
-        device=config.device,
-        progress=progress,
-        cancelled=cancelled,
-        resume=resume,
-    )
-    return replace(tuned, skipped=tuple(skipped))
-
-
-def tune(
-    base: str | Path,
-    training: CorrectionSet,
-    held_out: CorrectionSet,
-    out: Path,
-    settings: Settings,
-    *,
-    replayed: Sequence[PreparedVolume] = (),
-    device: str = "auto",
-    progress: ProgressCallback | None = None,
-    cancelled: Callable[[], bool] | None = None,
-    resume: bool = False,
-) -> TunedModel:
-    """Fine-tune with slices that were gathered before; the errors are those of `finetune`.
-
-    Parameters
-    ----------
-    base, device
-        As of `FinetuneConfig`.
-    out, settings, resume, progress, cancelled
-        As of `finetune`.
-    training, held_out
-        From `split`; ``held_out`` may be empty, then the last weights are kept.
-    replayed
-        From `read_replay`.
-    """
-    folder = locate(base)
-    card = load_card(folder)
-    checkpoint = _begin(
-        out,
-        resume,
-        card,
-        training=training,
-        held_out=held_out,
-        replayed=replayed,
-        settings=settings,
-    )
-    samples = plan_samples(training, replayed, card, settings)
-    chosen = choose_device(device)
-    recipe = settings.recipe(card, folder, _hardware(chosen))
-    teaches = not replayed and settings.distillation.weight > 0
-    # Seeded only here, because imports on the way may draw random numbers.
+    inputs = {
+        "base": card.card_hash,
+        "corrections": [training.batch_hash, held_out.batch_hash],
+        "replayed": _hash(sorted(volume.fingerprint for volume in replayed)),
+        "settings": encode(settings),
+    }
+    checkpoint = _begin(out, resume, inputs, card)
+    logger = FinetuneLogger(out, settings, report, cancelled or (lambda: False))
+    device = choose_device(config.device)
+    recipe = settings.recipe(card, folder, _hardware(device))
+    distil = not replayed and settings.distillation.weight > 0
+    # Seed just before the weights are loaded, since imports may draw random numbers.
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    module = TuningModule(recipe, settings, load_network(folder)[0], teaches=teaches)
-    report = progress or no_progress
-    logger = FinetuneLogger(out, settings, report, _never if cancelled is None else cancelled)
-    # A device without a number is the first one.
-    devices = [chosen.index] if chosen.type == "cuda" and ":" in str(chosen) else None
-    trainer = make_trainer(recipe, out, logger, devices)
+    module = TuningModule(recipe, settings, load_network(folder)[0], distil=distil)
+    samples = plan_samples(training, replayed, card, settings)
+    loader = _samples_loader(samples, card, recipe, settings)
     batches = validation_batches(held_out, card)
     with warnings.catch_warnings():
         # So few slices are prepared faster than a worker process starts.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        trainer = _make_trainer(recipe, logger, device)
         if batches:
             trainer.validate(module, _validation_loader(batches), verbose=False)
             logger.baseline = module.validation_dice.mean()
         module.adapt_batchnorm(training.frames)
-        loader = _samples_loader(samples, card, recipe, settings)
+        validation = _validation_loader(batches) if batches else None
         # A checkpoint is read without unpickling objects.
-        trainer.fit(
-            module,
-            loader,
-            _validation_loader(batches) if batches else None,
-            ckpt_path=checkpoint,
-            weights_only=True,
-        )
+        trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise Cancelled("The training was interrupted; continue with --resume.")
     _load_result(module, logger, out)
@@ -233,44 +179,36 @@ def tune(
         folder=out / MODEL,
         card=candidate,
         held_out=tuple(held_out.as_held_out()),
-        batch_hash=CorrectionSet((*training.frames, *held_out.frames)).batch_hash,
+        batch_hash=training.joined(held_out).batch_hash,
         curves=out / CURVES,
         seconds=logger.seconds,
+        skipped=tuple(skipped),
     )
 
 
-def _begin(
-    out: Path,
-    resume: bool,
-    card: ModelCard,
-    *,
-    training: CorrectionSet,
-    held_out: CorrectionSet,
-    replayed: Sequence[PreparedVolume],
-    settings: Settings,
-) -> Path | None:
+def _make_trainer(
+    recipe: Recipe, logger: FinetuneLogger, device: torch.device
+) -> lightning.Trainer:
+    # A device without a number is the first one.
+    devices = [device.index] if device.type == "cuda" and ":" in str(device) else None
+    return make_trainer(recipe, logger.out, logger, devices)
+
+
+def _begin(out: Path, resume: bool, inputs: Mapping[str, Any], card: ModelCard) -> Path | None:
     """Return the checkpoint to resume from, or create the run folder and return None.
 
-    Raises
-    ------
-    FlomoError
-        If the folder contains another run, or this run was started with other inputs.
+    Raises a `FlomoError` if the folder contains another run or one that was started with other
+    inputs.
     """
     checkpoint = None
     if not resume or (out / LAST).is_file():
         checkpoint = find_checkpoint(out, resume)
-    started_with = {
-        "base": card.card_hash,
-        "corrections": [training.batch_hash, held_out.batch_hash],
-        "replayed": _hash(sorted(volume.fingerprint for volume in replayed)),
-        "settings": encode(settings),
-    }
     if checkpoint is not None:
-        _check_started(out, started_with, card)
+        _check_started(out, inputs, card)
         return checkpoint
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / STARTED) as temporary:
-        temporary.write_text(json.dumps(started_with, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(inputs, indent=2) + "\n", encoding="utf-8")
     return None
 
 
@@ -340,8 +278,3 @@ def _hardware(device: torch.device) -> Hardware:
 
 def _hash(values: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(values).encode()).hexdigest()
-
-
-def _never() -> bool:
-    """Return False: nobody asked to stop."""
-    return False

@@ -10,17 +10,7 @@ from napari_flomo.volumes import Volume
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Slices of a correction that were held out of training.
-
-    Attributes
-    ----------
-    record_id
-        Of the correction in its store.
-    frame
-        Frame of the image, counted from 0.
-    slices
-        Reviewed slices of that frame, counted from 0.
-    """
+    """Reviewed slices of one frame of a correction that were held out of training; from 0."""
 
     record_id: str
     frame: int

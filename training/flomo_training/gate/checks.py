@@ -14,15 +14,7 @@ TITLES = {"reference": "the reference set", "corrections": "the held-out correct
 def run_checks(
     reference: DataSetResult | None, corrections: DataSetResult | None, rules: Rules
 ) -> tuple[Check, ...]:
-    """Apply the rules to the results.
-
-    Parameters
-    ----------
-    reference, corrections
-        Results on both data sets; None if there were no images.
-    rules
-        Margins.
-    """
+    """Apply the rules to the results on both data sets, which are None without any image."""
     return (*_on_reference(reference, rules), *_on_corrections(corrections, rules))
 
 

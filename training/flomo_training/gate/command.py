@@ -53,17 +53,9 @@ class _List:
 
 
 def read_held_out_list(path: Path) -> list[HeldOut]:
-    """Read the list of slices that were held out of training.
+    """Read a JSON list of objects with the keys of `HeldOut`.
 
-    Parameters
-    ----------
-    path
-        JSON list of objects with the keys of `HeldOut`.
-
-    Raises
-    ------
-    FlomoError
-        If the file cannot be read or a key is invalid.
+    Raises a `FlomoError` if the file cannot be read or a key is invalid.
     """
     try:
         return list(decode(_List, {"held_out": read_json(path)}).held_out)

@@ -34,8 +34,8 @@ class Scores:
     dice
         Of all evaluated slices of the image together, 0 to 1.
     hd95_mm
-        As in `flomo_training.metrics.MaskMetrics`, within each run of adjacent evaluated slices;
-        mean over runs, weighted by their slices. NaN if the spacing is unknown.
+        Within each run of adjacent evaluated slices; mean over runs, weighted by their slices. NaN
+        if the spacing is unknown.
     ece
         Expected calibration error of the structure's probability near the contours.
     """
@@ -47,16 +47,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class StructureComparison:
-    """One structure of one image, before and after fine-tuning.
+    """Scores of parent and candidate for one structure of one image.
 
-    Attributes
-    ----------
-    image, group, structure
-        What was compared.
-    before, after
-        Scores of parent and candidate; NaN if the structure is in neither labels nor results.
-    drawn
-        Whether the reader edited it, see `EvaluationImage`.
+    They are NaN if the structure is in neither labels nor results. ``drawn`` is True if the reader
+    edited it, see `EvaluationImage`.
     """
 
     image: str
@@ -69,15 +63,7 @@ class StructureComparison:
 
 @dataclass(frozen=True, eq=False)
 class ImageComparison:
-    """Results of both models on one image.
-
-    Attributes
-    ----------
-    image
-        The evaluated image.
-    rows
-        One for each labelled structure.
-    """
+    """Results of both models on one image, with one row for each labelled structure."""
 
     image: EvaluationImage
     rows: tuple[StructureComparison, ...]
@@ -94,15 +80,9 @@ class ImageComparison:
 
 @dataclass(frozen=True, eq=False)
 class ComparedLabels:
-    """Labels of one image, for pictures.
+    """Image of one frame and codes ``(slices, rows, columns)`` in evaluated slices and structures.
 
-    Attributes
-    ----------
-    volume
-        The image, one frame.
-    truth, before, after
-        Codes ``(slices, rows, columns)`` of the labels, the parent and the candidate, only in the
-        evaluated slices and structures.
+    They are those of the labels, the parent and the candidate.
     """
 
     volume: Volume
@@ -120,12 +100,8 @@ def compare_models(
 ) -> tuple[ImageComparison, ComparedLabels]:
     """Segment one image with both models, as users do, and compare the results with its labels.
 
-    Raises
-    ------
-    FlomoError
-        If the image cannot be read or the models do not accept it.
-    Cancelled
-        If ``cancelled`` returned True.
+    Raises a `FlomoError` if the image cannot be read or the models do not accept it, and
+    `Cancelled` if ``cancelled`` returned True.
     """
     volume, labels = image.load()
     before, after = (
@@ -141,8 +117,8 @@ def compare_models(
 def _evaluated_part(codes: NDArray[np.integer], image: EvaluationImage) -> NDArray[np.integer]:
     """Return the labels in the evaluated slices and structures only."""
     kept = np.zeros_like(codes)
-    judged = list(image.slices)
-    kept[judged] = np.where(np.isin(codes[judged], image.codes), codes[judged], 0)
+    evaluated = list(image.slices)
+    kept[evaluated] = np.where(np.isin(codes[evaluated], image.codes), codes[evaluated], 0)
     return kept
 
 
@@ -178,9 +154,9 @@ def _row(
     found: tuple[Segmentation, Segmentation],
     structure: str,
 ) -> StructureComparison:
-    judged = list(image.slices)
-    truth = labels.data[judged] == code
-    masks = [segmentation.labels.data[judged] == code for segmentation in found]
+    evaluated = list(image.slices)
+    truth = labels.data[evaluated] == code
+    masks = [segmentation.labels.data[evaluated] == code for segmentation in found]
     # The same pixels for both models: those near a contour of the labels or of either result.
     either = masks[0] + 2 * masks[1].astype(np.uint8)
     band = foreground_band(either, truth.astype(np.uint8), labels.in_plane_spacing)
@@ -188,7 +164,7 @@ def _row(
     for segmentation, mask in zip(found, masks, strict=True):
         assert segmentation.probabilities is not None
         channel = [label.code for label in segmentation.card.classes].index(code)
-        probability = segmentation.probabilities.data[channel][judged][band]
+        probability = segmentation.probabilities.data[channel][evaluated][band]
         ece = float(Reliability.of(probability, truth[band], 0.0).ece())
         spacing = labels.geometry.spacing[::-1] if labels.geometry.spacing_known else None
         dice, hd95 = _agreement(truth, mask, image.slices, spacing)

@@ -24,71 +24,50 @@ structure also removes a few voxels from its neighbours."""
 
 @dataclass(frozen=True)
 class StoreIndex:
-    """Identifiers of the images of a store.
+    """Signatures of all images of a store, with corrections in any state.
 
-    Attributes
-    ----------
-    signatures
-        Of all images with corrections in any state.
-    learnt_groups
-        Patients of whom a model was trained on an image.
-    learnt_images
-        SHA-256 of the images that a model was trained on.
+    ``trained_groups`` and ``trained_images`` (SHA-256) are those that a model was trained on.
     """
 
-    signatures: frozenset[str]
-    learnt_groups: frozenset[str]
-    learnt_images: frozenset[str]
+    signatures: frozenset[str] = frozenset()
+    trained_groups: frozenset[str] = frozenset()
+    trained_images: frozenset[str] = frozenset()
 
 
 def index_store(
     store: CorrectionStore,
     trained_on: Iterable[str],
-    tell: Callable[[str], None],
+    note: Callable[[str], None],
     cancelled: Callable[[], bool] | None = None,
 ) -> StoreIndex:
     """Read all images of a store, to identify them in other data.
 
-    Parameters
-    ----------
-    store
-        Store of corrections.
-    trained_on
-        Fingerprints of the images that the models were trained on.
-    tell
-        Called with one sentence for each image that cannot be read.
-    cancelled
-        Checked before each image.
-
-    Raises
-    ------
-    Cancelled
-        If ``cancelled`` returned True.
+    ``trained_on`` has the fingerprints of the training images of the models. ``note`` is called
+    with one sentence for each image that cannot be read. Raises `Cancelled` if ``cancelled``, which
+    is checked before each image, returned True.
     """
     seen_in_training = set(trained_on)
     found: set[str] = set()
-    records = store.records(lambda sentence: tell(_without_path(sentence, store)))
-    done: set[str] = set()
+    read: set[str] = set()
+    records = store.records(lambda sentence: note(_without_path(sentence, store)))
     for record in records:
         if cancelled is not None and cancelled():
             raise Cancelled
         found.add(record.image.sha256[:FINGERPRINT])
-        if record.image.sha256 in done:
+        if record.image.sha256 in read:
             continue
-        done.add(record.image.sha256)
+        read.add(record.image.sha256)
         try:
-            image = store.read(record.id).image
+            if (image := store.read(record.id).image) is not None:
+                found |= signatures(image)
         except FlomoError as error:
-            said = _without_path(str(error), store)
-            tell(f"{said} It could not be compared with the reference set.")
-            continue
-        if image is not None:
-            found |= signatures(image)
-    learnt = [r for r in records if r.image.sha256[:FINGERPRINT] in seen_in_training]
+            sentence = _without_path(str(error), store)
+            note(f"{sentence} It could not be compared with the reference set.")
+    trained = [r for r in records if r.image.sha256[:FINGERPRINT] in seen_in_training]
     return StoreIndex(
         frozenset(found),
-        frozenset(record.group for record in learnt),
-        frozenset(record.image.sha256 for record in learnt),
+        frozenset(record.group for record in trained),
+        frozenset(record.image.sha256 for record in trained),
     )
 
 
@@ -97,30 +76,19 @@ def read_held_out(
     held_out: Sequence[HeldOut],
     card: ModelCard,
     content: StoreIndex,
-    tell: Callable[[str], object],
+    note: Callable[[str], object],
 ) -> list[EvaluationImage]:
-    """Return held-out slices as evaluation images.
+    """Return held-out slices as evaluation images; structures are matched by name.
 
-    Parameters
-    ----------
-    store
-        Store of the corrections.
-    held_out
-        Slices to return.
-    card
-        Of the models; structures are matched by name.
-    content
-        From `index_store`.
-    tell
-        Called with one sentence for everything that is left out: used for training, not reviewed,
-        not accepted, or unreadable.
+    ``note`` is called with one sentence for everything that is left out: used for training, not
+    reviewed, not accepted, or unreadable.
     """
     images = []
     for part in held_out:
         try:
             images.append(_evaluation_image(store, part, card, content))
         except FlomoError as error:
-            tell(_without_path(str(error), store))
+            note(_without_path(str(error), store))
     return images
 
 
@@ -132,17 +100,13 @@ def _without_path(sentence: str, store: CorrectionStore) -> str:
 def _evaluation_image(
     store: CorrectionStore, part: HeldOut, card: ModelCard, content: StoreIndex
 ) -> EvaluationImage:
-
     record = store.record(part.record_id)
     _check(record, part, content)
     codes = {
         code: card.labels[index].code for code, index in classes_by_name(record.codes, card).items()
     }
 
-    def load() -> tuple[Volume, Volume]:
-        return judged(store.read(part.record_id))
-
-    def judged(correction: Correction) -> tuple[Volume, Volume]:
+    def frame_of(correction: Correction) -> tuple[Volume, Volume]:
         if correction.image is None:
             raise FlomoError(
                 f"The store has no copy of the image of correction {part.record_id}, so it cannot "
@@ -153,7 +117,7 @@ def _evaluation_image(
 
     slices = sorted(set(part.slices))
     correction = store.read(part.record_id)
-    judged(correction)  # report unreadable images before the long comparison
+    frame_of(correction)  # report unreadable images before the long comparison
     drawn = None
     if correction.proposed is not None:
         proposed = correction.proposed.frame(part.frame).data[slices]
@@ -162,7 +126,7 @@ def _evaluation_image(
     return EvaluationImage(
         name=f"correction {part.record_id}, frame {part.frame}",
         group=record.group,
-        load=load,
+        load=lambda: frame_of(store.read(part.record_id)),
         slices=tuple(slices),
         codes=tuple(sorted(codes.values())),
         drawn=drawn,
@@ -172,15 +136,7 @@ def _evaluation_image(
 def edited_structures(
     proposed: NDArray[np.integer], corrected: NDArray[np.integer], codes: Iterable[int]
 ) -> set[int]:
-    """Return the codes of the structures that a reader edited noticeably.
-
-    Parameters
-    ----------
-    proposed, corrected
-        Labels of the reviewed slices, of one shape.
-    codes
-        Of all structures.
-    """
+    """Return the codes of the structures that a reader edited noticeably in the reviewed slices."""
     found = set()
     for code in codes:
         before, after = proposed == code, corrected == code
@@ -200,9 +156,9 @@ def _check(record: Record, part: HeldOut, content: StoreIndex) -> None:
         raise FlomoError(
             f"{which} has unreviewed slices in frame {part.frame} and was not used for evaluation."
         )
-    if record.image.sha256 in content.learnt_images:
+    if record.image.sha256 in content.trained_images:
         raise FlomoError(f"{which} was used for training and therefore not for evaluation.")
-    if record.group in content.learnt_groups:
+    if record.group in content.trained_groups:
         raise FlomoError(
             f"{which} is of a patient used for training and was not used for evaluation."
         )

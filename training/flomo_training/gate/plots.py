@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -31,22 +30,10 @@ MOST_PICTURES = 6
 
 @dataclass(frozen=True, eq=False)
 class ChangedSlice:
-    """The slice of an image with the largest difference.
+    """The slice of an image with the largest difference, as pixels and codes ``(rows, columns)``.
 
-    Attributes
-    ----------
-    title
-        Title of the picture.
-    change
-        Absolute change of the image's mean Dice; 0 if it has none.
-    codes
-        Of the evaluated structures.
-    image
-        ``(rows, columns)``, with channels for colour.
-    before, after, truth
-        Codes ``(rows, columns)``.
-    window, aspect
-        See `flomo_training.drawing.draw_image`.
+    ``change`` is the absolute change of the image's mean Dice, 0 if it has none. For ``window`` and
+    ``aspect`` see `flomo_training.drawing.draw_image`.
     """
 
     title: str
@@ -60,23 +47,23 @@ class ChangedSlice:
     aspect: float
 
 
-def most_changed_slice(judged: ImageComparison, seen: ComparedLabels) -> ChangedSlice | None:
+def most_changed_slice(comparison: ImageComparison, labels: ComparedLabels) -> ChangedSlice | None:
     """Return the slice in which the models differ most; None if they agree everywhere."""
-    different = (seen.before != seen.after).sum((1, 2))
+    different = (labels.before != labels.after).sum((1, 2))
     if not different.any():
         return None
     index = int(different.argmax())
-    shown = [codes[index] for codes in (seen.before, seen.after, seen.truth)]
+    shown = [codes[index] for codes in (labels.before, labels.after, labels.truth)]
     part = crop_around(np.any([codes > 0 for codes in shown], axis=0))
-    image = seen.volume.data[index][part].copy()
-    row_step, column_step = seen.volume.in_plane_spacing
-    before, after = judged.dice
+    image = labels.volume.data[index][part].copy()
+    row_step, column_step = labels.volume.in_plane_spacing
+    before, after = comparison.dice
     dice = "" if math.isnan(before) else f"   Dice of the image {before:.3f} to {after:.3f}"
-    place = f"   slice {index + 1} of {len(seen.truth)}" if len(seen.truth) > 1 else ""
+    place = f"   slice {index + 1} of {len(labels.truth)}" if len(labels.truth) > 1 else ""
     return ChangedSlice(
-        title=judged.image.name + place + dice,
+        title=comparison.image.name + place + dice,
         change=0.0 if math.isnan(before) else abs(after - before),
-        codes=judged.image.codes,
+        codes=comparison.image.codes,
         image=image,
         before=shown[0][part].copy(),
         after=shown[1][part].copy(),
@@ -87,31 +74,19 @@ def most_changed_slice(judged: ImageComparison, seen: ComparedLabels) -> Changed
 
 
 def draw(shown: ChangedSlice, labels: Sequence[Label], picture: Path) -> None:
-    """Draw image, parent, candidate and labels side by side.
-
-    Parameters
-    ----------
-    shown
-        Slice to draw.
-    labels
-        Structures of the card, with their colours.
-    picture
-        PNG to write.
-    """
+    """Draw image, parent, candidate and labels side by side, as PNG."""
     figure = Figure(figsize=(10.4, 3.3), facecolor=BACKGROUND, layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle(shown.title, color=FOREGROUND, fontsize=10)
-    panels = figure.subplots(1, 4)
     contents = {
         "image": None,
         "before: parent": shown.before,
         "after: candidate": shown.after,
         "labels": shown.truth,
     }
-    for axes, (name, codes) in zip(panels, contents.items(), strict=True):
+    for axes, (name, codes) in zip(figure.subplots(1, 4), contents.items(), strict=True):
         draw_image(axes, shown.image, shown.window, shown.aspect)
         axes.set_title(name, color=FOREGROUND, fontsize=9, pad=3)
         if codes is not None:
             draw_contours(axes, codes, labels)
     draw_legend(figure, [label for label in labels if label.code in shown.codes])
-    figure.savefig(picture, dpi=110, facecolor=BACKGROUND, format="png")
+    figure.savefig(picture, dpi=110, format="png")

@@ -21,13 +21,7 @@ REFERENCE_FOLDER = "reference"
 
 
 def find_reference(parent: Path) -> Path | None:
-    """Return the reference set of a model, or of the model it descends from.
-
-    Parameters
-    ----------
-    parent
-        Model folder.
-    """
+    """Return the reference set of a model folder, or of the model it descends from."""
     seen: set[str] = set()
     folder: Path | None = parent
     while folder is not None:
@@ -52,26 +46,12 @@ def read_reference(
 ) -> list[EvaluationImage]:
     """Return the images of a reference set; each is read once for its signatures.
 
-    Parameters
-    ----------
-    folder
-        Prepared data, see `flomo_training.cases.list_cases`; ``folds.json`` is not needed. Two
-        optional columns of ``cases.csv`` restrict what is labelled (default: everything):
-        ``structures`` (codes such as ``"2 3"``) and ``slices`` (counted from 0, such as
-        ``"1 2 3"``).
-    card
-        Of the models; defines the codes.
-    progress
-        Called with the images done and in total.
-    cancelled
-        Checked before each image.
+    The folder has prepared data, see `flomo_training.cases.list_cases`; ``folds.json`` is not
+    needed. Two optional columns of ``cases.csv`` restrict what is labelled (default: everything):
+    ``structures`` (codes such as ``"2 3"``) and ``slices`` (counted from 0, such as ``"1 2 3"``).
 
-    Raises
-    ------
-    FlomoError
-        If the folder or a file is invalid.
-    Cancelled
-        If ``cancelled`` returned True.
+    Raises a `FlomoError` if the folder or a file is invalid, and `Cancelled` if ``cancelled``,
+    which is checked before each image, returned True.
     """
     rows = read_case_rows(folder)
     images = []
@@ -93,9 +73,9 @@ def reference_hash(folder: Path) -> str:
     rows = read_case_rows(folder)
     for row in rows:
         case = case_from_row(folder, row)
-        said = [case.name, case.patient, row.get("structures") or "", row.get("slices") or ""]
-        said += [fingerprint(case.image), fingerprint(case.labels)]
-        digest.update(("\n".join(said) + "\n\n").encode())
+        content = [case.name, case.patient, row.get("structures") or "", row.get("slices") or ""]
+        content += [fingerprint(case.image), fingerprint(case.labels)]
+        digest.update(("\n".join(content) + "\n\n").encode())
     return digest.hexdigest()
 
 

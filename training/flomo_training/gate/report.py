@@ -40,17 +40,7 @@ _METRICS = {"dice": "Dice", "hd95_mm": "HD95 in mm", "ece": "ECE"}
 
 @dataclass(frozen=True)
 class Check:
-    """One check of the gate.
-
-    Attributes
-    ----------
-    name
-        Identifier.
-    passed
-        Result; None if undecided.
-    sentence
-        Explanation with the numbers.
-    """
+    """Result of one check, None if undecided, and a sentence with the numbers."""
 
     name: str
     passed: bool | None
@@ -59,15 +49,7 @@ class Check:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Identity of a model.
-
-    Attributes
-    ----------
-    name
-        Of the card.
-    sha256
-        Of the weights.
-    """
+    """Name of a model, and SHA-256 of its weights."""
 
     name: str
     sha256: str
@@ -75,20 +57,10 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class ImageChange:
-    """One image before and after.
+    """Mean Dice of one image before and after, over its structures; None if it has none.
 
-    Attributes
-    ----------
-    part
-        ``"reference"`` or ``"corrections"``.
-    image
-        Its name in this report.
-    slices
-        Number of evaluated slices.
-    before, after
-        Mean Dice over its structures; None if it has none.
-    picture
-        File name of its picture, for the images that changed most.
+    ``part`` is ``"reference"`` or ``"corrections"``, ``slices`` the number of evaluated slices, and
+    ``picture`` the file name of its picture, for the images that changed most.
     """
 
     part: str
@@ -107,20 +79,12 @@ class GateReport:
     ----------
     verdict
         ``"passed"``, ``"refused"`` (a check failed) or ``"undecided"`` (data are missing).
-    checks
-        One for each rule.
-    parent, candidate
-        The models.
     reference, corrections
         Results; None if there were no images.
     images
         All images, those of the reference set first.
     left_out
         One sentence for everything that was left out or could not be checked.
-    rules
-        Margins.
-    device, versions, date
-        Device, package versions, and the ISO date.
     protocol
         How the metrics are defined.
     schema
@@ -194,51 +158,40 @@ def summary(report: GateReport, report_sha256: str) -> dict[str, Any]:
 
 def page(report: GateReport) -> str:
     """Return ``report.md``, the readable report."""
-    lines = [
+    blocks = [
         f"# {report.candidate.name}: {_VERDICTS[report.verdict]}",
-        "",
         f"Compared with its parent {report.parent.name} on {report.date}.",
-        "",
-        *(f"- {_sign(check)} {check.sentence}" for check in report.checks),
+        "\n".join(f"- {_sign(check)} {check.sentence}" for check in report.checks),
     ]
-    for title, part in (
-        ("Reference set", report.reference),
-        ("Held-out corrections", report.corrections),
-    ):
+    parts = {"Reference set": report.reference, "Held-out corrections": report.corrections}
+    for title, part in parts.items():
         if part is not None:
-            lines += ["", f"## {title}", "", *_table(part)]
+            counts = (
+                f"{part.data}: {_count(part.groups, 'patient')}, {_count(part.images, 'image')}, "
+                f"{_count(part.slices, 'slice')}; SHA-256 `{part.sha256}`."
+            )
+            blocks += [f"## {title}", counts, "\n".join(_table(part))]
     if report.pictures:
-        lines += ["", "## Images that changed most", ""]
+        blocks.append("## Images that changed most")
         shown = {image.picture: image for image in report.images if image.picture}
         for picture in report.pictures:
             image = shown[picture]
-            lines.append(f"{image.image}: Dice {_number(image.before)} to {_number(image.after)}")
-            lines += ["", f"![{image.image}]({picture})", ""]
+            dice = f"{_number(image.before)} to {_number(image.after)}"
+            blocks += [f"{image.image}: Dice {dice}", f"![{image.image}]({picture})"]
     if report.left_out:
-        lines += ["", "## Left out", "", *(f"- {sentence}" for sentence in report.left_out)]
+        blocks += ["## Left out", "\n".join(f"- {sentence}" for sentence in report.left_out)]
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    lines += [
-        "",
+    blocks += [
         "## Protocol",
-        "",
         report.protocol,
-        "",
         f"Computed on {report.device}; {versions}.",
-    ]
-    lines += [
-        "",
         f"SHA-256 of the weights: parent `{report.parent.sha256}`, candidate "
         f"`{report.candidate.sha256}`.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(blocks) + "\n"
 
 
 def _table(part: DataSetResult) -> Iterator[str]:
-    yield (
-        f"{part.data}: {_count(part.groups, 'patient')}, {_count(part.images, 'image')}, "
-        f"{_count(part.slices, 'slice')}; SHA-256 `{part.sha256}`."
-    )
-    yield ""
     yield "| structure | metric | before | after | difference | 95 % interval |"
     yield "|---|---|---|---|---|---|"
     for structure in (*part.structures, part.mean):

@@ -53,10 +53,7 @@ class Rules:
 def read_rules(path: Path) -> Rules:
     """Read rules from a YAML file; missing keys have their defaults.
 
-    Raises
-    ------
-    FlomoError
-        If the file cannot be read or a key or value is invalid.
+    Raises a `FlomoError` if the file cannot be read or a key or value is invalid.
     """
     try:
         content = yaml.safe_load(read_text(path))

@@ -103,17 +103,14 @@ def run_gate(
     check_writable(out / report.REPORT_FILE)
     images = _select_images(cards, reference, store, held_out, log)
     log.start(2 * sum(len(image.slices) for part in images.values() for image in part))
-    models = (
-        Segmenter.from_pretrained(folders[0], device),
-        Segmenter.from_pretrained(folders[1], device),
-    )
-    if any(model.card.sha256 != card.sha256 for model, card in zip(models, cards, strict=True)):
+    before, after = (Segmenter.from_pretrained(folder, device) for folder in folders)
+    if (before.card.sha256, after.card.sha256) != (cards[0].sha256, cards[1].sha256):
         raise FlomoError("A model was replaced during the gate; run the gate again.")
     changes: dict[str, plots.ChangedSlice] = {}
     compared: dict[str, list[ImageComparison]] = {"reference": [], "corrections": []}
     for part, those in images.items():
         for image in those:
-            comparison, labels = compare_models(image, *models, step=log.step, cancelled=cancelled)
+            comparison, labels = compare_models(image, before, after, log.step, cancelled)
             compared[part].append(comparison)
             if change := plots.most_changed_slice(comparison, labels):
                 changes[image.name] = change
@@ -138,7 +135,7 @@ def run_gate(
         images=tuple(_change(p, one, files) for p, those in compared.items() for one in those),
         left_out=tuple(log.sentences),
         rules=rules,
-        device=str(models[0].device),
+        device=str(before.device),
         versions=_versions(),
         date=datetime.now(UTC).date().isoformat(),
     )
@@ -149,10 +146,7 @@ def run_gate(
 def check_pair(parent: ModelCard, candidate: ModelCard) -> None:
     """Check that a candidate was tuned from a parent and segments the same structures.
 
-    Raises
-    ------
-    FlomoError
-        If it was not; the message says what differs.
+    Raises a `FlomoError` that names the difference otherwise.
     """
     name, sha256 = parent_of(candidate)
     if sha256 != parent.sha256:
@@ -209,7 +203,7 @@ def _select_images(
     """Return the images of the reference set and of the corrections that no model has seen."""
     log.report("Looking for leaks")
     seen = exclusion.seen_fingerprints(*cards, log)
-    index = StoreIndex(frozenset(), frozenset(), frozenset())
+    index = StoreIndex()
     images: dict[str, list[EvaluationImage]] = {"reference": [], "corrections": []}
     if store is not None:
         opened = CorrectionStore.open(store)

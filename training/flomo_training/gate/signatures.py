@@ -32,13 +32,7 @@ SMALLEST_TURN = 1e-3
 
 
 def signatures(volume: Volume) -> frozenset[str]:
-    """Return the signatures of an image; images that share one belong to one patient.
-
-    Parameters
-    ----------
-    volume
-        With frames or without.
-    """
+    """Return the signatures of an image; images that share one belong to one patient."""
     return frozenset({identity_signature(volume), *_pixels(volume), *_planes(volume)})
 
 

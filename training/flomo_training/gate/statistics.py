@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flomo_training.bootstrap import Sample, estimate, paired_difference
+from flomo_training.bootstrap import Sample, estimate, paired_difference, rounded
 from flomo_training.gate.comparison import ImageComparison, StructureComparison
 
 DIGITS = {"dice": 4, "hd95_mm": 2, "ece": 4}
@@ -14,16 +14,9 @@ DIGITS = {"dice": 4, "hd95_mm": 2, "ece": 4}
 
 @dataclass(frozen=True)
 class MetricChange:
-    """One metric of parent and candidate; None if it was not measured.
+    """One metric of parent and candidate, their difference, and the bounds of its 95 % interval.
 
-    Attributes
-    ----------
-    before, after
-        Of parent and candidate.
-    difference
-        ``after - before``.
-    low, high
-        Bounds of its 95 % interval; None for fewer than two patients.
+    None if it was not measured; no interval for fewer than two patients.
     """
 
     before: float | None = None
@@ -35,15 +28,7 @@ class MetricChange:
 
 @dataclass(frozen=True)
 class StructureChange:
-    """All metrics of one structure, or of the mean over structures.
-
-    Attributes
-    ----------
-    name
-        Of the structure, or ``"mean"``.
-    dice, hd95_mm, ece
-        See `flomo_training.gate.comparison.Scores`.
-    """
+    """All metrics of one structure, or of the ``"mean"`` over structures."""
 
     name: str
     dice: MetricChange
@@ -57,16 +42,12 @@ class DataSetResult:
 
     Attributes
     ----------
-    data
-        Name of the data.
-    sha256
-        Of all images and labels in it.
+    data, sha256
+        Name, and hash of all images and labels.
     groups, images, slices
         Number of evaluated patients, images and slices.
-    mean
-        Over structures.
-    structures
-        Evaluated structures in the order of the card.
+    mean, structures
+        Over structures, and of each one in the order of the card.
     left_alone
         Structures that the readers accepted unchanged; not part of the mean.
     """
@@ -82,27 +63,17 @@ class DataSetResult:
 
 
 def summarise(
-    judged: Sequence[ImageComparison], names: Sequence[str], data: str, sha256: str
+    comparisons: Sequence[ImageComparison], names: Sequence[str], data: str, sha256: str
 ) -> DataSetResult:
-    """Return the results on one data set.
-
-    Parameters
-    ----------
-    judged
-        Images, at least one.
-    names
-        Of all structures, in the order of the card.
-    data, sha256
-        Of the data set.
-    """
-    rows = [row for one in judged for row in one.rows if row.drawn]
-    others = [row for one in judged for row in one.rows if not row.drawn]
+    """Return the results on one data set; ``names`` are the structures in the order of the card."""
+    rows = [row for one in comparisons for row in one.rows if row.drawn]
+    others = [row for one in comparisons for row in one.rows if not row.drawn]
     return DataSetResult(
         data=data,
         sha256=sha256,
-        groups=len({one.image.group for one in judged}),
-        images=len(judged),
-        slices=sum(len(one.image.slices) for one in judged),
+        groups=len({one.image.group for one in comparisons}),
+        images=len(comparisons),
+        slices=sum(len(one.image.slices) for one in comparisons),
         mean=_structure_change("mean", rows),
         structures=_by_structure(rows, names),
         left_alone=_by_structure(others, names),
@@ -125,10 +96,9 @@ def _metric_change(rows: Sequence[StructureComparison], metric: str) -> MetricCh
     before, after = (_sample(rows, side, metric) for side in ("before", "after"))
     if before is None or after is None:
         return MetricChange()
-    difference = paired_difference(after, before)
-    sides = estimate(before).value, estimate(after).value
-    values = (*sides, difference.value, difference.low, difference.high)
-    return MetricChange(*(_rounded(value, DIGITS[metric]) for value in values))
+    digits = DIGITS[metric]
+    sides = (rounded(estimate(side).value, digits) for side in (before, after))
+    return MetricChange(*sides, *paired_difference(after, before).rounded(digits))
 
 
 def _sample(rows: Sequence[StructureComparison], side: str, metric: str) -> Sample | None:
@@ -138,8 +108,3 @@ def _sample(rows: Sequence[StructureComparison], side: str, metric: str) -> Samp
     if not values or any(map(math.isnan, values)):
         return None  # a mean over a part of the images would be misleading
     return Sample(values, [row.group for row in there], [row.structure for row in there])
-
-
-def _rounded(value: float, digits: int) -> float | None:
-    # Adding zero turns -0.0 into 0.0.
-    return None if math.isnan(value) else round(value, digits) + 0.0

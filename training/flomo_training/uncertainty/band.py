@@ -19,19 +19,9 @@ def foreground_band(
 ) -> NDArray[np.bool_]:
     """Return the pixels close to a contour of either label image, slice by slice.
 
-    Parameters
-    ----------
-    found, reference
-        Codes ``(slices, rows, columns)``.
-    in_plane_spacing
-        Spacing of rows and columns in mm.
-    radius_mm
-        Largest in-plane distance from the centre of a pixel at a contour.
-
-    Returns
-    -------
-    ndarray
-        Mask of the same shape; empty in slices without a contour.
+    ``found`` and ``reference`` are codes ``(slices, rows, columns)``; the spacing of rows and
+    columns and the in-plane radius are in mm. The mask has the same shape and is empty in slices
+    without a contour.
     """
     band = np.zeros(found.shape, bool)
     for index in range(len(found)):

@@ -39,14 +39,9 @@ TOO_FEW = 1000
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Logits and true classes in the band along the contours.
+    """Logits ``(pixels, channels)`` and true class indices in the band along the contours.
 
-    Attributes
-    ----------
-    logits
-        Float32 ``(pixels, channels)``, before any temperature.
-    classes
-        ``(pixels,)``: true class index in the card.
+    The logits are float32, before any temperature.
     """
 
     logits: NDArray[np.float32]
@@ -63,16 +58,9 @@ class Pixels:
 
 @dataclass(frozen=True)
 class TemperatureFit:
-    """A fitted temperature.
+    """A fitted temperature, above 1 if the network is overconfident.
 
-    Attributes
-    ----------
-    temperature
-        Above 1 if the network is overconfident.
-    nll_before, nll_after
-        Mean negative log-likelihood of the pixels with temperature 1 and with this one, in nats.
-    pixels
-        Number of pixels.
+    Mean negative log-likelihoods, with temperature 1 and with this one, are in nats.
     """
 
     temperature: float
@@ -102,11 +90,6 @@ def collect_pixels(
         Labelled slices; all by default.
     name
         Name of the image in error messages.
-
-    Raises
-    ------
-    FlomoError
-        If the model does not accept the image, or a code is not in the card.
     """
     card = segmenter.card
     check_input(volume, card)
@@ -135,12 +118,8 @@ def collect_pixels(
 def fit_temperature(pixels: Pixels, card: ModelCard) -> TemperatureFit:
     """Fit the temperature by maximum likelihood.
 
-    The log-likelihood is concave in the inverse temperature, so it has a single maximum.
-
-    Raises
-    ------
-    FlomoError
-        If there are too few pixels along contours.
+    The log-likelihood is concave in the inverse temperature, so it has a single maximum. Raises a
+    `FlomoError` if there are too few pixels along contours.
     """
     if len(pixels.classes) < TOO_FEW:
         raise FlomoError(
@@ -199,14 +178,7 @@ def cross_fit_temperatures(
 ) -> dict[str, TemperatureFit]:
     """Return for each patient the temperature fitted on the half without this patient.
 
-    Parameters
-    ----------
-    pixels
-        By patient.
-    cases
-        Cases with the patients' groups.
-    card
-        Of the network.
+    ``pixels`` are by patient; the cases define the groups of the patients.
     """
     found: dict[str, TemperatureFit] = {}
     one, other = halves(cases)

@@ -57,20 +57,13 @@ def run_uncertainty(
     """Write the report on uncertainty and return a summary as text."""
     check_unseen(cases, segmenter.card)
     with progress_bar("volume") as progress:
-        report = write_uncertainty(
-            folder, segmenter, cases, facts, progress=progress, mirrored=mirrored
+        return as_text(
+            write_uncertainty(folder, segmenter, cases, facts, progress=progress, mirrored=mirrored)
         )
-    return as_text(report)
 
 
 def check_unseen(cases: list[Case], card: ModelCard) -> None:
-    """Check that the model was not trained on any of the cases, where it would be overconfident.
-
-    Raises
-    ------
-    FlomoError
-        If it was trained on one of them.
-    """
+    """Raise a `FlomoError` if the model was trained on a case, where it would be overconfident."""
     seen = set(card.trained_on or ())
     known = [case.name for case in cases if fingerprint(case.image) in seen]
     if known:
@@ -82,20 +75,13 @@ def check_unseen(cases: list[Case], card: ModelCard) -> None:
 
 
 def store_temperature(folder: Path, fit: TemperatureFit, where: str) -> ModelCard:
-    """Store a fitted temperature in the card of a model.
+    """Store a fitted temperature in the card of a model folder.
 
-    Parameters
-    ----------
-    folder
-        The model folder.
-    fit
-        From `fit_temperature`.
-    where
-        Description of the data for the card's protocol, without a full stop.
+    ``where`` describes the data for the card's protocol, without a full stop.
     """
     card = load_card(folder)
-    said = f"Temperature fitted by likelihood within {BAND_MM:g} mm of the contours on {where}."
-    protocol = f"{_SENTENCE.sub('', card.protocol)} {said}".strip()
+    sentence = f"Temperature fitted by likelihood within {BAND_MM:g} mm of the contours on {where}."
+    protocol = f"{_SENTENCE.sub('', card.protocol)} {sentence}".strip()
     return update_card(folder, temperature=fit.temperature, protocol=protocol)
 
 

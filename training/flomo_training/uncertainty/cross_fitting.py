@@ -32,10 +32,8 @@ class FoldMeasurement:
     ----------
     before, after
         Slices with temperature 1, and with that of the other half of the patients.
-    fits
-        Temperature used for each patient.
-    whole
-        Temperature fitted on all patients, for the model card.
+    fits, whole
+        Temperature used for each patient, and the one fitted on all patients for the model card.
     vector
         Likelihoods of calibration methods, see `compare_scalings`.
     """
@@ -57,24 +55,9 @@ def measure_fold(
 ) -> FoldMeasurement:
     """Measure calibration and uncertainty on cases that the model was not trained on.
 
-    Parameters
-    ----------
-    segmenter
-        The model; the temperature of its card is ignored.
-    cases
-        Of at least two patients.
-    maps
-        Uncertainty maps to evaluate.
-    progress
-        Called with the cases done and in total.
-    mirrored
-        Whether to evaluate mirrored views. Temperatures are always fitted on plain views, since the
-        card has only one.
-
-    Raises
-    ------
-    FlomoError
-        If files are damaged, or there are too few patients or pixels.
+    The temperature of the card is ignored. Temperatures are always fitted on plain views, since the
+    card has only one; ``mirrored`` views are only evaluated. Raises a `FlomoError` if files are
+    damaged, or there are too few patients or pixels.
     """
     names = tuple(maps)
     pixels = collect_patient_pixels(segmenter, cases)

@@ -76,16 +76,8 @@ DEGRADATIONS: dict[str, tuple[Callable[[Tensor, float, int], Tensor], tuple[floa
 def degrade(volume: Volume, kind: str, grade: str, card: ModelCard, seed: int = 0) -> Volume:
     """Degrade a volume of one frame and one channel slice by slice.
 
-    Parameters
-    ----------
-    volume
-        Volume without frames.
-    kind, grade
-        Of `DEGRADATIONS` and `GRADES`.
-    card
-        Defines the intensity window.
-    seed
-        Of noise and bias field.
+    ``kind`` and ``grade`` are of `DEGRADATIONS` and `GRADES`. The card defines the intensity
+    window; the seed determines noise and bias field.
     """
     change, strengths, _ = DEGRADATIONS[kind]
     pixels = with_channels(volume, card).astype(np.float32)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from flomo_training.bootstrap import divide
+
 SHARES = (0.1, 0.2, 0.3)
 """Fractions of reviewed slices."""
 
@@ -45,12 +47,12 @@ def recall_in_queue(
     """
     order = np.argsort(-scores, kind="stable")
     there = weights[:, order]
-    looked, found = np.cumsum(there, 1), np.cumsum(there * wrong[order], 1)
+    reviewed, found = np.cumsum(there, 1), np.cumsum(there * wrong[order], 1)
     result = np.full((len(weights), len(shares)), np.nan)
     for draw in range(len(weights)):
         if found[draw, -1] > 0:
             curve = np.concatenate([[0], found[draw]]) / found[draw, -1]
-            reach = np.concatenate([[0], looked[draw]]) / looked[draw, -1]
+            reach = np.concatenate([[0], reviewed[draw]]) / reviewed[draw, -1]
             result[draw] = np.interp(shares, reach, curve)
     return result
 
@@ -64,12 +66,8 @@ def recall_in_volumes(
 ) -> Floats:
     """Return the recall of errors if the first slices of every volume are reviewed, as in a viewer.
 
-    Parameters
-    ----------
-    scores, wrong, weights, shares
-        See `recall_in_queue`; the weights of a volume's slices are equal.
-    volume
-        ``(slices,)``: index of the volume of each slice.
+    As `recall_in_queue`, with the index of the ``volume`` of each slice; the weights of a volume's
+    slices are equal.
     """
     numbers, first = np.unique(volume, return_index=True)
     found = np.zeros((len(numbers), len(shares)))
@@ -82,6 +80,6 @@ def recall_in_volumes(
             share = recall_in_queue(scores[mine], wrong[mine], one[:, mine], shares)[0]
             found[row] = share * total[row]
     times = weights[:, first]
-    whole = times @ total
-    nothing = np.full((len(weights), len(shares)), np.nan)
-    return np.divide(times @ found, whole[:, None], out=nothing, where=whole[:, None] > 0)
+    return divide(
+        times @ found, np.broadcast_to((times @ total)[:, None], (len(times), len(shares)))
+    )

@@ -55,34 +55,17 @@ def measure_case(
     case: Case,
     segmenter: Segmenter,
     maps: Iterable[str] = DEFAULT_MAPS,
-    slices: Sequence[int] | None = None,
     *,
     mirrored: bool = False,
 ) -> list[SliceRecord]:
     """Segment a case of one frame and compare uncertainty and errors, slice by slice.
 
-    Parameters
-    ----------
-    case
-        Labelled case.
-    segmenter
-        The model.
-    maps
-        Uncertainty maps to evaluate; entropy is always included.
-    slices
-        Slices to measure; all by default.
-    mirrored
-        Whether probabilities are the mean over mirrored views, see `Segmenter.segment`.
-
-    Raises
-    ------
-    FlomoError
-        If a file is damaged, or the reference contains codes that are not in the card.
+    ``maps`` are evaluated besides entropy. With ``mirrored``, probabilities are the mean over
+    mirrored views. Raises a `FlomoError` if a file is damaged, or the reference contains codes that
+    are not in the card.
     """
     volume, reference = read_case(case)
-    return measure_volume(
-        case, volume, reference, segmenter, maps=maps, slices=slices, mirrored=mirrored
-    )
+    return measure_volume(case, volume, reference, segmenter, maps=maps, mirrored=mirrored)
 
 
 def measure_volume(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from flomo_training.drawing import hide_frame, save_figure
 from flomo_training.uncertainty.error_recall import recall_in_volumes
 from flomo_training.uncertainty.ranking import Ranking
 from flomo_training.uncertainty.records import (
@@ -17,12 +19,7 @@ from flomo_training.uncertainty.records import (
 )
 from flomo_training.uncertainty.reliability import Reliability
 from flomo_training.uncertainty.statistics import BAD_SLICE_DICE, ORACLE
-from napari_flomo.files import atomic_write
 from napari_flomo.segmentation import MAPS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 GRID = np.linspace(0, 1, 41)
 INK, PALE = "#333333", "#bbbbbb"
@@ -35,7 +32,7 @@ def draw_reliability(
     """Draw reliability diagrams for the pixels of the band."""
     figure, axes = _sheet(2)
     for panel, (title, records) in zip(axes, (("before", before), ("after", after)), strict=True):
-        found = reliability_by_patient(records, lambda one: one.near)
+        found = reliability_by_patient(records, "near")
         total = Reliability(found.counts.sum(0), found.brier.sum(0))
         confidence, right, pixels = total.curve()
         panel.plot([0, 1], [0, 1], color=PALE, linewidth=1)
@@ -45,9 +42,8 @@ def draw_reliability(
         panel.set_title(f"{title}: ECE {float(total.ece()):.3f}", color=INK, fontsize=10)
         panel.set_xlabel("confidence (bars: fraction of pixels)")
         panel.set_ylabel("accuracy")
-        panel.set_xlim(0, 1)
-        panel.set_ylim(0, 1)
-    _save(figure, path)
+        panel.set(xlim=(0, 1), ylim=(0, 1))
+    save_figure(figure, path)
 
 
 def draw_error_recall(records: Sequence[SliceRecord], names: Mapping[str, str], path: Path) -> None:
@@ -73,10 +69,9 @@ def draw_error_recall(records: Sequence[SliceRecord], names: Mapping[str, str], 
         panel.plot(GRID, best, ":", color=INK, label=ORACLE)
         panel.set_title(f"{title} found", color=INK, fontsize=10)
         panel.set_xlabel("fraction of the slices of every volume that was reviewed")
-        panel.set_xlim(0, 1)
-        panel.set_ylim(0, 1)
+        panel.set(xlim=(0, 1), ylim=(0, 1))
     axes[0].legend(fontsize=8, frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_risk_coverage(records: Sequence[SliceRecord], path: Path) -> None:
@@ -97,20 +92,13 @@ def draw_risk_coverage(records: Sequence[SliceRecord], path: Path) -> None:
     panel.set_xlim(0, 1)
     panel.set_ylim(0, 2 * share)
     panel.legend(fontsize=7, frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _sheet(panels: int) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.6 * panels, 4.2), dpi=110, layout="constrained")
-    axes = [figure.add_subplot(1, panels, number + 1) for number in range(panels)]
+    figure = Figure(figsize=(4.6 * panels, 4.2), layout="constrained")
+    axes: list[Axes] = figure.subplots(1, panels, squeeze=False)[0].tolist()
     for one in axes:
-        one.spines[["top", "right"]].set_visible(False)
+        hide_frame(one)
         one.tick_params(labelsize=8)
     return figure, axes
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, format="png")

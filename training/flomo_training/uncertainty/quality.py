@@ -27,16 +27,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class QualityModel:
-    """A linear model of Dice.
+    """A linear model of Dice on standardised `FEATURES`.
 
-    Attributes
-    ----------
-    features
-        Names, see `FEATURES`.
-    mean, scale
-        Of each feature in the training data.
-    weights, intercept
-        Of the standardised features.
+    ``mean`` and ``scale`` are those of each feature in the training data.
     """
 
     features: tuple[str, ...]
@@ -57,17 +50,7 @@ class QualityModel:
 
 @dataclass(frozen=True, eq=False)
 class QualityTable:
-    """Dice and uncertainty scores of structures in slices.
-
-    Attributes
-    ----------
-    values
-        ``(rows, features)``.
-    dice, expected
-        ``(rows,)``: Dice, and the Dice expected from the probabilities.
-    patients
-        Of each row.
-    """
+    """Features ``(rows, features)``, Dice and expected Dice of structures in slices, by patient."""
 
     values: Floats
     dice: Floats

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flomo_training.bootstrap import divide
+
 BINS = 2000
 
 Floats = NDArray[np.float64]
@@ -45,7 +47,7 @@ class Ranking:
         below = np.cumsum(right, -1) - right
         wins = (wrong * (below + right / 2)).sum(-1)
         pairs = right.sum(-1) * wrong.sum(-1)
-        return _ratio(wins, pairs)
+        return divide(wins, pairs)
 
     def aupr(self) -> Floats:
         """Return the area under the precision-recall curve.
@@ -53,9 +55,9 @@ class Ranking:
         An uninformative map has the fraction of wrong pixels.
         """
         right, wrong = self.counts[..., 0, ::-1], self.counts[..., 1, ::-1]
-        found, looked = np.cumsum(wrong, -1), np.cumsum(right + wrong, -1)
-        precision = np.divide(found, looked, out=np.zeros_like(found, float), where=looked > 0)
-        return _ratio((precision * wrong).sum(-1), wrong.sum(-1))
+        found, selected = np.cumsum(wrong, -1), np.cumsum(right + wrong, -1)
+        precision = np.divide(found, selected, out=np.zeros_like(found, float), where=selected > 0)
+        return divide((precision * wrong).sum(-1), wrong.sum(-1))
 
     def risk_coverage(self) -> tuple[Floats, Floats]:
         """Return coverage and risk, keeping the pixels with the lowest values first.
@@ -65,7 +67,7 @@ class Ranking:
         right, wrong = self.counts[..., 0, :], self.counts[..., 1, :]
         kept, errors = np.cumsum(right + wrong, -1), np.cumsum(wrong, -1)
         total = kept[..., -1:]
-        return _ratio(kept, np.broadcast_to(total, kept.shape)), _ratio(errors, kept)
+        return divide(kept, np.broadcast_to(total, kept.shape)), divide(errors, kept)
 
     def aurc(self) -> Floats:
         """Return the area under the risk-coverage curve; smaller is better.
@@ -74,17 +76,11 @@ class Ranking:
         """
         pixels = self.counts.sum(-2)
         _, risk = self.risk_coverage()
-        return _ratio((np.nan_to_num(risk) * pixels).sum(-1), pixels.sum(-1))
+        return divide((np.nan_to_num(risk) * pixels).sum(-1), pixels.sum(-1))
 
     def best_aurc(self) -> Floats:
         """Return the area under the risk-coverage curve of an oracle."""
         right, wrong = self.counts[..., 0, :].sum(-1), self.counts[..., 1, :].sum(-1)
-        share = _ratio(wrong, right + wrong)
+        share = divide(wrong, right + wrong)
         # Risk is 0 up to the coverage 1 - e and (c - 1 + e) / c beyond.
         return share + (1 - share) * np.log1p(-share)
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    nothing = np.full(np.shape(below), np.nan)
-    result: Floats = np.divide(above, below, out=nothing, where=np.asarray(below) > 0)
-    return result

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +17,11 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class StructureRecord:
-    """One structure in one slice: sums of voxels, and of probabilities over plausible pixels.
+    """One structure in one slice.
 
-    Attributes
-    ----------
-    name
-        Of the structure.
-    found, truth, both
-        Voxels in the result, in the reference, and in both.
-    inside, whole
-        Sum of probabilities within the result, and in total.
-    uncertainty_mm
-        Width of the uncertain band along the contour.
+    ``found``, ``truth`` and ``both`` are voxels in the result, in the reference, and in both.
+    ``inside`` and ``whole`` are sums of probabilities within the result, and over all plausible
+    pixels. ``uncertainty_mm`` is the width of the uncertain band along the contour.
     """
 
     name: str
@@ -57,14 +51,10 @@ class SliceRecord:
 
     Attributes
     ----------
-    case, patient, phase
-        Identifiers.
     index, slices
         Index of the slice, and number of slices of the volume.
-    wrong
-        Voxels whose label differs from the reference.
-    voxel_ml
-        Volume of a voxel; NaN if the spacing is unknown.
+    wrong, voxel_ml
+        Voxels whose label differs from the reference, and volume of one; NaN if unknown.
     contrast
         Largest difference between the mean intensities of two classes along the contours, in units
         of the model's intensity window; NaN without a structure in the reference.
@@ -78,8 +68,6 @@ class SliceRecord:
         Calibration over all pixels, and over the band along the contours.
     maps
         Of the band, by name of the map.
-    structures
-        One record for each structure.
     """
 
     case: str
@@ -112,22 +100,25 @@ def patients_of(records: Sequence[SliceRecord]) -> tuple[list[str], NDArray[np.i
 
 
 def reliability_by_patient(
-    records: Sequence[SliceRecord], which: Callable[[SliceRecord], Reliability]
+    records: Sequence[SliceRecord], which: Literal["near", "everywhere"]
 ) -> Reliability:
     """Return the summed counts of every patient, ``(patients, ...)``."""
-    names, number = patients_of(records)
-    counts = np.zeros((len(names), *which(records[0]).counts.shape))
-    brier = np.zeros(len(names))
-    for place, record in zip(number, records, strict=True):
-        counts[place] += which(record).counts
-        brier[place] += which(record).brier
-    return Reliability(counts, brier)
+    found = [getattr(record, which) for record in records]
+    return Reliability(
+        _sum_by_patient(records, [one.counts for one in found]),
+        _sum_by_patient(records, [one.brier for one in found]),
+    )
 
 
 def ranking_by_patient(records: Sequence[SliceRecord], name: str) -> Ranking:
     """Return the summed counts of a map for every patient, ``(patients, ...)``."""
+    return Ranking(_sum_by_patient(records, [record.maps[name].counts for record in records]))
+
+
+def _sum_by_patient(
+    records: Sequence[SliceRecord], values: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
     names, number = patients_of(records)
-    counts = np.zeros((len(names), *records[0].maps[name].counts.shape))
-    for place, record in zip(number, records, strict=True):
-        counts[place] += record.maps[name].counts
-    return Ranking(counts)
+    total = np.zeros((len(names), *np.shape(values[0])))
+    np.add.at(total, number, np.asarray(values))
+    return total

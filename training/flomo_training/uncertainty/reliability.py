@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flomo_training.bootstrap import divide
+
 BINS = 15
 """Number of bins of equal width between 0 and 1."""
 
@@ -74,7 +76,7 @@ class Reliability:
     def mean_brier(self) -> Floats:
         """Return the Brier score: mean squared distance from the truth, 0 (perfect) to 2."""
         pixels = self.counts[..., 0, :].sum(-1)
-        return np.divide(self.brier, pixels, out=np.full(pixels.shape, np.nan), where=pixels > 0)
+        return divide(self.brier, pixels)
 
     def curve(self) -> tuple[Floats, Floats, Floats]:
         """Return mean confidence, accuracy and number of pixels of the coarse bins.
@@ -82,19 +84,10 @@ class Reliability:
         For one set of counts; NaN for empty bins.
         """
         pixels, confidence, right = self.counts.reshape(3, BINS, FINE // BINS).sum(-1)
-        filled = pixels > 0
-        nothing = np.full(BINS, np.nan)
-        return (
-            np.divide(confidence, pixels, out=nothing.copy(), where=filled),
-            np.divide(right, pixels, out=nothing.copy(), where=filled),
-            pixels,
-        )
+        return divide(confidence, pixels), divide(right, pixels), pixels
 
 
 def _error(coarse: Floats) -> Floats:
     """Return the error of counts ``(..., 3, bins)``; NaN without any pixel."""
     pixels, confidence, right = np.moveaxis(coarse, -2, 0)
-    gaps = np.abs(confidence - right).sum(-1)
-    total = pixels.sum(-1)
-    result: Floats = np.divide(gaps, total, out=np.full(total.shape, np.nan), where=total > 0)
-    return result
+    return divide(np.abs(confidence - right).sum(-1), pixels.sum(-1))

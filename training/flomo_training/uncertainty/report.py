@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,6 @@ def write_uncertainty(
     cases: Sequence[Case],
     facts: Mapping[str, Any],
     *,
-    maps: Iterable[str] | None = None,
     progress: ProgressCallback | None = None,
     mirrored: bool = False,
 ) -> dict[str, Any]:
@@ -78,14 +77,10 @@ def write_uncertainty(
     ----------
     folder
         Folder for `REPORT`, `SLICES` and the plots, created if missing.
-    segmenter
-        The model.
-    cases
-        Held-out cases.
+    segmenter, cases
+        The model and held-out cases.
     facts
         Name of the data, fold and split, for the report.
-    maps
-        Uncertainty maps to evaluate; by default all maps of the model.
     progress
         Called with the cases done and in total.
     mirrored
@@ -101,8 +96,8 @@ def write_uncertainty(
     FlomoError
         If there are fewer than two patients, or a file is damaged or cannot be written.
     """
-    names = maps_offered(segmenter) if maps is None else list(maps)
-    measured = measure_fold(segmenter, cases, names, progress, mirrored=mirrored)
+    maps = maps_offered(segmenter)
+    measured = measure_fold(segmenter, cases, maps, progress, mirrored=mirrored)
     report = compose(measured, segmenter, facts)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(report, folder / REPORT)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from flomo_training.bootstrap import patient_weights
 from flomo_training.cases import Case, read_case
@@ -17,25 +18,16 @@ from flomo_training.uncertainty.records import SliceRecord
 from flomo_training.uncertainty.statistics import estimate
 from napari_flomo.segmentation import Segmenter
 
-AS_IT_IS = "as it is"
+UNDEGRADED = "as it is"
 EVERY = 2
 """Measure every second slice of a stack, since adjacent slices are similar."""
 
 
 @dataclass(frozen=True)
 class DegradationResult:
-    """Means over the slices of one case in one state.
+    """Means over the slices of one case in one state; Dice also over the structures of a slice.
 
-    Attributes
-    ----------
-    case, patient, phase
-        Identifiers.
-    kind, grade
-        Of `DEGRADATIONS` and `GRADES`, or `AS_IT_IS` and empty.
-    dice, expected_dice
-        Mean over structures and slices that have one.
-    uncertainty_mm, expected_error_ml
-        Mean over slices.
+    ``kind`` and ``grade`` are of `DEGRADATIONS` and `GRADES`, or `UNDEGRADED` and empty.
     """
 
     case: str
@@ -54,7 +46,7 @@ def measure_degradations(case: Case, segmenter: Segmenter) -> list[DegradationRe
     volume, reference = read_case(case)
     slices = list(range(0, volume.n_slices, EVERY))
     rows = []
-    states = [(AS_IT_IS, "")] + [(kind, grade) for kind in DEGRADATIONS for grade in GRADES]
+    states = [(UNDEGRADED, "")] + [(kind, grade) for kind in DEGRADATIONS for grade in GRADES]
     for kind, grade in states:
         image = degrade(volume, kind, grade, segmenter.card) if grade else volume
         records = measure_volume(case, image, reference, segmenter, slices=slices)
@@ -65,7 +57,7 @@ def measure_degradations(case: Case, segmenter: Segmenter) -> list[DegradationRe
 def mean_over_slices(records: Sequence[SliceRecord], kind: str, grade: str) -> DegradationResult:
     """Return the means over slices of one case."""
     pairs = [(one.dice, one.expected_dice) for record in records for one in record.structures]
-    dice, promised = (np.array(values, float) for values in zip(*pairs, strict=True))
+    dice, expected = (np.array(values, float) for values in zip(*pairs, strict=True))
     return DegradationResult(
         records[0].case,
         records[0].patient,
@@ -73,7 +65,7 @@ def mean_over_slices(records: Sequence[SliceRecord], kind: str, grade: str) -> D
         kind,
         grade,
         _mean(dice),
-        _mean(promised),
+        _mean(expected),
         float(np.mean([one.scores["boundary"] for one in records])),
         float(np.mean([one.expected_error_ml for one in records])),
     )
@@ -86,11 +78,12 @@ def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
     Spearman's, over all degraded cases, between the decrease of Dice compared with the undegraded
     case and the increase of each score.
     """
-    plain = {row.case: row for row in rows if row.kind == AS_IT_IS}
+    plain = {row.case: row for row in rows if row.kind == UNDEGRADED}
     patients = sorted({row.patient for row in rows})
     weights = patient_weights(len(patients))
     states = list(dict.fromkeys((row.kind, row.grade) for row in rows))
     table = []
+    names = ("dice", "expected_dice", "uncertainty_mm", "expected_error_ml")
     for kind, grade in states:
         mine = [row for row in rows if (row.kind, row.grade) == (kind, grade)]
         place = [patients.index(row.patient) for row in mine]
@@ -100,22 +93,23 @@ def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
             "what": describe(kind) if grade else "",
             "cases": len(mine),
         }
-        for name in ("dice", "expected_dice", "uncertainty_mm", "expected_error_ml"):
+        for name in names:
             values = np.array([getattr(row, name) for row in mine])
             before = np.array([getattr(plain[row.case], name) for row in mine])
             there = weights[:, place]
             line[name] = round(float(values.mean()), 4)
-            change = estimate((there @ (values - before)) / there.sum(1))
-            line[f"{name}_change"] = change
+            line[f"{name}_change"] = estimate((there @ (values - before)) / there.sum(1))
         table.append(line)
     changed = [row for row in rows if row.grade]
-    fall = [plain[row.case].dice - row.dice for row in changed]
-    rises = {
-        "uncertainty_mm": [row.uncertainty_mm - plain[row.case].uncertainty_mm for row in changed],
-        "expected_error_ml": [
-            row.expected_error_ml - plain[row.case].expected_error_ml for row in changed
-        ],
-        "expected_dice": [plain[row.case].expected_dice - row.expected_dice for row in changed],
+
+    def differences(name: str) -> list[float]:
+        return [getattr(row, name) - getattr(plain[row.case], name) for row in changed]
+
+    decrease = np.negative(differences("dice"))
+    increases = {
+        "uncertainty_mm": differences("uncertainty_mm"),
+        "expected_error_ml": differences("expected_error_ml"),
+        "expected_dice": np.negative(differences("expected_dice")),
     }
     return {
         "volumes": len(plain),
@@ -123,16 +117,13 @@ def robustness_statistics(rows: Sequence[DegradationResult]) -> dict[str, Any]:
         "phases": sorted({row.phase for row in rows}),
         "every": EVERY,
         "states": table,
-        "correlation": {name: round(_spearman(fall, rise), 3) for name, rise in rises.items()},
+        "correlation": {
+            name: round(float(spearmanr(decrease, increase).statistic), 3)
+            for name, increase in increases.items()
+        },
         "rows": [asdict(row) for row in rows],
     }
 
 
 def _mean(values: np.ndarray) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
-
-
-def _spearman(one: Sequence[float], other: Sequence[float]) -> float:
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(one, other).statistic)

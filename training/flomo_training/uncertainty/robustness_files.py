@@ -37,27 +37,10 @@ def measure_missing(
     engine: str = "eager",
     progress: ProgressCallback | None = None,
 ) -> None:
-    """Measure the volumes that have no file yet.
+    """Measure the volumes of one frame that have no file yet.
 
-    Parameters
-    ----------
-    folder
-        Folder of the files, created if missing.
-    cases
-        Volumes of one frame.
-    segmenter
-        The model.
-    temperatures
-        By patient.
-    engine
-        Inference engine, as for `Segmenter`.
-    progress
-        Called with each measured volume: its number, their total, and its name.
-
-    Raises
-    ------
-    FlomoError
-        If a file is damaged or cannot be written.
+    ``temperatures`` are by patient. ``progress`` is called with each measured volume: its number,
+    their total, and its name. Raises a `FlomoError` if a file is damaged or cannot be written.
     """
     make_folder(folder)
     at: dict[float, Segmenter] = {}  # create each engine once
@@ -108,16 +91,9 @@ def provenance_of(card: ModelCard, temperature: float) -> dict[str, Any]:
 def fitted_temperatures(
     folder: Path, segmenter: Segmenter, cases: Sequence[Case]
 ) -> dict[str, float]:
-    """Return for each patient the temperature of the half without this patient, fitted once.
+    """Return for each patient the temperature of the half without this patient.
 
-    Parameters
-    ----------
-    folder
-        Folder where the temperatures are stored.
-    segmenter
-        The model.
-    cases
-        All held-out cases.
+    They are fitted once on all held-out cases and stored in ``folder``.
     """
     card, path = segmenter.card, folder / TEMPERATURES
     known = _read(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -52,8 +51,8 @@ def calibration_statistics(
 def reliability_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
     """Return ECE, adaptive ECE and Brier score in the whole image and in the band."""
     return {
-        part: _estimates(reliability_by_patient(records, which))
-        for part, which in (("whole image", _everywhere), ("foreground band", _near))
+        "whole image": _estimates(reliability_by_patient(records, "everywhere")),
+        "foreground band": _estimates(reliability_by_patient(records, "near")),
     }
 
 
@@ -74,7 +73,7 @@ def map_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
             "auroc": estimate(auroc),
             "aupr": estimate(drawn.aupr()),
             "aurc": estimate(drawn.aurc()),
-            "auroc_less_entropy": estimate(auroc - reference, digits=4),
+            "auroc_less_entropy": estimate(auroc - reference),
         }
     result["entropy"]["best_aurc"] = estimate(drawn.best_aurc())
     result["entropy"]["wrong_share"] = estimate(
@@ -86,12 +85,7 @@ def map_statistics(records: Sequence[SliceRecord]) -> dict[str, Figure]:
 def recall_statistics(records: Sequence[SliceRecord], chosen: str) -> dict[str, Figure]:
     """Return the recall of wrong voxels and of bad slices for each order of review.
 
-    Parameters
-    ----------
-    records
-        All slices.
-    chosen
-        Score to compare with the other orders, on the same resamples of patients.
+    The score ``chosen`` is compared with the other orders, on the same resamples of patients.
     """
     wrong = np.array([one.wrong for one in records], float)
     bad = np.array([float(one.dice < BAD_SLICE_DICE) for one in records])
@@ -151,7 +145,7 @@ def strata_statistics(records: Sequence[SliceRecord]) -> dict[str, list[Figure]]
             if not mine:  # with few slices a quantile may be empty
                 continue
             weights = _weights(mine)
-            near = _drawn(reliability_by_patient(mine, _near), weights)
+            near = _drawn(reliability_by_patient(mine, "near"), weights)
             ranking = Ranking(np.tensordot(weights, ranking_by_patient(mine, "entropy").counts, 1))
             rows.append(
                 {
@@ -211,13 +205,9 @@ def quality_statistics(records: Sequence[SliceRecord]) -> Figure:
     }
 
 
-def estimate(drawn: Floats, digits: int = 4) -> list[float | None]:
+def estimate(drawn: Floats) -> list[float | None]:
     """Return the value and interval of a statistic, given its values for `patient_weights`."""
-    return [_rounded(value, digits) for value in astuple(interval_of(drawn))]
-
-
-def _rounded(value: float, digits: int) -> float | None:
-    return round(value, digits) if math.isfinite(value) else None
+    return interval_of(drawn).rounded(4)
 
 
 def _by_share(drawn: Floats) -> list[list[float | None]]:
@@ -240,11 +230,3 @@ def _estimates(by_patient: Reliability) -> Figure:
         "adaptive_ece": estimate(drawn.adaptive_ece()),
         "brier": estimate(drawn.mean_brier()),
     }
-
-
-def _everywhere(record: SliceRecord) -> Reliability:
-    return record.everywhere
-
-
-def _near(record: SliceRecord) -> Reliability:
-    return record.near
