@@ -45,7 +45,9 @@ def test_a_file_on_this_computer(published, network):
 
 def test_a_pinned_file_of_the_hub(published, network, monkeypatch):
     asked = []
-    monkeypatch.setattr(encoders, "download_pinned_file", lambda pin: asked.append(pin) or published)
+    monkeypatch.setattr(
+        encoders, "download_pinned_file", lambda pin: asked.append(pin) or published
+    )
     weights = EncoderWeights("model.safetensors", "timm/x", "a" * 40, 12, "b" * 64)
     load_encoder_weights(network, weights)
     assert asked == [PinnedFile("timm/x", "a" * 40, "model.safetensors", 12, "b" * 64)]
