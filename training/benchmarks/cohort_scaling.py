@@ -168,7 +168,7 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     def note(progress: Progress) -> None:
         steps.append((time.perf_counter(), progress.done))
 
-    segment_cohort(config, folder, describe=describe, workers=workers, progress=note)
+    segment_cohort(config, folder, workers=workers, progress=note)
     (first, few), (last, all_of_them) = steps[1], steps[-1]  # before the first, workers start
     touched = (last - first) / (all_of_them - few)
 
@@ -181,7 +181,7 @@ def cost(scratch: Path, args: argparse.Namespace) -> Costs:
     tracemalloc.stop()
     results = (config.out / MANIFEST).stat().st_size / len(studies)
     del manifest, tasks
-    seconds, summary = timed(partial(segment_cohort, config, folder, describe=describe, workers=1))
+    seconds, summary = timed(partial(segment_cohort, config, folder, workers=1))
     looked_up = seconds / args.known
     assert summary.kept == args.known
     sizes = SAMPLE.stat().st_size, labels.stat().st_size
