@@ -49,6 +49,16 @@ MIRRORED_TIP = (
 SLICE_AXIS_PROMPT = "choose an axis"
 SLICE_AXIS_UNCLEAR = "not clear along which axis the slices lie: choose it below"
 
+SEGMENT_TIP = "Segment the structures; the image is not changed"
+PROGRESS_TIP = "Progress and estimated remaining time"
+IMAGE_TIP = "Properties of the chosen image"
+CARD_TIP = "Structures, accuracy and licence of the model"
+
+PROMOTE = ("Use the new model", "Use the new model for segmentation from now on")
+"""Title and tooltip of the button, as those of the next two."""
+KEEP_PARENT = ("Keep the old one", "Change nothing; the new model stays installed")
+ROLL_BACK = ("Back to the previous model", "Undo the last promotion; no model is deleted")
+
 NOT_OPEN = "This image is no longer open; open it again."
 NOTHING_TO_REVIEW = "There is nothing to review yet; segment an image first."
 ALL_ACCEPTED = "Every slice is accepted; save the labels to keep them."

@@ -68,6 +68,29 @@ def test_the_diagram_is_drawn_from_the_table(repository: Path) -> None:
     assert expected in text, f"put this into docs/architecture.md:\n{expected}"
 
 
+def test_walks_name_existing_functions(repository: Path) -> None:
+    text = (repository / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walks = text.split("## Walks")[1].split("\n## ")[0]
+    names = re.findall(r"^\d+\. `([\w.]+)`$", walks, re.M)
+    assert len(names) > 60
+    missing = [name for name in names if not _is_defined(name, modules(repository))]
+    assert not missing, f"not in the source: {', '.join(missing)}"
+
+
+def _is_defined(name: str, ours: dict[str, Path]) -> bool:
+    """Return True if a name, relative to ``napari_flomo``, is a function or a method."""
+    full = name if name.startswith("flomo_training.") else f"napari_flomo.{name}"
+    module = max((one for one in ours if full.startswith(f"{one}.")), key=len)
+    body: list[ast.stmt] = ast.parse(ours[module].read_text(encoding="utf-8")).body
+    for part in full.removeprefix(f"{module}.").split("."):
+        kinds = (ast.FunctionDef, ast.ClassDef)
+        found = [one for one in body if isinstance(one, kinds) and one.name == part]
+        if not found:
+            return False
+        body = found[0].body
+    return True
+
+
 def test_imports_follow_the_table(repository: Path) -> None:
     table = allowed(repository)
     unknown = {package_of(module) for module in modules(repository)} - {*table, "napari_flomo"}

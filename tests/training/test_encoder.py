@@ -44,15 +44,8 @@ def test_a_file_on_this_computer(published, network):
 
 
 def test_a_pinned_file_of_the_hub(published, network, monkeypatch):
-<<<<<<< HEAD
     pins = []
     monkeypatch.setattr(encoders, "download_pinned_file", lambda pin: pins.append(pin) or published)
-=======
-    asked = []
-    monkeypatch.setattr(
-        encoders, "download_pinned_file", lambda pin: asked.append(pin) or published
-    )
->>>>>>> wt-core2
     weights = EncoderWeights("model.safetensors", "timm/x", "a" * 40, 12, "b" * 64)
     load_encoder_weights(network, weights)
     assert pins == [PinnedFile("timm/x", "a" * 40, "model.safetensors", 12, "b" * 64)]

@@ -99,17 +99,9 @@ class LearnPanel(Panel):
         self.progress = ProgressBar()
         self.curves = CurvePlot()
         self.gate = GateBox()
-        self.promote_button = button(
-            "Use the new model", "Use the new model for segmentation from now on", self.promote
-        )
-        self.keep_button = button(
-            "Keep the old one", "Change nothing; the new model stays installed", self.keep_parent
-        )
-        self.rollback_button = button(
-            "Back to the previous model",
-            "Undo the last promotion; no model is deleted",
-            self.roll_back,
-        )
+        self.promote_button = button(*messages.PROMOTE, self.promote)
+        self.keep_button = button(*messages.KEEP_PARENT, self.keep_parent)
+        self.rollback_button = button(*messages.ROLL_BACK, self.roll_back)
 
     def _arrange(self) -> None:
         buttons, decision = QHBoxLayout(), QHBoxLayout()

@@ -98,7 +98,7 @@ class ProgressBar(QProgressBar):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setToolTip("Progress and estimated remaining time")
+        self.setToolTip(messages.PROGRESS_TIP)
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far a run is, and about how long it will take."""

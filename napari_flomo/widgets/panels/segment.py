@@ -72,8 +72,8 @@ class SegmentPanel(Panel):
 
     def _build(self) -> None:
         self.form = form = make_form(SegmentOptions)
-        self.image_line = note("Properties of the chosen image")
-        self.card_line = note("Structures, accuracy and licence of the model")
+        self.image_line = note(messages.IMAGE_TIP)
+        self.card_line = note(messages.CARD_TIP)
         self.card_line.setTextFormat(Qt.TextFormat.RichText)
         self.voxel_button = button(
             "Set", "Give the image this voxel size, as the layer's scale", self._set_voxel_size
@@ -81,9 +81,7 @@ class SegmentPanel(Panel):
         models = button(
             "Models…", "Download, verify and choose models", lambda: self.open("Models")
         )
-        self.segment_button = button(
-            "Segment", "Segment the structures; the image is not changed", self.segment
-        )
+        self.segment_button = button("Segment", messages.SEGMENT_TIP, self.segment)
         self.segment_button.setDefault(True)
         self.cancel_button = button(
             "Cancel", "Stop within a second; the layers are not changed", self.cancel

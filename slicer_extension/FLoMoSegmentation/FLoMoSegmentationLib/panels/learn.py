@@ -51,6 +51,13 @@ class LearnPanel(Panel):
         preferences = host.logic.preferences
         ui.replayFolder.setCurrentPath(preferences.replay)
         ui.referenceFolder.setCurrentPath(preferences.reference)
+        for button, (title, tip) in (
+            (ui.useButton, messages.PROMOTE),
+            (ui.keepButton, messages.KEEP_PARENT),
+            (ui.rollbackButton, messages.ROLL_BACK),
+        ):
+            button.setText(title)
+            button.setToolTip(tip)
         ui.trainButton.connect("clicked(bool)", self.on_train)
         ui.resumeButton.connect("clicked(bool)", self.on_resume)
         ui.stopTrainingButton.connect("clicked(bool)", self.on_stop)

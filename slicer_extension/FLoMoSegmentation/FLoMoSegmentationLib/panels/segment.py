@@ -38,6 +38,13 @@ class SegmentPanel(Panel):
         for title, name, _tip in messages.DEVICES:
             ui.deviceBox.addItem(title, name)
         self.scopes = {name: getattr(ui, f"{name}Scope") for _title, name, _tip in messages.SCOPES}
+        for widget, tip in (
+            (ui.imageLine, messages.IMAGE_TIP),
+            (ui.cardLine, messages.CARD_TIP),
+            (ui.segmentButton, messages.SEGMENT_TIP),
+            (ui.progress, messages.PROGRESS_TIP),
+        ):
+            widget.setToolTip(tip)
         self.fill_models()
         ui.imageSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.on_image)
         ui.sliceAxisBox.connect("currentIndexChanged(int)", self.on_slice_axis)
