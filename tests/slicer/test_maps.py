@@ -87,7 +87,7 @@ def test_colour_range_and_units(make_logic, oblique):
         assert display.GetLowerThreshold() == pytest.approx(THRESHOLD * largest)
         assert shown(scene_image).max() <= display.GetUpperThreshold()
         assert node.GetVoxelValueUnits().GetCodeMeaning() == "no units"
-    assert node.GetDescription().startswith("Network disagreement: One less the cosine")
+    assert node.GetDescription().startswith("Network disagreement: ")
 
 
 def test_another_run_removes_old_maps(make_logic, oblique):
