@@ -121,10 +121,6 @@ class Presenter:
         self._retry = lambda: self.compute_map(key, name, "cpu", chosen_model)
         return run
 
-    def show_map(self, key: str, name: str) -> None:
-        """Show another uncertainty map that an image has."""
-        self._viewer.show_map(key, name)
-
     # Review
 
     def next(self, key: str | None) -> SliceIndex | None:

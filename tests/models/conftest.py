@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing, save_model
+from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing, index, save_model
 
 # The tests are not a package; they import these helpers as flomo_tests_hub_helpers.
 _SPEC = importlib.util.spec_from_file_location(
@@ -33,6 +33,16 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):
         clock = SimpleNamespace(sleep=lambda _seconds: None, time=time.time)
         monkeypatch.setattr(importlib.import_module(module), "time", clock)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, a folder for bundled models that does not exist yet, an empty index."""
+    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(index, "BUNDLED", tmp_path / "bundled")
+    monkeypatch.setattr(index, "INDEX", tmp_path / "index.json")
+    (tmp_path / "index.json").write_text('{"models": []}')
+    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -35,17 +35,9 @@ from napari_flomo.progress import Progress
 Publish = Callable[..., str]
 Pin = Callable[..., None]
 
+pytestmark = pytest.mark.usefixtures("home")
+
 WEIGHTS = bytes(range(256)) * 40
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, no bundled models, an empty index."""
-    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(index, "BUNDLED", tmp_path / "bundled")
-    monkeypatch.setattr(index, "INDEX", tmp_path / "index.json")
-    (tmp_path / "index.json").write_text('{"models": []}')
-    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.models import (
     ModelCard,
     in_use,
-    index,
     info,
     install_candidate,
     list_models,
@@ -36,21 +35,13 @@ from napari_flomo.models import (
 )
 from napari_flomo.models.card import card_text
 
+pytestmark = pytest.mark.usefixtures("home")
+
 Make = Callable[..., Path]
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home, one bundled model "base", an empty index."""
-    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(index, "BUNDLED", tmp_path / "bundled")
-    monkeypatch.setattr(index, "INDEX", tmp_path / "index.json")
-    (tmp_path / "index.json").write_text('{"models": []}')
-    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ class UncertaintyBox(QWidget):
     def _choose_map(self, name: str | None) -> None:
         entry = self._viewer_state.current
         if entry is not None and entry.key is not None and name in self._computed:
-            self._viewer_state.presenter.show_map(entry.key, name)
+            self._viewer_state.adapter.show_map(entry.key, name)
         self._show_offer()
 
     def _show_offer(self) -> None:

@@ -113,7 +113,7 @@ class Logic:
             If the image was changed since it was segmented.
         """
         _check_unchanged(scene_image)
-        self.presenter.show_map(scene_image.key, name)
+        self.adapter.show_map(scene_image.key, name)
 
     def compute_map(
         self, scene_image: SceneImage | None, name: str, device: str, model: str = ""
