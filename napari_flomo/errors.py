@@ -87,6 +87,11 @@ def out_of_gpu_memory(error: BaseException) -> bool:
     return _is_cuda_error(error) or (cause is not None and _is_cuda_error(cause))
 
 
+def reason_of(error: Exception) -> str:
+    """Return why the operating system refused something, without the path, for a sentence."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def how_it_ended(code: int | None) -> str:
     """Return how a process ended unexpectedly, as the rest of a sentence.
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.paths import NOWHERE
 
 _TEMPORARY = re.compile(r"\.flomo-[0-9a-f]{12}(\..+)?")
@@ -338,4 +338,4 @@ def _explain(error: OSError, target: Path) -> FlomoError:
         return FlomoError(
             f"The name {target.name} is too long for this disk; choose a shorter one."
         )
-    return FlomoError(f"{target} could not be written: {error.strerror or error}.")
+    return FlomoError(f"{target} could not be written: {reason_of(error)}.")

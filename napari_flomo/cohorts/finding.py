@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import PathLike
 from napari_flomo.volumes import holds_series, split_stacks, suffix_of
 
@@ -126,7 +126,7 @@ def find_studies(
     try:
         marked = MARKER in {path.name for path in root.iterdir()}
     except OSError as error:
-        raise FlomoError(f"The folder {root} cannot be read: {error.strerror or error}.") from error
+        raise FlomoError(f"The folder {root} cannot be read: {reason_of(error)}.") from error
     if marked:
         raise FlomoError(
             f"{root} holds results of flomo segment-many; give the folder of the images."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_flomo.cohorts.finding import Study
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.volumes import data_files
 
 
@@ -71,7 +71,7 @@ def read_input(study: Study, root: Path) -> Input:
                 size += stream.tell()
             sums.append((digest, path.name))
     except OSError as error:
-        raise FlomoError(f"{name} cannot be read: {error.strerror or error}.") from error
+        raise FlomoError(f"{name} cannot be read: {reason_of(error)}.") from error
     whole = sums[0][0] if len(sums) == 1 and not study.series else _of_several(sums)
     return Input(whole, len(sums), size, stamp)
 

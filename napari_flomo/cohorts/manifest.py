@@ -26,7 +26,7 @@ from napari_flomo.cohorts.config import CohortConfig
 from napari_flomo.cohorts.finding import MARKER, Study
 from napari_flomo.cohorts.inputs import stamp_of
 from napari_flomo.cohorts.study_result import StudyResult
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import append, atomic_write, make_folder
 
 SCHEMA = 1
@@ -129,7 +129,7 @@ def folder_lock(out: Path) -> Iterator[None]:
             f"Another program is using {out}; wait until it has ended, or choose another folder."
         ) from error
     except OSError as error:
-        raise FlomoError(f"{out} cannot be locked: {error.strerror or error}.") from error
+        raise FlomoError(f"{out} cannot be locked: {reason_of(error)}.") from error
     try:
         yield
     finally:
@@ -211,7 +211,7 @@ def _read_settings(out: Path) -> dict[str, Any] | None:
         if good and isinstance(content["outputs"], list) and isinstance(content["format"], str):
             return content
     except OSError as error:
-        raise FlomoError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise FlomoError(f"{path} cannot be read: {reason_of(error)}.") from error
     except (ValueError, LookupError, TypeError):
         pass
     raise FlomoError(f"{path} is damaged; choose another folder.")

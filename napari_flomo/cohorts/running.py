@@ -18,7 +18,7 @@ from napari_flomo.cohorts.review import write_review
 from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.cohorts.study_runner import WorkerConfig, failed_result, without_paths
 from napari_flomo.cohorts.table import write_table
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.models import load_card
 from napari_flomo.progress import Progress, ProgressCallback
 
@@ -268,7 +268,7 @@ def _files(model: Path) -> dict[str, bytes]:
         return {name: (model / name).read_bytes() for name in MODEL_FILES}
     except OSError as error:
         raise FlomoError(
-            f"The model in {model} cannot be read: {error.strerror or error}; download it again."
+            f"The model in {model} cannot be read: {reason_of(error)}; download it again."
         ) from error
 
 
@@ -278,7 +278,7 @@ def _make_parents(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FlomoError(
-            f"The folder {folder} cannot be created: {error.strerror or error}; choose another."
+            f"The folder {folder} cannot be created: {reason_of(error)}; choose another."
         ) from error
 
 

@@ -21,7 +21,7 @@ from napari_flomo.corrections.journal_files import About
 from napari_flomo.corrections.replaying import StrokeSummary, apply_strokes, lost_sentence
 from napari_flomo.corrections.stored_files import read_stored, write_stored
 from napari_flomo.corrections.strokes import MAGIC, Stroke
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write, atomic_write_all
 from napari_flomo.paths import data_folder
 from napari_flomo.volumes import Volume
@@ -118,7 +118,7 @@ class Journal:
             folder.mkdir(mode=0o700)  # the image is a patient's
         except OSError as error:
             raise FlomoError(
-                f"No journal can be kept in {folder.parent}: {_reason(error)}."
+                f"No journal can be kept in {folder.parent}: {reason_of(error)}."
             ) from error
         try:
             lock = journal_files.acquire_lock(folder)
@@ -260,7 +260,7 @@ class Journal:
             self._file = path.open("r+b", buffering=0)
         except OSError as error:
             raise FlomoError(
-                f"The journal {self.folder} cannot be written: {_reason(error)}."
+                f"The journal {self.folder} cannot be written: {reason_of(error)}."
             ) from (error)
 
     def _close_strokes(self) -> None:
@@ -295,7 +295,7 @@ def remove(folder: Path, lock: BaseFileLock) -> None:
         shutil.rmtree(folder)
     except OSError as error:
         raise FlomoError(
-            f"The journal {folder} could not be removed: {_reason(error)}; delete the folder."
+            f"The journal {folder} could not be removed: {reason_of(error)}; delete the folder."
         ) from error
     finally:
         lock.release()
@@ -307,17 +307,13 @@ def _write_anonymous(volume: Volume, path: Path) -> None:
     write_stored(anonymous, path, compress=False)
 
 
-def _reason(error: OSError) -> str:
-    return str(error.strerror or error)
-
-
 def _sentence(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             "The disk is full, so your strokes are in memory only; free some space and they are "
             "written with the next stroke, or save the labels elsewhere."
         )
-    reason = _reason(error)
     return (
-        f"Your strokes cannot be written ({reason}) and are in memory only; save the labels soon."
+        f"Your strokes cannot be written ({reason_of(error)}) and are in memory only; save the "
+        "labels soon."
     )

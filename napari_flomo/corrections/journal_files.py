@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from napari_flomo.corrections.strokes import MAGIC, DamagedRecord, Stroke, records
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import write_json
 from napari_flomo.volumes import Volume
 
@@ -80,8 +80,7 @@ def acquire_lock(folder: Path, timeout_seconds: float = 0.0) -> FileLock:
             "These corrections are open in another window or program; close them there first."
         ) from error
     except OSError as error:
-        reason = error.strerror or error
-        raise FlomoError(f"The journal {folder} cannot be locked: {reason}.") from error
+        raise FlomoError(f"The journal {folder} cannot be locked: {reason_of(error)}.") from error
     return lock
 
 
@@ -114,8 +113,7 @@ def read_about(folder: Path) -> About:
     except FileNotFoundError as error:
         raise FlomoError(f"The folder {folder} holds no journal of corrections.") from error
     except OSError as error:
-        reason = error.strerror or error
-        raise FlomoError(f"The journal {folder} cannot be read: {reason}.") from error
+        raise FlomoError(f"The journal {folder} cannot be read: {reason_of(error)}.") from error
     except (ValueError, LookupError, TypeError) as error:
         raise FlomoError(
             f"The journal {folder} is damaged: its {ABOUT_FILE} was changed or truncated."
@@ -128,8 +126,7 @@ def read_content(folder: Path) -> Content:
     try:
         content = strokes_file(folder, generation).read_bytes()
     except OSError as error:
-        reason = error.strerror or error
-        raise FlomoError(f"The journal {folder} cannot be read: {reason}.") from error
+        raise FlomoError(f"The journal {folder} cannot be read: {reason_of(error)}.") from error
     strokes: list[Stroke] = []
     end, fault = min(len(MAGIC), len(content)), None
     try:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from napari_flomo.errors import Cancelled, FlomoError, Problem, describe
+from napari_flomo.errors import Cancelled, FlomoError, Problem, describe, reason_of
 from napari_flomo.files import atomic_write
 from napari_flomo.jobs.child import environment
 from napari_flomo.jobs.job import Job, State
@@ -93,7 +93,7 @@ class StatusWriter:
             if self._file.tell():
                 self._file.write(b"\n")  # ends a line that a killed process left half-written
         except OSError as error:
-            reason = error.strerror or error
+            reason = reason_of(error)
             raise FlomoError(f"The folder {self.folder} cannot be used: {reason}.") from error
         _write_process(self.folder, os.getpid())
         self._write("started")
@@ -171,8 +171,7 @@ def start(
             )
         _write_process(folder, process.pid)
     except OSError as error:
-        reason = error.strerror or error
-        raise FlomoError(f"The training could not be started: {reason}.") from error
+        raise FlomoError(f"The training could not be started: {reason_of(error)}.") from error
     # Reaps the process when it ends; a zombie would count as running.
     threading.Thread(target=process.wait, daemon=True).start()
     return _follow(folder, begin, process.pid, job)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from napari_flomo.errors import FlomoError, Problem, describe, how_it_ended
+from napari_flomo.errors import FlomoError, Problem, describe, how_it_ended, reason_of
 from napari_flomo.jobs.child import Process, Spawn, python_spawner
 from napari_flomo.jobs.job import Busy, Job, State
 from napari_flomo.jobs.protocol import from_line, problem_of, progress_of, to_line
@@ -338,5 +338,5 @@ def _problem_of_host(error: Exception) -> Problem:
             "and try again."
         )
     else:
-        sentence = f"The computing process cannot be used: {error.strerror or error}."
+        sentence = f"The computing process cannot be used: {reason_of(error)}."
     return Problem(sentence, "".join(traceback.format_exception(error)), "flomo")

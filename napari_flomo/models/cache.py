@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import make_folder, write_json, write_text
 from napari_flomo.models.checksums import FilePin, fingerprint, has_size
 from napari_flomo.models.hub import HubSource
@@ -127,8 +127,7 @@ def delete(folder: Path) -> int:
         with suppress(OSError):  # unless there are other commits
             folder.parent.rmdir()
     except OSError as error:
-        reason = error.strerror or error
-        raise FlomoError(f"{folder} cannot be deleted: {reason}.") from error
+        raise FlomoError(f"{folder} cannot be deleted: {reason_of(error)}.") from error
     return freed
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 CARD_FILE = "card.json"
@@ -340,8 +340,7 @@ def read_card(path: Path) -> ModelCard:
     except FileNotFoundError as error:
         raise FlomoError(f"The model card {path} is missing; get the model again.") from error
     except OSError as error:
-        reason = error.strerror or error
-        raise FlomoError(f"The model card {path} cannot be read: {reason}.") from error
+        raise FlomoError(f"The model card {path} cannot be read: {reason_of(error)}.") from error
     except SchemaError as fault:
         raise FlomoError(
             f"The model card {path} is not valid: {fault}; get the model again or fix the card."

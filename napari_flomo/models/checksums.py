@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 
 
 @dataclass(frozen=True)
@@ -72,4 +72,4 @@ def set_aside(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> FlomoError:
-    return FlomoError(f"The file {path} cannot be read: {error.strerror or error}.")
+    return FlomoError(f"The file {path} cannot be read: {reason_of(error)}.")

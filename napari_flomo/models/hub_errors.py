@@ -6,7 +6,7 @@ import errno
 from pathlib import Path
 from typing import Any
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.models.hub_settings import host, public_endpoint
 
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
@@ -52,7 +52,7 @@ def explain_disk(error: OSError, path: Path) -> FlomoError:
         return FlomoError(
             f"The disk is full, so {path.name} could not be saved; free some space and try again."
         )
-    return FlomoError(f"{path} cannot be written: {error.strerror or error}.")
+    return FlomoError(f"{path} cannot be written: {reason_of(error)}.")
 
 
 def _network_sentence(error: Exception, file: str | None) -> str | None:  # noqa: PLR0911

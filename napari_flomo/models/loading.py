@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write_all
 from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, card_text, read_card
 from napari_flomo.models.checksums import fingerprint
@@ -186,8 +186,7 @@ def save_model(
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = error.strerror or error
-        raise FlomoError(f"The folder {target} cannot be created: {reason}.") from error
+        raise FlomoError(f"The folder {target} cannot be created: {reason_of(error)}.") from error
     try:
         with atomic_write_all([target / WEIGHTS_FILE, target / CARD_FILE]) as (weights, card_file):
             weights.write_bytes(content)
@@ -211,8 +210,7 @@ def _read_weights(path: Path, card: ModelCard) -> dict[str, torch.Tensor]:
             f"The weights of {card.name} are missing ({path}); get the model again."
         ) from error
     except OSError as error:
-        reason = error.strerror or error
-        raise FlomoError(f"The weights {path} cannot be read: {reason}.") from error
+        raise FlomoError(f"The weights {path} cannot be read: {reason_of(error)}.") from error
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise DamagedWeights(
             f"The weights of {card.name} are damaged or were changed: {path} does not have the "

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import PathLike, atomic_folder
 from napari_flomo.models import cache, loading
 from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
@@ -98,8 +98,7 @@ def install_candidate(folder: PathLike) -> str:
                     _copy(source, new)
                     loading.verified_card(new)  # the disk may have failed silently
             except OSError as error:
-                reason = error.strerror or error
-                raise FlomoError(f"{card.name} could not be copied: {reason}.") from error
+                raise FlomoError(f"{card.name} could not be copied: {reason_of(error)}.") from error
     return card.name
 
 
@@ -128,7 +127,7 @@ def locked() -> Iterator[None]:
             "Another program is changing the tuned models; try again when it has finished."
         ) from error
     except OSError as error:
-        reason = error.strerror or error
+        reason = reason_of(error)
         raise FlomoError(f"The tuned models in {folder} cannot be changed: {reason}.") from error
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_flomo.corrections import check_alias
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write
 from napari_flomo.paths import data_folder
 from napari_flomo.schema import SchemaError, decode, encode, read_json
@@ -191,7 +191,7 @@ class Preferences:
         except FileNotFoundError:
             return _Remembered()
         except OSError as error:
-            reason = error.strerror or error
+            reason = reason_of(error)
             self.warning = f"Your preferences could not be read ({reason}); defaults are used."
         except SchemaError as fault:
             with suppress(OSError):
@@ -211,8 +211,7 @@ class Preferences:
         except FlomoError as error:
             self.warning = f"Your preferences were not saved: {error}"
         except OSError as error:
-            reason = error.strerror or error
-            self.warning = f"Your preferences were not saved: {reason}."
+            self.warning = f"Your preferences were not saved: {reason_of(error)}."
         else:
             self.warning = None
 

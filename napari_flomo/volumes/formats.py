@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.background import fill_background
@@ -142,7 +142,7 @@ def _seekable(source: Path) -> Iterator[Path]:
                 shutil.copyfileobj(stream, target, _COPIED_AT_ONCE)
         except OSError as error:
             raise FlomoError(
-                f"The content of the pipe {source} could not be stored: {error.strerror or error}; "
+                f"The content of the pipe {source} could not be stored: {reason_of(error)}; "
                 "write it to a file first."
             ) from error
         yield copy

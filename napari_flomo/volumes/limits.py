@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 
 # Deflate cannot pack more than 1032 bytes into one, so a header that promises more is wrong.
 DEFLATE_LIMIT = 1032
@@ -32,7 +32,7 @@ def open_file(path: Path) -> BinaryIO:
     except PermissionError:
         raise no_permission(path) from None
     except OSError as error:
-        raise FlomoError(f"{path} could not be opened: {error.strerror or error}.") from error
+        raise FlomoError(f"{path} could not be opened: {reason_of(error)}.") from error
 
 
 def no_permission(path: Path | str) -> FlomoError:

@@ -10,7 +10,7 @@ from safetensors.torch import load
 from torch import nn
 
 from flomo_training.recipe import EncoderWeights
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.models import PinnedFile, download_pinned_file
 from napari_flomo.networks import Encoder, load_encoder
 
@@ -51,7 +51,7 @@ def _read(weights: EncoderWeights) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        reason = error.strerror or error
+        reason = reason_of(error)
         raise FlomoError(
             f"The encoder weights {path} cannot be read: {reason}; fix 'encoder' in the recipe."
         ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_flomo import tables
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write
 
 NAN = float("nan")
@@ -73,7 +73,7 @@ def read_metrics(path: Path) -> list[StructureMetrics]:
     try:
         return read_rows(StructureMetrics, path)
     except OSError as error:
-        raise FlomoError(f"The table {path} cannot be read: {error.strerror}.") from error
+        raise FlomoError(f"The table {path} cannot be read: {reason_of(error)}.") from error
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise FlomoError(
             f"{path} is not a table of flomo evaluate ({error}); write it again with --out."

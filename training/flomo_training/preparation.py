@@ -24,7 +24,7 @@ from flomo_training.cases import CASES_FILE, list_cases
 from flomo_training.cli import DATA_SETS
 from flomo_training.folds import FOLDS_FILE, Folds
 from napari_flomo import __version__
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write, atomic_write_all
 from napari_flomo.tables import read_text
 
@@ -87,7 +87,7 @@ def write_prepared(
             (out / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FlomoError(
-                f"The folder {out / folder} cannot be created ({error.strerror}); choose another."
+                f"The folder {out / folder} cannot be created ({reason_of(error)}); choose another."
             ) from error
     rows, hashes = [], {}
     for item in tqdm(items, total=total, unit="case", disable=not sys.stderr.isatty()):

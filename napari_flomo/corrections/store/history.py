@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import append
 
 _PREFIX = len('{"crc32":"01234567",')
@@ -127,4 +127,4 @@ class History:
 
 
 def _unreadable(path: Path, error: OSError) -> FlomoError:
-    return FlomoError(f"{path} cannot be used: {error.strerror or error}; check the store's disk.")
+    return FlomoError(f"{path} cannot be used: {reason_of(error)}; check the store's disk.")

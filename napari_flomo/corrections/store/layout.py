@@ -14,7 +14,7 @@ from typing import Literal
 
 from napari_flomo.corrections.store.migration import SCHEMA, upgrade_settings
 from napari_flomo.corrections.store.record import ID
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import write_json, write_text
 from napari_flomo.schema import SchemaError, decode, encode, read_json
 from napari_flomo.volumes import Volume
@@ -181,4 +181,4 @@ def read_settings(layout: Layout) -> tuple[Settings, int]:
 
 
 def _unreadable(path: Path, error: OSError) -> FlomoError:
-    return FlomoError(f"{path} cannot be read: {error.strerror or error}.")
+    return FlomoError(f"{path} cannot be read: {reason_of(error)}.")

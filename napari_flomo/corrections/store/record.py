@@ -11,7 +11,7 @@ from typing import Any
 
 from napari_flomo.corrections.store.correction import FrameSlice, ModelReference, State
 from napari_flomo.corrections.store.migration import SCHEMA, upgrade_record
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.schema import SchemaError, decode, encode, read_json
 
 ID = re.compile(r"[0-9a-f]{16}")
@@ -153,7 +153,7 @@ def read_record(path: Path) -> Record:
     except FileNotFoundError:
         raise
     except OSError as error:
-        reason = error.strerror or error
+        reason = reason_of(error)
         raise FlomoError(f"The record {_short(path)} cannot be read: {reason}.") from error
     except SchemaError as fault:
         raise FlomoError(f"The record {_short(path)} is not valid: {fault}.") from fault

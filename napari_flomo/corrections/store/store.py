@@ -25,7 +25,7 @@ from napari_flomo.corrections.store.record import ID, Record, StoredFile, read_r
 from napari_flomo.corrections.store.transactions import store_lock, writing
 from napari_flomo.corrections.store.verification import Finding, file_hash, verify
 from napari_flomo.corrections.stored_files import read_stored
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import PathLike, make_folder
 from napari_flomo.paths import data_folder
 from napari_flomo.volumes import Volume
@@ -270,7 +270,7 @@ class CorrectionStore:
                 return read_stored(path)
             what = "was changed after it was written"
         except OSError as error:
-            what = f"cannot be read ({error.strerror or error})"
+            what = f"cannot be read ({reason_of(error)})"
         raise FlomoError(
             f"{file.file} of correction {id} {what}; restore it from a backup or delete the "
             "correction."
@@ -299,8 +299,7 @@ def _create(layout: Layout, copy_images: bool) -> None:
             raise FlomoError(f"{folder} is neither empty nor a store of corrections; {advice}.")
     except OSError as error:
         raise FlomoError(
-            f"No store can be created in {folder}: {error.strerror or error}; choose another "
-            "folder."
+            f"No store can be created in {folder}: {reason_of(error)}; choose another folder."
         ) from error
     with store_lock(layout):
         if is_store(folder):

@@ -26,7 +26,7 @@ from napari_flomo.corrections.store.migration import SCHEMA
 from napari_flomo.corrections.store.record import Record, StoredFile, read_record
 from napari_flomo.corrections.store.verification import file_hash
 from napari_flomo.corrections.stored_files import read_stored, write_stored
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import make_folder, write_text
 from napari_flomo.volumes import Volume
 
@@ -46,7 +46,7 @@ def store_lock(layout: Layout, seconds: float = LOCK_SECONDS) -> Iterator[None]:
             "try again."
         ) from error
     except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise FlomoError(
             f"The store {layout.folder} can be read but not written ({reason}); choose another "
             "store to save to."
@@ -272,10 +272,9 @@ class Transaction:
                 if path not in used:
                     path.unlink(missing_ok=True)
         except OSError as error:
-            reason = error.strerror or error
             raise FlomoError(
                 f"The correction {id} is marked as deleted, but not all of its files could be "
-                f"removed ({reason}); the next change of the store tries again."
+                f"removed ({reason_of(error)}); the next change of the store tries again."
             ) from error
         self.history.append("removed", id=id)
 

@@ -14,7 +14,7 @@ from napari_flomo.corrections.store.history import History, HistoryEntry
 from napari_flomo.corrections.store.layout import Layout
 from napari_flomo.corrections.store.record import Record, StoredFile, read_record
 from napari_flomo.corrections.stored_files import read_stored
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.volumes import Volume
 
 Kind = Literal[
@@ -141,7 +141,7 @@ def _check_record(
         yield Finding("missing file", name, f"{name} is missing.", id)
         return
     except OSError as error:
-        sentence = f"{name} cannot be read: {error.strerror or error}."
+        sentence = f"{name} cannot be read: {reason_of(error)}."
         yield Finding("damaged record", name, sentence, id)
         return
     except FlomoError as error:
@@ -170,7 +170,7 @@ def _check_file(layout: Layout, file: StoredFile, id: str) -> Finding | None:
     except FileNotFoundError:
         return Finding("missing file", file.file, f"{file.file} is missing.", id)
     except OSError as error:
-        sentence = f"{file.file} cannot be read: {error.strerror or error}."
+        sentence = f"{file.file} cannot be read: {reason_of(error)}."
         return Finding("changed file", file.file, sentence, id)
     if right:
         return None

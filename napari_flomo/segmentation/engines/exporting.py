@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.models import ModelCard, load_network
 from napari_flomo.segmentation.engines.agreement import check_agreement
 from napari_flomo.segmentation.engines.engine import EngineError
@@ -87,7 +87,7 @@ def export_model(
             target.rmdir()  # empty; some systems do not rename onto a folder
         work.rename(target)
     except OSError as error:
-        reason = error.strerror or error
+        reason = reason_of(error)
         raise FlomoError(f"{target} could not be written: {reason}; choose another.") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 
 METRICS = (("dice", "Dice", 3), ("hd95_mm", "HD95, mm", 1), ("ece", "ECE", 3))
 """Key in the report, title, digits."""
@@ -101,9 +101,7 @@ def read_gate_report(report: Path) -> GateSummary:
             left_out=tuple(map(str, content.get("left_out", ()))),
         )
     except OSError as error:
-        raise FlomoError(
-            f"The report of the gate cannot be read: {error.strerror or error}."
-        ) from error
+        raise FlomoError(f"The report of the gate cannot be read: {reason_of(error)}.") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise FlomoError("The report of the gate is damaged; start a new training.") from error
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_flomo.errors import FlomoError
+from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write
 from napari_flomo.jobs import FinetuneConfig, Job, State, detached
 from napari_flomo.paths import data_folder
@@ -142,9 +142,7 @@ def _new_folder(parent: Path) -> Path:
                 continue
             return folder
     except OSError as error:
-        raise FlomoError(
-            f"No training can be saved in {parent}: {error.strerror or error}."
-        ) from error
+        raise FlomoError(f"No training can be saved in {parent}: {reason_of(error)}.") from error
 
 
 def _read_points(path: Path) -> Iterator[CurvePoint]:

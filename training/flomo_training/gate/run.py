@@ -24,7 +24,7 @@ from flomo_training.gate.statistics import DataSetResult, summarise
 from flomo_training.preparation import data_name
 from napari_flomo import __version__
 from napari_flomo.corrections import CorrectionStore
-from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.errors import Cancelled, FlomoError, reason_of
 from napari_flomo.files import atomic_write_all, check_writable
 from napari_flomo.models import CARD_FILE, ModelCard, card_text, load_card, locate, parent_of
 from napari_flomo.progress import Progress, ProgressCallback
@@ -98,7 +98,7 @@ def run_gate(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FlomoError(
-            f"The folder {out} cannot be created: {error.strerror}; choose another one."
+            f"The folder {out} cannot be created: {reason_of(error)}; choose another one."
         ) from error
     check_writable(out / report.REPORT_FILE)
     images = _select_images(cards, reference, store, held_out, log)
