@@ -1,4 +1,4 @@
-"""Atomic writing of files."""
+"""Atomic writing and locking of files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.paths import NOWHERE
+
+if TYPE_CHECKING:
+    from filelock import AcquireReturnProxy
 
 _TEMPORARY = re.compile(r"\.flomo-[0-9a-f]{12}(\..+)?")
 _A_DAY = 24 * 3600.0
@@ -203,6 +206,42 @@ def make_folder(path: PathLike, mode: int = 0o777) -> Path:
     except OSError as error:
         raise _explain(error, target) from error
     return target
+
+
+def acquire_lock(
+    path: PathLike, seconds: float, *, busy: str, refused: Callable[[str], str]
+) -> AcquireReturnProxy:
+    """Acquire the lock of a file; it is released with the process at the latest.
+
+    Parameters
+    ----------
+    path
+        The lock file, which is created if it does not exist.
+    seconds
+        How long to wait for another program.
+    busy
+        The message if another program holds the lock.
+    refused
+        Makes the message from the reason if the file cannot be locked.
+
+    Returns
+    -------
+    AcquireReturnProxy
+        A context manager that releases the lock; any thread may.
+
+    Raises
+    ------
+    FlomoError
+        If another program holds the lock, or the file cannot be locked.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        return FileLock(path, timeout=seconds, thread_local=False).acquire()
+    except Timeout as error:
+        raise FlomoError(busy) from error
+    except (OSError, NotImplementedError) as error:  # some network folders have no locks
+        raise FlomoError(refused(reason_of(error))) from error
 
 
 def check_writable(path: PathLike) -> None:

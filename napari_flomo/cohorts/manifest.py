@@ -19,15 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
 from napari_flomo import __version__
 from napari_flomo.cohorts.config import CohortConfig
 from napari_flomo.cohorts.finding import MARKER, Study
 from napari_flomo.cohorts.inputs import stamp_of
 from napari_flomo.cohorts.study_result import StudyResult
 from napari_flomo.errors import FlomoError, reason_of
-from napari_flomo.files import append, atomic_write, make_folder
+from napari_flomo.files import acquire_lock, append, atomic_write, make_folder
 
 SCHEMA = 1
 MANIFEST = "manifest.jsonl"
@@ -121,19 +119,13 @@ def folder_lock(out: Path) -> Iterator[None]:
 
     Raises `FlomoError` if another program holds it.
     """
-    lock = FileLock(out / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise FlomoError(
-            f"Another program is using {out}; wait until it has ended, or choose another folder."
-        ) from error
-    except OSError as error:
-        raise FlomoError(f"{out} cannot be locked: {reason_of(error)}.") from error
-    try:
+    with acquire_lock(
+        out / LOCK,
+        0.0,
+        busy=f"Another program is using {out}; wait until it has ended, or choose another folder.",
+        refused=lambda reason: f"{out} cannot be locked: {reason}.",
+    ):
         yield
-    finally:
-        lock.release()
 
 
 def begin_run(config: CohortConfig, model: Mapping[str, Any], again: bool) -> CohortConfig:

@@ -11,9 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Self
-
-from filelock import BaseFileLock
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from napari_flomo.corrections import journal_files
 from napari_flomo.corrections.identity import identity
@@ -25,6 +23,9 @@ from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write, atomic_write_all
 from napari_flomo.paths import data_folder
 from napari_flomo.volumes import Volume
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 COMPACT_BYTES = 16 << 20
 """Size of the strokes (some 50,000) at which a snapshot replaces them."""
@@ -121,7 +122,7 @@ class Journal:
                 f"No journal can be kept in {folder.parent}: {reason_of(error)}."
             ) from error
         try:
-            lock = journal_files.acquire_lock(folder)
+            lock = journal_files.lock_journal(folder)
             _write_anonymous(image, journal_files.image_file(folder, image))
             _write_anonymous(labels, journal_files.labels_file(folder, 0))
             with atomic_write(journal_files.strokes_file(folder, 0)) as temporary:
@@ -144,7 +145,7 @@ class Journal:
             If another program has it open, or it cannot be read.
         """
         journal_files.read_about(folder)
-        lock = journal_files.acquire_lock(folder, LOCK_TIMEOUT_SECONDS)
+        lock = journal_files.lock_journal(folder, LOCK_TIMEOUT_SECONDS)
         try:
             return cls(folder, lock, compact_bytes=compact_bytes)
         except BaseException:

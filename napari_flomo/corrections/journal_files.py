@@ -17,14 +17,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from napari_flomo.corrections.strokes import MAGIC, DamagedRecord, Stroke, records
 from napari_flomo.errors import FlomoError, reason_of
-from napari_flomo.files import write_json
+from napari_flomo.files import acquire_lock, write_json
 from napari_flomo.volumes import Volume
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 SCHEMA = 1
 ABOUT_FILE = "journal.json"
@@ -69,19 +70,14 @@ def image_file(folder: Path, image: Volume | None = None) -> Path:
     return photo if coloured else folder / "image.nrrd"
 
 
-def acquire_lock(folder: Path, timeout_seconds: float = 0.0) -> FileLock:
-    """Acquire the lock of a journal, which is released when the process ends, or raise."""
-    # Journals are created in one thread and closed in another.
-    lock = FileLock(folder / LOCK_FILE, timeout=timeout_seconds, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise FlomoError(
-            "These corrections are open in another window or program; close them there first."
-        ) from error
-    except OSError as error:
-        raise FlomoError(f"The journal {folder} cannot be locked: {reason_of(error)}.") from error
-    return lock
+def lock_journal(folder: Path, seconds: float = 0.0) -> BaseFileLock:
+    """Acquire the lock of a journal; wait some seconds for another program."""
+    return acquire_lock(
+        folder / LOCK_FILE,
+        seconds,
+        busy="These corrections are open in another window or program; close them there first.",
+        refused=lambda reason: f"The journal {folder} cannot be locked: {reason}.",
+    ).lock
 
 
 def write_about(folder: Path, about: About) -> None:

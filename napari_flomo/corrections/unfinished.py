@@ -6,13 +6,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import BaseFileLock
+from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import journal_files
 from napari_flomo.corrections.journal import journals_folder, remove
 from napari_flomo.corrections.replaying import StrokeSummary
 from napari_flomo.errors import FlomoError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 HALF_MADE_SECONDS = 3600.0
 """A younger folder without ``journal.json`` may still be written."""
@@ -57,7 +59,7 @@ def unfinished(parent: Path | None = None) -> list[UnfinishedJournal]:
     found = []
     for folder in _folders(parent or journals_folder()):
         try:
-            lock = journal_files.acquire_lock(folder)
+            lock = journal_files.lock_journal(folder)
         except FlomoError:
             continue
         try:
@@ -78,7 +80,7 @@ def discard(folder: Path) -> None:
         If another program has it open or it cannot be removed.
     """
     journal_files.read_about(folder)
-    remove(folder, journal_files.acquire_lock(folder))
+    remove(folder, journal_files.lock_journal(folder))
 
 
 def _inspect(folder: Path, lock: BaseFileLock) -> UnfinishedJournal | None:

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from napari_flomo.errors import FlomoError, reason_of
-from napari_flomo.files import PathLike, atomic_folder
+from napari_flomo.files import PathLike, acquire_lock, atomic_folder
 from napari_flomo.models import cache, loading
 from napari_flomo.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from napari_flomo.models.index import available, read_index
@@ -118,17 +116,21 @@ def delete(name: str) -> int:
 def locked() -> Iterator[None]:
     """Let only one process at a time change the tuned models."""
     folder = tuned_folder()
+
+    def refused(reason: str) -> str:
+        return f"The tuned models in {folder} cannot be changed: {reason}."
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=_LOCK_TIMEOUT):
+        with acquire_lock(
+            folder / ".lock",
+            _LOCK_TIMEOUT,
+            busy="Another program is changing the tuned models; try again when it has finished.",
+            refused=refused,
+        ):
             yield
-    except Timeout as error:
-        raise FlomoError(
-            "Another program is changing the tuned models; try again when it has finished."
-        ) from error
     except OSError as error:
-        reason = reason_of(error)
-        raise FlomoError(f"The tuned models in {folder} cannot be changed: {reason}.") from error
+        raise FlomoError(refused(reason_of(error))) from error
 
 
 @contextmanager

@@ -288,7 +288,7 @@ def test_unfinished_journals_are_listed_and_open_ones_are_not(
 def test_opened_while_another_program_searches(tmp_path: Path, journal: Journal) -> None:
     journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
     journal.close()
-    looking = journal_files.acquire_lock(journal.folder)  # as `unfinished` does, for a moment
+    looking = journal_files.lock_journal(journal.folder)  # as `unfinished` does, for a moment
     threading.Timer(0.2, looking.release).start()
     with Journal.open(journal.folder) as again:
         assert again.strokes == 1

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 import napari_flomo
 from napari_flomo.corrections.store.addition import Addition, same_image, shape_of
@@ -27,7 +26,7 @@ from napari_flomo.corrections.store.record import Record, StoredFile, read_recor
 from napari_flomo.corrections.store.verification import file_hash
 from napari_flomo.corrections.stored_files import read_stored, write_stored
 from napari_flomo.errors import FlomoError, reason_of
-from napari_flomo.files import make_folder, write_text
+from napari_flomo.files import acquire_lock, make_folder, write_text
 from napari_flomo.volumes import Volume
 
 LOCK_SECONDS = 30.0
@@ -37,24 +36,19 @@ LOCK_SECONDS = 30.0
 @contextmanager
 def store_lock(layout: Layout, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold the write lock of a store."""
-    lock = FileLock(layout.lock, timeout=seconds)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise FlomoError(
+    with acquire_lock(
+        layout.lock,
+        seconds,
+        busy=(
             f"Another program is writing to the store {layout.folder}; wait until it is done and "
             "try again."
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        reason = reason_of(error)
-        raise FlomoError(
+        ),
+        refused=lambda reason: (
             f"The store {layout.folder} can be read but not written ({reason}); choose another "
             "store to save to."
-        ) from error
-    try:
+        ),
+    ):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

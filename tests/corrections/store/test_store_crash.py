@@ -317,9 +317,7 @@ def test_refused_lock(
     store: CorrectionStore, make_correction: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the share above, for accounts that may not mount."""
-    from napari_flomo.corrections.store import transactions
-
-    monkeypatch.setattr(transactions.FileLock, "acquire", fail_with(errno.EROFS))
+    monkeypatch.setattr("filelock.FileLock.acquire", fail_with(errno.EROFS))
     with pytest.raises(FlomoError, match=r"can be read but not written \(Read-only"):
         store.add(make_correction())
     assert store.records() == []
