@@ -73,12 +73,9 @@ def find(model: str) -> Path | None:
     A downloaded model whose card was changed is not found: the card is renamed to
     ``card.json.bad``.
     """
-    folder = _local_model(model)
-    if folder is not None:
-        return folder
-    source = _source_of(model)
-    if source is None:
-        return local_folder(model)
+    source = _folder_or_source(model)
+    if isinstance(source, Path):
+        return source
     found = cache.find(source)
     if found is None:
         return None
@@ -252,6 +249,15 @@ def _local_model(model: str) -> Path | None:
     return tuned.find(model)
 
 
+def _folder_or_source(model: str) -> Path | HubSource:
+    """Return the folder of a model that needs no download, or the source of one on the Hub."""
+    folder = _local_model(model)
+    if folder is not None:
+        return folder
+    source = _source_of(model)
+    return local_folder(model) if source is None else source
+
+
 def _source_of(model: str) -> HubSource | None:
     """Return the source of a model on the Hub; None for a name that is not in the index."""
     if hub.is_source(model):
@@ -302,12 +308,9 @@ def _download(snapshot: hub.Snapshot, folder: Path, progress: ProgressCallback |
 
 def _folder_of(model: str) -> Path:
     """Return the folder of a model on this computer, even if its files are damaged."""
-    folder = _local_model(model)
-    if folder is not None:
-        return folder
-    source = _source_of(model)
-    if source is None:
-        return local_folder(model)
+    source = _folder_or_source(model)
+    if isinstance(source, Path):
+        return source
     pinned = cache.resolve(source)
     folder = None if pinned is None else cache.commit_folder(pinned)
     if folder is None or cache.read_origin(folder) is None:
