@@ -20,7 +20,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.files import OutputFile, PathLike
 from napari_flomo.models import Label, ModelCard
 from napari_flomo.segmentation.dicom_sources import SourceImages
-from napari_flomo.volumes import SPATIAL_AXES, Volume, align_labels, find_series
+from napari_flomo.volumes import SPATIAL_AXES, Volume, align_labels
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation as DicomSegmentation
@@ -91,6 +91,8 @@ def dicom_seg_files(
         If highdicom is missing, the labels are not on the grid of the series or have unknown codes,
         or the images have no position.
     """
+    from napari_flomo.volumes import find_series
+
     check_available()
     found = find_series(images, series)
     files = found.files

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from napari_flomo.volumes.alignment import align_labels, same_place, whole_labels
 from napari_flomo.volumes.background import fill_background
 from napari_flomo.volumes.data_files import data_files
-from napari_flomo.volumes.dicom.finding import holds_series, series_name, split_stacks
-from napari_flomo.volumes.dicom.reading import find_series
 from napari_flomo.volumes.formats import (
     READABLE,
     WRITABLE,
@@ -29,6 +29,9 @@ from napari_flomo.volumes.slice_axis import (
     transposed,
 )
 from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
+
+if TYPE_CHECKING:
+    from napari_flomo.volumes.dicom import find_series, holds_series, series_name, split_stacks
 
 __all__ = [
     "AXES",
@@ -61,3 +64,14 @@ __all__ = [
     "write",
     "write_in_place",
 ]
+
+_DICOM = {"find_series", "holds_series", "series_name", "split_stacks"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the modules for DICOM with the first use of one of their functions."""
+    if name not in _DICOM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from napari_flomo.volumes import dicom
+
+    return getattr(dicom, name)

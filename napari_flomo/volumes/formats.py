@@ -15,8 +15,6 @@ from napari_flomo.errors import FlomoError, reason_of
 from napari_flomo.files import atomic_write
 from napari_flomo.volumes import limits
 from napari_flomo.volumes.background import fill_background
-from napari_flomo.volumes.dicom.files import INDEX, is_dicom
-from napari_flomo.volumes.dicom.reading import read_dicom, read_dicom_among
 from napari_flomo.volumes.slice_axis import arrange, in_stored_order, slice_axis_note
 from napari_flomo.volumes.volume import Volume
 
@@ -106,6 +104,8 @@ def read_series(
     FlomoError
         As `read`.
     """
+    from napari_flomo.volumes.dicom.reading import read_dicom_among
+
     sources = [Path(path) for path in paths]
     return _checked(lambda: read_dicom_among(sources, series), sources[0], fill=fill)
 
@@ -151,6 +151,8 @@ def _seekable(source: Path) -> Iterator[Path]:
 def _read(source: Path, series: str | int | None, slice_axis: str | None) -> Volume:
     family = "dicom" if source.is_dir() else _FAMILIES.get(suffix_of(source)) or _sniff(source)
     if family == "dicom":
+        from napari_flomo.volumes.dicom.reading import read_dicom
+
         return read_dicom(source, series)
     if series is not None:
         raise FlomoError(
@@ -276,6 +278,7 @@ def _reader(family: str) -> Callable[[Path], Volume]:
 
 def _sniff(path: Path) -> str:
     """Return the format of a file without a known suffix, as in many DICOM exports."""
+    from napari_flomo.volumes.dicom.files import INDEX, is_dicom
     from napari_flomo.volumes.nifti_files import looks_like_nifti
 
     if path.name.upper() == INDEX:

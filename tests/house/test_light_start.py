@@ -10,6 +10,7 @@ import pytest
 
 HEAVY = ("torch", "nibabel", "SimpleITK", "numpy", "scipy", "skimage", "tqdm", "lightning")
 HEAVY += ("monai", "yaml", "napari", "qtpy", "magicgui", "huggingface_hub", "safetensors")
+HEAVY += ("filelock", "napari_flomo.volumes.dicom")
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -35,6 +36,7 @@ def test_light(run_python: Run, statement: str) -> None:
     assert loaded_by(run_python, statement) == set()
 
 
-@pytest.mark.parametrize("room", ["volumes", "models", "measures", "segmentation"])
-def test_rooms_open_without_torch_and_scipy(run_python: Run, room: str) -> None:
-    assert not {"torch", "scipy"} & loaded_by(run_python, f"import napari_flomo.{room}")
+@pytest.mark.parametrize("package", ["volumes", "models", "measures", "segmentation"])
+def test_packages_open_without_what_they_need_later(run_python: Run, package: str) -> None:
+    later = {"torch", "scipy", "filelock", "napari_flomo.volumes.dicom"}
+    assert not later & loaded_by(run_python, f"import napari_flomo.{package}")
