@@ -6,7 +6,12 @@ Importing this package is cheap; torch is loaded when a `Segmenter` is created.
 from __future__ import annotations
 
 from napari_flomo.segmentation.device import choose_device
-from napari_flomo.segmentation.dicom_seg import DICOM_SUFFIX, check_usable, dicom_seg_files
+from napari_flomo.segmentation.dicom_seg import (
+    DICOM_SUFFIX,
+    check_usable,
+    dicom_seg_files,
+    dicom_seg_paths,
+)
 from napari_flomo.segmentation.exchange import (
     pack_segmentation,
     pack_volume,
@@ -48,6 +53,7 @@ __all__ = [
     "choose_device",
     "chosen_maps",
     "dicom_seg_files",
+    "dicom_seg_paths",
     "intensity_window",
     "label_confidence",
     "pack_segmentation",

@@ -102,16 +102,13 @@ def dicom_seg_files(
     if chosen and not 0 <= chosen[0] <= chosen[-1] < len(files):
         raise FlomoError(f"There is no frame {chosen[-1]}: the series has {len(files)}, from 0.")
     data = labels.data if "frames" in labels.axes else labels.data[np.newaxis]
-    path, several = Path(path), len(files) > 1
+    paths = dicom_seg_paths(path, labels, chosen)
     sources = SourceImages(found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # warnings quote patient data
         jobs: list[OutputFile] = [
-            (
-                _path_of(path, frame) if several else path,
-                _object(data[frame], card, sources, frame, corrected).save_as,
-            )
-            for frame in chosen
+            (target, _object(data[frame], card, sources, frame, corrected).save_as)
+            for target, frame in zip(paths, chosen, strict=True)
         ]
     if note is not None:
         for sentence in sources.notes:
@@ -119,8 +116,13 @@ def dicom_seg_files(
     return jobs
 
 
-def _path_of(path: Path, frame: int) -> Path:
-    return path.with_name(f"{path.name.removesuffix(DICOM_SUFFIX)}-frame-{frame:02}{DICOM_SUFFIX}")
+def dicom_seg_paths(path: PathLike, labels: Volume, frames: Sequence[int]) -> list[Path]:
+    """Return the files that `dicom_seg_files` writes for ``path``: of a cine one for each frame."""
+    target = Path(path)
+    if labels.n_frames == 1:
+        return [target] * len(frames)
+    stem = target.name.removesuffix(DICOM_SUFFIX)
+    return [target.with_name(f"{stem}-frame-{frame:02}{DICOM_SUFFIX}") for frame in frames]
 
 
 def _on_series(labels: Volume, series: DicomSeries) -> Volume:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -69,6 +69,8 @@ PROMOTED = "{} is used for segmentation from now on."
 PARENT_KEPT = "{} stays in use; the new model is listed under Models."
 ROLLED_BACK = "{} is in use again."
 PARTIAL_MEASURES = "Only a part is segmented, so these are too small"
+SAVED_TO = "Saved to {}."
+FILE_KEPT = "Nothing was saved; {} is as it was."
 NO_MAPS_HINT = "Uncertainty maps were not saved: Compute under Review brings them back."
 
 
@@ -146,6 +148,13 @@ def brought_back_text(count: int, undo_hint: str) -> str:
     """Return the message that labels of an earlier day are shown."""
     slices = "The slice is" if count == 1 else f"The {count} slices are"
     return f"{slices} as you accepted them; {undo_hint} brings the network's labels back."
+
+
+def replace_text(names: Sequence[str]) -> str:
+    """Return the question before files are overwritten."""
+    if len(names) > 1:
+        return f"{names[0]} and {count_text(len(names) - 1, 'other file')} exist. Replace them?"
+    return f"{names[0]} exists. Replace it?"
 
 
 def locked_text(codes: frozenset[int], card: ModelCard | None) -> str:

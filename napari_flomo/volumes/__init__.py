@@ -14,6 +14,7 @@ from napari_flomo.volumes.formats import (
     read_series,
     stem_of,
     suffix_of,
+    with_ending,
     write,
     write_in_place,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "suffix_of",
     "transposed",
     "whole_labels",
+    "with_ending",
     "write",
     "write_in_place",
 ]

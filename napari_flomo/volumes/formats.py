@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -30,6 +31,7 @@ WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")
 _STORED_IN_ANY_ORDER = ("nifti", "nrrd", "meta")  # a DICOM series is stacked slice by slice
 
 _PACKED = (".nii.gz", ".hdr.gz", ".img.gz")
+_FILE_TYPE = re.compile(r"\.[a-z]{2,4}")
 _SNIFFED_BYTES = 1 << 12
 _COPIED_AT_ONCE = 1 << 20
 
@@ -195,7 +197,7 @@ def write(
     FlomoError
         If the suffix is unknown, the format cannot hold the volume, or the file cannot be written.
     """
-    _check_suffix(Path(path))
+    _check_suffix(Path(path), volume)
     with atomic_write(path) as temporary:
         write_in_place(volume, temporary, compress=compress, stored_order=stored_order)
 
@@ -212,7 +214,7 @@ def write_in_place(
     OSError
         If the file cannot be written.
     """
-    _check_suffix(path)
+    _check_suffix(path, volume)
     family = _FAMILIES[suffix_of(path)]
     if stored_order:
         volume = in_stored_order(volume)
@@ -234,13 +236,38 @@ def write_in_place(
         write_photo(volume, path)
 
 
-def _check_suffix(path: Path) -> None:
+def _check_suffix(path: Path, volume: Volume) -> None:
     suffix = suffix_of(path)
-    if suffix not in WRITABLE:
-        raise FlomoError(
-            f"{path.name} cannot be written: '{suffix}' is not a known image format; choose one "
-            f"of {', '.join(WRITABLE)}."
-        )
+    if suffix in WRITABLE:
+        return
+    is_photo = volume.n_frames * volume.n_slices == 1 and not volume.geometry.spacing_known
+    *endings, last = (one for one in WRITABLE if is_photo or _FAMILIES[one] != "photo")
+    problem = (
+        f"files that end in {suffix} are not supported" if suffix else "its name has no ending"
+    )
+    raise FlomoError(
+        f"{path.name} cannot be written: {problem}; choose a name that ends in "
+        f"{', '.join(endings)} or {last}."
+    )
+
+
+def with_ending(path: str | os.PathLike[str], ending: str) -> Path:
+    """Return the path of a file to write, with an ending added to a name that has none.
+
+    Names may contain dots: only a known format and two to four letters count as an ending, so
+    ``patient.v2`` gets one and ``labels.txt`` does not.
+
+    Parameters
+    ----------
+    path
+        What the user typed.
+    ending
+        Of the format that the user chose beside it, such as ``.nrrd``.
+    """
+    target, suffix = Path(path), suffix_of(path)
+    if suffix in _FAMILIES or _FILE_TYPE.fullmatch(suffix):
+        return target
+    return target.with_name(target.name.rstrip(".") + ending)
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:

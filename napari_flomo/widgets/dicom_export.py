@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
-from napari_flomo.segmentation import dicom_seg_files
+from napari_flomo.segmentation import dicom_seg_files, dicom_seg_paths
+from napari_flomo.session import messages
+from napari_flomo.widgets.saving import check_overwrite
 
 if TYPE_CHECKING:
     from napari_flomo.widgets.image_layers import ImageLayers
     from napari_flomo.widgets.viewer_state import ViewerState
 
 
-def export(viewer_state: ViewerState, entry: ImageLayers, path: str) -> None:
+def export(viewer_state: ViewerState, entry: ImageLayers, path: Path) -> None:
     """Start to write the current labels of an image; the panels show when it is done.
 
     The edits still count as unsaved, because napari does not open such a file as labels.
@@ -38,6 +41,7 @@ def export(viewer_state: ViewerState, entry: ImageLayers, path: str) -> None:
     labels = image.labels.with_data(image.labels.data.copy(), axes=image.labels.axes)
     segmentation = image.segmentation
     frames = np.flatnonzero(np.isfinite(segmentation.slice_scores).any(axis=1)).tolist()
+    check_overwrite([one for one in dicom_seg_paths(path, labels, frames) if one != path])
     corrected = not np.array_equal(labels.data, segmentation.labels.data)
     notes: list[str] = []
     chosen = labels.source if labels.source.startswith("dicom-") else None
@@ -60,7 +64,7 @@ def export(viewer_state: ViewerState, entry: ImageLayers, path: str) -> None:
             viewer_state.in_main_thread(lambda: viewer_state.post_message(text, "warning"))
         else:
             wrote = ", ".join(str(one) for one, _ in jobs)
-            text = " ".join((f"Saved to {wrote}.", *notes))
+            text = " ".join((messages.SAVED_TO.format(wrote), *notes))
             viewer_state.in_main_thread(lambda: viewer_state.post_message(text))
 
     viewer_state.post_message("Writing the DICOM segmentation…")

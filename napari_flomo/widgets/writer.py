@@ -12,11 +12,27 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, align_labels, same_place, write
+from napari_flomo.widgets import saving
 from napari_flomo.widgets.layers import KEY, SAVED, Grid, geometry_of_layer
 
 
-def write_layer(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
-    """Write one labels or image layer (called by napari); returns the file that was written.
+def write_nifti(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Write a layer, as NIfTI if the name has no ending; see `write_layer` (called by napari)."""
+    return write_layer(saving.complete(path, ".nii.gz"), data, meta)
+
+
+def write_nrrd(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Write a layer, as NRRD if the name has no ending; see `write_layer` (called by napari)."""
+    return write_layer(saving.complete(path, ".nrrd"), data, meta)
+
+
+def write_metaimage(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Write a layer, as MetaImage if the name has no ending; see `write_layer` (for napari)."""
+    return write_layer(saving.complete(path, ".mha"), data, meta)
+
+
+def write_layer(path: str | Path, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Write one labels or image layer; returns the file that was written.
 
     The geometry is that of the file that the image came from, not napari's approximation: results
     and layers of this plugin's reader have it; a labels layer that was drawn by hand uses that of
@@ -29,7 +45,7 @@ def write_layer(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     saved = meta.get("metadata", {}).get(SAVED)
     if callable(saved):
         saved()
-    return [path]
+    return [str(path)]
 
 
 def volume_to_write(data: NDArray[Any], meta: Mapping[str, Any]) -> Volume:

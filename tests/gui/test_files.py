@@ -13,6 +13,8 @@ import pytest
 pytest.importorskip("napari", reason="napari is not installed")
 
 from npe2.io_utils import read as read_with_napari
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QLineEdit, QMessageBox
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, read, write
@@ -204,3 +206,110 @@ def test_labels_that_a_header_scales_open_as_labels(heart: Path, tmp_path: Path)
     assert meta["metadata"][KEY].geometry == image.geometry
     write(image.with_data(codes * np.float32(1.1)), tmp_path / "heart_gt.nii.gz")
     assert read_layers(tmp_path / "heart_gt.nii.gz")[0][2] == "image"
+
+
+class Dialogs:
+    """A user at the file dialog of Qt, and at the question that may follow."""
+
+    def __init__(self, qtbot: Any, typed: str, filter_: str, answer: Any) -> None:
+        self.qtbot, self.typed, self.filter, self.answer = qtbot, typed, filter_, answer
+        self.questions: list[str] = []
+        self.timer = QTimer()
+        self.timer.timeout.connect(self.use)
+        self.timer.start(50)
+
+    def use(self) -> None:
+        dialog = QApplication.activeModalWidget()
+        if isinstance(dialog, QMessageBox):
+            self.questions.append(dialog.text())
+            self.qtbot.mouseClick(dialog.button(self.answer), Qt.MouseButton.LeftButton)
+        elif isinstance(dialog, QFileDialog) and dialog.selectedNameFilter() != self.filter:
+            dialog.selectNameFilter(self.filter)
+        elif isinstance(dialog, QFileDialog):
+            name = dialog.findChild(QLineEdit)
+            name.selectAll()
+            self.qtbot.keyClicks(name, self.typed)
+            self.qtbot.keyClick(name, Qt.Key.Key_Return)
+        elif isinstance(dialog, QDialog):
+            dialog.reject()
+
+
+@pytest.fixture
+def qt_dialogs(monkeypatch: pytest.MonkeyPatch, bench: Any) -> Callable[..., Dialogs]:
+    original, opened = QFileDialog.getSaveFileName, []
+
+    def not_native(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **kwargs | {"options": QFileDialog.Option.DontUseNativeDialog})
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", staticmethod(not_native))
+
+    def make(typed: Path, filter_: str, answer: Any = QMessageBox.StandardButton.Yes) -> Dialogs:
+        opened.append(Dialogs(bench.qtbot, str(typed), filter_, answer))
+        return opened[-1]
+
+    yield make
+    for dialogs in opened:
+        dialogs.timer.stop()
+
+
+PANEL, NAPARI = "Save labels…", "Save selected layers"
+NRRD = {PANEL: "NRRD (*.nrrd)", NAPARI: "FLoMo Labels on the image grid, NRRD (*.nrrd)"}
+
+
+@pytest.mark.parametrize("way", [PANEL, NAPARI])
+def test_the_ending_or_else_the_chosen_format_decides(
+    bench: Any,
+    qt_dialogs: Callable[..., Dialogs],
+    make_heart: Callable[..., Volume],
+    tmp_path: Path,
+    way: str,
+) -> None:
+    entry = bench.add(make_heart())
+    bench.run()
+    bench.viewer.layers.selection = {entry.labels}
+    for typed, written in (
+        ("asnrrd", "asnrrd.nrrd"),
+        ("patient.v2", "patient.v2.nrrd"),
+        ("HEART.NII.GZ", "HEART.NII.GZ"),
+        ("labels.xyz", None),
+        ("labels.jpg", None),
+    ):
+        (folder := tmp_path / typed[:3]).mkdir()
+        dialogs = qt_dialogs(folder / typed, NRRD[way])
+        if way == PANEL:
+            bench.click(bench.review.save_button)
+            said = bench.review.message.text.text()
+        else:
+            try:
+                bench.viewer.window._qt_viewer._save_layers_dialog(selected=True)
+                said = f"Saved to {folder / str(written)}."
+            except FlomoError as error:  # napari shows it as a notification
+                said = str(error)
+        dialogs.timer.stop()
+        if written is None:
+            assert f"end in {Path(typed).suffix} are not supported" in said
+            assert said.endswith("choose a name that ends in .nii.gz, .nii, .nrrd or .mha.")
+        else:
+            assert said == f"Saved to {folder / written}."
+            np.testing.assert_array_equal(read(folder / written).data, entry.labels.data)
+        assert [path.name for path in folder.iterdir()] == [written] * bool(written)
+        shutil.rmtree(folder)
+
+
+def test_a_file_with_the_added_ending_is_not_overwritten_without_a_question(
+    bench: Any,
+    qt_dialogs: Callable[..., Dialogs],
+    make_heart: Callable[..., Volume],
+    tmp_path: Path,
+) -> None:
+    bench.add(make_heart())
+    bench.run()
+    (tmp_path / "mine.nrrd").write_bytes(b"mine")
+    for answer, said in (("No", "Nothing was saved; mine.nrrd is as it was."), ("Yes", "Saved to")):
+        chosen = getattr(QMessageBox.StandardButton, answer)
+        dialogs = qt_dialogs(tmp_path / "mine", NRRD[PANEL], chosen)
+        bench.click(bench.review.save_button)
+        dialogs.timer.stop()
+        assert dialogs.questions == ["mine.nrrd exists. Replace it?"]
+        assert bench.review.message.text.text().startswith(said)
+        assert ((tmp_path / "mine.nrrd").read_bytes() == b"mine") == (answer == "No")

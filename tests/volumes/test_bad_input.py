@@ -226,7 +226,7 @@ def test_a_series_of_a_single_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["out.xyz", "out", "out.gz", "out.nii.bz2", "out.jpg", "out.dcm"])
 def test_unknown_formats_are_not_written(name: str, tmp_path: Path) -> None:
-    with pytest.raises(FlomoError, match=r"choose one of .nii.gz, .nii, .nrrd, .mha, .png"):
+    with pytest.raises(FlomoError, match=r"ends in \.nii\.gz, \.nii, \.nrrd"):
         write(VOLUME, tmp_path / name)
     assert not list(tmp_path.iterdir())
 

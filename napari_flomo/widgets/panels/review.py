@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
-    QFileDialog,
     QGroupBox,
     QHBoxLayout,
     QVBoxLayout,
@@ -25,25 +24,22 @@ from napari_flomo.session import (
     SliceIndex,
     messages,
 )
-from napari_flomo.widgets import dicom_export
+from napari_flomo.volumes import suffix_of
+from napari_flomo.widgets import dicom_export, saving
 from napari_flomo.widgets.compare_box import CompareBox
 from napari_flomo.widgets.keys import bind
-from napari_flomo.widgets.panels.panel import PLUGIN, Panel, button, note
+from napari_flomo.widgets.panels.panel import Panel, button, note
 from napari_flomo.widgets.panels.uncertainty_box import UncertaintyBox
 from napari_flomo.widgets.review_list import ReviewList
 from napari_flomo.widgets.structures import Structures
 from napari_flomo.widgets.uncertainty_plot import UncertaintyPlot
 from napari_flomo.widgets.viewer_state import viewer_state_of
+from napari_flomo.widgets.writer import write_layer
 
 if TYPE_CHECKING:
     import napari.viewer
 
     from napari_flomo.session import Event
-
-FORMATS = (
-    "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha);;"
-    f"DICOM segmentation (*{DICOM_SUFFIX})"
-)
 
 
 class ReviewPanel(Panel):
@@ -129,18 +125,21 @@ class ReviewPanel(Panel):
         self.compare.refresh()
         self._on_moved()
 
-    def save(self, path: str) -> None:
-        """Save the labels of the current image.
+    def save(self, path: str, ending: str = ".nii.gz") -> None:
+        """Save the labels of the current image; ``ending`` is added to a name without one.
 
         Raises `FlomoError` if there are none or they cannot be written.
         """
         entry = self.viewer_state.current
         if entry is None or entry.labels is None:
             raise FlomoError("There are no labels to save yet; segment an image first.")
-        if path.endswith(DICOM_SUFFIX):
-            dicom_export.export(self.viewer_state, entry, path)
-        elif entry.labels.save(path, plugin=PLUGIN):
-            self.message.show_message(f"Saved to {path}.")
+        target = saving.complete(path, ending)
+        if suffix_of(target) == DICOM_SUFFIX:
+            dicom_export.export(self.viewer_state, entry, target)
+        else:
+            data, meta, _kind = entry.labels.as_layer_data_tuple()
+            (written,) = write_layer(target, data, meta)
+            self.message.show_message(messages.SAVED_TO.format(written))
 
     def _step(self, step: Callable[[str | None], object], _clicked: bool = False) -> None:
         self.attempt(lambda: step(self.viewer_state.key))
@@ -148,9 +147,9 @@ class ReviewPanel(Panel):
     def _ask_and_save(self) -> None:
         entry = self.viewer_state.current
         name = "labels" if entry is None else f"{entry.image.name}_labels"
-        path, _format = QFileDialog.getSaveFileName(self, "Save labels", f"{name}.nii.gz", FORMATS)
+        path, ending = saving.ask_where(self, name)
         if path:
-            self.attempt(lambda: self.save(path))
+            self.attempt(lambda: self.save(path, ending))
 
     def _go_to(self, index: SliceIndex) -> None:
         key = self.viewer_state.key
