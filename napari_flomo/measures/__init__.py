@@ -14,18 +14,30 @@ from napari_flomo.measures.heart import (
 )
 from napari_flomo.measures.plausibility import implausible
 from napari_flomo.measures.structures import StructureVolume, structure_volumes
+from napari_flomo.measures.wall import (
+    WALL_SEGMENTS,
+    Insertions,
+    WallThickness,
+    thickening,
+    wall_thickness,
+)
 
 __all__ = [
     "MYOCARDIAL_DENSITY_G_PER_ML",
+    "WALL_SEGMENTS",
     "AgreementLimits",
     "HeartCodes",
     "HeartMeasures",
+    "Insertions",
     "StructureVolume",
     "Ventricle",
     "VoxelCounts",
+    "WallThickness",
     "agreement_limits",
     "heart_of_cine",
     "heart_of_phases",
     "implausible",
     "structure_volumes",
+    "thickening",
+    "wall_thickness",
 ]
