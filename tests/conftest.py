@@ -154,6 +154,22 @@ def make_heart() -> Callable[..., Volume]:
 
 
 @pytest.fixture
+def make_cine(make_heart: Callable[..., Volume]) -> Callable[..., Volume]:
+    """Make a heart whose cavity is largest in frame 1 and smallest in frame 2."""
+
+    def make() -> Volume:
+        row, column = np.mgrid[:48, :48]
+        radius = np.hypot(row - 24, column - 24)
+        cavity = np.array([10, 12, 6])[:, None, None, None]
+        image = 60 + 40 * (radius < 15) + 120 * (radius < cavity)
+        stack = make_heart(slices=1)
+        data = np.repeat(image.astype(np.int16), 3, axis=1)
+        return Volume(data, stack.geometry, ("frames", "slices", "rows", "columns"), modality="MR")
+
+    return make
+
+
+@pytest.fixture
 def trainer(tmp_path: Path) -> str:
     """A program in the place of Python that learns nothing, quickly; see `fake_training`."""
     if sys.platform == "win32":

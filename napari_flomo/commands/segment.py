@@ -14,7 +14,7 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.files import OutputFile, check_writable
 
 if TYPE_CHECKING:
-    from napari_flomo.measures import StructureVolume
+    from napari_flomo.measures import HeartMeasures, StructureVolume
     from napari_flomo.segmentation import Segmentation
 
 DICOM_SEG = "DICOM segmentation"
@@ -223,19 +223,42 @@ def _print_result(
     warnings = implausible(segmentation.labels, card, frames, complete=complete)
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
+    heart = _heart(segmentation) if segmentation.labels.n_frames > 1 else None
     if args.json:
         report = {
             "flomo": __version__,
             "input": args.input,
             "outputs": outputs,
             "volumes_ml": structures,
+            "heart": None if heart is None else heart.to_dict(),
             "slice_scores": segmentation.slice_scores,
             "scores": segmentation.scores,
             "manifest": {**manifest, "warnings": warnings},
         }
         print_json(report)
     elif not args.quiet:
-        print("\n".join(_summary(outputs, segmentation, structures)))
+        lines = _summary(outputs, segmentation, structures)
+        print("\n".join(lines if heart is None else [*lines, *_heart_lines(heart)]))
+
+
+def _heart(segmentation: Segmentation) -> HeartMeasures | None:
+    """Measure a cine at end diastole and end systole; None without ventricles."""
+    from napari_flomo.measures import HeartCodes, VoxelCounts, heart_of_cine
+
+    codes = HeartCodes.of(segmentation.card.labels)
+    if codes is None:
+        return None
+    frames = segmentation.manifest["segmented"]["frames"]
+    whole = [] if segmentation.manifest["skipped"]["slices"] else frames
+    counts = VoxelCounts.of(segmentation.labels, [label.code for label in segmentation.card.labels])
+    return heart_of_cine(counts, codes, frames=frames, whole=whole)
+
+
+def _heart_lines(heart: HeartMeasures) -> list[str]:
+    """Return the lines of the summary about the heart; frames are counted from 0 here."""
+    from napari_flomo.session import cine_messages
+
+    return [f"  {line}" for line in cine_messages.heart_lines(heart, first_frame=0)]
 
 
 def _summary(

@@ -40,6 +40,8 @@ class Replay:
         Accepted slices: ``(frame, slice)``.
     locked
         Codes of locked labels.
+    phases
+        Frames of end diastole and end systole that were set last; None if none were.
     image_hash
         `identity` of the image.
     about
@@ -60,6 +62,7 @@ class Replay:
     about: Mapping[str, Any]
     last_change: float
     lost: str | None
+    phases: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -70,6 +73,7 @@ class StrokeSummary:
     accepted: set[tuple[int, int]] = field(default_factory=set)
     locked: set[int] = field(default_factory=set)
     last_change: float = 0.0
+    phases: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, strokes: Iterable[Stroke]) -> StrokeSummary:
@@ -91,10 +95,13 @@ class StrokeSummary:
             )
         elif stroke.kind == "lock":
             _put(self.locked, int(note["code"]), note.get("locked", True))
+        elif stroke.kind == "phases":
+            self.phases = dict(note["phases"])
         else:
             self.strokes += int(note["strokes"])
             self.accepted |= {(int(frame), int(number)) for frame, number in note["accepted"]}
             self.locked |= {int(code) for code in note["locked"]}
+            self.phases = note.get("phases", self.phases)
 
     def __bool__(self) -> bool:
         return bool(self.strokes or self.accepted or self.locked)
@@ -105,6 +112,7 @@ class StrokeSummary:
             "strokes": self.strokes,
             "accepted": sorted(self.accepted),
             "locked": sorted(self.locked),
+            "phases": self.phases,
         }
         return Stroke("state", time=self.last_change, note=note)
 
@@ -137,6 +145,7 @@ def replay(folder: Path) -> Replay:
         about=about.note,
         last_change=max(summary.last_change, about.created),
         lost=lost_sentence(fault),
+        phases=summary.phases,
     )
 
 

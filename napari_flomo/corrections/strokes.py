@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_flomo.errors import FlomoError
 
 MAGIC = b"FLOMOJ1\n"
-Kind = Literal["stroke", "undo", "accept", "lock", "state"]
+Kind = Literal["stroke", "undo", "accept", "lock", "state", "phases"]
 KINDS: tuple[Kind, ...] = get_args(Kind)  # stored by index; only append
 
 _FRAME = struct.Struct("<II")
@@ -38,13 +38,13 @@ class DamagedRecord(FlomoError):
 
 @dataclass(frozen=True, eq=False)
 class Stroke:
-    """One change: voxels painted or restored, a slice accepted, or a label locked.
+    """One change: voxels painted or restored, a slice accepted, a label locked, or phases set.
 
     Parameters
     ----------
     kind
         ``"stroke"`` and ``"undo"`` (also redo) change voxels; ``"accept"`` and ``"lock"`` are
-        described by the note. ``"state"`` is written by compaction.
+        described by the note, as are ``"phases"``. ``"state"`` is written by compaction.
     indices
         Flat indices into the label array in C order, each once.
     old, new
@@ -53,7 +53,8 @@ class Stroke:
         Seconds since 1970.
     note
         Plain JSON types: ``{"frame": 0, "slice": 5, "accepted": true}`` for "accept", ``{"code":
-        3, "locked": true}`` for "lock". Without names and paths.
+        3, "locked": true}`` for "lock", ``{"phases": {...}}`` for "phases". Without names and
+        paths.
     """
 
     kind: Kind

@@ -6,11 +6,20 @@ from napari_flomo.measures.agreement import AgreementLimits, agreement_limits
 from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.heart import (
     MYOCARDIAL_DENSITY_G_PER_ML,
-    HeartCodes,
     HeartMeasures,
     Ventricle,
     heart_of_cine,
     heart_of_phases,
+)
+from napari_flomo.measures.heart_codes import HeartCodes
+from napari_flomo.measures.phases import (
+    PHASES,
+    SIDES,
+    HeartPhases,
+    Phase,
+    Side,
+    VentriclePhases,
+    choose_phases,
 )
 from napari_flomo.measures.plausibility import implausible
 from napari_flomo.measures.structures import StructureVolume, structure_volumes
@@ -24,16 +33,23 @@ from napari_flomo.measures.wall import (
 
 __all__ = [
     "MYOCARDIAL_DENSITY_G_PER_ML",
+    "PHASES",
+    "SIDES",
     "WALL_SEGMENTS",
     "AgreementLimits",
     "HeartCodes",
     "HeartMeasures",
+    "HeartPhases",
     "Insertions",
+    "Phase",
+    "Side",
     "StructureVolume",
     "Ventricle",
+    "VentriclePhases",
     "VoxelCounts",
     "WallThickness",
     "agreement_limits",
+    "choose_phases",
     "heart_of_cine",
     "heart_of_phases",
     "implausible",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_flomo.measures.counts import VoxelCounts
-from napari_flomo.measures.heart import HeartCodes
+from napari_flomo.measures.heart_codes import HeartCodes
 from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Volume
 

@@ -1,7 +1,7 @@
 """The state behind a viewer: open images, runs, review, preferences. No window, no torch.
 
-Texts that viewers show are in the module `messages`, and what they need to draw uncertainty maps in
-`uncertainty_maps`; use both by attribute, as in ``messages.DISCLAIMER``.
+Texts that viewers show are in the modules `messages` and `cine_messages`, and what they need to
+draw uncertainty maps in `uncertainty_maps`; use them by attribute, as in ``messages.DISCLAIMER``.
 
 Examples
 --------
@@ -23,7 +23,7 @@ from napari_flomo.jobs import (
     Worker,
     python_spawner,
 )
-from napari_flomo.session import messages, uncertainty_maps
+from napari_flomo.session import cine_messages, messages, uncertainty_maps
 from napari_flomo.session.correction_writer import CorrectionWriter
 from napari_flomo.session.events import (
     AutosaveChanged,
@@ -35,6 +35,7 @@ from napari_flomo.session.events import (
     ImageRenamed,
     LabelsChanged,
     LocksChanged,
+    PhasesChanged,
     ReviewChanged,
     RunCancelled,
     RunEvent,
@@ -48,6 +49,7 @@ from napari_flomo.session.messages import (
     Choice,
     Message,
 )
+from napari_flomo.session.phases import recall_review, review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
 from napari_flomo.session.recovery import note_of
@@ -73,6 +75,7 @@ __all__ = [
     "LocksChanged",
     "Message",
     "OpenImage",
+    "PhasesChanged",
     "Preferences",
     "Presenter",
     "Problem",
@@ -94,8 +97,11 @@ __all__ = [
     "State",
     "ViewerAdapter",
     "Worker",
+    "cine_messages",
     "messages",
     "note_of",
     "python_spawner",
+    "recall_review",
+    "review_note",
     "uncertainty_maps",
 ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,10 @@ class Autosave:
     def record_locked(self, code: int, locked: bool) -> None:
         """Record that a label was locked, or unlocked."""
         self._record(Stroke("lock", time=time.time(), note={"code": int(code), "locked": locked}))
+
+    def record_phases(self, phases: Mapping[str, Any]) -> None:
+        """Record the frames of end diastole and end systole, as of `HeartPhases.to_dict`."""
+        self._record(Stroke("phases", time=time.time(), note={"phases": dict(phases)}))
 
     def finish(self) -> None:
         """Wait for the last stroke and remove the journal, because the labels were saved."""

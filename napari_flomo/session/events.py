@@ -86,6 +86,10 @@ class LocksChanged(ImageEvent):
     locked: frozenset[int]
 
 
+class PhasesChanged(ImageEvent):
+    """The frames of end diastole or end systole changed; measures follow."""
+
+
 class ReviewChanged(ImageEvent):
     """The current slice of the review or the state of a slice changed."""
 

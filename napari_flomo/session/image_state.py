@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_flomo.corrections import identity
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures import VoxelCounts
+from napari_flomo.measures import HeartPhases, VoxelCounts
 from napari_flomo.session.activity import ActivityTimer
 from napari_flomo.session.autosave import Autosave
 from napari_flomo.session.events import CorrectionKept
@@ -43,6 +43,8 @@ class OpenImage:
         Review of the slices; None before the first run.
     counts
         Voxels of each label in each slice; None before the first run.
+    phases
+        Frames of end diastole and end systole; set after a run, then changed by the user only.
     confirmed
         Slices that were accepted with their current labels in this session.
     reopened
@@ -69,6 +71,7 @@ class OpenImage:
     locked: frozenset[int] = field(default_factory=frozenset)
     review: Review | None = None
     counts: VoxelCounts | None = None
+    phases: HeartPhases = field(default_factory=HeartPhases)
     confirmed: set[SliceIndex] = field(default_factory=set)
     reopened: set[SliceIndex] = field(default_factory=set)
     activity: ActivityTimer = field(default_factory=ActivityTimer)

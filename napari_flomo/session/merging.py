@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures import VoxelCounts
+from napari_flomo.measures import HeartPhases, VoxelCounts
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.phases import automatic_phases
 from napari_flomo.session.review import Review
 from napari_flomo.session.scope import Scope
 from napari_flomo.volumes import Volume
@@ -54,13 +55,14 @@ def check_labels_agree(image: OpenImage, scope: Scope, card: ModelCard | None) -
 class MergedResult:
     """The result of a run, merged with an image; `put_result` applies it.
 
-    Labels and counts are None after a run that computes only uncertainty maps.
+    Labels, counts and phases are None after a run that computes only uncertainty maps.
     """
 
     segmentation: Segmentation
     scope: Scope
     labels: Volume | None
     counts: VoxelCounts | None
+    phases: HeartPhases | None
     basis: tuple[Segmentation | None, NDArray[Any] | None, frozenset[int]]
     """The segmentation, a copy of the labels, and the locks before the merge."""
 
@@ -92,7 +94,8 @@ def merge_result(image: OpenImage, result: Segmentation, scope: Scope) -> Merged
         merge(painted, result.labels.data, scope, locked), axes=result.labels.axes
     )
     counts = VoxelCounts.of(labels, [label.code for label in result.card.labels[1:]])
-    return MergedResult(segmentation, scope, labels, counts, (old, painted, locked))
+    phases = automatic_phases(segmentation)
+    return MergedResult(segmentation, scope, labels, counts, phases, (old, painted, locked))
 
 
 def merge_map_result(image: OpenImage, result: Segmentation, scope: Scope) -> MergedResult:
@@ -107,7 +110,8 @@ def merge_map_result(image: OpenImage, result: Segmentation, scope: Scope) -> Me
             "segment it again."
         )
     maps = {**old.uncertainty, **_merged_maps(old, result, scope)}
-    return MergedResult(replace(old, uncertainty=maps), scope, None, None, (old, None, frozenset()))
+    basis = (old, None, frozenset[int]())
+    return MergedResult(replace(old, uncertainty=maps), scope, None, None, None, basis)
 
 
 def put_result(image: OpenImage, new: MergedResult) -> bool:
@@ -115,12 +119,13 @@ def put_result(image: OpenImage, new: MergedResult) -> bool:
     if not new.is_of(image):
         return False
     image.segmentation = new.segmentation
-    if new.labels is None:
+    if new.labels is None or new.phases is None:
         return True
     scores = new.segmentation.slice_scores
     mask = new.scope.mask(*scores.shape)
     image.review = Review(scores) if image.review is None else image.review.rescored(scores, mask)
     image.labels, image.counts = new.labels, new.counts
+    image.phases = new.phases.keep(image.phases)
     image.confirmed = {index for index in image.confirmed if not mask[index]}
     return True
 

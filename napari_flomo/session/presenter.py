@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.measures import SIDES, HeartPhases, Phase, Side
 from napari_flomo.models import info
-from napari_flomo.session import messages, recovery
+from napari_flomo.session import cine_messages, messages, recovery
 from napari_flomo.session.events import (
     AutosaveChanged,
     EarlierFound,
@@ -20,6 +21,7 @@ from napari_flomo.session.findings import remarks_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.messages import Choice, Message
 from napari_flomo.session.overwrite import overwritten_by
+from napari_flomo.session.phases import check_cine, review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.recovery import UnsavedWork
 from napari_flomo.session.review import SliceIndex
@@ -152,6 +154,44 @@ class Presenter:
         self._session.go_to(image.key, self._viewer.position(image.key))
         return self._go(key, self._session.accept, messages.ALL_ACCEPTED)
 
+    # End diastole and end systole
+
+    def pin_phase(self, key: str | None, phase: Phase, sides: Sequence[Side] = SIDES) -> None:
+        """Make the frame on the screen end diastole or end systole, until the user changes it.
+
+        Raises
+        ------
+        FlomoError
+            If the image is no segmented cine, or nothing of the frame was segmented.
+        """
+        image = self._reviewed(key)
+        frame = self._viewer.position(image.key).frame
+        before = image.phases
+        self._session.phases.pin(image.key, phase, frame, sides)
+        self._set_phases(image, before, cine_messages.pinned_text(phase, frame, sides))
+
+    def automatic_phases(self, key: str | None) -> None:
+        """Choose end diastole and end systole by the volumes of the network's labels again.
+
+        Raises `FlomoError` if the image is no segmented cine.
+        """
+        image = self._reviewed(key)
+        before = image.phases
+        self._session.phases.automatic(image.key)
+        self._set_phases(image, before, cine_messages.PHASES_AUTOMATIC)
+
+    def go_to_phase(self, key: str | None, phase: Phase, side: Side = "left") -> None:
+        """Show the frame of end diastole or end systole; the slice stays.
+
+        Raises `FlomoError` if it is not known.
+        """
+        image = self._reviewed(key)
+        check_cine(image)
+        frame = image.phases.of(side).frame(phase)
+        if frame is None:
+            raise FlomoError(cine_messages.PHASES_UNKNOWN)
+        self.go_to(image.key, self._viewer.position(image.key)._replace(frame=frame))
+
     # Corrections of an earlier day
 
     def earlier_message(self, key: str) -> Message | None:
@@ -279,6 +319,17 @@ class Presenter:
         else:
             self._viewer.go_to(image.key, index)
         return index
+
+    def _set_phases(self, image: OpenImage, before: HeartPhases, text: str) -> None:
+        """Remember the phases of an image, and say that they changed, with a way back."""
+
+        def undo() -> None:
+            self._session.phases.set(image.key, before)
+            self._preferences.set_review(image.hash, review_note(image))
+
+        self._preferences.set_review(image.hash, review_note(image))
+        choices = (Choice("Undo", self._attempt(undo), cine_messages.UNDO_PHASES_TIP),)
+        self._viewer.notify(Message(text, choices=choices, key=image.key))
 
     def _reviewed(self, key: str | None) -> OpenImage:
         image = None if key is None else self._session.image(key)

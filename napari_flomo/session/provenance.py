@@ -10,7 +10,7 @@ from napari_flomo.session.image_state import OpenImage
 
 
 def provenance_of(image: OpenImage) -> dict[str, Any]:
-    """Return model, structures and slice scores of the labels, in plain JSON types.
+    """Return model, structures, slice scores and phases of the labels, in plain JSON types.
 
     The whole card is included, so that labels can be restored without the model.
 
@@ -30,4 +30,5 @@ def provenance_of(image: OpenImage) -> dict[str, Any]:
             [round(float(score), 4) if np.isfinite(score) else None for score in row]
             for row in scores
         ],
+        "phases": image.phases.to_dict(),
     }

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from napari_flomo.corrections import Replay, discard, identity, replay, unfinished
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures import VoxelCounts
+from napari_flomo.measures import HeartPhases, VoxelCounts
 from napari_flomo.models import ModelCard, info
 from napari_flomo.segmentation import Segmentation
 from napari_flomo.session import messages
 from napari_flomo.session.image_state import OpenImage
+from napari_flomo.session.phases import automatic_phases
 from napari_flomo.session.provenance import provenance_of
 from napari_flomo.session.review import Review, SliceIndex
 from napari_flomo.volumes import Volume
@@ -129,6 +130,7 @@ def restore(image: OpenImage, found: Replay) -> None:
     )
     image.labels = grid.with_data(found.labels.data.copy(), axes=axes)
     image.locked, image.review, image.counts = found.locked, review, counts
+    image.phases = _phases(found, image.segmentation)
     image.confirmed, image.reopened = accepted, set()
     image.recalled, image.model = True, ""
 
@@ -138,6 +140,12 @@ def _card(found: Replay) -> ModelCard:
     return (
         info(str(found.about.get("model", "")))[1] if noted is None else ModelCard.from_dict(noted)
     )
+
+
+def _phases(found: Replay, proposed: Segmentation) -> HeartPhases:
+    """Return the phases that were set last or noted; without any, those of the proposed labels."""
+    noted = found.about.get("phases") if found.phases is None else found.phases
+    return HeartPhases.from_dict(noted, found.labels.n_frames) or automatic_phases(proposed)
 
 
 def _scores(found: Replay) -> NDArray[np.float32]:

@@ -148,4 +148,6 @@ def _put(image: OpenImage, new: MergedResult) -> bool:
         image.earlier = None
         if before is not None:
             editing.record_difference(image, before)
+        if image.autosave is not None:
+            image.autosave.record_phases(image.phases.to_dict())
     return True

@@ -33,6 +33,7 @@ from napari_flomo.session.events import (
 from napari_flomo.session.findings import heart_of
 from napari_flomo.session.image_state import OpenImage
 from napari_flomo.session.observers import Observers
+from napari_flomo.session.phases import Phases
 from napari_flomo.session.review import SliceIndex
 from napari_flomo.session.review_actions import review_of
 from napari_flomo.session.run_results import Dispatch, RunFollower
@@ -79,6 +80,7 @@ class Session:
         self._observers = Observers[[Event]]()
         self._notify = self._observers.notify
         self._runs = RunFollower(self._dispatch, self._images, self._notify)
+        self.phases = Phases(self.image, self._notify)
 
     # Images
 

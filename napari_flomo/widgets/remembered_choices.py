@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_flomo.errors import FlomoError
+from napari_flomo.session import recall_review, review_note
 from napari_flomo.widgets import contrast, navigation
 from napari_flomo.widgets.delayed import delayed
 
@@ -49,7 +50,7 @@ class RememberedChoices(QObject):
         remembered = self._preferences.review(image.hash) if review else None
         if remembered is not None and image.review is not None:
             with suppress(FlomoError):  # of another shape: start over
-                image.review.restore(remembered)
+                recall_review(image, remembered)
                 if image.review.current is not None:
                     order = entry.order(image.volume)
                     navigation.go_to(viewer, entry.image, image.review.current, order)
@@ -63,7 +64,7 @@ class RememberedChoices(QObject):
     def save_review(self, image: OpenImage | None) -> None:
         """Save the review of an image."""
         if image is not None and image.review is not None:
-            self._preferences.set_review(image.hash, image.review.to_dict())
+            self._preferences.set_review(image.hash, review_note(image))
 
     def save_contrast(self) -> None:
         """Save the contrast that was chosen last."""

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_flomo.session import messages
+from napari_flomo.session import cine_messages, messages
 
 if TYPE_CHECKING:
-    from napari_flomo.measures import HeartMeasures, Ventricle
     from napari_flomo.session import OpenImage
     from napari_flomo.widgets.viewer_state import ViewerState
 
@@ -32,8 +31,9 @@ class Structures(QWidget):
         self.heart.setWordWrap(True)
         self.heart.setTextFormat(Qt.TextFormat.RichText)
         self.heart.setToolTip(
-            "Measured on the current labels. Of a cine, the end of diastole is the frame "
-            "with the largest left ventricle, the end of systole the one with the smallest"
+            "Measured on the current labels. Of a cine, end diastole is the frame in which the "
+            "network found the largest left ventricle, end systole the one with the smallest, "
+            "unless you set them"
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -114,31 +114,7 @@ class Structures(QWidget):
         heart = self._viewer_state.session.measures(image.key)
         if heart is None or image.segmentation is None:
             return ""
-        text, ventricles = heart_text(heart), (heart.left, heart.right)
+        text, ventricles = "<br>".join(cine_messages.heart_lines(heart)), (heart.left, heart.right)
         known = any(one is not None and one.ef_percent is not None for one in ventricles)
         limits = messages.agreement_text(image.segmentation.card) if known else ""
         return f"{text}<br><small>{limits}</small>" if limits else text
-
-
-def heart_text(heart: HeartMeasures) -> str:
-    """Describe the measures of a heart in rich text; unknown ones are left out."""
-    lines = []
-    for name, ventricle in (("Left", heart.left), ("Right", heart.right)):
-        if ventricle is not None and ventricle.edv_ml is not None:
-            lines.append(_ventricle_text(name, ventricle))
-    if heart.mass_g is not None:
-        lines.append(f"Myocardial mass {heart.mass_g:.0f} g")
-    if heart.ed_frame is not None and heart.es_frame is not None:
-        lines.append(f"End diastole: frame {heart.ed_frame + 1}, systole: {heart.es_frame + 1}")
-    if not heart.complete:
-        lines.append(messages.PARTIAL_MEASURES)
-    return "<br>".join(lines)
-
-
-def _ventricle_text(name: str, ventricle: Ventricle) -> str:
-    text = f"{name}: EDV {ventricle.edv_ml:.0f} ml"
-    if ventricle.esv_ml is not None:
-        text += f", ESV {ventricle.esv_ml:.0f} ml"
-    if ventricle.ef_percent is not None:
-        text += f", <b>EF {ventricle.ef_percent:.0f} %</b>"
-    return text

@@ -92,6 +92,24 @@ def test_json(cine: Path, model: Path, capsys: Capture, monkeypatch: pytest.Monk
         assert row["voxels"] == voxels
         assert row["ml"] == pytest.approx(voxels * ml_per_voxel)
 
+    heart, cavity = report["heart"], {row["frame"]: row for row in report["volumes_ml"][1::2]}
+    diastole, systole = (heart["phases"]["left"][phase] for phase in ("ED", "ES"))
+    assert cavity[diastole]["ml"] >= cavity[systole]["ml"]
+    assert heart["left_ventricle"]["edv_ml"] == pytest.approx(cavity[diastole]["ml"])
+    assert heart["left_ventricle"]["esv_ml"] == pytest.approx(cavity[systole]["ml"])
+    assert heart["phases"]["left"]["pinned"] == []
+    assert not heart["complete"]
+
+
+def test_summary_of_a_cine(cine: Path, model: Path, capsys: Capture) -> None:
+    arguments = ["segment", cine, "-o", cine.with_name("out.nii"), "--model", model]
+    assert cli.main([*map(str, arguments), "--frames", "3"]) == 0
+    assert "ED frame" not in capsys.readouterr().out, "one frame has no phase"
+    assert cli.main([*map(str, arguments), "--frames", "1,3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("  Left: EDV ") and " EF " in line for line in lines)
+    assert lines[-1] in ("  ED frame 1, ES frame 3", "  ED frame 3, ES frame 1")
+
 
 def test_quiet(stack: Path, model: Path, capsys: Capture) -> None:
     output = stack.with_name("out.nrrd")

@@ -42,10 +42,13 @@ class Stage(Protocol):
         """Agree to the question that was put; wait for the end of the run; return its text."""
 
     def paint(self, where: np.ndarray, code: int) -> None:
-        """Paint a label over voxels and wait until the session knows."""
+        """Paint a label in the frame on the screen and wait until the session knows."""
 
     def undo(self) -> None:
         """Undo the last change of the labels and wait until the session knows."""
+
+    def answer(self, title: str) -> None:
+        """Click a button of the message on the screen."""
 
     def shown(self) -> np.ndarray:
         """Return the labels on the screen, ``(slices, rows, columns)``."""

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("napari", reason="napari is not installed")
 
 from qtpy import QtWidgets
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
 
 from napari_flomo.session import SliceIndex, SliceState
 from napari_flomo.volumes import Volume
@@ -207,7 +207,7 @@ def test_before_and_after(bench: Any, reviewed: Any) -> None:
 def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
     text = bench.review.structures.heart
     assert "EF" in text.text()
-    assert "End diastole: frame 2" in text.text()
+    assert "ED frame 2, ES frame 1" in text.text()
     before = text.text()
     bench.viewer.dims.current_step = (1, 3, 0, 0)
     labels = reviewed.labels
@@ -221,6 +221,41 @@ def test_ejection_fraction_follows_the_brush(bench: Any, reviewed: Any) -> None:
     image.segmentation = replace(image.segmentation, card=card)
     bench.review.structures.refresh()
     assert "5 patients that training never saw): left -9 to +8 %" in text.text()
+
+
+def test_buttons_of_the_phases(bench: Any, reviewed: Any) -> None:
+    box, image = bench.review.cine, bench.viewer_state.opened(reviewed)
+    diastole, systole = box.buttons["ED"], box.buttons["ES"]
+    bench.viewer.dims.current_step = (2, 3, 0, 0)
+    assert (diastole.text(), systole.text()) == ("ED 2", "ES 1")
+    bench.click(diastole)
+    assert bench.viewer_state.position(reviewed) == SliceIndex(1, 3), "the slice stays"
+    assert (diastole.isChecked(), systole.isChecked()) == (True, False)
+
+    def choose(rows: int) -> None:
+        """Open the menu with the mouse, and choose by keyboard; the menu waits for that."""
+
+        def keys() -> None:
+            for _ in range(rows):
+                bench.qtbot.keyClick(box.menu, Qt.Key.Key_Down)
+            bench.qtbot.keyClick(box.menu, Qt.Key.Key_Return)
+
+        QTimer.singleShot(100, keys)
+        bench.click(box.set_button)
+
+    bench.viewer.dims.current_step = (2, 3, 0, 0)
+    choose(2)
+    assert image.phases.left.es == image.phases.right.es == 2
+    assert systole.text() == "ES 3*"
+    assert systole.isChecked()
+    assert "ES frame 3 (set by you)" in bench.review.structures.heart.text()
+    assert "Frame 3 is end systole now." in bench.review.message.text.text()
+    choose(5)
+    assert (image.phases.left.ed, image.phases.right.ed) == (1, 2)
+    assert "right: ED frame 3 (set by you)" in bench.review.structures.heart.text()
+    choose(7)
+    assert systole.text() == "ES 1"
+    assert not image.phases.pinned
 
 
 def test_slices_accepted_on_an_earlier_day_are_restored(

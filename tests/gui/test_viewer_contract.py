@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("napari", reason="napari is not installed")
 sys.path.append(str(Path(__file__).parents[1] / "contract"))
 
+from cine_story import tell_of_phases
 from viewer_story import tell
 
 from napari_flomo.volumes import Volume
@@ -40,8 +41,16 @@ class NapariStage:
         return question
 
     def paint(self, where: np.ndarray, code: int) -> None:
-        self.entry.labels.data_setitem(np.nonzero(where), np.full(where.sum(), code))
-        self.wait(lambda: (self.labels.data[where] == code).all() and self.measured())
+        layer = self.entry.labels
+        shown = np.zeros(layer.data.shape, bool)
+        frame = self.bench.viewer_state.position(self.entry).frame
+        shown.reshape(-1, *where.shape)[frame] = where
+        layer.data_setitem(np.nonzero(shown), np.full(where.sum(), code))
+        self.wait(lambda: (self.labels.data[shown] == code).all() and self.measured())
+
+    def answer(self, title: str) -> None:
+        buttons = self.bench.review.message.buttons
+        self.bench.click(next(one for one in buttons if one.text() == title))
 
     def undo(self) -> None:
         self.entry.labels.undo()
@@ -64,8 +73,16 @@ class NapariStage:
     def measured(self) -> bool:
         """Return True once the session has counted what is in the layer."""
         image = self.bench.viewer_state.opened(self.entry)
-        return all(image.counts.voxels(code, 0) == (self.shown() == code).sum() for code in (2, 3))
+        return all(
+            sum(image.counts.voxels(code, frame) for frame in range(image.counts.n_frames))
+            == (self.shown() == code).sum()
+            for code in (2, 3)
+        )
 
 
 def test_the_story(bench: Any, make_heart: Callable[..., Volume], trainer: str) -> None:
     tell(NapariStage(bench, make_heart(slices=4)), trainer)
+
+
+def test_phases_of_a_cine(bench: Any, make_cine: Callable[..., Volume]) -> None:
+    tell_of_phases(NapariStage(bench, make_cine()))

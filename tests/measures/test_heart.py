@@ -27,7 +27,7 @@ def cine(*frames: Sequence[int], geometry: Geometry = CM3) -> VoxelCounts:
 
 def test_a_cine() -> None:
     heart = heart_of_cine(cine((100, 90, 60), (120, 110, 50), (48, 55, 70)), CODES)
-    assert (heart.ed_frame, heart.es_frame) == (1, 2)
+    assert heart.phases.frames == (1, 2)
     assert (heart.left.edv_ml, heart.left.esv_ml, heart.left.sv_ml) == (120, 48, 72)
     assert heart.left.ef_percent == pytest.approx(60)
     assert (heart.right.edv_ml, heart.right.esv_ml) == (110, 55)
@@ -37,14 +37,14 @@ def test_a_cine() -> None:
 
 def test_frames_that_were_not_segmented() -> None:
     counts = cine((100, 90, 60), (0, 0, 0), (80, 70, 60))
-    heart = heart_of_cine(counts, CODES, frames=[0, 2], complete=False)
-    assert (heart.ed_frame, heart.es_frame, heart.complete) == (0, 2, False)
+    heart = heart_of_cine(counts, CODES, frames=[0, 2], whole=[])
+    assert (heart.phases.left.ed, heart.phases.left.es, heart.complete) == (0, 2, False)
     assert heart.left.ef_percent == pytest.approx(20)
 
 
 def test_one_frame_has_no_phase() -> None:
     heart = heart_of_cine(cine((100, 90, 60)), CODES)
-    assert (heart.ed_frame, heart.es_frame) == (None, None)
+    assert heart.phases.frames == ()
     assert (heart.left.edv_ml, heart.left.ef_percent) == (None, None)
     assert heart.mass_g == pytest.approx(63)
 

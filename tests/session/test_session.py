@@ -309,7 +309,7 @@ def test_measures_follow_the_brush(
     assert session.measures(key) is None
     session.segment(key, "toy").result(PATIENT)
     heart = session.measures(key)
-    assert (heart.ed_frame, heart.es_frame, heart.complete) == (1, 2, True)
+    assert (heart.phases.left.ed, heart.phases.left.es, heart.complete) == (1, 2, True)
     image = session.image(key)
     voxel = np.prod(image.volume.geometry.spacing) / 1000
     count = [(image.labels.data[frame] == 3).sum() for frame in (1, 2)]
@@ -317,7 +317,8 @@ def test_measures_follow_the_brush(
     assert heart.left.ef_percent == pytest.approx(100 * (count[0] - count[1]) / count[0])
     paint(session, key, (2, 1), 3)
     assert events[-1] == LabelsChanged(key, 2, 1)
-    assert session.measures(key).es_frame == 0
+    assert session.measures(key).phases == heart.phases, "the phases stay"
+    assert session.measures(key).left.esv_ml > heart.left.edv_ml
     session.set_labels(key, np.zeros_like(image.labels.data))
     assert session.measures(key).left.ef_percent is None
     with pytest.raises(FlomoError, match="do not lie on the grid of cine"):

@@ -96,7 +96,7 @@ def test_results_of_a_cine_are_sequences(make_logic, program):
         assert record.segmentation.GetName() == "cine labels"
     rows = record.table.GetNumberOfRows()
     texts = [[record.table.GetCellText(row, column) for column in (1, 2)] for row in range(rows)]
-    assert ["end of systole", "1"] in texts
+    assert ["end systole", "1"] in texts
     assert any(text[0] == "EF" for text in texts)
 
 

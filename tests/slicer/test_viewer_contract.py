@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import add_volume, paint, painted
+from helpers import add_cine, add_volume, paint, painted
 
 pytest.importorskip("PySide6.QtUiTools", reason="the panels need PySide6")
 sys.path.append(str(Path(__file__).parents[1] / "contract"))
 
+from cine_story import tell_of_phases
 from viewer_story import tell
 
 
@@ -22,7 +23,7 @@ class SlicerStage:
         self.logic = driver.panel.logic
         self.session, self.presenter = self.logic.session, self.logic.presenter
         self.adapter = self.logic.adapter
-        driver.choose(add_volume(volume))
+        driver.choose(add_volume(volume) if volume.data.ndim == 3 else add_cine(volume)[0])
 
     @property
     def scene_image(self):
@@ -48,6 +49,11 @@ class SlicerStage:
         paint(self.scene_image.results.segmentation, code, where, self.scene_image.nodes.volume)
         self.wait(lambda: not self.scene_image.painted_frames)
 
+    def answer(self, title):
+        button = self.driver.panel.segment.ui.messageButton
+        assert button.text == title
+        self.driver.click(button)
+
     def undo(self):
         self.driver.panel.review.ui.editor.undo()
         self.wait(lambda: not self.scene_image.painted_frames)
@@ -66,3 +72,7 @@ class SlicerStage:
 
 def test_viewer_contract(driver, program, oblique, trainer):
     tell(SlicerStage(driver, program, oblique), trainer)
+
+
+def test_phases_of_a_cine(driver, program, make_cine):
+    tell_of_phases(SlicerStage(driver, program, make_cine()))

@@ -19,6 +19,7 @@ from napari_flomo.session import (
     CorrectionKept,
     LabelsChanged,
     LocksChanged,
+    PhasesChanged,
     ReviewChanged,
     RunFinished,
     SliceIndex,
@@ -26,6 +27,7 @@ from napari_flomo.session import (
 )
 from napari_flomo.volumes import suffix_of
 from napari_flomo.widgets import dicom_export, saving
+from napari_flomo.widgets.cine_box import CineBox
 from napari_flomo.widgets.compare_box import CompareBox
 from napari_flomo.widgets.keys import bind
 from napari_flomo.widgets.panels.panel import Panel, button, note
@@ -81,6 +83,7 @@ class ReviewPanel(Panel):
         self.kept.setVisible(False)
         self.uncertainty = UncertaintyBox(self.viewer_state)
         self.structures = Structures(self.viewer_state)
+        self.cine = CineBox(self.viewer_state)
         self.compare = CompareBox(self.viewer_state)
         self.save_button = button(
             "Save labels…", "Save the labels on the exact grid of the image", self._ask_and_save
@@ -89,6 +92,7 @@ class ReviewPanel(Panel):
         layout = QVBoxLayout(inside)
         layout.addWidget(self.title)
         layout.addWidget(self.plot)
+        layout.addWidget(self.cine)
         layout.addWidget(self.list, 1)
         layout.addLayout(walk)
         layout.addWidget(self.kept)
@@ -177,6 +181,7 @@ class ReviewPanel(Panel):
             self.plot.show_scores(scores, states, index.slice)
             self.list.mark(index)
         self.structures.refresh()
+        self.cine.refresh()
 
     def _show_kept(self) -> None:
         """Show how many slices of the image are kept for learning, or why they are not."""
@@ -191,8 +196,9 @@ class ReviewPanel(Panel):
             self.refresh()
         elif isinstance(event, CorrectionKept):
             self._show_kept()
-        elif isinstance(event, LocksChanged):
+        elif isinstance(event, LocksChanged | PhasesChanged):
             self.structures.refresh()
+            self.cine.refresh()
         elif isinstance(event, LabelsChanged) and image is not None and event.key == image.key:
             self.list.show_review(image.review, "frames" in image.volume.axes)
             self.structures.refresh()

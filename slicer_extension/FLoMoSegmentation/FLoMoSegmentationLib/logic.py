@@ -14,6 +14,7 @@ from napari_flomo.session import (
     Event,
     LabelsChanged,
     LocksChanged,
+    PhasesChanged,
     Preferences,
     Presenter,
     ReviewChanged,
@@ -153,7 +154,7 @@ class Logic:
         scene_image = self.images.with_key(getattr(event, "key", None))
         if scene_image is None:
             return
-        if isinstance(event, LabelsChanged | ReviewChanged):
+        if isinstance(event, LabelsChanged | PhasesChanged | ReviewChanged):
             scene_sync.save_state(self.session, scene_image)
         elif isinstance(event, LocksChanged) and not scene_image.restoring:
             known, node = self.session.image(event.key).segmentation, scene_image.segmentation

@@ -9,7 +9,7 @@ import vtk
 
 if TYPE_CHECKING:
     from FLoMoSegmentationLib.result_nodes import ResultNodes
-    from napari_flomo.measures import HeartMeasures
+    from napari_flomo.measures import HeartMeasures, HeartPhases
     from napari_flomo.models import ModelCard
     from napari_flomo.session import OpenImage
 
@@ -74,7 +74,7 @@ def write_table(results: ResultNodes, name: str, rows: list[MeasureRow]) -> Any:
 
 def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[MeasureRow]:
     from napari_flomo.measures import agreement_limits
-    from napari_flomo.session import messages
+    from napari_flomo.session import cine_messages
 
     rows = []
     for name, ventricle in (("left ventricle", heart.left), ("right ventricle", heart.right)):
@@ -95,9 +95,29 @@ def _heart_rows(heart: HeartMeasures, card: ModelCard) -> list[MeasureRow]:
         ]
     if heart.mass_g is not None:
         rows.append(MeasureRow("left ventricular myocardium", "mass", f"{heart.mass_g:.1f}", "g"))
-    if heart.ed_frame is not None and heart.es_frame is not None:
-        rows.append(MeasureRow("heart", "end of diastole", str(heart.ed_frame + 1), "frame"))
-        rows.append(MeasureRow("heart", "end of systole", str(heart.es_frame + 1), "frame"))
+    if heart.phases is not None:
+        rows += _phase_rows(heart.phases)
     if not heart.complete:
-        rows.append(MeasureRow("heart", messages.PARTIAL_MEASURES, "", ""))
+        rows.append(MeasureRow("heart", cine_messages.PARTIAL_MEASURES, "", ""))
     return rows
+
+
+def _phase_rows(phases: HeartPhases) -> list[MeasureRow]:
+    """Return the frames of both ventricles, once where they are the same."""
+    from napari_flomo.measures import PHASES
+    from napari_flomo.session import cine_messages
+
+    sides = [("left ventricle", phases.left), ("right ventricle", phases.right)]
+    if phases.left == phases.right:
+        sides = [("heart", phases.left)]
+    return [
+        MeasureRow(
+            name,
+            cine_messages.PHASE_NAMES[phase],
+            str(frame + 1),
+            cine_messages.frame_unit(phase in one.pinned),
+        )
+        for name, one in sides
+        for phase in PHASES
+        if (frame := one.frame(phase)) is not None
+    ]

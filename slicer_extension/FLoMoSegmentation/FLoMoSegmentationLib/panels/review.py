@@ -10,6 +10,7 @@ import slicer
 
 from FLoMoSegmentationLib import segment_edits
 from FLoMoSegmentationLib.panels.base import Panel
+from FLoMoSegmentationLib.panels.phases import PhasePanel
 from FLoMoSegmentationLib.panels.uncertainty import UncertaintyPanel
 from napari_flomo.session import (
     CorrectionKept,
@@ -40,6 +41,7 @@ class ReviewPanel(Panel):
         ui.previousButton.connect("clicked(bool)", self.on_previous)
         ui.acceptButton.connect("clicked(bool)", self.on_accept)
         self.uncertainty = UncertaintyPanel(ui, host)
+        self.phases = PhasePanel(ui, host)
         host.logic.session.subscribe(self.on_event)
 
     def refresh(self) -> None:
@@ -52,6 +54,7 @@ class ReviewPanel(Panel):
         self.ui.measuresView.setMRMLTableNode(None if results is None else results.table)
         self.fill_table()
         self.uncertainty.refresh()
+        self.phases.refresh()
 
     def fill_table(self) -> None:
         """List the slices, the most uncertain first."""

@@ -1,0 +1,77 @@
+"""End diastole and end systole of a cine: buttons that go there, and a menu to set them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from napari_flomo.measures import PHASES, HeartCodes, Phase
+from napari_flomo.session import cine_messages
+
+if TYPE_CHECKING:
+    from napari_flomo.session import OpenImage
+    from napari_flomo.widgets.viewer_state import ViewerState
+
+
+class CineBox(QWidget):
+    """Shown for a segmented cine of a heart; see `cine_messages.PHASE_CHOICES` for the menu."""
+
+    def __init__(self, viewer_state: ViewerState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer_state = viewer_state
+        presenter = viewer_state.presenter
+        self.buttons: dict[Phase, QPushButton] = {}
+        row = QHBoxLayout()
+        for phase in PHASES:
+            one = self.buttons[phase] = QPushButton(phase)
+            one.setCheckable(True)
+            go = partial(presenter.go_to_phase, phase=phase)
+            one.clicked.connect(partial(self._attempt, go))
+            row.addWidget(one, 1)
+        self.menu = QMenu(self)
+        for title, phase, sides in cine_messages.PHASE_CHOICES:
+            action = self.menu.addAction(title)
+            pin = partial(presenter.pin_phase, phase=phase, sides=sides)
+            action.triggered.connect(partial(self._attempt, pin))
+        self.menu.addSeparator()
+        automatic = self.menu.addAction(cine_messages.AUTOMATIC_PHASES[0])
+        automatic.setToolTip(cine_messages.AUTOMATIC_PHASES[1])
+        automatic.triggered.connect(partial(self._attempt, presenter.automatic_phases))
+        self.menu.setToolTipsVisible(True)
+        self.set_button = QToolButton()
+        self.set_button.setText(cine_messages.SET_PHASE[0])
+        self.set_button.setToolTip(cine_messages.SET_PHASE[1])
+        self.set_button.setMenu(self.menu)
+        self.set_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        row.addWidget(self.set_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+
+    def refresh(self) -> None:
+        """Show the phases of the current image; quick enough for every stroke."""
+        entry, image = self._viewer_state.current, self._viewer_state.current_image
+        self.setVisible(entry is not None and image is not None and has_phases(image))
+        if entry is None or image is None:
+            return
+        here = self._viewer_state.position(entry).frame
+        for phase, one in self.buttons.items():
+            frame = image.phases.left.frame(phase)
+            one.setText(cine_messages.phase_title(phase, image.phases))
+            one.setToolTip(cine_messages.phase_tip(phase, image.phases))
+            one.setEnabled(frame is not None)
+            one.setChecked(frame == here)
+
+    def _attempt(self, action: Callable[[str | None], object], _checked: bool = False) -> None:
+        self._viewer_state.attempt(lambda: action(self._viewer_state.key))
+        self.refresh()
+
+
+def has_phases(image: OpenImage) -> bool:
+    """Return True for a segmented cine of a heart."""
+    if image.segmentation is None or image.volume.n_frames < 2:
+        return False
+    return HeartCodes.of(image.segmentation.card.labels) is not None
