@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.measures.heart import HeartCodes
+from napari_flomo.measures.heart_codes import HeartCodes
 from napari_flomo.measures.wall_contours import (
     WallContours,
     insertion_points,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_flomo.measures.heart import HeartCodes
+from napari_flomo.measures.heart_codes import HeartCodes
 
 POINT_STEP_MM = 0.5
 SMOOTHING_PIXELS = 1.0
