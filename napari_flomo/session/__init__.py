@@ -49,6 +49,7 @@ from napari_flomo.session.messages import (
     Choice,
     Message,
 )
+from napari_flomo.session.naming import image_name
 from napari_flomo.session.phases import recall_review, review_note
 from napari_flomo.session.preferences import Preferences
 from napari_flomo.session.presenter import Presenter
@@ -98,6 +99,7 @@ __all__ = [
     "ViewerAdapter",
     "Worker",
     "cine_messages",
+    "image_name",
     "messages",
     "note_of",
     "python_spawner",

@@ -30,6 +30,7 @@ class _Remembered:
     mirrored: bool = False
     reader: str = "reader"
     keep_corrections: bool = True
+    name_by_folder: bool = False
     base: str | None = None
     replay: str = ""
     reference: str = ""
@@ -125,6 +126,15 @@ class Preferences:
     @keep_corrections.setter
     def keep_corrections(self, keep: bool) -> None:
         self._change(keep_corrections=keep)
+
+    @property
+    def name_by_folder(self) -> bool:
+        """Whether DICOM images are named after their folder, see `image_name`."""
+        return self._content.name_by_folder
+
+    @name_by_folder.setter
+    def name_by_folder(self, by_folder: bool) -> None:
+        self._change(name_by_folder=by_folder)
 
     @property
     def base(self) -> str | None:

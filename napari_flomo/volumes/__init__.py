@@ -32,7 +32,7 @@ from napari_flomo.volumes.slice_axis import (
 from napari_flomo.volumes.volume import AXES, SPATIAL_AXES, Volume
 
 if TYPE_CHECKING:
-    from napari_flomo.volumes.dicom import find_series, holds_series, series_name, split_stacks
+    from napari_flomo.volumes.dicom import find_series, group_files, holds_series, split_stacks
 
 __all__ = [
     "AXES",
@@ -49,6 +49,7 @@ __all__ = [
     "data_files",
     "fill_background",
     "find_series",
+    "group_files",
     "holds_series",
     "in_stored_order",
     "inverse",
@@ -56,7 +57,6 @@ __all__ = [
     "read",
     "read_series",
     "same_place",
-    "series_name",
     "split_stacks",
     "stem_of",
     "suffix_of",
@@ -67,7 +67,7 @@ __all__ = [
     "write_in_place",
 ]
 
-_DICOM = {"find_series", "holds_series", "series_name", "split_stacks"}
+_DICOM = {"find_series", "holds_series", "group_files", "split_stacks"}
 
 
 def __getattr__(name: str) -> Any:

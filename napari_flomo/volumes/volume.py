@@ -35,6 +35,9 @@ class Volume:
         DICOM modality ("MR", "CT", "US", ...), "photo", or None if unknown.
     source
         Short name of its origin, without folder and patient data.
+    title
+        Name for people, without patient data, of an image whose ``source`` is only a code, as that
+        of a DICOM series; else empty.
     frame_step
         Seconds between frames, or None if unknown.
     extra
@@ -65,6 +68,7 @@ class Volume:
     notes: tuple[str, ...] = ()
     storage: tuple[int, int, int] = (0, 1, 2)
     slice_axis_known: bool = True
+    title: str = ""
 
     def __post_init__(self) -> None:
         axes = tuple(self.axes)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import messages
+from napari_flomo.session import image_name, messages
 from napari_flomo.volumes import (
     Geometry,
     Order,
@@ -129,7 +129,7 @@ def layer_of_volume(volume: Volume) -> dict[str, Any]:
     known = volume.geometry.spacing_known
     unit = "mm" if known else "pixel"
     return {
-        "name": volume.source or "image",
+        "name": image_name(volume),
         "scale": (1.0, *spacing) if moving else spacing,
         "units": ("pixel", unit, unit, unit) if moving else (unit, unit, unit),
         "axis_labels": tuple(name for name in volume.axes if name != "channels"),

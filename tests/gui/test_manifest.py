@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from importlib import import_module
@@ -13,7 +14,12 @@ import pytest
 
 pytest.importorskip("napari", reason="napari is not installed")
 
+from napari._qt.widgets.qt_extension2reader import Extension2ReaderTable
+from napari.plugins import _npe2
+from napari.settings import get_settings
 from npe2 import PluginManifest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
 
 from napari_flomo.volumes import WRITABLE
 from napari_flomo.widgets.keys import SHORTCUTS
@@ -50,6 +56,28 @@ def test_every_shortcut_is_also_a_command(manifest: PluginManifest) -> None:
 def test_written_formats_are_writable(manifest: PluginManifest) -> None:
     for writer in manifest.contributions.writers:
         assert set(writer.filename_extensions) <= set(WRITABLE)
+
+
+@pytest.mark.parametrize(
+    "name", ["IM0001", "IM-0001-0001", "DICOMDIR", "MR.1.3.12.2.1107.5", "i1234.MRDCM.1"]
+)
+def test_dicom_files_for_which_napari_asks_nothing(plugin: Any, name: str) -> None:
+    assert set(_npe2.get_readers(f"/study/{name}")) == {"napari-flomo"}
+    assert "napari-flomo" not in _npe2.get_readers("/study/photo.1.png")
+
+
+def test_the_preference_for_folders_in_the_docs(
+    open_viewer: Callable[..., Any], qtbot: Any, repository: Path
+) -> None:
+    get_settings().plugins.extension2reader = {}
+    table = Extension2ReaderTable()
+    qtbot.addWidget(table)
+    qtbot.keyClicks(table._fn_pattern_edit, f"*{os.sep}")
+    (add,) = (one for one in table.findChildren(QPushButton) if one.text() == "Add")
+    qtbot.mouseClick(add, Qt.MouseButton.LeftButton)
+    study = repository / "tests" / "fieldtests" / "_clean" / "cine"
+    (layer,) = open_viewer().open(study, plugin=None)  # raises where a dialog would come
+    assert layer.name == "MR 300"
 
 
 def test_the_docs_list_every_shortcut_and_panel(manifest: PluginManifest, repository: Path) -> None:

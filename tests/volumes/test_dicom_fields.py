@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, find_series, read, read_series
+from napari_flomo.volumes.dicom.naming import known_words
 
 SAME_FILES = ("series_for_each_slice", "position_jitter")
 """Cases with the files of the clean cine."""
@@ -144,3 +146,24 @@ def test_notes_name_neither_files_nor_the_patient(cases: Path) -> None:
             assert ".dcm" not in text
             assert "TEST" not in text
             assert str(cases) not in text
+
+
+@pytest.mark.parametrize(
+    ("description", "words"),
+    [
+        ("CINE_segmented_SAX_b3", ["cine", "short axis"]),
+        ("Meyer^Hans 1957-03-02 Cine SA", ["cine", "short axis"]),
+        ("MOLLI T1 Map post contrast", ["T1 map", "post-contrast"]),
+        ("4D_Flow", ["4D flow"]),
+        ("LGE psir 2ch", ["LGE", "2-chamber"]),
+        ("Long, Axel / Saxton", []),
+    ],
+)
+def test_words_of_a_series_description(description: str, words: list[str]) -> None:
+    assert known_words(description) == words
+
+
+def test_titles(cases: Path, cine: Volume) -> None:
+    assert cine.title == "MR 300"
+    joined = read(cases / "dicom_series_for_each_slice" / "study")
+    assert re.fullmatch(r"MR \d+-\d+", joined.title)

@@ -8,7 +8,7 @@ volume. pydicom and SimpleITK are imported with the first file.
 from __future__ import annotations
 
 from napari_flomo.volumes.dicom.files import is_dicom
-from napari_flomo.volumes.dicom.finding import holds_series, series_name, split_stacks
+from napari_flomo.volumes.dicom.finding import group_files, holds_series, split_stacks
 from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.dicom.reading import DicomSeries, find_series
 from napari_flomo.volumes.dicom.series import SeveralSeries
@@ -18,8 +18,8 @@ __all__ = [
     "Plane",
     "SeveralSeries",
     "find_series",
+    "group_files",
     "holds_series",
     "is_dicom",
-    "series_name",
     "split_stacks",
 ]

@@ -22,7 +22,6 @@ from napari_flomo.volumes.dicom.joining import is_same_stack, join
 from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.dicom.series import (
     SeriesChoice,
-    anonymous_name,
     choose_series,
     list_series,
     matches,
@@ -96,16 +95,40 @@ def split_stacks(folders: Sequence[PathLike]) -> list[list[Path]]:
     return found
 
 
-def series_name(path: PathLike) -> str | None:
-    """Return an anonymous name for the DICOM series of a file, None if it is not an image.
+def group_files(files: Sequence[PathLike]) -> list[list[Path]]:
+    """Group DICOM files by the volumes that they form.
 
-    Raises
-    ------
-    FlomoError
-        If the file is damaged.
+    Parameters
+    ----------
+    files
+        Files only; their headers are read.
+
+    Returns
+    -------
+    list of list of Path
+        The files of one series, or of a stack of series of one slice each, for
+        `napari_flomo.volumes.read_series`. A film, an image that is not parallel to the others of
+        its series, and a file that is damaged or no image are each alone. Groups are in the order
+        of their first files.
     """
-    planes = read_planes(Path(path))
-    return anonymous_name([planes[0].file.series_uid]) if planes else None
+    paths = list(dict.fromkeys(Path(file) for file in files))
+    planes: list[Plane] = []
+    for path in paths:
+        try:
+            planes += read_planes(path) or ()
+        except FlomoError:  # reported when the file is read
+            continue
+    group_of = {path: number for number, path in enumerate(paths)}
+    slices = [plane for plane in planes if plane.may_be_slice and not _is_film(plane)]
+    for entry in list_series(slices):
+        if _is_one_stack(entry.planes, entry.planes[0]):
+            members = {plane.file.path for plane in slices if plane.file.series_uid in entry.uids}
+            first = min(group_of[path] for path in members)
+            group_of |= dict.fromkeys(members, first)
+    groups: dict[int, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(group_of[path], []).append(path)
+    return list(groups.values())
 
 
 def holds_series(folders: Sequence[PathLike], series: str | int) -> bool:
@@ -243,8 +266,7 @@ def _find_series_of_file(path: Path, series: str | int | None) -> Selection:
     if own is None:
         raise FlomoError(f"{path.name} is DICOM, but not an image; choose an image file.")
     first = own[0]
-    is_film = first.index is None and first.file.frames > 1
-    if is_film or not first.may_be_slice:
+    if _is_film(first) or not first.may_be_slice:
         _check_series(list_series(own)[0], series, path)
         return Selection(own)
     others = _Images(file for file in dicom_files(path.parent) if file.name != path.name)
@@ -254,18 +276,31 @@ def _find_series_of_file(path: Path, series: str | int | None) -> Selection:
     files = {plane.file.path for plane in entry.planes}
     if path not in files or len(files) == 1:
         return Selection(own)
-    size = (first.file.rows, first.file.columns)
-    for plane in entry.planes:
-        same_size = (plane.file.rows, plane.file.columns) == size
-        if not (same_size and plane.has_position and is_parallel(plane, first)):
-            note = (
-                "The other images of its series have another size or direction, so only this file "
-                "was read."
-            )
-            return Selection(own, (note,))
+    if not _is_one_stack(entry.planes, first):
+        note = (
+            "The other images of its series have another size or direction, so only this file "
+            "was read."
+        )
+        return Selection(own, (note,))
     others.check(entry.uids)
     note = f"The file is one of {len(files)} of its series, which was read as a whole."
     return Selection(entry.planes, (note, *_joining_note(entry)))
+
+
+def _is_film(plane: Plane) -> bool:
+    """Return True for a multi-frame file without the position of each frame."""
+    return plane.index is None and plane.file.frames > 1
+
+
+def _is_one_stack(planes: Sequence[Plane], first: Plane) -> bool:
+    """Return True if all images have the size and direction of one of them."""
+    size = (first.file.rows, first.file.columns)
+    return all(
+        (plane.file.rows, plane.file.columns) == size
+        and plane.has_position
+        and is_parallel(plane, first)
+        for plane in planes
+    )
 
 
 def _check_series(entry: SeriesChoice, series: str | int | None, path: Path) -> None:

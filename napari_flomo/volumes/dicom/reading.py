@@ -8,7 +8,7 @@ never stored.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from napari_flomo.volumes import limits
 from napari_flomo.volumes.dicom.duplicates import remove_duplicates
 from napari_flomo.volumes.dicom.files import is_dicom
 from napari_flomo.volumes.dicom.finding import Selection, find, find_among
+from napari_flomo.volumes.dicom.naming import title_of
 from napari_flomo.volumes.dicom.pixels import file_pixels, plane_pixels
 from napari_flomo.volumes.dicom.planes import Plane
 from napari_flomo.volumes.dicom.series import anonymous_name
@@ -111,7 +112,8 @@ def find_series(path: PathLike, series: str | int | None = None) -> DicomSeries:
 
 def _volume(selection: Selection) -> Volume:
     single = len(selection.planes) == 1 and selection.planes[0].index is None
-    return _single(selection) if single else _stack(selection)
+    volume = _single(selection) if single else _stack(selection)
+    return replace(volume, title=title_of(selection.planes))
 
 
 def _sorted(selection: Selection) -> tuple[Sequence[Plane], Stack, tuple[str, ...]]:
