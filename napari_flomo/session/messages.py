@@ -34,7 +34,7 @@ SCOPES = (
 
 REVIEW_COLUMNS = (
     ("Slice", "Number of the slice, counted from 1"),
-    ("Uncertainty, cm²", "How much uncertainty the slice holds, as an area of full uncertainty"),
+    ("cm²", "Uncertainty of the slice, as an area of full uncertainty in square centimetres"),
     ("State", "Open, seen, or accepted by you"),
     ("Edits", "Strokes you painted there"),
 )
@@ -239,8 +239,7 @@ def time_left(seconds: float) -> str:
 def card_text(card: ModelCard) -> str:
     """Describe structures, accuracy and licence of a model in rich text."""
     swatches = " ".join(
-        f'<span style="color:{label.colour}">&#9632;</span>&nbsp;'
-        + label.name.replace(" ", "&nbsp;")
+        f'<span style="color:{label.colour}">&#9632;</span>&nbsp;' + label.name
         for label in card.labels[1:]
     )
     dice = card.metrics.get("mean_dice")

@@ -1,23 +1,28 @@
-"""A message with buttons and details in a panel."""
+"""A message with buttons and details at the top of a panel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QFontMetrics, QResizeEvent, QTextOption
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QPlainTextEdit,
     QPushButton,
+    QSizePolicy,
+    QTextEdit,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_flomo.session import Choice, Message
+from napari_flomo.widgets.fitting import stack_rows
 
 _COLOURS = {"info": "#4c8bf5", "warning": "#e0a030", "error": "#e05050"}
+_MOST_LINES = 8
+"""A longer text can be scrolled, so that it does not push the panel off the screen."""
 
 
 class MessageBar(QFrame):
@@ -25,9 +30,7 @@ class MessageBar(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.text = QLabel()
-        self.text.setWordWrap(True)
-        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text = MessageText()
         self.details_button = QPushButton("Details")
         self.details_button.setCheckable(True)
         self.details_button.setToolTip("Show what a bug report needs: versions and where it failed")
@@ -38,12 +41,13 @@ class MessageBar(QFrame):
         self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.details.setMinimumHeight(120)
         self.details.setToolTip("Select and copy this into a bug report")
+        self.details.setAccessibleName("Details of the message")
         self._choices = QHBoxLayout()
         self._choices.addStretch(1)
         self._choices.addWidget(self.details_button)
         self._choices.addWidget(self.close_button)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 6, 8, 6)
+        layout.setContentsMargins(8, 4, 8, 4)
         layout.addWidget(self.text)
         layout.addWidget(self.details)
         layout.addLayout(self._choices)
@@ -75,6 +79,7 @@ class MessageBar(QFrame):
             self.buttons.append(button)
         self.setStyleSheet(f"MessageBar {{ border-left: 4px solid {_COLOURS[level]}; }}")
         self.setVisible(True)
+        stack_rows(self, self.width())
 
     def display(self, message: Message) -> None:
         """Show a message of the session."""
@@ -85,9 +90,18 @@ class MessageBar(QFrame):
     def clear(self) -> None:
         """Hide the message."""
         self._forget_choices()
-        self.text.clear()
+        self.text.setText("")
         self.details.setVisible(False)
         self.setVisible(False)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Stack the buttons if they do not fit beside each other."""
+        super().resizeEvent(event)
+        stack_rows(self, self.width())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return a size that does not widen the panel: the buttons are stacked instead."""
+        return QSize(0, super().minimumSizeHint().height())
 
     def _choose(self, action: Callable[[], object]) -> None:
         self.clear()
@@ -99,3 +113,46 @@ class MessageBar(QFrame):
             button.hide()  # now; it is deleted when Qt comes to it
             button.deleteLater()
         self.buttons = []
+
+
+class MessageText(QTextEdit):
+    """Text that can be selected, also by keyboard, and that breaks long words such as paths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setReadOnly(True)
+        self.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.setTabChangesFocus(True)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setStyleSheet("QTextEdit { background: transparent; }")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("Message")
+        self.textChanged.connect(self.updateGeometry)
+
+    def text(self) -> str:
+        """Return the text."""
+        return self.toPlainText()
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Show plain text."""
+        self.setPlainText(text)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Adapt the height to the lines that the text has now."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.updateGeometry()
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return a size for the whole text, up to a few lines."""
+        most = _MOST_LINES * QFontMetrics(self.font()).lineSpacing()
+        around = self.height() - self.viewport().height()
+        return QSize(240, round(min(self.document().size().height(), most)) + around)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the same height, at any width."""
+        return QSize(0, self.sizeHint().height())

@@ -31,10 +31,13 @@ def colours(threshold: float) -> NDArray[np.float32]:
 
 
 def colormap(threshold: float) -> Colormap:
-    """Return the colours as a napari colormap."""
+    """Return the colours as a napari colormap.
+
+    Its name is short: napari's layer controls are as wide as the longest name.
+    """
     from napari.utils import Colormap
 
-    return Colormap(colours(threshold), name=f"flomo uncertainty above {threshold:.2f}")
+    return Colormap(colours(threshold), name=f"above {threshold:.2f}")
 
 
 def layer_arguments(threshold: float = uncertainty_maps.THRESHOLD) -> dict[str, Any]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QKeyEvent
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from qtpy.QtCore import QEvent, QModelIndex, QPersistentModelIndex, Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent, QResizeEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
 
 from napari_flomo.session import Review, SliceIndex, SliceState, messages
 
@@ -13,6 +21,11 @@ _STATE_COLOURS = {
     SliceState.SEEN: "#4c8bf5",
     SliceState.ACCEPTED: "#3fa45b",
 }
+_SYMBOLS = {str(SliceState.OPEN): "", str(SliceState.SEEN): "•", str(SliceState.ACCEPTED): "✓"}
+"""Signs of the states where there is no room for the words."""
+
+_SLICE, _SCORE, _STATE, _EDITS = range(4)
+_MARGIN = 8
 
 
 class ReviewList(QTableWidget):
@@ -28,20 +41,25 @@ class ReviewList(QTableWidget):
             item.setToolTip(tip)
             self.setHorizontalHeaderItem(column, item)
         self.setToolTip("Slices, the most uncertain first; click one to go there")
+        self.setAccessibleName("Slices, the most uncertain first")
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setItemDelegateForColumn(_STATE, _ShortState(self))
         self.verticalHeader().setVisible(False)
         header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)  # a long title
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        header.setSectionResizeMode(_STATE, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(_MARGIN)
         header.setHighlightSections(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setTabKeyNavigation(False)  # Tab goes to the next control
         self.cellClicked.connect(lambda row, _column: self.chosen.emit(self.slices[row]))
         self.slices: tuple[SliceIndex, ...] = ()
 
     def show_review(self, review: Review | None, moving: bool) -> None:
         """Show a review; ``moving`` where there are frames to be named."""
-        self.slices = () if review is None else review.order
+        before, self.slices = self.slices, () if review is None else review.order
         self.setRowCount(len(self.slices))
         for row, index in enumerate(self.slices):
             assert review is not None
@@ -49,8 +67,11 @@ class ReviewList(QTableWidget):
             for column, text in enumerate(messages.review_row(review, index, moving)):
                 item = self.item(row, column) or _new_item(self, row, column)
                 item.setText(text)
-                if column == 2:
+                if column == _STATE:
+                    item.setToolTip(text)
                     item.setData(Qt.ItemDataRole.ForegroundRole, QColor(colour) if colour else None)
+        if self.slices != before:
+            self._fit_columns()
 
     def mark(self, index: SliceIndex | None) -> None:
         """Select the row of the slice that is on the screen."""
@@ -71,10 +92,52 @@ class ReviewList(QTableWidget):
         if event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down) and self.currentRow() >= 0:
             self.chosen.emit(self.slices[self.currentRow()])
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Fit the columns into the new width."""
+        super().resizeEvent(event)
+        self._fit_columns()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Fit the columns to another font."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit_columns()
+
+    def _fit_columns(self) -> None:
+        """Give numbers the width that they need; states and frames get what is left.
+
+        Where that is not enough, states are signs, and slice and frame are on two lines.
+        """
+        header, metrics = self.horizontalHeader(), self.fontMetrics()
+        needed = [
+            max(header.sectionSizeHint(column), self.sizeHintForColumn(column))
+            for column in range(self.columnCount())
+        ]
+        sign = metrics.horizontalAdvance("✓") + _MARGIN
+        left = self.viewport().width() - needed[_SCORE] - needed[_EDITS]
+        two_lines = needed[_SLICE] + sign > left
+        needed[_SLICE] = max(min(needed[_SLICE], left - sign), 0)
+        for column in (_SLICE, _SCORE, _EDITS):
+            header.resizeSection(column, needed[column])
+        height = metrics.lineSpacing() * (2 if two_lines else 1) + _MARGIN
+        self.verticalHeader().setDefaultSectionSize(height)
+
+
+class _ShortState(QStyledItemDelegate):
+    """Draws a sign in place of a state that does not fit."""
+
+    def initStyleOption(  # noqa: N802 - Qt's name
+        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        super().initStyleOption(option, index)
+        width = option.fontMetrics.horizontalAdvance(option.text) + _MARGIN
+        if width > option.rect.width() > 0:
+            option.text = _SYMBOLS.get(option.text, option.text)
+
 
 def _new_item(table: QTableWidget, row: int, column: int) -> QTableWidgetItem:
     item = QTableWidgetItem()
-    if column in (0, 1, 3):
+    if column != _STATE:
         item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     table.setItem(row, column, item)
     return item

@@ -6,11 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_flomo.session import cine_messages, messages
 
 if TYPE_CHECKING:
+    from napari_flomo.models import Label
     from napari_flomo.session import OpenImage
     from napari_flomo.widgets.viewer_state import ViewerState
 
@@ -25,8 +26,7 @@ class Structures(QWidget):
         self.brushes: dict[int, QPushButton] = {}
         self.sizes: dict[int, QLabel] = {}
         self.locks: dict[int, QCheckBox] = {}
-        self._rows = QGridLayout()
-        self._rows.setColumnStretch(1, 1)
+        self._rows = QVBoxLayout()
         self.heart = QLabel()
         self.heart.setWordWrap(True)
         self.heart.setTextFormat(Qt.TextFormat.RichText)
@@ -66,36 +66,49 @@ class Structures(QWidget):
     def _build(self, labels: tuple) -> None:
         while self._rows.count():
             item = self._rows.takeAt(0)
-            if item is not None and item.widget() is not None:
-                item.widget().hide()  # now; it is deleted when Qt comes to it
-                item.widget().deleteLater()
+            item.widget().hide()  # now; it is deleted when Qt comes to it
+            item.widget().deleteLater()
         self._shown = labels
         self.brushes, self.sizes, self.locks = {}, {}, {}
-        for row, label in enumerate(labels):
-            brush = QPushButton()
-            brush.setCheckable(True)
-            brush.setFixedSize(22, 22)
-            brush.setStyleSheet(
-                f"QPushButton {{ background: {label.colour}; border: 2px solid transparent; }}"
-                "QPushButton:checked { border: 2px solid white; }"
-            )
-            brush.setToolTip(f"Paint {label.name}")
-            brush.clicked.connect(partial(self._paint_with, label.code))
-            name = QLabel(label.name)
-            name.setWordWrap(True)
-            name.setToolTip(f"Code {label.code} in the label image")
-            size = QLabel()
-            size.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            size.setToolTip(f"Volume of the {label.name} in the frame on the screen")
-            lock = QCheckBox("lock")
-            lock.setToolTip(
-                f"The {label.name} is locked: neither the brush nor another run changes its voxels"
-            )
-            lock.toggled.connect(partial(self._lock, label.code))
-            for column, widget in enumerate((brush, name, size, lock)):
-                self._rows.addWidget(widget, row, column)
-            self.brushes[label.code], self.sizes[label.code] = brush, size
-            self.locks[label.code] = lock
+        for label in labels:
+            self._rows.addWidget(self._new_row(label))
+
+    def _new_row(self, label: Label) -> QWidget:
+        """Return the row of a structure: brush, name, size and lock."""
+        brush = QPushButton()
+        brush.setCheckable(True)
+        brush.setFixedSize(22, 22)
+        brush.setStyleSheet(
+            f"QPushButton {{ background: {label.colour}; border: 2px solid transparent; }}"
+            "QPushButton:checked { border: 2px solid white; }"
+        )
+        brush.setToolTip(f"Paint {label.name}")
+        brush.setAccessibleName(f"Paint {label.name}")
+        brush.clicked.connect(partial(self._paint_with, label.code))
+        name = QLabel(label.name)
+        name.setWordWrap(True)
+        name.setToolTip(f"Code {label.code} in the label image")
+        size = QLabel()
+        size.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        size.setToolTip(f"Volume of the {label.name} in the frame on the screen")
+        lock = QCheckBox("lock")
+        lock.setAccessibleName(f"Lock {label.name}")
+        lock.setToolTip(
+            f"The {label.name} is locked: neither the brush nor another run changes its voxels"
+        )
+        lock.toggled.connect(partial(self._lock, label.code))
+        self.brushes[label.code], self.sizes[label.code] = brush, size
+        self.locks[label.code] = lock
+        row, named, sized = QWidget(), QHBoxLayout(), QHBoxLayout()
+        whole = QHBoxLayout(row)
+        whole.setContentsMargins(0, 0, 0, 0)
+        named.addWidget(brush)
+        named.addWidget(name, 1)
+        sized.addWidget(size, 1)
+        sized.addWidget(lock)
+        whole.addLayout(named, 1)
+        whole.addLayout(sized)
+        return row
 
     def _paint_with(self, code: int, _checked: bool = False) -> None:
         entry = self._viewer_state.current

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from magicgui import magicgui
 from magicgui.widgets import (
+    CheckBox,
     ComboBox,
     FileEdit,
     FloatSlider,
@@ -74,6 +75,8 @@ def _fit_in(row: Widget) -> None:
         policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         row.native.setSizeAdjustPolicy(policy)
         row.native.setMinimumContentsLength(8)
+    elif isinstance(row, CheckBox):  # only sign and text react to a click
+        row.native.parentWidget().layout().setAlignment(row.native, Qt.AlignmentFlag.AlignLeft)
     elif isinstance(row, RadioButtons):
         row.native.setStyleSheet(_PLAIN_GROUP)
     elif isinstance(row, FloatSlider):

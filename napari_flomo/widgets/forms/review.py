@@ -29,7 +29,7 @@ class UncertaintyOptions:
         Show only uncertainty above this threshold
     """
 
-    overlay: Annotated[bool, {"label": "Show"}] = False
+    overlay: Annotated[bool, {"label": "Show on the image"}] = False
     map: Annotated[str, {"label": "Map", "widget_type": "ComboBox", "choices": ()}]
     threshold: Annotated[
         float,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import list_models
@@ -114,8 +114,7 @@ class LearnPanel(Panel):
         inner = QVBoxLayout(self.gate_group)
         inner.addWidget(self.gate)
         inner.addLayout(decision)
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
+        layout = QVBoxLayout()
         for widget in (self.summary, self.corrections.native, self.form.native):
             layout.addWidget(widget)
         layout.addLayout(buttons)
@@ -124,11 +123,10 @@ class LearnPanel(Panel):
             self.curves,
             self.gate_group,
             self.rollback_button,
-            self.message,
         ):
             layout.addWidget(widget)
         layout.addStretch(1)
-        self.add_scrolled(inside)
+        self.fill(layout)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Update the counts, which may have changed while the panel was hidden."""

@@ -89,14 +89,14 @@ class ModelsPanel(Panel):
         download.addWidget(self.form.native, 1)
         download.addWidget(self.pull_button)
         download.addWidget(self.cancel_button)
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout()
         layout.addWidget(self.table)
         layout.addWidget(self.card)
         layout.addLayout(buttons)
         layout.addLayout(download)
         layout.addWidget(self.progress)
-        layout.addWidget(self.message)
         layout.addStretch(1)
+        self.fill(layout)
 
     def refresh(self) -> None:
         """List the models again; this makes no network requests."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
+from napari_flomo.widgets.fitting import FittingArea
 from napari_flomo.widgets.forms import align_labels
 from napari_flomo.widgets.message_bar import MessageBar
 
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from napari_flomo.widgets.viewer_state import ViewerState
 
 PLUGIN = "napari-flomo"
+WIDTH = 280
+"""Width of a panel at first, in pixels; it can be made narrower."""
 
 
 class Panel(QWidget):
-    """A panel of the plugin, with a bar for messages.
+    """A panel of the plugin, with a message at the top.
 
     The viewer state is closed with the window, not with the panel.
     """
@@ -53,11 +55,19 @@ class Panel(QWidget):
         align_labels(self)
         self.viewer_state.close_with(self.window())
 
-    def add_scrolled(self, inside: QWidget) -> None:
-        """Fill the panel with a widget that can be scrolled up and down."""
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(_VerticalScrollArea(inside))
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the width at which the image keeps most of the window."""
+        return QSize(WIDTH, super().sizeHint().height())
+
+    def fill(self, layout: QVBoxLayout) -> None:
+        """Fill the panel: the message stays at the top, what is below can be scrolled."""
+        inside = QWidget()
+        inside.setLayout(layout)
+        layout.setContentsMargins(4, 0, 4, 4)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.message)
+        outer.addWidget(FittingArea(inside))
 
     def open(self, name: str, _clicked: bool = False) -> Any:
         """Open another panel of this plugin, or bring it to the front, and return it."""
@@ -66,31 +76,6 @@ class Panel(QWidget):
         dock.show()
         dock.raise_()
         return panel
-
-
-class _VerticalScrollArea(QScrollArea):
-    """Scrolls up and down only, and is as wide as its widget needs."""
-
-    def __init__(self, inside: QWidget) -> None:
-        super().__init__()
-        self.setWidgetResizable(True)
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(inside)
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return a size that cuts nothing off at the sides."""
-        size = super().minimumSizeHint()
-        frame = self.width() - self.maximumViewportSize().width()
-        bar = self.verticalScrollBar().sizeHint().width()
-        size.setWidth(self.widget().minimumSizeHint().width() + bar + frame)
-        return size
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Adapt the width when the widget inside needs another one."""
-        if event.type() == QEvent.Type.LayoutRequest:
-            self.updateGeometry()
-        return bool(super().eventFilter(watched, event))
 
 
 class ProgressBar(QProgressBar):

@@ -6,12 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import (
-    QGroupBox,
-    QHBoxLayout,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QVBoxLayout
+from superqt import QElidingLabel
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.segmentation import DICOM_SUFFIX
@@ -60,7 +56,7 @@ class ReviewPanel(Panel):
 
     def _build(self) -> None:
         presenter = self.viewer_state.presenter
-        self.title = note("The image under review, and how far you are")
+        self.title = QElidingLabel()
         self.plot = UncertaintyPlot()
         self.plot.clicked.connect(self._on_bar)
         self.list = ReviewList()
@@ -70,12 +66,13 @@ class ReviewPanel(Panel):
         self.previous_button, self.accept_button, self.next_button = buttons = [
             button(text, tip, partial(self._step, step))
             for text, tip, step in (
-                ("◀ Previous", "Previous slice of this list (Shift+N)", presenter.previous),
+                ("◀", "Previous slice of this list (Shift+N)", presenter.previous),
                 ("✓ Accept", "Accept this slice and go to the next one (A)", presenter.accept),
                 ("Next ▶", "Next slice of this list, without accepting (N)", presenter.next),
             )
         ]
-        for one, stretch in zip(buttons, (1, 2, 1), strict=True):
+        self.previous_button.setAccessibleName("Previous slice")
+        for one, stretch in zip(buttons, (0, 2, 1), strict=True):
             walk.addWidget(one, stretch)
         self.kept = note(
             "Accepted slices are kept in your store of corrections, to be learnt from; see Learn"
@@ -88,13 +85,12 @@ class ReviewPanel(Panel):
         self.save_button = button(
             "Save labels…", "Save the labels on the exact grid of the image", self._ask_and_save
         )
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
+        layout = QVBoxLayout()
         layout.addWidget(self.title)
         layout.addWidget(self.plot)
         layout.addWidget(self.cine)
-        layout.addWidget(self.list, 1)
         layout.addLayout(walk)
+        layout.addWidget(self.list, 1)
         layout.addWidget(self.kept)
         for title, widget in (
             ("Structures", self.structures),
@@ -106,18 +102,18 @@ class ReviewPanel(Panel):
             QVBoxLayout(box).addWidget(widget)
             layout.addWidget(box)
         layout.addWidget(self.save_button)
-        layout.addWidget(self.message)
-        self.add_scrolled(inside)
+        self.fill(layout)
 
     def refresh(self) -> None:
         """Show what is under review now."""
         image = self.viewer_state.current_image
         review = None if image is None else image.review
         if image is None or review is None:
-            self.title.setText("Nothing to review yet: segment an image first.")
+            title = "Nothing to review yet: segment an image first."
         else:
-            count = len(review.order)
-            self.title.setText(f"<b>{image.name}</b>: {review.accepted} of {count} accepted")
+            title = f"{review.accepted} of {len(review.order)} accepted: {image.name}"
+        self.title.setText(title)
+        self.title.setToolTip(title)
         moving = image is not None and "frames" in image.volume.axes
         self.list.show_review(review, moving)
         for one in (self.previous_button, self.accept_button, self.next_button):

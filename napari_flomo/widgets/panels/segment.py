@@ -111,13 +111,13 @@ class SegmentPanel(Panel):
         buttons.addWidget(self.review_button, 1)
         disclaimer = note("Intended use")
         disclaimer.setText(messages.DISCLAIMER)
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout()
         layout.addWidget(form.native)
         layout.addLayout(buttons)
         layout.addWidget(self.progress)
-        layout.addWidget(self.message)
         layout.addStretch(1)
         layout.addWidget(disclaimer)
+        self.fill(layout)
 
     @property
     def model(self) -> str:

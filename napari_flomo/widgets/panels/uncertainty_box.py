@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_flomo.session import RunEvent, RunFinished, RunProgressed, uncertainty_maps
 from napari_flomo.widgets import overlay, start_run
-from napari_flomo.widgets.forms import add_beside, insert_below, make_form, set_choices, show_value
+from napari_flomo.widgets.forms import insert_below, make_form, set_choices, show_value
 from napari_flomo.widgets.forms.review import UncertaintyOptions
 from napari_flomo.widgets.legend import Legend
 from napari_flomo.widgets.panels.panel import ProgressBar, button, note
@@ -42,7 +42,6 @@ class UncertaintyBox(QWidget):
         offered.addWidget(self.offer, 1)
         offered.addWidget(self.progress, 1)
         offered.addWidget(self.compute_button)
-        add_beside(form.map, form.overlay.native)
         insert_below(form, form.map, self._offer_row)
         insert_below(form, form.threshold, self.legend)
         layout = QVBoxLayout(self)

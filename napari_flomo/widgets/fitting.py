@@ -1,0 +1,74 @@
+"""Fit the content of a panel into a narrow dock: rows that are too wide are stacked."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QScrollArea, QWidget
+
+from napari_flomo.widgets.delayed import delayed
+
+
+class FittingArea(QScrollArea):
+    """Scrolls up and down, and stacks the rows of its content that are too wide.
+
+    Rows are all `QHBoxLayout`. A horizontal scroll bar appears only if the content does not fit
+    with these rows stacked.
+    """
+
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes from control to control
+        self._fit_later = delayed(self, 0, self.fit)
+        self.setWidget(inside)
+
+    def fit(self) -> None:
+        """Fit the rows into the present width."""
+        bar = self.verticalScrollBar()
+        hidden = 0 if bar.isVisible() else bar.sizeHint().width()  # it may appear any time
+        stack_rows(self.widget(), self.viewport().width() - hidden)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Fit the rows into the new width."""
+        if event.size().width() != event.oldSize().width():
+            self.fit()
+        super().resizeEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Fit the rows again when one of them needs another width."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._fit_later.start()
+        return bool(super().eventFilter(watched, event))
+
+
+def stack_rows(widget: QWidget, width: int) -> None:
+    """Stack the rows inside a widget that are too wide for ``width``, and no others."""
+    for row in widget.findChildren(QHBoxLayout):
+        fits = _needed(row) + _around(row, widget) <= width
+        direction = QBoxLayout.Direction.LeftToRight if fits else QBoxLayout.Direction.TopToBottom
+        if row.direction() != direction:
+            row.setDirection(direction)
+
+
+def _needed(row: QHBoxLayout) -> int:
+    """Return the width of a row if nothing in it is stacked, margins included."""
+    items = (row.itemAt(number) for number in range(row.count()))
+    widths = [item.minimumSize().width() for item in items if item and not item.isEmpty()]
+    margins = row.contentsMargins()
+    gaps = max(row.spacing(), 0) * max(len(widths) - 1, 0)
+    return sum(widths) + gaps + margins.left() + margins.right()
+
+
+def _around(row: QHBoxLayout, top: QWidget) -> int:
+    """Return the width of the margins around a row, up to a widget."""
+    total, inner = 0, row.parent()
+    while inner is not None:
+        margins = inner.contentsMargins()
+        total += margins.left() + margins.right()
+        if inner is top:
+            break
+        is_widget = not isinstance(inner, QLayout)
+        inner = inner.parentWidget().layout() if is_widget else inner.parent()
+    return total
