@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_flomo.measures.agreement import AgreementLimits, agreement_limits
 from napari_flomo.measures.counts import VoxelCounts
+from napari_flomo.measures.flags import Flag, HeartFlags
 from napari_flomo.measures.heart import (
     MYOCARDIAL_DENSITY_G_PER_ML,
     HeartMeasures,
@@ -37,7 +38,9 @@ __all__ = [
     "SIDES",
     "WALL_SEGMENTS",
     "AgreementLimits",
+    "Flag",
     "HeartCodes",
+    "HeartFlags",
     "HeartMeasures",
     "HeartPhases",
     "Insertions",
