@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -35,7 +33,7 @@ class Brightness(nn.Module):
 
 
 @pytest.fixture
-def card() -> ModelCard:
+def card():
     """Three classes by brightness, without resampling."""
     return ModelCard(
         name="brightness",
@@ -56,10 +54,10 @@ def card() -> ModelCard:
 
 
 @pytest.fixture
-def make_segmenter(card: ModelCard) -> Callable[..., Segmenter]:
+def make_segmenter(card):
     """Make a segmenter by brightness; changes go to the card, or to its preprocessing."""
 
-    def make(*, sharpness: float = 200.0, **changes: Any) -> Segmenter:
+    def make(*, sharpness=200.0, **changes):
         within = {key: changes.pop(key) for key in ("pixel_mm", "crop") if key in changes}
         preprocessing = replace(card.preprocessing, **within)
         changed = replace(card, preprocessing=preprocessing, **changes)

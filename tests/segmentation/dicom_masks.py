@@ -12,7 +12,15 @@ import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from napari_flomo.volumes import Geometry, Volume, write
+from napari_flomo.volumes import Geometry, Volume, read, write
+
+
+def labels_of(folder: Path) -> Volume:
+    """Return labels of a series with codes 7 and 200 anywhere; the last slice but one is empty."""
+    image = read(folder)
+    data = np.random.default_rng(2).choice(np.array([0, 7, 200], np.uint8), image.data.shape)
+    data[..., -2, :, :] = 0
+    return image.with_data(data)
 
 
 def segment_numbers(codes: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,43 +13,32 @@ pytest.importorskip("highdicom", reason="highdicom is not installed")
 
 import highdicom
 import pydicom
-from dicom_masks import by_position, check_with_dcmqi, segment_numbers
+from dicom_masks import by_position, check_with_dcmqi, labels_of, segment_numbers
 from pydicom.uid import generate_uid
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
-from napari_flomo.models import ModelCard
 from napari_flomo.models.card import Concept
 from napari_flomo.segmentation import dicom_seg, dicom_seg_files
 from napari_flomo.segmentation.dicom_seg import check_usable
 from napari_flomo.volumes import Geometry, Volume, find_series, read, write
 
-Write = Callable[..., object]
-
 
 @pytest.fixture
-def images() -> np.ndarray:
+def images():
     return np.random.default_rng(1).integers(0, 900, (2, 4, 12, 16)).astype(np.int16)
 
 
 @pytest.fixture
-def cine(tmp_path: Path, images: np.ndarray, write_series: Write) -> Path:
+def cine(tmp_path, images, write_series):
     write_series(tmp_path / "cine", images)
     return tmp_path / "cine"
 
 
 @pytest.fixture
-def stack(tmp_path: Path, images: np.ndarray, write_series: Write) -> Path:
+def stack(tmp_path, images, write_series):
     write_series(tmp_path / "stack", images[:1])
     return tmp_path / "stack"
-
-
-def labels_of(folder: Path, seed: int = 2) -> Volume:
-    """Paint codes 7 and 200 anywhere; slice 2 is empty."""
-    image = read(folder)
-    data = np.random.default_rng(seed).choice(np.array([0, 7, 200], np.uint8), image.data.shape)
-    data[..., 2, :, :] = 0
-    return image.with_data(data, axes=image.axes)
 
 
 def by_hand(path: Path, geometry: Geometry, shape: tuple[int, ...]) -> np.ndarray:
@@ -63,7 +51,7 @@ def by_hand(path: Path, geometry: Geometry, shape: tuple[int, ...]) -> np.ndarra
     return by_position(path, geometry, shape, slack=1e-3)
 
 
-def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_a_stack(stack, card, tmp_path):
     labels = labels_of(stack)
     write_all(dicom_seg_files(labels, card, stack, tmp_path / "heart.dcm"))
     found = pydicom.dcmread(tmp_path / "heart.dcm")
@@ -92,13 +80,13 @@ def test_a_stack(stack: Path, card: ModelCard, tmp_path: Path) -> None:
     assert np.array_equal(masks, segment_numbers(labels.data)), "each mask refers to its own image"
 
 
-def test_dcmqi(stack: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_dcmqi(stack, card, tmp_path):
     labels = labels_of(stack)
     write_all(dicom_seg_files(labels, card, stack, tmp_path / "s.dcm"))
     check_with_dcmqi(tmp_path / "s.dcm", labels, tmp_path)
 
 
-def test_cine(cine: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_cine(cine, card, tmp_path):
     labels = labels_of(cine)
     jobs = dicom_seg_files(labels, card, cine, tmp_path / "heart.dcm")
     assert [Path(path).name for path, _ in jobs] == ["heart-frame-00.dcm", "heart-frame-01.dcm"]
@@ -111,7 +99,7 @@ def test_cine(cine: Path, card: ModelCard, tmp_path: Path) -> None:
     assert Path(path).name == "one-frame-01.dcm"
 
 
-def test_corrected_labels_and_coded_terms(stack: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_corrected_labels_and_coded_terms(stack, card, tmp_path):
     wall, cavity = card.labels[1:]
     known = replace(cavity, snomed=Concept("87878005", "Left ventricle"))
     card = replace(card, labels=(card.labels[0], wall, known))
@@ -124,20 +112,14 @@ def test_corrected_labels_and_coded_terms(stack: Path, card: ModelCard, tmp_path
     assert second.SegmentedPropertyCategoryCodeSequence[0].CodeMeaning == "Anatomical Structure"
 
 
-def test_empty_labels(stack: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_empty_labels(stack, card, tmp_path):
     labels = labels_of(stack)
     nothing = labels.with_data(np.zeros_like(labels.data))
     write_all(dicom_seg_files(nothing, card, stack, tmp_path / "s.dcm"))
     assert not by_hand(tmp_path / "s.dcm", labels.geometry, labels.data.shape).any()
 
 
-def test_deidentified_series(
-    tmp_path: Path,
-    images: np.ndarray,
-    write_series: Write,
-    card: ModelCard,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_deidentified_series(tmp_path, images, write_series, card, capfd):
     """Dates of zeros, and a frame of reference for every image, as de-identification leaves them.
 
     What the libraries would say of it quotes the patient, so nothing is said.
@@ -161,7 +143,7 @@ def test_deidentified_series(
     assert np.array_equal(back, segment_numbers(labels.data))
 
 
-def test_wrong_grid(stack: Path, cine: Path, card: ModelCard) -> None:
+def test_wrong_grid(stack, cine, card):
     labels = labels_of(stack)
     moved = replace(labels.geometry, origin=(5.0, -40.0, 13.0))
     for wrong in (
@@ -173,16 +155,14 @@ def test_wrong_grid(stack: Path, cine: Path, card: ModelCard) -> None:
             dicom_seg_files(wrong, card, stack, "s.dcm")
 
 
-def test_unknown_codes(stack: Path, card: ModelCard) -> None:
+def test_unknown_codes(stack, card):
     labels = labels_of(stack)
     labels.data[0, 0, 0] = 3
     with pytest.raises(FlomoError, match=r"codes 3, which brightness does not know"):
         dicom_seg_files(labels, card, stack, "s.dcm")
 
 
-def test_check_usable(
-    tmp_path: Path, images: np.ndarray, write_series: Write, card: ModelCard, cine: Path
-) -> None:
+def test_check_usable(tmp_path, images, write_series, card, cine):
     check_usable(read(cine), card, cine)
     with pytest.raises(FlomoError, match="no frame 2: the series has 2"):
         dicom_seg_files(labels_of(cine), card, cine, "s.dcm", frames=[0, 2])
@@ -196,16 +176,14 @@ def test_check_usable(
     assert not list(tmp_path.glob("*.dcm"))
 
 
-def test_without_highdicom(stack: Path, card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_highdicom(stack, card, monkeypatch):
     monkeypatch.setattr(dicom_seg, "find_spec", lambda _name: None)
     with pytest.raises(FlomoError, match=r"pip install 'napari-flomo\[dicom\]'"):
         dicom_seg_files(labels_of(stack), card, stack, "s.dcm")
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_labels_of_dcm2niix(
-    moving: bool, stack: Path, cine: Path, card: ModelCard, tmp_path: Path
-) -> None:
+def test_labels_of_dcm2niix(moving, stack, cine, card, tmp_path):
     """It turns the rows round, and the slices where they run down; a NIfTI file rounds as well."""
     folder = cine if moving else stack
     labels = labels_of(folder)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +11,13 @@ pytest.importorskip("highdicom", reason="highdicom is not installed")
 
 import highdicom
 import pydicom
-from dicom_masks import by_position, check_with_dcmqi, segment_numbers
+from dicom_masks import by_position, check_with_dcmqi, labels_of, segment_numbers
 from pydicom.uid import UID
 
-from napari_flomo.errors import FlomoError
 from napari_flomo.files import write_all
 from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import dicom_seg_files
-from napari_flomo.segmentation.dicom_seg import check_usable
-from napari_flomo.volumes import Volume, find_series, read
+from napari_flomo.volumes import Volume, find_series
 
 EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate"),
@@ -31,15 +27,15 @@ NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPIn
 
 
 @pytest.fixture(scope="module")
-def cases(repository: Path) -> Path:
+def cases(repository):
     return repository / "tests" / "fieldtests"
 
 
 @pytest.fixture
-def stripped(cases: Path, tmp_path: Path) -> Callable[..., Path]:
+def stripped(cases, tmp_path):
     """Copy the static stack without some elements."""
 
-    def make(*keywords: str, **changes: Any) -> Path:
+    def make(*keywords, **changes):
         folder = tmp_path / "stripped"
         folder.mkdir()
         for file in sorted((cases / "_clean" / "static").iterdir()):
@@ -57,15 +53,9 @@ def stripped(cases: Path, tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def labels_of(image: Volume) -> Volume:
-    codes = np.random.default_rng(2).choice(np.array([0, 7, 200], np.uint8), image.data.shape)
-    codes[..., 1, :, :] = 0
-    return image.with_data(codes)
-
-
 def made(place: Path, card: ModelCard, target: Path) -> tuple[Volume, list[Path], list[str]]:
     """Write random labels of a series as segmentations; return what was said, too."""
-    labels, said = labels_of(read(place)), []
+    labels, said = labels_of(place), []
     jobs = dicom_seg_files(labels, card, place, target / "s.dcm", note=said.append)
     write_all(jobs)
     return labels, [Path(path) for path, _ in jobs], said
@@ -77,7 +67,7 @@ def check_places(path: Path, codes: np.ndarray, volume: Volume, slack: float = 0
 
 
 @pytest.mark.parametrize("missing", ["StudyID", "AccessionNumber", "patient"])
-def test_field_cases(cases: Path, card: ModelCard, tmp_path: Path, missing: str) -> None:
+def test_field_cases(cases, card, tmp_path, missing):
     place = cases / "dicomseg_empty_tags_removed" / f"no_{missing}"
     labels, (path,), said = made(place, card, tmp_path)
     check_places(path, labels.data, labels)
@@ -89,7 +79,7 @@ def test_field_cases(cases: Path, card: ModelCard, tmp_path: Path, missing: str)
     assert sentence.endswith("the segmentation leaves them empty.")
 
 
-def test_all_optional_attributes_missing(stripped: Any, card: ModelCard, tmp_path: Path) -> None:
+def test_all_optional_attributes_missing(stripped, card, tmp_path):
     labels, (path,), said = made(stripped(*EMPTY, "Manufacturer", "SeriesNumber"), card, tmp_path)
     check_places(path, labels.data, labels)
     found = pydicom.dcmread(path)
@@ -98,7 +88,7 @@ def test_all_optional_attributes_missing(stripped: Any, card: ModelCard, tmp_pat
     highdicom.seg.segread(path)
 
 
-def test_missing_uids_are_consistent(cases: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_missing_uids_are_consistent(cases, card, tmp_path):
     folder = tmp_path / "cine"
     folder.mkdir()
     for file in (cases / "_clean" / "cine").iterdir():
@@ -125,32 +115,22 @@ def test_missing_uids_are_consistent(cases: Path, card: ModelCard, tmp_path: Pat
 
 @pytest.mark.parametrize("keyword", [*NEEDED, "SliceThickness", "Modality", "SOPClassUID"])
 @pytest.mark.parametrize("blank", [False, True])
-def test_missing_or_empty_attribute(
-    stripped: Any, card: ModelCard, tmp_path: Path, keyword: str, blank: bool
-) -> None:
+def test_missing_or_empty_attribute(stripped, card, tmp_path, keyword, blank):
     folder = stripped(**{keyword: ""}) if blank else stripped(keyword)
     labels, (path,), _ = made(folder, card, tmp_path)
     check_places(path, labels.data, labels)
     highdicom.seg.segread(path)
 
 
-def test_duplicate_uid(stripped: Any, card: ModelCard, tmp_path: Path) -> None:
+def test_duplicate_uid(stripped, card, tmp_path):
     folder = stripped(SOPInstanceUID="1.2.3")
     labels, (path,), said = made(folder, card, tmp_path)
     check_places(path, labels.data, labels)
     assert any("SOP Instance UID" in sentence for sentence in said)
 
 
-def test_missing_position(cases: Path, card: ModelCard, tmp_path: Path) -> None:
-    one = pydicom.dcmread(cases / "_clean" / "static" / "IM0000.dcm")
-    del one.ImagePositionPatient
-    one.save_as(tmp_path / "one.dcm")
-    with pytest.raises(FlomoError, match="do not say where they lie"):
-        check_usable(read(tmp_path), card, tmp_path)
-
-
 @pytest.mark.parametrize("place", ["study", "one_file_for_each_slice", "study/cine.dcm"])
-def test_enhanced_files(cases: Path, card: ModelCard, tmp_path: Path, place: str) -> None:
+def test_enhanced_files(cases, card, tmp_path, place):
     source = cases / "enhanced_multi_frame" / place
     labels, paths, _ = made(source, card, tmp_path)
     series = find_series(source)
@@ -174,7 +154,7 @@ def test_enhanced_files(cases: Path, card: ModelCard, tmp_path: Path, place: str
         assert len(named) == len(wanted) - 1
 
 
-def test_joined_series(cases: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_joined_series(cases, card, tmp_path):
     source = cases / "dicom_series_for_each_slice" / "study"
     labels, paths, _ = made(source, card, tmp_path)
     for phase, path in enumerate(paths):
@@ -191,13 +171,13 @@ def test_joined_series(cases: Path, card: ModelCard, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["position_jitter", "uneven_step", "phase_missing"])
-def test_uneven_positions(cases: Path, card: ModelCard, tmp_path: Path, kind: str) -> None:
+def test_uneven_positions(cases, card, tmp_path, kind):
     labels, paths, _ = made(cases / f"dicom_{kind}" / "study", card, tmp_path)
     data = labels.data.reshape(-1, *labels.data.shape[-3:])
     for codes, path in zip(data, paths, strict=True):
         check_places(path, codes, labels, slack=0.06)
 
 
-def test_dcmqi_reads_enhanced_files(cases: Path, card: ModelCard, tmp_path: Path) -> None:
+def test_dcmqi_reads_enhanced_files(cases, card, tmp_path):
     labels, paths, _ = made(cases / "enhanced_multi_frame" / "study", card, tmp_path)
     check_with_dcmqi(paths[0], labels.frame(0), tmp_path)

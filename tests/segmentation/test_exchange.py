@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ def there_and_back(volume: Volume, folder: Path) -> Volume:
 
 
 @pytest.mark.parametrize("dtype", ["int16", "uint8", "float64", ">f4"])
-def test_volumes(make_volume: Callable[..., Volume], tmp_path: Path, dtype: str) -> None:
+def test_volumes(make_volume, tmp_path, dtype):
     volume = make_volume(frames=2, dtype=dtype)
     back = there_and_back(volume, tmp_path)
     assert np.array_equal(back.data, volume.data)
@@ -30,7 +29,7 @@ def test_volumes(make_volume: Callable[..., Volume], tmp_path: Path, dtype: str)
     assert back.source == ""
 
 
-def test_photos_and_views(tmp_path: Path) -> None:
+def test_photos_and_views(tmp_path):
     """A viewer may hold a flipped or thinned view of its array."""
     pixels = np.random.default_rng(0).integers(0, 255, (1, 40, 60, 3), dtype=np.uint8)[:, ::-2, ::3]
     axes = ("slices", "rows", "columns", "channels")
@@ -41,7 +40,7 @@ def test_photos_and_views(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk(make_volume: Callable[..., Volume], tmp_path: Path) -> None:
+def test_full_disk(make_volume, tmp_path):
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "image.npy").symlink_to("/dev/full")
     with pytest.raises(FlomoError, match="Not enough room for temporary files"):

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hearts import soft_ring
 
-from napari_flomo.errors import Cancelled
-from napari_flomo.progress import Progress
-from napari_flomo.segmentation import Segmenter, passes_of
+from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.scores import predictive_entropy
-from napari_flomo.segmentation.tta import MIRRORED, VIEWS
-from napari_flomo.volumes import Geometry, Volume
+from napari_flomo.volumes import Volume
 
-Make = Callable[..., Segmenter]
 FLIPS = ((), (-1,), (-2,), (-2, -1))
 
 
@@ -34,25 +30,21 @@ class Lopsided(torch.nn.Module):
 
 
 @pytest.fixture
-def lopsided(make_segmenter: Make) -> Segmenter:
+def lopsided(make_segmenter):
     card = make_segmenter().card
     return Segmenter(Lopsided(card.num_classes), card, "cpu")
 
 
 @pytest.fixture
-def volume() -> Volume:
-    row, column = np.mgrid[:40, :36]
-    radius = np.hypot(row - 17, column - 20)
-    data = np.stack([np.clip((9 + n - radius) / 6 + 0.5, 0, 1) for n in range(3)])
-    geometry = Geometry((1.5, 1.5, 8.0), (5.0, -7.0, 3.0), (0, -1, 0, 1, 0, 0, 0, 0, 1))
-    return Volume((data * 900).astype(np.int16), geometry, ("slices", "rows", "columns"))
+def volume():
+    return soft_ring()
 
 
 def flipped(volume: Volume, axes: tuple[int, ...]) -> Volume:
     return Volume(np.flip(volume.data, axes).copy(), volume.geometry, volume.axes)
 
 
-def test_mean_over_mirrored_slices(lopsided: Segmenter, volume: Volume) -> None:
+def test_mean_over_mirrored_slices(lopsided, volume):
     singles = [
         np.flip(lopsided.segment(flipped(volume, axes)).probabilities.data, axes) for axes in FLIPS
     ]
@@ -68,7 +60,7 @@ def test_mean_over_mirrored_slices(lopsided: Segmenter, volume: Volume) -> None:
     assert result.labels.geometry == volume.geometry
 
 
-def test_mirrored_image_gives_mirrored_labels(lopsided: Segmenter, volume: Volume) -> None:
+def test_mirrored_image_gives_mirrored_labels(lopsided, volume):
     labels = lopsided.segment(volume, mirrored=True).labels.data
     assert len(np.unique(labels)) == 3
     for axes in FLIPS[1:]:
@@ -79,37 +71,11 @@ def test_mirrored_image_gives_mirrored_labels(lopsided: Segmenter, volume: Volum
         assert not np.array_equal(lopsided.segment(turned).labels.data, np.flip(labels, axes))
 
 
-def test_maps_over_views_share_passes(lopsided: Segmenter, volume: Volume) -> None:
-    assert passes_of(["entropy"], mirrored=True) == len(MIRRORED)
-    assert passes_of(["entropy", "variance"], mirrored=True) == len(VIEWS)
-    reported: list[tuple[int, int]] = []
-
-    def progress(progress: Progress) -> None:
-        reported.append((progress.done, progress.total))
-
+def test_maps_over_views_are_those_of_plain_labels(lopsided, volume):
     plain = lopsided.segment(volume, maps=["variance"])
-    alone = lopsided.segment(volume, mirrored=True, progress=progress)
-    assert reported[-1] == (3 * len(MIRRORED), 3 * len(MIRRORED))
-    reported.clear()
-    both = lopsided.segment(volume, mirrored=True, maps=["variance"], progress=progress)
-    assert reported[-1] == (3 * len(VIEWS), 3 * len(VIEWS))
+    alone = lopsided.segment(volume, mirrored=True)
+    both = lopsided.segment(volume, mirrored=True, maps=["variance"])
     assert np.array_equal(both.probabilities.data, alone.probabilities.data)
     assert np.array_equal(both.labels.data, alone.labels.data)
     assert np.array_equal(both.uncertainty["variance"].data, plain.uncertainty["variance"].data)
-
-
-def test_the_manifest_tells(lopsided: Segmenter, volume: Volume) -> None:
-    assert lopsided.segment(volume).manifest["views"] == "plain"
-    assert lopsided.segment(volume, mirrored=True).manifest["views"] == "mirrored"
-
-
-def test_cancel_between_views(lopsided: Segmenter, volume: Volume) -> None:
-    asked = []
-
-    def cancelled() -> bool:
-        asked.append(1)
-        return len(asked) > 3
-
-    with pytest.raises(Cancelled):
-        lopsided.segment(volume, mirrored=True, cancelled=cancelled)
-    assert len(asked) == 4
+    assert (plain.manifest["views"], alone.manifest["views"]) == ("plain", "mirrored")

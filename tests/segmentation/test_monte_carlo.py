@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.models import ModelCard
+from napari_flomo.errors import Cancelled
 from napari_flomo.networks import build, stochastic_forward
-from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter, segmenter
 from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED
 from napari_flomo.segmentation.prediction import as_probabilities
@@ -26,7 +22,7 @@ DRAWN = ("mc_entropy", "mc_mutual_information", "mc_variance")
 
 
 @pytest.fixture(scope="module")
-def network() -> nn.Module:
+def network():
     """A narrow FIAS with lively gates, so that its draws differ visibly."""
     torch.manual_seed(3)
     made = build("fias", in_channels=1, num_classes=3, channels=(8, 16, 16, 32))
@@ -42,13 +38,13 @@ def network() -> nn.Module:
 
 
 @pytest.fixture
-def fias_card(card: ModelCard) -> ModelCard:
+def fias_card(card):
     arguments = {"channels": [8, 16, 16, 32]}
     return replace(card, name="drawing", network="fias", network_arguments=arguments)
 
 
 @pytest.fixture
-def volume() -> Volume:
+def volume():
     generator = np.random.default_rng(1)
     row, column = np.mgrid[:32, :24]
     slices = [np.hypot(row - 14 - n, column - 11) < 6 + n for n in range(3)]
@@ -59,9 +55,7 @@ def volume() -> Volume:
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_maps_against_samples(
-    network: nn.Module, fias_card: ModelCard, volume: Volume, activation: Any
-) -> None:
+def test_maps_against_samples(network, fias_card, volume, activation):
     """Against a plain computation from the samples of every combination that was drawn."""
     labels = fias_card.labels if activation == "softmax" else (
         *fias_card.labels, replace(fias_card.labels[-1], code=201, name="third")
@@ -99,9 +93,7 @@ def test_maps_against_samples(
         assert np.allclose(found.data, wanted.numpy(), atol=1e-4), name
 
 
-def test_maps_do_not_depend_on_the_batch(
-    network: nn.Module, fias_card: ModelCard, volume: Volume, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_maps_do_not_depend_on_the_batch(network, fias_card, volume, monkeypatch):
     made = Segmenter(network, fias_card, "cpu")
     torch.manual_seed(0)
     together = made.segment(volume, maps=DRAWN)
@@ -114,9 +106,7 @@ def test_maps_do_not_depend_on_the_batch(
         assert np.allclose(one, other, atol=1e-4), name
 
 
-def test_samples_come_from_the_plain_network(
-    network: nn.Module, fias_card: ModelCard, volume: Volume
-) -> None:
+def test_samples_come_from_the_plain_network(network, fias_card, volume):
     reference = Segmenter(network, fias_card, "cpu").segment(volume, slices=[1], maps=DRAWN)
     fast = Segmenter(network, fias_card, "cpu", "fast").segment(volume, slices=[1], maps=DRAWN)
     assert fast.manifest["engine"]["slices"] == {"fast": 1}
@@ -125,14 +115,12 @@ def test_samples_come_from_the_plain_network(
         assert np.array_equal(found, wanted), name
 
 
-def test_network_stays_deterministic(
-    network: nn.Module, fias_card: ModelCard, volume: Volume
-) -> None:
+def test_network_stays_deterministic(network, fias_card, volume):
     """Also while draws are made: another thread may compare an engine with it."""
     images = torch.rand(1, 1, 32, 32)
-    said: list[torch.Tensor] = []
+    said = []
 
-    def during(_: Progress) -> None:
+    def during(_):
         with torch.inference_mode():
             said.append(network(images).logits)
 
@@ -144,11 +132,9 @@ def test_network_stays_deterministic(
     assert len(drawn) > 1
 
 
-def test_progress_and_cancel_between_draws(
-    network: nn.Module, fias_card: ModelCard, volume: Volume
-) -> None:
+def test_progress_and_cancel_between_draws(network, fias_card, volume):
     made = Segmenter(network, fias_card, "cpu")
-    seen: list[tuple[int, int]] = []
+    seen = []
     names = [*DRAWN, "variance"]
     made.segment(
         volume,
@@ -161,12 +147,3 @@ def test_progress_and_cancel_between_draws(
     answers = iter([False, False, False, True])
     with pytest.raises(Cancelled):
         made.segment(volume, maps=DRAWN, cancelled=lambda: next(answers))
-
-
-def test_network_without_monte_carlo_attention(
-    make_segmenter: Callable[..., Segmenter], volume: Volume
-) -> None:
-    made = make_segmenter()
-    with pytest.raises(FlomoError, match=r"brightness has no map 'mc_variance', .*choose variance"):
-        made.segment(volume, maps=["entropy", "mc_variance"])
-    assert not made.network.batches

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,8 +22,7 @@ from torch import Tensor, nn
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures import structure_volumes
-from napari_flomo.models import ModelCard
-from napari_flomo.segmentation import Segmentation, Segmenter
+from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.volumes import Geometry, Volume, arrange, in_stored_order, read, write
 from napari_flomo.volumes.slice_axis import permuted
@@ -39,17 +37,17 @@ AXIAL = np.array([[0.98, 0.0, 0.19], [-0.1, 0.84, 0.53], [-0.16, -0.54, 0.83]])
 
 
 @pytest.fixture(scope="module")
-def clean(repository: Path) -> Path:
+def clean(repository):
     return repository / "tests" / "fieldtests" / "_clean" / "heart.nii.gz"
 
 
 @pytest.fixture(scope="module")
-def segmenter() -> Segmenter:
+def segmenter():
     return Segmenter.from_pretrained(DEFAULT_MODEL, "cpu", "fast")
 
 
 @pytest.fixture(scope="module")
-def truth(clean: Path, segmenter: Segmenter) -> Segmentation:
+def truth(clean, segmenter):
     return segmenter.segment(read(clean), maps=("entropy",))
 
 
@@ -71,11 +69,11 @@ def reoriented(image: nibabel.Nifti1Image, order: Sequence[int], flips: Sequence
 
 
 @pytest.mark.parametrize("matrix", [np.eye(3), SUNNYBROOK, AXIAL], ids=["axes", "oblique", "axial"])
-def test_usual_images_are_not_reoriented(matrix: np.ndarray) -> None:
+def test_usual_images_are_not_reoriented(matrix):
     assert Reorientation.of(geometry_with(matrix)).is_identity
 
 
-def test_photo_is_not_reoriented() -> None:
+def test_photo_is_not_reoriented():
     assert Reorientation.of(Geometry.unknown()).is_identity
 
 
@@ -98,18 +96,18 @@ def _turned_alike(matrix: np.ndarray) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(-np.pi, np.pi), min_size=3, max_size=3))
-def test_random_directions(angles: list[float]) -> None:
+def test_random_directions(angles):
     _turned_alike(Rotation.from_euler("xyz", angles).as_matrix())
 
 
 @pytest.mark.parametrize("angles", itertools.product((0, 45, 90, 135), repeat=3))
-def test_directions_between_two_axes(angles: tuple[int, ...]) -> None:
+def test_directions_between_two_axes(angles):
     exact = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
     for noise in (0, 1e-7):  # as headers round
         _turned_alike(exact + noise * np.random.default_rng(0).normal(size=(3, 3)))
 
 
-def test_geometry_follows_the_voxels() -> None:
+def test_geometry_follows_the_voxels():
     data = np.arange(3 * 4 * 5).reshape(3, 4, 5)
     image = Volume(data, geometry_with(Rotation.from_euler("xyz", [2, 1, 4]).as_matrix()))
     seen = Reorientation.of(image.geometry).volume(image)
@@ -135,14 +133,14 @@ class Slanted(nn.Module):
 
 
 @pytest.mark.parametrize("neighbours", [0, 1])
-def test_all_48_orders_and_flips(card: ModelCard, neighbours: int) -> None:
+def test_all_48_orders_and_flips(card, neighbours):
     rule = replace(card.preprocessing, pixel_mm=1.7, crop=21, neighbours=neighbours)
     channels = 2 * neighbours + 1
     card = replace(card, preprocessing=rule, in_channels=channels)
     segmenter = Segmenter(Slanted(channels), card, "cpu")
     data = np.random.default_rng(1).integers(0, 500, (4, 31, 26), np.int16)
     image = Volume(data, geometry_with(Rotation.from_euler("xyz", [2, 1, 4]).as_matrix()))
-    arguments: dict[str, Any] = {"keep_probabilities": True, "maps": ("entropy", "variance")}
+    arguments = {"keep_probabilities": True, "maps": ("entropy", "variance")}
     truth = segmenter.segment(image, **arguments)
     seen = set()
     for order, flips in itertools.product(ORDERS, FLIPS):
@@ -172,9 +170,7 @@ def test_all_48_orders_and_flips(card: ModelCard, neighbours: int) -> None:
 
 
 @pytest.mark.parametrize("number", [5, 21, 40])
-def test_labels_of_reoriented_files(
-    number: int, clean: Path, segmenter: Segmenter, truth: Segmentation, tmp_path: Path
-) -> None:
+def test_labels_of_reoriented_files(number, clean, segmenter, truth, tmp_path):
     order, flips = [*itertools.product(ORDERS, FLIPS)][number]
     suffix = (".nii.gz", ".nrrd", ".mha")[number % 3]
     path = tmp_path / f"heart{suffix}"
@@ -206,7 +202,7 @@ def test_labels_of_reoriented_files(
         np.testing.assert_array_equal(np.asarray(labels.dataobj), np.asarray(again.dataobj))
 
 
-def test_ras_file(repository: Path, segmenter: Segmenter, tmp_path: Path) -> None:
+def test_ras_file(repository, segmenter, tmp_path):
     path = repository / "tests" / "fieldtests" / "slice_axis_not_third" / "heart_ras.nii.gz"
     volume = read(path)
     assert "axis j" in volume.notes[0]
@@ -219,9 +215,7 @@ def test_ras_file(repository: Path, segmenter: Segmenter, tmp_path: Path) -> Non
     assert nibabel.load(tmp_path / "labels.nii.gz").shape == nibabel.load(path).shape
 
 
-def test_slice_indices_count_along_the_slice_axis(
-    clean: Path, segmenter: Segmenter, truth: Segmentation, tmp_path: Path
-) -> None:
+def test_slice_indices_count_along_the_slice_axis(clean, segmenter, truth, tmp_path):
     image = reoriented(
         nibabel.load(clean), (2, 0, 1), (True, False, False)
     )  # slices come backwards
@@ -234,9 +228,7 @@ def test_slice_indices_count_along_the_slice_axis(
     assert found.labels.data[0].sum() == truth.labels.data[3].sum()
 
 
-def test_cine_with_slices_on_another_axis(
-    clean: Path, segmenter: Segmenter, truth: Segmentation, tmp_path: Path
-) -> None:
+def test_cine_with_slices_on_another_axis(clean, segmenter, truth, tmp_path):
     still = nibabel.load(clean)
     data = np.stack([np.zeros(still.shape), np.asarray(still.dataobj)], -1).astype(np.int16)
     cine = reoriented(nibabel.Nifti1Image(data, still.affine), (1, 2, 0), (False, True, False))
@@ -253,7 +245,7 @@ def test_cine_with_slices_on_another_axis(
     np.testing.assert_array_equal(np.asarray(labels.dataobj)[..., 1], np.asarray(wanted.dataobj))
 
 
-def test_ambiguous_slice_axis(segmenter: Segmenter, tmp_path: Path) -> None:
+def test_ambiguous_slice_axis(segmenter, tmp_path):
     rng = np.random.default_rng(0)
     cube = Volume(rng.integers(0, 200, (40, 48, 44), np.int16), Geometry((1.5, 1.5, 1.5)))
     write(cube, tmp_path / "cube.nii.gz")

@@ -7,10 +7,14 @@ import json
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813 - the name its users know
+import SimpleITK as sitk  # noqa: N813
+import torch
+from hearts import dice
 
 from napari_flomo.cli import main
+from napari_flomo.models import IntensityRule, Preprocessing
 from napari_flomo.segmentation import Segmenter
+from napari_flomo.segmentation.preprocessing import make_plan, prepare_labels, restore
 from napari_flomo.volumes import read
 
 
@@ -19,16 +23,16 @@ def segmenter():
     return Segmenter.from_pretrained("flomo-b0-acdc", device="cpu")
 
 
-def dice(a, b):
-    return 2 * np.logical_and(a, b).sum() / (a.sum() + b.sum())
+@pytest.fixture(scope="module")
+def volume(repository):
+    return read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
 
 
 def code(segmenter, name):
     return next(label.code for label in segmenter.card.labels if label.name == name)
 
 
-def test_sample(segmenter, repository):
-    volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
+def test_sample(segmenter, volume):
     result = segmenter.segment(volume)
     cavity = result.labels.data == code(segmenter, "left ventricle")
     wall = result.labels.data == code(segmenter, "left ventricular myocardium")
@@ -41,10 +45,13 @@ def test_sample(segmenter, repository):
     entropy = result.uncertainty["entropy"].data
     border = wall ^ np.roll(wall, 1, axis=2)
     assert entropy[border].mean() > 5 * entropy[~border].mean()
+    assert np.allclose(result.probabilities.data.sum(0), 1, atol=1e-5)
+    assert result.manifest["model"]["weights_sha256"] == segmenter.card.sha256
+    alone = segmenter.segment(volume, slices=[middle]).uncertainty["entropy"].data
+    assert np.abs(alone[middle] - entropy[middle]).max() < 1e-4, "alone in its batch or not"
 
 
-def test_heart_off_centre(segmenter, repository):
-    volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
+def test_heart_off_centre(segmenter, volume):
     slices = range(5, 8)
     straight = segmenter.segment(volume, slices=slices).labels.data
     moved = volume.with_data(np.roll(volume.data, (25, -30), axis=(1, 2)))
@@ -86,3 +93,16 @@ def test_dicom_cine(shared, tmp_path, capsys):
     image, labels = read(folder), read(tmp_path / "cine.nii.gz")
     assert labels.axes == image.axes
     assert labels.geometry.same_space(image.geometry)
+
+
+@pytest.mark.shared
+def test_true_labels_are_preserved(shared):
+    """A perfect network at the card's pixel size loses little at the native one."""
+    truth = read(shared / "data" / "acdc" / "labels" / "patient001_frame01_gt.nii.gz")
+    rule = Preprocessing(1.25, None, IntensityRule("percentile", 1, 99))
+    plan = make_plan(truth.spatial_shape[1:], truth.in_plane_spacing, rule)
+    classes = prepare_labels(truth.data, plan).long()
+    perfect = torch.nn.functional.one_hot(classes, 4).movedim(-1, 1).float()
+    back = restore(perfect, plan).argmax(1).numpy()
+    for code in (1, 2, 3):
+        assert dice(back == code, truth.data == code) > 0.97

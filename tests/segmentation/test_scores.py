@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from napari_flomo.models import ModelCard
-from napari_flomo.segmentation import Scores, Segmenter
+from napari_flomo.segmentation import Scores
 from napari_flomo.segmentation.scores import (
     PLAUSIBLE,
     expected_dice,
@@ -38,7 +36,7 @@ def scored(probabilities: np.ndarray, card: ModelCard, geometry: Geometry = GEOM
 
 
 @pytest.fixture
-def honest() -> tuple[np.ndarray, np.ndarray]:
+def honest():
     """Probabilities of three classes, and a truth that was drawn from them."""
     rng = np.random.default_rng(0)
     row, column = np.mgrid[:90, :90]
@@ -50,7 +48,7 @@ def honest() -> tuple[np.ndarray, np.ndarray]:
     return p[None], truth
 
 
-def test_expected_error_and_dice(card: ModelCard, honest: Any) -> None:
+def test_expected_error_and_dice(card, honest):
     probabilities, truth = honest
     scores = scored(probabilities, card)
     labels = probabilities[0].argmax(0)
@@ -73,7 +71,7 @@ def test_expected_error_and_dice(card: ModelCard, honest: Any) -> None:
         assert np.isnan(array[1, 1])
 
 
-def test_unknown_spacing(card: ModelCard, honest: Any) -> None:
+def test_unknown_spacing(card, honest):
     known = scored(honest[0], card)
     unknown = scored(honest[0], card, Geometry.unknown())
     voxel, pixel = 1.5 * 2 * 10 / 1000, 1.5 * 2 / 100
@@ -82,7 +80,7 @@ def test_unknown_spacing(card: ModelCard, honest: Any) -> None:
         assert one == pytest.approx(other * size, rel=1e-5)
 
 
-def test_empty_slice(card: ModelCard) -> None:
+def test_empty_slice(card):
     nothing = np.zeros((1, 3, 20, 20))
     nothing[:, 0] = 1
     scores = scored(nothing, card)
@@ -91,7 +89,7 @@ def test_empty_slice(card: ModelCard) -> None:
     assert np.isnan(scores.expected_dice[:, 1, 0]).all()
 
 
-def test_sigmoid(card: ModelCard) -> None:
+def test_sigmoid(card):
     two = replace(card, activation="sigmoid", threshold=0.6)
     probabilities = np.zeros((1, 2, 10, 10))
     probabilities[0, 1, :5] = 0.9
@@ -106,7 +104,7 @@ def test_sigmoid(card: ModelCard) -> None:
     assert scores.expected_dice[0, 1, 0] == 0  # half of a slice was nearly called a wall
 
 
-def test_expected_dice_of_a_certain_mask() -> None:
+def test_expected_dice_of_a_certain_mask():
     nine, nothing = np.array([9.0, 0.0]), np.array([9.0, 0.4])
     dice = expected_dice(area=nine, inside=nine, whole=nothing)
     assert dice[0] == 1
@@ -115,7 +113,7 @@ def test_expected_dice_of_a_certain_mask() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_scores_against_definitions(card: ModelCard, activation: Any, seed: int) -> None:
+def test_scores_against_definitions(card, activation, seed):
     """Against the definitions, pixel by pixel over the whole image."""
     rng = np.random.default_rng(seed)
     card = replace(card, activation=activation)
@@ -153,37 +151,3 @@ def contour_mm(labels: np.ndarray) -> np.ndarray:
     down = (np.diff(labels.astype(int), axis=1) != 0).sum((1, 2)) * 1.5
     across = (np.diff(labels.astype(int), axis=2) != 0).sum((1, 2)) * 2.0
     return np.maximum((down + across) * np.pi / 4, 30)
-
-
-def test_scores_of_chosen_slices(make_segmenter: Callable[..., Segmenter], card: ModelCard) -> None:
-    from napari_flomo.volumes import Volume
-
-    data = np.zeros((3, 40, 40), np.int16)
-    data[:, 10:30, 10:30] = 500
-    data[:, 15:25, 15:25] = 1000
-    result = make_segmenter(sharpness=20).segment(Volume.from_array(data, (8, 1, 1)), slices=[1])
-    assert result.scores is not None
-    assert result.scores.structure_uncertainty_mm.shape == (2, 1, 3)
-    assert np.array_equal(np.isfinite(result.slice_scores[0]), [False, True, False])
-    assert np.array_equal(result.slice_scores, result.scores.uncertainty_cm2, equal_nan=True)
-
-
-@pytest.mark.parametrize(("activation", "threshold"), [("softmax", 0.5), ("sigmoid", 0.5)])
-def test_temperature_does_not_change_labels(
-    make_segmenter: Callable[..., Segmenter], activation: str, threshold: float
-) -> None:
-    from napari_flomo.volumes import Volume
-
-    rng = np.random.default_rng(3)
-    volume = Volume.from_array(rng.integers(0, 1000, (2, 40, 40)).astype(np.int16), (8, 1, 1))
-    results = [
-        make_segmenter(
-            sharpness=20, activation=activation, threshold=threshold, temperature=temperature
-        ).segment(volume)
-        for temperature in (0.4, 1.0, 2.2)
-    ]
-    for other in results[1:]:
-        assert np.array_equal(results[0].labels.data, other.labels.data)
-        assert not np.allclose(
-            results[0].uncertainty["entropy"].data, other.uncertainty["entropy"].data
-        )

@@ -3,61 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hearts import dice, heart
 from torch import nn
 
-from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.models import ModelCard
-from napari_flomo.segmentation import Segmenter, segmenter
+from napari_flomo.errors import FlomoError
+from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Geometry, Volume
 
-Make = Callable[..., Segmenter]
 
-
-def heart(
-    frames: int | None = None,
-    slices: int = 3,
-    shape: tuple[int, int] = (60, 52),
-    spacing: tuple[float, float, float] = (1.5, 1.5, 8.0),
-    seed: int = 0,
-) -> tuple[Volume, np.ndarray]:
-    """Make rings of three grey values off the centre, and their codes in the card."""
-    rng = np.random.default_rng(seed)
-    codes = np.zeros((frames or 1, slices, *shape), np.uint8)
-    row, column = np.mgrid[: shape[0], : shape[1]]
-    for index in np.ndindex(codes.shape[:2]):
-        centre = np.array(shape) / 2 + rng.uniform(-8, 8, 2)
-        radius = np.hypot((row - centre[0]) * spacing[1], (column - centre[1]) * spacing[0])
-        codes[index][radius < 24 - index[1]] = 7
-        codes[index][radius < 14 - index[1]] = 200
-    grey = np.select([codes == 7, codes == 200], [500, 1000], 0).astype(np.int16)
-    axes = ("slices", "rows", "columns")
-    if frames is None:
-        grey, codes = grey[0], codes[0]
-    else:
-        axes = ("frames", *axes)
-    turned = (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-    geometry = Geometry(spacing, (-100.0, 35.5, 12.0), turned)
-    return Volume(grey, geometry, axes, modality="MR", source="Doe_Jane", frame_step=0.03), codes
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
-
-
-def test_labels_have_the_codes_of_the_card(make_segmenter: Make) -> None:
+def test_labels_have_the_codes_of_the_card(make_segmenter):
     volume, codes = heart()
     result = make_segmenter().segment(volume)
     assert result.labels.data.dtype == np.uint8
     assert np.array_equal(result.labels.data, codes)
-    assert result.probabilities is not None
     for image in (result.labels, result.probabilities, result.uncertainty["entropy"]):
         assert image.geometry == volume.geometry
     assert result.labels.axes == volume.axes
@@ -70,9 +34,7 @@ def test_labels_have_the_codes_of_the_card(make_segmenter: Make) -> None:
 @pytest.mark.parametrize("pixel_mm", [1.25, 1.0, 1.9])
 @pytest.mark.parametrize("crop", [None, 70])
 @pytest.mark.parametrize("spacing", [(1.5, 1.5, 8.0), (0.9, 1.7, 5.0)])
-def test_resampling_does_not_shift_labels(
-    make_segmenter: Make, pixel_mm: float, crop: int | None, spacing: tuple[float, float, float]
-) -> None:
+def test_resampling_does_not_shift_labels(make_segmenter, pixel_mm, crop, spacing):
     volume, codes = heart(slices=8, shape=(61, 87), spacing=spacing)
     result = make_segmenter(pixel_mm=pixel_mm, crop=crop).segment(volume)
     for found, structure in (
@@ -88,30 +50,28 @@ def test_resampling_does_not_shift_labels(
         assert np.abs(np.mean(shifts, 0)).max() < 0.1
 
 
-def test_frames_are_independent(make_segmenter: Make) -> None:
+def test_frames_are_independent(make_segmenter):
     volume, codes = heart(frames=4)
     result = make_segmenter(pixel_mm=1.25).segment(volume, keep_probabilities=True)
     assert result.labels.axes == volume.axes
     assert result.labels.frame_step == volume.frame_step
     assert result.slice_scores.shape == (4, 3)
-    assert result.probabilities is not None
     assert result.probabilities.data.shape == (3, *codes.shape)
     for frame in range(4):
         alone = make_segmenter(pixel_mm=1.25).segment(volume.frame(frame))
         assert np.array_equal(result.labels.data[frame], alone.labels.data)
         assert dice(result.labels.data[frame] > 0, codes[frame] > 0) > 0.96
-        assert alone.probabilities is not None
         assert np.array_equal(result.probabilities.data[:, frame], alone.probabilities.data)
 
 
-def test_each_frame_has_its_own_intensities(make_segmenter: Make) -> None:
+def test_each_frame_has_its_own_intensities(make_segmenter):
     volume, codes = heart(frames=2)
     darker = volume.data.copy()
     darker[1] = darker[1] // 4 + 100
     assert np.array_equal(make_segmenter().segment(volume.with_data(darker)).labels.data, codes)
 
 
-def test_chosen_slices_and_frames(make_segmenter: Make) -> None:
+def test_chosen_slices_and_frames(make_segmenter):
     volume, codes = heart(frames=3)
     whole = make_segmenter(pixel_mm=1.25).segment(volume)
     some = make_segmenter(pixel_mm=1.25).segment(volume, frames=[2, 0, 2], slices=(1,))
@@ -120,13 +80,15 @@ def test_chosen_slices_and_frames(make_segmenter: Make) -> None:
     assert np.array_equal(some.labels.data[chosen], whole.labels.data[chosen])
     assert np.array_equal(some.slice_scores[chosen], whole.slice_scores[chosen])
     assert np.isnan(some.slice_scores[~chosen]).all()
+    assert np.array_equal(some.slice_scores, some.scores.uncertainty_cm2, equal_nan=True)
+    assert some.scores.structure_uncertainty_mm.shape == (2, 3, 3)
     assert not some.labels.data[~chosen].any()
     assert not some.uncertainty["entropy"].data[~chosen].any()
     assert some.manifest["segmented"] == {"frames": [0, 2], "slices": [1]}
     assert some.manifest["skipped"] == {"frames": [1], "slices": [0, 2]}
 
 
-def test_keep_probabilities(make_segmenter: Make) -> None:
+def test_keep_probabilities(make_segmenter):
     volume, _ = heart(frames=2)
     assert make_segmenter().segment(volume).probabilities is None
     still = replace(volume, data=volume.data[:1])
@@ -143,7 +105,7 @@ def test_keep_probabilities(make_segmenter: Make) -> None:
         ({"slices": []}, "No slice was chosen"),
     ],
 )
-def test_invalid_indices(make_segmenter: Make, choice: dict[str, Any], complaint: str) -> None:
+def test_invalid_indices(make_segmenter, choice, complaint):
     with pytest.raises(FlomoError, match=complaint):
         make_segmenter().segment(heart()[0], **choice)
 
@@ -168,18 +130,16 @@ class TestInput:
             (heart()[0].with_data(np.full((3, 60, 52), np.nan)), {}, "NaN"),
         ],
     )
-    def test_unsuitable(
-        self, make_segmenter: Make, volume: Volume, changes: dict[str, Any], message: str
-    ) -> None:
+    def test_unsuitable(self, make_segmenter, volume, changes, message):
         with pytest.raises(FlomoError, match=message):
             make_segmenter(**changes).segment(volume)
 
-    def test_single_slice(self, make_segmenter: Make) -> None:
+    def test_single_slice(self, make_segmenter):
         volume, codes = heart(slices=1)
         assert np.array_equal(make_segmenter().segment(volume).labels.data, codes)
 
     @pytest.mark.parametrize("channels", [None, 1, 3, 4])
-    def test_photos(self, make_segmenter: Make, channels: int | None) -> None:
+    def test_photos(self, make_segmenter, channels):
         volume, codes = heart(slices=1)
         data, axes = volume.data, volume.axes
         if channels is not None:
@@ -192,15 +152,14 @@ class TestInput:
         assert result.labels.axes == volume.axes
         assert np.array_equal(result.labels.data, codes)
 
-    def test_probabilities_as_input(self, make_segmenter: Make) -> None:
+    def test_probabilities_as_input(self, make_segmenter):
         result = make_segmenter().segment(heart()[0])
-        assert result.probabilities is not None
         with pytest.raises(FlomoError, match="not an image"):
             make_segmenter().segment(result.probabilities)
 
 
 class TestSigmoid:
-    def test_threshold(self, make_segmenter: Make) -> None:
+    def test_threshold(self, make_segmenter):
         volume, codes = heart()
         # At the level of a class its logit is 0, elsewhere far below 0. There are two classes
         # here, at the levels of ground and cavity; the wall between them is neither.
@@ -208,20 +167,18 @@ class TestSigmoid:
         high = make_segmenter(activation="sigmoid", threshold=0.55).segment(volume)
         assert np.array_equal(low.labels.data, np.select([codes == 7, codes == 200], [0, 200], 7))
         assert not high.labels.data.any()
-        assert low.probabilities is not None
         assert low.probabilities.data.shape[0] == 2
         assert float(low.uncertainty["entropy"].data.max()) <= 1
 
-    def test_outside_the_field_of_view(self, make_segmenter: Make) -> None:
+    def test_outside_the_field_of_view(self, make_segmenter):
         volume, _ = heart()
         result = make_segmenter(activation="sigmoid", threshold=0.4, crop=20).segment(volume)
-        assert result.probabilities is not None
         assert not result.probabilities.data[:, :, :20].any()
         assert not result.labels.data[:, :20].any()
 
 
 class TestUncertainty:
-    def test_range(self, make_segmenter: Make) -> None:
+    def test_range(self, make_segmenter):
         volume, _ = heart()
         certain = make_segmenter(sharpness=1e4).segment(volume).uncertainty["entropy"].data
         lost = make_segmenter(sharpness=0.0).segment(volume).uncertainty["entropy"].data
@@ -229,17 +186,20 @@ class TestUncertainty:
         assert np.allclose(lost, 1, atol=1e-5)
         assert lost.max() <= 1
 
-    def test_temperature_softens(self, make_segmenter: Make) -> None:
-        volume, _ = heart()
-        mean = [
-            make_segmenter(sharpness=20.0, temperature=t).segment(volume).uncertainty["entropy"]
+    @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+    def test_temperature_softens_and_keeps_labels(self, make_segmenter, activation):
+        data = np.random.default_rng(3).integers(0, 1000, (2, 40, 40)).astype(np.int16)
+        volume = Volume.from_array(data, (8, 1, 1))
+        cold, plain, warm = (
+            make_segmenter(sharpness=20, temperature=t, activation=activation).segment(volume)
             for t in (0.5, 1.0, 2.0)
-        ]
-        values = [float(m.data.mean()) for m in mean]
-        assert values == sorted(values)
-        assert values[2] > 2 * values[0]
+        )
+        for one, other in ((cold, plain), (plain, warm)):
+            assert np.array_equal(one.labels.data, other.labels.data)
+            softer = one.uncertainty["entropy"].data.mean() * 1.2
+            assert softer < other.uncertainty["entropy"].data.mean()
 
-    def test_blurred_slice_scores_highest(self, make_segmenter: Make) -> None:
+    def test_blurred_slice_scores_highest(self, make_segmenter):
         volume, _ = heart(slices=5)
         data = volume.data.astype(np.float32)
         blurred = data[2]
@@ -250,7 +210,7 @@ class TestUncertainty:
         assert scores.argmax() == 2
         assert scores[2] > 2 * np.delete(scores, 2).max()
 
-    def test_scores_of_empty_slices(self, make_segmenter: Make) -> None:
+    def test_scores_of_empty_slices(self, make_segmenter):
         volume, _ = heart(slices=3)
         data = volume.data.copy()
         data[0] = 0
@@ -260,28 +220,13 @@ class TestUncertainty:
         assert not result.labels.data[:2].any()
         assert result.slice_scores[0, 0] < 1e-3
         assert result.slice_scores[0, 1] > 0.5
-        assert result.scores is not None
         assert result.scores.uncertainty_mm[0, 1] > 1
 
-    def test_uncertainty_mm_does_not_depend_on_size(self, make_segmenter: Make) -> None:
-        """The same blurred contour, round a large and a small structure."""
-        row, column = np.mgrid[:160, :160]
-        radius = np.hypot(row - 80, column - 80)
-        data = np.stack([np.clip((r - radius) / 6 + 0.5, 0, 1) for r in (12, 24, 60)])
-        volume = Volume.from_array(data.astype(np.float32), (8, 1, 1))
-        result = make_segmenter(sharpness=60.0).segment(volume)
-        assert result.scores is not None
-        width = result.scores.uncertainty_mm[0]
-        assert width.max() / width.min() < 1.15
-        assert result.slice_scores[0, 2] > 4 * result.slice_scores[0, 0]  # an area it is
-
-    def test_units_of_scores(self, make_segmenter: Make) -> None:
+    def test_units_of_scores(self, make_segmenter):
         volume, _ = heart(shape=(80, 80))
         soft = make_segmenter(sharpness=15.0)
         doubled = replace(volume, geometry=Geometry((3.0, 3.0, 8.0)))
         small, large = soft.segment(volume).scores, soft.segment(doubled).scores
-        assert small is not None
-        assert large is not None
         for name, factor in (
             ("uncertainty_mm", 2),
             ("uncertainty_cm2", 4),
@@ -292,99 +237,31 @@ class TestUncertainty:
         assert np.allclose(small.expected_dice, large.expected_dice, equal_nan=True)
 
 
-class TestWork:
-    def test_progress(self, make_segmenter: Make) -> None:
-        volume, _ = heart(frames=2, slices=3)
-        seen: list[tuple[int, int]] = []
-        make_segmenter().segment(
-            volume, progress=lambda reported: seen.append((reported.done, reported.total))
-        )
-        assert seen[0] == (0, 6)
-        assert seen[-1] == (6, 6)
-        assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+def test_input_of_the_network(card):
+    class Spy(nn.Module):
+        def forward(self, images):
+            assert torch.is_inference_mode_enabled()
+            assert images.is_contiguous(memory_format=torch.channels_last)
+            assert images.dtype == torch.float32
+            assert images.shape[1:] == (1, 62, 72)  # the columns of this heart run backwards
+            assert images.min() >= 0
+            assert images.max() <= 1
+            return SimpleNamespace(logits=torch.zeros(len(images), 3, 62, 72))
 
-    def test_cancel(self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(segmenter, "CPU_PIXELS", 1)
-        volume, _ = heart(frames=2, slices=3)
-        made = make_segmenter()
-        answers = iter([False, False, True])
-        with pytest.raises(Cancelled):
-            made.segment(volume, cancelled=lambda: next(answers))
-        assert made.network.batches == [1, 1]
-
-    def test_result_does_not_depend_on_batch_size(
-        self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        volume, _ = heart(slices=5)
-        results = []
-        for pixels in (1, 10**9):
-            monkeypatch.setattr(segmenter, "CPU_PIXELS", pixels)
-            made = make_segmenter(pixel_mm=1.25)
-            results.append(made.segment(volume))
-            assert set(made.network.batches) == ({1} if pixels == 1 else {5})
-        first, last = (result.probabilities for result in results)
-        assert first is not None
-        assert last is not None
-        assert np.allclose(first.data, last.data, atol=1e-6)
-        assert np.array_equal(results[0].labels.data, results[1].labels.data)
-
-    def test_out_of_gpu_memory_halves_the_batch(
-        self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(segmenter, "CPU_PIXELS", 10**9)
-        volume, codes = heart(slices=7)
-        made = make_segmenter()
-        forward = made.network.forward
-
-        def small(images: torch.Tensor) -> Any:
-            if len(images) > 2:
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-            return forward(images)
-
-        monkeypatch.setattr(made.network, "forward", small)
-        seen: list[int] = []
-        result = made.segment(volume, progress=lambda reported: seen.append(reported.done))
-        assert np.array_equal(result.labels.data, codes)
-        assert made.network.batches == [1] * 7  # 7 -> 3 -> 1
-        assert seen == list(range(8))
-        assert result.manifest["batch"] == 1
-
-    def test_out_of_gpu_memory_for_one_slice(
-        self, make_segmenter: Make, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        made = make_segmenter()
-
-        def none(_: torch.Tensor) -> Any:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-        monkeypatch.setattr(made.network, "forward", none)
-        with pytest.raises(FlomoError, match=r"even for one slice; .* choose the device cpu"):
-            made.segment(heart()[0])
-
-    def test_input_of_the_network(self, card: ModelCard) -> None:
-        class Spy(nn.Module):
-            def forward(self, images: torch.Tensor) -> Any:
-                assert torch.is_inference_mode_enabled()
-                assert images.is_contiguous(memory_format=torch.channels_last)
-                assert images.dtype == torch.float32
-                assert images.shape[1:] == (1, 62, 72)  # the columns of this heart run backwards
-                assert images.min() >= 0
-                assert images.max() <= 1
-                return SimpleNamespace(logits=torch.zeros(len(images), 3, 62, 72))
-
-        preprocessing = replace(card.preprocessing, pixel_mm=1.25)
-        made = Segmenter(Spy(), replace(card, preprocessing=preprocessing), "cpu")
-        made.segment(heart()[0])
-
-    def test_volume_is_not_modified(self, make_segmenter: Make) -> None:
-        volume, _ = heart()
-        before = volume.data.copy()
-        volume.data.flags.writeable = False
-        make_segmenter(pixel_mm=1.25).segment(volume)
-        assert np.array_equal(volume.data, before)
+    preprocessing = replace(card.preprocessing, pixel_mm=1.25)
+    made = Segmenter(Spy(), replace(card, preprocessing=preprocessing), "cpu")
+    made.segment(heart()[0])
 
 
-def test_manifest(make_segmenter: Make) -> None:
+def test_volume_is_not_modified(make_segmenter):
+    volume, _ = heart()
+    before = volume.data.copy()
+    volume.data.flags.writeable = False
+    make_segmenter(pixel_mm=1.25).segment(volume)
+    assert np.array_equal(volume.data, before)
+
+
+def test_manifest(make_segmenter):
     volume, _ = heart(frames=2)
     made = make_segmenter()
     manifest = made.segment(volume).manifest
@@ -407,12 +284,12 @@ def test_manifest(make_segmenter: Make) -> None:
     ("device", "complaint"),
     [("gpu", "no device called 'gpu'"), ("cuda:99", "CUDA is not available|no GPU 99")],
 )
-def test_wrong_device(card: ModelCard, device: str, complaint: str) -> None:
+def test_wrong_device(card, device, complaint):
     with pytest.raises(FlomoError, match=complaint):
         Segmenter(nn.Identity(), card, device)
 
 
-def test_cuda_without_a_gpu(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_without_a_gpu(card, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(FlomoError, match="CUDA is not available"):
         Segmenter(nn.Identity(), card, "cuda")
