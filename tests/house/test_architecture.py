@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from import_graph import ROOTS, imports, is_ours, is_third_party, modules, package_of
+from import_graph import ROOTS, Import, imports, is_ours, is_third_party, modules, package_of
 
 HOSTS = {"napari", "qtpy", "PySide6", "PySide2", "PyQt6", "PyQt5", "magicgui", "superqt", "vispy"}
 HOSTS |= {"slicer", "ctk", "qt", "vtk"}
@@ -18,6 +19,12 @@ STARTS_WITH_TORCH = {"networks", "flomo_training"}
 
 SENTENCE = 4
 """Words from which on a text is a sentence, not a label such as ``Segment``."""
+
+
+def reject(broken: Iterable[Import]) -> None:
+    """Fail if there are imports that break a rule."""
+    lines = [str(one) for one in broken]
+    assert not lines, "\n".join(lines)
 
 
 def allowed(repository: Path) -> dict[str, set[str]]:
@@ -95,14 +102,13 @@ def test_imports_follow_the_table(repository: Path) -> None:
     table = allowed(repository)
     unknown = {package_of(module) for module in modules(repository)} - {*table, "napari_flomo"}
     assert not unknown, f"packages that are not in the table: {unknown}"
-    broken = [
-        str(one)
+    reject(
+        one
         for one in imports(repository)
         if is_ours(one.module) and package_of(one.module) != package_of(one.importer)
         if package_of(one.module) not in table[package_of(one.importer)]
         if one.module != "napari_flomo"
-    ]
-    assert not broken, "\n".join(broken)
+    )
 
 
 def test_packages_use_each_other_by_their_public_names(repository: Path) -> None:
@@ -121,8 +127,8 @@ def test_packages_use_each_other_by_their_public_names(repository: Path) -> None
             names = (name,)
         public = public_names(ours[module])
         if module not in faces or (public is not None and not set(names) <= public):
-            broken.append(str(one))
-    assert not broken, "\n".join(broken)
+            broken.append(one)
+    reject(broken)
 
 
 def public_names(path: Path) -> set[str] | None:
@@ -160,44 +166,40 @@ def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def test_only_viewers_import_viewers(repository: Path) -> None:
-    broken = [
-        str(one)
+    reject(
+        one
         for one in imports(repository)
         if one.module.partition(".")[0] in HOSTS and package_of(one.importer) not in VIEWERS
-    ]
-    assert not broken, "\n".join(broken)
+    )
 
 
 def test_heavy_libraries_are_imported_late(repository: Path) -> None:
-    broken = [
-        str(one)
+    reject(
+        one
         for one in imports(repository)
         if one.at_start and one.module.partition(".")[0] in HEAVY
         if package_of(one.importer) not in STARTS_WITH_TORCH
-    ]
-    assert not broken, "\n".join(broken)
+    )
 
 
 def test_jobs_needs_the_standard_library_alone(repository: Path) -> None:
-    broken = [
-        str(one)
+    reject(
+        one
         for one in imports(repository)
         if one.importer.startswith("napari_flomo.jobs") and one.at_start
         if is_third_party(one.module)
-    ]
-    assert not broken, "\n".join(broken)
+    )
 
 
 def test_the_command_starts_light(repository: Path) -> None:
     light = {"cli", "errors", "files", "paths", "progress", "tables", "napari_flomo"}
-    broken = [
-        str(one)
+    reject(
+        one
         for one in imports(repository)
         if package_of(one.importer) == "cli" and one.at_start
         if is_third_party(one.module)
         or (is_ours(one.module) and package_of(one.module) not in light)
-    ]
-    assert not broken, "\n".join(broken)
+    )
 
 
 def test_no_sentence_is_written_in_both_viewers(repository: Path) -> None:

@@ -6,8 +6,6 @@ import json
 import subprocess
 from collections.abc import Callable
 
-import pytest
-
 HEAVY = ("torch", "nibabel", "SimpleITK", "numpy", "scipy", "skimage", "tqdm", "lightning")
 HEAVY += ("monai", "yaml", "napari", "qtpy", "magicgui", "huggingface_hub", "safetensors")
 HEAVY += ("filelock", "napari_flomo.volumes.dicom")
@@ -24,19 +22,14 @@ def loaded_by(run_python: Run, statement: str) -> set[str]:
     return set(json.loads(result.stdout.splitlines()[-1])) & set(HEAVY)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import napari_flomo",
-        "from napari_flomo.cli import build_parser; build_parser()",
-        "import flomo_training.cli",
-    ],
-)
-def test_light(run_python: Run, statement: str) -> None:
-    assert loaded_by(run_python, statement) == set()
+def test_light(run_python: Run) -> None:
+    """The command, its training part, and the host's side of jobs."""
+    modules = "flomo_training.cli, napari_flomo.jobs.worker_main"
+    parser = "from napari_flomo.cli import build_parser; build_parser()"
+    assert loaded_by(run_python, f"import {modules}; {parser}") == set()
 
 
-@pytest.mark.parametrize("package", ["volumes", "models", "measures", "segmentation"])
-def test_packages_open_without_what_they_need_later(run_python: Run, package: str) -> None:
-    later = {"torch", "scipy", "filelock", "napari_flomo.volumes.dicom"}
-    assert not later & loaded_by(run_python, f"import napari_flomo.{package}")
+def test_packages_without_torch_and_scipy(run_python: Run) -> None:
+    names = ("volumes", "models", "measures", "segmentation")
+    statement = "; ".join(f"import napari_flomo.{name}" for name in names)
+    assert not {"torch", "scipy"} & loaded_by(run_python, statement)

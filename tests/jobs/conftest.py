@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ PROGRAM = Path(__file__).with_name("tiny_child.py")
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def temporary(tmp_path, monkeypatch):
     """Where the folders of jobs are made; every test looks that none is left."""
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -23,11 +22,11 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def make_worker(temporary: Path) -> Iterator[Callable[..., Worker]]:
+def make_worker(temporary):
     """Make a worker with tiny tasks."""
-    made: list[Worker] = []
+    made = []
 
-    def make(cancel_grace: float = 0.7) -> Worker:
+    def make(cancel_grace=0.7):
         made.append(Worker(python_spawner(arguments=[str(PROGRAM)]), cancel_grace))
         return made[-1]
 
@@ -37,6 +36,6 @@ def make_worker(temporary: Path) -> Iterator[Callable[..., Worker]]:
 
 
 @pytest.fixture
-def worker(make_worker: Callable[..., Worker]) -> Worker:
+def worker(make_worker):
     """A worker with tiny tasks."""
     return make_worker()

@@ -8,16 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from napari_flomo.errors import Cancelled, FlomoError
 from napari_flomo.jobs import (
-    Job,
     JobFailed,
-    Progress,
     State,
     StatusWriter,
     attach,
@@ -40,11 +38,11 @@ def wait_until(condition: Callable[[], object], seconds: float = TIMEOUT_SECONDS
 
 
 @pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Callable[..., Job]]:
+def launch(tmp_path):
     """Start the tiny program in place of ours."""
     folder = tmp_path / "run"
 
-    def launch(*arguments: str) -> Job:
+    def launch(*arguments):
         return start([str(folder), *arguments], folder, program=[str(PROGRAM)])
 
     yield launch
@@ -53,9 +51,9 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Job]]:
         os.kill(number, signal.SIGKILL)
 
 
-def test_progress_points_and_result(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_progress_points_and_result(launch, tmp_path):
     job = launch("count", "5")
-    seen: list[Progress] = []
+    seen = []
     job.on_progress(seen.append)
     assert job.result(TIMEOUT_SECONDS) == {"counted": 5}
     assert job.state is State.DONE
@@ -67,17 +65,16 @@ def test_progress_points_and_result(launch: Callable[..., Job], tmp_path: Path) 
     assert not (tmp_path / "run" / PROCESS).exists()
 
 
-def test_attach_reports_all_progress_again(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_attach_reports_all_progress_again(launch, tmp_path):
     launch("count", "4").result(TIMEOUT_SECONDS)
     late = attach(tmp_path / "run")
-    assert late is not None
-    points: list[object] = []
+    points = []
     late.on_progress(lambda one: points.append(one.data))
     assert late.result(TIMEOUT_SECONDS) == {"counted": 4}
     assert attach(tmp_path / "nothing") is None
 
 
-def test_it_outlives_a_killed_parent(tmp_path: Path) -> None:
+def test_it_outlives_a_killed_parent(tmp_path):
     folder = tmp_path / "run"
     program = (
         "import sys, time; from pathlib import Path; from napari_flomo.jobs import start;"
@@ -86,15 +83,13 @@ def test_it_outlives_a_killed_parent(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, str(PROGRAM), str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as viewer:
-        assert viewer.stdout is not None
         assert viewer.stdout.readline().strip() == b"started"
         viewer.kill()
     job = attach(folder)
-    assert job is not None
     assert job.result(TIMEOUT_SECONDS) == {"counted": 8}
 
 
-def test_cancel_by_the_process_itself(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_cancel_by_the_process_itself(launch, tmp_path):
     job = launch("count", "10000", "0.02")
     wait_until(lambda: job.progress.total)
     job.cancel()
@@ -105,7 +100,7 @@ def test_cancel_by_the_process_itself(launch: Callable[..., Job], tmp_path: Path
     assert last_words(tmp_path / "run") == "cancelled"
 
 
-def test_an_unresponsive_process_is_killed(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_an_unresponsive_process_is_killed(launch, tmp_path):
     job = launch("deaf")
     wait_until(lambda: job.progress.total)
     job.cancel()
@@ -114,12 +109,11 @@ def test_an_unresponsive_process_is_killed(launch: Callable[..., Job], tmp_path:
     assert running(tmp_path / "run") is None
 
 
-def test_a_killed_process_is_resumed(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_a_killed_process_is_resumed(launch, tmp_path):
     folder = tmp_path / "run"
     job = launch("deaf")
     wait_until(lambda: job.progress.total)
     number = running(folder)
-    assert number is not None
     os.kill(number, signal.SIGKILL)
     with pytest.raises(JobFailed, match="interrupted") as failure:
         job.result(TIMEOUT_SECONDS)
@@ -128,19 +122,18 @@ def test_a_killed_process_is_resumed(launch: Callable[..., Job], tmp_path: Path)
     with (folder / PROGRESS).open("ab") as file:
         file.write(b'{"kind": "resu')  # half a line
     later = attach(folder)
-    assert later is not None
     with pytest.raises(JobFailed, match="interrupted"):
         later.result(TIMEOUT_SECONDS)
     assert launch("count", "2").result(TIMEOUT_SECONDS) == {"counted": 2}
 
 
-def test_a_failure_is_one_sentence(launch: Callable[..., Job]) -> None:
+def test_a_failure_is_one_sentence(launch):
     with pytest.raises(JobFailed, match="Do this instead") as failure:
         launch("fail").result(TIMEOUT_SECONDS)
     assert failure.value.problem.kind == "flomo"
 
 
-def test_one_program_in_a_folder(launch: Callable[..., Job], tmp_path: Path) -> None:
+def test_one_program_in_a_folder(launch, tmp_path):
     job = launch("count", "10000", "0.02")
     wait_until(lambda: job.progress.total)
     with pytest.raises(FlomoError, match="Another process is working"):
@@ -151,7 +144,7 @@ def test_one_program_in_a_folder(launch: Callable[..., Job], tmp_path: Path) -> 
     job.wait(TIMEOUT_SECONDS)
 
 
-def test_a_reused_process_id_is_not_trusted(tmp_path: Path) -> None:
+def test_a_reused_process_id_is_not_trusted(tmp_path):
     """Another process has it now: this test itself."""
     process = {"pid": os.getpid(), "started": "an earlier time"}
     (tmp_path / PROCESS).write_text(json.dumps(process))
@@ -163,9 +156,8 @@ def test_a_reused_process_id_is_not_trusted(tmp_path: Path) -> None:
         assert running(tmp_path) is None
 
 
-def test_started_at() -> None:
+def test_started_at():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert child.stdin is not None
     began = started_at(child.pid)
     assert began is not None
     assert began == started_at(child.pid)

@@ -38,30 +38,6 @@ def translate(name: str, rules) -> str:
     return name
 
 
-def official(name: str) -> str:
-    """Return the official name of a tensor of MADGNet, for weights that are drawn by name."""
-    for pattern, replacement in (
-        (r"^encoder\.", "feature_encoding."),
-        (r"^decoder\.skips\.(\d)\.", lambda m: f"skip_connection{int(m[1]) + 1}."),
-        (r"^decoder\.stages\.(\d)\.", lambda m: f"decoder_stage{int(m[1]) + 1}."),
-        (r"^decoder\.heads\.stage(\d)\.", r"sub_decoder_stage\1."),
-        (r"\.enter\.", ".conv1."),
-        (r"\.leave\.", ".conv2."),
-        (r"\.attention\.", ".attention_layer."),
-        (r"scales\.(\d)\.reach\.", r"multi_scale_branches.\1."),
-        (r"scales\.(\d)\.squeeze\.0\.", r"multi_scale_branches.\1.3."),
-        (r"scales\.(\d)\.squeeze\.1\.", r"multi_scale_branches.\1.4."),
-        (r"scales\.(\d)\.frequency\.gate\.", r"multi_frequency_branches.\1.0.fc."),
-        (r"scales\.(\d)\.foreground\.", r"multi_frequency_branches_conv1.\1.0."),
-        (r"scales\.(\d)\.widen\.", r"multi_frequency_branches_conv2.\1."),
-        (r"scales\.(\d)\.(alpha|beta)$", r"\2_list.\1"),
-        (r"\.region\.", ".output_map_conv."),
-        (r"stage(\d)\.(distance|boundary)\.", r"stage\1.output_\2_conv."),
-    ):
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
 FIAS = (
     (r"^global_encoder\.patch_embeds\.(\d)\.proj\.", r"global_encoder.stages.\1.0.0."),
     (r"^global_encoder\.patch_embeds\.(\d)\.norm\.", r"global_encoder.stages.\1.0.1."),

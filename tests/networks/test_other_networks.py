@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from napari_flomo.models import ModelCard, load_network, save_model
+from napari_flomo import DEFAULT_MODEL
+from napari_flomo.models import info, load_network, save_model
 from napari_flomo.networks import build
 from napari_flomo.networks.fmbff_blocks import FocalModulation
 
@@ -18,8 +21,10 @@ KINDS = {
 MULTIPLES = {"madgnet": 32, "fm-bff-net": 16, "fias": 16}
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [*KINDS, "dynunet"])
 def test_any_size_channels_and_classes(name):
+    if name == "dynunet":
+        pytest.importorskip("monai")
     torch.manual_seed(0)
     for channels, classes, size in [(1, 4, (50, 71)), (5, 2, (33, 64))]:
         network = build(name, in_channels=channels, num_classes=classes).eval()
@@ -103,35 +108,12 @@ def test_size_of_fm_bff_net():
 
 
 @pytest.mark.parametrize("name", ["fm-bff-net", "fias"])
-def test_save_and_load(tmp_path, name, make_card):
+def test_save_and_load(tmp_path, name):
     torch.manual_seed(0)
-    card = make_card(name)
-    network = build(name, in_channels=1, num_classes=2)
+    card = replace(info(DEFAULT_MODEL)[1], name="tiny", network=name, network_arguments={})
+    network = build(name, in_channels=1, num_classes=card.num_classes)
     save_model(tmp_path / "model", network.eval(), card, dtype="float32")
     again, _ = load_network(tmp_path / "model")
     image = torch.rand(1, 1, 48, 32)
     with torch.inference_mode():
         torch.testing.assert_close(again(image).logits, network(image).logits)
-
-
-@pytest.fixture
-def make_card():
-    from napari_flomo.models import IntensityRule, Label, Preprocessing
-
-    def make(network: str) -> ModelCard:
-        return ModelCard(
-            name="tiny",
-            network=network,
-            network_arguments={},
-            in_channels=1,
-            input_kind="stack",
-            activation="softmax",
-            labels=(Label(0, "background", "#000000"), Label(5, "cavity", "#ff0000")),
-            preprocessing=Preprocessing(
-                pixel_mm=1.5, crop=None, intensity=IntensityRule("percentile", 1, 99)
-            ),
-            licence="CC0-1.0",
-            training_data="synthetic",
-        )
-
-    return make
