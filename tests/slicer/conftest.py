@@ -31,7 +31,7 @@ else:
     sys.path.insert(0, str(MODULE))  # as Slicer does with the folder of a module
     sys.path.insert(0, str(Path(__file__).parent))
     import shim
-    from helpers import finish, oblique_heart
+    from helpers import add_volume, finish, oblique_heart, run
 
     shim.program()
 
@@ -81,7 +81,7 @@ def real_worker() -> Iterator[Worker]:
     from FLoMoSegmentationLib.worker_process import make_worker
 
     worker = make_worker()
-    close, worker.close = worker.close, lambda: None  # type: ignore[method-assign]
+    close, worker.close = worker.close, lambda: None
     yield worker
     close()
 
@@ -114,3 +114,10 @@ def make_logic(program: Any, tiny_worker: Worker) -> Iterator[Callable[..., Any]
     for logic in made:
         finish(logic)
         logic.close()
+
+
+@pytest.fixture
+def segmented(make_logic: Callable[..., Any], oblique: Volume) -> tuple[Any, Any, Any]:
+    """A logic, the node of a heart that it segmented, and its `SceneImage`."""
+    logic, node = make_logic(), add_volume(oblique)
+    return logic, node, run(logic, node)

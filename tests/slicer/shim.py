@@ -164,8 +164,8 @@ def _follow_subject_hierarchy(scene: Any) -> int:
 
 def _translations() -> types.ModuleType:
     module = types.ModuleType("slicer.i18n")
-    module.tr = lambda text: text  # type: ignore[attr-defined]
-    module.translate = lambda _context, text: text  # type: ignore[attr-defined]
+    module.tr = lambda text: text
+    module.translate = lambda _context, text: text
     return module
 
 

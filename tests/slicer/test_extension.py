@@ -66,24 +66,10 @@ def configured(tmp_path_factory) -> dict[str, list[str]]:
     (folder / "asked.cmake").write_text(ASKED)
     (folder / "empty.cmake").write_text("")
     (folder / "toolchain.cmake").write_text(NO_COMPILER)
-    done = subprocess.run(
-        [
-            cmake,
-            "-S",
-            str(EXTENSION),
-            "-B",
-            str(folder / "build"),
-            f"-DSlicer_DIR={folder}",
-            f"-DCMAKE_TOOLCHAIN_FILE={folder / 'toolchain.cmake'}",
-            "-DBUILD_TESTING=ON",
-            "-Wdev",
-            "-Werror=dev",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    options = [f"-DSlicer_DIR={folder}", f"-DCMAKE_TOOLCHAIN_FILE={folder / 'toolchain.cmake'}"]
+    options += ["-DBUILD_TESTING=ON", "-Wdev", "-Werror=dev"]
+    command = [cmake, "-S", EXTENSION, "-B", folder / "build", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     said: dict[str, list[str]] = {}
     for line in done.stdout.splitlines():
@@ -106,13 +92,6 @@ def test_cmake_installs_every_file(configured):
     resources = MODULE / "Resources"
     found = {p.relative_to(MODULE).as_posix() for p in resources.rglob("*") if p.is_file()}
     assert set(configured["resources"]) == found
-
-
-def test_cmake_lists_every_script():
-    text = (MODULE / "CMakeLists.txt").read_text()
-    for path in (MODULE / "FLoMoSegmentationLib").rglob("*.py"):
-        name = path.relative_to(MODULE).as_posix().removeprefix("FLoMoSegmentation")
-        assert f"${{MODULE_NAME}}{name}" in text
 
 
 def test_catalogue_entry():
@@ -141,10 +120,10 @@ def test_icons_match_the_script():
         assert np.array_equal(np.round(image.imread(path) * 255), module.draw(size))
 
 
-@pytest.mark.parametrize("path", sorted(EXTENSION.rglob("*")), ids=lambda path: path.name)
-def test_file_length(path):
-    if path.suffix in (".py", ".ui", ".txt", ".json"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+def test_file_length():
+    for path in EXTENSION.rglob("*.*"):
+        if path.suffix in (".py", ".ui", ".txt", ".json"):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
 
 
 BARE = """

@@ -35,10 +35,8 @@ from napari_flomo.session import CorrectionKept, RunCancelled, RunFailed, SliceI
 from napari_flomo.session.overwrite import overwritten_by
 
 
-def test_results_of_a_stack(make_logic, oblique):
-    logic = make_logic()
-    node = add_volume(oblique)
-    scene_image = run(logic, node)
+def test_results_of_a_stack(segmented, oblique):
+    logic, node, scene_image = segmented
     record = scene_image.results
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
     names = [
@@ -157,10 +155,8 @@ def test_scopes(make_logic, program):
     assert np.array_equal(painted(logic, scene_image), wanted)
 
 
-def test_another_run_keeps_completed_segments(make_logic, oblique):
-    node = add_volume(oblique)
-    logic = make_logic()
-    scene_image = run(logic, node)
+def test_another_run_keeps_completed_segments(segmented, oblique):
+    logic, node, scene_image = segmented
     where = corner(oblique.data.shape, 1, 3)
     paint(scene_image.results.segmentation, 3, where, node)
     logic.report_edits(scene_image)

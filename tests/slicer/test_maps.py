@@ -14,13 +14,10 @@ from helpers import (
     finish,
     oblique_heart,
     paint,
-    right_handed,
     run,
-    save_and_load,
 )
 
 from napari_flomo.errors import FlomoError
-from napari_flomo.session import RunCancelled, RunFailed
 from napari_flomo.session.uncertainty_maps import THRESHOLD
 from napari_flomo.volumes import Volume
 
@@ -41,10 +38,8 @@ def scene_ids():
     return {scene.GetNthNode(number).GetID() for number in range(scene.GetNumberOfNodes())}
 
 
-def test_computed_map_is_on_the_grid_and_keeps_labels(make_logic, oblique):
-    logic = make_logic()
-    node = add_volume(oblique)
-    scene_image = run(logic, node)
+def test_computed_map_is_on_the_grid_and_keeps_labels(segmented, oblique):
+    logic, node, scene_image = segmented
     where = corner(oblique.data.shape, 1, 3)
     paint(scene_image.results.segmentation, 3, where, node)
     card = logic.session.image(scene_image.key).segmentation.card
@@ -73,9 +68,8 @@ def test_computed_map_is_on_the_grid_and_keeps_labels(make_logic, oblique):
     assert waiting.GetHideFromEditors()
 
 
-def test_colour_range_and_units(make_logic, oblique):
-    logic = make_logic()
-    scene_image = run(logic, add_volume(oblique))
+def test_colour_range_and_units(segmented):
+    logic, node, scene_image = segmented
     node = scene_image.results.uncertainty
     for name, largest in (("entropy", 1.0), ("variance", 0.5), ("network_cosine", 1.0)):
         if name != "entropy":
@@ -90,10 +84,8 @@ def test_colour_range_and_units(make_logic, oblique):
     assert node.GetDescription().startswith("Network disagreement: ")
 
 
-def test_another_run_removes_old_maps(make_logic, oblique):
-    logic = make_logic()
-    node = add_volume(oblique)
-    scene_image = run(logic, node)
+def test_another_run_removes_old_maps(segmented):
+    logic, node, scene_image = segmented
     for name in HALF:
         computed(logic, scene_image, name)
     assert set(scene_image.results.hidden_maps) == {"entropy", "variance"}
@@ -129,24 +121,6 @@ def test_map_of_a_cine_is_a_sequence(make_logic, program):
         )
 
 
-def test_cancel_keeps_the_shown_map(make_logic, program):
-    logic = make_logic()
-    scene_image = run(logic, add_volume(oblique_heart(slices=8)), model="slow")
-    events = []
-    logic.session.subscribe(events.append)
-    before, nodes = shown(scene_image).copy(), scene_ids()
-    job = logic.compute_map(scene_image, "variance", "cpu")
-    while not job.progress.done:
-        logic.queue.drain()
-    job.cancel()
-    finish(logic)
-    assert isinstance(events[-1], RunCancelled)
-    assert scene_image.results.shown_map == "entropy"
-    assert np.array_equal(shown(scene_image), before)
-    assert set(logic.session.image(scene_image.key).segmentation.uncertainty) == {"entropy"}
-    assert scene_ids() == nodes
-
-
 def test_rejects_an_image_without_labels_or_with_changes(make_logic, oblique):
     logic = make_logic()
     node = add_volume(oblique)
@@ -163,55 +137,8 @@ def test_rejects_an_image_without_labels_or_with_changes(make_logic, oblique):
     assert logic.session.running is None
 
 
-def test_rejects_another_model_of_the_same_name(make_logic, oblique):
-    logic = make_logic()
-    scene_image = run(logic, add_volume(oblique))
-    logic.session.image(scene_image.key).model = "swapped"
-    events = []
-    logic.session.subscribe(events.append)
-    before = shown(scene_image).copy()
-    computed(logic, scene_image, "variance")
-    assert isinstance(events[-1], RunFailed)
-    assert "not that of toy" in events[-1].problem.sentence
-    assert np.array_equal(shown(scene_image), before)
-
-
-@pytest.mark.parametrize("handed", ["left", "right"])
-@pytest.mark.parametrize("moving", [False, True])
-def test_loaded_scene_has_all_maps(make_logic, program, oblique, tmp_path, moving, handed):
-    if handed == "right":
-        oblique = right_handed(oblique)
-    volume = oblique
-    if moving:
-        data = np.stack([oblique.data, np.roll(oblique.data, 3, axis=1)])
-        volume = Volume(data, oblique.geometry, ("frames", *oblique.axes))
-    node = add_cine(volume, "heart")[0] if moving else add_volume(volume)
-    name = node.GetName()
-    logic = make_logic()
-    scene_image = run(logic, node)
-    computed(logic, scene_image, "variance")
-    before = logic.session.image(scene_image.key)
-    maps = {one: found.data.copy() for one, found in before.segmentation.uncertainty.items()}
-    loaded = save_and_load(program, tmp_path / "scene.mrb", name)
-    scene_image = logic.images.open_segmented(loaded)
-    after = logic.session.image(scene_image.key)
-    step = before.volume.geometry.affine_ras()[:3, 2] @ after.volume.geometry.affine_ras()[:3, 2]
-    order = slice(None, None, 1 if step > 0 else -1)  # Slicer may turn the slices round
-    assert scene_image.results.shown_map == "variance"
-    assert scene_image.results.map_maximum == 0.5
-    assert set(after.segmentation.uncertainty) == {"entropy", "variance"}
-    for one, data in maps.items():
-        found = after.segmentation.uncertainty[one].data
-        assert np.allclose(found, data[..., order, :, :]), one
-    logic.show_map(scene_image, "entropy")
-    first = maps["entropy"][0] if moving else maps["entropy"]
-    assert np.array_equal(shown(scene_image), first[order])
-
-
-def test_hidden_maps_are_removed_with_the_labels(make_logic, oblique):
-    logic = make_logic()
-    node = add_volume(oblique)
-    scene_image = run(logic, node)
+def test_hidden_maps_are_removed_with_the_labels(segmented):
+    logic, _, scene_image = segmented
     computed(logic, scene_image, "variance")
     waiting = {one.GetID() for one in scene_image.results.hidden_maps.values()}
     assert waiting
@@ -219,19 +146,17 @@ def test_hidden_maps_are_removed_with_the_labels(make_logic, oblique):
     assert not scene_ids() & waiting
 
 
-def test_deleted_uncertainty_node_is_added_again(make_logic, oblique):
-    logic = make_logic()
-    scene_image = run(logic, add_volume(oblique))
+def test_deleted_uncertainty_node_is_added_again(segmented):
+    logic, _, scene_image = segmented
     slicer.mrmlScene.RemoveNode(scene_image.results.uncertainty)
     assert scene_image.results.uncertainty is None
     logic.show_map(scene_image, "entropy")
     assert shown(scene_image).max() == 1
 
 
-def test_scene_without_a_map_name_has_entropy(make_logic, oblique):
+def test_scene_without_a_map_name_has_entropy(segmented):
     """As in scenes that were saved before there was a choice; nonsense is no scale."""
-    logic = make_logic()
-    scene_image = run(logic, add_volume(oblique))
+    logic, _, scene_image = segmented
     for damaged in ("", "nonsense", "-1", "nan"):
         scene_image.results.node.SetParameter("map", "")
         scene_image.results.node.SetParameter("largest", damaged)

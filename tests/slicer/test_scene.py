@@ -11,7 +11,6 @@ from FLoMoSegmentationLib.result_nodes import ResultNodes
 from helpers import (
     add_cine,
     add_volume,
-    cine_of,
     corner,
     expected,
     finish,
@@ -24,6 +23,7 @@ from helpers import (
 )
 
 from napari_flomo.session import RunCancelled
+from napari_flomo.volumes import Volume
 
 
 @pytest.mark.parametrize("how", ["scene", "image"])
@@ -45,10 +45,8 @@ def test_closing_during_a_run_discards_the_result(make_logic, program, oblique, 
     assert np.array_equal(painted(logic, scene_image)[0], expected(oblique))
 
 
-def test_segment_after_deleting_the_labels(make_logic, oblique):
-    logic = make_logic()
-    node = add_volume(oblique)
-    scene_image = run(logic, node)
+def test_segment_after_deleting_the_labels(segmented, oblique):
+    logic, node, scene_image = segmented
     slicer.mrmlScene.RemoveNode(scene_image.results.segmentation)
     assert logic.images.of(node) is None
     assert ResultNodes.of(node) is None, "unreferenced nodes are removed"
@@ -85,20 +83,23 @@ def test_save_and_load_a_scene(make_logic, program, oblique, tmp_path, moving, h
     logic = make_logic()
     if handed == "right":
         oblique = right_handed(oblique)
-    volume = cine_of(oblique) if moving else oblique
+    volume = oblique
+    if moving:
+        frames = [np.roll(oblique.data, 3 * number, axis=2) for number in range(3)]
+        volume = Volume(np.stack(frames), oblique.geometry, ("frames", *oblique.axes))
     node = add_cine(volume)[0] if moving else add_volume(volume)
     name = node.GetName()
     scene_image = run(logic, node)
+    logic.compute_map(scene_image, "variance", "cpu")
+    finish(logic)
     first = logic.presenter.next(scene_image.key)
     where = corner(oblique.data.shape, first.slice, 3)
     paint(scene_image.results.segmentation, 3, where, scene_image.nodes.volume)
     logic.presenter.accept(scene_image.key)
     before = logic.session.image(scene_image.key)
     labels, proposed = before.labels.data.copy(), before.segmentation.labels.data.copy()
-    review, uncertainty = (
-        before.review.to_dict(),
-        before.segmentation.uncertainty["entropy"].data.copy(),
-    )
+    maps = {one: found.data.copy() for one, found in before.segmentation.uncertainty.items()}
+    review = before.review.to_dict()
     assert not np.array_equal(labels, proposed)
     loaded = save_and_load(program, tmp_path / "scene.mrb", name)
     assert logic.images.opened == ()
@@ -110,9 +111,15 @@ def test_save_and_load_a_scene(make_logic, program, oblique, tmp_path, moving, h
     assert np.array_equal(after.volume.data, before.volume.data[..., order, :, :])
     assert np.array_equal(after.labels.data, labels[..., order, :, :])
     assert np.array_equal(after.segmentation.labels.data, proposed[..., order, :, :])
-    assert np.allclose(
-        after.segmentation.uncertainty["entropy"].data, uncertainty[..., order, :, :]
-    )
+    assert after.segmentation.uncertainty.keys() == maps.keys() == {"entropy", "variance"}
+    for one, data in maps.items():
+        found = after.segmentation.uncertainty[one].data
+        assert np.allclose(found, data[..., order, :, :]), one
+    assert (scene_image.results.shown_map, scene_image.results.map_maximum) == ("variance", 0.5)
+    logic.show_map(scene_image, "entropy")
+    shown = slicer.util.arrayFromVolume(scene_image.results.uncertainty)
+    frame = maps["entropy"][scene_image.nodes.frame] if moving else maps["entropy"]
+    assert np.array_equal(shown, frame[order])
     where = {(frame, number if step > 0 else 3 - number) for frame, number, _ in review["states"]}
     assert {tuple(row[:2]) for row in after.review.to_dict()["states"]} == where
     assert after.review.accepted == 1
@@ -123,10 +130,8 @@ def test_save_and_load_a_scene(make_logic, program, oblique, tmp_path, moving, h
     assert "heart" not in json.dumps(scene_image.results.state)
 
 
-def test_damaged_state_is_removed(make_logic, oblique):
-    logic = make_logic()
-    node = add_volume(oblique)
-    scene_image = run(logic, node)
+def test_damaged_state_is_removed(segmented):
+    logic, node, scene_image = segmented
     scene_image.results.node.SetParameter("note", "{not json")
     logic.images.clear()
     scene_image = logic.images.open_segmented(node)

@@ -79,6 +79,7 @@ def test_cancel_keeps_the_map(driver):
     driver.pick_model("slow")
     driver.run(add_volume(oblique_heart(slices=8)))
     ui, before = driver.panel.review.ui, shown(driver).copy()
+    scene_image, nodes = driver.panel.current, slicer.mrmlScene.GetNumberOfNodes()
     pick(driver, "variance")
     driver.click(ui.computeButton)
     assert ui.computeButton.text == "Cancel"
@@ -91,7 +92,10 @@ def test_cancel_keeps_the_map(driver):
     assert ui.computeButton.enabled
     assert ui.mapBox.currentData == "variance", "still offered"
     assert np.array_equal(shown(driver), before)
-    assert driver.panel.current.results.shown_map == "entropy"
+    assert scene_image.results.shown_map == "entropy"
+    image = driver.panel.logic.session.image(scene_image.key)
+    assert set(image.segmentation.uncertainty) == {"entropy"}
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
 
 
 def test_edits_stay_while_a_map_is_computed(driver, oblique):
