@@ -26,6 +26,7 @@ from napari_flomo.commands import (
     doctor,
     export,
     finetune,
+    measure,
     models,
     segment,
     segment_many,
@@ -38,7 +39,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-_COMMANDS = [segment, segment_many, models, export, dicom_seg, corrections, finetune]
+_COMMANDS = [segment, segment_many, models, export, dicom_seg, measure, corrections, finetune]
 _COMMANDS += [doctor, worker]
 _TRAINING_ARGUMENTS = "flomo_training.cli"
 _TRAINING_COMMANDS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_flomo.measures.agreement import AgreementLimits, agreement_limits
+from napari_flomo.measures.body import body_surface_m2
 from napari_flomo.measures.counts import VoxelCounts
 from napari_flomo.measures.flags import Flag, HeartFlags
 from napari_flomo.measures.heart import (
@@ -24,6 +25,7 @@ from napari_flomo.measures.phases import (
 )
 from napari_flomo.measures.plausibility import implausible
 from napari_flomo.measures.structures import StructureVolume, structure_volumes
+from napari_flomo.measures.study import StudyMeasures, measure_study
 from napari_flomo.measures.wall import (
     WALL_SEGMENTS,
     Insertions,
@@ -47,15 +49,18 @@ __all__ = [
     "Phase",
     "Side",
     "StructureVolume",
+    "StudyMeasures",
     "Ventricle",
     "VentriclePhases",
     "VoxelCounts",
     "WallThickness",
     "agreement_limits",
+    "body_surface_m2",
     "choose_phases",
     "heart_of_cine",
     "heart_of_phases",
     "implausible",
+    "measure_study",
     "structure_volumes",
     "thickening",
     "wall_thickness",

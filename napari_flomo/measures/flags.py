@@ -10,14 +10,10 @@ from numpy.typing import NDArray
 
 from napari_flomo.measures.heart import HeartMeasures
 from napari_flomo.measures.heart_codes import HeartCodes
+from napari_flomo.measures.slice_shape import PARTS, SliceShape, base_first, slice_shape
 
 OPEN_CAVITY = 0.1
 """Largest fraction of the border of a left ventricle below the base that may lack wall."""
-
-SMALL_PIECE = 0.02
-"""A second piece of a structure is flagged from this fraction of its area in the slice."""
-
-SMALL_PIECE_PIXELS = 5
 
 AREA_JUMP = 0.4
 """How much larger or smaller an area may be than those of both neighbouring slices."""
@@ -25,12 +21,6 @@ AREA_JUMP = 0.4
 STROKE_VOLUMES = 0.35
 """Largest difference of the stroke volumes, relative to the larger; without shunt or regurgitation
 both ventricles eject the same volume."""
-
-_PARTS = {
-    "left_ventricle": "left ventricle",
-    "right_ventricle": "right ventricle",
-    "myocardium": "myocardium",
-}
 
 
 @dataclass(frozen=True)
@@ -51,25 +41,6 @@ class Flag:
     text: str
     frame: int | None = None
     slice: int | None = None
-
-
-@dataclass(frozen=True)
-class SliceShape:
-    """What the rules need to know about the labels of a slice.
-
-    Attributes
-    ----------
-    pixels
-        Area of each part of the heart, by field of `HeartCodes`.
-    pieces
-        Parts that have a second piece of some size.
-    open_border
-        Fraction of the border of the left ventricular cavity without wall.
-    """
-
-    pixels: Mapping[str, int]
-    pieces: tuple[str, ...] = ()
-    open_border: float = 0.0
 
 
 @dataclass
@@ -100,37 +71,9 @@ class HeartFlags:
         return (*found, *_stroke_volume_flags(measures))
 
 
-def slice_shape(pixels: NDArray[np.integer], codes: HeartCodes) -> SliceShape:
-    """Measure the labels of a slice, ``(rows, columns)``."""
-    masks = {part: pixels == code for part in _PARTS if (code := getattr(codes, part)) is not None}
-    return SliceShape(
-        {part: int(np.count_nonzero(mask)) for part, mask in masks.items()},
-        tuple(part for part, mask in masks.items() if _has_second_piece(mask)),
-        _open_border(masks["left_ventricle"], masks["myocardium"])
-        if {"left_ventricle", "myocardium"} <= masks.keys()
-        else 0.0,
-    )
-
-
-def _has_second_piece(mask: NDArray[np.bool_]) -> bool:
-    from skimage.measure import label
-
-    sizes = np.sort(np.bincount(label(mask, connectivity=2).ravel())[1:])
-    return len(sizes) > 1 and sizes[-2] >= max(SMALL_PIECE_PIXELS, SMALL_PIECE * mask.sum())
-
-
-def _open_border(cavity: NDArray[np.bool_], wall: NDArray[np.bool_]) -> float:
-    """Return the fraction of the pixels around a cavity that are not wall."""
-    from skimage.morphology import dilation
-
-    ring = dilation(cavity) & ~cavity
-    total = np.count_nonzero(ring)
-    return np.count_nonzero(ring & ~wall) / total if total else 0.0
-
-
 def _slice_flags(frame: int, stack: Mapping[int, SliceShape]) -> list[Flag]:
     found = [
-        Flag("pieces", f"The {_PARTS[part]} has several pieces.", frame, number)
+        Flag("pieces", f"The {PARTS[part]} has several pieces.", frame, number)
         for number, shape in stack.items()
         for part in shape.pieces
     ]
@@ -152,7 +95,7 @@ def _slice_flags(frame: int, stack: Mapping[int, SliceShape]) -> list[Flag]:
 def _stack_flags(frame: int, stack: Mapping[int, SliceShape]) -> list[Flag]:
     """Compare the areas of neighbouring slices; slices that are not known are skipped."""
     found = []
-    for part, name in _PARTS.items():
+    for part, name in PARTS.items():
         areas = {number: shape.pixels.get(part, 0) for number, shape in sorted(stack.items())}
         filled = [number for number, area in areas.items() if area]
         if not filled:
@@ -179,17 +122,16 @@ def _jumps(areas: Mapping[int, int], number: int) -> bool:
 def _basal_slices(stack: Mapping[int, SliceShape]) -> set[int]:
     """Return the two slices at the base, where a part of the wall may be missing."""
     filled = [number for number in sorted(stack) if stack[number].pixels.get("left_ventricle")]
-    areas = [sum(stack[number].pixels.values()) for number in filled]
-    middle = (len(filled) - 1) / 2
-    from_base = sum((i - middle) * area for i, area in enumerate(areas)) <= 0
-    return set(filled[:2] if from_base else filled[-2:])
+    first = base_first([stack[number].pixels for number in filled])
+    return set(filled[:2] if first else filled[-2:])
 
 
 def _stroke_volume_flags(measures: HeartMeasures | None) -> Sequence[Flag]:
     if measures is None or measures.left is None or measures.right is None:
         return ()
     left, right = measures.left.sv_ml, measures.right.sv_ml
-    if left is None or right is None or max(left, right) <= 0:
+    labelled = measures.left.edv_ml and measures.right.edv_ml
+    if not labelled or left is None or right is None or max(left, right) <= 0:
         return ()
     if abs(left - right) / max(left, right) <= STROKE_VOLUMES:
         return ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.measures.heart_codes import HeartCodes
+from napari_flomo.measures.slice_shape import PARTS, base_first
 from napari_flomo.measures.wall_contours import (
     WallContours,
     insertion_points,
@@ -178,15 +179,19 @@ def _find_insertions(
     return Insertions(ends[0], ends[1])
 
 
-def _levels(numbers: list[int], stack: NDArray[np.integer], codes: HeartCodes) -> dict[int, str]:
-    """Divide slices into thirds from base to apex; both ventricles are larger at the base."""
-    parts = [
-        code for code in (codes.left_ventricle, codes.myocardium, codes.right_ventricle) if code
+def _levels(
+    numbers: Sequence[int], stack: NDArray[np.integer], codes: HeartCodes
+) -> dict[int, str]:
+    """Divide slices into thirds from base to apex."""
+    areas = [
+        {
+            part: int(np.count_nonzero(stack[number] == code))
+            for part in PARTS
+            if (code := getattr(codes, part)) is not None
+        }
+        for number in numbers
     ]
-    areas = [np.count_nonzero(np.isin(stack[number], parts)) for number in numbers]
-    centre = (len(numbers) - 1) / 2
-    from_base = sum((i - centre) * area for i, area in enumerate(areas)) <= 0
-    ordered = numbers if from_base else numbers[::-1]
+    ordered = list(numbers) if base_first(areas) else list(numbers)[::-1]
     names = ("basal", "mid", "apical")
     return {number: names[3 * i // len(ordered)] for i, number in enumerate(ordered)}
 
