@@ -89,20 +89,33 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a fresh interpreter, with the import path of this one, in an empty folder."""
+def start_python(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start fresh interpreters with the import path of this one; they end with the test."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    defaults: dict[str, Any] = {"text": True, "cwd": tmp_path, "env": environment}
+    defaults |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    started = []
 
-    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120} | options
-        return subprocess.run(
-            [sys.executable, *arguments],
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            env=environment,
-            **options,
-        )
+    def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, *map(str, arguments)]
+        started.append(subprocess.Popen(command, **(defaults | options)))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        with process:  # closes its pipes
+            process.wait()
+
+
+@pytest.fixture
+def run_python(start_python: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a fresh interpreter, see `start_python`, and return the completed process."""
+
+    def run(*arguments: object, input: str = "", **options: Any) -> Any:
+        process = start_python(*arguments, stdin=subprocess.PIPE, **options)
+        out, err = process.communicate(input, timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from napari_flomo.files import atomic_write
 from napari_flomo.volumes import Volume, read, write
 
 FIELD = Path(__file__).resolve().parents[1] / "fieldtests"
@@ -153,47 +150,3 @@ def test_import_of_nothing(
         assert "Nothing was imported" in done.stderr
         if options:
             assert json.loads(done.stdout)["import"]["added"] == 0
-
-
-WRITING = """
-import sys, time
-from pathlib import Path
-from napari_flomo import cli
-from napari_flomo.files import atomic_write
-def run(args):
-    with atomic_write("image.mha") as temporary:
-        temporary.write_bytes(b"half")
-        print("writing", flush=True)
-        time.sleep(60)
-cli.doctor.run = run
-sys.exit(cli.main(["doctor"]))
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_leaves_no_temporary_file(name: str, tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITING], cwd=tmp_path, env=environment, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"writing\n"
-    assert len(list(tmp_path.glob(".flomo-*"))) == 1
-    process.send_signal(getattr(signal, name))
-    assert process.wait(60) == {"SIGTERM": 143, "SIGINT": 130, "SIGHUP": 129}[name]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_old_temporary_files_are_removed(tmp_path: Path) -> None:
-    old, fresh, other = (
-        tmp_path / name
-        for name in (".flomo-0123456789ab.mha", ".flomo-ba9876543210.nii.gz", ".flomo-notes")
-    )
-    for path in (old, fresh, other):
-        path.touch()
-    for path in (old, other):
-        os.utime(path, (time.time() - 90_000,) * 2)
-    with atomic_write(tmp_path / "image.txt") as temporary:
-        temporary.write_text("x")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [fresh.name, other.name, "image.txt"]

@@ -1,14 +1,15 @@
-"""An image, labels and strokes that look like a person's."""
+"""An image, labels, strokes that look like a person's, and corrections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from napari_flomo.corrections import Journal, Stroke
+from napari_flomo.corrections import Correction, Journal, ModelReference, Stroke
 from napari_flomo.volumes import Volume
 
 
@@ -48,3 +49,35 @@ def paint(labels: Volume) -> Callable[..., Stroke]:
 def journal(tmp_path: Path, image: Volume, labels: Volume) -> Journal:
     """An open journal."""
     return Journal.create(image, labels, parent=tmp_path, about={"model": "toy"})
+
+
+@pytest.fixture
+def make_correction(make_volume: Callable[..., Volume]) -> Callable[..., Correction]:
+    """Make a correction of a small image; slice 1 was changed, slices 0 and 1 were seen."""
+
+    def make(
+        image: Volume | None = None, *, seed: int = 0, code: int = 3, **changes: Any
+    ) -> Correction:
+        if image is None:
+            image = make_volume()
+            image = image.with_data(image.data + np.int16(seed))
+        axes = tuple(axis for axis in image.axes if axis != "channels")
+        shape = [image.length(axis) for axis in axes]
+        proposed = np.zeros(shape, np.uint8)
+        proposed[..., 5:12, 6:14] = 1
+        corrected = proposed.copy()
+        corrected[..., 1 % image.n_slices, 7:10, 8:12] = code
+        fields: dict[str, Any] = {
+            "image": image,
+            "corrected": image.with_data(corrected, axes=axes),
+            "structures": {1: "RV", code: "LV"},
+            "proposed": image.with_data(proposed, axes=axes),
+            "seen": [(0, 0), (0, 1 % image.n_slices)],
+            "state": "accepted",
+            "seconds": 42.4,
+            "reader": "reader-1",
+            "model": ModelReference("flomo-b0-acdc", "ab" * 32),
+        }
+        return Correction(**(fields | changes))
+
+    return make

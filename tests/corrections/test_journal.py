@@ -6,13 +6,13 @@ import errno
 import json
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,14 +23,16 @@ from napari_flomo.corrections import (
     discard,
     identity,
     journal_files,
+    journals_folder,
     replay,
     unfinished,
 )
 from napari_flomo.corrections import journal as journal_module
 from napari_flomo.errors import FlomoError
-from napari_flomo.volumes import Volume, read
+from napari_flomo.volumes import Geometry, Volume, read, write
 
 Paint = Callable[..., Stroke]
+DOT = Stroke.of("stroke", indices=[0], old=0, new=1, time=0)
 
 
 def names(folder: Path) -> list[str]:
@@ -40,19 +42,18 @@ def names(folder: Path) -> list[str]:
 def test_replay_restores_all_strokes(
     journal: Journal, image: Volume, labels: Volume, paint: Paint
 ) -> None:
-    apply_strokes, generator = labels.data.copy(), np.random.default_rng(0)
+    painted, generator = labels.data.copy(), np.random.default_rng(0)
     for _ in range(40):
-        assert journal.record(paint(apply_strokes, generator)) is None
+        assert journal.record(paint(painted, generator)) is None
     journal.record(Stroke("accept", time=3.0, note={"frame": 1, "slice": 2}))
     journal.record(Stroke("lock", time=4.0, note={"code": 3, "locked": True}))
     journal.record(Stroke("accept", time=5.0, note={"frame": 0, "slice": 0}))
-    journal.record(
-        Stroke("accept", time=1.0, note={"frame": 0, "slice": 0, "accepted": False})
-    )  # the clock went backwards
+    back_in_time = Stroke("accept", time=1.0, note={"frame": 0, "slice": 0, "accepted": False})
+    journal.record(back_in_time)
     journal.close()
 
     back = replay(journal.folder)
-    assert np.array_equal(back.labels.data, apply_strokes)
+    assert np.array_equal(back.labels.data, painted)
     assert np.array_equal(back.proposed.data, labels.data)
     assert np.array_equal(back.image.data, image.data)
     assert back.labels.geometry.same_space(image.geometry)
@@ -74,20 +75,17 @@ def test_locked_and_accepted_before_the_first_stroke(
 
 
 def test_undo_is_one_more_record(journal: Journal, labels: Volume, paint: Paint) -> None:
-    apply_strokes = labels.data.copy()
-    stroke = paint(apply_strokes, np.random.default_rng(1))
+    painted = labels.data.copy()
+    stroke = paint(painted, np.random.default_rng(1))
     journal.record(stroke)
-    journal.record(
-        Stroke.of("undo", indices=stroke.indices, old=stroke.new, new=stroke.old, time=1.0)
-    )
+    undo = Stroke.of("undo", indices=stroke.indices, old=stroke.new, new=stroke.old, time=1.0)
+    journal.record(undo)
     journal.close()
     assert np.array_equal(replay(journal.folder).labels.data, labels.data)
     assert replay(journal.folder).strokes == 2
 
 
 def test_no_name_and_no_path_is_kept(tmp_path: Path, image: Volume, labels: Volume) -> None:
-    from dataclasses import replace
-
     named = replace(image, source="Doe^Jane")
     with Journal.create(named, replace(labels, source="Doe^Jane"), parent=tmp_path) as journal:
         for path in journal.folder.iterdir():
@@ -98,8 +96,6 @@ def test_no_name_and_no_path_is_kept(tmp_path: Path, image: Volume, labels: Volu
 
 
 def test_photos(tmp_path: Path) -> None:
-    from napari_flomo.volumes import Geometry
-
     pixels = np.random.default_rng(0).integers(0, 255, (1, 20, 30, 3), dtype=np.uint8)
     axes = ("slices", "rows", "columns", "channels")
     photo = Volume(pixels, Geometry.unknown(), axes, modality="photo")
@@ -119,10 +115,10 @@ def test_codes_too_large_for_the_labels(journal: Journal) -> None:
 
 
 def test_continuing_after_a_truncated_end(journal: Journal, labels: Volume, paint: Paint) -> None:
-    apply_strokes, generator = labels.data.copy(), np.random.default_rng(2)
-    journal.record(paint(apply_strokes, generator))
-    before = apply_strokes.copy()
-    journal.record(paint(apply_strokes, generator))
+    painted, generator = labels.data.copy(), np.random.default_rng(2)
+    journal.record(paint(painted, generator))
+    before = painted.copy()
+    journal.record(paint(painted, generator))
     journal.close()
     strokes = journal.folder / "strokes-0.bin"
     strokes.write_bytes(strokes.read_bytes()[:-3])
@@ -132,16 +128,16 @@ def test_continuing_after_a_truncated_end(journal: Journal, labels: Volume, pain
     with Journal.open(journal.folder) as again:
         assert "last stroke was damaged" in again.lost
         assert (journal.folder / "strokes-0.cut").stat().st_size > 0
-        apply_strokes = before.copy()
-        again.record(paint(apply_strokes, generator))
+        painted = before.copy()
+        again.record(paint(painted, generator))
     back = replay(journal.folder)
-    assert np.array_equal(back.labels.data, apply_strokes)
+    assert np.array_equal(back.labels.data, painted)
     assert (back.strokes, back.lost) == (2, None)
 
 
 @pytest.mark.parametrize("content", [b"", b"FLO", b"another thing altogether"])
 def test_invalid_stroke_files(journal: Journal, labels: Volume, content: bytes) -> None:
-    journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
+    journal.record(DOT)
     journal.close()
     (journal.folder / "strokes-0.bin").write_bytes(content)
     assert np.array_equal(replay(journal.folder).labels.data, labels.data)
@@ -162,18 +158,18 @@ def test_a_stroke_beyond_the_image_ends_the_replay(journal: Journal, labels: Vol
 def test_compaction(
     tmp_path: Path, image: Volume, labels: Volume, paint: Paint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apply_strokes, generator = labels.data.copy(), np.random.default_rng(3)
+    painted, generator = labels.data.copy(), np.random.default_rng(3)
     journal = Journal.create(image, labels, parent=tmp_path, compact_bytes=2000)
     journal.record(Stroke("lock", time=1.0, note={"code": 2}))
     journal.record(Stroke("accept", time=1.0, note={"frame": 0, "slice": 1}))
     for _ in range(100):
-        journal.record(paint(apply_strokes, generator))
+        journal.record(paint(painted, generator))
     journal.close()
     assert "labels-0.nrrd" in names(journal.folder)  # labels of the network
     assert len(names(journal.folder)) == 6
     assert "strokes-0.bin" not in names(journal.folder)
     back = replay(journal.folder)
-    assert np.array_equal(back.labels.data, apply_strokes)
+    assert np.array_equal(back.labels.data, painted)
     assert np.array_equal(back.proposed.data, labels.data)
     assert (back.strokes, back.accepted, back.locked) == (100, {(0, 1)}, {2})
 
@@ -183,9 +179,9 @@ def test_compaction(
     with pytest.raises(FlomoError, match="full"):
         again.compact()
     assert names(journal.folder) == before
-    again.record(paint(apply_strokes, generator))
+    again.record(paint(painted, generator))
     again.close()
-    assert np.array_equal(replay(journal.folder).labels.data, apply_strokes)
+    assert np.array_equal(replay(journal.folder).labels.data, painted)
 
 
 @contextmanager
@@ -195,19 +191,14 @@ def full_disk(*_: object) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "fault", [(errno.ENOSPC, "The disk is full"), (errno.EIO, "cannot be written")]
+    ("number", "sentence"), [(errno.ENOSPC, "The disk is full"), (errno.EIO, "cannot be written")]
 )
 def test_painting_continues_while_the_disk_fails(
-    journal: Journal,
-    labels: Volume,
-    paint: Paint,
-    monkeypatch: pytest.MonkeyPatch,
-    fault: tuple[int, str],
+    journal: Journal, labels: Volume, paint: Paint, monkeypatch: Any, *, number: int, sentence: str
 ) -> None:
-    number, sentence = fault
-    apply_strokes, generator = labels.data.copy(), np.random.default_rng(4)
-    journal.record(paint(apply_strokes, generator))
-    on_disk = apply_strokes.copy()
+    painted, generator = labels.data.copy(), np.random.default_rng(4)
+    journal.record(paint(painted, generator))
+    on_disk = painted.copy()
 
     def fail(_: int) -> None:
         raise OSError(number, os.strerror(number))
@@ -215,13 +206,13 @@ def test_painting_continues_while_the_disk_fails(
     with monkeypatch.context() as patch:
         patch.setattr(journal_module.os, "fsync", fail)
         for _ in range(3):
-            assert sentence in journal.record(paint(apply_strokes, generator))
+            assert sentence in journal.record(paint(painted, generator))
         assert journal.problem is not None
         assert np.array_equal(replay(journal.folder).labels.data, on_disk)
         assert replay(journal.folder).lost is None  # nothing half-written is left
-    assert journal.record(paint(apply_strokes, generator)) is None
+    assert journal.record(paint(painted, generator)) is None
     journal.close()
-    assert np.array_equal(replay(journal.folder).labels.data, apply_strokes)
+    assert np.array_equal(replay(journal.folder).labels.data, painted)
     assert replay(journal.folder).strokes == 5
 
 
@@ -229,16 +220,15 @@ def test_painting_continues_while_the_disk_fails(
 def test_a_full_device(journal: Journal) -> None:
     journal._close_strokes()
     journal._file = open("/dev/full", "r+b", buffering=0)  # noqa: SIM115, PTH123
-    problem = journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
+    problem = journal.record(DOT)
     assert problem.startswith("The disk is full")
     journal.close()
 
 
 def test_a_journal_that_was_deleted_while_open(journal: Journal) -> None:
     (journal.folder / "strokes-0.bin").unlink()
-    stroke = Stroke.of("stroke", indices=[0], old=0, new=1, time=0)
     if os.name != "nt":
-        assert "deleted" in journal.record(stroke)
+        assert "deleted" in journal.record(DOT)
 
 
 def test_nowhere_to_write(
@@ -286,7 +276,7 @@ def test_unfinished_journals_are_listed_and_open_ones_are_not(
 
 
 def test_opened_while_another_program_searches(tmp_path: Path, journal: Journal) -> None:
-    journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
+    journal.record(DOT)
     journal.close()
     looking = journal_files.lock_journal(journal.folder)  # as `unfinished` does, for a moment
     threading.Timer(0.2, looking.release).start()
@@ -301,7 +291,7 @@ def test_closing_without_changes_removes_the_journal(tmp_path: Path, journal: Jo
 
 
 def test_damaged_and_incomplete_folders(tmp_path: Path, journal: Journal) -> None:
-    journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
+    journal.record(DOT)
     journal.close()
     half = tmp_path / "half"
     half.mkdir()
@@ -346,25 +336,19 @@ while True:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX kill")
-def test_kill_9_at_random_moments_costs_one_stroke_at_most(journal: Journal) -> None:
+def test_kill_9_at_random_moments_costs_one_stroke_at_most(
+    journal: Journal, start_python: Callable[..., Any]
+) -> None:
     """The same journal goes through many crashes, some of them during compaction."""
-    journal.record(Stroke.of("stroke", indices=[0], old=0, new=1, time=0))
+    journal.record(DOT)
     journal.close()
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     moment = random.Random(0)
     for _ in range(12):
-        painter = subprocess.Popen(
-            [sys.executable, "-c", PAINTER, str(journal.folder)],
-            stdout=subprocess.PIPE,
-            env=environment,
-        )
-        assert painter.stdout is not None
+        painter = start_python("-c", PAINTER, journal.folder)
         first = int(painter.stdout.readline())
         time.sleep(moment.uniform(0, 0.08))
         painter.kill()
-        told = [first, *map(int, painter.stdout.read().split(b"\n")[:-1])]
-        painter.wait()
-        painter.stdout.close()
+        told = [first, *map(int, painter.communicate()[0].split("\n")[:-1])]
         back = replay(journal.folder)
         assert told[-1] <= back.strokes <= told[-1] + 1
         assert (back.labels.data.ravel()[:24] == back.strokes % 250).all()
@@ -374,8 +358,6 @@ def test_kill_9_at_random_moments_costs_one_stroke_at_most(journal: Journal) -> 
 
 
 def test_journals_are_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from napari_flomo.corrections import journals_folder
-
     monkeypatch.delenv("FLOMO_HOME", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
@@ -385,10 +367,6 @@ def test_journals_are_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_identity(tmp_path: Path, image: Volume) -> None:
-    from dataclasses import replace
-
-    from napari_flomo.volumes import Geometry, write
-
     same = identity(image)
     assert identity(replace(image, source="other", modality=None)) == same
     assert identity(image.with_data(image.data.astype(">i2"))) == same
@@ -398,7 +376,5 @@ def test_identity(tmp_path: Path, image: Volume) -> None:
     changed = image.data.copy()
     changed[1, 2, 3, 4] += 1
     moved = Geometry(image.geometry.spacing, (0.0, 0.0, 0.0), image.geometry.direction)
-    assert (
-        len({same, identity(image.with_data(changed)), identity(replace(image, geometry=moved))})
-        == 3
-    )
+    others = {identity(image.with_data(changed)), identity(replace(image, geometry=moved))}
+    assert len({same, *others}) == 3

@@ -12,31 +12,19 @@ import pytest
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
 from napari_flomo.volumes import Volume
 
-STRUCTURES = {1: "RV", 5: "LV"}  # codes need not follow each other
-
 
 @pytest.fixture
-def correct(make_volume: Callable[..., Volume]) -> Callable[..., Correction]:
+def correct(
+    make_volume: Callable[..., Volume], make_correction: Callable[..., Correction]
+) -> Callable[..., Correction]:
     """Make a correction of a small image with the codes 1 and 5; all three slices were seen."""
 
     def make(seed: int = 0, frames: int | None = None, **changes: Any) -> Correction:
         image = make_volume(frames=frames)
         image = image.with_data(image.data + np.int16(seed))
-        proposed = np.zeros(image.data.shape, np.uint8)
-        proposed[..., 5:12, 6:14] = 1
-        corrected = proposed.copy()
-        corrected[..., 1, 7:10, 8 : 12 + seed % 3] = 5
-        fields: dict[str, Any] = {
-            "image": image,
-            "corrected": image.with_data(corrected),
-            "proposed": image.with_data(proposed),
-            "structures": STRUCTURES,
-            "seen": [(0, 0), (0, 1), (0, 2)],
-            "state": "accepted",
-            "reader": "reader-1",
-            "model": ModelReference("heart", "ab" * 32),
-        }
-        return Correction(**(fields | changes))
+        model = ModelReference("heart", "ab" * 32)
+        fields = {"code": 5, "seen": [(0, 0), (0, 1), (0, 2)], "model": model}
+        return make_correction(image, **(fields | changes))
 
     return make
 

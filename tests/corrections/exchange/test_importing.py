@@ -141,10 +141,8 @@ def test_every_bad_case_is_named(store: CorrectionStore, dataset: Path) -> None:
     (dataset / "images" / "anna_es.nii.gz").rename(dataset / "images" / "anna_es_0000.nii.gz")
     (dataset / "images" / "other_0000.nii.gz").write_bytes(b"no image")
     (dataset / "labels" / "other.nii.gz").write_bytes(b"no labels")
-    write(
-        Volume.from_array(np.zeros((3, 9, 9), np.uint8), (8, 1, 1)),
-        dataset / "labels" / "lonely.nii.gz",
-    )
+    lonely = Volume.from_array(np.zeros((3, 9, 9), np.uint8), (8, 1, 1))
+    write(lonely, dataset / "labels" / "lonely.nii.gz")
     done = import_folder(store, dataset)
     assert done.added == 2
     told = "\n".join(done.skipped)
@@ -190,9 +188,6 @@ def test_a_correction_in_both_stores_becomes_revisions(
     np.testing.assert_array_equal(store.read(id, 1).corrected.data, data)
 
 
-FIELD = Path(__file__).parents[2] / "fieldtests"
-
-
 def turned(labels: Volume) -> Volume:
     """Store rows and slices the other way round, columns before rows, at the same place."""
     affine = labels.geometry.affine_lps()
@@ -204,33 +199,18 @@ def turned(labels: Volume) -> Volume:
     return Volume(data, Geometry.from_affine_lps(affine))
 
 
-@pytest.mark.parametrize("name", ["flip", "round"])
-def test_field_cases_lie_on_their_image(name: str, store: CorrectionStore, tmp_path: Path) -> None:
-    source = FIELD / "labels_same_place_other_storage" / "Dataset"
-    for path in source.rglob(f"{name}*.nii.gz"):
-        target = tmp_path / "data" / path.relative_to(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
-    assert import_folder(store, tmp_path / "data") == Imported(1, 0, ())
-    corrected = store.read(store.records()[0].id).corrected
-    counts = [int((corrected.data == code).sum()) for code in (1, 2, 3)]
-    assert counts == [2407, 3251, 5343]
-
-
 def test_labels_in_another_storage_scaled_and_rounded(
     store: CorrectionStore, correct: Correct, tmp_path: Path
 ) -> None:
     source = correct(0)
     image, labels = source.image, source.corrected
+
+    def moved(mm: float) -> Volume:
+        origin = tuple(np.add(labels.geometry.origin, mm).tolist())
+        return replace(labels, geometry=replace(labels.geometry, origin=origin))
+
     scaled = labels.with_data(labels.data * np.float32(1.0000153))
-    near = replace(labels.geometry, origin=tuple(np.add(labels.geometry.origin, 0.05).tolist()))
-    far = replace(labels.geometry, origin=tuple(np.add(labels.geometry.origin, 5).tolist()))
-    cases = {
-        "turned": turned(labels),
-        "scaled": scaled,
-        "near": replace(labels, geometry=near),
-        "far": replace(labels, geometry=far),
-    }
+    cases = {"turned": turned(labels), "scaled": scaled, "near": moved(0.05), "far": moved(5)}
     for number, (name, wanted) in enumerate(cases.items()):
         own = image.with_data(image.data + number, axes=image.axes)
         for folder, volume in (("imagesTr", own), ("labelsTr", wanted)):

@@ -19,7 +19,7 @@ from napari_flomo.volumes import Geometry, Volume, read
 Make = Callable[..., Correction]
 
 
-def apply_strokes(correction: Correction, code: int = 3) -> Correction:
+def painted(correction: Correction, code: int = 3) -> Correction:
     """The same correction after another stroke in slice 0."""
     data = correction.corrected.data.copy()
     data[..., 0, 2:4, 2:4] = code
@@ -98,7 +98,7 @@ def test_folder_is_readable_without_the_package(
 def test_a_change_is_a_new_revision(store: CorrectionStore, make_correction: Make) -> None:
     first = make_correction(state="draft")
     id = store.add(first)
-    second = replace(apply_strokes(first), state="accepted")
+    second = replace(painted(first), state="accepted")
     assert store.add(second) == id
     assert store.revisions(id) == [1, 2]
     np.testing.assert_array_equal(store.read(id, 1).corrected.data, first.corrected.data)
@@ -235,7 +235,7 @@ def test_references_instead_of_copies(tmp_path: Path, make_correction: Make) -> 
     assert given.image is made.image
     with pytest.raises(FlomoError, match="not the image"):
         store.read(id, image=make_correction(seed=1).image)
-    store.add(replace(apply_strokes(back), state="draft"))  # an update without the image
+    store.add(replace(painted(back), state="draft"))  # an update without the image
     assert store.revisions(id) == [1, 2]
     assert store.verify() == []
 

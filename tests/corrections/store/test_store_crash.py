@@ -13,12 +13,11 @@ import random
 import select
 import signal
 import subprocess
-import sys
 import tempfile
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,13 +88,8 @@ for line in sys.stdin:
 class Writer:
     """The child process, and what it said."""
 
-    def __init__(self, folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(CHILD), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
         self.rest = b""
         self.until("ready")
 
@@ -126,10 +120,6 @@ class Writer:
             lines.append(line)
         return lines
 
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[Path]:
@@ -140,10 +130,9 @@ def quick(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def writer(quick: Path) -> Iterator[Writer]:
-    running = Writer(quick)
-    yield running
-    running.close()
+def writer(quick: Path, start_python: Callable[..., Any]) -> Writer:
+    options = {"text": False, "stdin": subprocess.PIPE, "stderr": None}
+    return Writer(start_python("-c", CHILD, quick, **options))
 
 
 def numbers_in(store: CorrectionStore) -> list[int]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,35 +46,21 @@ for number in range(each):
 '''
 
 
-def test_two_programs(tmp_path: Path) -> None:
+def test_two_programs(tmp_path: Path, start_python: Callable[..., Any]) -> None:
     folder = tmp_path / "store"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     programs = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(folder), reader, str(EACH)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            text=True,
-        )
+        start_python("-c", PROGRAM, folder, reader, EACH, stdin=subprocess.PIPE)
         for reader in ("napari", "slicer")
     ]
-    try:
-        for _ in range(2):  # at the start, and half way, lest one ends before the other begins
-            for program in programs:
-                assert program.stdout is not None
-                assert program.stdout.readline() == "here\n"
-            for program in programs:  # now both go on, within a millisecond
-                assert program.stdin is not None
-                program.stdin.write("go\n")
-                program.stdin.flush()
+    for _ in range(2):  # at the start, and half way, lest one ends before the other begins
         for program in programs:
-            _, errors = program.communicate(timeout=200)
-            assert program.returncode == 0, errors
-    finally:
-        for program in programs:
-            program.kill()
+            assert program.stdout.readline() == "here\n"
+        for program in programs:  # now both go on, within a millisecond
+            program.stdin.write("go\n")
+            program.stdin.flush()
+    for program in programs:
+        _, errors = program.communicate(timeout=200)
+        assert program.returncode == 0, errors
     store = CorrectionStore.open(folder)
     assert store.verify() == []
     entries = store.history()
