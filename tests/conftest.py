@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.corrections import Correction, CorrectionStore
-from napari_flomo.models import info
+from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing, info
 from napari_flomo.volumes import Geometry, Volume
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -162,6 +162,32 @@ def make_heart() -> Callable[..., Volume]:
         image[:, radius < size * 0.2] += 120
         geometry = Geometry((1.5, 1.5, 8.0), origin=(1.0, 2.0, 3.0))
         return Volume(image.clip(0).astype(np.int16), geometry, modality="MR", source="heart")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_card() -> Callable[..., ModelCard]:
+    """Make the card of a small network with two structures, with other fields if given."""
+
+    def make(**changes: Any) -> ModelCard:
+        fields: dict[str, Any] = {
+            "name": "small",
+            "network": "flomo-b0",
+            "network_arguments": {},
+            "in_channels": 1,
+            "input_kind": "stack",
+            "labels": (
+                Label(0, "background", "#000000"),
+                Label(1, "RV", "#1f77b4"),
+                Label(5, "LV", "#d62728"),  # codes need not be channel numbers
+            ),
+            "preprocessing": Preprocessing(2.0, 48, IntensityRule("percentile", 1, 99)),
+            "activation": "softmax",
+            "licence": "CC0-1.0",
+            "training_data": "none",
+        }
+        return ModelCard(**(fields | changes))
 
     return make
 

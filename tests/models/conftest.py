@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from napari_flomo.models import IntensityRule, Label, ModelCard, Preprocessing, index, save_model
+from napari_flomo.models.card import card_text
 
 # The tests are not a package; they import these helpers as flomo_tests_hub_helpers.
 _SPEC = importlib.util.spec_from_file_location(
@@ -59,26 +61,32 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def card() -> ModelCard:
+def card(make_card: Callable[..., ModelCard]) -> ModelCard:
     """A cardiac card for the real FLoMo-Net-B0."""
-    return ModelCard(
-        name="heart",
-        network="flomo-b0",
-        network_arguments={},
-        in_channels=1,
-        input_kind="stack",
-        labels=(
-            Label(0, "background", "#000000"),
-            Label(1, "right ventricle", "#1f77b4"),
-            Label(2, "myocardium", "#2ca02c"),
-            Label(3, "left ventricle", "#d62728"),
-        ),
-        preprocessing=Preprocessing(1.25, None, IntensityRule("percentile", 0.5, 99.5)),
-        activation="softmax",
-        licence="CC0-1.0",
-        training_data="none",
-        metrics={"dice": {"mean": 0.5}},
+    labels = (
+        Label(0, "background", "#000000"),
+        Label(1, "right ventricle", "#1f77b4"),
+        Label(2, "myocardium", "#2ca02c"),
+        Label(3, "left ventricle", "#d62728"),
     )
+    preprocessing = Preprocessing(1.25, None, IntensityRule("percentile", 0.5, 99.5))
+    fields = {"labels": labels, "preprocessing": preprocessing, "metrics": {"dice": {"mean": 0.5}}}
+    return make_card(name="heart", **fields)
+
+
+@pytest.fixture
+def publish(hub: Any, card: ModelCard) -> Callable[..., str]:
+    """Put a model on the Hub and return the commit."""
+
+    def make(
+        repo: str = "team/heart", weights: bytes = bytes(range(256)) * 40, **changes: Any
+    ) -> str:
+        written = replace(card, sha256=hashlib.sha256(weights).hexdigest(), **changes)
+        files = {"card.json": card_text(written).encode(), "model.safetensors": weights}
+        commit: str = hub.add(repo, files)
+        return commit
+
+    return make
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,17 +48,16 @@ def assert_complete(folder: Path) -> None:
     assert {name: (folder / name).read_bytes() for name in CONTENT} == CONTENT
 
 
-def sentence(caught: pytest.ExceptionInfo[FlomoError], *words: str) -> str:
-    """Check that a message is one sentence with these words, without a secret or an address."""
+@contextmanager
+def refused(*words: str) -> Iterator[None]:
+    """Expect an error of one sentence with these words, without a secret or an address."""
+    with pytest.raises(FlomoError) as caught:
+        yield
     text = str(caught.value)
     assert text.endswith(".")
-    assert "\n" not in text
-    assert ". " not in text
-    assert "hf_" not in text
-    assert "/resolve/" not in text
+    assert not any(part in text for part in ("\n", ". ", "hf_", "/resolve/"))
     for word in words:
         assert word in text, text
-    return text
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:

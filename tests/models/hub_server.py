@@ -46,52 +46,24 @@ class Repository:
 
 @dataclass
 class Faults:
-    """Faults to inject; none by default. Those of bodies apply to files, not to the API.
+    """Faults to inject; none by default. Those of bodies apply to files, not to the API."""
 
-    Parameters
-    ----------
-    status, headers, path, times
-        Answer requests whose path contains ``path`` with this status, ``times`` times.
-    cut_after, cut_times
-        Close the connection after this many bytes of a body, this many times.
-    stall_after
-        Send a body up to this byte of the file, then nothing until the server closes.
-    stall_path
-        Do not answer requests whose path contains this.
-    wrong_bytes
-        Change the last byte of a body.
-    longer
-        Send this many extra bytes, without a Content-Length.
-    announce
-        Add this to the announced length of a body.
-    metadata_size
-        Add this to the stated size of a file.
-    no_ranges
-        Ignore Range.
-    block_seconds
-        Wait this long before each 4 KiB of a body.
-    no_hub
-        Answer everything with an HTML page, as the login page of a hotel does.
-    no_hashes
-        State no hashes of files, as some mirrors do.
-    """
-
-    status: int = 0
+    status: int = 0  # of the answer to requests whose path contains `path`, `times` times
     headers: dict[str, str] = field(default_factory=dict)
     path: str = "/"
     times: int = 10**6
-    cut_after: int = -1
+    cut_after: int = -1  # close the connection after so many bytes of a body, `cut_times` times
     cut_times: int = 10**6
-    stall_after: int = -1
-    stall_path: str = ""
-    wrong_bytes: bool = False
-    longer: int = 0
-    announce: int = 0
-    metadata_size: int = 0
-    no_ranges: bool = False
-    block_seconds: float = 0.0
-    no_hub: bool = False
-    no_hashes: bool = False
+    stall_after: int = -1  # send nothing after this byte of a file
+    stall_path: str = ""  # do not answer requests whose path contains this
+    wrong_bytes: bool = False  # change the last byte of a body
+    longer: int = 0  # send so many extra bytes, without a Content-Length
+    announce: int = 0  # add this to the announced length of a body
+    metadata_size: int = 0  # add this to the stated size of a file
+    no_ranges: bool = False  # ignore Range
+    block_seconds: float = 0.0  # wait before each 4 KiB of a body
+    no_hub: bool = False  # answer with an HTML page, as the login page of a hotel does
+    no_hashes: bool = False  # state no hashes of files, as some mirrors do
 
 
 @dataclass(frozen=True)
@@ -105,13 +77,7 @@ class Request:
 
 
 class Hub:
-    """The server; a context manager.
-
-    Parameters
-    ----------
-    token
-        Needed for writing and for private repositories.
-    """
+    """The server; a context manager. Writing and private repositories need the token."""
 
     def __init__(self, token: str = "hf_test") -> None:
         self.token = token
@@ -122,13 +88,8 @@ class Hub:
         self.sent = 0  # bytes of bodies of files
         self.stopping = threading.Event()
         self.body_started = threading.Event()
-        hub = self
-
-        class Handler(_Handler):
-            pass
-
-        Handler.hub = hub
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        handler = type("Handler", (_Handler,), {"hub": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self.port = self._server.server_address[1]
@@ -172,20 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError, _Gone):
             super().handle()
 
-    def do_HEAD(self) -> None:
-        self._route("HEAD")
-
-    def do_GET(self) -> None:
-        self._route("GET")
-
-    def do_POST(self) -> None:
-        self._route("POST")
-
-    def do_PUT(self) -> None:
-        self._route("PUT")
-
-    def _route(self, method: str) -> None:
-        hub, faults = self.hub, self.hub.faults
+    def _route(self) -> None:
+        hub, faults, method = self.hub, self.hub.faults, self.command
         path = unquote(urlsplit(self.path).path)
         authorization, agent = self.headers.get("Authorization"), self.headers.get("User-Agent")
         hub.seen.append(Request(method, path, authorization, agent or ""))
@@ -202,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
             if match := re.fullmatch(pattern, path):
                 return action(*match.groups())
         return self._answer(404, {"error": f"no such route: {method} {path}"})
+
+    do_HEAD = do_GET = do_POST = do_PUT = _route  # noqa: N815  (names of the library)
 
     def _routes(self, method: str) -> Iterator[tuple[str, Any]]:
         repo = r"([^/]+/[^/]+)"
@@ -347,14 +298,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(200, answer)
 
     def _preupload(self, repo: str, _: str) -> None:
-        files = [
-            {
-                "path": file["path"],
-                "uploadMode": "lfs" if file["path"].endswith(LFS_SUFFIX) else "regular",
-                "shouldIgnore": False,
-            }
-            for file in json.loads(self.body)["files"]
-        ]
+        files = []
+        for file in json.loads(self.body)["files"]:
+            mode = "lfs" if file["path"].endswith(LFS_SUFFIX) else "regular"
+            files.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False})
         self._answer(200, {"files": files})
 
     def _batch(self, _: str) -> None:

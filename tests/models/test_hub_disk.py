@@ -11,17 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flomo_tests_hub_helpers import (
-    CONTENT,
-    PINS,
-    REPO,
-    WEIGHTS,
-    assert_complete,
-    download,
-    sentence,
-)
+from flomo_tests_hub_helpers import CONTENT, PINS, REPO, WEIGHTS, assert_complete, download, refused
 
-from napari_flomo.errors import FlomoError
 from napari_flomo.models.hub import HubSource
 
 
@@ -46,9 +37,8 @@ def unwritable(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_read_only_folder(hub: Any, commit: str, unwritable: Path) -> None:
     for folder in (unwritable, unwritable / "new"):
-        with pytest.raises(FlomoError) as caught:
+        with refused("No permission to write", "FLOMO_HOME"):
             download(HubSource(REPO), folder, PINS)
-        sentence(caught, "No permission to write", "FLOMO_HOME")
     assert not hub.bodies()
 
 
@@ -68,9 +58,8 @@ def test_a_read_only_folder_with_the_model_works(hub: Any, commit: str, unwritab
 
 def test_a_file_instead_of_the_folder(hub: Any, commit: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(FlomoError) as caught:
+    with refused("file"):
         download(HubSource(REPO), tmp_path / "file", PINS)
-    sentence(caught, "file")
 
 
 def test_not_enough_disk_space(
@@ -80,9 +69,8 @@ def test_not_enough_disk_space(
         return SimpleNamespace(total=10**9, used=10**9, free=100_000)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
-    with pytest.raises(FlomoError) as caught:
+    with refused("free", "MB", "FLOMO_HOME"):
         download(HubSource(REPO), folder, PINS)
-    sentence(caught, "free", "MB", "FLOMO_HOME")
     assert not hub.bodies(), "the room was not checked first"
 
 
@@ -95,9 +83,8 @@ def test_disk_full_during_the_download(
 
     with monkeypatch.context() as patch:
         patch.setattr("huggingface_hub.file_download.http_get", fill)
-        with pytest.raises(FlomoError) as caught:
+        with refused("The disk is full", WEIGHTS):
             download(HubSource(REPO), folder, PINS)
-    sentence(caught, "The disk is full", WEIGHTS)
     assert not list(folder.iterdir())
     download(HubSource(REPO), folder, PINS)
     assert_complete(folder)

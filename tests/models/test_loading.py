@@ -200,10 +200,9 @@ def test_pickle_in_disguise(make_model: Make, tmp_path: Path) -> None:
 def test_damaged_weights(make_model: Make, damage: str) -> None:
     folder = make_model()
     path = folder / WEIGHTS_FILE
-    content = bytearray(path.read_bytes())
-    if damage == "bit":
-        content[len(content) // 2] ^= 1
-    spoiled = {"truncated": content[:1000], "empty": b"", "bit": content, "longer": content + b"0"}
+    content = path.read_bytes()
+    flipped = content[:-1] + bytes([content[-1] ^ 1])
+    spoiled = {"truncated": content[:1000], "empty": b"", "bit": flipped, "longer": content + b"0"}
     path.write_bytes(spoiled[damage])
     with pytest.raises(FlomoError, match="damaged or were changed") as caught:
         load_network(folder)
@@ -272,10 +271,6 @@ def test_bundled_models_can_be_loaded() -> None:
 
 def test_a_card_without_unit_input_is_refused(card: ModelCard) -> None:
     """Its input would be 255 times too small, without an error."""
-    from dataclasses import replace
-
-    from napari_flomo.models import build_network
-
     wrong = replace(card, in_channels=3, network_arguments={"reference": True})
     with pytest.raises(FlomoError, match=r'intensities from 0 to 255.*add "unit_input": true'):
         build_network(wrong)

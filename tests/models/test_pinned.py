@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,20 +14,9 @@ from napari_flomo.models import PinnedFile, cache_folder, download_pinned_file
 WEIGHTS = bytes(range(256)) * 40
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty cache."""
-    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
-
-
 def encoder(commit: str, **changes: Any) -> PinnedFile:
-    pinned = PinnedFile(
-        "timm/resnet",
-        commit,
-        "model.safetensors",
-        len(WEIGHTS),
-        hashlib.sha256(WEIGHTS).hexdigest(),
-    )
+    sha256 = hashlib.sha256(WEIGHTS).hexdigest()
+    pinned = PinnedFile("timm/resnet", commit, "model.safetensors", len(WEIGHTS), sha256)
     return replace(pinned, **changes)
 
 

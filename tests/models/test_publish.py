@@ -8,15 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flomo_tests_hub_helpers import (
-    CARD,
-    CONTENT,
-    PINS,
-    REPO,
-    assert_complete,
-    download,
-    sentence,
-)
+from flomo_tests_hub_helpers import CARD, CONTENT, PINS, REPO, assert_complete, download, refused
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import index, load_network, pull, push
@@ -54,39 +46,39 @@ def test_upload_again(hub: Any, files: Files) -> None:
 
 
 def test_private_upload_to_a_public_repository(hub: Any, files: Files, commit: str) -> None:
-    with pytest.raises(FlomoError) as caught:
+    with refused(REPO, "is public", "nothing was sent"):
         upload(files, REPO, private=True)
-    sentence(caught, REPO, "is public", "nothing was sent")
     assert hub.repositories[REPO].refs["main"] == commit
 
 
-def test_upload_without_a_token(hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    with pytest.raises(FlomoError) as caught:
+@pytest.mark.parametrize(
+    ("faults", "words"),
+    [
+        ({"status": 403, "path": "/api/repos/create"}, "403"),
+        ({"status": 500, "path": "/api/repos/create"}, "500"),
+        ({"no_hub": True}, "did not answer like a Hugging Face Hub"),
+    ],
+)
+def test_upload_refused(hub: Any, files: Files, faults: dict[str, Any], words: str) -> None:
+    vars(hub.faults).update(faults)
+    with refused(words):
         upload(files, "lab/heart")
-    sentence(caught, "HF_TOKEN")
+
+
+@pytest.mark.parametrize(("variable", "value"), [("HF_TOKEN", "hf_wrong"), ("FLOMO_OFFLINE", "1")])
+def test_upload_without_permission(
+    hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with refused(variable):
+        upload(files, "lab/heart")
     assert "lab/heart" not in hub.repositories
-
-
-@pytest.mark.parametrize("status", [403, 500])
-def test_upload_refused(hub: Any, files: Files, status: int) -> None:
-    hub.faults.status, hub.faults.path = status, "/api/repos/create"
-    with pytest.raises(FlomoError) as caught:
-        upload(files, "lab/heart")
-    sentence(caught, str(status))
-
-
-def test_upload_to_a_login_page(hub: Any, files: Files) -> None:
-    hub.faults.no_hub = True
-    with pytest.raises(FlomoError) as caught:
-        upload(files, "lab/heart")
-    sentence(caught, "did not answer like a Hugging Face Hub")
+    assert not hub.seen or variable != "FLOMO_OFFLINE"
 
 
 def test_invalid_name(hub: Any, files: Files) -> None:
-    with pytest.raises(FlomoError) as caught:
+    with refused("organisation/name"):
         upload(files, "heart")
-    sentence(caught, "organisation/name")
     assert not hub.seen
 
 
@@ -101,17 +93,15 @@ def test_uploaded_content_is_verified(
         return keep(self, {name: content[:-1] for name, content in files.items()}, branch)
 
     monkeypatch.setattr(repository, "commit", lose)
-    with pytest.raises(FlomoError) as caught:
+    with refused("has another", "do not use"):
         upload(files, "lab/heart")
-    sentence(caught, "has another", "do not use")
 
 
 def test_xet_storage_fails(hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hf_xet")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
-    with pytest.raises(FlomoError) as caught:
+    with refused("HF_HUB_DISABLE_XET=1"):
         upload(files, "lab/heart")
-    sentence(caught, "HF_HUB_DISABLE_XET=1")
 
 
 def test_push_then_pull(
@@ -123,13 +113,8 @@ def test_push_then_pull(
     pushed = push(str(folder), "team/heart", message="First")
     commit = pushed.entry["revision"]
     there = hub.repositories["team/heart"].commits[commit]
-    assert set(there) == {
-        "README.md",
-        "card.json",
-        "config.json",
-        "model.safetensors",
-        ".gitattributes",
-    }
+    names = {"README.md", "card.json", "config.json", "model.safetensors", ".gitattributes"}
+    assert set(there) == names
     assert b"--model hf:team/heart" in there["README.md"]
     assert commit in pushed.url
 
@@ -149,12 +134,4 @@ def test_a_damaged_model_is_not_published(hub: Any, make_model: Callable[..., Pa
     (folder / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(FlomoError, match="damaged or were changed"):
         push(str(folder), "team/heart")
-    assert not hub.seen
-
-
-def test_offline(hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLOMO_OFFLINE", "1")
-    with pytest.raises(FlomoError) as caught:
-        upload(files, "lab/heart")
-    sentence(caught, "FLOMO_OFFLINE")
     assert not hub.seen

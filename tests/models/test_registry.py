@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pytest
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import (
-    ModelCard,
     cache,
     checksums,
     index,
@@ -29,7 +27,6 @@ from napari_flomo.models import (
     remove,
     verify,
 )
-from napari_flomo.models.card import card_text
 from napari_flomo.progress import Progress
 
 Publish = Callable[..., str]
@@ -37,19 +34,7 @@ Pin = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("home")
 
-WEIGHTS = bytes(range(256)) * 40
-
-
-@pytest.fixture
-def publish(hub: Any, card: ModelCard) -> Publish:
-    """Put a model on the Hub and return the commit."""
-
-    def make(repo: str = "team/heart", weights: bytes = WEIGHTS, **changes: Any) -> str:
-        written = replace(card, sha256=hashlib.sha256(weights).hexdigest(), **changes)
-        files = {"card.json": card_text(written).encode(), "model.safetensors": weights}
-        return hub.add(repo, files)
-
-    return make
+WEIGHTS = bytes(range(256)) * 40  # as `publish` writes them
 
 
 @pytest.fixture
@@ -57,17 +42,12 @@ def pin(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pin:
     """Write an index that pins a name to the content of the Hub, or leaves it unpublished."""
 
     def write(name: str, repo: str, commit: str | None, **changes: Any) -> None:
-        files = hub.repositories[repo].commits[commit] if commit else {}
-        entry = {
-            "name": name,
-            "summary": "hearts",
-            "repo": repo,
-            "revision": commit,
-            "files": {
-                key: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-                for key, content in files.items()
-            },
+        files = {
+            key: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for key, content in (hub.repositories[repo].commits[commit] if commit else {}).items()
         }
+        entry = {"name": name, "summary": "hearts", "repo": repo, "revision": commit}
+        entry["files"] = files
         path = tmp_path / f"index{len(list(tmp_path.glob('index*')))}.json"
         path.write_text(json.dumps({"models": [entry | changes]}))
         monkeypatch.setattr(index, "INDEX", path)
@@ -163,10 +143,9 @@ def test_old_files_are_verified_against_a_new_index(publish: Publish, pin: Pin) 
 def test_not_published_yet(publish: Publish, pin: Pin, hub: Any) -> None:
     publish()
     pin("heart", "team/heart", None)
-    with pytest.raises(FlomoError, match="heart is not published on the Hub yet"):
-        pull("heart")
-    with pytest.raises(FlomoError, match="heart is not published on the Hub yet"):
-        locate("heart")
+    for call in (pull, locate):
+        with pytest.raises(FlomoError, match="heart is not published on the Hub yet"):
+            call("heart")
     assert [state.place for state in list_models()] == ["unpublished"]
     assert not hub.seen
 
@@ -356,10 +335,9 @@ def test_read_only_cache(publish: Publish, home: Path, monkeypatch: pytest.Monke
 
 
 def test_unknown_names(hub: Any) -> None:
-    with pytest.raises(FlomoError, match="no model named 'unet'"):
-        locate("unet")
-    with pytest.raises(FlomoError, match="no model named 'unet'"):
-        pull("unet")
+    for call in (pull, locate):
+        with pytest.raises(FlomoError, match="no model named 'unet'"):
+            call("unet")
     with pytest.raises(FlomoError, match="does not name a model on the Hub"):
         pull("hf:heart")
     assert not hub.seen

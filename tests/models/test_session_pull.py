@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ import pytest
 
 from napari_flomo.errors import Cancelled
 from napari_flomo.jobs import JobFailed, Progress
-from napari_flomo.models import ModelCard
-from napari_flomo.models.card import card_text
 from napari_flomo.session import RunProgressed, Session
 
 WEIGHTS = bytes(range(256)) * 40_000  # 10 MB of nothing
@@ -22,20 +18,17 @@ PATIENT = 120
 
 
 @pytest.fixture
-def session(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+def session(hub: Any) -> Iterator[Session]:
     """A session whose worker uses the local Hub and an empty cache."""
-    monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
     session = Session()
     yield session
     session.close()
 
 
 @pytest.fixture
-def published(hub: Any, card: ModelCard) -> str:
+def published(publish: Callable[..., str]) -> str:
     """A model on the Hub."""
-    written = replace(card, sha256=hashlib.sha256(WEIGHTS).hexdigest())
-    files = {"card.json": card_text(written).encode(), "model.safetensors": WEIGHTS}
-    hub.add("team/heart", files)
+    publish("team/heart", WEIGHTS)
     return "hf:team/heart"
 
 

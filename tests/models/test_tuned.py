@@ -95,6 +95,17 @@ def stack() -> list[str]:
     return [promotion.name for promotion in promotions("base")]
 
 
+def states() -> dict[str, str]:
+    return {state.name: state.state for state in list_models()}
+
+
+def promote_two(candidate: Make) -> None:
+    """Promote a candidate, and one that was tuned from it."""
+    for name, parent in (("one", "base"), ("two", "one")):
+        install_candidate(candidate(name, parent, parent.encode()))
+        promote(name)
+
+
 def test_install_candidate(candidate: Make, home: Path) -> None:
     source = candidate("base.tuned-1")
     assert install_candidate(source) == "base.tuned-1"
@@ -107,10 +118,8 @@ def test_install_candidate(candidate: Make, home: Path) -> None:
     assert (state.place, state.state, state.parent) == ("tuned", "candidate", "base")
     assert card.name == "base.tuned-1"
     assert in_use("base") == "base", "a candidate is not in use"
-    assert {result.name: result.problem for result in verify()} == {
-        "base": None,
-        "base.tuned-1": None,
-    }
+    verified = {result.name: result.problem for result in verify()}
+    assert verified == {"base": None, "base.tuned-1": None}
     assert remove("base.tuned-1") > 0
     assert [state.name for state in list_models()] == ["base"]
     with pytest.raises(FlomoError, match=r"no model named 'base.tuned-1'; did you mean 'base'"):
@@ -200,11 +209,7 @@ def test_promote_and_rollback(candidate: Make, home: Path) -> None:
     assert promote("two") == "base"
     assert in_use("base") == "two"
     assert in_use("one") == "one", "an explicit name means that model"
-    assert {state.name: state.state for state in list_models()} == {
-        "base": "replaced",
-        "one": "replaced",
-        "two": "in use",
-    }
+    assert states() == {"base": "replaced", "one": "replaced", "two": "in use"}
     assert promote("two") == "base", "promoting twice changes nothing"
     assert stack() == ["one", "two"]
     with pytest.raises(FlomoError, match="flomo models rollback base"):
@@ -213,11 +218,7 @@ def test_promote_and_rollback(candidate: Make, home: Path) -> None:
     assert rollback("base") == in_use("base") == "base"
     with pytest.raises(FlomoError, match="No model was promoted for base"):
         rollback("base")
-    assert {state.name: state.state for state in list_models()} == {
-        "base": "",
-        "one": "candidate",
-        "two": "candidate",
-    }
+    assert states() == {"base": "", "one": "candidate", "two": "candidate"}
     assert json.loads((home / "tuned" / "in_use.json").read_text())["bases"] == {}
     promote("one")
     assert rollback("one") == "base", "a promoted model stands for its base here"
@@ -270,10 +271,7 @@ def test_a_base_that_is_not_on_this_computer(candidate: Make) -> None:
 def test_a_damaged_model_is_skipped(
     candidate: Make, home: Path, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    install_candidate(candidate("one"))
-    promote("one")
-    install_candidate(candidate("two", "one", b"one"))
-    promote("two")
+    promote_two(candidate)
     folder = home / "tuned" / "two"
     if fault == "weights":
         (folder / "model.safetensors").write_bytes(b"")
@@ -296,9 +294,7 @@ def test_a_damaged_model_is_skipped(
 
 
 def test_rollback_skips_damaged_models(candidate: Make, home: Path) -> None:
-    for name, parent in (("one", "base"), ("two", "one")):
-        install_candidate(candidate(name, parent, parent.encode()))
-        promote(name)
+    promote_two(candidate)
     shutil.rmtree(home / "tuned" / "two")
     assert in_use("base") == "one"
     assert rollback("base") == "base", "the model in use changes, not only the file"
@@ -317,7 +313,7 @@ def test_damaged_promotion_file(
         for change in (lambda: promote("one"), lambda: rollback("base"), lambda: remove("one")):
             with pytest.raises(FlomoError, match="delete it to start again"):
                 change()
-        assert {state.name for state in list_models()} == {"base", "one"}
+        assert set(states()) == {"base", "one"}
 
 
 def test_circular_parents(candidate: Make) -> None:

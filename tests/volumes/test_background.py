@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -12,20 +13,15 @@ from scipy import ndimage
 from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, fill_background, read
 
-FIELD = Path(__file__).parents[1] / "fieldtests"
-
 
 def values(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(500, 100, shape or (5, 40, 44)).astype(np.float32)
 
 
 def test_corners_of_a_rotated_grid() -> None:
-    data = np.stack(
-        [
-            ndimage.rotate(one, 20 + 5 * index, reshape=False, order=1, cval=np.nan)
-            for index, one in enumerate(values())
-        ]
-    )
+    options = {"reshape": False, "order": 1, "cval": np.nan}
+    turned = [ndimage.rotate(one, 20 + 5 * n, **options) for n, one in enumerate(values())]
+    data = np.stack(turned)
     missing = int(np.isnan(data).sum())
     assert missing > 500
     volume = Volume(data, Volume.from_array(data, (8, 1.4, 1.4)).geometry)
@@ -61,31 +57,20 @@ def test_frames_and_channels() -> None:
         fill_background(Volume.from_array(data))
 
 
-def hole(data: np.ndarray) -> None:
-    data[2, 18:22, 20:23] = np.nan
+GAPS = {
+    "hole": np.s_[2, 18:22, 20:23],
+    "one voxel": np.s_[2, 20, 20],
+    "row": np.s_[2, 20],
+    "diagonal": np.s_[2, range(40), range(40)],
+    "slice": np.s_[2],
+}
 
 
-def single(data: np.ndarray) -> None:
-    data[2, 20, 20] = np.inf
-
-
-def row(data: np.ndarray) -> None:
-    data[2, 20] = np.nan
-
-
-def diagonal(data: np.ndarray) -> None:
-    data[2, np.arange(40), np.arange(40)] = np.nan
-
-
-def missing_slice(data: np.ndarray) -> None:
-    data[2] = np.nan
-
-
-@pytest.mark.parametrize("damage", [hole, single, row, diagonal, missing_slice])
-def test_a_gap_within_the_image_is_an_error(damage) -> None:
+@pytest.mark.parametrize("gap", GAPS.values(), ids=GAPS)
+def test_a_gap_within_the_image_is_an_error(gap: Any) -> None:
     data = values()
     data[:, :5] = np.nan  # beside what may be filled
-    damage(data)
+    data[gap] = np.nan
     with pytest.raises(FlomoError, match=r"within the image \(slice 2"):
         fill_background(Volume.from_array(data))
 
@@ -125,9 +110,3 @@ def test_fill_is_optional(tmp_path: Path) -> None:
     assert np.isfinite(read(path, fill=True).data).all()
     with pytest.raises(FlomoError, match="1100 of 8800 voxels that are not finite"):
         read(path)
-
-
-def test_the_field_case() -> None:
-    volume = read(FIELD / "nan_outside_field_of_view/heart.nii.gz", fill=True)
-    assert np.isfinite(volume.data).all()
-    assert volume.notes[0].startswith("2192 voxels without a value")

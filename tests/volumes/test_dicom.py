@@ -25,11 +25,11 @@ STEP = 9.5
 
 def plane(slice_: float) -> dict[str, object]:
     return {
-        "0020,0032": [round(value, 6) for value in ORIGIN + slice_ * STEP * NORMAL],
-        "0020,0037": [round(value, 8) for value in (*ALONG_ROW, *ALONG_COLUMN)],
-        "0028,0030": [1.5, 1.25],  # between rows, between columns
-        "0018,0050": 8,
-        "0008,0008": "ORIGINAL\\PRIMARY\\M",
+        "ImagePositionPatient": [round(value, 6) for value in ORIGIN + slice_ * STEP * NORMAL],
+        "ImageOrientationPatient": [round(value, 8) for value in (*ALONG_ROW, *ALONG_COLUMN)],
+        "PixelSpacing": [1.5, 1.25],  # between rows, between columns
+        "SliceThickness": 8,
+        "ImageType": "ORIGINAL\\PRIMARY\\M",
     }
 
 
@@ -49,8 +49,8 @@ def cine(tmp_path: Path, write_dicom: Callable) -> Path:
         for phase in range(N_PHASES):
             tags = plane(slice_) | {
                 # Each slice has its own heartbeat, so times agree only in their order.
-                "0018,1060": 20 + (40 + slice_) * phase,
-                "0020,0013": 100 - phase,
+                "TriggerTime": 20 + (40 + slice_) * phase,
+                "InstanceNumber": 100 - phase,
             }
             write_dicom(folder / names.pop(), pixels(slice_, phase), tags)
     return folder
@@ -102,14 +102,14 @@ def test_other_files_are_ignored(cine: Path, write_dicom: Callable) -> None:
     (cine / ".hidden.dcm").write_bytes(b"x")
     (cine / "more").mkdir()
     (cine / "empty").touch()
-    report = {"0008,0016": "1.2.840.10008.5.1.4.1.1.88.11", "0020,000e": "9.9", "0008,0060": "SR"}
+    report = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11", "SeriesInstanceUID": "9.9"}
     write_dicom(cine / "report.dcm", None, report)
     assert read(cine).data.shape == (N_PHASES, N_SLICES, ROWS, COLUMNS)
 
 
 def test_phases_fall_back_to_instance_numbers(tmp_path: Path, write_dicom: Callable) -> None:
     for name, (slice_, phase) in enumerate([(1, 1), (0, 0), (1, 0), (0, 1)]):
-        tags = plane(slice_) | {"0018,1060": 0, "0020,0013": 10 * slice_ + phase}
+        tags = plane(slice_) | {"TriggerTime": 0, "InstanceNumber": 10 * slice_ + phase}
         write_dicom(tmp_path / str(name), pixels(slice_, phase), tags)
     expected = [[pixels(s, p) for s in range(2)] for p in range(2)]
     np.testing.assert_array_equal(read(tmp_path).data, expected)
@@ -126,7 +126,8 @@ def test_a_plain_stack_has_no_frames(tmp_path: Path, write_dicom: Callable) -> N
 
 def test_one_slice_over_time(tmp_path: Path, write_dicom: Callable) -> None:
     for phase in range(3):
-        write_dicom(tmp_path / f"{phase}", pixels(0, phase), plane(0) | {"0020,0100": 3 - phase})
+        tags = plane(0) | {"TemporalPositionIdentifier": 3 - phase}
+        write_dicom(tmp_path / f"{phase}", pixels(0, phase), tags)
     volume = read(tmp_path)
     np.testing.assert_array_equal(volume.data[:, 0], [pixels(0, p) for p in (2, 1, 0)])
     assert volume.geometry.spacing == (1.25, 1.5, 8)
@@ -134,7 +135,7 @@ def test_one_slice_over_time(tmp_path: Path, write_dicom: Callable) -> None:
 
 def test_values_are_rescaled(tmp_path: Path, write_dicom: Callable) -> None:
     for slice_, slope in enumerate((2, 0.5)):  # as in PET, each slice has its own
-        tags = plane(slice_) | {"0028,1052": -10, "0028,1053": slope}
+        tags = plane(slice_) | {"RescaleIntercept": -10, "RescaleSlope": slope}
         write_dicom(tmp_path / f"{slice_}", pixels(slice_, 0), tags)
     expected = [pixels(0, 0) * 2.0 - 10, pixels(1, 0) * 0.5 - 10]
     np.testing.assert_array_equal(read(tmp_path).data, expected)
@@ -143,7 +144,7 @@ def test_values_are_rescaled(tmp_path: Path, write_dicom: Callable) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
 def test_more_is_brighter(dtype: type, tmp_path: Path, write_dicom: Callable) -> None:
     image = np.array([[0, 10], [20, 120]], dtype)
-    tags = {"0028,0004": "MONOCHROME1", "0008,0060": "DX"}  # the smallest value is white
+    tags = {"PhotometricInterpretation": "MONOCHROME1", "Modality": "DX"}  # the least is white
     write_dicom(tmp_path / "chest.dcm", image, tags)
     volume = read(tmp_path / "chest.dcm")
     turned = volume.data[0].astype(int)
@@ -172,7 +173,7 @@ def test_a_file_alone(cine: Path, tmp_path: Path) -> None:
 
 def test_a_file_of_a_localizer_is_read_alone(tmp_path: Path, write_dicom: Callable) -> None:
     for number, direction in enumerate(("1\\0\\0\\0\\1\\0", "1\\0\\0\\0\\0\\1")):
-        tags = plane(number) | {"0020,0037": direction}
+        tags = plane(number) | {"ImageOrientationPatient": direction}
         write_dicom(tmp_path / f"{number}", pixels(number, 0), tags)
     volume = read(tmp_path / "1")
     np.testing.assert_array_equal(volume.data, [pixels(1, 0)])
@@ -182,10 +183,10 @@ def test_a_file_of_a_localizer_is_read_alone(tmp_path: Path, write_dicom: Callab
 def test_ultrasound_film_in_colour(tmp_path: Path, write_dicom: Callable) -> None:
     film = np.random.default_rng(0).integers(0, 255, (3, 4, 6, 3), np.uint8)
     tags = {
-        "0008,0016": "1.2.840.10008.5.1.4.1.1.3.1",
-        "0008,0060": "US",
-        "0028,0008": 3,
-        "0018,1063": 40,
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.3.1",
+        "Modality": "US",
+        "NumberOfFrames": 3,
+        "FrameTime": 40,
     }
     write_dicom(tmp_path / "film.dcm", film, tags)
     volume = read(tmp_path / "film.dcm")
@@ -195,7 +196,7 @@ def test_ultrasound_film_in_colour(tmp_path: Path, write_dicom: Callable) -> Non
 
 
 def test_frames_without_a_position_are_refused(tmp_path: Path, write_dicom: Callable) -> None:
-    tags = plane(0) | {"0008,0016": "1.2.840.10008.5.1.4.1.1.4.1", "0028,0008": 3}
+    tags = plane(0) | {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4.1", "NumberOfFrames": 3}
     write_dicom(tmp_path / "enhanced.dcm", np.zeros((3, 4, 6), np.int16), tags)
     with pytest.raises(FlomoError, match="holds 3 images without their positions"):
         read(tmp_path / "enhanced.dcm")
@@ -220,7 +221,7 @@ def test_series_saved_by_itk(tmp_path: Path) -> None:
 
 def test_one_of_several_series_must_be_chosen(cine: Path, write_dicom: Callable) -> None:
     for slice_ in range(2):
-        tags = plane(slice_) | {"0020,000e": "5.6", "0020,0011": 12}
+        tags = plane(slice_) | {"SeriesInstanceUID": "5.6", "SeriesNumber": 12}
         write_dicom(cine / f"x{slice_}", pixels(slice_, 0), tags)
     with pytest.raises(FlomoError) as caught:
         read(cine)
@@ -242,17 +243,6 @@ def test_a_missing_slice_is_named(cine: Path) -> None:
         read(cine)
 
 
-def test_a_missing_slice_in_a_longer_stack_is_counted(
-    tmp_path: Path, write_dicom: Callable
-) -> None:
-    for slice_ in (0, 1, 2, 5, 6):
-        write_dicom(tmp_path / f"{slice_}.dcm", pixels(slice_, 0), plane(slice_))
-    with pytest.raises(
-        FlomoError, match=r"slice 3 \(2.dcm\) and slice 4 \(5.dcm\).*2 slices are mi"
-    ):
-        read(tmp_path)
-
-
 def test_only_complete_phases_are_read(cine: Path) -> None:
     whole = read(cine)
     file_at(cine, 1, 2).unlink()
@@ -271,40 +261,42 @@ def test_too_many_missing_phases_are_refused(cine: Path) -> None:
         read(cine)
 
 
-def test_uneven_steps_are_refused(tmp_path: Path, write_dicom: Callable) -> None:
-    for slice_ in (0, 1, 2.4, 3.4):
-        write_dicom(tmp_path / f"{slice_}", pixels(0, 0), plane(slice_))
-    with pytest.raises(FlomoError, match="not evenly spaced"):
-        read(tmp_path)
+def moved(slice_: float, along: np.ndarray, mm: float) -> dict[str, object]:
+    position = ORIGIN + slice_ * STEP * NORMAL + mm * along
+    return plane(slice_) | {"ImagePositionPatient": [round(value, 6) for value in position]}
 
 
-def test_a_shifted_slice_is_refused(tmp_path: Path, write_dicom: Callable) -> None:
-    for slice_ in range(4):
-        tags = plane(slice_)
-        if slice_ == 2:
-            position = ORIGIN + 2 * STEP * NORMAL + 3 * ALONG_ROW
-            tags["0020,0032"] = [round(value, 6) for value in position]
-        write_dicom(tmp_path / f"{slice_}", pixels(0, 0), tags)
-    with pytest.raises(FlomoError, match=r"Slice 3 .* shifted sideways by 3.0 mm"):
-        read(tmp_path)
+def with_odd(**odd: object) -> list[dict[str, object]]:
+    """Return a stack whose second image has other elements."""
+    return [plane(0), plane(1) | odd, plane(2)]
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("images", "words"),
     [
-        ({"0020,0037": "1\\0\\0\\0\\1\\0"}, "differ in direction"),
-        ({"0028,0030": "2\\2"}, "differ in direction or pixel size"),
-        ({"0020,0032": None}, "has no position in its header"),
-        ({"0020,0037": None}, "has no orientation in its header"),
-        ({"0020,0032": "1\\2"}, "has no position in its header"),
+        ([plane(at) for at in (0, 1, 2.4, 3.4)], "not evenly spaced"),
+        ([plane(at) for at in (0, 1, 2, 5, 6)], r"slice 3 \(2\) and .*2 slices are mi"),
+        (
+            [plane(0), plane(1), moved(2, ALONG_ROW, 3), plane(3)],
+            r"Slice 3 .* shifted sideways by 3.0 mm",
+        ),
+        (with_odd(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]), "differ in direction"),
+        (with_odd(PixelSpacing=[2, 2]), "differ in direction or pixel size"),
+        (with_odd(ImagePositionPatient=None), "has no position in its header"),
+        (with_odd(ImageOrientationPatient=None), "has no orientation in its header"),
+        (with_odd(ImagePositionPatient=[1, 2]), "has no position in its header"),
+        (
+            [plane(0) | {"ImageType": f"ORIGINAL\\PRIMARY\\{kind}"} for kind in "MP"],
+            "mixes different images of the same slice",
+        ),
+        ([plane(0), plane(0)], "gives their order"),
     ],
 )
-def test_images_of_different_stacks(
-    change: dict, words: str, tmp_path: Path, write_dicom: Callable
+def test_images_that_are_no_stack(
+    images: list[dict], words: str, tmp_path: Path, write_dicom: Callable
 ) -> None:
-    for slice_ in range(3):
-        tags = plane(slice_) | (change if slice_ == 1 else {})
-        write_dicom(tmp_path / f"{slice_}", pixels(0, 0), tags)
+    for number, tags in enumerate(images):
+        write_dicom(tmp_path / f"{number}", pixels(0, number), tags)
     with pytest.raises(FlomoError, match=words):
         read(tmp_path)
 
@@ -313,21 +305,6 @@ def test_images_of_two_sizes(tmp_path: Path, write_dicom: Callable) -> None:
     write_dicom(tmp_path / "a", np.zeros((4, 5), np.int16), plane(0))
     write_dicom(tmp_path / "b", np.zeros((5, 4), np.int16), plane(1))
     with pytest.raises(FlomoError, match=r"differ in size \(a: 4 x 5, b: 5 x 4\)"):
-        read(tmp_path)
-
-
-def test_magnitude_and_phase_are_not_frames(tmp_path: Path, write_dicom: Callable) -> None:
-    for number, kind in enumerate("MP"):
-        tags = plane(0) | {"0008,0008": f"ORIGINAL\\PRIMARY\\{kind}", "0020,0013": number}
-        write_dicom(tmp_path / kind, pixels(0, 0), tags)
-    with pytest.raises(FlomoError, match="mixes different images of the same slice"):
-        read(tmp_path)
-
-
-def test_phases_without_any_order(tmp_path: Path, write_dicom: Callable) -> None:
-    for number in range(2):
-        write_dicom(tmp_path / f"{number}", pixels(0, number), plane(0))
-    with pytest.raises(FlomoError, match="gives their order"):
         read(tmp_path)
 
 

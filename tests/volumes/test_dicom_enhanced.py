@@ -29,33 +29,30 @@ def item(**elements: Any) -> Dataset:
     return made
 
 
+def content(**elements: Any) -> dict[str, Any]:
+    return {"FrameContentSequence": [item(**elements)]}
+
+
+def synchronised(**elements: Any) -> dict[str, Any]:
+    return {"CardiacSynchronizationSequence": [item(**elements)]}
+
+
 def by_delay(phase: int, _slice: int) -> dict[str, Any]:
-    return {
-        "CardiacSynchronizationSequence": [item(NominalCardiacTriggerDelayTime=20.5 + 40.0 * phase)]
-    }
+    return synchronised(NominalCardiacTriggerDelayTime=20.5 + 40.0 * phase)
 
 
 def by_index(phase: int, _slice: int) -> dict[str, Any]:
-    return {"FrameContentSequence": [item(TemporalPositionIndex=phase + 1)]}
+    return content(TemporalPositionIndex=phase + 1)
 
 
-def by_moment(phase: int, slice_: int) -> dict[str, Any]:
-    moment = f"20120000{101500 + slice_:06}.{phase}00000"
-    return {"FrameContentSequence": [item(FrameAcquisitionDateTime=moment)]}
-
-
-def by_reference(phase: int, slice_: int) -> dict[str, Any]:
-    moment = f"20120304{101500 + slice_:06}.{phase}00000+0100"
-    return {"FrameContentSequence": [item(FrameReferenceDateTime=moment)]}
-
-
-def by_percentage(phase: int, _slice: int) -> dict[str, Any]:
-    synchronised = item(NominalPercentageOfCardiacPhase=30.0 * phase)
-    return {"CardiacSynchronizationSequence": [synchronised]}
-
-
-def by_dimension(phase: int, slice_: int) -> dict[str, Any]:
-    return {"FrameContentSequence": [item(DimensionIndexValues=[slice_ + 1, phase + 1])]}
+TIMES: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "delay": by_delay,
+    "index": by_index,
+    "moment": lambda p, s: content(FrameAcquisitionDateTime=f"20120000{101500 + s:06}.{p}00000"),
+    "reference": lambda p, s: content(FrameReferenceDateTime=f"20120304{101500 + s:06}.{p}+0100"),
+    "percentage": lambda p, _: synchronised(NominalPercentageOfCardiacPhase=30.0 * p),
+    "dimension": lambda p, s: content(DimensionIndexValues=[s + 1, p + 1]),
+}
 
 
 def write_enhanced(
@@ -123,9 +120,7 @@ def shuffled(volume: Volume) -> list[Frame]:
     return frames
 
 
-@pytest.mark.parametrize(
-    "time", [by_delay, by_index, by_moment, by_reference, by_percentage, by_dimension]
-)
+@pytest.mark.parametrize("time", TIMES.values(), ids=TIMES)
 @pytest.mark.parametrize("files", ["one", "slices", "phases", "images"])
 def test_a_cine(cine: Volume, tmp_path: Path, time: Any, files: str) -> None:
     """In one file, or a file for each slice, phase or image; names and numbers tell nothing."""

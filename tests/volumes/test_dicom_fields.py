@@ -13,9 +13,6 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, find_series, read, read_series
 from napari_flomo.volumes.dicom.naming import known_words
 
-SAME_FILES = ("series_for_each_slice", "position_jitter")
-"""Cases with the files of the clean cine."""
-
 
 @pytest.fixture(scope="module")
 def cases(repository: Path) -> Path:
@@ -44,12 +41,6 @@ def test_each_slice_in_a_separate_series(cases: Path, cine: Volume) -> None:
     alone = read(study, series=uid)
     np.testing.assert_array_equal(alone.data, cine.data[:, 1:2])
     assert alone.notes == ()
-
-
-def test_everything_twice(cases: Path, cine: Volume) -> None:
-    volume = read(cases / "dicom_exported_twice" / "study")
-    np.testing.assert_array_equal(volume.data, cine.data[:, :2])
-    assert volume.notes == ("6 files are copies of others of the series and were left out.",)
 
 
 @pytest.mark.parametrize("path", ["cd", "cd/DICOMDIR", "cd/PT000000"])
@@ -86,40 +77,6 @@ def test_positions_that_jitter(cases: Path, cine: Volume) -> None:
     )
 
 
-def test_a_slice_half_a_millimetre_off(cases: Path, static: Volume) -> None:
-    volume = read(cases / "dicom_uneven_step" / "study")
-    np.testing.assert_array_equal(volume.data, static.data)
-    assert volume.geometry.same_space(static.geometry, 1e-3)
-    assert volume.notes == (
-        "The slices are not evenly spaced (9.50 to 10.50 mm); the mean step of 10.00 mm was used.",
-    )
-
-
-def test_a_phase_that_is_missing(cases: Path, cine: Volume) -> None:
-    volume = read(cases / "dicom_phase_missing" / "study")
-    np.testing.assert_array_equal(volume.data, cine.data[[0, 2]])
-    assert volume.notes == (
-        "Slice 2 has fewer images than the others, so 1 of 3 phases (number 2) was left out of all "
-        "slices.",
-    )
-
-
-@pytest.mark.parametrize("place", ["study", "one_file_for_each_slice", "study/cine.dcm"])
-def test_enhanced_multi_frame(cases: Path, cine: Volume, place: str) -> None:
-    volume = read(cases / "enhanced_multi_frame" / place)
-    np.testing.assert_array_equal(volume.data, cine.data[:2])
-    assert volume.geometry.same_space(cine.geometry, 1e-3)
-    assert volume.frame_step == pytest.approx(cine.frame_step, abs=1e-6)
-    assert volume.notes == ()
-
-
-def test_a_file_of_a_series(cases: Path, cine: Volume) -> None:
-    volume = read(cases / "_clean" / "cine" / "IM0005.dcm")
-    np.testing.assert_array_equal(volume.data, cine.data)
-    assert volume.source == cine.source
-    assert volume.notes == ("The file is one of 9 of its series, which was read as a whole.",)
-
-
 def test_some_files_of_a_series(cases: Path, cine: Volume) -> None:
     files = sorted((cases / "_clean" / "cine").iterdir())
     np.testing.assert_array_equal(read_series(files[:6]).data, cine.data[:, :2])
@@ -127,16 +84,12 @@ def test_some_files_of_a_series(cases: Path, cine: Volume) -> None:
 
 
 def test_found_files_are_the_files_that_are_read(cases: Path, cine: Volume) -> None:
-    for place in (
-        "_clean/cine",
-        "dicom_series_for_each_slice/study",
-        "dicom_position_jitter/study",
-    ):
-        found = find_series(cases / place)
+    for name in ("_clean/cine", "dicom_series_for_each_slice/study", "dicom_position_jitter/study"):
+        found = find_series(cases / name)
         assert found.shape == cine.data.shape
         names = [[int(path.stem[2:]) for path in frame] for frame in found.files]
         assert names == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
-        assert found.geometry == read(cases / place).geometry
+        assert found.geometry == read(cases / name).geometry
 
 
 def test_notes_name_neither_files_nor_the_patient(cases: Path) -> None:

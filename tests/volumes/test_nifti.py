@@ -22,10 +22,15 @@ SHIFTED[:3, 3] = (5, 6, 7)
 
 
 def save(
-    path: Path, data: np.ndarray, affine: np.ndarray | None = TURNED, **fields: object
+    path: Path,
+    data: np.ndarray,
+    affine: np.ndarray = TURNED,
+    *,
+    units: tuple[str, str] = ("mm", "sec"),
+    **fields: object,
 ) -> Path:
     image = nibabel.Nifti1Image(data, affine)
-    image.header.set_xyzt_units("mm", "sec")
+    image.header.set_xyzt_units(*units)
     for name, value in fields.items():
         if name == "pixdim4":
             image.header["pixdim"][4] = value
@@ -103,27 +108,22 @@ def test_a_cine_keeps_its_frame_step(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("unit", "step"), [("msec", 33.3), ("usec", 33300), ("sec", 0.0333)])
 def test_units_of_time(unit: str, step: float, tmp_path: Path) -> None:
-    image = nibabel.Nifti1Image(np.zeros((5, 4, 3, 2), np.int16), TURNED)
-    image.header.set_xyzt_units("mm", unit)
-    image.header["pixdim"][4] = step
-    (tmp_path / "cine.nii").write_bytes(image.to_bytes())
-    assert read(tmp_path / "cine.nii").frame_step == pytest.approx(0.0333)
+    data = np.zeros((5, 4, 3, 2), np.int16)
+    path = save(tmp_path / "cine.nii", data, units=("mm", unit), pixdim4=step)
+    assert read(path).frame_step == pytest.approx(0.0333)
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("meter", 1e-3), ("micron", 1e3), ("mm", 1)])
 def test_units_of_space(unit: str, factor: float, tmp_path: Path) -> None:
     affine = TURNED.copy()
     affine[:3] *= factor
-    image = nibabel.Nifti1Image(np.zeros((5, 4, 3), np.int16), affine)
-    image.header.set_xyzt_units(unit)
-    (tmp_path / "image.nii").write_bytes(image.to_bytes())
-    expected = Geometry.from_affine_ras(TURNED)
-    volume = read(tmp_path / "image.nii")
-    assert volume.geometry.same_space(expected, 1e-5)
+    data = np.zeros((5, 4, 3), np.int16)
+    path = save(tmp_path / "image.nii", data, affine, units=(unit, "sec"))
+    volume = read(path)
+    assert volume.geometry.same_space(Geometry.from_affine_ras(TURNED), 1e-5)
     write(volume, tmp_path / "copy.nii")
-    np.testing.assert_array_equal(
-        nibabel.load(tmp_path / "copy.nii").affine, nibabel.load(tmp_path / "image.nii").affine
-    )
+    after = nibabel.load(tmp_path / "copy.nii").affine
+    np.testing.assert_array_equal(after, nibabel.load(path).affine)
 
 
 def test_stored_numbers_are_scaled(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Geometry, Volume, read, write
 
 DATA = np.arange(120, dtype=np.int16).reshape(2, 3, 4, 5)  # frames, slices, rows, columns
+FRAMES_LAST = np.ascontiguousarray(np.moveaxis(DATA, 0, -1))
+GRID = Geometry((2, 3, 4), (10, 20, 30))
+CINE = {"space_directions": "(2,0,0) (0,3,0) (0,0,4) none", "kinds": "domain domain domain time"}
+PACK = {"raw": bytes, "gzip": gzip.compress, "bzip2": bz2.compress}
 
 
 def save(path: Path, data: np.ndarray, *lines: str, encoding: str = "raw", **fields: str) -> Path:
@@ -32,13 +36,10 @@ def save(path: Path, data: np.ndarray, *lines: str, encoding: str = "raw", **fie
         **{name.replace("_", " "): value for name, value in fields.items()},
     }
     text = "\n".join(f"{name}: {value}" for name, value in head.items() if value)
-    pack = {
-        "raw": bytes,
-        "gzip": gzip.compress,
-        "bzip2": bz2.compress,
-        "ascii": lambda _: " ".join(str(value) for value in data.ravel()).encode(),
-    }[encoding]
-    body = pack(data.tobytes())
+    if encoding in PACK:
+        body = PACK[encoding](data.tobytes())
+    else:
+        body = " ".join(str(value) for value in data.ravel()).encode()
     path.write_bytes(("\n".join(["NRRD0004", "# note", text, *lines]) + "\n\n").encode() + body)
     return path
 
@@ -46,7 +47,7 @@ def save(path: Path, data: np.ndarray, *lines: str, encoding: str = "raw", **fie
 def test_frames_first_as_slicer_writes_sequences(tmp_path: Path) -> None:
     path = save(
         tmp_path / "cine.seq.nrrd",
-        np.ascontiguousarray(np.moveaxis(DATA, 0, -1)),
+        FRAMES_LAST,
         "axis 0 index type:=numeric",
         "axis 0 index unit:=ms",
         "axis 0 index values:=0 33.5",
@@ -59,21 +60,15 @@ def test_frames_first_as_slicer_writes_sequences(tmp_path: Path) -> None:
     assert volume.axes == ("frames", "slices", "rows", "columns")
     np.testing.assert_array_equal(volume.data, DATA)
     assert volume.frame_step == pytest.approx(0.0335)
-    assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
+    assert volume.geometry == GRID
 
 
 @pytest.mark.parametrize("kind", ["list", "time", "none"])
 def test_frames_last(kind: str, tmp_path: Path) -> None:
-    volume = read(
-        save(
-            tmp_path / "cine.nrrd",
-            DATA,
-            kinds=f"domain domain domain {kind}",
-            space_directions="(2,0,0) (0,3,0) (0,0,4) none",
-        )
-    )
+    fields = CINE | {"kinds": f"domain domain domain {kind}"}
+    volume = read(save(tmp_path / "cine.nrrd", DATA, **fields))
     np.testing.assert_array_equal(volume.data, DATA)
-    assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
+    assert volume.geometry == GRID
     assert volume.frame_step is None
 
 
@@ -87,14 +82,8 @@ def test_options_of_pynrrd_do_not_matter(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_one_slice_over_time(tmp_path: Path) -> None:
-    volume = read(
-        save(
-            tmp_path / "cine.nrrd",
-            DATA[:, 0],
-            kinds="domain domain time",
-            space_directions="(2,0,0) (0,0,-3) none",
-        )
-    )
+    fields = {"kinds": "domain domain time", "space_directions": "(2,0,0) (0,0,-3) none"}
+    volume = read(save(tmp_path / "cine.nrrd", DATA[:, 0], **fields))
     assert volume.data.shape == (2, 1, 4, 5)
     # The third axis is the normal of the other two.
     np.testing.assert_allclose(volume.geometry.direction_matrix[:, 2], (0, 1, 0), atol=1e-15)
@@ -104,12 +93,8 @@ def test_one_slice_over_time(tmp_path: Path) -> None:
     "space", ["left-posterior-superior", "right-anterior-superior", "RAS", "left-anterior-superior"]
 )
 def test_spaces_as_in_itk(space: str, tmp_path: Path) -> None:
-    path = save(
-        tmp_path / "image.nrrd",
-        DATA[0],
-        space=space,
-        space_directions="(0,2,0) (0,0,-3) (4.0,0,0)",
-    )
+    fields = {"space": space, "space_directions": "(0,2,0) (0,0,-3) (4.0,0,0)"}
+    path = save(tmp_path / "image.nrrd", DATA[0], **fields)
     image = sitk.ReadImage(str(path))
     geometry = read(path).geometry
     assert geometry == Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
@@ -117,9 +102,8 @@ def test_spaces_as_in_itk(space: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])
 def test_encodings(encoding: str, tmp_path: Path) -> None:
-    np.testing.assert_array_equal(
-        read(save(tmp_path / "image.nrrd", DATA[0], encoding=encoding)).data, DATA[0]
-    )
+    path = save(tmp_path / "image.nrrd", DATA[0], encoding=encoding)
+    np.testing.assert_array_equal(read(path).data, DATA[0])
 
 
 def test_big_endian_and_detached_data(tmp_path: Path) -> None:
@@ -179,7 +163,7 @@ def test_a_list_of_files(tmp_path: Path) -> None:
     names = [f"s {number}.raw" for number in range(3)]
     volume = read(detached(tmp_path / "slices.nhdr", DATA[0], "LIST", *names))
     np.testing.assert_array_equal(volume.data, DATA[0])
-    assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
+    assert volume.geometry == GRID
     with pytest.raises(FlomoError, match="cannot be divided among 2 data files"):
         read(detached(tmp_path / "two.nhdr", DATA[0], "LIST", *names[:2]))
     with pytest.raises(FlomoError, match=r".*s 7\.raw, which is missing"):
@@ -191,19 +175,12 @@ def test_a_list_of_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2"])
 def test_numbered_files(encoding: str, tmp_path: Path) -> None:
-    pack = {"raw": bytes, "gzip": gzip.compress, "bzip2": bz2.compress}[encoding]
+    pack = PACK[encoding]
     for number, frame in enumerate(DATA):
         head = b"its own header"
         (tmp_path / f"f{2 * number + 7:03}.raw").write_bytes(pack(head + frame.tobytes()))
-    path = detached(
-        tmp_path / "cine.nhdr",
-        DATA,
-        "f%03d.raw 7 9 2 3",
-        encoding=encoding,
-        byte_skip="-1",
-        kinds="domain domain domain time",
-        space_directions="(2,0,0) (0,3,0) (0,0,4) none",
-    )
+    fields = CINE | {"encoding": encoding, "byte_skip": "-1"}
+    path = detached(tmp_path / "cine.nhdr", DATA, "f%03d.raw 7 9 2 3", **fields)
     np.testing.assert_array_equal(read(path).data, DATA)
     for slice_, number in zip(DATA[0], (3, 2, 1), strict=True):
         (tmp_path / f"z{number}").write_bytes(pack(slice_.tobytes()))
@@ -223,7 +200,7 @@ def test_a_percent_sign_without_a_pattern(tmp_path: Path) -> None:
 def test_skipped_bytes_are_decompressed_bytes(encoding: str, skip: str, tmp_path: Path) -> None:
     """As of a packed NIfTI whose voxels an NRRD header describes."""
     noise = np.random.default_rng(0).integers(0, 255, 352, np.uint8).tobytes()
-    pack = {"gzip": gzip.compress, "bzip2": bz2.compress}[encoding]
+    pack = PACK[encoding]
     (tmp_path / "image.nii.gz").write_bytes(pack(noise + DATA[0].tobytes()))
     fields = {"encoding": encoding, "byte_skip": skip}
     path = detached(tmp_path / "image.nhdr", DATA[0], "image.nii.gz", **fields)
@@ -275,7 +252,7 @@ def test_cines_by_itk(tmp_path: Path) -> None:
         sitk.WriteImage(sitk.JoinSeries(parts, 0.0, step), str(tmp_path / "cine.nrrd"))
         volume = read(tmp_path / "cine.nrrd")
         np.testing.assert_array_equal(volume.data, DATA)
-        assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
+        assert volume.geometry == GRID
         assert volume.frame_step == told
     flat = sitk.GetImageFromArray(DATA[0, 0])
     flat.SetSpacing((2, 3))
@@ -288,7 +265,7 @@ def test_a_space_with_time(tmp_path: Path) -> None:
     directions = "(0,0,0,25) (-2,0,0,0) (0,-3,0,0) (0,0,4,0)"
     path = save(
         tmp_path / "cine.nrrd",
-        np.ascontiguousarray(np.moveaxis(DATA, 0, -1)),
+        FRAMES_LAST,
         space="right-anterior-superior-time",
         kinds="domain domain domain domain",
         space_directions=directions,
@@ -297,7 +274,7 @@ def test_a_space_with_time(tmp_path: Path) -> None:
     )
     volume = read(path)
     np.testing.assert_array_equal(volume.data, DATA)
-    assert volume.geometry == Geometry((2, 3, 4), (10, 20, 30))
+    assert volume.geometry == GRID
     assert volume.frame_step == pytest.approx(0.025)
     slanted = directions.replace("(0,0,4,0)", "(0,0,4,1)")
     with pytest.raises(FlomoError, match="in space"):
@@ -305,15 +282,11 @@ def test_a_space_with_time(tmp_path: Path) -> None:
 
 
 def test_lengths_in_another_unit(tmp_path: Path) -> None:
-    path = save(
-        tmp_path / "image.nrrd",
-        DATA[0],
-        space_directions="(0.2,0,0) (0,0.3,0) (0,0,0.4)",
-        space_origin="(1,2,3)",
-        space_units='"cm" "cm" "cm"',
-    )
-    volume = read(path)
-    assert volume.geometry.same_space(Geometry((2, 3, 4), (10, 20, 30)))
+    path = tmp_path / "image.nrrd"
+    directions = "(0.2,0,0) (0,0.3,0) (0,0,0.4)"
+    fields = {"space_directions": directions, "space_origin": "(1,2,3)", "space_units": '"cm" ' * 3}
+    volume = read(save(path, DATA[0], **fields))
+    assert volume.geometry.same_space(GRID)
     assert "in cm" in volume.notes[0]
     assert read(save(path, DATA[0], space_units='"mm" "mm" "mm"')).notes == ()
     micrometres = {"space_directions": "(2e3,0,0) (0,3e3,0) (0,0,4e3)", "space_units": '"μm" ' * 3}
@@ -330,7 +303,7 @@ def test_errors_in_unused_fields_are_ignored(tmp_path: Path) -> None:
         Content="a:=b",
         space_directions="(2, 0, 0) (0, 3, 0) (0, 0, 4)",
     )
-    assert read(path).geometry == Geometry((2, 3, 4), (10, 20, 30))
+    assert read(path).geometry == GRID
 
 
 def test_files_contain_no_date(tmp_path: Path) -> None:
@@ -356,38 +329,13 @@ def test_an_unknown_encoding(tmp_path: Path) -> None:
 
 
 def test_colours_and_layers_are_not_frames(tmp_path: Path) -> None:
-    path = save(
-        tmp_path / "colour.nrrd",
-        DATA,
-        kinds="domain domain domain RGB-color",
-        space_directions="(2,0,0) (0,3,0) (0,0,4) none",
-    )
+    fields = CINE | {"kinds": "domain domain domain RGB-color"}
+    path = save(tmp_path / "colour.nrrd", DATA, **fields)
     with pytest.raises(FlomoError, match="colours or vectors"):
         read(path)
-    path = save(
-        tmp_path / "layers.seg.nrrd",
-        np.ascontiguousarray(np.moveaxis(DATA, 0, -1)),
-        "Segment0_ID:=a",
-        "Segment1_ID:=b",
-        kinds="list domain domain domain",
-        space_directions="none (2,0,0) (0,3,0) (0,0,4)",
-    )
+    fields = {"kinds": "list domain domain domain"}
+    fields["space_directions"] = "none (2,0,0) (0,3,0) (0,0,4)"
+    segments = ("Segment0_ID:=a", "Segment1_ID:=b")
+    path = save(tmp_path / "layers.seg.nrrd", FRAMES_LAST, *segments, **fields)
     with pytest.raises(FlomoError, match="overlapping layers"):
         read(path)
-
-
-def test_field_cases(repository: Path) -> None:
-    folder = repository / "tests" / "fieldtests"
-    stack = read(folder / "nrrd_list_of_files" / "heart.nhdr")
-    assert stack.data.shape == (2, 112, 112)
-    one = read(folder / "nrrd_list_of_files" / "percent.nhdr")
-    np.testing.assert_array_equal(one.data[0], stack.data[0])
-    assert one.geometry.spacing == (1.367188, 1.367188, 10)
-    cine = read(folder / "nrrd_written_by_simpleitk_4d" / "cine.nrrd")
-    assert cine.axes == ("frames", "slices", "rows", "columns")
-    assert cine.data.shape == (2, 2, 112, 112)
-    assert cine.frame_step == 0.04
-    image = sitk.ReadImage(str(folder / "nrrd_written_by_simpleitk_4d" / "cine.nrrd"))
-    np.testing.assert_array_equal(cine.data, sitk.GetArrayFromImage(image))
-    np.testing.assert_allclose(cine.geometry.origin, image.GetOrigin()[:3])
-    np.testing.assert_allclose(cine.geometry.spacing, image.GetSpacing()[:3])
