@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_flomo.errors import Cancelled, FlomoError, out_of_memory
 from napari_flomo.models import ModelCard, load_network
-from napari_flomo.progress import Progress, ProgressCallback
+from napari_flomo.progress import ProgressCallback
+from napari_flomo.segmentation.batches import Batches, ProgressSteps
 from napari_flomo.segmentation.device import choose_device
 from napari_flomo.segmentation.engines import EngineRunner, chosen_engine
-from napari_flomo.segmentation.inputs import check_input, chosen_indices, with_channels
+from napari_flomo.segmentation.inputs import check_input, chosen_indices
 from napari_flomo.segmentation.manifest import StageTimer, run_manifest
 from napari_flomo.segmentation.maps import DEFAULT_MAPS, chosen_maps, passes_of
 from napari_flomo.segmentation.orientation import Reorientation
 from napari_flomo.segmentation.prediction import draws_for, predict
-from napari_flomo.segmentation.preprocessing import Plan, intensity_window, make_plan, network_input
+from napari_flomo.segmentation.preprocessing import make_plan
 from napari_flomo.segmentation.result_builder import ResultBuilder
 from napari_flomo.segmentation.segmentation import Segmentation
 from napari_flomo.volumes import Volume
@@ -26,11 +26,6 @@ from napari_flomo.volumes import Volume
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-# Pixels in a batch. On a CPU large batches are slower per slice, because their feature maps do not
-# fit into the cache, and take longer to cancel; on a GPU small batches leave most of it idle.
-CPU_PIXELS = 2 * 256 * 256
-GPU_PIXELS = 64 * 256 * 256
 
 MAX_RUNNERS = 4
 """Image sizes whose engines stay in memory; without a crop every volume may have another size."""
@@ -179,42 +174,22 @@ class Segmenter:
         postprocess = card.postprocessing != "none" and len(chosen_slices) == volume.n_slices
 
         passes = passes_of(names, mirrored=mirrored)
-        steps = _ProgressSteps(
-            len(chosen_frames) * len(chosen_slices) * passes, progress, cancelled
-        )
+        n_images = len(chosen_frames) * len(chosen_slices)
+        steps = ProgressSteps(n_images * passes, progress, cancelled)
         runner = self._runner(plan.network)
         by_engine = passes - (0 if draws is None else len(draws))
-        runner.expect(len(chosen_frames) * len(chosen_slices) * by_engine, steps.check)
+        runner.expect(n_images * by_engine, steps.check)
         run = partial(
             predict, runner, card, plan, kinds=kinds, watch=watch, draws=draws, mirrored=mirrored
         )
-        usual, batch = self._first_batch(plan), 0
-        most = len(chosen_slices)
+        batches = Batches(card, plan, self.device, runner, run, steps, watch)
+        order = sorted(turn.slices(chosen_slices, volume.n_slices))
         with torch.inference_mode():
             for frame in chosen_frames:
-                with watch.stage("preprocess"):
-                    pixels = with_channels(seen.frame(frame), card)
-                    window = intensity_window(pixels, card.preprocessing.intensity)
-                waiting = sorted(turn.slices(chosen_slices, volume.n_slices))
-                while waiting:
-                    batch = min(most, runner.batch or usual)
-                    now = waiting[:batch]
-                    steps.check()
-                    try:
-                        with watch.stage("preprocess"):
-                            images = network_input(
-                                pixels, now, window, plan, card.preprocessing.neighbours
-                            ).to(self.device, memory_format=torch.channels_last)
-                        prediction = run(images, before_pass=steps.within(len(now)))
-                    except Exception as error:
-                        if not out_of_memory(error):
-                            raise
-                        most = self._smaller_batch(len(now), error)
-                        continue
+                for batch, prediction in batches.of_frame(seen.frame(frame), order):
                     with watch.stage("restore"):
-                        result.put(frame, now, prediction)
-                    waiting = waiting[len(now) :]
-                    steps.finish(len(now) * passes)
+                        result.put(frame, batch, prediction)
+                    steps.finish(len(batch) * passes)
                 if postprocess:
                     with watch.stage("postprocess"):
                         result.postprocess(frame)
@@ -225,7 +200,7 @@ class Segmenter:
             engine=runner.report(),
             frames=chosen_frames,
             slices=chosen_slices,
-            batch=batch,
+            batch=batches.size,
             maps=names,
             mirrored=mirrored,
             postprocessed=postprocess,
@@ -266,60 +241,3 @@ class Segmenter:
             )
         self._runners.move_to_end(size)
         return self._runners[size]
-
-    def _first_batch(self, plan: Plan) -> int:
-        rows, columns = plan.network
-        pixels = CPU_PIXELS if self.device.type == "cpu" else GPU_PIXELS
-        return max(1, pixels // (rows * columns))
-
-    def _smaller_batch(self, tried: int, error: Exception) -> int:
-        """Return half the batch size that did not fit, at least one slice."""
-        import torch
-
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if tried == 1 and not isinstance(error, torch.cuda.OutOfMemoryError):
-            raise error
-        if tried == 1:
-            raise FlomoError(
-                f"The memory of {self.device} is too small even for one slice; close other "
-                "programs that use it, or choose the device cpu."
-            ) from error
-        return tried // 2
-
-
-class _ProgressSteps:
-    """Counts passes over slices, reports progress and checks for cancellation."""
-
-    def __init__(
-        self, total: int, progress: ProgressCallback | None, cancelled: Callable[[], bool] | None
-    ) -> None:
-        self._total, self._done, self._told = total, 0, -1
-        self._progress, self._cancelled = progress, cancelled
-        self._tell(0)
-
-    def check(self) -> None:
-        """Raise `Cancelled` if requested."""
-        if self._cancelled is not None and self._cancelled():
-            raise Cancelled
-
-    def within(self, slices: int) -> Callable[[int], None]:
-        """Return a callback for before each pass over a batch of this many slices."""
-
-        def before(number: int) -> None:
-            if number > 0:  # checked before the first one
-                self._tell(self._done + number * slices)
-                self.check()
-
-        return before
-
-    def finish(self, passes: int) -> None:
-        """Count the passes of a finished batch."""
-        self._done += passes
-        self._tell(self._done)
-
-    def _tell(self, done: int) -> None:
-        """Report progress, never backwards: a batch that did not fit is repeated."""
-        if self._progress is not None and done > self._told:
-            self._progress(Progress(done, self._total, "Segmenting"))
-            self._told = done

@@ -11,7 +11,7 @@ from torch import nn
 
 from napari_flomo.errors import Cancelled
 from napari_flomo.networks import build, stochastic_forward
-from napari_flomo.segmentation import Segmenter, segmenter
+from napari_flomo.segmentation import Segmenter, batches
 from napari_flomo.segmentation.maps import DRAWS, DRAWS_SEED
 from napari_flomo.segmentation.prediction import as_probabilities
 from napari_flomo.segmentation.scores import predictive_entropy
@@ -99,7 +99,7 @@ def test_maps_do_not_depend_on_the_batch(network, fias_card, volume, monkeypatch
     together = made.segment(volume, maps=DRAWN)
     assert together.manifest["batch"] == 3
     torch.manual_seed(99)
-    monkeypatch.setattr(segmenter, "CPU_PIXELS", 1)
+    monkeypatch.setattr(batches, "CPU_PIXELS", 1)
     alone = Segmenter(network, fias_card, "cpu").segment(volume, slices=[2], maps=DRAWN)
     for name in DRAWN:
         one, other = (result.uncertainty[name].data[2] for result in (alone, together))

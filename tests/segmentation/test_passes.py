@@ -8,7 +8,7 @@ import torch
 from hearts import heart, soft_ring
 
 from napari_flomo.errors import Cancelled, FlomoError
-from napari_flomo.segmentation import passes_of, segmenter
+from napari_flomo.segmentation import batches, passes_of
 from napari_flomo.segmentation.tta import MIRRORED, VIEWS
 
 VIEWED = ("tta_entropy", "mutual_information", "variance")
@@ -18,7 +18,7 @@ CPU = RuntimeError("DefaultCPUAllocator: not enough memory")
 
 @pytest.fixture
 def one_by_one(monkeypatch):
-    monkeypatch.setattr(segmenter, "CPU_PIXELS", 1)
+    monkeypatch.setattr(batches, "CPU_PIXELS", 1)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_result_does_not_depend_on_batch_size(make_segmenter, one_by_one, monkey
     volume, _ = heart(slices=5)
     made = make_segmenter(pixel_mm=1.25)
     alone = made.segment(volume)
-    monkeypatch.setattr(segmenter, "CPU_PIXELS", 10**9)
+    monkeypatch.setattr(batches, "CPU_PIXELS", 10**9)
     together = made.segment(volume)
     assert made.network.batches == [1] * 5 + [5]
     assert np.allclose(alone.probabilities.data, together.probabilities.data, atol=1e-6)
@@ -58,7 +58,7 @@ def test_result_does_not_depend_on_batch_size(make_segmenter, one_by_one, monkey
 
 @pytest.mark.parametrize("error", [GPU, CPU])
 def test_out_of_memory_halves_the_batch(make_segmenter, monkeypatch, error):
-    monkeypatch.setattr(segmenter, "CPU_PIXELS", 10**9)
+    monkeypatch.setattr(batches, "CPU_PIXELS", 10**9)
     volume, codes = heart(slices=7)
     made, seen = make_segmenter(), []
     forward = made.network.forward
