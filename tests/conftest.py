@@ -51,6 +51,12 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """Images as users met them, each in a folder of its own; ``_clean`` has the originals."""
+    return REPOSITORY / "tests" / "fieldtests"
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference data and goldens; tests that need it skip where it is absent."""
     folder = Path(os.environ.get("FLOMO_SHARED") or REPOSITORY.parent / "shared")
@@ -91,14 +97,14 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def start_python(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start fresh interpreters with the import path of this one; they end with the test."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    defaults: dict[str, Any] = {"text": True, "cwd": tmp_path, "env": environment}
-    defaults |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     started = []
 
     def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        defaults = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         command = [sys.executable, *map(str, arguments)]
-        started.append(subprocess.Popen(command, **(defaults | options)))
+        options = defaults | options
+        started.append(subprocess.Popen(command, cwd=tmp_path, env=environment, **options))
         return started[-1]
 
     yield start

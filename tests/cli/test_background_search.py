@@ -69,11 +69,7 @@ def test_failing_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_search_is_for_the_last_model(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     asked: list[Segmenter] = []
-
-    def settle(self: Segmenter) -> None:
-        asked.append(self)
-
-    monkeypatch.setattr(Segmenter, "find_fastest_engine", settle)
+    monkeypatch.setattr(Segmenter, "find_fastest_engine", asked.append)
     models = tasks.WarmModels()
     models.find_fastest_engine()
     assert asked == []

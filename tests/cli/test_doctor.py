@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from napari_flomo import cli, models
+from napari_flomo import models
 from napari_flomo.commands import examination
 from napari_flomo.errors import FlomoError
 
-
-def findings(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict]:
-    code = cli.main(["doctor", "--json"])
-    return code, json.loads(capsys.readouterr().out)
+Flomo = Callable[..., tuple[str, str]]
+Findings = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
+def findings(answer: Callable[..., dict[str, Any]]) -> Findings:
+    """Run ``flomo doctor --json``."""
+    return partial(answer, "doctor")
+
+
+@pytest.fixture(autouse=True)
 def one_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the default model, intact."""
     name = examination.DEFAULT_MODEL
@@ -28,48 +34,33 @@ def one_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "load_network", lambda name: None)
 
 
-@pytest.mark.usefixtures("one_model")
-def test_ready(capsys: pytest.CaptureFixture[str]) -> None:
-    code, found = findings(capsys)
-    assert code == 0
+def test_ready(findings: Findings, flomo: Flomo) -> None:
+    found = findings()
     assert found["can_segment"]
     assert found["versions"]["torch"] == importlib.metadata.version("torch")
     assert found["torch"]["device"] in ("cpu", "cuda")
     assert found["computer"]["cores"] >= 1
     assert Path(found["cache"]["folder"]).is_absolute()
-    assert found["models"] == [
-        {
-            "name": examination.DEFAULT_MODEL,
-            "folder": str(Path("shelf") / examination.DEFAULT_MODEL),
-            "verified": True,
-        }
-    ]
-    assert cli.main(["doctor"]) == 0
-    assert capsys.readouterr().out.endswith("=> ready to segment\n")
+    name = examination.DEFAULT_MODEL
+    folder = str(Path("shelf") / name)
+    assert found["models"] == [{"name": name, "folder": folder, "verified": True}]
+    assert flomo("doctor")[0].endswith("=> ready to segment\n")
 
 
-@pytest.mark.usefixtures("one_model")
-def test_damaged_weights(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_weights(monkeypatch: pytest.MonkeyPatch, findings: Findings, flomo: Flomo) -> None:
     def damaged(name: str) -> None:
         raise FlomoError(f"The weights of {name} are damaged; get the model again.")
 
     monkeypatch.setattr(models, "load_network", damaged)
-    code, found = findings(capsys)
-    assert code == 2
+    found = findings(code=2)
     assert not found["can_segment"]
     assert any("are damaged; get the model again" in problem for problem in found["problems"])
-    assert cli.main(["doctor"]) == 2
-    out = capsys.readouterr().out
+    out = flomo("doctor", code=2)[0]
     assert "NOT usable" in out
     assert "problem: The weights of" in out
 
 
-@pytest.mark.usefixtures("one_model")
-def test_missing_package(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_package(monkeypatch: pytest.MonkeyPatch, findings: Findings) -> None:
     real = importlib.metadata.version
 
     def version(name: str) -> str:
@@ -78,14 +69,12 @@ def test_missing_package(
         return real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    code, found = findings(capsys)
-    assert code == 2
+    found = findings(code=2)
     assert found["versions"]["nibabel"] is None
     assert "nibabel is missing; install it with: pip install nibabel." in found["problems"]
 
 
-@pytest.mark.usefixtures("one_model")
-def test_broken_torch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_torch(monkeypatch: pytest.MonkeyPatch, findings: Findings) -> None:
     real = __import__
 
     def broken(name: str, *rest: object) -> object:
@@ -94,18 +83,15 @@ def test_broken_torch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         return real(name, *rest)
 
     monkeypatch.setattr("builtins.__import__", broken)
-    code, found = findings(capsys)
-    assert code == 2
+    found = findings(code=2)
     assert found["torch"] is None
     assert any("torch cannot be imported (libtorch.so" in text for text in found["problems"])
 
 
-@pytest.mark.usefixtures("one_model")
-def test_little_space(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_little_space(monkeypatch: pytest.MonkeyPatch, findings: Findings) -> None:
     usage = shutil.disk_usage("/")._replace(free=200_000_000)
     monkeypatch.setattr(examination.shutil, "disk_usage", lambda path: usage)
-    code, found = findings(capsys)
-    assert code == 0  # what is bundled still works
+    found = findings()  # what is bundled still works
     assert any(text.startswith("Only 0.2 GB are free") for text in found["problems"])
 
 

@@ -11,52 +11,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_flomo import cli
-from napari_flomo.models import (
-    IntensityRule,
-    Label,
-    ModelCard,
-    Preprocessing,
-    build_network,
-    save_model,
-)
+from napari_flomo.models import IntensityRule, Preprocessing
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.engines import FORMATS, exporting
 from napari_flomo.volumes import Volume
 
-LABELS = (
-    Label(0, "background", "#000000"),
-    Label(4, "wall", "#2ca02c"),
-    Label(9, "cavity", "#d62728"),
-)
+Flomo = Callable[..., tuple[str, str]]
+Refused = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def make_model(save_random: Callable[..., Path]) -> Callable[..., Path]:
     """Save a small network with random weights; ``crop`` is the card's."""
     pytest.importorskip("monai")
 
     def make(crop: int | None) -> Path:
-        import torch
-
-        card = ModelCard(
-            name="small",
-            network="dynunet",
-            network_arguments={"filters": [8, 16, 16]},
-            in_channels=1,
-            input_kind="stack",
-            labels=LABELS,
-            preprocessing=Preprocessing(1.5, crop, IntensityRule("percentile", 1, 99)),
-            activation="softmax",
-            temperature=1.7,
-            licence="CC0-1.0",
-            training_data="none",
-        )
-        folder = tmp_path_factory.mktemp("shelf") / "small"
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            save_model(folder, build_network(card), card)
-        return folder
+        preprocessing = Preprocessing(1.5, crop, IntensityRule("percentile", 1, 99))
+        fields = {"network": "dynunet", "network_arguments": {"filters": [8, 16, 16]}}
+        return save_random(**fields, preprocessing=preprocessing, temperature=1.7)
 
     return make
 
@@ -113,20 +85,14 @@ GRAPHS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 @pytest.mark.parametrize("form", GRAPHS)
 def test_exported_graph_gives_the_same_labels(
-    form: str,
-    model: Path,
-    tmp_path: Path,
-    make_heart: Callable[..., Volume],
-    capsys: pytest.CaptureFixture[str],
+    form: str, model: Path, tmp_path: Path, make_heart: Callable[..., Volume], flomo: Flomo
 ) -> None:
     need(form)
     graph, run = GRAPHS[form]
     out = tmp_path / "exported"
-    assert cli.main(["export", str(model), "--format", form, "--out", str(out)]) == 0
-    assert str(out / graph) in capsys.readouterr().out
-    assert {path.name for path in out.iterdir()} >= {
-        graph, "preprocessing.json", "example.npz", "card.json", "README.md"
-    }  # fmt: skip
+    assert str(out / graph) in flomo("export", model, "--format", form, "--out", out)[0]
+    names = {graph, "preprocessing.json", "example.npz", "card.json", "README.md"}
+    assert {path.name for path in out.iterdir()} >= names
     assert [path.name for path in tmp_path.iterdir()] == ["exported"], "something was left behind"
 
     text = (out / "preprocessing.json").read_text(encoding="utf-8")
@@ -143,43 +109,32 @@ def test_exported_graph_gives_the_same_labels(
     assert (ours == theirs).all()
 
 
-def test_size_option(make_model: Callable[..., Path], tmp_path: Path, capsys: Any) -> None:
+def test_size_option(
+    model: Path, make_model: Callable[..., Path], tmp_path: Path, flomo: Flomo, refused: Refused
+) -> None:
     need("onnx")
-    model, out = make_model(None), tmp_path / "out"
-    command = ["export", str(model), "--format", "onnx", "--out", str(out)]
-    assert cli.main(command) == 2
-    assert "--size ROWS COLUMNS" in capsys.readouterr().err
-    assert cli.main([*command, "--size", "40", "48"]) == 2
-    assert "multiples of 16" in capsys.readouterr().err
-    assert cli.main([*command, "-q", "--size", "32", "48"]) == 0
-    assert capsys.readouterr().out == ""
-    assert run_onnx(out / "model.onnx", np.zeros((2, 1, 32, 48), np.float32)).shape == (
-        2,
-        3,
-        32,
-        48,
-    )
+    out = tmp_path / "out"
+    options = ["--format", "onnx", "--out", out]
+    assert "sees 48 x 48 pixels" in refused("export", model, *options, "--size", 64, 64)
+    command = ["export", make_model(None), *options]
+    assert "--size ROWS COLUMNS" in refused(*command)
+    assert "multiples of 16" in refused(*command, "--size", 40, 48)
+    assert flomo(*command, "-q", "--size", 32, 48) == ("", "")
+    logits = run_onnx(out / "model.onnx", np.zeros((2, 1, 32, 48), np.float32))
+    assert logits.shape == (2, 3, 32, 48)
 
 
-def test_size_contradicts_the_card(model: Path, tmp_path: Path, capsys: Any) -> None:
-    need("onnx")
-    command = ["export", str(model), "--format", "onnx", "--out", str(tmp_path / "out")]
-    assert cli.main([*command, "--size", "64", "64"]) == 2
-    assert "sees 48 x 48 pixels" in capsys.readouterr().err
-
-
-def test_folder_is_not_empty(model: Path, tmp_path: Path, capsys: Any) -> None:
+def test_folder_is_not_empty(model: Path, tmp_path: Path, refused: Refused) -> None:
     need("onnx")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
-    command = ["export", str(model), "--format", "onnx", "--out", str(tmp_path / "out")]
-    assert cli.main(command) == 2
-    assert "exists already" in capsys.readouterr().err
+    said = refused("export", model, "--format", "onnx", "--out", tmp_path / "out")
+    assert "exists already" in said
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
 def test_wrong_graph_is_not_written(
-    model: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need("onnx")
 
@@ -188,17 +143,13 @@ def test_wrong_graph_is_not_written(
         return folder / "model.onnx", lambda images: np.random.rand(len(images), 3, *size)  # noqa: NPY002
 
     monkeypatch.setitem(exporting._WRITERS, "onnx", write)
-    out = tmp_path / "out"
-    assert cli.main(["export", str(model), "--format", "onnx", "--out", str(out)]) == 2
-    assert "was not exported: its probabilities are off" in capsys.readouterr().err
+    said = refused("export", model, "--format", "onnx", "--out", tmp_path / "out")
+    assert "was not exported: its probabilities are off" in said
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_packages(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "is_installed", lambda _: False)
-    command = ["export", "flomo-b0-acdc", "--format", "onnx", "--out", str(tmp_path / "out")]
-    assert cli.main(command) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
+    said = refused("export", "flomo-b0-acdc", "--format", "onnx", "--out", tmp_path / "out")
     assert "onnx and onnxruntime must be installed" in said
     assert "pip install 'napari-flomo[fast]'" in said

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ import numpy as np
 import pytest
 from nibabel import Nifti1Image
 
-from napari_flomo import cli
 from napari_flomo.cohorts import CohortConfig, StudyFilter, segment_cohort
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Volume, read, write
 
-Capture = pytest.CaptureFixture[str]
+Flomo = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture
@@ -48,8 +48,10 @@ def spoil(images: Path) -> None:
     Nifti1Image(np.zeros((4, 4, 3, 2, 3), np.int16), np.eye(4)).to_filename(images / "rank5.nii")
 
 
-def many(*arguments: object) -> int:
-    return cli.main(["segment-many", *map(str, arguments)])
+@pytest.fixture
+def many(flomo: Flomo) -> Flomo:
+    """Run ``flomo segment-many``."""
+    return partial(flomo, "segment-many")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -63,14 +65,13 @@ def results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
 
 
-def test_equals_flomo_segment(images: Path, out: Path, model: Path, capsys: Capture) -> None:
+def test_equals_segment(images: Path, out: Path, model: Path, many: Flomo, flomo: Flomo) -> None:
     flags = ["--model", model, "--device", "cpu", "--engine", "eager"]
     flags += ["--mirrored"]  # as it would be for anybody who wants the best labels
     options = [images, "--out", out, *flags, "--workers", 1, "--uncertainty", "--probabilities"]
-    assert many(*options, "--json") == 0
-    printed = capsys.readouterr()
-    assert printed.err == ""
-    summary = json.loads(printed.out)
+    printed, said = many(*options, "--json")
+    assert said == ""
+    summary = json.loads(printed)
     assert (summary["found"], summary["done"], summary["failed"]) == (3, 3, 0)
 
     for study in ("p1/ed.nii.gz", "p1/es.nrrd", "p2/ed.nii.gz"):
@@ -78,8 +79,7 @@ def test_equals_flomo_segment(images: Path, out: Path, model: Path, capsys: Capt
         single.mkdir()
         files = {name: single / f"{name}.nii.gz" for name in ("uncertainty", "probabilities")}
         extra = [text for name, path in files.items() for text in (f"--{name}", path)]
-        arguments = ["segment", images / study, "-o", single / "labels.nii.gz", *flags, *extra]
-        assert cli.main([*map(str, arguments), "-q"]) == 0
+        flomo("segment", images / study, "-o", single / "labels.nii.gz", *flags, *extra, "-q")
         made = out / "studies" / study
         names = {path.name for path in single.iterdir()}
         assert names == {path.name for path in made.iterdir()}
@@ -89,15 +89,13 @@ def test_equals_flomo_segment(images: Path, out: Path, model: Path, capsys: Capt
         shutil.rmtree(single)
 
 
-def test_failures_are_reported(images: Path, out: Path, model: Path, capsys: Capture) -> None:
+def test_failures_are_reported(images: Path, out: Path, model: Path, many: Flomo) -> None:
     spoil(images)
     options = [images, "--out", out, "--model", model, "--workers", 1, "--device", "cpu"]
-    assert many(*options) == 3
-    printed = capsys.readouterr()
-    assert printed.err == ""
-    assert "5 studies: 3 segmented" in printed.out
-    assert "2 failed" in printed.out
-    assert "  cut.nii.gz: cut.nii.gz cannot be read" in printed.out
+    printed, said = many(*options, code=3)
+    assert said == ""
+    for words in ("5 studies: 3 segmented", "2 failed", "  cut.nii.gz: cut.nii.gz cannot be read"):
+        assert words in printed
     reported = {result["study"]: result for result in results(out)}
     assert reported["rank5.nii"]["state"] == "failed"
     assert "5" in reported["rank5.nii"]["error"]
@@ -120,29 +118,22 @@ def test_failures_are_reported(images: Path, out: Path, model: Path, capsys: Cap
     assert result["expected_dice"][0] == pytest.approx(scores.expected_dice.min(0)[0], rel=1e-3)
     with (out / "review.csv").open(newline="") as stream:
         review = list(csv.DictReader(stream))
-    mine = [line for line in review if line["study"] == "p1/ed.nii.gz"]
-    assert [int(line["slice"]) for line in mine] == (-wrong[0]).argsort(kind="stable").tolist()
     assert {line["study"] for line in review} == {"p1/ed.nii.gz", "p1/es.nrrd", "p2/ed.nii.gz"}
-    found = [float(line["expected_wrong_voxels"]) for line in review]
-    assert found == sorted(found, reverse=True)
-    assert float(review[-1]["share_so_far"]) == pytest.approx(1)
-    assert f"Wrote the order of review to {out / 'review.csv'}" in printed.out
+    assert f"Wrote the order of review to {out / 'review.csv'}" in printed
     voxels = {one["code"]: one["voxels"] for one in result["volumes_ml"]}
     assert voxels == {code: int((expected.labels.data == code).sum()) for code in (1, 5)}
 
     (images / "cut.nii.gz").write_bytes((images / "p1/ed.nii.gz").read_bytes())
     (images / "rank5.nii").unlink()
-    assert many(*options) == 0
-    assert "4 studies: 1 segmented" in capsys.readouterr().out
+    assert "4 studies: 1 segmented" in many(*options)[0]
     assert len(results(out)) == 6
     assert len((out / "cohort.csv").read_text().splitlines()) == 6  # rank5 failed, and is gone
 
 
-def test_list(images: Path, out: Path, model: Path, capsys: Capture) -> None:
+def test_list(images: Path, out: Path, model: Path, many: Flomo) -> None:
     (images / "labels.nii.gz").touch()
-    assert many(images, "--out", out, "--model", model, "--list") == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert printed == [
+    options = [images, "--out", out, "--model", model, "--list"]
+    assert many(*options)[0].splitlines() == [
         "new     p1/ed.nii.gz",
         "new     p1/es.nrrd",
         "new     p2/ed.nii.gz",
@@ -150,74 +141,42 @@ def test_list(images: Path, out: Path, model: Path, capsys: Capture) -> None:
         "3 studies: 3 new",
     ]
     assert not out.exists()
-    options = [images, "--out", out, "--model", model, "--list", "--json", "--pattern", "p1/*"]
-    assert many(*options) == 0
-    assert len(json.loads(capsys.readouterr().out)["studies"]) == 2
+    found = json.loads(many(*options, "--json", "--pattern", "p1/*")[0])
+    assert len(found["studies"]) == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--model", "flomo-b0-acdcc"], "no model named 'flomo-b0-acdcc'"),
-        (["--workers", "0"], "must be 1 or more, not 0"),
         (["--pattern", "*.dcm", "--workers", "1"], "No image for random was found"),
-        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], "either workers or a scheduler"),
     ],
 )
 def test_invalid_arguments(
-    images: Path, model: Path, capsys: Capture, arguments: list[str], sentence: str
+    images: Path, model: Path, refused: Callable[..., str], arguments: list[str], sentence: str
 ) -> None:
     out = images.with_name("out")
-    options = [images, "--out", out]
+    options = ["segment-many", images, "--out", out]
     options += [] if "--model" in arguments else ["--model", model]
-    assert many(*options, *arguments) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert sentence in printed.err
-    assert printed.err.count("\n") == 1
+    assert sentence in refused(*options, *arguments)
     assert not out.exists()
 
 
-def test_results_of_another_model_are_not_mixed(
-    images: Path, out: Path, model: Path, capsys: Capture
-) -> None:
+def test_results_are_not_mixed(images: Path, out: Path, model: Path, many: Flomo) -> None:
     options = [images, "--out", out, "--model", model, "--workers", 1, "--pattern", "p2/*", "-q"]
-    assert many(*options) == 0
-    assert many(*options, "--uncertainty") == 2
-    assert "was begun with labels, not labels and uncertainty" in capsys.readouterr().err
-    assert many(*options, "--uncertainty", "--again") == 0
+    many(*options)
+    said = many(*options, "--uncertainty", code=2)[1]
+    assert "was begun with labels, not labels and uncertainty" in said
+    many(*options, "--uncertainty", "--again")
     assert [result["run"] for result in results(out)] == [1, 2]
-    assert many(*options, "--uncertainty", "--format", "nrrd", "--again") == 0
+    many(*options, "--uncertainty", "--format", "nrrd", "--again")
     assert set(contents(out)) == {"p2/ed.nii.gz/labels.nrrd", "p2/ed.nii.gz/uncertainty.nrrd"}
 
 
-def test_a_series(out: Path, model: Path, repository: Path, shared: Path, tmp_path: Path) -> None:
-    source = shared / "data" / "sunnybrook" / "dicom" / "SC-HF-I-1"
-    (tmp_path / "images" / "patient").mkdir(parents=True)
-    (tmp_path / "images" / "patient" / "series").symlink_to(source)
-    options = [tmp_path / "images", "--out", out, "--model", model, "--workers", 1, "-q"]
-    assert many(*options) == 0
-    (result,) = results(out)
-    assert (result["study"], result["input"]["files"]) == ("patient/series", 120)
-    labels = read(out / "studies/patient/series/labels.nii.gz")
-    image = read(source)
-    assert labels.geometry.spacing == pytest.approx(image.geometry.spacing)
-    assert labels.data.shape == image.data.shape
-    assert len(result["slice_scores"]) == image.n_frames
-
-
-def start(*arguments: object) -> subprocess.Popen[str]:
+@pytest.fixture
+def start(start_python: Callable[..., Any]) -> Callable[..., Any]:
     """Start the command in its own process group, so that all of it can be killed."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "napari_flomo", "segment-many", *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
+    return partial(start_python, "-m", "napari_flomo", "segment-many", start_new_session=True)
 
 
 def wait_for_rows(process: subprocess.Popen[str], out: Path, count: int) -> None:
@@ -238,7 +197,9 @@ def cohort(images: Path, count: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are killed")
-def test_resume_after_kill_and_interruption(images: Path, out: Path, model: Path) -> None:
+def test_resume_after_kill_and_interruption(
+    images: Path, out: Path, model: Path, start: Callable[..., Any], many: Flomo
+) -> None:
     """Two workers: kill -9 of everything, Ctrl+C, a worker that is killed, then to the end."""
     pytest.importorskip("distributed")
     psutil = pytest.importorskip("psutil")
@@ -258,9 +219,7 @@ def test_resume_after_kill_and_interruption(images: Path, out: Path, model: Path
     os.killpg(second.pid, signal.SIGINT)  # as a terminal does
     _, said = second.communicate(timeout=60)
     assert second.returncode == 130
-    assert said == (
-        "flomo: Interrupted; finished studies are kept: run the same command again to resume.\n"
-    )
+    assert said.startswith("flomo: Interrupted; finished studies are kept")
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
     kept = len(results(out))
@@ -287,7 +246,7 @@ def test_resume_after_kill_and_interruption(images: Path, out: Path, model: Path
     assert len(studies) == len(set(studies)) == 63, "a finished study was done again"
     assert not list(out.rglob(".flomo-*"))
     whole = out.with_name("whole")
-    assert many(images, "--out", whole, *options[3:5], "--workers", 1, *options[7:], "-q") == 0
+    many(images, "--out", whole, *options[3:5], "--workers", 1, *options[7:], "-q")
     assert contents(out) == contents(whole)
 
 
@@ -304,13 +263,10 @@ study_runner.describe = kill
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "end",
+    ("name", "reported"),
     [("SIGKILL", "most likely because memory ran out"), ("SIGABRT", "with the signal SIGABRT")],
 )
-def test_study_that_kills_its_worker(
-    end: tuple[str, str], images: Path, out: Path, model: Path
-) -> None:
-    name, reported = end
+def test_killed_worker(name: str, reported: str, images: Path, out: Path, model: Path) -> None:
     pytest.importorskip("distributed")
     import dask
 
@@ -332,7 +288,7 @@ def test_study_that_kills_its_worker(
 
 
 def test_remote_scheduler(
-    images: Path, model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    images: Path, model: Path, many: Flomo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its worker is a thread of this process here; nothing of the run stays with it."""
     distributed = pytest.importorskip("distributed")
@@ -347,25 +303,24 @@ def test_remote_scheduler(
         options += ["--engine", "eager", "--device", "cpu"]
         with monkeypatch.context() as patched:
             patched.setattr(dask_worker, "__version__", "0.0.1")
-            assert many(*options, "--out", images.with_name("old")) == 2
-        assert "has napari-flomo 0.0.1, but this is" in capsys.readouterr().err
-        assert many(*options, "--out", images.with_name("out")) == 3
-        assert "5 studies: 3 segmented" in capsys.readouterr().out
+            said = many(*options, "--out", images.with_name("old"), code=2)[1]
+        assert "has napari-flomo 0.0.1, but this is" in said
+        printed = many(*options, "--out", images.with_name("out"), code=3)[0]
+        assert "5 studies: 3 segmented" in printed
         assert set(worker.plugins) == before
         assert not running.scheduler.tasks
         monkeypatch.setattr(cluster, "WORKER_TIMEOUT_SECONDS", 0.5)
         running.scale(0)
         running.sync(running._correct_state)
-        assert many(*options, "--out", images.with_name("none")) == 2
-        assert "has no workers; start some first" in capsys.readouterr().err
+        said = many(*options, "--out", images.with_name("none"), code=2)[1]
+        assert "has no workers; start some first" in said
     alone = images.with_name("alone")
     flags = ["--model", model, "--workers", 1, "--engine", "eager", "--device", "cpu"]
-    assert many(images, "--out", alone, *flags) == 3
+    many(images, "--out", alone, *flags, code=3)
     assert contents(images.with_name("out")) == contents(alone)
 
 
-def test_no_scheduler(images: Path, out: Path, model: Path, capsys: Capture) -> None:
+def test_no_scheduler(images: Path, out: Path, model: Path, many: Flomo) -> None:
     pytest.importorskip("distributed")
     options = [images, "--out", out, "--model", model, "--scheduler", "nonsense://x"]
-    assert many(*options) == 2
-    assert "No Dask scheduler answers at nonsense://x" in capsys.readouterr().err
+    assert "No Dask scheduler answers at nonsense://x" in many(*options, code=2)[1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
-import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -31,12 +31,9 @@ print(json.dumps([first, reported, faults()]))
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
-def test_freed_memory_is_reused() -> None:
-    surroundings = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
-    ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=surroundings, capture_output=True, check=True
-    )
-    first, reported, then = json.loads(ran.stdout)
+def test_memory_is_reused(run_python: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+    first, reported, then = json.loads(run_python("-c", PROGRAM).stdout)
     assert reported
     assert first > 50 * 200, "each of 50 times 1 MB was new pages"
     assert then < first / 20

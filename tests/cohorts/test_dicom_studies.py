@@ -16,11 +16,6 @@ from napari_flomo.cohorts.inputs import read_input
 from napari_flomo.volumes import read, read_series
 
 
-@pytest.fixture
-def cases(repository: Path) -> Path:
-    return repository / "tests" / "fieldtests"
-
-
 def spread(cases: Path, root: Path, **changes: Any) -> None:
     """Put each slice into its own folder, as an export by series does."""
     files = sorted((cases / "dicom_series_for_each_slice" / "study").iterdir())
@@ -67,11 +62,8 @@ def test_series_for_each_slice(cases: Path, tmp_path: Path) -> None:
 )
 def test_series_that_are_no_stack(cases: Path, tmp_path: Path, changes: Any) -> None:
     spread(cases, tmp_path, **changes)
-    assert [(study.id, study.parts) for study in find_studies(tmp_path)] == [
-        ("SE0", ()),
-        ("SE1", ()),
-        ("SE2", ()),
-    ]
+    found = [(study.id, study.parts) for study in find_studies(tmp_path)]
+    assert found == [("SE0", ()), ("SE1", ()), ("SE2", ())]
 
 
 def test_only_studies_with_a_series(cases: Path, tmp_path: Path) -> None:

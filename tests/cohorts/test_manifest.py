@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ def test_states(config: CohortConfig) -> None:
     for known in (manifest, CohortManifest(config.out)):
         assert known.state(study, config) == "done"
         assert known.state(other, config) == "failed"
-        assert known.state(study, CohortConfig(config.root, config.out, run=2)) == "new"
-        assert known.state(study, CohortConfig(config.root, config.out, uncertainty=True)) == "new"
+        assert known.state(study, replace(config, run=2)) == "new"
+        assert known.state(study, replace(config, uncertainty=True)) == "new"
     (config.root / "a.nii").write_bytes(b"other voxels")
     assert manifest.state(study, config) == "changed"
     assert StudyResult.from_line(manifest.line("a.nii")) == StudyResult.from_line(
@@ -83,15 +84,11 @@ def test_states(config: CohortConfig) -> None:
 
 def test_last_line_of_a_study_counts(config: CohortConfig) -> None:
     manifest = CohortManifest(config.out)
-    manifest.add(
-        [StudyResult("a.nii", 1, "failed", error="why"), StudyResult("0.nii", 1, "failed")]
-    )
+    manifest.add([StudyResult(name, 1, "failed", error="why") for name in ("a.nii", "0.nii")])
     manifest.add([done(config, attempts=2)])
     results = list(CohortManifest(config.out).results(1))
-    assert [(result.study, result.state, result.attempts) for result in results] == [
-        ("0.nii", "failed", 1),
-        ("a.nii", "done", 2),
-    ]
+    known = [(result.study, result.state, result.attempts) for result in results]
+    assert known == [("0.nii", "failed", 1), ("a.nii", "done", 2)]
     assert list(CohortManifest(config.out).results(2)) == []
 
 
@@ -103,10 +100,8 @@ def test_incomplete_line_is_truncated(config: CohortConfig, cut: int) -> None:
     manifest.add([StudyResult("b.nii", 1, "failed")])
     path = config.out / MANIFEST
     path.write_bytes(path.read_bytes()[:-cut])
-    assert (
-        CohortManifest(config.out).state(Study("b.nii"), config) == "new"
-    )  # looking changes nothing
-    assert path.stat().st_size > len(whole)
+    assert CohortManifest(config.out).state(Study("b.nii"), config) == "new"
+    assert path.stat().st_size > len(whole)  # looking changes nothing
     manifest = CohortManifest.open_for_append(config.out)
     assert path.read_bytes() == whole
     manifest.add([StudyResult("c.nii", 1, "failed")])
@@ -129,43 +124,37 @@ def test_damaged_line(config: CohortConfig, damage: bytes) -> None:
 def test_settings(config: CohortConfig) -> None:
     assert begin_run(config, MODEL, again=False).run == 1
     assert begin_run(config, MODEL, again=False).run == 1
-    for other, sentence in [
-        ({**MODEL, "name": "n"}, "begun with the model m, not n"),
-        ({**MODEL, "card_sha256": "d"}, "another version of the model m"),
+    wider = replace(config, uncertainty=True)
+    for other, model, sentence in [
+        (config, {**MODEL, "name": "n"}, "begun with the model m, not n"),
+        (config, {**MODEL, "card_sha256": "d"}, "another version of the model m"),
+        (wider, MODEL, "labels, not labels and uncertainty"),
+        (replace(config, suffix=".nrrd"), MODEL, r"in \.nii\.gz, not \.nrrd"),
+        (replace(config, mirrored=True), MODEL, "begun with plain views; ask for the same"),
     ]:
         with pytest.raises(FlomoError, match=sentence):
-            begin_run(config, other, again=False)
-    wider = CohortConfig(config.root, config.out, uncertainty=True)
-    with pytest.raises(FlomoError, match="labels, not labels and uncertainty"):
-        begin_run(wider, MODEL, again=False)
-    with pytest.raises(FlomoError, match=r"in \.nii\.gz, not \.nrrd"):
-        begin_run(CohortConfig(config.root, config.out, suffix=".nrrd"), MODEL, again=False)
-    with pytest.raises(FlomoError, match="begun with plain views; ask for the same"):
-        begin_run(CohortConfig(config.root, config.out, mirrored=True), MODEL, again=False)
+            begin_run(other, model, again=False)
     assert begin_run(wider, {**MODEL, "name": "n"}, again=True).run == 2
     assert begin_run(wider, {**MODEL, "name": "n"}, again=False).run == 2
     assert at_current_run(config).run == 2
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": 1, "run": "1"}'])
-def test_damaged_settings(config: CohortConfig, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        *((text, "damaged; choose another folder") for text in ("", "[]", "{}", '{"schema": 1}')),
+        ('{"schema": 2}', "newer napari-flomo"),
+    ],
+)
+def test_invalid_settings_file(config: CohortConfig, content: str, sentence: str) -> None:
     (config.out / "flomo-cohort.json").write_text(content)
-    with pytest.raises(FlomoError, match="damaged; choose another folder"):
+    with pytest.raises(FlomoError, match=sentence):
         begin_run(config, MODEL, again=False)
 
 
-def test_settings_of_a_newer_version(config: CohortConfig) -> None:
-    (config.out / "flomo-cohort.json").write_text('{"schema": 2}')
-    with pytest.raises(FlomoError, match="newer napari-flomo"):
-        begin_run(config, MODEL, again=True)
-
-
 def test_one_program_at_a_time(config: CohortConfig) -> None:
-    with (
-        folder_lock(config.out),
-        pytest.raises(FlomoError, match="Another program"),
-        folder_lock(config.out),
-    ):
+    busy = pytest.raises(FlomoError, match="Another program")
+    with folder_lock(config.out), busy, folder_lock(config.out):
         pass
     with folder_lock(config.out):
         pass

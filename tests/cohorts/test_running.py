@@ -103,18 +103,13 @@ def fake_executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
 
 
 @pytest.fixture
-def model() -> Path:
-    return locate(DEFAULT_MODEL)
-
-
-@pytest.fixture
 def config(grow: Grow, tmp_path: Path) -> CohortConfig:
     """Ten studies."""
     return CohortConfig(grow(*(f"p{n}/a.nii.gz" for n in range(10))), tmp_path / "new" / "out")
 
 
-def run(config: CohortConfig, model: Path, **options: Any) -> CohortSummary:
-    return segment_cohort(config, model, workers=1, **options)
+def run(config: CohortConfig, **options: Any) -> CohortSummary:
+    return segment_cohort(config, locate(DEFAULT_MODEL), **{"workers": 1} | options)
 
 
 def states(config: CohortConfig) -> dict[str, str]:
@@ -124,96 +119,80 @@ def states(config: CohortConfig) -> dict[str, str]:
     return {result.study: result.state for result in results if result is not None}
 
 
-def test_all_studies_are_done_once(
-    config: CohortConfig, model: Path, fake_executor: FakeExecutor
-) -> None:
+def test_all_studies_are_done_once(config: CohortConfig, fake_executor: FakeExecutor) -> None:
     reported: list[Progress] = []
-    summary = run(config, model, progress=reported.append)
+    summary = run(config, progress=reported.append)
     assert (summary.found, summary.done, summary.failed, summary.kept) == (10, 10, 0, 0)
-    assert (
-        sorted(fake_executor.done)
-        == sorted(states(config))
-        == [f"p{n}/a.nii.gz" for n in range(10)]
-    )
+    ids = [f"p{n}/a.nii.gz" for n in range(10)]
+    assert sorted(fake_executor.done) == sorted(states(config)) == ids
     assert fake_executor.most == SLOTS  # the rest waits here, however many there are
     assert fake_executor.worker_config.share == 10
-    assert (reported[0], reported[-1]) == (
-        Progress(0, 10, "Segmenting"),
-        Progress(10, 10, "Segmenting"),
-    )
+    assert [(one.done, one.total) for one in (reported[0], reported[-1])] == [(0, 10), (10, 10)]
     table = (config.out / "cohort.csv").read_text().splitlines()
     assert len(table) == 11
     assert table[1].startswith("p0/a.nii.gz,done,,studies/p0/a.nii.gz/labels.nii.gz")
 
 
-def test_finished_studies_are_kept(
-    config: CohortConfig, model: Path, fake_executor: FakeExecutor
-) -> None:
-    run(config, model)
+def test_finished_studies_are_kept(config: CohortConfig, fake_executor: FakeExecutor) -> None:
+    run(config)
     fake_executor.done.clear()
     (config.root / "p1" / "a.nii.gz").write_bytes(b"another image")
     (config.root / "p2" / "a.nii.gz").touch()  # new date, same content
     (config.out / "studies/p3/a.nii.gz/labels.nii.gz").unlink()
     (config.root / "p4" / "new.nii.gz").write_bytes(b"one more")
-    found = {study.id: state for study, state in list_cohort(config, model)}
+    found = {study.id: state for study, state in list_cohort(config, locate(DEFAULT_MODEL))}
     expected = {"p1/a.nii.gz": "changed", "p2/a.nii.gz": "changed", "p3/a.nii.gz": "new"}
     expected["p4/new.nii.gz"] = "new"
     assert {id: state for id, state in found.items() if state != "done"} == expected
-    summary = run(config, model)
+    summary = run(config)
     assert (summary.found, summary.kept) == (11, 7)
     assert sorted(fake_executor.done) == ["p1/a.nii.gz", "p3/a.nii.gz", "p4/new.nii.gz"]
-    assert run(config, model).kept == 11
+    assert run(config).kept == 11
     assert len(fake_executor.done) == 3
 
 
-def test_again(config: CohortConfig, model: Path, fake_executor: FakeExecutor) -> None:
-    run(config, model)
+def test_again(config: CohortConfig, fake_executor: FakeExecutor) -> None:
+    run(config)
     fake_executor.interrupt_after = 14
     with pytest.raises(KeyboardInterrupt):
-        run(config, model, again=True)
+        run(config, again=True)
     assert len(fake_executor.done) == 10 + 4 + SLOTS  # what was under way ended in time
     fake_executor.interrupt_after = None
-    summary = run(config, model)  # goes on with the second run, not with the first
+    summary = run(config)  # goes on with the second run, not with the first
     assert (summary.kept, summary.done) == (4 + SLOTS, 6 - SLOTS)
     assert len(fake_executor.done) == 20
 
 
-def test_interruption_keeps_finished_studies(
-    config: CohortConfig, model: Path, fake_executor: FakeExecutor
-) -> None:
+def test_interruption_keeps_studies(config: CohortConfig, fake_executor: FakeExecutor) -> None:
     fake_executor.interrupt_after = 4
     with pytest.raises(KeyboardInterrupt):
-        run(config, model)
+        run(config)
     assert len(states(config)) == len(fake_executor.done) == 4 + SLOTS
     assert not (config.out / "cohort.csv").exists()
 
 
-def test_lost_study_is_retried(
-    config: CohortConfig, model: Path, fake_executor: FakeExecutor
-) -> None:
+def test_lost_study_is_retried(config: CohortConfig, fake_executor: FakeExecutor) -> None:
     fake_executor.lost = {"p1/a.nii.gz": 1, "p5/a.nii.gz": 2}
-    summary = run(config, model)
+    summary = run(config)
     assert (summary.done, summary.failed) == (9, 1)
     assert summary.failures == [("p5/a.nii.gz", "The process ended at p5/a.nii.gz.")]
     assert states(config)["p1/a.nii.gz"] == "done"
     table = (config.out / "cohort.csv").read_text().splitlines()
     assert table[6].startswith("p5/a.nii.gz,failed,The process ended at p5/a.nii.gz.,,")
     fake_executor.lost = {}
-    assert run(config, model).done == 1  # failures are tried again by the next run
+    assert run(config).done == 1  # failures are tried again by the next run
 
 
-def test_failure_removes_old_labels(
-    config: CohortConfig, model: Path, fake_executor: FakeExecutor
-) -> None:
-    run(config, model)
+def test_failure_removes_old_labels(config: CohortConfig, fake_executor: FakeExecutor) -> None:
+    run(config)
     (config.root / "p1" / "a.nii.gz").write_bytes(b"broken")
     fake_executor.failing = {"p1/a.nii.gz"}
-    summary = run(config, model)
+    summary = run(config)
     assert summary.failures == [("p1/a.nii.gz", "It is broken.")]
     assert list((config.out / "studies/p1/a.nii.gz").iterdir()) == []
 
 
-def test_invalid_settings(config: CohortConfig, model: Path, fake_executor: FakeExecutor) -> None:
+def test_invalid_settings(config: CohortConfig, fake_executor: FakeExecutor) -> None:
     none = config.root.parent / "none"
     none.mkdir()
     for changed, options, sentence in [
@@ -226,27 +205,25 @@ def test_invalid_settings(config: CohortConfig, model: Path, fake_executor: Fake
         (config, {"workers": 1, "scheduler": "tcp://x"}, "either workers or a scheduler"),
     ]:
         with pytest.raises(FlomoError, match=sentence):
-            segment_cohort(changed, model, **{"workers": 1} | options)
+            run(changed, **options)
     assert not config.out.exists()
     assert fake_executor.done == []
 
 
 def test_without_dask(
-    config: CohortConfig, model: Path, fake_executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
+    config: CohortConfig, fake_executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running.importlib.util, "find_spec", lambda _: None)
     for options in ({}, {"workers": 2}, {"scheduler": "tcp://x"}):
         with pytest.raises(FlomoError, match=r"pip install 'napari-flomo\[cohort\]'"):
-            segment_cohort(config, model, **options)
-    assert run(config, model).done == 10
+            run(config, **{"workers": None} | options)
+    assert run(config).done == 10
 
 
-def test_results_inside_the_images(
-    config: CohortConfig, model: Path, fake_executor: FakeExecutor
-) -> None:
+def test_results_inside_the_images(config: CohortConfig, fake_executor: FakeExecutor) -> None:
     inside = replace(config, out=config.root / "results")
-    assert run(inside, model).found == 10
-    assert run(inside, model).kept == 10
+    assert run(inside).found == 10
+    assert run(inside).kept == 10
 
 
 def test_without_paths(tmp_path: Path) -> None:

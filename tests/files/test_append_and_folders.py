@@ -46,18 +46,14 @@ def test_append_to_a_full_disk() -> None:
         append("/dev/full", b"x")
 
 
-def test_folder_is_created_atomically(tmp_path: Path) -> None:
+@pytest.mark.parametrize("exists", [False, True])
+def test_folder_is_created_atomically(tmp_path: Path, exists: bool) -> None:
+    if exists:  # and is empty
+        (tmp_path / "new").mkdir()
     with atomic_folder(tmp_path / "new") as temporary:
         (temporary / "a").write_text("a")
-        assert not (tmp_path / "new").exists()
+        assert not (tmp_path / "new" / "a").exists()
     assert names(tmp_path) == ["new"]
-    assert names(tmp_path / "new") == ["a"]
-
-
-def test_empty_folder_may_exist(tmp_path: Path) -> None:
-    (tmp_path / "new").mkdir()
-    with atomic_folder(tmp_path / "new") as temporary:
-        (temporary / "a").write_text("a")
     assert names(tmp_path / "new") == ["a"]
 
 

@@ -152,9 +152,7 @@ def test_error_of_another_file_is_passed_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
-def test_together_all_or_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
-) -> None:
+def test_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
     targets = [tmp_path / name for name in ("a", "b", "c")]
     targets[0].write_text("old")
     replace = Path.replace

@@ -53,7 +53,7 @@ def test_later_fields_do_not_change_old_hashes(card: ModelCard, tmp_path: Path) 
     assert card.card_hash == hashlib.sha256(text.encode()).hexdigest()
 
 
-def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
+def change(*path: str | int, to: Any = None) -> Callable[[dict[str, Any]], None]:
     def apply(content: Any) -> None:
         for step in path[:-1]:
             content = content[step]

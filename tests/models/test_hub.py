@@ -63,9 +63,7 @@ def test_a_changed_file_is_renamed(hub: Any, commit: str, folder: Path) -> None:
     assert (folder / f"{WEIGHTS}.bad").read_bytes() == damaged
 
 
-def test_through_a_proxy(
-    hub: Any, commit: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proxy(hub: Any, commit: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub.utils import close_session
 
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
@@ -168,9 +166,7 @@ def test_error_status(
 
 
 @pytest.mark.parametrize(("route", "status"), [("/resolve/", 500), ("/storage/", 429)])
-def test_a_temporary_error_is_retried(
-    hub: Any, commit: str, folder: Path, route: str, status: int
-) -> None:
+def test_errors_are_retried(hub: Any, commit: str, folder: Path, route: str, status: int) -> None:
     hub.faults.status, hub.faults.path, hub.faults.times = status, route, 1
     download(HubSource(REPO), folder, PINS)
     assert_complete(folder)

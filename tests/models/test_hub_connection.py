@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from flomo_tests_hub_helpers import (
     download,
     leftovers,
     refused,
-    wait_until,
 )
 
 from napari_flomo.models.hub import HubSource
@@ -32,9 +29,7 @@ def impatient(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("no_ranges", [False, True])
-def test_an_interrupted_connection_is_retried(
-    hub: Any, commit: str, folder: Path, no_ranges: bool
-) -> None:
+def test_interruptions_are_retried(hub: Any, commit: str, folder: Path, no_ranges: bool) -> None:
     hub.faults.cut_after, hub.faults.cut_times, hub.faults.no_ranges = 100_000, 2, no_ranges
     download(HubSource(REPO), folder, PINS)
     assert_complete(folder)
@@ -89,15 +84,15 @@ download(look_up(HubSource({repo!r})), Path({folder!r}), dict.fromkeys({files!r}
 """
 
 
-def test_after_a_killed_process(hub: Any, commit: str, folder: Path) -> None:
+def test_after_a_killed_process(
+    hub: Any, commit: str, folder: Path, start_python: Callable[..., Any]
+) -> None:
     hub.faults.stall_after = 200_000
     script = DOWNLOAD.format(repo=REPO, folder=str(folder), files=list(PINS))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen([sys.executable, "-c", script], env=environment) as process:
-        try:
-            wait_until(hub.body_started.is_set)
-        finally:
-            process.kill()
+    process = start_python("-c", script)
+    assert hub.body_started.wait(60)
+    process.kill()
+    process.wait()
     assert not (folder / WEIGHTS).exists()
     assert leftovers(folder), "the process was killed too late"
     hub.faults.stall_after = -1

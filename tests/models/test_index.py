@@ -65,11 +65,8 @@ def test_invalid_entries(tmp_path: Path, changes: dict[str, Any], message: str) 
     assert "reinstall napari-flomo" in str(caught.value)
 
 
-def test_duplicate_names(tmp_path: Path) -> None:
-    with pytest.raises(FlomoError, match="must not repeat a name"):
-        read_index(write(tmp_path / "index.json", ENTRY, ENTRY))
-
-
-def test_missing_index(tmp_path: Path) -> None:
+def test_duplicate_names_and_missing_index(tmp_path: Path) -> None:
     with pytest.raises(FlomoError, match="cannot be used"):
         read_index(tmp_path / "index.json")
+    with pytest.raises(FlomoError, match="must not repeat a name"):
+        read_index(write(tmp_path / "index.json", ENTRY, ENTRY))

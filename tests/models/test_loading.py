@@ -55,9 +55,7 @@ def restate(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_half_precision_is_loaded_as_float32(
-    trained: nn.Module, card: ModelCard, tmp_path: Path
-) -> None:
+def test_half_precision_is_loaded(trained: nn.Module, card: ModelCard, tmp_path: Path) -> None:
     written = save_model(tmp_path / "heart", trained, card)
     stored = safetensors.torch.load_file(tmp_path / "heart" / WEIGHTS_FILE)
     assert {t.dtype for name, t in stored.items() if "running" in name} == {torch.float32}

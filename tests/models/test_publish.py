@@ -82,9 +82,7 @@ def test_invalid_name(hub: Any, files: Files) -> None:
     assert not hub.seen
 
 
-def test_uploaded_content_is_verified(
-    hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upload_is_verified(hub: Any, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("lab/other", CONTENT)
     repository = type(hub.repositories["lab/other"])
     keep = repository.commit

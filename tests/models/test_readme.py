@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -107,16 +106,6 @@ def test_text_cannot_break_the_header(card: ModelCard) -> None:
     nasty = 'x"\n---\nlicense: mit\n# [click](http://x)'
     page = HubCard(readme_text(replace(card, licence=nasty), "team/heart"))
     assert page.data.license == "other"
-
-
-def test_config(card: ModelCard) -> None:
-    assert json.loads(config_text(card)) == {
-        "library_name": "napari-flomo",
-        "network": "flomo-b0",
-        "in_channels": 1,
-        "num_classes": 4,
-        "network_arguments": {},
-    }
 
 
 def test_huggingface_mixin_loads_a_published_model(make_model: Callable[..., Path]) -> None:

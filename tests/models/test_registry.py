@@ -332,12 +332,3 @@ def test_read_only_cache(publish: Publish, home: Path, monkeypatch: pytest.Monke
     with pytest.raises(FlomoError, match="damaged or were changed"):
         load_network(source)
     assert "damaged or changed" in str(verify()[0].problem)
-
-
-def test_unknown_names(hub: Any) -> None:
-    for call in (pull, locate):
-        with pytest.raises(FlomoError, match="no model named 'unet'"):
-            call("unet")
-    with pytest.raises(FlomoError, match="does not name a model on the Hub"):
-        pull("hf:heart")
-    assert not hub.seen

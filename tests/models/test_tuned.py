@@ -300,9 +300,7 @@ def test_rollback_skips_damaged_models(candidate: Make, home: Path) -> None:
     assert rollback("base") == "base", "the model in use changes, not only the file"
 
 
-def test_damaged_promotion_file(
-    candidate: Make, home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damaged_promotions(candidate: Make, home: Path, caplog: pytest.LogCaptureFixture) -> None:
     install_candidate(candidate("one"))
     promote("one")
     for content in ("{", '{"bases": {"base": [{"name": 3}]}}', '{"bases": {}, "schema": 9}'):

@@ -88,9 +88,9 @@ def _write_dicom(path: Path, pixels: np.ndarray | None, tags: dict[str, object])
 
 
 @pytest.fixture(scope="session")
-def cine_files(repository: Path) -> list[Path]:
+def cine_files(cases: Path) -> list[Path]:
     """A DICOM cine of 3 slices and 3 phases, slice by slice."""
-    return sorted((repository / "tests" / "fieldtests" / "_clean" / "cine").iterdir())
+    return sorted((cases / "_clean" / "cine").iterdir())
 
 
 @pytest.fixture(scope="session")

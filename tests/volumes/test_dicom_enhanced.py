@@ -170,9 +170,7 @@ def test_one_frame_alone(cine: Volume, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(2.0, -10.0), (0.5, 0.0), (0.25, 1.5)])
-def test_each_frame_has_its_rescaling(
-    cine: Volume, tmp_path: Path, slope: float, intercept: float
-) -> None:
+def test_rescaling_of_frames(cine: Volume, tmp_path: Path, slope: float, intercept: float) -> None:
     even = cine.with_data(cine.data * 4)
 
     def scale(phase: int, slice_: int) -> tuple[float, float]:
@@ -211,14 +209,12 @@ def test_compressed_frames(cine: Volume, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(path).data, cine.data)
 
 
-def test_frames_that_only_gdcm_decodes(
-    cine: Volume, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decoding_by_gdcm(cine: Volume, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_available(_syntax: Any) -> Any:
         return item(is_available=False)
 
     monkeypatch.setattr("pydicom.pixels.decoders.base.get_decoder", none_available)
-    study = repository / "tests" / "fieldtests" / "enhanced_multi_frame" / "study"
+    study = cases / "enhanced_multi_frame" / "study"
     np.testing.assert_array_equal(read(study).data, cine.data[:2])
 
 

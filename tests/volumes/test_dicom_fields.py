@@ -15,11 +15,6 @@ from napari_flomo.volumes.dicom.naming import known_words
 
 
 @pytest.fixture(scope="module")
-def cases(repository: Path) -> Path:
-    return repository / "tests" / "fieldtests"
-
-
-@pytest.fixture(scope="module")
 def static(cases: Path) -> Volume:
     return read(cases / "_clean" / "static")
 
@@ -65,16 +60,6 @@ def test_a_cd_with_names_in_lower_case(cases: Path, static: Volume, tmp_path: Pa
     shutil.rmtree(series)
     with pytest.raises(FlomoError, match=r"None of the images that .*dicomdir lists are there"):
         read(tmp_path / "dicomdir")
-
-
-def test_positions_that_jitter(cases: Path, cine: Volume) -> None:
-    volume = read(cases / "dicom_position_jitter" / "study")
-    np.testing.assert_array_equal(volume.data, cine.data)
-    np.testing.assert_allclose(volume.geometry.spacing, cine.geometry.spacing, rtol=1e-3)
-    np.testing.assert_allclose(volume.geometry.origin, cine.geometry.origin, atol=0.03)
-    assert volume.notes == (
-        "The positions of images of one slice differ by up to 0.04 mm; their mean was used.",
-    )
 
 
 def test_some_files_of_a_series(cases: Path, cine: Volume) -> None:

@@ -48,9 +48,7 @@ def test_values_that_encode_the_phase(export: Any, cine: Volume, keyword: str, v
 
 @pytest.mark.parametrize("keyword", ["TriggerTime", "InstanceNumber", "TemporalPositionIdentifier"])
 @pytest.mark.parametrize("lost", [(0, 0), (1, 2), (2, 1)])
-def test_an_incomplete_phase(
-    export: Any, cine: Volume, keyword: str, lost: tuple[int, int]
-) -> None:
+def test_incomplete_phase(export: Any, cine: Volume, keyword: str, lost: tuple[int, int]) -> None:
     def change(one: Dataset, slice_: int, phase: int) -> object:
         value = one.get(keyword)
         drop_times(one)

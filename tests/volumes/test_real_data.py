@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from pathlib import Path
 
 import nibabel
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from napari_flomo.errors import FlomoError
 from napari_flomo.volumes import Volume, read, write
 
 pytestmark = pytest.mark.shared
@@ -44,32 +42,6 @@ def test_the_cine_and_its_volumes_are_the_same_scan(cine: Volume, shared: Path) 
     far = [np.abs(frame.astype(int) - diastole.data).mean() for frame in cine.data]
     assert set(np.argsort(far)[:2]) == {8, 9}
     assert min(far) > 0
-
-
-def test_the_cine_survives_nifti(cine: Volume, tmp_path: Path) -> None:
-    write(cine, tmp_path / "cine.nii")
-    back = read(tmp_path / "cine.nii")
-    np.testing.assert_array_equal(back.data, cine.data)
-    assert back.geometry.same_space(cine.geometry, 1e-5)
-    assert back.frame_step == pytest.approx(cine.frame_step, rel=1e-6)
-
-
-def test_real_folders_with_a_missing_or_truncated_file(shared: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "cine"
-    shutil.copytree(shared / "data/sunnybrook/dicom/SC-HF-I-1", folder)
-    lost = folder / "106.dcm"
-    content = lost.read_bytes()
-    lost.unlink()
-    volume = read(folder)
-    assert volume.n_frames == 9
-    assert "1 of 10 phases" in volume.notes[0]
-    lost.write_bytes(content[:-1000])
-    with pytest.raises(FlomoError, match=r"106.dcm cannot be read"):
-        read(folder)
-    for number in range(102, 121, 2):
-        (folder / f"{number}.dcm").unlink()
-    with pytest.raises(FlomoError, match=r"Between slice 6 .* and slice 7 .* 1 slice is missing"):
-        read(folder)
 
 
 @pytest.mark.parametrize("data", ["acdc", "sunnybrook"])

@@ -174,9 +174,7 @@ def test_cine_with_slices_on_any_axis(
     np.testing.assert_array_equal(np.asarray(frame.dataobj), np.asarray(one.dataobj)[..., 2])
 
 
-def test_slices_on_the_third_axis_keep_the_order(
-    make_volume: Callable[..., Volume], tmp_path: Path
-) -> None:
+def test_slices_on_the_third_axis(make_volume: Callable[..., Volume], tmp_path: Path) -> None:
     path = tmp_path / "usual.nii.gz"
     write(stack(make_volume), path)
     volume = read(path)

@@ -26,10 +26,6 @@ def load(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def record_of(store: CorrectionStore, number: int) -> Any:
-    return store.records()[number]
-
-
 def test_nnunet(filled: CorrectionStore, tmp_path: Path) -> None:
     folder = tmp_path / "Dataset501_Corrections"
     done = export(filled, folder, "nnunet")
@@ -54,7 +50,7 @@ def test_nnunet(filled: CorrectionStore, tmp_path: Path) -> None:
 def test_nnunet_voxels_and_unseen_slices(filled: CorrectionStore, tmp_path: Path) -> None:
     folder = tmp_path / "Dataset501_Corrections"
     export(filled, folder, "nnunet")
-    partly = record_of(filled, 1)  # only slice 1 was seen
+    partly = filled.records()[1]  # only slice 1 was seen
     correction = filled.read(partly.id)
     written = read(folder / "labelsTr" / f"flomo-{partly.id}-000.nii.gz")
     wanted = np.where(correction.corrected.data == 5, 2, correction.corrected.data)
@@ -64,7 +60,7 @@ def test_nnunet_voxels_and_unseen_slices(filled: CorrectionStore, tmp_path: Path
     image = read(folder / "imagesTr" / f"flomo-{partly.id}-000_0000.nii.gz")
     np.testing.assert_array_equal(image.data, correction.image.data)
     assert image.geometry == correction.image.geometry
-    cine = record_of(filled, 3)  # frame 2, of which only slice 1 was seen; frame 1 not at all
+    cine = filled.records()[3]  # frame 2, of which only slice 1 was seen; frame 1 not at all
     frame = read(folder / "imagesTr" / f"flomo-{cine.id}-002_0000.nii.gz")
     whole = filled.read(cine.id).image
     assert whole is not None
@@ -166,7 +162,7 @@ def test_failed_export_leaves_no_files(
 def test_damaged_and_absent_images_are_reported(
     filled: CorrectionStore, correct: Correct, tmp_path: Path
 ) -> None:
-    (filled.folder / record_of(filled, 0).corrected.file).write_bytes(b"rubbish")
+    (filled.folder / filled.records()[0].corrected.file).write_bytes(b"rubbish")
     done = export(filled, tmp_path / "out", "bids")
     assert done.cases == 3
     assert "was changed" in done.skipped[0]

@@ -64,9 +64,7 @@ def test_patients_stay_together_across_stores(
     assert groups[theirs[2]] != own
 
 
-def test_deleted_corrections_are_not_imported_again(
-    store: CorrectionStore, filled: CorrectionStore
-) -> None:
+def test_deleted_corrections_stay_deleted(store: CorrectionStore, filled: CorrectionStore) -> None:
     import_folder(store, filled.folder)
     store.remove(store.records()[0].id)
     assert import_folder(store, filled.folder) == Imported(0, 5, ())
@@ -93,9 +91,7 @@ def test_references_are_imported_as_references(
     assert store.verify() == []
 
 
-def test_own_export_round_trip(
-    store: CorrectionStore, filled: CorrectionStore, tmp_path: Path
-) -> None:
+def test_export_and_import(store: CorrectionStore, filled: CorrectionStore, tmp_path: Path) -> None:
     folder = tmp_path / "Dataset501_Corrections"
     export(filled, folder, "nnunet")
     assert import_folder(store, folder, reader="nnunet") == Imported(5, 0, ())
@@ -155,9 +151,7 @@ def test_every_bad_case_is_named(store: CorrectionStore, dataset: Path) -> None:
     "description",
     ["{", "{}", '{"labels": [1]}', '{"labels": {"a": [1, 2]}}', '{"labels": {"a": "b"}}'],
 )
-def test_invalid_dataset_description(
-    store: CorrectionStore, dataset: Path, description: str
-) -> None:
+def test_invalid_description(store: CorrectionStore, dataset: Path, description: str) -> None:
     (dataset / "dataset.json").write_text(description)
     with pytest.raises(FlomoError, match="no valid label table"):
         import_folder(store, dataset)

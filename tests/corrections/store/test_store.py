@@ -79,9 +79,7 @@ def test_cine_and_photo(
     assert store.verify() == []
 
 
-def test_folder_is_readable_without_the_package(
-    store: CorrectionStore, make_correction: Make
-) -> None:
+def test_readable_without_the_package(store: CorrectionStore, make_correction: Make) -> None:
     id = store.add(make_correction())
     explained = (store.folder / "README.txt").read_text()
     for name in ("store.json", "images/", "history.jsonl", "revision-0001", "crc32"):
@@ -113,9 +111,7 @@ def test_a_change_is_a_new_revision(store: CorrectionStore, make_correction: Mak
     assert store.revisions(id) == [1, 2, 3]
 
 
-def test_adding_the_same_again_writes_nothing(
-    store: CorrectionStore, make_correction: Make
-) -> None:
+def test_adding_the_same_writes_nothing(store: CorrectionStore, make_correction: Make) -> None:
     id = store.add(make_correction())
     before = sorted(store.folder.rglob("*"))
     assert store.add(make_correction(seconds=99)) == id
@@ -123,9 +119,7 @@ def test_adding_the_same_again_writes_nothing(
     assert sorted(store.folder.rglob("*")) == before
 
 
-def test_seen_but_unchanged_slices_are_recorded(
-    store: CorrectionStore, make_correction: Make
-) -> None:
+def test_unchanged_slices_are_recorded(store: CorrectionStore, make_correction: Make) -> None:
     made = make_correction()
     left_alone = replace(made, corrected=made.proposed, seen=[(0, 2)])
     id = store.add(left_alone)

@@ -246,60 +246,60 @@ def test_full_disk_at_every_flush(
     assert not list(store.folder.rglob(".flomo-*"))
 
 
-def test_really_full_disk(tmp_path: Path, make_correction: Make) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    options = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
-    if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
-    if subprocess.run(options, capture_output=True, check=False).returncode:
-        pytest.skip("no small disk can be mounted here")
-    try:
-        store = CorrectionStore.open(disk / "store", create=True)
-        ids: list[str] = []
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mount something on a folder, as the options of each call of ``mount`` say, or skip."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
 
-        def fill() -> None:
-            for number in range(200):
-                ids.append(store.add(make_correction(seed=number)))  # noqa: PERF401
+    def run(*calls: str) -> Path:
+        if os.geteuid() != 0:
+            pytest.skip("only root may mount")
+        for options in calls:
+            command = ["mount", *options.split(), str(folder)]
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                pytest.skip("nothing can be mounted here")
+        return folder
 
-        with pytest.raises(FlomoError, match="disk is full"):
-            fill()
-        assert len(ids) > 3
-        assert [record.id for record in store.records()] == ids
-        assert store.verify() == []
-        store.remove(ids[0])  # which makes space, even here
-        store.add(make_correction(seed=500))
-        assert len(store.records()) == len(ids)
-        assert store.verify() == []
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    yield run
+    subprocess.run(["umount", str(folder)], capture_output=True, check=False)
+
+
+def test_really_full_disk(mount: Callable[..., Path], make_correction: Make) -> None:
+    disk = mount("-t tmpfs -o size=300k tmpfs")
+    store = CorrectionStore.open(disk / "store", create=True)
+    ids: list[str] = []
+
+    def fill() -> None:
+        for number in range(200):
+            ids.append(store.add(make_correction(seed=number)))  # noqa: PERF401
+
+    with pytest.raises(FlomoError, match="disk is full"):
+        fill()
+    assert len(ids) > 3
+    assert [record.id for record in store.records()] == ids
+    assert store.verify() == []
+    store.remove(ids[0])  # which makes space, even here
+    store.add(make_correction(seed=500))
+    assert len(store.records()) == len(ids)
+    assert store.verify() == []
 
 
 def test_share_that_cannot_be_written(
-    store: CorrectionStore, make_correction: Make, tmp_path: Path
+    store: CorrectionStore, make_correction: Make, mount: Callable[..., Path]
 ) -> None:
     id = store.add(make_correction())
-    share = tmp_path / "share"
-    share.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a folder read-only")
-    for options in (["--bind", str(store.folder)], ["-o", "remount,ro,bind"]):
-        mounted = subprocess.run(["mount", *options, str(share)], capture_output=True, check=False)
-        if mounted.returncode:
-            pytest.skip("no folder can be mounted read-only here")
-    try:
-        shared = CorrectionStore.open(share)
-        assert [record.id for record in shared.records()] == [id]
-        assert shared.read(id).state == "accepted"
-        assert shared.verify() == []
-        with pytest.raises(FlomoError, match="can be read but not written"):
-            shared.add(make_correction(seed=1))
-        with pytest.raises(FlomoError, match="can be read but not written"):
-            shared.remove(id)
-        with pytest.raises(FlomoError, match=r"No permission|Read-only"):
-            CorrectionStore.open(share / "new", create=True)
-    finally:
-        subprocess.run(["umount", str(share)], check=True)
+    share = mount(f"--bind {store.folder}", "-o remount,ro,bind")
+    shared = CorrectionStore.open(share)
+    assert [record.id for record in shared.records()] == [id]
+    assert shared.read(id).state == "accepted"
+    assert shared.verify() == []
+    with pytest.raises(FlomoError, match="can be read but not written"):
+        shared.add(make_correction(seed=1))
+    with pytest.raises(FlomoError, match="can be read but not written"):
+        shared.remove(id)
+    with pytest.raises(FlomoError, match=r"No permission|Read-only"):
+        CorrectionStore.open(share / "new", create=True)
 
 
 def test_refused_lock(

@@ -6,11 +6,11 @@ import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK
 
 from napari_flomo.corrections import Correction, CorrectionStore
 from napari_flomo.corrections.exchange import export, import_folder
@@ -77,48 +77,18 @@ def test_nothing_leaks(tmp_path: Path, telling_file: Path, make_correction: Make
         assert leaks(tmp_path / name, path) == []
 
 
-@pytest.fixture
-def telling_series(tmp_path: Path) -> Path:
-    """A DICOM series with the tags that tell who, where and when."""
-    folder = tmp_path / "dicom" / "Zwiebelmann"
-    folder.mkdir(parents=True)
-    tags = {
-        "0008|0060": "MR",
-        "0008|0022": "19470511",  # date of acquisition
-        "0008|0080": "Ultraclinic",
-        "0010|0010": "Zwiebelmann^Karl",
-        "0010|0020": "PID-8861",
-        "0010|0030": "19470511",
-        "0018|0050": "8",
-        "0020|000d": "1.2.826.0.1.8861.1",
-        "0020|000e": "1.2.826.0.1.8861.2",
-        "0020|0037": "1\\0\\0\\0\\1\\0",
-    }
-    writer = SimpleITK.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    for number in range(3):
-        slice_ = SimpleITK.GetImageFromArray(np.full((1, 20, 22), 50 + number, np.int16))
-        slice_.SetSpacing((1.5, 1.5, 8))
-        place = {
-            "0008|0018": f"1.2.826.0.1.8861.3.{number + 1}",
-            "0020|0032": f"0\\0\\{8 * number}",
-            "0020|0013": str(number + 1),
-        }
-        for tag, value in (tags | place).items():
-            slice_.SetMetaData(tag, value)
-        writer.SetFileName(str(folder / f"{number}.dcm"))
-        writer.Execute(slice_)
-    return folder
-
-
 def test_nothing_leaks_from_dicom(
-    store: CorrectionStore, telling_series: Path, make_correction: Make
+    tmp_path: Path, store: CorrectionStore, write_series: Any, make_correction: Make
 ) -> None:
-    assert len(leaks(telling_series)) > 9, "the series tells"
-    image = read(telling_series)
-    assert image.spatial_shape == (3, 20, 22)
+    series = tmp_path / "dicom" / "Zwiebelmann"
+    tags = {"PatientName": "Zwiebelmann^Karl", "PatientID": "PID-8861"}
+    tags |= {"AcquisitionDate": "19470511", "InstitutionName": "Ultraclinic"}
+    write_series(series, np.full((1, 3, 20, 22), 50, np.int16), **tags)
+    assert len(leaks(series)) > 9, "the series tells"
+    image = read(series)
     id = store.add(make_correction(image))
-    assert leaks(store.folder, "1.2.826", str(telling_series.parent)) == []
+    uid_of_pydicom = "1.2.826"
+    assert leaks(store.folder, uid_of_pydicom, str(series.parent)) == []
     assert store.record(id).image.modality == "MR"
 
 

@@ -90,9 +90,7 @@ def test_lost_record(store: CorrectionStore, two: tuple[Record, Record]) -> None
     assert len(store.records()) == 1
 
 
-def test_record_that_is_not_in_the_history(
-    store: CorrectionStore, two: tuple[Record, Record]
-) -> None:
+def test_record_without_history(store: CorrectionStore, two: tuple[Record, Record]) -> None:
     folder = store.folder / "corrections"
     copy = folder / ("f" * 16)
     shutil.copytree(folder / two[0].id, copy)
