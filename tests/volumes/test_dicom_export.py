@@ -205,13 +205,6 @@ def along_normal(one: Dataset, cine: Volume, shift: float) -> None:
     one.ImagePositionPatient = position.round(4).tolist()
 
 
-def test_uneven_slices_of_a_cine(export: Any, cine: Volume) -> None:
-    study = export(lambda one, s, p: along_normal(one, cine, -1.5 if s == 1 else 0))
-    volume = read(study)
-    np.testing.assert_array_equal(volume.data, cine.data)
-    assert "8.50 to 11.50 mm" in volume.notes[0]
-
-
 def test_slices_too_uneven_for_a_mean(export: Any, cine: Volume) -> None:
     study = export(lambda one, s, p: along_normal(one, cine, -2.5 if s == 1 else 0))
     with pytest.raises(FlomoError, match=r"12\.50 mm instead of 7\.50 mm: the slices are"):

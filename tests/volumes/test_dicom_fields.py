@@ -38,6 +38,15 @@ def test_each_slice_in_a_separate_series(cases: Path, cine: Volume) -> None:
     assert alone.notes == ()
 
 
+def test_a_slice_half_a_millimetre_off(cases: Path, static: Volume) -> None:
+    volume = read(cases / "dicom_uneven_step" / "study")
+    np.testing.assert_array_equal(volume.data, static.data)
+    assert volume.geometry.same_space(static.geometry, 1e-3)
+    assert volume.notes == (
+        "The slices are not evenly spaced (9.50 to 10.50 mm); the mean step of 10.00 mm was used.",
+    )
+
+
 @pytest.mark.parametrize("path", ["cd", "cd/DICOMDIR", "cd/PT000000"])
 def test_a_cd(cases: Path, static: Volume, path: str) -> None:
     volume = read(cases / "dicom_cd_nested" / path)

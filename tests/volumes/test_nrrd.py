@@ -243,7 +243,8 @@ def test_hexadecimal(order: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(path).data, DATA[0])
 
 
-def test_cines_by_itk(tmp_path: Path) -> None:
+def test_cines_by_itk(tmp_path: Path, cases: Path) -> None:
+    assert read(cases / "nrrd_written_by_simpleitk_4d" / "cine.nrrd").data.shape == (2, 2, 112, 112)
     for step, told in ((0.04, 0.04), (1.0, None)):
         parts = [sitk.GetImageFromArray(frame) for frame in DATA]
         for part in parts:

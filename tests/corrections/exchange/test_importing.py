@@ -193,6 +193,14 @@ def turned(labels: Volume) -> Volume:
     return Volume(data, Geometry.from_affine_lps(affine))
 
 
+def test_field_cases_lie_on_their_image(store: CorrectionStore, cases: Path) -> None:
+    """Two files hold the same labels of one image, flipped and rounded."""
+    done = import_folder(store, cases / "labels_same_place_other_storage" / "Dataset")
+    assert done == Imported(1, 1, ())
+    corrected = store.read(store.records()[0].id).corrected.data
+    assert [(corrected == code).sum() for code in (1, 2, 3)] == [2407, 3251, 5343]
+
+
 def test_labels_in_another_storage_scaled_and_rounded(
     store: CorrectionStore, correct: Correct, tmp_path: Path
 ) -> None:
