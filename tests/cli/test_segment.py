@@ -83,12 +83,10 @@ def test_json(cine: Path, model: Path, answer: Answer, monkeypatch: pytest.Monke
     assert not heart["complete"]
 
 
-def test_summary_of_a_cine(cine: Path, model: Path, capsys: Capture) -> None:
+def test_summary_of_a_cine(cine: Path, model: Path, flomo: Flomo) -> None:
     arguments = ["segment", cine, "-o", cine.with_name("out.nii"), "--model", model]
-    assert cli.main([*map(str, arguments), "--frames", "3"]) == 0
-    assert "ED frame" not in capsys.readouterr().out, "one frame has no phase"
-    assert cli.main([*map(str, arguments), "--frames", "1,3"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    assert "ED frame" not in flomo(*arguments, "--frames", "3")[0], "one frame has no phase"
+    lines = flomo(*arguments, "--frames", "1,3")[0].splitlines()
     assert any(line.startswith("  Left: EDV ") and " EF " in line for line in lines)
     assert lines[-1] in ("  ED frame 1, ES frame 3", "  ED frame 3, ES frame 1")
 

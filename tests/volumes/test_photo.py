@@ -93,7 +93,7 @@ def test_tiff_holds_stacks_and_floats(tmp_path: Path) -> None:
         (Volume.from_array(np.zeros((2, 2, 4, 5), np.uint8)), "mask.tif", "only one image"),
         (Volume.from_array(GREY.astype(np.int64)), "mask.png", "int64 unchanged"),
         (Volume.from_array(GREY.astype(np.float32)), "mask.png", "float32 unchanged"),
-        (Volume.from_array(GREY), "mask.jpg", "not a known image format"),
+        (Volume.from_array(GREY), "mask.jpg", "end in .jpg are not supported"),
         (Volume.from_array(COLOUR, axes=("rows", "columns", "channels")), "a.nii.gz", "colour"),
         (Volume.from_array(COLOUR, axes=("rows", "columns", "channels")), "a.nrrd", "channels"),
         (Volume.from_array(GREY), "mask.mha", "unknown pixel size"),
