@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 from napari_flomo.session.learning import CurvePoint
 
 LOSS, DICE = QColor("#e0a030"), QColor("#3fa45b")
-_TOP, _BOTTOM, _SIDE = 20, 20, 40
 _MINIMUM_SPAN = {"loss": 0.1, "dice": 0.02}
 """Smallest range of each axis: noise of a thousandth must not fill the plot."""
 
@@ -31,7 +30,7 @@ class CurvePlot(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the size that Qt asks for."""
-        return QSize(240, 150)
+        return QSize(240, 110 + 2 * self._text_height)
 
     def show_points(self, points: Sequence[CurvePoint]) -> None:
         """Show other curves, with points ordered by step."""
@@ -62,7 +61,7 @@ class CurvePlot(QWidget):
         box, text = self._box(), self.palette().windowText().color()
         painter.setPen(QPen(text, 1))
         painter.drawLine(box.bottomLeft(), box.bottomRight())
-        below = QRectF(box.left(), box.bottom() + 2, box.width(), 16)
+        below = QRectF(box.left(), box.bottom() + 2, box.width(), self._text_height)
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, f"step {self._total}")
         for name, colour, side in (("loss", LOSS, "left"), ("dice", DICE, "right")):
             line = self.curve(name)
@@ -98,11 +97,13 @@ class CurvePlot(QWidget):
         align = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
         whole = QRectF(2, 0, self.width() - 4, self.height())
         title = "Dice, held out" if right else "loss"
-        painter.drawText(QRectF(2, 0, self.width() - 4, 16), align, title)
+        painter.drawText(QRectF(2, 0, self.width() - 4, self._text_height), align, title)
         digits = 3 if right else 2
-        for value, y in ((high, box.top() - 6), (low, box.bottom() - 10)):
+        for value, y in ((high, box.top() - 6), (low, box.bottom() - self._text_height + 6)):
             painter.drawText(
-                QRectF(whole.left(), y, whole.width(), 16), align, f"{value:.{digits}f}"
+                QRectF(whole.left(), y, whole.width(), self._text_height),
+                align,
+                f"{value:.{digits}f}",
             )
 
     def _range(self, name: str) -> tuple[float, float]:
@@ -113,5 +114,10 @@ class CurvePlot(QWidget):
         return low - spare, high + spare
 
     def _box(self) -> QRectF:
-        width, height = self.width() - 2 * _SIDE, self.height() - _TOP - _BOTTOM - 6
-        return QRectF(_SIDE, _TOP + 4, max(width, 1), max(height, 1))
+        above, side = self._text_height + 8, self.fontMetrics().horizontalAdvance("0.000") + 6
+        width, height = self.width() - 2 * side, self.height() - 2 * above
+        return QRectF(side, above, max(width, 1), max(height, 1))
+
+    @property
+    def _text_height(self) -> int:
+        return self.fontMetrics().height()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QScrollArea, QWidget
+from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QScrollArea, QTableWidget, QWidget
 
 from napari_flomo.widgets.delayed import delayed
+
+CELL_MARGIN = 10
+"""Pixels that the text of a cell needs around it."""
 
 
 class FittingArea(QScrollArea):
@@ -50,6 +55,48 @@ def stack_rows(widget: QWidget, width: int) -> None:
         direction = QBoxLayout.Direction.LeftToRight if fits else QBoxLayout.Direction.TopToBottom
         if row.direction() != direction:
             row.setDirection(direction)
+
+
+def fit_columns(table: QTableWidget, least: Mapping[int, int]) -> bool:
+    """Give each column of a table the width of its contents, as far as there is room.
+
+    Parameters
+    ----------
+    table
+        The table.
+    least
+        Columns that may be narrower, and how narrow; the first get room before the others, and the
+        last gets what is left.
+
+    Returns
+    -------
+    bool
+        Whether all contents fit.
+    """
+    header = table.horizontalHeader()
+    full = [
+        max(header.sectionSizeHint(column), table.sizeHintForColumn(column))
+        for column in range(table.columnCount())
+    ]
+    widths = [min(width, least.get(column, width)) for column, width in enumerate(full)]
+    spare = max(table.viewport().width() - sum(widths), 0)
+    for column in least:
+        more = min(full[column] - widths[column], spare)
+        widths[column] += more
+        spare -= more
+    fits = widths == full
+    widths[list(least)[-1]] += spare
+    for column, width in enumerate(widths):
+        header.resizeSection(column, width)
+    return fits
+
+
+def longest_word(table: QTableWidget, column: int) -> int:
+    """Return the width that a column needs to break lines only between words."""
+    texts = [item.text() for row in range(table.rowCount()) if (item := table.item(row, column))]
+    words = {word for text in texts for word in text.replace("-", "- ").split()}
+    metrics = table.fontMetrics()
+    return max(map(metrics.horizontalAdvance, words), default=0) + CELL_MARGIN
 
 
 def _needed(row: QHBoxLayout) -> int:

@@ -21,7 +21,7 @@ class Legend(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the size that Qt asks for."""
-        return QSize(220, 36)
+        return QSize(220, 20 + self.fontMetrics().height())
 
     def set_threshold(self, threshold: float) -> None:
         """Show another threshold."""
@@ -54,7 +54,7 @@ class Legend(QWidget):
         text = self.palette().windowText().color()
         painter.setPen(QPen(text, 2))
         painter.drawLine(int(edge), 1, int(edge), int(strip.bottom()) + 3)
-        below = QRectF(6, 18, self.width() - 12, 16)
+        below = QRectF(6, 18, self.width() - 12, self.fontMetrics().height())
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
         for side, words in zip((left, right), self.texts, strict=True):
             painter.drawText(below, side | Qt.AlignmentFlag.AlignTop, words)

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_flomo.session import Review, SliceIndex, SliceState, messages
+from napari_flomo.widgets.fitting import CELL_MARGIN, fit_columns, longest_word
 
 _STATE_COLOURS = {
     SliceState.OPEN: None,
@@ -24,8 +25,7 @@ _STATE_COLOURS = {
 _SYMBOLS = {str(SliceState.OPEN): "", str(SliceState.SEEN): "•", str(SliceState.ACCEPTED): "✓"}
 """Signs of the states where there is no room for the words."""
 
-_SLICE, _SCORE, _STATE, _EDITS = range(4)
-_MARGIN = 8
+_SLICE, _STATE = 0, 2
 
 
 class ReviewList(QTableWidget):
@@ -47,8 +47,7 @@ class ReviewList(QTableWidget):
         self.verticalHeader().setVisible(False)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(_STATE, QHeaderView.ResizeMode.Stretch)
-        header.setMinimumSectionSize(_MARGIN)
+        header.setMinimumSectionSize(CELL_MARGIN)
         header.setHighlightSections(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -108,18 +107,10 @@ class ReviewList(QTableWidget):
 
         Where that is not enough, states are signs, and slice and frame are on two lines.
         """
-        header, metrics = self.horizontalHeader(), self.fontMetrics()
-        needed = [
-            max(header.sectionSizeHint(column), self.sizeHintForColumn(column))
-            for column in range(self.columnCount())
-        ]
-        sign = metrics.horizontalAdvance("✓") + _MARGIN
-        left = self.viewport().width() - needed[_SCORE] - needed[_EDITS]
-        two_lines = needed[_SLICE] + sign > left
-        needed[_SLICE] = max(min(needed[_SLICE], left - sign), 0)
-        for column in (_SLICE, _SCORE, _EDITS):
-            header.resizeSection(column, needed[column])
-        height = metrics.lineSpacing() * (2 if two_lines else 1) + _MARGIN
+        sign = self.fontMetrics().horizontalAdvance("✓") + CELL_MARGIN
+        fit_columns(self, {_SLICE: longest_word(self, _SLICE), _STATE: sign})
+        lines = 1 if self.columnWidth(_SLICE) >= self.sizeHintForColumn(_SLICE) else 2
+        height = lines * self.fontMetrics().lineSpacing() + CELL_MARGIN
         self.verticalHeader().setDefaultSectionSize(height)
 
 
@@ -130,7 +121,7 @@ class _ShortState(QStyledItemDelegate):
         self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         super().initStyleOption(option, index)
-        width = option.fontMetrics.horizontalAdvance(option.text) + _MARGIN
+        width = option.fontMetrics.horizontalAdvance(option.text) + CELL_MARGIN
         if width > option.rect.width() > 0:
             option.text = _SYMBOLS.get(option.text, option.text)
 

@@ -36,7 +36,11 @@ class UncertaintyPlot(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the size that Qt asks for."""
-        return QSize(240, 84)
+        return QSize(240, 68 + self._text_height)
+
+    @property
+    def _text_height(self) -> int:
+        return self.fontMetrics().height()
 
     def show_scores(
         self, scores: Sequence[float], states: Mapping[int, SliceState], current: int | None
@@ -52,7 +56,7 @@ class UncertaintyPlot(QWidget):
         finite = [score for score in self._scores if not math.isnan(score)]
         top = max(finite, default=0) or 1.0
         score = self._scores[index]
-        room = self.height() - 26
+        room = self.height() - self._text_height - 10
         height = 0 if math.isnan(score) else max(score / top * room, 2)
         gap = min(2.0, width / 4)
         return QRectF(6 + index * width + gap / 2, 6 + room - height, width - gap, height)
@@ -68,7 +72,7 @@ class UncertaintyPlot(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         text = self.palette().windowText().color()
-        base = self.height() - 20
+        base = self.height() - self._text_height - 4
         for index, score in enumerate(self._scores):
             box = self.bar(index)
             if math.isnan(score):
@@ -81,7 +85,7 @@ class UncertaintyPlot(QWidget):
                 painter.drawRect(QRectF(box.left() - 1, 4, box.width() + 2, base - 3))
         painter.setPen(QPen(text, 1))
         painter.drawLine(6, base, self.width() - 6, base)
-        below = QRectF(6, base + 2, self.width() - 12, 16)
+        below = QRectF(6, base + 2, self.width() - 12, self._text_height)
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "slice 1")
         if len(self._scores) > 1:
             painter.drawText(below, Qt.AlignmentFlag.AlignRight, str(len(self._scores)))

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_flomo.session import Preferences, Presenter, Worker
 from napari_flomo.widgets.close_guard import CloseGuard
+from napari_flomo.widgets.docking import PanelDocks
 from napari_flomo.widgets.napari_adapter import NapariAdapter
 from napari_flomo.widgets.viewer_images import ViewerImages
 
@@ -43,6 +44,7 @@ class ViewerState(ViewerImages):
         super().__init__(viewer, worker, preferences)
         self.adapter = NapariAdapter(self)
         self.presenter = Presenter(self.session, self.adapter, self.preferences)
+        self.docks = PanelDocks(self)
         self._unsubscribe = self.session.subscribe(self.session_changed.emit)
         self._computing: LazyComputation | None = None
         self.learning: Learning | None = None

@@ -90,12 +90,12 @@ def align_labels(panel: QWidget) -> None:
     """Give the labels of all forms of a panel the same width.
 
     magicgui measures them in another font than that of napari, so this is done once the panel is
-    in its window.
+    in its window, and again for another font.
     """
     labels = panel.findChildren(QLabel, "magicgui.QLabel")
     width = max((label.sizeHint().width() for label in labels), default=0)
     for label in labels:
-        label.setMinimumWidth(width)
+        label.setFixedWidth(width)
 
 
 def insert_below(form: FunctionGui[..., Any], row: Widget, widget: QWidget) -> None:

@@ -6,18 +6,16 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
     QSizePolicy,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_flomo.session.learning import GateSummary
-from napari_flomo.widgets.panels.panel import note, show_columns
+from napari_flomo.widgets.panels.panel import TextTable, note
 
 _COLUMNS = (
     ("Structure", "Where it was measured"),
@@ -42,12 +40,8 @@ class GateBox(QWidget):
         self.verdict = note("Verdict of the gate on the new model")
         self.verdict.setTextFormat(Qt.TextFormat.RichText)
         self.reasons = note("Reasons, with the numbers")
-        self.table = QTableWidget()
-        show_columns(self.table, _COLUMNS)
+        self.table = TextTable(_COLUMNS, wrapped=(0,), name="Figures of the gate")
         self.table.setToolTip("The model in use and the new one, measured on the same images")
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.table.setMinimumHeight(170)
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -62,6 +56,7 @@ class GateBox(QWidget):
         ):
             button.setFixedWidth(32)
             button.setToolTip(tip)
+            button.setAccessibleName(tip)
             button.clicked.connect(lambda _=False, by=step: self._turn(by))
         row = QHBoxLayout()
         row.addWidget(self.previous_button)
@@ -113,6 +108,7 @@ class GateBox(QWidget):
                 self.table.setItem(number, column, item)
             if len(texts) == 1:
                 self.table.setSpan(number, 0, 1, len(_COLUMNS))
+        self.table.fit()
 
     def _turn(self, by: int) -> None:
         pictures = () if self._summary is None else self._summary.pictures

@@ -43,6 +43,8 @@ class LearnPanel(Panel):
     Scripts can set ``settings``: a YAML file with other hyperparameters.
     """
 
+    name = "Learn"
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
         self.settings: str | None = None

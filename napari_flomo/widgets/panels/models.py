@@ -9,9 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
 )
@@ -28,7 +26,7 @@ from napari_flomo.session import (
     messages,
 )
 from napari_flomo.widgets.forms import make_form
-from napari_flomo.widgets.panels.panel import Panel, ProgressBar, button, show_columns
+from napari_flomo.widgets.panels.panel import Panel, ProgressBar, TextTable, button
 from napari_flomo.widgets.viewer_state import viewer_state_of
 
 if TYPE_CHECKING:
@@ -47,6 +45,8 @@ _PLACES = {
 class ModelsPanel(Panel):
     """Models on this computer and on the Hub."""
 
+    name = "Models"
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
         self.states: list[ModelState] = []
@@ -57,11 +57,8 @@ class ModelsPanel(Panel):
         self._show_running(False)
 
     def _build(self) -> None:
-        self.table = QTableWidget()
-        show_columns(self.table, _COLUMNS)
+        self.table = TextTable(_COLUMNS, wrapped=(0, 1), name="Models")
         self.table.setToolTip("All known models; double-click one to use it")
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.horizontalHeader().setStretchLastSection(True)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.itemSelectionChanged.connect(self._show_card)
@@ -109,6 +106,7 @@ class ModelsPanel(Panel):
                 item = QTableWidgetItem(text)
                 item.setToolTip(state.summary)
                 self.table.setItem(row, column, item)
+        self.table.fit()
         if self.states and not self.table.selectedItems():
             self.table.selectRow(0)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from qtpy.QtCore import QEvent, QSize
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
@@ -18,7 +19,9 @@ from qtpy.QtWidgets import (
 
 from napari_flomo.errors import FlomoError
 from napari_flomo.session import messages
-from napari_flomo.widgets.fitting import FittingArea
+from napari_flomo.widgets.delayed import delayed
+from napari_flomo.widgets.docking import dock_of
+from napari_flomo.widgets.fitting import FittingArea, fit_columns, longest_word
 from napari_flomo.widgets.forms import align_labels
 from napari_flomo.widgets.message_bar import MessageBar
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from napari_flomo.progress import Progress
     from napari_flomo.widgets.viewer_state import ViewerState
 
-PLUGIN = "napari-flomo"
 WIDTH = 280
 """Width of a panel at first, in pixels; it can be made narrower."""
 
@@ -35,12 +37,22 @@ class Panel(QWidget):
     """A panel of the plugin, with a message at the top.
 
     The viewer state is closed with the window, not with the panel.
+
+    Attributes
+    ----------
+    name
+        Name in the manifest: of the menu entry and the tab.
     """
+
+    name: ClassVar[str]
 
     def __init__(self, viewer_state: ViewerState) -> None:
         super().__init__()
         self.viewer_state = viewer_state
         self.message = MessageBar()
+        self._dock: QWidget | None = None
+        self._restyle_later = delayed(self, 0, self._restyle)
+        self._arrange_later = delayed(self, 0, self._arrange_dock)
 
     def attempt(self, action: Callable[[], object]) -> None:
         """Call ``action``; show the message of a `FlomoError`."""
@@ -52,12 +64,21 @@ class Panel(QWidget):
     def showEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
         """Align the forms; end with the window that the panel is in."""
         super().showEvent(event)
-        align_labels(self)
+        self._restyle()
         self.viewer_state.close_with(self.window())
+        if self._dock is not (dock := dock_of(self)):
+            self._dock = dock
+            self._arrange_later.start()  # napari adds the dock to the window after this
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the width at which the image keeps most of the window."""
         return QSize(WIDTH, super().sizeHint().height())
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Use the font of napari's labels for tables and plots, too; napari leaves theirs alone."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            self._restyle_later.start()  # once the widgets inside have their new style, too
 
     def fill(self, layout: QVBoxLayout) -> None:
         """Fill the panel: the message stays at the top, what is below can be scrolled."""
@@ -71,11 +92,15 @@ class Panel(QWidget):
 
     def open(self, name: str, _clicked: bool = False) -> Any:
         """Open another panel of this plugin, or bring it to the front, and return it."""
-        window = self.viewer_state.viewer.window
-        dock, panel = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
-        dock.show()
-        dock.raise_()
-        return panel
+        return self.viewer_state.docks.open(self.viewer_state.viewer, name)
+
+    def _restyle(self) -> None:
+        self.setFont(self.message.close_button.font())
+        align_labels(self)
+
+    def _arrange_dock(self) -> None:
+        if not self.viewer_state.closed:
+            self.viewer_state.docks.arrange(self.viewer_state.viewer, self.name, self)
 
 
 class ProgressBar(QProgressBar):
@@ -92,15 +117,48 @@ class ProgressBar(QProgressBar):
         self.setFormat(messages.progress_text(progress))
 
 
-def show_columns(table: QTableWidget, columns: Sequence[tuple[str, str]]) -> None:
-    """Set up a read-only table with titles and tooltips of its columns."""
-    table.setColumnCount(len(columns))
-    for column, (title, tip) in enumerate(columns):
-        item = QTableWidgetItem(title)
-        item.setToolTip(tip)
-        table.setHorizontalHeaderItem(column, item)
-    table.verticalHeader().setVisible(False)
-    table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+class TextTable(QTableWidget):
+    """A table to read, whose long texts are broken into lines where there is little room.
+
+    Parameters
+    ----------
+    columns
+        Titles and tooltips.
+    wrapped
+        Columns with long texts.
+    name
+        What a screen reader calls the table.
+    """
+
+    def __init__(
+        self, columns: Sequence[tuple[str, str]], wrapped: Sequence[int], name: str
+    ) -> None:
+        super().__init__(0, len(columns))
+        self._wrapped = wrapped
+        for column, (title, tip) in enumerate(columns):
+            item = QTableWidgetItem(title)
+            item.setToolTip(tip)
+            self.setHorizontalHeaderItem(column, item)
+        self.setAccessibleName(name)
+        self.setTabKeyNavigation(False)  # Tab goes to the next control
+        self.verticalHeader().setVisible(False)
+        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+
+    def fit(self) -> None:
+        """Fit the columns into the present width; call this when the texts have changed."""
+        fit_columns(self, {column: longest_word(self, column) for column in self._wrapped})
+        self.resizeRowsToContents()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Fit the columns into the new width."""
+        super().resizeEvent(event)
+        self.fit()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Fit the columns to another font."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self.fit()
 
 
 def note(tip: str) -> QLabel:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 class ReviewPanel(Panel):
     """Review the slices of the active image in the order of uncertainty."""
 
+    name = "Review"
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
         self._build()

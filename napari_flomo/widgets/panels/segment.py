@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 class SegmentPanel(Panel):
     """Segment the active image."""
 
+    name = "Segment"
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer_state_of(napari_viewer))
         self._build()
