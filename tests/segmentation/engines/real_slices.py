@@ -27,11 +27,18 @@ STEPS = Preprocessing(2.5, SIDE, IntensityRule("percentile", 1, 99))
 """Coarse pixels, so that a small square holds the whole heart."""
 
 
-def heart(repository: Path) -> Tensor:
-    """Return slices of the sample, ``(slices, 1, rows, columns)``, as a network is given them."""
+COLOURS = ("fm-bff-net",)
+"""Networks that are tried on images of three channels."""
+
+
+def pictures(name: str, repository: Path) -> Tensor:
+    """Return slices of the sample, ``(slices, channels, rows, columns)``, as a network gets them.
+
+    Some networks get other slices and squares as colours.
+    """
     volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
     images, _ = prepare(volume.data, volume.in_plane_spacing, STEPS, SLICES)
-    return images
+    return torch.cat([images, images.flip(0), images.square()], 1) if name in COLOURS else images
 
 
 def network_with_statistics(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ def auto(model: Any = DEFAULT_MODEL) -> Segmenter:
 
 def labels_differ(ours: Segmentation, truth: Segmentation) -> int:
     """Count voxels with another label, where the plain network is not undecided."""
-    assert truth.probabilities is not None
     best = np.sort(truth.probabilities.data, 0)
     tie = best[-1] - best[-2] <= FLOAT32_TOLERANCE
     different: NDArray[np.bool_] = ours.labels.data != truth.labels.data
@@ -54,17 +52,17 @@ class Settled:
 
 
 @pytest.fixture(scope="module")
-def image(repository: Path) -> Volume:
+def image(repository):
     return read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
 
 
 @pytest.fixture(scope="module")
-def truth(image: Volume) -> Segmentation:
+def truth(image):
     return segment(Segmenter.from_pretrained(DEFAULT_MODEL, "cpu", engine="eager"), image)
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory, image: Volume) -> Settled:
+def settled(tmp_path_factory, image):
     """Segment, find the best engine in another thread as a viewer's worker does, segment again."""
     if len(candidates("auto", CPU)) < 3:
         pytest.skip("neither OpenVINO nor ONNX Runtime is installed")
@@ -81,7 +79,7 @@ def settled(tmp_path_factory: pytest.TempPathFactory, image: Volume) -> Settled:
 
 
 @pytest.fixture
-def home(settled: Settled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(settled, tmp_path, monkeypatch):
     """The cache as the first process left it, to be damaged."""
     copy = shutil.copytree(settled.home, tmp_path / "home")
     monkeypatch.setenv("FLOMO_HOME", str(copy))
@@ -90,11 +88,11 @@ def home(settled: Settled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def measured(monkeypatch):
     """The engines of every measurement, of which only the plain network is really measured."""
-    seen: list[list[str]] = []
+    seen = []
 
-    def quicker(kinds: Any, *arguments: Any, **options: Any) -> timing.Measurement:
+    def quicker(kinds, *arguments, **options):
         seen.append([kind.name for kind in kinds])
         return timing.measure(kinds[:1], *arguments, **options)
 
@@ -103,21 +101,19 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
-def test_choice_and_times_are_cached(home: Path, settled: Settled) -> None:
+def test_choice_and_times_are_cached(home, settled):
     (kept,) = records.all_records()
     assert kept.trials.keys() == {kind.name for kind in candidates("auto", CPU)}
     for name, trial in kept.trials.items():
         assert not trial.fault, name
-        assert trial.seconds is not None
         assert trial.seconds > 0
-        assert trial.difference is not None
         assert trial.difference < FLOAT32_TOLERANCE
     assert kept.chosen == timing.choose(kept.trials)
     text = next((home / "engines").glob("*.json")).read_text()
     assert str(settled.home) not in text
 
 
-def test_manifest_entry(home: Path, settled: Settled) -> None:
+def test_manifest_entry(home, settled):
     (kept,) = records.all_records()
     for result, name, reason in (
         (settled.before, "fast", "no other was measured yet"),
@@ -133,15 +129,13 @@ def test_manifest_entry(home: Path, settled: Settled) -> None:
         }
 
 
-def test_labels_equal_those_of_the_plain_network(settled: Settled, truth: Segmentation) -> None:
+def test_labels_equal_those_of_the_plain_network(settled, truth):
     assert len(np.unique(truth.labels.data)) == 4
     assert labels_differ(settled.before, truth) == 0
     assert labels_differ(settled.after, truth) == 0
 
 
-def test_another_process_uses_the_cache(
-    home: Path, image: Volume, truth: Segmentation, measured: list[list[str]]
-) -> None:
+def test_another_process_uses_the_cache(home, image, truth, measured):
     (kept,) = records.all_records()
     segmenter = auto()
     segmenter.warm_up()
@@ -190,13 +184,7 @@ def _graph(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("harm", [cut_record, flip_bits, remove_graph, other_computer])
-def test_damaged_cache_is_measured_again(
-    harm: Callable[[Path], None],
-    home: Path,
-    image: Volume,
-    truth: Segmentation,
-    measured: list[list[str]],
-) -> None:
+def test_damaged_cache_is_measured_again(harm, home, image, truth, measured):
     harm(home / "engines")
     segmenter = auto()
     segmenter.warm_up()
@@ -210,9 +198,7 @@ def test_damaged_cache_is_measured_again(
     assert kept.trials.keys() == {"eager"}  # what was damaged is replaced
 
 
-def test_other_weights_are_measured_again(
-    home: Path, image: Volume, measured: list[list[str]], tmp_path: Path
-) -> None:
+def test_other_weights_are_measured_again(home, image, measured, tmp_path):
     network, card = load_network(DEFAULT_MODEL)
     with torch.no_grad():
         network.get_submodule("head").bias.add_(0.5 * torch.arange(card.num_classes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from napari_flomo.volumes import read
 Heart = tuple[nn.Module, ModelCard, Tensor, Output]
 
 
-def test_sensitive_parts_are_in_float32() -> None:
+def test_sensitive_parts_are_in_float32():
     """The precision of the compiled graphs, on any processor."""
     need("openvino-bf16")
     network = build("flomo-b0", in_channels=1, num_classes=3).eval()
@@ -44,7 +43,7 @@ def test_sensitive_parts_are_in_float32() -> None:
 
 
 @pytest.fixture(scope="module")
-def heart(repository: Path) -> Heart:
+def heart(repository):
     """The bundled model, preprocessed slices of the sample, and the output for them."""
     network, card = load_network(DEFAULT_MODEL)
     volume = read(repository / "docs" / "samples" / "sunnybrook_ed.nii.gz")
@@ -90,7 +89,7 @@ def run_all(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bf16", "openvino-bf16"])
-def test_labels_in_bfloat16(name: str, heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_in_bfloat16(name, heart, monkeypatch):
     """An engine in bfloat16 is accurate or not used."""
     need(name)
     _, card, images, truth = heart
@@ -105,9 +104,7 @@ def test_labels_in_bfloat16(name: str, heart: Heart, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("step", "kept"), [(1.0, False), (1 / 512, True)])
-def test_engine_that_changes_labels_is_rejected(
-    step: float, kept: bool, heart: Heart, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_engine_that_changes_labels_is_rejected(step, kept, heart, monkeypatch):
     """Logits in steps stand for a processor that rounds too much."""
     _, card, _, truth = heart
     coarse = (truth.logits / step).round() * step

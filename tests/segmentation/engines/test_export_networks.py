@@ -11,8 +11,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from real_slices import SIDE, STEPS, heart, network_with_statistics, with_temperature
-from torch import Tensor
+from real_slices import (
+    COLOURS,
+    SIDE,
+    STEPS,
+    network_with_statistics,
+    pictures,
+    with_temperature,
+)
 
 from napari_flomo import cli
 from napari_flomo.models import ModelCard, load_network, save_model
@@ -21,27 +27,12 @@ from napari_flomo.segmentation.engines import ENGINES, FORMATS
 from napari_flomo.segmentation.engines.agreement import check_agreement
 
 GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml"}
-COLOURS = ("fm-bff-net",)
-"""Networks that are tried on images of three channels, and on one structure."""
-
-CASES = (
-    ("onnx", "fias"),
-    ("onnx", "madgnet-resnet50"),
-    ("onnx", "fm-bff-net"),
-    ("openvino", "fias"),
-)
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, Path]:
+def models():
     """Folders of those that were made already."""
     return {}
-
-
-def pictures(name: str, repository: Path) -> Tensor:
-    """Return slices of a heart, for some networks with neighbours and squares as colours."""
-    images = heart(repository)
-    return torch.cat([images, images.flip(0), images.square()], 1) if name in COLOURS else images
 
 
 def save(name: str, card: ModelCard, repository: Path, folder: Path) -> Path:
@@ -78,17 +69,11 @@ def run(graph: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("form", "name"), CASES)
+@pytest.mark.parametrize("name", ["fias", "madgnet-resnet50", "fm-bff-net"])
+@pytest.mark.parametrize("form", GRAPHS)
 def test_agrees_with_the_network(
-    form: str,
-    name: str,
-    *,
-    card: ModelCard,
-    models: dict[str, Path],
-    repository: Path,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+    form, name, *, card, models, repository, tmp_path, tmp_path_factory
+):
     for package in FORMATS[form]:
         pytest.importorskip(package)
     if name not in models:

@@ -4,82 +4,74 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from engine_fakes import CPU, Small, need
-from torch import nn
+from real_slices import SIDE, network_with_statistics, pictures, with_temperature
 
-from napari_flomo.models import ModelCard
-from napari_flomo.networks import build
-from napari_flomo.segmentation import Segmentation, Segmenter
+from napari_flomo.networks import Output
+from napari_flomo.segmentation import Segmenter
 from napari_flomo.segmentation.engines import make_engine
 from napari_flomo.segmentation.engines.agreement import check_agreement
-from napari_flomo.segmentation.engines.tracing import example
+from napari_flomo.segmentation.prediction import as_probabilities
 
-SIZE = (48, 32)
-SMALL: dict[str, dict[str, Any]] = {
-    "flomo-b0": {"in_channels": 1},
-    "dynunet": {"in_channels": 1, "filters": (8, 16, 16)},
-    "tiny": {"in_channels": 1},
-}
+ARGUMENTS = {"dynunet": {"filters": (8, 16, 16)}}
+QUICK = [
+    *(("openvino", name) for name in ("dynunet", "flomo-b0", "flomo-b1", "fias")),
+    *(("onnxruntime", name) for name in ("dynunet", "fias")),
+    *(("fast", name) for name in ("flomo-b1", "flomo-b2")),
+]
+SLOW = [
+    *(("openvino", name) for name in ("flomo-b2", "madgnet-resnet50", "fm-bff-net")),
+    *(("onnxruntime", n) for n in ("flomo-b0", "flomo-b1", "madgnet-resnet50", "fm-bff-net")),
+    ("compile", "tiny"),
+]
 
 
-def network_of(name: str) -> nn.Module:
-    if name == "dynunet":
-        pytest.importorskip("monai")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        if name == "tiny":
-            return Small(3).eval()
-        return build(name, num_classes=3, **SMALL[name]).eval()
+@pytest.fixture(scope="module")
+def networks():
+    """Those that were made already, with their logits."""
+    return {}
 
 
 @pytest.mark.parametrize(
-    ("engine", "name"),
-    [
-        ("openvino", "dynunet"),
-        ("onnxruntime", "dynunet"),
-        ("openvino", "flomo-b0"),
-        pytest.param("onnxruntime", "flomo-b0", marks=pytest.mark.slow),
-        pytest.param("compile", "tiny", marks=pytest.mark.slow),
-    ],
+    ("engine", "name"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 )
-def test_agrees_with_the_network(engine: str, name: str, card: ModelCard) -> None:
+def test_agrees_with_the_network(engine, name, card, repository, networks):
     need(engine)
-    network = network_of(name)
-    channels = SMALL[name]["in_channels"]
-    made = make_engine(engine, network, channels=channels, size=SIZE, device=CPU)
+    images = pictures(name, repository)
+    if name == "tiny":
+        networks[name] = (network := Small(3).eval()), network(images).logits
+    elif name not in networks:
+        networks[name] = network_with_statistics(card, images, name, **ARGUMENTS.get(name, {}))
+    network, logits = networks[name]
+    sure = with_temperature(card, logits)
+    options = {"channels": images.shape[1], "size": (SIDE, SIDE), "device": CPU}
+    made = make_engine(engine, network, **options)
     assert made.threads == torch.get_num_threads()
-    images = example(channels, SIZE, 5)
     before = [parameter.requires_grad for parameter in network.parameters()]
     with torch.inference_mode():
         truth = network(images)
-        for count in (5, 1):  # more slices than it likes at once, and fewer
-            found = made(images[:count])
-            check_agreement(made.kind, found, type(truth)(truth.logits[:count]), card)
+        assert as_probabilities(truth.logits, sure).argmax(1).unique().numel() > 1
+        found = made(images, maps=made.kind.maps)
+        assert found.maps.keys() == (truth.maps.keys() if made.kind.maps else set())
+        check_agreement(made.kind, found, truth, sure)
+        check_agreement(made.kind, made(images[:1]), Output(truth.logits[:1]), sure)
     assert [parameter.requires_grad for parameter in network.parameters()] == before
     if hasattr(made, "dump"):
-        again = make_engine(
-            engine, network, channels=channels, size=SIZE, device=CPU, graph=made.dump()
-        )
-        assert torch.allclose(again(images).logits, truth.logits, atol=1e-4)
+        again = make_engine(engine, network, **options, graph=made.dump())
+        check_agreement(made.kind, again(images), Output(truth.logits), sure)
 
 
 @pytest.mark.parametrize("content", ["rubbish", "another network"])
-def test_wrong_cached_graph_is_replaced(
-    content: str, home: Path, card: ModelCard, make_heart: Callable[..., Any]
-) -> None:
+def test_wrong_cached_graph_is_replaced(content, home, card, make_heart):
     """Whatever the library does with it, the result is that of the plain network."""
     need("openvino")
-    network, heart = network_of("tiny"), make_heart(slices=2, size=32)
+    network, heart = Small(3).eval(), make_heart(slices=2, size=32)
     plain = Segmenter(network, card, "cpu").segment(heart)
 
-    def segment() -> Segmentation:
+    def segment():
         made = Segmenter(network, card, "cpu", engine="openvino")
         made._weights = "0" * 64
         return made.segment(heart)
@@ -132,28 +124,26 @@ print("silent")
 """
 
 
-def test_openvino_sends_no_telemetry(
-    run_python: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
+def test_openvino_sends_no_telemetry(run_python):
     need("openvino")
     result = run_python("-c", LISTENER)
     assert result.stdout == "silent\n", result.stderr
 
 
-def test_number_of_streams() -> None:
+def test_number_of_streams():
     from napari_flomo.segmentation.engines.openvino import _streams
 
     assert [_streams((192, 192), threads) for threads in (1, 2, 4, 64)] == [1, 2, 4, 4]
     assert [_streams((side, side), 64) for side in (256, 352, 512, 2048)] == [4, 2, 1, 1]
 
 
-def test_number_of_threads() -> None:
+def test_number_of_threads():
     """Several processes on one computer must share it."""
     need("openvino")
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        made = make_engine("openvino", network_of("tiny"), channels=1, size=SIZE, device=CPU)
+        made = make_engine("openvino", Small(3).eval(), channels=1, size=(32, 48), device=CPU)
     finally:
         torch.set_num_threads(before)
     (compiled,) = made._compiled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,14 +33,14 @@ def moved(pixels: int) -> Any:
 
 
 @pytest.fixture
-def enough(monkeypatch: pytest.MonkeyPatch) -> int:
+def enough(monkeypatch):
     """Slices that are enough."""
     monkeypatch.setattr(agreement, "MIN_STRUCTURE_PIXELS", 10 * PIXELS)
     return 10
 
 
 @pytest.fixture(autouse=True)
-def candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+def candidates(monkeypatch):
     """Pretend that the processor supports bfloat16."""
 
     from napari_flomo.segmentation.engines import registry
@@ -49,7 +48,7 @@ def candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "computes_in_bfloat16", lambda _: True)
 
 
-def test_small_differences_add_up(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
+def test_small_differences_add_up(fakes, make, images, enough):
     """Three pixels in a slice of 1024 are few; in ten slices they are too many."""
     made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(3)))
     run = make("bf16", weights=None)
@@ -65,7 +64,7 @@ def test_small_differences_add_up(fakes: Any, make: Any, images: Tensor, enough:
     assert len(made["bf16"]) == 1
 
 
-def test_comparison_ends(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
+def test_comparison_ends(fakes, make, images, enough):
     made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(0)))
     run = make("bf16", weights=None)
     for _ in range(4):
@@ -75,9 +74,7 @@ def test_comparison_ends(fakes: Any, make: Any, images: Tensor, enough: int) -> 
     assert run.report()["slices"] == {"bf16": 20}
 
 
-def test_verification_is_cached(
-    fakes: Any, make: Any, images: Tensor, enough: int, home: Path
-) -> None:
+def test_verification_is_cached(fakes, make, images, enough, home):
     made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(0)))
     run = make("bf16")
     run(images)
@@ -91,7 +88,7 @@ def test_verification_is_cached(
     assert made["eager"][-1].batches == [1], "one slice, as for all engines"
 
 
-def test_synthetic_images_do_not_count(fakes: Any, make: Any, images: Tensor, enough: int) -> None:
+def test_synthetic_images_do_not_count(fakes, make, images, enough):
     made = fakes(eager=lambda: Fake("eager", plain), bf16=lambda: Fake("bf16", moved(0)))
     run = make("bf16")
     run.warm_up()
@@ -100,9 +97,7 @@ def test_synthetic_images_do_not_count(fakes: Any, make: Any, images: Tensor, en
     assert made["eager"][0].batches == [1, 5, 5]
 
 
-def test_fastest_engine_is_compared_further(
-    fakes: Any, make: Any, images: Tensor, enough: int
-) -> None:
+def test_fastest_engine_is_compared_further(fakes, make, images, enough):
     """It was measured on a few slices, on which it was good."""
     quick = {"bf16": lambda: Fake("bf16", moved(2), delay=0.001)}
     slow = {name: (lambda n=name: Fake(n, plain, delay=0.01)) for name in ("eager", "fast")}

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any
 
-import pytest
 from engine_fakes import CPU, SIZE, Fake, slow_and_quick
-from torch import Tensor, nn
 
 from napari_flomo.segmentation.engines import records
 from napari_flomo.segmentation.engines.records import Trial
 
 
-def test_there_and_back() -> None:
+def test_there_and_back():
     trials = {"fast": Trial(0.1), "openvino": Trial(0.05, 3.0, 0.2, 1e-6)}
     records.write("a", "openvino", trials, {"openvino": b"graph"})
     found = records.read("a")
-    assert found is not None
     assert found.trials == trials
     assert records.read_graph("a", found, "openvino") == b"graph"
     assert records.read("b") is None
 
 
-def test_damaged_files_count_as_missing(home: Path) -> None:
+def test_damaged_files_count_as_missing(home):
     found = records.write("a", "openvino", {"openvino": Trial(1.0)}, {"openvino": b"graph"})
     (home / "engines" / "a.openvino.graph").write_bytes(b"other")
     assert records.read_graph("a", found, "openvino") is None
@@ -33,13 +28,11 @@ def test_damaged_files_count_as_missing(home: Path) -> None:
         assert records.read("a") is None
 
 
-def test_missing_graph(
-    fakes: Any, make: Any, network: nn.Module, images: Tensor, home: Path
-) -> None:
+def test_missing_graph(fakes, make, network, images, home):
     maker = slow_and_quick(network)
 
     class WithGraph(Fake):
-        def dump(self) -> bytes:
+        def dump(self):
             return b"graph"
 
     maker["openvino"] = lambda: WithGraph("openvino", lambda x: network(x).logits, delay=0.001)
@@ -60,14 +53,14 @@ def test_missing_graph(
     assert third.report()["name"] == "fast"
 
 
-def test_unwritable_folder(home: Path) -> None:
+def test_unwritable_folder(home):
     home.write_text("a file where the folder should be")
     assert records.write("a", "fast", {"fast": Trial(1.0)}, {}).chosen == "fast"
     assert records.read("a") is None
     assert records.all_records() == []
 
 
-def test_old_records_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_records_are_removed(home, monkeypatch):
     monkeypatch.setattr(records, "KEPT_RECORDS", 2)
     for number in range(4):
         records.write(str(number), "fast", {"fast": Trial(1.0)}, {"fast": b"x"})
@@ -76,8 +69,8 @@ def test_old_records_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert left == ["2.fast.graph", "2.json", "3.fast.graph", "3.json"]
 
 
-def test_key() -> None:
-    facts: dict[str, Any] = {
+def test_key():
+    facts = {
         "weights": "0", "network": "n", "channels": 1, "size": SIZE, "asked": "auto",
         "threads": 1, "device": CPU, "engines": ["fast"],
     }  # fmt: skip

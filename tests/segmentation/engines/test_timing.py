@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from engine_fakes import slow_and_quick
-from torch import Tensor, nn
 
 from napari_flomo.errors import Cancelled
 from napari_flomo.segmentation.engines import ENGINES, records, runner, timing
 from napari_flomo.segmentation.engines.records import Trial
 
 
-def test_fastest_correct_engine_is_cached(
-    fakes: Any, make: Any, network: nn.Module, images: Tensor, home: Path
-) -> None:
+def test_fastest_correct_engine_is_cached(fakes, make, network, images, home):
     made = fakes(**slow_and_quick(network))
     run = make("auto")
     run.expect(1000)
@@ -47,9 +42,7 @@ def test_fastest_correct_engine_is_cached(
     assert make("auto", weights="1" * 64)._record is None, "other weights, other choice"
 
 
-def test_engines_are_measured_once(
-    fakes: Any, make: Any, network: nn.Module, images: Tensor
-) -> None:
+def test_engines_are_measured_once(fakes, make, network, images):
     made = fakes(**slow_and_quick(network))
     run = make("auto")
     run.find_fastest()  # nothing was seen yet
@@ -60,9 +53,7 @@ def test_engines_are_measured_once(
     assert len(made["openvino"]) == 1
 
 
-def test_measuring_during_long_work(
-    fakes: Any, make: Any, network: nn.Module, images: Tensor, monkeypatch: Any
-) -> None:
+def test_measuring_during_long_work(fakes, make, network, images, monkeypatch):
     monkeypatch.setattr(runner, "MIN_WORK_SECONDS", 0.04)
     quick = replace(ENGINES["openvino"], setup_seconds=0.02)
     monkeypatch.setitem(ENGINES, "openvino", quick)
@@ -80,10 +71,8 @@ def test_measuring_during_long_work(
     assert not records.all_records(), "weights that nobody knows are not kept"
 
 
-def test_measuring_can_be_cancelled(
-    fakes: Any, make: Any, network: nn.Module, images: Tensor
-) -> None:
-    def stop() -> None:
+def test_measuring_can_be_cancelled(fakes, make, network, images):
+    def stop():
         raise Cancelled
 
     made = fakes(**slow_and_quick(network))
@@ -96,7 +85,7 @@ def test_measuring_can_be_cancelled(
     assert run.report()["name"] == "openvino"
 
 
-def test_choose() -> None:
+def test_choose():
     trials = {"eager": Trial(0.05), "fast": Trial(0.040), "openvino": Trial(0.038)}
     assert timing.choose(trials) == "fast"
     assert timing.choose(trials | {"openvino": Trial(0.02)}) == "openvino"
