@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ pytest.importorskip("lightning", reason="training needs the [train] extra")
 from safetensors.torch import load_file
 
 from flomo_training.recipe import parse_recipe
+from napari_flomo.models import build_network, save_model
 from napari_flomo.volumes import Geometry, Volume, write
 
 PATIENTS = 6
@@ -43,7 +44,7 @@ class Thresholds(torch.nn.Module):
 
 
 @pytest.fixture(scope="session")
-def thresholds() -> type[Thresholds]:
+def thresholds():
     return Thresholds
 
 
@@ -53,7 +54,7 @@ def _read_cases(folder: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def read_cases() -> Callable[[Path], dict[str, dict[str, str]]]:
+def read_cases():
     """Read the rows of ``cases.csv`` by case."""
     return _read_cases
 
@@ -67,13 +68,13 @@ def _write_cases(folder: Path, rows) -> None:
 
 
 @pytest.fixture(scope="session")
-def write_cases() -> Callable[..., None]:
+def write_cases():
     """Write the rows of ``cases.csv``."""
     return _write_cases
 
 
 @pytest.fixture
-def load_benchmark(repository, monkeypatch) -> Callable[[str], ModuleType]:
+def load_benchmark(repository, monkeypatch):
     """Import a module of the benchmarks."""
     monkeypatch.syspath_prepend(repository / "training" / "benchmarks")
     return importlib.import_module
@@ -87,7 +88,7 @@ def _assert_same_weights(one: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def assert_same_weights() -> Callable[[Path, Path], None]:
+def assert_same_weights():
     """Compare two model folders bit by bit."""
     return _assert_same_weights
 
@@ -108,7 +109,7 @@ def heart(seed: int, shift: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def dataset(tmp_path_factory) -> Path:
+def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dataset")
     (folder / "images").mkdir()
     (folder / "labels").mkdir()
@@ -155,7 +156,8 @@ def recipe_content(source: Path) -> dict:
             "warm_up": 0.5,
         },
         "model": {
-            "name": "tiny", "network": "flomo-b0", "network_arguments": {"deep_supervision": True},
+            "name": "tiny", "network": "fias",
+            "network_arguments": {"channels": [8, 16, 16, 32], "deep_supervision": True},
             "in_channels": 1, "input_kind": "stack", "activation": "softmax",
             "labels": [
                 {"code": 0, "name": "background", "colour": "#000000"},
@@ -185,3 +187,18 @@ def content(new_content):
 @pytest.fixture
 def recipe(content):
     return parse_recipe(content, Path("recipe.yaml"))
+
+
+@pytest.fixture
+def make_model(recipe, tmp_path):
+    """Return a function that saves a small U-Net with random weights; it takes parts of a card."""
+
+    def make(name="model", *, seed=0, **changes):
+        small = {"network": "dynunet", "network_arguments": {"filters": [4, 8, 16]}}
+        card = replace(recipe.model, name=name, **(small | changes))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            save_model(tmp_path / name, build_network(card), card)
+        return tmp_path / name
+
+    return make

@@ -76,14 +76,10 @@ def test_official_layout_is_prepared(official, tmp_path, capsys, read_cases):
         held_out = list_cases(out, fold, "validation")
         assert len({case.patient for case in held_out}) == 2
         assert len(held_out) == 4
-
-
-def test_every_file_is_in_the_manifest_with_its_hash(official, tmp_path):
-    prepare_acdc(official, tmp_path / "out")
-    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
-    assert len(manifest["sha256"]) == 42
-    for name, value in manifest["sha256"].items():
-        assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == value
+    hashes = json.loads((out / "manifest.json").read_text())["sha256"]
+    assert len(hashes) == 42
+    for name, value in hashes.items():
+        assert hashlib.sha256((out / name).read_bytes()).hexdigest() == value
 
 
 def test_phase_is_extracted_from_the_cine(official, tmp_path):
@@ -205,25 +201,6 @@ def test_a_folder_with_other_files_is_left_alone(official, tmp_path):
     assert main(["data", "prepare", "acdc", "--source", str(official), "--out", str(official)]) == 2
 
 
-def test_the_real_volumes_agree_with_the_reference(shared, tmp_path, read_cases, write_cases):
-    """Two real patients, compared with the reference table."""
-    source = tmp_path / "source"
-    for name in ("images", "labels"):
-        (source / name).mkdir(parents=True)
-    known = read_cases(shared / "data/acdc")
-    chosen = [known[f"{p}_frame0{f}"] for p in ("patient001", "patient004") for f in (1, 2)]
-    for row in chosen:
-        for name in (f"images/{row['case']}.nii.gz", f"labels/{row['case']}_gt.nii.gz"):
-            (source / name).symlink_to(shared / "data/acdc" / name)
-    columns = ("case", "patient", "phase", "group")
-    write_cases(source, [{name: row[name] for name in columns} for row in chosen])
-    (source / "folds.json").write_text(json.dumps({"folds": [["patient001"], ["patient004"]]}))
-    prepare_acdc(source, tmp_path / "out")
-    for case, row in read_cases(tmp_path / "out").items():
-        for column in ("rv_ml", "myo_ml", "lv_ml"):
-            assert float(row[column]) == pytest.approx(float(known[case][column]), abs=0.02)
-
-
 def unscale(path):
     """Give a file an unscaled sform, as in the original data."""
     image = nibabel.load(path)
@@ -275,7 +252,6 @@ def test_headers_without_scale_give_the_same_volumes(
 
 def test_labels_in_another_storage(official, tmp_path):
     """Flipped rows at the same position are counted and trained on correctly."""
-    prepare_acdc(official, tmp_path / "right")
     path = official / "training/patient004/patient004_frame01_gt.nii.gz"
     labels = read(path)
     codes = labels.data.copy()

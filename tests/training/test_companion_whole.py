@@ -1,8 +1,10 @@
-"""A companion network end to end: recipe, training, evaluation, viewer session, Hub."""
+"""Companion networks end to end: recipe, training, evaluation, viewer session, Hub."""
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 from flomo_training.fit import train
 from flomo_training.recipe import parse_recipe
 from napari_flomo.cli import main
+from napari_flomo.models import load_card
+from napari_flomo.segmentation import Segmenter
 from napari_flomo.session import Session
 from napari_flomo.volumes import read
 
@@ -25,15 +29,18 @@ def home(tmp_path_factory):
         yield
 
 
+def trained(content, dataset, out, loss):
+    """Train for one epoch on small crops; return the model folder."""
+    content["crops"]["stages"] = [{"from_epoch": 0, "size": 32}]
+    recipe = parse_recipe(content | {"loss": loss, "epochs": 1}, Path("recipe.yaml"))
+    return train(recipe, dataset, out)
+
+
 @pytest.fixture(scope="module")
 def model(home, new_content, dataset, tmp_path_factory):
     """A narrow FIAS network trained for one epoch."""
-    content = new_content()
-    content["model"] |= {"network": "fias", "network_arguments": {"channels": [8, 16, 16, 32]}}
-    content["crops"]["stages"] = [{"from_epoch": 0, "size": 32}]
     loss = {"kind": "mixing", "dice": 0.4, "cross_entropy": 0.6}
-    recipe = parse_recipe(content | {"loss": loss, "epochs": 1}, Path("recipe.yaml"))
-    return train(recipe, dataset, tmp_path_factory.mktemp("run"))
+    return trained(new_content(), dataset, tmp_path_factory.mktemp("run"), loss)
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +99,25 @@ def test_published_and_downloaded(model, segmented, dataset, hub, tmp_path):
     options = ["--model", "hf:lab/fias", "--device", "cpu", "--engine", "eager", "-q"]
     assert main(["segment", str(image), "-o", str(labels), *options]) == 0
     assert np.array_equal(read(labels).data, read(segmented / "labels.nii.gz").data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "loss"),
+    [
+        ("madgnet-resnet50", {"kind": "multi_task"}),
+        ("fm-bff-net", {"dice": 1.0, "cross_entropy": 1.0}),
+    ],
+)
+def test_larger_companions_are_trained(content, dataset, tmp_path, network, loss):
+    content["model"] |= {"network": network, "network_arguments": {"deep_supervision": True}}
+    model = trained(content, dataset, tmp_path, loss)
+    with (tmp_path / "curves" / "metrics.csv").open() as file:
+        assert all(math.isfinite(float(row["train/loss"])) for row in csv.DictReader(file))
+    assert "deep_supervision" not in load_card(model).network_arguments
+    image = read(dataset / "images" / "p0_a.nii.gz")
+    result = Segmenter.from_pretrained(model).segment(image, slices=[1])
+    uncertainty = result.uncertainty["entropy"].data[1]
+    assert np.isfinite(uncertainty).all()
+    assert uncertainty.max() > 0
+    assert set(np.unique(result.labels.data)) <= {0, 2, 5}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from napari_flomo.cli import main
 
 
 @pytest.fixture(scope="module")
-def finished(dataset, new_content, tmp_path_factory) -> Path:
+def finished(dataset, new_content, tmp_path_factory):
     folder = tmp_path_factory.mktemp("crossval")
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(new_content() | {"epochs": 1}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,14 +10,14 @@ from safetensors.torch import save_file
 
 from flomo_training import encoder as encoders
 from flomo_training.encoder import load_encoder_weights
-from flomo_training.recipe import EncoderWeights, parse_recipe
+from flomo_training.recipe import EncoderWeights
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import PinnedFile
 from napari_flomo.networks import build
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory) -> Path:
+def published(tmp_path_factory):
     """A file as timm publishes it for the encoder of FM-BFF-Net."""
     torch.manual_seed(7)
     state = build("fm-bff-net", in_channels=3, num_classes=1).encoder.state_dict()
@@ -65,15 +64,3 @@ def test_errors_of_encoder_weights(published, network, tmp_path):
     plain = build("flomo-b0", in_channels=1, num_classes=2)
     with pytest.raises(FlomoError, match="no encoder with published weights"):
         load_encoder_weights(plain, EncoderWeights(str(published)))
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"encoder": {"file": "m.safetensors", "repo": "timm/x"}}, "needs 'commit', 'size'"),
-        ({"encoder": {"file": "m.safetensors"}, "start_from": "flomo-b0-acdc"}, "exclude"),
-    ],
-)
-def test_incomplete_pins_and_two_start_models_are_rejected(content, change, named):
-    with pytest.raises(FlomoError, match=named):
-        parse_recipe(content | change, Path("recipe.yaml"))

@@ -18,14 +18,12 @@ from flomo_training.evaluate import evaluate, read_listed_volumes
 from flomo_training.gallery import WorstCases
 from flomo_training.metrics_table import read_metrics
 from flomo_training.preparation import data_name
-from flomo_training.recipe import parse_recipe
 from flomo_training.reports import write_reports
 from flomo_training.summary import figures
 from napari_flomo import DEFAULT_MODEL
 from napari_flomo.cli import main
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import IntensityRule, Label, Preprocessing, info, load_card, save_model
-from napari_flomo.networks import build
+from napari_flomo.models import IntensityRule, Label, Preprocessing, info, load_card
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Geometry, read, write
 
@@ -171,15 +169,9 @@ def test_evaluation_of_photos(photos, recipe, tmp_path):
         image.load()
 
 
-@pytest.fixture(scope="module")
-def model(new_content, tmp_path_factory):
-    """A model folder with random weights."""
-    card = replace(parse_recipe(new_content(), Path("recipe.yaml")).model, network_arguments={})
-    torch.manual_seed(0)
-    network = build(card.network, in_channels=1, num_classes=card.num_classes)
-    folder = tmp_path_factory.mktemp("models") / "model"
-    save_model(folder, network.eval(), card)
-    return folder
+@pytest.fixture
+def model(make_model):
+    return make_model()
 
 
 def test_command_writes_the_requested_files(dataset, model, tmp_path, capsys):

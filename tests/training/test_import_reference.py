@@ -34,7 +34,7 @@ def make(weights: Path, folder: Path, **changes: Any) -> ModelCard:
 
 
 @pytest.mark.shared
-def test_the_model_equals_the_official_network(shared: Path, tmp_path: Path) -> None:
+def test_the_model_equals_the_official_network(shared, tmp_path):
     import torch
 
     golden = shared / "goldens" / "flomo" / "w16"
@@ -56,7 +56,7 @@ def test_the_model_equals_the_official_network(shared: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.shared
-def test_a_background_channel(shared: Path, tmp_path: Path) -> None:
+def test_a_background_channel(shared, tmp_path):
     weights = shared / "goldens" / "flomo" / "w16" / "weights.npz"
     card = make(weights, tmp_path / "m", structures=STRUCTURES[:3], crop=128, pixel_mm=1.5)
     assert card.activation == "softmax"
@@ -75,15 +75,13 @@ def test_a_background_channel(shared: Path, tmp_path: Path) -> None:
         ({"structures": ("a", "a", "b", "c")}, "must not repeat a name"),
     ],
 )
-def test_wrong_arguments(
-    shared: Path, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
+def test_wrong_arguments(shared, tmp_path, changes, message):
     with pytest.raises(FlomoError, match=message):
         make(shared / "goldens" / "flomo" / "w16" / "weights.npz", tmp_path / "m", **changes)
     assert not (tmp_path / "m").exists()
 
 
-def test_files_without_official_weights(tmp_path: Path) -> None:
+def test_files_without_official_weights(tmp_path):
     path = tmp_path / "weights.npz"
     with pytest.raises(FlomoError, match="There is no file"):
         make(path, tmp_path / "m")
@@ -108,7 +106,7 @@ def test_files_without_official_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_the_script(shared: Path, tmp_path: Path) -> None:
+def test_the_script(shared, tmp_path):
     weights = shared / "goldens" / "flomo" / "w16" / "weights.npz"
     options = ["-o", str(tmp_path / "official"), "--labels", "RV,MYO,LV"]
     assert script.main([str(weights), *options]) == 0
@@ -116,9 +114,7 @@ def test_the_script(shared: Path, tmp_path: Path) -> None:
     assert (card.name, card.network, card.activation) == ("official", "flomo-b0", "softmax")
 
 
-def test_the_script_reports_missing_weights(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_script_reports_missing_weights(tmp_path, capsys):
     options = ["-o", str(tmp_path / "model"), "--labels", "a"]
     assert script.main([str(tmp_path / "none.npz"), *options]) == 2
     assert "There is no file" in capsys.readouterr().err

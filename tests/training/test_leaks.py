@@ -13,8 +13,6 @@ from flomo_training.cases import list_cases
 from flomo_training.leaks import fingerprint, fingerprints
 from flomo_training.lineage import check_parent, trained_on
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import save_model
-from napari_flomo.networks import build
 
 
 @pytest.fixture
@@ -68,37 +66,22 @@ def test_an_image_that_changes_gets_another_fingerprint(copy):
     assert fingerprint(path) != before
 
 
-@pytest.fixture
-def parent(recipe, tmp_path):
-    """Return a function that saves a model whose card lists its training images."""
-
-    def make(seen):
-        card = replace(recipe.model, network_arguments={}, trained_on=seen)
-        network = build(card.network, in_channels=1, num_classes=card.num_classes)
-        save_model(tmp_path / "parent", network, card)
-        return replace(recipe, start_from=str(tmp_path / "parent"))
-
-    return make
-
-
-def test_a_parent_that_saw_the_held_out_fold_is_refused(dataset, parent):
+def test_a_parent_that_saw_the_held_out_fold_is_refused(dataset, recipe, make_model):
     everyone = fingerprints(list_cases(dataset, 0, "all"))
     clean = tuple(everyone[f"p{number}_a"] for number in (2, 3, 4, 5))
-    recipe = parent(clean)
+    recipe = replace(recipe, start_from=str(make_model(trained_on=clean)))
     card = check_parent(recipe, dataset)
-    assert card is not None
     assert trained_on([card], ["ff"]) == sorted([*clean, "ff"])
     with pytest.raises(FlomoError, match="was trained on p2_a, which fold 1 holds out"):
         check_parent(replace(recipe, data=replace(recipe.data, fold=1)), dataset)
 
 
-def test_a_parent_of_unknown_training_needs_its_fold_named(dataset, parent):
-    recipe = parent(None)
+def test_a_parent_of_unknown_training_needs_its_fold_named(dataset, recipe, make_model):
+    recipe = replace(recipe, start_from=str(make_model(trained_on=None)))
     with pytest.raises(FlomoError, match=r"data\.parent_fold"):
         check_parent(recipe, dataset)
     named = replace(recipe, data=replace(recipe.data, parent_fold=0))
     card = check_parent(named, dataset)
-    assert card is not None
     assert trained_on([card], ["ff"]) is None
     with pytest.raises(FlomoError, match="was trained on fold 1"):
         check_parent(replace(named, data=replace(named.data, fold=1)), dataset)

@@ -15,7 +15,7 @@ from flomo_training.finetuning import corrected_frame
 from flomo_training.fit import train
 from flomo_training.module import load_parent_weights
 from flomo_training.pack import preprocessing_hash
-from flomo_training.recipe import Recipe, parse_recipe, read_recipe
+from flomo_training.recipe import parse_recipe, read_recipe
 from napari_flomo.errors import FlomoError
 from napari_flomo.models import load_network
 from napari_flomo.networks import build
@@ -24,7 +24,7 @@ from napari_flomo.volumes import Geometry, Volume, read
 
 
 @pytest.fixture
-def seeing(content) -> Recipe:
+def seeing(content):
     content["model"] |= {"in_channels": 3}
     content["model"]["preprocessing"] |= {"neighbours": 1}
     content["augmentation"] |= {"reverse": 0.5, "alone": 0.2}
@@ -32,7 +32,7 @@ def seeing(content) -> Recipe:
 
 
 @pytest.fixture
-def numbered() -> torch.Tensor:
+def numbered():
     """Three slices of 1, 2 and 3."""
     return torch.arange(1.0, 4)[:, None, None].expand(3, 4, 4)
 
@@ -54,9 +54,7 @@ def test_probabilities_of_neighbour_augmentation(numbered):
 def test_prepared_slices_and_corrections_hold_them(dataset, seeing):
     case = list_cases(dataset, 0, "training")[0]
     alone = replace(
-        seeing.model,
-        in_channels=1,
-        preprocessing=replace(seeing.model.preprocessing, neighbours=0),
+        seeing.model, in_channels=1, preprocessing=replace(seeing.model.preprocessing, neighbours=0)
     )
     single, whole = prepare_case(case, alone).images, prepare_case(case, seeing.model).images
     assert whole.shape == (3, 3, *single.shape[2:])

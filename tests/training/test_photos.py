@@ -15,7 +15,6 @@ from flomo_training.recipe import read_recipe
 from flomo_training.slices import SliceDataset
 from napari_flomo.cli import main
 from napari_flomo.errors import FlomoError
-from napari_flomo.models.card import ModelCard
 from napari_flomo.networks import build
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import read
@@ -99,6 +98,7 @@ def test_busi_keeps_near_duplicates_together_and_merges_masks(busi, tmp_path, re
     assert read(tmp_path / "out" / rows["benign_2"]["image"]).data.ndim == 3  # grey
     folds = json.loads((tmp_path / "out/folds.json").read_text())
     assert set(folds["perceptual_hashes"]) == set(rows)
+    assert folds["near_duplicate_bits"] > 0
     for fold in range(5):
         kinds = [case.group for case in list_cases(tmp_path / "out", fold, "validation")]
         assert kinds.count("normal") in (1, 2)
@@ -112,20 +112,6 @@ def test_montgomery_joins_the_lungs(montgomery, tmp_path, read_cases):
     assert labels[30, 20] == labels[30, 60] == 1
     assert labels[30, 40] == 0
     assert rows["MCUCXR_0001_1"]["group"] == "tuberculosis"
-
-
-def test_a_leak_planted_after_preparation_stops_the_run(busi, tmp_path, read_cases, write_cases):
-    out = tmp_path / "out"
-    prepare_photos("busi", busi, out)
-    folds = json.loads((out / "folds.json").read_text())
-    rows = read_cases(out)
-    rows["malignant_5"]["patient"] = "malignant_5"  # removed from the cluster of benign_3
-    home = next(i for i, fold in enumerate(folds["folds"]) if "benign_3" in fold)
-    folds["folds"][(home + 1) % 5].append("malignant_5")
-    (out / "folds.json").write_text(json.dumps(folds))
-    write_cases(out, rows.values())
-    with pytest.raises(FlomoError, match="near duplicate"):
-        list_cases(out, home, "training")
 
 
 def test_invalid_photos_are_reported_and_nothing_is_usable(montgomery, tmp_path):
@@ -155,7 +141,7 @@ def test_unrelated_folder_is_rejected(tmp_path, capsys):
 
 
 @pytest.fixture
-def card() -> ModelCard:
+def card():
     recipe = read_recipe("cvc_clinicdb")
     rules = replace(recipe.model.preprocessing, size=48)
     return replace(recipe.model, preprocessing=rules, network_arguments={})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ FLOOR = 0.4
 
 
 @pytest.fixture(scope="module")
-def few_patients(shared: Path, tmp_path_factory, read_cases, write_cases) -> Path:
+def few_patients(shared, tmp_path_factory, read_cases, write_cases):
     """Return a data folder with some of the patients of the folds 1 to 4, by links."""
     source, folder = shared / "data" / "acdc", tmp_path_factory.mktemp("acdc")
     for name in ("images", "labels"):

@@ -12,6 +12,7 @@ from flomo_training.recipe import RECIPES as RECIPE_FOLDER
 from flomo_training.recipe import parse_recipe, read_recipe
 from napari_flomo.errors import FlomoError
 
+MIXING = {"kind": "mixing", "dice": 1.0}
 RECIPES = sorted(RECIPE_FOLDER.glob("*.yaml"))
 
 
@@ -29,9 +30,18 @@ def test_recipes_of_the_project_are_valid(path):
         ({"precision": "fp8"}, "precision"),
         ({"crops": {"stages": [], "jitter": 1, "anywhere": 0}}, "crops.stages"),
         ({"data": {"source": "."}}, "fold"),
+        ({"distillation": {"teachers": []}}, "at least one"),
+        ({"distillation": {"teachers": ["a"], "share": 1.5}}, "share"),
+        ({"encoder": {"file": "m.safetensors", "repo": "timm/x"}}, "needs 'commit', 'size'"),
+        ({"encoder": {"file": "m.safetensors"}, "start_from": "flomo-b0-acdc"}, "exclude"),
+        ({"loss": {}}, "needs a positive weight of dice"),
+        ({"loss": {"kind": "mixing", "focal_tversky": 1.0}}, "needs a positive weight"),
+        ({"loss": MIXING | {"deep_supervision": 0.4}}, "has no deep_supervision"),
+        ({"loss": {"kind": "multi_task", "dice": 1.0}}, "has no"),
+        ({"loss": {"kind": "hinge", "dice": 1.0}}, "kind"),
     ],
 )
-def test_a_wrong_key_is_named(content, change, named):
+def test_invalid_recipes(content, change, named):
     with pytest.raises(FlomoError, match=named):
         parse_recipe(content | change, Path("recipe.yaml"))
 

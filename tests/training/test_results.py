@@ -10,12 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from flomo_training.metrics_table import StructureMetrics, read_metrics, write_metrics
-from flomo_training.results import (
-    compare_with_baselines,
-    evaluate_mirrored,
-    read_results,
-    save_run,
-)
+from flomo_training.results import compare_with_baselines, evaluate_mirrored, read_results, save_run
 from napari_flomo.errors import FlomoError
 
 FACTS = {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -16,19 +14,17 @@ from flomo_training.gate.rules import Rules, read_rules
 from flomo_training.preparation import MANIFEST_FILE, data_name
 from flomo_training.recipe import locate_recipe, read_recipe
 
-Save = Callable[[Path, str], Path]
-
 
 @pytest.fixture(params=["utf-8-sig", "utf-16"])
-def save(request: pytest.FixtureRequest) -> Save:
-    def write(path: Path, text: str) -> Path:
+def save(request):
+    def write(path, text):
         path.write_bytes(text.replace("\n", "\r\n").encode(request.param))
         return path
 
     return write
 
 
-def test_a_data_folder(save: Save, tmp_path: Path) -> None:
+def test_a_data_folder(save, tmp_path):
     text = "case;patient;phase;lv_ml\np1_ED;p1;ED;139,72\np1_ES;p1;ES;60\n;;;\n"
     save(tmp_path / "cases.csv", text)
     assert [row["case"] for row in read_case_rows(tmp_path)] == ["p1_ED", "p1_ES"]
@@ -41,7 +37,7 @@ def test_a_data_folder(save: Save, tmp_path: Path) -> None:
     assert read_folds(tmp_path) == folds
 
 
-def test_recipes_rules_and_settings(save: Save, tmp_path: Path) -> None:
+def test_recipes_rules_and_settings(save, tmp_path):
     recipe = locate_recipe("acdc")
     assert read_recipe(save(tmp_path / "acdc.yaml", recipe.read_text())) == read_recipe(recipe)
     assert read_rules(save(tmp_path / "rules.yaml", "# none\n")) == Rules()

@@ -25,7 +25,7 @@ def volume(*slices: np.ndarray) -> Volume:
     return Volume(np.stack(slices), Geometry((1.4, 1.4, 8.0)))
 
 
-def test_labelled_structures_are_corrected() -> None:
+def test_labelled_structures_are_corrected():
     proposed, reference = rings(9, 13), rings(7, 11)
     result = redraw(proposed, np.where(reference == RV, 0, reference), [MYO, LV])
     np.testing.assert_array_equal(result == LV, reference == LV)
@@ -33,19 +33,19 @@ def test_labelled_structures_are_corrected() -> None:
     np.testing.assert_array_equal(result == RV, proposed == RV)
 
 
-def test_too_large_cavity_is_filled_by_the_wall() -> None:
+def test_too_large_cavity_is_filled_by_the_wall():
     proposed, reference = rings(9, 13), rings(6, 13)
     result = redraw(proposed, np.where(reference == LV, LV, 0), [LV])
     np.testing.assert_array_equal(result == LV, reference == LV)
     np.testing.assert_array_equal(result == MYO, (rings(6, 13) == MYO))
 
 
-def test_a_slice_that_is_all_structure_becomes_background() -> None:
+def test_a_slice_that_is_all_structure_becomes_background():
     full = np.full((8, 8), LV, np.uint8)
     assert not redraw(full, np.zeros_like(full), [LV]).any()
 
 
-def test_unselected_slices_are_unchanged() -> None:
+def test_unselected_slices_are_unchanged():
     proposed = volume(rings(9, 13), rings(9, 13), rings(9, 13))
     reference = volume(rings(7, 11), rings(7, 11), rings(7, 11))
     result = corrected(proposed, reference, [1], [MYO, LV])
@@ -54,11 +54,11 @@ def test_unselected_slices_are_unchanged() -> None:
     assert result.geometry == proposed.geometry
 
 
-def test_other_grids_are_refused() -> None:
+def test_other_grids_are_refused():
     with pytest.raises(ValueError, match="cannot be corrected"):
         corrected(volume(rings(9, 13)), volume(*[rings(9, 13)] * 2), [0], [LV])
 
 
-def test_the_most_uncertain_come_first() -> None:
+def test_the_most_uncertain_come_first():
     scored = [ScoredSlice(*one) for one in ((0, 0, 0.1), (1, 2, 0.9), (0, 3, 0.9), (1, 1, 0.5))]
     assert most_uncertain(scored, 3) == [scored[2], scored[1], scored[3]]

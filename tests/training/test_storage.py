@@ -15,11 +15,7 @@ from flomo_training.finetuning.dataset import corrected_frame
 from flomo_training.uncertainty.calibration import collect_pixels
 from napari_flomo.segmentation import Segmenter
 
-STORED = [
-    [[0, -1], [2, 1], [1, 1]],
-    [[1, 1], [0, 1], [2, -1]],
-    [[2, 1], [1, -1], [0, -1]],
-]
+STORED = [[[0, -1], [2, 1], [1, 1]], [[1, 1], [0, 1], [2, -1]], [[2, 1], [1, -1], [0, -1]]]
 """Orientations of nibabel: for each axis, where it goes and whether it is reversed."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from flomo_training.finetuning import Settings, read_settings
+from flomo_training.finetuning import read_settings
+from flomo_training.recipe import parse_recipe
 from napari_flomo.corrections import Correction, CorrectionStore, ModelReference
-from napari_flomo.models import (
-    IntensityRule,
-    Label,
-    ModelCard,
-    Preprocessing,
-    build_network,
-    save_model,
-)
+from napari_flomo.models import IntensityRule, Preprocessing, build_network, save_model
 from napari_flomo.volumes import Geometry, Volume
 
 SIZE = 32
@@ -49,29 +42,19 @@ def disc(seed: int, *, other_scanner: bool = False, slices: int = 4) -> tuple[Vo
 
 
 @pytest.fixture
-def make_disc() -> Callable[..., tuple[Volume, Volume]]:
+def make_disc():
     """Make an image and its labels."""
     return disc
 
 
 @pytest.fixture(scope="session")
-def card() -> ModelCard:
+def card(new_content):
     """Card of the small model without weights."""
-    labels = (
-        Label(0, "background", "#000000"),
-        Label(2, "wall", "#00ff00"),
-        Label(5, "cavity", "#ff0000"),
-    )
-    return ModelCard(
-        name="tiny",
+    return replace(
+        parse_recipe(new_content(), Path("recipe.yaml")).model,
         network="dynunet",
         network_arguments={"filters": [4, 8, 8]},
-        in_channels=1,
-        input_kind="stack",
-        labels=labels,
         preprocessing=Preprocessing(1.5, 28, IntensityRule("percentile", 1, 99)),
-        activation="softmax",
-        licence="CC0-1.0",
         training_data="Synthetic discs.",
         trained_on=(),
         temperature=1.25,
@@ -79,7 +62,7 @@ def card() -> ModelCard:
 
 
 @pytest.fixture(scope="session")
-def base(card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base(card, tmp_path_factory):
     """The small model, trained for a few seconds on the first scanner."""
     from flomo_training.finetuning import corrected_frame
 
@@ -100,10 +83,10 @@ def base(card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fill(tmp_path: Path, card: ModelCard) -> Callable[..., CorrectionStore]:
+def fill(tmp_path, card):
     """Make a store with one corrected image of the other scanner for each patient."""
 
-    def make(patients: int = 3, seen: int = 3, folder: str = "store", **changes: object):
+    def make(patients=3, seen=3, folder="store", **changes):
         store = CorrectionStore.open(tmp_path / folder, create=True)
         for number in range(patients):
             image, labels = disc(100 + number, other_scanner=True)
@@ -124,7 +107,7 @@ def fill(tmp_path: Path, card: ModelCard) -> Callable[..., CorrectionStore]:
 
 
 @pytest.fixture
-def settings() -> Settings:
+def settings():
     """Settings of a training of a few seconds."""
     content = read_settings()
     return replace(

@@ -93,7 +93,7 @@ def test_adapted_statistics_improve_another_scanner(card, make_disc):
     def dark(pixels):
         return pixels * 0.4
 
-    def right() -> float:
+    def right():
         other, truth = tensors([frame_of(card, make_disc, 20, seen=range(4))], dark)
         return (network(other).argmax(1) == truth)[truth > 0].float().mean().item()
 

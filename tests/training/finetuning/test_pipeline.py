@@ -11,20 +11,20 @@ import yaml
 
 from napari_flomo.cli import main
 from napari_flomo.errors import Cancelled
-from napari_flomo.jobs import JobFailed, Progress, attach, start
+from napari_flomo.jobs import JobFailed, attach, start
 from napari_flomo.jobs.detached import PROGRESS
 from napari_flomo.jobs.tasks import TASKS, Context
 from napari_flomo.models import load_card, load_network
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path, monkeypatch):
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
 
 @pytest.fixture
-def numbers(settings, tmp_path: Path) -> Path:
+def numbers(settings, tmp_path):
     """The settings of a short training as a file."""
     file = tmp_path / "settings.yaml"
     file.write_text(yaml.safe_dump(json.loads(json.dumps(asdict(settings)))))
@@ -49,7 +49,6 @@ def test_command_creates_a_candidate_with_a_verdict(base, fill, numbers, tmp_pat
     assert str(tmp_path) not in (out / "model" / "card.json").read_text()
 
     job = attach(out)
-    assert job is not None
     assert job.result(20) == result
     lines = map(json.loads, (out / PROGRESS).read_text().splitlines())
     points = [one["data"] for one in lines if one.get("data")]
@@ -69,7 +68,6 @@ def test_failure_is_stored_in_the_run_folder(base, fill, tmp_path, capsys):
     assert main(["finetune", *options]) == 2
     assert "Not enough yet: 3 of 5 slices" in capsys.readouterr().err
     job = attach(out)
-    assert job is not None
     with pytest.raises(JobFailed, match="Not enough yet"):
         job.result(20)
 
@@ -92,9 +90,9 @@ def test_separate_process_is_cancelled(base, fill, numbers, tmp_path):
     options = ["finetune", "--store", str(store.folder), "--base", str(base), "--device", "cpu"]
     command = [*options, "--settings", str(numbers), "--out", str(out)]
     job = start(command, out)
-    points: list[object] = []
+    points = []
 
-    def enough(progress: Progress) -> None:
+    def enough(progress):
         if progress.data:
             points.append(progress.data)
         if len(points) > 2:
@@ -106,7 +104,7 @@ def test_separate_process_is_cancelled(base, fill, numbers, tmp_path):
     assert (out / "last.ckpt").is_file()
     assert not (out / "model").exists()
     again = start([*command, "--resume"], out)
-    first: list[int] = []
+    first = []
     again.on_progress(lambda p: p.data and (first.append(p.data["step"]), again.cancel()))
     with pytest.raises(Cancelled):
         again.result(200)

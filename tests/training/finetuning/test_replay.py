@@ -34,7 +34,7 @@ def test_batches_are_mixed_and_keys_unique(fill, card, settings):
     training, _ = split(gather(fill(patients=3), card, []), settings)
     samples = plan_samples(training, [], card, settings)
     sampler = ReplaySampler(samples, batch_size=4, steps=10, seed=1)
-    seen: list[tuple[int, int]] = []
+    seen = []
     for epoch in range(3):
         sampler.set_epoch(epoch)
         tickets = list(sampler)

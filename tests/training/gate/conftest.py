@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ import pytest
 from flomo_training.cases import list_cases, read_case
 from flomo_training.gate import HeldOut, plots, run
 from napari_flomo.corrections import Correction, CorrectionStore
-from napari_flomo.models import ModelCard, load_card
+from napari_flomo.models import load_card
 from napari_flomo.models.card import card_text
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Volume
@@ -26,11 +24,11 @@ POOR = (0.2, 0.7, 1.36)
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresholds: Any) -> Path:
+def home(tmp_path, monkeypatch, thresholds):
     """An empty home folder, and models defined by brightness levels."""
     monkeypatch.setenv("FLOMO_HOME", str(tmp_path / "home"))
 
-    def from_pretrained(folder: Path, device: str) -> Segmenter:
+    def from_pretrained(folder, device):
         card = load_card(folder)
         return Segmenter(thresholds(card.network_arguments["levels"]), card, "cpu")
 
@@ -40,16 +38,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresholds: Any) -> Pa
 
 
 @pytest.fixture
-def card(recipe: Any) -> ModelCard:
+def card(recipe):
     """Card with code 2 for wall and code 5 for cavity."""
     return replace(recipe.model, trained_on=())
 
 
 @pytest.fixture
-def model(tmp_path: Path, card: ModelCard) -> Callable[..., Path]:
+def model(tmp_path, card):
     """Write a model folder; a candidate names the parent of the same test."""
 
-    def write(name: str, levels: tuple[float, ...], **changes: Any) -> Path:
+    def write(name, levels, **changes):
         folder = tmp_path / name
         folder.mkdir()
         weights = repr((name, levels)).encode()
@@ -63,24 +61,24 @@ def model(tmp_path: Path, card: ModelCard) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def parent(model: Callable[..., Path]) -> Path:
+def parent(model):
     """A model that segments the wall poorly."""
     return model("parent", POOR)
 
 
 @pytest.fixture
-def candidate(model: Callable[..., Path], parent: Path) -> Callable[..., Path]:
+def candidate(model, parent):
     """Write a candidate of the parent."""
     lineage = f"parent {load_card(parent).sha256}"
 
-    def write(levels: tuple[float, ...] = GOOD, **changes: Any) -> Path:
+    def write(levels=GOOD, **changes):
         return model("candidate", levels, **({"parent": lineage} | changes))
 
     return write
 
 
 @pytest.fixture
-def reference(dataset: Path, tmp_path: Path, read_cases: Any, write_cases: Any) -> Path:
+def reference(dataset, tmp_path, read_cases, write_cases):
     """The first three patients of the small data set."""
     folder = shutil.copytree(dataset, tmp_path / "reference")
     write_cases(folder, list(read_cases(folder).values())[:3])
@@ -88,7 +86,7 @@ def reference(dataset: Path, tmp_path: Path, read_cases: Any, write_cases: Any) 
 
 
 @pytest.fixture
-def store(dataset: Path, tmp_path: Path) -> CorrectionStore:
+def store(dataset, tmp_path):
     """Corrections of the other three patients, in codes of another model."""
     made = CorrectionStore.open(tmp_path / "store", create=True)
     for case in list_cases(dataset, 0, "all")[3:]:
@@ -113,16 +111,16 @@ def correction(
 
 
 @pytest.fixture
-def held_out(store: CorrectionStore) -> list[HeldOut]:
+def held_out(store):
     """The last two corrections."""
     return [HeldOut(record.id, 0, (0, 2)) for record in store.records()[1:]]
 
 
 @pytest.fixture
-def make_correction(dataset: Path) -> Callable[..., Correction]:
+def make_correction(dataset):
     """Make another correction of a new image."""
 
-    def make(store: CorrectionStore, **changes: Any) -> Correction:
+    def make(store, **changes):
         image, truth = read_case(list_cases(dataset, 0, "all")[0])
         image = replace(image, data=image.data + 1)
         return correction(store, "new", image, truth, **changes)

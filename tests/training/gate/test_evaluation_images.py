@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,32 +12,29 @@ from flomo_training.cases import list_cases, read_case
 from flomo_training.gate import HeldOut
 from flomo_training.gate.corrections import edited_structures, index_store, read_held_out
 from flomo_training.gate.reference import find_reference, read_reference, reference_hash
-from napari_flomo.corrections import CorrectionStore
-from napari_flomo.errors import FlomoError
-from napari_flomo.models import ModelCard, install_candidate
+from napari_flomo.errors import Cancelled, FlomoError
+from napari_flomo.models import install_candidate
 from napari_flomo.progress import Progress
 from napari_flomo.volumes import read
 
-Columns = Callable[..., None]
-
 
 @pytest.fixture
-def columns(reference: Path, read_cases: Any, write_cases: Any) -> Columns:
+def columns(reference, read_cases, write_cases):
     """Write columns of the reference set."""
     return lambda **values: write_cases(
         reference, [row | values for row in read_cases(reference).values()]
     )
 
 
-def test_reference_columns_restrict_slices_and_structures(
-    reference: Path, card: ModelCard, columns: Columns
-) -> None:
-    steps: list[Progress] = []
+def test_reference_columns_restrict_slices_and_structures(reference, card, columns):
+    steps = []
     images = read_reference(reference, card, steps.append)
     assert steps == [Progress(1, 3), Progress(2, 3), Progress(3, 3)]
     assert [image.name for image in images] == [f"reference image {n}" for n in (1, 2, 3)]
     assert {(image.slices, image.codes) for image in images} == {((0, 1, 2), (2, 5))}
     assert len({image.group for image in images}) == 3
+    with pytest.raises(Cancelled):
+        read_reference(reference, card, None, lambda: True)
     before = reference_hash(reference)
     columns(structures="5", slices="2 0")
     assert {(i.slices, i.codes) for i in read_reference(reference, card)} == {((0, 2), (5,))}
@@ -56,23 +50,19 @@ def test_reference_columns_restrict_slices_and_structures(
         ("structures", "cavity", "has 'cavity' as structures"),
     ],
 )
-def test_invalid_reference_tables(
-    reference: Path, card: ModelCard, columns: Columns, *, column: str, value: str, message: str
-) -> None:
+def test_invalid_reference_tables(reference, card, columns, *, column, value, message):
     columns(**{column: value})
     with pytest.raises(FlomoError, match=message):
         read_reference(reference, card)
 
 
-def test_codes_that_are_not_in_the_card_are_rejected(reference: Path, card: ModelCard) -> None:
+def test_codes_that_are_not_in_the_card_are_rejected(reference, card):
     labels = (*card.labels[:2], replace(card.labels[2], code=7))
     with pytest.raises(FlomoError, match=r"contain the codes \[5\]"):
         read_reference(reference, replace(card, labels=labels))
 
 
-def test_reference_set_of_an_ancestor_is_found(
-    parent: Path, candidate: Callable[..., Path], reference: Path, home: Path
-) -> None:
+def test_reference_set_of_an_ancestor_is_found(parent, candidate, reference, home):
     tuned = candidate()
     assert find_reference(parent) is None
     assert find_reference(tuned) is None, "its parent is not on this computer"
@@ -86,11 +76,10 @@ def test_reference_set_of_an_ancestor_is_found(
     assert find_reference(tuned) == installed / "reference"
 
 
-def test_bundled_reference_set_is_complete(repository: Path) -> None:
+def test_bundled_reference_set_is_complete(repository):
     from napari_flomo.models import load_card, locate
 
     folder = find_reference(locate("flomo-b0-acdc"))
-    assert folder is not None
     card = load_card("flomo-b0-acdc")
     images = read_reference(folder, card)
     assert [len(image.slices) for image in images] == [9, 9, 10, 10, 9, 9]
@@ -117,18 +106,14 @@ def test_bundled_reference_set_is_complete(repository: Path) -> None:
 
 
 @pytest.mark.shared
-def test_bundled_reference_set_is_reproducible(
-    shared: Path, repository: Path, tmp_path: Path, load_benchmark: Any
-) -> None:
+def test_bundled_reference_set_is_reproducible(shared, repository, tmp_path, load_benchmark):
     load_benchmark("pack_reference").pack(shared / "data" / "sunnybrook", tmp_path / "reference")
     packed = repository / "napari_flomo" / "models" / "bundled" / "flomo-b0-acdc" / "reference"
     assert reference_hash(tmp_path / "reference") == reference_hash(packed)
 
 
-def test_corrections_are_read_in_the_codes_of_the_card(
-    store: CorrectionStore, held_out: list[HeldOut], card: ModelCard, dataset: Path
-) -> None:
-    notes: list[str] = []
+def test_corrections_are_read_in_the_codes_of_the_card(store, held_out, card, dataset):
+    notes = []
     content = index_store(store, (), notes.append)
     images = read_held_out(store, held_out, card, content, notes.append)
     assert not notes
@@ -142,9 +127,7 @@ def test_corrections_are_read_in_the_codes_of_the_card(
         assert np.array_equal(image.load()[1].data, cases[patient].data)
 
 
-def test_edited_and_unedited_structures(
-    store: CorrectionStore, card: ModelCard, make_correction: Callable
-) -> None:
+def test_edited_and_unedited_structures(store, card, make_correction):
     drawn = make_correction(store)
     proposed = drawn.corrected.data.copy()
     proposed[0][proposed[0] == 1] = 0  # the whole wall of a slice that was seen
@@ -164,12 +147,10 @@ def test_edited_and_unedited_structures(
     )
 
 
-def test_unusable_corrections_are_left_out(
-    store: CorrectionStore, held_out: list[HeldOut], card: ModelCard, make_correction: Callable
-) -> None:
+def test_unusable_corrections_are_left_out(store, held_out, card, make_correction):
     first = store.records()[0]
     known = [first.image.sha256[:16]]
-    notes: list[str] = []
+    notes = []
     content = index_store(store, known, notes.append)
     assert content.trained_images == {first.image.sha256}
     parts = [
@@ -200,13 +181,10 @@ def test_unusable_corrections_are_left_out(
         assert words in sentence
 
 
-def test_damaged_images_are_left_out(
-    store: CorrectionStore, held_out: list[HeldOut], card: ModelCard
-) -> None:
+def test_damaged_images_are_left_out(store, held_out, card):
     file = store.record(held_out[0].record_id).image.copy
-    assert file is not None
     (store.folder / file.file).write_bytes(b"torn")
-    notes: list[str] = []
+    notes = []
     content = index_store(store, (), notes.append)
     assert "was changed after it was written" in notes[0]
     assert "could not be compared with the reference set" in notes[0]

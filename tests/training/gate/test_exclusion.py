@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from flomo_training.gate.exclusion import exclude_seen
 from flomo_training.gate.reference import read_reference
 from flomo_training.gate.signatures import identity_signature, signatures
 from flomo_training.leaks import fingerprint
-from napari_flomo.models import ModelCard
 from napari_flomo.volumes import Geometry, Volume
 
 TURN = (0.8, -0.36, 0.48, 0.6, 0.48, -0.64, 0.0, 0.8, 0.6)
@@ -25,7 +22,7 @@ def noise(seed: int, origin: tuple[float, float, float], turn: tuple[float, ...]
     return Volume(data, Geometry((1.4, 1.4, 8.0), origin, turn), modality="MR", source="x")
 
 
-def test_signatures_of_copies_and_crops() -> None:
+def test_signatures_of_copies_and_crops():
     image = noise(1, (10.0, -20.0, 30.0))
     known = signatures(image)
     assert identity_signature(image) in known
@@ -42,7 +39,7 @@ def test_signatures_of_copies_and_crops() -> None:
     assert known & signatures(cine), "by one of its frames"
 
 
-def test_signatures_of_other_frames_of_the_same_planes() -> None:
+def test_signatures_of_other_frames_of_the_same_planes():
     image = noise(1, (10.0, -20.0, 30.0))
     other = noise(2, (10.0, -20.0, 30.0))
     origin = other.geometry.positions((17, 5, 2))
@@ -59,21 +56,21 @@ def test_signatures_of_other_frames_of_the_same_planes() -> None:
 @pytest.mark.parametrize(
     "turn", [(1, 0, 0, 0, 1, 0, 0, 0, 1), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1)]
 )
-def test_axis_aligned_planes_have_no_signature(turn: tuple[float, ...]) -> None:
+def test_axis_aligned_planes_have_no_signature(turn):
     assert not signatures(noise(1, (0, 0, 0), turn)) & signatures(noise(2, (0, 0, 0), turn))
 
 
-def test_constant_slices_have_no_signature() -> None:
+def test_constant_slices_have_no_signature():
     grid = Geometry((1.0, 1.0, 1.0))
     one, other = (Volume(np.full((3, 70, 70), 7, np.int16), grid, source=str(n)) for n in range(2))
     other.data[2, 30:40] = 9
     assert not signatures(one) & signatures(other)
 
 
-def test_patients_are_excluded_as_a_whole(reference: Path, card: ModelCard) -> None:
+def test_patients_are_excluded_as_a_whole(reference, card):
     images = [replace(image, group="one") for image in read_reference(reference, card)[:2]]
     images += [replace(read_reference(reference, card)[2], group="two")]
-    notes: list[str] = []
+    notes = []
     assert exclude_seen(images, (), (), notes.append) == images
     assert not notes
     known = fingerprint(reference / "images" / "p1_a.nii.gz")
@@ -85,20 +82,6 @@ def test_patients_are_excluded_as_a_whole(reference: Path, card: ModelCard) -> N
     assert "reference image 3 shows a patient of the corrections" in notes[1]
 
 
-def test_reading_the_reference_set_can_be_cancelled(reference: Path, card: ModelCard) -> None:
-    calls: list[int] = []
-
-    def cancelled() -> bool:
-        calls.append(1)
-        return len(calls) > 1
-
-    from napari_flomo.errors import Cancelled
-
-    with pytest.raises(Cancelled):
-        read_reference(reference, card, None, cancelled)
-    assert len(calls) == 2
-
-
-def test_signatures_of_a_synthetic_volume(make_volume: Callable[..., Volume]) -> None:
+def test_signatures_of_a_synthetic_volume(make_volume):
     """A grid rotated about one axis, with frames, has pixel signatures only."""
     assert len(signatures(make_volume(frames=2))) == 1 + 6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,23 +24,22 @@ from flomo_training.gate.rules import Rules, read_rules
 from flomo_training.gate.statistics import DataSetResult, summarise
 from flomo_training.uncertainty.band import foreground_band
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import ModelCard
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import Geometry, Volume
 
 NAN = float("nan")
 
 
-def test_calibration_error_of_a_structure(card: ModelCard) -> None:
+def test_calibration_error_of_a_structure(card):
     """A network with full confidence that predicts a square two columns too wide."""
     truth = np.zeros((2, 60, 60), np.uint8)
     truth[:, 20:40, 20:40] = 5
     grid = Geometry((1.0, 1.0, 8.0))
     labels = Volume(truth, grid)
 
-    def model(columns: slice) -> Segmenter:
+    def model(columns):
         class Sure(torch.nn.Module):
-            def forward(self, images: torch.Tensor) -> SimpleNamespace:
+            def forward(self, images):
                 logits = torch.zeros(len(images), 3, 60, 60)
                 logits[:, 0] = 50
                 logits[:, 2, 20:40, columns] = 100
@@ -62,7 +60,7 @@ def test_calibration_error_of_a_structure(card: ModelCard) -> None:
     assert row.after.ece == pytest.approx(2 * 40 / band.sum()), "wrong pixels of all in the band"
 
 
-def test_distances_are_not_measured_across_gaps() -> None:
+def test_distances_are_not_measured_across_gaps():
     truth = np.zeros((4, 30, 30), bool)
     truth[:, 10:20, 10:20] = True
     found = truth.copy()
@@ -76,7 +74,7 @@ def test_distances_are_not_measured_across_gaps() -> None:
     assert math.isnan(_agreement(truth, found, (0, 1, 5, 6), None)[1])
 
 
-def test_false_alarm_of_one_model() -> None:
+def test_false_alarm_of_one_model():
     nothing, wrong = Scores(NAN, NAN, 0.1), Scores(0.0, 200.0, 0.4)
     assert paired(nothing, wrong, True) == (Scores(1.0, 0.0, 0.1), wrong)
     assert paired(wrong, nothing, True) == (wrong, Scores(1.0, 0.0, 0.1))
@@ -89,19 +87,14 @@ def part(*values: tuple[str, float, float], ece: tuple[float, float] = (0.1, 0.1
     """Return results with one image and patient for each structure."""
     evaluated = []
     for number, (structure, before, after) in enumerate(values):
-        image = EvaluationImage(f"image {number}", f"p{number}", lambda: None, (0, 1), (1,))  # type: ignore[arg-type,return-value]
-        row = StructureComparison(
-            image.name,
-            image.group,
-            structure,
-            Scores(before, 5.0, ece[0]),
-            Scores(after, 4.0, ece[1]),
-        )
+        image = EvaluationImage(f"image {number}", f"p{number}", lambda: None, (0, 1), (1,))
+        scores = Scores(before, 5.0, ece[0]), Scores(after, 4.0, ece[1])
+        row = StructureComparison(image.name, image.group, structure, *scores)
         evaluated.append(ImageComparison(image, (row,)))
     return summarise(evaluated, ["wall", "cavity", "other"], "data", "0" * 64)
 
 
-def test_figures_are_means_over_structures_of_means_over_images() -> None:
+def test_figures_are_means_over_structures_of_means_over_images():
     found = part(("cavity", 0.9, 0.8), ("wall", 0.5, 0.6), ("wall", 0.7, 0.7), ("wall", NAN, NAN))
     assert [structure.name for structure in found.structures] == ["wall", "cavity"]
     assert found.mean.dice.before == pytest.approx((0.9 + 0.6) / 2)
@@ -109,15 +102,14 @@ def test_figures_are_means_over_structures_of_means_over_images() -> None:
     assert found.structures[0].dice.difference == pytest.approx(0.05)
     assert found.mean.hd95_mm.difference == -1
     assert (found.groups, found.images, found.slices) == (4, 4, 8)
-    assert found.mean.dice.low is not None
     assert found.mean.dice.low < found.mean.dice.difference < (found.mean.dice.high or -1)
     alone = part(("wall", 0.5, 0.6))
     assert (alone.mean.dice.low, alone.mean.dice.high) == (None, None), "no interval for one"
     assert part(("wall", NAN, NAN)).mean.dice.difference is None
 
 
-def test_unedited_structures_are_not_in_the_mean() -> None:
-    image = EvaluationImage("x", "x", lambda: None, (0,), (1, 2), (1,))  # type: ignore[arg-type,return-value]
+def test_unedited_structures_are_not_in_the_mean():
+    image = EvaluationImage("x", "x", lambda: None, (0,), (1, 2), (1,))
     drawn = StructureComparison("x", "x", "wall", Scores(0.5, 1, 0.1), Scores(0.6, 1, 0.1))
     left = StructureComparison(
         "x", "x", "cavity", Scores(1.0, 0, 0.1), Scores(0.7, 9, 0.1), drawn=False
@@ -141,6 +133,8 @@ def with_left_alone(found: DataSetResult, before: float, after: float) -> DataSe
 
 BETTER = part(("wall", 0.70, 0.72), ("cavity", 0.9, 0.9))
 SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
+WORSE = part(("wall", 0.7, 0.69))
+WORSE_CAVITY = part(("wall", 0.7, 0.72), ("cavity", 0.9, 0.879))
 
 
 @pytest.mark.parametrize(
@@ -148,20 +142,10 @@ SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
     [
         (SAME, BETTER, "passed", "corrections rose by 0.0100 (0.8000 to 0.8100, 95 % interval"),
         (SAME, SAME, "refused", "corrections did not change (0.8000 to 0.8000"),
-        (
-            SAME,
-            part(("wall", 0.7, 0.69)),
-            "refused",
-            "fell by 0.0100 (0.7000 to 0.6900, 1 patient)",
-        ),
+        (SAME, WORSE, "refused", "fell by 0.0100 (0.7000 to 0.6900, 1 patient)"),
         (part(("wall", 0.7, 0.695)), BETTER, "passed", ""),
         (part(("wall", 0.7, 0.694)), BETTER, "refused", "fell by 0.0060"),
-        (
-            part(("wall", 0.7, 0.72), ("cavity", 0.9, 0.879)),
-            BETTER,
-            "refused",
-            "Dice of the cavity on the reference set fell by 0.0210",
-        ),
+        (WORSE_CAVITY, BETTER, "refused", "Dice of the cavity on the reference set fell by 0.0210"),
         (part(("wall", 0.7, 0.7), ece=(0.1, 0.12)), BETTER, "refused", "rose by 0.0200 (0.1000"),
         (SAME, part(("wall", 0.7, 0.8), ece=(0.1, 0.12)), "refused", "contours of the held-out"),
         (SAME, with_left_alone(BETTER, 1, 0.96), "passed", "accepted it unchanged fell by"),
@@ -173,9 +157,7 @@ SAME = part(("wall", 0.7, 0.7), ("cavity", 0.9, 0.9))
         (part(("wall", NAN, NAN)), BETTER, "undecided", "no structure was edited"),
     ],
 )
-def test_rules(
-    reference: DataSetResult | None, corrections: DataSetResult | None, verdict: str, message: str
-) -> None:
+def test_rules(reference, corrections, verdict, message):
     found = run_checks(reference, corrections, Rules())
     assert decide(found) == verdict
     against = " ".join(check.sentence for check in found if not check.passed or verdict == "passed")
@@ -183,7 +165,7 @@ def test_rules(
     assert all(check.sentence.endswith(".") for check in found)
 
 
-def test_stricter_rules() -> None:
+def test_stricter_rules():
     strict = Rules(dice_gain=0.02, reference_groups=3)
     found = {check.name: check for check in run_checks(SAME, BETTER, strict)}
     assert found["reference_groups"].passed is None
@@ -192,7 +174,7 @@ def test_stricter_rules() -> None:
     assert "it must rise by more than 0.02" in found["corrections_dice"].sentence
 
 
-def test_rules_from_a_file(tmp_path: Path) -> None:
+def test_rules_from_a_file(tmp_path):
     file = tmp_path / "rules.yaml"
     file.write_text("dice_margin: 0.01\n")
     assert read_rules(file) == Rules(dice_margin=0.01)

@@ -25,8 +25,7 @@ from flomo_training.uncertainty.degradations import DEGRADATIONS, GRADES, degrad
 from flomo_training.uncertainty.report import compose
 from napari_flomo.cli import main
 from napari_flomo.errors import FlomoError
-from napari_flomo.models import load_card, save_model
-from napari_flomo.networks import build
+from napari_flomo.models import load_card
 from napari_flomo.segmentation import Segmenter
 from napari_flomo.volumes import read
 
@@ -147,19 +146,8 @@ def test_degradations_are_repeatable_and_grow(dataset, segmenter, kind):
 
 class TestCommands:
     @pytest.fixture
-    def model(self, recipe, tmp_path):
-        folder = tmp_path / "model"
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            network = build("dynunet", in_channels=1, num_classes=3, filters=[4, 8, 8])
-            card = replace(
-                recipe.model,
-                network="dynunet",
-                network_arguments={"filters": [4, 8, 8]},
-                protocol="Trained well.",
-            )
-            save_model(folder, network, card)
-        return folder
+    def model(self, make_model):
+        return make_model(protocol="Trained well.")
 
     def test_calibrate_writes_the_card_and_nothing_else(self, dataset, model, capsys):
         weights = (model / "model.safetensors").read_bytes()
@@ -182,14 +170,9 @@ class TestCommands:
         assert (model / "model.safetensors").read_bytes() == weights
         assert replace(card, temperature=1.0, protocol="Trained well.") == before
 
-    def test_cases_of_the_training_are_refused(self, dataset, model, capsys):
-        card = load_card(model)
+    def test_cases_of_the_training_are_refused(self, dataset, make_model, capsys):
         seen = [fingerprint(dataset / "images" / f"p{n}_a.nii.gz") for n in (0, 5)]
-        save_model(
-            model,
-            build("dynunet", in_channels=1, num_classes=3, filters=[4, 8, 8]),
-            replace(card, trained_on=tuple(seen)),
-        )
+        model = make_model(trained_on=tuple(seen))
         before = (model / "card.json").read_bytes()
         arguments = ["--model", str(model), "--data", str(dataset), "--fold", "0"]
         assert main(["calibrate", *arguments]) == 2

@@ -181,7 +181,7 @@ class TestPredictedDice:
 
 
 def test_correlation_of_uncertainty_and_dice():
-    def row(case: str, kind: str, grade: str, dice: float, uncertainty: float) -> DegradationResult:
+    def row(case, kind, grade, dice, uncertainty):
         return DegradationResult(case, case, "ED", kind, grade, dice, dice, uncertainty, 1 - dice)
 
     rows = []

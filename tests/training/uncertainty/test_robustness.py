@@ -23,7 +23,6 @@ from flomo_training.uncertainty.robustness_files import (
     measure_missing,
     read_results_of,
 )
-from napari_flomo.progress import Progress
 from napari_flomo.segmentation import Segmenter
 
 
@@ -40,7 +39,7 @@ def cases(dataset):
 @pytest.fixture
 def quick(monkeypatch):
     """Record the volumes instead of measuring them."""
-    measured: list[tuple[str, float]] = []
+    measured = []
     rows = {}
 
     def pretend(case, segmenter):
@@ -76,7 +75,7 @@ def test_results_are_read_back_from_files(cases, segmenter, tmp_path):
 
 def test_existing_results_are_reused(cases, segmenter, tmp_path, quick):
     temperatures = {case.patient: 1.5 for case in cases}
-    steps: list[Progress] = []
+    steps = []
     measure_missing(tmp_path, cases[:1], segmenter, temperatures)
     measure_missing(tmp_path, cases, segmenter, temperatures, progress=steps.append)
     names = [case.name for case in cases]
